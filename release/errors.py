@@ -1,0 +1,196 @@
+"""Everything that can go wrong, as types.
+
+    ReleaseError                    1  failed, nothing changed
+    ├── UsageError                  2  the command line asks for something that makes no sense
+    │   └── ConfigError             2  [tool.release] is wrong: every problem at once
+    ├── SourceError                 1  the git repository is not in a state to be released
+    ├── NothingToRelease            1  no commit since the last version changes what users get
+    ├── VersionTaken                1  the version exists with other content
+    ├── GateFailed                  1  lock, lint, build, test, smoke or push stopped the chain
+    ├── Cancelled                   1  an earlier gate failed, or a signal arrived
+    ├── CommandFailed               1  a program exited with a status other than 0
+    ├── LedgerError                 1  the ledger could not be read or written
+    │   ├── NotALedger              1  the branch holds something else
+    │   ├── LedgerRejected          1  the server refused the append, and says why
+    │   └── LedgerUnreachable       6  the git remote does not answer
+    ├── RegistryError               1  the registry answered with an error, or with other bytes
+    │   └── RegistryUnreachable     6  the registry does not answer
+    ├── EngineError                 1  the engine answered with an error
+    │   └── EngineUnreachable       6  the engine does not answer
+    ├── TargetUnavailable           6  `--to` names nothing that can be deployed
+    ├── LockHeld                    5  another deployment of this environment is under way
+    ├── Restored                    3  the deployment failed; what ran before runs again
+    └── MixedState                  4  the deployment failed and left what the message lists
+
+The numbers are the exit statuses of the invoke tasks. A message says what was attempted, on
+what, what was found, and what to do next; nothing is decided from its wording.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class ReleaseError(Exception):
+    """Base of every error of this library.
+
+    Args:
+        attempted: what was tried, with the value it was tried on, as "read the lockfile api/uv.lock".
+        found: what was found instead.
+        hint: the next step for the reader: a command where there is one.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, attempted: str, found: str, hint: str = "") -> None:
+        """Keep the three parts, so that a renderer can lay them out."""
+        super().__init__(attempted, found, hint)
+        self.attempted = attempted
+        self.found = found
+        self.hint = hint
+
+    def __str__(self) -> str:
+        """The three parts as text: one line, and the hint on a line of its own."""
+        text = f"cannot {self.attempted}: {self.found}"
+        return f"{text}\n  → {self.hint}" if self.hint else text
+
+
+class UsageError(ReleaseError):
+    """The command line asks for something that makes no sense."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One thing that is wrong in a configuration: the key's path, and what is wrong with its value."""
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        """As one line, `path: message`."""
+        return f"{self.path}: {self.message}"
+
+
+class ConfigError(UsageError):
+    """`[tool.release]` is wrong. Holds every problem found, not the first."""
+
+    def __init__(self, file: str, problems: Sequence[Problem]) -> None:
+        """Keep the problems, in the order of the file."""
+        self.problems = tuple(problems)
+        lines = "".join(f"\n  {problem}" for problem in self.problems)
+        noun = "problem" if len(self.problems) == 1 else "problems"
+        super().__init__(
+            f"read the configuration in {file}",
+            f"{len(self.problems)} {noun}{lines}",
+            "docs/reference/configuration.md lists every key",
+        )
+
+
+class SourceError(ReleaseError):
+    """The git repository is not in a state to be released."""
+
+
+class NothingToRelease(ReleaseError):
+    """No commit since the last version changes what users get."""
+
+
+class VersionTaken(ReleaseError):
+    """The version exists with other content; a released version is never made again."""
+
+
+class GateFailed(ReleaseError):
+    """A stage stopped the chain.
+
+    Args:
+        stage: the stage's name.
+        found: what it found.
+        hint: what to do next.
+        tail: the last lines of the stage's log, for the reader.
+    """
+
+    def __init__(self, stage: str, found: str, hint: str = "", tail: Sequence[str] = ()) -> None:
+        """Keep the stage's name and the end of its log."""
+        super().__init__(f"pass the gate {stage!r}", found, hint)
+        self.stage = stage
+        self.tail = tuple(tail)
+
+
+class Cancelled(ReleaseError):
+    """The work was stopped from outside: an earlier gate failed, or a signal arrived."""
+
+
+class CommandFailed(ReleaseError):
+    """A program exited with a status other than 0; `status` and `tail` (its last lines) are kept."""
+
+    def __init__(self, argv: Sequence[str], status: int, tail: Sequence[str]) -> None:
+        """Name the program and its first words; the tail is for the renderer."""
+        super().__init__(f"run `{' '.join(argv[:3])}`", f"exit status {status}")
+        self.argv = tuple(argv)
+        self.status = status
+        self.tail = tuple(tail)
+
+
+class LedgerError(ReleaseError):
+    """The ledger could not be read or written."""
+
+
+class NotALedger(LedgerError):
+    """The branch exists and holds something that is not a ledger."""
+
+
+class LedgerRejected(LedgerError):
+    """The server refused the append for a reason that trying again does not cure."""
+
+
+class LedgerUnreachable(LedgerError):
+    """The git remote does not answer."""
+
+    exit_code = 6
+
+
+class RegistryError(ReleaseError):
+    """The registry answered with an error or with bytes that do not hash to their digest."""
+
+
+class RegistryUnreachable(RegistryError):
+    """The registry does not answer."""
+
+    exit_code = 6
+
+
+class EngineError(ReleaseError):
+    """The engine answered with an error."""
+
+
+class EngineUnreachable(EngineError):
+    """The engine does not answer."""
+
+    exit_code = 6
+
+
+class TargetUnavailable(ReleaseError):
+    """`--to` names nothing in the ledger, several things, or a release whose bytes are nowhere."""
+
+    exit_code = 6
+
+
+class LockHeld(ReleaseError):
+    """Another deployment of this environment is under way."""
+
+    exit_code = 5
+
+
+class Restored(ReleaseError):
+    """The deployment failed; what ran before it runs again and was verified."""
+
+    exit_code = 3
+
+
+class MixedState(ReleaseError):
+    """The deployment failed and so did the restoration; the message lists what is where."""
+
+    exit_code = 4

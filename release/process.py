@@ -1,0 +1,194 @@
+"""The one place that runs programs, and the one way to stop what is running.
+
+A command line is data (`Command`), built and compared elsewhere. A program runs in a process group of its own,
+so that stopping it stops its children; its output goes to a log file line by line, or is returned.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Final
+
+from release.errors import Cancelled, CommandFailed, ReleaseError
+
+TAIL_LINES: Final = 20
+"""How many last lines an error carries."""
+
+_GRACE_SECONDS: Final = 5.0
+_UNSET: Final = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")
+
+
+class Cancellation:
+    """A request to stop that many threads can see. `request` runs what each has registered, once."""
+
+    def __init__(self) -> None:
+        """Nothing is cancelled at first."""
+        self._lock = threading.Lock()
+        self._reason: str | None = None
+        self._stoppers: dict[int, Callable[[], None]] = {}
+
+    @property
+    def reason(self) -> str | None:
+        """Why the work was cancelled; None while it was not."""
+        return self._reason
+
+    def request(self, reason: str) -> None:
+        """Cancel, for this reason. The first reason stays."""
+        with self._lock:
+            if self._reason is not None:
+                return
+            self._reason = reason
+            stoppers = list(self._stoppers.values())
+        for stop in stoppers:
+            stop()
+
+    def check(self) -> None:
+        """Raise Cancelled if the work was cancelled."""
+        if self._reason is not None:
+            raise Cancelled("go on", self._reason)
+
+    @contextmanager
+    def stopping(self, stop: Callable[[], None]) -> Iterator[None]:
+        """While the block runs, a cancellation calls `stop` (from another thread). Raises Cancelled."""
+        with self._lock:
+            self._stoppers[id(stop)] = stop
+        try:
+            self.check()
+            yield
+        finally:
+            with self._lock:
+                self._stoppers.pop(id(stop), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """A program to run: its words, folder, additional environment, and the file that is its standard input."""
+
+    argv: tuple[str, ...]
+    cwd: Path | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    stdin: Path | None = None
+
+    def __str__(self) -> str:
+        """The words, for people."""
+        return " ".join(self.argv)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completed:
+    """A program that ended: its status and its output (standard output and error together)."""
+
+    status: int
+    output: str
+
+    @property
+    def tail(self) -> tuple[str, ...]:
+        """The last lines."""
+        return tuple(self.output.splitlines()[-TAIL_LINES:])
+
+
+def run(
+    command: Command,
+    *,
+    log: Path | None = None,
+    cancellation: Cancellation | None = None,
+    on_line: Callable[[str], None] | None = None,
+    check: bool = True,
+) -> Completed:
+    """Run a program to its end.
+
+    Args:
+        command: what to run.
+        log: a file that receives the output as it comes, after what it already holds.
+        cancellation: stops the program and its children when requested.
+        on_line: called with each line of output.
+        check: whether a status other than 0 is an error.
+
+    Raises:
+        CommandFailed: the status is not 0, and `check` is set.
+        Cancelled: the cancellation was requested before the program ended.
+        ReleaseError: the program does not exist.
+    """
+    cancellation = cancellation or Cancellation()
+    with _opened(command.stdin) as stdin, _started(command, stdin) as process:
+        with cancellation.stopping(lambda: _stop(process)):
+            output = _drain(process, log, on_line)
+            status = process.wait()
+    cancellation.check()
+    if check and status != 0:
+        raise CommandFailed(command.argv, status, output.splitlines()[-TAIL_LINES:])
+    return Completed(status=status, output=output)
+
+
+@contextmanager
+def _opened(path: Path | None) -> Iterator[IO[bytes] | int]:
+    if path is None:
+        yield subprocess.DEVNULL
+        return
+    with path.open("rb") as stream:
+        yield stream
+
+
+@contextmanager
+def _started(command: Command, stdin: IO[bytes] | int) -> Iterator[subprocess.Popen[str]]:
+    inherited = {key: value for key, value in os.environ.items() if key not in _UNSET}
+    try:
+        process = subprocess.Popen(
+            command.argv,
+            cwd=command.cwd,
+            env=inherited | dict(command.env),
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
+        raise ReleaseError(
+            f"run `{command.argv[0]}`", "the program is not installed", "install it, or run `./dev` on a bare machine"
+        ) from error
+    with process:
+        try:
+            yield process
+        except BaseException:
+            _stop(process)
+            raise
+
+
+def _drain(process: subprocess.Popen[str], log: Path | None, on_line: Callable[[str], None] | None) -> str:
+    lines: deque[str] = deque()
+    assert process.stdout is not None  # noqa: S101 - it was opened as a pipe
+    with log.open("a", encoding="utf-8") if log is not None else suppress() as sink:
+        for line in process.stdout:
+            lines.append(line)
+            if sink is not None:
+                sink.write(line)
+                sink.flush()
+            if on_line is not None:
+                on_line(line.rstrip("\n"))
+    return "".join(lines)
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    """End the program's whole group: politely, then for certain."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(_GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def output_of(argv: Sequence[str], **overrides: str) -> str:
+    """The output of a short program that must succeed, without white space around it."""
+    return run(Command(argv=tuple(argv), env=overrides)).output.strip()

@@ -1,0 +1,309 @@
+"""What happened, as values: the records of the ledger.
+
+A record is an envelope and a body of one kind. Its bytes are canonical JSON (RFC 8785: sorted keys, UTF-8,
+no white space; here whole numbers only) and one newline; its id is the sha256 of those bytes, in hexadecimal.
+Keys that this version does not know are kept; a kind or a schema of another major is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Final, Generic, Literal, TypeVar
+
+import rfc8785
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from release.errors import LedgerError
+from release.runspec import Probe, RunSpec
+
+SCHEMA: Final = "1.0"
+"""Version of the record format: the minor part grows with new keys, the major part with changed ones."""
+
+DigestText = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+Hex64 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+GitId = Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
+Moment = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
+"""RFC 3339 in UTC with milliseconds, so that text order is time order."""
+DeploymentId = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+
+
+class Part(BaseModel):
+    """A frozen piece of a record. Keys from a later minor version are kept."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
+
+
+class Actor(Part):
+    """Who did it: git's name and address; `ci` names the CI system, if one ran."""
+
+    name: str
+    email: str
+    ci: str | None = None
+
+
+class Run(Part):
+    """The run that did it: our run's id, and the CI job's address."""
+
+    id: str
+    url: str | None = None
+
+
+class Descriptor(Part):
+    """A blob: its digest and its size in bytes (OCI Image Specification 1.1, "Content Descriptors")."""
+
+    digest: DigestText
+    size: int
+
+
+class Image(Part):
+    """The released image. `digest` is the manifest's; `config_digest` covers every uncompressed layer."""
+
+    repository: str
+    digest: DigestText
+    media_type: str
+    size: int
+    """Of the manifest, in bytes."""
+    platform: str
+    config_digest: DigestText
+    layers: tuple[Descriptor, ...]
+
+
+class Source(Part):
+    """The commit that was built."""
+
+    commit: GitId
+    tree: GitId
+    commit_time: Moment
+    remote: str | None = None
+    tag: str
+    """The git tag that was made with this record."""
+
+
+class LockFile(Part):
+    """The lockfile; `packages` maps normalised names to versions."""
+
+    kind: str
+    path: str
+    sha256: Hex64
+    packages: dict[str, str]
+
+
+class Base(Part):
+    """A base image of the Dockerfile and what it resolved to."""
+
+    reference: str
+    digest: DigestText
+
+
+class Built(Part):
+    """Everything that went into the build, so that it can be repeated."""
+
+    dockerfile: str
+    dockerfile_sha256: Hex64
+    context: str
+    target: str | None = None
+    args: dict[str, str]
+    labels: dict[str, str]
+    source_date_epoch: int
+    buildkit: str
+    buildx: str
+    engine: str
+    exporter: str
+    timestamps: tuple[str, ...] = ()
+    """Files of the new layers that carry a time of their own: empty for an image that is reproducible."""
+
+
+class Gate(Part):
+    """One stage and what it showed."""
+
+    name: str
+    status: Literal["passed"]
+    started: Moment
+    duration_ms: int
+    evidence_sha256: Hex64
+
+
+class SmokeSpec(Part):
+    """The smoke run as it was done; deployments repeat its probe."""
+
+    probe: Probe
+    memory: int
+    pids: int
+    read_only: bool
+    tmpfs: tuple[str, ...]
+    env: dict[str, str]
+    stop_grace: int
+
+
+class Release(Part):
+    """A version bound to one digest for ever."""
+
+    kind: ClassVar[str] = "release"
+
+    version: str
+    image: Image
+    source: Source
+    lock: LockFile
+    bases: tuple[Base, ...]
+    build: Built
+    gates: tuple[Gate, ...]
+    smoke: SmokeSpec
+
+
+class TargetState(Part):
+    """One target of an environment at the end of a deployment."""
+
+    name: str
+    status: Literal["healthy", "restored", "failed", "untouched"]
+    digest: DigestText | None = None
+    detail: str = ""
+
+
+class Deployment(Part):
+    """One event of one attempt to make an environment run a release: an attempt starts, then ends."""
+
+    kind: ClassVar[str] = "deployment"
+
+    deployment: DeploymentId
+    """The same in all events of one attempt."""
+    environment: str
+    release: Hex64
+    """The id of the release record."""
+    digest: DigestText
+    run_spec: RunSpec
+    previous: DeploymentId | None = None
+    reason: Literal["promote", "rollback", "hotfix"]
+    message: str = ""
+    status: Literal["started", "healthy", "restored", "failed", "mixed"]
+    targets: tuple[TargetState, ...] = ()
+    duration_ms: int | None = None
+
+
+class Note(Part):
+    """A sentence for the people who read the ledger."""
+
+    kind: ClassVar[str] = "note"
+
+    text: str
+
+
+Body = Release | Deployment | Note
+B = TypeVar("B", bound=Part, covariant=True)
+
+KINDS: Final[dict[str, type[Release] | type[Deployment] | type[Note]]] = {
+    body.kind: body for body in (Release, Deployment, Note)
+}
+
+
+class Envelope(Part):
+    """What every record says about itself. `seq` counts per service from 1; `prev` is the record before."""
+
+    schema_: Annotated[str, Field(alias="schema", pattern=r"^\d+\.\d+$")] = SCHEMA
+    kind: str
+    service: str
+    seq: Annotated[int, Field(ge=1)]
+    prev: Hex64 | None
+    recorded_at: Moment
+    actor: Actor
+    run: Run
+    tool: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft(Generic[B]):
+    """A record that has not found its place in the chain yet."""
+
+    service: str
+    recorded_at: str
+    actor: Actor
+    run: Run
+    tool: str
+    body: B
+
+    def at(self, seq: int, prev: str | None) -> Record[B]:
+        """The record at this place."""
+        kind: str = getattr(self.body, "kind")  # noqa: B009 - a class variable of every body
+        envelope = Envelope(
+            kind=kind,
+            service=self.service,
+            seq=seq,
+            prev=prev,
+            recorded_at=self.recorded_at,
+            actor=self.actor,
+            run=self.run,
+            tool=self.tool,
+        )
+        return Record(envelope=envelope, body=self.body)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record(Generic[B]):
+    """One entry of the ledger."""
+
+    envelope: Envelope
+    body: B
+
+    @property
+    def id(self) -> str:
+        """The sha256 of the record's bytes, 64 hexadecimal digits."""
+        return hashlib.sha256(self.to_bytes()).hexdigest()
+
+    def to_bytes(self) -> bytes:
+        """Canonical JSON and a newline."""
+        return rfc8785.dumps(self.to_json()) + b"\n"
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as JSON data; keys without a value are left out, but `prev` is always there."""
+        envelope = self.envelope.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return envelope | self.body.model_dump(mode="json", exclude_none=True) | {"prev": self.envelope.prev}
+
+    def draft(self) -> Draft[B]:
+        """The same record without its place."""
+        known = self.envelope
+        return Draft(
+            service=known.service,
+            recorded_at=known.recorded_at,
+            actor=known.actor,
+            run=known.run,
+            tool=known.tool,
+            body=self.body,
+        )
+
+
+def parse(content: bytes, name: str) -> Record[Body]:
+    """Read a record back.
+
+    Args:
+        content: the bytes of the file.
+        name: what to call it in an error, as its path in the ledger.
+
+    Raises:
+        LedgerError: not JSON, another major, an unknown kind, or a body that is not of its kind.
+    """
+    try:
+        data = json.loads(content)
+        if not isinstance(data, dict):
+            raise LedgerError(f"read the record {name}", "it is not a JSON object")  # noqa: TRY004
+        return _parse(data, name)
+    except (ValueError, ValidationError) as error:
+        raise LedgerError(f"read the record {name}", f"it is damaged: {error}", "invoke verify --ledger") from error
+
+
+def _parse(data: dict[str, Any], name: str) -> Record[Body]:
+    schema, kind = str(data.get("schema")), str(data.get("kind"))
+    if schema.split(".")[0] != SCHEMA.split(".")[0]:
+        raise LedgerError(
+            f"read the record {name}",
+            f"its schema is {schema}, and this version reads {SCHEMA}",
+            "upgrade the release library",
+        )
+    if kind not in KINDS:
+        raise LedgerError(
+            f"read the record {name}", f"its kind {kind!r} is not known here", "upgrade the release library"
+        )
+    mine = {field.alias or key for key, field in Envelope.model_fields.items()}
+    envelope = Envelope.model_validate({key: value for key, value in data.items() if key in mine})
+    body = KINDS[kind].model_validate({key: value for key, value in data.items() if key not in mine})
+    return Record(envelope=envelope, body=body)
