@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from release.ledger.store import Ledger
-from release.records import Body, Deployment, Record, Release
+from release.records import Actor, Body, Deployment, Record, Release, Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """A deployment event: in the ledger, or kept here until the remote answers."""
+
+    deployment: Deployment
+    recorded_at: str
+    actor: Actor
+    run: Run
+    record: str | None
+    """Its record's id; None while it is unsynced."""
 
 
 def release_of_version(ledger: Ledger, service: str, version: str) -> Record[Release] | None:
@@ -37,17 +50,17 @@ def resolve(ledger: Ledger, service: str, target: str, *, environment: str | Non
     raise NotImplementedError
 
 
-def deployments(ledger: Ledger, service: str, environment: str) -> Iterator[Record[Deployment]]:
+def deployments(ledger: Ledger, service: str, environment: str) -> Iterator[Event]:
     """Deployment events of an environment, newest first; unsynced ones come first."""
     raise NotImplementedError
 
 
-def current(ledger: Ledger, service: str, environment: str) -> Record[Deployment] | None:
+def current(ledger: Ledger, service: str, environment: str) -> Event | None:
     """The last deployment verified healthy: what should be running."""
     raise NotImplementedError
 
 
-def last_healthy(ledger: Ledger, service: str, environment: str, release: str) -> Record[Deployment] | None:
+def last_healthy(ledger: Ledger, service: str, environment: str, release: str) -> Event | None:
     """The newest healthy deployment of this release record's id: its settings are what a rollback restores."""
     raise NotImplementedError
 
