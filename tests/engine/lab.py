@@ -1,0 +1,382 @@
+"""Real parts for the tests of this folder: registries, a second engine, git remotes, names of one's own.
+
+Everything here starts on a free port or in a folder of the caller's, is the only one of its kind, and is
+gone when its block ends. Nothing here touches what the machine's own engine runs.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import ctypes
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+import bcrypt
+
+from release.images.engine import Engine
+from release.process import Command, output_of, run
+from release.reference import Digest, Reference
+
+BASE_IMAGE: Final = "python:3.13-slim"
+"""The base that `./dev` has made sure of: the real one, or a stand-in of the same layout."""
+
+LABEL: Final = "release.test"
+"""The label of every container that a test makes; its value is the test's own name."""
+
+T = TypeVar("T")
+
+
+def unique(prefix: str = "release-test") -> str:
+    """A name that no other test, worker or run has: for repositories, containers, networks, volumes."""
+    return f"{prefix}-{secrets.token_hex(5)}"
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listened on a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
+
+
+@contextmanager
+def busy_port() -> Iterator[int]:
+    """A TCP port of 127.0.0.1 that this process listens on while the block runs."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def eventually(probe: Callable[[], T | None], *, what: str, seconds: float = 20.0) -> T:
+    """The first answer of `probe` that is neither None nor False. Raises AssertionError naming `what`."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if answer := probe():
+            return answer
+        time.sleep(0.02)
+    raise AssertionError(f"waited {seconds} s for {what}")
+
+
+def _die_with_parent() -> None:
+    """Let a server end when its test is killed (prctl(2), PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGTERM)
+
+
+@contextmanager
+def server(argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None) -> Iterator[int]:
+    """A program that runs while the block does, its output in `log`; yields its process id."""
+    with log.open("wb") as sink:
+        process = subprocess.Popen(
+            argv,
+            env={**os.environ, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, then exec
+        )
+    try:
+        yield process.pid
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+# --- registries
+
+
+@dataclass(frozen=True, kw_only=True)
+class Login:
+    """A user of a registry."""
+
+    user: str = "releaser"
+    password: str = "correct horse"
+
+    @property
+    def encoded(self) -> str:
+        """As `docker login` writes it and as Basic authentication sends it (RFC 7617)."""
+        return base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate:
+    """A self-signed certificate of 127.0.0.1 and localhost; `certificate` is its own authority."""
+
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningRegistry:
+    """A distribution registry: `host` is "127.0.0.1:PORT"; `storage` holds its blobs and manifests."""
+
+    host: str
+    storage: Path
+    login: Login | None = None
+    certificate: Certificate | None = None
+
+    def repository(self, name: str | None = None) -> str:
+        """A repository in it; without a name, one that nobody else uses."""
+        return f"{self.host}/{name or unique()}"
+
+
+@contextmanager
+def running_registry(
+    folder: Path, *, login: Login | None = None, tls: bool = False
+) -> Iterator[RunningRegistry]:
+    """A real `docker-registry` on a free port of 127.0.0.1, in an empty folder of the caller's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    certificate = make_certificate(folder) if tls else None
+    config, log = folder / "config.yml", folder / "registry.log"
+    config.write_text(json.dumps(_registry_config(folder, login, certificate)))
+    with server(["docker-registry", "serve", str(config)], log=log):
+        address = eventually(
+            lambda: re.search(r"listening on (127\.0\.0\.1:\d+)", log.read_text()), what=str(log)
+        )
+        yield RunningRegistry(
+            host=address[1], storage=folder / "storage", login=login, certificate=certificate
+        )
+
+
+def _registry_config(folder: Path, login: Login | None, certificate: Certificate | None) -> dict[str, object]:
+    http: dict[str, object] = {"addr": "127.0.0.1:0"}
+    if certificate is not None:
+        http["tls"] = {"certificate": str(certificate.certificate), "key": str(certificate.key)}
+    storage = {"filesystem": {"rootdirectory": str(folder / "storage")}, "delete": {"enabled": True}}
+    config: dict[str, object] = {"version": 0.1, "storage": storage, "http": http}
+    if login is not None:
+        config["auth"] = {"htpasswd": {"realm": "tests", "path": str(_password_file(folder, login))}}
+    return config
+
+
+def _password_file(folder: Path, login: Login) -> Path:
+    hashed = bcrypt.hashpw(login.password.encode(), bcrypt.gensalt(rounds=4)).decode()
+    path = folder / "htpasswd"
+    path.write_text(f"{login.user}:{hashed}\n")
+    return path
+
+
+def make_certificate(folder: Path) -> Certificate:
+    """A self-signed certificate for 127.0.0.1 and localhost, valid for two days."""
+    made = Certificate(certificate=folder / "server.crt", key=folder / "server.key")
+    output_of(
+        [
+            *("openssl", "req", "-x509", "-days", "2", "-nodes", "-subj", "/CN=127.0.0.1"),
+            *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
+            *("-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"),
+            *("-keyout", str(made.key), "-out", str(made.certificate)),
+        ]
+    )
+    return made
+
+
+def docker_config(folder: Path, *logins: tuple[str, Login], **more: object) -> Path:
+    """A DOCKER_CONFIG folder whose config.json holds these logins by host, and `more` keys."""
+    import base64
+
+    folder.mkdir(parents=True, exist_ok=True)
+    auths = {
+        host: {"auth": base64.b64encode(f"{login.user}:{login.password}".encode()).decode()}
+        for host, login in logins
+    }
+    (folder / "config.json").write_text(json.dumps({"auths": auths, **more}))
+    return folder
+
+
+# --- a second engine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subnet:
+    """A bridge of its own with its network: 10.213.N.0/24, the bridge at .1."""
+
+    bridge: str
+    number: int
+
+    @property
+    def address(self) -> str:
+        """The bridge's own address with its prefix length."""
+        return f"10.213.{self.number}.1/24"
+
+    @property
+    def network(self) -> str:
+        """The network's address with its prefix length."""
+        return f"10.213.{self.number}.0/24"
+
+
+@contextmanager
+def graph_engine(folder: Path) -> Iterator[Engine]:
+    """A second Docker Engine whose image store is a graph driver, with nothing in it.
+
+    It has its own folders, socket and bridge, and the first engine's firewall rules stay as they are.
+    Its containers reach the network, and their published ports answer on this machine.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _bridge() as subnet:
+        address, log = f"unix://{folder}/docker.sock", folder / "dockerd.log"
+        with server(_dockerd(folder, subnet, address), log=log), _unmounted(folder):
+            eventually(lambda: _answers(address), what=f"the engine of {log}", seconds=60)
+            yield Engine.connect(host=address)
+
+
+def _dockerd(folder: Path, subnet: Subnet, address: str) -> list[str]:
+    config = folder / "daemon.json"
+    config.write_text(json.dumps({"features": {"containerd-snapshotter": False}}))
+    return [
+        "dockerd",
+        *("--config-file", str(config)),
+        *("--host", address),
+        *("--data-root", str(folder / "data")),
+        *("--exec-root", str(folder / "exec")),
+        *("--pidfile", str(folder / "docker.pid")),
+        *("--containerd-namespace", subnet.bridge),
+        *("--containerd-plugins-namespace", f"{subnet.bridge}-plugins"),
+        *("--bridge", subnet.bridge),
+        "--iptables=false",
+        "--ip6tables=false",
+        "--ip-masq=false",
+    ]
+
+
+def _answers(address: str) -> bool:
+    asked = run(
+        Command(argv=("docker", "--host", address, "version", "--format", "{{.Server.Version}}")), check=False
+    )
+    return asked.status == 0
+
+
+@contextmanager
+def _bridge() -> Iterator[Subnet]:
+    """A bridge with an address of its own and a way out, both taken away again."""
+    subnet = Subnet(bridge=unique("rt")[:13], number=_free_network())
+    with ExitStack() as stack:
+        _ip("link", "add", "name", subnet.bridge, "type", "bridge")
+        stack.callback(_ip, "link", "delete", subnet.bridge)
+        _ip("address", "add", subnet.address, "dev", subnet.bridge)
+        _ip("link", "set", subnet.bridge, "up")
+        for rule in _rules(subnet):
+            output_of(["iptables", "--wait", *rule])
+            stack.callback(output_of, ["iptables", "--wait", *_undone(rule)])
+        yield subnet
+
+
+def _rules(subnet: Subnet) -> list[list[str]]:
+    """What lets the bridge's containers out, and the answers back in."""
+    out, back = ["--in-interface", subnet.bridge], ["--out-interface", subnet.bridge]
+    away = ["--source", subnet.network, "!", "--out-interface", subnet.bridge]
+    return [
+        ["--table", "nat", "--insert", "POSTROUTING", *away, "--jump", "MASQUERADE"],
+        ["--insert", "FORWARD", *out, "--jump", "ACCEPT"],
+        ["--insert", "FORWARD", *back, "--jump", "ACCEPT"],
+    ]
+
+
+def _undone(rule: Sequence[str]) -> list[str]:
+    return ["--delete" if word == "--insert" else word for word in rule]
+
+
+def _ip(*words: str) -> None:
+    output_of(["ip", *words])
+
+
+def _free_network() -> int:
+    """A number whose network no interface has."""
+    taken = output_of(["ip", "-4", "-oneline", "address"])
+    return next(n for n in secrets.SystemRandom().sample(range(1, 255), 254) if f" 10.213.{n}." not in taken)
+
+
+@contextmanager
+def _unmounted(folder: Path) -> Iterator[None]:
+    """Entered after the engine started, left before it is told to stop: what it mounted goes with it."""
+    try:
+        yield
+    finally:
+        _remove_containers(f"unix://{folder}/docker.sock")
+
+
+def _remove_containers(address: str) -> None:
+    docker = ("docker", "--host", address)
+    listed = run(Command(argv=(*docker, "ps", "--all", "--quiet")), check=False).output.split()
+    if listed:
+        run(Command(argv=(*docker, "rm", "--force", "--volumes", *listed)), check=False)
+
+
+# --- images
+
+
+def build(engine: Engine, reference: str, *, dockerfile: str, folder: Path) -> Digest:
+    """Build a Dockerfile in a folder with BuildKit, into the engine's store; the image's id there.
+
+    The id is asked of the engine: `--iidfile` holds the config digest, whatever the store.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "Dockerfile").write_text(dockerfile)
+    words = ["docker", "buildx", "build", "--builder", "default", "--provenance=false", "--sbom=false"]
+    words += ["--tag", reference, "--load", str(folder)]
+    run(Command(argv=tuple(words), env=engine.command_environment()))
+    built = engine.inspect(Reference.parse(reference))
+    assert built is not None
+    return built.id
+
+
+def copy_image(reference: str, *, source: Engine, target: Engine) -> None:
+    """Bring an image from one engine's store into another's, as `docker save` and `docker load` do."""
+    with (
+        subprocess.Popen(
+            ["docker", "save", reference],
+            env={**os.environ, **source.command_environment()},
+            stdout=subprocess.PIPE,
+        ) as save,
+        subprocess.Popen(
+            ["docker", "load", "--quiet"],
+            env={**os.environ, **target.command_environment()},
+            stdin=save.stdout,
+            stdout=subprocess.DEVNULL,
+        ) as load,
+    ):
+        assert load.wait() == 0
+    assert save.returncode == 0
+
+
+@contextmanager
+def own_containers(engine: Engine) -> Iterator[Mapping[str, str]]:
+    """Labels for a test's containers; those that carry them are removed in the end."""
+    labels = {LABEL: unique()}
+    try:
+        yield labels
+    finally:
+        for container in engine.containers(labels):
+            engine.remove(container.id)
+
+
+# --- git
+
+
+def make_bare_remote(folder: Path) -> Path:
+    """An empty bare git repository whose branch is `main`."""
+    output_of(["git", "init", "--quiet", "--bare", "--initial-branch", "main", str(folder)])
+    return folder
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder that an engine has worked in, with what it left mounted there."""
+    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    for mount in sorted((m for m in mounts if m.startswith(f"{folder}/")), reverse=True):
+        with contextlib.suppress(Exception):
+            output_of(["umount", "--lazy", mount])
+    shutil.rmtree(folder, ignore_errors=True)
