@@ -2,7 +2,8 @@
 
     ReleaseError                    1  failed, nothing changed
     ├── UsageError                  2  the command line asks for something that makes no sense
-    │   └── ConfigError             2  [tool.release] is wrong: every problem at once
+    │   ├── ConfigError             2  [tool.release] is wrong: every problem at once
+    │   └── NotReady                2  the environment lacks what the settings ask for: everything at once
     ├── SourceError                 1  the git repository is not in a state to be released
     ├── NothingToRelease            1  no commit since the last version changes what users get
     ├── VersionTaken                1  the version exists with other content
@@ -19,8 +20,9 @@
     │   └── EngineUnreachable       6  the engine does not answer
     ├── TargetUnavailable           6  `--to` names nothing that can be deployed
     ├── LockHeld                    5  another deployment of this environment is under way
-    ├── Restored                    3  the deployment failed; what ran before runs again
-    └── MixedState                  4  the deployment failed and left what the message lists
+    └── DeploymentFailed            1  the deployment failed; nothing ran before, nothing runs now
+        ├── Restored                3  the deployment failed; what ran before runs again
+        └── MixedState              4  the deployment failed and left what the message lists
 
 The numbers are the exit statuses of the invoke tasks. A message says what was attempted, on
 what, what was found, and what to do next; nothing is decided from its wording.
@@ -88,6 +90,10 @@ class ConfigError(UsageError):
             f"{len(self.problems)} {noun}{lines}",
             "docs/reference/configuration.md lists every key",
         )
+
+
+class NotReady(UsageError):
+    """The environment lacks what the run settings ask for: secrets, ports, networks, volumes. All at once."""
 
 
 class SourceError(ReleaseError):
@@ -184,13 +190,29 @@ class LockHeld(ReleaseError):
     exit_code = 5
 
 
-class Restored(ReleaseError):
+class DeploymentFailed(ReleaseError):
+    """The deployment failed where nothing ran before, and nothing was left behind.
+
+    Args:
+        attempted: what was tried, and where.
+        found: what went wrong, and what the end state is.
+        hint: what to do next.
+        tail: the last lines that the new container wrote, for the reader.
+    """
+
+    def __init__(self, attempted: str, found: str, hint: str = "", tail: Sequence[str] = ()) -> None:
+        """Keep the end of the container's output beside the message."""
+        super().__init__(attempted, found, hint)
+        self.tail = tuple(tail)
+
+
+class Restored(DeploymentFailed):
     """The deployment failed; what ran before it runs again and was verified."""
 
     exit_code = 3
 
 
-class MixedState(ReleaseError):
+class MixedState(DeploymentFailed):
     """The deployment failed and so did the restoration; the message lists what is where."""
 
     exit_code = 4
