@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, Literal
 
 from release.errors import Cancelled, CommandFailed, ReleaseError
 
@@ -102,6 +102,7 @@ def run(
     cancellation: Cancellation | None = None,
     on_line: Callable[[str], None] | None = None,
     check: bool = True,
+    stderr: Literal["merge", "inherit"] = "merge",
 ) -> Completed:
     """Run a program to its end.
 
@@ -111,6 +112,8 @@ def run(
         cancellation: stops the program and its children when requested.
         on_line: called with each line of output.
         check: whether a status other than 0 is an error.
+        stderr: "merge" makes standard error part of the output; "inherit" leaves it to the reader of ours, so
+            that the output is the program's result alone.
 
     Raises:
         CommandFailed: the status is not 0, and `check` is set.
@@ -118,7 +121,7 @@ def run(
         ReleaseError: the program does not exist.
     """
     cancellation = cancellation or Cancellation()
-    with _opened(command.stdin) as stdin, _started(command, stdin) as process:
+    with _opened(command.stdin) as stdin, _started(command, stdin, stderr) as process:
         with cancellation.stopping(lambda: _stop(process)):
             output = _drain(process, log, on_line)
             status = process.wait()
@@ -138,7 +141,9 @@ def _opened(path: Path | None) -> Iterator[IO[bytes] | int]:
 
 
 @contextmanager
-def _started(command: Command, stdin: IO[bytes] | int) -> Iterator[subprocess.Popen[str]]:
+def _started(
+    command: Command, stdin: IO[bytes] | int, stderr: Literal["merge", "inherit"]
+) -> Iterator[subprocess.Popen[str]]:
     inherited = {key: value for key, value in os.environ.items() if key not in _UNSET}
     try:
         process = subprocess.Popen(
@@ -147,7 +152,7 @@ def _started(command: Command, stdin: IO[bytes] | int) -> Iterator[subprocess.Po
             env=inherited | dict(command.env),
             stdin=stdin,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.STDOUT if stderr == "merge" else None,
             text=True,
             encoding="utf-8",
             errors="replace",
@@ -155,7 +160,9 @@ def _started(command: Command, stdin: IO[bytes] | int) -> Iterator[subprocess.Po
         )
     except FileNotFoundError as error:
         raise ReleaseError(
-            f"run `{command.argv[0]}`", "the program is not installed", "install it, or run `./dev` on a bare machine"
+            f"run `{command.argv[0]}`",
+            "the program is not installed",
+            "install it, or run `./dev` on a bare machine",
         ) from error
     with process:
         try:
