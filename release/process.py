@@ -1,7 +1,7 @@
 """The one place that runs programs, and the one way to stop what is running.
 
-A command line is data (`Command`), built and compared elsewhere. A program runs in a process group of its own,
-so that stopping it stops its children; its output goes to a log file line by line, or is returned.
+A command line is data (`Command`), built and compared elsewhere. A program runs in a process group of its
+own, so that stopping it stops its children; its output goes to a log file line by line, or is returned.
 """
 
 from __future__ import annotations

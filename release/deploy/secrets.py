@@ -1,7 +1,7 @@
 """Secrets of a deployment: read when they are needed, shown to nobody, compared by a keyed fingerprint.
 
-A fingerprint is an HMAC-SHA256 (RFC 2104), cut to 64 bits and prefixed by a short name of its key: without the
-key nobody can try guesses against a record, and fingerprints of two keys are not compared at all.
+A fingerprint is an HMAC-SHA256 (RFC 2104), cut to 64 bits and prefixed by a short name of its key: without
+the key nobody can try guesses against a record, and fingerprints of two keys are not compared at all.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SHORTEST_MASKED: Final = 4
 
 
 class Redacted:
-    """A value that shows itself to nobody who does not ask by name: not in text, repr, JSON, pickle or a format."""
+    """A value that shows itself only to who asks by name: not in text, repr, JSON or pickle."""
 
     __slots__ = ("__value",)
 
@@ -136,8 +136,7 @@ class FingerprintKey:
     @classmethod
     def load(cls, git_dir: Path, environ: Mapping[str, str]) -> FingerprintKey:
         """The team's key from the environment, else this clone's own, made on first use with mode 0600."""
-        shared = environ.get(KEY_VARIABLE)
-        return cls(Redacted(shared if shared else _own_key(git_dir / "release" / "fingerprint-key")))
+        return cls(Redacted(environ.get(KEY_VARIABLE) or _own_key(git_dir / "release" / "fingerprint-key")))
 
     @property
     def name(self) -> str:
