@@ -70,7 +70,7 @@ class Cancellation:
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """A program to run: its words, folder, additional environment, and the file that is its standard input."""
+    """A program to run: its words, folder, additional environment, and the file that is its input."""
 
     argv: tuple[str, ...]
     cwd: Path | None = None

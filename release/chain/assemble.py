@@ -1,0 +1,148 @@
+"""Bringing the chain's parts together: repository, configuration and ledger → a plan, and a shop to run it in."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from release import config
+from release.actor import actor, run_url
+from release.chain.plan import Facts, Options, Plan, already_released, describe_changes, gates_plan, make_plan
+from release.chain.shop import RunFolder, Shop
+from release.config import Config, Service
+from release.errors import ConfigError, LedgerUnreachable, Problem, SourceError
+from release.events import Emit, Notice, Warned
+from release.images.engine import Engine
+from release.ledger import query
+from release.ledger.store import Ledger
+from release.process import Cancellation
+from release.records import Record, Release, Run
+from release.source import Commit, Source
+from release.version import tag_prefix
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """One service of a repository at one commit, ready to be planned."""
+
+    source: Source
+    service: Service
+    several: bool
+    commit: Commit
+    emit: Emit
+
+    @classmethod
+    def open(cls, folder: Path, service: str | None, emit: Emit) -> Project:
+        """Read the configuration out of the commit. Raises SourceError, ConfigError, UsageError."""
+        source = Source.open(folder)
+        commit = source.head()
+        configured = committed_config(source, commit)
+        return cls(
+            source=source,
+            service=configured.service(service),
+            several=configured.several,
+            commit=commit,
+            emit=emit,
+        )
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger, as this clone knows it."""
+        settings = self.service.ledger
+        return Ledger.open(self.source, branch=settings.branch, remote=settings.remote)
+
+    def facts(self, options: Options) -> Facts:
+        """Read everything that a plan is made from."""
+        tags = self.source.version_tags(
+            tag_prefix(self.service.service, several=self.several), self.service.ledger.remote
+        )
+        self._complete_history(options)
+        last = self.source.last_version(self.commit.id, tags)
+        since = last.commit if last is not None else None
+        return Facts(
+            commit=self.commit,
+            changed=self.source.changed(),
+            tags=tags,
+            last=last,
+            messages=tuple(self.source.messages(self.commit.id, since=since, folder=self.service.context)),
+            released_versions=query.versions(self.ledger, self.service.service),
+            of_commit=query.release_of_commit(self.ledger, self.service.service, self.commit.id),
+            remote_url=self.source.remote_url(self.service.ledger.remote or "origin"),
+        )
+
+    def _complete_history(self, options: Options) -> None:
+        """A version from commits needs the commits: a shallow clone, as CI makes, is deepened first."""
+        if options.request.version is None and self.source.is_shallow():
+            remote = self.service.ledger.remote or "origin"
+            self.emit(Notice(text=f"this clone is shallow: fetching its history and tags from {remote}"))
+            self.source.deepen(remote)
+
+    def refresh(self) -> None:
+        """Bring the ledger up to date. A release needs the remote: the next version stands there.
+
+        Raises:
+            LedgerUnreachable: the remote does not answer.
+        """
+        if not self.ledger.refresh():
+            remote = self.service.ledger.remote
+            raise LedgerUnreachable(
+                f"read the ledger on {remote}",
+                "the remote does not answer",
+                "a release needs it, so that two of them cannot take one version; try again when it is back",
+            )
+
+    def released(self, facts: Facts, options: Options) -> Record[Release] | None:
+        """The release that this commit already is. Raises VersionTaken."""
+        return already_released(facts, options)
+
+    def plan(self, facts: Facts, options: Options) -> Plan:
+        """The plan of a release. Raises SourceError, NothingToRelease, VersionTaken."""
+        self._warn_of_strangers()
+        return make_plan(self.service, facts, options, several=self.several)
+
+    def gates_plan(self, facts: Facts, options: Options) -> Plan:
+        """The plan of a run that releases nothing."""
+        if facts.changed:
+            self.emit(Warned(text=f"{describe_changes(facts.changed)}: this run looks at the commit"))
+        return gates_plan(self.service, facts, options, several=self.several)
+
+    def _warn_of_strangers(self) -> None:
+        strangers = self.source.untracked(self.service.context)
+        if strangers:
+            shown = ", ".join(strangers[:3]) + (", …" if len(strangers) > 3 else "")
+            self.emit(Warned(text=f"not in git, so not in the release: {shown}"))
+
+    def shop(self, plan: Plan, environ: Mapping[str, str] = os.environ) -> Shop:
+        """The place to run the plan in."""
+        folder = RunFolder.create(self.source.root)
+        folder.write("plan.json", plan.to_json())
+        return Shop(
+            plan=plan,
+            source=self.source,
+            folder=folder,
+            actor=actor(self.source.identity(), environ),
+            run=Run(id=folder.id, url=run_url(environ)),
+            emit=self.emit,
+            open_engine=Engine.connect,
+            open_ledger=lambda: self.ledger,
+            cancellation=Cancellation(),
+        )
+
+
+def committed_config(source: Source, commit: Commit) -> Config:
+    """`[tool.release]` as it is in the commit, for what is released is what is committed."""
+    content = source.read(commit.id, config.FILE)
+    if content is None:
+        raise SourceError(
+            f"read {config.FILE} of commit {commit.id[:12]}",
+            "the commit has no such file",
+            f"commit a {config.FILE} with a [{config.ROOT}] table; docs/how-to/adopt.md shows one",
+        )
+    try:
+        return config.parse(tomllib.loads(content.decode("utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(config.FILE, [Problem(path=config.FILE, message=f"not TOML: {error}")]) from error

@@ -1,0 +1,112 @@
+"""The gate that runs the configured linters, in exact versions, on the committed tree."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from release.chain.context import write_folder
+from release.chain.shop import HOME, Shop, evidence
+from release.errors import CommandFailed, GateFailed
+from release.events import Warned
+from release.process import Command
+
+
+@dataclass(frozen=True, kw_only=True)
+class LintPassed:
+    """Every command ended with status 0."""
+
+    evidence: bytes
+    summary: str
+
+
+def lint(shop: Shop) -> LintPassed:
+    """Run the commands in `context` of the committed tree. Raises GateFailed at the first that fails."""
+    config = shop.plan.service.lint
+    if not config.commands:
+        shop.emit(Warned(text="no lint commands are configured: [tool.release.lint] commands = [...]"))
+    tools = tool_environment(shop) if config.tools else None
+    with tempfile.TemporaryDirectory(prefix="release-lint-") as folder:
+        tree = Path(folder)
+        write_folder(shop.source.entries(shop.plan.commit.id, "."), tree)
+        for command in config.commands:
+            _run(shop, lint_command(command, cwd=tree / shop.plan.service.context, tools=tools))
+    ran = {"tools": config.tools, "commands": config.commands, "tree": shop.plan.commit.tree}
+    return LintPassed(evidence=evidence("lint", ran), summary=", ".join(config.tools) or "no tools")
+
+
+def lint_command(line: str, *, cwd: Path, tools: Path | None) -> Command:
+    """The command line of one linter, with the tools' folder first on the path."""
+    path = os.environ.get("PATH", os.defpath)
+    return Command(
+        argv=tuple(shlex.split(line)), cwd=cwd, env={"PATH": f"{tools}{os.pathsep}{path}" if tools else path}
+    )
+
+
+def _run(shop: Shop, command: Command) -> None:
+    program = shutil.which(command.argv[0], path=command.env["PATH"])
+    if program is None:
+        raise GateFailed(
+            "lint", f"`{command.argv[0]}` is not installed", "name it in `lint.tools`, with its exact version"
+        )
+    resolved = Command(argv=(program, *command.argv[1:]), cwd=command.cwd, env=command.env)
+    try:
+        shop.execute("lint", resolved)
+    except CommandFailed as error:
+        line = shlex.join(command.argv)
+        raise GateFailed(
+            "lint", f"`{line}` ended with status {error.status}", f"run `{line}`", error.tail
+        ) from error
+
+
+def tool_environment(shop: Shop) -> Path:
+    """The folder with the tools' programs; made once for each set of exact versions.
+
+    It is made beside its place and then renamed, so that one that exists is complete.
+    """
+    tools = sorted(shop.plan.service.lint.tools)
+    key = hashlib.sha256("\n".join([sys.version, *tools]).encode()).hexdigest()[:16]
+    place = shop.source.root / HOME / "tools" / key
+    if not place.exists():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=place.parent, prefix=f"{key}-") as folder:
+            fresh = Path(folder) / "venv"
+            _install(shop, fresh, tools)
+            _rename(fresh, place)
+    return place / "bin"
+
+
+def _install(shop: Shop, folder: Path, tools: list[str]) -> None:
+    uv = find_uv()
+    python = str(folder / "bin" / "python")
+    commands = [
+        (uv, "venv", "--quiet", "--relocatable", "--python", sys.executable, str(folder)),
+        (uv, "pip", "install", "--python", python, *tools),
+    ]
+    try:
+        for argv in commands:
+            shop.execute("lint", Command(argv=argv))
+    except CommandFailed as error:
+        hint = "is the package index reachable, and do these versions exist?"
+        raise GateFailed("lint", f"{', '.join(tools)} could not be installed", hint, error.tail) from error
+
+
+def _rename(fresh: Path, place: Path) -> None:
+    try:
+        fresh.rename(place)
+    except OSError:
+        if not place.exists():  # another run made it at the same time: that one is as good
+            raise
+
+
+def find_uv() -> str:
+    """The `uv` program that is installed with this library."""
+    from uv import find_uv_bin
+
+    return os.fspath(find_uv_bin())

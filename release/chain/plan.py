@@ -1,0 +1,182 @@
+"""From configuration, commit and ledger to what a release will be. Pure: nothing is touched here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from semver import Version
+
+from release.config import Service
+from release.errors import NothingToRelease, SourceError, VersionTaken
+from release.records import Record, Release
+from release.reference import Reference
+from release.source import Commit, VersionTag
+from release.version import FIRST, Request, next_version, tag_prefix
+
+SOURCE_DATE_EPOCH: Final = 315532800
+"""1980-01-01, for every release: the earliest time that a zip archive can hold. The commit's own time would
+be a new value for every commit, and with it every layer would be new; the real times are labels.
+(reproducible-builds.org, SOURCE_DATE_EPOCH specification 1.0)"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the command line asks for."""
+
+    request: Request = field(default_factory=Request)
+    no_cache: bool = False
+    allow_dirty: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """Everything a plan is made from, read before it is made."""
+
+    commit: Commit
+    changed: tuple[str, ...]
+    """Tracked files that differ from the commit."""
+    tags: tuple[VersionTag, ...]
+    last: VersionTag | None
+    """The newest version tag in the commit's history."""
+    messages: tuple[str, ...]
+    """Of the commits after it."""
+    released_versions: tuple[str, ...]
+    of_commit: Record[Release] | None
+    """The release of this commit, if there is one."""
+    remote_url: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What will be built, tested and recorded."""
+
+    service: Service
+    version: Version
+    commit: Commit
+    tag: str
+    """The git tag."""
+    remote_url: str | None
+    no_cache: bool = False
+
+    @property
+    def candidate(self) -> Reference:
+        """The name the image has before it is a release, and keeps for ever after."""
+        return self.service.repository.tagged(f"sha-{self.commit.id}")
+
+    @property
+    def released(self) -> Reference:
+        """The name people use."""
+        return self.service.repository.tagged(str(self.version))
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """OCI annotations that the image carries as labels (OCI Image Specification 1.1, "Annotations")."""
+        labels = {
+            "org.opencontainers.image.title": self.service.service,
+            "org.opencontainers.image.version": str(self.version),
+            "org.opencontainers.image.revision": self.commit.id,
+            "org.opencontainers.image.created": self.commit.time,
+        }
+        return labels | ({"org.opencontainers.image.source": self.remote_url} if self.remote_url else {})
+
+    @property
+    def build_args(self) -> dict[str, str]:
+        """Build arguments: the configured ones, and three of ours that a Dockerfile may declare."""
+        own = {
+            "VERSION": str(self.version),
+            "COMMIT": self.commit.id,
+            "SOURCE_DATE_EPOCH": str(SOURCE_DATE_EPOCH),
+        }
+        return dict(self.service.build.args) | own
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as JSON data, for `--plan` and for the run's folder."""
+        return {
+            "service": self.service.service,
+            "version": str(self.version),
+            "commit": self.commit.id,
+            "tag": self.tag,
+            "candidate": str(self.candidate),
+            "released": str(self.released),
+            "build_args": self.build_args,
+            "labels": self.labels,
+        }
+
+
+def already_released(facts: Facts, options: Options) -> Record[Release] | None:
+    """The release of this commit. Raises VersionTaken when another version of it is asked for."""
+    record, wanted = facts.of_commit, options.request.version
+    if record is None:
+        return None
+    if wanted is not None and str(wanted) != record.body.version:
+        raise VersionTaken(
+            f"release commit {facts.commit.id[:12]} as {wanted}",
+            f"it is released as {record.body.version} ({record.body.image.digest}); a commit has one version",
+            "make a commit of its own for the new version: git commit --allow-empty",
+        )
+    return record
+
+
+def make_plan(service: Service, facts: Facts, options: Options, *, several: bool) -> Plan:
+    """Decide the version and with it every name.
+
+    Raises:
+        SourceError: files are changed and not committed.
+        NothingToRelease, VersionTaken: see `release.version.next_version`.
+    """
+    if not options.allow_dirty:
+        refuse_changes(facts)
+    version = next_version(
+        request=options.request,
+        last=facts.last.version if facts.last is not None else None,
+        existing=_existing(facts),
+        messages=facts.messages,
+    )
+    return _plan(service, facts, options, version, several=several)
+
+
+def _plan(service: Service, facts: Facts, options: Options, version: Version, *, several: bool) -> Plan:
+    return Plan(
+        service=service,
+        version=version,
+        commit=facts.commit,
+        tag=f"{tag_prefix(service.service, several=several)}{version}",
+        remote_url=facts.remote_url,
+        no_cache=options.no_cache,
+    )
+
+
+def gates_plan(service: Service, facts: Facts, options: Options, *, several: bool) -> Plan:
+    """A plan for the gates alone: where no version is due, `-dev` of the next patch."""
+    if facts.of_commit is not None:
+        options = replace(options, request=Request())
+    try:
+        return make_plan(service, facts, replace(options, allow_dirty=True), several=several)
+    except (NothingToRelease, VersionTaken):
+        if options.request != Request():
+            raise
+    version = max(_existing(facts), default=FIRST).bump_patch().replace(prerelease="dev")
+    return _plan(service, facts, options, version, several=several)
+
+
+def _existing(facts: Facts) -> list[Version]:
+    recorded = {Version.parse(text) for text in facts.released_versions}
+    return sorted(recorded | {tag.version for tag in facts.tags})
+
+
+def refuse_changes(facts: Facts) -> None:
+    """A release holds the committed tree; changes beside it would silently be left out."""
+    if facts.changed:
+        raise SourceError(
+            f"release commit {facts.commit.id[:12]}",
+            f"{describe_changes(facts.changed)}, and a release holds what is committed",
+            "commit or stash them, or release the commit as it is with: -- --allow-dirty",
+        )
+
+
+def describe_changes(changed: tuple[str, ...]) -> str:
+    """As "3 files are changed and not committed (a.py, b.py, …)"."""
+    shown = ", ".join(changed[:3]) + (", …" if len(changed) > 3 else "")
+    verb = "1 file is" if len(changed) == 1 else f"{len(changed)} files are"
+    return f"{verb} changed and not committed ({shown})"

@@ -1,0 +1,131 @@
+"""The stage that brings the candidate to where releases live, and proves that it is there.
+
+With a registry the engine uploads the image under `sha-<commit>`; manifest, config and layers are then read
+back and hashed here. Without one, the engine's own containerd image store is the registry: its export is read and
+hashed in the same way. What is recorded is what was read back, never what was sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from release.chain.build import BuiltImage
+from release.chain.plan import SOURCE_DATE_EPOCH
+from release.chain.shop import Shop, evidence
+from release.errors import GateFailed
+from release.events import Progress, Warned
+from release.images.engine import Engine
+from release.images.layout import Readable, late_files, manifest_of, own_layers, read_layout
+from release.images.registry import Blob, Manifest, Registry
+from release.reference import Digest
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushedImage:
+    """An image that was read back and hashed. `late` names files that carry the clock of the build."""
+
+    manifest: Manifest
+    late: tuple[str, ...]
+    evidence: bytes
+    summary: str
+
+
+def push(shop: Shop) -> PushedImage:
+    """Upload the candidate if there is a registry, and read it back. Raises GateFailed, RegistryError."""
+    built = shop.products.get(BuiltImage)
+    with_registry = shop.plan.service.registry is not None
+    manifest, late = _through_registry(shop, built) if with_registry else _through_engine(shop, built)
+    _is_the_tested_image(shop.engine, built, manifest)
+    if late:
+        shop.emit(Warned(text=_not_reproducible(late)))
+    size = sum(layer.size for layer in manifest.layers)
+    return PushedImage(
+        manifest=manifest,
+        late=late,
+        evidence=evidence("push", {"manifest": str(manifest.digest), "layers": len(manifest.layers)}),
+        summary=f"{manifest.digest.short}, {len(manifest.layers)} layers, {size / 1e6:.1f} MB, read back",
+    )
+
+
+def _is_the_tested_image(engine: Engine, built: BuiltImage, manifest: Manifest) -> None:
+    """The config digest covers every uncompressed layer; the containerd store knows the manifest's too."""
+    expected, found = built.config_digest, manifest.config.digest
+    if engine.info.image_store == "containerd":
+        expected, found = built.stored.id, manifest.digest
+    if expected != found:
+        raise GateFailed(
+            "push",
+            f"{built.reference} holds {found}, and {expected} was tested",
+            "something else wrote this tag: look at who pushes to the repository",
+        )
+
+
+def _not_reproducible(late: tuple[str, ...]) -> str:
+    return (
+        "a second build will give another digest: files carry the time of the build "
+        f"({', '.join(late)}); docs/explanation/reproducible.md shows the shape of Dockerfile that avoids it"
+    )
+
+
+def _through_engine(shop: Shop, built: BuiltImage) -> tuple[Manifest, tuple[str, ...]]:
+    if shop.engine.info.image_store != "containerd":
+        raise GateFailed(
+            "push",
+            "no `registry` is configured, and this engine's image store (a graph driver) keeps no manifests",
+            "configure `registry`, or give the engine the containerd image store: "
+            'set {"features": {"containerd-snapshotter": true}} in its daemon.json',
+        )
+    shop.emit(Progress(name="push", text="hashing every blob in the engine's image store"))
+    late: dict[Digest, tuple[str, ...]] = {}
+
+    def look(digest: Digest, stream: Readable) -> None:
+        shop.cancellation.check()
+        late[digest] = late_files(stream, SOURCE_DATE_EPOCH)
+
+    with shop.engine.exported(built.reference) as stream:
+        layout = read_layout(stream, look)
+    manifest = manifest_of(layout, built.stored.id)
+    return manifest, _late_in_own_layers(manifest, layout.documents[manifest.config.digest], late)
+
+
+def _through_registry(shop: Shop, built: BuiltImage) -> tuple[Manifest, tuple[str, ...]]:
+    registry = Registry(shop.plan.service.repository)
+    existing = registry.manifest(built.reference)
+    if existing is None or not _same(shop.engine, built, existing):
+        shop.emit(Progress(name="push", text=f"uploading {built.reference}"))
+        shop.engine.push(built.reference, cancellation=shop.cancellation)
+    manifest = registry.manifest(built.reference)
+    if manifest is None:
+        raise GateFailed(
+            "push", f"the registry took {built.reference}, and has no manifest under that name", "push again"
+        )
+    shop.emit(Progress(name="push", text="reading it back"))
+    with registry.blob(manifest.config) as stream:
+        config = stream.read()
+    own = {manifest.layers[position].digest for position in own_layers(config, SOURCE_DATE_EPOCH)}
+    late = {
+        layer.digest: _read_back(shop, registry, layer, inspect=layer.digest in own)
+        for layer in manifest.layers
+    }
+    return manifest, _late_in_own_layers(manifest, config, late)
+
+
+def _same(engine: Engine, built: BuiltImage, manifest: Manifest) -> bool:
+    """Whether the registry already holds this candidate, from a run that was interrupted."""
+    if engine.info.image_store == "containerd":
+        return manifest.digest == built.stored.id
+    return manifest.config.digest == built.config_digest
+
+
+def _read_back(shop: Shop, registry: Registry, layer: Blob, *, inspect: bool) -> tuple[str, ...]:
+    shop.cancellation.check()
+    with registry.blob(layer) as stream:
+        return late_files(stream, SOURCE_DATE_EPOCH) if inspect else ()
+
+
+def _late_in_own_layers(
+    manifest: Manifest, config: bytes, late: Mapping[Digest, tuple[str, ...]]
+) -> tuple[str, ...]:
+    layers = [manifest.layers[position] for position in own_layers(config, SOURCE_DATE_EPOCH)]
+    return tuple(name for layer in layers for name in late.get(layer.digest, ()))

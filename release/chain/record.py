@@ -1,0 +1,115 @@
+"""The commit point: record and git tag land together; from then on the release exists.
+
+Before it nothing was released; after it everything else can be repaired from the record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import cast
+
+from release.chain.build import BuiltImage
+from release.chain.lock import LockChecked
+from release.chain.plan import SOURCE_DATE_EPOCH, Plan
+from release.chain.push import PushedImage
+from release.chain.shop import Shop, now
+from release.chain.smoke import SmokePassed
+from release.images.engine import EngineInfo
+from release.images.registry import Manifest
+from release.ledger.store import TagRequest
+from release.records import Built, Descriptor, Draft, Image, Record, Release, Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """The release is in the ledger."""
+
+    record: Record[Release]
+    evidence: bytes
+    summary: str
+
+
+def record(shop: Shop) -> Recorded:
+    """Append the release record with its git tag. Raises VersionTaken, LedgerError."""
+    draft = Draft(
+        service=shop.plan.service.service,
+        recorded_at=now(),
+        actor=shop.actor,
+        run=shop.run,
+        tool=_tool(),
+        body=_release(shop),
+    )
+    image = draft.body.image
+    tag = TagRequest(
+        name=shop.plan.tag,
+        commit=shop.plan.commit.id,
+        message=f"{draft.service} {draft.body.version}\n\n{image.repository}@{image.digest}\n",
+    )
+    (made,) = shop.open_ledger().append([draft], tag=tag)
+    found = cast("Record[Release]", made)
+    return Recorded(
+        record=found, evidence=found.to_bytes(), summary=f"{found.id[:12]} in the ledger, tag {shop.plan.tag}"
+    )
+
+
+def _tool() -> str:
+    from release import __version__
+
+    return f"release {__version__}"
+
+
+def _release(shop: Shop) -> Release:
+    plan, products = shop.plan, shop.products
+    built, pushed = products.get(BuiltImage), products.get(PushedImage)
+    return Release(
+        version=str(plan.version),
+        image=_image(plan, pushed.manifest, shop.engine.info),
+        source=_source(plan),
+        lock=products.get(LockChecked).file,
+        bases=built.bases,
+        build=_built(plan, built, pushed, shop.engine.info),
+        gates=tuple(shop.gates),
+        smoke=products.get(SmokePassed).spec,
+    )
+
+
+def _image(plan: Plan, manifest: Manifest, engine: EngineInfo) -> Image:
+    return Image(
+        repository=str(plan.service.repository),
+        digest=str(manifest.digest),
+        media_type=manifest.media_type,
+        size=len(manifest.content),
+        platform=plan.service.build.platform or engine.platform,
+        config_digest=str(manifest.config.digest),
+        layers=tuple(Descriptor(digest=str(layer.digest), size=layer.size) for layer in manifest.layers),
+    )
+
+
+def _source(plan: Plan) -> Source:
+    commit = plan.commit
+    return Source(
+        commit=commit.id, tree=commit.tree, commit_time=commit.time, remote=plan.remote_url, tag=plan.tag
+    )
+
+
+def _built(plan: Plan, built: BuiltImage, pushed: PushedImage, engine: EngineInfo) -> Built:
+    return Built(
+        dockerfile=built.dockerfile,
+        dockerfile_sha256=built.dockerfile_sha256,
+        context=plan.service.context,
+        target=plan.service.build.target,
+        args=plan.build_args,
+        labels=plan.labels,
+        source_date_epoch=SOURCE_DATE_EPOCH,
+        buildkit=f"{engine.name} {engine.version}",
+        buildx=built.buildx,
+        engine=engine.version,
+        exporter=engine.image_store,
+        timestamps=pushed.late,
+    )
+
+
+def evidence_sha256(evidence: bytes) -> str:
+    """What a record keeps of a gate's evidence."""
+    return hashlib.sha256(evidence).hexdigest()

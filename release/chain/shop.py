@@ -1,0 +1,148 @@
+"""What a running stage has at hand: the plan, the tools, the products of earlier stages, its log."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from release.chain.plan import Plan
+from release.events import Emit, Progress
+from release.images.engine import Engine
+from release.ledger.store import Ledger
+from release.process import Cancellation, Command, Completed, run
+from release.records import Actor, Gate, Run
+from release.source import Source
+
+T = TypeVar("T")
+
+HOME: Final = ".release"
+"""Our folder in the service's repository: logs, tools, nothing that cannot be made again."""
+
+
+def now() -> str:
+    """This moment as records write it: RFC 3339, UTC, milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFolder:
+    """`.release/runs/<run>/`: everything that a run leaves for people and for other processes."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, root: Path) -> RunFolder:
+        """A new folder, named by the time and eight random digits; git ignores it."""
+        home = root / HOME
+        home.mkdir(exist_ok=True)
+        (home / ".gitignore").write_text("*\n", encoding="utf-8")
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+        path = home / "runs" / f"{stamp}-{secrets.token_hex(4)}"
+        path.mkdir(parents=True)
+        return cls(path=path)
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self.path.name
+
+    def log(self, stage: str) -> Path:
+        """The stage's log file."""
+        return self.path / f"{stage}.log"
+
+    def write(self, name: str, data: Any) -> None:
+        """Keep a document as indented JSON."""
+        (self.path / name).write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+
+
+class Products:
+    """What the stages made, by type. Each stage returns one value of a type of its own."""
+
+    def __init__(self) -> None:
+        """Nothing is made yet."""
+        self._made: dict[type, object] = {}
+        self._lock = threading.Lock()
+
+    def add(self, product: object) -> None:
+        """Keep a product."""
+        with self._lock:
+            self._made[type(product)] = product
+
+    def get(self, kind: type[T]) -> T:
+        """The product of this type. A missing one is an error in the table of stages: KeyError."""
+        with self._lock:
+            product = self._made[kind]
+        assert isinstance(product, kind)  # noqa: S101 - `add` keyed it by its type
+        return product
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shop:
+    """The place where a chain runs."""
+
+    plan: Plan
+    source: Source
+    folder: RunFolder
+    actor: Actor
+    run: Run
+    emit: Emit
+    open_engine: Callable[[], Engine]
+    open_ledger: Callable[[], Ledger]
+    cancellation: Cancellation = field(default_factory=Cancellation)
+    products: Products = field(default_factory=Products)
+    gates: list[Gate] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return self.open_engine()
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that builds and tests; reached when the first stage asks for it."""
+        with self._lock:
+            return self._engine
+
+    def execute(self, stage: str, command: Command, *, check: bool = True) -> Completed:
+        """Run a program for a stage: logged, cancellable, its lines shown as progress."""
+        log = self.folder.log(stage)
+        with log.open("a", encoding="utf-8") as sink:
+            sink.write(f"$ {command}\n")
+        return run(
+            command,
+            log=log,
+            cancellation=self.cancellation,
+            on_line=lambda line: self.emit(Progress(name=stage, text=line)),
+            check=check,
+        )
+
+    def labels(self, role: str) -> dict[str, str]:
+        """Labels of what this run puts into the engine, so that it can be found and removed."""
+        return {
+            "release.run": self.folder.id,
+            "release.role": role,
+            "release.service": self.plan.service.service,
+        }
+
+    @contextmanager
+    def container(self, create: Callable[[], str]) -> Iterator[str]:
+        """A container that is gone when the block ends, however it ends."""
+        self.cancellation.check()
+        container = create()
+        try:
+            yield container
+        finally:
+            self.engine.remove(container)
+
+
+def evidence(gate: str, facts: Mapping[str, Any]) -> bytes:
+    """What a gate saw, as bytes to be hashed into the record."""
+    return json.dumps({"gate": gate, **facts}, sort_keys=True, separators=(",", ":")).encode()

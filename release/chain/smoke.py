@@ -1,0 +1,137 @@
+"""The gate that runs the image as production would: limits, read-only root, one request, and SIGTERM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from release.chain.build import BuiltImage
+from release.chain.shop import Shop, evidence
+from release.config import Smoke
+from release.errors import EngineError, GateFailed
+from release.events import Progress
+from release.images.engine import ContainerSpec
+from release.probe import await_answer
+from release.process import TAIL_LINES
+from release.records import SmokeSpec
+from release.reference import Digest
+
+_CLEAN_EXITS: Final = (0, 143)
+"""Ended by itself after SIGTERM, or by the signal's default action (128 + 15)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmokePassed:
+    """The image started, answered, and stopped when told."""
+
+    spec: SmokeSpec
+    evidence: bytes
+    summary: str
+
+
+def container_spec(image: Digest, smoke: Smoke, labels: dict[str, str]) -> ContainerSpec:
+    """The container of the smoke run: no capabilities, no new privileges, nothing writable but tmpfs."""
+    return ContainerSpec(
+        image=image,
+        env=smoke.env,
+        labels=labels,
+        publish_ephemeral=(smoke.port,),
+        memory=smoke.memory,
+        pids=smoke.pids,
+        read_only=smoke.read_only,
+        tmpfs=smoke.tmpfs,
+        cap_drop=("ALL",),
+        no_new_privileges=True,
+    )
+
+
+def smoke(shop: Shop) -> SmokePassed:
+    """Start the image, wait for the right answer, stop it with SIGTERM. Raises GateFailed."""
+    built, config = shop.products.get(BuiltImage), shop.plan.service.smoke
+    spec = container_spec(built.stored.id, config, shop.labels("smoke"))
+    with shop.container(lambda: shop.engine.create(spec)) as container:
+        try:
+            answer = _probe(shop, container, config)
+            status = _stop(shop, container, config)
+        finally:
+            _keep_log(shop, container)
+    return SmokePassed(
+        spec=_recorded(config),
+        evidence=evidence("smoke", {"image": str(built.stored.id), "answer": answer, "exit": status}),
+        summary=f"{config.path} answered {answer}, stopped with status {status}",
+    )
+
+
+def _probe(shop: Shop, container: str, config: Smoke) -> str:
+    shop.engine.start(container)
+    state = shop.engine.state(container)
+    if state is None or config.port not in state.ports:
+        _alive(shop, container)
+        raise GateFailed("smoke", f"the engine published no port for {config.port}")
+    host, port = state.ports[config.port]
+    shop.emit(Progress(name="smoke", text=f"asking {config.path} on port {config.port}"))
+    answer = await_answer(config.probe, host, port, alive=lambda: _alive(shop, container))
+    if not answer.satisfies(config.probe):
+        raise GateFailed(
+            "smoke",
+            f"after {config.timeout / 1000:g} s GET {config.path} on port {config.port} gave {answer.text}, "
+            f"not {config.status}",
+            "does the service listen on 0.0.0.0, and is `smoke.port` its port?",
+            shop.engine.logs(container, lines=TAIL_LINES),
+        )
+    return answer.text
+
+
+def _alive(shop: Shop, container: str) -> None:
+    shop.cancellation.check()
+    state = shop.engine.state(container)
+    if state is not None and state.status == "running":
+        return
+    found = "the container is gone"
+    if state is not None:
+        found = f"the container ended with status {state.exit_code}" + (
+            ": it needed more memory than `smoke.memory`" if state.oom_killed else ""
+        )
+    raise GateFailed(
+        "smoke",
+        f"{found} before it answered",
+        "it runs with a read-only root and no capabilities: does it need `smoke.tmpfs` or `smoke.env`?",
+        shop.engine.logs(container, lines=TAIL_LINES),
+    )
+
+
+def _stop(shop: Shop, container: str, config: Smoke) -> int:
+    """Tell it to stop. A service that ignores SIGTERM loses requests at every deployment."""
+    shop.engine.stop(container, grace=config.stop_grace)
+    state = shop.engine.state(container)
+    status = state.exit_code if state is not None else -1
+    if status not in _CLEAN_EXITS:
+        how = "was killed" if status == 137 else f"ended with status {status}"
+        raise GateFailed(
+            "smoke",
+            f"after SIGTERM it {how} (allowed: {config.stop_grace / 1000:g} s, status 0 or 143)",
+            'write CMD in exec form, as CMD ["gunicorn", …], so that the signal reaches the service',
+            shop.engine.logs(container, lines=TAIL_LINES),
+        )
+    return status
+
+
+def _keep_log(shop: Shop, container: str) -> None:
+    try:
+        lines = shop.engine.logs(container, lines=10_000)
+    except EngineError:
+        return
+    with shop.folder.log("smoke").open("a", encoding="utf-8") as log:
+        log.writelines(f"{line}\n" for line in lines)
+
+
+def _recorded(config: Smoke) -> SmokeSpec:
+    return SmokeSpec(
+        probe=config.probe,
+        memory=config.memory,
+        pids=config.pids,
+        read_only=config.read_only,
+        tmpfs=config.tmpfs,
+        env=config.env,
+        stop_grace=config.stop_grace,
+    )

@@ -1,0 +1,181 @@
+"""The gate that runs the tests inside the image, in one of three ways.
+
+Most runtime images carry no pytest: the tests then run in a `test` stage of the Dockerfile, or in a
+throw-away layer on the released image, and the layers are checked to begin with exactly the released ones. Where the
+image has all it needs, they run in the image itself.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from release.chain.build import BuiltImage, run_build
+from release.chain.shop import Shop, evidence
+from release.config import Test
+from release.errors import CommandFailed, EngineError, GateFailed
+from release.events import Progress
+from release.images.engine import ContainerSpec, StoredImage
+from release.process import TAIL_LINES, Command
+from release.reference import Reference, Repository
+
+_JUNIT: Final = "/tmp/release-junit.xml"  # noqa: S108 - in the container
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestsPassed:
+    """The tests passed in an image that begins with the released layers."""
+
+    evidence: bytes
+    summary: str
+
+
+def test(shop: Shop) -> TestsPassed:
+    """Run the configured command in the image. Raises GateFailed: it failed, or the layers are others."""
+    built = shop.products.get(BuiltImage)
+    with _test_image(shop, built) as image:
+        _begins_with(image, built.stored)
+        lines = _run(shop, image)
+    junit = shop.folder.path / "junit.xml"
+    seen = junit.read_bytes() if junit.exists() else "\n".join(lines).encode()
+    return TestsPassed(
+        evidence=evidence("test", {"image": str(image.id)}) + seen,
+        summary=lines[-1].strip("= ") if lines else "",
+    )
+
+
+@contextmanager
+def _test_image(shop: Shop, built: BuiltImage) -> Iterator[StoredImage]:
+    """The image the tests run in; one that was made for it loses its name again."""
+    config = shop.plan.service.test
+    name = Repository(f"localhost/release-test/{shop.plan.service.service}").tagged(shop.folder.id)
+    if config.target is not None:
+        run_build(shop, "test", config.target, name, built.archive)
+    elif config.install or config.copy_:
+        _build_layer(shop, built, name)
+    else:
+        yield built.stored
+        return
+    try:
+        image = shop.engine.inspect(name)
+        if image is None:
+            raise GateFailed("test", f"the engine has no image {name} after building it")
+        yield image
+    finally:
+        shop.engine.untag(name)
+
+
+def layer_dockerfile(base: Reference, user: str, config: Test) -> str:
+    """The Dockerfile of the throw-away layer: as root, then as the image's own user again.
+
+    Args:
+        base: the released image.
+        user: its user, empty for root.
+        config: what is installed and copied.
+    """
+    installs = [f"RUN {_installer()} {shlex.join(_words(config.install))}"] if config.install else []
+    copies = [f"COPY {path} {path}" for path in config.copy_]
+    restore = [f"USER {user}"] if user else []
+    return "\n".join([f"FROM {base}", "USER 0", *copies, *installs, *restore, ""])
+
+
+def _installer() -> str:
+    """pip of the image's own Python; images made by uv have none, then Python's bundled one."""
+    return (
+        "python -m pip --version >/dev/null 2>&1 || python -m ensurepip; python -m pip install --no-cache-dir"
+    )
+
+
+def _words(options: tuple[str, ...]) -> list[str]:
+    return [word for option in options for word in shlex.split(option)]
+
+
+def _build_layer(shop: Shop, built: BuiltImage, name: Reference) -> None:
+    dockerfile = shop.folder.path / "test.Dockerfile"
+    dockerfile.write_text(
+        layer_dockerfile(built.reference, built.stored.user, shop.plan.service.test), encoding="utf-8"
+    )
+    command = layer_command(name, dockerfile, built.archive)
+    try:
+        shop.execute(
+            "test", Command(argv=command.argv, stdin=command.stdin, env=shop.engine.command_environment())
+        )
+    except CommandFailed as error:
+        hint = "look at `test.install` and `test.copy`"
+        raise GateFailed("test", "the test layer could not be built", hint, error.tail) from error
+
+
+def layer_command(name: Reference, dockerfile: Path, archive: Path) -> Command:
+    """The command line that builds the throw-away layer, with the archive as its context."""
+    options = [
+        *("--builder", "default", "--progress", "plain", "--provenance=false", "--sbom=false"),
+        *("--file", str(dockerfile), "--tag", str(name)),
+    ]
+    return Command(argv=("docker", "buildx", "build", *options, "-"), stdin=archive)
+
+
+def _begins_with(image: StoredImage, released: StoredImage) -> None:
+    """What was tested is what ships: the layers of the released image come first, unchanged."""
+    if image.diff_ids[: len(released.diff_ids)] != released.diff_ids:
+        raise GateFailed(
+            "test",
+            "the image that the tests would run in does not begin with the layers of the released one",
+            "write the test stage as FROM the released stage",
+        )
+
+
+def with_report(command: tuple[str, ...]) -> tuple[str, ...]:
+    """The command, asked for a JUnit report where it is pytest's."""
+    return (*command, f"--junitxml={_JUNIT}") if "pytest" in command else command
+
+
+def _run(shop: Shop, image: StoredImage) -> tuple[str, ...]:
+    config = shop.plan.service.test
+    spec = ContainerSpec(
+        image=image.id,
+        command=with_report(config.command),
+        env=config.env,
+        labels=shop.labels("test"),
+    )
+    with shop.container(lambda: shop.engine.create(spec)) as container:
+        shop.engine.start(container)
+        status = _wait(shop, container, config.timeout)
+        lines = _keep_output(shop, container)
+    if status != 0:
+        raise GateFailed(
+            "test",
+            f"`{shlex.join(config.command)}` in the image ended with status {status}",
+            f"the whole output is in {shop.folder.log('test')}",
+            lines[-TAIL_LINES:],
+        )
+    return lines
+
+
+def _wait(shop: Shop, container: str, timeout: int) -> int:
+    try:
+        return shop.engine.wait(container, timeout=timeout, cancellation=shop.cancellation)
+    except TimeoutError as error:
+        raise GateFailed(
+            "test",
+            f"the tests still ran after {timeout / 1000:g} s and were stopped",
+            "raise `test.timeout`, or look for a test that hangs",
+            shop.engine.logs(container, lines=TAIL_LINES),
+        ) from error
+
+
+def _keep_output(shop: Shop, container: str) -> tuple[str, ...]:
+    """Bring the output and the JUnit report out of the container into the run's folder."""
+    lines = tuple(shop.engine.follow(container))
+    with shop.folder.log("test").open("a", encoding="utf-8") as log:
+        log.writelines(f"{line}\n" for line in lines)
+    if lines:
+        shop.emit(Progress(name="test", text=lines[-1]))
+    with suppress(EngineError):
+        junit = shop.engine.read_file(container, _JUNIT)
+        if junit is not None:
+            (shop.folder.path / "junit.xml").write_bytes(junit)
+    return lines

@@ -1,0 +1,163 @@
+"""Proving an image's bytes: every blob hashed, and the times in its layers looked at.
+
+The engine's own store is read through `docker save`, which for the containerd store is an OCI image layout
+(OCI Image Specification 1.1, "Image Layout") in a tar stream: blobs first, then `index.json`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import IO, BinaryIO, Final, Protocol, cast
+
+from release.errors import EngineError
+from release.images.registry import Manifest
+from release.reference import Digest
+
+_BLOBS: Final = "blobs/sha256/"
+_CHUNK: Final = 1 << 20
+_SMALL: Final = 4 << 20
+"""Documents up to this size are kept: registries accept manifests of up to 4 MiB (Distribution Specification)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """What an image layout holds: the digests of all its blobs, the small ones with their bytes."""
+
+    blobs: frozenset[Digest]
+    documents: dict[Digest, bytes]
+    index: dict[str, object]
+
+
+def read_layout(stream: BinaryIO, inspect: Callable[[Digest, Readable], None] | None = None) -> Layout:
+    """Read an image layout from a tar stream, hashing every blob.
+
+    Args:
+        stream: the tar, uncompressed.
+        inspect: called with each blob's digest and a stream of its bytes.
+
+    Raises:
+        EngineError: a blob's bytes do not hash to its name, or there is no index.
+    """
+    blobs: set[Digest] = set()
+    documents: dict[Digest, bytes] = {}
+    index: dict[str, object] | None = None
+    with tarfile.open(fileobj=stream, mode="r|") as archive:
+        for member in archive:
+            content = archive.extractfile(member) if member.isfile() else None
+            if content is None:
+                continue
+            if member.name.startswith(_BLOBS):
+                blobs.add(_blob(member, content, documents, inspect))
+            elif member.name == "index.json":
+                index = json.loads(content.read())
+    if index is None:
+        raise EngineError(
+            "read the image back from the engine",
+            "the engine exported no OCI image layout: its image store is not containerd's",
+            "configure `registry`, or turn on the engine's containerd image store",
+        )
+    return Layout(blobs=frozenset(blobs), documents=documents, index=index)
+
+
+def _blob(
+    member: tarfile.TarInfo,
+    content: Readable,
+    documents: dict[Digest, bytes],
+    inspect: Callable[[Digest, Readable], None] | None,
+) -> Digest:
+    named = Digest(f"sha256:{member.name.removeprefix(_BLOBS)}")
+    hashing = HashingReader(content)
+    if member.size <= _SMALL:
+        documents[named] = hashing.read()
+    if inspect is not None:
+        inspect(named, io.BytesIO(documents[named]) if named in documents else hashing)
+    found = hashing.finish()
+    if found != named:
+        raise EngineError(
+            "read the image back from the engine",
+            f"blob {named} holds other bytes (they hash to {found})",
+            "the engine's image store is damaged: remove the image and build again with: -- --no-cache",
+        )
+    return named
+
+
+class Readable(Protocol):
+    """Anything that gives bytes."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """At most so many bytes; all of them without a size."""
+        ...
+
+
+class HashingReader:
+    """A readable stream that hashes what passes through it."""
+
+    def __init__(self, stream: Readable) -> None:
+        """Wrap a stream."""
+        self._stream = stream
+        self._hash = hashlib.sha256()
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read and hash."""
+        data = self._stream.read(size)
+        self._hash.update(data)
+        return data
+
+    def finish(self) -> Digest:
+        """Read what is left; the digest of everything."""
+        while self.read(_CHUNK):
+            pass
+        return Digest(f"sha256:{self._hash.hexdigest()}")
+
+
+def own_layers(config: bytes, epoch: int) -> tuple[int, ...]:
+    """Positions of the layers that our build made, not its bases.
+
+    BuildKit writes SOURCE_DATE_EPOCH as the creation time of each step of its own (OCI Image Specification
+    1.1, "Image Configuration", `history`); steps without a layer say `empty_layer`.
+    """
+    history = json.loads(config).get("history") or []
+    made = [step for step in history if not step.get("empty_layer")]
+    stamp = datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return tuple(position for position, step in enumerate(made) if step.get("created") == stamp)
+
+
+def late_files(layer: Readable, epoch: int, *, limit: int = 5) -> tuple[str, ...]:
+    """Files of a layer whose time is after the epoch: the clock of the build got into them.
+
+    Args:
+        layer: the layer's tar, compressed or not.
+        epoch: SOURCE_DATE_EPOCH, in seconds.
+        limit: how many are named.
+    """
+    late: list[str] = []
+    try:
+        with tarfile.open(fileobj=cast("IO[bytes]", layer), mode="r|*") as archive:
+            for member in archive:
+                if member.mtime > epoch and len(late) < limit:
+                    late.append(f"/{member.name.rstrip('/')}")
+    except tarfile.ReadError:
+        return ("(a layer in a compression that this Python cannot read)",)
+    return tuple(late)
+
+
+def manifest_of(layout: Layout, digest: Digest) -> Manifest:
+    """The image manifest of this digest. Raises EngineError naming what is missing of it."""
+    content = layout.documents.get(digest)
+    if content is None:
+        raise EngineError("read the image back from the engine", f"manifest {digest} is not in its export")
+    manifest = Manifest.parse(content)
+    missing = [blob.digest for blob in (manifest.config, *manifest.layers) if blob.digest not in layout.blobs]
+    if missing:
+        raise EngineError(
+            "read the image back from the engine",
+            f"{len(missing)} blobs of {digest} are not there: {', '.join(map(str, missing))}",
+            "build again with: -- --no-cache",
+        )
+    return manifest

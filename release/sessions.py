@@ -1,0 +1,188 @@
+"""The nox door: `register()` makes the sessions of the release chain.
+
+Nothing heavy is imported before a session runs, so that `nox -l` stays fast. Options come after `--`:
+
+    nox -s release -- --version 1.4.2 --service api --plan
+"""
+
+from __future__ import annotations
+
+import argparse
+import atexit
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Final
+
+import nox
+
+if TYPE_CHECKING:
+    from release.chain.assemble import Project
+    from release.chain.plan import Options
+    from release.chain.shop import Shop
+    from release.console import Console
+    from release.records import Record, Release
+
+SESSIONS: Final = {
+    "lock": "Check that the lockfile is fresh.",
+    "lint": "Lint the committed tree with the pinned tools.",
+    "build": "Build the image from the committed tree.",
+    "test": "Build the image and run its tests inside it.",
+    "smoke": "Build the image, run it as production would, and stop it.",
+    "push": "Build the image, push it as a candidate and read it back.",
+    "check": "All gates, as for a pull request: nothing is pushed, nothing recorded.",
+    "release": "From the commit to a recorded release: all gates, push, record, tag.",
+}
+"""The sessions, in the order of the chain, with the line that `nox -l` shows."""
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived. Like KeyboardInterrupt, no handler of errors may swallow it."""
+
+
+def register() -> None:
+    """Define the sessions."""
+    for name, line in SESSIONS.items():
+        decorate = nox.session(name=name, venv_backend="none", default=False, tags=["release"])
+        decorate(_session(name, line))
+
+
+def _session(name: str, line: str) -> Callable[[nox.Session], None]:
+    def run(session: nox.Session) -> None:
+        _run(name, session)
+
+    run.__doc__ = line
+    return run
+
+
+def parse_arguments(name: str, arguments: Sequence[str]) -> argparse.Namespace:
+    """The options after `--`. argparse ends the program with status 2 for a wrong one."""
+    parser = argparse.ArgumentParser(prog=f"nox -s {name} --", description=SESSIONS[name], allow_abbrev=False)
+    parser.add_argument("--service", help="which service, where the repository has several")
+    parser.add_argument("--version", help="release exactly this version")
+    parser.add_argument("--bump", help="major, minor or patch, instead of what the commits say")
+    parser.add_argument("--plan", action="store_true", help="print what would be done, and stop")
+    parser.add_argument("--no-cache", action="store_true", help="build every layer anew")
+    parser.add_argument(
+        "--allow-dirty", action="store_true", help="release the commit although files are changed beside it"
+    )
+    parser.add_argument("--json", action="store_true", help="print the record as JSON")
+    return parser.parse_args(arguments)
+
+
+def _run(name: str, session: nox.Session) -> None:
+    """Run a session's body; an error is rendered once, and the session fails."""
+    from release.console import Console
+    from release.errors import ReleaseError
+
+    arguments = parse_arguments(name, session.posargs)
+    console = Console()
+    try:
+        with _terminable():
+            _dispatch(name, arguments, console)
+    except ReleaseError as error:
+        console.error(error)
+        session.error(f"{name}: {type(error).__name__}")
+    except Terminated:
+        raise SystemExit(128 + signal.SIGTERM) from None
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Turn SIGTERM, which CI sends to cancel, into an exception, so that everything is cleaned up."""
+
+    def terminate(_signum: int, _frame: FrameType | None) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _dispatch(name: str, arguments: argparse.Namespace, console: Console) -> None:
+    from release.chain.assemble import Project
+    from release.chain.plan import Options
+    from release.version import Request
+
+    options = Options(
+        request=Request.parse(version=arguments.version, bump=arguments.bump),
+        no_cache=arguments.no_cache,
+        allow_dirty=arguments.allow_dirty,
+    )
+    project = Project.open(Path.cwd(), arguments.service, console.emit)
+    if name == "release":
+        _release(project, options, arguments, console)
+    else:
+        _stages(name, project, options, arguments, console)
+
+
+def _release(project: Project, options: Options, arguments: argparse.Namespace, console: Console) -> None:
+    project.refresh()
+    facts = project.facts(options)
+    record = project.released(facts, options)
+    if record is not None:
+        _again(project, record, console)
+    else:
+        plan = project.plan(facts, options)
+        if arguments.plan:
+            console.document(plan.to_json())
+            return
+        record = _make(project.shop(plan), console)
+    if arguments.json:
+        console.document(record.to_json())
+        return
+    _last_line(console, record)
+
+
+def _make(shop: Shop, console: Console) -> Record[Release]:
+    """Run the whole chain."""
+    from release.chain.pipeline import STAGES, run_stages
+    from release.chain.record import Recorded
+    from release.events import Notice
+
+    plan = shop.plan
+    name = f"{plan.service.service} {plan.version}"
+    console.emit(Notice(text=f"{name} from commit {plan.commit.id[:12]} ({plan.commit.subject})"))
+    run_stages(shop, STAGES)
+    return shop.products.get(Recorded).record
+
+
+def _again(project: Project, record: Record[Release], console: Console) -> None:
+    """The same result again: nothing is built; the version tag is put back if it is missing."""
+    from release.chain.promote import put_tag
+    from release.events import Notice
+    from release.images.engine import Engine
+
+    body = record.body
+    console.emit(
+        Notice(
+            text=f"commit {body.source.commit[:12]} is released as {body.version} "
+            f"since {record.envelope.recorded_at}: nothing to build"
+        )
+    )
+    put_tag(body, Engine.connect() if project.service.registry is None else None, console.emit)
+
+
+def _last_line(console: Console, record: Record[Release]) -> None:
+    """The result is the last line of the output: nox writes after the session, so this waits for the end."""
+    image = record.body.image
+    line = f"{record.envelope.service} {record.body.version} {image.repository}@{image.digest}"
+    atexit.register(console.result, line)
+
+
+def _stages(
+    name: str, project: Project, options: Options, arguments: argparse.Namespace, console: Console
+) -> None:
+    """One stage with those it needs, or all gates."""
+    from release.chain.pipeline import GATES, needed_for, run_stages
+
+    project.ledger.refresh()
+    plan = project.gates_plan(project.facts(options), options)
+    if arguments.plan:
+        console.document(plan.to_json())
+        return
+    run_stages(project.shop(plan), needed_for(GATES if name == "check" else (name,)))
