@@ -17,6 +17,8 @@
     ├── RegistryError               1  the registry answered with an error, or with other bytes
     │   └── RegistryUnreachable     6  the registry does not answer
     ├── EngineError                 1  the engine answered with an error
+    │   ├── NameTaken               1  a container of that name exists
+    │   ├── PortTaken               1  a port to be published is in use on the engine's machine
     │   └── EngineUnreachable       6  the engine does not answer
     ├── TargetUnavailable           6  `--to` names nothing that can be deployed
     ├── LockHeld                    5  another deployment of this environment is under way
@@ -170,6 +172,14 @@ class RegistryUnreachable(RegistryError):
 
 class EngineError(ReleaseError):
     """The engine answered with an error."""
+
+
+class NameTaken(EngineError):
+    """A container of that name exists on the engine."""
+
+
+class PortTaken(EngineError):
+    """A port that a container is to publish is in use on the engine's machine."""
 
 
 class EngineUnreachable(EngineError):
