@@ -9,13 +9,26 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    model_validator,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-_SIZE = re.compile(r"(\d+)\s*([bkmg]?)b?", re.IGNORECASE)
+_SIZE = re.compile(r"([0-9]+)\s*([bkmg]?)b?", re.IGNORECASE)
 _SIZE_UNITS: Final = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
-_DURATION = re.compile(r"(\d+)\s*(ms|s|m|h|d)")
+_DURATION = re.compile(r"([0-9]+)\s*(ms|s|m|h|d)")
+_LEAST_MEMORY: Final = 6 * 1024**2
+_MOST_CPUS: Final = 100_000
 _DURATION_UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
@@ -23,6 +36,39 @@ class Value(BaseModel):
     """A frozen value that refuses keys it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
+
+
+_T = TypeVar("_T")
+
+Items = Annotated[tuple[_T, ...], Field(strict=False)]
+"""A tuple that is written as a list, in TOML and in JSON."""
+
+
+@dataclass(frozen=True)
+class Matching:
+    """A rule for text: the pattern that all of it matches, and the words that say so to people.
+
+    The error it raises has the type `not_matching` and carries the words, not the text: whoever renders it
+    decides whether the text may be shown.
+    """
+
+    pattern: str
+    words: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Check the text after it is known to be text."""
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """The same rule in JSON Schema."""
+        return handler(schema) | {"pattern": f"^(?:{self.pattern})$", "description": self.words}
+
+    def _check(self, text: str) -> str:
+        if re.fullmatch(self.pattern, text) is None:
+            raise PydanticCustomError("not_matching", "is not {words}", {"words": self.words})
+        return text
 
 
 def parse_size(value: object) -> object:
@@ -43,36 +89,75 @@ def parse_duration(value: object) -> object:
     return int(match[1]) * _DURATION_UNITS[match[2]]
 
 
+def parse_memory(value: object) -> object:
+    """A size of at least 6 MiB: the engine starts no container with less."""
+    size = parse_size(value)
+    if isinstance(size, int) and not isinstance(size, bool) and size < _LEAST_MEMORY:
+        raise ValueError(f'{value!r} is too little: the engine asks for at least "6m"')
+    return size
+
+
 def parse_cpus(value: object) -> object:
-    """`0.5` → 500 thousandths of a processor."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{value!r} is not a number of processors, as 0.5")  # noqa: TRY004 - pydantic wants it
-    return round(value * 1000)
+    """`0.5` → 500 thousandths of a processor; at least 0.01."""
+    number = not isinstance(value, bool) and isinstance(value, int | float)
+    if not number or not 0.01 <= value < _MOST_CPUS:  # type: ignore[operator]
+        raise ValueError(f"{value!r} is not a number of processors: write a number from 0.01, as 0.5")
+    return round(value * 1000)  # type: ignore[operator]
 
 
-Size = Annotated[int, BeforeValidator(parse_size, json_schema_input_type=int | str), Field(ge=0)]
-"""Bytes; in configuration also "256m"."""
+def size_text(size: int) -> str:
+    """Bytes → "256m": the inverse of `parse_size`, in the largest unit that divides them."""
+    unit = next(unit for unit in ("g", "m", "k", "b") if size % _SIZE_UNITS[unit] == 0)
+    return f"{size // _SIZE_UNITS[unit]}{unit}"
 
-Memory = Annotated[int, BeforeValidator(parse_size, json_schema_input_type=int | str), Field(ge=6 * 1024**2)]
-"""Bytes, at least the 6 MiB that the engine asks for."""
 
-Duration = Annotated[int, BeforeValidator(parse_duration, json_schema_input_type=str), Field(gt=0)]
+def duration_text(duration: int) -> str:
+    """Milliseconds → "30s": the inverse of `parse_duration`, in the largest unit that divides them."""
+    unit = next(unit for unit in ("d", "h", "m", "s", "ms") if duration % _DURATION_UNITS[unit] == 0)
+    return f"{duration // _DURATION_UNITS[unit]}{unit}"
+
+
+Memory = Annotated[
+    int,
+    BeforeValidator(parse_memory, json_schema_input_type=int | str),
+    Field(description='a size, as "256m" (b, k, m or g)'),
+]
+"""Bytes, at least the 6 MiB that the engine asks for; in configuration also "256m"."""
+
+Duration = Annotated[
+    int,
+    BeforeValidator(parse_duration, json_schema_input_type=str),
+    Field(gt=0, description='a time, as "30s" (ms, s, m, h or d)'),
+]
 """Milliseconds; in configuration "30s"."""
 
-Cpus = Annotated[int, BeforeValidator(parse_cpus, json_schema_input_type=float), Field(ge=10)]
+Cpus = Annotated[
+    int,
+    BeforeValidator(parse_cpus, json_schema_input_type=float),
+    Field(description="a number of processors, as 0.5"),
+]
 """Thousandths of a processor; in configuration 0.5."""
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 """A TCP or UDP port."""
 
-VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+VariableName = Annotated[
+    str,
+    Matching(r"[A-Za-z_][A-Za-z0-9_]*", "the name of a variable: letters, digits and _, not a digit first"),
+]
 """The name of an environment variable (POSIX.1, XBD 8.1)."""
 
-AbsolutePath = Annotated[str, Field(pattern=r"^/[^\x00:,]*$")]
+AbsolutePath = Annotated[str, Matching(r"/[^\x00:,]*", 'an absolute path without ":" and ","')]
 """A path inside a container."""
 
-Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$")]
+Name = Annotated[
+    str,
+    Matching(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*", "a name: letters, digits, _ . and -, a letter or digit first"),
+]
 """The name of a network, volume or capability, as the engine allows it."""
+
+RequestPath = Annotated[str, Matching(r"/[!-~]*", 'the path of a request, as "/healthz"')]
+"""Path and query of an HTTP request, in visible ASCII (RFC 9112, section 3.2.1)."""
 
 
 class Publish(Value):
@@ -86,7 +171,7 @@ class Publish(Value):
     @model_validator(mode="before")
     @classmethod
     def _parse(cls, value: object) -> object:
-        return _parse_publish(value) if isinstance(value, str) else value
+        return value if isinstance(value, Mapping | Publish) else _parse_publish(value)
 
     def __str__(self) -> str:
         """As the Docker command line writes it."""
@@ -95,13 +180,13 @@ class Publish(Value):
         return f"{address}:{self.host}:{self.container}{suffix}"
 
 
-_PUBLISH = re.compile(r"(?:(\[[0-9a-fA-F:.]+\]|[0-9.]+):)?(\d+):(\d+)(?:/(tcp|udp))?")
+_PUBLISH = re.compile(r"(?:(\[[0-9a-fA-F:.]+\]|[0-9.]+):)?([0-9]{1,9}):([0-9]{1,9})(?:/(tcp|udp))?")
 
 
-def _parse_publish(text: str) -> dict[str, Any]:
-    match = _PUBLISH.fullmatch(text)
+def _parse_publish(value: object) -> dict[str, Any]:
+    match = _PUBLISH.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        raise ValueError(f'{text!r} is not a published port: write [address:]host:container, as "8080:8000"')
+        raise ValueError(f'{value!r} is not a published port: write [address:]host:container, as "8080:8000"')
     parts: dict[str, Any] = {"host": int(match[2]), "container": int(match[3])}
     if match[1]:
         parts["address"] = str(ipaddress.ip_address(match[1].strip("[]")))
@@ -120,7 +205,7 @@ class Mount(Value):
     @model_validator(mode="before")
     @classmethod
     def _parse(cls, value: object) -> object:
-        return _parse_mount(value) if isinstance(value, str) else value
+        return value if isinstance(value, Mapping | Mount) else _parse_mount(value)
 
     @property
     def is_bind(self) -> bool:
@@ -135,10 +220,12 @@ class Mount(Value):
 _MOUNT = re.compile(r"(/[^:\x00]*|[a-zA-Z0-9][a-zA-Z0-9_.-]*):(/[^:\x00]*)(?::(ro|rw))?")
 
 
-def _parse_mount(text: str) -> dict[str, Any]:
-    match = _MOUNT.fullmatch(text)
+def _parse_mount(value: object) -> dict[str, Any]:
+    match = _MOUNT.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        raise ValueError(f'{text!r} is not a mount: write volume:/path or /folder:/path, and :ro to protect it')
+        raise ValueError(
+            f"{value!r} is not a mount: write volume:/path or /folder:/path, and :ro to protect it"
+        )
     return {"source": match[1], "target": match[2], "read_only": match[3] == "ro"}
 
 
@@ -146,9 +233,9 @@ class Probe(Value):
     """An HTTP request that a healthy service answers."""
 
     port: Port
-    path: Annotated[str, Field(pattern=r"^/[!-~]*$")] = "/"
+    path: RequestPath = "/"
     status: Annotated[int, Field(ge=100, le=599)] = 200
-    timeout: Duration = 30_000
+    timeout: Annotated[int, Field(gt=0)] = 30_000
     """How long the service may take from its start to the first right answer, in milliseconds."""
 
 
@@ -159,20 +246,20 @@ class RunSpec(Value):
     milliseconds, `memory` bytes, `cpus` thousandths.
     """
 
-    command: tuple[str, ...] | None = None
+    command: Items[str] | None = None
     env: dict[VariableName, str] = Field(default_factory=dict)
     secrets: dict[VariableName, str] = Field(default_factory=dict)
-    publish: tuple[Publish, ...] = ()
-    networks: tuple[Name, ...] = ()
-    volumes: tuple[Mount, ...] = ()
+    publish: Items[Publish] = ()
+    networks: Items[Name] = ()
+    volumes: Items[Mount] = ()
     memory: int | None = None
     cpus: int | None = None
     pids: int | None = None
     user: str | None = None
     read_only: bool = False
-    tmpfs: tuple[AbsolutePath, ...] = ()
-    cap_add: tuple[Name, ...] = ()
-    cap_drop: tuple[Name, ...] = ()
+    tmpfs: Items[AbsolutePath] = ()
+    cap_add: Items[Name] = ()
+    cap_drop: Items[Name] = ()
     restart: Literal["no", "on-failure", "always", "unless-stopped"] = "unless-stopped"
     stop_grace: int = 10_000
     labels: dict[str, str] = Field(default_factory=dict)
