@@ -12,7 +12,7 @@ import subprocess
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final, Literal
@@ -121,10 +121,13 @@ def run(
         ReleaseError: the program does not exist.
     """
     cancellation = cancellation or Cancellation()
-    with _opened(command.stdin) as stdin, _started(command, stdin, stderr) as process:
-        with cancellation.stopping(lambda: _stop(process)):
-            output = _drain(process, log, on_line)
-            status = process.wait()
+    with (
+        _opened(command.stdin) as stdin,
+        _started(command, stdin, stderr) as process,
+        cancellation.stopping(lambda: _stop(process)),
+    ):
+        output = _drain(process, log, on_line)
+        status = process.wait()
     cancellation.check()
     if check and status != 0:
         raise CommandFailed(command.argv, status, output.splitlines()[-TAIL_LINES:])
@@ -175,7 +178,7 @@ def _started(
 def _drain(process: subprocess.Popen[str], log: Path | None, on_line: Callable[[str], None] | None) -> str:
     lines: deque[str] = deque()
     assert process.stdout is not None  # noqa: S101 - it was opened as a pipe
-    with log.open("a", encoding="utf-8") if log is not None else suppress() as sink:
+    with log.open("a", encoding="utf-8") if log is not None else nullcontext() as sink:
         for line in process.stdout:
             lines.append(line)
             if sink is not None:

@@ -1,4 +1,4 @@
-"""Bringing the chain's parts together: repository, configuration and ledger → a plan, and a shop to run it in."""
+"""Bringing the chain's parts together: repository, configuration, ledger → a plan and a shop to run it."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def build(shop: Shop) -> BuiltImage:
         reference=plan.candidate,
         stored=stored,
         config_digest=Digest(metadata["containerimage.config.digest"]),
-        bases=_bases(output),
+        bases=resolved_bases(output),
         dockerfile=plan.service.build.dockerfile,
         dockerfile_sha256=hashlib.sha256(dockerfile).hexdigest(),
         archive=archive,
@@ -134,7 +134,7 @@ def _context(source: Source, plan: Plan) -> Iterator[Entry]:
             yield entry
 
 
-def _bases(output: str) -> tuple[Base, ...]:
-    """The bases as BuildKit resolved them, by digest."""
+def resolved_bases(output: str) -> tuple[Base, ...]:
+    """The base images that BuildKit resolved, by digest, from its plain output."""
     found = {(match["reference"], match["digest"]) for match in _RESOLVED.finditer(output)}
     return tuple(Base(reference=reference, digest=digest) for reference, digest in sorted(found))

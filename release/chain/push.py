@@ -1,8 +1,8 @@
 """The stage that brings the candidate to where releases live, and proves that it is there.
 
 With a registry the engine uploads the image under `sha-<commit>`; manifest, config and layers are then read
-back and hashed here. Without one, the engine's own containerd image store is the registry: its export is read and
-hashed in the same way. What is recorded is what was read back, never what was sent.
+back and hashed here. Without one, the engine's own containerd image store is the registry: its export is read
+and hashed in the same way. What is recorded is what was read back, never what was sent.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
 """The gate that runs the tests inside the image, in one of three ways.
 
 Most runtime images carry no pytest: the tests then run in a `test` stage of the Dockerfile, or in a
-throw-away layer on the released image, and the layers are checked to begin with exactly the released ones. Where the
-image has all it needs, they run in the image itself.
+throw-away layer on the released image, and the layers are checked to begin with exactly the released ones.
+Where the image has all it needs, they run in the image itself.
 """
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from release.chain.build import BuiltImage, run_build
+from release.chain.context import write_archive
 from release.chain.shop import Shop, evidence
 from release.config import Test
 from release.errors import CommandFailed, EngineError, GateFailed
@@ -22,7 +24,10 @@ from release.events import Progress
 from release.images.engine import ContainerSpec, StoredImage
 from release.process import TAIL_LINES, Command
 from release.reference import Reference, Repository
+from release.source import Entry
 
+_DOCKERFILE: Final = "release-test.Dockerfile"
+_FILE_OPTIONS: Final = ("-r", "-c", "--requirement", "--constraint")
 _JUNIT: Final = "/tmp/release-junit.xml"  # noqa: S108 - in the container
 
 
@@ -78,7 +83,7 @@ def layer_dockerfile(base: Reference, user: str, config: Test) -> str:
         config: what is installed and copied.
     """
     installs = [f"RUN {_installer()} {shlex.join(_words(config.install))}"] if config.install else []
-    copies = [f"COPY {path} {path}" for path in config.copy_]
+    copies = [f"COPY {path} {path}" for path in layer_paths(config)]
     restore = [f"USER {user}"] if user else []
     return "\n".join([f"FROM {base}", "USER 0", *copies, *installs, *restore, ""])
 
@@ -90,32 +95,61 @@ def _installer() -> str:
     )
 
 
+def layer_paths(config: Test) -> tuple[str, ...]:
+    """What the layer copies: the configured paths, and the files that pip's options name."""
+    words = _words(config.install)
+    files = [file for option, file in itertools.pairwise(words) if option in _FILE_OPTIONS]
+    return tuple(dict.fromkeys((*files, *config.copy_)))
+
+
 def _words(options: tuple[str, ...]) -> list[str]:
     return [word for option in options for word in shlex.split(option)]
 
 
 def _build_layer(shop: Shop, built: BuiltImage, name: Reference) -> None:
-    dockerfile = shop.folder.path / "test.Dockerfile"
-    dockerfile.write_text(
-        layer_dockerfile(built.reference, built.stored.user, shop.plan.service.test), encoding="utf-8"
-    )
-    command = layer_command(name, dockerfile, built.archive)
+    """Build the layer from the committed files it names; `.dockerignore` often leaves tests out, here not."""
+    config = shop.plan.service.test
+    text = layer_dockerfile(built.reference, built.stored.user, config)
+    archive = shop.folder.path / "test-context.tar"
+    write_archive([_dockerfile(text), *_layer_entries(shop, layer_paths(config))], archive)
+    command = layer_command(name, archive)
     try:
-        shop.execute(
-            "test", Command(argv=command.argv, stdin=command.stdin, env=shop.engine.command_environment())
-        )
+        shop.execute("test", Command(argv=command.argv, stdin=archive, env=shop.engine.command_environment()))
     except CommandFailed as error:
         hint = "look at `test.install` and `test.copy`"
         raise GateFailed("test", "the test layer could not be built", hint, error.tail) from error
 
 
-def layer_command(name: Reference, dockerfile: Path, archive: Path) -> Command:
-    """The command line that builds the throw-away layer, with the archive as its context."""
+def layer_command(name: Reference, archive: Path) -> Command:
+    """The command line that builds the throw-away layer."""
     options = [
         *("--builder", "default", "--progress", "plain", "--provenance=false", "--sbom=false"),
-        *("--file", str(dockerfile), "--tag", str(name)),
+        *("--file", _DOCKERFILE, "--tag", str(name)),
     ]
     return Command(argv=("docker", "buildx", "build", *options, "-"), stdin=archive)
+
+
+def _dockerfile(text: str) -> Entry:
+    return Entry(path=_DOCKERFILE, executable=False, symlink=False, content=text.encode())
+
+
+def _layer_entries(shop: Shop, paths: tuple[str, ...]) -> list[Entry]:
+    service = shop.plan.service
+    entries = list(shop.source.entries(shop.plan.commit.id, service.context))
+    found = {path: [entry for entry in entries if _is_below(entry.path, path)] for path in paths}
+    missing = [path for path, below in found.items() if not below]
+    if missing:
+        raise GateFailed(
+            "test",
+            f"commit {shop.plan.commit.id[:12]} has no {', '.join(missing)} in {service.context}",
+            "commit them, or correct `test.copy` and `test.install`",
+        )
+    wanted = {entry.path: entry for below in found.values() for entry in below}
+    return [wanted[path] for path in sorted(wanted)]
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder.rstrip('/')}/") or folder == "."
 
 
 def _begins_with(image: StoredImage, released: StoredImage) -> None:

@@ -22,7 +22,7 @@ from release.reference import Digest
 _BLOBS: Final = "blobs/sha256/"
 _CHUNK: Final = 1 << 20
 _SMALL: Final = 4 << 20
-"""Documents up to this size are kept: registries accept manifests of up to 4 MiB (Distribution Specification)."""
+"""Bytes. Documents up to this size are kept: a manifest is at most this large for most registries."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,75 @@
+"""The context archive is the same bytes everywhere."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+
+from release.chain.context import write_archive, write_folder
+from release.chain.plan import SOURCE_DATE_EPOCH
+from release.source import Entry
+
+ENTRIES = (
+    Entry(path="Dockerfile", executable=False, symlink=False, content=b"FROM scratch\n"),
+    Entry(path="app/deep/run.sh", executable=True, symlink=False, content=b"#!/bin/sh\n"),
+    Entry(path="app/link", executable=False, symlink=True, content=b"deep/run.sh"),
+    Entry(path=f"app/{'n' * 120}/ü.py", executable=False, symlink=False, content=b"x"),
+)
+
+
+def members(path: Path) -> dict[str, tarfile.TarInfo]:
+    with tarfile.open(path) as archive:
+        return {member.name: member for member in archive}
+
+
+def test_modes_owners_and_times_are_fixed(tmp_path: Path) -> None:
+    """Nothing of the machine is in the archive."""
+    write_archive(ENTRIES, tmp_path / "context.tar")
+    found = members(tmp_path / "context.tar")
+    assert {(member.uid, member.gid, member.uname, member.mtime) for member in found.values()} == {
+        (0, 0, "", SOURCE_DATE_EPOCH)
+    }
+    assert (found["Dockerfile"].mode, found["app/deep/run.sh"].mode, found["app"].mode) == (
+        0o644,
+        0o755,
+        0o755,
+    )
+    assert found["app/link"].linkname == "deep/run.sh"
+
+
+def test_every_folder_comes_once_before_what_is_in_it(tmp_path: Path) -> None:
+    """A reader can create the folders as they come."""
+    write_archive(ENTRIES, tmp_path / "context.tar")
+    names = list(members(tmp_path / "context.tar"))
+    assert names[:4] == ["Dockerfile", "app", "app/deep", "app/deep/run.sh"]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(("umask", "zone"), [(0o077, "Pacific/Kiritimati"), (0o002, "America/St_Johns")])
+def test_umask_and_time_zone_change_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, umask: int, zone: str
+) -> None:
+    """The archive is the same bytes under another umask and another zone."""
+    write_archive(ENTRIES, tmp_path / "here.tar")
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    before = os.umask(umask)
+    try:
+        write_archive(ENTRIES, tmp_path / "there.tar")
+    finally:
+        os.umask(before)
+        monkeypatch.undo()
+        time.tzset()
+    assert (tmp_path / "here.tar").read_bytes() == (tmp_path / "there.tar").read_bytes()
+
+
+def test_a_folder_holds_the_files_with_their_modes(tmp_path: Path) -> None:
+    """Tools that read files see what is committed."""
+    write_folder(ENTRIES, tmp_path)
+    assert (tmp_path / "app/link").readlink() == Path("deep/run.sh")
+    assert (tmp_path / "app/deep/run.sh").stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / "Dockerfile").read_bytes() == b"FROM scratch\n"

@@ -1,0 +1,145 @@
+"""The order of the stages, what runs at the same time, and what a failure does to the others."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from release.chain.pipeline import GATES, STAGES, Product, Stage, needed_for, run_stages
+from release.chain.plan import Options, make_plan
+from release.chain.shop import RunFolder, Shop
+from release.errors import Cancelled, GateFailed
+from release.events import Event, Failed, Finished, Started
+from release.records import Actor, Run
+from tests.unit.chain.test_plan import SERVICE, facts
+
+
+@dataclass(frozen=True)
+class Made:
+    """A stage's product."""
+
+    summary: str = "made"
+    evidence: bytes = b"seen"
+
+
+def refuse() -> Any:
+    raise AssertionError("these stages need neither engine nor ledger")
+
+
+def shop(tmp_path: Path, events: list[Event]) -> Shop:
+    return Shop(
+        plan=make_plan(SERVICE, facts(), Options(), several=False),
+        source=None,  # type: ignore[arg-type]  # these stages read no repository
+        folder=RunFolder.create(tmp_path),
+        actor=Actor(name="a", email="a@b"),
+        run=Run(id="run"),
+        emit=events.append,
+        open_engine=refuse,
+        open_ledger=refuse,
+    )
+
+
+def stage(name: str, *after: str, action: Callable[[Shop], Product] = lambda shop: Made()) -> Stage:
+    return Stage(name=name, after=after, action=action)
+
+
+def test_the_chain_reads_as_it_is_documented() -> None:
+    """lock, lint and build start together; test, smoke and push follow the build; then the commit point."""
+    assert {each.name: each.after for each in STAGES} == {
+        "lock": (),
+        "lint": (),
+        "build": (),
+        "test": ("build",),
+        "smoke": ("build",),
+        "push": ("build",),
+        "record": ("lock", "lint", "test", "smoke", "push"),
+        "promote": ("record",),
+    }
+
+
+def test_a_stage_brings_those_before_it() -> None:
+    """`nox -s smoke` builds first, and does not lint."""
+    assert [each.name for each in needed_for(["smoke"])] == ["build", "smoke"]
+
+
+def test_the_gates_push_nothing_and_record_nothing() -> None:
+    """`nox -s check` is safe for a pull request."""
+    assert {each.name for each in needed_for(GATES)} == {"lock", "lint", "build", "test", "smoke"}
+
+
+def test_independent_stages_run_at_the_same_time(tmp_path: Path) -> None:
+    """Each of two stages waits for the other to have started."""
+    meeting = threading.Barrier(2, timeout=10)
+
+    def meet(shop: Shop) -> Made:
+        meeting.wait()
+        return Made()
+
+    events: list[Event] = []
+    run_stages(shop(tmp_path, events), [stage("left", action=meet), stage("right", action=meet)])
+    assert [type(event) for event in events[:2]] == [Started, Started]
+
+
+def test_a_stage_starts_after_those_it_needs(tmp_path: Path) -> None:
+    """Its start comes after their end."""
+    events: list[Event] = []
+    run_stages(shop(tmp_path, events), [stage("second", "first"), stage("first")])
+    assert [(type(event), getattr(event, "name", "")) for event in events] == [
+        (Started, "first"),
+        (Finished, "first"),
+        (Started, "second"),
+        (Finished, "second"),
+    ]
+
+
+def test_a_failing_gate_stops_the_others(tmp_path: Path) -> None:
+    """What runs is cancelled, what waits never starts, and the first failure is the one that is raised."""
+    running = threading.Event()
+
+    def slow(shop: Shop) -> Made:
+        stopped = threading.Event()
+        with shop.cancellation.stopping(stopped.set):
+            running.set()
+            assert stopped.wait(10)
+        shop.cancellation.check()
+        return Made()
+
+    def fail(shop: Shop) -> Made:
+        assert running.wait(10)
+        raise GateFailed("fail", "it is wrong")
+
+    events: list[Event] = []
+    with pytest.raises(GateFailed, match="it is wrong"):
+        run_stages(
+            shop(tmp_path, events),
+            [stage("slow", action=slow), stage("fail", action=fail), stage("never", "slow")],
+        )
+    failures = {event.name: event.summary for event in events if isinstance(event, Failed)}
+    assert failures == {"slow": "stopped", "fail": "failed"}
+    assert Started(name="never") not in events
+
+
+def test_an_interruption_stops_the_stages(tmp_path: Path) -> None:
+    """Ctrl-C during the chain cancels what runs and is raised again."""
+    made = shop(tmp_path, [])
+
+    def interrupted(shop: Shop) -> Made:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_stages(made, [stage("one", action=interrupted)])
+    with pytest.raises(Cancelled, match="interrupted"):
+        made.cancellation.check()
+
+
+def test_each_stage_leaves_a_gate_with_its_evidence(tmp_path: Path) -> None:
+    """Name, time and the hash of what it saw."""
+    made = shop(tmp_path, [])
+    run_stages(made, [stage("one")])
+    (gate,) = made.gates
+    assert (gate.name, gate.status, len(gate.evidence_sha256)) == ("one", "passed", 64)

@@ -1,0 +1,148 @@
+"""From facts to a plan: versions, names, labels, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from semver import Version
+
+from release.chain.plan import Facts, Options, already_released, describe_changes, gates_plan, make_plan
+from release.config import Config, parse
+from release.errors import NothingToRelease, SourceError, VersionTaken
+from release.source import Commit, VersionTag
+from release.version import Bump, Request
+
+COMMIT = Commit(id="a" * 40, tree="b" * 40, time="2026-11-21T20:00:00.000Z", subject="feat: greet")
+
+
+def configured(**table: Any) -> Config:
+    return parse({"tool": {"release": {"service": "api", "smoke": {"port": 8000}, **table}}})
+
+
+def facts(**changes: Any) -> Facts:
+    known: dict[str, Any] = {
+        "commit": COMMIT,
+        "changed": (),
+        "tags": (),
+        "last": None,
+        "messages": ("feat: greet",),
+        "released_versions": (),
+        "of_commit": None,
+        "remote_url": None,
+    }
+    return Facts(**(known | changes))
+
+
+def tagged(text: str) -> VersionTag:
+    return VersionTag(name=f"v{text}", version=Version.parse(text), commit="c" * 40)
+
+
+SERVICE = configured().service("api")
+
+
+def test_first_release_is_0_1_0() -> None:
+    """Nothing was ever released: 0.1.0, whatever the commits say."""
+    plan = make_plan(SERVICE, facts(messages=("chore: x",)), Options(), several=False)
+    assert (str(plan.version), plan.tag) == ("0.1.0", "v0.1.0")
+
+
+def test_names_come_from_repository_version_and_commit() -> None:
+    """The candidate is named by the commit, the release by the version."""
+    service = configured(registry="127.0.0.1:5000/acme").service("api")
+    plan = make_plan(service, facts(), Options(), several=False)
+    assert str(plan.candidate) == f"127.0.0.1:5000/acme/api:sha-{'a' * 40}"
+    assert str(plan.released) == "127.0.0.1:5000/acme/api:0.1.0"
+
+
+def test_without_a_registry_the_name_is_no_public_one() -> None:
+    """`localhost/` keeps an engine from asking a public registry for the image."""
+    plan = make_plan(SERVICE, facts(), Options(), several=False)
+    assert str(plan.released) == "localhost/api:0.1.0"
+
+
+def test_tags_of_several_services_carry_the_service() -> None:
+    """`api/v0.1.0` where the repository has more than one service."""
+    assert make_plan(SERVICE, facts(), Options(), several=True).tag == "api/v0.1.0"
+
+
+def test_labels_hold_the_commit_and_its_time_not_the_clock() -> None:
+    """Two builds of a commit have equal labels."""
+    labels = make_plan(SERVICE, facts(remote_url="ssh://git/acme"), Options(), several=False).labels
+    assert labels["org.opencontainers.image.created"] == COMMIT.time
+    assert labels["org.opencontainers.image.revision"] == COMMIT.id
+    assert labels["org.opencontainers.image.source"] == "ssh://git/acme"
+
+
+def test_configured_build_arguments_cannot_replace_ours() -> None:
+    """VERSION, COMMIT and SOURCE_DATE_EPOCH are the release's own."""
+    service = configured(build={"args": {"VERSION": "9", "FLAVOUR": "x"}}).service("api")
+    arguments = make_plan(service, facts(), Options(), several=False).build_args
+    assert (arguments["VERSION"], arguments["FLAVOUR"]) == ("0.1.0", "x")
+    assert arguments["SOURCE_DATE_EPOCH"] == "315532800"
+
+
+def test_changed_files_stop_a_release() -> None:
+    """A release holds what is committed; the message names the files and the ways out."""
+    with pytest.raises(SourceError) as caught:
+        make_plan(SERVICE, facts(changed=("app.py",)), Options(), several=False)
+    assert "1 file is changed and not committed (app.py)" in str(caught.value)
+    assert "--allow-dirty" in caught.value.hint
+
+
+def test_changed_files_are_left_out_when_asked() -> None:
+    """--allow-dirty releases the commit as it is."""
+    plan = make_plan(SERVICE, facts(changed=("app.py",)), Options(allow_dirty=True), several=False)
+    assert plan.commit == COMMIT
+
+
+def test_many_changed_files_are_counted() -> None:
+    """Three are named, the rest counted."""
+    assert describe_changes(("a", "b", "c", "d")) == "4 files are changed and not committed (a, b, c, …)"
+
+
+def test_versions_in_the_ledger_count_as_existing() -> None:
+    """A version whose tag somebody deleted is still taken."""
+    with pytest.raises(VersionTaken, match=r"1\.3\.0 exists"):
+        make_plan(
+            SERVICE,
+            facts(last=tagged("1.2.0"), tags=(tagged("1.2.0"),), released_versions=("1.3.0",)),
+            Options(),
+            several=False,
+        )
+
+
+def test_nothing_to_release_is_an_error() -> None:
+    """Not a success with the old version."""
+    with pytest.raises(NothingToRelease, match=r"since 1\.2\.0"):
+        make_plan(
+            SERVICE,
+            facts(last=tagged("1.2.0"), tags=(tagged("1.2.0"),), messages=("docs: x",)),
+            Options(),
+            several=False,
+        )
+
+
+def test_gates_run_where_nothing_is_to_be_released() -> None:
+    """A pull request without a release is built as the next patch's `-dev`."""
+    known = facts(last=tagged("1.2.0"), tags=(tagged("1.2.0"),), messages=("docs: x",), changed=("app.py",))
+    assert str(gates_plan(SERVICE, known, Options(), several=False).version) == "1.2.1-dev"
+
+
+def test_gates_keep_to_a_request() -> None:
+    """An explicit request that cannot be met is an error for the gates too."""
+    known = facts(last=tagged("1.2.0"), tags=(tagged("1.2.0"),), messages=())
+    with pytest.raises(VersionTaken):
+        gates_plan(SERVICE, known, Options(request=Request(version=Version(1, 2, 0))), several=False)
+
+
+def test_a_bump_is_taken_as_asked() -> None:
+    """--bump minor over what the commits say."""
+    known = facts(last=tagged("1.2.0"), tags=(tagged("1.2.0"),), messages=("docs: x",))
+    plan = make_plan(SERVICE, known, Options(request=Request(bump=Bump.MINOR)), several=False)
+    assert str(plan.version) == "1.3.0"
+
+
+def test_a_commit_without_a_release_is_not_released() -> None:
+    """Nothing is found, nothing is refused."""
+    assert already_released(facts(), Options(request=Request(version=Version(2, 0, 0)))) is None
