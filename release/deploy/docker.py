@@ -1,0 +1,166 @@
+"""An environment on one Docker Engine: its names, its labels, and which of the containers are ours.
+
+A container is ours by its labels, never by its name: a name can be taken by anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from release.images.engine import ContainerSpec, ContainerState, Engine
+from release.redact import Redacted
+from release.reference import Digest
+from release.runspec import RunSpec
+
+SERVICE: Final = "release.service"
+ENVIRONMENT: Final = "release.environment"
+ROLE: Final = "release.role"
+DEPLOYMENT: Final = "release.deployment"
+VERSION: Final = "release.version"
+COMMIT: Final = "release.commit"
+DIGEST: Final = "release.digest"
+
+SERVING: Final = "serving"
+"""The role of the containers that answer requests."""
+
+_UP: Final = ("running", "restarting", "paused")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A service in an environment: what its containers are called."""
+
+    service: str
+    environment: str
+
+    @property
+    def container(self) -> str:
+        """The name of the container that serves."""
+        return f"{self.service}-{self.environment}"
+
+    @property
+    def lock(self) -> str:
+        """The name of the container that is the lock. Names are unique on an engine."""
+        return f"release-lock-{self.service}-{self.environment}"
+
+    def labels(self, role: str) -> dict[str, str]:
+        """What all containers of this role carry."""
+        return {SERVICE: self.service, ENVIRONMENT: self.environment, ROLE: role}
+
+    def fresh(self, deployment: str) -> str:
+        """The name of a new container until it is verified: the old one keeps the good name until then."""
+        return f"{self.container}-{deployment}"
+
+    def __str__(self) -> str:
+        """For people: `api in production`."""
+        return f"{self.service} in {self.environment}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ours:
+    """The containers of a place: those that run, and what earlier deployments left stopped."""
+
+    running: tuple[ContainerState, ...]
+    stopped: tuple[ContainerState, ...]
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """Ids of those that run."""
+        return frozenset(container.id for container in self.running)
+
+
+def look(engine: Engine, place: Place) -> Ours:
+    """Ask the engine what is there now."""
+    containers = tuple(engine.containers(place.labels(SERVING)))
+    return Ours(
+        running=tuple(container for container in containers if container.status in _UP),
+        stopped=tuple(container for container in containers if container.status not in _UP),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """What a container says about itself in its labels."""
+
+    deployment: str
+    version: str
+    commit: str
+    digest: Digest
+
+    def labels(self) -> dict[str, str]:
+        """As labels."""
+        return {
+            DEPLOYMENT: self.deployment,
+            VERSION: self.version,
+            COMMIT: self.commit,
+            DIGEST: str(self.digest),
+        }
+
+
+def container_spec(
+    place: Place, identity: Identity, spec: RunSpec, *, image: Digest, secrets: Mapping[str, Redacted]
+) -> ContainerSpec:
+    """Run settings as the engine is told them. A secret goes before a plain value of the same name."""
+    return ContainerSpec(
+        image=image,
+        name=place.fresh(identity.deployment),
+        command=spec.command,
+        env=spec.env | {name: value.reveal() for name, value in secrets.items()},
+        labels=spec.labels | place.labels(SERVING) | identity.labels(),
+        publish=spec.publish,
+        networks=spec.networks,
+        volumes=spec.volumes,
+        memory=spec.memory,
+        cpus=spec.cpus,
+        pids=spec.pids,
+        user=spec.user,
+        read_only=spec.read_only,
+        tmpfs=spec.tmpfs,
+        cap_add=spec.cap_add,
+        cap_drop=spec.cap_drop,
+        restart=spec.restart,
+        stop_grace=spec.stop_grace,
+    )
+
+
+_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+_ANY: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
+
+
+def is_local(host: str) -> bool:
+    """Whether the engine at this address runs on this machine."""
+    parts = urlsplit(host)
+    return parts.scheme in ("unix", "npipe") or parts.hostname in _LOOPBACK
+
+
+def reachable(host: str, state: ContainerState, port: int) -> tuple[str, int] | None:
+    """Where a container's port answers from here; None where it cannot be reached.
+
+    Args:
+        host: the engine's address.
+        state: the running container.
+        port: inside the container.
+    """
+    published = state.ports.get(port)
+    if published is None:
+        return (state.address, port) if is_local(host) and state.address else None
+    address, number = published
+    if is_local(host):
+        return _ANY.get(address, address), number
+    if address in _LOOPBACK:
+        return None
+    return (urlsplit(host).hostname or address, number) if address in _ANY else (address, number)
+
+
+def describe(containers: Iterable[ContainerState]) -> str:
+    """Each container in a few words, for messages that must say exactly what is where."""
+    return ", ".join(_words(container) for container in containers) or "none"
+
+
+def _words(container: ContainerState) -> str:
+    version = container.labels.get(VERSION, "unknown version")
+    health = f", {container.health}" if container.health != "none" and container.status in _UP else ""
+    return f"{container.name} ({version}, {container.status}{health})"

@@ -1,0 +1,122 @@
+"""Waiting until a container serves: its own health check, then the recorded request, and nothing breaking."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from release.deploy.docker import reachable
+from release.errors import DeploymentFailed
+from release.events import Emit, Progress, Warned
+from release.images.engine import ContainerState, Engine
+from release.probe import INTERVAL_SECONDS, Answer, ask
+from release.process import TAIL_LINES
+from release.redact import Mask
+from release.runspec import Probe
+
+STEP: Final = "health"
+"""The name under which the wait tells its progress."""
+
+_SETTLE_SECONDS: Final = 2.0
+"""How long a container without health check and reachable port must stay up to count as running."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """A container to wait for."""
+
+    engine: Engine
+    container: str
+    probe: Probe | None
+    timeout: int
+    """Milliseconds from now to the moment it must be healthy."""
+    emit: Emit
+    mask: Mask = Mask()  # noqa: RUF009 - holds nothing
+    check: Callable[[], None] = lambda: None
+    """Raises when the wait is to be given up."""
+
+
+def await_healthy(watch: Watch) -> str:
+    """Wait until the container serves; the evidence, in a few words.
+
+    Raises:
+        DeploymentFailed: it ended, restarted, is unhealthy, or the time is over; with its last lines.
+    """
+    began = time.monotonic()
+    first = _state(watch)
+    said = ""
+    while True:
+        watch.check()
+        state = _alive(watch, first)
+        answer = _answer(watch, state)
+        done, text = _judge(watch, state, answer, time.monotonic() - began)
+        if done:
+            return text
+        if text != said:
+            watch.emit(Progress(name=STEP, text=f"{state.name}: {text}"))
+            said = text
+        if time.monotonic() - began > watch.timeout / 1000:
+            raise _failed(watch, f"after {watch.timeout / 1000:g} s {text}")
+        time.sleep(INTERVAL_SECONDS)
+
+
+def _judge(watch: Watch, state: ContainerState, answer: Answer | None, seconds: float) -> tuple[bool, str]:
+    """Whether that is enough, and what there is."""
+    if state.status != "running":
+        return False, state.status
+    checked = f"health check {state.health}" if state.health != "none" else ""
+    well = state.health in ("none", "healthy")
+    if watch.probe is not None and answer is not None:
+        text = f"GET {watch.probe.path} gave {answer.text}"
+        return well and answer.satisfies(watch.probe), f"{checked}, {text}" if checked else text
+    if checked:
+        return well, checked
+    return (
+        seconds >= _SETTLE_SECONDS,
+        "running, with no health check and no port that can be reached from here",
+    )
+
+
+def _answer(watch: Watch, state: ContainerState) -> Answer | None:
+    where = reachable(watch.engine.host, state, watch.probe.port) if watch.probe is not None else None
+    return ask(watch.probe, *where) if watch.probe is not None and where is not None else None
+
+
+def warn_unreachable(watch: Watch) -> None:
+    """Say so when the recorded request cannot be made from here."""
+    state = _state(watch)
+    if watch.probe is not None and reachable(watch.engine.host, state, watch.probe.port) is None:
+        reason = f"port {watch.probe.port} of {state.name} cannot be reached from this machine"
+        watch.emit(Warned(text=f"{reason}: its health check alone decides"))
+
+
+def _state(watch: Watch) -> ContainerState:
+    state = watch.engine.state(watch.container)
+    if state is None:
+        raise _failed(watch, "the container is gone")
+    return state
+
+
+def _alive(watch: Watch, first: ContainerState) -> ContainerState:
+    """Its state now. A restart is a failure: the first run ended."""
+    state = _state(watch)
+    if state.status in ("exited", "dead", "removing"):
+        reason = (
+            "it needed more memory than its limit" if state.oom_killed else f"exit status {state.exit_code}"
+        )
+        raise _failed(watch, f"the container ended: {reason}")
+    if state.status == "restarting" or state.restarts > first.restarts:
+        raise _failed(
+            watch, f"the container ended and was restarted by the engine, exit status {state.exit_code}"
+        )
+    if state.health == "unhealthy":
+        raise _failed(watch, "its health check says unhealthy")
+    return state
+
+
+def _failed(watch: Watch, found: str) -> DeploymentFailed:
+    """The failure with the last lines that the container wrote, secrets taken out."""
+    tail = watch.mask.lines(watch.engine.logs(watch.container, lines=TAIL_LINES))
+    return DeploymentFailed(f"see the container {watch.container[:12]} serve", watch.mask(found), tail=tail)

@@ -1,0 +1,161 @@
+"""One deployment of an environment at a time: a lock that is held where the deployment happens.
+
+The lock is a container that is created and never started, under a name that belongs to the environment. Names
+of containers are unique on an engine, so creating it is the atomic test (Docker Engine API 1.45,
+ContainerCreate: 409 when the name is in use). Who holds it stands in its labels.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from release.deploy.docker import Place
+from release.errors import EngineError, LockHeld, NameTaken
+from release.events import Emit, Warned
+from release.images.engine import ContainerSpec, ContainerState, Engine
+from release.reference import Digest
+
+LOCK: Final = "lock"
+"""The role in the labels."""
+
+_PREFIX: Final = "release.lock."
+_TRIES: Final = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holder:
+    """Who holds a lock: enough to ask them, and to see whether their process is still there."""
+
+    who: str
+    host: str
+    pid: str
+    process: str
+    """What tells this process from a later one of the same number: boot, process namespace and start time."""
+    url: str
+    """Of the CI job; empty without one."""
+    deployment: str
+    since: str
+    expires: str
+
+    @classmethod
+    def here(cls, *, who: str, url: str | None, deployment: str, milliseconds: int) -> Holder:
+        """This process, from now on, for at most so long."""
+        now = datetime.now(UTC)
+        return cls(
+            who=who,
+            host=socket.gethostname(),
+            pid=str(os.getpid()),
+            process=_process(os.getpid()),
+            url=url or "",
+            deployment=deployment,
+            since=now.isoformat(timespec="seconds"),
+            expires=(now + timedelta(milliseconds=milliseconds)).isoformat(timespec="seconds"),
+        )
+
+    def labels(self) -> dict[str, str]:
+        """As labels of the container."""
+        return {f"{_PREFIX}{key}": value for key, value in asdict(self).items()}
+
+    @classmethod
+    def parse(cls, labels: Mapping[str, str]) -> Holder:
+        """Read the labels back; what is missing is empty."""
+        return cls(**{key: labels.get(f"{_PREFIX}{key}", "") for key in cls.__dataclass_fields__})
+
+    def expired(self) -> bool:
+        """Whether the time is over. A lock that does not say counts as expired: no holder of ours made it."""
+        return not self.expires or datetime.fromisoformat(self.expires) < datetime.now(UTC)
+
+    def dead(self) -> bool:
+        """Whether the holder was a process of this machine and namespace that is gone."""
+        if self.host != socket.gethostname() or not self.pid.isdecimal() or not self.process:
+            return False
+        here, there = _process(os.getpid()).split("/"), self.process.split("/")
+        return here[:2] == there[:2] and _process(int(self.pid)) != self.process
+
+    def __str__(self) -> str:
+        """For people."""
+        run = f", {self.url}" if self.url else ""
+        return f"{self.who} on {self.host} (process {self.pid}{run}) since {self.since}"
+
+
+def _process(pid: int) -> str:
+    """Boot, process namespace and start time of a process of this machine (proc(5)); empty where unknown."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        space = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - not a path
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    return f"{boot}/{space}/{stat.rpartition(')')[2].split()[19]}"
+
+
+def peek(engine: Engine, place: Place) -> Holder | None:
+    """Who holds the lock now; None when it is free or can be taken over."""
+    state = engine.state(place.lock)
+    holder = Holder.parse(state.labels) if state is not None else None
+    return None if holder is None or holder.expired() or holder.dead() else holder
+
+
+@contextmanager
+def held(engine: Engine, place: Place, image: Digest, holder: Holder, emit: Emit) -> Iterator[None]:
+    """Hold the lock while the block runs.
+
+    Raises:
+        LockHeld: another deployment holds it.
+    """
+    spec = ContainerSpec(
+        image=image, name=place.lock, labels=place.labels(LOCK) | holder.labels(), command=("release-lock",)
+    )
+    try:
+        _take(engine, place, spec, emit)
+        yield
+    finally:
+        _give_back(engine, place, holder, emit)
+
+
+def _take(engine: Engine, place: Place, spec: ContainerSpec, emit: Emit) -> None:
+    """Create the container. A lock left behind is removed by id: two takers cannot remove each other's."""
+    for _ in range(_TRIES):
+        with suppress(NameTaken):
+            engine.create(spec)
+            return
+        state = engine.state(place.lock)
+        if state is not None:
+            _remove_left_behind(engine, place, state, emit)
+    raise held_error(place, Holder.parse(state.labels if state is not None else {}))
+
+
+def _remove_left_behind(engine: Engine, place: Place, state: ContainerState, emit: Emit) -> None:
+    holder = Holder.parse(state.labels)
+    if not (holder.expired() or holder.dead()):
+        raise held_error(place, holder)
+    reason = "its process is gone" if holder.dead() else f"it expired at {holder.expires}"
+    emit(Warned(text=f"taking over the lock of {holder}: {reason}"))
+    engine.remove(state.id)
+
+
+def held_error(place: Place, holder: Holder) -> LockHeld:
+    """The message for the loser."""
+    return LockHeld(
+        f"deploy {place}",
+        f"another deployment is under way: {holder}",
+        f"wait for it; its lock ends by itself at {holder.expires}. "
+        f"If its process is surely gone: docker rm {place.lock}",
+    )
+
+
+def _give_back(engine: Engine, place: Place, holder: Holder, emit: Emit) -> None:
+    """Remove the lock if it is ours. One that stays behind expires: no reason to fail what was done."""
+    try:
+        state = engine.state(place.lock)
+        if state is not None and Holder.parse(state.labels) == holder:
+            engine.remove(state.id)
+    except EngineError as error:
+        emit(Warned(text=f"the lock {place.lock} stays until {holder.expires}: {error.found}"))

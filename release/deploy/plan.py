@@ -1,0 +1,250 @@
+"""What a deployment or a rollback will do, as a frozen value made from facts. Pure: nothing is touched here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any, Final, Literal
+
+from semver import Version
+
+from release.deploy import secrets
+from release.deploy.docker import VERSION, Ours, Place, describe
+from release.ledger.query import Event
+from release.records import Base, Record, Release
+from release.reference import Digest
+from release.runspec import RunSpec
+
+Reason = Literal["promote", "rollback"]
+Strategy = Literal["stop-first", "first", "verify"]
+"""Stop the old one and start the new one; nothing runs yet; it runs already and is only looked at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """Everything that a plan is made from, read before it is made."""
+
+    place: Place
+    engine: str
+    reason: Reason
+    target: Record[Release]
+    spec: RunSpec
+    """The settings to be used, with the fingerprints of today's secrets."""
+    ours: Ours
+    image: Digest | None
+    """The id of the target's image in the engine's store, if it is there."""
+    event: Event | None
+    """The healthy deployment that runs; where the engine's containers tell of none, the ledger's last one."""
+    release: Record[Release] | None
+    """Of that deployment."""
+    runs_event: bool
+    """Whether the engine really runs that deployment."""
+    bytes_from: str
+    undone: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    durations: tuple[int, ...] = ()
+    """Milliseconds of earlier healthy deployments here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """One end of the change. `moment` is when it was deployed (before) or released (after)."""
+
+    version: str
+    digest: str
+    commit: str
+    moment: str
+    who: str
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One value that is other than before; None where it is absent."""
+
+    key: str
+    old: Any
+    new: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What will happen. Times in milliseconds, moments in RFC 3339."""
+
+    service: str
+    environment: str
+    engine: str
+    reason: Reason
+    before: Side | None
+    after: Side
+    strategy: Strategy
+    bytes_from: str
+    expected_ms: int | None
+    spec: RunSpec
+    settings: tuple[Change, ...]
+    secrets: Mapping[str, str]
+    """By name: rotated, not comparable, added or removed; what is the same is not listed."""
+    undone: tuple[str, ...]
+    added: tuple[str, ...]
+    packages: tuple[Change, ...]
+    bases: tuple[Change, ...]
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON data."""
+        rest = {key: getattr(self, key) for key in self.__dataclass_fields__ if key not in _VALUES}
+        return {
+            **rest,
+            "before": asdict(self.before) if self.before is not None else None,
+            "after": asdict(self.after),
+            "spec": self.spec.model_dump(mode="json", exclude_none=True),
+            "secrets": dict(self.secrets),
+            **{key: [asdict(change) for change in getattr(self, key)] for key in _CHANGES},
+        }
+
+
+_CHANGES: Final = ("settings", "packages", "bases")
+_VALUES: Final = ("before", "after", "spec", "secrets", *_CHANGES)
+
+
+def make_plan(facts: Facts) -> Plan:
+    """Decide. Nothing is asked and nothing is touched."""
+    old = facts.event.deployment.run_spec if facts.event is not None else None
+    return Plan(
+        service=facts.place.service,
+        environment=facts.place.environment,
+        engine=facts.engine,
+        reason=facts.reason,
+        before=_before(facts),
+        after=_after(facts.target),
+        strategy=_strategy(facts),
+        bytes_from=facts.bytes_from,
+        expected_ms=round(median(facts.durations)) if facts.durations else None,
+        spec=facts.spec,
+        settings=settings_changes(old, facts.spec) if old is not None else (),
+        secrets=secret_changes(old.secrets, facts.spec.secrets) if old is not None else {},
+        undone=facts.undone,
+        added=facts.added,
+        packages=_packages(facts.release, facts.target),
+        bases=_bases(facts.release, facts.target),
+        notes=tuple(_notes(facts)),
+    )
+
+
+def _before(facts: Facts) -> Side | None:
+    if facts.event is None or facts.release is None:
+        return None
+    event, body = facts.event, facts.release.body
+    return Side(
+        version=body.version,
+        digest=event.deployment.digest,
+        commit=body.source.commit,
+        moment=event.recorded_at,
+        who=event.actor.name,
+        message=event.deployment.message,
+    )
+
+
+def _after(target: Record[Release]) -> Side:
+    body = target.body
+    return Side(
+        version=body.version,
+        digest=body.image.digest,
+        commit=body.source.commit,
+        moment=target.envelope.recorded_at,
+        who=target.envelope.actor.name,
+    )
+
+
+def _strategy(facts: Facts) -> Strategy:
+    if not facts.ours.running:
+        return "first"
+    return "verify" if _is_there_already(facts) else "stop-first"
+
+
+def _is_there_already(facts: Facts) -> bool:
+    """The very release, with the very settings and secrets, and nothing that speaks against its health."""
+    if len(facts.ours.running) != 1 or not facts.runs_event or facts.event is None:
+        return False
+    (container,), deployment = facts.ours.running, facts.event.deployment
+    same = deployment.release == facts.target.id and deployment.run_spec == facts.spec
+    well = container.status == "running" and container.health in ("none", "healthy")
+    return same and well and container.image == facts.image
+
+
+def settings_changes(old: RunSpec, new: RunSpec) -> tuple[Change, ...]:
+    """Settings that differ, key by key; variables and labels one by one; secrets are not among them."""
+    return _changes(_flat(old), _flat(new))
+
+
+def _flat(spec: RunSpec) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in spec.model_dump(mode="json", exclude={"secrets"}, exclude_none=True).items():
+        flat |= (
+            {f"{key}.{name}": inner for name, inner in value.items()}
+            if isinstance(value, dict)
+            else {key: value}
+        )
+    return flat
+
+
+def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:
+    names = sorted(old.keys() | new.keys())
+    return tuple(
+        Change(key=name, old=old.get(name), new=new.get(name))
+        for name in names
+        if old.get(name) != new.get(name)
+    )
+
+
+def secret_changes(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
+    """What fingerprints tell about each secret, by name."""
+    told = {name: _told(old.get(name), new.get(name)) for name in sorted(old.keys() | new.keys())}
+    return {name: text for name, text in told.items() if text != "same"}
+
+
+def _told(old: str | None, new: str | None) -> str:
+    if old is None or new is None:
+        return "added" if old is None else "removed"
+    return secrets.compare(old, new)
+
+
+def _packages(old: Record[Release] | None, new: Record[Release]) -> tuple[Change, ...]:
+    return _changes(old.body.lock.packages, new.body.lock.packages) if old is not None else ()
+
+
+def _bases(old: Record[Release] | None, new: Record[Release]) -> tuple[Change, ...]:
+    return _changes(_by_name(old.body.bases), _by_name(new.body.bases)) if old is not None else ()
+
+
+def _by_name(bases: Iterable[Base]) -> dict[str, str]:
+    return {base.reference: base.digest for base in bases}
+
+
+def _notes(facts: Facts) -> Iterable[str]:
+    """What is not as one would think."""
+    if facts.event is not None and not facts.runs_event:
+        real = describe(facts.ours.running)
+        yield f"the ledger says that {_version(facts)} runs; the engine runs: {real}"
+    elif facts.event is None and facts.ours.running:
+        yield f"the ledger knows nothing of what runs: {describe(facts.ours.running)}"
+    if facts.ours.stopped:
+        left = describe(facts.ours.stopped)
+        yield f"left by an earlier deployment, removed when this one is healthy: {left}"
+    if facts.reason == "promote" and _is_older(facts):
+        version = facts.target.body.version
+        yield (
+            f"{version} is older than what runs, and gets today's settings; "
+            f"`invoke rollback --to {version}` restores its own"
+        )
+
+
+def _version(facts: Facts) -> str:
+    return facts.release.body.version if facts.release is not None else "an unknown release"
+
+
+def _is_older(facts: Facts) -> bool:
+    running = [container.labels.get(VERSION, "") for container in facts.ours.running]
+    known = [Version.parse(text) for text in running if Version.is_valid(text)]
+    return any(Version.parse(facts.target.body.version) < version for version in known)

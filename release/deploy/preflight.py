@@ -1,0 +1,197 @@
+"""Everything that can fail, asked before anything is touched, and told all at once."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from release.deploy.docker import Ours, Place, is_local
+from release.errors import NotReady, Problem, RegistryError, ReleaseError, TargetUnavailable
+from release.images.engine import ContainerState, Engine, StoredImage
+from release.images.registry import Registry
+from release.records import Image
+from release.reference import Digest, Reference, Repository
+from release.runspec import Publish, RunSpec
+
+EMBEDDED: Final = "localhost"
+"""The host of repositories that live in an engine's own image store: nothing is pulled from there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bytes:
+    """Where the bytes of a release are."""
+
+    where: Literal["engine", "registry", "nowhere"]
+    stored: StoredImage | None = None
+    problem: str = ""
+    """Why they are nowhere."""
+
+
+def image_reference(image: Image) -> Reference:
+    """The released image by digest."""
+    return Repository(image.repository).at(Digest(image.digest))
+
+
+def find_stored(engine: Engine, image: Image) -> StoredImage | None:
+    """The released image in the engine's store, proven by its id."""
+    return engine.find(digest=Digest(image.digest), config_digest=Digest(image.config_digest))
+
+
+def locate(engine: Engine, image: Image) -> Bytes:
+    """Look on the engine, and where it lacks the image in the registry: manifest, config and every layer."""
+    stored = find_stored(engine, image)
+    if stored is not None:
+        return Bytes(where="engine", stored=stored)
+    if Repository(image.repository).host == EMBEDDED:
+        return Bytes(
+            where="nowhere",
+            problem=f"the engine at {engine.host} does not have it, and without a configured registry "
+            "there is no other place",
+        )
+    try:
+        missing = _missing_in_registry(image)
+    except RegistryError as error:
+        return Bytes(
+            where="nowhere", problem=f"the engine does not have it; {error.attempted}: {error.found}"
+        )
+    return Bytes(where="nowhere", problem=missing) if missing else Bytes(where="registry")
+
+
+def _missing_in_registry(image: Image) -> str:
+    reference = image_reference(image)
+    with closing(Registry(reference.repository)) as registry:
+        manifest = registry.manifest(reference)
+        if manifest is None:
+            return f"neither the engine nor the registry {reference.repository.host} has it"
+        blobs = (manifest.config, *manifest.layers)
+        gone = [blob.digest for blob in blobs if not registry.has_blob(blob.digest)]
+    names = ", ".join(digest.short for digest in gone)
+    return f"the registry has its manifest, but lacks {len(gone)} of its blobs: {names}" if gone else ""
+
+
+def fetch(engine: Engine, image: Image) -> StoredImage:
+    """Pull the image by digest and prove it. Raises RegistryError, TargetUnavailable."""
+    reference = image_reference(image)
+    engine.pull(reference)
+    stored = find_stored(engine, image)
+    if stored is None:
+        raise TargetUnavailable(
+            f"pull {reference}",
+            f"what came is not the recorded content (config {image.config_digest})",
+            "the registry, or a mirror in between, serves other bytes: look at its log",
+        )
+    return stored
+
+
+def settings_problems(engine: Engine, place: Place, spec: RunSpec, ours: Ours) -> list[Problem]:
+    """What the engine lacks of what the settings ask for."""
+    where = f"environments.{place.environment}"
+    found = {
+        "networks": _networks(engine, spec),
+        "volumes": _volumes(engine, spec),
+        "publish": _ports(engine, spec, ours),
+        "name": _name(engine, place, ours),
+    }
+    return [
+        Problem(path=f"{where}.{key}", message=message)
+        for key, messages in found.items()
+        for message in messages
+    ]
+
+
+def _networks(engine: Engine, spec: RunSpec) -> Iterator[str]:
+    for name in spec.networks:
+        if not engine.has_network(name):
+            yield f"the engine has no network {name}: docker network create {name}"
+
+
+def _volumes(engine: Engine, spec: RunSpec) -> Iterator[str]:
+    for mount in spec.volumes:
+        if mount.is_bind and is_local(engine.host) and not Path(mount.source).exists():
+            yield f"the folder {mount.source} does not exist"
+        if not mount.is_bind and not engine.has_volume(mount.source):
+            yield f"the engine has no volume {mount.source}: docker volume create {mount.source}"
+
+
+def _name(engine: Engine, place: Place, ours: Ours) -> Iterator[str]:
+    """The name that the new container gets in the end must be free or ours."""
+    holder = engine.state(place.container)
+    if holder is not None and holder.id not in {own.id for own in (*ours.running, *ours.stopped)}:
+        yield (
+            f"a container called {place.container} exists that no deployment made: "
+            f"docker rename {place.container} {place.container}-before"
+        )
+
+
+def _ports(engine: Engine, spec: RunSpec, ours: Ours) -> Iterator[str]:
+    """A port is free, or ours and about to be freed."""
+    if not spec.publish:
+        return
+    others = [state for state in engine.containers({}) if state.id not in ours.ids]
+    own = {place for state in ours.running for place in state.ports.values()}
+    for publish in spec.publish:
+        holder = next((other for other in others if _holds(other, publish)), None)
+        if holder is not None:
+            yield f"port {publish.host} is published by the container {holder.name}: stop it, or take another"
+        elif is_local(engine.host) and not _any_overlaps(own, publish) and _in_use(publish):
+            yield f"port {publish.host} of {publish.address} is in use here: `ss -ltnp` names the program"
+
+
+def _holds(state: ContainerState, publish: Publish) -> bool:
+    return state.status in ("running", "restarting", "paused") and _any_overlaps(
+        set(state.ports.values()), publish
+    )
+
+
+def _any_overlaps(places: set[tuple[str, int]], publish: Publish) -> bool:
+    wild = ("", "0.0.0.0", "::")  # noqa: S104 - compared, not bound
+    return any(
+        port == publish.host and (address == publish.address or address in wild or publish.address in wild)
+        for address, port in places
+    )
+
+
+def _in_use(publish: Publish) -> bool:
+    """Try to bind it. What this user may not bind (ports below 1024) the engine still may."""
+    family = socket.AF_INET6 if ":" in publish.address else socket.AF_INET
+    kind = socket.SOCK_STREAM if publish.protocol == "tcp" else socket.SOCK_DGRAM
+    with socket.socket(family, kind) as attempt:
+        if kind == socket.SOCK_STREAM:
+            attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            attempt.bind((publish.address, publish.host))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
+
+
+def refuse(attempted: str, found: Bytes, problems: Sequence[Problem], lock: ReleaseError | None) -> None:
+    """Raise what was found, all of it in one error.
+
+    Raises:
+        TargetUnavailable: the bytes are nowhere. NotReady: anything else is missing. LockHeld: only that.
+    """
+    lines = [str(problem) for problem in problems]
+    if found.where == "nowhere":
+        lines.insert(0, f"image: {found.problem}")
+    if not lines:
+        if lock is not None:
+            raise lock
+        return
+    if lock is not None:
+        lines.append(f"lock: {lock.found}")
+    noun = "problem" if len(lines) == 1 else "problems"
+    text = "".join(f"\n  {line}" for line in lines)
+    error = TargetUnavailable if found.where == "nowhere" else NotReady
+    raise error(attempted, f"{len(lines)} {noun}, and nothing was touched{text}", _hint(found))
+
+
+def _hint(found: Bytes) -> str:
+    if found.where != "nowhere":
+        return "mend this, and run the command again"
+    return "`invoke history` lists other releases; a release can be put back where its bytes are: docker load"
