@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections import deque
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -23,6 +23,7 @@ TAIL_LINES: Final = 20
 """How many last lines an error carries."""
 
 _GRACE_SECONDS: Final = 5.0
+_POLL_SECONDS: Final = 0.01
 _UNSET: Final = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")
 
 
@@ -31,7 +32,7 @@ class Cancellation:
 
     def __init__(self) -> None:
         """Nothing is cancelled at first."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may come while its own thread holds it
         self._reason: str | None = None
         self._stoppers: dict[int, Callable[[], None]] = {}
 
@@ -41,14 +42,16 @@ class Cancellation:
         return self._reason
 
     def request(self, reason: str) -> None:
-        """Cancel, for this reason. The first reason stays."""
+        """Cancel, for this reason, and return when all is stopped. The first reason stays."""
         with self._lock:
             if self._reason is not None:
                 return
             self._reason = reason
-            stoppers = list(self._stoppers.values())
-        for stop in stoppers:
-            stop()
+            threads = [threading.Thread(target=stop) for stop in self._stoppers.values()]
+        for thread in threads:  # side by side: one that takes its time does not keep the others running
+            thread.start()
+        for thread in threads:
+            thread.join()
 
     def check(self) -> None:
         """Raise Cancelled if the work was cancelled."""
@@ -118,9 +121,10 @@ def run(
     Raises:
         CommandFailed: the status is not 0, and `check` is set.
         Cancelled: the cancellation was requested before the program ended.
-        ReleaseError: the program does not exist.
+        ReleaseError: the program or its folder does not exist, or may not be run.
     """
     cancellation = cancellation or Cancellation()
+    cancellation.check()
     with (
         _opened(command.stdin) as stdin,
         _started(command, stdin, stderr) as process,
@@ -161,12 +165,8 @@ def _started(
             errors="replace",
             start_new_session=True,
         )
-    except FileNotFoundError as error:
-        raise ReleaseError(
-            f"run `{command.argv[0]}`",
-            "the program is not installed",
-            "install it, or run `./dev` on a bare machine",
-        ) from error
+    except OSError as error:
+        raise _not_started(command, error) from error
     with process:
         try:
             yield process
@@ -175,8 +175,21 @@ def _started(
             raise
 
 
+def _not_started(command: Command, error: OSError) -> ReleaseError:
+    """What a failed start means: POSIX reports a missing folder and a missing program alike."""
+    attempted = f"run `{command.argv[0]}`"
+    if command.cwd is not None and not command.cwd.is_dir():
+        return ReleaseError(attempted, f"its folder {command.cwd} does not exist")
+    if isinstance(error, FileNotFoundError):
+        hint = "install it, or run `./dev` on a bare machine"
+        return ReleaseError(attempted, "the program is not installed", hint)
+    return ReleaseError(
+        attempted, f"the system refuses: {error.strerror}", "check the program's mode and format"
+    )
+
+
 def _drain(process: subprocess.Popen[str], log: Path | None, on_line: Callable[[str], None] | None) -> str:
-    lines: deque[str] = deque()
+    lines: list[str] = []
     assert process.stdout is not None  # noqa: S101 - it was opened as a pipe
     with log.open("a", encoding="utf-8") if log is not None else nullcontext() as sink:
         for line in process.stdout:
@@ -190,13 +203,15 @@ def _drain(process: subprocess.Popen[str], log: Path | None, on_line: Callable[[
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
-    """End the program's whole group: politely, then for certain."""
-    with suppress(ProcessLookupError):
+    """End the program's whole group: politely, then for certain. A child may outlive the program itself."""
+    deadline = time.monotonic() + _GRACE_SECONDS
+    with suppress(ProcessLookupError):  # the group is empty
         os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(_GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+        while time.monotonic() < deadline:
+            process.poll()  # collects the program, which otherwise counts as a member
+            os.killpg(process.pid, 0)
+            time.sleep(_POLL_SECONDS)
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def output_of(argv: Sequence[str], **overrides: str) -> str:

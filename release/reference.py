@@ -16,7 +16,8 @@ from typing import Final, Self
 DOCKER_HUB: Final = "docker.io"
 """The registry that a name without a host belongs to."""
 
-_HOST = re.compile(r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)(?:\.[a-zA-Z0-9-]+)*(?::[0-9]{1,5})?")
+_LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
+_HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:]+\])(?::[0-9]{{1,5}})?")
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
@@ -85,8 +86,8 @@ class Repository:
     @property
     def path(self) -> str:
         """The name inside the registry, as in `/v2/<path>/manifests/`."""
-        host, path = _split(self.text)
-        return f"library/{path}" if not host and "/" not in path else path
+        path = _split(self.text)[1]
+        return f"library/{path}" if self.host == DOCKER_HUB and "/" not in path else path
 
     def tagged(self, tag: str) -> Reference:
         """The reference of a tag in this repository."""
