@@ -1,95 +1,291 @@
-"""A Docker Engine through its API: its image store and its containers. The only importer of `docker`."""
+"""A Docker Engine through its API: its image store and its containers. The only importer of `docker`.
+
+Short questions share one client; what may take long (pulls, pushes, waiting, following) has a connection of
+its own, which a cancellation can cut. Source: Docker Engine API 1.45.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import errno
+import io
+import os
+import socket
+import tarfile
+import threading
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import BinaryIO, Literal
+from pathlib import Path
+from typing import Any, BinaryIO, Final, Self, cast
 
+import docker
+import requests
+import urllib3
+from docker.auth import AuthConfig, load_config
+from docker.context import ContextAPI
+from docker.context.config import get_current_context_name, get_tls_dir
+from docker.credentials.errors import StoreError
+from docker.errors import APIError, DockerException, NotFound
+from docker.tls import TLSConfig
+from docker.utils import kwargs_from_env, parse_host, version_lt
+
+from release.errors import (
+    EngineError,
+    EngineUnreachable,
+    NameTaken,
+    PortTaken,
+    RegistryError,
+    ReleaseError,
+    UsageError,
+)
+from release.images import faults
+from release.images.values import (
+    ContainerSpec,
+    ContainerState,
+    EngineInfo,
+    StoredImage,
+    container_config,
+    container_state,
+    stored_image,
+    whole_seconds,
+)
 from release.process import Cancellation
 from release.reference import Digest, Reference
-from release.runspec import Mount, Publish
+
+__all__ = [
+    "ContainerSpec",
+    "ContainerState",
+    "Credentials",
+    "Engine",
+    "EngineInfo",
+    "StoredImage",
+    "credentials",
+]
+
+DEFAULT_HOST: Final = "unix:///var/run/docker.sock"
+
+_CONNECT_SECONDS: Final = 5.0
+_ANSWER_SECONDS: Final = 10
+"""For the first question to an engine."""
+_READ_SECONDS: Final = 120
+"""For any other: the engine may be busy starting a container on a slow disk."""
+_REMOVAL_SECONDS: Final = 30
+_CHUNK: Final = 256 * 1024
+_IS_FOLDER: Final = 1 << 31
+"""Go's os.ModeDir, in the mode of a container's file."""
+_FAILURES: Final = (DockerException, requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+"""All that a call of docker-py raises when the engine, or the way to it, fails."""
+
+
+# --- which engine
 
 
 @dataclass(frozen=True, kw_only=True)
-class EngineInfo:
-    """What an engine says about itself."""
+class _Address:
+    """Where an engine is, who said so, and what TLS needs."""
 
-    name: str
-    version: str
-    api_version: str
-    platform: str
-    """As "linux/amd64"."""
-    image_store: Literal["containerd", "graph"]
+    host: str
+    origin: str
+    tls: TLSConfig | None = None
+    certificates: Path | None = None
+
+    def __str__(self) -> str:
+        return f"{self.host} ({self.origin})" if self.origin else self.host
+
+
+def _find_address(host: str | None, context: str | None, environment: Mapping[str, str]) -> _Address:
+    """The rule of the `docker` command: what is asked for, DOCKER_HOST, DOCKER_CONTEXT, its own settings."""
+    if host and context:
+        raise UsageError(
+            "choose an engine", f"both the host {host} and the context {context} are given", "give one"
+        )
+    if host:
+        return _given(host, "", environment)
+    if context:
+        return _of_context(context, "", environment)
+    if environment.get("DOCKER_HOST"):
+        return _given(environment["DOCKER_HOST"], "from DOCKER_HOST", environment)
+    if environment.get("DOCKER_CONTEXT"):
+        return _of_context(environment["DOCKER_CONTEXT"], "from DOCKER_CONTEXT", environment)
+    return _of_context(get_current_context_name(), "the current Docker context", environment)
+
+
+def _given(host: str, origin: str, environment: Mapping[str, str]) -> _Address:
+    """An address that stands alone; TLS is then told by DOCKER_TLS_VERIFY and DOCKER_CERT_PATH."""
+    attempted = f"reach the Docker engine at {host}"
+    try:
+        parse_host(host)
+        tls = kwargs_from_env(dict(environment)).get("tls") if host.startswith("tcp://") else None
+    except DockerException as error:
+        raise UsageError(
+            attempted, str(error), "write it as unix:///path, tcp://host:port or ssh://user@host"
+        ) from error
+    folder = environment.get("DOCKER_CERT_PATH") or str(Path.home() / ".docker")
+    return _Address(host=host, origin=origin, tls=tls, certificates=Path(folder) if tls else None)
+
+
+def _of_context(name: str, origin: str, environment: Mapping[str, str]) -> _Address:
+    said = f"context {name!r}" + (f" {origin}" if origin.startswith("from") else "")
+    if name == "default":
+        return _given(environment.get("DOCKER_HOST") or DEFAULT_HOST, "", environment)
+    found = _load_context(name, f"use the Docker {said}")
+    tls = found.TLSConfig
+    folder = Path(get_tls_dir(name, "docker")) if tls else None
+    return _Address(host=str(found.Host or DEFAULT_HOST), origin=said, tls=tls, certificates=folder)
+
+
+def _load_context(name: str, attempted: str) -> Any:
+    try:
+        found = ContextAPI.get_context(name)
+    except Exception as error:  # docker-py raises a plain Exception for a damaged context
+        raise UsageError(attempted, f"it is damaged: {error}", f"docker context inspect {name}") from error
+    if found is None:
+        raise UsageError(attempted, "there is no such context", "`docker context ls` lists those that exist")
+    return found
+
+
+def _unreachable(address: _Address, error: BaseException) -> EngineUnreachable:
+    attempted = f"reach the Docker engine at {address}"
+    return EngineUnreachable(attempted, faults.words(error), _reaching_hint(error))
+
+
+def _reaching_hint(error: BaseException) -> str:
+    if faults.find(error, PermissionError):
+        return "join the group `docker` (`sudo usermod -aG docker $USER`) and log in again"
+    if faults.find(error, requests.exceptions.SSLError):
+        return "check DOCKER_CERT_PATH, or the certificates of the Docker context"
+    return "start Docker there, or name another engine (DOCKER_HOST, a Docker context); `./dev` starts one"
+
+
+# --- the way to it
+
+
+class _Client(docker.APIClient):
+    """docker-py's client with a short time to connect and a long one to answer."""
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        """Split the one timeout of docker-py in two; None waits for ever."""
+        timeout = kwargs.get("timeout")
+        if timeout is None or isinstance(timeout, int | float):
+            kwargs["timeout"] = (_CONNECT_SECONDS, timeout)
+        return super().send(request, **kwargs)
+
+
+def _client(address: _Address, *, version: str, timeout: int | None) -> _Client:
+    client = _Client(
+        base_url=address.host,
+        version=version,
+        timeout=_ANSWER_SECONDS,
+        tls=address.tls or False,
+        use_ssh_client=True,
+    )
+    client.timeout = cast(int, timeout)  # None waits for ever; the types of docker-py do not know it
+    return client
+
+
+class _Scissors:
+    """Cuts the connection of a client from another thread: the reader then sees its end at once."""
+
+    def __init__(self, client: _Client) -> None:
+        self._response: requests.Response | None = None
+        self._is_cut = False
+        client.hooks["response"] = [self._keep]
+
+    def _keep(self, response: requests.Response, **_: object) -> None:
+        self._response = response
+        if self._is_cut:
+            self.cut()
+
+    def cut(self) -> None:
+        """End what is being read now, or will be."""
+        self._is_cut = True
+        if self._response is not None:
+            _shut(self._response)
+
+    def close(self) -> None:
+        """Give the connection back."""
+        if self._response is not None:
+            self._response.close()
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the end was ours."""
+        return self._is_cut
+
+
+def _shut(response: requests.Response) -> None:
+    """Stop a blocked read: by the ssh program that docker-py talks through, or by the socket itself."""
+    ssh = getattr(getattr(response.raw.connection, "sock", None), "proc", None)
+    if ssh is not None:
+        ssh.terminate()
+        return
+    with suppress(OSError, ValueError, RuntimeError):  # it has ended by itself
+        response.raw.shutdown()
+
+
+# --- credentials
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoredImage:
-    """An image in the engine's store."""
+class Credentials:
+    """What Docker knows for a registry: a user and a password, or an identity token (never shown)."""
 
-    id: Digest
-    """containerd store: the manifest (or index) digest. Graph driver: the config digest."""
-    diff_ids: tuple[Digest, ...]
-    """Digests of the uncompressed layers, base first."""
-    references: tuple[str, ...]
-    """Tags and digests it is known under."""
-    user: str
-    labels: Mapping[str, str]
-    size: int
-    """Bytes."""
-    has_healthcheck: bool
+    user: str = ""
+    password: str = field(default="", repr=False)
+    identity_token: str = field(default="", repr=False)
 
 
-@dataclass(frozen=True, kw_only=True)
-class ContainerSpec:
-    """Everything that the engine is told about a container. Memory in bytes, cpus in thousandths."""
+def credentials(host: str) -> Credentials | None:
+    """What `docker login` has left for a registry's host: config.json, its credsStore and credHelpers.
 
-    image: Digest
-    """The id in the engine's store, never a tag."""
-    name: str | None = None
-    command: tuple[str, ...] | None = None
-    env: Mapping[str, str] = field(default_factory=dict, repr=False)
-    labels: Mapping[str, str] = field(default_factory=dict)
-    publish: tuple[Publish, ...] = ()
-    publish_ephemeral: tuple[int, ...] = ()
-    """Container ports bound to a free port of 127.0.0.1."""
-    networks: tuple[str, ...] = ()
-    volumes: tuple[Mount, ...] = ()
-    memory: int | None = None
-    cpus: int | None = None
-    pids: int | None = None
-    user: str | None = None
-    read_only: bool = False
-    tmpfs: tuple[str, ...] = ()
-    cap_add: tuple[str, ...] = ()
-    cap_drop: tuple[str, ...] = ()
-    no_new_privileges: bool = False
-    restart: str = "no"
-    stop_grace: int = 10_000
-    """Milliseconds from SIGTERM to SIGKILL."""
+    A helper that is missing or broken counts as one that knows nothing, as it does for `docker` itself.
+    """
+    try:
+        config = load_config()
+    except (DockerException, ValueError) as error:
+        raise UsageError(
+            f"read the credentials for {host}",
+            f"Docker's config.json is damaged: {error}",
+            f"docker login {host}",
+        ) from error
+    return _credentials(_resolved(config, host) or {})
 
 
-@dataclass(frozen=True, kw_only=True)
-class ContainerState:
-    """A container as the engine sees it now."""
+def _resolved(config: AuthConfig, host: str) -> Mapping[str, Any] | None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # docker-py warns of a missing helper; the fallback is the answer
+        try:
+            return cast("Mapping[str, Any] | None", config.resolve_authconfig(host))
+        except (DockerException, StoreError, OSError, ValueError, KeyError):
+            return cast(
+                "Mapping[str, Any] | None", AuthConfig({"auths": config.auths}).resolve_authconfig(host)
+            )
 
-    id: str
-    name: str
-    image: Digest
-    """The id of the image in the store."""
-    status: str
-    """created, running, restarting, exited, dead, paused."""
-    health: Literal["none", "starting", "healthy", "unhealthy"]
-    exit_code: int
-    restarts: int
-    oom_killed: bool
-    started_at: str
-    labels: Mapping[str, str]
-    ports: Mapping[int, tuple[str, int]]
-    """Container port → (host address, host port)."""
-    address: str | None
-    """On its first network; reachable only from the engine's machine."""
+
+def _credentials(entry: Mapping[str, Any]) -> Credentials | None:
+    """docker-py writes the keys in lower case out of a file and in camel case out of a helper."""
+    known = {key.lower(): value for key, value in entry.items() if value}
+    found = Credentials(
+        user=known.get("username", ""),
+        password=known.get("password", ""),
+        identity_token=known.get("identitytoken", ""),
+    )
+    return None if found == Credentials() else found
+
+
+def _auth_config(host: str) -> dict[str, str]:
+    """For the engine; empty for none, so that docker-py does not go looking and trip over helpers."""
+    known = credentials(host)
+    if known is None:
+        return {}
+    if known.identity_token:
+        return {"identitytoken": known.identity_token, "serveraddress": host}
+    return {"username": known.user, "password": known.password, "serveraddress": host}
+
+
+# --- the engine
 
 
 class Engine:
@@ -99,6 +295,14 @@ class Engine:
     """Its address, as "unix:///var/run/docker.sock"."""
     info: EngineInfo
 
+    def __init__(self, address: _Address, client: _Client) -> None:
+        """Ask what kind of engine it is; use `connect`."""
+        self.host = address.host
+        self._address = address
+        self._client = client
+        with self._asking("ask it what it is"):
+            self.info = _engine_info(client.version(), client.info())
+
     @classmethod
     def connect(cls, *, host: str | None = None, context: str | None = None) -> Engine:
         """Reach an engine: this address, this Docker context, or the one that `docker` itself would use.
@@ -106,92 +310,436 @@ class Engine:
         Raises:
             EngineUnreachable: it does not answer; UsageError: no such context.
         """
-        raise NotImplementedError
+        address = _find_address(host, context, os.environ)
+        try:
+            client = _client(address, version="auto", timeout=_READ_SECONDS)
+        except _FAILURES as error:
+            raise _unreachable(address, error) from error
+        return cls(address, client)
+
+    def close(self) -> None:
+        """Close its connections; a later call opens new ones."""
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close its connections."""
+        self.close()
 
     def command_environment(self) -> dict[str, str]:
-        """Variables that make the `docker` command line talk to this engine (with `--builder default`)."""
-        raise NotImplementedError
+        """Variables that make the `docker` command line talk to this engine (with `--builder default`).
+
+        DOCKER_HOST wins over DOCKER_CONTEXT and the current context; an empty variable counts as none.
+        """
+        certificates = self._address.certificates
+        verify = "1" if self._address.tls is not None and self._address.tls.verify else ""
+        return {
+            "DOCKER_HOST": self.host,
+            "DOCKER_CONTEXT": "",
+            "DOCKER_TLS": "1" if certificates else "",
+            "DOCKER_TLS_VERIFY": verify,
+            "DOCKER_CERT_PATH": str(certificates or ""),
+        }
 
     # images
+
     def find(self, *, digest: Digest, config_digest: Digest) -> StoredImage | None:
-        """The image with this content, whatever it is called here."""
-        raise NotImplementedError
+        """The image with this content, whatever it is called here.
+
+        A containerd store knows images by manifest digest, a graph driver by config digest; either covers
+        every byte of every layer.
+        """
+        wanted = digest if self.info.image_store == "containerd" else config_digest
+        found = self.inspect(wanted)
+        return found if found is not None and found.id == wanted else None
 
     def inspect(self, reference: Reference | Digest) -> StoredImage | None:
-        """The image of that name, or None."""
-        raise NotImplementedError
+        """The image of that name, or None. The digest decides where a reference has both."""
+        with self._asking(f"inspect the image {reference}"), suppress(NotFound):
+            return stored_image(self._client.inspect_image(_image_name(reference)))  # type: ignore[no-untyped-call]
+        return None
 
     def tag(self, image: Digest, reference: Reference) -> None:
-        """Give the image one more name."""
-        raise NotImplementedError
+        """Give the image one more name. Raises ValueError for a reference without a tag."""
+        if reference.tag is None:
+            raise ValueError(f"{reference} has no tag")
+        with self._asking(f"tag the image {image.short} as {reference}"):
+            self._client.tag(image.text, reference.repository.text, reference.tag)
 
     def untag(self, reference: Reference) -> None:
         """Take a name away; the image goes with its last name. No error when the name is unknown."""
-        raise NotImplementedError
+        with self._asking(f"remove the image name {reference}"), suppress(NotFound):
+            self._client.remove_image(_image_name(reference))
 
     @contextmanager
     def exported(self, reference: Reference) -> Iterator[BinaryIO]:
         """The image as a tar stream (containerd store: an OCI image layout), as `docker save` gives it."""
-        raise NotImplementedError
-        yield
+        with (
+            self._line() as line,
+            io.BufferedReader(_Chunks(self._export(line, reference)), _CHUNK) as stream,
+        ):
+            stream.peek(1)
+            yield cast(BinaryIO, stream)
+
+    def _export(self, line: docker.APIClient, reference: Reference) -> Iterator[bytes]:
+        with self._asking(f"export the image {reference}"):
+            yield from line.get_image(_image_name(reference), chunk_size=_CHUNK)
 
     def push(self, reference: Reference, *, cancellation: Cancellation) -> None:
-        """Upload the image to its registry, with the credentials Docker has for it. Raises RegistryError."""
-        raise NotImplementedError
+        """Upload the image to its registry, with the credentials Docker has for it. Raises RegistryError.
+
+        The engine's answer is no proof (a stream that ends well may have pushed something else): read the
+        registry back.
+        """
+        auth = _auth_config(reference.repository.host)
+        with self._transferring("push", reference, cancellation) as line:
+            _drain(
+                line.push(
+                    reference.repository.text, tag=reference.tag, stream=True, decode=True, auth_config=auth
+                )
+            )
 
     def pull(self, reference: Reference) -> StoredImage:
         """Download an image, by digest. Raises RegistryError, RegistryUnreachable."""
-        raise NotImplementedError
+        auth = _auth_config(reference.repository.host)
+        with self._transferring("pull", reference, Cancellation()) as line:
+            _drain(line.pull(_image_name(reference), stream=True, decode=True, auth_config=auth))
+        found = self.inspect(reference)
+        if found is None:
+            raise EngineError(f"pull {reference}", "the engine says that it has it, and does not find it")
+        return found
+
+    @contextmanager
+    def _transferring(
+        self, verb: str, reference: Reference, cancellation: Cancellation
+    ) -> Iterator[docker.APIClient]:
+        """A transfer between the engine and a registry; what the engine reports of it is the registry's."""
+        attempted = f"{verb} {reference}"
+        with self._asking(attempted):
+            try:
+                with self._line(cancellation) as line:
+                    yield line
+            except (_TransferFailed, APIError) as error:
+                raise _transfer_error(attempted, reference, _explanation(error)) from error
 
     # containers
+
     def create(self, spec: ContainerSpec) -> str:
         """Create a container and return its id. Raises EngineError (name taken: NameTaken)."""
-        raise NotImplementedError
+        attempted = f"create the container {spec.name or f'of {spec.image.short}'}"
+        config, later = container_config(spec), self._networks_for_later(spec)
+        for network in later:
+            del config["NetworkingConfig"]["EndpointsConfig"][network]
+        with self._asking(attempted), _conflict(attempted, spec.name):
+            answer = self._client.create_container_from_config(config, spec.name)  # type: ignore[no-untyped-call]
+            made = str(answer["Id"])
+            for network in later:
+                self._client.connect_container_to_network(made, network)
+        return made
+
+    def _networks_for_later(self, spec: ContainerSpec) -> tuple[str, ...]:
+        """Before API 1.44 a container was created with one network at most."""
+        return spec.networks[1:] if version_lt(self.info.api_version, "1.44") else ()
 
     def start(self, container: str) -> None:
-        """Start it. Raises EngineError (port taken, ...)."""
-        raise NotImplementedError
+        """Start it. Raises EngineError (a port in use: PortTaken)."""
+        attempted = f"start the container {_short(container)}"
+        with self._asking(attempted):
+            try:
+                self._client.start(container)
+            except APIError as error:
+                if taken := self._taken_port(container):
+                    raise PortTaken(attempted, taken, "stop what uses it, or publish another port") from error
+                raise
+
+    def _taken_port(self, container: str) -> str:
+        """Which port of the container something else has. Asked after a failure: the engine gives no type."""
+        about = self._client.inspect_container(container)
+        wanted = _wanted_ports(about)
+        for other in self._client.containers():
+            for port in other.get("Ports") or ():
+                if (port.get("PublicPort"), port.get("Type")) in wanted and other["Id"] != about["Id"]:
+                    return f"port {port['PublicPort']} is published by {_names(other)}"
+        is_here = self.host.startswith("unix://")
+        busy = [port for port, kind in wanted if is_here and kind == "tcp" and _listens(port)]
+        return f"port {busy[0]} is in use on this machine" if busy else ""
 
     def state(self, container: str) -> ContainerState | None:
         """What it is doing; None when there is no such container."""
-        raise NotImplementedError
+        with self._asking(f"inspect the container {_short(container)}"), suppress(NotFound):
+            return container_state(self._client.inspect_container(container))
+        return None
 
     def wait(self, container: str, *, timeout: int, cancellation: Cancellation) -> int:
         """Its exit status. Raises TimeoutError after `timeout` milliseconds, Cancelled."""
-        raise NotImplementedError
+        deadline = time.monotonic() + timeout / 1000
+        try:
+            with (
+                self._asking(f"wait for the container {_short(container)}"),
+                self._line(cancellation, deadline=deadline) as line,
+            ):
+                return int(line.wait(container)["StatusCode"])
+        except _Late:
+            raise TimeoutError(f"container {_short(container)} still runs after {timeout} ms") from None
 
     def follow(self, container: str) -> Iterator[str]:
-        """Its output, line by line, until it ends."""
-        raise NotImplementedError
+        """Its output, line by line, until it ends. Closing the iterator ends it early."""
+        with self._asking(f"follow the container {_short(container)}"), self._line() as line:
+            yield from _lines(line.logs(container, stream=True, follow=True))
 
     def logs(self, container: str, *, lines: int) -> tuple[str, ...]:
         """The last lines of its output."""
-        raise NotImplementedError
+        with self._asking(f"read the output of the container {_short(container)}"):
+            return tuple(_lines([self._client.logs(container, tail=lines)]))
 
     def read_file(self, container: str, path: str) -> bytes | None:
-        """One file out of a container, also a stopped one; None when it is not there."""
-        raise NotImplementedError
+        """One file out of a container, also a stopped one; None when it is not there.
+
+        A link is followed. What was on a tmpfs is gone when the container has stopped.
+        """
+        attempted = f"read {path} in the container {_short(container)}"
+        with self._asking(attempted):
+            try:
+                return self._read_file(container, path, attempted)
+            except NotFound:
+                self._client.inspect_container(container)
+                return None
+
+    def _read_file(self, container: str, path: str, attempted: str) -> bytes:
+        with self._line() as line:
+            chunks, about = line.get_archive(container, path)
+            if about["mode"] & _IS_FOLDER:
+                raise EngineError(attempted, "it is a folder")
+            if about["linkTarget"] not in ("", path):
+                return self._read_file(container, about["linkTarget"], attempted)
+            return _only_member(b"".join(chunks))
 
     def stop(self, container: str, *, grace: int) -> None:
         """SIGTERM, and SIGKILL after `grace` milliseconds. No error when it is stopped already."""
-        raise NotImplementedError
+        with self._asking(f"stop the container {_short(container)}"):
+            self._client.stop(container, timeout=whole_seconds(grace))
 
     def remove(self, container: str) -> None:
         """Kill and remove it with its anonymous volumes. No error when it is gone."""
-        raise NotImplementedError
+        with self._asking(f"remove the container {_short(container)}"), suppress(NotFound):
+            try:
+                self._client.remove_container(container, v=True, force=True)
+            except APIError as error:
+                if error.status_code != requests.codes.conflict:
+                    raise
+                self._client.wait(container, timeout=_REMOVAL_SECONDS, condition="removed")
 
     def rename(self, container: str, name: str) -> None:
-        """Give it another name."""
-        raise NotImplementedError
+        """Give it another name. Raises EngineError (name taken: NameTaken)."""
+        attempted = f"rename the container {_short(container)} to {name}"
+        with self._asking(attempted), _conflict(attempted, name):
+            self._client.rename(container, name)
 
     def containers(self, labels: Mapping[str, str]) -> Sequence[ContainerState]:
         """All containers that carry these labels, running or not, oldest first."""
-        raise NotImplementedError
+        wanted = [f"{key}={value}" for key, value in labels.items()]
+        with self._asking(f"list the containers labelled {', '.join(wanted)}"):
+            listed = self._client.containers(all=True, filters={"label": wanted})
+        found = [self.state(item["Id"]) for item in sorted(listed, key=lambda item: item["Created"])]
+        return [state for state in found if state is not None]
 
     def has_network(self, name: str) -> bool:
         """Whether the engine has a network of that name."""
-        raise NotImplementedError
+        with self._asking(f"look for the network {name}"), suppress(NotFound):
+            return bool(self._client.inspect_network(name)["Name"] == name)
+        return False
 
     def has_volume(self, name: str) -> bool:
         """Whether the engine has a volume of that name."""
-        raise NotImplementedError
+        with self._asking(f"look for the volume {name}"), suppress(NotFound):
+            return bool(self._client.inspect_volume(name)["Name"] == name)
+        return False
+
+    # connections
+
+    @contextmanager
+    def _asking(self, attempted: str) -> Iterator[None]:
+        """The one place where errors of docker-py and of the connection become ours."""
+        try:
+            yield
+        except APIError as error:
+            raise EngineError(f"{attempted} on {self.host}", _explanation(error)) from error
+        except _FAILURES as error:
+            raise EngineUnreachable(
+                f"{attempted} on the engine at {self._address}", faults.words(error), _reaching_hint(error)
+            ) from error
+
+    @contextmanager
+    def _line(
+        self, cancellation: Cancellation | None = None, *, deadline: float | None = None
+    ) -> Iterator[docker.APIClient]:
+        """A connection of its own. Raises Cancelled when it was cut, _Late when the deadline cut it."""
+        cancellation = cancellation or Cancellation()
+        client = _client(self._address, version=self.info.api_version, timeout=None)
+        scissors = _Scissors(client)
+        try:
+            with cancellation.stopping(scissors.cut), _cut_at(deadline, scissors):
+                yield client
+        except _FAILURES:
+            cancellation.check()
+            if scissors.is_cut:
+                raise _Late from None
+            raise
+        finally:
+            scissors.close()
+            client.close()
+        cancellation.check()
+
+
+class _Late(Exception):
+    """A deadline cut a connection."""
+
+
+class _TransferFailed(Exception):
+    """What the engine says in the middle of a push or a pull."""
+
+
+@contextmanager
+def _cut_at(deadline: float | None, scissors: _Scissors) -> Iterator[None]:
+    if deadline is None:
+        yield
+        return
+    timer = threading.Timer(max(0.0, deadline - time.monotonic()), scissors.cut)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+@contextmanager
+def _conflict(attempted: str, name: str | None) -> Iterator[None]:
+    """A conflict at creation or renaming is about the name (ContainerCreate, ContainerRename: 409)."""
+    try:
+        yield
+    except APIError as error:
+        if error.status_code != requests.codes.conflict:
+            raise
+        raise NameTaken(attempted, f"there is a container named {name}", f"docker rm -f {name}") from error
+
+
+def _transfer_error(attempted: str, reference: Reference, said: str) -> RegistryError:
+    """The engine passes on words without a type; asking the registry tells what kind of trouble it is."""
+    from release.images.registry import Registry
+
+    hint = f"`docker {attempted}` shows the same; read the registry's log"
+    try:
+        Registry(reference.repository).ping()
+    except RegistryError as error:
+        return type(error)(attempted, said, error.hint)
+    except ReleaseError as error:
+        return RegistryError(attempted, said, error.hint)
+    return RegistryError(attempted, said, hint)
+
+
+def _explanation(error: BaseException) -> str:
+    if isinstance(error, APIError):
+        return f"{error.explanation or 'no explanation'} (status {error.status_code})"
+    return str(error)
+
+
+def _drain(progress: Iterable[Mapping[str, Any]]) -> None:
+    """Read a transfer to its end; the engine reports failures inside of it, with the status 200."""
+    for line in progress:
+        if "errorDetail" in line or "error" in line:
+            detail = line.get("errorDetail") or {}
+            raise _TransferFailed(detail.get("message") or line.get("error") or "no explanation")
+
+
+class _Chunks(io.RawIOBase):
+    """A stream of chunks as a file to read from."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._rest = memoryview(chunk)
+        size = min(len(buffer), len(self._rest))
+        buffer[:size], self._rest = self._rest[:size], self._rest[size:]
+        return size
+
+
+def _engine_info(version: Mapping[str, Any], info: Mapping[str, Any]) -> EngineInfo:
+    """The containerd store names its snapshotter in the driver's status; a graph driver says other things."""
+    kinds = [value for key, value in info.get("DriverStatus") or () if key == "driver-type"]
+    return EngineInfo(
+        name=info["Name"],
+        version=version["Version"],
+        api_version=version["ApiVersion"],
+        platform=f"{version['Os']}/{version['Arch']}",
+        image_store="containerd"
+        if any(kind.startswith("io.containerd.snapshotter") for kind in kinds)
+        else "graph",
+    )
+
+
+def _image_name(reference: Reference | Digest) -> str:
+    if isinstance(reference, Digest) or reference.digest is None:
+        return str(reference)
+    return str(reference.repository.at(reference.digest))
+
+
+def _short(container: str) -> str:
+    """An id is cut as `docker ps` cuts it; a name is shorter anyway."""
+    return container[:12] if len(container) == 64 else container
+
+
+def _names(container: Mapping[str, Any]) -> str:
+    return ", ".join(name.removeprefix("/") for name in container.get("Names") or ()) or _short(
+        container["Id"]
+    )
+
+
+def _wanted_ports(data: Mapping[str, Any]) -> set[tuple[int, str]]:
+    """The fixed host ports of a container with their protocol."""
+    bindings: Mapping[str, Any] = data["HostConfig"].get("PortBindings") or {}
+    return {
+        (int(place["HostPort"]), name.partition("/")[2])
+        for name, places in bindings.items()
+        for place in places or ()
+        if place.get("HostPort")
+    }
+
+
+def _listens(port: int) -> bool:
+    """Whether a program on this machine holds the TCP port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", port))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
+    """Chunks as lines, without their ends; a chunk may end in the middle of a line or of a character."""
+    rest = b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from (line.rstrip(b"\r").decode(errors="replace") for line in whole)
+    if rest:
+        yield rest.decode(errors="replace")
+
+
+def _only_member(archive: bytes) -> bytes:
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        member = tar.extractfile(tar.getmembers()[0])
+        return member.read() if member is not None else b""

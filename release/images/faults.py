@@ -1,0 +1,53 @@
+"""Why a connection did not come about, told from the type of what was raised, never from its words."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import Final
+
+import requests
+import urllib3
+
+_WORDS: Final[tuple[tuple[type[BaseException], str], ...]] = (
+    (FileNotFoundError, "there is no such socket"),
+    (PermissionError, "this user may not use it (permission denied)"),
+    (ConnectionRefusedError, "nothing listens there (connection refused)"),
+    (socket.gaierror, "the host's name is not known"),
+    (ssl.SSLCertVerificationError, "its certificate is not trusted here"),
+    (ssl.SSLError, "it does not speak TLS as expected"),
+    (TimeoutError, "it does not answer in time"),
+    (urllib3.exceptions.TimeoutError, "it does not answer in time"),
+    (requests.Timeout, "it does not answer in time"),
+    (ConnectionError, "it closed the connection"),
+    (urllib3.exceptions.ProtocolError, "it closed the connection"),
+    (requests.exceptions.ChunkedEncodingError, "it closed the connection"),
+)
+
+
+def words(error: BaseException) -> str:
+    """What happened, for people: "nothing listens there (connection refused)"."""
+    for kind, text in _WORDS:
+        if find(error, kind) is not None:
+            return text
+    return str(error)
+
+
+def find(error: BaseException, kind: type[BaseException]) -> BaseException | None:
+    """The first exception of this kind among an exception, its causes, and what they were raised from."""
+    return next((link for link in _chain(error) if isinstance(link, kind)), None)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Outermost first. An exception may also be held as an argument or as a `reason`, as urllib3 does."""
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        link = waiting.pop(0)
+        if id(link) in seen:
+            continue
+        seen.add(id(link))
+        yield link
+        held = [link.__cause__, link.__context__, getattr(link, "reason", None), *link.args]
+        waiting.extend(item for item in held if isinstance(item, BaseException))

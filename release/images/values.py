@@ -1,0 +1,229 @@
+"""Images and containers as an engine knows them, and the JSON of its API that says the same.
+
+Pure: no request is made here. Source of the JSON: Docker Engine API 1.45, ImageInspect, ContainerCreate and
+ContainerInspect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, cast
+
+from release.reference import Digest
+from release.runspec import Mount, Publish
+
+LOOPBACK: Final = "127.0.0.1"
+"""Where the ports are published that only this machine may reach."""
+
+Health = Literal["none", "starting", "healthy", "unhealthy"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineInfo:
+    """What an engine says about itself."""
+
+    name: str
+    version: str
+    api_version: str
+    platform: str
+    """As "linux/amd64"."""
+    image_store: Literal["containerd", "graph"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredImage:
+    """An image in the engine's store."""
+
+    id: Digest
+    """containerd store: the manifest (or index) digest. Graph driver: the config digest."""
+    diff_ids: tuple[Digest, ...]
+    """Digests of the uncompressed layers, base first."""
+    references: tuple[str, ...]
+    """Tags and digests it is known under."""
+    user: str
+    labels: Mapping[str, str]
+    size: int
+    """Bytes."""
+    has_healthcheck: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerSpec:
+    """Everything that the engine is told about a container. Memory in bytes, cpus in thousandths."""
+
+    image: Digest
+    """The id in the engine's store, never a tag."""
+    name: str | None = None
+    command: tuple[str, ...] | None = None
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    publish: tuple[Publish, ...] = ()
+    publish_ephemeral: tuple[int, ...] = ()
+    """Container ports bound to a free port of 127.0.0.1."""
+    networks: tuple[str, ...] = ()
+    volumes: tuple[Mount, ...] = ()
+    memory: int | None = None
+    cpus: int | None = None
+    pids: int | None = None
+    user: str | None = None
+    read_only: bool = False
+    tmpfs: tuple[str, ...] = ()
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    no_new_privileges: bool = False
+    restart: str = "no"
+    stop_grace: int = 10_000
+    """Milliseconds from SIGTERM to SIGKILL."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerState:
+    """A container as the engine sees it now."""
+
+    id: str
+    name: str
+    image: Digest
+    """The id of the image in the store."""
+    status: str
+    """created, running, restarting, removing, exited, dead, paused."""
+    health: Health
+    exit_code: int
+    restarts: int
+    oom_killed: bool
+    started_at: str
+    labels: Mapping[str, str]
+    ports: Mapping[int, tuple[str, int]]
+    """Container port → (host address, host port)."""
+    address: str | None
+    """On its first network; reachable only from the engine's machine."""
+
+
+def whole_seconds(milliseconds: int) -> int:
+    """The API counts these times in whole seconds: rounded up, so that nothing is killed early."""
+    return -(-milliseconds // 1000)
+
+
+def stored_image(data: Mapping[str, Any]) -> StoredImage:
+    """ImageInspect as a value."""
+    config = data.get("Config") or {}
+    return StoredImage(
+        id=Digest(data["Id"]),
+        diff_ids=tuple(Digest(layer) for layer in (data.get("RootFS") or {}).get("Layers") or ()),
+        references=(*(data.get("RepoTags") or ()), *(data.get("RepoDigests") or ())),
+        user=config.get("User") or "",
+        labels=config.get("Labels") or {},
+        size=data["Size"],
+        has_healthcheck=_has_healthcheck(config.get("Healthcheck") or {}),
+    )
+
+
+def _has_healthcheck(data: Mapping[str, Any]) -> bool:
+    """`HEALTHCHECK NONE` in a Dockerfile is written ["NONE"]; without one there is nothing."""
+    test = data.get("Test") or []
+    return bool(test) and test != ["NONE"]
+
+
+def container_config(spec: ContainerSpec) -> dict[str, Any]:
+    """The body of ContainerCreate; what is not asked for is left to the image and the engine."""
+    config: dict[str, Any] = {
+        "Image": spec.image.text,
+        "Env": [f"{key}={value}" for key, value in spec.env.items()],
+        "Labels": dict(spec.labels),
+        "ExposedPorts": {port: {} for port in _bindings(spec)},
+        "StopTimeout": whole_seconds(spec.stop_grace),
+        "HostConfig": _host_config(spec),
+        "NetworkingConfig": {"EndpointsConfig": {network: {} for network in spec.networks}},
+    }
+    if spec.command is not None:
+        config["Cmd"] = list(spec.command)
+    if spec.user is not None:
+        config["User"] = spec.user
+    return config
+
+
+def _host_config(spec: ContainerSpec) -> dict[str, Any]:
+    return {
+        "PortBindings": _bindings(spec),
+        "RestartPolicy": {"Name": spec.restart},
+        "ReadonlyRootfs": spec.read_only,
+        "Tmpfs": dict.fromkeys(spec.tmpfs, ""),
+        "Mounts": [_mount(mount) for mount in spec.volumes],
+        "CapAdd": list(spec.cap_add),
+        "CapDrop": list(spec.cap_drop),
+        "SecurityOpt": ["no-new-privileges:true"] if spec.no_new_privileges else [],
+        **({"NetworkMode": spec.networks[0]} if spec.networks else {}),
+        **_limits(spec),
+    }
+
+
+def _limits(spec: ContainerSpec) -> dict[str, int]:
+    """Swap equal to memory: the limit is on both together, so there is no swap beyond it."""
+    asked = {
+        "Memory": spec.memory,
+        "MemorySwap": spec.memory,
+        "NanoCpus": None if spec.cpus is None else spec.cpus * 1_000_000,
+        "PidsLimit": spec.pids,
+    }
+    return {key: value for key, value in asked.items() if value is not None}
+
+
+def _bindings(spec: ContainerSpec) -> dict[str, list[dict[str, str]]]:
+    """Ports as "8000/tcp" → where they are published; one port may be published twice."""
+    bindings: dict[str, list[dict[str, str]]] = {}
+    for publish in spec.publish:
+        places = bindings.setdefault(f"{publish.container}/{publish.protocol}", [])
+        places.append({"HostIp": publish.address, "HostPort": str(publish.host)})
+    for port in spec.publish_ephemeral:
+        bindings.setdefault(f"{port}/tcp", []).append({"HostIp": LOOPBACK, "HostPort": ""})
+    return bindings
+
+
+def _mount(mount: Mount) -> dict[str, Any]:
+    """The Mounts API refuses a bind whose source is missing; the older Binds would create it."""
+    return {
+        "Type": "bind" if mount.is_bind else "volume",
+        "Source": mount.source,
+        "Target": mount.target,
+        "ReadOnly": mount.read_only,
+    }
+
+
+def container_state(data: Mapping[str, Any]) -> ContainerState:
+    """ContainerInspect as a value."""
+    state = data["State"]
+    return ContainerState(
+        id=data["Id"],
+        name=data["Name"].removeprefix("/"),
+        image=Digest(data["Image"]),
+        status=state["Status"],
+        health=_health(state),
+        exit_code=state["ExitCode"],
+        restarts=data.get("RestartCount", 0),
+        oom_killed=state["OOMKilled"],
+        started_at=state["StartedAt"],
+        labels=data["Config"].get("Labels") or {},
+        ports=_ports(data["NetworkSettings"].get("Ports") or {}),
+        address=_address(data),
+    )
+
+
+def _health(state: Mapping[str, Any]) -> Health:
+    """An image without a health check has no `Health`; one with HEALTHCHECK NONE says "none" or nothing."""
+    return cast(Health, (state.get("Health") or {}).get("Status") or "none")
+
+
+def _ports(data: Mapping[str, Any]) -> dict[int, tuple[str, int]]:
+    """Where each port is published first; TCP before UDP of the same number."""
+    published = sorted((name, places[0]) for name, places in data.items() if places)
+    return {
+        int(name.partition("/")[0]): (place["HostIp"], int(place["HostPort"]))
+        for name, place in reversed(published)
+    }
+
+
+def _address(data: Mapping[str, Any]) -> str | None:
+    networks: Mapping[str, Any] = data["NetworkSettings"].get("Networks") or {}
+    first = networks.get(data["HostConfig"]["NetworkMode"])
+    addresses = [network.get("IPAddress") for network in ([first] if first else networks.values())]
+    return next((address for address in addresses if address), None)
