@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from release.chain.test import layer_dockerfile, with_report
 from release import config
+from release.chain.test import layer_dockerfile, with_report
 from release.reference import Reference
 
 BASE = Reference.parse("localhost/api:sha-abc")
@@ -15,9 +15,10 @@ def test_the_layer_installs_as_root_and_gives_the_user_back() -> None:
         BASE, "10001", config.Test.model_validate({"install": ["-r requirements-dev.txt"], "copy": ["tests"]})
     )
     lines = text.splitlines()
-    assert lines[:3] == ["FROM localhost/api:sha-abc", "USER 0", "COPY tests tests"]
-    assert lines[3].endswith("pip install --no-cache-dir -r requirements-dev.txt")
-    assert lines[4] == "USER 10001"
+    assert lines[:2] == ["FROM localhost/api:sha-abc", "USER 0"]
+    assert lines[2:4] == ["COPY requirements-dev.txt requirements-dev.txt", "COPY tests tests"]
+    assert lines[4].endswith("pip install --no-cache-dir -r requirements-dev.txt")
+    assert lines[5] == "USER 10001"
 
 
 def test_an_image_that_runs_as_root_keeps_doing_so() -> None:

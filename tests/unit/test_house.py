@@ -1,0 +1,75 @@
+"""The arrows of the house: which room may import which."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import release
+
+PACKAGE = Path(release.__file__).parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
+DOORS = {"sessions", "tasks", "__init__"}
+ROOMS = ("images", "ledger", "chain", "deploy")
+FORBIDDEN = {
+    "vocabulary": {"images", "ledger", "chain", "deploy", "sessions", "tasks"},
+    "images": {"ledger", "chain", "deploy", "sessions", "tasks", "console"},
+    "ledger": {"images", "chain", "deploy", "sessions", "tasks", "console"},
+    "chain": {"deploy", "sessions", "tasks", "console"},
+    "deploy": {"chain", "sessions", "tasks", "console"},
+    "doors": set[str](),
+}
+OUTSIDE = {
+    "docker": {"images/engine.py", "images/faults.py", "images/dockerignore.py"},
+    "git": {"source.py", "ledger/store.py", "ledger/plumbing.py"},
+    "subprocess": {"process.py"},
+}
+
+
+def name_of(module: Path) -> str:
+    return module.relative_to(PACKAGE).as_posix()
+
+
+def room_of(module: Path) -> str:
+    parts = module.relative_to(PACKAGE).parts
+    if len(parts) > 1:
+        return parts[0]
+    return "doors" if module.stem in DOORS else "vocabulary"
+
+
+def imports_of(module: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_imports_run_one_way(module: Path) -> None:
+    """Vocabulary ← images, ledger ← chain, deploy ← doors; chain and deploy never meet."""
+    rooms = {name.split(".")[1] for name in imports_of(module) if name.startswith("release.")}
+    assert not rooms & FORBIDDEN[room_of(module)]
+
+
+@pytest.mark.parametrize("library", OUTSIDE)
+def test_a_library_has_one_home(library: str) -> None:
+    """docker, git and processes are imported where they belong and nowhere else."""
+    users = {name_of(m) for m in MODULES if any(name.split(".")[0] == library for name in imports_of(m))}
+    assert users <= OUTSIDE[library]
+
+
+def test_one_module_prints() -> None:
+    """`print` and the standard streams are the console's alone."""
+    for module in MODULES:
+        tree = ast.parse(module.read_text(encoding="utf-8"))
+        calls = {
+            node.func.id
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
+        assert "print" not in calls or module.name == "console.py", module
