@@ -7,11 +7,14 @@ service; with `[tool.release.services.<name>]` tables they are the defaults of e
 from __future__ import annotations
 
 import difflib
+import shlex
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 
+from packaging.requirements import InvalidRequirement, Requirement
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
@@ -21,12 +24,15 @@ from release.runspec import (
     AbsolutePath,
     Cpus,
     Duration,
+    Items,
+    Matching,
     Memory,
     Mount,
     Name,
     Port,
     Probe,
     Publish,
+    RequestPath,
     Value,
     VariableName,
 )
@@ -36,7 +42,13 @@ ROOT: Final = "tool.release"
 
 _T = TypeVar("_T")
 
-Slug = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
+Slug = Annotated[
+    str,
+    Matching(
+        r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?",
+        "a name of at most 40 lower-case letters, digits and -, with no - at its ends",
+    ),
+]
 """A service or environment name: it becomes part of paths, container names and registry repositories."""
 
 
@@ -47,8 +59,14 @@ def _relative(text: str) -> str:
     return path.as_posix()
 
 
-def _repository(text: str) -> str:
-    return str(Repository(text))
+def _registry(text: str) -> str:
+    try:
+        Repository(f"{text}/service")
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is not a place in a registry: write host[:port][/path] in lower case, without https://"
+        ) from None
+    return text
 
 
 def _git_name(text: str) -> str:
@@ -58,12 +76,54 @@ def _git_name(text: str) -> str:
     return text
 
 
+def _pinned(text: str) -> str:
+    try:
+        versions = [(item.operator, item.version) for item in Requirement(text).specifier]
+    except InvalidRequirement:
+        versions = []
+    if len(versions) != 1 or versions[0][0] not in ("==", "===") or versions[0][1].endswith(".*"):
+        raise ValueError(f'{text!r} is not pinned: write the exact version, as "ruff==0.14.5"')
+    return text
+
+
+def _command_line(text: str) -> str:
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} cannot be split into words: {error}") from None
+    if not words:
+        raise ValueError("an empty command does nothing")
+    return text
+
+
+def _not_ours(name: str) -> str:
+    if name in GIVEN_ARGS:
+        raise ValueError(f"{name} is given by the release itself")
+    return name
+
+
+GIVEN_ARGS: Final = ("VERSION", "COMMIT", "SOURCE_DATE_EPOCH")
+"""The build arguments that every build gets."""
+
 RelativePath = Annotated[str, AfterValidator(_relative)]
 """A path below the repository's root (or below `context`, where the key says so)."""
 
-RepositoryName = Annotated[str, AfterValidator(_repository)]
+RegistryName = Annotated[str, AfterValidator(_registry)]
+"""A registry's host, or a place in it: `<it>/<service>` is a repository."""
+
 GitName = Annotated[str, AfterValidator(_git_name)]
-Words = Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
+"""The name of a branch or a remote."""
+
+Pinned = Annotated[str, AfterValidator(_pinned)]
+"""A requirement (PEP 508) with one exact version."""
+
+CommandLine = Annotated[str, AfterValidator(_command_line)]
+"""A command as one text, split into words as a shell would split it; no shell looks at it."""
+
+BuildArg = Annotated[VariableName, AfterValidator(_not_ours)]
+"""The name of a build argument that is not one of ours."""
+
+Words = Annotated[Items[str], Field(min_length=1)]
 """A command as its words: no shell looks at it."""
 
 
@@ -83,24 +143,17 @@ class Lock(Value):
     """The lockfile below `context`; absent: `uv.lock`, else `requirements.txt`."""
     source: RelativePath | None = None
     """For requirements.txt, what it is compiled from; absent: the `.in` file of the same name."""
-    python: Annotated[str, Field(pattern=r"^3\.\d+$")] | None = None
+    python: Annotated[str, Matching(r"3\.[0-9]+", 'a version of Python, as "3.13"')] | None = None
     """The Python that the lockfile is resolved for, as "3.13"; absent: the one in its own header."""
 
 
 class Lint(Value):
     """`[tool.release.lint]`: tools of exact versions in an environment of their own."""
 
-    tools: tuple[str, ...] = Field(default=(), strict=False)
-    """Requirements, each with `==`."""
-    commands: tuple[str, ...] = Field(default=(), strict=False)
+    tools: Items[Pinned] = ()
+    """Requirements, each with `==` and an exact version."""
+    commands: Items[CommandLine] = ()
     """Commands run in `context` of the committed tree, split into words as a shell would."""
-
-    @model_validator(mode="after")
-    def _pinned(self) -> Lint:
-        loose = [tool for tool in self.tools if "==" not in tool]
-        if loose:
-            raise ValueError(f"{', '.join(loose)}: write the exact version with ==")
-        return self
 
 
 class Build(Value):
@@ -110,9 +163,11 @@ class Build(Value):
     """Below `context`."""
     target: str | None = None
     """The stage that is released; absent: the last one."""
-    args: dict[VariableName, str] = Field(default_factory=dict)
+    args: dict[BuildArg, str] = Field(default_factory=dict)
     """Build arguments beside VERSION, COMMIT and SOURCE_DATE_EPOCH."""
-    platform: Annotated[str, Field(pattern=r"^linux/[a-z0-9]+(/v[0-9]+)?$")] | None = None
+    platform: (
+        Annotated[str, Matching(r"linux/[a-z0-9]+(/v[0-9]+)?", 'a platform, as "linux/amd64"')] | None
+    ) = None
     """As "linux/amd64"; absent: the engine's own."""
 
 
@@ -123,9 +178,9 @@ class Test(Value):
     """What is run."""
     target: str | None = None
     """A stage of the Dockerfile on top of the released one."""
-    install: tuple[str, ...] = Field(default=(), strict=False)
+    install: Items[CommandLine] = ()
     """Arguments of `pip install` in a throw-away layer on the released image."""
-    copy_: Annotated[tuple[RelativePath, ...], Field(alias="copy", strict=False)] = ()
+    copy_: Items[RelativePath] = Field(default=(), alias="copy")
     """Files below `context` copied into that layer."""
     env: dict[VariableName, str] = Field(default_factory=dict)
     """Environment values of the test run."""
@@ -144,7 +199,7 @@ class Smoke(Value):
 
     port: Port
     """The port the service listens on inside the container."""
-    path: Annotated[str, Field(pattern=r"^/[!-~]*$")] = "/"
+    path: RequestPath = "/"
     """The path of the request."""
     status: Annotated[int, Field(ge=100, le=599)] = 200
     """The status that is expected."""
@@ -160,7 +215,7 @@ class Smoke(Value):
     """The limit of processes and threads."""
     read_only: bool = True
     """Whether the root file system is read-only."""
-    tmpfs: Annotated[tuple[AbsolutePath, ...], Field(strict=False)] = ("/tmp",)  # noqa: S108 - in the container
+    tmpfs: Items[AbsolutePath] = ("/tmp",)  # noqa: S108 - in the container
     """Folders that stay writable, in memory."""
 
     @property
@@ -170,18 +225,20 @@ class Smoke(Value):
 
 
 class Secret(Value):
-    """Where one secret comes from at the moment of a deployment. Its value is never stored."""
+    """`[tool.release.environments.<name>.secrets.<VARIABLE>]`: where one secret comes from, when needed."""
 
     from_env: VariableName | None = None
     """A variable of the operator's environment."""
     from_file: str | None = None
     """A file of the operator's machine; one newline at its end is dropped."""
-    from_command: Annotated[tuple[str, ...], Field(min_length=1, strict=False)] | None = None
+    from_command: Words | None = None
     """A command whose standard output is the value, as ["op", "read", "op://prod/db/url"]."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Secret:
-        given = [source for source in (self.from_env, self.from_file, self.from_command) if source is not None]
+        given = [
+            source for source in (self.from_env, self.from_file, self.from_command) if source is not None
+        ]
         if len(given) != 1:
             raise ValueError("give exactly one of from_env, from_file and from_command")
         return self
@@ -194,7 +251,12 @@ class Environment(Value):
     """What the environment is made of: one Docker Engine."""
     context: Name | None = None
     """A Docker context; absent: the engine that `docker` itself would use."""
-    host: Annotated[str, Field(pattern=r"^(unix|tcp|ssh|npipe)://.+$")] | None = None
+    host: (
+        Annotated[
+            str, Matching(r"(unix|tcp|ssh|npipe)://.+", "an engine's address: unix, tcp, ssh or npipe://")
+        ]
+        | None
+    ) = None
     """The engine's address, as "ssh://deploy@host"."""
     command: Words | None = None
     """Replaces the image's command."""
@@ -202,11 +264,11 @@ class Environment(Value):
     """Environment values."""
     secrets: dict[VariableName, Secret] = Field(default_factory=dict)
     """Environment values that are never stored."""
-    publish: Annotated[tuple[Publish, ...], Field(strict=False)] = ()
+    publish: Items[Publish] = ()
     """Ports, as "127.0.0.1:8080:8000"."""
-    networks: Annotated[tuple[Name, ...], Field(strict=False)] = ()
+    networks: Items[Name] = ()
     """Existing networks to join; absent: the engine's default."""
-    volumes: Annotated[tuple[Mount, ...], Field(strict=False)] = ()
+    volumes: Items[Mount] = ()
     """Existing volumes or folders, as "data:/var/lib/api" or "/etc/ssl:/etc/ssl:ro"."""
     memory: Memory | None = None
     """The limit, as "256m"; swap is not added to it."""
@@ -218,11 +280,11 @@ class Environment(Value):
     """Replaces the image's user."""
     read_only: bool = False
     """Whether the root file system is read-only."""
-    tmpfs: Annotated[tuple[AbsolutePath, ...], Field(strict=False)] = ()
+    tmpfs: Items[AbsolutePath] = ()
     """Folders in memory."""
-    cap_add: Annotated[tuple[Name, ...], Field(strict=False)] = ()
+    cap_add: Items[Name] = ()
     """Capabilities added."""
-    cap_drop: Annotated[tuple[Name, ...], Field(strict=False)] = ()
+    cap_drop: Items[Name] = ()
     """Capabilities dropped, as ["ALL"]."""
     restart: Literal["no", "on-failure", "always", "unless-stopped"] = "unless-stopped"
     """What the engine does when the process ends."""
@@ -234,21 +296,29 @@ class Environment(Value):
     """How long a new container may take to become healthy."""
 
     @model_validator(mode="after")
-    def _one_address(self) -> Environment:
+    def _consistent(self) -> Environment:
+        problems = [f"{name} is in env and in secrets: keep one" for name in self.env if name in self.secrets]
         if self.context is not None and self.host is not None:
-            raise ValueError("give either context or host, not both")
+            problems.append("give either context or host, not both")
+        problems += [f"{port} is published twice" for port in self._twice()]
+        if problems:
+            raise ValueError("; ".join(problems))
         return self
+
+    def _twice(self) -> list[Publish]:
+        taken = [(port.address, port.host, port.protocol) for port in self.publish]
+        return [port for place, port in enumerate(self.publish) if taken[place] in taken[:place]]
 
 
 class Service(Value):
-    """Everything that is configured for one service."""
+    """`[tool.release]`: one service, or what several have in common."""
 
     service: Slug
     """Its name; absent: `project.name`."""
     context: RelativePath = "."
     """The folder with the Dockerfile, from the repository's root."""
-    registry: RepositoryName | None = None
-    """As "registry.example/acme": images are pushed to `<registry>/<service>`; absent: they stay in the engine."""
+    registry: RegistryName | None = None
+    """As "registry.example/acme": images go to `<registry>/<service>`; absent: they stay in the engine."""
     ledger: Ledger = Ledger()
     lock: Lock = Lock()
     lint: Lint = Lint()
@@ -293,7 +363,9 @@ def _choose(what: str, name: str | None, known: Mapping[str, _T]) -> tuple[str, 
     found = f"no {what} is called {name!r}" if name is not None else f"there are {len(known)} {what}s"
     close = difflib.get_close_matches(name or "", known, n=1)
     raise UsageError(
-        f"choose the {what}", f"{found}: {', '.join(known)}", f"use --{what} {close[0] if close else next(iter(known))}"
+        f"choose the {what}",
+        f"{found}: {', '.join(known)}",
+        f"use --{what} {close[0] if close else next(iter(known))}",
     )
 
 
@@ -302,30 +374,81 @@ def load(root: Path) -> Config:
     file = root / FILE
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(FILE, [Problem(path=ROOT, message="the file does not exist")]) from None
+    except OSError as error:
+        raise _wrong(ROOT, f"the file cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(FILE, [Problem(path=FILE, message=f"not TOML: {error}")]) from error
+        raise _wrong(FILE, f"not TOML: {error}") from error
     return parse(document)
 
 
 def parse(document: Mapping[str, Any]) -> Config:
     """Parse the whole document of a pyproject.toml. Raises ConfigError."""
-    table = document.get("tool", {}).get("release")
+    table = _table(document, "tool").get("release")
     if not isinstance(table, dict):
-        raise ConfigError(FILE, [Problem(path=ROOT, message="the table is missing; docs/how-to/adopt.md shows one")])
+        raise _wrong(ROOT, "the table is missing; docs/how-to/adopt.md shows one")
+    if "services" not in table:
+        return _parse_services([_single(table, _table(document, "project"))], several=False)
+    return _parse_services(_several(table), several=True)
+
+
+def _table(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    table = document.get(key)
+    return table if isinstance(table, dict) else {}
+
+
+def _wrong(path: str, message: str) -> ConfigError:
+    return ConfigError(FILE, [Problem(path=path, message=message)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Written:
+    """One service as it is written: its name's path, its own table's path, its keys and those it inherits."""
+
+    name: object
+    name_path: str
+    path: str
+    own: Mapping[str, Any]
+    defaults: Mapping[str, Any]
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What its keys say together; without a name, that key is missing."""
+        return _merged(self.defaults, self.own) | ({} if self.name is None else {"service": self.name})
+
+    def path_of(self, location: Sequence[int | str]) -> str:
+        """The path of a key, in the table that it is written in."""
+        keys = [part for part in location if part != "[key]"]
+        if keys == ["service"]:
+            return self.name_path
+        inherited = _holds(self.defaults, keys) and not _holds(self.own, keys)
+        return _joined(ROOT if inherited else self.path, keys)
+
+
+def _single(table: Mapping[str, Any], project: Mapping[str, Any]) -> _Written:
+    inherits = "service" not in table and "name" in project
+    return _Written(
+        name=project["name"] if inherits else table.get("service"),
+        name_path="project.name" if inherits else f"{ROOT}.service",
+        path=ROOT,
+        own=table,
+        defaults={},
+    )
+
+
+def _several(table: Mapping[str, Any]) -> list[_Written]:
     defaults = {key: value for key, value in table.items() if key != "services"}
-    named = table.get("services")
-    if named is None:
-        name = defaults.get("service", document.get("project", {}).get("name"))
-        tables = {ROOT: defaults | ({} if name is None else {"service": name})}
-    elif not isinstance(named, dict) or not all(isinstance(own, dict) for own in named.values()):
-        raise ConfigError(FILE, [Problem(path=f"{ROOT}.services", message="write one table for each service")])
-    else:
-        tables = {
-            f"{ROOT}.services.{name}": _merged(defaults, own) | {"service": name} for name, own in named.items()
-        }
-    return _parse_services(tables, several=named is not None)
+    named = table["services"]
+    if not isinstance(named, dict) or not named or not all(isinstance(own, dict) for own in named.values()):
+        raise _wrong(f"{ROOT}.services", "write one table for each service")
+    paths = {name: f"{ROOT}.services.{name}" for name in named}
+    renamed = [ROOT] * ("service" in defaults) + [paths[name] for name in named if "service" in named[name]]
+    if renamed:
+        message = "remove this key: the name of a service's table is its name"
+        raise ConfigError(FILE, [Problem(path=f"{path}.service", message=message) for path in renamed])
+    return [
+        _Written(name=name, name_path=paths[name], path=paths[name], own=own, defaults=defaults)
+        for name, own in named.items()
+    ]
 
 
 def _merged(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
@@ -337,61 +460,95 @@ def _merged(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, An
     return merged
 
 
-def _parse_services(tables: Mapping[str, dict[str, Any]], *, several: bool) -> Config:
+def _holds(table: Any, keys: Sequence[int | str]) -> bool:
+    """Whether this key is written in this table."""
+    for key in keys:
+        try:
+            table = table[key]
+        except (LookupError, TypeError):
+            return False
+    return True
+
+
+def _joined(path: str, keys: Iterable[int | str]) -> str:
+    for key in keys:
+        path += f"[{key}]" if isinstance(key, int) else f".{key}"
+    return path
+
+
+def _parse_services(written: Iterable[_Written], *, several: bool) -> Config:
     services: dict[str, Service] = {}
     problems: list[Problem] = []
-    for path, table in tables.items():
+    for each in written:
         try:
-            service = Service.model_validate(table)
+            service = Service.model_validate(each.values, by_alias=True, by_name=False)
             services[service.service] = service
         except ValidationError as error:
-            problems += _problems(path, error.errors(include_url=False))
+            problems += [
+                Problem(path=each.path_of(found["loc"]), message=_message(found))
+                for found in error.errors(include_url=False)
+            ]
     if problems:
         raise ConfigError(FILE, list(dict.fromkeys(problems)))
     return Config(services=services, several=several)
 
 
-def _problems(root: str, errors: Iterable[ErrorDetails]) -> list[Problem]:
-    return [Problem(path=_path(root, error["loc"]), message=_message(error)) for error in errors]
-
-
-def _path(root: str, location: Iterable[int | str]) -> str:
-    path = root
-    for part in location:
-        path += f"[{part}]" if isinstance(part, int) else "" if part == "[key]" else f".{part}"
-    return path
+_SHAPES: Final = {
+    "bool_type": "write true or false",
+    "dict_type": "write a table",
+    "int_type": "write a whole number",
+    "model_type": "write a table",
+    "string_type": "write text in quotes",
+    "tuple_type": "write a list",
+}
+"""What to write, by pydantic's kind of error."""
 
 
 def _message(error: ErrorDetails) -> str:
-    """pydantic's message in our words where the kind of error has better ones."""
+    """What is wrong, in our words. Under `secrets` the value itself is not shown: it may be a secret."""
+    hidden = "secrets" in error["loc"]
+    found = "" if hidden else f", not {error['input']!r}"
     match error["type"]:
         case "extra_forbidden":
-            key, known = str(error["loc"][-1]), _known_keys(error["loc"][:-1])
-            close = difflib.get_close_matches(key, known, n=1)
-            return "unknown key" + (f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}")
+            return _unknown(str(error["loc"][-1]), _known_keys(error["loc"][:-1]))
         case "missing":
             return "this key is required"
         case "value_error":
-            return str(error["ctx"]["error"]) if "ctx" in error else error["msg"]
+            return str(error["ctx"]["error"])
+        case "not_matching":
+            return f"{'this' if hidden else repr(error['input'])} {error['msg']}"
+        case "too_short":
+            return f"write at least {error['ctx']['min_length']} word"
+        case kind if kind in _SHAPES:
+            return f"{_SHAPES[kind]}{found}"
         case _:
-            return f"{error['msg'][0].lower()}{error['msg'][1:]}, not {error['input']!r}"
+            return f"{error['msg'][0].lower()}{error['msg'][1:]}{found}"
+
+
+def _unknown(key: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(key, known, n=1)
+    return f"unknown key; did you mean {close[0]!r}?" if close else f"unknown key; known: {', '.join(known)}"
 
 
 def _known_keys(location: Iterable[int | str]) -> list[str]:
     """The keys of the table at this place."""
-    model: Any = Service
-    for part in location:
-        if isinstance(part, str) and isinstance(model, type) and issubclass(model, BaseModel):
-            model = _table_type(model, part)
-    return [field.alias or name for name, field in model.model_fields.items()]
+    model: type[BaseModel] = Service
+    parts = iter([part for part in location if isinstance(part, str)])
+    for part in parts:
+        field = _fields(model)[part]
+        model = _model_in(field) or model
+        if get_origin(field) is dict:
+            next(parts, None)
+    return [*_fields(model), *(["services"] if model is Service else [])]
 
 
-_TABLES: Final[dict[str, type[BaseModel]]] = {"environments": Environment, "secrets": Secret}
+def _fields(model: type[BaseModel]) -> dict[str, Any]:
+    """The types of a table's keys, by the name that is written."""
+    return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
 
 
-def _table_type(model: type[BaseModel], key: str) -> type[BaseModel]:
-    field = model.model_fields.get(key)
-    if field is None:
-        return model
-    annotation = _TABLES.get(key, field.annotation)
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else model
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The table that a type holds, if it holds one."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((model for inner in get_args(annotation) if (model := _model_in(inner))), None)
