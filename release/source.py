@@ -1,12 +1,46 @@
-"""The service's git repository: the commit, its tree, its tags. With `ledger.store` the only importer of `git`."""
+"""The service's git repository: the commit, its tree, its tags. The only importer of `git`.
+
+`Plumbing` is the one door to git. Each command runs in a session of its own, without a terminal, so that
+nothing can ask a question and hang; messages are git's untranslated ones, and only shown, never matched.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import re
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from subprocess import PIPE, Popen, TimeoutExpired
+from typing import IO, Final
+from urllib.parse import urlsplit
 
 from semver import Version
+
+from release.errors import ReleaseError, SourceError
+from release.process import Command, run
+from release.version import versions_in
+
+ANSWER_SECONDS: Final = 20.0
+"""How long a git server may take to say what it has."""
+
+FETCH_SECONDS: Final = 900.0
+"""How long a git server may take to send history."""
+
+_SUBMODULE: Final = "160000"
+_SYMLINK: Final = "120000"
+_EXECUTABLE: Final = "100755"
+_SCP_ADDRESS = re.compile(r"(?:[^@/]+@)?(?P<rest>[^/:]+:.*)", re.DOTALL)
+_IDENTITY = re.compile(r"(?P<name>.*) <(?P<email>.*)> \d+ [+-]\d{4}", re.DOTALL)
+
+_SSH: Final = "ssh -oBatchMode=yes -oConnectTimeout=10"
+"""Asks nothing and gives up soon."""
+
+_EMPTY_WHERE_SET: Final = ("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE", "GIT_PREFIX")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +75,188 @@ class VersionTag:
     commit: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a git command gave: its exit status (negative: killed by that signal) and its two outputs."""
+
+    status: int
+    out: bytes
+    errors: str
+
+    @property
+    def text(self) -> str:
+        """Standard output as text, without the last newline."""
+        return self.out.decode("utf-8", "replace").rstrip("\n")
+
+    @property
+    def words(self) -> str:
+        """The last thing git said, for people."""
+        lines = [line.strip() for line in self.errors.splitlines() if line.strip()]
+        return lines[-1] if lines else f"git ended with status {self.status}"
+
+
+class Plumbing:
+    """Git commands in one repository, whatever GIT_* variables a hook has set."""
+
+    def __init__(self, *, root: Path, git_dir: Path, common_dir: Path) -> None:
+        """Start nothing yet. Raises SourceError when git is not installed."""
+        try:
+            import git
+        except ImportError as error:  # GitPython looks for the program when it is imported
+            raise SourceError(
+                "run git",
+                "it is not installed",
+                "install git 2.31 or later, or run `./dev` on a bare machine",
+            ) from error
+        self._git = git.Git(str(root))
+        self._git.update_environment(**_environment(root, git_dir, common_dir))
+        if not self._chooses_ssh():
+            self._git.update_environment(GIT_SSH_COMMAND=_SSH)
+        self._objects: Popen[bytes] | None = None
+        self._handle: object = None
+        self._lock = threading.Lock()
+
+    def _chooses_ssh(self) -> bool:
+        """Whether the team has its own ssh command, which is left as it is."""
+        named = "GIT_SSH_COMMAND" in os.environ or "GIT_SSH" in os.environ
+        return named or self.run("config", "core.sshCommand").status == 0
+
+    def run(
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> Answer:
+        """Run one command to its end.
+
+        Args:
+            arguments: the words after `git`.
+            stdin: its standard input.
+            env: additional environment.
+            timeout: seconds, after which it is killed with its children.
+        """
+        with self.running(*arguments, env=env) as process:
+            try:
+                out, errors = process.communicate(stdin, timeout)
+            except TimeoutExpired:
+                _kill(process)
+                out, _ = process.communicate()
+                errors = f"no answer within {timeout:g} s".encode()
+        return Answer(status=process.returncode, out=out, errors=errors.decode("utf-8", "replace"))
+
+    @contextmanager
+    def running(self, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Popen[bytes]]:
+        """A command to talk with through its pipes; it is stopped when the block ends early."""
+        handle = self._git.execute(
+            ["git", *arguments], istream=PIPE, as_process=True, env=env, start_new_session=True
+        )
+        process = handle.proc
+        assert process is not None  # noqa: S101 - a process that could not start has raised
+        try:
+            yield process
+        except BaseException:
+            _kill(process)
+            raise
+        finally:
+            _close(process)
+
+    def object(self, oid: str) -> tuple[str, bytes] | None:
+        """Type and content of an object, by its full id or an expression as `HEAD:path`; None when missing.
+
+        Raises:
+            ReleaseError: git cannot read it, because it is damaged.
+        """
+        if not oid or "\n" in oid:
+            raise ValueError(f"{oid!r} names no object")
+        with self._lock:
+            try:
+                return self._ask(oid)
+            except (OSError, ValueError) as error:
+                words = self._end_reader() or str(error)
+                raise ReleaseError(
+                    f"read the git object {oid}", words, "look further with: git fsck --full"
+                ) from error
+            except BaseException:
+                self._end_reader()  # stopped in the middle of an answer: the next one needs a new reader
+                raise
+
+    def _ask(self, oid: str) -> tuple[str, bytes] | None:
+        stdin, stdout = self._reader()
+        stdin.write(f"{oid}\n".encode())
+        stdin.flush()
+        header = stdout.readline()
+        words = header[len(oid) :].split()
+        if header.startswith(oid.encode()) and words in ([b"missing"], [b"ambiguous"]):
+            return None
+        _, kind, size = header.split()
+        content = stdout.read(int(size))
+        if len(content) != int(size) or stdout.read(1) != b"\n":
+            raise ValueError("the object ends early")
+        return kind.decode(), content
+
+    def _reader(self) -> tuple[IO[bytes], IO[bytes]]:
+        """One `git cat-file --batch` for all reading; started at the first question."""
+        if self._objects is None:
+            handle = self._git.execute(
+                ["git", "cat-file", "--batch"], istream=PIPE, as_process=True, start_new_session=True
+            )
+            # the handle ends the process when nobody holds it any more
+            self._handle, self._objects = handle, handle.proc
+        process = self._objects
+        assert process is not None and process.stdin is not None and process.stdout is not None  # noqa: S101, PT018
+        return process.stdin, process.stdout
+
+    def _end_reader(self) -> str:
+        """Stop the reader and give its last words."""
+        process, self._objects = self._objects, None
+        if process is None:
+            return ""
+        _kill(process)
+        words = process.stderr.read().decode("utf-8", "replace").strip() if process.stderr is not None else ""
+        _close(process)
+        self._handle = None
+        return words
+
+    def close(self) -> None:
+        """Stop the reader. The next question starts another."""
+        with self._lock:
+            self._end_reader()
+
+
+def _kill(process: Popen[bytes]) -> None:
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _close(process: Popen[bytes]) -> None:
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream is not None:
+            with suppress(OSError):
+                stream.close()
+    process.wait()
+
+
+def _environment(root: Path, git_dir: Path, common_dir: Path) -> dict[str, str]:
+    """Name the repository outright: a variable cannot be unset through GitPython, but it can be overruled."""
+    ours = {
+        "GIT_DIR": str(git_dir),
+        "GIT_WORK_TREE": str(root),
+        "GIT_COMMON_DIR": str(common_dir),
+        "GIT_INDEX_FILE": str(git_dir / "index"),
+        "GIT_TERMINAL_PROMPT": "0",
+        "GCM_INTERACTIVE": "never",
+        "GIT_LITERAL_PATHSPECS": "1",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_NO_REPLACE_OBJECTS": "1",
+    }
+    if "GIT_OBJECT_DIRECTORY" in os.environ:
+        ours["GIT_OBJECT_DIRECTORY"] = str(common_dir / "objects")
+    ours |= {name: "" for name in _EMPTY_WHERE_SET if name in os.environ}
+    return ours
+
+
 class Source:
     """The git repository that a service is released from."""
 
@@ -48,56 +264,299 @@ class Source:
     """Its top folder."""
     git_dir: Path
     """The common .git folder, for our own small files."""
+    plumbing: Plumbing
+    """Git commands in this repository, for the ledger."""
+
+    def __init__(self, *, root: Path, git_dir: Path, plumbing: Plumbing) -> None:
+        """Use `open`."""
+        self.root, self.git_dir, self.plumbing = root, git_dir, plumbing
 
     @classmethod
     def open(cls, folder: Path) -> Source:
         """The repository that holds this folder. Raises SourceError: not in a repository, bare, no git."""
-        raise NotImplementedError
+        own, common, inside = _discover(
+            folder, "--absolute-git-dir", "--git-common-dir", "--is-inside-work-tree"
+        )
+        if inside != "true":
+            raise SourceError(
+                f"open the git repository at {folder}", "it has no working tree", "run this in a clone of it"
+            )
+        (top,) = _discover(folder, "--show-toplevel")
+        root, git_dir = Path(top), Path(common)
+        return cls(
+            root=root,
+            git_dir=git_dir,
+            plumbing=Plumbing(root=root, git_dir=Path(own), common_dir=git_dir),
+        )
+
+    def close(self) -> None:
+        """Stop git's reader; a later question starts it again."""
+        self.plumbing.close()
 
     def head(self) -> Commit:
-        """The checked-out commit, also of a detached HEAD. Raises SourceError when nothing is committed yet."""
-        raise NotImplementedError
+        """The checked-out commit, also of a detached HEAD. Raises SourceError: nothing is committed yet."""
+        answer = self.plumbing.run(
+            "log", "-1", "--no-show-signature", "--encoding=UTF-8", "--format=%H%x00%T%x00%ct%x00%s", "HEAD"
+        )
+        if answer.status != 0:
+            raise self._headless(answer)
+        oid, tree, seconds, subject = answer.text.split("\0")
+        time = datetime.fromtimestamp(int(seconds), UTC).isoformat(timespec="milliseconds")
+        return Commit(id=oid, tree=tree, time=time.replace("+00:00", "Z"), subject=subject)
+
+    def _headless(self, answer: Answer) -> SourceError:
+        """An unborn branch: HEAD names a branch that no commit has."""
+        unborn = self.plumbing.run("rev-parse", "--verify", "--quiet", "HEAD").status == 1
+        attempted = f"read the checked-out commit of {self.root}"
+        if unborn:
+            return SourceError(
+                attempted, "nothing is committed yet", "git add … && git commit -m 'feat: start'"
+            )
+        return SourceError(attempted, answer.words, "look further with: git fsck --full")
 
     def changed(self) -> tuple[str, ...]:
-        """Tracked files whose content differs from the commit."""
-        raise NotImplementedError
+        """Tracked files whose content or mode differs from the commit, also where git was told to skip."""
+        answer = self._must(
+            "compare the working tree with the commit",
+            *("-c", "core.fsmonitor=false", "status", "--porcelain=v2", "-z", "--untracked-files=no"),
+            *("--no-renames", "--ignore-submodules=none"),
+        )
+        seen = {_status_path(line) for line in _records(answer) if line[0] in "1u"}
+        return tuple(sorted(seen | set(self._hidden_changes())))
+
+    def _hidden_changes(self) -> Iterator[str]:
+        """Files marked assume-unchanged or skip-worktree that are here with other content."""
+        answer = self._must("list the tracked files", "ls-files", "-v", "-s", "-z")
+        flagged = [line for line in _records(answer) if line[0] == "S" or line[0].islower()]
+        for line in flagged:
+            facts, _, path = line.partition("\t")
+            _, mode, oid, _ = facts.split()
+            if mode != _SUBMODULE and self._differs(path, mode, oid):
+                yield path
+
+    def _differs(self, path: str, mode: str, oid: str) -> bool:
+        """Whether a file here has other content, kind or mode; one left out by sparse checkout has not."""
+        file = self.root / path
+        if not file.is_symlink() and not file.exists():
+            return False
+        if file.is_symlink() or mode == _SYMLINK:
+            found = self.plumbing.object(oid)
+            return not file.is_symlink() or found is None or os.fsencode(file.readlink()) != found[1]
+        if (mode == _EXECUTABLE) != os.access(file, os.X_OK):
+            return True
+        return self.plumbing.run("hash-object", "--path", path, "--", path).text != oid
 
     def untracked(self, folder: str) -> tuple[str, ...]:
-        """Files below a folder that git neither tracks nor ignores."""
-        raise NotImplementedError
+        """Files below a folder that git neither tracks nor ignores; paths from the repository's root."""
+        answer = self._must(
+            f"list the untracked files in {folder}",
+            *("ls-files", "-z", "--others", "--exclude-standard", "--", _inside(folder) or "."),
+        )
+        return tuple(_records(answer))
 
     def is_shallow(self) -> bool:
         """Whether history is cut off."""
-        raise NotImplementedError
+        answer = self._must("ask whether the clone is shallow", "rev-parse", "--is-shallow-repository")
+        return answer.text == "true"
 
     def deepen(self, remote: str) -> None:
-        """Fetch the missing history and all tags of a shallow clone. Raises SourceError saying the command."""
-        raise NotImplementedError
+        """Fetch the missing history and all tags of a shallow clone. Raises SourceError with the command."""
+        depth = ["--unshallow"] if self.is_shallow() else []
+        fetch = ("fetch", "--quiet", "--no-recurse-submodules", "--no-auto-maintenance", "--tags", *depth)
+        remote = _word(remote)
+        # a pull request's commit is on no branch: ask for it by id; servers of old protocols refuse that
+        answer = self.plumbing.run(*fetch, remote, self.head().id, timeout=FETCH_SECONDS)
+        if answer.status != 0:
+            answer = self.plumbing.run(*fetch, remote, timeout=FETCH_SECONDS)
+        if answer.status != 0:
+            command = " ".join(["git fetch --tags", *depth, remote])
+            raise SourceError(f"fetch the missing history from {remote}", answer.words, f"run: {command}")
 
     def version_tags(self, prefix: str, remote: str | None) -> tuple[VersionTag, ...]:
-        """Every version tag here and, where a remote is given and answers, there; ascending by version."""
-        raise NotImplementedError
+        """Every version tag here and, where a remote is given and answers, there; ascending by version.
+
+        Where both have a tag of one name, the remote's is taken: it is the one that others see.
+        """
+        commits = self._local_tags(prefix) | (self._remote_tags(remote, prefix) if remote is not None else {})
+        tags = (
+            VersionTag(name=name, version=version, commit=commit)
+            for name, commit in commits.items()
+            for version in versions_in([name], prefix)
+        )
+        return tuple(sorted(tags, key=lambda tag: tag.version))
+
+    def _local_tags(self, prefix: str) -> dict[str, str]:
+        answer = self._must(
+            "list the git tags",
+            *("for-each-ref", "--format=%(refname) %(objectname) %(*objectname)", f"refs/tags/{prefix}*"),
+        )
+        lines = (line.split() for line in answer.text.splitlines())
+        return {name.removeprefix("refs/tags/"): ids[-1] for name, *ids in lines}
+
+    def _remote_tags(self, remote: str, prefix: str) -> dict[str, str]:
+        """Tags of a server and the commits they stand on; none when it does not answer."""
+        answer = self.plumbing.run(
+            "ls-remote", "--tags", _word(remote), f"refs/tags/{prefix}*", timeout=ANSWER_SECONDS
+        )
+        if answer.status != 0:
+            return {}
+        lines = (line.split("\t") for line in answer.text.splitlines())
+        # an annotated tag is listed twice; the line with ^{} comes second and names the commit
+        return {name.removeprefix("refs/tags/").removesuffix("^{}"): oid for oid, name in lines}
 
     def last_version(self, commit: str, tags: tuple[VersionTag, ...]) -> VersionTag | None:
         """The highest of these tags that stands on an ancestor of the commit, or on the commit."""
-        raise NotImplementedError
+        descending = sorted(tags, key=lambda tag: tag.version, reverse=True)
+        if not descending or self._is_ancestor(descending[0].commit, commit):
+            return descending[0] if descending else None
+        answer = self._must(f"list the ancestors of {commit}", "rev-list", _word(commit), "--")
+        ancestors = set(answer.text.splitlines())
+        return next((tag for tag in descending if tag.commit in ancestors), None)
+
+    def _is_ancestor(self, earlier: str, later: str) -> bool:
+        return self.plumbing.run("merge-base", "--is-ancestor", _word(earlier), _word(later)).status == 0
 
     def messages(self, commit: str, *, since: str | None, folder: str) -> Iterator[str]:
         """Messages of the commits after `since` that touch the folder, newest first."""
-        raise NotImplementedError
+        place = _inside(folder)
+        answer = self._must(
+            f"read the commit messages up to {commit}",
+            *("log", "-z", "--no-show-signature", "--encoding=UTF-8", "--format=%B", _word(commit)),
+            *([f"^{_word(since)}"] if since is not None else []),
+            *("--", *([place] if place else [])),
+        )
+        return iter(_records(answer))
 
     def entries(self, commit: str, folder: str) -> Iterator[Entry]:
         """The files of the commit below a folder, sorted by path. Raises SourceError for a submodule."""
-        raise NotImplementedError
+        place = _inside(folder)
+        answer = self._must(
+            f"list the files of commit {commit} in {folder}",
+            *("ls-tree", "-r", "-z", "--full-tree", f"{_word(commit)}:{place}"),
+        )
+        for path, mode, oid in sorted(map(_tree_line, _records(answer))):
+            if mode == _SUBMODULE:
+                raise SourceError(
+                    f"read the files of commit {commit} in {folder}",
+                    f"{path} is a submodule, and its files are in no commit of this repository",
+                    "keep submodules outside of `context`, or commit their files",
+                )
+            content = self._content(oid, path)
+            yield Entry(path=path, executable=mode == _EXECUTABLE, symlink=mode == _SYMLINK, content=content)
+
+    def _content(self, oid: str, path: str) -> bytes:
+        found = self.plumbing.object(oid)
+        if found is None:
+            raise SourceError(
+                f"read the committed file {path}", f"its object {oid} is missing", "git fsck --full"
+            )
+        return found[1]
 
     def read(self, commit: str, path: str) -> bytes | None:
         """One file of the commit; None when it is not there."""
-        raise NotImplementedError
+        place = _inside(path)
+        answer = self._must(
+            f"look up {path} in commit {commit}", "ls-tree", "-z", "--full-tree", _word(commit), "--", place
+        )
+        files = [(mode, oid) for _, mode, oid in map(_tree_line, _records(answer)) if mode.startswith("100")]
+        return self._content(files[0][1], path) if files else None
 
     def remote_url(self, remote: str) -> str | None:
-        """The remote's address without user and password."""
-        raise NotImplementedError
+        """The remote's address without user, password and query; None when there is no such remote."""
+        answer = self.plumbing.run("remote", "get-url", "--", _word(remote))
+        return _public(answer.text) if answer.status == 0 else None
 
     def identity(self) -> tuple[str, str]:
-        """Name and address of the person, as git would write them into a commit."""
-        raise NotImplementedError
+        """Name and address of the person, as git would write them into a commit. Raises SourceError."""
+        answer = self.plumbing.run("var", "GIT_COMMITTER_IDENT")
+        match = _IDENTITY.fullmatch(answer.text)
+        if answer.status != 0 or match is None:
+            raise SourceError(
+                "find out who acts",
+                "git has no name and address for you, and every record carries them",
+                "git config --global user.name 'Your Name' && git config --global user.email you@example.org",
+            )
+        return match["name"], match["email"]
+
+    def _must(self, attempted: str, *arguments: str) -> Answer:
+        answer = self.plumbing.run(*arguments)
+        if answer.status != 0:
+            raise SourceError(attempted, answer.words, "look further with: git status, git fsck")
+        return answer
+
+
+def _discover(folder: Path, *questions: str) -> list[str]:
+    """Ask git where we are, with no variable set; what it refuses is told apart by what lies there."""
+    command = Command(
+        argv=("git", "rev-parse", "--path-format=absolute", *questions), cwd=folder, env={"LC_ALL": "C"}
+    )
+    try:
+        done = run(command, check=False)
+    except ReleaseError as error:
+        raise SourceError(f"open the git repository at {folder}", error.found, error.hint) from error
+    if done.status != 0:
+        raise _not_opened(folder, done.tail)
+    return done.output.splitlines()[-len(questions) :]
+
+
+def _not_opened(folder: Path, tail: tuple[str, ...]) -> SourceError:
+    attempted = f"open the git repository at {folder}"
+    here = next(
+        (path for path in (folder.resolve(), *folder.resolve().parents) if (path / ".git").exists()), None
+    )
+    if here is None:
+        return SourceError(attempted, "there is no git repository here or above", "git clone …, or git init")
+    owners = {here.stat().st_uid, (here / ".git").stat().st_uid} - {os.geteuid()}
+    if owners:
+        return SourceError(
+            attempted,
+            f"{here} belongs to another user (uid {owners.pop()}), and git does not trust it",
+            f"if you do: git config --global --add safe.directory '{here}'",
+        )
+    found = next((line for line in tail if line), "git gives no reason")
+    return SourceError(attempted, found, f"look further with: git -C {here} status")
+
+
+def _records(answer: Answer) -> list[str]:
+    """The pieces of a -z listing, as paths of this system."""
+    return [os.fsdecode(piece) for piece in answer.out.split(b"\0") if piece]
+
+
+def _status_path(line: str) -> str:
+    """The path in a line of `git status --porcelain=v2`: after 8 fields, or 10 of an unmerged file."""
+    return line.split(" ", 8 if line[0] == "1" else 10)[-1]
+
+
+def _tree_line(line: str) -> tuple[str, str, str]:
+    """Path, mode and id from a line of `git ls-tree`."""
+    facts, _, path = line.partition("\t")
+    mode, _, oid = facts.split()
+    return path, mode, oid
+
+
+def _word(text: str) -> str:
+    """Refuse what git would take for an option."""
+    if not text or text.startswith("-"):
+        raise SourceError(
+            "name a thing to git", f"{text!r} would be taken for an option", "give it another name"
+        )
+    return text
+
+
+def _inside(folder: str) -> str:
+    """A path below the root in git's own form; the root is empty."""
+    path = PurePosixPath(folder)
+    if path.is_absolute() or ".." in path.parts:
+        raise SourceError(
+            f"look into {folder}", "it is outside of the repository", "give a path below its root"
+        )
+    return "" if path == PurePosixPath() else path.as_posix()
+
+
+def _public(address: str) -> str:
+    """An address without what is nobody's business."""
+    parts = urlsplit(address)
+    if parts.scheme and parts.netloc:
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    match = _SCP_ADDRESS.fullmatch(address)
+    return match["rest"] if match is not None else address

@@ -1,0 +1,77 @@
+"""Real git repositories for the tests of what reads and writes them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+ENVIRONMENT = {
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "LC_ALL": "C",
+    "GIT_AUTHOR_DATE": "2026-11-20T10:00:00Z",
+    "GIT_COMMITTER_DATE": "2026-11-20T10:00:00Z",
+}
+
+
+class Repository:
+    """A git repository in a folder of the test."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @classmethod
+    def init(cls, root: Path, *, bare: bool = False) -> Repository:
+        root.mkdir(parents=True, exist_ok=True)
+        made = cls(root)
+        made.git("init", "-q", "-b", "main", *(["--bare"] if bare else []))
+        return made.named() if not bare else made
+
+    @classmethod
+    def clone(cls, origin: Repository | str, root: Path, *options: str) -> Repository:
+        address = origin if isinstance(origin, str) else str(origin.root)
+        root.parent.mkdir(parents=True, exist_ok=True)
+        cls(root.parent).git("clone", "-q", *options, address, str(root))
+        return cls(root).named()
+
+    def named(self) -> Repository:
+        self.git("config", "user.name", "Ada Lovelace")
+        self.git("config", "user.email", "ada@example.org")
+        return self
+
+    def git(self, *arguments: str, stdin: bytes = b"", check: bool = True) -> str:
+        done = subprocess.run(
+            ("git", *arguments),
+            cwd=self.root,
+            input=stdin,
+            capture_output=True,
+            check=False,
+            env={key: value for key, value in os.environ.items() if not key.startswith("GIT_")} | ENVIRONMENT,
+        )
+        if check and done.returncode != 0:
+            raise AssertionError(f"git {arguments}: {done.stderr.decode()}")
+        return done.stdout.decode("utf-8", "surrogateescape").rstrip("\n")
+
+    def write(self, path: str, content: str | bytes = "", *, mode: int = 0o644) -> Path:
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+        file.chmod(mode)
+        return file
+
+    def commit(self, message: str = "chore: change", **files: str) -> str:
+        """Commit everything that is here, after writing these files."""
+        for name, content in files.items():
+            self.write(name, content)
+        self.git("add", "-A")
+        self.git("commit", "-q", "--allow-empty", "-m", message)
+        return self.git("rev-parse", "HEAD")
+
+    def hook(self, name: str, script: str) -> None:
+        """A hook of a bare repository."""
+        self.write(f"hooks/{name}", f"#!/bin/sh\n{script}\n", mode=0o755)
+
+    def refs(self, pattern: str = "") -> dict[str, str]:
+        lines = self.git("for-each-ref", "--format=%(refname) %(objectname)", *([pattern] if pattern else []))
+        return dict(line.split(" ") for line in lines.splitlines())
