@@ -96,15 +96,6 @@ def _command_line(text: str) -> str:
     return text
 
 
-def _not_ours(name: str) -> str:
-    if name in GIVEN_ARGS:
-        raise ValueError(f"{name} is given by the release itself")
-    return name
-
-
-GIVEN_ARGS: Final = ("VERSION", "COMMIT", "SOURCE_DATE_EPOCH")
-"""The build arguments that every build gets."""
-
 RelativePath = Annotated[str, AfterValidator(_relative)]
 """A path below the repository's root (or below `context`, where the key says so)."""
 
@@ -119,9 +110,6 @@ Pinned = Annotated[str, AfterValidator(_pinned)]
 
 CommandLine = Annotated[str, AfterValidator(_command_line)]
 """A command as one text, split into words as a shell would split it; no shell looks at it."""
-
-BuildArg = Annotated[VariableName, AfterValidator(_not_ours)]
-"""The name of a build argument that is not one of ours."""
 
 Words = Annotated[Items[str], Field(min_length=1)]
 """A command as its words: no shell looks at it."""
@@ -163,8 +151,8 @@ class Build(Value):
     """Below `context`."""
     target: str | None = None
     """The stage that is released; absent: the last one."""
-    args: dict[BuildArg, str] = Field(default_factory=dict)
-    """Build arguments beside VERSION, COMMIT and SOURCE_DATE_EPOCH."""
+    args: dict[VariableName, str] = Field(default_factory=dict)
+    """Build arguments beside VERSION, COMMIT and SOURCE_DATE_EPOCH, which are always the release's own."""
     platform: (
         Annotated[str, Matching(r"linux/[a-z0-9]+(/v[0-9]+)?", 'a platform, as "linux/amd64"')] | None
     ) = None
