@@ -46,7 +46,14 @@ class Console:
         """Replace these values by *** in everything that is printed."""
         self._lock = threading.RLock()
         self._errors = _Errors(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
-        self._mask = Mask(value if isinstance(value, Redacted) else Redacted(value) for value in masks)
+        self._masked = [value if isinstance(value, Redacted) else Redacted(value) for value in masks]
+        self._mask = Mask(self._masked)
+
+    def hide(self, values: Iterable[Redacted]) -> None:
+        """Replace these values too, from now on."""
+        with self._lock:
+            self._masked += list(values)
+            self._mask = Mask(self._masked)
 
     @property
     def interactive(self) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from release.deploy.docker import reachable
-from release.errors import DeploymentFailed
+from release.errors import DeploymentFailed, EngineError
 from release.events import Emit, Progress, Warned
 from release.images.engine import ContainerState, Engine
 from release.probe import INTERVAL_SECONDS, Answer, ask
@@ -118,5 +119,8 @@ def _alive(watch: Watch, first: ContainerState) -> ContainerState:
 
 def _failed(watch: Watch, found: str) -> DeploymentFailed:
     """The failure with the last lines that the container wrote, secrets taken out."""
-    tail = watch.mask.lines(watch.engine.logs(watch.container, lines=TAIL_LINES))
+    lines: tuple[str, ...] = ()
+    with suppress(EngineError):
+        lines = watch.engine.logs(watch.container, lines=TAIL_LINES)
+    tail = watch.mask.lines(lines)
     return DeploymentFailed(f"see the container {watch.container[:12]} serve", watch.mask(found), tail=tail)

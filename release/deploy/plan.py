@@ -1,4 +1,4 @@
-"""What a deployment or a rollback will do, as a frozen value made from facts. Pure: nothing is touched here."""
+"""What a deployment or a rollback will do: a frozen value made from facts. Nothing is touched here."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ def _watch(crew: Crew, order: Swap, container: str) -> Watch:
 
 
 def _settle(crew: Crew, order: Swap, new: str) -> None:
-    """The new one serves: remove what it replaces, give it the name. A failure here is no reason to go back."""
+    """The new one serves: remove what it replaces, give it the name. A failure here changes nothing."""
     try:
         for old in (*order.before.running, *order.before.stopped):
             crew.engine.remove(old.id)
@@ -135,26 +135,26 @@ def _withdraw(crew: Crew, order: Swap, error: BaseException) -> ReleaseError:
     if left is not None:
         return _mixed(crew, order, error, left)
     return DeploymentFailed(
-        f"deploy {order}", f"{reason(error)}; nothing was touched", _hint(error), _tail(error)
+        f"deploy {order}", f"{_why(crew, error)}; nothing was touched", crew.mask(_hint(error)), _tail(error)
     )
 
 
 def _put_back(crew: Crew, order: Swap, error: BaseException) -> ReleaseError:
     """Remove the new container and start what ran before; the error that says how that went."""
-    crew.emit(Warned(text=f"{reason(error)}: putting back what ran before"))
+    crew.emit(Warned(text=f"{_why(crew, error)}: putting back what ran before"))
     removal, start = _remove_new(crew, order), _start_old(crew, order)
     if (left := removal or start) is not None:
         return _mixed(crew, order, error, left)
     if not order.before.running:
         return DeploymentFailed(
             f"deploy {order}",
-            f"{reason(error)}; nothing ran before, and nothing runs now",
+            f"{_why(crew, error)}; nothing ran before, and nothing runs now",
             "read the lines above, then deploy again",
             _tail(error),
         )
     return Restored(
         f"deploy {order}",
-        f"{reason(error)}; what ran before runs again: {describe(look(crew.engine, order.place).running)}",
+        f"{_why(crew, error)}; what ran before runs again: {describe(order.before.running)}",
         "read the lines above before the next attempt",
         _tail(error),
     )
@@ -194,8 +194,8 @@ def _mixed(crew: Crew, order: Swap, error: BaseException, left: BaseException) -
         )
     return MixedState(
         f"deploy {order}",
-        f"{reason(error)}; putting back what ran before failed too ({reason(left)}). {state}",
-        "`invoke status`, `docker logs` and `docker start` with the names above; then invoke deploy or rollback",
+        f"{_why(crew, error)}; putting back what ran before failed too ({_why(crew, left)}). {state}",
+        "`invoke status`; `docker logs` and `docker start` with the names above; then deploy or roll back",
         _tail(error),
     )
 
@@ -221,6 +221,11 @@ def elapsed_ms(began: float) -> int:
 def reason(error: BaseException) -> str:
     """Why it failed, without the parts that only a whole message needs."""
     return error.found if isinstance(error, ReleaseError) else type(error).__name__
+
+
+def _why(crew: Crew, error: BaseException) -> str:
+    """The same without secrets: an engine may quote what it was told."""
+    return crew.mask(reason(error))
 
 
 def _hint(error: BaseException) -> str:

@@ -1,0 +1,455 @@
+"""A deployment or a rollback from the words of the operator to the record: prepare, show, carry out.
+
+`prepare` touches nothing and gives a frozen value that can be shown; `carry_out` does what was shown, or says
+that it no longer holds.
+"""
+
+from __future__ import annotations
+
+import secrets as randomness
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+from release import __version__
+from release.deploy import lock, preflight
+from release.deploy.docker import DEPLOYMENT, Identity, Ours, container_spec, look
+from release.deploy.health import Watch, await_healthy
+from release.deploy.interruption import Interruption
+from release.deploy.plan import Facts, Plan, Reason, make_plan
+from release.deploy.preflight import Bytes
+from release.deploy.rollout import Crew, Swap, elapsed_ms, reason, step, swap
+from release.deploy.secrets import FingerprintKey, Unresolved, resolve
+from release.deploy.site import Site
+from release.errors import (
+    DeploymentFailed,
+    LedgerError,
+    LockHeld,
+    MixedState,
+    Problem,
+    Restored,
+    SourceError,
+    TargetUnavailable,
+)
+from release.events import Warned
+from release.images.engine import StoredImage
+from release.ledger import query
+from release.ledger.query import Event
+from release.records import Body, Deployment, Draft, Record, Release, TargetState
+from release.redact import Mask, Redacted
+from release.reference import Digest, Repository
+from release.runspec import RunSpec
+
+_LOCK_MINUTES: Final = 15
+_DURATIONS: Final = 20
+"""How many earlier deployments the expected time is taken from."""
+_COMMITS: Final = 50
+"""How many commits a plan lists at most."""
+
+Status = Literal["started", "healthy", "restored", "failed", "mixed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What was found and decided before anything is touched."""
+
+    site: Site
+    plan: Plan
+    target: Record[Release]
+    spec: RunSpec
+    bytes: Bytes
+    ours: Ours
+    event: Event | None
+    """The healthy deployment that really runs, if the ledger knows it."""
+    previous: Event | None
+    """What the ledger says should be running."""
+    secrets: dict[str, Redacted] = field(repr=False)
+
+    @property
+    def mask(self) -> Mask:
+        """Takes the secrets out of text."""
+        return Mask(self.secrets.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How it ended well: a new deployment, or one that was found running as asked."""
+
+    plan: Plan
+    repository: str
+    deployment: str
+    evidence: str
+    changed: bool
+    record: dict[str, Any]
+    """The healthy event as JSON data, with its record's id: None while unsynced."""
+
+
+# --- prepare
+
+
+def prepare(site: Site, target: Record[Release], why: Reason) -> Prepared:
+    """Find out everything, decide, and check what can fail.
+
+    Raises:
+        TargetUnavailable: no settings to restore, or the image's bytes are nowhere.
+        NotReady: secrets, ports, networks or volumes; with everything else that was found.
+        LockHeld: another deployment is under way.
+        EngineError: the engine does not answer, or not well.
+    """
+    wanted = _todays(site, target) if why == "promote" else _recorded(site, target)
+    secrets, missing = _secrets(site, wanted)
+    spec = wanted.model_copy(update={"secrets": _fingerprints(site, secrets)})
+    ours, found = look(site.engine, site.place), preflight.locate(site.engine, target.body.image)
+    _check(site, target, spec, ours, found, missing)
+    running, expected = _running_event(site, ours), site.current()
+    plan = make_plan(_facts(site, target, why, spec, ours, found, running, expected))
+    return Prepared(
+        site=site,
+        plan=plan,
+        target=target,
+        spec=spec,
+        bytes=found,
+        ours=ours,
+        event=running,
+        previous=expected,
+        secrets=secrets,
+    )
+
+
+def _todays(site: Site, target: Record[Release]) -> RunSpec:
+    """Today's settings of the environment, and the probe that the release was tested with."""
+    names = RunSpec.model_fields.keys() & type(site.settings).model_fields.keys() - {"secrets"}
+    settings = {name: getattr(site.settings, name) for name in names}
+    return RunSpec(
+        **settings,
+        secrets=dict.fromkeys(site.settings.secrets, ""),
+        probe=target.body.smoke.probe,
+    )
+
+
+def _recorded(site: Site, target: Record[Release]) -> RunSpec:
+    """The settings with which the release was last healthy here."""
+    event = query.last_healthy(site.desk.ledger, site.place.service, site.place.environment, target.id)
+    if event is not None:
+        return event.deployment.run_spec
+    version = target.body.version
+    raise TargetUnavailable(
+        f"roll {site.place} back to {version}",
+        f"it never was verified healthy in {site.place.environment}: there are no settings to restore",
+        f"`invoke deploy --to {version}` deploys it with today's settings; `invoke history` shows what ran",
+    )
+
+
+def _secrets(site: Site, spec: RunSpec) -> tuple[dict[str, Redacted], list[Problem]]:
+    """The values of the secrets that these settings name, from where they come from today."""
+    configured = site.settings.secrets
+    sources = {name: configured[name] for name in spec.secrets if name in configured}
+    values, unread = resolve(sources, root=site.desk.source.root, environ=site.desk.environ)
+    gone = [
+        Unresolved(
+            name=name,
+            reason="the recorded settings have it, and today's configuration does not say where it is from",
+        )
+        for name in spec.secrets
+        if name not in configured
+    ]
+    where = f"environments.{site.place.environment}.secrets"
+    return values, [Problem(path=f"{where}.{item.name}", message=item.reason) for item in (*unread, *gone)]
+
+
+def _fingerprints(site: Site, secrets: dict[str, Redacted]) -> dict[str, str]:
+    if not secrets:
+        return {}
+    key = FingerprintKey.load(site.desk.source.git_dir, site.desk.environ)
+    return {name: key.fingerprint(name, value) for name, value in secrets.items()}
+
+
+def _check(
+    site: Site, target: Record[Release], spec: RunSpec, ours: Ours, found: Bytes, missing: list[Problem]
+) -> None:
+    holder = lock.peek(site.engine, site.place)
+    preflight.refuse(
+        f"deploy {target.body.version} of {site.place}",
+        found,
+        [*missing, *preflight.settings_problems(site.engine, site.place, spec, ours)],
+        lock.held_error(site.place, holder) if holder is not None else None,
+    )
+
+
+def _running_event(site: Site, ours: Ours) -> Event | None:
+    """The deployment that the running container says it is, if the ledger knows it as healthy."""
+    names = {container.labels.get(DEPLOYMENT, "") for container in ours.running}
+    return site.event_of(names.pop()) if len(names) == 1 else None
+
+
+def _facts(
+    site: Site,
+    target: Record[Release],
+    why: Reason,
+    spec: RunSpec,
+    ours: Ours,
+    found: Bytes,
+    running: Event | None,
+    expected: Event | None,
+) -> Facts:
+    event = running or expected
+    before = site.release_of(event)
+    return Facts(
+        place=site.place,
+        engine=site.engine.host,
+        reason=why,
+        target=target,
+        spec=spec,
+        ours=ours,
+        image=found.stored.id if found.stored is not None else None,
+        event=event,
+        release=before,
+        runs_event=running is not None,
+        bytes_from=found.where,
+        undone=_commits(site, before, target) if before is not None else (),
+        added=_commits(site, target, before) if before is not None else (),
+        durations=site.durations(_DURATIONS),
+    )
+
+
+def _commits(site: Site, newer: Record[Release], older: Record[Release]) -> tuple[str, ...]:
+    """First lines of the commits in one release and not in the other; the id where git lacks them."""
+    commit, since = newer.body.source.commit, older.body.source.commit
+    if commit == since:
+        return ()
+    try:
+        messages = site.desk.source.messages(commit, since=since, folder=site.desk.service.context)
+        lines = [message.partition("\n")[0] for _, message in zip(range(_COMMITS), messages, strict=False)]
+    except SourceError:
+        return (f"{commit} (not in this clone)",)
+    return tuple(lines)
+
+
+# --- carry out
+
+
+def carry_out(prepared: Prepared, *, message: str, interruption: Interruption) -> Outcome:
+    """Do what was prepared, and record it.
+
+    Raises:
+        DeploymentFailed, Restored, MixedState: see `rollout.swap`.
+        LockHeld: somebody else was faster.
+        LedgerError: the start cannot be recorded, and this is no rollback.
+        RegistryError, TargetUnavailable, EngineError: before anything was touched.
+    """
+    if prepared.plan.strategy == "verify":
+        return _verify(prepared, interruption)
+    image = prepared.bytes.stored or _fetched(prepared)
+    site, deployment = prepared.site, randomness.token_hex(6)
+    holder = _holder(prepared, deployment)
+    with interruption.held(), lock.held(site.engine, site.place, image.id, holder, site.desk.emit):
+        _same_as_planned(prepared)
+        _keep(prepared, image)
+        attempt = Attempt(prepared=prepared, deployment=deployment, message=message)
+        return attempt.run(image, interruption)
+
+
+def _verify(prepared: Prepared, interruption: Interruption) -> Outcome:
+    """It runs as asked: look whether it serves. Nothing is touched and nothing is recorded."""
+    site, (container,) = prepared.site, prepared.ours.running
+    watch = Watch(
+        engine=site.engine,
+        container=container.id,
+        probe=prepared.spec.probe,
+        timeout=site.settings.health_timeout,
+        emit=site.desk.emit,
+        mask=prepared.mask,
+        check=interruption.cancellation.check,
+    )
+    with step(site.desk.emit, "verify") as say:
+        say(evidence := await_healthy(watch))
+    return _outcome(prepared, container.labels[DEPLOYMENT], evidence, changed=False, record=_known(prepared))
+
+
+def _known(prepared: Prepared) -> dict[str, Any]:
+    """The event that says that this runs: the plan was made from it."""
+    event = prepared.event
+    assert event is not None  # noqa: S101 - only a deployment that the ledger knows is merely verified
+    if event.record is None:
+        return {"id": None, **event.deployment.model_dump(mode="json", exclude_none=True)}
+    return {"id": event.record, **prepared.site.desk.ledger.record(event.record).to_json()}
+
+
+def _fetched(prepared: Prepared) -> StoredImage:
+    with step(prepared.site.desk.emit, "pull") as say:
+        image = preflight.fetch(prepared.site.engine, prepared.target.body.image)
+        say(str(preflight.image_reference(prepared.target.body.image)))
+    return image
+
+
+def _holder(prepared: Prepared, deployment: str) -> lock.Holder:
+    """The lock outlives the longest that this deployment and its restoration may take."""
+    desk, settings = prepared.site.desk, prepared.site.settings
+    longest = 2 * (settings.health_timeout + settings.stop_grace + prepared.spec.stop_grace)
+    return lock.Holder.here(
+        who=desk.actor.name,
+        url=desk.run(deployment).url,
+        deployment=deployment,
+        milliseconds=_LOCK_MINUTES * 60_000 + longest,
+    )
+
+
+def _same_as_planned(prepared: Prepared) -> None:
+    """Under the lock: what runs is still what the plan was made for."""
+    now = look(prepared.site.engine, prepared.site.place)
+    if now.ids != prepared.ours.ids:
+        raise LockHeld(
+            f"deploy {prepared.target.body.version} of {prepared.site.place}",
+            "another deployment came first: what runs is no longer what the plan was made for",
+            "`invoke status` shows what runs; then run the command again",
+        )
+
+
+def _keep(prepared: Prepared, image: StoredImage) -> None:
+    """A name of its own on the engine, so that removing unused images spares what a rollback needs."""
+    body = prepared.target.body
+    name = Repository(body.image.repository).tagged(f"sha-{body.source.commit}")
+    if str(name) not in image.references:
+        prepared.site.engine.tag(image.id, name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One deployment under way, and its events."""
+
+    prepared: Prepared
+    deployment: str
+    message: str
+    began: float = field(default_factory=time.monotonic)
+
+    def run(self, image: StoredImage, interruption: Interruption) -> Outcome:
+        """Record the start, swap the containers, record the end."""
+        self._append("started", "")
+        crew = Crew(
+            engine=self.prepared.site.engine,
+            emit=self.prepared.site.desk.emit,
+            cancellation=interruption.cancellation,
+            mask=self.prepared.mask,
+        )
+        try:
+            evidence = swap(crew, self._order(image))
+        except DeploymentFailed as error:
+            self._append(_status(error), self.prepared.mask(reason(error)))
+            raise
+        record = self._append("healthy", evidence)
+        return _outcome(self.prepared, self.deployment, evidence, changed=True, record=record)
+
+    def _order(self, image: StoredImage) -> Swap:
+        prepared = self.prepared
+        site, body = prepared.site, prepared.target.body
+        old = prepared.event.deployment.run_spec if prepared.event is not None else None
+        identity = Identity(
+            deployment=self.deployment,
+            version=body.version,
+            commit=body.source.commit,
+            digest=Digest(body.image.digest),
+        )
+        return Swap(
+            place=site.place,
+            deployment=self.deployment,
+            version=body.version,
+            container=container_spec(
+                site.place, identity, prepared.spec, image=image.id, secrets=prepared.secrets
+            ),
+            probe=prepared.spec.probe,
+            old_probe=old.probe if old is not None else None,
+            old_grace=(old or prepared.spec).stop_grace,
+            health_timeout=site.settings.health_timeout,
+            before=prepared.ours,
+        )
+
+    def _append(self, status: Status, detail: str) -> dict[str, Any]:
+        """Add an event. What cannot be recorded stops a deployment before it starts, and never a rollback."""
+        site = self.prepared.site
+        draft = self._draft(status, detail)
+        try:
+            record = site.desk.ledger.append_event(draft)
+        except LedgerError as error:
+            if status == "started" and self.prepared.plan.reason == "promote":
+                raise
+            site.desk.emit(Warned(text=f"not recorded: {status}: {error.attempted}: {error.found}"))
+            return event_json(draft, None)
+        if record is None and status != "started":
+            site.desk.emit(
+                Warned(text="the git remote does not answer: the events wait here for `invoke sync`")
+            )
+        return event_json(draft, record)
+
+    def _draft(self, status: Status, detail: str) -> Draft[Body]:
+        desk, prepared = self.prepared.site.desk, self.prepared
+        body = Deployment(
+            deployment=self.deployment,
+            environment=prepared.site.place.environment,
+            release=prepared.target.id,
+            digest=prepared.target.body.image.digest,
+            run_spec=prepared.spec,
+            previous=prepared.previous.deployment.deployment if prepared.previous is not None else None,
+            reason=prepared.plan.reason,
+            message=prepared.mask(self.message),
+            status=status,
+            targets=self._targets(status, detail),
+            duration_ms=elapsed_ms(self.began) if status != "started" else None,
+        )
+        return Draft(
+            service=prepared.site.place.service,
+            recorded_at=_now(),
+            actor=desk.actor,
+            run=desk.run(self.deployment),
+            tool=f"release {__version__}",
+            body=body,
+        )
+
+    def _targets(self, status: Status, detail: str) -> tuple[TargetState, ...]:
+        """This engine, and the digest that is proven to run there."""
+        if status == "started":
+            return ()
+        before, prepared = self.prepared.event, self.prepared
+        proven = {
+            "healthy": prepared.target.body.image.digest,
+            "restored": before.deployment.digest if before is not None else None,
+        }
+        return (
+            TargetState(
+                name=prepared.site.engine.host,
+                status="failed" if status == "mixed" else status,
+                digest=proven.get(status),
+                detail=detail,
+            ),
+        )
+
+
+def _status(error: DeploymentFailed) -> Status:
+    if isinstance(error, MixedState):
+        return "mixed"
+    return "restored" if isinstance(error, Restored) else "failed"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def event_json(draft: Draft[Body], record: Record[Body] | None) -> dict[str, Any]:
+    """An event as JSON data with the id of its record; one that waits to be published has none."""
+    if record is not None:
+        return {"id": record.id, **record.to_json()}
+    waiting = draft.at(1, None).to_json()
+    return {"id": None, **{key: value for key, value in waiting.items() if key not in ("seq", "prev")}}
+
+
+def _outcome(
+    prepared: Prepared, deployment: str, evidence: str, *, changed: bool, record: dict[str, Any]
+) -> Outcome:
+    return Outcome(
+        plan=prepared.plan,
+        repository=prepared.target.body.image.repository,
+        deployment=deployment,
+        evidence=evidence,
+        changed=changed,
+        record=record,
+    )

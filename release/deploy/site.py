@@ -1,0 +1,136 @@
+"""Where an operator works: a service's repository, its ledger, and one environment with its engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Final, Self
+
+from release import config
+from release.actor import actor, run_url
+from release.config import Config, Environment, Service
+from release.deploy.docker import Place
+from release.errors import LedgerError
+from release.events import Emit, Warned
+from release.images.engine import Engine
+from release.ledger import query
+from release.ledger.query import Event
+from release.ledger.store import Ledger
+from release.records import Actor, Record, Release, Run
+from release.source import Source
+
+_REMEMBERED: Final = 500
+"""How many deployment events are searched for what a container says it is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    """A service's repository as an operator uses it. The configuration is the working copy's: today's."""
+
+    source: Source
+    config: Config
+    service: Service
+    environ: Mapping[str, str]
+    emit: Emit
+
+    @classmethod
+    def open(cls, folder: Path, service: str | None, *, environ: Mapping[str, str], emit: Emit) -> Desk:
+        """From any folder of the repository. Raises SourceError, ConfigError, UsageError."""
+        source = Source.open(folder)
+        configured = config.load(source.root)
+        return cls(
+            source=source,
+            config=configured,
+            service=configured.service(service),
+            environ=environ,
+            emit=emit,
+        )
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop what git has running."""
+        self.source.close()
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger as this clone knows it. Raises NotALedger."""
+        settings = self.service.ledger
+        return Ledger.open(self.source, branch=settings.branch, remote=settings.remote)
+
+    def refresh(self) -> None:
+        """Bring the ledger up to date where the remote answers; what does not work is said, and work goes on.
+
+        Raises:
+            LedgerError: the branch is no ledger, or was rewound.
+        """
+        if not self.ledger.refresh():
+            remote = self.service.ledger.remote
+            self.emit(Warned(text=f"the git remote {remote} does not answer: going by what this clone knows"))
+
+    @property
+    def actor(self) -> Actor:
+        """Who works here."""
+        return actor(self.source.identity(), self.environ)
+
+    def run(self, run: str) -> Run:
+        """The run of this id, with the CI job's address."""
+        return Run(id=run, url=run_url(self.environ))
+
+    @contextmanager
+    def site(self, environment: str | None) -> Iterator[Site]:
+        """One environment, with its engine while the block runs. Raises UsageError, EngineUnreachable."""
+        name, settings = self.service.environment(environment)
+        with Engine.connect(host=settings.host, context=settings.context) as engine:
+            yield Site(
+                desk=self,
+                settings=settings,
+                place=Place(service=self.service.service, environment=name),
+                engine=engine,
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """One environment of a service and the engine it runs on."""
+
+    desk: Desk
+    settings: Environment
+    place: Place
+    engine: Engine
+
+    def current(self) -> Event | None:
+        """What the ledger says should be running."""
+        return query.current(self.desk.ledger, self.place.service, self.place.environment)
+
+    def event_of(self, deployment: str) -> Event | None:
+        """The healthy event of this deployment, among the latest."""
+        events = query.deployments(self.desk.ledger, self.place.service, self.place.environment)
+        found = (event for event in islice(events, _REMEMBERED) if event.deployment.deployment == deployment)
+        return next((event for event in found if event.deployment.status == "healthy"), None)
+
+    def durations(self, limit: int) -> tuple[int, ...]:
+        """Milliseconds of the latest healthy deployments."""
+        events = query.deployments(self.desk.ledger, self.place.service, self.place.environment)
+        healthy = (
+            event.deployment for event in islice(events, _REMEMBERED) if event.deployment.status == "healthy"
+        )
+        return tuple(islice((done.duration_ms for done in healthy if done.duration_ms is not None), limit))
+
+    def release_of(self, event: Event | None) -> Record[Release] | None:
+        """The release that an event deployed; None where its record is not here."""
+        if event is None:
+            return None
+        try:
+            record = self.desk.ledger.record(event.deployment.release)
+        except LedgerError:
+            return None
+        return (
+            Record(envelope=record.envelope, body=record.body) if isinstance(record.body, Release) else None
+        )

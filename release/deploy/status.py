@@ -1,0 +1,170 @@
+"""What really runs, compared with what the ledger says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from release.deploy import lock
+from release.deploy.docker import DEPLOYMENT, VERSION, Ours, describe, look
+from release.deploy.site import Site
+from release.images.engine import ContainerState
+from release.ledger import query
+from release.ledger.query import Event
+from release.records import Record, Release
+from release.reference import Digest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """One container that serves. `digest` is the released manifest that it is proven to run, if any."""
+
+    container: str
+    version: str | None
+    digest: str | None
+    image: str
+    """The image's id in the engine's store."""
+    deployment: str | None
+    status: str
+    health: str
+    started_at: str
+    restarts: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """The last deployment that was verified healthy."""
+
+    version: str | None
+    digest: str
+    deployment: str
+    moment: str
+    who: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """One environment: what runs, what should, how they differ, and what is open."""
+
+    service: str
+    environment: str
+    engine: str
+    running: Running | None
+    expected: Expected | None
+    drift: tuple[str, ...]
+    leftovers: tuple[str, ...]
+    lock: str | None
+    unsynced: int
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON data."""
+        return asdict(self)
+
+
+def read_status(site: Site) -> Status:
+    """Ask the engine and the ledger. Raises EngineError, LedgerError."""
+    ours, event = look(site.engine, site.place), site.current()
+    strangers = () if ours.running else _strangers(site, ours)
+    seen = (*ours.running, *strangers)
+    running = _running(site, seen[0], event) if seen else None
+    holder = lock.peek(site.engine, site.place)
+    expected = _expected(event, site.release_of(event)) if event is not None else None
+    return Status(
+        service=site.place.service,
+        environment=site.place.environment,
+        engine=site.engine.host,
+        running=running,
+        expected=expected,
+        drift=tuple(_drift(running, expected, ours, strangers)),
+        leftovers=tuple(describe([container]) for container in (*ours.running[1:], *ours.stopped)),
+        lock=str(holder) if holder is not None else None,
+        unsynced=len(site.desk.ledger.unsynced()),
+    )
+
+
+def _strangers(site: Site, ours: Ours) -> tuple[ContainerState, ...]:
+    """A container under our name that no deployment made."""
+    state = site.engine.state(site.place.container)
+    known = {container.id for container in ours.stopped}
+    return (state,) if state is not None and state.id not in known and state.status == "running" else ()
+
+
+def _running(site: Site, container: ContainerState, event: Event | None) -> Running:
+    release = _proven(site, container, event)
+    labels = container.labels
+    return Running(
+        container=container.name,
+        version=release.body.version if release is not None else labels.get(VERSION),
+        digest=release.body.image.digest if release is not None else None,
+        image=str(container.image),
+        deployment=labels.get(DEPLOYMENT),
+        status=container.status,
+        health=container.health,
+        started_at=container.started_at,
+        restarts=container.restarts,
+    )
+
+
+def _proven(site: Site, container: ContainerState, event: Event | None) -> Record[Release] | None:
+    """The release whose content the container runs. A label is a claim; the image's id is the proof."""
+    ledger, service = site.desk.ledger, site.place.service
+    label = container.labels.get(VERSION)
+    claimed = query.release_of_version(ledger, service, label) if label else None
+    likely = [release for release in (claimed, site.release_of(event)) if release is not None]
+    found = _first(site, container, likely)
+    return found if found is not None else _first(site, container, query.releases(ledger, service))
+
+
+def _first(
+    site: Site, container: ContainerState, candidates: Iterable[Record[Release]]
+) -> Record[Release] | None:
+    return next((release for release in candidates if _is(site, container, release)), None)
+
+
+def _is(site: Site, container: ContainerState, release: Record[Release]) -> bool:
+    """By the manifest's digest in a containerd store, by the config's in a graph driver."""
+    image = release.body.image
+    wanted = image.digest if site.engine.info.image_store == "containerd" else image.config_digest
+    return container.image == Digest(wanted)
+
+
+def _expected(event: Event, release: Record[Release] | None) -> Expected:
+    return Expected(
+        version=release.body.version if release is not None else None,
+        digest=event.deployment.digest,
+        deployment=event.deployment.deployment,
+        moment=event.recorded_at,
+        who=event.actor.name,
+        message=event.deployment.message,
+    )
+
+
+def _drift(
+    running: Running | None, expected: Expected | None, ours: Ours, strangers: tuple[ContainerState, ...]
+) -> Iterator[str]:
+    """Each way in which the engine differs from the ledger."""
+    if running is None:
+        if expected is not None:
+            state = f"only stopped containers: {describe(ours.stopped)}" if ours.stopped else "nothing"
+            yield f"the ledger says {expected.version}; the engine runs {state}"
+        return
+    if strangers:
+        yield f"{running.container} was started by hand: it has no labels of a deployment"
+    if running.digest is None:
+        yield f"{running.container} runs an image that is no release: {running.image}"
+    if expected is None:
+        yield f"the ledger knows no healthy deployment here; the engine runs {running.version}"
+    elif running.digest != expected.digest:
+        yield f"the ledger says {expected.version}; the engine runs {running.version or 'something else'}"
+    elif running.deployment != expected.deployment and not strangers:
+        yield f"the ledger's last healthy deployment is {expected.deployment}; {running.deployment} runs"
+    yield from _ailments(running, ours)
+
+
+def _ailments(running: Running, ours: Ours) -> Iterator[str]:
+    if running.status != "running" or running.health == "unhealthy":
+        yield f"{running.container} is {running.status}, health {running.health}"
+    if len(ours.running) > 1:
+        yield f"{len(ours.running)} containers run: {describe(ours.running)}"

@@ -1,0 +1,184 @@
+"""Plans, records and states as labels and text for people. Nothing is printed and nothing is asked here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from release.deploy.doctor import Finding
+from release.deploy.operation import Outcome
+from release.deploy.plan import Change, Plan, Side
+from release.deploy.status import Status
+from release.records import Deployment, Draft, Note, Record, Release
+from release.reference import Digest
+
+Row = tuple[str, str]
+
+_STRATEGY: Final = {
+    "stop-first": "stop-first: the old container is stopped, and kept until the new one is proven",
+    "first": "nothing runs yet",
+    "verify": "runs already with these settings: only verified",
+}
+_BYTES: Final = {"engine": "on the engine", "registry": "pulled from the registry", "nowhere": "nowhere"}
+_LISTED: Final = 15
+"""How many lines of one kind a plan shows."""
+
+
+def age(moment: str) -> str:
+    """How long ago a moment was, in its largest unit: "2 h ago"."""
+    seconds = int((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit} ago"
+    return "just now" if seconds < 5 else f"{seconds} s ago"
+
+
+def plan_title(plan: Plan) -> str:
+    """The headline of a plan."""
+    verb = "roll back" if plan.reason == "rollback" else "deploy"
+    return f"{verb} {plan.service} in {plan.environment} to {plan.after.version}"
+
+
+def plan_rows(plan: Plan) -> list[Row]:
+    """A plan, without what does not change."""
+    rows = [
+        ("from", _side(plan.before, "deployed") if plan.before is not None else "nothing known"),
+        ("to", _side(plan.after, "released")),
+        ("engine", plan.engine),
+        ("bytes", _BYTES[plan.bytes_from]),
+        ("strategy", _STRATEGY[plan.strategy]),
+        ("expected", f"{plan.expected_ms / 1000:.1f} s" if plan.expected_ms is not None else ""),
+        ("settings", _list(map(_changed, plan.settings))),
+        ("secrets", _list(f"{name}: {_secret(told)}" for name, told in plan.secrets.items())),
+        ("undone", _list(plan.undone)),
+        ("added", _list(plan.added)),
+        ("packages", _list(map(_changed, plan.packages))),
+        ("bases", _list(map(_changed, plan.bases))),
+        ("note", "\n".join(plan.notes)),
+    ]
+    return [(label, text) for label, text in rows if text]
+
+
+def _side(side: Side, done: str) -> str:
+    who = f"{done} {age(side.moment)} by {side.who}"
+    said = f": {side.message}" if side.message else ""
+    return f"{side.version}  {Digest(side.digest).short}  commit {side.commit[:12]}\n{who}{said}"
+
+
+def _changed(change: Change) -> str:
+    if change.old is None:
+        return f"{change.key}: + {_value(change.new)}"
+    if change.new is None:
+        return f"{change.key}: - {_value(change.old)}"
+    return f"{change.key}: {_value(change.old)} → {_value(change.new)}"
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) and value else json.dumps(value)
+
+
+def _secret(told: str) -> str:
+    return {"rotated": "rotated since", "not comparable": "unknown: other fingerprint key"}.get(told, told)
+
+
+def _list(lines: Iterable[str]) -> str:
+    every = list(lines)
+    rest = [f"… and {len(every) - _LISTED} more"] if len(every) > _LISTED else []
+    return "\n".join([*every[:_LISTED], *rest])
+
+
+def outcome_line(outcome: Outcome) -> str:
+    """The result of a deployment in one line."""
+    plan = outcome.plan
+    done = "healthy" if outcome.changed else "healthy already"
+    image = f"{outcome.repository}@{plan.after.digest}"
+    return f"{plan.service} {plan.after.version} {plan.environment} {done} {image}"
+
+
+def status_rows(status: Status) -> list[Row]:
+    """What runs, what should, and what is open."""
+    running, expected = status.running, status.expected
+    rows = [("engine", status.engine), ("running", "nothing")]
+    if running is not None:
+        restarts = f", {running.restarts} restarts" if running.restarts else ""
+        health = f", {running.health}" if running.health != "none" else ""
+        what = f"{running.version or 'unknown version'}  {running.digest or 'no released digest'}"
+        state = f"{running.status}{health}{restarts}, started {age(running.started_at)}"
+        rows[1] = ("running", f"{what}\n{running.container}: {state}")
+    if expected is not None:
+        said = f": {expected.message}" if expected.message else ""
+        rows.append(
+            ("ledger", f"{expected.version}  deployed {age(expected.moment)} by {expected.who}{said}")
+        )
+    rows += [("drift", "\n".join(status.drift)), ("leftovers", "\n".join(status.leftovers))]
+    rows += [("lock", f"held by {status.lock}" if status.lock else "")]
+    rows += [("unsynced", f"{status.unsynced} events wait for `invoke sync`" if status.unsynced else "")]
+    return [(label, text) for label, text in rows if text]
+
+
+HISTORY: Final = ("when", "version", "what", "environment", "status", "who", "message")
+
+Entry = Record[Any] | Draft[Any]
+
+
+def history_row(entry: Entry, version: str) -> Sequence[str]:
+    """One record as a row of `HISTORY`. `version` is that of the release it is about."""
+    envelope = entry.envelope if isinstance(entry, Record) else entry
+    waiting = "" if isinstance(entry, Record) else " (unsynced)"
+    what, environment, status, message = _told(entry.body)
+    return (
+        envelope.recorded_at[:19].replace("T", " ") + "Z",
+        version,
+        what,
+        environment,
+        status + waiting,
+        envelope.actor.name,
+        message,
+    )
+
+
+def _told(body: Any) -> tuple[str, str, str, str]:
+    match body:
+        case Release():
+            return "release", "", "released", ""
+        case Deployment():
+            what = "rollback" if body.reason == "rollback" else "deploy"
+            return what, body.environment, body.status, body.message
+        case Note():
+            return "note", "", "", body.text
+        case _:
+            return str(getattr(body, "kind", "record")), "", "", ""
+
+
+def release_rows(record: Record[Release]) -> list[Row]:
+    """A release, readably."""
+    envelope, body = record.envelope, record.body
+    return [
+        ("image", f"{body.image.repository}@{body.image.digest}\n{body.image.platform}"),
+        ("config", body.image.config_digest),
+        ("commit", f"{body.source.commit}\ncommitted {body.source.commit_time}, tag {body.source.tag}"),
+        ("released", f"{envelope.recorded_at} by {envelope.actor.name} <{envelope.actor.email}>"),
+        ("run", envelope.run.url or envelope.run.id),
+        ("lock", f"{body.lock.path} ({body.lock.kind}), {len(body.lock.packages)} packages"),
+        ("bases", "\n".join(f"{base.reference}@{base.digest}" for base in body.bases)),
+        (
+            "gates",
+            "\n".join(
+                f"{gate.name}: {gate.status} in {gate.duration_ms / 1000:.1f} s" for gate in body.gates
+            ),
+        ),
+        (
+            "smoke",
+            f"GET {body.smoke.probe.path} on port {body.smoke.probe.port} gives {body.smoke.probe.status}",
+        ),
+        ("record", record.id),
+    ]
+
+
+def finding_row(finding: Finding) -> Row:
+    """One answer of the doctor: ok, or what to do."""
+    if finding.well:
+        return finding.name, f"ok: {finding.found}"
+    return finding.name, f"NOT OK: {finding.found}" + (f"\n→ {finding.hint}" if finding.hint else "")

@@ -1,0 +1,207 @@
+"""The invoke door: `namespace()` gives the operator's tasks.
+
+Nothing heavy is imported before a task runs, so that `invoke -l` stays fast. Standard output carries the
+result only; the exit statuses are listed in `release.errors`, and a signal gives 128 and its number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from invoke.collection import Collection
+from invoke.context import Context
+from invoke.exceptions import Exit, ParseError
+from invoke.parser import parser
+from invoke.tasks import task
+
+if TYPE_CHECKING:
+    from invoke.parser.context import ParserContext
+
+    from release.commands import Door
+    from release.console import Console
+    from release.deploy.interruption import Interruption
+
+_TO: Final = "version, digest, commit, git tag, deployment id, or previous"
+_COMMON: Final = {
+    "service": "which service, where the repository has several",
+    "environment": "which environment, where there are several",
+    "json": "print the result as JSON",
+}
+_ACTING: Final = {
+    **_COMMON,
+    "message": "why, for the record",
+    "yes": "do it without asking",
+    "plan": "show what would be done, and stop",
+}
+
+
+@task(help={"to": f"what to deploy: {_TO}", **_ACTING})
+def deploy(
+    _context: Context,
+    *,
+    to: str | None = None,
+    service: str | None = None,
+    environment: str | None = None,
+    message: str = "",
+    yes: bool = False,
+    plan: bool = False,
+    json: bool = False,
+) -> None:
+    """Put a recorded release into an environment, with today's settings."""
+    _run(
+        "deploy",
+        to=to,
+        service=service,
+        environment=environment,
+        message=message,
+        yes=yes,
+        plan=plan,
+        json=json,
+    )
+
+
+@task(help={"to": f"what to go back to: {_TO}; absent: what was healthy before", **_ACTING})
+def rollback(
+    _context: Context,
+    *,
+    to: str | None = None,
+    service: str | None = None,
+    environment: str | None = None,
+    message: str = "",
+    yes: bool = False,
+    plan: bool = False,
+    json: bool = False,
+) -> None:
+    """Put an earlier release back, with the settings it ran with."""
+    _run(
+        "rollback",
+        to=to,
+        service=service,
+        environment=environment,
+        message=message,
+        yes=yes,
+        plan=plan,
+        json=json,
+    )
+
+
+@task(help=_COMMON)
+def status(
+    _context: Context, *, service: str | None = None, environment: str | None = None, json: bool = False
+) -> None:
+    """Say what really runs, and how it differs from the ledger."""
+    _run("status", service=service, environment=environment, json=json)
+
+
+@task(help={"limit": "how many records", **_COMMON})
+def history(
+    _context: Context,
+    *,
+    service: str | None = None,
+    environment: str | None = None,
+    limit: int = 20,
+    json: bool = False,
+) -> None:
+    """List what was released, deployed and rolled back, newest first."""
+    _run("history", service=service, environment=environment, limit=limit, json=json)
+
+
+@task(help={"target": f"which release: {_TO}", **_COMMON})
+def show(
+    _context: Context,
+    target: str,
+    *,
+    service: str | None = None,
+    environment: str | None = None,
+    json: bool = False,
+) -> None:
+    """Show the record of one release."""
+    _run("show", to=target, service=service, environment=environment, json=json)
+
+
+@task(help={key: _COMMON[key] for key in ("service", "json")})
+def sync(_context: Context, *, service: str | None = None, json: bool = False) -> None:
+    """Publish deployment events that wait for the git remote."""
+    _run("sync", service=service, json=json)
+
+
+@task(help={key: _COMMON[key] for key in ("service", "json")})
+def doctor(_context: Context, *, service: str | None = None, json: bool = False) -> None:
+    """Look whether everything is there that a deployment needs."""
+    _run("doctor", service=service, json=json)
+
+
+def namespace() -> Collection:
+    """The tasks, for a service's tasks.py: `ns = release.namespace()`."""
+    # invoke ends with status 1 for a wrong command line; here 1 means that something was tried and failed.
+    vars(parser)["ParseError"] = WrongCommandLine
+    return Collection(deploy, rollback, status, history, show, sync, doctor)
+
+
+class WrongCommandLine(ParseError, Exit):
+    """invoke's error for a command line it does not understand, with the status 2 of our usage errors."""
+
+    def __init__(self, msg: str, context: ParserContext | None = None) -> None:
+        """Leave the message of `Exit` empty: invoke prints both, and once is enough."""
+        Exception.__init__(self, msg)
+        self.context = context
+        self.message = None
+        self._code = 2
+
+
+def _run(command: str, **words: Any) -> None:
+    """Run one command, guarded."""
+
+    def body(console: Console, interruption: Interruption) -> int:
+        from release import commands
+
+        door: Door = commands.Door(words=commands.Words(**words), console=console, interruption=interruption)
+        action: Callable[[Door], int] = getattr(commands, command)
+        return action(door)
+
+    status = guarded(body)
+    if status:
+        raise Exit(code=status)
+
+
+def guarded(body: Callable[[Console, Interruption], int]) -> int:
+    """Run a body and render whatever it raises, once; the exit status."""
+    from release.deploy.interruption import Interrupted, Interruption
+
+    interruption = Interruption()
+    with interruption.listening():
+        from release.console import Console
+
+        console = Console()
+        try:
+            return body(console, interruption)
+        except Interrupted:
+            return _interrupted(console, interruption)
+        except Exception as error:  # noqa: BLE001 - the one place that ends every command
+            return _failed(error, console, interruption)
+
+
+def _interrupted(console: Console, interruption: Interruption) -> int:
+    from release.events import Warned
+
+    name = interruption.signal.name if interruption.signal is not None else "a signal"
+    console.emit(Warned(text=f"{name} arrived: nothing was changed"))
+    return _signal_status(interruption)
+
+
+def _failed(error: Exception, console: Console, interruption: Interruption) -> int:
+    """The error's own status; a signal's, where everything is as it was before."""
+    from release.errors import MixedState, ReleaseError
+
+    if not isinstance(error, ReleaseError):
+        console.unexpected(error)
+        return 1
+    console.error(error)
+    if interruption.signal is not None and not isinstance(error, MixedState):
+        return _signal_status(interruption)
+    return error.exit_code
+
+
+def _signal_status(interruption: Interruption) -> int:
+    return 128 + (interruption.signal or 0)
