@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
+import sys
 import tempfile
 import tomllib
 from collections.abc import Callable, Mapping
@@ -144,7 +145,7 @@ def _recompiled(shop: Shop, found: _Found, source: str) -> str:
     """Compile again on top of what is pinned: pins that still satisfy the source stay as they are."""
     argv = compile_command(find_uv(), found.content, source, found.path, python=found.config.python)
     try:
-        shop.execute("lock", Command(argv=argv, cwd=found.folder))
+        shop.execute("lock", Command(argv=argv, cwd=found.folder, env=_THIS_PYTHON))
     except CommandFailed as error:
         raise GateFailed(
             "lock",
@@ -158,6 +159,9 @@ def _recompiled(shop: Shop, found: _Found, source: str) -> str:
 def _advice(found: _Found, source: str) -> str:
     return shlex.join(compile_command("uv", found.content, source, found.path, python=found.config.python))
 
+
+_THIS_PYTHON: Final = {"UV_PYTHON": sys.executable, "UV_PYTHON_DOWNLOADS": "never"}
+"""Another Python's packages can be resolved without having it: none is looked for, none is downloaded."""
 
 _KEPT: Final = ("--universal", "--no-strip-extras", "--strip-extras", "--no-strip-markers", "--all-extras")
 _KEPT_WITH_VALUE: Final = (

@@ -71,14 +71,17 @@ class Plan:
 
     @property
     def labels(self) -> dict[str, str]:
-        """OCI annotations that the image carries as labels (OCI Image Specification 1.1, "Annotations")."""
-        labels = {
+        """OCI annotations that the image carries as labels (OCI Image Specification 1.1, "Annotations").
+
+        All come from the commit. The remote's address is in the record instead: two clones may reach the same
+        repository in two ways, and would make two digests.
+        """
+        return {
             "org.opencontainers.image.title": self.service.service,
             "org.opencontainers.image.version": str(self.version),
             "org.opencontainers.image.revision": self.commit.id,
             "org.opencontainers.image.created": self.commit.time,
         }
-        return labels | ({"org.opencontainers.image.source": self.remote_url} if self.remote_url else {})
 
     @property
     def build_args(self) -> dict[str, str]:

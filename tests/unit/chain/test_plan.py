@@ -71,7 +71,6 @@ def test_labels_hold_the_commit_and_its_time_not_the_clock() -> None:
     labels = make_plan(SERVICE, facts(remote_url="ssh://git/acme"), Options(), several=False).labels
     assert labels["org.opencontainers.image.created"] == COMMIT.time
     assert labels["org.opencontainers.image.revision"] == COMMIT.id
-    assert labels["org.opencontainers.image.source"] == "ssh://git/acme"
 
 
 def test_configured_build_arguments_cannot_replace_ours() -> None:
@@ -141,6 +140,13 @@ def test_a_bump_is_taken_as_asked() -> None:
     known = facts(last=tagged("1.2.0"), tags=(tagged("1.2.0"),), messages=("docs: x",))
     plan = make_plan(SERVICE, known, Options(request=Request(bump=Bump.MINOR)), several=False)
     assert str(plan.version) == "1.3.0"
+
+
+def test_the_way_to_the_remote_changes_no_label() -> None:
+    """A clone over ssh and one over https build the same image."""
+    ssh, https = facts(remote_url="ssh://git/acme"), facts(remote_url="https://git/acme")
+    plans = [make_plan(SERVICE, known, Options(), several=False) for known in (ssh, https)]
+    assert plans[0].labels == plans[1].labels
 
 
 def test_a_commit_without_a_release_is_not_released() -> None:
