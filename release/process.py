@@ -23,6 +23,7 @@ TAIL_LINES: Final = 20
 """How many last lines an error carries."""
 
 _GRACE_SECONDS: Final = 5.0
+_ORPHAN_SECONDS: Final = 1.0
 _POLL_SECONDS: Final = 0.01
 _UNSET: Final = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")
 
@@ -203,15 +204,21 @@ def _drain(process: subprocess.Popen[str], log: Path | None, on_line: Callable[[
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
-    """End the program's whole group: politely, then for certain. A child may outlive the program itself."""
-    deadline = time.monotonic() + _GRACE_SECONDS
+    """End the program's whole group: politely, then for certain."""
     with suppress(ProcessLookupError):  # the group is empty
         os.killpg(process.pid, signal.SIGTERM)
-        while time.monotonic() < deadline:
-            process.poll()  # collects the program, which otherwise counts as a member
-            os.killpg(process.pid, 0)
-            time.sleep(_POLL_SECONDS)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE_SECONDS)
+        _await_orphans(process.pid)
         os.killpg(process.pid, signal.SIGKILL)
+
+
+def _await_orphans(group: int) -> None:
+    """Give the program's children a moment more; not for long: where nobody collects the dead, they stay."""
+    deadline = time.monotonic() + _ORPHAN_SECONDS
+    while time.monotonic() < deadline:
+        os.killpg(group, 0)
+        time.sleep(_POLL_SECONDS)
 
 
 def output_of(argv: Sequence[str], **overrides: str) -> str:
