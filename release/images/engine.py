@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Self, cast
 
@@ -189,25 +190,25 @@ class _Scissors:
     """Cuts the connection of a client from another thread: the reader then sees its end at once."""
 
     def __init__(self, client: _Client) -> None:
-        self._response: requests.Response | None = None
+        self._responses: list[requests.Response] = []  # one call of docker-py may ask twice
         self._is_cut = False
         client.hooks["response"] = [self._keep]
 
     def _keep(self, response: requests.Response, **_: object) -> None:
-        self._response = response
+        self._responses.append(response)
         if self._is_cut:
             self.cut()
 
     def cut(self) -> None:
         """End what is being read now, or will be."""
         self._is_cut = True
-        if self._response is not None:
-            _shut(self._response)
+        for response in list(self._responses):
+            _shut(response)
 
     def close(self) -> None:
-        """Give the connection back."""
-        if self._response is not None:
-            self._response.close()
+        """Close what was opened."""
+        for response in self._responses:
+            response.close()
 
     @property
     def is_cut(self) -> bool:
@@ -469,9 +470,9 @@ class Engine:
 
     def state(self, container: str) -> ContainerState | None:
         """What it is doing; None when there is no such container."""
-        with self._asking(f"inspect the container {_short(container)}"), suppress(NotFound):
-            return container_state(self._client.inspect_container(container))
-        return None
+        with self._asking(f"inspect the container {_short(container)}"):
+            found = self._inspected(container)
+        return None if found is None else container_state(found)
 
     def wait(self, container: str, *, timeout: int, cancellation: Cancellation) -> int:
         """Its exit status. Raises TimeoutError after `timeout` milliseconds, Cancelled."""
@@ -543,8 +544,14 @@ class Engine:
         wanted = [f"{key}={value}" for key, value in labels.items()]
         with self._asking(f"list the containers labelled {', '.join(wanted)}"):
             listed = self._client.containers(all=True, filters={"label": wanted})
-        found = [self.state(item["Id"]) for item in sorted(listed, key=lambda item: item["Created"])]
-        return [state for state in found if state is not None]
+            found = [self._inspected(item["Id"]) for item in listed]
+        by_age = sorted((data for data in found if data is not None), key=_created)
+        return [container_state(data) for data in by_age]
+
+    def _inspected(self, container: str) -> Mapping[str, Any] | None:
+        with suppress(NotFound):
+            return cast("Mapping[str, Any]", self._client.inspect_container(container))
+        return None
 
     def has_network(self, name: str) -> bool:
         """Whether the engine has a network of that name."""
@@ -705,6 +712,11 @@ def _names(container: Mapping[str, Any]) -> str:
     return ", ".join(name.removeprefix("/") for name in container.get("Names") or ()) or _short(
         container["Id"]
     )
+
+
+def _created(data: Mapping[str, Any]) -> datetime:
+    """Lists count in whole seconds; only an inspected container says when exactly."""
+    return datetime.fromisoformat(data["Created"])
 
 
 def _wanted_ports(data: Mapping[str, Any]) -> set[tuple[int, str]]:

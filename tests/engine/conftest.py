@@ -54,6 +54,6 @@ def bare_remote(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def labels(engine: Engine) -> Iterator[Mapping[str, str]]:
-    """Labels for this test's containers; those of the machine's engine that carry them are removed after it."""
+    """Labels for a test's containers on the machine's engine; those that carry them are removed."""
     with lab.own_containers(engine) as own:
         yield own

@@ -1,0 +1,358 @@
+"""Containers on a real engine."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import docker
+import pytest
+
+from release.errors import Cancelled, EngineError, NameTaken, PortTaken
+from release.images.engine import ContainerSpec, Engine
+from release.process import Cancellation, Command, run
+from release.reference import Reference
+from release.runspec import Mount, Publish
+from tests.engine import lab
+
+Run = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def spec(engine: Engine) -> ContainerSpec:
+    """A container of the base image that sleeps for a minute and ends at once on SIGTERM."""
+    base = engine.inspect(Reference.parse(lab.BASE_IMAGE))
+    assert base is not None
+    return ContainerSpec(image=base.id, command=("sleep", "60"), stop_grace=300)
+
+
+@pytest.fixture
+def python(engine: Engine, spec: ContainerSpec, labels: Mapping[str, str]) -> Run:
+    """Create a container that runs this Python code; its id."""
+
+    def create(code: str, **settings: object) -> str:
+        wanted = replace(spec, command=("python", "-c", code), labels=labels)
+        return engine.create(replace(wanted, **settings))  # type: ignore[arg-type]
+
+    return create
+
+
+@pytest.fixture
+def started(engine: Engine, python: Run) -> Run:
+    """Create and start a container that runs this Python code; its id."""
+
+    def start(code: str, **settings: object) -> str:
+        container = python(code, **settings)
+        engine.start(container)
+        return container
+
+    return start
+
+
+def finish(engine: Engine, container: str) -> int:
+    return engine.wait(container, timeout=30_000, cancellation=Cancellation())
+
+
+def test_a_container_runs_to_its_end_and_says_how(engine: Engine, started: Run) -> None:
+    """wait gives the exit status; state tells the same afterwards."""
+    container = started("import sys; print('one'); print('two', file=sys.stderr); sys.exit(7)")
+    assert finish(engine, container) == 7
+    state = engine.state(container)
+    assert state is not None
+    assert (state.status, state.exit_code, state.health, state.oom_killed) == ("exited", 7, "none", False)
+    assert sorted(engine.logs(container, lines=10)) == ["one", "two"]
+    assert len(engine.logs(container, lines=1)) == 1
+
+
+def test_a_container_runs_with_what_its_spec_says(engine: Engine, started: Run) -> None:
+    """Environment, user, limits, read-only root and tmpfs reach the process."""
+    code = """
+import os, pathlib
+print(os.environ["COLOUR"], os.getuid())
+pathlib.Path("/scratch/x").write_text("x")
+try:
+    pathlib.Path("/x").write_text("x")
+except OSError as error:
+    print(error.strerror)
+print([line.split()[1] for line in open("/proc/self/status") if line.startswith("NoNewPrivs")][0])
+"""
+    container = started(
+        code,
+        env={"COLOUR": "a=b c"},
+        user="1234",
+        memory=64 * 1024**2,
+        cpus=500,
+        pids=32,
+        read_only=True,
+        tmpfs=("/scratch",),
+        cap_drop=("ALL",),
+        no_new_privileges=True,
+    )
+    assert finish(engine, container) == 0
+    assert engine.logs(container, lines=9) == ("a=b c 1234", "Read-only file system", "1")
+    host = inspect(engine, container)["HostConfig"]
+    assert (host["Memory"], host["MemorySwap"]) == (64 * 1024**2, 64 * 1024**2)
+    assert (host["NanoCpus"], host["PidsLimit"]) == (500_000_000, 32)
+
+
+def inspect(engine: Engine, container: str) -> dict[str, dict[str, object]]:
+    client = docker.APIClient(base_url=engine.host, version="auto")
+    try:
+        found: dict[str, dict[str, object]] = client.inspect_container(container)
+        return found
+    finally:
+        client.close()
+
+
+def test_a_container_that_takes_too_much_memory_is_told_apart(engine: Engine, started: Run) -> None:
+    """oom_killed is set when the kernel ended it for its memory limit."""
+    container = started("x = b'x' * 200_000_000", memory=32 * 1024**2)
+    assert finish(engine, container) != 0
+    state = engine.state(container)
+    assert state is not None
+    assert state.oom_killed
+
+
+def test_waiting_ends_at_the_time_given(engine: Engine, started: Run) -> None:
+    """A container that goes on is a TimeoutError, after about the time given."""
+    container = started("import time; time.sleep(60)")
+    before = time.monotonic()
+    with pytest.raises(TimeoutError, match="400 ms"):
+        engine.wait(container, timeout=400, cancellation=Cancellation())
+    assert 0.35 < time.monotonic() - before < 1.5
+
+
+def test_waiting_ends_at_once_when_cancelled(engine: Engine, started: Run) -> None:
+    """A cancellation ends a wait within 0.2 s and leaves no thread behind."""
+    container, cancellation = started("import time; time.sleep(60)"), Cancellation()
+    threads = threading.active_count()
+    requested: list[float] = []
+
+    def request() -> None:
+        requested.append(time.monotonic())
+        cancellation.request("lint failed")
+
+    timer = threading.Timer(0.5, request)
+    timer.start()
+    with pytest.raises(Cancelled, match="lint failed"):
+        engine.wait(container, timeout=30_000, cancellation=cancellation)
+    assert time.monotonic() - requested[0] < 0.2
+    timer.join()
+    assert threading.active_count() == threads
+
+
+def test_waiting_does_not_begin_when_cancelled_before(engine: Engine, started: Run) -> None:
+    """A cancellation from before counts."""
+    container, cancellation = started("import time; time.sleep(60)"), Cancellation()
+    cancellation.request("test failed")
+    with pytest.raises(Cancelled, match="test failed"):
+        engine.wait(container, timeout=30_000, cancellation=cancellation)
+
+
+def test_output_is_followed_line_by_line(engine: Engine, started: Run) -> None:
+    """follow gives each line as it comes, whole lines only, and ends with the container."""
+    container = started("import time\nfor n in 'abc':\n print(n, 'ü', flush=True)\n time.sleep(0.1)")
+    assert list(engine.follow(container)) == ["a ü", "b ü", "c ü"]
+
+
+def test_following_can_be_given_up(engine: Engine, started: Run) -> None:
+    """Closing the iterator ends it while the container goes on."""
+    container = started("import time\nprint('up', flush=True)\ntime.sleep(60)")
+    lines = engine.follow(container)
+    assert next(iter(lines)) == "up"
+    assert isinstance(lines, Iterator)
+    lines.close()  # type: ignore[attr-defined]
+    state = engine.state(container)
+    assert state is not None
+    assert state.status == "running"
+
+
+def test_a_file_comes_out_of_a_stopped_container(engine: Engine, started: Run) -> None:
+    """read_file gives the bytes, follows a link, and None for what is not there."""
+    code = "import os; open('/tmp/report','wb').write(b'<x/>\\n'); os.symlink('/tmp/report', '/tmp/link')"
+    container = started(code)
+    assert finish(engine, container) == 0
+    assert engine.read_file(container, "/tmp/report") == b"<x/>\n"
+    assert engine.read_file(container, "/tmp/link") == b"<x/>\n"
+    assert engine.read_file(container, "/tmp/nothing") is None
+    with pytest.raises(EngineError, match="folder"):
+        engine.read_file(container, "/tmp")
+    with pytest.raises(EngineError):
+        engine.read_file(lab.unique(), "/tmp/report")
+
+
+def test_stopping_asks_politely_and_then_kills(engine: Engine, started: Run) -> None:
+    """SIGTERM first; a process that ignores it is killed after the grace; stopping twice is no error."""
+    polite = started("import signal, sys, time\nsignal.signal(15, lambda *_: sys.exit(0))\ntime.sleep(60)")
+    deaf = started(
+        "import signal, time\nsignal.signal(15, signal.SIG_IGN)\nprint('deaf', flush=True)\ntime.sleep(60)"
+    )
+    lab.eventually(lambda: engine.logs(deaf, lines=1) or None, what="the signal handler")
+    time.sleep(0.2)
+    for container in (polite, deaf):
+        engine.stop(container, grace=1000)
+        engine.stop(container, grace=1000)
+    codes = [state.exit_code for c in (polite, deaf) if (state := engine.state(c)) is not None]
+    assert codes == [0, 137]
+
+
+def test_a_container_that_is_gone_is_no_error(engine: Engine, started: Run) -> None:
+    """remove ends a running container, can be repeated, and state is None afterwards."""
+    container = started("import time; time.sleep(60)")
+    engine.remove(container)
+    engine.remove(container)
+    assert engine.state(container) is None
+
+
+def test_a_name_is_given_once(engine: Engine, python: Run) -> None:
+    """Creating or renaming to a name that exists is NameTaken; the name is free again after a rename."""
+    name = lab.unique()
+    first = python("pass", name=name)
+    with pytest.raises(NameTaken, match=name):
+        python("pass", name=name)
+    second = python("pass")
+    with pytest.raises(NameTaken, match=name):
+        engine.rename(second, name)
+    engine.rename(first, f"{name}-old")
+    engine.rename(second, name)
+    states = [engine.state(name), engine.state(f"{name}-old")]
+    assert [state.id for state in states if state] == [second, first]
+
+
+SERVER = "import http.server as h; h.HTTPServer(('', 8000), h.SimpleHTTPRequestHandler).serve_forever()"
+
+
+def test_ports_are_published_where_the_spec_says(engine: Engine, started: Run) -> None:
+    """A fixed port has its address, an ephemeral one is on 127.0.0.1; state tells both."""
+    port = lab.free_port()
+    container = started(
+        SERVER,
+        publish=(Publish(address="127.0.0.1", host=port, container=8000),),
+        publish_ephemeral=(9000,),
+    )
+    state = engine.state(container)
+    assert state is not None
+    assert state.ports[8000] == ("127.0.0.1", port)
+    assert state.ports[9000][0] == "127.0.0.1"
+    assert state.ports[9000][1] > 0
+    assert state.address is not None
+
+
+def test_a_port_of_another_container_is_named(engine: Engine, started: Run, python: Run) -> None:
+    """Starting on a port that another container publishes is PortTaken and names it."""
+    port, name = lab.free_port(), lab.unique()
+    publish = (Publish(address="127.0.0.1", host=port, container=8000),)
+    started(SERVER, publish=publish, name=name)
+    with pytest.raises(PortTaken, match=f"port {port} is published by {name}"):
+        engine.start(python(SERVER, publish=publish))
+
+
+def test_a_port_of_another_program_is_named(engine: Engine, python: Run) -> None:
+    """Starting on a port that a program of this machine has is PortTaken."""
+    with lab.busy_port() as port:
+        container = python(SERVER, publish=(Publish(address="127.0.0.1", host=port, container=8000),))
+        with pytest.raises(PortTaken, match=f"port {port} is in use"):
+            engine.start(container)
+
+
+def test_another_failure_to_start_is_not_called_a_taken_port(engine: Engine, python: Run) -> None:
+    """A command that does not exist is an EngineError of its own."""
+    container = python("pass", command=("/no/such/program",))
+    with pytest.raises(EngineError, match="no such file") as caught:
+        engine.start(container)
+    assert type(caught.value) is EngineError
+
+
+def test_volumes_and_folders_are_mounted(engine: Engine, started: Run, tmp_path: Path) -> None:
+    """A bind mount is protected by :ro; a named volume appears and keeps what is written."""
+    (tmp_path / "in").write_text("hello")
+    volume = lab.unique()
+    code = "print(open('/in/in').read()); open('/data/x','w').write('x'); open('/in/x','w')"
+    try:
+        mounts = (
+            Mount(source=str(tmp_path), target="/in", read_only=True),
+            Mount(source=volume, target="/data"),
+        )
+        container = started(code, volumes=mounts)
+        assert finish(engine, container) == 1
+        assert "hello" in engine.logs(container, lines=50)
+        assert engine.has_volume(volume)
+        engine.remove(container)
+        assert engine.has_volume(volume)
+    finally:
+        remove_volume(engine, volume)
+    assert not engine.has_volume(volume)
+
+
+def remove_volume(engine: Engine, name: str) -> None:
+    run(Command(argv=("docker", "volume", "rm", name), env=engine.command_environment()), check=False)
+
+
+def test_a_folder_that_is_not_there_is_refused(engine: Engine, python: Run, tmp_path: Path) -> None:
+    """A bind mount never creates its source."""
+    with pytest.raises(EngineError, match="does not exist"):
+        python("pass", volumes=(Mount(source=str(tmp_path / "missing"), target="/in"),))
+    assert not (tmp_path / "missing").exists()
+
+
+def test_containers_are_found_by_label_oldest_first(
+    engine: Engine, python: Run, started: Run, labels: Mapping[str, str]
+) -> None:
+    """Running or not, and only those that carry every label."""
+    made = [python("pass", labels={**labels, "n": "1"}), started("import time; time.sleep(60)")]
+    assert [state.id for state in engine.containers(labels)] == made
+    assert [state.id for state in engine.containers({**labels, "n": "1"})] == made[:1]
+    assert engine.containers({lab.LABEL: lab.unique()}) == []
+
+
+@pytest.fixture
+def network(engine: Engine) -> Iterator[str]:
+    """A network of this test's own."""
+    name = lab.unique()
+    environment = engine.command_environment()
+    run(Command(argv=("docker", "network", "create", name), env=environment))
+    yield name
+    run(Command(argv=("docker", "network", "rm", name), env=environment))
+
+
+def test_a_container_joins_its_networks(
+    engine: Engine, started: Run, network: str, labels: Mapping[str, str]
+) -> None:
+    """All networks of the spec; the address is that of the first."""
+    container = started("import time; time.sleep(60)", networks=(network, "bridge"))
+    joined = inspect(engine, container)["NetworkSettings"]["Networks"]
+    assert isinstance(joined, dict)
+    assert set(joined) == {network, "bridge"}
+    state = engine.state(container)
+    assert state is not None
+    assert state.address == joined[network]["IPAddress"]
+    assert engine.has_network(network)
+    assert not engine.has_network(network[:-1])
+    engine.remove(container)
+
+
+def test_health_is_told(engine: Engine, started: Run, tmp_path: Path) -> None:
+    """An image with a health check says starting, then healthy."""
+    name = lab.unique()
+    dockerfile = f"FROM {lab.BASE_IMAGE}\nHEALTHCHECK --interval=1s --start-period=1s CMD true\n"
+    image = lab.build(engine, name, dockerfile=dockerfile, folder=tmp_path / "image")
+    built = engine.inspect(image)
+    assert built is not None
+    assert built.has_healthcheck
+    container = started("import time; time.sleep(60)", image=image)
+    try:
+        seen = []
+
+        def is_healthy() -> bool:
+            state = engine.state(container)
+            seen.append(state.health if state else "gone")
+            return seen[-1] == "healthy"
+
+        lab.eventually(is_healthy, what="health")
+        assert seen[0] in {"starting", "healthy"}
+    finally:
+        engine.remove(container)
+        engine.untag(Reference.parse(name))
