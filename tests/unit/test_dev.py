@@ -286,7 +286,7 @@ def test_an_engine_elsewhere_that_does_not_answer_is_not_replaced(
 ) -> None:
     """Who points to an engine means that one."""
     answers = {"version": (1, "", "connection refused"), "context": (0, "tcp://prod.example:2376\n", "")}
-    monkeypatch.setattr(dev, "ask", lambda *argv: subprocess.CompletedProcess(argv, *answers[argv[1]]))
+    monkeypatch.setattr(dev, "ask", lambda *argv, **_: subprocess.CompletedProcess(argv, *answers[argv[1]]))
     with pytest.raises(SystemExit, match=r"tcp://prod\.example:2376(?s:.*)connection refused"):
         dev.engine()
     assert commands.ran == []
