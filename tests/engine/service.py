@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from release.process import output_of
 from tests.engine import lab
 
 APP: Final = '''\
@@ -124,7 +125,9 @@ class Service:
     def git(self, *words: str) -> str:
         """A git command that must succeed."""
         argv = ["git", "-c", "user.name=Ada", "-c", "user.email=ada@example.org", *words]
-        return subprocess.run(argv, cwd=self.folder, check=True, capture_output=True, text=True).stdout.strip()
+        return subprocess.run(
+            argv, cwd=self.folder, check=True, capture_output=True, text=True
+        ).stdout.strip()
 
     def commit(self, message: str, files: Mapping[str, str] | None = None) -> str:
         """Write files, commit everything, and give the commit's id."""
@@ -177,7 +180,7 @@ class Service:
     def clone(self, folder: Path, *options: str) -> Service:
         """Another clone of this one's origin, or of this one where it has none."""
         origin = self.git("remote", "get-url", "origin") if self.git("remote") else str(self.folder)
-        lab.output_of(["git", "clone", "--quiet", *options, origin, str(folder)])
+        output_of(["git", "clone", "--quiet", *options, origin, str(folder)])
         return Service(folder=folder, name=self.name, environ=self.environ)
 
 
@@ -206,13 +209,15 @@ def make_service(
         environ: variables of every program that is run in it.
         settings: keys of [tool.release] over the usual ones.
     """
-    lab.output_of(["git", "init", "--quiet", "--initial-branch", "main", str(folder)])
+    output_of(["git", "init", "--quiet", "--initial-branch", "main", str(folder)])
     service = Service(folder=folder, name=lab.unique("svc"), environ=dict(environ or {}))
     if remote is not None:
         service.git("remote", "add", "origin", str(remote))
         settings = {"ledger": {"remote": "origin"}, **settings}
     service.configure(**settings)
-    wanted = {path: text for path, text in {**FILES, **(files or {})}.items() if text or path not in (files or {})}
+    wanted = {
+        path: text for path, text in {**FILES, **(files or {})}.items() if text or path not in (files or {})
+    }
     service.commit("feat: greet", wanted)
     if remote is not None:
         service.git("push", "--quiet", "origin", "main")

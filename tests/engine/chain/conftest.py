@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from release.images.engine import Engine
-from release.reference import Reference
+from release.process import Command, output_of, run
 from tests.engine.service import Service, make_service
 
 Make = Callable[..., Service]
@@ -28,5 +28,12 @@ def make(tmp_path: Path, engine: Engine) -> Iterator[Make]:
     for service in made:
         for container in engine.containers({"release.service": service.name}):
             engine.remove(container.id)
-        for reference in engine.references(f"/{service.name}"):
-            engine.untag(Reference.parse(reference))
+        _remove_images(service)
+
+
+def _remove_images(service: Service) -> None:
+    """Every image that was built for the service, by its title."""
+    label = f"label=org.opencontainers.image.title={service.name}"
+    names = output_of(["docker", "images", "--filter", label, "--format", "{{.Repository}}:{{.Tag}}"]).split()
+    if names:
+        run(Command(argv=("docker", "rmi", "--force", *names)), check=False)
