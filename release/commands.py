@@ -36,7 +36,14 @@ class Words:
     yes: bool = False
     plan: bool = False
     json: bool = False
-    limit: int = 20
+    limit: str = "20"
+
+    @property
+    def count(self) -> int:
+        """The limit as a number. Raises UsageError."""
+        if not self.limit.isdecimal() or int(self.limit) < 1:
+            raise UsageError(f"list {self.limit!r} records", "that is not a number above 0", "use --limit 20")
+        return int(self.limit)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,11 +156,10 @@ def status(door: Door) -> int:
 
 def history(door: Door) -> int:
     """What was released, deployed and rolled back, newest first."""
-    if door.words.limit < 1:
-        raise UsageError(f"list {door.words.limit} records", "the limit is below 1", "use --limit 20")
+    count = door.words.count
     with door.desk() as desk:
         desk.refresh()
-        entries = list(islice(_entries(desk, door.words.environment), door.words.limit))
+        entries = list(islice(_entries(desk, door.words.environment), count))
         if door.words.json:
             door.console.document([_json(entry) for entry in entries])
         else:
@@ -203,13 +209,16 @@ def _versions(desk: Desk) -> Any:
 
 
 def show(door: Door) -> int:
-    """One release."""
+    """One release. invoke takes what follows `show` as its argument, an option too."""
+    target = door.words.to or ""
+    if target.startswith("-"):
+        raise UsageError(f"show {target!r}", "that is an option, not a release", "invoke --help show")
     with door.desk() as desk:
         desk.refresh()
         name = door.words.environment
         if name is None and len(desk.service.environments) == 1:
             name = next(iter(desk.service.environments))
-        record = query.resolve(desk.ledger, desk.service.service, door.words.to or "", environment=name)
+        record = query.resolve(desk.ledger, desk.service.service, target, environment=name)
     if door.words.json:
         door.console.document(_json(record))
     else:

@@ -94,13 +94,13 @@ def status(
     _run("status", service=service, environment=environment, json=json)
 
 
-@task(help={"limit": "how many records", **_COMMON})
+@task(help={"limit": "how many records, 20 where nothing is said", **_COMMON})
 def history(
     _context: Context,
     *,
     service: str | None = None,
     environment: str | None = None,
-    limit: int = 20,
+    limit: str = "20",
     json: bool = False,
 ) -> None:
     """List what was released, deployed and rolled back, newest first."""

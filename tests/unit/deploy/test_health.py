@@ -1,0 +1,148 @@
+"""Waiting until a container serves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from release.deploy import health
+from release.deploy.health import Watch, await_healthy, warn_unreachable
+from release.errors import Cancelled, DeploymentFailed
+from release.events import Event, Warned
+from release.images.engine import ContainerState
+from release.redact import Mask, Redacted
+from release.runspec import Probe
+from tests.unit.deploy.fakes import FakeEngine, state
+
+PROBE = Probe(port=8000, path="/healthz")
+
+
+@contextmanager
+def answering(statuses: list[int]) -> Iterator[int]:
+    """A server that gives these statuses, the last one for ever; its port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(statuses.pop(0) if len(statuses) > 1 else statuses[0])
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
+
+
+class Changing(FakeEngine):
+    """A container that goes through these states, one for each look; the last one stays."""
+
+    def __init__(self, states: list[ContainerState], logs: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        self.states = states
+        self.add(states[0]).logs = logs
+
+    def state(self, container: str) -> ContainerState | None:
+        return self.states.pop(0) if len(self.states) > 1 else self.states[0]
+
+
+def watch(engine: FakeEngine, **changes: Any) -> Watch:
+    made = Watch(
+        engine=engine, container="id-api-production", probe=None, timeout=5000, emit=lambda event: None
+    )
+    return replace(made, **changes)
+
+
+def test_it_waits_for_the_health_check() -> None:
+    """Running is not enough while the check is starting."""
+    engine = Changing([state(health="starting"), state(health="starting"), state(health="healthy")])
+    assert await_healthy(watch(engine)) == "health check healthy"
+
+
+def test_it_waits_for_the_right_answer() -> None:
+    """Another status is an answer, and not the one that is wanted."""
+    with answering([503, 503, 200]) as port:
+        engine = FakeEngine()
+        engine.add(state(ports={8000: ("127.0.0.1", port)}))
+        assert await_healthy(watch(engine, probe=PROBE)) == "GET /healthz gave 200 OK"
+
+
+def test_a_health_check_alone_is_not_enough_where_the_request_can_be_made() -> None:
+    """Both must be well."""
+    with answering([500]) as port:
+        engine = FakeEngine()
+        engine.add(state(health="healthy", ports={8000: ("127.0.0.1", port)}))
+        with pytest.raises(DeploymentFailed) as caught:
+            await_healthy(watch(engine, probe=PROBE, timeout=200))
+    assert "health check healthy, GET /healthz gave 500" in caught.value.found
+
+
+@pytest.mark.parametrize(
+    ("ended", "found"),
+    [
+        (state(status="exited", exit_code=3), "exit status 3"),
+        (state(status="exited", exit_code=137, oom_killed=True), "more memory"),
+        (state(status="restarting", exit_code=1), "restarted by the engine"),
+        (state(restarts=1), "restarted by the engine"),
+        (state(health="unhealthy"), "unhealthy"),
+    ],
+)
+def test_a_container_that_breaks_fails_at_once_with_its_last_lines(ended: ContainerState, found: str) -> None:
+    """Nobody waits for the end of the time; secrets are taken out of what it wrote."""
+    engine = Changing([state(), ended], logs=("password=canary", "Traceback"))
+    with pytest.raises(DeploymentFailed) as caught:
+        await_healthy(watch(engine, timeout=600_000, mask=Mask([Redacted("canary")])))
+    assert found in caught.value.found
+    assert caught.value.tail == ("password=***", "Traceback")
+
+
+def test_a_container_that_is_gone_fails() -> None:
+    """Somebody removed it."""
+    with pytest.raises(DeploymentFailed, match="gone"):
+        await_healthy(watch(FakeEngine()))
+
+
+def test_the_end_of_the_time_says_what_there_was() -> None:
+    """The state that it was stuck in."""
+    with pytest.raises(DeploymentFailed, match=r"after 0\.1 s health check starting"):
+        await_healthy(watch(Changing([state(health="starting")]), timeout=100))
+
+
+def test_a_container_that_is_not_running_is_never_healthy() -> None:
+    """Created or paused is not serving, whatever the time."""
+    with pytest.raises(DeploymentFailed, match="paused"):
+        await_healthy(watch(Changing([state(status="paused", health="healthy")]), timeout=100))
+
+
+def test_without_check_and_port_it_must_stay_up_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the evidence says that this is all there is."""
+    monkeypatch.setattr(health, "_SETTLE_SECONDS", 0.2)
+    assert "no health check" in await_healthy(watch(Changing([state()])))
+
+
+def test_the_wait_can_be_given_up() -> None:
+    """A cancellation ends it at the next look."""
+
+    def check() -> None:
+        raise Cancelled("wait", "SIGINT arrived")
+
+    with pytest.raises(Cancelled):
+        await_healthy(watch(Changing([state(health="starting")]), check=check))
+
+
+@pytest.mark.parametrize(("host", "warned"), [("ssh://far.example", True), ("unix:///x", False)])
+def test_a_request_that_cannot_be_made_from_here_is_said(host: str, warned: bool) -> None:
+    """A port of a far engine's own loopback."""
+    engine, said = FakeEngine(host=host), list[Event]()
+    engine.add(state(ports={8000: ("127.0.0.1", 8080)}))
+    warn_unreachable(watch(engine, probe=PROBE, emit=said.append))
+    assert [type(event) for event in said] == ([Warned] if warned else [])

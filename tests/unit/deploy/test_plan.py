@@ -1,0 +1,174 @@
+"""What a deployment or a rollback will do, decided from facts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from release.deploy import view
+from release.deploy.docker import Ours, Place
+from release.deploy.plan import Facts, make_plan, secret_changes, settings_changes
+from release.runspec import Publish, RunSpec
+from tests.unit.deploy.fakes import digest, event, release, state
+
+PLACE = Place(service="api", environment="production")
+OLD, NEW = release("0.1.0"), release("0.2.0")
+IMAGE = digest("stored")
+SPEC = RunSpec(env={"LOG_LEVEL": "info"}, secrets={"TOKEN": "key00000:aaaa"})
+
+
+def running(version: str, **changes: Any) -> Ours:
+    container = state(labels={"release.version": version}, image=IMAGE, **changes)
+    return Ours(running=(container,), stopped=())
+
+
+def facts(**changes: Any) -> Facts:
+    known = Facts(
+        place=PLACE,
+        engine="unix:///x",
+        reason="promote",
+        target=NEW,
+        spec=SPEC,
+        ours=running("0.1.0"),
+        image=IMAGE,
+        event=event(OLD, SPEC, message="first"),
+        release=OLD,
+        runs_event=True,
+        bytes_from="engine",
+    )
+    return replace(known, **changes)
+
+
+def test_the_plan_says_from_what_to_what() -> None:
+    """Version, digest, commit, moment, person and message."""
+    plan = make_plan(facts())
+    assert plan.before is not None
+    assert (plan.before.version, plan.before.message, plan.before.who) == ("0.1.0", "first", "Ada Lovelace")
+    assert (plan.after.version, plan.after.digest) == ("0.2.0", NEW.body.image.digest)
+
+
+def test_the_strategy_is_stop_first_where_something_else_runs() -> None:
+    """Another release."""
+    assert make_plan(facts()).strategy == "stop-first"
+
+
+def test_where_nothing_runs_nothing_is_stopped() -> None:
+    """Whatever the ledger says; that they differ is a note."""
+    plan = make_plan(facts(ours=Ours(running=(), stopped=()), runs_event=False))
+    assert plan.strategy == "first"
+    assert plan.notes == ("the ledger says that 0.1.0 runs; the engine runs: none",)
+
+
+def test_what_runs_already_with_equal_settings_is_only_verified() -> None:
+    """The very release, settings, secrets and image."""
+    assert make_plan(facts(target=OLD)).strategy == "verify"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"spec": SPEC.model_copy(update={"env": {"LOG_LEVEL": "debug"}})},
+        {"spec": SPEC.model_copy(update={"secrets": {"TOKEN": "key00000:bbbb"}})},
+        {"spec": SPEC.model_copy(update={"secrets": {"TOKEN": "otherkey:aaaa"}})},
+        {"ours": running("0.1.0", health="unhealthy")},
+        {"ours": running("0.1.0", status="restarting")},
+        {"ours": Ours(running=(state("a", image=IMAGE), state("b", image=IMAGE)), stopped=())},
+        {"runs_event": False},
+        {"image": digest("another image")},
+        {"image": None},
+    ],
+)
+def test_anything_that_differs_makes_it_a_deployment(changes: dict[str, Any]) -> None:
+    """Settings, secrets that were or may have been rotated, ill health, two containers, another image."""
+    assert make_plan(facts(target=OLD, **changes)).strategy == "stop-first"
+
+
+def test_settings_that_differ_are_listed_key_by_key() -> None:
+    """Variables one by one, other settings as a whole, secrets not at all."""
+    old = RunSpec(env={"A": "1", "B": "2"}, memory=1, secrets={"S": "x"})
+    new = RunSpec(env={"A": "1", "B": "3", "C": "4"}, publish=(Publish(host=80, container=8000),))
+    changes = {change.key: (change.old, change.new) for change in settings_changes(old, new)}
+    assert changes.keys() == {"env.B", "env.C", "memory", "publish"}
+    assert changes["env.B"] == ("2", "3")
+    assert changes["env.C"] == (None, "4")
+    assert changes["memory"] == (1, None)
+
+
+def test_secrets_are_told_by_what_their_fingerprints_tell() -> None:
+    """Rotated, not comparable, added, removed; what is the same is not mentioned."""
+    old = {"SAME": "k:1", "ROTATED": "k:1", "OTHER": "k:1", "GONE": "k:1"}
+    new = {"SAME": "k:1", "ROTATED": "k:2", "OTHER": "j:1", "FRESH": "k:1"}
+    assert secret_changes(old, new) == {
+        "ROTATED": "rotated",
+        "OTHER": "not comparable",
+        "GONE": "removed",
+        "FRESH": "added",
+    }
+
+
+def test_packages_and_bases_come_from_the_two_records() -> None:
+    """Added, removed and changed."""
+    old = release("0.1.0", packages={"a": "1", "b": "1"}, bases={"python:3.13-slim": "x"})
+    new = release("0.2.0", packages={"a": "2", "c": "1"}, bases={"python:3.13-slim": "y"})
+    plan = make_plan(facts(event=event(old, SPEC), release=old, target=new))
+    assert [(change.key, change.old, change.new) for change in plan.packages] == [
+        ("a", "1", "2"),
+        ("b", "1", None),
+        ("c", None, "1"),
+    ]
+    assert [change.key for change in plan.bases] == ["python:3.13-slim"]
+
+
+def test_the_expected_time_is_the_median_of_earlier_deployments() -> None:
+    """One slow deployment does not move it; without any there is none."""
+    assert make_plan(facts(durations=(1000, 1200, 90_000))).expected_ms == 1200
+    assert make_plan(facts()).expected_ms is None
+
+
+def test_an_older_version_is_deployed_and_said_to_be_older() -> None:
+    """And that a rollback would restore its own settings. A rollback needs no such hint."""
+    changes = {"target": OLD, "event": event(NEW, SPEC), "release": NEW, "ours": running("0.2.0")}
+    (note,) = make_plan(facts(**changes)).notes
+    assert "`invoke rollback --to 0.1.0`" in note
+    assert make_plan(facts(reason="rollback", **changes)).notes == ()
+
+
+def test_leftovers_of_an_earlier_deployment_are_noted() -> None:
+    """They go when this one is healthy."""
+    ours = Ours(running=running("0.1.0").running, stopped=(state("api-production-dead", status="created"),))
+    (note,) = make_plan(facts(ours=ours)).notes
+    assert "api-production-dead" in note
+
+
+def test_a_container_that_the_ledger_does_not_know_is_noted() -> None:
+    """Nothing to compare with."""
+    plan = make_plan(facts(event=None, release=None, runs_event=False))
+    assert plan.before is None
+    assert "the ledger knows nothing of what runs" in plan.notes[0]
+
+
+def test_a_plan_is_json() -> None:
+    """With every field, as plain data."""
+    data = json.loads(json.dumps(make_plan(facts()).to_json()))
+    assert data["after"]["version"] == "0.2.0"
+    assert data["spec"]["env"] == {"LOG_LEVEL": "info"}
+    assert data["strategy"] == "stop-first"
+
+
+def test_a_plan_is_shown_without_what_does_not_change() -> None:
+    """Labels only for what there is to say."""
+    plan = make_plan(facts(spec=SPEC.model_copy(update={"env": {"LOG_LEVEL": "debug"}}), undone=("fix: a",)))
+    rows = dict(view.plan_rows(plan))
+    assert view.plan_title(plan) == "deploy api in production to 0.2.0"
+    assert rows["settings"] == "env.LOG_LEVEL: info → debug"
+    assert rows["undone"] == "fix: a"
+    assert not rows.keys() & {"packages", "bases", "secrets", "added", "note", "expected"}
+
+
+def test_a_long_list_is_cut_and_says_so() -> None:
+    """A tired reader sees the first lines and how many more there are."""
+    rows = dict(view.plan_rows(make_plan(facts(added=tuple(f"feat: {n}" for n in range(20))))))
+    assert rows["added"].endswith("feat: 14\n… and 5 more")

@@ -1,0 +1,154 @@
+"""Everything that can fail is asked before anything is touched, and told at once."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from release.deploy.docker import Place, look
+from release.deploy.preflight import Bytes, locate, refuse, settings_problems
+from release.errors import LockHeld, NotReady, Problem, TargetUnavailable
+from release.images.engine import ContainerState
+from release.reference import Digest
+from release.runspec import Mount, Publish, RunSpec
+from tests.unit.deploy.fakes import FakeEngine, release, state, stored
+
+PLACE = Place(service="api", environment="production")
+NOWHERE = Bytes(where="nowhere", problem="the engine does not have it")
+ENGINE = Bytes(where="engine")
+
+
+@pytest.fixture
+def busy() -> Iterator[int]:
+    """A port that this process listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def problems(engine: FakeEngine, **settings: object) -> list[str]:
+    spec = RunSpec.model_validate(settings)
+    return [str(problem) for problem in settings_problems(engine, PLACE, spec, look(engine, PLACE))]
+
+
+def published(name: str, port: int, **labels: str) -> ContainerState:
+    return state(name, ports={8000: ("127.0.0.1", port)}, labels=labels)
+
+
+def publish(port: int) -> tuple[Publish, ...]:
+    return (Publish(address="127.0.0.1", host=port, container=8000),)
+
+
+def test_an_image_on_the_engine_is_found_without_asking_a_registry() -> None:
+    """So a rollback works while the registry is down: this one has an address that nobody listens on."""
+    target = release()
+    image = target.body.image.model_copy(update={"repository": "127.0.0.1:1/api"})
+    engine = FakeEngine(images=(stored(Digest(image.digest)),))
+    assert locate(engine, image).where == "engine"
+
+
+def test_without_a_registry_an_image_that_the_engine_lacks_is_nowhere() -> None:
+    """The engine's own store was the registry."""
+    found = locate(FakeEngine(), release().body.image)
+    assert found.where == "nowhere"
+    assert "there is no other place" in found.problem
+
+
+def test_a_registry_that_does_not_answer_is_a_finding_and_no_crash() -> None:
+    """It is told together with everything else."""
+    image = release().body.image.model_copy(update={"repository": "127.0.0.1:1/api"})
+    found = locate(FakeEngine(), image)
+    assert found.where == "nowhere"
+    assert "127.0.0.1:1" in found.problem
+
+
+def test_networks_volumes_and_folders_must_exist(tmp_path: Path) -> None:
+    """Each missing one is told with what to do; those that exist are not."""
+    volumes = tuple(
+        Mount.model_validate(text) for text in ("data:/data", "kept:/kept", "/no/such:/x", f"{tmp_path}:/y")
+    )
+    found = problems(
+        FakeEngine(networks=("known",), volumes=("kept",)), networks=("known", "absent"), volumes=volumes
+    )
+    assert found == [
+        "environments.production.networks: the engine has no network absent: docker network create absent",
+        "environments.production.volumes: the engine has no volume data: docker volume create data",
+        "environments.production.volumes: the folder /no/such does not exist",
+    ]
+
+
+def test_a_port_of_another_container_names_that_container(busy: int) -> None:
+    """The one to stop."""
+    engine = FakeEngine()
+    engine.add(published("stranger", busy))
+    (problem,) = problems(engine, publish=publish(busy))
+    assert "published by the container stranger" in problem
+
+
+def test_a_port_of_another_program_is_found_by_trying_it(busy: int) -> None:
+    """The engine does not know it."""
+    (problem,) = problems(FakeEngine(), publish=publish(busy))
+    assert f"port {busy} of 127.0.0.1 is in use here" in problem
+
+
+def test_a_port_of_our_own_running_container_is_free_for_its_successor(busy: int) -> None:
+    """It is stopped before the new one starts."""
+    engine = FakeEngine()
+    engine.add(published("api-production", busy, **PLACE.labels("serving")))
+    assert problems(engine, publish=publish(busy)) == []
+
+
+def test_a_port_of_a_far_engine_is_not_tried_on_this_machine(busy: int) -> None:
+    """What listens here says nothing about there."""
+    assert problems(FakeEngine(host="ssh://far.example"), publish=publish(busy)) == []
+
+
+def test_a_stopped_container_holds_no_port(busy: int) -> None:
+    """Its ports are bound when it starts."""
+    engine = FakeEngine(host="ssh://far.example")
+    engine.add(state("stopped", status="exited", ports={8000: ("127.0.0.1", busy)}))
+    assert problems(engine, publish=publish(busy)) == []
+
+
+def test_a_stranger_under_our_name_is_told() -> None:
+    """The new container could not get the name."""
+    engine = FakeEngine()
+    engine.add(state("api-production"))
+    (problem,) = problems(engine)
+    assert "docker rename api-production" in problem
+
+
+LOCKED = LockHeld("deploy api in production", "another deployment is under way: Grace")
+PROBLEM = Problem(path="environments.production.networks", message="the engine has no network a")
+
+
+@pytest.mark.parametrize(
+    ("found", "listed", "lock", "kind", "code"),
+    [
+        (NOWHERE, [PROBLEM], LOCKED, TargetUnavailable, 6),
+        (NOWHERE, [], None, TargetUnavailable, 6),
+        (ENGINE, [PROBLEM], LOCKED, NotReady, 2),
+        (ENGINE, [PROBLEM], None, NotReady, 2),
+        (ENGINE, [], LOCKED, LockHeld, 5),
+    ],
+)
+def test_everything_is_listed_and_the_gravest_gives_the_exit_status(
+    found: Bytes,
+    listed: list[Problem],
+    lock: LockHeld | None,
+    kind: type[TargetUnavailable | NotReady | LockHeld],
+    code: int,
+) -> None:
+    """Bytes before settings before the lock."""
+    with pytest.raises(kind) as caught:
+        refuse("deploy 0.1.0 of api in production", found, listed, lock)
+    assert caught.value.exit_code == code
+    parts = [item.message for item in listed] + ([LOCKED.found] if lock is not None else [])
+    assert all(part in str(caught.value) for part in parts)
+
+
+def test_nothing_found_refuses_nothing() -> None:
+    """The way is free."""
+    refuse("deploy", ENGINE, [], None)

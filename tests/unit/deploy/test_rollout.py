@@ -1,0 +1,233 @@
+"""Stop-first: the new container takes the place of the old one, or the old one serves again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from release.deploy.docker import Identity, Place, container_spec, look
+from release.deploy.rollout import Crew, Swap, swap
+from release.errors import Cancelled, DeploymentFailed, EngineError, MixedState, PortTaken, Restored
+from release.events import Emit, Event, Warned
+from release.images.engine import ContainerState
+from release.process import Cancellation
+from release.redact import Mask, Redacted
+from release.runspec import RunSpec
+from tests.unit.deploy.fakes import FakeEngine, Kept, digest, state, taken_port
+
+PLACE = Place(service="api", environment="production")
+NEW, OLD = "api-production-0123456789ab", "api-production"
+IMAGE = digest("new")
+
+
+def healthy(kept: Kept) -> ContainerState:
+    return replace(kept.state, status="running", health="healthy")
+
+
+def crashing(kept: Kept) -> ContainerState:
+    """The new one ends; the old one starts as ever."""
+    kept.logs = ("cannot connect with canary-secret",)
+    return replace(kept.state, status="exited", exit_code=1) if kept.state.name == NEW else healthy(kept)
+
+
+def engine_with_old(**changes: Any) -> FakeEngine:
+    engine = FakeEngine(**{"starting": healthy, **changes})
+    engine.add(state(OLD, health="healthy", labels=PLACE.labels("serving") | {"release.version": "0.1.0"}))
+    return engine
+
+
+def order(engine: FakeEngine) -> Swap:
+    identity = Identity(deployment="0123456789ab", version="0.2.0", commit="c" * 40, digest=digest("m"))
+    return Swap(
+        place=PLACE,
+        deployment=identity.deployment,
+        version="0.2.0",
+        container=container_spec(PLACE, identity, RunSpec(), image=IMAGE, secrets={}),
+        probe=None,
+        old_probe=None,
+        old_grace=1000,
+        health_timeout=300,
+        before=look(engine, PLACE),
+    )
+
+
+def run(engine: FakeEngine, cancellation: Cancellation | None = None, emit: Emit = lambda event: None) -> str:
+    crew = Crew(
+        engine=engine,
+        emit=emit,
+        cancellation=cancellation or Cancellation(),
+        mask=Mask([Redacted("canary-secret")]),
+    )
+    return swap(crew, order(engine))
+
+
+def test_the_new_one_is_made_before_the_old_one_stops_and_the_old_one_goes_last() -> None:
+    """The order of a rollout, as the engine saw it."""
+    engine = engine_with_old()
+    assert run(engine) == "health check healthy"
+    assert engine.calls == [
+        f"create {NEW}",
+        f"stop {OLD}",
+        f"start {NEW}",
+        f"remove {OLD}",
+        f"rename {NEW} {OLD}",
+    ]
+    assert engine.names() == {OLD: "running"}
+
+
+def test_the_first_deployment_stops_nothing() -> None:
+    """Nothing ran before."""
+    engine = FakeEngine(starting=healthy)
+    run(engine)
+    assert engine.calls == [f"create {NEW}", f"start {NEW}", f"rename {NEW} {OLD}"]
+
+
+def test_a_new_one_that_ends_is_replaced_by_the_old_one_with_its_last_lines_kept() -> None:
+    """The old one was only stopped: it is started again and must be healthy; secrets are masked."""
+    engine = engine_with_old(starting=crashing)
+    with pytest.raises(Restored) as caught:
+        run(engine)
+    assert engine.names() == {OLD: "running"}
+    assert caught.value.tail == ("cannot connect with ***",)
+    assert "exit status 1" in caught.value.found
+    assert "api-production (0.1.0" in caught.value.found
+
+
+def test_a_port_that_is_taken_brings_the_old_one_back() -> None:
+    """The engine says so when the new one is started."""
+    engine = engine_with_old(
+        starting=lambda kept: taken_port(kept) if kept.state.name == NEW else healthy(kept)
+    )
+    with pytest.raises(Restored, match="port 8080 is published by other") as caught:
+        run(engine)
+    assert isinstance(caught.value.__cause__, PortTaken)
+    assert engine.names() == {OLD: "running"}
+
+
+def test_a_new_one_that_never_becomes_healthy_brings_the_old_one_back() -> None:
+    """The time is over."""
+
+    def starting(kept: Kept) -> ContainerState:
+        return replace(healthy(kept), health="starting") if kept.state.name == NEW else healthy(kept)
+
+    engine = engine_with_old(starting=starting)
+    with pytest.raises(Restored, match="health check starting"):
+        run(engine)
+    assert engine.names() == {OLD: "running"}
+
+
+def test_a_container_of_another_image_brings_the_old_one_back() -> None:
+    """What runs must be the very image of the record."""
+
+    def starting(kept: Kept) -> ContainerState:
+        return replace(healthy(kept), image=digest("foreign"))
+
+    with pytest.raises(Restored, match="not " + str(IMAGE)):
+        run(engine_with_old(starting=starting))
+
+
+def test_a_first_deployment_that_fails_leaves_nothing() -> None:
+    """It says so, and is no restoration."""
+    engine = FakeEngine(starting=crashing)
+    with pytest.raises(DeploymentFailed, match="nothing runs now") as caught:
+        run(engine)
+    assert type(caught.value) is DeploymentFailed
+    assert engine.names() == {}
+
+
+def test_a_container_that_cannot_be_made_leaves_the_old_one_untouched() -> None:
+    """The old one never stopped; an engine that quotes a secret is masked."""
+    failing = {f"create {NEW}": EngineError("create it", "bad value canary-secret")}
+    engine = engine_with_old(breaking=failing)
+    with pytest.raises(DeploymentFailed, match=r"bad value \*\*\*; nothing was touched") as caught:
+        run(engine)
+    assert type(caught.value) is DeploymentFailed
+    assert f"stop {OLD}" not in engine.calls
+
+
+def test_an_old_one_that_does_not_come_back_is_a_mixed_state_that_lists_what_is_where() -> None:
+    """Both failures are told."""
+
+    def starting(kept: Kept) -> ContainerState:
+        return replace(kept.state, status="exited", exit_code=7)
+
+    with pytest.raises(MixedState) as caught:
+        run(engine_with_old(starting=starting))
+    assert "exit status 7" in caught.value.found
+    assert "stopped: api-production (0.1.0, exited)" in caught.value.found
+
+
+def test_an_engine_that_is_gone_in_the_middle_is_a_mixed_state() -> None:
+    """What was there before is told, because the engine tells nothing."""
+
+    class Gone(FakeEngine):
+        def containers(self, labels: Any) -> Any:
+            if f"start {NEW}" in self.calls:
+                raise EngineError("list", "the engine does not answer")
+            return super().containers(labels)
+
+    def starting(_: Kept) -> ContainerState:
+        raise EngineError("start", "the engine does not answer")
+
+    engine = Gone(starting=starting)
+    engine.add(state(OLD, labels=PLACE.labels("serving")))
+    with pytest.raises(MixedState, match="the engine does not say what runs"):
+        run(engine)
+
+
+@pytest.mark.parametrize("moment", [f"create {NEW}", f"stop {OLD}", f"start {NEW}"])
+def test_a_cancellation_at_any_moment_brings_the_old_one_back(moment: str) -> None:
+    """A signal that arrives during a call to the engine takes effect after it."""
+    cancellation = Cancellation()
+
+    class Signalled(FakeEngine):
+        def _call(self, verb: str, name: str) -> None:
+            super()._call(verb, name)
+            if f"{verb} {name}" == moment:
+                cancellation.request("SIGTERM arrived")
+
+    engine = Signalled(starting=healthy)
+    engine.add(state(OLD, health="healthy", labels=PLACE.labels("serving")))
+    with pytest.raises(DeploymentFailed, match="SIGTERM arrived") as caught:
+        run(engine, cancellation)
+    assert isinstance(caught.value.__cause__, Cancelled)
+    assert engine.names() == {OLD: "running"}
+
+
+def test_an_unforeseen_error_brings_the_old_one_back_too() -> None:
+    """Whatever it is: what ran before runs again."""
+
+    def starting(kept: Kept) -> ContainerState:
+        if kept.state.name == NEW:
+            raise RuntimeError("a defect")
+        return healthy(kept)
+
+    engine = engine_with_old(starting=starting)
+    with pytest.raises(Restored, match="RuntimeError"):
+        run(engine)
+    assert engine.names() == {OLD: "running"}
+
+
+def test_leftovers_of_a_crash_go_when_the_new_one_is_proven_and_not_before() -> None:
+    """A stopped old one may be all there is to go back to."""
+    engine = engine_with_old()
+    engine.add(state("api-production-dead", status="created", labels=PLACE.labels("serving")))
+    run(engine)
+    assert engine.names() == {OLD: "running"}
+    engine = engine_with_old(starting=crashing)
+    engine.add(state("api-production-dead", status="created", labels=PLACE.labels("serving")))
+    with pytest.raises(Restored):
+        run(engine)
+    assert engine.names() == {OLD: "running", "api-production-dead": "created"}
+
+
+def test_tidying_up_that_fails_is_a_warning() -> None:
+    """The new one serves: that is the result."""
+    said: list[Event] = []
+    engine = engine_with_old(breaking={f"remove {OLD}": EngineError("remove it", "busy")})
+    assert run(engine, emit=said.append) == "health check healthy"
+    assert [event.text for event in said if isinstance(event, Warned)] == [
+        "0.2.0 of api in production serves, but tidying up failed: remove it: busy"
+    ]
