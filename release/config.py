@@ -132,7 +132,7 @@ class Lock(Value):
     source: RelativePath | None = None
     """For requirements.txt, what it is compiled from; absent: the `.in` file of the same name."""
     python: Annotated[str, Matching(r"3\.[0-9]+", 'a version of Python, as "3.13"')] | None = None
-    """The Python that the lockfile is resolved for, as "3.13"; absent: the one in its own header."""
+    """The Python that the lockfile is resolved for; absent: the one in its own header."""
 
 
 class Lint(Value):
@@ -156,7 +156,7 @@ class Build(Value):
     platform: (
         Annotated[str, Matching(r"linux/[a-z0-9]+(/v[0-9]+)?", 'a platform, as "linux/amd64"')] | None
     ) = None
-    """As "linux/amd64"; absent: the engine's own."""
+    """What the image is built for; absent: the engine's own platform."""
 
 
 class Test(Value):
@@ -188,7 +188,7 @@ class Smoke(Value):
     port: Port
     """The port the service listens on inside the container."""
     path: RequestPath = "/"
-    """The path of the request."""
+    """What the probe asks for."""
     status: Annotated[int, Field(ge=100, le=599)] = 200
     """The status that is expected."""
     timeout: Duration = 30_000
@@ -259,9 +259,9 @@ class Environment(Value):
     volumes: Items[Mount] = ()
     """Existing volumes or folders, as "data:/var/lib/api" or "/etc/ssl:/etc/ssl:ro"."""
     memory: Memory | None = None
-    """The limit, as "256m"; swap is not added to it."""
+    """The limit; swap is not added to it."""
     cpus: Cpus | None = None
-    """The limit, as 0.5."""
+    """The limit."""
     pids: Annotated[int, Field(ge=1)] | None = None
     """The limit of processes and threads."""
     user: str | None = None
@@ -302,7 +302,7 @@ class Service(Value):
     """`[tool.release]`: one service, or what several have in common."""
 
     service: Slug
-    """Its name; absent: `project.name`."""
+    """Its name: part of its repository, its containers' names and the ledger's paths."""
     context: RelativePath = "."
     """The folder with the Dockerfile, from the repository's root."""
     registry: RegistryName | None = None

@@ -1,0 +1,242 @@
+"""The reference page of `[tool.release]`, written from the parser's own types: it cannot say anything else.
+
+A key's type and default come from the parser's JSON Schema, its meaning from the text below it in config.py.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+
+from release import config
+from release.config import Service
+from release.runspec import Duration, Memory, duration_text, size_text
+
+ONE_SERVICE: Final = """\
+[project]
+name = "api"
+
+[tool.release]
+service = "api"
+context = "services/api"
+registry = "registry.example/acme"
+
+[tool.release.ledger]
+branch = "release-ledger"
+remote = "origin"
+
+[tool.release.lock]
+path = "requirements.txt"
+source = "requirements.in"
+python = "3.13"
+
+[tool.release.lint]
+tools = ["ruff==0.14.5"]
+commands = ["ruff check .", "ruff format --check ."]
+
+[tool.release.build]
+dockerfile = "Dockerfile"
+target = "runtime"
+args = { FLAVOUR = "slim" }
+platform = "linux/amd64"
+
+[tool.release.test]
+target = "test"
+command = ["python", "-m", "pytest", "-q"]
+env = { TZ = "UTC" }
+timeout = "10m"
+
+[tool.release.smoke]
+port = 8000
+path = "/healthz"
+status = 200
+timeout = "30s"
+stop_grace = "10s"
+env = { LOG_LEVEL = "debug" }
+memory = "512m"
+pids = 256
+read_only = true
+tmpfs = ["/tmp"]
+
+[tool.release.environments.production]
+engine = "docker"
+host = "ssh://deploy@production.example"
+command = ["gunicorn", "app.main:app"]
+env = { LOG_LEVEL = "info" }
+publish = ["127.0.0.1:8080:8000"]
+networks = ["backend"]
+volumes = ["data:/var/lib/api", "/etc/ssl:/etc/ssl:ro"]
+memory = "256m"
+cpus = 0.5
+pids = 128
+user = "10001:10001"
+read_only = true
+tmpfs = ["/tmp"]
+cap_add = ["NET_BIND_SERVICE"]
+cap_drop = ["ALL"]
+restart = "unless-stopped"
+stop_grace = "10s"
+labels = { team = "core" }
+health_timeout = "60s"
+
+[tool.release.environments.production.secrets]
+DATABASE_URL = { from_env = "PROD_DATABASE_URL" }
+SIGNING_KEY = { from_file = "/run/keys/signing" }
+API_TOKEN = { from_command = ["op", "read", "op://prod/api/token"] }
+
+[tool.release.environments.staging]
+context = "staging"
+"""
+"""Every key of one service but the two that exclude another."""
+
+SEVERAL_SERVICES: Final = """\
+[tool.release]
+registry = "registry.example/acme"
+
+[tool.release.smoke]
+port = 8000
+path = "/healthz"
+
+[tool.release.services.api]
+context = "services/api"
+
+[tool.release.services.web]
+context = "services/web"
+
+[tool.release.services.web.test]
+install = ["-r requirements-dev.txt"]
+copy = ["tests"]
+
+[tool.release.services.web.smoke]
+port = 3000
+"""
+"""What two services share, and what is one's own."""
+
+_PAGE: Final = """\
+# Configuration
+
+<!-- Written by release.schema.page() from the parser. After a change of the parser, write it again. -->
+
+Everything stands in `[tool.release]` of `pyproject.toml`. It is parsed before anything else happens: every
+problem is reported at once, each with its key's path, and an unknown key is a problem too. A problem ends the
+command with exit status 2, and nothing was changed.
+
+A time is text with its unit, as `"30s"` (ms, s, m, h, d). A size is text with its unit, as `"256m"` (b, k, m,
+g: each 1024 of the one before), or a whole number of bytes. Paths stand below the repository's root. A dash
+means that nothing is set.
+
+{tables}
+## One service
+
+With every key, but `install` and `copy`, which exclude `target`:
+
+```toml
+{one}```
+
+## Several services
+
+Each has a table of its own, whose name is its name; what stands outside of these tables is what they share.
+A service's own keys win, table by table, and the others stay. Commands then take `--service`, and git tags
+carry the name: `api/v1.4.2`.
+
+```toml
+{several}```
+"""
+
+_LINKED: Final = ("Ledger", "Lock", "Lint", "Build", "Test", "Smoke", "Environment", "Secret")
+"""The tables, in the order of the page; each has a section of its own."""
+
+
+def page() -> str:
+    """The page docs/reference/configuration.md, in Markdown."""
+    schema = Service.model_json_schema(by_alias=True)
+    tables = [schema, *(schema["$defs"][name] for name in _LINKED)]
+    return _PAGE.format(
+        tables="\n".join(map(_section, tables)),
+        one=ONE_SERVICE,
+        several=SEVERAL_SERVICES,
+    )
+
+
+def _section(table: dict[str, Any]) -> str:
+    heading, _, sentence = table["description"].partition(": ")
+    lines = [f"## {heading}", "", f"{sentence[0].upper()}{sentence[1:]}", ""]
+    lines += ["| key | value | default | meaning |", "| --- | --- | --- | --- |"]
+    return "\n".join([*lines, *_rows(table)]) + "\n"
+
+
+def _rows(table: dict[str, Any]) -> Iterator[str]:
+    meanings = _meanings(table["title"])
+    for key, schema in table["properties"].items():
+        if not _is_section(schema):
+            cells = [f"`{key}`", _value(schema), _default(schema, key, table), meanings[key]]
+            yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _is_section(schema: dict[str, Any]) -> bool:
+    """Whether the key is a table whose keys are in a section of their own."""
+    below = [schema, *schema.get("patternProperties", {}).values()]
+    return any(each.get("$ref", "").rpartition("/")[2] in _LINKED for each in below)
+
+
+def _value(schema: dict[str, Any]) -> str:
+    """What may be written for a key, in words."""
+    match schema:
+        case {"description": words}:
+            return str(words)
+        case {"anyOf": [given, {"type": "null"}]}:
+            return _value(given)
+        case {"enum": values}:
+            return ", ".join(f"`{json.dumps(value)}`" for value in values)
+        case {"const": value}:
+            return f"`{json.dumps(value)}`"
+        case {"type": "array", "items": item}:
+            return f"list: {_value(item)}"
+        case {"type": "object"}:
+            return "table: text by name"
+        case {"type": "integer", "minimum": low, **more}:
+            return f"whole number from {low}" + (f" to {more['maximum']}" if "maximum" in more else "")
+        case {"type": "boolean"}:
+            return "true or false"
+        case _:
+            return "text"
+
+
+def _default(schema: dict[str, Any], key: str, table: dict[str, Any]) -> str:
+    if key in table.get("required", ()):
+        return _ELSEWHERE.get(key, "required")
+    value = schema.get("default")
+    if value is None or value == []:
+        return "-"
+    if schema.get("description") in _UNITS:
+        value = _UNITS[schema["description"]](value)
+    return f"`{json.dumps(value)}`"
+
+
+_ELSEWHERE: Final = {"service": "`project.name`"}
+"""Defaults that the parser takes from outside of `[tool.release]`."""
+
+_UNITS: Final = {
+    TypeAdapter(Duration).json_schema()["description"]: duration_text,
+    TypeAdapter(Memory).json_schema()["description"]: size_text,
+}
+"""How a number is written as text, by the words for its type."""
+
+
+def _meanings(title: str) -> dict[str, str]:
+    """The text below each key of a class in `config.py`."""
+    (table,) = (
+        node
+        for node in ast.parse(inspect.getsource(config)).body
+        if isinstance(node, ast.ClassDef) and node.name == title
+    )
+    return {
+        ast.unparse(field.target).removesuffix("_"): " ".join(ast.literal_eval(text.value).split())
+        for field, text in zip(table.body, table.body[1:], strict=False)
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr)
+    }
