@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -152,12 +153,11 @@ def _opened(path: Path | None) -> Iterator[IO[bytes] | int]:
 def _started(
     command: Command, stdin: IO[bytes] | int, stderr: Literal["merge", "inherit"]
 ) -> Iterator[subprocess.Popen[str]]:
-    inherited = {key: value for key, value in os.environ.items() if key not in _UNSET}
     try:
         process = subprocess.Popen(
             command.argv,
             cwd=command.cwd,
-            env=inherited | dict(command.env),
+            env=_environment(command),
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT if stderr == "merge" else None,
@@ -174,6 +174,48 @@ def _started(
         except BaseException:
             _stop(process)
             raise
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dialled:
+    """A program whose standard input and output are the other end of `socket`."""
+
+    socket: socket.socket
+    process: subprocess.Popen[bytes]
+
+    def close(self) -> None:
+        """Hang up and end the program. Its children, as ssh's own, end with the connection."""
+        self.socket.close()
+        self.process.terminate()
+        try:
+            self.process.wait(_GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def dial(command: Command) -> Dialled:
+    """Start a program to talk to, as `ssh HOST docker system dial-stdio`; the caller closes it.
+
+    Raises:
+        ReleaseError: the program does not exist, or may not be run.
+    """
+    ours, theirs = socket.socketpair()
+    with theirs:
+        end = theirs.fileno()
+        try:
+            process = subprocess.Popen(
+                command.argv, env=_environment(command), stdin=end, stdout=end, start_new_session=True
+            )
+        except OSError as error:
+            ours.close()
+            raise _not_started(command, error) from error
+    return Dialled(socket=ours, process=process)
+
+
+def _environment(command: Command) -> dict[str, str]:
+    inherited = {key: value for key, value in os.environ.items() if key not in _UNSET}
+    return inherited | dict(command.env)
 
 
 def _not_started(command: Command, error: OSError) -> ReleaseError:

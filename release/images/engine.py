@@ -15,7 +15,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ import docker
 import requests
 import urllib3
 from docker.auth import AuthConfig, load_config
+from docker.constants import DEFAULT_DOCKER_API_VERSION
 from docker.context import ContextAPI
 from docker.context.config import get_current_context_name, get_tls_dir
 from docker.credentials.errors import StoreError
@@ -41,7 +42,7 @@ from release.errors import (
     ReleaseError,
     UsageError,
 )
-from release.images import faults
+from release.images import faults, ssh
 from release.images.values import (
     ContainerSpec,
     ContainerState,
@@ -91,6 +92,11 @@ class _Address:
     origin: str
     tls: TLSConfig | None = None
     certificates: Path | None = None
+
+    @property
+    def is_ssh(self) -> bool:
+        """Whether the way there is a program, not a socket."""
+        return self.host.startswith("ssh://")
 
     def __str__(self) -> str:
         return f"{self.host} ({self.origin})" if self.origin else self.host
@@ -149,14 +155,16 @@ def _load_context(name: str, attempted: str) -> Any:
 
 def _unreachable(address: _Address, error: BaseException) -> EngineUnreachable:
     attempted = f"reach the Docker engine at {address}"
-    return EngineUnreachable(attempted, faults.words(error), _reaching_hint(error))
+    return EngineUnreachable(attempted, faults.words(error), _reaching_hint(address, error))
 
 
-def _reaching_hint(error: BaseException) -> str:
+def _reaching_hint(address: _Address, error: BaseException) -> str:
     if faults.find(error, PermissionError):
         return "join the group `docker` (`sudo usermod -aG docker $USER`) and log in again"
     if faults.find(error, requests.exceptions.SSLError):
         return "check DOCKER_CERT_PATH, or the certificates of the Docker context"
+    if address.is_ssh:
+        return f"see what `{ssh.command(address.host)}` says; Docker's command must be installed there"
     return "start Docker there, or name another engine (DOCKER_HOST, a Docker context); `./dev` starts one"
 
 
@@ -176,14 +184,21 @@ class _Client(docker.APIClient):
 
 def _client(address: _Address, *, version: str, timeout: int | None) -> _Client:
     client = _Client(
-        base_url=address.host,
+        base_url=DEFAULT_HOST if address.is_ssh else address.host,
         version=version,
-        timeout=_ANSWER_SECONDS,
+        timeout=_READ_SECONDS,
         tls=address.tls or False,
-        use_ssh_client=True,
     )
+    if address.is_ssh:
+        client.mount("http+docker://", ssh.Adapter(address.host))
     client.timeout = cast(int, timeout)  # None waits for ever; the types of docker-py do not know it
     return client
+
+
+def _introduced(address: _Address) -> Mapping[str, Any]:
+    """The engine's answer to the one question that has no version in it: which versions it speaks."""
+    with closing(_client(address, version=DEFAULT_DOCKER_API_VERSION, timeout=_ANSWER_SECONDS)) as client:
+        return cast("Mapping[str, Any]", client.version(api_version=False))
 
 
 class _Scissors:
@@ -217,11 +232,7 @@ class _Scissors:
 
 
 def _shut(response: requests.Response) -> None:
-    """Stop a blocked read: by the ssh program that docker-py talks through, or by the socket itself."""
-    ssh = getattr(getattr(response.raw.connection, "sock", None), "proc", None)
-    if ssh is not None:
-        ssh.terminate()
-        return
+    """Stop a blocked read."""
     with suppress(OSError, ValueError, RuntimeError):  # it has ended by itself
         response.raw.shutdown()
 
@@ -296,13 +307,13 @@ class Engine:
     """Its address, as "unix:///var/run/docker.sock"."""
     info: EngineInfo
 
-    def __init__(self, address: _Address, client: _Client) -> None:
+    def __init__(self, address: _Address, version: Mapping[str, Any]) -> None:
         """Ask what kind of engine it is; use `connect`."""
         self.host = address.host
         self._address = address
-        self._client = client
-        with self._asking("ask it what it is"):
-            self.info = _engine_info(client.version(), client.info())
+        self._client = _client(address, version=version["ApiVersion"], timeout=_READ_SECONDS)
+        with self._asking("ask for the image store"):
+            self.info = _engine_info(version, self._client.info())
 
     @classmethod
     def connect(cls, *, host: str | None = None, context: str | None = None) -> Engine:
@@ -313,10 +324,10 @@ class Engine:
         """
         address = _find_address(host, context, os.environ)
         try:
-            client = _client(address, version="auto", timeout=_READ_SECONDS)
+            version = _introduced(address)
         except _FAILURES as error:
             raise _unreachable(address, error) from error
-        return cls(address, client)
+        return cls(address, version)
 
     def close(self) -> None:
         """Close its connections; a later call opens new ones."""
@@ -576,7 +587,9 @@ class Engine:
             raise EngineError(f"{attempted} on {self.host}", _explanation(error)) from error
         except _FAILURES as error:
             raise EngineUnreachable(
-                f"{attempted} on the engine at {self._address}", faults.words(error), _reaching_hint(error)
+                f"{attempted} on the engine at {self._address}",
+                faults.words(error),
+                _reaching_hint(self._address, error),
             ) from error
 
     @contextmanager

@@ -1,0 +1,72 @@
+"""An engine behind ssh: each connection is an `ssh` program that runs `docker system dial-stdio` over there.
+
+That is what the `docker` command does. docker-py's own way starts one program per request, leaves it running,
+and cannot be timed out or cut; here a connection is a real socket, and is used again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+
+from release.process import Command, Dialled, dial
+
+CONNECT_SECONDS = 10
+
+
+def command(address: str) -> Command:
+    """The program that reaches the engine at `ssh://[user@]host[:port]`."""
+    parts = urlsplit(address)
+    words = ["ssh", "-T", "-o", f"ConnectTimeout={CONNECT_SECONDS}"]
+    words += ["-l", parts.username] if parts.username else []
+    words += ["-p", str(parts.port)] if parts.port else []
+    return Command(argv=(*words, "--", parts.hostname or "", "docker", "system", "dial-stdio"))
+
+
+class Adapter(requests.adapters.HTTPAdapter):
+    """What requests asks for a connection to the engine; it opens as many as are in use at once."""
+
+    def __init__(self, address: str) -> None:
+        """Open nothing yet."""
+        super().__init__()
+        self._pool = _Pool("localhost", maxsize=10, program=command(address))
+
+    def get_connection_with_tls_context(self, *_: Any, **__: Any) -> urllib3.HTTPConnectionPool:
+        """The one pool, whatever the URL: the host in it means nothing."""
+        return self._pool
+
+    def request_url(self, request: requests.PreparedRequest, proxies: Mapping[str, str] | None) -> str:  # noqa: ARG002
+        """The path alone: there is no proxy on the way."""
+        return request.path_url
+
+    def close(self) -> None:
+        """End the programs of the connections that are not in use."""
+        self._pool.close()
+        super().close()
+
+
+class _Connection(urllib3.connection.HTTPConnection):
+    """One program. urllib3 passes `program` on from the pool."""
+
+    def __init__(self, *args: Any, program: Command, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._program = program
+        self._dialled: Dialled | None = None
+
+    def connect(self) -> None:
+        self._dialled = dial(self._program)
+        self.sock = self._dialled.socket
+
+    def close(self) -> None:
+        super().close()
+        if self._dialled is not None:
+            self._dialled.close()
+            self._dialled = None
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection
