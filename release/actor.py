@@ -1,0 +1,35 @@
+"""Who acts, and in which CI job: what every record says about its writer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from release.records import Actor
+
+
+def actor(identity: tuple[str, str], environ: Mapping[str, str]) -> Actor:
+    """The person git knows, and the CI system that acts for them, if one does.
+
+    Args:
+        identity: git's name and address.
+        environ: the process's environment.
+    """
+    name, email = identity
+    return Actor(
+        name=environ.get("GITHUB_ACTOR") or environ.get("GITLAB_USER_NAME") or name,
+        email=email,
+        ci=_ci(environ),
+    )
+
+
+def run_url(environ: Mapping[str, str]) -> str | None:
+    """The address of the CI job, for people who look for its log."""
+    if "GITHUB_RUN_ID" in environ:
+        server, repository = environ.get("GITHUB_SERVER_URL", ""), environ.get("GITHUB_REPOSITORY", "")
+        return f"{server}/{repository}/actions/runs/{environ['GITHUB_RUN_ID']}"
+    return environ.get("CI_JOB_URL") or environ.get("BUILD_URL")
+
+
+def _ci(environ: Mapping[str, str]) -> str | None:
+    names = {"GITHUB_ACTIONS": "github", "GITLAB_CI": "gitlab", "JENKINS_URL": "jenkins", "CI": "ci"}
+    return next((name for variable, name in names.items() if environ.get(variable)), None)
