@@ -285,15 +285,17 @@ def parse(content: bytes, name: str) -> Record[Body]:
     try:
         data = json.loads(content)
         if not isinstance(data, dict):
-            raise LedgerError(f"read the record {name}", "it is not a JSON object")  # noqa: TRY004
+            raise LedgerError(f"read the record {name}", "it is not a JSON object")
         return _parse(data, name)
     except (ValueError, ValidationError) as error:
-        raise LedgerError(f"read the record {name}", f"it is damaged: {error}", "invoke verify --ledger") from error
+        raise LedgerError(
+            f"read the record {name}", f"it is damaged: {error}", "invoke verify --ledger"
+        ) from error
 
 
 def _parse(data: dict[str, Any], name: str) -> Record[Body]:
     schema, kind = str(data.get("schema")), str(data.get("kind"))
-    if schema.split(".")[0] != SCHEMA.split(".")[0]:
+    if schema.split(".", maxsplit=1)[0] != SCHEMA.split(".")[0]:
         raise LedgerError(
             f"read the record {name}",
             f"its schema is {schema}, and this version reads {SCHEMA}",

@@ -10,7 +10,8 @@ import os
 import re
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+import weakref
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -90,9 +91,9 @@ class Answer:
 
     @property
     def words(self) -> str:
-        """The last thing git said, for people."""
+        """The first things git said, for people; advice follows after them."""
         lines = [line.strip() for line in self.errors.splitlines() if line.strip()]
-        return lines[-1] if lines else f"git ended with status {self.status}"
+        return "; ".join(lines[:2]) or f"git ended with status {self.status}"
 
 
 class Plumbing:
@@ -113,7 +114,7 @@ class Plumbing:
         if not self._chooses_ssh():
             self._git.update_environment(GIT_SSH_COMMAND=_SSH)
         self._objects: Popen[bytes] | None = None
-        self._handle: object = None
+        self._end: Callable[[], object] = lambda: None
         self._lock = threading.Lock()
 
     def _chooses_ssh(self) -> bool:
@@ -148,11 +149,7 @@ class Plumbing:
     @contextmanager
     def running(self, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Popen[bytes]]:
         """A command to talk with through its pipes; it is stopped when the block ends early."""
-        handle = self._git.execute(
-            ["git", *arguments], istream=PIPE, as_process=True, env=env, start_new_session=True
-        )
-        process = handle.proc
-        assert process is not None  # noqa: S101 - a process that could not start has raised
+        process = self._started(*arguments, env=env)
         try:
             yield process
         except BaseException:
@@ -160,6 +157,15 @@ class Plumbing:
             raise
         finally:
             _close(process)
+
+    def _started(self, *arguments: str, env: Mapping[str, str] | None = None) -> Popen[bytes]:
+        handle = self._git.execute(
+            ["git", *arguments], istream=PIPE, as_process=True, env=env, start_new_session=True
+        )
+        # the handle would end the process at a moment of its own choice
+        process, handle.proc = handle.proc, None
+        assert process is not None  # noqa: S101 - a process that could not start has raised
+        return process
 
     def object(self, oid: str) -> tuple[str, bytes] | None:
         """Type and content of an object, by its full id or an expression as `HEAD:path`; None when missing.
@@ -198,11 +204,8 @@ class Plumbing:
     def _reader(self) -> tuple[IO[bytes], IO[bytes]]:
         """One `git cat-file --batch` for all reading; started at the first question."""
         if self._objects is None:
-            handle = self._git.execute(
-                ["git", "cat-file", "--batch"], istream=PIPE, as_process=True, start_new_session=True
-            )
-            # the handle ends the process when nobody holds it any more
-            self._handle, self._objects = handle, handle.proc
+            self._objects = self._started("cat-file", "--batch")
+            self._end = weakref.finalize(self, _stop, self._objects)
         process = self._objects
         assert process is not None and process.stdin is not None and process.stdout is not None  # noqa: S101, PT018
         return process.stdin, process.stdout
@@ -214,8 +217,7 @@ class Plumbing:
             return ""
         _kill(process)
         words = process.stderr.read().decode("utf-8", "replace").strip() if process.stderr is not None else ""
-        _close(process)
-        self._handle = None
+        self._end()
         return words
 
     def close(self) -> None:
@@ -228,6 +230,11 @@ def _kill(process: Popen[bytes]) -> None:
     if process.poll() is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+
+
+def _stop(process: Popen[bytes]) -> None:
+    _kill(process)
+    _close(process)
 
 
 def _close(process: Popen[bytes]) -> None:

@@ -163,7 +163,7 @@ def _requested(version: Version, existing: Sequence[Version]) -> Version:
         raise VersionTaken(
             f"release version {version}",
             f"{floor} exists, and a version below it would sort as older",
-            f"use --version {floor.bump_patch()} or higher; a maintenance release continues a line that exists",
+            f"use --version {floor.bump_patch()} or higher; maintenance continues a line that exists",
         )
     return version
 

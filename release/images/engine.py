@@ -175,7 +175,11 @@ class _Client(docker.APIClient):
     """docker-py's client with a short time to connect and a long one to answer."""
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """Split the one timeout of docker-py in two; None waits for ever."""
+        """Split the one timeout of docker-py in two (None waits for ever); trust the engine's authority.
+
+        Left to itself, requests lets REQUESTS_CA_BUNDLE win over the authority that a client was given.
+        """
+        kwargs["verify"] = self.verify
         timeout = kwargs.get("timeout")
         if timeout is None or isinstance(timeout, int | float):
             kwargs["timeout"] = (_CONNECT_SECONDS, timeout)
@@ -197,8 +201,18 @@ def _client(address: _Address, *, version: str, timeout: int | None) -> _Client:
 
 def _introduced(address: _Address) -> Mapping[str, Any]:
     """The engine's answer to the one question that has no version in it: which versions it speaks."""
+    _knock(address.host)
     with closing(_client(address, version=DEFAULT_DOCKER_API_VERSION, timeout=_ANSWER_SECONDS)) as client:
         return cast("Mapping[str, Any]", client.version(api_version=False))
+
+
+def _knock(host: str) -> None:
+    """Raise what a local socket raises: docker-py would leave its own socket open then."""
+    path = parse_host(host).removeprefix("http+unix://")
+    if path.startswith("/"):
+        with socket.socket(socket.AF_UNIX) as knocking:
+            knocking.settimeout(_CONNECT_SECONDS)
+            knocking.connect(path)
 
 
 class _Scissors:

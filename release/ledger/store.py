@@ -6,11 +6,32 @@ that dies leaves the ledger as it was.
 
 from __future__ import annotations
 
+import hashlib
+import itertools
+import re
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
 
-from release.records import Body, Draft, Record
-from release.source import Source
+from pydantic import TypeAdapter, ValidationError
+
+from release.config import GitName, Slug
+from release.errors import LedgerError, LedgerUnreachable, NotALedger, ReleaseError, VersionTaken
+from release.ledger import layout, outbox
+from release.ledger.branch import Branch, Move, Tag, wait
+from release.ledger.placing import Placing
+from release.ledger.tree import DURABLE, Trees
+from release.records import SCHEMA, Actor, Body, Deployment, Draft, Record, Release, parse
+from release.source import Answer, Plumbing, Source
+
+LIMIT_SECONDS: Final = 60.0
+"""How long an append tries to win against other writers."""
+
+_SLUG: Final = TypeAdapter[str](Slug)
+_GIT_NAME: Final = TypeAdapter[str](GitName)
+_NOT_IN_NAMES: Final = re.compile(r"[<>\x00-\x1f]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,46 +46,358 @@ class TagRequest:
 class Ledger:
     """The ledger of one repository."""
 
+    def __init__(self, source: Source, branch: Branch) -> None:
+        """Use `open`."""
+        self._plumbing: Plumbing = source.plumbing
+        self._branch = branch
+        self._trees = Trees(source.plumbing)
+        self._outbox = outbox.Outbox(source.git_dir / "release" / "unsynced")
+        self._head: str | None = None
+        self._tree: str | None = None
+        self._time = 0
+
     @classmethod
     def open(cls, source: Source, *, branch: str, remote: str | None) -> Ledger:
-        """Open it; an absent branch is an empty ledger. Raises NotALedger."""
-        raise NotImplementedError
+        """Open it; an absent branch is an empty ledger.
+
+        Raises:
+            NotALedger: the branch holds something else.
+            LedgerError: the branch or remote has an impossible name, there is no such remote, or the local
+                branch and the server's have gone different ways.
+        """
+        _check_names(branch, remote)
+        if remote is not None and source.remote_url(remote) is None:
+            raise LedgerError(
+                f"open the ledger {branch} of the git remote {remote}",
+                "there is no such remote in this clone",
+                f"git remote add {remote} <address>, or change `remote` in [tool.release.ledger]",
+            )
+        ledger = cls(source, Branch(source.plumbing, branch=branch, remote=remote))
+        ledger._look_at(ledger._branch.head())
+        return ledger
+
+    @property
+    def head(self) -> str | None:
+        """The commit that is read from; None for an empty ledger."""
+        return self._head
+
+    def __str__(self) -> str:
+        """As git writes the branch: `origin/release-ledger`, or the branch alone."""
+        return str(self._branch)
 
     def refresh(self) -> bool:
-        """Fetch from the remote, if there is one; False when it does not answer (reading goes on with what is here).
+        """Fetch from the remote, if there is one; False when it does not answer (what is here is read on).
 
-        Raises NotALedger, LedgerError: the remote was rewound.
+        Raises:
+            NotALedger: the branch holds something else.
+            LedgerError: the remote was rewound, or lost the branch.
         """
-        raise NotImplementedError
+        try:
+            self._look_at(self._branch.refresh())
+        except LedgerUnreachable:
+            self._look_at(self._branch.head())
+            return False
+        return True
 
-    def append(self, drafts: Sequence[Draft[Body]], *, tag: TagRequest | None = None) -> tuple[Record[Body], ...]:
+    def _look_at(self, head: str | None) -> None:
+        """Read from this commit from now on. Raises NotALedger, LedgerError."""
+        if head is None or head == self._head:
+            self._head, self._tree = head, self._tree if head is not None else None
+            return
+        content = self._trees.content(head, "commit", f"the commit {head}")
+        fields = content.partition(b"\n\n")[0].decode("utf-8", "replace")
+        tree = fields.split(None, 2)[1]
+        self._check_format(tree)
+        self._time = int(re.findall(r"^committer .* (\d+) [+-]\d{4}$", fields, re.MULTILINE)[0])
+        self._head, self._tree = head, tree
+
+    def _check_format(self, tree: str) -> None:
+        content = self._trees.read(tree, layout.FORMAT_PATH)
+        version = layout.format_version(content) if content is not None else None
+        attempted = f"open the ledger {self._branch}"
+        if version is None:
+            raise NotALedger(
+                attempted,
+                f"the branch exists and holds something else: no `{layout.FORMAT_PATH}` file of a ledger",
+                "name another branch: `branch` in [tool.release.ledger]",
+            )
+        if version.partition(".")[0] != SCHEMA.partition(".")[0]:
+            raise LedgerError(
+                attempted,
+                f"its format is {version}, and this version reads {SCHEMA}",
+                "upgrade the release library",
+            )
+
+    # appending
+
+    def append(
+        self, drafts: Sequence[Draft[Body]], *, tag: TagRequest | None = None
+    ) -> tuple[Record[Body], ...]:
         """Add records in one commit, with the tag in the same atomic push. The commit point of a release.
 
-        Raises VersionTaken, LedgerRejected, LedgerUnreachable, LedgerError.
+        A release that is recorded already - same version, digest and commit - is given back as it was
+        recorded; so is a deployment event. A tag that is missing then is made.
+
+        Returns:
+            The records, in the order of the drafts.
+
+        Raises:
+            VersionTaken: the version, the digest or the tag is taken by something else.
+            LedgerRejected: the server refuses. LedgerUnreachable: it does not answer.
+            LedgerError: other writers kept winning for a minute, or the clone cannot be read or written.
         """
-        raise NotImplementedError
+        _check_drafts(drafts, tag)
+        deadline = time.monotonic() + LIMIT_SECONDS
+        self._look_at(self._branch.head())
+        if self._head is None:
+            self._look_at(self._branch.refresh())
+        for attempt in itertools.count():
+            landed = self._attempt(drafts, tag)
+            if landed is not None:
+                return landed
+            if time.monotonic() > deadline:
+                break
+            wait(attempt)
+            self._look_at(self._branch.head())
+        raise LedgerError(
+            f"append to the ledger {self._branch}",
+            f"other writers came first for {LIMIT_SECONDS:g} s",
+            "nothing was recorded; run the command again",
+        )
+
+    def _attempt(
+        self, drafts: Sequence[Draft[Body]], tag: TagRequest | None
+    ) -> tuple[Record[Body], ...] | None:
+        """Try once on the present head; None when another writer came first."""
+        placing = Placing(self)
+        records = tuple(placing.place(draft) for draft in drafts)
+        wanted = self._wanted(tag, records[0], again=not placing.new) if tag is not None and records else None
+        commit = self._commit(placing) if placing.new else None
+        if commit is None and wanted is None:
+            return records
+        if not self._branch.publish(Move(base=self._head, commit=commit, tag=wanted)):
+            return None
+        self._look_at(self._branch.head())
+        return records
+
+    def _commit(self, placing: Placing) -> str:
+        """Write blobs, trees and the commit; no reference moves."""
+        first = {layout.FORMAT_PATH: layout.FORMAT} if self._tree is None else {}
+        tree = self._trees.grown(self._tree, first | placing.files)
+        record = placing.new[-1]
+        at = max(self._time, _seconds(record.envelope.recorded_at))
+        parent = ("-p", self._head) if self._head is not None else ()
+        return self._written(
+            self._plumbing.run(
+                *(*DURABLE, "-c", "i18n.commitEncoding=UTF-8", "commit-tree", tree, *parent),
+                stdin=self._message(placing.new).encode(),
+                env=_signature(record.envelope.actor, at),
+            )
+        )
+
+    def _message(self, records: Sequence[Record[Body]]) -> str:
+        """What the commit holds: a line for each record."""
+        sentences = [self._sentence(record) for record in records]
+        if len(sentences) == 1:
+            return f"{sentences[0]}\n"
+        return "\n".join([f"{len(sentences)} records", "", *sentences, ""])
+
+    def _sentence(self, record: Record[Body]) -> str:
+        service, body = record.envelope.service, record.body
+        if isinstance(body, Release):
+            return f"{service} {body.version} released"
+        if isinstance(body, Deployment):
+            return f"{service} {self._version(body)} → {body.environment}: {body.status}"
+        return f"{service}: {record.envelope.kind}"
+
+    def _version(self, deployment: Deployment) -> str:
+        """The version that a deployment is about; its digest where the release is not recorded here."""
+        if self.read(layout.record_path(deployment.release)) is None:
+            return deployment.digest[:19]
+        release = self.record(deployment.release).body
+        return release.version if isinstance(release, Release) else deployment.digest[:19]
+
+    def _wanted(self, request: TagRequest, record: Record[Body], *, again: bool) -> Tag | None:
+        """The tag that is to land with the record. Raises VersionTaken: it stands on another commit.
+
+        A tag that is here lands once more on the server with a new record: somebody may have made it by hand.
+        """
+        known = self._branch.tag(request.name)
+        if known is None:
+            return Tag(name=request.name, commit=request.commit, object=self._tag_object(request, record))
+        oid, commit = known
+        if commit != request.commit:
+            raise VersionTaken(
+                f"make the git tag {request.name} on commit {request.commit}",
+                f"this clone has a tag of this name on commit {commit}",
+                f"look at it: git show {request.name}; then release another version, "
+                f"or, if it was made by mistake: git tag -d {request.name}",
+            )
+        if again or self._branch.remote is None:
+            return None
+        return Tag(name=request.name, commit=commit, object=oid)
+
+    def _tag_object(self, request: TagRequest, record: Record[Body]) -> str:
+        """An annotated tag (git-mktag); the same for the same record, whoever makes it again."""
+        name, email = _names(record.envelope.actor)
+        tagger = f"tagger {name} <{email}> {_seconds(record.envelope.recorded_at)} +0000"
+        head = [f"object {request.commit}", "type commit", f"tag {request.name}", tagger]
+        content = "\n".join([*head, "", request.message.rstrip("\n"), ""])
+        return self._written(self._plumbing.run(*DURABLE, "mktag", stdin=content.encode()))
+
+    def _written(self, answer: Answer) -> str:
+        if answer.status != 0:
+            raise LedgerError(
+                f"write to the ledger {self._branch}",
+                answer.words,
+                "nothing was recorded; look at free space and permissions: df . && git fsck",
+            )
+        return answer.text
+
+    # events
 
     def append_event(self, draft: Draft[Body]) -> Record[Body] | None:
-        """Add one deployment event; when the remote does not answer, keep it here as unsynced and return None."""
-        raise NotImplementedError
+        """Add one deployment event, after those that wait; None when the remote does not answer.
+
+        With a remote the event is on this disk before anything is sent, and stays there, unsynced, until it
+        is published: whatever is raised here, the event is not lost.
+
+        Raises:
+            LedgerRejected, LedgerError: as `append`, with what is kept in the hint.
+        """
+        draft = self._in_order(draft)
+        if self._branch.remote is None:
+            self.sync()
+            return self.append([draft])[0]
+        self._outbox.put(draft)
+        try:
+            published = self._published()
+        except LedgerUnreachable:
+            return None
+        except ReleaseError as error:
+            error.hint += "; the event is kept in this clone, and `invoke sync` publishes it"
+            raise
+        # when it is not among them, another process of this clone has published it: appending finds it
+        return published.get(outbox.name(draft)) or self.append([draft])[0]
+
+    def _in_order(self, draft: Draft[Body]) -> Draft[Body]:
+        """A clock that is behind does not put a new event before those that are known already."""
+        environment = _environment(draft)
+        if environment is None or Placing(self).existing(draft) is not None:
+            return draft
+        newest = self._newest(draft.service, environment)
+        if newest is None or draft.recorded_at > newest:
+            return draft
+        return replace(draft, recorded_at=_after(newest))
+
+    def _newest(self, service: str, environment: str) -> str | None:
+        """The time of the newest event of an environment, published or not."""
+        waiting = [
+            draft.recorded_at
+            for draft in self.unsynced()
+            if draft.service == service and _environment(draft) == environment
+        ]
+        folder, parts = layout.environment_folder(service, environment), []
+        for _ in range(4):
+            names = self.names(folder)
+            if not names:
+                return max(waiting, default=None)
+            parts.append(names[-1])
+            folder = f"{folder}/{names[-1]}"
+        return max([*waiting, layout.event_moment(*parts)])
 
     def unsynced(self) -> tuple[Draft[Body], ...]:
         """Events that are kept here and not yet in the ledger, oldest first."""
-        raise NotImplementedError
+        drafts = (kept.draft for kept in self._outbox.kept())
+        return tuple(draft for draft in drafts if Placing(self).existing(draft) is None)
 
     def sync(self) -> int:
-        """Publish what is unsynced; the number of events published."""
-        raise NotImplementedError
+        """Publish what is unsynced, in one append; the number of events. Raises as `append`."""
+        return len(self._published())
+
+    def _published(self) -> dict[str, Record[Body]]:
+        """Append what is kept, and forget it here; the records by the names of the events."""
+        kept = self._outbox.kept()
+        if not kept:
+            return {}
+        records = self.append([event.draft for event in kept])
+        self._outbox.drop(kept)
+        return {outbox.name(event.draft): record for event, record in zip(kept, records, strict=True)}
 
     # reading, all on the head that `refresh` or `append` last saw
+
     def read(self, path: str) -> bytes | None:
-        """One file of the ledger's tree."""
-        raise NotImplementedError
+        """One file of the ledger's tree; None when it is not there. Raises LedgerError: damaged."""
+        return self._trees.read(self._tree, path) if self._tree is not None else None
 
     def names(self, folder: str) -> tuple[str, ...]:
         """Names in a folder of the ledger's tree, sorted; empty when there is no such folder."""
-        raise NotImplementedError
+        return self._trees.names(self._tree, folder) if self._tree is not None else ()
 
-    def record(self, id: str) -> Record[Body]:
-        """The record of this id. Raises LedgerError: absent or damaged."""
-        raise NotImplementedError
+    def record(self, record: str) -> Record[Body]:
+        """The record of this id. Raises LedgerError: absent, or damaged."""
+        path = layout.record_path(record)
+        content = self.read(path)
+        hint = f"look further with: git log {self._branch} -- {path}"
+        if content is None:
+            raise LedgerError(f"read the record {path} of the ledger {self._branch}", "it is not there", hint)
+        found = hashlib.sha256(content).hexdigest()
+        if found != record:
+            raise LedgerError(
+                f"read the record {path} of the ledger {self._branch}",
+                f"it was edited: its content hashes to {found}",
+                hint,
+            )
+        return parse(content, path)
+
+
+def _check_names(branch: str, remote: str | None) -> None:
+    for name in (branch, *([remote] if remote is not None else [])):
+        _checked(_GIT_NAME, name, "git check-ref-format says what git allows")
+
+
+def _check_drafts(drafts: Sequence[Draft[Body]], tag: TagRequest | None) -> None:
+    """Names become paths and references: nothing odd gets in, wherever it comes from."""
+    for draft in drafts:
+        environment = _environment(draft)
+        for name in (draft.service, environment if environment is not None else draft.service):
+            _checked(_SLUG, name, "lower-case letters, digits and - between, at most 40")
+    if tag is not None:
+        _checked(_GIT_NAME, tag.name, "git check-ref-format says what git allows")
+
+
+def _checked(rule: TypeAdapter[str], name: str, hint: str) -> None:
+    try:
+        rule.validate_python(name)
+    except ValidationError as error:
+        raise LedgerError(f"use the name {name!r} in the ledger", "the name is not allowed", hint) from error
+
+
+def _environment(draft: Draft[Body]) -> str | None:
+    return draft.body.environment if isinstance(draft.body, Deployment) else None
+
+
+def _seconds(moment: str) -> int:
+    return int(datetime.fromisoformat(moment).timestamp())
+
+
+def _after(moment: str) -> str:
+    """One millisecond later."""
+    later = datetime.fromisoformat(moment) + timedelta(milliseconds=1)
+    return later.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _names(actor: Actor) -> tuple[str, str]:
+    """Name and address as a git object can hold them (git-commit-tree, "COMMIT INFORMATION")."""
+    name, email = (_NOT_IN_NAMES.sub("", text).strip() for text in (actor.name, actor.email))
+    return name or "unknown", email or "unknown"
+
+
+def _signature(actor: Actor, seconds: int) -> dict[str, str]:
+    """The record's own actor signs the commit: git's settings are not asked a second time."""
+    name, email = _names(actor)
+    return {
+        f"GIT_{role}_{key}": value
+        for role in ("AUTHOR", "COMMITTER")
+        for key, value in {"NAME": name, "EMAIL": email, "DATE": f"@{seconds} +0000"}.items()
+    }

@@ -1,0 +1,114 @@
+"""Registries and git servers that are away, signals, and operators whose machine dies."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from release.images.engine import Engine
+from release.process import Cancellation
+from release.reference import Reference
+from tests.engine import lab
+from tests.engine.deploy.conftest import Make
+from tests.engine.deploy.world import World
+
+
+def test_a_rollback_works_while_the_registry_is_down(make: Make) -> None:
+    """The image is still on the engine: the registry, where nobody listens, is not asked."""
+    name = lab.unique("rt")
+    world = make(service=name, repository=f"127.0.0.1:{lab.free_port()}/{name}")
+    for version in ("0.1.0", "0.2.0"):
+        world.release(version)
+        assert world.invoke("deploy", "--to", version, "--yes").status == 0
+    back = world.invoke("rollback", "--yes")
+    assert back.status == 0, back.err
+    assert world.answer()["VERSION"] == "0.1.0"
+
+
+def pushed(make: Make, registry: str) -> World:
+    """A service with one release in a registry."""
+    name = lab.unique("rt")
+    world = make(service=name, repository=f"{registry}/{name}")
+    world.release("0.1.0")
+    world.engine.push(Reference.parse(world.images[0]), cancellation=Cancellation())
+    return world
+
+
+def test_an_image_that_the_engine_lacks_is_pulled_ahead_by_digest(make: Make, registry: str) -> None:
+    """The plan says where the bytes come from; `--plan` pulls nothing."""
+    world = pushed(make, registry)
+    world.engine.untag(Reference.parse(world.images[0]))
+    plan = world.invoke("deploy", "--to", "0.1.0", "--plan", "--json")
+    assert plan.data["bytes_from"] == "registry"
+    assert world.engine.inspect(Reference.parse(world.images[0])) is None
+    assert world.invoke("deploy", "--to", "0.1.0", "--yes").status == 0
+    assert world.answer()["VERSION"] == "0.1.0"
+
+
+def test_a_release_runs_on_an_engine_with_the_other_image_store(
+    make: Make, registry: str, graph_engine: Engine
+) -> None:
+    """A graph driver knows the image by its config digest: proven there, and told as the released digest."""
+    world = pushed(make, registry)
+    world.configure(host=f'"{graph_engine.host}"')
+    try:
+        deployed = world.invoke("deploy", "--to", "0.1.0", "--yes", "--json")
+        assert deployed.status == 0, deployed.err
+        status = world.invoke("status", "--json").data
+        assert status["running"]["digest"] == deployed.data["digest"]
+        assert status["running"]["image"] != deployed.data["digest"]
+        assert status["drift"] == []
+    finally:
+        for state in graph_engine.containers({"release.service": world.service}):
+            graph_engine.remove(state.id)
+
+
+def test_an_unreachable_git_server_delays_nothing_and_loses_nothing(make: Make, bare_remote: Path) -> None:
+    """Events wait here, are shown as unsynced, and `invoke sync` publishes them when the server is back."""
+    world = make(remote=bare_remote)
+    world.release("0.1.0")
+    away = bare_remote.rename(bare_remote.with_name("away.git"))
+    deployed = world.invoke("deploy", "--to", "0.1.0", "--yes", "--json")
+    assert deployed.status == 0, deployed.err
+    assert deployed.data["id"] is None
+    assert "`invoke sync`" in deployed.err
+    assert world.invoke("status", "--json").data["unsynced"] == 2
+    assert "(unsynced)" in world.invoke("history").out
+    away.rename(bare_remote)
+    assert world.invoke("sync", "--json").data == {"published": 2, "unsynced": 0}
+    assert world.statuses() == ["started", "healthy"]
+    assert world.invoke("status", "--json").data["drift"] == []
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_signal_in_the_middle_puts_back_what_ran(world: World, number: signal.Signals, status: int) -> None:
+    """The old one serves again, the lock is gone, and the event is `restored`."""
+    world.release("0.3.0", mode="sick")
+    assert world.invoke("deploy", "--to", "0.1.0", "--yes").status == 0
+    ended = world.interrupted("deploy", "--to", "0.3.0", "--yes", when="▸ health", number=number)
+    assert ended.status == status, ended.err
+    assert world.answer()["VERSION"] == "0.1.0"
+    assert world.containers() == {world.container: "running"}
+    assert world.statuses()[-2:] == ["started", "restored"]
+
+
+def test_after_a_killed_operator_the_next_deployment_cleans_up(world: World) -> None:
+    """SIGKILL leaves a stopped old one, a half new one and the lock: status tells them, deploy takes over."""
+    world.release("0.3.0", mode="sick")
+    assert world.invoke("deploy", "--to", "0.1.0", "--yes").status == 0
+    ended = world.interrupted("deploy", "--to", "0.3.0", "--yes", when="▸ health", number=signal.SIGKILL)
+    assert ended.status == -signal.SIGKILL
+    assert len(world.containers()) == 3
+    status = world.invoke("status", "--json").data
+    assert status["running"]["version"] == "0.3.0"
+    assert any("the ledger says 0.1.0" in line for line in status["drift"])
+    assert any(world.container in line for line in status["leftovers"])
+    after = world.invoke("rollback", "--to", "0.1.0", "--yes")
+    assert after.status == 0, after.err
+    assert "taking over the lock" in after.err
+    assert world.answer()["VERSION"] == "0.1.0"
+    assert world.containers() == {world.container: "running"}

@@ -1,0 +1,313 @@
+"""A service in a repository of its own, tiny real images for its releases, and the real `invoke` program."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from release.images.engine import Engine
+from release.images.layout import read_layout
+from release.ledger.store import Ledger, TagRequest
+from release.records import (
+    Actor,
+    Built,
+    Descriptor,
+    Draft,
+    Image,
+    LockFile,
+    Record,
+    Release,
+    Run,
+    SmokeSpec,
+)
+from release.records import Source as SourceRecord
+from release.reference import Digest, Reference
+from release.runspec import Probe
+from release.source import Source
+from tests.engine import lab
+
+APP: Final = """\
+import http.server, json, os, signal, sys, time
+
+mode = os.environ.get("MODE") or os.environ["IMAGE_MODE"]
+if mode == "crashing":
+    sys.exit("cannot start with " + os.environ.get("TOKEN", "no token"))
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(500 if mode == "sick" else 200)
+        self.end_headers()
+        keys = ("VERSION", "GREETING", "TOKEN")
+        self.wfile.write(json.dumps({key: os.environ.get(key) for key in keys}).encode())
+    def log_message(self, *_):
+        pass
+
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+http.server.ThreadingHTTPServer(("0.0.0.0", 8000), Handler).serve_forever()
+"""
+
+DOCKERFILE: Final = """\
+FROM python:3.13-slim
+ENV PYTHONDONTWRITEBYTECODE=1 VERSION={version} IMAGE_MODE={mode}
+COPY app.py /app.py
+CMD ["python", "/app.py"]
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TinyImage:
+    """A tiny image on the engine: its id and its documents' digests."""
+
+    id: Digest
+    config: Digest
+    layers: tuple[Digest, ...]
+    media_type: str
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """An `invoke` that ended."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def data(self) -> Any:
+        """Standard output as JSON."""
+        return json.loads(self.out)
+
+
+@dataclass(kw_only=True)
+class World:
+    """One service: repository, ledger, one environment on this machine's engine."""
+
+    root: Path
+    engine: Engine
+    service: str = field(default_factory=lambda: lab.unique("rt"))
+    port: int = field(default_factory=lab.free_port)
+    repository: str = ""
+    remote: Path | None = None
+    images: list[str] = field(default_factory=list)
+    settings: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.repository = self.repository or f"localhost/{self.service}"
+        self.git("init", "-q", "-b", "main", str(self.root), cwd=self.root.parent)
+        self.git("config", "user.name", "Ada Lovelace")
+        self.git("config", "user.email", "ada@example.org")
+        if self.remote is not None:
+            self.git("remote", "add", "origin", str(self.remote))
+        self.configure()
+        (self.root / "tasks.py").write_text("import release\nns = release.namespace()\n")
+        self.commit("feat: start")
+
+    @property
+    def container(self) -> str:
+        """The name of the container that serves."""
+        return f"{self.service}-production"
+
+    def configure(self, **settings: str) -> None:
+        """Write the configuration; settings are TOML values of the environment."""
+        self.settings = {
+            "publish": f'["127.0.0.1:{self.port}:8000"]',
+            "health_timeout": '"20s"',
+            "stop_grace": '"3s"',
+            **settings,
+        }
+        registry = self.repository.rpartition("/")[0]
+        lines = ["[tool.release]", f'service = "{self.service}"']
+        lines += [f'registry = "{registry}"'] if registry != "localhost" else []
+        lines += ["[tool.release.ledger]", 'remote = "origin"'] if self.remote is not None else []
+        lines += ["[tool.release.smoke]", "port = 8000", 'path = "/healthz"']
+        lines += ["[tool.release.environments.production]"]
+        lines += [f"{key} = {value}" for key, value in self.settings.items()]
+        (self.root / "pyproject.toml").write_text("\n".join(lines) + "\n")
+
+    def git(self, *words: str, cwd: Path | None = None) -> str:
+        """Run git here."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(
+            ["git", *words], cwd=cwd or self.root, capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    def commit(self, message: str) -> str:
+        """Commit everything; the commit's id."""
+        self.git("add", "-A")
+        self.git("commit", "-q", "--allow-empty", "-m", message)
+        return self.git("rev-parse", "HEAD")
+
+    def release(self, version: str, *, mode: str = "good", packages: Mapping[str, str] | None = None) -> str:
+        """Build a tiny image and append its release record with the library; the image's digest."""
+        commit = self.commit(f"feat: {version}")
+        image = self.build(version, mode, commit)
+        record = self.record(version, commit, image, packages or {"fastapi": version})
+        return record.body.image.digest
+
+    def build(self, version: str, mode: str, commit: str) -> TinyImage:
+        """An image of its own for this service and version."""
+        name = f"{self.repository}:sha-{commit}"
+        folder = self.root.parent / f"{self.service}-{version}"
+        folder.mkdir(exist_ok=True)
+        (folder / "app.py").write_text(APP + f"# {self.service}\n")
+        made = lab.build(
+            self.engine, name, dockerfile=DOCKERFILE.format(version=version, mode=mode), folder=folder
+        )
+        self.images.append(name)
+        with self.engine.exported(Reference.parse(name)) as stream:
+            content = read_layout(stream).documents[made]
+        manifest = json.loads(content)
+        return TinyImage(
+            id=made,
+            config=Digest(manifest["config"]["digest"]),
+            layers=tuple(Digest(layer["digest"]) for layer in manifest["layers"]),
+            media_type=manifest["mediaType"],
+            size=len(content),
+        )
+
+    def record(
+        self, version: str, commit: str, image: TinyImage, packages: Mapping[str, str]
+    ) -> Record[Release]:
+        """Append the release with its tag, as the chain does."""
+        body = Release(
+            version=version,
+            image=Image(
+                repository=self.repository,
+                digest=str(image.id),
+                media_type=image.media_type,
+                size=image.size,
+                platform=self.engine.info.platform,
+                config_digest=str(image.config),
+                layers=tuple(Descriptor(digest=str(layer), size=1) for layer in image.layers),
+            ),
+            source=SourceRecord(
+                commit=commit,
+                tree=self.git("rev-parse", f"{commit}^{{tree}}"),
+                commit_time=now(),
+                tag=f"v{version}",
+            ),
+            lock=LockFile(kind="pip", path="requirements.txt", sha256="0" * 64, packages=dict(packages)),
+            bases=(),
+            build=Built(
+                dockerfile="Dockerfile",
+                dockerfile_sha256="0" * 64,
+                context=".",
+                args={},
+                labels={},
+                source_date_epoch=0,
+                buildkit="",
+                buildx="",
+                engine=self.engine.info.version,
+                exporter="containerd",
+            ),
+            gates=(),
+            smoke=SmokeSpec(
+                probe=Probe(port=8000, path="/healthz"),
+                memory=1 << 28,
+                pids=64,
+                read_only=True,
+                tmpfs=(),
+                env={},
+                stop_grace=3000,
+            ),
+        )
+        draft: Draft[Any] = Draft(
+            service=self.service,
+            recorded_at=now(),
+            actor=Actor(name="Ada Lovelace", email="ada@example.org"),
+            run=Run(id="test"),
+            tool="test",
+            body=body,
+        )
+        source = Source.open(self.root)
+        try:
+            ledger = Ledger.open(
+                source, branch="release-ledger", remote="origin" if self.remote is not None else None
+            )
+            tag = TagRequest(name=f"v{version}", commit=commit, message=version)
+            (record,) = ledger.append([draft], tag=tag)
+        finally:
+            source.close()
+        return Record(envelope=record.envelope, body=body)
+
+    # what an operator does
+
+    def invoke(self, *words: str, cwd: Path | None = None, **environ: str) -> Ended:
+        """Run `invoke` to its end, without a terminal."""
+        done = subprocess.run(
+            self.argv(*words),
+            cwd=cwd or self.root,
+            env={**os.environ, **environ},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return Ended(status=done.returncode, out=done.stdout, err=done.stderr)
+
+    def argv(self, *words: str) -> list[str]:
+        """The real program."""
+        return [sys.executable, "-m", "invoke", *words]
+
+    def interrupted(self, *words: str, when: str, number: signal.Signals) -> Ended:
+        """Run `invoke`, send it a signal when its standard error has this text, and wait for its end."""
+        with subprocess.Popen(
+            self.argv(*words),
+            cwd=self.root,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            seen = ""
+            for line in process.stderr:
+                seen += line
+                if when in line:
+                    process.send_signal(number)
+                    break
+            out, rest = process.communicate(timeout=120)
+        return Ended(status=process.returncode, out=out, err=seen + rest)
+
+    def answer(self) -> dict[str, Any]:
+        """What the service says of itself now."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=5) as response:
+            found: dict[str, Any] = json.load(response)
+        return found
+
+    def containers(self) -> dict[str, str]:
+        """Names and states of the service's containers."""
+        return {
+            state.name: state.status for state in self.engine.containers({"release.service": self.service})
+        }
+
+    def statuses(self) -> list[str]:
+        """The deployment events' statuses, oldest first."""
+        records = self.invoke("history", "--json", "--limit", "100").data
+        return [record["status"] for record in reversed(records) if record["kind"] == "deployment"]
+
+    def clean(self) -> None:
+        """Take away what this service left in the engine."""
+        for state in self.engine.containers({"release.service": self.service}):
+            self.engine.remove(state.id)
+        for name in self.images:
+            self.engine.untag(Reference.parse(name))
+
+
+def now() -> str:
+    """This moment as records write it."""
+    time.sleep(0.002)  # records of one test have an order in time
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
