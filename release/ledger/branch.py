@@ -1,0 +1,406 @@
+"""The branch of the ledger: what is known of it here, what the server has, and how both move on.
+
+A server's ledger is remembered in a reference of our own, `refs/release/<remote>/<branch>`: an ordinary
+`git fetch` may follow a rewound branch, this memory never does. Why a push was refused is read off the
+references afterwards, not off git's words (git-push, "OUTPUT", gives the flags; its reasons are prose).
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, NoReturn
+
+from release.errors import (
+    LedgerError,
+    LedgerRejected,
+    LedgerUnreachable,
+    VersionTaken,
+)
+from release.ledger.tree import DURABLE
+from release.source import ANSWER_SECONDS, FETCH_SECONDS, Answer, Plumbing
+
+PUSH_SECONDS: Final = 60.0
+"""How long a server may take to receive one append."""
+
+_PATIENCE: Final = 3
+"""How often the same move is tried when it is refused and nothing else has moved."""
+
+_QUIET: Final = ("-c", "core.hooksPath=/dev/null")
+"""Hooks of the clone are for code: none of them may hold up or change an append."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tag:
+    """A git tag to be made: the tag object, and the commit it stands on."""
+
+    name: str
+    commit: str
+    object: str
+
+    @property
+    def ref(self) -> str:
+        """Its reference."""
+        return f"refs/tags/{self.name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Move:
+    """What is to land together: the ledger from `base` to `commit`, and a tag. Either may be absent."""
+
+    base: str | None
+    commit: str | None
+    tag: Tag | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """A reference that a push did not move: what it is, and what git says about it."""
+
+    ref: str
+    summary: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """The ledger's references in this clone."""
+
+    seen: str | None
+    """What the server had when we last looked."""
+    tracking: str | None
+    local: str | None
+    checked_out: bool
+    """Whether a working tree stands on the local branch."""
+
+
+def wait(attempt: int) -> None:
+    """Sleep before trying again: longer each time, and never as long as another writer does."""
+    time.sleep(random.SystemRandom().uniform(0.0, min(1.0, 0.02 * 2**attempt)))
+
+
+def parse_push(output: str) -> tuple[Refusal, ...]:
+    """The refused references in the output of `git push --porcelain`: `flag TAB from:to TAB summary`."""
+    rows = (line.split("\t") for line in output.splitlines() if line.startswith("!\t"))
+    return tuple(
+        Refusal(
+            ref=row[1].rpartition(":")[2],
+            summary=row[2],
+        )
+        for row in rows
+        if len(row) == 3
+    )
+
+
+def transaction(updates: Mapping[str, tuple[str, str | None]]) -> bytes:
+    """Input of `git update-ref --stdin`: each reference to its new object, if it still has the old one.
+
+    None as the old object: the reference must not exist. All of them move, or none.
+    """
+    rows = (
+        f"update {ref} {new} {old if old is not None else '0' * len(new)}\n"
+        for ref, (new, old) in updates.items()
+    )
+    return ("start\n" + "".join(rows) + "prepare\ncommit\n").encode()
+
+
+class Branch:
+    """The ledger's branch, in this clone alone or with a server."""
+
+    def __init__(self, plumbing: Plumbing, *, branch: str, remote: str | None) -> None:
+        """Look at nothing yet."""
+        self._git = plumbing
+        self.name = branch
+        self.remote = remote
+        self._ref = f"refs/heads/{branch}"
+        self._seen = f"refs/release/{remote}/{branch}"
+        self._tracking = f"refs/remotes/{remote}/{branch}"
+        self._tags_there: set[Tag] = set()
+
+    def __str__(self) -> str:
+        """As git writes it: `origin/release-ledger`, or the branch alone."""
+        return f"{self.remote}/{self.name}" if self.remote is not None else self.name
+
+    # what is known here
+
+    def _known(self) -> Known:
+        refs = (self._seen, self._tracking, self._ref)
+        answer = self._must(
+            "look up the ledger's references",
+            *("for-each-ref", "--format=%(refname)%09%(objectname)%09%(worktreepath)", *refs),
+        )
+        rows = {ref: (oid, tree) for ref, oid, tree in (row.split("\t") for row in answer.splitlines())}
+        there = {ref: rows[ref][0] for ref in refs if ref in rows}
+        return Known(
+            seen=there.get(self._seen),
+            tracking=there.get(self._tracking),
+            local=there.get(self._ref),
+            checked_out=bool(rows.get(self._ref, ("", ""))[1]),
+        )
+
+    def head(self) -> str | None:
+        """The newest commit of the ledger that is known here; None for an empty ledger.
+
+        Raises:
+            LedgerError: the local branch and the server's have gone different ways.
+        """
+        known = self._known()
+        server = known.seen or known.tracking
+        if self.remote is None or server is None or known.local is None:
+            return known.local if self.remote is None else server or known.local
+        if self._contains(server, known.local):
+            return server
+        if self._contains(known.local, server):
+            return known.local
+        raise LedgerError(
+            f"read the ledger {self}",
+            f"the local branch {self.name} is at {known.local}, and the server's was at {server}: "
+            "each has records that the other has not",
+            f"keep the local one under another name: git branch -m {self.name} {self.name}-local",
+        )
+
+    def _contains(self, later: str, earlier: str) -> bool:
+        """Whether a commit is the other one or comes after it. Raises LedgerError when history is damaged."""
+        if later == earlier:
+            return True
+        answer = self._git.run("merge-base", "--is-ancestor", earlier, later)
+        if answer.status not in (0, 1):
+            raise LedgerError(
+                f"compare the ledger commits {earlier} and {later}", answer.words, "git fsck --full"
+            )
+        return answer.status == 0
+
+    def tag(self, name: str) -> tuple[str, str] | None:
+        """A local tag: its object and the commit it stands on; None when there is none."""
+        form = "--format=%(refname) %(objectname) %(*objectname)"
+        answer = self._must(f"look up the git tag {name}", "for-each-ref", form, f"refs/tags/{name}")
+        rows = (line.split() for line in answer.splitlines())
+        return next(((oids[0], oids[-1]) for ref, *oids in rows if ref == f"refs/tags/{name}"), None)
+
+    # what the server has
+
+    def refresh(self) -> str | None:
+        """Learn what the server has, and give the newest commit known.
+
+        Raises:
+            LedgerUnreachable: the server does not answer.
+            LedgerError: its branch is gone, or does not contain what we saw before.
+        """
+        if self.remote is not None:
+            seen = self._known().seen  # read first: what the server says afterwards must contain it
+            self._follow(self._listed().get(self._ref), seen)
+        return self.head()
+
+    def _listed(self, *refs: str) -> dict[str, str]:
+        """The server's objects of the ledger branch and these references. Raises LedgerUnreachable."""
+        assert self.remote is not None  # noqa: S101 - only asked with a remote
+        wanted = (self._ref, *refs)
+        answer = self._git.run("ls-remote", self.remote, *wanted, timeout=ANSWER_SECONDS)
+        if answer.status != 0:
+            raise LedgerUnreachable(
+                f"ask the git remote {self.remote} for the ledger branch {self.name}",
+                answer.words,
+                f"try it by hand: git ls-remote {self.remote}",
+            )
+        rows = (line.split("\t") for line in answer.text.splitlines())
+        return {ref: oid for oid, ref in rows if ref in wanted}
+
+    def _follow(self, tip: str | None, seen: str | None) -> None:
+        """Fetch up to the server's tip, without depth and without force; never follow a rewind.
+
+        Args:
+            tip: what the server has.
+            seen: what was remembered of it before it was asked.
+        """
+        if tip is None and seen is not None:
+            raise self._changed_behind_us(seen, "gone from the server")
+        for attempt in range(_PATIENCE):
+            if tip is None or tip == seen:
+                break
+            answer = self._fetch()
+            if answer.status == 0:
+                break
+            seen = self._known().seen
+            tip = self._listed().get(self._ref)
+            if self._has_arrived(tip, seen):
+                break
+            if attempt == _PATIENCE - 1:
+                by_hand = f"try it by hand: git fetch {self.remote} {self._ref}"
+                raise LedgerError(f"fetch the ledger {self}", answer.words, by_hand)
+            wait(attempt)
+        self._settle(tip, None)
+
+    def _has_arrived(self, tip: str | None, seen: str | None) -> bool:
+        """After a fetch that was refused: whether all is well, because another process of this clone fetched.
+
+        Raises:
+            LedgerError: the branch was rewound or replaced.
+        """
+        if tip is None or self._git.object(tip) is None:
+            return False
+        if seen is not None and not self._contains(tip, seen):
+            raise self._changed_behind_us(seen, f"at {tip}, which does not contain it")
+        return True
+
+    def _fetch(self) -> Answer:
+        assert self.remote is not None  # noqa: S101 - only called with a remote
+        return self._git.run(
+            *("fetch", "--quiet", "--no-tags", "--no-prune", "--refmap="),
+            *("--no-recurse-submodules", "--no-auto-maintenance", "--no-write-fetch-head"),
+            *(self.remote, f"{self._ref}:{self._seen}"),
+            timeout=FETCH_SECONDS,
+        )
+
+    def _changed_behind_us(self, seen: str, found: str) -> LedgerError:
+        return LedgerError(
+            f"follow the ledger {self}",
+            f"it was at {seen}, and now it is {found}: somebody rewound, replaced or deleted it",
+            f"the records are safe here: git push {self.remote} {seen}:{self._ref} restores a deleted or "
+            "rewound branch; protect it on the server. docs/reference/ledger.md, \"When the server's ledger "
+            'was rewound"',
+        )
+
+    # moving on
+
+    def publish(self, move: Move) -> bool:
+        """Land a move, whole or not at all.
+
+        Returns:
+            True when it landed; False when the ledger or the tag has moved in the meantime and the move has
+            to be made anew on what `head` says now.
+
+        Raises:
+            VersionTaken: the tag exists on another commit.
+            LedgerRejected: the server does not let it happen.
+            LedgerUnreachable: the server does not answer; whether the move landed is found out next time.
+            LedgerError: the clone cannot be written.
+        """
+        for attempt in range(_PATIENCE):
+            answer = self._moved_here(move) if self.remote is None else self._pushed(move)
+            if answer.status == 0:
+                break
+            landed = self._landed_here(move) if self.remote is None else self._landed_there(move)
+            if landed is not None:
+                return landed
+            if attempt == _PATIENCE - 1:
+                self._give_up(answer)
+            wait(attempt)
+        if self.remote is not None:
+            self._settle(move.commit, move.tag)
+        return True
+
+    def _moved_here(self, move: Move) -> Answer:
+        updates: dict[str, tuple[str, str | None]] = {}
+        if move.commit is not None:
+            updates[self._ref] = (move.commit, move.base)
+        if move.tag is not None:
+            updates[move.tag.ref] = (move.tag.object, None)
+        return self._update(updates)
+
+    def _update(self, updates: Mapping[str, tuple[str, str | None]]) -> Answer:
+        return self._git.run(*DURABLE, *_QUIET, "update-ref", "--stdin", stdin=transaction(updates))
+
+    def _landed_here(self, move: Move) -> bool | None:
+        """After a refusal: False when something has moved, None when nothing has."""
+        if self._known().local != move.base or (move.tag is not None and self.tag(move.tag.name) is not None):
+            return False
+        return None
+
+    def _pushed(self, move: Move) -> Answer:
+        """A plain push is the compare-and-swap; atomic, so that record and tag stand or fall together."""
+        assert self.remote is not None  # noqa: S101 - only called with a remote
+        specs = [f"{move.commit}:{self._ref}"] if move.commit is not None else []
+        if move.tag is not None and move.tag not in self._tags_there:
+            specs.append(f"{move.tag.object}:{move.tag.ref}")
+        if not specs:
+            return Answer(status=0, out=b"", errors="")
+        return self._git.run(
+            *(*_QUIET, "push", "--porcelain", "--atomic", "--no-verify", "--no-follow-tags"),
+            *("--recurse-submodules=no", self.remote, *specs),
+            timeout=PUSH_SECONDS,
+        )
+
+    def _landed_there(self, move: Move) -> bool | None:
+        """After a push that failed: True when it landed all the same, False when others moved, else None."""
+        tag, seen = move.tag, self._known().seen
+        listed = self._listed(*((tag.ref, f"{tag.ref}^{{}}") if tag is not None else ()))
+        tip = listed.get(self._ref)
+        self._follow(tip, seen)
+        if move.commit is not None and tip is not None and self._contains(tip, move.commit):
+            self._settle(tip, tag)
+            return True
+        if tip != move.base:
+            return False
+        if tag is not None and tag.ref in listed:
+            self._take_over(tag, listed)
+        return None
+
+    def _take_over(self, tag: Tag, listed: Mapping[str, str]) -> None:
+        """The server has a tag of this name: good if it stands on the same commit. Raises VersionTaken."""
+        commit = listed.get(f"{tag.ref}^{{}}", listed[tag.ref])
+        if commit != tag.commit:
+            raise VersionTaken(
+                f"make the git tag {tag.name} on commit {tag.commit}",
+                f"{self.remote} has a tag of this name on commit {commit}, and no release is recorded for it",
+                f"look at it: git fetch {self.remote} tag {tag.name} && git show {tag.name}; "
+                "then release another version, or delete the tag if it was made by mistake",
+            )
+        assert self.remote is not None  # noqa: S101 - only called with a remote
+        if self.tag(tag.name) is None:
+            self._git.run("fetch", "--quiet", "--no-write-fetch-head", self.remote, f"{tag.ref}:{tag.ref}")
+        self._tags_there.add(tag)
+
+    def _give_up(self, answer: Answer) -> NoReturn:
+        """Nothing has moved, and yet it is refused: by the server, or by this clone's own disk."""
+        if self.remote is None:
+            raise LedgerError(
+                f"move the ledger branch {self.name} on",
+                answer.words,
+                "nothing was recorded; look at free space, permissions and *.lock files in the git folder",
+            )
+        if answer.status < 0:
+            by_hand = f"try it by hand: git ls-remote {self.remote}"
+            raise LedgerUnreachable(f"push the ledger to {self}", answer.words, by_hand)
+        refs = [f"{refusal.ref}: {refusal.summary}" for refusal in parse_push(answer.text)]
+        found = "; ".join([*refs, *_server_lines(answer.errors)]) or answer.words
+        raise LedgerRejected(
+            f"push the ledger to {self}",
+            found,
+            f"nothing was recorded; let whoever releases push to {self._ref} and create refs/tags/* on "
+            f'{self.remote}, without force: docs/reference/ledger.md, "Permissions"',
+        )
+
+    def _settle(self, commit: str | None, tag: Tag | None) -> None:
+        """Bring this clone's references to what the server has now, never backwards. A later time will do."""
+        for attempt in range(_PATIENCE):
+            known = self._known()
+            updates = dict(self._outdated(known, commit or known.seen))
+            if tag is not None and self.tag(tag.name) is None:
+                updates[tag.ref] = (tag.object, None)
+            if not updates or self._update(updates).status == 0:
+                return
+            wait(attempt)
+
+    def _outdated(self, known: Known, commit: str | None) -> Iterator[tuple[str, tuple[str, str | None]]]:
+        if commit is None:
+            return
+        rows = [(self._seen, known.seen), (self._tracking, known.tracking)]
+        rows += [(self._ref, known.local)] if not known.checked_out else []
+        for ref, old in rows:
+            if old != commit and (old is None or self._contains(commit, old)):
+                yield ref, (commit, old)
+
+    def _must(self, attempted: str, *arguments: str) -> str:
+        answer = self._git.run(*arguments)
+        if answer.status != 0:
+            raise LedgerError(attempted, answer.words, "look further with: git fsck")
+        return answer.text
+
+
+def _server_lines(errors: str) -> list[str]:
+    """What the server's side said: git marks its lines with `remote:`."""
+    lines = (
+        line.removeprefix("remote:").strip() for line in errors.splitlines() if line.startswith("remote:")
+    )
+    return [line for line in lines if line][:5]

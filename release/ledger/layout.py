@@ -1,0 +1,122 @@
+"""Where things lie in the ledger's tree: docs/reference/ledger.md, as functions. Pure.
+
+Every path is written once and never again, so a path is also a claim: two writers that want the same one
+cannot both win.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from release.records import SCHEMA, Body, Deployment, Record, Release
+
+FORMAT_PATH: Final = "format"
+"""The file that makes a branch a ledger."""
+
+_FORMAT_WORD: Final = "release-ledger"
+FORMAT: Final = f"{_FORMAT_WORD} {SCHEMA}\n".encode()
+"""Its content: a word and the version of the format that the ledger began with."""
+
+
+def format_version(content: bytes) -> str | None:
+    """The version in a `format` file; None when the file is something else."""
+    word, _, version = content.decode("utf-8", "replace").strip().partition(" ")
+    return version if word == _FORMAT_WORD and version else None
+
+
+def record_path(record: str) -> str:
+    """The file of the record with this id."""
+    return f"records/{record[:2]}/{record}.json"
+
+
+def version_folder(service: str) -> str:
+    """The folder with one folder for each major version."""
+    return f"index/{service}/version"
+
+
+def version_path(service: str, version: str) -> str:
+    """The index entry of a version."""
+    return f"{version_folder(service)}/{version.partition('.')[0]}/{version}"
+
+
+def digest_folder(service: str, digits: str) -> str:
+    """The folder where digests that begin with these hexadecimal digits are; two are enough."""
+    return f"index/{service}/digest/{digits[:2]}"
+
+
+def digest_path(service: str, digits: str) -> str:
+    """The index entry of a digest, by its 64 digits."""
+    return f"{digest_folder(service, digits)}/{digits}"
+
+
+def commit_folder(service: str, commit: str) -> str:
+    """The folder where commits that begin with these hexadecimal digits are; two are enough."""
+    return f"index/{service}/commit/{commit[:2]}"
+
+
+def commit_path(service: str, commit: str) -> str:
+    """The index entry of a commit's first release. Each later one has `-<seq>` at the end."""
+    return f"{commit_folder(service, commit)}/{commit}"
+
+
+def seq_folder(service: str) -> str:
+    """The folder with all of a service's records in order, in two levels of a thousand each."""
+    return f"index/{service}/seq"
+
+
+def seq_path(service: str, seq: int, kind: str) -> str:
+    """The index entry of the record at this place."""
+    digits = f"{seq:09d}"
+    return f"{seq_folder(service)}/{digits[:3]}/{digits[3:6]}/{digits}-{kind}"
+
+
+def environment_folder(service: str, environment: str) -> str:
+    """The folder with the events of an environment, by year, month and day."""
+    return f"index/{service}/environment/{environment}"
+
+
+def event_path(service: str, environment: str, moment: str, record: str) -> str:
+    """The index entry of a deployment event at this moment (RFC 3339, UTC, milliseconds)."""
+    day, _, time = moment.rstrip("Z").partition("T")
+    name = f"{time.replace(':', '').replace('.', '')}-{record}"
+    return f"{environment_folder(service, environment)}/{day.replace('-', '/')}/{name}"
+
+
+def event_moment(year: str, month: str, day: str, name: str) -> str:
+    """The moment that an event's path tells."""
+    time = name.partition("-")[0]
+    return f"{year}-{month}-{day}T{time[:2]}:{time[2:4]}:{time[4:6]}.{time[6:]}Z"
+
+
+def deployment_folder(service: str, deployment: str) -> str:
+    """The folder where deployments whose id begins with these digits are; two are enough."""
+    return f"index/{service}/deployment/{deployment[:2]}"
+
+
+def healthy_folder(service: str, environment: str, release: str) -> str:
+    """The folder where healthy deployments of this release record are."""
+    return f"index/{service}/healthy/{environment}/{release[:2]}"
+
+
+def paths_of(record: Record[Body], taken: Callable[[str], bool]) -> Iterator[str]:
+    """Every index entry of a record.
+
+    Args:
+        record: in its place.
+        taken: whether a path exists already; asked only for a commit, which may have several releases.
+    """
+    service, seq = record.envelope.service, record.envelope.seq
+    yield seq_path(service, seq, record.envelope.kind)
+    body = record.body
+    if isinstance(body, Release):
+        yield version_path(service, body.version)
+        yield digest_path(service, body.image.digest.removeprefix("sha256:"))
+        commit = commit_path(service, body.source.commit)
+        yield f"{commit}-{seq:09d}" if taken(commit) else commit
+    elif isinstance(body, Deployment):
+        yield event_path(service, body.environment, record.envelope.recorded_at, record.id)
+        yield f"{deployment_folder(service, body.deployment)}/{body.deployment}-{seq:09d}"
+        if body.status == "healthy":
+            folder = healthy_folder(service, body.environment, body.release)
+            yield f"{folder}/{body.release}-{seq:09d}"

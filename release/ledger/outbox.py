@@ -1,0 +1,93 @@
+"""Deployment events that the git server has not got yet: one file each, in order.
+
+A file is a record that has no place in the chain yet, in the ledger's own bytes; it is on the disk before
+its name is, so that a file that can be seen is whole.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from release.errors import LedgerError
+from release.records import Body, Draft, parse
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """One event and the file that keeps it."""
+
+    path: Path
+    draft: Draft[Body]
+
+
+def name(draft: Draft[Body]) -> str:
+    """What an event is called before it has a place: 16 hexadecimal digits from its content."""
+    return draft.at(1, None).id[:16]
+
+
+class Outbox:
+    """The events of one clone that wait to be published."""
+
+    def __init__(self, folder: Path) -> None:
+        """The folder is made when the first event comes."""
+        self._folder = folder
+
+    def put(self, draft: Draft[Body]) -> None:
+        """Keep an event; the same one only once. Raises LedgerError when the disk refuses."""
+        files = self._files()
+        if any(file.stem.endswith(name(draft)) for file in files):
+            return
+        number = int(files[-1].name.partition("-")[0]) + 1 if files else 1
+        try:
+            self._write(f"{number:09d}-{name(draft)}.json", draft.at(1, None).to_bytes())
+        except OSError as error:
+            raise LedgerError(
+                f"keep the event of {draft.service} in {self._folder}",
+                str(error),
+                "make room or mend the permissions; the event is not recorded anywhere yet",
+            ) from error
+
+    def _write(self, file: str, content: bytes) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        unnamed = self._folder / f".{secrets.token_hex(8)}"
+        try:
+            with unnamed.open("wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            unnamed.rename(self._folder / file)
+        finally:
+            unnamed.unlink(missing_ok=True)
+        folder = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def kept(self) -> tuple[Kept, ...]:
+        """All events, oldest first. Raises LedgerError naming a file that cannot be read."""
+        read = ((path, self._content(path)) for path in self._files())
+        return tuple(
+            Kept(path=path, draft=parse(content, str(path)).draft())
+            for path, content in read
+            if content is not None
+        )
+
+    def _content(self, path: Path) -> bytes | None:
+        """The file; None when another process has published it in the meantime."""
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def drop(self, kept: Sequence[Kept]) -> None:
+        """Forget events that are in the ledger."""
+        for event in kept:
+            event.path.unlink(missing_ok=True)
+
+    def _files(self) -> list[Path]:
+        return sorted(self._folder.glob("[0-9]*.json"))
