@@ -11,11 +11,21 @@ nox.options.error_on_missing_interpreters = True
 
 release.register()
 
+SOURCES = ("release", "tests", "examples", "noxfile.py", "tasks.py", "dev")
+
 
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
-    """Style, types and every test: unit, engine and lab."""
-    session.run("ruff", "check", ".", "dev", external=True)
-    session.run("ruff", "format", "--check", ".", "dev", external=True)
-    session.run("mypy", "release", "tests", "noxfile.py", "tasks.py", external=True)
-    session.run("python", "-m", "pytest", "-n", "2", "--dist", "loadgroup", *session.posargs, external=True)
+    """Style, types and every test: unit and engine, two at a time."""
+    if not session.posargs:
+        style(session)
+    session.run("python", "-m", "pytest", "-n", "2", *session.posargs, external=True)
+
+
+@nox.session(venv_backend="none", default=False)
+def style(session: nox.Session) -> None:
+    """Format, lint and strict types."""
+    session.run("ruff", "format", "--check", *SOURCES, external=True)
+    session.run("ruff", "check", *SOURCES, external=True)
+    session.run("mypy", "--scripts-are-modules", "dev", "noxfile.py", "tasks.py", external=True)
+    session.run("mypy", "--package", "release", "--package", "tests", external=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import logging
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -77,6 +78,7 @@ def _run(name: str, session: nox.Session) -> None:
     from release.console import Console
     from release.errors import ReleaseError
 
+    _quiet()
     arguments = parse_arguments(name, session.posargs)
     console = Console()
     try:
@@ -87,6 +89,12 @@ def _run(name: str, session: nox.Session) -> None:
         session.error(f"{name}: {type(error).__name__}")
     except Terminated:
         raise SystemExit(128 + signal.SIGTERM) from None
+
+
+def _quiet() -> None:
+    """nox shows what every library logs; here only warnings concern the reader."""
+    for library in ("git", "docker", "urllib3", "stamina"):
+        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 @contextmanager
@@ -147,6 +155,7 @@ def _make(shop: Shop, console: Console) -> Record[Release]:
     plan = shop.plan
     name = f"{plan.service.service} {plan.version}"
     console.emit(Notice(text=f"{name} from commit {plan.commit.id[:12]} ({plan.commit.subject})"))
+    console.emit(Notice(text=f"logs: {shop.folder.path.relative_to(shop.source.root)}/"))
     run_stages(shop, STAGES)
     return shop.products.get(Recorded).record
 

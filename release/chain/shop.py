@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from release.chain.plan import Plan
-from release.events import Emit, Progress
+from release.events import Emit
 from release.images.engine import Engine
 from release.ledger.store import Ledger
 from release.process import Cancellation, Command, Completed, run
@@ -112,17 +112,11 @@ class Shop:
             return self._engine
 
     def execute(self, stage: str, command: Command, *, check: bool = True) -> Completed:
-        """Run a program for a stage: logged, cancellable, its lines shown as progress."""
+        """Run a program for a stage: logged and cancellable."""
         log = self.folder.log(stage)
         with log.open("a", encoding="utf-8") as sink:
             sink.write(f"$ {command}\n")
-        return run(
-            command,
-            log=log,
-            cancellation=self.cancellation,
-            on_line=lambda line: self.emit(Progress(name=stage, text=line)),
-            check=check,
-        )
+        return run(command, log=log, cancellation=self.cancellation, check=check)
 
     def labels(self, role: str) -> dict[str, str]:
         """Labels of what this run puts into the engine, so that it can be found and removed."""

@@ -20,7 +20,6 @@ from release.chain.context import write_archive
 from release.chain.shop import Shop, evidence
 from release.config import Test
 from release.errors import CommandFailed, EngineError, GateFailed
-from release.events import Progress
 from release.images.engine import ContainerSpec, StoredImage
 from release.process import TAIL_LINES, Command
 from release.reference import Reference, Repository
@@ -206,8 +205,6 @@ def _keep_output(shop: Shop, container: str) -> tuple[str, ...]:
     lines = tuple(shop.engine.follow(container))
     with shop.folder.log("test").open("a", encoding="utf-8") as log:
         log.writelines(f"{line}\n" for line in lines)
-    if lines:
-        shop.emit(Progress(name="test", text=lines[-1]))
     with suppress(EngineError):
         junit = shop.engine.read_file(container, _JUNIT)
         if junit is not None:
