@@ -14,6 +14,7 @@ import hashlib
 import io
 import ipaddress
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -409,6 +410,8 @@ class _Temporary(Exception):
         super().__init__(response.status_code)
         self.response = response
 
+
+logging.getLogger("stamina").addHandler(logging.NullHandler())  # else each pause is a line on standard error
 
 _RETRY: Final = stamina.RetryingCaller(
     attempts=4, timeout=60.0, wait_initial=0.2, wait_max=5.0, wait_jitter=0.2

@@ -223,8 +223,8 @@ class Subnet:
 def graph_engine(folder: Path) -> Iterator[Engine]:
     """A second Docker Engine whose image store is a graph driver, with nothing in it.
 
-    It has its own folders, socket and bridge, and the first engine's firewall rules stay as they are.
-    Its containers reach the network, and their published ports answer on this machine.
+    It has its own folders, sockets (see `secure_address`) and bridge, and the first engine's firewall rules
+    stay as they are. Its containers reach the network, and their published ports answer on this machine.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with _bridge() as subnet:
@@ -241,6 +241,7 @@ def _dockerd(folder: Path, subnet: Subnet, address: str) -> list[str]:
         "dockerd",
         *("--config-file", str(config)),
         *("--host", address),
+        *_secure_words(folder),
         *("--data-root", str(folder / "data")),
         *("--exec-root", str(folder / "exec")),
         *("--pidfile", str(folder / "docker.pid")),
@@ -251,6 +252,40 @@ def _dockerd(folder: Path, subnet: Subnet, address: str) -> list[str]:
         "--ip6tables=false",
         "--ip-masq=false",
     ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecureAddress:
+    """Where an engine answers over TLS, and the folder with ca.pem, cert.pem and key.pem that it asks for."""
+
+    host: str
+    certificates: Path
+
+
+def secure_address(engine: Engine) -> SecureAddress:
+    """The second way to an engine that `graph_engine` started: TCP with certificates on both sides."""
+    folder = Path(engine.host.removeprefix("unix://")).parent / "tls"
+    return SecureAddress(host=(folder / "host").read_text(), certificates=folder)
+
+
+def _secure_words(folder: Path) -> list[str]:
+    """Server and client show the same certificate, which vouches for itself."""
+    tls = folder / "tls"
+    tls.mkdir()
+    made = make_certificate(tls)
+    for name in ("ca.pem", "cert.pem"):
+        shutil.copy(made.certificate, tls / name)
+    made.key.rename(tls / "key.pem")
+    (tls / "host").write_text(f"tcp://127.0.0.1:{free_port()}")
+    files = (
+        "--tlscacert",
+        str(tls / "ca.pem"),
+        "--tlscert",
+        str(tls / "cert.pem"),
+        "--tlskey",
+        str(tls / "key.pem"),
+    )
+    return ["--host", (tls / "host").read_text(), "--tlsverify", *files]
 
 
 def _answers(address: str) -> bool:
@@ -314,6 +349,27 @@ def _remove_containers(address: str) -> None:
     listed = run(Command(argv=(*docker, "ps", "--all", "--quiet")), check=False).output.split()
     if listed:
         run(Command(argv=(*docker, "rm", "--force", "--volumes", *listed)), check=False)
+
+
+# --- ssh
+
+_SSH: Final = """\
+#!/bin/sh
+# Stands in for ssh: runs here what it is asked to run there.
+while [ "$1" != "--" ]; do shift; done
+shift 2
+unset DOCKER_HOST DOCKER_CONTEXT
+exec "$@"
+"""
+
+
+def fake_ssh(folder: Path) -> Path:
+    """A folder for PATH with an `ssh` whose other side is this machine."""
+    folder.mkdir(parents=True, exist_ok=True)
+    program = folder / "ssh"
+    program.write_text(_SSH)
+    program.chmod(0o755)
+    return folder
 
 
 # --- images

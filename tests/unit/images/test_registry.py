@@ -1,0 +1,452 @@
+"""The registry client against a small registry that refuses what it does not expect."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import stamina
+
+from release.errors import RegistryError, RegistryUnreachable
+from release.images import registry
+from release.images.registry import (
+    DOCKER_LIST,
+    DOCKER_MANIFEST,
+    OCI_INDEX,
+    OCI_MANIFEST,
+    Blob,
+    Manifest,
+    Registry,
+)
+from release.reference import Digest, Repository
+from tests.unit.images.fake_registry import Answer, FakeRegistry, refusal, serving
+
+LAYER = b"layer"
+
+
+def image(**changes: Any) -> bytes:
+    """An image manifest of one layer."""
+    data = {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "config": {"mediaType": "x/config", "digest": Digest.of(b"config").text, "size": 6},
+        "layers": [{"mediaType": "x/layer", "digest": Digest.of(LAYER).text, "size": len(LAYER)}],
+        **changes,
+    }
+    return json.dumps({key: value for key, value in data.items() if value is not None}).encode()
+
+
+@pytest.fixture(autouse=True)
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty DOCKER_CONFIG of this test's own."""
+    folder = tmp_path / "docker"
+    folder.mkdir()
+    monkeypatch.setenv("DOCKER_CONFIG", str(folder))
+    return folder / "config.json"
+
+
+@pytest.fixture(autouse=True)
+def no_pauses() -> Iterator[None]:
+    """Attempts follow each other at once."""
+    with stamina.set_testing(True, attempts=10, cap=True):
+        yield
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeRegistry]:
+    """An empty registry."""
+    with serving(FakeRegistry()) as running:
+        yield running
+
+
+@pytest.fixture
+def client(fake: FakeRegistry) -> Iterator[Registry]:
+    """A client of it."""
+    made = Registry(fake.repository)
+    yield made
+    made.close()
+
+
+def login(settings: Path, fake: FakeRegistry, **entry: str) -> None:
+    """What `docker login` would have left."""
+    known = entry or {"auth": base64.b64encode(":".join(fake.user).encode()).decode()}
+    settings.write_text(json.dumps({"auths": {fake.host: known}}))
+
+
+# --- manifests
+
+
+def test_a_manifest_says_what_it_is_made_of() -> None:
+    """Digest of the bytes, media type, config and layers."""
+    manifest = Manifest.parse(image(), OCI_MANIFEST)
+    assert manifest.digest == Digest.of(image())
+    assert manifest.config == Blob(digest=Digest.of(b"config"), size=6, media_type="x/config")
+    assert [layer.digest for layer in manifest.layers] == [Digest.of(LAYER)]
+
+
+@pytest.mark.parametrize(
+    ("within", "sent_as", "expected"),
+    [
+        (OCI_MANIFEST, None, OCI_MANIFEST),
+        (None, None, OCI_MANIFEST),
+        (None, OCI_MANIFEST, OCI_MANIFEST),
+        (DOCKER_MANIFEST, DOCKER_MANIFEST, DOCKER_MANIFEST),
+    ],
+)
+def test_the_media_type_is_known(within: str | None, sent_as: str | None, expected: str) -> None:
+    """As it was sent, or as it says itself; an OCI manifest need not say."""
+    assert Manifest.parse(image(mediaType=within), sent_as).media_type == expected
+
+
+@pytest.mark.parametrize("media_type", [OCI_INDEX, DOCKER_LIST])
+def test_an_index_is_not_taken_for_an_image(media_type: str) -> None:
+    """It is named as what it is, with the way to build one image."""
+    with pytest.raises(RegistryError, match="an index of several images") as caught:
+        Manifest.parse(json.dumps({"mediaType": media_type, "manifests": []}).encode(), media_type)
+    assert "--provenance=false" in caught.value.hint
+
+
+def test_an_index_that_does_not_say_so_is_found_out() -> None:
+    """`manifests` makes it one."""
+    with pytest.raises(RegistryError, match="an index of several images"):
+        Manifest.parse(b'{"schemaVersion":2,"manifests":[]}')
+
+
+@pytest.mark.parametrize(
+    ("content", "sent_as", "found"),
+    [
+        (b"<html>", None, "not JSON"),
+        (b"[]", None, "not a JSON object"),
+        (image(config=None), OCI_MANIFEST, "damaged"),
+        (image(layers=[{"digest": "md5:1"}]), OCI_MANIFEST, "damaged"),
+        (image(layers=3), OCI_MANIFEST, "damaged"),
+        (image(), DOCKER_MANIFEST, "it was sent as"),
+        (image(mediaType=None), "application/vnd.docker.distribution.manifest.v1+json", "no image manifest"),
+    ],
+)
+def test_what_is_no_image_manifest_is_refused(content: bytes, sent_as: str | None, found: str) -> None:
+    """Everything else is a RegistryError that says what was found."""
+    with pytest.raises(RegistryError, match=found):
+        Manifest.parse(content, sent_as)
+
+
+# --- reading
+
+
+def test_a_manifest_is_read_by_tag_and_by_digest(fake: FakeRegistry, client: Registry) -> None:
+    """With all four media types accepted, or the fake refuses."""
+    digest = fake.add(image(), "1.0.0")
+    by_tag = client.manifest(fake.repository.tagged("1.0.0"))
+    by_digest = client.manifest(fake.repository.at(digest))
+    assert by_tag == by_digest == Manifest.parse(image(), OCI_MANIFEST)
+
+
+def test_what_is_not_there_is_none(fake: FakeRegistry, client: Registry) -> None:
+    """404 is an answer, not an error."""
+    assert client.manifest(fake.repository.tagged("1.0.0")) is None
+    assert not client.has_blob(Digest.of(LAYER))
+
+
+def test_other_bytes_than_asked_for_are_refused(fake: FakeRegistry, client: Registry) -> None:
+    """The body is hashed here; a digest in the URL proves nothing."""
+    digest = fake.add(image())
+    fake.manifests[digest.text] = (OCI_MANIFEST, image() + b" ")
+    with pytest.raises(RegistryError, match=f"not to {digest}"):
+        client.manifest(fake.repository.at(digest))
+
+
+def test_a_registry_that_names_another_digest_is_not_trusted(fake: FakeRegistry, client: Registry) -> None:
+    """Docker-Content-Digest must be that of the body."""
+    fake.add(image(), "1.0.0")
+    fake.lies_about_digest = True
+    with pytest.raises(RegistryError, match=str(Digest.of(b"a lie"))):
+        client.manifest(fake.repository.tagged("1.0.0"))
+
+
+def test_a_refusal_is_told_in_the_registrys_words(fake: FakeRegistry, client: Registry) -> None:
+    """Status, code and message; for 403 the hint is to log in."""
+    fake.faults = [refusal(403, "DENIED", "requested access to the resource is denied")]
+    with pytest.raises(RegistryError, match="403: DENIED requested access") as caught:
+        client.manifest(fake.repository.tagged("1.0.0"))
+    assert caught.value.hint == f"docker login {fake.host}"
+
+
+def test_a_refusal_without_words_is_told_too(fake: FakeRegistry, client: Registry) -> None:
+    """A proxy's page of HTML adds nothing."""
+    fake.faults = [Answer(status=418, body=b"<html>")]
+    with pytest.raises(RegistryError) as caught:
+        client.manifest(fake.repository.tagged("1.0.0"))
+    assert caught.value.found == "the registry answers 418"
+
+
+# --- promoting
+
+
+def test_a_manifest_is_put_under_a_tag_byte_for_byte(fake: FakeRegistry, client: Registry) -> None:
+    """The same bytes and media type, once; a second time nothing is written."""
+    content = image(mediaType=DOCKER_MANIFEST)
+    manifest = Manifest.parse(content, DOCKER_MANIFEST)
+    client.put_manifest(manifest, "1.0.0")
+    client.put_manifest(manifest, "1.0.0")
+    assert fake.manifests["1.0.0"] == (DOCKER_MANIFEST, content)
+    assert fake.paths("PUT") == ["/v2/acme/api/manifests/1.0.0"]
+
+
+def test_a_tag_is_not_moved(fake: FakeRegistry, client: Registry) -> None:
+    """Another digest under the tag: both are named, and nothing is written."""
+    there = fake.add(image() + b" ", "1.0.0")
+    manifest = Manifest.parse(image(), OCI_MANIFEST)
+    with pytest.raises(RegistryError) as caught:
+        client.put_manifest(manifest, "1.0.0")
+    assert there.text in str(caught.value)
+    assert manifest.digest.text in str(caught.value)
+    assert fake.paths("PUT") == []
+
+
+def test_a_registry_that_forgets_is_found_out(fake: FakeRegistry, client: Registry) -> None:
+    """201 is not believed: what was put is read back."""
+    fake.forgets_what_is_put = True
+    with pytest.raises(RegistryError, match="does not have it"):
+        client.put_manifest(Manifest.parse(image(), OCI_MANIFEST), "1.0.0")
+
+
+# --- blobs
+
+
+def test_a_blob_is_looked_for_without_reading_it(fake: FakeRegistry, client: Registry) -> None:
+    """HEAD is enough."""
+    fake.blobs[Digest.of(LAYER).text] = LAYER
+    assert client.has_blob(Digest.of(LAYER))
+    assert fake.paths("HEAD") == [f"/v2/acme/api/blobs/{Digest.of(LAYER)}"]
+
+
+def blob_of(content: bytes) -> Blob:
+    return Blob(digest=Digest.of(content), size=len(content), media_type="x/layer")
+
+
+def test_a_blob_is_a_stream(fake: FakeRegistry, client: Registry) -> None:
+    """It may be read in parts, or not to its end."""
+    fake.blobs[Digest.of(LAYER).text] = LAYER
+    with client.blob(blob_of(LAYER)) as stream:
+        assert (stream.read(2), stream.read()) == (LAYER[:2], LAYER[2:])
+    with client.blob(blob_of(LAYER)) as stream:
+        assert stream.read(1) == LAYER[:1]
+
+
+def test_a_damaged_blob_is_refused_at_the_end(fake: FakeRegistry, client: Registry) -> None:
+    """Also when nobody read what is damaged; a failure of the reader's own goes first."""
+    fake.blobs[Digest.of(LAYER).text] = LAYER + b"!"
+    with pytest.raises(RegistryError, match="hash to"), client.blob(blob_of(LAYER)) as stream:
+        stream.read(1)
+    with pytest.raises(ZeroDivisionError), client.blob(blob_of(LAYER)):
+        raise ZeroDivisionError
+
+
+def test_a_blob_that_is_cut_short_is_unreachable(fake: FakeRegistry, client: Registry) -> None:
+    """The connection closes before Content-Length is reached."""
+    fake.faults = [Answer(status=200, body=LAYER, headers={"Content-Length": "999", "Connection": "close"})]
+    with pytest.raises(RegistryUnreachable, match="closed the connection"), client.blob(blob_of(LAYER)):
+        pass
+
+
+def test_a_blob_that_is_missing_is_refused_at_the_beginning(client: Registry) -> None:
+    """The block is not entered."""
+    with pytest.raises(RegistryError, match="BLOB_UNKNOWN"), client.blob(blob_of(LAYER)):
+        raise AssertionError("there is nothing to read")
+
+
+# --- who asks
+
+
+def test_basic_authentication_uses_dockers_login(
+    fake: FakeRegistry, client: Registry, settings: Path
+) -> None:
+    """Asked once, answered, and then sent along."""
+    fake.auth = "basic"
+    login(settings, fake)
+    fake.add(image(), "1.0.0")
+    reference = fake.repository.tagged("1.0.0")
+    assert client.manifest(reference) == client.manifest(reference) != None  # noqa: E711
+    assert ["Authorization" in request.headers for request in fake.requests] == [False, True, True]
+
+
+def test_a_token_is_fetched_for_what_is_done(fake: FakeRegistry, client: Registry, settings: Path) -> None:
+    """Reading asks for pull, writing for push; a token is used again while it does."""
+    fake.auth = "bearer"
+    login(settings, fake)
+    client.put_manifest(Manifest.parse(image(), OCI_MANIFEST), "1.0.0")
+    assert fake.tokens == [f"repository:acme/api:{scope}" for scope in ("pull", "pull,push", "pull")]
+    asked = fake.requests[1]
+    assert (asked.query["service"], asked.query["account"]) == (["tests"], ["me"])
+
+
+def test_an_identity_token_is_exchanged(fake: FakeRegistry, client: Registry, settings: Path) -> None:
+    """By POST with grant_type refresh_token; the answer calls it access_token."""
+    fake.auth, fake.identity_token = "bearer", "t0ken"
+    login(settings, fake, identitytoken="t0ken")
+    fake.add(image(), "1.0.0")
+    assert client.manifest(fake.repository.tagged("1.0.0")) is not None
+    assert fake.paths("POST") == ["/token"]
+
+
+@pytest.mark.parametrize("auth", ["basic", "bearer"])
+@pytest.mark.parametrize("entry", [{}, {"auth": base64.b64encode(b"me:guess").decode()}])
+def test_a_login_that_is_missing_or_wrong_says_what_to_do(
+    fake: FakeRegistry, client: Registry, settings: Path, auth: str, entry: dict[str, str]
+) -> None:
+    """401 is a RegistryError whose hint is `docker login HOST`; it is not tried for ever."""
+    fake.auth = auth
+    settings.write_text(json.dumps({"auths": {fake.host: entry}}))
+    with pytest.raises(RegistryError, match="401") as caught:
+        client.manifest(fake.repository.tagged("1.0.0"))
+    assert caught.value.hint == f"docker login {fake.host}"
+    assert "guess" not in str(caught.value)
+    assert len(fake.requests) <= 3
+
+
+def test_a_challenge_that_nobody_knows_is_a_refusal(fake: FakeRegistry, client: Registry) -> None:
+    """Only Basic and Bearer are answered."""
+    fake.faults = [Answer(status=401, headers={"WWW-Authenticate": "Negotiate"})]
+    with pytest.raises(RegistryError, match="401"):
+        client.manifest(fake.repository.tagged("1.0.0"))
+
+
+def test_a_token_server_that_gives_none_is_a_refusal(
+    fake: FakeRegistry, client: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """200 without a token."""
+    fake.auth = "bearer"
+    monkeypatch.setattr(fake, "_token", lambda _: Answer(status=200, body=b"{}"))
+    with pytest.raises(RegistryError, match="holds no token"):
+        client.manifest(fake.repository.tagged("1.0.0"))
+
+
+# --- again
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_a_passing_trouble_is_waited_out(fake: FakeRegistry, client: Registry, status: int) -> None:
+    """Reading, looking and writing are tried again."""
+    fake.add(image(), "1.0.0")
+    fake.blobs[Digest.of(LAYER).text] = LAYER
+    trouble = [refusal(status, "TOOMANYREQUESTS", "slow down")] * 2
+    fake.faults = list(trouble)
+    assert client.manifest(fake.repository.tagged("1.0.0")) is not None
+    fake.faults = list(trouble)
+    assert client.has_blob(Digest.of(LAYER))
+    fake.faults = list(trouble)
+    with client.blob(blob_of(LAYER)) as stream:
+        assert stream.read() == LAYER
+    fake.faults = list(trouble)
+    client.put_manifest(Manifest.parse(image(), OCI_MANIFEST), "2.0.0")
+    assert fake.faults == []
+
+
+def test_a_lasting_trouble_is_told_in_the_end(fake: FakeRegistry, client: Registry) -> None:
+    """After four attempts, with the registry's words."""
+    fake.faults = [refusal(429, "TOOMANYREQUESTS", "your quota is used up")] * 9
+    with pytest.raises(RegistryError, match="your quota is used up") as caught:
+        client.manifest(fake.repository.tagged("1.0.0"))
+    assert len(fake.faults) == 5
+    assert "limits requests" in caught.value.hint
+
+
+@pytest.mark.parametrize("status", [400, 403, 405, 501])
+def test_a_refusal_that_stands_is_not_asked_again(fake: FakeRegistry, client: Registry, status: int) -> None:
+    """One request is enough."""
+    fake.faults = [Answer(status=status)] * 2
+    with pytest.raises(RegistryError):
+        client.has_blob(Digest.of(LAYER))
+    assert len(fake.faults) == 1
+
+
+def test_a_pause_that_the_registry_asks_for_is_made(fake: FakeRegistry, client: Registry) -> None:
+    """Retry-After: 1 means a second, whatever the pause would have been."""
+    fake.add(image(), "1.0.0")
+    fake.faults = [Answer(status=429, headers={"Retry-After": "1"})]
+    before = time.monotonic()
+    with stamina.set_testing(False):
+        assert client.manifest(fake.repository.tagged("1.0.0")) is not None
+    assert 1.0 <= time.monotonic() - before < 3.0
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high"),
+    [
+        ("7", 7, 7),
+        ("86400", 30, 30),
+        (format_datetime(datetime.now(UTC) + timedelta(days=1), usegmt=True), 30, 30),
+        (format_datetime(datetime.now(UTC) - timedelta(days=1), usegmt=True), 0, 0),
+    ],
+)
+def test_a_pause_has_a_limit(text: str, low: float, high: float) -> None:
+    """Seconds or a date (RFC 9110, 10.2.3), at most half a minute."""
+    pause = registry._retry_after(text)
+    assert pause is not None
+    assert low <= pause <= high
+
+
+@pytest.mark.parametrize("text", [None, "", "soon"])
+def test_a_pause_that_is_no_time_is_our_own(text: str | None) -> None:
+    """Nonsense is as good as nothing."""
+    assert registry._retry_after(text) is None
+
+
+def test_a_registry_that_is_not_there_is_unreachable(fake: FakeRegistry) -> None:
+    """Nothing listens: what was attempted, where, and what to do."""
+    with serving(FakeRegistry()) as gone:
+        repository = gone.repository
+    with pytest.raises(RegistryUnreachable, match="connection refused") as caught:
+        Registry(repository).manifest(repository.tagged("1.0.0"))
+    assert f"at {repository.host}" in caught.value.attempted
+
+
+# --- where
+
+
+@pytest.mark.parametrize(
+    ("hostname", "expected"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("localhost", True),
+        ("192.0.2.1", False),
+        ("registry.example", False),
+    ],
+)
+def test_only_loopback_may_do_without_tls(hostname: str, expected: bool) -> None:
+    """Docker's rule."""
+    assert registry._is_loopback(hostname) is expected
+
+
+def test_docker_hub_has_another_address() -> None:
+    """Names without a host belong to it; its API answers elsewhere."""
+    assert Registry(Repository("python"))._base == "https://registry-1.docker.io"
+    assert Registry(Repository("registry.example/acme/api"))._base == "https://registry.example"
+
+
+def test_a_proxy_is_not_asked_about_loopback(
+    fake: FakeRegistry, client: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HTTP_PROXY is for the world outside, as for Docker."""
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://192.0.2.1:3128")
+    client.ping()
+    assert fake.paths("GET") == ["/v2/"]
+
+
+def test_a_password_is_not_sent_without_tls(monkeypatch: pytest.MonkeyPatch, settings: Path) -> None:
+    """A registry with TLS that names a token server without it gets nothing."""
+    made = Registry(Repository("registry.example/acme/api"))
+    login_of_me = {"registry.example": {"auth": base64.b64encode(b"me:pw").decode()}}
+    settings.write_text(json.dumps({"auths": login_of_me}))
+    with pytest.raises(RegistryError, match="without TLS"):
+        made._introduce('Bearer realm="http://evil.example/token",service="x"')

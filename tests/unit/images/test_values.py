@@ -1,0 +1,210 @@
+"""Containers and images as values, and the engine's JSON of the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from release.images.values import (
+    ContainerSpec,
+    container_config,
+    container_state,
+    stored_image,
+    whole_seconds,
+)
+from release.reference import Digest
+from release.runspec import Mount, Publish
+
+IMAGE = Digest.of(b"image")
+LAYER = Digest.of(b"layer")
+
+
+def test_a_bare_spec_leaves_everything_to_the_image() -> None:
+    """Neither command, user nor limits are sent; nothing is published, mounted or joined."""
+    config = container_config(ContainerSpec(image=IMAGE))
+    assert config == {
+        "Image": IMAGE.text,
+        "Env": [],
+        "Labels": {},
+        "ExposedPorts": {},
+        "StopTimeout": 10,
+        "HostConfig": {
+            "PortBindings": {},
+            "RestartPolicy": {"Name": "no"},
+            "ReadonlyRootfs": False,
+            "Tmpfs": {},
+            "Mounts": [],
+            "CapAdd": [],
+            "CapDrop": [],
+            "SecurityOpt": [],
+        },
+        "NetworkingConfig": {"EndpointsConfig": {}},
+    }
+
+
+def test_a_full_spec_says_all_of_it() -> None:
+    """Every field has its place in the body of ContainerCreate."""
+    config = container_config(
+        ContainerSpec(
+            image=IMAGE,
+            name="api",
+            command=("gunicorn", "app"),
+            env={"A": "1=2", "B": ""},
+            labels={"a": "b"},
+            publish=(
+                Publish(address="127.0.0.1", host=8080, container=8000),
+                Publish(address="192.0.2.1", host=5353, container=53, protocol="udp"),
+            ),
+            publish_ephemeral=(8000,),
+            networks=("front", "back"),
+            volumes=(
+                Mount(source="data", target="/data"),
+                Mount(source="/etc/api", target="/etc/api", read_only=True),
+            ),
+            memory=2**20,
+            cpus=250,
+            pids=64,
+            user="1000",
+            read_only=True,
+            tmpfs=("/tmp",),
+            cap_add=("NET_BIND_SERVICE",),
+            cap_drop=("ALL",),
+            no_new_privileges=True,
+            restart="unless-stopped",
+            stop_grace=1500,
+        )
+    )
+    assert config == {
+        "Image": IMAGE.text,
+        "Cmd": ["gunicorn", "app"],
+        "Env": ["A=1=2", "B="],
+        "Labels": {"a": "b"},
+        "User": "1000",
+        "ExposedPorts": {"8000/tcp": {}, "53/udp": {}},
+        "StopTimeout": 2,
+        "HostConfig": {
+            "PortBindings": {
+                "8000/tcp": [
+                    {"HostIp": "127.0.0.1", "HostPort": "8080"},
+                    {"HostIp": "127.0.0.1", "HostPort": ""},
+                ],
+                "53/udp": [{"HostIp": "192.0.2.1", "HostPort": "5353"}],
+            },
+            "NetworkMode": "front",
+            "RestartPolicy": {"Name": "unless-stopped"},
+            "ReadonlyRootfs": True,
+            "Tmpfs": {"/tmp": ""},
+            "Mounts": [
+                {"Type": "volume", "Source": "data", "Target": "/data", "ReadOnly": False},
+                {"Type": "bind", "Source": "/etc/api", "Target": "/etc/api", "ReadOnly": True},
+            ],
+            "CapAdd": ["NET_BIND_SERVICE"],
+            "CapDrop": ["ALL"],
+            "SecurityOpt": ["no-new-privileges:true"],
+            "Memory": 2**20,
+            "MemorySwap": 2**20,
+            "NanoCpus": 250_000_000,
+            "PidsLimit": 64,
+        },
+        "NetworkingConfig": {"EndpointsConfig": {"front": {}, "back": {}}},
+    }
+
+
+def test_the_environment_is_not_shown() -> None:
+    """Secrets travel in `env`: the value's text leaves it out."""
+    assert "hunter2" not in repr(ContainerSpec(image=IMAGE, env={"PASSWORD": "hunter2"}))
+
+
+@pytest.mark.parametrize(("milliseconds", "seconds"), [(0, 0), (1, 1), (1000, 1), (1001, 2), (10_000, 10)])
+def test_seconds_are_rounded_up(milliseconds: int, seconds: int) -> None:
+    """Nothing is killed before its time."""
+    assert whole_seconds(milliseconds) == seconds
+
+
+def inspected(**changes: Any) -> dict[str, Any]:
+    """ContainerInspect of a running container, as far as it is read."""
+    return {
+        "Id": "c" * 64,
+        "Name": "/api",
+        "Image": IMAGE.text,
+        "RestartCount": 2,
+        "State": {
+            "Status": "running",
+            "ExitCode": 0,
+            "OOMKilled": False,
+            "StartedAt": "2026-11-22T18:00:00.1Z",
+            "Health": {"Status": "starting"},
+        },
+        "Config": {"Labels": {"a": "b"}},
+        "HostConfig": {"NetworkMode": "front"},
+        "NetworkSettings": {
+            "Ports": {
+                "53/udp": [{"HostIp": "192.0.2.1", "HostPort": "5353"}],
+                "53/tcp": [
+                    {"HostIp": "127.0.0.1", "HostPort": "5454"},
+                    {"HostIp": "::1", "HostPort": "5555"},
+                ],
+                "9000/tcp": None,
+            },
+            "Networks": {"back": {"IPAddress": "10.0.0.2"}, "front": {"IPAddress": "10.1.0.2"}},
+        },
+        **changes,
+    }
+
+
+def test_a_running_container_is_described() -> None:
+    """TCP goes before UDP, the first place before others, and the address is on the first network."""
+    state = container_state(inspected())
+    assert (state.id, state.name, state.image) == ("c" * 64, "api", IMAGE)
+    assert (state.status, state.health, state.restarts) == ("running", "starting", 2)
+    assert state.ports == {53: ("127.0.0.1", 5454)}
+    assert state.address == "10.1.0.2"
+    assert state.labels == {"a": "b"}
+
+
+def test_a_container_without_health_network_or_labels_is_described() -> None:
+    """What is missing is "none", empty, or None."""
+    state = container_state(
+        inspected(
+            State={"Status": "exited", "ExitCode": 3, "OOMKilled": True, "StartedAt": "0001-01-01T00:00:00Z"},
+            Config={"Labels": None},
+            HostConfig={"NetworkMode": "default"},
+            NetworkSettings={"Ports": None, "Networks": {"bridge": {"IPAddress": ""}}},
+        )
+    )
+    assert (state.health, state.exit_code, state.oom_killed) == ("none", 3, True)
+    assert (state.address, dict(state.ports), dict(state.labels)) == (None, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("healthcheck", "expected"),
+    [(None, False), ({"Test": ["NONE"]}, False), ({"Interval": 1}, False), ({"Test": ["CMD", "true"]}, True)],
+)
+def test_a_health_check_is_known(healthcheck: dict[str, Any] | None, expected: bool) -> None:
+    """`HEALTHCHECK NONE` and an inherited interval alone are none."""
+    image = stored_image({"Id": IMAGE.text, "Size": 9, "Config": {"Healthcheck": healthcheck}})
+    assert image.has_healthcheck is expected
+
+
+def test_an_image_is_described() -> None:
+    """Tags and digests are its references; the layers are in order."""
+    image = stored_image(
+        {
+            "Id": IMAGE.text,
+            "Size": 9,
+            "RepoTags": ["api:1"],
+            "RepoDigests": [f"api@{IMAGE}"],
+            "RootFS": {"Layers": [LAYER.text, IMAGE.text]},
+            "Config": {"User": "1000", "Labels": {"a": "b"}},
+        }
+    )
+    assert image.references == ("api:1", f"api@{IMAGE}")
+    assert image.diff_ids == (LAYER, IMAGE)
+    assert (image.user, image.labels, image.size) == ("1000", {"a": "b"}, 9)
+
+
+def test_an_image_without_settings_is_described() -> None:
+    """An image from scratch has no user, no labels and no layers."""
+    image = stored_image({"Id": IMAGE.text, "Size": 0, "RepoTags": None, "Config": None, "RootFS": None})
+    assert (image.user, dict(image.labels), image.diff_ids, image.references) == ("", {}, (), ())
