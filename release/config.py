@@ -96,6 +96,13 @@ def _command_line(text: str) -> str:
     return text
 
 
+def _without_ours(arguments: dict[str, str]) -> dict[str, str]:
+    ours = [name for name in ("VERSION", "COMMIT", "SOURCE_DATE_EPOCH") if name in arguments]
+    if ours:
+        raise ValueError(f"{', '.join(ours)}: set by the release itself; a Dockerfile may declare it as ARG")
+    return arguments
+
+
 RelativePath = Annotated[str, AfterValidator(_relative)]
 """A path below the repository's root (or below `context`, where the key says so)."""
 
@@ -151,7 +158,7 @@ class Build(Value):
     """Below `context`."""
     target: str | None = None
     """The stage that is released; absent: the last one."""
-    args: dict[VariableName, str] = Field(default_factory=dict)
+    args: Annotated[dict[VariableName, str], AfterValidator(_without_ours)] = Field(default_factory=dict)
     """Build arguments beside VERSION, COMMIT and SOURCE_DATE_EPOCH, which are always the release's own."""
     platform: (
         Annotated[str, Matching(r"linux/[a-z0-9]+(/v[0-9]+)?", 'a platform, as "linux/amd64"')] | None

@@ -230,7 +230,9 @@ def _parse_mount(value: object) -> dict[str, Any]:
 
 
 class Probe(Value):
-    """An HTTP request that a healthy service answers."""
+    """An HTTP request that a healthy service answers. Keys of a later minor version of a record are kept."""
+
+    model_config = ConfigDict(extra="allow")
 
     port: Port
     path: RequestPath = "/"
@@ -243,8 +245,10 @@ class RunSpec(Value):
     """Everything but the image that decides how a container runs. Recorded with each deployment.
 
     `secrets` holds fingerprints by variable name, never values. `stop_grace` and the probe's timeout are
-    milliseconds, `memory` bytes, `cpus` thousandths.
+    milliseconds, `memory` bytes, `cpus` thousandths. Keys of a later minor version are kept, as in every record.
     """
+
+    model_config = ConfigDict(extra="allow")
 
     command: Items[str] | None = None
     env: dict[VariableName, str] = Field(default_factory=dict)

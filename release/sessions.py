@@ -46,7 +46,7 @@ class Terminated(BaseException):
 def register() -> None:
     """Define the sessions."""
     for name, line in SESSIONS.items():
-        decorate = nox.session(name=name, venv_backend="none", default=False, tags=["release"])
+        decorate = nox.session(name=name, venv_backend="none", default=False)
         decorate(_session(name, line))
 
 

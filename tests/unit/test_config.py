@@ -560,3 +560,11 @@ def test_this_projects_own_configuration_is_right() -> None:
     root = Path(__file__).parents[2]
     api = load(root).service("api")
     assert (root / api.context / api.build.dockerfile).is_file()
+
+
+def test_the_releases_own_build_arguments_are_not_configured() -> None:
+    """VERSION, COMMIT and SOURCE_DATE_EPOCH are set by the release; a value of one's own would be lost."""
+    found = problems(f'{MINIMAL}\n[tool.release.build]\nargs = {{ VERSION = "9", FLAVOUR = "x" }}\n')
+    assert found == {
+        "tool.release.build.args": "VERSION: set by the release itself; a Dockerfile may declare it as ARG"
+    }

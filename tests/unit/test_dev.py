@@ -265,7 +265,7 @@ def test_a_user_who_is_not_root_is_told_the_command(dev: ModuleType, monkeypatch
 # --- engine
 
 
-@pytest.mark.parametrize(("api", "old"), [("1.24", True), ("1.41", True), ("1.42", False), ("1.100", False)])
+@pytest.mark.parametrize(("api", "old"), [("1.24", True), ("1.43", True), ("1.44", False), ("1.100", False)])
 def test_an_api_from_before_the_needed_buildkit_is_too_old(dev: ModuleType, api: str, old: bool) -> None:
     """Versions are compared as numbers."""
     assert dev.too_old(api) is old

