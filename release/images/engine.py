@@ -208,7 +208,7 @@ def _introduced(address: _Address) -> Mapping[str, Any]:
 
 def _knock(host: str) -> None:
     """Raise what a local socket raises: docker-py would leave its own socket open then."""
-    path = parse_host(host).removeprefix("http+unix://")
+    path = str(parse_host(host)).removeprefix("http+unix://")
     if path.startswith("/"):
         with socket.socket(socket.AF_UNIX) as knocking:
             knocking.settimeout(_CONNECT_SECONDS)
@@ -390,8 +390,7 @@ class Engine:
 
     def tag(self, image: Digest, reference: Reference) -> None:
         """Give the image one more name. Raises ValueError for a reference without a tag."""
-        if reference.tag is None:
-            raise ValueError(f"{reference} has no tag")
+        _need_tag(reference)
         with self._asking(f"tag the image {image.short} as {reference}"):
             self._client.tag(image.text, reference.repository.text, reference.tag)
 
@@ -418,8 +417,9 @@ class Engine:
         """Upload the image to its registry, with the credentials Docker has for it. Raises RegistryError.
 
         The engine's answer is no proof (a stream that ends well may have pushed something else): read the
-        registry back.
+        registry back. Raises ValueError for a reference without a tag.
         """
+        _need_tag(reference)
         auth = _auth_config(reference.repository.host)
         with self._transferring("push", reference, cancellation) as line:
             _drain(
@@ -722,6 +722,12 @@ def _engine_info(version: Mapping[str, Any], info: Mapping[str, Any]) -> EngineI
         if any(kind.startswith("io.containerd.snapshotter") for kind in kinds)
         else "graph",
     )
+
+
+def _need_tag(reference: Reference) -> None:
+    """Without one, the engine would take all tags, or `latest`."""
+    if reference.tag is None:
+        raise ValueError(f"{reference} has no tag")
 
 
 def _image_name(reference: Reference | Digest) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -207,6 +208,14 @@ def test_a_container_that_is_gone_is_no_error(engine: Engine, started: Run) -> N
     assert engine.state(container) is None
 
 
+def test_a_container_is_removed_by_many_at_once(engine: Engine, started: Run) -> None:
+    """Whoever comes second waits until it is gone."""
+    container = started("import time; time.sleep(60)")
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(engine.remove, [container] * 4))
+    assert engine.state(container) is None
+
+
 def test_a_name_is_given_once(engine: Engine, python: Run) -> None:
     """Creating or renaming to a name that exists is NameTaken; the name is free again after a rename."""
     name = lab.unique()
@@ -266,29 +275,29 @@ def test_another_failure_to_start_is_not_called_a_taken_port(engine: Engine, pyt
     assert type(caught.value) is EngineError
 
 
-def test_volumes_and_folders_are_mounted(engine: Engine, started: Run, tmp_path: Path) -> None:
-    """A bind mount is protected by :ro; a named volume appears and keeps what is written."""
+@pytest.fixture
+def volume(engine: Engine) -> Iterator[str]:
+    """The name of a volume of this test's own; asked for before the containers, it is removed after them."""
+    name = lab.unique()
+    yield name
+    run(Command(argv=("docker", "volume", "rm", "--force", name), env=engine.command_environment()))
+    assert not engine.has_volume(name)
+
+
+def test_volumes_and_folders_are_mounted(engine: Engine, volume: str, started: Run, tmp_path: Path) -> None:
+    """A bind mount is protected by :ro; a named volume appears and outlives its container."""
     (tmp_path / "in").write_text("hello")
-    volume = lab.unique()
     code = "print(open('/in/in').read()); open('/data/x','w').write('x'); open('/in/x','w')"
-    try:
-        mounts = (
-            Mount(source=str(tmp_path), target="/in", read_only=True),
-            Mount(source=volume, target="/data"),
-        )
-        container = started(code, volumes=mounts)
-        assert finish(engine, container) == 1
-        assert "hello" in engine.logs(container, lines=50)
-        assert engine.has_volume(volume)
-        engine.remove(container)
-        assert engine.has_volume(volume)
-    finally:
-        remove_volume(engine, volume)
+    mounts = (
+        Mount(source=str(tmp_path), target="/in", read_only=True),
+        Mount(source=volume, target="/data"),
+    )
     assert not engine.has_volume(volume)
-
-
-def remove_volume(engine: Engine, name: str) -> None:
-    run(Command(argv=("docker", "volume", "rm", name), env=engine.command_environment()), check=False)
+    container = started(code, volumes=mounts)
+    assert finish(engine, container) == 1
+    assert "hello" in engine.logs(container, lines=50)
+    engine.remove(container)
+    assert engine.has_volume(volume)
 
 
 def test_a_folder_that_is_not_there_is_refused(engine: Engine, python: Run, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import socket
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -52,6 +53,24 @@ def test_a_socket_that_nobody_listens_on_is_refused(tmp_path: Path) -> None:
         old.bind(str(path))
     with pytest.raises(EngineUnreachable, match="connection refused"):
         Engine.connect(host=f"unix://{path}")
+
+
+def test_an_engine_that_hangs_up_is_unreachable(tmp_path: Path) -> None:
+    """Something listens, takes the question, and closes the connection without an answer."""
+    path = tmp_path / "rude.sock"
+    with socket.socket(socket.AF_UNIX) as rude:
+        rude.bind(str(path))
+        rude.listen()
+
+        def hang_up() -> None:
+            for _ in range(2):
+                rude.accept()[0].close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        with pytest.raises(EngineUnreachable, match="closed the connection"):
+            Engine.connect(host=f"unix://{path}")
+        thread.join()
 
 
 def test_a_port_that_nobody_listens_on_is_refused() -> None:
