@@ -25,14 +25,14 @@ class Repository:
     def init(cls, root: Path, *, bare: bool = False) -> Repository:
         root.mkdir(parents=True, exist_ok=True)
         made = cls(root)
-        made.git("init", "-q", "-b", "main", *(["--bare"] if bare else []))
+        made.git("init", "-q", "-b", "main", "--template=", *(["--bare"] if bare else []))
         return made.named() if not bare else made
 
     @classmethod
     def clone(cls, origin: Repository | str, root: Path, *options: str) -> Repository:
         address = origin if isinstance(origin, str) else str(origin.root)
         root.parent.mkdir(parents=True, exist_ok=True)
-        cls(root.parent).git("clone", "-q", *options, address, str(root))
+        cls(root.parent).git("clone", "-q", "--template=", *options, address, str(root))
         return cls(root).named()
 
     def named(self) -> Repository:

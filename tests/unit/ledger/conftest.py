@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -18,29 +19,45 @@ def _no_own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-@pytest.fixture
-def here(tmp_path: Path) -> Repository:
-    """A repository with one commit and no remote."""
-    made = Repository.init(tmp_path / "here")
-    made.commit("feat: start", file="1")
-    return made
-
-
-@pytest.fixture
-def server(tmp_path: Path, here: Repository) -> Repository:
-    """A bare repository with the same commit."""
-    bare = Repository.init(tmp_path / "server.git", bare=True)
+@pytest.fixture(scope="session")
+def _world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository, its server and two clones, made once; each test gets a copy."""
+    root = tmp_path_factory.mktemp("world")
+    here = Repository.init(root / "here")
+    here.commit("feat: start", file="1")
+    bare = Repository.init(root / "server.git", bare=True)
     here.git("push", "-q", str(bare.root), "main")
-    return bare
+    for name in ("ada", "bob"):
+        clone = Repository.clone(bare, root / name)
+        clone.git("config", "remote.origin.url", "../server.git")
+    return root
 
 
 @pytest.fixture
-def ada(server: Repository, tmp_path: Path) -> Repository:
+def world(_world: Path, tmp_path: Path) -> Path:
+    """The folder of this test's copy."""
+    return Path(shutil.copytree(_world, tmp_path / "world"))
+
+
+@pytest.fixture
+def here(world: Path) -> Repository:
+    """A repository with one commit and no remote."""
+    return Repository(world / "here")
+
+
+@pytest.fixture
+def server(world: Path) -> Repository:
+    """A bare repository with the same commit."""
+    return Repository(world / "server.git")
+
+
+@pytest.fixture
+def ada(world: Path) -> Repository:
     """A clone of the server."""
-    return Repository.clone(server, tmp_path / "ada")
+    return Repository(world / "ada")
 
 
 @pytest.fixture
-def bob(server: Repository, tmp_path: Path) -> Repository:
+def bob(world: Path) -> Repository:
     """Another clone of the server."""
-    return Repository.clone(server, tmp_path / "bob")
+    return Repository(world / "bob")
