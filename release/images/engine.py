@@ -13,10 +13,9 @@ import socket
 import tarfile
 import threading
 import time
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Self, cast
@@ -24,11 +23,9 @@ from typing import Any, BinaryIO, Final, Self, cast
 import docker
 import requests
 import urllib3
-from docker.auth import AuthConfig, load_config
 from docker.constants import DEFAULT_DOCKER_API_VERSION
 from docker.context import ContextAPI
 from docker.context.config import get_current_context_name, get_tls_dir
-from docker.credentials.errors import StoreError
 from docker.errors import APIError, DockerException, NotFound
 from docker.tls import TLSConfig
 from docker.utils import kwargs_from_env, parse_host, version_lt
@@ -43,6 +40,8 @@ from release.errors import (
     UsageError,
 )
 from release.images import faults, ssh
+from release.images.credentials import credentials
+from release.images.registry import Registry
 from release.images.values import (
     ContainerSpec,
     ContainerState,
@@ -59,11 +58,9 @@ from release.reference import Digest, Reference
 __all__ = [
     "ContainerSpec",
     "ContainerState",
-    "Credentials",
     "Engine",
     "EngineInfo",
     "StoredImage",
-    "credentials",
 ]
 
 DEFAULT_HOST: Final = "unix:///var/run/docker.sock"
@@ -249,56 +246,6 @@ def _shut(response: requests.Response) -> None:
     """Stop a blocked read."""
     with suppress(OSError, ValueError, RuntimeError):  # it has ended by itself
         response.raw.shutdown()
-
-
-# --- credentials
-
-
-@dataclass(frozen=True, kw_only=True)
-class Credentials:
-    """What Docker knows for a registry: a user and a password, or an identity token (never shown)."""
-
-    user: str = ""
-    password: str = field(default="", repr=False)
-    identity_token: str = field(default="", repr=False)
-
-
-def credentials(host: str) -> Credentials | None:
-    """What `docker login` has left for a registry's host: config.json, its credsStore and credHelpers.
-
-    A helper that is missing or broken counts as one that knows nothing, as it does for `docker` itself.
-    """
-    try:
-        config = load_config()
-    except (DockerException, ValueError) as error:
-        raise UsageError(
-            f"read the credentials for {host}",
-            f"Docker's config.json is damaged: {error}",
-            f"docker login {host}",
-        ) from error
-    return _credentials(_resolved(config, host) or {})
-
-
-def _resolved(config: AuthConfig, host: str) -> Mapping[str, Any] | None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # docker-py warns of a missing helper; the fallback is the answer
-        try:
-            return cast("Mapping[str, Any] | None", config.resolve_authconfig(host))
-        except (DockerException, StoreError, OSError, ValueError, KeyError):
-            return cast(
-                "Mapping[str, Any] | None", AuthConfig({"auths": config.auths}).resolve_authconfig(host)
-            )
-
-
-def _credentials(entry: Mapping[str, Any]) -> Credentials | None:
-    """docker-py writes the keys in lower case out of a file and in camel case out of a helper."""
-    known = {key.lower(): value for key, value in entry.items() if value}
-    found = Credentials(
-        user=known.get("username", ""),
-        password=known.get("password", ""),
-        identity_token=known.get("identitytoken", ""),
-    )
-    return None if found == Credentials() else found
 
 
 def _auth_config(host: str) -> dict[str, str]:
@@ -663,8 +610,6 @@ def _conflict(attempted: str, name: str | None) -> Iterator[None]:
 
 def _transfer_error(attempted: str, reference: Reference, said: str) -> RegistryError:
     """The engine passes on words without a type; asking the registry tells what kind of trouble it is."""
-    from release.images.registry import Registry
-
     hint = f"`docker {attempted}` shows the same; read the registry's log"
     try:
         Registry(reference.repository).ping()

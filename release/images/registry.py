@@ -34,7 +34,7 @@ from release.images import faults
 from release.reference import DOCKER_HUB, Digest, Reference, Repository
 
 if TYPE_CHECKING:
-    from release.images.engine import Credentials
+    from release.images.credentials import Credentials
 
 OCI_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX: Final = "application/vnd.oci.image.index.v1+json"
@@ -329,7 +329,7 @@ class Registry:
 
     def _introduce(self, challenge: str) -> bool:
         """Answer a challenge (RFC 9110, 11.6.1); False when there is nothing to say that was not said."""
-        from release.images.engine import credentials
+        from release.images.credentials import credentials
 
         known, before = credentials(self._host), self._authorization
         scheme, _, rest = challenge.partition(" ")

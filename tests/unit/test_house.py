@@ -22,9 +22,9 @@ FORBIDDEN = {
     "doors": set[str](),
 }
 OUTSIDE = {
-    "docker": {"images/engine.py", "images/faults.py", "images/dockerignore.py"},
+    "docker": {"images/engine.py", "images/credentials.py", "images/dockerignore.py", "images/faults.py"},
     "git": {"source.py", "ledger/store.py", "ledger/plumbing.py"},
-    "subprocess": {"process.py"},
+    "subprocess": {"process.py", "source.py"},
 }
 
 

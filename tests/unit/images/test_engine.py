@@ -15,7 +15,8 @@ import pytest
 
 from release.errors import EngineUnreachable, UsageError
 from release.images import engine
-from release.images.engine import Credentials, Engine, credentials
+from release.images.credentials import Credentials, credentials
+from release.images.engine import Engine
 
 HOST = "registry.example:5000"
 
