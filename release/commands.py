@@ -87,9 +87,9 @@ def _change(door: Door, why: Reason, to: str) -> int:
     """Resolve, prepare, show, ask, carry out, tell."""
     words, console = door.words, door.console
     with door.desk() as desk, desk.site(words.environment) as site:
-        desk.refresh()
+        answers = desk.refresh()
         target = query.resolve(desk.ledger, site.place.service, to, environment=site.place.environment)
-        prepared = prepare(site, target, why)
+        prepared = prepare(site, target, why, answers=answers)
         console.hide(prepared.secrets.values())
         if words.plan:
             _show_plan(door, prepared.plan)
@@ -159,13 +159,14 @@ def history(door: Door) -> int:
     count = door.words.count
     with door.desk() as desk:
         desk.refresh()
-        entries = list(islice(_entries(desk, door.words.environment), count))
+        entries = _entries(desk, door.words.environment)
         if door.words.json:
-            door.console.document([_json(entry) for entry in entries])
+            door.console.document([_json(entry) for entry in islice(entries, count)])
         else:
             version = _versions(desk)
             door.console.table(
-                view.HISTORY, [view.history_row(entry, version(entry.body)) for entry in entries]
+                view.HISTORY,
+                [view.history_row(entry, version(entry.body)) for entry in islice(_ended(entries), count)],
             )
     return 0
 
@@ -180,6 +181,18 @@ def _entries(desk: Desk, environment: str | None) -> Iterator[view.Entry]:
     for entry in entries:
         body = entry.body
         if environment is None or (isinstance(body, Deployment) and body.environment == environment):
+            yield entry
+
+
+def _ended(entries: Iterator[view.Entry]) -> Iterator[view.Entry]:
+    """One entry for each deployment: its end; its start only where no end is known. Newest first."""
+    seen: set[str] = set()
+    for entry in entries:
+        body = entry.body
+        if not isinstance(body, Deployment):
+            yield entry
+        elif body.deployment not in seen:
+            seen.add(body.deployment)
             yield entry
 
 

@@ -50,6 +50,10 @@ class Place:
         """What all containers of this role carry."""
         return {SERVICE: self.service, ENVIRONMENT: self.environment, ROLE: role}
 
+    def owns(self, container: ContainerState) -> bool:
+        """Whether a deployment to this place made the container."""
+        return self.labels(SERVING).items() <= container.labels.items()
+
     def fresh(self, deployment: str) -> str:
         """The name of a new container until it is verified: the old one keeps the good name until then."""
         return f"{self.container}-{deployment}"

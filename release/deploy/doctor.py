@@ -10,8 +10,8 @@ from pathlib import Path
 
 from release.config import Environment
 from release.deploy.secrets import resolve
-from release.deploy.site import Desk
-from release.errors import ReleaseError
+from release.deploy.site import PATIENCE_SECONDS, Desk
+from release.errors import LedgerUnreachable, ReleaseError
 from release.events import Emit
 from release.images.engine import Engine
 from release.images.registry import Registry
@@ -65,7 +65,12 @@ def _git(desk: Desk) -> str:
 
 def _ledger(desk: Desk) -> str:
     settings = desk.service.ledger
-    reached = desk.ledger.refresh()
+    if not desk.ledger.refresh(PATIENCE_SECONDS):
+        raise LedgerUnreachable(
+            f"ask the git remote {settings.remote} for the ledger",
+            "it does not answer",
+            "deploy and rollback work without it; releases need it: git ls-remote " + str(settings.remote),
+        )
     count = len(query.versions(desk.ledger, desk.service.service))
     waiting = len(desk.ledger.unsynced())
     place = (
@@ -73,9 +78,8 @@ def _ledger(desk: Desk) -> str:
         if settings.remote
         else f"{settings.branch} in this clone only"
     )
-    silent = "" if reached or settings.remote is None else "; the remote does not answer now"
     events = f"; {waiting} events wait for `invoke sync`" if waiting else ""
-    return f"{place}: {count} releases{silent}{events}"
+    return f"{place}: {count} releases{events}"
 
 
 def _registry(desk: Desk) -> str:

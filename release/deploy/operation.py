@@ -65,6 +65,8 @@ class Prepared:
     previous: Event | None
     """What the ledger says should be running."""
     secrets: dict[str, Redacted] = field(repr=False)
+    answers: bool
+    """Whether the ledger's remote answered a moment ago."""
 
     @property
     def mask(self) -> Mask:
@@ -88,8 +90,14 @@ class Outcome:
 # --- prepare
 
 
-def prepare(site: Site, target: Record[Release], why: Reason) -> Prepared:
+def prepare(site: Site, target: Record[Release], why: Reason, *, answers: bool = True) -> Prepared:
     """Find out everything, decide, and check what can fail.
+
+    Args:
+        site: the environment.
+        target: the release that is to run there.
+        why: with today's settings (promote), or with those it ran with (rollback).
+        answers: whether the ledger's remote does; if not, events are kept here and nothing waits for it.
 
     Raises:
         TargetUnavailable: no settings to restore, or the image's bytes are nowhere.
@@ -100,8 +108,9 @@ def prepare(site: Site, target: Record[Release], why: Reason) -> Prepared:
     wanted = _todays(site, target) if why == "promote" else _recorded(site, target)
     secrets, missing = _secrets(site, wanted)
     spec = wanted.model_copy(update={"secrets": _fingerprints(site, secrets)})
-    ours, found = look(site.engine, site.place), preflight.locate(site.engine, target.body.image)
-    _check(site, target, spec, ours, found, missing)
+    found = preflight.locate(site.engine, target.body.image)
+    ours = look(site.engine, site.place)
+    _check(site, target, spec, found, missing)
     running, expected = _running_event(site, ours), site.current()
     plan = make_plan(_facts(site, target, why, spec, ours, found, running, expected))
     return Prepared(
@@ -114,6 +123,7 @@ def prepare(site: Site, target: Record[Release], why: Reason) -> Prepared:
         event=running,
         previous=expected,
         secrets=secrets,
+        answers=answers,
     )
 
 
@@ -165,14 +175,15 @@ def _fingerprints(site: Site, secrets: dict[str, Redacted]) -> dict[str, str]:
     return {name: key.fingerprint(name, value) for name, value in secrets.items()}
 
 
-def _check(
-    site: Site, target: Record[Release], spec: RunSpec, ours: Ours, found: Bytes, missing: list[Problem]
-) -> None:
+def _check(site: Site, target: Record[Release], spec: RunSpec, found: Bytes, missing: list[Problem]) -> None:
+    """Refuse with all that was found. The lock is looked at last: what it guards may move until then."""
+    problems = [*missing, *preflight.settings_problems(site.engine, site.place, spec)]
+    occupied = preflight.occupation_problems(site.engine, site.place, spec)
     holder = lock.peek(site.engine, site.place)
     preflight.refuse(
         f"deploy {target.body.version} of {site.place}",
         found,
-        [*missing, *preflight.settings_problems(site.engine, site.place, spec, ours)],
+        [*problems, *occupied] if holder is None else problems,
         lock.held_error(site.place, holder) if holder is not None else None,
     )
 
@@ -365,11 +376,14 @@ class Attempt:
         )
 
     def _append(self, status: Status, detail: str) -> dict[str, Any]:
-        """Add an event. What cannot be recorded stops a deployment before it starts, and never a rollback."""
+        """Add an event. What cannot be recorded stops a deployment before it starts, and never a rollback.
+
+        A rollback's start is only kept here: its end takes it along, and nobody waits for a git server.
+        """
         site = self.prepared.site
         draft = self._draft(status, detail)
         try:
-            record = site.desk.ledger.append_event(draft)
+            record = site.desk.ledger.append_event(draft, publish=self._publishes(status))
         except LedgerError as error:
             if status == "started" and self.prepared.plan.reason == "promote":
                 raise
@@ -380,6 +394,9 @@ class Attempt:
                 Warned(text="the git remote does not answer: the events wait here for `invoke sync`")
             )
         return event_json(draft, record)
+
+    def _publishes(self, status: Status) -> bool:
+        return self.prepared.answers and (status != "started" or self.prepared.plan.reason == "promote")
 
     def _draft(self, status: Status, detail: str) -> Draft[Body]:
         desk, prepared = self.prepared.site.desk, self.prepared

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from release.deploy.docker import Ours, Place, is_local
+from release.deploy.docker import Place, is_local
 from release.errors import NotReady, Problem, RegistryError, ReleaseError, TargetUnavailable
 from release.images.engine import ContainerState, Engine, StoredImage
 from release.images.registry import Registry
@@ -88,15 +88,19 @@ def fetch(engine: Engine, image: Image) -> StoredImage:
     return stored
 
 
-def settings_problems(engine: Engine, place: Place, spec: RunSpec, ours: Ours) -> list[Problem]:
-    """What the engine lacks of what the settings ask for."""
+def settings_problems(engine: Engine, place: Place, spec: RunSpec) -> list[Problem]:
+    """Networks and volumes that the settings name and the engine lacks."""
+    found = {"networks": _networks(engine, spec), "volumes": _volumes(engine, spec)}
+    return _problems(place, found)
+
+
+def occupation_problems(engine: Engine, place: Place, spec: RunSpec) -> list[Problem]:
+    """Ports and the container's name, where others have them. Says nothing while a deployment goes on."""
+    return _problems(place, {"publish": _ports(engine, place, spec), "name": _name(engine, place)})
+
+
+def _problems(place: Place, found: Mapping[str, Iterable[str]]) -> list[Problem]:
     where = f"environments.{place.environment}"
-    found = {
-        "networks": _networks(engine, spec),
-        "volumes": _volumes(engine, spec),
-        "publish": _ports(engine, spec, ours),
-        "name": _name(engine, place, ours),
-    }
     return [
         Problem(path=f"{where}.{key}", message=message)
         for key, messages in found.items()
@@ -118,22 +122,23 @@ def _volumes(engine: Engine, spec: RunSpec) -> Iterator[str]:
             yield f"the engine has no volume {mount.source}: docker volume create {mount.source}"
 
 
-def _name(engine: Engine, place: Place, ours: Ours) -> Iterator[str]:
+def _name(engine: Engine, place: Place) -> Iterator[str]:
     """The name that the new container gets in the end must be free or ours."""
     holder = engine.state(place.container)
-    if holder is not None and holder.id not in {own.id for own in (*ours.running, *ours.stopped)}:
+    if holder is not None and not place.owns(holder):
         yield (
             f"a container called {place.container} exists that no deployment made: "
             f"docker rename {place.container} {place.container}-before"
         )
 
 
-def _ports(engine: Engine, spec: RunSpec, ours: Ours) -> Iterator[str]:
+def _ports(engine: Engine, place: Place, spec: RunSpec) -> Iterator[str]:
     """A port is free, or ours and about to be freed."""
     if not spec.publish:
         return
-    others = [state for state in engine.containers({}) if state.id not in ours.ids]
-    own = {place for state in ours.running for place in state.ports.values()}
+    there = engine.containers({})
+    others = [state for state in there if not place.owns(state)]
+    own = {taken for state in there if place.owns(state) for taken in state.ports.values()}
     for publish in spec.publish:
         holder = next((other for other in others if _holds(other, publish)), None)
         if holder is not None:

@@ -82,7 +82,7 @@ def _bring_up(crew: Crew, order: Swap, new: str) -> str:
         with step(crew.emit, "stop") as say:
             for old in order.before.running:
                 engine.stop(old.id, grace=order.old_grace)
-            say(describe(look(engine, order.place).stopped))
+            say(", ".join(old.name for old in order.before.running))
     crew.cancellation.check()
     with step(crew.emit, "start") as say:
         engine.start(new)

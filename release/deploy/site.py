@@ -23,6 +23,9 @@ from release.ledger.store import Ledger
 from release.records import Actor, Record, Release, Run
 from release.source import Source
 
+PATIENCE_SECONDS: Final = 5.0
+"""How long an operator waits for a git server that is silent: once in a command."""
+
 _REMEMBERED: Final = 500
 """How many deployment events are searched for what a container says it is."""
 
@@ -64,15 +67,17 @@ class Desk:
         settings = self.service.ledger
         return Ledger.open(self.source, branch=settings.branch, remote=settings.remote)
 
-    def refresh(self) -> None:
-        """Bring the ledger up to date where the remote answers; what does not work is said, and work goes on.
+    def refresh(self) -> bool:
+        """Bring the ledger up to date; False, and a warning, when the remote does not answer soon.
 
         Raises:
             LedgerError: the branch is no ledger, or was rewound.
         """
-        if not self.ledger.refresh():
+        answers = self.ledger.refresh(PATIENCE_SECONDS)
+        if not answers:
             remote = self.service.ledger.remote
             self.emit(Warned(text=f"the git remote {remote} does not answer: going by what this clone knows"))
+        return answers
 
     @property
     def actor(self) -> Actor:

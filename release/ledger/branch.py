@@ -28,6 +28,9 @@ PUSH_SECONDS: Final = 60.0
 _PATIENCE: Final = 3
 """How often the same move is tried when it is refused and nothing else has moved."""
 
+_PATIENT_LOSSES: Final = 6
+"""How many races a writer loses before it stops being polite."""
+
 _QUIET: Final = ("-c", "core.hooksPath=/dev/null")
 """Hooks of the clone are for code: none of them may hold up or change an append."""
 
@@ -76,8 +79,20 @@ class Known:
 
 
 def wait(attempt: int) -> None:
-    """Sleep before trying again: longer each time, and never as long as another writer does."""
-    time.sleep(random.SystemRandom().uniform(0.0, min(1.0, 0.02 * 2**attempt)))
+    """Sleep before something that was refused is tried again: longer each time, differently each time."""
+    time.sleep(random.SystemRandom().uniform(0.0, min(0.5, 0.05 * 2**attempt)))
+
+
+def give_way(attempt: int, seconds: float) -> None:
+    """Sleep after another writer came first.
+
+    Args:
+        attempt: how often that has happened, from 0. The pause grows at first, as others may be many; who
+            has lost often is made the next to win by a short one.
+        seconds: how long an attempt takes here and now; the pause is in proportion.
+    """
+    spread = 2 ** min(attempt + 1, 3) if attempt < _PATIENT_LOSSES else 1
+    time.sleep(random.SystemRandom().uniform(0.0, min(seconds, 1.0) * spread))
 
 
 def parse_push(output: str) -> tuple[Refusal, ...]:
@@ -117,6 +132,8 @@ class Branch:
         self._seen = f"refs/release/{remote}/{branch}"
         self._tracking = f"refs/remotes/{remote}/{branch}"
         self._tags_there: set[Tag] = set()
+        self._server: str | None = None
+        """What the server had when `head` was asked last."""
 
     def __str__(self) -> str:
         """As git writes it: `origin/release-ledger`, or the branch alone."""
@@ -146,7 +163,7 @@ class Branch:
             LedgerError: the local branch and the server's have gone different ways.
         """
         known = self._known()
-        server = known.seen or known.tracking
+        self._server = server = known.seen or known.tracking
         if self.remote is None or server is None or known.local is None:
             return known.local if self.remote is None else server or known.local
         if self._contains(server, known.local):
@@ -180,8 +197,11 @@ class Branch:
 
     # what the server has
 
-    def refresh(self) -> str | None:
+    def refresh(self, seconds: float = ANSWER_SECONDS) -> str | None:
         """Learn what the server has, and give the newest commit known.
+
+        Args:
+            seconds: how long the server may take to say what it has.
 
         Raises:
             LedgerUnreachable: the server does not answer.
@@ -189,14 +209,14 @@ class Branch:
         """
         if self.remote is not None:
             seen = self._known().seen  # read first: what the server says afterwards must contain it
-            self._follow(self._listed().get(self._ref), seen)
+            self._follow(self._listed(seconds=seconds).get(self._ref), seen)
         return self.head()
 
-    def _listed(self, *refs: str) -> dict[str, str]:
+    def _listed(self, *refs: str, seconds: float = ANSWER_SECONDS) -> dict[str, str]:
         """The server's objects of the ledger branch and these references. Raises LedgerUnreachable."""
         assert self.remote is not None  # noqa: S101 - only asked with a remote
         wanted = (self._ref, *refs)
-        answer = self._git.run("ls-remote", self.remote, *wanted, timeout=ANSWER_SECONDS)
+        answer = self._git.run("ls-remote", self.remote, *wanted, timeout=seconds)
         if answer.status != 0:
             raise LedgerUnreachable(
                 f"ask the git remote {self.remote} for the ledger branch {self.name}",
@@ -280,14 +300,14 @@ class Branch:
             answer = self._moved_here(move) if self.remote is None else self._pushed(move)
             if answer.status == 0:
                 break
-            landed = self._landed_here(move) if self.remote is None else self._landed_there(move)
+            landed = self._landed_here(move) if self.remote is None else self._landed_there(move, answer)
             if landed is not None:
                 return landed
             if attempt == _PATIENCE - 1:
                 self._give_up(answer)
             wait(attempt)
         if self.remote is not None:
-            self._settle(move.commit, move.tag)
+            self._settle(move.commit, move.tag, onto=move.base)
         return True
 
     def _moved_here(self, move: Move) -> Answer:
@@ -321,8 +341,15 @@ class Branch:
             timeout=PUSH_SECONDS,
         )
 
-    def _landed_there(self, move: Move) -> bool | None:
+    def _landed_there(self, move: Move, answer: Answer) -> bool | None:
         """After a push that failed: True when it landed all the same, False when others moved, else None."""
+        refused = any(refusal.ref == self._ref for refusal in parse_push(answer.text))
+        if refused and self._fetch().status == 0 and self._known().seen != self._server:
+            return False  # the common case of a race, and the only one that has to be quick
+        return self._looked_into(move)
+
+    def _looked_into(self, move: Move) -> bool | None:
+        """The same, by all that the server says."""
         tag, seen = move.tag, self._known().seen
         listed = self._listed(*((tag.ref, f"{tag.ref}^{{}}") if tag is not None else ()))
         tip = listed.get(self._ref)
@@ -330,7 +357,7 @@ class Branch:
         if move.commit is not None and tip is not None and self._contains(tip, move.commit):
             self._settle(tip, tag)
             return True
-        if tip != move.base:
+        if tip != self._server:
             return False
         if tag is not None and tag.ref in listed:
             self._take_over(tag, listed)
@@ -371,24 +398,27 @@ class Branch:
             f'{self.remote}, without force: docs/reference/ledger.md, "Permissions"',
         )
 
-    def _settle(self, commit: str | None, tag: Tag | None) -> None:
+    def _settle(self, commit: str | None, tag: Tag | None, *, onto: str | None = None) -> None:
         """Bring this clone's references to what the server has now, never backwards. A later time will do."""
         for attempt in range(_PATIENCE):
             known = self._known()
-            updates = dict(self._outdated(known, commit or known.seen))
+            updates = dict(self._outdated(known, commit or known.seen, onto))
             if tag is not None and self.tag(tag.name) is None:
                 updates[tag.ref] = (tag.object, None)
             if not updates or self._update(updates).status == 0:
                 return
             wait(attempt)
 
-    def _outdated(self, known: Known, commit: str | None) -> Iterator[tuple[str, tuple[str, str | None]]]:
+    def _outdated(
+        self, known: Known, commit: str | None, onto: str | None
+    ) -> Iterator[tuple[str, tuple[str, str | None]]]:
+        """References that the commit comes after; `onto` is one that it is known to come after."""
         if commit is None:
             return
         rows = [(self._seen, known.seen), (self._tracking, known.tracking)]
         rows += [(self._ref, known.local)] if not known.checked_out else []
         for ref, old in rows:
-            if old != commit and (old is None or self._contains(commit, old)):
+            if old != commit and (old in (None, onto) or self._contains(commit, old)):
                 yield ref, (commit, old)
 
     def _must(self, attempted: str, *arguments: str) -> str:

@@ -10,6 +10,7 @@ import hashlib
 import itertools
 import re
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -20,14 +21,18 @@ from pydantic import TypeAdapter, ValidationError
 from release.config import GitName, Slug
 from release.errors import LedgerError, LedgerUnreachable, NotALedger, ReleaseError, VersionTaken
 from release.ledger import layout, outbox
-from release.ledger.branch import Branch, Move, Tag, wait
+from release.ledger.branch import Branch, Move, Tag, give_way
 from release.ledger.placing import Placing
 from release.ledger.tree import DURABLE, Trees
 from release.records import SCHEMA, Actor, Body, Deployment, Draft, Record, Release, parse
-from release.source import Answer, Plumbing, Source
+from release.source import ANSWER_SECONDS, Answer, Plumbing, Source
 
 LIMIT_SECONDS: Final = 60.0
 """How long an append tries to win against other writers."""
+
+_BULK: Final = 3
+_BULK_SECONDS: Final = 5.0
+"""So many appends in so short a time are bulk work, which can wait; a deployment makes two."""
 
 _SLUG: Final = TypeAdapter[str](Slug)
 _GIT_NAME: Final = TypeAdapter[str](GitName)
@@ -55,6 +60,7 @@ class Ledger:
         self._head: str | None = None
         self._tree: str | None = None
         self._time = 0
+        self._landings: deque[float] = deque(maxlen=_BULK)
 
     @classmethod
     def open(cls, source: Source, *, branch: str, remote: str | None) -> Ledger:
@@ -85,15 +91,18 @@ class Ledger:
         """As git writes the branch: `origin/release-ledger`, or the branch alone."""
         return str(self._branch)
 
-    def refresh(self) -> bool:
+    def refresh(self, seconds: float = ANSWER_SECONDS) -> bool:
         """Fetch from the remote, if there is one; False when it does not answer (what is here is read on).
+
+        Args:
+            seconds: how long the remote may take to say what it has.
 
         Raises:
             NotALedger: the branch holds something else.
             LedgerError: the remote was rewound, or lost the branch.
         """
         try:
-            self._look_at(self._branch.refresh())
+            self._look_at(self._branch.refresh(seconds))
         except LedgerUnreachable:
             self._look_at(self._branch.head())
             return False
@@ -151,13 +160,15 @@ class Ledger:
         self._look_at(self._branch.head())
         if self._head is None:
             self._look_at(self._branch.refresh())
+        self._let_others_in()
         for attempt in itertools.count():
+            begin = time.monotonic()
             landed = self._attempt(drafts, tag)
             if landed is not None:
                 return landed
             if time.monotonic() > deadline:
                 break
-            wait(attempt)
+            give_way(attempt, time.monotonic() - begin)
             self._look_at(self._branch.head())
         raise LedgerError(
             f"append to the ledger {self._branch}",
@@ -177,8 +188,15 @@ class Ledger:
             return records
         if not self._branch.publish(Move(base=self._head, commit=commit, tag=wanted)):
             return None
+        self._landings.append(time.monotonic())
         self._look_at(self._branch.head())
         return records
+
+    def _let_others_in(self) -> None:
+        """Who appends one thing after the other would win every race, as it alone knows the newest head."""
+        busy = len(self._landings) == _BULK and time.monotonic() - self._landings[0] < _BULK_SECONDS
+        if busy and self._branch.remote is not None:
+            give_way(2, 0.1)
 
     def _commit(self, placing: Placing) -> str:
         """Write blobs, trees and the commit; no reference moves."""
@@ -256,8 +274,13 @@ class Ledger:
 
     # events
 
-    def append_event(self, draft: Draft[Body]) -> Record[Body] | None:
+    def append_event(self, draft: Draft[Body], *, publish: bool = True) -> Record[Body] | None:
         """Add one deployment event, after those that wait; None when the remote does not answer.
+
+        Args:
+            draft: the event.
+            publish: False keeps it in this clone without asking the remote, for who cannot wait. The next
+                event that is published takes it along. Without a remote there is nothing to wait for.
 
         With a remote the event is on this disk before anything is sent, and stays there, unsynced, until it
         is published: whatever is raised here, the event is not lost.
@@ -270,6 +293,8 @@ class Ledger:
             self.sync()
             return self.append([draft])[0]
         self._outbox.put(draft)
+        if not publish:
+            return None
         try:
             published = self._published()
         except LedgerUnreachable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,33 @@ def test_a_release_that_never_answers_well_leaves_the_old_one_serving(world: Wor
     assert failed.status == 3
     assert "GET /healthz gave 500" in failed.err
     assert world.answer()["VERSION"] == "0.2.0"
+
+
+def test_the_health_check_of_the_image_decides_together_with_the_request(make: Make) -> None:
+    """A check that passes is waited for; one that fails brings the old one back."""
+    world = make()
+    check = "HEALTHCHECK --interval=1s --retries=1 CMD"
+    world.release("0.1.0", extra=f'{check} ["true"]')
+    world.release("0.2.0", extra=f'{check} ["false"]')
+    deployed = world.invoke("deploy", "--to", "0.1.0", "--yes")
+    assert deployed.status == 0, deployed.err
+    assert "health check healthy, GET /healthz gave 200 OK" in deployed.err
+    failed = world.invoke("deploy", "--to", "0.2.0", "--yes")
+    assert failed.status == 3
+    assert "its health check says unhealthy" in failed.err
+    assert world.answer()["VERSION"] == "0.1.0"
+
+
+def test_of_two_operators_at_once_none_leaves_a_mixed_state(world: World) -> None:
+    """One after the other, or one of them is told of the other; what runs is what the ledger says."""
+    with ThreadPoolExecutor(2) as both:
+        ended = list(both.map(lambda to: world.invoke("deploy", "--to", to, "--yes"), ("0.1.0", "0.2.0")))
+    statuses = sorted(end.status for end in ended)
+    assert statuses in ([0, 0], [0, 5]), [end.err for end in ended]
+    assert world.containers() == {world.container: "running"}
+    status = world.invoke("status", "--json").data
+    assert status["drift"] == []
+    assert world.answer()["VERSION"] == status["running"]["version"]
 
 
 def test_a_first_deployment_that_fails_leaves_nothing(make: Make) -> None:
@@ -290,7 +318,7 @@ def test_history_and_show_read_well(world: World) -> None:
     lines = world.invoke("history").out.splitlines()
     assert lines[0].split() == ["when", "version", "what", "environment", "status", "who", "message"]
     assert re.search(r"0\.1\.0 +deploy +production +healthy +Ada Lovelace +why not$", lines[1])
-    assert re.search(r"0\.2\.0 +release +released +Ada Lovelace$", lines[3])
+    assert re.search(r"0\.2\.0 +release +released +Ada Lovelace$", lines[2])
     assert len(world.invoke("history", "--limit", "2").out.splitlines()) == 3
     assert len(world.invoke("history", "--environment", "production", "--json").data) == 2
     shown = world.invoke("show", "0.1.0")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from release.images.engine import Engine
 from release.process import Cancellation
 from release.reference import Reference
+from release.source import ANSWER_SECONDS
 from tests.engine import lab
 from tests.engine.deploy.conftest import Make
 from tests.engine.deploy.world import World
@@ -80,6 +82,37 @@ def test_an_unreachable_git_server_delays_nothing_and_loses_nothing(make: Make, 
     assert world.invoke("sync", "--json").data == {"published": 2, "unsynced": 0}
     assert world.statuses() == ["started", "healthy"]
     assert world.invoke("status", "--json").data["drift"] == []
+
+
+def test_a_silent_git_server_is_waited_for_once_and_shortly(make: Make, bare_remote: Path) -> None:
+    """It takes the connection and says nothing: the rollback goes on, and its events wait here."""
+    world = make(remote=bare_remote)
+    for version in ("0.1.0", "0.2.0"):
+        world.release(version)
+        assert world.invoke("deploy", "--to", version, "--yes").status == 0
+    with lab.busy_port() as port:
+        world.git("remote", "set-url", "origin", f"git://127.0.0.1:{port}/nowhere")
+        began = time.monotonic()
+        back = world.invoke("rollback", "--yes", "--json")
+        took = time.monotonic() - began
+    assert back.status == 0, back.err
+    assert took < ANSWER_SECONDS
+    assert world.answer()["VERSION"] == "0.1.0"
+    world.git("remote", "set-url", "origin", str(bare_remote))
+    assert world.invoke("sync", "--json").data == {"published": 2, "unsynced": 0}
+
+
+def test_a_rollback_publishes_both_of_its_events_at_its_end(make: Make, bare_remote: Path) -> None:
+    """Nothing waits for the server before the service is back; afterwards it has everything."""
+    world = make(remote=bare_remote)
+    for version in ("0.1.0", "0.2.0"):
+        world.release(version)
+        assert world.invoke("deploy", "--to", version, "--yes").status == 0
+    assert world.invoke("rollback", "--yes").status == 0
+    assert world.statuses() == ["started", "healthy"] * 3
+    assert world.invoke("status", "--json").data["unsynced"] == 0
+    there = world.git("ls-tree", "-r", "--name-only", "release-ledger", "records/", cwd=bare_remote)
+    assert len(there.splitlines()) == 2 + 6
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ FROM python:3.13-slim
 ENV PYTHONDONTWRITEBYTECODE=1 VERSION={version} IMAGE_MODE={mode}
 COPY app.py /app.py
 CMD ["python", "/app.py"]
+{extra}
 """
 
 
@@ -149,22 +150,21 @@ class World:
         self.git("commit", "-q", "--allow-empty", "-m", message)
         return self.git("rev-parse", "HEAD")
 
-    def release(self, version: str, *, mode: str = "good", packages: Mapping[str, str] | None = None) -> str:
+    def release(self, version: str, *, mode: str = "good", extra: str = "") -> str:
         """Build a tiny image and append its release record with the library; the image's digest."""
         commit = self.commit(f"feat: {version}")
-        image = self.build(version, mode, commit)
-        record = self.record(version, commit, image, packages or {"fastapi": version})
+        image = self.build(version, mode, commit, extra)
+        record = self.record(version, commit, image, {"fastapi": version})
         return record.body.image.digest
 
-    def build(self, version: str, mode: str, commit: str) -> TinyImage:
+    def build(self, version: str, mode: str, commit: str, extra: str) -> TinyImage:
         """An image of its own for this service and version."""
         name = f"{self.repository}:sha-{commit}"
         folder = self.root.parent / f"{self.service}-{version}"
         folder.mkdir(exist_ok=True)
         (folder / "app.py").write_text(APP + f"# {self.service}\n")
-        made = lab.build(
-            self.engine, name, dockerfile=DOCKERFILE.format(version=version, mode=mode), folder=folder
-        )
+        dockerfile = DOCKERFILE.format(version=version, mode=mode, extra=extra)
+        made = lab.build(self.engine, name, dockerfile=dockerfile, folder=folder)
         self.images.append(name)
         with self.engine.exported(Reference.parse(name)) as stream:
             content = read_layout(stream).documents[made]

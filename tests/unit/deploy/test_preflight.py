@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from release.deploy.docker import Place, look
-from release.deploy.preflight import Bytes, locate, refuse, settings_problems
+from release.deploy.docker import Place
+from release.deploy.preflight import Bytes, locate, occupation_problems, refuse, settings_problems
 from release.errors import LockHeld, NotReady, Problem, TargetUnavailable
 from release.images.engine import ContainerState
 from release.reference import Digest
@@ -30,7 +30,8 @@ def busy() -> Iterator[int]:
 
 def problems(engine: FakeEngine, **settings: object) -> list[str]:
     spec = RunSpec.model_validate(settings)
-    return [str(problem) for problem in settings_problems(engine, PLACE, spec, look(engine, PLACE))]
+    found = [*settings_problems(engine, PLACE, spec), *occupation_problems(engine, PLACE, spec)]
+    return [str(problem) for problem in found]
 
 
 def published(name: str, port: int, **labels: str) -> ContainerState:
