@@ -31,7 +31,7 @@ LIMIT_SECONDS: Final = 60.0
 """How long an append tries to win against other writers."""
 
 _BULK: Final = 3
-_BULK_SECONDS: Final = 5.0
+_BULK_SECONDS: Final = 10.0
 """So many appends in so short a time are bulk work, which can wait; a deployment makes two."""
 
 _SLUG: Final = TypeAdapter[str](Slug)
@@ -61,6 +61,7 @@ class Ledger:
         self._tree: str | None = None
         self._time = 0
         self._landings: deque[float] = deque(maxlen=_BULK)
+        self._lost_at: float | None = None
 
     @classmethod
     def open(cls, source: Source, *, branch: str, remote: str | None) -> Ledger:
@@ -166,9 +167,10 @@ class Ledger:
             landed = self._attempt(drafts, tag)
             if landed is not None:
                 return landed
-            if time.monotonic() > deadline:
+            self._lost_at = time.monotonic()
+            if self._lost_at > deadline:
                 break
-            give_way(attempt, time.monotonic() - begin)
+            give_way(attempt, self._lost_at - begin)
             self._look_at(self._branch.head())
         raise LedgerError(
             f"append to the ledger {self._branch}",
@@ -193,9 +195,10 @@ class Ledger:
         return records
 
     def _let_others_in(self) -> None:
-        """Who appends one thing after the other would win every race, as it alone knows the newest head."""
-        busy = len(self._landings) == _BULK and time.monotonic() - self._landings[0] < _BULK_SECONDS
-        if busy and self._branch.remote is not None:
+        """Who appends one thing after the other would win every race: it alone knows the newest head."""
+        since = time.monotonic() - _BULK_SECONDS
+        busy = len(self._landings) == _BULK and self._landings[0] > since
+        if busy and self._lost_at is not None and self._lost_at > since:
             give_way(2, 0.1)
 
     def _commit(self, placing: Placing) -> str:

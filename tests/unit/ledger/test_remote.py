@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -509,3 +510,29 @@ def test_a_push_that_hangs_is_a_server_that_does_not_answer(
     monkeypatch.setattr(Branch, "_pushed", lambda self, move: answer)
     with pytest.raises(LedgerUnreachable, match="no answer within 60 s"):
         ledger.append([note("2")])
+
+
+# who cannot wait
+
+
+def test_an_event_can_be_kept_without_asking_the_server(ada: Repository, bob: Repository) -> None:
+    """The next one that is published takes it along, in order."""
+    ledger = ledger_of(ada)
+    (record,) = ledger.append([release("1.0.0")])
+    assert ledger.append_event(event(record, "started", at=samples.moment(1)), publish=False) is None
+    assert len(chain(bob)) == 1
+    assert ledger.append_event(event(record, "healthy", at=samples.moment(2))) is not None
+    deployment = samples.digits("first", 12)
+    assert chain(bob) == ["release 1.0.0", f"{deployment} started", f"{deployment} healthy"]
+
+
+def test_a_server_that_takes_too_long_is_one_that_does_not_answer(ada: Repository, world: Path) -> None:
+    """The caller says how long it can wait; what is here is read on."""
+    (record,) = ledger_of(ada).append([release("1.0.0")])
+    slow = Repository(world).write("slow", "#!/bin/sh\nsleep 60\n", mode=0o755)
+    ada.git("config", "remote.origin.uploadpack", str(slow))
+    begin = time.monotonic()
+    ledger = ledger_of(ada)
+    assert ledger.refresh(0.2) is False
+    assert time.monotonic() - begin < 20
+    assert ledger.record(record.id) == record
