@@ -217,9 +217,7 @@ BROKEN: dict[str, tuple[dict[str, Any], dict[str, str], str, str]] = {
     "no lockfile": ({}, {"requirements.txt": ""}, "lock", "has no uv.lock or requirements.txt"),
     "a service that crashes": (
         {},
-        {
-            "app.py": f"import sys\nGREETING = 'hello'\nif __name__ == '__main__': sys.exit('no database')\n{APP}"
-        },
+        {"app.py": "import sys\nGREETING = 'hello'\nif __name__ == '__main__': sys.exit('no database')\n"},
         "smoke",
         "no database",
     ),
