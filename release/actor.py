@@ -1,10 +1,20 @@
-"""Who acts, and in which CI job: what every record says about its writer."""
+"""Who acts, when, in which CI job and with which tool: what every record says about its writing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
+from release import __version__
 from release.records import Actor
+
+TOOL = f"release {__version__}"
+"""This library, as records name it."""
+
+
+def now() -> str:
+    """This moment as records write it: RFC 3339, UTC, milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def actor(identity: tuple[str, str], environ: Mapping[str, str]) -> Actor:

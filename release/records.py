@@ -190,7 +190,7 @@ class Note(Part):
 
 
 Body = Release | Deployment | Note
-B = TypeVar("B", bound=Part, covariant=True)
+B_co = TypeVar("B_co", bound=Part, covariant=True)
 
 KINDS: Final[dict[str, type[Release] | type[Deployment] | type[Note]]] = {
     body.kind: body for body in (Release, Deployment, Note)
@@ -212,7 +212,7 @@ class Envelope(Part):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Draft(Generic[B]):
+class Draft(Generic[B_co]):
     """A record that has not found its place in the chain yet."""
 
     service: str
@@ -220,9 +220,9 @@ class Draft(Generic[B]):
     actor: Actor
     run: Run
     tool: str
-    body: B
+    body: B_co
 
-    def at(self, seq: int, prev: str | None) -> Record[B]:
+    def at(self, seq: int, prev: str | None) -> Record[B_co]:
         """The record at this place."""
         kind: str = getattr(self.body, "kind")  # noqa: B009 - a class variable of every body
         envelope = Envelope(
@@ -239,11 +239,11 @@ class Draft(Generic[B]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record(Generic[B]):
+class Record(Generic[B_co]):
     """One entry of the ledger."""
 
     envelope: Envelope
-    body: B
+    body: B_co
 
     @property
     def id(self) -> str:
@@ -259,7 +259,7 @@ class Record(Generic[B]):
         envelope = self.envelope.model_dump(mode="json", by_alias=True, exclude_none=True)
         return envelope | self.body.model_dump(mode="json", exclude_none=True) | {"prev": self.envelope.prev}
 
-    def draft(self) -> Draft[B]:
+    def draft(self) -> Draft[B_co]:
         """The same record without its place."""
         known = self.envelope
         return Draft(

@@ -245,7 +245,8 @@ class RunSpec(Value):
     """Everything but the image that decides how a container runs. Recorded with each deployment.
 
     `secrets` holds fingerprints by variable name, never values. `stop_grace` and the probe's timeout are
-    milliseconds, `memory` bytes, `cpus` thousandths. Keys of a later minor version are kept, as in every record.
+    milliseconds, `memory` bytes, `cpus` thousandths. Keys of a later minor version of
+    a record are kept.
     """
 
     model_config = ConfigDict(extra="allow")

@@ -8,13 +8,14 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from release.actor import now
 from release.chain.build import build
 from release.chain.lint import lint
 from release.chain.lock import lock
 from release.chain.promote import promote
 from release.chain.push import push
 from release.chain.record import evidence_sha256, record
-from release.chain.shop import Shop, now
+from release.chain.shop import Shop
 from release.chain.smoke import smoke
 from release.chain.test import test
 from release.errors import Cancelled, ReleaseError

@@ -9,11 +9,12 @@ import hashlib
 from dataclasses import dataclass
 from typing import cast
 
+from release.actor import TOOL, now
 from release.chain.build import BuiltImage
 from release.chain.lock import LockChecked
 from release.chain.plan import SOURCE_DATE_EPOCH, Plan
 from release.chain.push import PushedImage
-from release.chain.shop import Shop, now
+from release.chain.shop import Shop
 from release.chain.smoke import SmokePassed
 from release.images.engine import EngineInfo
 from release.images.registry import Manifest
@@ -37,7 +38,7 @@ def record(shop: Shop) -> Recorded:
         recorded_at=now(),
         actor=shop.actor,
         run=shop.run,
-        tool=_tool(),
+        tool=TOOL,
         body=_release(shop),
     )
     image = draft.body.image
@@ -51,12 +52,6 @@ def record(shop: Shop) -> Recorded:
     return Recorded(
         record=found, evidence=found.to_bytes(), summary=f"{found.id[:12]} in the ledger, tag {shop.plan.tag}"
     )
-
-
-def _tool() -> str:
-    from release import __version__
-
-    return f"release {__version__}"
 
 
 def _release(shop: Shop) -> Release:

@@ -27,11 +27,6 @@ HOME: Final = ".release"
 """Our folder in the service's repository: logs, tools, nothing that cannot be made again."""
 
 
-def now() -> str:
-    """This moment as records write it: RFC 3339, UTC, milliseconds."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 @dataclass(frozen=True, kw_only=True)
 class RunFolder:
     """`.release/runs/<run>/`: everything that a run leaves for people and for other processes."""

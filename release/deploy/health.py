@@ -47,7 +47,7 @@ def await_healthy(watch: Watch) -> str:
     """
     began = time.monotonic()
     first = _state(watch)
-    said = ""
+    said: tuple[str, int | None] | None = None
     while True:
         watch.check()
         state = _alive(watch, first)
@@ -55,9 +55,10 @@ def await_healthy(watch: Watch) -> str:
         done, text = _judge(watch, state, answer, time.monotonic() - began)
         if done:
             return text
-        if text != said:
+        known = (state.health, answer.status if answer is not None else None)
+        if known != said:  # the many ways of not answering yet are one piece of news
             watch.emit(Progress(name=STEP, text=f"{state.name}: {text}"))
-            said = text
+            said = known
         if time.monotonic() - began > watch.timeout / 1000:
             raise _failed(watch, f"after {watch.timeout / 1000:g} s {text}")
         time.sleep(INTERVAL_SECONDS)

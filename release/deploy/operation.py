@@ -9,10 +9,9 @@ from __future__ import annotations
 import secrets as randomness
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from release import __version__
+from release.actor import TOOL, now
 from release.deploy import lock, preflight
 from release.deploy.docker import DEPLOYMENT, Identity, Ours, container_spec, look
 from release.deploy.health import Watch, await_healthy
@@ -142,12 +141,25 @@ def _recorded(site: Site, target: Record[Release]) -> RunSpec:
     """The settings with which the release was last healthy here."""
     event = query.last_healthy(site.desk.ledger, site.place.service, site.place.environment, target.id)
     if event is not None:
-        return event.deployment.run_spec
+        return _understood(event.deployment.run_spec, site, target)
     version = target.body.version
     raise TargetUnavailable(
         f"roll {site.place} back to {version}",
         f"it never was verified healthy in {site.place.environment}: there are no settings to restore",
         f"`invoke deploy --to {version}` deploys it with today's settings; `invoke history` shows what ran",
+    )
+
+
+def _understood(spec: RunSpec, site: Site, target: Record[Release]) -> RunSpec:
+    """The recorded settings. Some that this version does not know cannot be restored, so none are."""
+    probe = spec.probe.model_extra if spec.probe is not None else None
+    unknown = [*(spec.model_extra or {}), *(f"probe.{key}" for key in probe or {})]
+    if not unknown:
+        return spec
+    raise TargetUnavailable(
+        f"roll {site.place} back to {target.body.version}",
+        f"it ran with settings that this version of the library does not know: {', '.join(unknown)}",
+        "upgrade the release library",
     )
 
 
@@ -308,8 +320,8 @@ def _holder(prepared: Prepared, deployment: str) -> lock.Holder:
 
 def _same_as_planned(prepared: Prepared) -> None:
     """Under the lock: what runs is still what the plan was made for."""
-    now = look(prepared.site.engine, prepared.site.place)
-    if now.ids != prepared.ours.ids:
+    found = look(prepared.site.engine, prepared.site.place)
+    if found.ids != prepared.ours.ids:
         raise LockHeld(
             f"deploy {prepared.target.body.version} of {prepared.site.place}",
             "another deployment came first: what runs is no longer what the plan was made for",
@@ -415,10 +427,10 @@ class Attempt:
         )
         return Draft(
             service=prepared.site.place.service,
-            recorded_at=_now(),
+            recorded_at=now(),
             actor=desk.actor,
             run=desk.run(self.deployment),
-            tool=f"release {__version__}",
+            tool=TOOL,
             body=body,
         )
 
@@ -445,10 +457,6 @@ def _status(error: DeploymentFailed) -> Status:
     if isinstance(error, MixedState):
         return "mixed"
     return "restored" if isinstance(error, Restored) else "failed"
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def event_json(draft: Draft[Body], record: Record[Body] | None) -> dict[str, Any]:
