@@ -133,7 +133,9 @@ def _by_version_prefix(ledger: Ledger, service: str, target: str) -> Iterator[Re
     match = _VERSION_PREFIX.fullmatch(target)
     if match is None:
         return
-    line = [version for version in _parsed(ledger, service) if f"{version}.".startswith(f"{match[1]}.")]
+    folder = f"{layout.version_folder(service)}/{match[1].partition('.')[0]}"
+    names = [name for name in ledger.names(folder) if name.startswith(f"{match[1]}.")]
+    line = [Version.parse(name) for name in names]
     final = [version for version in line if version.prerelease is None]
     if line:
         yield from _by_version(ledger, service, str(max(final or line)))
@@ -221,10 +223,6 @@ def _nothing(ledger: Ledger, service: str, target: str) -> TargetUnavailable:
         if close
         else "use a version of this list; `invoke history` has more",
     )
-
-
-def _parsed(ledger: Ledger, service: str) -> list[Version]:
-    return [Version.parse(version) for version in versions(ledger, service)]
 
 
 def _back(ledger: Ledger, service: str, target: str, steps: int, environment: str | None) -> Record[Release]:

@@ -1,13 +1,14 @@
 """Trees of git: looked up by path, and grown by new files without touching what is not on the way.
 
-Format: Git's documentation, "gitformat-objects" (tree objects), and git-mktree.
+Format of a tree object: `mode SP name NUL id`, sorted (Pro Git, "Git Internals - Git Objects").
 """
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -45,11 +46,23 @@ def parse(content: bytes, width: int) -> dict[str, tuple[str, str]]:
     return listing
 
 
-def lines(listing: Listing) -> bytes:
-    """A folder as `git mktree -z --batch` reads it, with the empty line that ends it."""
-    kinds = {_FOLDER: "tree"}
-    rows = (f"{mode} {kinds.get(mode, 'blob')} {oid}\t{name}\0" for name, (mode, oid) in listing.items())
-    return "".join(rows).encode("utf-8", "surrogateescape") + b"\0"
+def build(listing: Listing) -> bytes:
+    """Write a tree object's bytes: `parse`, back. Folders sort as if their names ended with a slash."""
+    rows = {
+        (name.encode("utf-8", "surrogateescape"), mode == _FOLDER): (mode, oid)
+        for name, (mode, oid) in listing.items()
+    }
+    ordered = sorted(rows.items(), key=lambda row: row[0][0] + b"/" if row[0][1] else row[0][0])
+    return b"".join(
+        mode.lstrip("0").encode() + b" " + name + b"\0" + bytes.fromhex(oid)
+        for (name, _), (mode, oid) in ordered
+    )
+
+
+def object_id(kind: str, content: bytes, digits: int) -> str:
+    """The id of an object in a repository whose ids have so many digits: 40 (SHA-1) or 64 (SHA-256)."""
+    algorithm = hashlib.sha256 if digits == 64 else hashlib.sha1
+    return algorithm(f"{kind} {len(content)}\0".encode() + content, usedforsecurity=False).hexdigest()
 
 
 class Trees:
@@ -119,34 +132,17 @@ class Trees:
         Raises:
             LedgerError: a path exists already, or git cannot write.
         """
-        contents = list(dict.fromkeys(files.values()))
-        objects = dict(zip(contents, self._stored(contents), strict=True))
-        with self._plumbing.running(*DURABLE, "mktree", "--batch", "--missing", "-z") as process:
-            stdin, stdout = process.stdin, process.stdout
-            assert stdin is not None and stdout is not None  # noqa: S101, PT018 - they were opened as pipes
+        blobs = list(dict.fromkeys(files.values()))
+        ids = dict(zip(blobs, self._stored("blob", blobs), strict=True))
+        made: dict[str, bytes] = {}
+        root = self._grown(tree, {path: ids[content] for path, content in files.items()}, "", made)
+        # not by `git mktree`: it looks up every entry of a folder, also those that were there before
+        if self._stored("tree", list(made.values())) != list(made):
+            raise _not_written("git gives the new folders other ids than expected")
+        return root
 
-            def write(listing: dict[str, tuple[str, str]]) -> str:
-                try:
-                    stdin.write(lines(listing))
-                    stdin.flush()
-                    oid = stdout.readline().decode().strip()
-                except OSError:
-                    oid = ""
-                if not oid:
-                    assert process.stderr is not None  # noqa: S101 - it was opened as a pipe
-                    raise _not_written(process.stderr.read().decode("utf-8", "replace"))
-                self._keep(oid, listing)
-                return oid
-
-            return self._grown(tree, {path: objects[content] for path, content in files.items()}, "", write)
-
-    def _grown(
-        self,
-        tree: str | None,
-        files: Mapping[str, str],
-        walked: str,
-        write: Callable[[dict[str, tuple[str, str]]], str],
-    ) -> str:
+    def _grown(self, tree: str | None, files: Mapping[str, str], walked: str, made: dict[str, bytes]) -> str:
+        """The id of a folder with these files more; it and the folders below it are added to `made`."""
         listing = dict(self.listing(tree, walked)) if tree is not None else {}
         below: dict[str, dict[str, str]] = {}
         for path, oid in files.items():
@@ -160,18 +156,22 @@ class Trees:
                 listing[name] = (_FILE, oid)
         for name, inner in below.items():
             known = listing.get(name)
-            grown = self._grown(known[1] if known else None, inner, f"{walked}{name}/", write)
+            grown = self._grown(known[1] if known else None, inner, f"{walked}{name}/", made)
             listing[name] = (_FOLDER, grown)
-        return write(listing)
+        content = build(listing)
+        oid = object_id("tree", content, len(next(iter(listing.values()))[1]))
+        made[oid] = content
+        self._keep(oid, listing)
+        return oid
 
-    def _stored(self, contents: Sequence[bytes]) -> list[str]:
-        """Write blobs and give their ids."""
+    def _stored(self, kind: str, contents: Sequence[bytes]) -> list[str]:
+        """Write objects and give their ids."""
         with tempfile.TemporaryDirectory(prefix="release-ledger-") as folder:
             paths = [Path(folder) / str(number) for number in range(len(contents))]
             for path, content in zip(paths, contents, strict=True):
                 path.write_bytes(content)
             answer = self._plumbing.run(
-                *(*DURABLE, "hash-object", "-w", "--no-filters", "--stdin-paths"),
+                *(*DURABLE, "hash-object", "-w", "-t", kind, "--no-filters", "--stdin-paths"),
                 stdin="".join(f"{path}\n" for path in paths).encode(),
             )
         if answer.status != 0:

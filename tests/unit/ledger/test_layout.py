@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from release.ledger import layout
 from release.ledger.branch import Refusal, parse_push, transaction
-from release.ledger.tree import lines, parse
+from release.ledger.tree import build, object_id, parse
 from tests.unit.ledger import samples
+from tests.unit.repository import Repository
 
 
 def test_a_release_has_four_index_entries() -> None:
@@ -102,14 +103,22 @@ entries = st.tuples(st.sampled_from(("040000", "100644")), st.binary(min_size=20
 @given(st.dictionaries(names, entries, max_size=5))
 def test_a_tree_object_is_read_as_it_was_written(listing: dict[str, tuple[str, bytes]]) -> None:
     """Modes lose their leading zero in the object, and have it again afterwards."""
-    content = b"".join(
-        mode.lstrip("0").encode() + b" " + name.encode() + b"\0" + oid
-        for name, (mode, oid) in listing.items()
-    )
-    assert parse(content, 20) == {name: (mode, oid.hex()) for name, (mode, oid) in listing.items()}
+    known = {name: (mode, oid.hex()) for name, (mode, oid) in listing.items()}
+    assert parse(build(known), 20) == known
 
 
-def test_a_folder_is_written_as_mktree_reads_it() -> None:
-    """Fields, then an empty line that ends the folder (git-mktree, --batch -z)."""
-    listing = {"a b": ("100644", "1" * 40), "c": ("040000", "2" * 40)}
-    assert lines(listing) == f"100644 blob {'1' * 40}\ta b\x00040000 tree {'2' * 40}\tc\x00\x00".encode()
+def test_folders_sort_as_git_sorts_them(here: Repository) -> None:
+    """A folder's name counts with a slash at its end; git accepts the object under the id we give it."""
+    empty = here.git("hash-object", "-w", "--stdin")
+    tree = here.git("mktree")
+    listing = {
+        "a": ("040000", tree),
+        "a.b": ("100644", empty),
+        "a-b": ("100644", empty),
+        "a0": ("100644", empty),
+    }
+    content = build(listing)
+    assert list(parse(content, 20)) == ["a-b", "a.b", "a", "a0"]
+    stored = here.git("hash-object", "-w", "-t", "tree", "--stdin", stdin=content)
+    assert stored == object_id("tree", content, 40)
+    assert here.git("fsck", "--strict", "--no-dangling", stored) == ""
