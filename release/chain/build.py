@@ -79,6 +79,7 @@ def _repeated(option: str, values: dict[str, str]) -> list[str]:
 def build(shop: Shop) -> BuiltImage:
     """Build the candidate into the engine's store. Raises GateFailed."""
     plan = shop.plan
+    shop.sweep()
     dockerfile = _dockerfile(shop.source, plan)
     archive = shop.folder.path / "context.tar"
     write_archive(_context(shop.source, plan), archive)

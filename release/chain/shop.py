@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from release.chain.plan import Plan
-from release.events import Emit
+from release.events import Emit, Notice
 from release.images.engine import Engine
 from release.ledger.store import Ledger
+from release.owner import Owner
 from release.process import Cancellation, Command, Completed, run
 from release.records import Actor, Gate, Run
 from release.source import Source
@@ -119,7 +120,17 @@ class Shop:
             "release.run": self.folder.id,
             "release.role": role,
             "release.service": self.plan.service.service,
+            **Owner.here().labels(),
         }
+
+    def sweep(self) -> None:
+        """Remove the containers that killed runs of this service left behind; never those of a living run."""
+        for role in ("test", "smoke"):
+            labels = {"release.role": role, "release.service": self.plan.service.service}
+            for container in self.engine.containers(labels):
+                if Owner.parse(container.labels).gone():
+                    self.emit(Notice(text=f"removing {container.name}, left behind by a run that was killed"))
+                    self.engine.remove(container.id)
 
     @contextmanager
     def container(self, create: Callable[[], str]) -> Iterator[str]:

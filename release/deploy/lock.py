@@ -7,19 +7,17 @@ ContainerCreate: 409 when the name is in use). Who holds it stands in its labels
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Final
 
 from release.deploy.docker import Place
 from release.errors import EngineError, LockHeld, NameTaken
 from release.events import Emit, Warned
 from release.images.engine import ContainerSpec, ContainerState, Engine
+from release.owner import Owner
 from release.reference import Digest
 
 LOCK: Final = "lock"
@@ -47,12 +45,12 @@ class Holder:
     @classmethod
     def here(cls, *, who: str, url: str | None, deployment: str, milliseconds: int) -> Holder:
         """This process, from now on, for at most so long."""
-        now = datetime.now(UTC)
+        now, owner = datetime.now(UTC), Owner.here()
         return cls(
             who=who,
-            host=socket.gethostname(),
-            pid=str(os.getpid()),
-            process=_process(os.getpid()),
+            host=owner.host,
+            pid=owner.pid,
+            process=owner.process,
             url=url or "",
             deployment=deployment,
             since=now.isoformat(timespec="seconds"),
@@ -74,26 +72,12 @@ class Holder:
 
     def dead(self) -> bool:
         """Whether the holder was a process of this machine and namespace that is gone."""
-        if self.host != socket.gethostname() or not self.pid.isdecimal() or not self.process:
-            return False
-        here, there = _process(os.getpid()).split("/"), self.process.split("/")
-        return here[:2] == there[:2] and _process(int(self.pid)) != self.process
+        return Owner(host=self.host, pid=self.pid, process=self.process).gone()
 
     def __str__(self) -> str:
         """For people."""
         run = f", {self.url}" if self.url else ""
         return f"{self.who} on {self.host} (process {self.pid}{run}) since {self.since}"
-
-
-def _process(pid: int) -> str:
-    """Boot, process namespace and start time of a process of this machine (proc(5)); empty where unknown."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        space = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - not a path
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-    return f"{boot}/{space}/{stat.rpartition(')')[2].split()[19]}"
 
 
 def peek(engine: Engine, place: Place) -> Holder | None:

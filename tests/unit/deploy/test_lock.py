@@ -67,7 +67,7 @@ def expired() -> Holder:
 
 def dead() -> Holder:
     """A process of this machine that has ended: its labels say what `/proc` said of it."""
-    code = "import os; from release.deploy.lock import _process; print(os.getpid(), _process(os.getpid()))"
+    code = "import os; from release.owner import identify; print(os.getpid(), identify(os.getpid()))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     pid, process = out.split()
     return holder(pid=pid, process=process, deployment="1" * 12)
