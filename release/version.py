@@ -19,6 +19,9 @@ from release.errors import NothingToRelease, UsageError, VersionTaken
 FIRST: Final = Version(0, 1, 0)
 """The version of a service's first release."""
 
+_TAG_LENGTH: Final = 128
+"""OCI Distribution Specification 1.1, "Pulling manifests"."""
+
 _HEADER = re.compile(r"(?P<type>[a-zA-Z]+)(?:\([^()\r\n]*\))?(?P<breaking>!)?: \S")
 _BREAKING_FOOTER = re.compile(r"^BREAKING[ -]CHANGE: \S", re.MULTILINE)
 
@@ -74,6 +77,12 @@ def parse(text: str) -> Version:
             f"use the version {text!r}",
             f"it has build metadata (+{version.build}), and a registry tag cannot hold a '+'",
             f"use {version.replace(build=None)}",
+        )
+    if len(str(version)) > _TAG_LENGTH or str(version).endswith(".lock"):
+        raise UsageError(
+            f"use the version {text!r}",
+            "a registry tag has at most 128 characters, and a git tag does not end with .lock",
+            f"use {version.finalize_version()}",
         )
     return version
 
@@ -131,20 +140,26 @@ def next_version(
     if last is None and not existing and request.bump is None:
         return FIRST
     base = last if last is not None else Version(0, 0, 0)
-    bump = request.bump if request.bump is not None else max(map(bump_of, messages), default=Bump.NONE)
+    if request.bump is not None:
+        return _above(_bumped(base, request.bump), base, existing)
+    bump = max(map(bump_of, messages), default=Bump.NONE)
     if bump is Bump.NONE:
         raise NothingToRelease(
             "choose the next version",
             f"no commit since {base} is a feat, fix, perf, revert or breaking change",
             "to release all the same: --bump patch",
         )
-    return _above(_moved(base, bump), base, existing)
+    # before 1.0.0 anything may change: only who asks for 1.0.0 gets it
+    bump = Bump.MINOR if base.major == 0 and bump is Bump.MAJOR else bump
+    return _above(_bumped(base, bump), base, existing)
 
 
-def _moved(base: Version, bump: Bump) -> Version:
-    if base.prerelease is not None:
+def _bumped(base: Version, bump: Bump) -> Version:
+    """One step on; a pre-release that announces as much already becomes final."""
+    announced = Bump.MAJOR if base.minor == base.patch == 0 else Bump.MINOR if base.patch == 0 else Bump.PATCH
+    if base.prerelease is not None and bump <= announced:
         return base.finalize_version()
-    if bump is Bump.MAJOR and base.major > 0:
+    if bump is Bump.MAJOR:
         return base.bump_major()
     return base.bump_patch() if bump is Bump.PATCH else base.bump_minor()
 
@@ -163,7 +178,7 @@ def _requested(version: Version, existing: Sequence[Version]) -> Version:
         raise VersionTaken(
             f"release version {version}",
             f"{floor} exists, and a version below it would sort as older",
-            f"use --version {floor.bump_patch()} or higher; maintenance continues a line that exists",
+            f"use --version {_after(floor)} or higher; maintenance continues a line that exists",
         )
     return version
 
@@ -173,8 +188,15 @@ def _above(computed: Version, base: Version, existing: Sequence[Version]) -> Ver
     highest = max(existing, default=None)
     if highest is None or computed > highest:
         return computed
+    line = [known for known in existing if (known.major, known.minor) == (computed.major, computed.minor)]
+    maintain = f", or --version {computed} to maintain {computed.major}.{computed.minor}"
     raise VersionTaken(
         f"release version {computed}, the next after {base}",
         f"{highest} exists on a branch that this commit does not contain",
-        f"give --version: the next free one is {highest.bump_patch()}",
+        f"give --version {_after(highest)} or higher{maintain if line and computed > max(line) else ''}",
     )
+
+
+def _after(version: Version) -> Version:
+    """The lowest final version above this one."""
+    return version.finalize_version() if version.prerelease is not None else version.bump_patch()
