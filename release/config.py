@@ -129,6 +129,12 @@ class Ledger(Value):
     """The branch of the service's repository that holds the ledger."""
     remote: GitName | None = None
     """The git remote it is pushed to; absent: the ledger stays in this clone."""
+    sign: bool = False
+    """Whether git signs the ledger's commits, with the key and format of the committer's own git settings."""
+    allowed_signers: RelativePath | None = None
+    """Who may sign: ssh keys in git's own file format; absent: whom the verifier's own gpg and ssh know."""
+    require_signed: bool = False
+    """Whether deploy and rollback refuse a record that no allowed signer has signed."""
 
 
 class Lock(Value):

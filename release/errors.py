@@ -12,6 +12,8 @@
     ├── CommandFailed               1  a program exited with a status other than 0
     ├── LedgerError                 1  the ledger could not be read or written
     │   ├── NotALedger              1  the branch holds something else
+    │   ├── LedgerRewritten         1  the ledger no longer contains what it contained before
+    │   ├── LedgerUnsigned          1  a record that must be signed is not, or not by an allowed signer
     │   ├── LedgerRejected          1  the server refused the append, and says why
     │   └── LedgerUnreachable       6  the git remote does not answer
     ├── RegistryError               1  the registry answered with an error, or with other bytes
@@ -148,6 +150,28 @@ class LedgerError(ReleaseError):
 
 class NotALedger(LedgerError):
     """The branch exists and holds something that is not a ledger."""
+
+
+class LedgerRewritten(LedgerError):
+    """The ledger was rewound, replaced or deleted, or has forked.
+
+    Args:
+        attempted: what was tried, and on which ledger.
+        found: what it was, and what it is now.
+        hint: what to do next.
+        seen: the commit that it contained before.
+        now: the commit that it is at now; None when it is gone.
+    """
+
+    def __init__(self, attempted: str, found: str, hint: str = "", *, seen: str, now: str | None) -> None:
+        """Keep both commits."""
+        super().__init__(attempted, found, hint)
+        self.seen = seen
+        self.now = now
+
+
+class LedgerUnsigned(LedgerError):
+    """A record that must be signed is not, or not by an allowed signer."""
 
 
 class LedgerRejected(LedgerError):

@@ -53,7 +53,7 @@ class Project:
     def ledger(self) -> Ledger:
         """The ledger, as this clone knows it."""
         settings = self.service.ledger
-        return Ledger.open(self.source, branch=settings.branch, remote=settings.remote)
+        return Ledger.open(self.source, branch=settings.branch, remote=settings.remote, sign=settings.sign)
 
     def facts(self, options: Options) -> Facts:
         """Read everything that a plan is made from."""

@@ -65,7 +65,7 @@ class Desk:
     def ledger(self) -> Ledger:
         """The ledger as this clone knows it. Raises NotALedger."""
         settings = self.service.ledger
-        return Ledger.open(self.source, branch=settings.branch, remote=settings.remote)
+        return Ledger.open(self.source, branch=settings.branch, remote=settings.remote, sign=settings.sign)
 
     def refresh(self) -> bool:
         """Bring the ledger up to date; False, and a warning, when the remote does not answer soon.

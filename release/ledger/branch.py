@@ -16,6 +16,7 @@ from typing import Final, NoReturn
 from release.errors import (
     LedgerError,
     LedgerRejected,
+    LedgerRewritten,
     LedgerUnreachable,
     VersionTaken,
 )
@@ -160,7 +161,7 @@ class Branch:
         """The newest commit of the ledger that is known here; None for an empty ledger.
 
         Raises:
-            LedgerError: the local branch and the server's have gone different ways.
+            LedgerRewritten: the local branch and the server's have gone different ways.
         """
         known = self._known()
         self._server = server = known.seen or known.tracking
@@ -170,11 +171,13 @@ class Branch:
             return server
         if self._contains(known.local, server):
             return known.local
-        raise LedgerError(
+        raise LedgerRewritten(
             f"read the ledger {self}",
             f"the local branch {self.name} is at {known.local}, and the server's was at {server}: "
             "each has records that the other has not",
             f"keep the local one under another name: git branch -m {self.name} {self.name}-local",
+            seen=server,
+            now=known.local,
         )
 
     def _contains(self, later: str, earlier: str) -> bool:
@@ -205,7 +208,7 @@ class Branch:
 
         Raises:
             LedgerUnreachable: the server does not answer.
-            LedgerError: its branch is gone, or does not contain what we saw before.
+            LedgerRewritten: its branch is gone, or does not contain what we saw before.
         """
         if self.remote is not None:
             seen = self._known().seen  # read first: what the server says afterwards must contain it
@@ -234,7 +237,7 @@ class Branch:
             seen: what was remembered of it before it was asked.
         """
         if tip is None and seen is not None:
-            raise self._changed_behind_us(seen, "gone from the server")
+            raise self._changed_behind_us(seen, None)
         for attempt in range(_PATIENCE):
             if tip is None or tip == seen:
                 break
@@ -260,7 +263,7 @@ class Branch:
         if tip is None or self._git.object(tip) is None:
             return False
         if seen is not None and not self._contains(tip, seen):
-            raise self._changed_behind_us(seen, f"at {tip}, which does not contain it")
+            raise self._changed_behind_us(seen, tip)
         return True
 
     def _fetch(self) -> Answer:
@@ -272,13 +275,16 @@ class Branch:
             timeout=FETCH_SECONDS,
         )
 
-    def _changed_behind_us(self, seen: str, found: str) -> LedgerError:
-        return LedgerError(
+    def _changed_behind_us(self, seen: str, now: str | None) -> LedgerRewritten:
+        found = f"at {now}, which does not contain it" if now is not None else "gone from the server"
+        return LedgerRewritten(
             f"follow the ledger {self}",
             f"it was at {seen}, and now it is {found}: somebody rewound, replaced or deleted it",
             f"the records are safe here: git push {self.remote} {seen}:{self._ref} restores a deleted or "
             "rewound branch; protect it on the server. docs/reference/ledger.md, \"When the server's ledger "
             'was rewound"',
+            seen=seen,
+            now=now,
         )
 
     # moving on

@@ -51,8 +51,9 @@ class TagRequest:
 class Ledger:
     """The ledger of one repository."""
 
-    def __init__(self, source: Source, branch: Branch) -> None:
+    def __init__(self, source: Source, branch: Branch, *, sign: bool = False) -> None:
         """Use `open`."""
+        self._sign = sign
         self._plumbing: Plumbing = source.plumbing
         self._branch = branch
         self._trees = Trees(source.plumbing)
@@ -64,8 +65,14 @@ class Ledger:
         self._lost_at: float | None = None
 
     @classmethod
-    def open(cls, source: Source, *, branch: str, remote: str | None) -> Ledger:
+    def open(cls, source: Source, *, branch: str, remote: str | None, sign: bool = False) -> Ledger:
         """Open it; an absent branch is an empty ledger.
+
+        Args:
+            source: the repository.
+            branch: its branch.
+            remote: where it is pushed to; None keeps it here.
+            sign: whether git signs each commit, as the committer's own git settings say.
 
         Raises:
             NotALedger: the branch holds something else.
@@ -79,7 +86,7 @@ class Ledger:
                 "there is no such remote in this clone",
                 f"git remote add {remote} <address>, or change `remote` in [tool.release.ledger]",
             )
-        ledger = cls(source, Branch(source.plumbing, branch=branch, remote=remote))
+        ledger = cls(source, Branch(source.plumbing, branch=branch, remote=remote), sign=sign)
         ledger._look_at(ledger._branch.head())
         return ledger
 
@@ -208,9 +215,10 @@ class Ledger:
         record = placing.new[-1]
         at = max(self._time, _seconds(record.envelope.recorded_at))
         parent = ("-p", self._head) if self._head is not None else ()
+        signature = "--gpg-sign" if self._sign else "--no-gpg-sign"
         return self._written(
             self._plumbing.run(
-                *(*DURABLE, "-c", "i18n.commitEncoding=UTF-8", "commit-tree", tree, *parent),
+                *(*DURABLE, "-c", "i18n.commitEncoding=UTF-8", "commit-tree", signature, tree, *parent),
                 stdin=self._message(placing.new).encode(),
                 env=_signature(record.envelope.actor, at),
             )
@@ -271,7 +279,9 @@ class Ledger:
             raise LedgerError(
                 f"write to the ledger {self._branch}",
                 answer.words,
-                "nothing was recorded; look at free space and permissions: df . && git fsck",
+                "nothing was recorded; "
+                + ("see that git can sign: git config --get-regexp 'gpg|signingkey'; then " * self._sign)
+                + "look at free space and permissions: df . && git fsck",
             )
         return answer.text
 

@@ -1,0 +1,146 @@
+"""Signatures of the ledger's commits: git's own, judged by git.
+
+Git tells a signature by one letter (git-log, "PRETTY FORMATS", `%G?`) and the key by its fingerprint
+(`%GF`). Only what the settings allow counts as good here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from release.config import Ledger as Settings
+from release.errors import LedgerError, LedgerUnsigned
+from release.ledger import layout
+from release.source import Plumbing, Source
+
+FORMAT: Final = "%G?|%GF"
+"""What git is asked to tell of each commit's signature."""
+
+_SSH: Final = "SHA256:"
+_STATES: Final = {
+    "B": "the signature does not belong to this commit",
+    "E": "the signature cannot be checked here: its key is not known",
+    "N": "there is a signature that git cannot check here",
+    "R": "the key was revoked",
+    "U": "nobody is known to hold this key",
+    "X": "the signature has expired",
+    "Y": "the key has expired",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signature:
+    """What git says of one commit's signature: its letter, and the key's fingerprint where one is known."""
+
+    letter: str
+    fingerprint: str
+
+    @classmethod
+    def parse(cls, text: str) -> Signature:
+        """From the text of `FORMAT`."""
+        letter, _, fingerprint = text.partition("|")
+        return cls(letter=letter, fingerprint=fingerprint)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signers:
+    """Who may sign the ledger's commits.
+
+    Without a file these are whom this machine knows: the keys of the gpg keyring, and the file that git's own
+    setting `gpg.ssh.allowedSignersFile` names.
+    """
+
+    file: Path | None
+
+    @classmethod
+    def of(cls, root: Path, settings: Settings) -> Signers | None:
+        """Those of the settings; None where nothing is said of signatures.
+
+        Raises:
+            LedgerError: there is no such file.
+        """
+        if not (settings.sign or settings.allowed_signers or settings.require_signed):
+            return None
+        if settings.allowed_signers is None:
+            return cls(file=None)
+        file = root / settings.allowed_signers
+        if not file.is_file():
+            raise LedgerError(
+                f"read the allowed signers of the ledger in {settings.allowed_signers}",
+                "there is no such file",
+                "write a line for each signer, as `ada@example.org ssh-ed25519 AAAA…` "
+                '(ssh-keygen(1), "ALLOWED SIGNERS")',
+            )
+        return cls(file=file)
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Words for git before its command."""
+        return ("-c", f"gpg.ssh.allowedSignersFile={self.file}") if self.file is not None else ()
+
+    def allow(self, signature: Signature) -> bool:
+        """Whether the signature is good, and one of ours.
+
+        The keys of a gpg keyring count as they are, without gpg's web of trust; with a file, only its keys.
+        """
+        is_ssh = signature.fingerprint.startswith(_SSH)
+        if self.file is not None:
+            return signature.letter == "G" and is_ssh
+        return signature.letter == "G" or (signature.letter == "U" and not is_ssh)
+
+    def found(self, signature: Signature) -> str:
+        """What is wrong with a signature that is not allowed, in words."""
+        if signature.letter == "G" or (signature.letter == "U" and self.file is not None):
+            where = self.file.name if self.file is not None else "the keys of this machine"
+            return f"the signing key {signature.fingerprint} is not in {where}"
+        key = f" (key {signature.fingerprint})" if signature.fingerprint else ""
+        return _STATES.get(signature.letter, f"git calls the signature {signature.letter!r}") + key
+
+
+def is_signed(plumbing: Plumbing, commit: str) -> bool:
+    """Whether a commit carries a signature at all: git answers N also where it cannot check one."""
+    found = plumbing.object(commit)
+    head = found[1].partition(b"\n\n")[0] if found is not None else b""
+    return any(line.startswith((b"gpgsig ", b"gpgsig-sha256 ")) for line in head.split(b"\n"))
+
+
+def require(source: Source, settings: Settings, head: str, record: str) -> None:
+    """Refuse a record that no allowed signer has signed; the commit that added it counts.
+
+    Args:
+        source: the repository.
+        settings: of the ledger; nothing is refused unless they say `require_signed`.
+        head: the ledger's commit that is read from.
+        record: its id.
+
+    Raises:
+        LedgerUnsigned: its commit is not signed by an allowed signer.
+        LedgerError: the file of allowed signers is missing, or git cannot answer.
+    """
+    signers = Signers.of(source.root, settings) if settings.require_signed else None
+    if signers is None:
+        return
+    commit, signature = _of_record(source.plumbing, signers, head, record)
+    if not signers.allow(signature):
+        unsigned = signature.letter == "N" and not is_signed(source.plumbing, commit)
+        raise LedgerUnsigned(
+            f"rely on the record {record}, which the ledger's commit {commit} added",
+            "the commit is not signed" if unsigned else signers.found(signature),
+            "find out who wrote it: git log --show-signature "
+            f"{commit[:12]} -1; `require_signed` in [tool.release.ledger] asks for an allowed signer",
+        )
+
+
+def _of_record(plumbing: Plumbing, signers: Signers, head: str, record: str) -> tuple[str, Signature]:
+    answer = plumbing.run(
+        *(*signers.options, "log", "-1", "--first-parent", "--diff-filter=A", "--no-show-signature"),
+        *(f"--format=%H|{FORMAT}", head, "--", layout.record_path(record)),
+    )
+    if answer.status != 0 or not answer.text:
+        raise LedgerError(
+            f"find the ledger's commit that added the record {record}", answer.words, "invoke verify --ledger"
+        )
+    commit, _, signature = answer.text.partition("|")
+    return commit, Signature.parse(signature)

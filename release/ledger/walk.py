@@ -1,0 +1,146 @@
+"""The ledger's commits in order, each with what it did to the tree: one stream out of git, one commit at a time.
+
+Only first parents are followed, so that there is one order even where somebody has merged. What could make
+git tell another history than its objects do - grafts, a graph file, replaced objects - is switched off.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, Final
+
+from release.errors import LedgerError
+from release.ledger.signing import FORMAT, Signature, Signers
+from release.source import Plumbing
+
+FILE: Final = "100644"
+"""The one mode that a file of the ledger has."""
+
+_HEADER: Final = b"\x01"
+_CHUNK: Final = 1 << 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What a commit did to one path, as `git diff-tree --raw` tells it."""
+
+    letter: str
+    """A added, D deleted, M modified, T another type of file."""
+    old_mode: str
+    mode: str
+    old: str
+    object: str
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One commit of the ledger."""
+
+    commit: str
+    parents: tuple[str, ...]
+    seconds: int
+    """Its committer's time."""
+    signature: Signature
+    changes: tuple[Change, ...]
+
+
+def walk(plumbing: Plumbing, head: str, signers: Signers | None) -> Iterator[Step]:
+    """Every commit from the first to the head. Signatures are asked for only where there are signers.
+
+    Raises:
+        LedgerError: git cannot read the history to its end, because objects are missing or damaged.
+    """
+    signature = FORMAT if signers is not None else "|"
+    options = signers.options if signers is not None else ()
+    with plumbing.running(
+        *(
+            *options,
+            "-c",
+            "core.commitGraph=false",
+            "log",
+            "--first-parent",
+            "--reverse",
+            "--raw",
+            "-r",
+            "-z",
+        ),
+        *("--root", "--no-renames", "--no-abbrev", "--no-show-signature", "--no-ext-diff", "--no-notes"),
+        *("--ignore-submodules=none", f"--format=%x01%H|%ct|%P|{signature}", head, "--"),
+        env={"GIT_GRAFT_FILE": os.devnull},
+    ) as process:
+        stdin, stdout, stderr = process.stdin, process.stdout, process.stderr
+        assert stdin is not None and stdout is not None and stderr is not None  # noqa: S101, PT018 - they are pipes
+        stdin.close()
+        words = _Words(stderr)
+        yield from _steps(_tokens(stdout))
+        status = process.wait()
+    if status != 0:
+        raise LedgerError(f"read the history of the ledger up to {head}", words.last(), "git fsck --full")
+
+
+class _Words(threading.Thread):
+    """Reads what git complains of, which would block it otherwise, and keeps the end."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        super().__init__(daemon=True)
+        self._stream = stream
+        self._line = b""
+        self.start()
+
+    def run(self) -> None:
+        for line in self._stream:
+            self._line = line
+
+    def last(self) -> str:
+        self.join()
+        return self._line.decode("utf-8", "replace").strip() or "git gave no reason"
+
+
+def _tokens(stream: IO[bytes]) -> Iterator[bytes]:
+    """The pieces between NUL bytes."""
+    rest = b""
+    while chunk := stream.read(_CHUNK):
+        *whole, rest = (rest + chunk).split(b"\0")
+        yield from whole
+
+
+def _steps(tokens: Iterator[bytes]) -> Iterator[Step]:
+    header: bytes | None = None
+    changes: list[Change] = []
+    for token in tokens:
+        text = token.lstrip(b"\n")
+        if text.startswith(_HEADER):
+            if header is not None:
+                yield _step(header, changes)
+            header, changes = text[1:], []
+        elif text.startswith(b":"):
+            changes.append(_change(text, next(tokens)))
+    if header is not None:
+        yield _step(header, changes)
+
+
+def _step(header: bytes, changes: list[Change]) -> Step:
+    commit, seconds, parents, signature = header.decode("utf-8", "replace").split("|", 3)
+    return Step(
+        commit=commit,
+        parents=tuple(parents.split()),
+        seconds=int(seconds),
+        signature=Signature.parse(signature),
+        changes=tuple(changes),
+    )
+
+
+def _change(facts: bytes, path: bytes) -> Change:
+    old_mode, mode, old, new, letter = facts[1:].decode().split()
+    return Change(
+        letter=letter[0],
+        old_mode=old_mode,
+        mode=mode,
+        old=old,
+        object=new,
+        path=path.decode("utf-8", "surrogateescape"),
+    )
