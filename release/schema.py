@@ -29,6 +29,9 @@ registry = "registry.example/acme"
 [tool.release.ledger]
 branch = "release-ledger"
 remote = "origin"
+sign = true
+allowed_signers = ".release-signers"
+require_signed = true
 
 [tool.release.lock]
 path = "requirements.txt"
