@@ -11,6 +11,8 @@ from release.config import Smoke
 from release.errors import EngineError, GateFailed
 from release.events import Progress
 from release.images.engine import ContainerSpec
+from release.images.reach import is_local, reachable
+from release.images.values import LOOPBACK
 from release.probe import await_answer
 from release.process import TAIL_LINES
 from release.records import SmokeSpec
@@ -29,13 +31,22 @@ class SmokePassed:
     summary: str
 
 
-def container_spec(image: Digest, smoke: Smoke, labels: dict[str, str]) -> ContainerSpec:
-    """The container of the smoke run: no capabilities, no new privileges, nothing writable but tmpfs."""
+def container_spec(image: Digest, smoke: Smoke, labels: dict[str, str], *, host: str) -> ContainerSpec:
+    """The container of the smoke run: no capabilities, no new privileges, nothing writable but tmpfs.
+
+    Args:
+        image: its id in the engine's store.
+        smoke: the settings.
+        labels: by which it is found again.
+        host: the engine's address. On another machine, as a CI's own engine often is, the port cannot stay on
+            loopback: nobody could ask it.
+    """
     return ContainerSpec(
         image=image,
         env=smoke.env,
         labels=labels,
         publish_ephemeral=(smoke.port,),
+        ephemeral_address=LOOPBACK if is_local(host) else "0.0.0.0",  # noqa: S104 - see `host`
         memory=smoke.memory,
         pids=smoke.pids,
         read_only=smoke.read_only,
@@ -48,7 +59,7 @@ def container_spec(image: Digest, smoke: Smoke, labels: dict[str, str]) -> Conta
 def smoke(shop: Shop) -> SmokePassed:
     """Start the image, wait for the right answer, stop it with SIGTERM. Raises GateFailed."""
     built, config = shop.products.get(BuiltImage), shop.plan.service.smoke
-    spec = container_spec(built.stored.id, config, shop.labels("smoke"))
+    spec = container_spec(built.stored.id, config, shop.labels("smoke"), host=shop.engine.host)
     with shop.container(lambda: shop.engine.create(spec)) as container:
         try:
             answer = _probe(shop, container, config)
@@ -65,10 +76,11 @@ def smoke(shop: Shop) -> SmokePassed:
 def _probe(shop: Shop, container: str, config: Smoke) -> str:
     shop.engine.start(container)
     state = shop.engine.state(container)
-    if state is None or config.port not in state.ports:
+    where = reachable(shop.engine.host, state, config.port) if state is not None else None
+    if where is None:
         _alive(shop, container)
         raise GateFailed("smoke", f"the engine published no port for {config.port}")
-    host, port = state.ports[config.port]
+    host, port = where
     shop.emit(Progress(name="smoke", text=f"asking {config.path} on port {config.port}"))
     answer = await_answer(config.probe, host, port, alive=lambda: _alive(shop, container))
     if not answer.satisfies(config.probe):

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 from release.images.engine import ContainerSpec, ContainerState, Engine
 from release.redact import Redacted
@@ -128,35 +127,6 @@ def container_spec(
         restart=spec.restart,
         stop_grace=spec.stop_grace,
     )
-
-
-_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
-_ANY: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
-
-
-def is_local(host: str) -> bool:
-    """Whether the engine at this address runs on this machine."""
-    parts = urlsplit(host)
-    return parts.scheme in ("unix", "npipe") or parts.hostname in _LOOPBACK
-
-
-def reachable(host: str, state: ContainerState, port: int) -> tuple[str, int] | None:
-    """Where a container's port answers from here; None where it cannot be reached.
-
-    Args:
-        host: the engine's address.
-        state: the running container.
-        port: inside the container.
-    """
-    published = state.ports.get(port)
-    if published is None:
-        return (state.address, port) if is_local(host) and state.address else None
-    address, number = published
-    if is_local(host):
-        return _ANY.get(address, address), number
-    if address in _LOOPBACK:
-        return None
-    return (urlsplit(host).hostname or address, number) if address in _ANY else (address, number)
 
 
 def describe(containers: Iterable[ContainerState]) -> str:

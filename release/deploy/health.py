@@ -8,10 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from release.deploy.docker import reachable
 from release.errors import DeploymentFailed, EngineError
 from release.events import Emit, Progress, Warned
 from release.images.engine import ContainerState, Engine
+from release.images.reach import reachable
 from release.probe import INTERVAL_SECONDS, Answer, ask
 from release.process import TAIL_LINES
 from release.redact import Mask

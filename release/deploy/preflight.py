@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from release.deploy.docker import Place, is_local
+from release.deploy.docker import Place
 from release.errors import NotReady, Problem, RegistryError, ReleaseError, TargetUnavailable
 from release.images.engine import ContainerState, Engine, StoredImage
+from release.images.reach import is_local
 from release.images.registry import Registry
 from release.records import Image
 from release.reference import Digest, Reference, Repository

@@ -60,7 +60,8 @@ class ContainerSpec:
     labels: Mapping[str, str] = field(default_factory=dict)
     publish: tuple[Publish, ...] = ()
     publish_ephemeral: tuple[int, ...] = ()
-    """Container ports bound to a free port of 127.0.0.1."""
+    """Container ports bound to a free port of `ephemeral_address`."""
+    ephemeral_address: str = LOOPBACK
     networks: tuple[str, ...] = ()
     volumes: tuple[Mount, ...] = ()
     memory: int | None = None
@@ -175,7 +176,7 @@ def _bindings(spec: ContainerSpec) -> dict[str, list[dict[str, str]]]:
         places = bindings.setdefault(f"{publish.container}/{publish.protocol}", [])
         places.append({"HostIp": publish.address, "HostPort": str(publish.host)})
     for port in spec.publish_ephemeral:
-        bindings.setdefault(f"{port}/tcp", []).append({"HostIp": LOOPBACK, "HostPort": ""})
+        bindings.setdefault(f"{port}/tcp", []).append({"HostIp": spec.ephemeral_address, "HostPort": ""})
     return bindings
 
 

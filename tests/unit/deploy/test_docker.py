@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
-
-from release.deploy.docker import Identity, Place, container_spec, is_local, look, reachable
+from release.deploy.docker import Identity, Place, container_spec, look
 from release.redact import Redacted
 from release.runspec import Publish, RunSpec
 from tests.unit.deploy.fakes import FakeEngine, digest, state
 
 PLACE = Place(service="api", environment="production")
 IDENTITY = Identity(deployment="0123456789ab", version="0.1.0", commit="c" * 40, digest=digest("m"))
-SSH = "ssh://deploy@host.example"
-ANY = "0.0.0.0"  # noqa: S104 - nothing is bound
 
 
 def test_a_container_is_ours_by_its_labels_and_not_by_its_name() -> None:
@@ -44,41 +40,6 @@ def test_a_secret_goes_into_the_environment_and_not_into_the_repr() -> None:
     )
     assert made.env == {"A": "plain", "B": "canary"}
     assert "canary" not in repr(made)
-
-
-@pytest.mark.parametrize(
-    ("host", "expected"),
-    [
-        ("unix:///var/run/docker.sock", True),
-        ("tcp://127.0.0.1:2375", True),
-        (SSH, False),
-        ("tcp://10.0.0.7:2376", False),
-    ],
-)
-def test_an_engine_is_local_by_its_address(host: str, expected: bool) -> None:
-    """A socket, or a loopback address."""
-    assert is_local(host) is expected
-
-
-@pytest.mark.parametrize(
-    ("host", "published", "expected"),
-    [
-        ("unix:///x", (ANY, 8080), ("127.0.0.1", 8080)),
-        ("unix:///x", ("::", 8080), ("::1", 8080)),
-        ("unix:///x", ("127.0.0.1", 8080), ("127.0.0.1", 8080)),
-        (SSH, (ANY, 8080), ("host.example", 8080)),
-        (SSH, ("10.1.2.3", 8080), ("10.1.2.3", 8080)),
-        (SSH, ("127.0.0.1", 8080), None),
-        ("unix:///x", None, ("172.17.0.2", 8000)),
-        (SSH, None, None),
-    ],
-)
-def test_a_port_is_asked_where_it_can_be_reached_from_here(
-    host: str, published: tuple[str, int] | None, expected: tuple[str, int] | None
-) -> None:
-    """The published address, a remote engine's own host, or the container's address on this machine."""
-    container = state(ports={8000: published} if published else {}, address="172.17.0.2")
-    assert reachable(host, container, 8000) == expected
 
 
 def test_publish_is_kept_as_it_was_configured() -> None:
