@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import nox
 
 import release
@@ -29,3 +31,15 @@ def style(session: nox.Session) -> None:
     session.run("ruff", "check", *SOURCES, external=True)
     session.run("mypy", "--scripts-are-modules", "dev", "noxfile.py", "tasks.py", external=True)
     session.run("mypy", "--package", "release", "--package", "tests", external=True)
+
+
+@nox.session(venv_backend="none", default=False)
+def docs(session: nox.Session) -> None:
+    """Write the reference documents that come from the types."""
+    from release.schema import documents
+
+    for path, text in documents().items():
+        file = Path("docs/reference") / path
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        session.log(f"wrote {file}")

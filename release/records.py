@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Annotated, Any, ClassVar, Final, Generic, Literal, TypeVar
 
 import rfc8785
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from release.errors import LedgerError
 from release.runspec import Probe, RunSpec
@@ -74,7 +75,8 @@ class Source(Part):
     """The commit that was built."""
 
     commit: GitId
-    tree: GitId
+    tree: GitId | None = None
+    """Of the commit; missing only in a recovered release."""
     commit_time: Moment
     remote: str | None = None
     tag: str
@@ -101,16 +103,17 @@ class Built(Part):
     """Everything that went into the build, so that it can be repeated."""
 
     dockerfile: str
-    dockerfile_sha256: Hex64
+    dockerfile_sha256: Hex64 | None = None
+    """This one and the four tools below are missing only in a recovered release."""
     context: str
     target: str | None = None
     args: dict[str, str]
     labels: dict[str, str]
     source_date_epoch: int
-    buildkit: str
-    buildx: str
-    engine: str
-    exporter: str
+    buildkit: str | None = None
+    buildx: str | None = None
+    engine: str | None = None
+    exporter: str | None = None
     timestamps: tuple[str, ...] = ()
     """Files of the new layers that carry a time of their own: empty for an image that is reproducible."""
 
@@ -137,19 +140,64 @@ class SmokeSpec(Part):
     stop_grace: int
 
 
+class Recovered(Part):
+    """How a release came back after its ledger was lost: read from the image, not seen as it happened."""
+
+    origin: str
+    """The repository it was read from."""
+    unknown: tuple[str, ...]
+    """Paths of what could not be found out, as "build.buildkit"; a list or value there says nothing."""
+
+
+KNOWN_UNLESS_RECOVERED: Final = (
+    "lock",
+    "source.tree",
+    "build.dockerfile_sha256",
+    "build.buildkit",
+    "build.buildx",
+    "build.engine",
+    "build.exporter",
+)
+"""What only a recovered release may lack, and then it says so in `recovered.unknown`."""
+
+
+def _strict_unless_recovered(schema: dict[str, Any]) -> None:
+    """The same rule in JSON Schema: without `recovered` these keys are required."""
+    names = [path.partition(".") for path in KNOWN_UNLESS_RECOVERED]
+    below: dict[str, Any] = {}
+    for parent, _, name in names:
+        if name:
+            below.setdefault(parent, {"required": []})["required"].append(name)
+    schema["if"] = {"properties": {"recovered": False}}
+    schema["then"] = {"required": [parent for parent, _, name in names if not name], "properties": below}
+
+
 class Release(Part):
     """A version bound to one digest for ever."""
 
     kind: ClassVar[str] = "release"
+    model_config = ConfigDict(json_schema_extra=_strict_unless_recovered)
 
     version: str
     image: Image
     source: Source
-    lock: LockFile
+    lock: LockFile | None = None
+    """Missing only in a recovered release."""
     bases: tuple[Base, ...]
     build: Built
     gates: tuple[Gate, ...]
     smoke: SmokeSpec
+    recovered: Recovered | None = None
+    """There only when the release was reconstructed from its image."""
+
+    @model_validator(mode="after")
+    def _complete_unless_recovered(self) -> Release:
+        told = self.recovered.unknown if self.recovered is not None else ()
+        lacking = [path for path in KNOWN_UNLESS_RECOVERED if attrgetter(path)(self) is None]
+        wrong = [path for path in lacking if path not in told]
+        if wrong:
+            raise ValueError(f"{', '.join(wrong)}: missing, and `recovered.unknown` does not say so")
+        return self
 
 
 class TargetState(Part):

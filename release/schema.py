@@ -1,6 +1,7 @@
-"""The reference page of `[tool.release]`, written from the parser's own types: it cannot say anything else.
+"""Reference documents that are written from the types themselves, and so cannot say anything else.
 
-A key's type and default come from the parser's JSON Schema, its meaning from the text below it in config.py.
+`nox -s docs` writes them: the page of `[tool.release]`, where a key's type and default come from the parser's
+JSON Schema and its meaning from the text below it in config.py; and a JSON Schema for every kind of record.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
 
 from release import config
 from release.config import Service
+from release.records import KINDS, SCHEMA, Envelope, Part
 from release.runspec import Duration, Memory, duration_text, size_text
 
 ONE_SERVICE: Final = """\
@@ -123,7 +126,7 @@ port = 3000
 _PAGE: Final = """\
 # Configuration
 
-<!-- Written by release.schema.page() from the parser. After a change of the parser, write it again. -->
+<!-- Written from the parser by `nox -s docs`. After a change of the parser, write it again. -->
 
 Everything stands in `[tool.release]` of `pyproject.toml`. It is parsed before anything else happens: every
 problem is reported at once, each with its key's path, and an unknown key is a problem too. A problem ends the
@@ -243,3 +246,57 @@ def _meanings(title: str) -> dict[str, str]:
         for field, text in zip(table.body, table.body[1:], strict=False)
         if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr)
     }
+
+
+def documents() -> dict[str, str]:
+    """Every written document: its path below docs/reference, and its text."""
+    schemas = {
+        f"schemas/{kind}.json": json.dumps(record_schema(kind), indent=2, ensure_ascii=False) + "\n"
+        for kind in sorted(KINDS)
+    }
+    return {"configuration.md": page(), **schemas}
+
+
+def record_schema(kind: str) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a record of this kind: envelope and body. Raises KeyError: no such kind.
+
+    Keys that are not in it are allowed, as a later minor version may have them.
+    """
+    envelope, body = _without_null(_schema_of(Envelope)), _without_null(_schema_of(KINDS[kind]))
+    place = envelope["properties"] | {
+        "schema": {"type": "string", "pattern": rf"^{SCHEMA.partition('.')[0]}\.\d+$"},
+        "kind": {"const": kind},
+        "prev": _schema_of(Envelope)["properties"]["prev"],
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **body,
+        "title": kind,
+        "properties": place | body["properties"],
+        "required": ["schema", *envelope["required"], *body.get("required", [])],
+        "$defs": envelope["$defs"] | body.get("$defs", {}),
+    }
+
+
+class _WithoutTitles(GenerateJsonSchema):
+    """A key's title would be its name once more."""
+
+    def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002 - the base class's signature
+        return False
+
+
+def _schema_of(part: type[Part]) -> dict[str, Any]:
+    return part.model_json_schema(by_alias=True, schema_generator=_WithoutTitles)
+
+
+def _without_null(schema: Any) -> Any:
+    """A key without a value is left out of a record, never null."""
+    if isinstance(schema, list):
+        return [_without_null(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    match schema:
+        case {"anyOf": [given, {"type": "null"}], **more}:
+            kept = {key: value for key, value in more.items() if key != "default" or value is not None}
+            return _without_null(given | kept)
+    return {key: _without_null(value) for key, value in schema.items()}

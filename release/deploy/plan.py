@@ -211,11 +211,17 @@ def _told(old: str | None, new: str | None) -> str:
 
 
 def _packages(old: Record[Release] | None, new: Record[Release]) -> tuple[Change, ...]:
-    return _changes(old.body.lock.packages, new.body.lock.packages) if old is not None else ()
+    """None where one of the two lockfiles is not known: a recovered release may lack it."""
+    locks = [release.body.lock for release in (old, new) if release is not None]
+    packages = [lock.packages for lock in locks if lock is not None]
+    return _changes(*packages) if len(packages) == 2 else ()
 
 
 def _bases(old: Record[Release] | None, new: Record[Release]) -> tuple[Change, ...]:
-    return _changes(_by_name(old.body.bases), _by_name(new.body.bases)) if old is not None else ()
+    """None where one of the two is a recovered release: its list is empty because nobody knows."""
+    if old is None or old.body.recovered is not None or new.body.recovered is not None:
+        return ()
+    return _changes(_by_name(old.body.bases), _by_name(new.body.bases))
 
 
 def _by_name(bases: Iterable[Base]) -> dict[str, str]:

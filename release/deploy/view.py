@@ -11,7 +11,7 @@ from release.deploy.doctor import Finding
 from release.deploy.operation import Outcome
 from release.deploy.plan import Change, Plan, Side
 from release.deploy.status import Status
-from release.records import Deployment, Draft, Note, Record, Release
+from release.records import Deployment, Draft, LockFile, Note, Record, Recovered, Release
 from release.reference import Digest
 
 Row = tuple[str, str]
@@ -152,6 +152,17 @@ def _told(body: Any) -> tuple[str, str, str, str]:
             return str(getattr(body, "kind", "record")), "", "", ""
 
 
+def _lock(lock: LockFile | None) -> str:
+    return f"{lock.path} ({lock.kind}), {len(lock.packages)} packages" if lock is not None else "not known"
+
+
+def _recovered(recovered: Recovered | None) -> list[Row]:
+    if recovered is None:
+        return []
+    told = f"read from {recovered.origin}\nnot known: {', '.join(recovered.unknown)}"
+    return [("recovered", told)]
+
+
 def release_rows(record: Record[Release]) -> list[Row]:
     """A release, readably."""
     envelope, body = record.envelope, record.body
@@ -161,7 +172,7 @@ def release_rows(record: Record[Release]) -> list[Row]:
         ("commit", f"{body.source.commit}\ncommitted {body.source.commit_time}, tag {body.source.tag}"),
         ("released", f"{envelope.recorded_at} by {envelope.actor.name} <{envelope.actor.email}>"),
         ("run", envelope.run.url or envelope.run.id),
-        ("lock", f"{body.lock.path} ({body.lock.kind}), {len(body.lock.packages)} packages"),
+        ("lock", _lock(body.lock)),
         ("bases", "\n".join(f"{base.reference}@{base.digest}" for base in body.bases)),
         (
             "gates",
@@ -173,6 +184,7 @@ def release_rows(record: Record[Release]) -> list[Row]:
             "smoke",
             f"GET {body.smoke.probe.path} on port {body.smoke.probe.port} gives {body.smoke.probe.status}",
         ),
+        *_recovered(body.recovered),
         ("record", record.id),
     ]
 

@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 from release.images.engine import Engine
+from tests import schemas
 from tests.engine import lab
+
+
+@pytest.fixture(autouse=True)
+def _ledgers_are_as_documented(tmp_path: Path) -> Iterator[None]:
+    """Every record that the programs of a test left in its repositories is as its schema says."""
+    yield
+    for head in tmp_path.glob("*/.git/HEAD"):
+        for record in schemas.recorded(head.parent.parent):
+            schemas.check(record)
 
 
 @pytest.fixture(scope="session")

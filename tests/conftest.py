@@ -1,0 +1,30 @@
+"""What holds for every test: records are as their schemas say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from release.records import Record
+from tests import schemas
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _records_are_as_documented() -> Iterator[None]:
+    """Every record that this process makes or reads, checked at the one place where it becomes bytes."""
+    to_bytes = Record.to_bytes
+    seen: set[bytes] = set()
+
+    def checked(record: Record[Any]) -> bytes:
+        content = to_bytes(record)
+        if content not in seen:
+            schemas.check(json.loads(content))
+            seen.add(content)
+        return content
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Record, "to_bytes", checked)
+        yield
