@@ -95,6 +95,7 @@ def run_stages(shop: Shop, stages: Sequence[Stage]) -> None:
         except BaseException as error:
             shop.cancellation.request(_reason(error))
             raise
+    shop.folder.tidy()
 
 
 def _reason(error: BaseException) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +25,9 @@ from release.source import Source
 
 T = TypeVar("T")
 
+KEPT_RUNS: Final = 50
+"""How many runs' folders are kept."""
+
 HOME: Final = ".release"
 """Our folder in the service's repository: logs, tools, nothing that cannot be made again."""
 
@@ -36,10 +40,12 @@ class RunFolder:
 
     @classmethod
     def create(cls, root: Path) -> RunFolder:
-        """A new folder, named by the time and eight random digits; git ignores it."""
+        """A new folder, named by the time and eight random digits; git ignores it. The oldest ones go."""
         home = root / HOME
         home.mkdir(exist_ok=True)
         (home / ".gitignore").write_text("*\n", encoding="utf-8")
+        for old in sorted((home / "runs").glob("*"), reverse=True)[KEPT_RUNS:]:
+            shutil.rmtree(old, ignore_errors=True)
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
         path = home / "runs" / f"{stamp}-{secrets.token_hex(4)}"
         path.mkdir(parents=True)
@@ -49,6 +55,11 @@ class RunFolder:
     def id(self) -> str:
         """The run's id."""
         return self.path.name
+
+    def tidy(self) -> None:
+        """Remove what is large and can be made again from the commit."""
+        for archive in self.path.glob("*.tar"):
+            archive.unlink()
 
     def log(self, stage: str) -> Path:
         """The stage's log file."""

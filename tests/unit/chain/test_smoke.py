@@ -11,9 +11,7 @@ IMAGE = Digest("sha256:" + "1" * 64)
 
 def test_the_container_has_limits_and_no_privileges() -> None:
     """Read-only root, no capabilities, memory and processes limited, one free port of loopback."""
-    spec = container_spec(
-        IMAGE, Smoke.model_validate({"port": 8000, "memory": "256m"}), {}, host="unix:///x"
-    )
+    spec = container_spec(IMAGE, Smoke.model_validate({"port": 8000, "memory": "256m"}), {}, host="unix:///x")
     assert (spec.read_only, spec.cap_drop, spec.no_new_privileges) == (True, ("ALL",), True)
     assert (spec.memory, spec.pids, spec.tmpfs) == (256 * 1024**2, 256, ("/tmp",))
     assert (spec.publish, spec.publish_ephemeral) == ((), (8000,))
