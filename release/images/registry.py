@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from ssl import SSLCertVerificationError
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NoReturn, cast
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 import stamina
@@ -156,6 +156,37 @@ class Registry:
         """
         found = self._read(reference)
         return None if found is None else Manifest.parse(*found)
+
+    def tags(self) -> tuple[str, ...]:
+        """Every tag of the repository, in the registry's order; none where there is no such repository (404).
+
+        Raises RegistryError, RegistryUnreachable. Source: OCI Distribution Specification 1.1, "Listing Tags":
+        a registry may give them in pages, each naming the next in a `Link` header (RFC 8288).
+        """
+        attempted = f"list the tags of {self._repository}"
+        page: str | None = f"{self._path}/tags/list"
+        found: dict[str, str | None] = {}
+        while page is not None:
+            response = self._expect(self._ask("GET", page, attempted), attempted, 200, 404)
+            if response.status_code == 404:
+                return ()
+            tags = _json_object(response.content, attempted).get("tags") or []
+            following = self._following(response, attempted)
+            if following is not None and not {str(tag) for tag in tags} - found.keys():
+                raise RegistryError(attempted, f"after {page} it names a next page and nothing new")
+            found |= dict.fromkeys(map(str, tags))
+            page = following
+        return tuple(found)
+
+    def _following(self, response: requests.Response, attempted: str) -> str | None:
+        """Path and query of the next page; it has to be on the same server, which knows who we are."""
+        link = response.links.get("next", {}).get("url")
+        if link is None:
+            return None
+        parts = urlsplit(urljoin(response.url, link))
+        if parts.netloc != urlsplit(self._base).netloc:
+            raise RegistryError(attempted, f"the next page is said to be on another server, {parts.netloc}")
+        return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
     def put_manifest(self, manifest: Manifest, tag: str) -> None:
         """Put these bytes under a tag and read them back. Raises RegistryError.

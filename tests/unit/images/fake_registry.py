@@ -57,6 +57,7 @@ class FakeRegistry:
     """Scopes of the tokens given out."""
     lies_about_digest: bool = False
     forgets_what_is_put: bool = False
+    tags_on_a_page: int = 1000
 
     @property
     def repository(self) -> Repository:
@@ -89,6 +90,8 @@ class FakeRegistry:
             return refusal(404, "NAME_UNKNOWN", "repository name not known to registry")
         if self.faults:
             return self.faults.pop(0)
+        if request.path == "/v2/acme/api/tags/list":
+            return self._tags(request)
         kind, _, name = request.path.removeprefix("/v2/acme/api/").partition("/")
         return self._manifest(request, name) if kind == "manifests" else self._blob(request, name)
 
@@ -105,6 +108,18 @@ class FakeRegistry:
             status=200,
             body=content,
             headers={"Content-Type": media_type, "Docker-Content-Digest": digest.text},
+        )
+
+    def _tags(self, request: Request) -> Answer:
+        """One page, after `last`; the next one's address is relative, as Distribution gives it."""
+        after = request.query.get("last", [""])[0]
+        names = sorted(name for name in self.manifests if ":" not in name and name > after)
+        page, rest = names[: self.tags_on_a_page], names[self.tags_on_a_page :]
+        link = f'</v2/acme/api/tags/list?last={page[-1]}&n={self.tags_on_a_page}>; rel="next"' if rest else ""
+        return Answer(
+            status=200,
+            body=json.dumps({"name": "acme/api", "tags": page or None}).encode(),
+            headers={"Link": link} if link else {},
         )
 
     def _put(self, request: Request, name: str) -> Answer:

@@ -408,6 +408,53 @@ def test_a_registry_that_is_not_there_is_unreachable(fake: FakeRegistry) -> None
     assert f"at {repository.host}" in caught.value.attempted
 
 
+# --- tags
+
+
+@pytest.mark.parametrize("on_a_page", [1, 2, 3, 1000])
+def test_all_tags_are_listed_whatever_the_pages(fake: FakeRegistry, client: Registry, on_a_page: int) -> None:
+    """Page after page, until no next one is named."""
+    fake.tags_on_a_page = on_a_page
+    fake.add(image(), "0.1.0", "0.2.0", "sha-1")
+    assert client.tags() == ("0.1.0", "0.2.0", "sha-1")
+    assert len(fake.paths("GET")) == -(-3 // on_a_page)
+
+
+def test_a_repository_without_tags_has_none(fake: FakeRegistry, client: Registry) -> None:
+    """`null` is how some registries write an empty list."""
+    assert client.tags() == ()
+
+
+def test_a_repository_that_is_not_there_has_no_tags(fake: FakeRegistry) -> None:
+    """404 is an answer."""
+    assert Registry(Repository(f"{fake.host}/acme/other")).tags() == ()
+
+
+@pytest.mark.parametrize(
+    ("link", "words"),
+    [
+        ('<http://192.0.2.1/v2/acme/api/tags/list?last=a>; rel="next"', "another server, 192.0.2.1"),
+        ('</v2/acme/api/tags/list>; rel="next"', "nothing new"),
+    ],
+)
+def test_a_next_page_that_leads_astray_is_refused(
+    fake: FakeRegistry, client: Registry, link: str, words: str
+) -> None:
+    """Neither to another server with our password, nor in a circle."""
+    page = Answer(status=200, body=b'{"tags": ["a"]}', headers={"Link": link})
+    fake.faults = [page, page]
+    with pytest.raises(RegistryError, match=words):
+        client.tags()
+
+
+@pytest.mark.parametrize("body", [b"[]", b"no JSON"])
+def test_a_list_of_tags_that_is_none_is_refused(fake: FakeRegistry, client: Registry, body: bytes) -> None:
+    """A proxy's page of its own, for one."""
+    fake.faults = [Answer(status=200, body=body)]
+    with pytest.raises(RegistryError, match="list the tags of"):
+        client.tags()
+
+
 # --- where
 
 
