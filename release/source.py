@@ -413,15 +413,27 @@ class Source:
 
     def last_version(self, commit: str, tags: tuple[VersionTag, ...]) -> VersionTag | None:
         """The highest of these tags that stands on an ancestor of the commit, or on the commit."""
-        descending = sorted(tags, key=lambda tag: tag.version, reverse=True)
-        if not descending or self._is_ancestor(descending[0].commit, commit):
-            return descending[0] if descending else None
-        answer = self._must(f"list the ancestors of {commit}", "rev-list", _word(commit), "--")
-        ancestors = set(answer.text.splitlines())
-        return next((tag for tag in descending if tag.commit in ancestors), None)
+        ascending = sorted(tags, key=lambda tag: tag.version)
+        if not ascending:
+            return None
+        standing = {tag.commit: tag for tag in ascending}
+        found: VersionTag | None = None
+        for ancestor in self._ancestors(commit):
+            tag = standing.get(ancestor)
+            if tag is not None and (found is None or tag.version > found.version):
+                found = tag
+                if tag is ascending[-1]:
+                    break  # mostly the first tag that is met; a higher one elsewhere costs the whole walk
+        return found
 
-    def _is_ancestor(self, earlier: str, later: str) -> bool:
-        return self.plumbing.run("merge-base", "--is-ancestor", _word(earlier), _word(later)).status == 0
+    def _ancestors(self, commit: str) -> Iterator[str]:
+        """The commit and its ancestors, as git finds them."""
+        with self.plumbing.running("rev-list", _word(commit), "--") as process:
+            assert process.stdout is not None and process.stderr is not None  # noqa: S101, PT018 - pipes
+            yield from (line.decode().rstrip("\n") for line in process.stdout)
+            words = process.stderr.read().decode("utf-8", "replace").strip()
+        if process.returncode != 0:
+            raise SourceError(f"list the ancestors of {commit}", words, "look further with: git fsck")
 
     def messages(self, commit: str, *, since: str | None, folder: str) -> Iterator[str]:
         """Messages of the commits after `since` that touch the folder, newest first."""

@@ -314,20 +314,27 @@ def test_a_folder_name_is_no_pattern(here: Repository, source: Source) -> None:
     assert list(source.messages(head, since=None, folder="a[b]")) == ["feat: odd\n"]
 
 
-def test_sixteen_thousand_commits_cost_a_tenth_of_a_second(tmp_path: Path) -> None:
-    """The last version and the messages since are found without reading all of history."""
-    big = Repository.init(tmp_path / "big")
-    stream = b"".join(_commit(number) for number in range(1, 16_001))
-    big.git("fast-import", "--quiet", stdin=stream)
+@pytest.fixture(scope="module")
+def big(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """16,000 commits, 399 version tags on them, and a release branch with higher ones."""
+    made = Repository.init(tmp_path_factory.mktemp("big"))
+    made.git("fast-import", "--quiet", stdin=b"".join(_commit(number) for number in range(1, 16_001)))
+    made.git("tag", "v0.399.1", made.git("commit-tree", "v0.100.0^{tree}", "-p", "v0.100.0", "-m", "fix: x"))
+    return made
+
+
+@pytest.mark.parametrize("branches", [False, True], ids=["one line", "a higher version on a branch"])
+def test_sixteen_thousand_commits_cost_a_tenth_of_a_second(big: Repository, branches: bool) -> None:
+    """Tags, the last version and the messages since; also where the highest tag is on another branch."""
     source = opened(big)
     head = source.head().id
     begin = time.perf_counter()
-    tags = source.version_tags("v", None)
-    last = source.last_version(head, tags)
+    tags = [tag for tag in source.version_tags("v", None) if branches or tag.name != "v0.399.1"]
+    last = source.last_version(head, tuple(tags))
     assert last is not None
     messages = list(source.messages(head, since=last.commit, folder="."))
     took = time.perf_counter() - begin
-    assert (last.name, len(tags), len(messages)) == ("v0.399.0", 399, 40)
+    assert (last.name, len(tags), len(messages)) == ("v0.399.0", 399 + branches, 40)
     assert took < 0.1 * _slowness(big)
 
 
