@@ -6,6 +6,7 @@ Format of a tree object: `mode SP name NUL id`, sorted (Pro Git, "Git Internals 
 from __future__ import annotations
 
 import hashlib
+import re
 import tempfile
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -13,50 +14,46 @@ from pathlib import Path
 from typing import Final
 
 from release.errors import LedgerError, ReleaseError
-from release.source import Plumbing
+from release.source import Answer, Plumbing
 
 DURABLE: Final = ("-c", "core.fsync=all")
 """What git writes for the ledger is on the disk before a reference names it."""
 
-_FOLDER: Final = "040000"
-_FILE: Final = "100644"
-_KEPT_LISTINGS: Final = 128
+_FOLDER: Final = b"40000"
+_FILE: Final = b"100644"
 
-Listing = Mapping[str, tuple[str, str]]
-"""Names of one folder, each with its mode (six digits) and its object."""
+_KEPT_ENTRIES: Final = 20_000
+"""How many entries of folders are kept in memory: some megabytes, however large the ledger is."""
+
+_ENTRIES: Final = {
+    width: re.compile(rb"([0-7]{5,6}) ([^\0]+)\0(.{%d})" % width, re.DOTALL) for width in (20, 32)
+}
+
+Listing = Mapping[bytes, tuple[bytes, bytes]]
+"""Names of one folder, each with its mode and its object, as they stand in git's tree: bytes, for there may
+be thousands, and one of them is wanted."""
 
 
-def parse(content: bytes, width: int) -> dict[str, tuple[str, str]]:
+def parse(content: bytes, width: int) -> dict[bytes, tuple[bytes, bytes]]:
     """Read a tree object.
 
     Args:
         content: its bytes: `mode SP name NUL object`, again and again.
         width: bytes of a binary object id: 20 with SHA-1, 32 with SHA-256.
+
+    Raises:
+        ValueError: it is no tree.
     """
-    listing: dict[str, tuple[str, str]] = {}
-    place = 0
-    while place < len(content):
-        end = content.index(b"\0", place)
-        mode, _, name = content[place:end].partition(b" ")
-        place = end + 1 + width
-        listing[name.decode("utf-8", "surrogateescape")] = (
-            mode.decode().zfill(6),
-            content[end + 1 : place].hex(),
-        )
+    listing = {name: (mode, oid) for mode, name, oid in _ENTRIES[width].findall(content)}
+    if sum(len(mode) + len(name) + width + 2 for name, (mode, _) in listing.items()) != len(content):
+        raise ValueError("it is no list of files and folders")
     return listing
 
 
 def build(listing: Listing) -> bytes:
     """Write a tree object's bytes: `parse`, back. Folders sort as if their names ended with a slash."""
-    rows = {
-        (name.encode("utf-8", "surrogateescape"), mode == _FOLDER): (mode, oid)
-        for name, (mode, oid) in listing.items()
-    }
-    ordered = sorted(rows.items(), key=lambda row: row[0][0] + b"/" if row[0][1] else row[0][0])
-    return b"".join(
-        mode.lstrip("0").encode() + b" " + name + b"\0" + bytes.fromhex(oid)
-        for (name, _), (mode, oid) in ordered
-    )
+    rows = sorted((name + b"/" if mode == _FOLDER else name, name) for name, (mode, _) in listing.items())
+    return b"".join(b"%b %b\0%b" % (listing[name][0], name, listing[name][1]) for _, name in rows)
 
 
 def object_id(kind: str, content: bytes, digits: int) -> str:
@@ -71,7 +68,8 @@ class Trees:
     def __init__(self, plumbing: Plumbing) -> None:
         """Read nothing yet."""
         self._plumbing = plumbing
-        self._listings: OrderedDict[str, dict[str, tuple[str, str]]] = OrderedDict()
+        self._listings: OrderedDict[str, Listing] = OrderedDict()
+        self._kept = 0
 
     def content(self, oid: str, kind: str, name: str) -> bytes:
         """The content of an object that must be there. Raises LedgerError, calling it by `name`."""
@@ -89,40 +87,47 @@ class Trees:
         """One folder. Raises LedgerError."""
         known = self._listings.get(tree)
         if known is None:
-            known = parse(self.content(tree, "tree", f"the folder {name!r}"), len(tree) // 2)
-        self._keep(tree, known)
+            known = self._parsed(tree, f"the folder {name!r}")
+            self._keep(tree, known)
+        self._listings.move_to_end(tree)
         return known
 
-    def _keep(self, tree: str, listing: dict[str, tuple[str, str]]) -> None:
-        self._listings[tree] = listing
-        self._listings.move_to_end(tree)
-        while len(self._listings) > _KEPT_LISTINGS:
-            self._listings.popitem(last=False)
+    def _parsed(self, tree: str, name: str) -> Listing:
+        try:
+            return parse(self.content(tree, "tree", name), len(tree) // 2)
+        except ValueError as error:
+            raise LedgerError(f"read {name} of the ledger", str(error), "git fsck --full") from error
 
-    def find(self, tree: str, path: str) -> tuple[str, str] | None:
-        """Mode and object of a path; None when it is not there. Raises LedgerError."""
-        found: tuple[str, str] = (_FOLDER, tree)
-        walked = ""
+    def _keep(self, tree: str, listing: Listing) -> None:
+        before = self._listings.pop(tree, {})
+        self._listings[tree] = listing
+        self._kept += len(listing) - len(before)
+        while self._kept > _KEPT_ENTRIES and len(self._listings) > 1:
+            self._kept -= len(self._listings.popitem(last=False)[1])
+
+    def find(self, tree: str, path: str) -> tuple[bool, str] | None:
+        """Whether a path is a folder, and its object; None when it is not there. Raises LedgerError."""
+        folder, oid, walked = True, tree, ""
         for name in path.split("/"):
-            if found[0] != _FOLDER:
-                return None
-            entry = self.listing(found[1], walked).get(name)
+            entry = self.listing(oid, walked).get(_name(name)) if folder else None
             if entry is None:
                 return None
-            found, walked = entry, f"{walked}/{name}".lstrip("/")
-        return found
+            folder, oid, walked = entry[0] == _FOLDER, entry[1].hex(), f"{walked}/{name}".lstrip("/")
+        return folder, oid
 
     def names(self, tree: str, folder: str) -> tuple[str, ...]:
         """The names in a folder, sorted; none when there is no such folder. Raises LedgerError."""
         found = self.find(tree, folder)
-        if found is None or found[0] != _FOLDER:
+        if found is None or not found[0]:
             return ()
-        return tuple(sorted(self.listing(found[1], folder)))
+        return tuple(
+            sorted(name.decode("utf-8", "surrogateescape") for name in self.listing(found[1], folder))
+        )
 
     def read(self, tree: str, path: str) -> bytes | None:
         """The content of a file; None when it is not there. Raises LedgerError."""
         found = self.find(tree, path)
-        if found is None or found[0] == _FOLDER:
+        if found is None or found[0]:
             return None
         return self.content(found[1], "blob", path)
 
@@ -147,36 +152,46 @@ class Trees:
         below: dict[str, dict[str, str]] = {}
         for path, oid in files.items():
             name, _, rest = path.partition("/")
-            known = listing.get(name)
+            known = listing.get(_name(name))
             if known is not None and (not rest or known[0] != _FOLDER):
                 raise LedgerError(f"add {walked}{path} to the ledger", "there is such a file already")
             if rest:
                 below.setdefault(name, {})[rest] = oid
             else:
-                listing[name] = (_FILE, oid)
+                listing[_name(name)] = (_FILE, bytes.fromhex(oid))
         for name, inner in below.items():
-            known = listing.get(name)
-            grown = self._grown(known[1] if known else None, inner, f"{walked}{name}/", made)
-            listing[name] = (_FOLDER, grown)
+            known = listing.get(_name(name))
+            grown = self._grown(known[1].hex() if known else None, inner, f"{walked}{name}/", made)
+            listing[_name(name)] = (_FOLDER, bytes.fromhex(grown))
         content = build(listing)
-        oid = object_id("tree", content, len(next(iter(listing.values()))[1]))
+        oid = object_id("tree", content, 2 * len(next(iter(listing.values()))[1]))
         made[oid] = content
         self._keep(oid, listing)
         return oid
 
     def _stored(self, kind: str, contents: Sequence[bytes]) -> list[str]:
         """Write objects and give their ids."""
-        with tempfile.TemporaryDirectory(prefix="release-ledger-") as folder:
-            paths = [Path(folder) / str(number) for number in range(len(contents))]
-            for path, content in zip(paths, contents, strict=True):
-                path.write_bytes(content)
-            answer = self._plumbing.run(
-                *(*DURABLE, "hash-object", "-w", "-t", kind, "--no-filters", "--stdin-paths"),
-                stdin="".join(f"{path}\n" for path in paths).encode(),
-            )
+        try:
+            with tempfile.TemporaryDirectory(prefix="release-ledger-") as folder:
+                answer = self._hashed(kind, contents, Path(folder))
+        except OSError as error:
+            raise _not_written(str(error)) from error
         if answer.status != 0:
             raise _not_written(answer.errors)
         return answer.text.split()
+
+    def _hashed(self, kind: str, contents: Sequence[bytes], folder: Path) -> Answer:
+        paths = [folder / str(number) for number in range(len(contents))]
+        for path, content in zip(paths, contents, strict=True):
+            path.write_bytes(content)
+        return self._plumbing.run(
+            *(*DURABLE, "hash-object", "-w", "-t", kind, "--no-filters", "--stdin-paths"),
+            stdin="".join(f"{path}\n" for path in paths).encode(),
+        )
+
+
+def _name(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _not_written(errors: str) -> LedgerError:
