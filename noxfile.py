@@ -43,3 +43,19 @@ def docs(session: nox.Session) -> None:
         file.parent.mkdir(exist_ok=True)
         file.write_text(text, encoding="utf-8")
         session.log(f"wrote {file}")
+
+
+@nox.session(venv_backend="none", default=False)
+def soak(session: nox.Session) -> None:
+    """Long runs: many writers on one ledger, killed and run again. Some minutes."""
+    session.run(
+        *("python", "-m", "pytest", "-s", "--timeout=3000", "-o", "python_files=soak_*.py"),
+        *(session.posargs or ["tests/soak"]),
+        external=True,
+    )
+
+
+@nox.session(venv_backend="none", default=False)
+def bench(session: nox.Session) -> None:
+    """What things cost, side by side; writes docs/reference/numbers.md. About ten minutes."""
+    session.run("python", "-m", "tests.bench", *session.posargs, external=True)

@@ -1,0 +1,1 @@
+"""Long runs: `nox -s soak`. Its modules are called `soak_*`, so that ordinary runs do not collect them."""
