@@ -132,7 +132,18 @@ def _context(source: Source, plan: Plan) -> Iterator[Entry]:
     excluded = excluder(source.read(plan.commit.id, (Path(folder) / ".dockerignore").as_posix()))
     for entry in source.entries(plan.commit.id, folder):
         if entry.path == dockerfile or not excluded(entry.path):
+            _is_content(entry)
             yield entry
+
+
+def _is_content(entry: Entry) -> None:
+    """Git LFS commits a pointer in the place of a file (git-lfs specification, "The Pointer"), not its content."""
+    if entry.content.startswith(b"version https://git-lfs.github.com/spec/"):
+        raise GateFailed(
+            "build",
+            f"{entry.path} is kept by Git LFS: the commit holds a pointer, and the image would hold it too",
+            "commit the file itself, leave it out by .dockerignore, or fetch it in the Dockerfile by its hash",
+        )
 
 
 def resolved_bases(output: str) -> tuple[Base, ...]:

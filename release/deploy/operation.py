@@ -399,7 +399,11 @@ class Attempt:
         except LedgerError as error:
             if status == "started" and self.prepared.plan.reason == "promote":
                 raise
-            site.desk.emit(Warned(text=f"not recorded: {status}: {error.attempted}: {error.found}"))
+            site.desk.emit(
+                Warned(
+                    text=f"the event {status!r} is not in the ledger yet: {error.attempted}: {error.found}"
+                )
+            )
             return event_json(draft, None)
         if record is None and status != "started":
             site.desk.emit(

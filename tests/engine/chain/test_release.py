@@ -202,6 +202,12 @@ BROKEN: dict[str, tuple[dict[str, Any], dict[str, str], str, str]] = {
         "could not be built",
     ),
     "no Dockerfile": ({}, {"Dockerfile": ""}, "build", "has no Dockerfile"),
+    "a file that git does not hold": (
+        {},
+        {"model.bin": "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"},
+        "build",
+        "model.bin is kept by Git LFS",
+    ),
     "a linter that complains": (
         {"lint": {"commands": ["git no-such-command"]}},
         {},
