@@ -137,11 +137,11 @@ def _context(source: Source, plan: Plan) -> Iterator[Entry]:
 
 
 def _is_content(entry: Entry) -> None:
-    """Git LFS commits a pointer in the place of a file (git-lfs specification, "The Pointer"), not its content."""
+    """Git LFS commits a pointer in the place of a file (git-lfs specification, "The Pointer")."""
     if entry.content.startswith(b"version https://git-lfs.github.com/spec/"):
         raise GateFailed(
             "build",
-            f"{entry.path} is kept by Git LFS: the commit holds a pointer, and the image would hold it too",
+            f"{entry.path} is kept by Git LFS: the commit, and so the image, would hold a pointer to it",
             "commit the file itself, leave it out by .dockerignore, or fetch it in the Dockerfile by its hash",
         )
 
