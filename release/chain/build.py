@@ -142,7 +142,7 @@ def _is_content(entry: Entry) -> None:
         raise GateFailed(
             "build",
             f"{entry.path} is kept by Git LFS: the commit, and so the image, would hold a pointer to it",
-            "commit the file itself, leave it out by .dockerignore, or fetch it in the Dockerfile by its hash",
+            "commit the file itself, leave it out by .dockerignore, or fetch it in the Dockerfile by hash",
         )
 
 
