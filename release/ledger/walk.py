@@ -1,4 +1,4 @@
-"""The ledger's commits in order, each with what it did to the tree: one stream out of git, one commit at a time.
+"""The ledger's commits in order, each with what it did to the tree: one stream out of git.
 
 Only first parents are followed, so that there is one order even where somebody has merged. What could make
 git tell another history than its objects do - grafts, a graph file, replaced objects - is switched off.
@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, Final
 
-from release.errors import LedgerError
 from release.ledger.signing import FORMAT, Signature, Signers
 from release.source import Plumbing
 
@@ -48,28 +47,24 @@ class Step:
     changes: tuple[Change, ...]
 
 
-def walk(plumbing: Plumbing, head: str, signers: Signers | None) -> Iterator[Step]:
-    """Every commit from the first to the head. Signatures are asked for only where there are signers.
+def walk(
+    plumbing: Plumbing, head: str, signers: Signers | None, trouble: Callable[[str], None]
+) -> Iterator[Step]:
+    """Every commit from the first to the head.
 
-    Raises:
-        LedgerError: git cannot read the history to its end, because objects are missing or damaged.
+    Args:
+        plumbing: the repository.
+        head: the last commit.
+        signers: whose signatures count; without them signatures are not looked at, which is much faster.
+        trouble: told in git's words when it cannot read the history, as objects are missing or damaged.
     """
     signature = FORMAT if signers is not None else "|"
     options = signers.options if signers is not None else ()
     with plumbing.running(
-        *(
-            *options,
-            "-c",
-            "core.commitGraph=false",
-            "log",
-            "--first-parent",
-            "--reverse",
-            "--raw",
-            "-r",
-            "-z",
-        ),
-        *("--root", "--no-renames", "--no-abbrev", "--no-show-signature", "--no-ext-diff", "--no-notes"),
-        *("--ignore-submodules=none", f"--format=%x01%H|%ct|%P|{signature}", head, "--"),
+        *(*options, "-c", "core.commitGraph=false", "log", "--reverse", "--first-parent"),
+        *("--diff-merges=first-parent", "--raw", "-r", "-z", "--root", "--no-renames", "--no-abbrev"),
+        *("--no-show-signature", "--no-notes", "--no-color", "--ignore-submodules=none"),
+        *(f"--format=%x01%H|%ct|%P|{signature}", head, "--"),
         env={"GIT_GRAFT_FILE": os.devnull},
     ) as process:
         stdin, stdout, stderr = process.stdin, process.stdout, process.stderr
@@ -79,7 +74,7 @@ def walk(plumbing: Plumbing, head: str, signers: Signers | None) -> Iterator[Ste
         yield from _steps(_tokens(stdout))
         status = process.wait()
     if status != 0:
-        raise LedgerError(f"read the history of the ledger up to {head}", words.last(), "git fsck --full")
+        trouble(words.last())
 
 
 class _Words(threading.Thread):

@@ -1,0 +1,90 @@
+"""What can be wrong with a ledger, by stable names, and what a verification found."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+KINDS: Final = {
+    "rewound": "the branch no longer contains a commit that it contained before",
+    "damaged": "git cannot read the history, or an object of it",
+    "merge": "a commit has more than one parent",
+    "changed": "a commit changes a file",
+    "deleted": "a commit deletes a file",
+    "mode": "a file is executable, a link, a submodule, or became one",
+    "foreign-path": "a file that the ledger has no place for",
+    "format": "the file `format` is missing in the first commit, says something else, or comes again",
+    "no-records": "a commit adds no record and completes no index",
+    "commit-time": "a commit's time is before its parent's, or is not that of its records",
+    "record-name": "a record's file is not named by the hash of its content",
+    "record-unreadable": "a record is not JSON, or not of a kind and schema that this version reads",
+    "record-not-canonical": "a record's bytes are not the canonical ones (RFC 8785 and a newline)",
+    "seq-gap": "numbers are missing before a record",
+    "seq-repeated": "a record has a number that was there before",
+    "prev": "a record does not name the one before it",
+    "index-missing": "a record has no entry in an index",
+    "index-wrong": "an entry holds another record than the one it is for",
+    "index-unfounded": "an entry that no record is the reason for",
+    "event-time": "an event stands in the index at another time than its record says",
+    "version-twice": "a version is released a second time",
+    "digest-twice": "a digest is released under a second version",
+    "tag-missing": "a release's git tag does not exist",
+    "tag-moved": "a release's git tag stands on another commit than the recorded one",
+    "image-tag-missing": "a release's tag does not exist in the registry",
+    "image-tag-moved": "a release's tag in the registry or engine is another image",
+    "unsigned": "a commit is not signed",
+    "bad-signature": "a commit's signature does not belong to it",
+    "unknown-signer": "a commit is signed by somebody who is not allowed to",
+}
+"""Every kind of violation and what it means."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Violation:
+    """One thing that is not as it must be.
+
+    Raises:
+        ValueError: the kind is not one of `KINDS`.
+    """
+
+    kind: str
+    commit: str | None
+    """The ledger's commit where it is; None for what is not in one."""
+    path: str
+    """A file of the ledger, a git reference, or an image's reference; empty for a commit as a whole."""
+    found: str
+    expected: str
+
+    def __post_init__(self) -> None:
+        """Refuse a kind without a meaning."""
+        if self.kind not in KINDS:
+            raise ValueError(f"{self.kind!r} is no kind of violation")
+
+    def __str__(self) -> str:
+        """As one line."""
+        where = " ".join(part for part in ((self.commit or "")[:12], self.path) if part)
+        return f"{self.kind}  {where}: {self.found}; expected {self.expected}".replace("\n", " ")
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What was proved of one ledger, and what was not."""
+
+    ledger: str
+    """Its branch, as git writes it."""
+    head: str | None
+    """The commit up to which it was read; None for an empty ledger."""
+    commits: int
+    records: int
+    releases: int
+    violations: tuple[Violation, ...]
+    unchecked: tuple[str, ...]
+    """What could not be looked at, and why."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON data."""
+        return asdict(self)
