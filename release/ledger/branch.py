@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
@@ -310,7 +310,7 @@ class Branch:
             if landed is not None:
                 return landed
             if attempt == _PATIENCE - 1:
-                self._give_up(answer)
+                self._give_up(move, answer)
             wait(attempt)
         if self.remote is not None:
             self._settle(move.commit, move.tag, onto=move.base)
@@ -335,16 +335,34 @@ class Branch:
 
     def _pushed(self, move: Move) -> Answer:
         """A plain push is the compare-and-swap; atomic, so that record and tag stand or fall together."""
-        assert self.remote is not None  # noqa: S101 - only called with a remote
+        specs = self._specs(move)
+        if not specs:
+            return Answer(status=0, out=b"", errors="")
+        # one reference is atomic by itself, and there are servers that refuse the word
+        return self._push(*(["--atomic"] if len(specs) > 1 else []), specs=specs)
+
+    def _specs(self, move: Move) -> list[str]:
         specs = [f"{move.commit}:{self._ref}"] if move.commit is not None else []
         if move.tag is not None and move.tag not in self._tags_there:
             specs.append(f"{move.tag.object}:{move.tag.ref}")
-        if not specs:
-            return Answer(status=0, out=b"", errors="")
+        return specs
+
+    def _push(self, *options: str, specs: Sequence[str]) -> Answer:
+        assert self.remote is not None  # noqa: S101 - only called with a remote
         return self._git.run(
-            *(*_QUIET, "push", "--porcelain", "--atomic", "--no-verify", "--no-follow-tags"),
+            *(*_QUIET, "push", "--porcelain", "--no-verify", "--no-follow-tags", *options),
             *("--recurse-submodules=no", self.remote, *specs),
             timeout=PUSH_SECONDS,
+        )
+
+    def _lacks_atomic(self, move: Move) -> bool:
+        """Whether the server takes each reference but not both at once: tried without sending anything."""
+        specs = self._specs(move)
+        whole, plain = ("--dry-run", "--atomic"), ("--dry-run",)
+        return (
+            len(specs) > 1
+            and self._push(*whole, specs=specs).status != 0
+            and self._push(*plain, specs=specs).status == 0
         )
 
     def _landed_there(self, move: Move, answer: Answer) -> bool | None:
@@ -384,7 +402,7 @@ class Branch:
             self._git.run("fetch", "--quiet", "--no-write-fetch-head", self.remote, f"{tag.ref}:{tag.ref}")
         self._tags_there.add(tag)
 
-    def _give_up(self, answer: Answer) -> NoReturn:
+    def _give_up(self, move: Move, answer: Answer) -> NoReturn:
         """Nothing has moved, and yet it is refused: by the server, or by this clone's own disk."""
         if self.remote is None:
             raise LedgerError(
@@ -396,7 +414,15 @@ class Branch:
             by_hand = f"try it by hand: git ls-remote {self.remote}"
             raise LedgerUnreachable(f"push the ledger to {self}", answer.words, by_hand)
         refs = [f"{refusal.ref}: {refusal.summary}" for refusal in parse_push(answer.text)]
-        found = "; ".join([*refs, *_server_lines(answer.errors)]) or answer.words
+        found = "; ".join([*refs, *(_server_lines(answer.errors) or [answer.words])])
+        if not refs and self._lacks_atomic(move):
+            raise LedgerRejected(
+                f"push the ledger and a tag to {self} at once",
+                found,
+                "nothing was recorded; a release needs atomic pushes: on the server, "
+                "git config receive.advertiseAtomic true, or keep the ledger on one that has them "
+                "(`remote` in [tool.release.ledger])",
+            )
         raise LedgerRejected(
             f"push the ledger to {self}",
             found,

@@ -284,6 +284,62 @@ def test_an_event_that_the_server_declines_is_kept(ada: Repository, server: Repo
     assert chain(ada)[-1].endswith(" healthy")
 
 
+def test_a_server_without_atomic_pushes_is_told_apart(ada: Repository, server: Repository) -> None:
+    """Record and tag could land one without the other: the message names the setting, nothing lands."""
+    server.git("config", "receive.advertiseAtomic", "false")
+    before, mine = server.refs(), ada.refs()
+    commit = ada.git("rev-parse", "HEAD")
+    draft = release("1.0.0", commit=commit)
+    with pytest.raises(LedgerRejected) as caught:
+        ledger_of(ada).append([draft], tag=tagged(draft, commit))
+    assert "receive.advertiseAtomic" in caught.value.hint
+    assert (server.refs(), ada.refs()) == (before, mine)
+
+
+def test_an_event_needs_no_atomic_push(ada: Repository, server: Repository) -> None:
+    """One reference is atomic by itself: a rollback works on servers that can do no more."""
+    server.git("config", "receive.advertiseAtomic", "false")
+    assert ledger_of(ada).append_event(event("1" * 64)) is not None
+    assert len(chain(ada)) == 1
+
+
+def test_a_protected_branch_is_named_and_nothing_moves_here(ada: Repository, server: Repository) -> None:
+    """The server's reference, its words, and the chapter that says what to configure."""
+    ledger_of(ada).append([note("1")])
+    server.hook("update", 'case "$1" in refs/heads/*) echo "needs a pull request" >&2; exit 1;; esac')
+    there, mine = server.refs(), ada.refs()
+    with pytest.raises(LedgerRejected) as caught:
+        ledger_of(ada).append([note("2")])
+    assert f"{BRANCH}: [remote rejected]" in caught.value.found
+    assert "needs a pull request" in caught.value.found
+    assert "Permissions" in caught.value.hint
+    assert (server.refs(), ada.refs()) == (there, mine)
+
+
+@pytest.mark.parametrize("reason", ["a full disk", "a file system that is read-only"])
+def test_a_server_that_cannot_write_is_quoted_and_nothing_moves(
+    ada: Repository, server: Repository, world: Path, reason: str
+) -> None:
+    """The append lands once the server can write again."""
+    ledger_of(ada).append([note("1")])
+    script = {
+        "a full disk": 'trap "" XFSZ; ulimit -f 0; exec git-receive-pack "$@"',
+        "a file system that is read-only": "exec unshare --map-root-user --mount sh -c '"
+        'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && exec git-receive-pack "$1"\' sh "$@"',
+    }[reason]
+    broken = Repository(world).write("receive", f"#!/bin/sh\n{script}\n", mode=0o755)
+    ada.git("config", "remote.origin.receivepack", str(broken))
+    there, mine = server.refs(), ada.refs()
+    with pytest.raises(LedgerRejected) as caught:
+        ledger_of(ada).append([note("2")])
+    assert "nothing was recorded" in caught.value.hint
+    assert "unable to" in caught.value.found
+    assert (server.refs(), ada.refs()) == (there, mine)
+    ada.git("config", "--unset", "remote.origin.receivepack")
+    ledger_of(ada).append([note("2")])
+    assert chain(ada) == ["1", "2"]
+
+
 def test_a_branch_of_the_server_that_is_no_ledger_is_refused(
     ada: Repository, bob: Repository, server: Repository
 ) -> None:
