@@ -229,6 +229,21 @@ class Deployment(Part):
     duration_ms: int | None = None
 
 
+class Quarantine(Part):
+    """A release that is not to be deployed without saying so, or is again. The last word decides."""
+
+    kind: ClassVar[str] = "quarantine"
+
+    release: Hex64
+    """The id of the release record."""
+    environment: str | None = None
+    """Where; missing: everywhere."""
+    message: str
+    """Why."""
+    lifted: bool = False
+    """True: it may be deployed again."""
+
+
 class Note(Part):
     """A sentence for the people who read the ledger."""
 
@@ -237,11 +252,11 @@ class Note(Part):
     text: str
 
 
-Body = Release | Deployment | Note
+Body = Release | Deployment | Quarantine | Note
 B_co = TypeVar("B_co", bound=Part, covariant=True)
 
-KINDS: Final[dict[str, type[Release] | type[Deployment] | type[Note]]] = {
-    body.kind: body for body in (Release, Deployment, Note)
+KINDS: Final[dict[str, type[Release] | type[Deployment] | type[Quarantine] | type[Note]]] = {
+    body.kind: body for body in (Release, Deployment, Quarantine, Note)
 }
 
 

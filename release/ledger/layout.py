@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from release.records import SCHEMA, Body, Deployment, Record, Release
+from release.records import SCHEMA, Body, Deployment, Quarantine, Record, Release
 
 FORMAT_PATH: Final = "format"
 """The file that makes a branch a ledger."""
@@ -71,9 +71,14 @@ def seq_path(service: str, seq: int, kind: str) -> str:
     return f"{seq_folder(service)}/{digits[:3]}/{digits[3:6]}/{digits}-{kind}"
 
 
+def environments_folder(service: str) -> str:
+    """The folder with one folder for each environment that something was deployed to."""
+    return f"index/{service}/environment"
+
+
 def environment_folder(service: str, environment: str) -> str:
     """The folder with the events of an environment, by year, month and day."""
-    return f"index/{service}/environment/{environment}"
+    return f"{environments_folder(service)}/{environment}"
 
 
 def event_path(service: str, environment: str, moment: str, record: str) -> str:
@@ -99,6 +104,11 @@ def healthy_folder(service: str, environment: str, release: str) -> str:
     return f"index/{service}/healthy/{environment}/{release[:2]}"
 
 
+def quarantine_folder(service: str, release: str) -> str:
+    """The folder where quarantines of this release record are, in order."""
+    return f"index/{service}/quarantine/{release[:2]}"
+
+
 def paths_of(record: Record[Body], taken: Callable[[str], bool]) -> Iterator[str]:
     """Every index entry of a record.
 
@@ -120,3 +130,5 @@ def paths_of(record: Record[Body], taken: Callable[[str], bool]) -> Iterator[str
         if body.status == "healthy":
             folder = healthy_folder(service, body.environment, body.release)
             yield f"{folder}/{body.release}-{seq:09d}"
+    elif isinstance(body, Quarantine):
+        yield f"{quarantine_folder(service, body.release)}/{body.release}-{seq:09d}"

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from release.errors import LedgerError, VersionTaken
 from release.ledger import layout
-from release.records import Body, Deployment, Draft, Record, Release
+from release.records import Body, Deployment, Draft, Quarantine, Record, Release
 
 _ID = re.compile(r"[0-9a-f]{64}")
 
@@ -88,6 +88,8 @@ class Placing:
             return self._same_release(draft, draft.body)
         if isinstance(draft.body, Deployment):
             return self._same_event(draft, draft.body)
+        if isinstance(draft.body, Quarantine):
+            return self._same_quarantine(draft, draft.body)
         return None
 
     def _same_release(self, draft: Draft[Body], body: Release) -> Record[Body] | None:
@@ -119,6 +121,15 @@ class Placing:
         """The event of the same attempt that says the same; its time may have been set right since."""
         events = self._events(draft.service, body.deployment)
         return next((record for record in events if _says(record, draft)), None)
+
+    def _same_quarantine(self, draft: Draft[Body], body: Quarantine) -> Record[Body] | None:
+        """The same word of the same moment: one that waited for the server may have arrived already."""
+        folder = layout.quarantine_folder(draft.service, body.release)
+        names = [name for name in self._ledger.names(folder) if name.startswith(f"{body.release}-")]
+        known = (entry(self._ledger, f"{folder}/{name}") for name in names)
+        records = [self._ledger.record(record) for record in known if record is not None]
+        same = (record for record in (*records, *self._new.values()) if record.draft() == draft)
+        return next(same, None)
 
     def _events(self, service: str, deployment: str) -> Iterator[Record[Body]]:
         folder = layout.deployment_folder(service, deployment)

@@ -19,6 +19,7 @@ from release.records import (
     Image,
     LockFile,
     Note,
+    Quarantine,
     Record,
     Release,
     Run,
@@ -136,6 +137,21 @@ def event(
     return draft(body, service=service, at=at)
 
 
+def quarantine(
+    of: Record[Body] | str,
+    message: str = "bad",
+    *,
+    environment: str | None = None,
+    lifted: bool = False,
+    service: str = "api",
+    at: str = NOON,
+) -> Draft[Body]:
+    body = Quarantine(
+        release=of if isinstance(of, str) else of.id, environment=environment, message=message, lifted=lifted
+    )
+    return draft(body, service=service, at=at)
+
+
 def note(text: str, *, service: str = "api", at: str = NOON) -> Draft[Body]:
     return draft(Note(text=text), service=service, at=at)
 
@@ -162,5 +178,7 @@ def says(of: Record[Body]) -> str:
             return f"release {version}"
         case Deployment(deployment=deployment, status=status):
             return f"{deployment} {status}"
+        case Quarantine(message=message, lifted=lifted):
+            return f"{'lifted' if lifted else 'quarantined'}: {message}"
         case Note(text=text):
             return text

@@ -1,0 +1,164 @@
+"""What ran where: deployment events in the order of their times, those that wait for the server among them.
+
+Verified healthy is what a `healthy` event says, and what a `restored` event put back; attempts that
+failed, or left a mixed state, never count.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from release.ledger import layout
+from release.ledger.releases import newest_first, record_at, release_of_digest, wrong_kind
+from release.ledger.store import Ledger
+from release.records import Actor, Body, Deployment, Draft, Record, Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """A deployment event: in the ledger, or kept here until the remote answers."""
+
+    deployment: Deployment
+    recorded_at: str
+    actor: Actor
+    run: Run
+    record: str | None
+    """Its record's id; None while it is unsynced."""
+
+
+def deployments(ledger: Ledger, service: str, environment: str, *, until: str = "") -> Iterator[Event]:
+    """Deployment events of an environment, newest first, read as they are asked for.
+
+    Unsynced ones are where their times put them: that is where they will be once they are published.
+
+    Args:
+        ledger: where they are.
+        service: whose they are.
+        environment: where it was.
+        until: where given, a moment (RFC 3339, UTC, milliseconds); later events are passed over by name.
+    """
+    waiting = [event for event in unsynced(ledger, service) if event.deployment.environment == environment]
+    mine = [event for event in waiting if not until or event.recorded_at <= until]
+    folder = layout.environment_folder(service, environment)
+    limit = layout.event_path(service, environment, until, "~") if until else ""
+    paths = newest_first(ledger, folder, depth=3, limit=limit)
+    there = (as_event(record_at(ledger, path)) for path in paths)
+    # of two of the same moment, the one that was kept last is the newer
+    newest = sorted(mine, key=_moment)[::-1]
+    yield from heapq.merge(newest, there, key=_moment, reverse=True)
+
+
+def _moment(event: Event) -> str:
+    return event.recorded_at
+
+
+def as_event(record: Record[Body]) -> Event:
+    """A deployment record as an event. Raises LedgerError: it is of another kind."""
+    if not isinstance(record.body, Deployment):
+        raise wrong_kind(record, Deployment.kind)
+    place = record.envelope
+    return Event(
+        deployment=record.body,
+        recorded_at=place.recorded_at,
+        actor=place.actor,
+        run=place.run,
+        record=record.id,
+    )
+
+
+def unsynced(ledger: Ledger, service: str) -> tuple[Event, ...]:
+    """Deployment events of a service that are not in the ledger yet, oldest first."""
+    drafts = (draft for draft in ledger.unsynced() if draft.service == service)
+    return tuple(_waiting(draft, draft.body) for draft in drafts if isinstance(draft.body, Deployment))
+
+
+def _waiting(draft: Draft[Body], body: Deployment) -> Event:
+    return Event(
+        deployment=body,
+        recorded_at=draft.recorded_at,
+        actor=draft.actor,
+        run=draft.run,
+        record=None,
+    )
+
+
+def events_of(ledger: Ledger, service: str, digits: str) -> Iterator[Event]:
+    """All events of the deployments whose ids begin with these digits (two at least), unsynced ones last."""
+    folder = layout.deployment_folder(service, digits)
+    for name in ledger.names(folder):
+        if name.startswith(digits):
+            yield as_event(record_at(ledger, f"{folder}/{name}"))
+    for event in unsynced(ledger, service):
+        if event.deployment.deployment.startswith(digits):
+            yield event
+
+
+def verified(ledger: Ledger, service: str, environment: str, *, until: str = "") -> Iterator[Event]:
+    """The healthy deployments that ran, last one first; one that was restored comes once more."""
+    for event in deployments(ledger, service, environment, until=until):
+        if event.deployment.status == "healthy":
+            yield event
+        elif event.deployment.status == "restored":
+            restored = _restored(ledger, service, event)
+            if restored is not None:
+                yield restored
+
+
+def _restored(ledger: Ledger, service: str, event: Event) -> Event | None:
+    """The healthy deployment that was put back: of the release that was proven to run after it."""
+    proven = {target.digest for target in event.deployment.targets if target.status == "restored"} - {None}
+    digest = proven.pop() if len(proven) == 1 else None
+    release = release_of_digest(ledger, service, digest) if digest is not None else None
+    if release is None:
+        return None
+    known = healthy_of(ledger, service, event.deployment.environment, release.id)
+    before = [healthy for healthy in known if healthy.recorded_at <= event.recorded_at]
+    named = [healthy for healthy in before if healthy.deployment.deployment == event.deployment.previous]
+    return max(named or before, key=_moment, default=None)
+
+
+def healthy_of(ledger: Ledger, service: str, environment: str, release: str) -> Iterator[Event]:
+    """The healthy deployments of one release record's id in an environment, in any order."""
+    folder = layout.healthy_folder(service, environment, release)
+    for name in ledger.names(folder):
+        if name.startswith(f"{release}-"):
+            yield as_event(record_at(ledger, f"{folder}/{name}"))
+    for event in unsynced(ledger, service):
+        found = event.deployment
+        if (found.environment, found.release, found.status) == (environment, release, "healthy"):
+            yield event
+
+
+def current(ledger: Ledger, service: str, environment: str) -> Event | None:
+    """The last deployment verified healthy: what should be running."""
+    return next(verified(ledger, service, environment), None)
+
+
+def last_healthy(ledger: Ledger, service: str, environment: str, release: str) -> Event | None:
+    """The newest healthy deployment of this release record's id: a rollback restores its settings."""
+    return max(healthy_of(ledger, service, environment, release), key=_moment, default=None)
+
+
+def running_at(ledger: Ledger, service: str, environment: str, moment: str) -> Event | None:
+    """What ran, verified healthy, at a moment (RFC 3339, UTC, milliseconds)."""
+    return next(verified(ledger, service, environment, until=moment), None)
+
+
+def first_healthy(ledger: Ledger, service: str, environment: str) -> Event | None:
+    """The first deployment that was verified healthy."""
+    mine = [event for event in unsynced(ledger, service) if event.deployment.environment == environment]
+    waiting = [event for event in mine if event.deployment.status == "healthy"]
+    paths = _oldest_first(ledger, layout.environment_folder(service, environment), depth=3)
+    there = (as_event(record_at(ledger, path)) for path in paths)
+    found = next((event for event in there if event.deployment.status == "healthy"), None)
+    return min([*([found] if found else []), *waiting], key=_moment, default=None)
+
+
+def _oldest_first(ledger: Ledger, folder: str, *, depth: int) -> Iterator[str]:
+    for name in ledger.names(folder):
+        if depth == 0:
+            yield f"{folder}/{name}"
+        else:
+            yield from _oldest_first(ledger, f"{folder}/{name}", depth=depth - 1)

@@ -1,0 +1,62 @@
+"""Which releases are set aside: not chosen where a choice is left, and not deployed unnoticed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from release.ledger import layout
+from release.ledger.releases import record_at, wrong_kind
+from release.ledger.store import Ledger
+from release.records import Actor, Quarantine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Word:
+    """One word on a release: set aside, or not any more."""
+
+    quarantine: Quarantine
+    recorded_at: str
+    actor: Actor
+
+    def __str__(self) -> str:
+        """What it says, as the end of a sentence that begins with the version."""
+        where = f" in {self.quarantine.environment}" if self.quarantine.environment is not None else ""
+        return (
+            f"is quarantined{where}: {self.quarantine.message} ({self.actor.name}, {self.recorded_at[:19]}Z)"
+        )
+
+
+def quarantined(ledger: Ledger, service: str, release: str, environment: str | None) -> Word | None:
+    """The word that sets a release record's id aside; None when it may be deployed.
+
+    The last word that applies decides: one for this environment, or one for all.
+
+    Args:
+        ledger: where the words are; one that waits for the server comes after all that are there.
+        service: whose release it is.
+        release: the record's id.
+        environment: where it would run; None asks for all environments.
+    """
+    applies = [
+        word
+        for word in _words(ledger, service, release)
+        if word.quarantine.environment in (None, environment)
+    ]
+    return applies[-1] if applies and not applies[-1].quarantine.lifted else None
+
+
+def _words(ledger: Ledger, service: str, release: str) -> Iterator[Word]:
+    """Everything that was said about a release, in order."""
+    folder = layout.quarantine_folder(service, release)
+    for name in ledger.names(folder):
+        if name.startswith(f"{release}-"):
+            record = record_at(ledger, f"{folder}/{name}")
+            if not isinstance(record.body, Quarantine):
+                raise wrong_kind(record, Quarantine.kind)
+            place = record.envelope
+            yield Word(quarantine=record.body, recorded_at=place.recorded_at, actor=place.actor)
+    for draft in ledger.unsynced():
+        body = draft.body
+        if draft.service == service and isinstance(body, Quarantine) and body.release == release:
+            yield Word(quarantine=body, recorded_at=draft.recorded_at, actor=draft.actor)

@@ -1,0 +1,101 @@
+"""Which releases there are: by version, by commit, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from release.errors import LedgerError
+from release.ledger import layout
+from release.ledger.placing import entry
+from release.ledger.store import Ledger
+from release.records import Body, Record, Release
+
+
+def release_of_version(ledger: Ledger, service: str, version: str) -> Record[Release] | None:
+    """The release of exactly this version."""
+    found = entry(ledger, layout.version_path(service, version))
+    return release_record(ledger, found) if found is not None else None
+
+
+def release_of_digest(ledger: Ledger, service: str, digest: str) -> Record[Release] | None:
+    """The release of this whole digest, `sha256:` and 64 digits."""
+    found = entry(ledger, layout.digest_path(service, digest.removeprefix("sha256:")))
+    return release_record(ledger, found) if found is not None else None
+
+
+def release_of_commit(ledger: Ledger, service: str, commit: str) -> Record[Release] | None:
+    """The newest release of this full commit id."""
+    found = entries(ledger, layout.commit_folder(service, commit), commit)
+    return max((release_record(ledger, record) for record in found), key=seq, default=None)
+
+
+def releases(ledger: Ledger, service: str) -> Iterator[Record[Release]]:
+    """All releases, last appended first."""
+    for path in newest_first(ledger, layout.seq_folder(service), depth=2):
+        if path.endswith(f"-{Release.kind}"):
+            yield as_release(record_at(ledger, path))
+
+
+def versions(ledger: Ledger, service: str) -> tuple[str, ...]:
+    """All released versions, in any order, without reading a record."""
+    folder = layout.version_folder(service)
+    return tuple(version for major in ledger.names(folder) for version in ledger.names(f"{folder}/{major}"))
+
+
+# for the other questions
+
+
+def release_record(ledger: Ledger, record: str) -> Record[Release]:
+    """The release with this record id. Raises LedgerError: the id is another record's, or nobody's."""
+    return as_release(ledger.record(record))
+
+
+def as_release(record: Record[Body]) -> Record[Release]:
+    """The same record, known to be a release. Raises LedgerError."""
+    if not isinstance(record.body, Release):
+        raise wrong_kind(record, Release.kind)
+    return Record(envelope=record.envelope, body=record.body)
+
+
+def wrong_kind(record: Record[Body], kind: str) -> LedgerError:
+    """An index entry names a record of another kind."""
+    found = f"the index calls it a {kind}, and it is a {record.envelope.kind}"
+    return LedgerError(f"read the record {record.id}", found, "invoke verify --ledger")
+
+
+def seq(record: Record[Release]) -> int:
+    """Its place in the chain, as a sort key."""
+    return record.envelope.seq
+
+
+def entries(ledger: Ledger, folder: str, prefix: str) -> tuple[str, ...]:
+    """Ids of the records in a folder whose names begin like this."""
+    names = (name for name in ledger.names(folder) if name.startswith(prefix))
+    found = (entry(ledger, f"{folder}/{name}") for name in names)
+    return tuple(record for record in found if record is not None)
+
+
+def newest_first(ledger: Ledger, folder: str, *, depth: int, limit: str = "") -> Iterator[str]:
+    """Paths of the files below a folder, by falling name, read as they are asked for.
+
+    Args:
+        ledger: where they are.
+        folder: below it.
+        depth: so many levels of folders lie between.
+        limit: where given, a path; what comes after it is passed over by its name.
+    """
+    for name in reversed(ledger.names(folder)):
+        path = f"{folder}/{name}"
+        if limit and path > limit and not limit.startswith(f"{path}/"):
+            continue
+        if depth == 0:
+            yield path
+        else:
+            yield from newest_first(ledger, path, depth=depth - 1, limit=limit)
+
+
+def record_at(ledger: Ledger, path: str) -> Record[Body]:
+    """The record that an index entry names. The path comes from a listing."""
+    found = entry(ledger, path)
+    assert found is not None  # noqa: S101 - see above
+    return ledger.record(found)
