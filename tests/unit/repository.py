@@ -75,3 +75,24 @@ class Repository:
     def refs(self, pattern: str = "") -> dict[str, str]:
         lines = self.git("for-each-ref", "--format=%(refname) %(objectname)", *([pattern] if pattern else []))
         return dict(line.split(" ") for line in lines.splitlines())
+
+
+def long_history(root: Path, *, commits: int) -> Repository:
+    """So many commits of one file each, all features; every fortieth but the last is a version."""
+    made = Repository.init(root)
+    stream = (_imported(number, last=number == commits) for number in range(1, commits + 1))
+    made.git("fast-import", "--quiet", stdin=b"".join(stream))
+    return made
+
+
+def _imported(number: int, *, last: bool) -> bytes:
+    message = b"feat: change %d\n" % number
+    tag = b"reset refs/tags/v0.%d.0\nfrom :%d\n\n" % (number // 40, number)
+    parts = [
+        b"commit refs/heads/main\nmark :%d\ncommitter A <a@b> %d +0000\n" % (number, 1_600_000_000 + number),
+        b"data %d\n%s" % (len(message), message),
+        b"from :%d\n" % (number - 1) if number > 1 else b"",
+        b"M 100644 inline api/f%d\ndata 0\n\n" % (number % 50),
+        tag if number % 40 == 0 and not last else b"",
+    ]
+    return b"".join(parts)

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 import pytest
 
@@ -22,6 +23,13 @@ BRANCH = "refs/heads/release-ledger"
 
 def tree(repository: Repository, commit: str = BRANCH) -> list[str]:
     return repository.git("ls-tree", "-r", "--name-only", commit).splitlines()
+
+
+def folders(repository: Repository) -> dict[str, str]:
+    """Every folder of the ledger and its object; the whole tree is `.`."""
+    rows = repository.git("ls-tree", "-r", "-d", BRANCH).splitlines()
+    found = {path: facts.split()[2] for facts, _, path in (row.partition("\t") for row in rows)}
+    return found | {".": repository.git("rev-parse", f"{BRANCH}^{{tree}}")}
 
 
 # what an append leaves
@@ -353,6 +361,56 @@ def test_a_damaged_object_is_an_error_and_never_an_absent_entry(here: Repository
         samples.ledger(here.root).append([release("1.0.0", content="other")])
     assert oid in str(caught.value)
     assert "git fsck" in caught.value.hint
+
+
+@pytest.mark.parametrize("what", ["", ":", ":format", ":index/api/version/1/1.0.0", ":records"])
+def test_a_half_written_object_is_named(here: Repository, what: str) -> None:
+    """Commit, folder or file, as after a loss of power: an error, never a shorter ledger."""
+    samples.ledger(here.root).append([release("1.0.0")])
+    oid = here.git("rev-parse", f"{BRANCH}{what}")
+    file = here.root / ".git" / "objects" / oid[:2] / oid[2:]
+    content = file.read_bytes()
+    file.chmod(0o644)
+    file.write_bytes(content[: len(content) // 2])
+    with pytest.raises(LedgerError) as caught:
+        samples.ledger(here.root).append([release("1.0.0", content="other")])
+    assert oid in str(caught.value)
+    assert "git fsck" in caught.value.hint
+
+
+def test_a_disk_that_is_full_leaves_the_ledger_as_it_was(here: Repository) -> None:
+    """Nothing can be written: an error that says so, the same records, and a later append works."""
+    ledger = samples.ledger(here.root)
+    ledger.append([note("1")])
+    before = here.refs()
+    program = "import sys; from pathlib import Path; from tests.unit.ledger import samples; "
+    program += "samples.ledger(Path(sys.argv[1])).append([samples.note('2')])"
+    done = subprocess.run(
+        ("sh", "-c", 'ulimit -f 0; exec "$@"', "sh", sys.executable, "-B", "-c", program, str(here.root)),
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert "LedgerError: " in done.stderr
+    assert here.refs() == before
+    assert samples.ledger(here.root).append([note("2")])[0].envelope.seq == 2
+
+
+def test_an_append_writes_only_the_folders_on_its_way(here: Repository) -> None:
+    """Every other folder keeps its object: new are the new files, their folders and the commit."""
+    ledger = samples.ledger(here.root)
+    ledger.append([release(f"{major}.0.0") for major in range(1, 40)])
+    ledger.append([event("1" * 64, environment="staging")])
+    before = folders(here)
+    (record,) = ledger.append([event("2" * 64, deployment="second")])
+    after = folders(here)
+    changed = {path for path in before if after[path] != before[path]}
+    added = [path for path in tree(here) if path not in tree(here, f"{BRANCH}~1")]
+    on_the_way = {str(parent) for path in added for parent in PurePosixPath(path).parents}
+    assert layout.record_path(record.id) in added
+    assert changed == on_the_way & set(before)
+    written = here.git("rev-list", "--objects", "--no-object-names", BRANCH, f"^{BRANCH}~1").splitlines()
+    assert len(written) == 1 + len(on_the_way) + 2, "commit, folders, the record and what the index says"
 
 
 def test_a_writer_that_dies_before_the_reference_moves_leaves_the_ledger_as_it_was(
