@@ -11,10 +11,10 @@ import itertools
 import re
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -26,6 +26,8 @@ from release.ledger.placing import Placing
 from release.ledger.tree import DURABLE, Trees
 from release.records import SCHEMA, Actor, Body, Deployment, Draft, Record, Release, parse
 from release.source import ANSWER_SECONDS, Answer, Plumbing, Source
+
+T = TypeVar("T")
 
 LIMIT_SECONDS: Final = 60.0
 """How long an append tries to win against other writers."""
@@ -164,6 +166,30 @@ class Ledger:
             LedgerError: other writers kept winning for a minute, or the clone cannot be read or written.
         """
         _check_drafts(drafts, tag)
+        return self._won(lambda: self._attempt(drafts, tag))
+
+    def add_index(self, missing: Callable[[], Mapping[str, bytes]], *, actor: Actor, at: str) -> int:
+        """Add index files that the ledger lacks, in one commit; the number of files.
+
+        Args:
+            missing: reads this ledger and gives paths and contents; called again when others came first.
+            actor: who signs the commit.
+            at: the moment (RFC 3339, UTC, milliseconds).
+
+        Raises as `append`.
+        """
+
+        def attempt() -> int | None:
+            files = missing()
+            if not files:
+                return 0
+            commit = self._commit(files, f"{len(files)} index entries rebuilt from the records\n", actor, at)
+            return len(files) if self._landed(Move(base=self._head, commit=commit, tag=None)) else None
+
+        return self._won(attempt)
+
+    def _won(self, attempt_once: Callable[[], T | None]) -> T:
+        """Attempt on the newest head until no other writer comes first. Raises LedgerError after a minute."""
         deadline = time.monotonic() + LIMIT_SECONDS
         self._look_at(self._branch.head())
         if self._head is None:
@@ -171,7 +197,7 @@ class Ledger:
         self._let_others_in()
         for attempt in itertools.count():
             begin = time.monotonic()
-            landed = self._attempt(drafts, tag)
+            landed = attempt_once()
             if landed is not None:
                 return landed
             self._lost_at = time.monotonic()
@@ -192,14 +218,18 @@ class Ledger:
         placing = Placing(self)
         records = tuple(placing.place(draft) for draft in drafts)
         wanted = self._wanted(tag, records[0], again=not placing.new) if tag is not None and records else None
-        commit = self._commit(placing) if placing.new else None
+        commit = self._recorded(placing) if placing.new else None
         if commit is None and wanted is None:
             return records
-        if not self._branch.publish(Move(base=self._head, commit=commit, tag=wanted)):
-            return None
+        return records if self._landed(Move(base=self._head, commit=commit, tag=wanted)) else None
+
+    def _landed(self, move: Move) -> bool:
+        """Whether the move landed before another writer's; then it is read from."""
+        if not self._branch.publish(move):
+            return False
         self._landings.append(time.monotonic())
         self._look_at(self._branch.head())
-        return records
+        return True
 
     def _let_others_in(self) -> None:
         """Who appends one thing after the other would win every race: it alone knows the newest head."""
@@ -208,19 +238,23 @@ class Ledger:
         if busy and self._lost_at is not None and self._lost_at > since:
             give_way(2, 0.1)
 
-    def _commit(self, placing: Placing) -> str:
+    def _recorded(self, placing: Placing) -> str:
+        """A commit of the new records; the last one's actor and time are its own."""
+        last = placing.new[-1].envelope
+        return self._commit(placing.files, self._message(placing.new), last.actor, last.recorded_at)
+
+    def _commit(self, files: Mapping[str, bytes], message: str, actor: Actor, moment: str) -> str:
         """Write blobs, trees and the commit; no reference moves."""
         first = {layout.FORMAT_PATH: layout.FORMAT} if self._tree is None else {}
-        tree = self._trees.grown(self._tree, first | placing.files)
-        record = placing.new[-1]
-        at = max(self._time, _seconds(record.envelope.recorded_at))
+        tree = self._trees.grown(self._tree, first | dict(files))
+        at = max(self._time, _seconds(moment))
         parent = ("-p", self._head) if self._head is not None else ()
         signature = "--gpg-sign" if self._sign else "--no-gpg-sign"
         return self._written(
             self._plumbing.run(
                 *(*DURABLE, "-c", "i18n.commitEncoding=UTF-8", "commit-tree", signature, tree, *parent),
-                stdin=self._message(placing.new).encode(),
-                env=_signature(record.envelope.actor, at),
+                stdin=message.encode(),
+                env=_signature(actor, at),
             )
         )
 

@@ -1,0 +1,110 @@
+"""The index made again from the records: what is missing is added, what is wrong is named and left alone.
+
+Records are the ledger; the index is what they say, laid out for quick questions. So it can always be made
+again, in the order of the records, as if each had just been appended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from release.errors import LedgerError
+from release.ledger import layout
+from release.ledger.store import Ledger
+from release.records import Actor, Body, Record
+
+_ODD: Final = {"", ".", "..", ".git"}
+"""Names that git does not take for a file's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """The index held against the records."""
+
+    records: int
+    """How many can be read."""
+    entries: int
+    """How many index entries they have together."""
+    missing: Mapping[str, bytes]
+    """Paths that are not there, with their contents."""
+    wrong: tuple[str, ...]
+    """What is there and should not be so: each a sentence that begins with the path."""
+
+
+def survey(ledger: Ledger) -> Survey:
+    """Read every record and every index entry. Raises LedgerError: a folder cannot be read."""
+    records, damage = _records(ledger)
+    expected: dict[str, bytes] = {}
+    for record in records:
+        try:
+            expected |= dict.fromkeys(_paths(record, expected), f"{record.id}\n".encode())
+        except LedgerError as error:
+            damage[record.id] = f"{layout.record_path(record.id)}: {error.found}"
+    found = {path: ledger.read(path) for path in _files(ledger, "index")}
+    return Survey(
+        records=len(records),
+        entries=len(expected),
+        missing={path: content for path, content in expected.items() if path not in found},
+        wrong=(*damage.values(), *_differences(expected, found, damage)),
+    )
+
+
+def complete(ledger: Ledger, *, actor: Actor, at: str) -> int:
+    """Add every missing index entry in one commit; how many.
+
+    Args:
+        ledger: the ledger, refreshed.
+        actor: who does it.
+        at: the moment (RFC 3339, UTC, milliseconds).
+
+    Raises:
+        LedgerRejected, LedgerUnreachable, LedgerError: as `Ledger.append`.
+    """
+    return ledger.add_index(lambda: survey(ledger).missing, actor=actor, at=at)
+
+
+def _records(ledger: Ledger) -> tuple[list[Record[Body]], dict[str, str]]:
+    """Records in the order of each service's chain, and what is damaged, by the id in its name."""
+    records: list[Record[Body]] = []
+    damage: dict[str, str] = {}
+    for path in _files(ledger, "records"):
+        name = path.rpartition("/")[2].removesuffix(".json")
+        try:
+            records.append(ledger.record(name))
+        except LedgerError as error:
+            damage[name] = f"{path}: {error.found}"
+    return sorted(records, key=lambda each: (each.envelope.service, each.envelope.seq, each.id)), damage
+
+
+def _paths(record: Record[Body], taken: Mapping[str, bytes]) -> tuple[str, ...]:
+    """The index entries of a record. Raises LedgerError: one would break out of its folder, or is taken."""
+    paths = tuple(layout.paths_of(record, lambda path: path in taken))
+    for path in paths:
+        if _ODD & set(path.split("/")):
+            raise LedgerError("place the record in the index", f"its index entry would be {path!r}")
+        if path in taken:
+            raise LedgerError("place the record in the index", f"an earlier record has its entry {path}")
+    return paths
+
+
+def _files(ledger: Ledger, folder: str) -> Iterator[str]:
+    """Every file below a folder."""
+    for name in ledger.names(folder):
+        path = f"{folder}/{name}"
+        if ledger.read(path) is not None:
+            yield path
+        else:
+            yield from _files(ledger, path)
+
+
+def _differences(
+    expected: Mapping[str, bytes], found: Mapping[str, bytes | None], damage: Mapping[str, str]
+) -> Iterator[str]:
+    for path, content in found.items():
+        named = (content or b"").decode("utf-8", "replace").strip()
+        if path in expected and content != expected[path]:
+            yield f"{path}: it names {named or 'nothing'}, and should name {expected[path].decode().strip()}"
+        elif path not in expected and named not in damage:
+            yield f"{path}: no record has this index entry"
