@@ -89,7 +89,15 @@ class Outcome:
 # --- prepare
 
 
-def prepare(site: Site, target: Record[Release], why: Reason, *, answers: bool = True) -> Prepared:
+def prepare(
+    site: Site,
+    target: Record[Release],
+    why: Reason,
+    *,
+    answers: bool = True,
+    ran: Event | None = None,
+    allow_quarantined: bool = False,
+) -> Prepared:
     """Find out everything, decide, and check what can fail.
 
     Args:
@@ -97,21 +105,26 @@ def prepare(site: Site, target: Record[Release], why: Reason, *, answers: bool =
         target: the release that is to run there.
         why: with today's settings (promote), or with those it ran with (rollback).
         answers: whether the ledger's remote does; if not, events are kept here and nothing waits for it.
+        ran: the healthy deployment whose settings a rollback restores; absent: the release's last one.
+        allow_quarantined: deploy a release that is set aside; the plan says so.
 
     Raises:
-        TargetUnavailable: no settings to restore, or the image's bytes are nowhere.
+        TargetUnavailable: quarantined, no settings to restore, or the image's bytes are nowhere.
         NotReady: secrets, ports, networks or volumes; with everything else that was found.
         LockHeld: another deployment is under way.
         EngineError: the engine does not answer, or not well.
+        LedgerUnsigned: the settings ask for signatures, and a record that this relies on has none.
     """
-    wanted = _todays(site, target) if why == "promote" else _recorded(site, target)
+    site.desk.require_signed(target.id)
+    quarantine = _quarantine(site, target, allowed=allow_quarantined)
+    wanted = _todays(site, target) if why == "promote" else _recorded(site, target, ran)
     secrets, missing = _secrets(site, wanted)
     spec = wanted.model_copy(update={"secrets": _fingerprints(site, secrets)})
     found = preflight.locate(site.engine, target.body.image)
     ours = look(site.engine, site.place)
     _check(site, target, spec, found, missing)
     running, expected = _running_event(site, ours), site.current()
-    plan = make_plan(_facts(site, target, why, spec, ours, found, running, expected))
+    plan = make_plan(_facts(site, target, why, spec, ours, found, running, expected, quarantine))
     return Prepared(
         site=site,
         plan=plan,
@@ -137,10 +150,26 @@ def _todays(site: Site, target: Record[Release]) -> RunSpec:
     )
 
 
-def _recorded(site: Site, target: Record[Release]) -> RunSpec:
-    """The settings with which the release was last healthy here."""
-    event = query.last_healthy(site.desk.ledger, site.place.service, site.place.environment, target.id)
+def _quarantine(site: Site, target: Record[Release], *, allowed: bool) -> str:
+    """What sets the release aside here, if it is allowed all the same. Raises TargetUnavailable."""
+    word = query.quarantined(site.desk.ledger, site.place.service, target.id, site.place.environment)
+    if word is None or allowed:
+        return str(word or "")
+    version = target.body.version
+    raise TargetUnavailable(
+        f"deploy {version} of {site.place}",
+        f"{version} {word}",
+        f"`invoke quarantine {version} --lift --message WHY` ends that; "
+        "--allow-quarantined --message WHY deploys it all the same",
+    )
+
+
+def _recorded(site: Site, target: Record[Release], ran: Event | None) -> RunSpec:
+    """The settings of the deployment that was asked for, or with which the release was last healthy here."""
+    place = site.place
+    event = ran or query.last_healthy(site.desk.ledger, place.service, place.environment, target.id)
     if event is not None:
+        site.desk.require_signed(event.record)
         return _understood(event.deployment.run_spec, site, target)
     version = target.body.version
     raise TargetUnavailable(
@@ -215,6 +244,7 @@ def _facts(
     found: Bytes,
     running: Event | None,
     expected: Event | None,
+    quarantine: str,
 ) -> Facts:
     event = running or expected
     before = site.release_of(event)
@@ -233,6 +263,7 @@ def _facts(
         undone=_commits(site, before, target) if before is not None else (),
         added=_commits(site, target, before) if before is not None else (),
         durations=site.durations(_DURATIONS),
+        quarantine=quarantine,
     )
 
 

@@ -17,7 +17,7 @@ from release.deploy.docker import Place
 from release.errors import LedgerError
 from release.events import Emit, Warned
 from release.images.engine import Engine
-from release.ledger import query
+from release.ledger import query, signing
 from release.ledger.query import Event
 from release.ledger.store import Ledger
 from release.records import Actor, Record, Release, Run
@@ -83,6 +83,15 @@ class Desk:
     def actor(self) -> Actor:
         """Who works here."""
         return actor(self.source.identity(), self.environ)
+
+    def require_signed(self, record: str | None) -> None:
+        """Refuse a record that no allowed signer has signed, where the settings ask for that.
+
+        Raises LedgerUnsigned, LedgerError. An event that waits here to be published is our own.
+        """
+        settings, head = self.service.ledger, self.ledger.head
+        if record is not None and head is not None:
+            signing.require(self.source, settings, head, record)
 
     def run(self, run: str) -> Run:
         """The run of this id, with the CI job's address."""

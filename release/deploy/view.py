@@ -9,9 +9,12 @@ from typing import Any, Final
 
 from release.deploy.doctor import Finding
 from release.deploy.operation import Outcome
-from release.deploy.plan import Change, Plan, Side
+from release.deploy.plan import Plan, Side
 from release.deploy.status import Status
-from release.records import Deployment, Draft, LockFile, Note, Record, Recovered, Release
+from release.ledger.diff import Change, Difference
+from release.ledger.query import Event, Word
+from release.ledger.violations import Report
+from release.records import Deployment, Draft, LockFile, Note, Quarantine, Record, Recovered, Release
 from release.reference import Digest
 
 Row = tuple[str, str]
@@ -146,6 +149,8 @@ def _told(body: Any) -> tuple[str, str, str, str]:
         case Deployment():
             what = "rollback" if body.reason == "rollback" else "deploy"
             return what, body.environment, body.status, body.message
+        case Quarantine():
+            return "quarantine", body.environment or "", "lifted" if body.lifted else "set", body.message
         case Note():
             return "note", "", "", body.text
         case _:
@@ -187,6 +192,64 @@ def release_rows(record: Record[Release]) -> list[Row]:
         *_recovered(body.recovered),
         ("record", record.id),
     ]
+
+
+def report_lines(report: Report) -> list[str]:
+    """What a verification found: a line for each violation, what was not looked at, and the sum."""
+    found = len(report.violations)
+    noun = "violation" if found == 1 else "violations"
+    verdict = f"{found} {noun}" if found else "clean"
+    size = f"{report.commits} commits, {report.records} records, {report.releases} releases"
+    return [
+        *map(str, report.violations),
+        *(f"not checked: {what}" for what in report.unchecked),
+        f"{report.ledger}  {verdict}  {size}  {report.head or 'empty'}",
+    ]
+
+
+def standing_rows(event: Event | None, word: Word | None) -> list[Row]:
+    """The deployment that was asked for, and whether the release is set aside."""
+    rows: list[Row] = []
+    if event is not None:
+        told, said = event.deployment, f": {event.deployment.message}" if event.deployment.message else ""
+        settings = json.dumps(told.run_spec.model_dump(mode="json", exclude_none=True))
+        rows.append(
+            (
+                "deployment",
+                f"{told.deployment} in {told.environment}, {told.status}\n"
+                f"{event.recorded_at} by {event.actor.name}{said}",
+            )
+        )
+        rows.append(("settings", settings))
+    return [*rows, *([("standing", str(word))] if word is not None else [])]
+
+
+def difference_title(found: Difference) -> str:
+    """The headline of a comparison."""
+    where = f" in {found.environment}" if found.environment is not None else ""
+    return f"{found.service}{where}: {found.before.version} → {found.after.version}"
+
+
+def difference_rows(found: Difference) -> list[Row]:
+    """What differs; what is the same is left out, the size apart."""
+    before, after, commits = found.before, found.after, found.commits
+    rows = [
+        ("from", f"{before.version}  {before.digest}\nreleased {before.released}"),
+        ("to", f"{after.version}  {after.digest}\nreleased {after.released}"),
+        (
+            "commits",
+            "\n".join([f"{before.commit[:12]} → {after.commit[:12]}", *filter(None, [commits.note])]),
+        ),
+        ("added", "\n".join(commits.added)),
+        ("undone", "\n".join(commits.undone)),
+        ("packages", "\n".join(map(_changed, found.packages))),
+        ("bases", "\n".join(map(_changed, found.bases))),
+        ("settings", "\n".join(map(_changed, found.settings))),
+        ("size", f"{before.size:,} → {after.size:,} bytes ({found.size:+,})"),
+        ("shared", f"{found.shared_layers} layers, {found.shared_bytes:,} bytes"),
+        ("note", "\n".join(found.notes)),
+    ]
+    return [(label, text) for label, text in rows if text]
 
 
 def finding_row(finding: Finding) -> Row:

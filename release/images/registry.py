@@ -188,6 +188,14 @@ class Registry:
             raise RegistryError(attempted, f"the next page is said to be on another server, {parts.netloc}")
         return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
+    def digest(self, reference: Reference) -> Digest | None:
+        """The digest of what is under a tag, an image or anything else, hashed here; None when nothing is.
+
+        Raises RegistryError, RegistryUnreachable.
+        """
+        found = self._read(reference)
+        return None if found is None else Digest.of(found[0])
+
     def put_manifest(self, manifest: Manifest, tag: str) -> None:
         """Put these bytes under a tag and read them back. Raises RegistryError.
 

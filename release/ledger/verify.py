@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Protocol
 
 from release.config import Ledger as Settings
 from release.errors import LedgerError, LedgerRewritten, LedgerUnreachable, NotALedger, ReleaseError
@@ -29,8 +29,18 @@ _INDEX: Final = "index/"
 _TWICE: Final = {"version": "version-twice", "digest": "digest-twice"}
 """Kinds of index where a second record is a violation of its own."""
 
-Witness = Callable[[str, Record[Release]], Iterable[Violation]]
-"""Somebody outside of git who is asked about each release: gets the ledger's commit and the record."""
+
+class Witness(Protocol):
+    """Somebody outside of git who is asked about each release, as a registry."""
+
+    def ask(self, commit: str, record: Record[Release]) -> Iterable[Violation]:
+        """What is otherwise than this record says, which this commit of the ledger added."""
+
+    def rest(self) -> Iterable[Violation]:
+        """What can be said only after the last release."""
+
+    def unchecked(self) -> Iterable[str]:
+        """What could not be looked at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,6 +250,10 @@ class Audit:
 
     def _indexes(self, step: Step, added: dict[str, Change], filed: Sequence[Filed]) -> Iterator[Violation]:
         """Every entry that the records imply, and no other; an entry that was missing may come later."""
+        for change in step.changes:
+            if change.letter == "D" and change.path.startswith(_INDEX):
+                lost = _text(self._content(change.old) or b"")
+                self._missing[change.path] = Entry(record=lost, commit=step.commit)
         entries = {path: change for path, change in added.items() if path.startswith(_INDEX)}
         implied: dict[str, str] = {}
         for each in filed:
@@ -404,7 +418,7 @@ class Tags:
     """On the remote; None without one, and when it does not answer."""
     remote: str | None
 
-    def disagree(self, commit: str, record: Record[Release]) -> Iterator[Violation]:
+    def ask(self, commit: str, record: Record[Release]) -> Iterator[Violation]:
         """What the tags say otherwise than a release; one that is only on the remote is not fetched yet."""
         source = record.body.source
         places = {"this clone": self.here.get(source.tag)}
@@ -531,13 +545,16 @@ class _Verification:
         tags = _tags(self._git, self._settings.remote)
         if self._settings.remote is not None and tags.there is None:
             self._unchecked.append(f"the git tags of {self._settings.remote}: it does not answer")
-        witnesses = [tags.disagree, *([witness] if witness is not None else [])]
+        witnesses: list[Tags | Witness] = [tags, *([witness] if witness is not None else [])]
         for step in walk(self._git, head, self._signers, self._trouble):
             violations, releases = audit.step(step)
             self._violations += violations
-            asked = ((ask, record) for ask in witnesses for record in releases)
-            self._violations += [one for ask, record in asked for one in ask(step.commit, record)]
+            asked = ((each, record) for each in witnesses for record in releases)
+            self._violations += [one for each, record in asked for one in each.ask(step.commit, record)]
         self._violations += audit.rest()
+        if witness is not None:
+            self._violations += witness.rest()
+            self._unchecked += witness.unchecked()
         if audit.unsigned_before:
             self._unchecked.append(f"{audit.unsigned_before} commits from before the first signed one")
 
