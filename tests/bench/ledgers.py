@@ -76,9 +76,8 @@ def _round(number: int, count: int) -> Iterator[Draft[Body]]:
 
 def records(count: int) -> Iterator[Record[Body]]:
     """The same, chained as the ledger chains them."""
-    seq, before, made = 0, None, ""
-    for draft in drafts(count):
-        seq += 1
+    before, made = None, ""
+    for seq, draft in enumerate(drafts(count), start=1):
         record = draft.at(seq, before)
         if isinstance(record.body, release.records.Deployment):
             record = Record(envelope=record.envelope, body=record.body.model_copy(update={"release": made}))

@@ -1,0 +1,93 @@
+"""Measure, print, and write docs/reference/numbers.md."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from tests.bench import doors, questions, releases
+
+_STORE: Final = Path(".release/bench").resolve()
+_PAGE: Final = Path("docs/reference/numbers.md")
+
+_BEGIN: Final = """\
+# Numbers
+
+Written by `nox -s bench`: medians of several runs in milliseconds, in brackets the range of the middle half
+of them. What is compared was run in turns, so that a busy minute hits all alike. Ratios travel from machine
+to machine; times do not.
+
+Measured on {machine}.
+"""
+
+_LEDGER: Final = """\
+## A ledger that grows
+
+One service, two environments; of ten records one is a release, eight are deployment events, one is a note;
+one commit for each. Every run opens the clone and the ledger anew, as a command does. The goal is at most
+2.00 for every ratio, and for the first page of history less than 500 ms of its own work. A release is
+appended to the fullest folder of versions: 2,500 of one major.
+"""
+
+_FETCH: Final = """\
+## A clone that has just been made
+
+A ledger of 100,000 records. Without files, each question asks the server for what it reads.
+"""
+
+_VERSIONS: Final = """\
+## The next version
+
+16,000 commits, 399 version tags on them. Goal: 100 ms of own work.
+"""
+
+_DOORS: Final = """\
+## The doors
+
+Goal: at most 50 ms more than with an empty file.
+"""
+
+_AGAIN: Final = """\
+## A released commit released again
+
+The whole command, `nox -s release`, with a local engine and its own image store. Goal: 1,000 ms.
+"""
+
+Measured = Callable[[Path, Path], str]
+CHAPTERS: Final[dict[str, tuple[str, Measured]]] = {
+    "ledger": (_LEDGER, questions.growth),
+    "fetch": (_FETCH, questions.fetching),
+    "versions": (_VERSIONS, releases.next_version),
+    "doors": (_DOORS, doors.listing),
+    "again": (_AGAIN, releases.again),
+}
+
+
+def main(names: list[str]) -> None:
+    """Measure these chapters and print them; all of them, and the page is written."""
+    _STORE.mkdir(parents=True, exist_ok=True)
+    texts = [_BEGIN.format(machine=_machine())]
+    for name in names or CHAPTERS:
+        heading, measured = CHAPTERS[name]
+        with tempfile.TemporaryDirectory(prefix="bench-", dir=_STORE) as room:
+            texts.append(f"{heading}\n{measured(_STORE, Path(room))}")
+        sys.stdout.write(f"{texts[-1]}\n")
+        sys.stdout.flush()
+    if not names:
+        _PAGE.write_text("\n".join(texts), encoding="utf-8")
+
+
+def _machine() -> str:
+    git = subprocess.run(("git", "--version"), check=True, capture_output=True, text=True).stdout.strip()
+    system = f"{platform.system()} {platform.machine()}"
+    return f"{os.cpu_count()} cores, {system}, Python {platform.python_version()}, {git}"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
