@@ -142,7 +142,7 @@ class Audit:
         if len(step.parents) > 1:
             others = ", ".join(step.parents[1:])
             yield _of_commit(step, "merge", f"it also has the parent {others}", "one parent")
-        if self._before is None and step.parents:
+        if self._before is None and _has_parent(self._git, step.commit):
             raise LedgerError(
                 "prove the ledger from its first commit on",
                 f"this clone's history begins at {step.commit}, which has a parent",
@@ -335,6 +335,12 @@ class Audit:
         except ReleaseError:
             return None
         return found[1] if found is not None and found[0] == "blob" else None
+
+
+def _has_parent(plumbing: Plumbing, commit: str) -> bool:
+    """Whether the commit itself names a parent; in a shallow clone git's log does not say so."""
+    found = plumbing.object(commit)
+    return found is not None and b"\nparent " in found[1].partition(b"\n\n")[0]
 
 
 def _is_same_event(change: Change, path: str, ids: Collection[str]) -> bool:

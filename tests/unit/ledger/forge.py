@@ -1,4 +1,4 @@
-"""A small ledger whose history can be made again otherwise than any writer of ours would: with git fast-import."""
+"""A small ledger whose history can be written again as no writer of ours would: with git fast-import."""
 
 from __future__ import annotations
 
