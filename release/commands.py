@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import os
+import secrets as randomness
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from release import config
+from release.actor import TOOL, now
 from release.console import Console
 from release.deploy import view
 from release.deploy.doctor import examine
+from release.deploy.imagetags import ImageTags
 from release.deploy.interruption import Interruption
 from release.deploy.operation import Outcome, carry_out, event_json, prepare
 from release.deploy.plan import Plan, Reason
 from release.deploy.site import Desk, Site
 from release.deploy.status import read_status
 from release.errors import Cancelled, LedgerError, UsageError
-from release.events import Notice
+from release.events import Notice, Warned
 from release.ledger import query
-from release.records import Body, Deployment, Draft, Record, Release
+from release.ledger.diff import compare
+from release.ledger.verify import verify as verify_ledger
+from release.records import Body, Deployment, Draft, Quarantine, Record, Release
+from release.source import Source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +44,11 @@ class Words:
     plan: bool = False
     json: bool = False
     limit: str = "20"
+    ledger: bool = False
+    since: str | None = None
+    other: str | None = None
+    lift: bool = False
+    allow_quarantined: bool = False
 
     @property
     def count(self) -> int:
@@ -88,18 +100,40 @@ def _change(door: Door, why: Reason, to: str) -> int:
     words, console = door.words, door.console
     with door.desk() as desk, desk.site(words.environment) as site:
         answers = desk.refresh()
-        target = query.resolve(desk.ledger, site.place.service, to, environment=site.place.environment)
-        prepared = prepare(site, target, why, answers=answers)
+        found = _found(door, desk, to, site.place.environment)
+        prepared = prepare(
+            site,
+            found.release,
+            why,
+            answers=answers,
+            ran=found.event,
+            allow_quarantined=_allows_quarantined(words),
+        )
         console.hide(prepared.secrets.values())
         if words.plan:
             _show_plan(door, prepared.plan)
             return 0
         console.fields(view.plan_title(prepared.plan), view.plan_rows(prepared.plan))
         if prepared.plan.strategy != "verify":
-            _agree(door, prepared.plan)
+            _agree(door, view.plan_title(prepared.plan))
         outcome = carry_out(prepared, message=words.message, interruption=door.interruption)
         _tell(door, site, outcome)
     return 0
+
+
+def _found(door: Door, desk: Desk, target: str, environment: str | None) -> query.Found:
+    """What a target means; how it was read is told."""
+    found = query.find(desk.ledger, desk.service.service, target, environment=environment)
+    for note in found.notes:
+        door.console.emit(Notice(text=note))
+    return found
+
+
+def _allows_quarantined(words: Words) -> bool:
+    """Whether the command line says so, and why. Raises UsageError."""
+    if words.allow_quarantined and not words.message:
+        raise UsageError("deploy what is quarantined", "the record needs to say why", "add --message WHY")
+    return words.allow_quarantined
 
 
 def _show_plan(door: Door, plan: Plan) -> None:
@@ -109,16 +143,14 @@ def _show_plan(door: Door, plan: Plan) -> None:
         door.console.sheet(view.plan_title(plan), view.plan_rows(plan))
 
 
-def _agree(door: Door, plan: Plan) -> None:
+def _agree(door: Door, title: str) -> None:
     """A person says yes, or the command line did. Raises UsageError, Cancelled."""
     if door.words.yes:
         return
     if not door.console.interactive:
-        raise UsageError(
-            view.plan_title(plan), "there is no terminal to ask on, and nothing was touched", "add --yes"
-        )
-    if not door.console.confirm(f"{view.plan_title(plan)}?"):
-        raise Cancelled(view.plan_title(plan), "you did not say yes; nothing was touched")
+        raise UsageError(title, "there is no terminal to ask on, and nothing was touched", "add --yes")
+    if not door.console.confirm(f"{title}?"):
+        raise Cancelled(title, "you did not say yes; nothing was touched")
 
 
 def _tell(door: Door, site: Site, outcome: Outcome) -> None:
@@ -159,7 +191,7 @@ def history(door: Door) -> int:
     count = door.words.count
     with door.desk() as desk:
         desk.refresh()
-        entries = _entries(desk, door.words.environment)
+        entries = _entries(desk, door.words.environment, _since(door))
         if door.words.json:
             door.console.document([_json(entry) for entry in islice(entries, count)])
         else:
@@ -171,17 +203,30 @@ def history(door: Door) -> int:
     return 0
 
 
-def _entries(desk: Desk, environment: str | None) -> Iterator[view.Entry]:
+def _since(door: Door) -> str | None:
+    """The beginning of the span that is asked for. Raises UsageError."""
+    if door.words.since is None:
+        return None
+    moment = query.read_since(door.words.since, query.Clock())
+    door.console.emit(Notice(text=moment.said))
+    return moment.text
+
+
+def _entries(desk: Desk, environment: str | None, since: str | None) -> Iterator[view.Entry]:
     """Events that wait to be published, then the ledger."""
     if environment is not None:
         desk.service.environment(environment)
     service = desk.service.service
-    waiting = [draft for draft in reversed(desk.ledger.unsynced()) if draft.service == service]
-    entries: Iterator[view.Entry] = chain(waiting, query.history(desk.ledger, service))
-    for entry in entries:
-        body = entry.body
-        if environment is None or (isinstance(body, Deployment) and body.environment == environment):
-            yield entry
+    waiting = (draft for draft in reversed(desk.ledger.unsynced()) if draft.service == service)
+    yield from (
+        draft for draft in waiting if _is_in(draft, environment) and draft.recorded_at >= (since or "")
+    )
+    yield from query.history(desk.ledger, service, environment=environment, since=since)
+
+
+def _is_in(draft: Draft[Body], environment: str | None) -> bool:
+    body = draft.body
+    return environment is None or (isinstance(body, Deployment) and body.environment == environment)
 
 
 def _ended(entries: Iterator[view.Entry]) -> Iterator[view.Entry]:
@@ -216,28 +261,107 @@ def _versions(desk: Desk) -> Any:
     def of(body: Body) -> str:
         if isinstance(body, Release):
             return body.version
-        return of_release(body.release) if isinstance(body, Deployment) else ""
+        return of_release(body.release) if isinstance(body, Deployment | Quarantine) else ""
 
     return of
 
 
 def show(door: Door) -> int:
-    """One release. invoke takes what follows `show` as its argument, an option too."""
+    """One release, or the deployment that was asked for. invoke takes an option, too, for the argument."""
     target = door.words.to or ""
-    if target.startswith("-"):
-        raise UsageError(f"show {target!r}", "that is an option, not a release", "invoke --help show")
     with door.desk() as desk:
         desk.refresh()
-        name = door.words.environment
-        if name is None and len(desk.service.environments) == 1:
-            name = next(iter(desk.service.environments))
-        record = query.resolve(desk.ledger, desk.service.service, target, environment=name)
+        name = _environment(door, desk)
+        found = _found(door, desk, _target("show", target), name)
+        word = query.quarantined(desk.ledger, desk.service.service, found.release.id, name)
     if door.words.json:
-        door.console.document(_json(record))
+        door.console.document(_json(found.release))
     else:
-        title = f"{record.envelope.service} {record.body.version}"
-        door.console.sheet(title, view.release_rows(record))
+        title = f"{found.release.envelope.service} {found.release.body.version}"
+        door.console.sheet(title, [*view.release_rows(found.release), *view.standing_rows(found.event, word)])
     return 0
+
+
+def _target(command: str, target: str) -> str:
+    """Refuse an option that invoke took for the argument; -2 is a target."""
+    if target.startswith("-") and not query.is_steps_back(target):
+        raise UsageError(
+            f"{command} {target!r}", "that is an option, not a release", f"invoke --help {command}"
+        )
+    return target
+
+
+def _environment(door: Door, desk: Desk) -> str | None:
+    """The one that is named, or the only one there is; None where neither."""
+    name = door.words.environment
+    if name is None and len(desk.service.environments) != 1:
+        return None
+    return desk.service.environment(name)[0]
+
+
+def diff(door: Door) -> int:
+    """What is other in one release than in another."""
+    targets = [_target("diff", word or "") for word in (door.words.to, door.words.other)]
+    with door.desk() as desk:
+        desk.refresh()
+        name = _environment(door, desk)
+        before, after = (_found(door, desk, target, name) for target in targets)
+        found = compare(
+            desk.ledger,
+            desk.source,
+            desk.service.service,
+            before,
+            after,
+            environment=name,
+            folder=desk.service.context,
+        )
+    if door.words.json:
+        door.console.document(found.to_json())
+    else:
+        door.console.sheet(view.difference_title(found), view.difference_rows(found))
+    return 0
+
+
+def quarantine(door: Door) -> int:
+    """Set a release aside, or end that."""
+    words = door.words
+    if not words.message:
+        raise UsageError("quarantine a release", "the record needs to say why", "add --message WHY")
+    with door.desk() as desk:
+        desk.refresh()
+        if words.environment is not None:
+            desk.service.environment(words.environment)
+        found = _found(door, desk, _target("quarantine", words.to or ""), _environment(door, desk))
+        _say(door, desk, found.release)
+    return 0
+
+
+def _say(door: Door, desk: Desk, release: Record[Release]) -> None:
+    """Record the word on a release, and tell it. Lifting what does not hold changes nothing."""
+    words, service = door.words, desk.service.service
+    where = words.environment or "every environment"
+    if words.lift and query.quarantined(desk.ledger, service, release.id, words.environment) is None:
+        door.console.result(f"{service} {release.body.version} is not quarantined in {where}")
+        return
+    body = Quarantine(
+        release=release.id, environment=words.environment, message=words.message, lifted=words.lift
+    )
+    draft: Draft[Body] = Draft(
+        service=service,
+        recorded_at=now(),
+        actor=desk.actor,
+        run=desk.run(randomness.token_hex(6)),
+        tool=TOOL,
+        body=body,
+    )
+    record = desk.ledger.append_event(draft)
+    if record is None:
+        door.console.emit(Warned(text="the git remote does not answer: this waits here for `invoke sync`"))
+    if words.json:
+        door.console.document(event_json(draft, record))
+        return
+    done = "may be deployed again" if words.lift else "is quarantined"
+    door.console.result(f"{service} {release.body.version} {done} in {where}: {words.message}")
 
 
 def sync(door: Door) -> int:
@@ -252,6 +376,28 @@ def sync(door: Door) -> int:
     return 0
 
 
+def verify(door: Door) -> int:
+    """Prove the ledgers of the repository's services, or of one; 1 where something is wrong."""
+    if not door.words.ledger:
+        raise UsageError("verify", "it is not said what", "invoke verify --ledger")
+    source = Source.open(Path.cwd())
+    with closing(source):
+        configured = config.load(source.root)
+        named = door.words.service
+        services = [configured.service(named)] if named is not None else list(configured.services.values())
+        reports = []
+        for settings in dict.fromkeys(service.ledger for service in services):
+            with ImageTags() as tags:
+                reports.append(verify_ledger(source, settings, witness=tags))
+    if door.words.json:
+        door.console.document([report.to_json() for report in reports])
+    else:
+        for report in reports:
+            for line in view.report_lines(report):
+                door.console.result(line)
+    return 1 if any(report.violations for report in reports) else 0
+
+
 def doctor(door: Door) -> int:
     """Is everything there?"""
     found = list(examine(Path.cwd(), door.words.service, environ=os.environ, emit=door.console.emit))
@@ -261,3 +407,25 @@ def doctor(door: Door) -> int:
     else:
         door.console.sheet("doctor", [view.finding_row(item) for item in found])
     return 0 if all(item.well for item in found) else 1
+
+
+def ledger_rebuild(door: Door) -> int:
+    """Make again what the ledger lost: its index, or when it is gone the releases themselves."""
+    from release import recovery
+
+    with door.desk() as desk:
+        plan = recovery.plan(desk)
+        if door.words.plan:
+            if door.words.json:
+                door.console.document(plan.to_json())
+            else:
+                door.console.sheet(plan.title, plan.rows)
+            return 0
+        door.console.fields(plan.title, plan.rows)
+        _agree(door, plan.title)
+        made = plan.carry_out()
+    if door.words.json:
+        door.console.document(made)
+    else:
+        door.console.result(plan.done)
+    return 0

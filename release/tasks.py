@@ -22,17 +22,19 @@ if TYPE_CHECKING:
     from release.console import Console
     from release.deploy.interruption import Interruption
 
-_TO: Final = "version, digest, commit, git tag, deployment id, or previous"
+_TO: Final = 'version, digest, commit, git tag, deployment id, previous, -2, or a time ("20:00", 2h)'
 _COMMON: Final = {
     "service": "which service, where the repository has several",
     "environment": "which environment, where there are several",
     "json": "print the result as JSON",
 }
+_JSON: Final = {"json": _COMMON["json"]}
 _ACTING: Final = {
     **_COMMON,
     "message": "why, for the record",
     "yes": "do it without asking",
     "plan": "show what would be done, and stop",
+    "allow_quarantined": "also a release that is set aside; needs a message",
 }
 
 
@@ -46,6 +48,7 @@ def deploy(
     message: str = "",
     yes: bool = False,
     plan: bool = False,
+    allow_quarantined: bool = False,
     json: bool = False,
 ) -> None:
     """Put a recorded release into an environment, with today's settings."""
@@ -57,6 +60,7 @@ def deploy(
         message=message,
         yes=yes,
         plan=plan,
+        allow_quarantined=allow_quarantined,
         json=json,
     )
 
@@ -71,6 +75,7 @@ def rollback(
     message: str = "",
     yes: bool = False,
     plan: bool = False,
+    allow_quarantined: bool = False,
     json: bool = False,
 ) -> None:
     """Put an earlier release back, with the settings it ran with."""
@@ -82,6 +87,7 @@ def rollback(
         message=message,
         yes=yes,
         plan=plan,
+        allow_quarantined=allow_quarantined,
         json=json,
     )
 
@@ -94,17 +100,24 @@ def status(
     _run("status", service=service, environment=environment, json=json)
 
 
-@task(help={"limit": "how many records, 20 where nothing is said", **_COMMON})
+@task(
+    help={
+        "limit": "how many records, 20 where nothing is said",
+        "since": 'only what was recorded since then: 2d, "yesterday 18:00", 2026-11-21',
+        **_COMMON,
+    }
+)
 def history(
     _context: Context,
     *,
     service: str | None = None,
     environment: str | None = None,
     limit: str = "20",
+    since: str | None = None,
     json: bool = False,
 ) -> None:
     """List what was released, deployed and rolled back, newest first."""
-    _run("history", service=service, environment=environment, limit=limit, json=json)
+    _run("history", service=service, environment=environment, limit=limit, since=since, json=json)
 
 
 @task(help={"target": f"which release: {_TO}", **_COMMON})
@@ -120,10 +133,63 @@ def show(
     _run("show", to=target, service=service, environment=environment, json=json)
 
 
+@task(help={"before": f"one release: {_TO}", "after": "the other", **_COMMON})
+def diff(
+    _context: Context,
+    before: str,
+    after: str,
+    *,
+    service: str | None = None,
+    environment: str | None = None,
+    json: bool = False,
+) -> None:
+    """Say what changed from one release to another."""
+    _run("diff", to=before, other=after, service=service, environment=environment, json=json)
+
+
+@task(
+    help={
+        "target": f"which release: {_TO}",
+        "message": "why, for the record",
+        "lift": "it may be deployed again",
+        **_COMMON,
+        "environment": "only there; absent: everywhere",
+    }
+)
+def quarantine(
+    _context: Context,
+    target: str,
+    *,
+    message: str = "",
+    lift: bool = False,
+    service: str | None = None,
+    environment: str | None = None,
+    json: bool = False,
+) -> None:
+    """Set a release aside, so that no rollback chooses it."""
+    _run(
+        "quarantine",
+        to=target,
+        message=message,
+        lift=lift,
+        service=service,
+        environment=environment,
+        json=json,
+    )
+
+
 @task(help={key: _COMMON[key] for key in ("service", "json")})
 def sync(_context: Context, *, service: str | None = None, json: bool = False) -> None:
     """Publish deployment events that wait for the git remote."""
     _run("sync", service=service, json=json)
+
+
+@task(help={"ledger": "the ledger, from its first commit on", "service": "only this one's ledger"} | _JSON)
+def verify(
+    _context: Context, *, ledger: bool = False, service: str | None = None, json: bool = False
+) -> None:
+    """Prove what is recorded: that nothing was lost, changed or forged."""
+    _run("verify", ledger=ledger, service=service, json=json)
 
 
 @task(help={key: _COMMON[key] for key in ("service", "json")})
@@ -132,11 +198,26 @@ def doctor(_context: Context, *, service: str | None = None, json: bool = False)
     _run("doctor", service=service, json=json)
 
 
+@task(help={key: {**_COMMON, **_ACTING}[key] for key in ("service", "yes", "plan", "json")})
+def ledger_rebuild(
+    _context: Context,
+    *,
+    service: str | None = None,
+    yes: bool = False,
+    plan: bool = False,
+    json: bool = False,
+) -> None:
+    """Make again what the ledger lost: index entries, or all releases from their images."""
+    _run("ledger_rebuild", service=service, yes=yes, plan=plan, json=json)
+
+
 def namespace() -> Collection:
     """The tasks, for a service's tasks.py: `ns = release.namespace()`."""
     # invoke ends with status 1 for a wrong command line; here 1 means that something was tried and failed.
     vars(parser)["ParseError"] = WrongCommandLine
-    return Collection(deploy, rollback, status, history, show, sync, doctor)
+    return Collection(
+        deploy, rollback, status, history, show, diff, quarantine, sync, verify, doctor, ledger_rebuild
+    )
 
 
 class WrongCommandLine(ParseError, Exit):

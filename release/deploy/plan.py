@@ -11,8 +11,9 @@ from semver import Version
 
 from release.deploy import secrets
 from release.deploy.docker import VERSION, Ours, Place, describe
+from release.ledger.diff import Change, bases, changes, flat
 from release.ledger.query import Event
-from release.records import Base, Record, Release
+from release.records import Record, Release
 from release.reference import Digest
 from release.runspec import RunSpec
 
@@ -45,6 +46,8 @@ class Facts:
     added: tuple[str, ...] = ()
     durations: tuple[int, ...] = ()
     """Milliseconds of earlier healthy deployments here."""
+    quarantine: str = ""
+    """What sets the target aside, where it is deployed all the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,15 +60,6 @@ class Side:
     moment: str
     who: str
     message: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Change:
-    """One value that is other than before; None where it is absent."""
-
-    key: str
-    old: Any
-    new: Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,27 +169,7 @@ def _is_there_already(facts: Facts) -> bool:
 
 def settings_changes(old: RunSpec, new: RunSpec) -> tuple[Change, ...]:
     """Settings that differ, key by key; variables and labels one by one; secrets are not among them."""
-    return _changes(_flat(old), _flat(new))
-
-
-def _flat(spec: RunSpec) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in spec.model_dump(mode="json", exclude={"secrets"}, exclude_none=True).items():
-        flat |= (
-            {f"{key}.{name}": inner for name, inner in value.items()}
-            if isinstance(value, dict)
-            else {key: value}
-        )
-    return flat
-
-
-def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:
-    names = sorted(old.keys() | new.keys())
-    return tuple(
-        Change(key=name, old=old.get(name), new=new.get(name))
-        for name in names
-        if old.get(name) != new.get(name)
-    )
+    return changes(flat(old, without=["secrets"]), flat(new, without=["secrets"]))
 
 
 def secret_changes(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
@@ -214,22 +188,20 @@ def _packages(old: Record[Release] | None, new: Record[Release]) -> tuple[Change
     """None where one of the two lockfiles is not known: a recovered release may lack it."""
     locks = [release.body.lock for release in (old, new) if release is not None]
     packages = [lock.packages for lock in locks if lock is not None]
-    return _changes(*packages) if len(packages) == 2 else ()
+    return changes(*packages) if len(packages) == 2 else ()
 
 
 def _bases(old: Record[Release] | None, new: Record[Release]) -> tuple[Change, ...]:
     """None where one of the two is a recovered release: its list is empty because nobody knows."""
     if old is None or old.body.recovered is not None or new.body.recovered is not None:
         return ()
-    return _changes(_by_name(old.body.bases), _by_name(new.body.bases))
-
-
-def _by_name(bases: Iterable[Base]) -> dict[str, str]:
-    return {base.reference: base.digest for base in bases}
+    return changes(bases(old.body.bases), bases(new.body.bases))
 
 
 def _notes(facts: Facts) -> Iterable[str]:
     """What is not as one would think."""
+    if facts.quarantine:
+        yield f"{facts.target.body.version} {facts.quarantine}"
     if facts.event is not None and not facts.runs_event:
         real = describe(facts.ours.running)
         yield f"the ledger says that {_version(facts)} runs; the engine runs: {real}"

@@ -212,15 +212,9 @@ def standing_rows(event: Event | None, word: Word | None) -> list[Row]:
     rows: list[Row] = []
     if event is not None:
         told, said = event.deployment, f": {event.deployment.message}" if event.deployment.message else ""
-        settings = json.dumps(told.run_spec.model_dump(mode="json", exclude_none=True))
-        rows.append(
-            (
-                "deployment",
-                f"{told.deployment} in {told.environment}, {told.status}\n"
-                f"{event.recorded_at} by {event.actor.name}{said}",
-            )
-        )
-        rows.append(("settings", settings))
+        where = f"{told.deployment} in {told.environment}, {told.status}"
+        rows.append(("deployment", f"{where}\n{event.recorded_at} by {event.actor.name}{said}"))
+        rows.append(("settings", json.dumps(told.run_spec.model_dump(mode="json", exclude_none=True))))
     return [*rows, *([("standing", str(word))] if word is not None else [])]
 
 
@@ -236,10 +230,7 @@ def difference_rows(found: Difference) -> list[Row]:
     rows = [
         ("from", f"{before.version}  {before.digest}\nreleased {before.released}"),
         ("to", f"{after.version}  {after.digest}\nreleased {after.released}"),
-        (
-            "commits",
-            "\n".join([f"{before.commit[:12]} → {after.commit[:12]}", *filter(None, [commits.note])]),
-        ),
+        ("commits", f"{before.commit[:12]} → {after.commit[:12]}\n{commits.note}".rstrip()),
         ("added", "\n".join(commits.added)),
         ("undone", "\n".join(commits.undone)),
         ("packages", "\n".join(map(_changed, found.packages))),

@@ -48,11 +48,25 @@ def test_the_list_names_every_task(service: Path) -> None:
     """With one line each, from any folder below."""
     (service / "deep" / "er").mkdir(parents=True)
     out = invoke(service / "deep" / "er", "-l").stdout
-    for task in ("deploy", "rollback", "status", "history", "show", "sync", "doctor"):
+    for task in (
+        "deploy",
+        "rollback",
+        "status",
+        "history",
+        "show",
+        "diff",
+        "quarantine",
+        "sync",
+        "verify",
+        "doctor",
+    ):
         assert f"  {task} " in out
 
 
-@pytest.mark.parametrize("task", ["deploy", "rollback", "status", "history", "show", "sync", "doctor"])
+@pytest.mark.parametrize(
+    "task",
+    ["deploy", "rollback", "status", "history", "show", "diff", "quarantine", "sync", "verify", "doctor"],
+)
 def test_every_option_has_its_help(service: Path, task: str) -> None:
     """No option stands alone."""
     done = invoke(service, "--help", task)
@@ -70,6 +84,7 @@ def test_every_option_has_its_help(service: Path, task: str) -> None:
         ("no-such-task",),
         ("history", "--limit", "many"),
         ("show", "--help"),
+        ("verify",),
     ],
 )
 def test_a_wrong_command_line_ends_with_two(service: Path, words: tuple[str, ...]) -> None:

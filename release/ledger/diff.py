@@ -1,0 +1,218 @@
+"""What is other in one release than in another: commits, packages, bases, settings, size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from release.ledger.deployments import last_healthy
+from release.ledger.store import Ledger
+from release.ledger.targets import Found
+from release.records import Base, Image, Record, Release
+from release.runspec import RunSpec
+from release.source import Source
+
+_COMMITS: Final = 1000
+"""How many commits are listed at most, each way."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One value that is other than before; None where it is absent."""
+
+    key: str
+    old: Any
+    new: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class End:
+    """One of the two releases. `released` is RFC 3339 in UTC; `size` is bytes of its layers, compressed."""
+
+    version: str
+    digest: str
+    commit: str
+    released: str
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Commits:
+    """Commits of the service's folder, newest first, as `<12 digits> <first line>`."""
+
+    added: tuple[str, ...] = ()
+    """In the second release and not in the first."""
+    undone: tuple[str, ...] = ()
+    """In the first release and not in the second."""
+    note: str = ""
+    """Why the lists are empty or may not be whole."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """From one release to another."""
+
+    service: str
+    environment: str | None
+    before: End
+    after: End
+    commits: Commits
+    packages: tuple[Change, ...]
+    bases: tuple[Change, ...]
+    settings: tuple[Change, ...]
+    """Of their last healthy deployments in the environment; secrets by their fingerprints."""
+    size: int
+    """Bytes more, or less, than before."""
+    shared_layers: int
+    shared_bytes: int
+    notes: tuple[str, ...]
+    """What could not be compared, and why."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON data."""
+        return asdict(self)
+
+
+def compare(
+    ledger: Ledger,
+    source: Source,
+    service: str,
+    before: Found,
+    after: Found,
+    *,
+    environment: str | None,
+    folder: str,
+) -> Difference:
+    """Compare two releases.
+
+    Args:
+        ledger: where their deployments are.
+        source: where their commits are, if the clone has them.
+        service: whose they are.
+        before, after: the two, as they were found; a deployment that was asked for gives its settings.
+        environment: whose settings are compared; None compares none.
+        folder: the service's folder; only commits that touch it are listed.
+
+    Raises:
+        LedgerError: a record cannot be read.
+    """
+    old, new = before.release.body, after.release.body
+    specs = [_spec(ledger, service, found, environment) for found in (before, after)]
+    shared = _shared(old.image, new.image)
+    return Difference(
+        service=service,
+        environment=environment,
+        before=_end(before.release),
+        after=_end(after.release),
+        commits=commits_between(source, old.source.commit, new.source.commit, folder=folder),
+        packages=changes(_packages(old), _packages(new)) if old.lock and new.lock else (),
+        bases=changes(bases(old.bases), bases(new.bases)) if not (old.recovered or new.recovered) else (),
+        settings=_settings(*specs),
+        size=_size(new.image) - _size(old.image),
+        shared_layers=len(shared),
+        shared_bytes=sum(shared),
+        notes=tuple(_notes((before, after), specs, environment)),
+    )
+
+
+def _end(release: Record[Release]) -> End:
+    body = release.body
+    return End(
+        version=body.version,
+        digest=body.image.digest,
+        commit=body.source.commit,
+        released=release.envelope.recorded_at,
+        size=_size(body.image),
+    )
+
+
+def _size(image: Image) -> int:
+    return sum(layer.size for layer in image.layers)
+
+
+def _shared(old: Image, new: Image) -> list[int]:
+    """Sizes of the layers that both have."""
+    known, mine = ({layer.digest: layer.size for layer in image.layers} for image in (old, new))
+    return [size for digest, size in mine.items() if digest in known]
+
+
+def _packages(release: Release) -> Mapping[str, str]:
+    return release.lock.packages if release.lock is not None else {}
+
+
+def bases(of: Iterable[Base]) -> dict[str, str]:
+    """Digests of base images, by reference."""
+    return {base.reference: base.digest for base in of}
+
+
+def _spec(ledger: Ledger, service: str, found: Found, environment: str | None) -> RunSpec | None:
+    if environment is None:
+        return None
+    event = found.event or last_healthy(ledger, service, environment, found.release.id)
+    return event.deployment.run_spec if event is not None else None
+
+
+def _settings(old: RunSpec | None, new: RunSpec | None) -> tuple[Change, ...]:
+    return changes(flat(old), flat(new)) if old is not None and new is not None else ()
+
+
+def _notes(found: Iterable[Found], specs: Iterable[RunSpec | None], environment: str | None) -> Iterable[str]:
+    if environment is None:
+        yield "settings are not compared: no environment is named"
+    for one, spec in zip(found, specs, strict=True):
+        version = one.release.body.version
+        if one.release.body.lock is None:
+            yield f"packages are not compared: the lockfile of {version} is not known"
+        if one.release.body.recovered is not None:
+            yield f"base images are not compared: {version} was recovered, and its are not known"
+        if spec is None and environment is not None:
+            yield f"settings are not compared: {version} never was verified healthy in {environment}"
+
+
+def flat(spec: RunSpec, *, without: Iterable[str] = ()) -> dict[str, Any]:
+    """Settings key by key; variables, labels and secrets (their fingerprints) one by one."""
+    told: dict[str, Any] = {}
+    for key, value in spec.model_dump(mode="json", exclude=set(without), exclude_none=True).items():
+        told |= (
+            {f"{key}.{name}": inner for name, inner in value.items()}
+            if isinstance(value, dict)
+            else {key: value}
+        )
+    return told
+
+
+def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:
+    """What differs, by key."""
+    return tuple(
+        Change(key=name, old=old.get(name), new=new.get(name))
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    )
+
+
+def commits_between(source: Source, old: str, new: str, *, folder: str) -> Commits:
+    """Commits in one and not in the other; with a sentence where this clone cannot say."""
+    if old == new:
+        return Commits()
+    ways = [_log(source, newer, older, folder) for newer, older in ((new, old), (old, new))]
+    added, undone = ways
+    if added is None or undone is None:
+        return Commits(note=f"commits are not listed: this clone lacks {_lacking(source, old, new)}")
+    note = "the clone is shallow: more commits may lie between" if source.is_shallow() else ""
+    return Commits(added=added, undone=undone, note=note)
+
+
+def _log(source: Source, newer: str, older: str, folder: str) -> tuple[str, ...] | None:
+    place = [folder] if folder not in ("", ".") else []
+    answer = source.plumbing.run(
+        *("log", "-z", "--no-show-signature", "--encoding=UTF-8", "--abbrev=12", "--format=%h %s"),
+        *(f"--max-count={_COMMITS}", newer, f"^{older}", "--", *place),
+    )
+    return tuple(filter(None, answer.text.split("\0"))) if answer.status == 0 else None
+
+
+def _lacking(source: Source, *commits: str) -> str:
+    """The commits that are not here, in full."""
+    gone = [commit for commit in commits if source.plumbing.object(commit) is None]
+    return " and ".join(gone) or " or ".join(commits)
