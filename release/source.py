@@ -36,6 +36,11 @@ _SUBMODULE: Final = "160000"
 _SYMLINK: Final = "120000"
 _EXECUTABLE: Final = "100755"
 _SCP_ADDRESS = re.compile(r"(?:[^@/]+@)?(?P<rest>[^/:]+:.*)", re.DOTALL)
+_FULL_ID = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+_SHOW_COMMIT: Final = (
+    *("log", "-1", "--no-show-signature", "--encoding=UTF-8"),
+    "--format=%H%x00%T%x00%ct%x00%s",
+)
 _IDENTITY = re.compile(r"(?P<name>.*) <(?P<email>.*)> \d+ [+-]\d{4}", re.DOTALL)
 
 _SSH: Final = "ssh -oBatchMode=yes -oConnectTimeout=10"
@@ -302,14 +307,17 @@ class Source:
 
     def head(self) -> Commit:
         """The checked-out commit, also of a detached HEAD. Raises SourceError: nothing is committed yet."""
-        answer = self.plumbing.run(
-            "log", "-1", "--no-show-signature", "--encoding=UTF-8", "--format=%H%x00%T%x00%ct%x00%s", "HEAD"
-        )
+        answer = self.plumbing.run(*_SHOW_COMMIT, "HEAD")
         if answer.status != 0:
             raise self._headless(answer)
-        oid, tree, seconds, subject = answer.text.split("\0")
-        time = datetime.fromtimestamp(int(seconds), UTC).isoformat(timespec="milliseconds")
-        return Commit(id=oid, tree=tree, time=time.replace("+00:00", "Z"), subject=subject)
+        return _commit_of(answer)
+
+    def commit(self, commit: str) -> Commit | None:
+        """A commit by its full id; None when it is not in this clone, or the text is no id."""
+        if not _FULL_ID.fullmatch(commit):
+            return None
+        answer = self.plumbing.run(*_SHOW_COMMIT, commit)
+        return _commit_of(answer) if answer.status == 0 else None
 
     def _headless(self, answer: Answer) -> SourceError:
         """An unborn branch: HEAD names a branch that no commit has."""
@@ -502,6 +510,13 @@ class Source:
         if answer.status != 0:
             raise SourceError(attempted, answer.words, "look further with: git status, git fsck")
         return answer
+
+
+def _commit_of(answer: Answer) -> Commit:
+    """The commit that `_SHOW_COMMIT` told."""
+    oid, tree, seconds, subject = answer.text.split("\0")
+    time = datetime.fromtimestamp(int(seconds), UTC).isoformat(timespec="milliseconds")
+    return Commit(id=oid, tree=tree, time=time.replace("+00:00", "Z"), subject=subject)
 
 
 def _discover(folder: Path, *questions: str) -> list[str]:

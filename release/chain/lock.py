@@ -27,6 +27,7 @@ from release.config import Lock
 from release.errors import CommandFailed, GateFailed
 from release.process import Command
 from release.records import LockFile
+from release.source import Source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +77,26 @@ def _find(folder: Path, config: Lock) -> _Found:
         f"the commit has no {' or '.join(candidates)} in the service's folder",
         "make one and commit it, as: uv pip compile --generate-hashes requirements.in -o requirements.txt",
     )
+
+
+def read_committed(source: Source, commit: str, context: str, config: Lock) -> LockFile | None:
+    """A commit's lockfile as records keep it, read and not checked; None when there is none to be read."""
+    for name in [config.path] if config.path is not None else _DEFAULTS:
+        path = (Path(context) / name).as_posix()
+        content = source.read(commit, path)
+        if content is not None:
+            return _read(path, content)
+    return None
+
+
+def _read(path: str, content: bytes) -> LockFile | None:
+    try:
+        kind, text = _kind(path), content.decode("utf-8")
+        packages = uv_packages(text) if kind == "uv.lock" else packages_of(pins(text))
+    except (GateFailed, ValueError, LookupError):
+        return None
+    sha256 = hashlib.sha256(content).hexdigest()
+    return LockFile(kind=kind, path=path, sha256=sha256, packages=dict(sorted(packages.items())))
 
 
 def _kind(path: str) -> str:

@@ -67,7 +67,7 @@ def smoke(shop: Shop) -> SmokePassed:
         finally:
             _keep_log(shop, container)
     return SmokePassed(
-        spec=_recorded(config),
+        spec=recorded_smoke(config),
         evidence=evidence("smoke", {"image": str(built.stored.id), "answer": answer, "exit": status}),
         summary=f"{config.path} answered {answer}, stopped with status {status}",
     )
@@ -137,7 +137,8 @@ def _keep_log(shop: Shop, container: str) -> None:
         log.writelines(f"{line}\n" for line in lines)
 
 
-def _recorded(config: Smoke) -> SmokeSpec:
+def recorded_smoke(config: Smoke) -> SmokeSpec:
+    """The settings of a smoke run, as records keep them."""
     return SmokeSpec(
         probe=config.probe,
         memory=config.memory,

@@ -53,7 +53,7 @@ from release.images.values import (
     whole_seconds,
 )
 from release.process import Cancellation
-from release.reference import Digest, Reference
+from release.reference import Digest, Reference, Repository
 
 __all__ = [
     "ContainerSpec",
@@ -334,6 +334,14 @@ class Engine:
         with self._asking(f"inspect the image {reference}"), suppress(NotFound):
             return stored_image(self._client.inspect_image(_image_name(reference)))  # type: ignore[no-untyped-call]
         return None
+
+    def tags(self, repository: Repository) -> tuple[str, ...]:
+        """Every tag of a repository in the engine's store, sorted."""
+        with self._asking(f"list the images of {repository}"):
+            listed = self._client.images(name=repository.text)
+        names = (name for image in listed for name in image.get("RepoTags") or ())
+        found = (name.rpartition(":") for name in names)
+        return tuple(sorted(tag for place, _, tag in found if place == repository.text))
 
     def tag(self, image: Digest, reference: Reference) -> None:
         """Give the image one more name. Raises ValueError for a reference without a tag."""

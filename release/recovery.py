@@ -1,0 +1,192 @@
+"""What `invoke ledger-rebuild` will do, decided before anything is touched."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from release.actor import TOOL, now
+from release.chain.recover import Recoverer, Recovery
+from release.deploy.site import Desk
+from release.errors import LedgerError, LedgerUnreachable
+from release.ledger import rebuild
+from release.ledger.rebuild import Survey
+from release.records import Draft, Release
+
+_SHOWN = 15
+"""How many lines of one kind a plan shows."""
+
+Rows = list[tuple[str, str]]
+
+
+class Plan(Protocol):
+    """One of the two ways to rebuild."""
+
+    @property
+    def title(self) -> str:
+        """What it does, as "rebuild …"."""
+
+    @property
+    def rows(self) -> Rows:
+        """For people."""
+
+    @property
+    def done(self) -> str:
+        """The sentence for its end."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON data."""
+
+    def carry_out(self) -> Any:
+        """Do it; what was made, as JSON data. Raises LedgerError."""
+
+
+def plan(desk: Desk) -> Plan:
+    """Index entries where there is a ledger; releases where there is none.
+
+    Raises:
+        LedgerUnreachable: the remote does not answer, so nobody knows what it has.
+        LedgerError: nothing is missing; or the remote lost what this clone still knows, and can restore.
+    """
+    if not desk.ledger.refresh():
+        raise LedgerUnreachable(
+            f"rebuild the ledger {desk.ledger}",
+            "its remote does not answer, and may have all of it",
+            "try again when it is back",
+        )
+    return _index(desk) if desk.ledger.head is not None else _releases(desk)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexPlan:
+    """Add the missing index entries."""
+
+    desk: Desk
+    survey: Survey
+
+    @property
+    def title(self) -> str:
+        """As "rebuild 3 index entries of the ledger …"."""
+        return f"rebuild {len(self.survey.missing)} index entries of the ledger {self.desk.ledger}"
+
+    @property
+    def rows(self) -> Rows:
+        """What is there, what will be added, what is left alone."""
+        there = f"{self.survey.records} records with {self.survey.entries} index entries"
+        rows = [("ledger", there), ("to be added", _lines(sorted(self.survey.missing)))]
+        return rows + ([("left alone", _lines(self.survey.wrong))] if self.survey.wrong else [])
+
+    @property
+    def done(self) -> str:
+        """The result."""
+        return f"{len(self.survey.missing)} index entries added to the ledger {self.desk.ledger}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Paths, and what is wrong."""
+        return {"missing": sorted(self.survey.missing), "wrong": list(self.survey.wrong)}
+
+    def carry_out(self) -> dict[str, Any]:
+        """One commit."""
+        added = rebuild.complete(self.desk.ledger, actor=self.desk.actor, at=now())
+        return {"added": added, "wrong": list(self.survey.wrong)}
+
+
+def _index(desk: Desk) -> IndexPlan:
+    survey = rebuild.survey(desk.ledger)
+    if survey.missing:
+        return IndexPlan(desk=desk, survey=survey)
+    attempted = f"rebuild the ledger {desk.ledger}"
+    if survey.wrong:
+        raise LedgerError(
+            attempted,
+            "nothing is missing, and what is wrong is not overwritten:\n  " + _lines(survey.wrong, "\n  "),
+            "docs/how-to/recover.md",
+        )
+    raise LedgerError(
+        attempted,
+        f"nothing is missing: {survey.records} records with all their {survey.entries} index entries",
+        "invoke verify --ledger proves the rest",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleasesPlan:
+    """Begin the ledger anew, with the releases that their images tell of."""
+
+    desk: Desk
+    recoveries: tuple[Recovery, ...]
+
+    @property
+    def title(self) -> str:
+        """As "recover 2 releases into a new ledger …"."""
+        count = sum(len(each.releases) for each in self.recoveries)
+        return f"recover {count} releases into a new ledger {self.desk.ledger}"
+
+    @property
+    def rows(self) -> Rows:
+        """Each service's versions, what cannot be recovered, and what never can."""
+        rows: Rows = []
+        for each in self.recoveries:
+            rows.append((each.service, _lines([_line(release) for release in each.releases])))
+            rows += [(f"{each.service}: not", _lines(each.left_out))] if each.left_out else []
+        lost = "no image tells of deployments: deploy what runs once more, and it is recorded"
+        return [*rows, ("lost", lost)]
+
+    @property
+    def done(self) -> str:
+        """The result."""
+        return self.title.replace("recover ", "recovered ", 1)
+
+    def to_json(self) -> dict[str, Any]:
+        """By service: the bodies of the records, and what is left out."""
+        return {
+            each.service: {
+                "releases": [release.model_dump(mode="json", exclude_none=True) for release in each.releases],
+                "left_out": list(each.left_out),
+            }
+            for each in self.recoveries
+        }
+
+    def carry_out(self) -> list[dict[str, Any]]:
+        """One append: all of them or none."""
+        moment, run = now(), self.desk.run(secrets.token_hex(6))
+        drafts = [
+            Draft(
+                service=each.service,
+                recorded_at=moment,
+                actor=self.desk.actor,
+                run=run,
+                tool=TOOL,
+                body=release,
+            )
+            for each in self.recoveries
+            for release in each.releases
+        ]
+        return [{"id": record.id, **record.to_json()} for record in self.desk.ledger.append(drafts)]
+
+
+def _releases(desk: Desk) -> ReleasesPlan:
+    """Of every service that shares the ledger: they were lost together."""
+    sharing = [each for each in desk.config.services.values() if each.ledger == desk.service.ledger]
+    found = tuple(Recoverer(desk.source, desk.config, service).read() for service in sharing)
+    if not any(each.releases for each in found):
+        reasons = [f"{each.service} {reason}" for each in found for reason in each.left_out]
+        raise LedgerError(
+            f"rebuild the ledger {desk.ledger}",
+            "there is no such branch, and no image of a release was found"
+            + "".join(f"\n  {reason}" for reason in reasons),
+            "nox -s release begins a ledger; docs/how-to/recover.md",
+        )
+    return ReleasesPlan(desk=desk, recoveries=found)
+
+
+def _line(release: Release) -> str:
+    commit, digest = release.source.commit[:12], release.image.digest[:19]
+    return f"{release.version}  {digest}  commit {commit}"
+
+
+def _lines(lines: Sequence[str], between: str = "\n") -> str:
+    more = [f"… {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+    return between.join([*lines[:_SHOWN], *more])
