@@ -39,10 +39,21 @@ exec "$2" -c "$3" "$1"
 
 
 def test_a_full_disk_is_an_error_and_a_later_append_works(tmp_path: Path) -> None:
-    """Git's own reason is in the error; every record before it is there, and nothing of the one that failed."""
+    """The error has git's reason; every record before it is there, and nothing of the one that failed."""
     here = Repository.init(tmp_path / "here")
     done = subprocess.run(
-        ("unshare", "--map-root-user", "--mount", "sh", "-c", _SCRIPT, "sh", here.root, sys.executable, _PROGRAM),
+        (
+            "unshare",
+            "--map-root-user",
+            "--mount",
+            "sh",
+            "-c",
+            _SCRIPT,
+            "sh",
+            here.root,
+            sys.executable,
+            _PROGRAM,
+        ),
         check=False,
         capture_output=True,
         text=True,

@@ -11,6 +11,9 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+from release.config import Ledger as Settings
+from release.ledger.verify import verify
+from release.source import Source
 from tests.unit.ledger.samples import digits
 from tests.unit.repository import Repository
 
@@ -75,7 +78,10 @@ def disturbed(writers: Writers, kills: int, choice: random.Random, pause: float)
 
 
 def look(server: Repository, folder: Path) -> list[dict[str, Any]]:
-    """The records in order, after checking what makes them a ledger: by git and the files alone."""
+    """The records in order, after checking what makes them a ledger: by git and the files alone.
+
+    And by the library's own proof, which must say the same.
+    """
     assert server.git("fsck", "--strict", "--no-dangling") == ""
     commits = server.git("rev-list", BRANCH).splitlines()
     assert server.git("rev-list", "--min-parents=2", BRANCH) == ""
@@ -90,4 +96,7 @@ def look(server: Repository, folder: Path) -> list[dict[str, Any]]:
     assert [record["seq"] for record in records] == list(range(1, len(records) + 1))
     assert [record["prev"] for record in records] == [None, *order][: len(records)]
     assert len(commits) <= len(records)
+    source = Source.open(folder)
+    assert verify(source, Settings()).violations == ()
+    source.close()
     return records
