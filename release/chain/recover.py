@@ -22,7 +22,7 @@ from release.chain.lock import read_committed
 from release.chain.plan import SOURCE_DATE_EPOCH, Plan
 from release.chain.smoke import recorded_smoke
 from release.config import Config, Service
-from release.errors import RegistryError, RegistryUnreachable, ReleaseError
+from release.errors import EngineUnreachable, RegistryError, RegistryUnreachable, ReleaseError
 from release.images.engine import Engine
 from release.images.layout import manifest_of, read_layout
 from release.images.registry import Manifest, Registry
@@ -132,16 +132,14 @@ class _Case:
     candidate: Candidate
     manifest: Manifest
     config: Mapping[str, Any]
+    """The image's configuration (OCI Image Specification 1.1, "Image Configuration")."""
     commit: Commit | None
     """None when it is not in this clone."""
     settings: Service
     """The commit's, or today's where those cannot be read."""
     has_settings: bool
-
-    @property
-    def labels(self) -> dict[str, str]:
-        """What the image says of itself."""
-        return dict(self.config.get("config", {}).get("Labels") or {})
+    labels: Mapping[str, str]
+    """What the image says of itself."""
 
 
 class Recoverer:
@@ -170,7 +168,7 @@ class Recoverer:
         for candidate in self._candidates(shelf.tags()):
             try:
                 releases.append(self._release(candidate, shelf))
-            except RegistryUnreachable:
+            except (RegistryUnreachable, EngineUnreachable):
                 raise
             except ReleaseError as error:
                 left_out.append(f"{candidate.version}: {error.found}")
@@ -208,15 +206,17 @@ class Recoverer:
     def _case(self, candidate: Candidate, manifest: Manifest, content: bytes) -> _Case:
         try:
             config = json.loads(content)
-        except ValueError as error:
-            raise RegistryError(f"read the config {manifest.config.digest}", "it is not JSON") from error
-        labels = (config.get("config") or {}).get("Labels") or {}
+            labels = dict((config.get("config") or {}).get("Labels") or {})
+        except (ValueError, TypeError, AttributeError) as error:
+            attempted = f"read the config {manifest.config.digest}"
+            raise RegistryError(attempted, f"its image has a config that is none: {error}") from error
         commit = self._source.commit(labels.get(f"{_LABEL}revision", ""))
         settings = self._settings(commit) if commit is not None else None
         return _Case(
             candidate=candidate,
             manifest=manifest,
             config=config,
+            labels=labels,
             commit=commit,
             settings=settings or self._service,
             has_settings=settings is not None,
