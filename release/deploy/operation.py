@@ -155,11 +155,12 @@ def _quarantine(site: Site, target: Record[Release], *, allowed: bool) -> str:
     word = query.quarantined(site.desk.ledger, site.place.service, target.id, site.place.environment)
     if word is None or allowed:
         return str(word or "")
-    version = target.body.version
+    version, place = target.body.version, word.quarantine.environment
+    where = f" --environment {place}" if place is not None else ""
     raise TargetUnavailable(
         f"deploy {version} of {site.place}",
         f"{version} {word}",
-        f"`invoke quarantine {version} --lift --message WHY` ends that; "
+        f"`invoke quarantine {version} --lift{where} --message WHY` ends that; "
         "--allow-quarantined --message WHY deploys it all the same",
     )
 
