@@ -59,13 +59,26 @@ def test_the_list_names_every_task(service: Path) -> None:
         "sync",
         "verify",
         "doctor",
+        "ledger-rebuild",
     ):
         assert f"  {task} " in out
 
 
 @pytest.mark.parametrize(
     "task",
-    ["deploy", "rollback", "status", "history", "show", "diff", "quarantine", "sync", "verify", "doctor"],
+    [
+        "deploy",
+        "rollback",
+        "status",
+        "history",
+        "show",
+        "diff",
+        "quarantine",
+        "sync",
+        "verify",
+        "doctor",
+        "ledger-rebuild",
+    ],
 )
 def test_every_option_has_its_help(service: Path, task: str) -> None:
     """No option stands alone."""
