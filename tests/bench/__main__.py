@@ -31,8 +31,9 @@ _LEDGER: Final = """\
 
 One service, two environments; of ten records one is a release, eight are deployment events, one is a note;
 one commit for each. Every run opens the clone and the ledger anew, as a command does. The goal is at most
-2.00 for every ratio, and for the first page of history less than 500 ms of its own work. A release is
-appended to the fullest folder of versions: 2,500 of one major.
+2.00 for every target and append, the same memory, and for the first page of history less than 500 ms of its
+own work: its records lie in as many folders of `records/`, which are larger. A release is appended to the
+fullest folder of versions, 2,500 of one major.
 """
 
 _FETCH: Final = """\
