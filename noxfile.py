@@ -47,12 +47,15 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", default=False)
 def soak(session: nox.Session) -> None:
-    """Long runs: many writers on one ledger, killed and run again. Some minutes."""
+    """Long runs: many writers on one ledger, and releases, killed and run again. Half an hour."""
     session.run(
         *("python", "-m", "pytest", "-s", "--timeout=3000", "-o", "python_files=soak_*.py"),
         *(session.posargs or ["tests/soak"]),
         external=True,
     )
+    if not session.posargs:
+        kills = ("python", "-m", "pytest", "-s", "--timeout=3000", "tests/engine/chain/test_kills.py")
+        session.run(*kills, env={"RELEASE_KILLS": "100"}, external=True)
 
 
 @nox.session(venv_backend="none", default=False)

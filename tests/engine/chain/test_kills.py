@@ -44,7 +44,7 @@ def one_release_or_none(remote: Path, version: str) -> int:
     return int(recorded)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(60 + 60 * MOMENTS)
 def test_a_killed_release_that_is_run_again_is_one_release(
     make: Make, engine: Engine, bare_remote: Path, running_registry: lab.RunningRegistry
 ) -> None:
