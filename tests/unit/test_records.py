@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from release.errors import LedgerError
-from release.records import KINDS, SCHEMA, Body, Deployment, Draft, Note, Record, Release, parse
+from release.records import KINDS, SCHEMA, Body, Draft, Note, Record, parse
 from tests.unit.ledger import samples
 
 
