@@ -89,6 +89,42 @@ def test_a_shallow_clone_of_one_branch_reads_and_appends(
     assert server.git("fsck", "--strict") == ""
 
 
+def partial_clone(server: Repository, root: Path) -> Repository:
+    """A clone without files, from a server that allows that."""
+    server.git("config", "uploadpack.allowFilter", "true")
+    server.git("config", "uploadpack.allowAnySHA1InWant", "true")
+    return Repository.clone(f"file://{server.root}", root, "--filter=blob:none")
+
+
+def test_a_partial_clone_fetches_the_records_it_reads(
+    ada: Repository, server: Repository, tmp_path: Path
+) -> None:
+    """A clone that was made with a filter keeps to it: a record comes when it is asked for."""
+    (record,) = ledger_of(ada).append([release("1.0.0")])
+    ledger_of(ada).append([note("b")])
+    clone = partial_clone(server, tmp_path / "partial")
+    ledger = ledger_of(clone)
+    assert ledger.refresh()
+    listed = clone.git("rev-list", "--objects", "--missing=print", "refs/release/origin/release-ledger")
+    assert any(line.startswith("?") for line in listed.splitlines())
+    assert ledger.record(record.id) == record
+    ledger.append([note("c")])
+    assert chain(ada) == ["release 1.0.0", "b", "c"]
+
+
+def test_a_partial_clone_says_what_it_cannot_read_without_the_server(
+    ada: Repository, server: Repository, tmp_path: Path
+) -> None:
+    """A record that was never fetched is not taken for one that is absent."""
+    (record,) = ledger_of(ada).append([release("1.0.0")])
+    clone = partial_clone(server, tmp_path / "partial")
+    ledger = ledger_of(clone)
+    assert ledger.refresh()
+    server.root.rename(tmp_path / "gone")
+    with pytest.raises(LedgerError, match=record.id[:12]):
+        ledger.record(record.id)
+
+
 def test_a_stale_clone_appends_after_what_others_recorded(ada: Repository, bob: Repository) -> None:
     """The push is refused, the ledger fetched, the record placed anew."""
     mine, theirs = ledger_of(ada), ledger_of(bob)

@@ -224,7 +224,7 @@ def keyring(
     here.git("config", "gpg.format", "openpgp")
     here.git("config", "user.signingKey", "ada@example.org")
     yield home
-    subprocess.run(("gpgconf", "--kill", "all"), check=True)
+    subprocess.run(("gpgconf", "--homedir", str(home), "--kill", "all"), check=True)
 
 
 def test_a_gpg_signature_counts_when_its_key_is_in_the_keyring(here: Repository, keyring: Path) -> None:
