@@ -408,6 +408,16 @@ def copy_image(reference: str, *, source: Engine, target: Engine) -> None:
     assert save.returncode == 0
 
 
+def remove_service(engine: Engine, name: str) -> None:
+    """Remove every container of a service, and every image that was built for it, by its title."""
+    for container in engine.containers({"release.service": name}):
+        engine.remove(container.id)
+    title = f"label=org.opencontainers.image.title={name}"
+    listed = ("docker", "images", "--filter", title, "--format", "{{.Repository}}:{{.Tag}}")
+    if images := output_of([*listed]).split():
+        run(Command(argv=("docker", "rmi", "--force", *images)), check=False)
+
+
 @contextmanager
 def own_containers(engine: Engine) -> Iterator[Mapping[str, str]]:
     """Labels for a test's containers; those that carry them are removed in the end."""

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from release.images.engine import Engine
-from release.process import Command, output_of, run
 from tests.engine import lab
 from tests.engine.service import IDENTITY
 
@@ -115,14 +114,7 @@ def reader(tmp_path: Path, engine: Engine) -> Iterator[Walk]:
     )
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     yield Walk(folder=copy, environ={**os.environ, **IDENTITY, "PATH": path, "NO_COLOR": "1"})
-    for container in engine.containers({"release.service": "hello"}):
-        engine.remove(container.id)
-    label = "label=org.opencontainers.image.title=hello"
-    images = output_of(
-        ["docker", "images", "--filter", label, "--format", "{{.Repository}}:{{.Tag}}"]
-    ).split()
-    if images:
-        run(Command(argv=("docker", "rmi", "--force", *images)), check=False)
+    lab.remove_service(engine, "hello")
 
 
 def test_the_tutorial_does_what_it_says(reader: Walk) -> None:

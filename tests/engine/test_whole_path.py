@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import urllib.request
@@ -13,12 +12,12 @@ from typing import Any
 import pytest
 
 from release.images.engine import Engine
-from release.process import Command, output_of, run
+from release.process import output_of
 from tests.engine import lab
+from tests.engine.chain.test_release import pulled_manifest
 from tests.engine.service import FILES, Ran, Service
 
 ROOT = Path(__file__).parents[2]
-ACCEPT = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
 
 
 def settings(registry: str, port: int, greeting: str) -> dict[str, Any]:
@@ -56,11 +55,7 @@ def service(tmp_path: Path, bare_remote: Path, engine: Engine) -> Iterator[Servi
     made.git("init", "--quiet", "--initial-branch", "main")
     made.git("remote", "add", "origin", str(bare_remote))
     yield made
-    for container in engine.containers({"release.service": made.name}):
-        engine.remove(container.id)
-    label = f"label=org.opencontainers.image.title={made.name}"
-    names = output_of(["docker", "images", "--filter", label, "--format", "{{.Repository}}:{{.Tag}}"]).split()
-    run(Command(argv=("docker", "rmi", "--force", *names)), check=False)
+    lab.remove_service(engine, made.name)
 
 
 def asked(port: int) -> dict[str, Any]:
@@ -102,10 +97,7 @@ def test_a_rollback_brings_back_image_and_settings(
     name = f"{service.name}-production"
     container = json.loads(output_of(["docker", "inspect", name]))[0]
     assert container["Image"] == digest
-    path = registry.partition("/")[2]
-    url = f"http://{running_registry.host}/v2/{path}/{service.name}/manifests/0.1.0"
-    with urllib.request.urlopen(urllib.request.Request(url, headers={"Accept": ACCEPT})) as answer:
-        assert f"sha256:{hashlib.sha256(answer.read()).hexdigest()}" == digest
+    assert pulled_manifest(f"{registry}/{service.name}:0.1.0")[0] == digest
 
     old, new = (record["image"]["layers"] for record in service.records() if record["kind"] == "release")
     assert sum(left != right for left, right in zip(old, new, strict=True)) == 1

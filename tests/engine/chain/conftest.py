@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from release.images.engine import Engine
-from release.process import Command, output_of, run
+from tests.engine import lab
 from tests.engine.service import Service, make_service
 
 Make = Callable[..., Service]
@@ -26,14 +26,4 @@ def make(tmp_path: Path, engine: Engine) -> Iterator[Make]:
 
     yield one
     for service in made:
-        for container in engine.containers({"release.service": service.name}):
-            engine.remove(container.id)
-        _remove_images(service)
-
-
-def _remove_images(service: Service) -> None:
-    """Every image that was built for the service, by its title."""
-    label = f"label=org.opencontainers.image.title={service.name}"
-    names = output_of(["docker", "images", "--filter", label, "--format", "{{.Repository}}:{{.Tag}}"]).split()
-    if names:
-        run(Command(argv=("docker", "rmi", "--force", *names)), check=False)
+        lab.remove_service(engine, service.name)
