@@ -101,6 +101,33 @@ class Answer:
         return "; ".join(lines[:2]) or f"git ended with status {self.status}"
 
 
+class Stream(threading.Thread):
+    """A git command's output as it comes; beside it, what git complains of is read, which would block it."""
+
+    def __init__(self, process: Popen[bytes]) -> None:
+        """Begin to read beside it."""
+        super().__init__(daemon=True)
+        assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - they are pipes
+        assert process.stderr is not None  # noqa: S101 - as these
+        process.stdin.close()
+        self.out: IO[bytes] = process.stdout
+        self._process = process
+        self._complaints: IO[bytes] = process.stderr
+        self._line = b""
+        self.start()
+
+    def run(self) -> None:
+        """Keep the last line of the complaints."""
+        for line in self._complaints:
+            self._line = line
+
+    def end(self) -> tuple[int, str]:
+        """Wait for the command's end. Returns its exit status and its last complaint, in git's words."""
+        status = self._process.wait()
+        self.join()
+        return status, self._line.decode("utf-8", "replace").strip() or "git gave no reason"
+
+
 class Plumbing:
     """Git commands in one repository, whatever GIT_* variables a hook has set."""
 
@@ -162,6 +189,17 @@ class Plumbing:
             raise
         finally:
             _close(process)
+
+    @contextmanager
+    def streaming(self, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Stream]:
+        """A command whose output is read while it runs; it is stopped when the block ends early."""
+        with self.running(*arguments, env=env) as process:
+            stream = Stream(process)
+            try:
+                yield stream
+            finally:
+                _kill(process)
+                stream.join()
 
     def _started(self, *arguments: str, env: Mapping[str, str] | None = None) -> Popen[bytes]:
         handle = self._git.execute(
@@ -436,11 +474,10 @@ class Source:
 
     def _ancestors(self, commit: str) -> Iterator[str]:
         """The commit and its ancestors, as git finds them."""
-        with self.plumbing.running("rev-list", _word(commit), "--") as process:
-            assert process.stdout is not None and process.stderr is not None  # noqa: S101, PT018 - pipes
-            yield from (line.decode().rstrip("\n") for line in process.stdout)
-            words = process.stderr.read().decode("utf-8", "replace").strip()
-        if process.returncode != 0:
+        with self.plumbing.streaming("rev-list", _word(commit), "--") as stream:
+            yield from (line.decode().rstrip("\n") for line in stream.out)
+            status, words = stream.end()
+        if status != 0:
             raise SourceError(f"list the ancestors of {commit}", words, "look further with: git fsck")
 
     def messages(self, commit: str, *, since: str | None, folder: str) -> Iterator[str]:

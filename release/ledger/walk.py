@@ -7,7 +7,6 @@ git tell another history than its objects do - grafts, a graph file, replaced ob
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, Final
@@ -60,39 +59,17 @@ def walk(
     """
     signature = FORMAT if signers is not None else "|"
     options = signers.options if signers is not None else ()
-    with plumbing.running(
+    with plumbing.streaming(
         *(*options, "-c", "core.commitGraph=false", "log", "--reverse", "--first-parent"),
         *("--diff-merges=first-parent", "--raw", "-r", "-z", "--root", "--no-renames", "--no-abbrev"),
         *("--no-show-signature", "--no-notes", "--no-color", "--ignore-submodules=none"),
         *(f"--format=%x01%H|%ct|%P|{signature}", head, "--"),
         env={"GIT_GRAFT_FILE": os.devnull},
-    ) as process:
-        stdin, stdout, stderr = process.stdin, process.stdout, process.stderr
-        assert stdin is not None and stdout is not None and stderr is not None  # noqa: S101, PT018 - they are pipes
-        stdin.close()
-        words = _Words(stderr)
-        yield from _steps(_tokens(stdout))
-        status = process.wait()
+    ) as stream:
+        yield from _steps(_tokens(stream.out))
+        status, words = stream.end()
     if status != 0:
-        trouble(words.last())
-
-
-class _Words(threading.Thread):
-    """Reads what git complains of, which would block it otherwise, and keeps the end."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        super().__init__(daemon=True)
-        self._stream = stream
-        self._line = b""
-        self.start()
-
-    def run(self) -> None:
-        for line in self._stream:
-            self._line = line
-
-    def last(self) -> str:
-        self.join()
-        return self._line.decode("utf-8", "replace").strip() or "git gave no reason"
+        trouble(words)
 
 
 def _tokens(stream: IO[bytes]) -> Iterator[bytes]:

@@ -477,3 +477,14 @@ def test_an_unknown_identity_names_the_two_settings(here: Repository, source: So
     with pytest.raises(SourceError, match="no name and address") as caught:
         source.identity()
     assert "git config --global user.name" in caught.value.hint
+
+
+@pytest.mark.parametrize("read", range(0, 40, 2))
+def test_a_stream_that_is_left_early_ends_quietly(here: Repository, source: Source, read: int) -> None:
+    """The reader of git's complaints is done before their pipe is closed, whatever git still has to say."""
+    here.commit("feat: one")
+    talk = "alias.talk=!yes complaint >&2 & exec yes word"
+    with source.plumbing.streaming("-c", talk, "talk") as stream:
+        words = [line for line, _ in zip(stream.out, range(read), strict=False)]
+    assert words[:read] == [b"word\n"] * read
+    assert not stream.is_alive()
