@@ -28,7 +28,7 @@ from release.events import Notice, Warned
 from release.ledger import query
 from release.ledger.diff import compare
 from release.ledger.verify import verify as verify_ledger
-from release.records import Body, Deployment, Draft, Quarantine, Record, Release
+from release.records import Body, Deployment, Draft, Quarantine, Record, Release, Verification
 from release.source import Source
 
 
@@ -261,6 +261,8 @@ def _versions(desk: Desk) -> Any:
     def of(body: Body) -> str:
         if isinstance(body, Release):
             return body.version
+        if isinstance(body, Verification):
+            return of_release(body.releases[0].release) if len(body.releases) == 1 else ""
         return of_release(body.release) if isinstance(body, Deployment | Quarantine) else ""
 
     return of

@@ -244,6 +244,36 @@ class Quarantine(Part):
     """True: it may be deployed again."""
 
 
+class Examined(Part):
+    """One release that a verification looked at, and what was found."""
+
+    release: Hex64
+    """The id of the release record."""
+    digest: DigestText
+    result: Literal["passed", "failed", "skipped"]
+    """`skipped`: it is set aside, and nobody would go there."""
+    problems: tuple[str, ...] = ()
+    """What speaks against it."""
+    unchecked: tuple[str, ...] = ()
+    """What was not, or could not be, judged."""
+
+
+class Verification(Part):
+    """A check of what would happen: whether releases could be put back, a rehearsal, or a rebuild."""
+
+    kind: ClassVar[str] = "verification"
+
+    what: Literal["readiness", "drill", "rebuild"]
+    environment: str | None = None
+    """Whose releases; missing for a rebuild."""
+    result: Literal["passed", "failed"]
+    releases: tuple[Examined, ...]
+    duration_ms: int
+    """Of the whole check; of a drill that passed: from the command's start to verified healthy."""
+    detail: str = ""
+    """What was seen, in a few words."""
+
+
 class Note(Part):
     """A sentence for the people who read the ledger."""
 
@@ -252,12 +282,12 @@ class Note(Part):
     text: str
 
 
-Body = Release | Deployment | Quarantine | Note
+Body = Release | Deployment | Quarantine | Verification | Note
 B_co = TypeVar("B_co", bound=Part, covariant=True)
 
-KINDS: Final[dict[str, type[Release] | type[Deployment] | type[Quarantine] | type[Note]]] = {
-    body.kind: body for body in (Release, Deployment, Quarantine, Note)
-}
+KINDS: Final[
+    dict[str, type[Release] | type[Deployment] | type[Quarantine] | type[Verification] | type[Note]]
+] = {body.kind: body for body in (Release, Deployment, Quarantine, Verification, Note)}
 
 
 class Envelope(Part):

@@ -14,7 +14,17 @@ from release.deploy.status import Status
 from release.ledger.diff import Change, Difference
 from release.ledger.query import Event, Word
 from release.ledger.violations import Report
-from release.records import Deployment, Draft, LockFile, Note, Quarantine, Record, Recovered, Release
+from release.records import (
+    Deployment,
+    Draft,
+    LockFile,
+    Note,
+    Quarantine,
+    Record,
+    Recovered,
+    Release,
+    Verification,
+)
 from release.reference import Digest
 
 Row = tuple[str, str]
@@ -151,10 +161,21 @@ def _told(body: Any) -> tuple[str, str, str, str]:
             return what, body.environment, body.status, body.message
         case Quarantine():
             return "quarantine", body.environment or "", "lifted" if body.lifted else "set", body.message
+        case Verification():
+            return body.what, body.environment or "", body.result, _findings(body)
         case Note():
             return "note", "", "", body.text
         case _:
             return str(getattr(body, "kind", "record")), "", "", ""
+
+
+def _findings(body: Verification) -> str:
+    """What a check says in one line: of a drill its time, else what speaks against releases."""
+    if body.what == "drill" and body.result == "passed":
+        return f"healthy after {body.duration_ms / 1000:.1f} s"
+    problems = [problem for each in body.releases for problem in each.problems]
+    told = f"{sum(each.result == 'passed' for each in body.releases)} of {len(body.releases)} releases"
+    return "; ".join([told if body.what == "readiness" else body.detail, *problems])
 
 
 def _lock(lock: LockFile | None) -> str:

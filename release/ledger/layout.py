@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from release.records import SCHEMA, Body, Deployment, Quarantine, Record, Release
+from release.records import SCHEMA, Body, Deployment, Quarantine, Record, Release, Verification
 
 FORMAT_PATH: Final = "format"
 """The file that makes a branch a ledger."""
@@ -83,9 +83,12 @@ def environment_folder(service: str, environment: str) -> str:
 
 def event_path(service: str, environment: str, moment: str, record: str) -> str:
     """The index entry of a deployment event at this moment (RFC 3339, UTC, milliseconds)."""
+    return _by_time(environment_folder(service, environment), moment, record)
+
+
+def _by_time(folder: str, moment: str, record: str) -> str:
     day, _, time = moment.rstrip("Z").partition("T")
-    name = f"{time.replace(':', '').replace('.', '')}-{record}"
-    return f"{environment_folder(service, environment)}/{day.replace('-', '/')}/{name}"
+    return f"{folder}/{day.replace('-', '/')}/{time.replace(':', '').replace('.', '')}-{record}"
 
 
 def event_moment(year: str, month: str, day: str, name: str) -> str:
@@ -107,6 +110,26 @@ def healthy_folder(service: str, environment: str, release: str) -> str:
 def quarantine_folder(service: str, release: str) -> str:
     """The folder where quarantines of this release record are, in order."""
     return f"index/{service}/quarantine/{release[:2]}"
+
+
+def verifications_folder(service: str, what: str, environment: str) -> str:
+    """The folder with the checks of this sort in an environment, by year, month and day."""
+    return f"index/{service}/verification/{what}/{environment}"
+
+
+def verified_folder(service: str, release: str) -> str:
+    """The folder where drills and rebuilds of this release record are, in order."""
+    return f"index/{service}/verified/{release[:2]}"
+
+
+def _verification_paths(service: str, record: Record[Body], body: Verification) -> Iterator[str]:
+    """By environment and time; and by release what looks at one, not the daily look at many."""
+    if body.environment is not None:
+        folder = verifications_folder(service, body.what, body.environment)
+        yield _by_time(folder, record.envelope.recorded_at, record.id)
+    if body.what != "readiness":
+        for release in dict.fromkeys(each.release for each in body.releases):
+            yield f"{verified_folder(service, release)}/{release}-{record.envelope.seq:09d}"
 
 
 def paths_of(record: Record[Body], taken: Callable[[str], bool]) -> Iterator[str]:
@@ -132,3 +155,5 @@ def paths_of(record: Record[Body], taken: Callable[[str], bool]) -> Iterator[str
             yield f"{folder}/{body.release}-{seq:09d}"
     elif isinstance(body, Quarantine):
         yield f"{quarantine_folder(service, body.release)}/{body.release}-{seq:09d}"
+    elif isinstance(body, Verification):
+        yield from _verification_paths(service, record, body)

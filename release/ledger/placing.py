@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Protocol
 
 from release.errors import LedgerError, VersionTaken
 from release.ledger import layout
-from release.records import Body, Deployment, Draft, Quarantine, Record, Release
+from release.records import Body, Deployment, Draft, Quarantine, Record, Release, Verification
 
 _ID = re.compile(r"[0-9a-f]{64}")
 
@@ -90,6 +91,8 @@ class Placing:
             return self._same_event(draft, draft.body)
         if isinstance(draft.body, Quarantine):
             return self._same_quarantine(draft, draft.body)
+        if isinstance(draft.body, Verification):
+            return self._same_verification(draft)
         return None
 
     def _same_release(self, draft: Draft[Body], body: Release) -> Record[Body] | None:
@@ -126,6 +129,19 @@ class Placing:
         """The same word of the same moment: one that waited for the server may have arrived already."""
         folder = layout.quarantine_folder(draft.service, body.release)
         names = [name for name in self._ledger.names(folder) if name.startswith(f"{body.release}-")]
+        known = (entry(self._ledger, f"{folder}/{name}") for name in names)
+        records = [self._ledger.record(record) for record in known if record is not None]
+        same = (record for record in (*records, *self._new.values()) if record.draft() == draft)
+        return next(same, None)
+
+    def _same_verification(self, draft: Draft[Body]) -> Record[Body] | None:
+        """The same check of the same moment: its index entries tell all but its id or its number."""
+        path = next(islice(layout.paths_of(draft.at(1, None), lambda _: False), 1, None), None)
+        if path is None:
+            return None
+        folder, _, name = path.rpartition("/")
+        beginning = f"{name.partition('-')[0]}-"
+        names = [name for name in self._ledger.names(folder) if name.startswith(beginning)]
         known = (entry(self._ledger, f"{folder}/{name}") for name in names)
         records = [self._ledger.record(record) for record in known if record is not None]
         same = (record for record in (*records, *self._new.values()) if record.draft() == draft)

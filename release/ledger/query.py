@@ -1,7 +1,7 @@
 """Questions to the ledger: which release, what ran, what ran before.
 
 Each question reads a few short folders of the tree; none reads all records. They are sorted by what they ask
-about - `releases`, `deployments`, `quarantines`, `targets` - and asked through this module.
+about - `releases`, `deployments`, `quarantines`, `verifications`, `targets` - and asked through this module.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from release.ledger.releases import (
 )
 from release.ledger.store import Ledger
 from release.ledger.targets import Found, find, is_steps_back
+from release.ledger.verifications import Tried, last_drill, tried_out, verifications
 from release.records import Body, Deployment, Record, Release
 
 __all__ = [
@@ -37,12 +38,14 @@ __all__ = [
     "Event",
     "Found",
     "Moment",
+    "Tried",
     "Word",
     "current",
     "deployments",
     "find",
     "history",
     "is_steps_back",
+    "last_drill",
     "last_healthy",
     "quarantined",
     "read_since",
@@ -51,6 +54,8 @@ __all__ = [
     "releases",
     "resolve",
     "running_at",
+    "tried_out",
+    "verifications",
     "versions",
 ]
 
@@ -73,7 +78,7 @@ def history(
     Args:
         ledger: where they are.
         service: whose they are.
-        kind: only records of this kind: release, deployment, quarantine, note; others are not even read.
+        kind: only records of this kind, as "release"; others are not even read.
         environment: only deployments of this environment, by their times.
         since: only records of this moment and later (RFC 3339, UTC, milliseconds), by their times.
 

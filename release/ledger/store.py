@@ -431,7 +431,7 @@ def _check_names(branch: str, remote: str | None) -> None:
 def _check_drafts(drafts: Sequence[Draft[Body]], tag: TagRequest | None) -> None:
     """Names become paths and references: nothing odd gets in, wherever it comes from."""
     for draft in drafts:
-        environment = _environment(draft)
+        environment = getattr(draft.body, "environment", None)
         for name in (draft.service, environment if environment is not None else draft.service):
             _checked(_SLUG, name, "lower-case letters, digits and - between, at most 40")
     if tag is not None:

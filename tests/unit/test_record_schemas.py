@@ -33,6 +33,10 @@ def note() -> dict[str, Any]:
     return record_of(samples.note("a word"))
 
 
+def verification() -> dict[str, Any]:
+    return record_of(samples.verification("a" * 64))
+
+
 def content(record: dict[str, Any]) -> bytes:
     return rfc8785.dumps(record) + b"\n"
 
@@ -60,13 +64,13 @@ def test_there_is_one_schema_for_each_kind() -> None:
     assert {file.stem for file in schemas.FOLDER.iterdir()} == KINDS.keys()
 
 
-@pytest.mark.parametrize("make", [release, deployment, note])
+@pytest.mark.parametrize("make", [release, deployment, verification, note])
 def test_an_ordinary_record_is_as_its_schema_says(make: Callable[[], dict[str, Any]]) -> None:
     """The schema lets pass what is written."""
     schemas.check(make())
 
 
-@pytest.mark.parametrize("make", [release, deployment, note])
+@pytest.mark.parametrize("make", [release, deployment, verification, note])
 def test_a_schema_needs_every_key_that_reading_needs(make: Callable[[], dict[str, Any]]) -> None:
     """Schema and parser refuse the same missing keys of the first level."""
     for key in make():

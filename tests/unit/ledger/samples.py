@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from release.ledger.store import Ledger, TagRequest
 from release.records import (
@@ -15,6 +16,7 @@ from release.records import (
     Deployment,
     Descriptor,
     Draft,
+    Examined,
     Gate,
     Image,
     LockFile,
@@ -25,6 +27,7 @@ from release.records import (
     Run,
     SmokeSpec,
     Source,
+    Verification,
 )
 from release.runspec import Probe, RunSpec
 from release.source import Source as Clone
@@ -156,6 +159,32 @@ def note(text: str, *, service: str = "api", at: str = NOON) -> Draft[Body]:
     return draft(Note(text=text), service=service, at=at)
 
 
+def verification(
+    of: Record[Body] | str,
+    what: Literal["readiness", "drill", "rebuild"] = "drill",
+    *,
+    result: Literal["passed", "failed"] = "passed",
+    environment: str | None = "production",
+    milliseconds: int = 2100,
+    at: str = NOON,
+) -> Draft[Body]:
+    """A check of one release: a record, or a record's id."""
+    examined = Examined(
+        release=of if isinstance(of, str) else of.id,
+        digest=f"sha256:{digits('content')}",
+        result=result,
+        problems=("it never answered",) if result == "failed" else (),
+    )
+    body = Verification(
+        what=what,
+        environment=environment if what != "rebuild" else None,
+        result=result,
+        releases=(examined,),
+        duration_ms=milliseconds,
+    )
+    return draft(body, at=at)
+
+
 def by(name: str, of: Draft[Body]) -> Draft[Body]:
     """The same by somebody else."""
     return replace(of, actor=Actor(name=name, email=f"{name.lower()}@example.org"))
@@ -180,5 +209,7 @@ def says(of: Record[Body]) -> str:
             return f"{deployment} {status}"
         case Quarantine(message=message, lifted=lifted):
             return f"{'lifted' if lifted else 'quarantined'}: {message}"
+        case Verification(what=what, result=result):
+            return f"{what} {result}"
         case Note(text=text):
             return text

@@ -1,0 +1,78 @@
+"""What was tried out: readiness checks, drills and rebuilds, those that wait for the server among them."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from release.ledger import layout
+from release.ledger.releases import newest_first, record_at, wrong_kind
+from release.ledger.store import Ledger
+from release.records import Actor, Body, Record, Verification
+
+What = Literal["readiness", "drill", "rebuild"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tried:
+    """One check, and when and by whom."""
+
+    verification: Verification
+    recorded_at: str
+    actor: Actor
+
+    @property
+    def passed(self) -> bool:
+        """How it ended."""
+        return self.verification.result == "passed"
+
+
+def verifications(ledger: Ledger, service: str, environment: str, what: What) -> Iterator[Tried]:
+    """Checks of one sort in an environment, newest first, read as they are asked for."""
+    folder = layout.verifications_folder(service, what, environment)
+    there = (_tried(record_at(ledger, path)) for path in newest_first(ledger, folder, depth=3))
+    waiting = (
+        tried
+        for tried in _waiting(ledger, service)
+        if (tried.verification.what, tried.verification.environment) == (what, environment)
+    )
+    newest = sorted(waiting, key=_moment, reverse=True)
+    yield from heapq.merge(newest, there, key=_moment, reverse=True)
+
+
+def last_drill(ledger: Ledger, service: str, environment: str) -> Tried | None:
+    """The newest drill of an environment that passed: the rehearsed recovery time."""
+    drills = verifications(ledger, service, environment, "drill")
+    return next((tried for tried in drills if tried.passed), None)
+
+
+def tried_out(ledger: Ledger, service: str, release: str) -> tuple[Tried, ...]:
+    """Drills and rebuilds of a release record's id, in the order of the ledger; those that wait last."""
+    folder = layout.verified_folder(service, release)
+    there = tuple(
+        _tried(record_at(ledger, f"{folder}/{name}"))
+        for name in ledger.names(folder)
+        if name.startswith(f"{release}-")
+    )
+    waiting = (tried for tried in _waiting(ledger, service) if tried.verification.what != "readiness")
+    mine = (tried for tried in waiting if release in {each.release for each in tried.verification.releases})
+    return (*there, *mine)
+
+
+def _tried(record: Record[Body]) -> Tried:
+    if not isinstance(record.body, Verification):
+        raise wrong_kind(record, Verification.kind)
+    place = record.envelope
+    return Tried(verification=record.body, recorded_at=place.recorded_at, actor=place.actor)
+
+
+def _waiting(ledger: Ledger, service: str) -> Iterator[Tried]:
+    for draft in ledger.unsynced():
+        if draft.service == service and isinstance(draft.body, Verification):
+            yield Tried(verification=draft.body, recorded_at=draft.recorded_at, actor=draft.actor)
+
+
+def _moment(tried: Tried) -> str:
+    return tried.recorded_at
