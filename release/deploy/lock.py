@@ -1,8 +1,7 @@
 """One deployment of an environment at a time: a lock that is held where the deployment happens.
 
-The lock is a container that is created and never started, under a name that belongs to the environment. Names
-of containers are unique on an engine, so creating it is the atomic test (Docker Engine API 1.45,
-ContainerCreate: 409 when the name is in use). Who holds it stands in its labels.
+The lock is a thing with a name that belongs to the environment and is unique there, so making it is the
+atomic test: see `release.deploy.keeper`. Who holds it stands in its labels.
 """
 
 from __future__ import annotations
@@ -14,11 +13,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from release.deploy.docker import Place
+from release.deploy.keeper import Keeper, Kept
 from release.errors import EngineError, LockHeld, NameTaken
 from release.events import Emit, Warned
-from release.images.engine import ContainerSpec, ContainerState, Engine
 from release.owner import Owner
-from release.reference import Digest
 
 LOCK: Final = "lock"
 """The role in the labels."""
@@ -58,7 +56,7 @@ class Holder:
         )
 
     def labels(self) -> dict[str, str]:
-        """As labels of the container."""
+        """As labels of the lock."""
         return {f"{_PREFIX}{key}": value for key, value in asdict(self).items()}
 
     @classmethod
@@ -80,66 +78,63 @@ class Holder:
         return f"{self.who} on {self.host} (process {self.pid}{run}) since {self.since}"
 
 
-def peek(engine: Engine, place: Place) -> Holder | None:
+def peek(keeper: Keeper, place: Place) -> Holder | None:
     """Who holds the lock now; None when it is free or can be taken over."""
-    state = engine.state(place.lock)
-    holder = Holder.parse(state.labels) if state is not None else None
+    kept = keeper.get(place.lock)
+    holder = Holder.parse(kept.labels) if kept is not None else None
     return None if holder is None or holder.expired() or holder.dead() else holder
 
 
 @contextmanager
-def held(engine: Engine, place: Place, image: Digest, holder: Holder, emit: Emit) -> Iterator[None]:
+def held(keeper: Keeper, place: Place, holder: Holder, emit: Emit) -> Iterator[None]:
     """Hold the lock while the block runs.
 
     Raises:
         LockHeld: another deployment holds it.
     """
-    spec = ContainerSpec(
-        image=image, name=place.lock, labels=place.labels(LOCK) | holder.labels(), command=("release-lock",)
-    )
     try:
-        _take(engine, place, spec, emit)
+        _take(keeper, place, holder, emit)
         yield
     finally:
-        _give_back(engine, place, holder, emit)
+        _give_back(keeper, place, holder, emit)
 
 
-def _take(engine: Engine, place: Place, spec: ContainerSpec, emit: Emit) -> None:
-    """Create the container. A lock left behind is removed by id: two takers cannot remove each other's."""
+def _take(keeper: Keeper, place: Place, mine: Holder, emit: Emit) -> None:
+    """Make it. A lock left behind is removed by id: two takers cannot remove each other's."""
     for _ in range(_TRIES):
         with suppress(NameTaken):
-            engine.create(spec)
+            keeper.put(place.lock, place.labels(LOCK) | mine.labels())
             return
-        state = engine.state(place.lock)
-        if state is not None:
-            _remove_left_behind(engine, place, state, emit)
-    raise held_error(place, Holder.parse(state.labels if state is not None else {}))
+        kept = keeper.get(place.lock)
+        if kept is not None:
+            _remove_left_behind(keeper, place, kept, emit)
+    raise held_error(keeper, place, Holder.parse(kept.labels if kept is not None else {}))
 
 
-def _remove_left_behind(engine: Engine, place: Place, state: ContainerState, emit: Emit) -> None:
-    holder = Holder.parse(state.labels)
+def _remove_left_behind(keeper: Keeper, place: Place, kept: Kept, emit: Emit) -> None:
+    holder = Holder.parse(kept.labels)
     if not (holder.expired() or holder.dead()):
-        raise held_error(place, holder)
+        raise held_error(keeper, place, holder)
     reason = "its process is gone" if holder.dead() else f"it expired at {holder.expires}"
     emit(Warned(text=f"taking over the lock of {holder}: {reason}"))
-    engine.remove(state.id)
+    keeper.drop(kept.id)
 
 
-def held_error(place: Place, holder: Holder) -> LockHeld:
+def held_error(keeper: Keeper, place: Place, holder: Holder) -> LockHeld:
     """The message for the loser."""
     return LockHeld(
         f"deploy {place}",
         f"another deployment is under way: {holder}",
         f"wait for it; its lock ends by itself at {holder.expires}. "
-        f"If its process is surely gone: docker rm {place.lock}",
+        f"If its process is surely gone: {keeper.removal(place.lock)}",
     )
 
 
-def _give_back(engine: Engine, place: Place, holder: Holder, emit: Emit) -> None:
+def _give_back(keeper: Keeper, place: Place, holder: Holder, emit: Emit) -> None:
     """Remove the lock if it is ours. One that stays behind expires: no reason to fail what was done."""
     try:
-        state = engine.state(place.lock)
-        if state is not None and Holder.parse(state.labels) == holder:
-            engine.remove(state.id)
+        kept = keeper.get(place.lock)
+        if kept is not None and Holder.parse(kept.labels) == holder:
+            keeper.drop(kept.id)
     except EngineError as error:
         emit(Warned(text=f"the lock {place.lock} stays until {holder.expires}: {error.found}"))

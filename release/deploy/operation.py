@@ -13,14 +13,14 @@ from typing import Any, Final, Literal
 
 from release.actor import TOOL, now
 from release.deploy import lock, preflight
-from release.deploy.docker import DEPLOYMENT, Identity, Ours, container_spec, look
-from release.deploy.health import Watch, await_healthy
+from release.deploy.docker import DEPLOYMENT, Identity, Ours
 from release.deploy.interruption import Interruption
 from release.deploy.plan import Facts, Plan, Reason, make_plan
 from release.deploy.preflight import Bytes
-from release.deploy.rollout import Crew, Swap, elapsed_ms, reason, step, swap
+from release.deploy.rollout import elapsed_ms, reason, step
 from release.deploy.secrets import FingerprintKey, Unresolved, resolve
 from release.deploy.site import Site
+from release.deploy.target import Means, Order
 from release.errors import (
     DeploymentFailed,
     LedgerError,
@@ -32,12 +32,11 @@ from release.errors import (
     TargetUnavailable,
 )
 from release.events import Warned
-from release.images.engine import StoredImage
 from release.ledger import query
 from release.ledger.query import Event
 from release.records import Body, Deployment, Draft, Record, Release, TargetState
 from release.redact import Mask, Redacted
-from release.reference import Digest, Repository
+from release.reference import Digest
 from release.runspec import RunSpec
 
 _LOCK_MINUTES: Final = 15
@@ -120,8 +119,8 @@ def prepare(
     wanted = _todays(site, target) if why == "promote" else _recorded(site, target, ran)
     secrets, missing = _secrets(site, wanted)
     spec = wanted.model_copy(update={"secrets": _fingerprints(site, secrets)})
-    found = preflight.locate(site.engine, target.body.image)
-    ours = look(site.engine, site.place)
+    found = site.target.locate(target.body.image)
+    ours = site.target.look()
     _check(site, target, spec, found, missing)
     running, expected = _running_event(site, ours), site.current()
     plan = make_plan(_facts(site, target, why, spec, ours, found, running, expected, quarantine))
@@ -219,14 +218,15 @@ def _fingerprints(site: Site, secrets: dict[str, Redacted]) -> dict[str, str]:
 
 def _check(site: Site, target: Record[Release], spec: RunSpec, found: Bytes, missing: list[Problem]) -> None:
     """Refuse with all that was found. The lock is looked at last: what it guards may move until then."""
-    problems = [*missing, *preflight.settings_problems(site.engine, site.place, spec)]
-    occupied = preflight.occupation_problems(site.engine, site.place, spec)
-    holder = lock.peek(site.engine, site.place)
+    problems = [*missing, *site.target.settings_problems(spec)]
+    occupied = site.target.occupation_problems(spec)
+    keeper = site.target.keeper()
+    holder = lock.peek(keeper, site.place)
     preflight.refuse(
         f"deploy {target.body.version} of {site.place}",
         found,
         [*problems, *occupied] if holder is None else problems,
-        lock.held_error(site.place, holder) if holder is not None else None,
+        lock.held_error(keeper, site.place, holder) if holder is not None else None,
     )
 
 
@@ -251,12 +251,13 @@ def _facts(
     before = site.release_of(event)
     return Facts(
         place=site.place,
-        engine=site.engine.host,
+        engine=site.target.name,
         reason=why,
         target=target,
         spec=spec,
         ours=ours,
-        image=found.stored.id if found.stored is not None else None,
+        image=site.target.id_of(target.body.image),
+        strategy=site.target.strategy(spec),
         event=event,
         release=before,
         runs_event=running is not None,
@@ -295,31 +296,45 @@ def carry_out(prepared: Prepared, *, message: str, interruption: Interruption) -
     """
     if prepared.plan.strategy == "verify":
         return _verify(prepared, interruption)
-    image = prepared.bytes.stored or _fetched(prepared)
-    site, deployment = prepared.site, randomness.token_hex(6)
-    holder = _holder(prepared, deployment)
-    with interruption.held(), lock.held(site.engine, site.place, image.id, holder, site.desk.emit):
+    site, body, deployment = prepared.site, prepared.target.body, randomness.token_hex(6)
+    site.target.fetch(body, prepared.bytes, site.desk.emit)
+    keeper, holder = site.target.keeper(site.target.id_of(body.image)), _holder(prepared, deployment)
+    with interruption.held(), lock.held(keeper, site.place, holder, site.desk.emit):
         _same_as_planned(prepared)
-        _keep(prepared, image)
         attempt = Attempt(prepared=prepared, deployment=deployment, message=message)
-        return attempt.run(image, interruption)
+        return attempt.run(interruption)
 
 
 def _verify(prepared: Prepared, interruption: Interruption) -> Outcome:
     """It runs as asked: look whether it serves. Nothing is touched and nothing is recorded."""
     site, (container,) = prepared.site, prepared.ours.running
-    watch = Watch(
-        engine=site.engine,
-        container=container.id,
-        probe=prepared.spec.probe,
-        timeout=site.settings.health_timeout,
-        emit=site.desk.emit,
-        mask=prepared.mask,
-        check=interruption.cancellation.check,
-    )
+    deployment = container.labels[DEPLOYMENT]
     with step(site.desk.emit, "verify") as say:
-        say(evidence := await_healthy(watch))
-    return _outcome(prepared, container.labels[DEPLOYMENT], evidence, changed=False, record=_known(prepared))
+        say(evidence := site.target.verify(_order(prepared, deployment), _means(prepared, interruption)))
+    return _outcome(prepared, deployment, evidence, changed=False, record=_known(prepared))
+
+
+def _means(prepared: Prepared, interruption: Interruption) -> Means:
+    return Means(emit=prepared.site.desk.emit, cancellation=interruption.cancellation, mask=prepared.mask)
+
+
+def _order(prepared: Prepared, deployment: str) -> Order:
+    site, body = prepared.site, prepared.target.body
+    return Order(
+        place=site.place,
+        identity=Identity(
+            deployment=deployment,
+            version=body.version,
+            commit=body.source.commit,
+            digest=Digest(body.image.digest),
+        ),
+        image=body.image,
+        spec=prepared.spec,
+        secrets=prepared.secrets,
+        before=prepared.ours,
+        old=prepared.event.deployment.run_spec if prepared.event is not None else None,
+        health_timeout=site.settings.health_timeout,
+    )
 
 
 def _known(prepared: Prepared) -> dict[str, Any]:
@@ -331,17 +346,11 @@ def _known(prepared: Prepared) -> dict[str, Any]:
     return {"id": event.record, **prepared.site.desk.ledger.record(event.record).to_json()}
 
 
-def _fetched(prepared: Prepared) -> StoredImage:
-    with step(prepared.site.desk.emit, "pull") as say:
-        image = preflight.fetch(prepared.site.engine, prepared.target.body.image)
-        say(str(preflight.image_reference(prepared.target.body.image)))
-    return image
-
-
 def _holder(prepared: Prepared, deployment: str) -> lock.Holder:
     """The lock outlives the longest that this deployment and its restoration may take."""
     desk, settings = prepared.site.desk, prepared.site.settings
-    longest = 2 * (settings.health_timeout + settings.stop_grace + prepared.spec.stop_grace)
+    patience = prepared.site.target.patience(prepared.spec, settings.health_timeout)
+    longest = 2 * (patience + settings.stop_grace)
     return lock.Holder.here(
         who=desk.actor.name,
         url=desk.run(deployment).url,
@@ -352,21 +361,13 @@ def _holder(prepared: Prepared, deployment: str) -> lock.Holder:
 
 def _same_as_planned(prepared: Prepared) -> None:
     """Under the lock: what runs is still what the plan was made for."""
-    found = look(prepared.site.engine, prepared.site.place)
+    found = prepared.site.target.look()
     if found.ids != prepared.ours.ids:
         raise LockHeld(
             f"deploy {prepared.target.body.version} of {prepared.site.place}",
             "another deployment came first: what runs is no longer what the plan was made for",
             "`invoke status` shows what runs; then run the command again",
         )
-
-
-def _keep(prepared: Prepared, image: StoredImage) -> None:
-    """A name of its own on the engine, so that removing unused images spares what a rollback needs."""
-    body = prepared.target.body
-    name = Repository(body.image.repository).tagged(f"sha-{body.source.commit}")
-    if str(name) not in image.references:
-        prepared.site.engine.tag(image.id, name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -378,46 +379,19 @@ class Attempt:
     message: str
     began: float = field(default_factory=time.monotonic)
 
-    def run(self, image: StoredImage, interruption: Interruption) -> Outcome:
-        """Record the start, swap the containers, record the end."""
+    def run(self, interruption: Interruption) -> Outcome:
+        """Record the start, roll out, record the end."""
         self._append("started", "")
-        crew = Crew(
-            engine=self.prepared.site.engine,
-            emit=self.prepared.site.desk.emit,
-            cancellation=interruption.cancellation,
-            mask=self.prepared.mask,
-        )
+        prepared = self.prepared
         try:
-            evidence = swap(crew, self._order(image))
+            evidence = prepared.site.target.roll_out(
+                _order(prepared, self.deployment), _means(prepared, interruption)
+            )
         except DeploymentFailed as error:
             self._append(_status(error), self.prepared.mask(reason(error)))
             raise
         record = self._append("healthy", evidence)
         return _outcome(self.prepared, self.deployment, evidence, changed=True, record=record)
-
-    def _order(self, image: StoredImage) -> Swap:
-        prepared = self.prepared
-        site, body = prepared.site, prepared.target.body
-        old = prepared.event.deployment.run_spec if prepared.event is not None else None
-        identity = Identity(
-            deployment=self.deployment,
-            version=body.version,
-            commit=body.source.commit,
-            digest=Digest(body.image.digest),
-        )
-        return Swap(
-            place=site.place,
-            deployment=self.deployment,
-            version=body.version,
-            container=container_spec(
-                site.place, identity, prepared.spec, image=image.id, secrets=prepared.secrets
-            ),
-            probe=prepared.spec.probe,
-            old_probe=old.probe if old is not None else None,
-            old_grace=(old or prepared.spec).stop_grace,
-            health_timeout=site.settings.health_timeout,
-            before=prepared.ours,
-        )
 
     def _append(self, status: Status, detail: str) -> dict[str, Any]:
         """Add an event. What cannot be recorded stops a deployment before it starts, and never a rollback.
@@ -481,7 +455,7 @@ class Attempt:
         }
         return (
             TargetState(
-                name=prepared.site.engine.host,
+                name=prepared.site.target.name,
                 status="failed" if status == "mixed" else status,
                 digest=proven.get(status),
                 detail=detail,

@@ -18,8 +18,9 @@ from release.reference import Digest
 from release.runspec import RunSpec
 
 Reason = Literal["promote", "rollback"]
-Strategy = Literal["stop-first", "first", "verify"]
-"""Stop the old one and start the new one; nothing runs yet; it runs already and is only looked at."""
+Strategy = Literal["stop-first", "rolling", "first", "verify"]
+"""Stop the old one and start the new one; a Swarm replaces task by task; nothing runs yet; it runs already
+and is only looked at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +34,10 @@ class Facts:
     spec: RunSpec
     """The settings to be used, with the fingerprints of today's secrets."""
     ours: Ours
-    image: Digest | None
-    """The id of the target's image in the engine's store, if it is there."""
+    image: Digest
+    """What something that runs says of its image, if it is the target's."""
+    strategy: Strategy
+    """How what runs would be replaced."""
     event: Event | None
     """The healthy deployment that runs; where the engine's containers tell of none, the ledger's last one."""
     release: Record[Release] | None
@@ -154,7 +157,7 @@ def _after(target: Record[Release]) -> Side:
 def _strategy(facts: Facts) -> Strategy:
     if not facts.ours.running:
         return "first"
-    return "verify" if _is_there_already(facts) else "stop-first"
+    return "verify" if _is_there_already(facts) else facts.strategy
 
 
 def _is_there_already(facts: Facts) -> bool:

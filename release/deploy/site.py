@@ -14,6 +14,8 @@ from release import config
 from release.actor import actor, run_url
 from release.config import Config, Environment, Service
 from release.deploy.docker import Place
+from release.deploy.single import SingleEngine
+from release.deploy.target import Target
 from release.errors import LedgerError
 from release.events import Emit, Warned
 from release.images.engine import Engine
@@ -102,22 +104,21 @@ class Desk:
         """One environment, with its engine while the block runs. Raises UsageError, EngineUnreachable."""
         name, settings = self.service.environment(environment)
         with Engine.connect(host=settings.host, context=settings.context) as engine:
-            yield Site(
-                desk=self,
-                settings=settings,
-                place=Place(service=self.service.service, environment=name),
-                engine=engine,
-            )
+            place = Place(service=self.service.service, environment=name)
+            target = SingleEngine(engine=engine, place=place)
+            yield Site(desk=self, settings=settings, place=place, engine=engine, target=target)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """One environment of a service and the engine it runs on."""
+    """One environment of a service, and what it is made of."""
 
     desk: Desk
     settings: Environment
     place: Place
     engine: Engine
+    """The engine that is talked to."""
+    target: Target
 
     def current(self) -> Event | None:
         """What the ledger says should be running."""

@@ -7,13 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from release.deploy import lock
-from release.deploy.docker import DEPLOYMENT, VERSION, Ours, describe, look
+from release.deploy.docker import DEPLOYMENT, VERSION, Ours, describe
 from release.deploy.site import Site
 from release.images.engine import ContainerState
 from release.ledger import query
 from release.ledger.query import Event
 from release.records import Record, Release
-from release.reference import Digest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,16 +64,16 @@ class Status:
 
 def read_status(site: Site) -> Status:
     """Ask the engine and the ledger. Raises EngineError, LedgerError."""
-    ours, event = look(site.engine, site.place), site.current()
+    ours, event = site.target.look(), site.current()
     strangers = () if ours.running else _strangers(site, ours)
     seen = (*ours.running, *strangers)
     running = _running(site, seen[0], event) if seen else None
-    holder = lock.peek(site.engine, site.place)
+    holder = lock.peek(site.target.keeper(), site.place)
     expected = _expected(event, site.release_of(event)) if event is not None else None
     return Status(
         service=site.place.service,
         environment=site.place.environment,
-        engine=site.engine.host,
+        engine=site.target.name,
         running=running,
         expected=expected,
         drift=tuple(_drift(running, expected, ours, strangers)),
@@ -86,7 +85,7 @@ def read_status(site: Site) -> Status:
 
 def _strangers(site: Site, ours: Ours) -> tuple[ContainerState, ...]:
     """A container under our name that no deployment made."""
-    state = site.engine.state(site.place.container)
+    state = site.target.stranger()
     known = {container.id for container in ours.stopped}
     return (state,) if state is not None and state.id not in known and state.status == "running" else ()
 
@@ -124,10 +123,7 @@ def _first(
 
 
 def _is(site: Site, container: ContainerState, release: Record[Release]) -> bool:
-    """By the manifest's digest in a containerd store, by the config's in a graph driver."""
-    image = release.body.image
-    wanted = image.digest if site.engine.info.image_store == "containerd" else image.config_digest
-    return container.image == Digest(wanted)
+    return container.image == site.target.id_of(release.body.image)
 
 
 def _expected(event: Event, release: Record[Release] | None) -> Expected:

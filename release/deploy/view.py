@@ -31,6 +31,7 @@ Row = tuple[str, str]
 
 _STRATEGY: Final = {
     "stop-first": "stop-first: the old container is stopped, and kept until the new one is proven",
+    "rolling": "rolling: the Swarm replaces the tasks, a few at a time, by the recorded update policy",
     "first": "nothing runs yet",
     "verify": "runs already with these settings: only verified",
 }

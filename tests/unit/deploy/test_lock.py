@@ -12,13 +12,17 @@ from typing import Any
 import pytest
 
 from release.deploy.docker import Place
+from release.deploy.keeper import EngineKeeper
 from release.deploy.lock import LOCK, Holder, held, peek
 from release.errors import EngineError, LockHeld
 from release.events import Event, Warned
 from tests.unit.deploy.fakes import FakeEngine, digest, state
 
 PLACE = Place(service="api", environment="production")
-IMAGE = digest("image")
+
+
+def keeper(engine: FakeEngine) -> EngineKeeper:
+    return EngineKeeper(engine=engine, image=digest("image"))
 
 
 def holder(**changes: Any) -> Holder:
@@ -33,7 +37,7 @@ def taken(engine: FakeEngine, by: Holder) -> None:
 def test_the_lock_is_a_container_that_is_never_started_and_gone_afterwards() -> None:
     """It is there while the block runs, with its holder in the labels."""
     engine, mine = FakeEngine(), holder()
-    with held(engine, PLACE, IMAGE, mine, print):
+    with held(keeper(engine), PLACE, mine, print):
         (kept,) = engine.kept
         assert (kept.state.name, kept.state.status) == ("release-lock-api-production", "created")
         assert Holder.parse(kept.state.labels) == mine
@@ -43,7 +47,7 @@ def test_the_lock_is_a_container_that_is_never_started_and_gone_afterwards() -> 
 def test_the_lock_is_gone_after_an_error() -> None:
     """Also one that no handler catches."""
     engine = FakeEngine()
-    with pytest.raises(KeyboardInterrupt), held(engine, PLACE, IMAGE, holder(), print):
+    with pytest.raises(KeyboardInterrupt), held(keeper(engine), PLACE, holder(), print):
         raise KeyboardInterrupt
     assert engine.names() == {}
 
@@ -52,13 +56,13 @@ def test_the_loser_is_told_who_holds_it_where_since_when_and_the_way_out() -> No
     """And the winner's lock stays."""
     engine, other = FakeEngine(), holder(who="Grace", host="elsewhere", deployment="1" * 12)
     taken(engine, other)
-    with pytest.raises(LockHeld) as caught, held(engine, PLACE, IMAGE, holder(), print):
+    with pytest.raises(LockHeld) as caught, held(keeper(engine), PLACE, holder(), print):
         raise AssertionError("the lock was given twice")
     text = str(caught.value)
     for part in ("Grace", "elsewhere", other.since, other.expires, "https://ci.example/7", PLACE.lock):
         assert part in text
     assert engine.names() == {PLACE.lock: "created"}
-    assert peek(engine, PLACE) == other
+    assert peek(keeper(engine), PLACE) == other
 
 
 def expired() -> Holder:
@@ -84,8 +88,8 @@ def test_a_lock_that_was_left_behind_is_taken_over_and_that_is_said(left: Any) -
     """Expired, or of a local process that is gone, also when its number lives on."""
     engine, said = FakeEngine(), list[Event]()
     taken(engine, left())
-    assert peek(engine, PLACE) is None
-    with held(engine, PLACE, IMAGE, holder(), said.append):
+    assert peek(keeper(engine), PLACE) is None
+    with held(keeper(engine), PLACE, holder(), said.append):
         assert Holder.parse(engine.kept[0].state.labels).deployment == "0" * 12
     assert [type(event) for event in said] == [Warned]
 
@@ -94,7 +98,7 @@ def test_a_living_holder_of_this_machine_keeps_its_lock() -> None:
     """Its process is there, and it is the same one."""
     engine = FakeEngine()
     taken(engine, holder(pid=str(os.getpid()), deployment="1" * 12))
-    with pytest.raises(LockHeld), held(engine, PLACE, IMAGE, holder(), print):
+    with pytest.raises(LockHeld), held(keeper(engine), PLACE, holder(), print):
         raise AssertionError("the lock was taken from a living process")
 
 
@@ -107,7 +111,7 @@ def test_a_process_number_of_another_machine_is_not_looked_up_here() -> None:
 def test_only_the_own_lock_is_given_back() -> None:
     """A lock that somebody else took over in between is theirs."""
     engine = FakeEngine()
-    with held(engine, PLACE, IMAGE, holder(), print):
+    with held(keeper(engine), PLACE, holder(), print):
         engine.kept.clear()
         taken(engine, holder(deployment="2" * 12))
     assert engine.names() == {PLACE.lock: "created"}
@@ -117,6 +121,6 @@ def test_a_lock_that_cannot_be_given_back_is_a_warning() -> None:
     """What was done under it is done."""
     said: list[Event] = []
     engine = FakeEngine(breaking={f"remove {PLACE.lock}": EngineError("remove the lock", "no answer")})
-    with held(engine, PLACE, IMAGE, holder(), said.append):
+    with held(keeper(engine), PLACE, holder(), said.append):
         pass
     assert [type(event) for event in said] == [Warned]

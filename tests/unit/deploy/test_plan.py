@@ -34,6 +34,7 @@ def facts(**changes: Any) -> Facts:
         spec=SPEC,
         ours=running("0.1.0"),
         image=IMAGE,
+        strategy="stop-first",
         event=event(OLD, SPEC, message="first"),
         release=OLD,
         runs_event=True,

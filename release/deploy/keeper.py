@@ -1,0 +1,68 @@
+"""Where a lock is kept: a thing with a unique name and labels, on the engine or in the Swarm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from release.images.engine import ContainerSpec, Engine
+from release.reference import Digest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """A lock as it is found."""
+
+    id: str
+    labels: Mapping[str, str]
+
+
+class Keeper(Protocol):
+    """Makes, reads and removes things whose names are unique."""
+
+    def put(self, name: str, labels: Mapping[str, str]) -> None:
+        """Make it, if there is none of that name: the atomic test. Raises NameTaken, EngineError."""
+
+    def get(self, name: str) -> Kept | None:
+        """The one of that name. Raises EngineError."""
+
+    def drop(self, kept: str) -> None:
+        """Remove it by id. No error when it is gone. Raises EngineError."""
+
+    def removal(self, name: str) -> str:
+        """The command by which a person removes it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineKeeper:
+    """On one engine: a container that is created and never started.
+
+    Names of containers are unique on an engine (Docker Engine API 1.45, ContainerCreate: 409 when the name is
+    in use).
+    """
+
+    engine: Engine
+    image: Digest | None = None
+    """What the container is made of; only needed to make one."""
+
+    def put(self, name: str, labels: Mapping[str, str]) -> None:
+        """Create the container."""
+        if self.image is None:
+            raise ValueError("a lock on an engine is made of an image")
+        self.engine.create(
+            ContainerSpec(image=self.image, name=name, labels=labels, command=("release-lock",))
+        )
+
+    def get(self, name: str) -> Kept | None:
+        """The container."""
+        state = self.engine.state(name)
+        return Kept(id=state.id, labels=state.labels) if state is not None else None
+
+    def drop(self, kept: str) -> None:
+        """Remove the container."""
+        self.engine.remove(kept)
+
+    def removal(self, name: str) -> str:
+        """As the command line does it."""
+        return f"docker rm {name}"

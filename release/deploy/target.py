@@ -1,0 +1,108 @@
+"""What an environment is made of, as deployments see it: one Docker Engine, or a Swarm.
+
+Plan, record, lock, secrets, status and rollback are the same for all of them; a target knows how to look,
+what can fail beforehand, how to make a release run, and how to put back what ran before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from release.deploy.docker import Identity, Ours, Place
+from release.deploy.keeper import Keeper
+from release.deploy.plan import Strategy
+from release.deploy.preflight import Bytes
+from release.errors import Problem
+from release.events import Emit
+from release.images.engine import ContainerState
+from release.process import Cancellation
+from release.records import Image, Release
+from release.redact import Mask, Redacted
+from release.reference import Digest
+from release.runspec import RunSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What a target is told to do: which release, how it runs, and what was there when the plan was made."""
+
+    place: Place
+    identity: Identity
+    image: Image
+    spec: RunSpec
+    secrets: Mapping[str, Redacted] = field(repr=False)
+    before: Ours
+    old: RunSpec | None
+    """The recorded settings of what runs; None where the ledger does not know it."""
+    health_timeout: int
+    """Milliseconds."""
+
+    def __str__(self) -> str:
+        """For people: `0.2.0 of api in production`."""
+        return f"{self.identity.version} of {self.place}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Means:
+    """What a rollout talks with, and when it is to be given up."""
+
+    emit: Emit
+    cancellation: Cancellation
+    mask: Mask
+
+
+class Target(Protocol):
+    """Where the releases of one place run."""
+
+    @property
+    def name(self) -> str:
+        """What plans and records call it: the engine's address."""
+
+    def keeper(self, image: Digest | None = None) -> Keeper:
+        """Where the lock is kept. To make one, the id of an image that `fetch` brought may be needed."""
+
+    def look(self) -> Ours:
+        """What runs now. Raises EngineError."""
+
+    def stranger(self) -> ContainerState | None:
+        """What stands under the place's name and was made by no deployment. Raises EngineError."""
+
+    def id_of(self, image: Image) -> Digest:
+        """What `ContainerState.image` says of something that runs this released image."""
+
+    def locate(self, image: Image) -> Bytes:
+        """Where the bytes would come from. Raises EngineError."""
+
+    def fetch(self, release: Release, found: Bytes, emit: Emit) -> None:
+        """Bring the bytes, and keep them from being tidied away.
+
+        Raises:
+            RegistryError, TargetUnavailable, EngineError.
+        """
+
+    def settings_problems(self, spec: RunSpec) -> list[Problem]:
+        """What the settings ask for and the target lacks. Raises EngineError."""
+
+    def occupation_problems(self, spec: RunSpec) -> list[Problem]:
+        """Ports and names that others have. Not asked while a deployment goes on. Raises EngineError."""
+
+    def strategy(self, spec: RunSpec) -> Strategy:
+        """How it replaces what runs."""
+
+    def patience(self, spec: RunSpec, health_timeout: int) -> int:
+        """Milliseconds that a rollout may take at the longest, without putting back."""
+
+    def roll_out(self, order: Order, means: Means) -> str:
+        """Make the release run; the evidence that it serves, in a few words.
+
+        Raises:
+            DeploymentFailed: nothing was touched, or nothing ran before and nothing runs now.
+            Restored: what ran before runs again, proven in the same way.
+            MixedState: that failed too; the message lists what is where.
+            LockHeld: what runs was changed by somebody else in the same moment; nothing was touched.
+        """
+
+    def verify(self, order: Order, means: Means) -> str:
+        """See what runs serve, without touching it; the evidence. Raises DeploymentFailed."""
