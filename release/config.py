@@ -172,6 +172,13 @@ class Build(Value):
     """What the image is built for; absent: the engine's own platform."""
 
 
+class Push(Value):
+    """`[tool.release.push]`: how the image goes to the registry."""
+
+    stalled: Duration = 120_000
+    """How long nothing of an upload may move before it is ended and tried again."""
+
+
 class Test(Value):
     """`[tool.release.test]`: tests inside the image, in one of three ways."""
 
@@ -320,10 +327,13 @@ class Service(Value):
     """The folder with the Dockerfile, from the repository's root."""
     registry: RegistryName | None = None
     """As "registry.example/acme": images go to `<registry>/<service>`; absent: they stay in the engine."""
+    registry_ca: RelativePath | None = None
+    """Certificates (PEM) believed for the registry, beside the system's and the engine's own."""
     ledger: Ledger = Ledger()
     lock: Lock = Lock()
     lint: Lint = Lint()
     build: Build = Build()
+    push: Push = Push()
     test: Test = Test()
     smoke: Smoke
     environments: dict[Slug, Environment] = Field(default_factory=dict)

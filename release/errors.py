@@ -17,6 +17,7 @@
     │   ├── LedgerRejected          1  the server refused the append, and says why
     │   └── LedgerUnreachable       6  the git remote does not answer
     ├── RegistryError               1  the registry answered with an error, or with other bytes
+    │   ├── TransferBroken          1  an upload ended early, though the registry would take it
     │   └── RegistryUnreachable     6  the registry does not answer
     ├── EngineError                 1  the engine answered with an error
     │   ├── NameTaken               1  a container of that name exists
@@ -186,6 +187,10 @@ class LedgerUnreachable(LedgerError):
 
 class RegistryError(ReleaseError):
     """The registry answered with an error or with bytes that do not hash to their digest."""
+
+
+class TransferBroken(RegistryError):
+    """An upload ended early, though the registry would take it: another attempt may finish it."""
 
 
 class RegistryUnreachable(RegistryError):

@@ -28,6 +28,7 @@ name = "api"
 service = "api"
 context = "services/api"
 registry = "registry.example/acme"
+registry_ca = "ops/registry-ca.pem"
 
 [tool.release.ledger]
 branch = "release-ledger"
@@ -50,6 +51,9 @@ dockerfile = "Dockerfile"
 target = "runtime"
 args = { FLAVOUR = "slim" }
 platform = "linux/amd64"
+
+[tool.release.push]
+stalled = "2m"
 
 [tool.release.test]
 target = "test"
@@ -154,7 +158,7 @@ carry the name: `api/v1.4.2`.
 {several}```
 """
 
-_LINKED: Final = ("Ledger", "Lock", "Lint", "Build", "Test", "Smoke", "Environment", "Secret")
+_LINKED: Final = ("Ledger", "Lock", "Lint", "Build", "Push", "Test", "Smoke", "Environment", "Secret")
 """The tables, in the order of the page; each has a section of its own."""
 
 

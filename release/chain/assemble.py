@@ -17,6 +17,7 @@ from release.config import Config, Service
 from release.errors import ConfigError, LedgerUnreachable, Problem, SourceError
 from release.events import Emit, Notice, Warned
 from release.images.engine import Engine
+from release.images.trust import believe
 from release.ledger import query
 from release.ledger.store import Ledger
 from release.process import Cancellation
@@ -41,9 +42,12 @@ class Project:
         source = Source.open(folder)
         commit = source.head()
         configured = committed_config(source, commit)
+        chosen = configured.service(service)
+        if chosen.registry_ca is not None:
+            believe(chosen.repository.host, source.root / chosen.registry_ca)
         return cls(
             source=source,
-            service=configured.service(service),
+            service=chosen,
             several=configured.several,
             commit=commit,
             emit=emit,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from release.chain.record import Recorded
 from release.chain.shop import Shop
 from release.errors import EngineError, RegistryError
-from release.events import Emit, Warned
+from release.events import Emit, Notice, Warned
 from release.images.engine import Engine
 from release.images.registry import Registry
 from release.records import Image, Release
@@ -36,7 +36,7 @@ def put_tag(release: Release, engine: Engine | None, emit: Emit) -> Reference:
     Args:
         release: the recorded release.
         engine: the engine whose store is the registry; None where there is a real one.
-        emit: told when a tag of an engine's store is taken over from another image.
+        emit: told when a tag of an engine's store is taken over from another image, and of every new attempt.
 
     Raises:
         RegistryError: the tag holds another digest, or the registry no longer has the manifest.
@@ -44,14 +44,14 @@ def put_tag(release: Release, engine: Engine | None, emit: Emit) -> Reference:
     """
     tag = Repository(release.image.repository).tagged(release.version)
     if engine is None:
-        _in_registry(release.image, tag)
+        _in_registry(release.image, tag, emit)
     else:
         _in_engine(release.image, tag, engine, emit)
     return tag
 
 
-def _in_registry(image: Image, tag: Reference) -> None:
-    registry = Registry(tag.repository)
+def _in_registry(image: Image, tag: Reference, emit: Emit) -> None:
+    registry = Registry(tag.repository, tell=lambda text: emit(Notice(text=text)))
     by_digest = tag.repository.at(Digest(image.digest))
     manifest = registry.manifest(by_digest)
     if manifest is None:

@@ -9,16 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
+
+import stamina
 
 from release.chain.build import BuiltImage
 from release.chain.plan import SOURCE_DATE_EPOCH
 from release.chain.shop import Shop, evidence
-from release.errors import GateFailed
-from release.events import Progress, Warned
+from release.errors import GateFailed, TransferBroken
+from release.events import Notice, Progress, Warned
 from release.images.engine import Engine
 from release.images.layout import Readable, late_files, manifest_of, own_layers, read_layout
 from release.images.registry import Blob, Manifest, Registry
-from release.reference import Digest
+from release.reference import Digest, Reference
+
+_ATTEMPTS: Final = 4
+_UPLOAD: Final = stamina.RetryingCaller(attempts=_ATTEMPTS, timeout=None, wait_initial=0.5, wait_max=10.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +38,12 @@ class PushedImage:
 
 
 def push(shop: Shop) -> PushedImage:
-    """Upload the candidate if there is a registry, and read it back. Raises GateFailed, RegistryError."""
+    """Upload the candidate if there is a registry, and read it back.
+
+    Raises:
+        GateFailed: something else is under the candidate's name, or nothing.
+        RegistryError: the registry refuses, or a transfer broke more often than is reasonable.
+    """
     built = shop.products.get(BuiltImage)
     with_registry = shop.plan.service.registry is not None
     manifest, late = _through_registry(shop, built) if with_registry else _through_engine(shop, built)
@@ -90,11 +101,11 @@ def _through_engine(shop: Shop, built: BuiltImage) -> tuple[Manifest, tuple[str,
 
 
 def _through_registry(shop: Shop, built: BuiltImage) -> tuple[Manifest, tuple[str, ...]]:
-    registry = Registry(shop.plan.service.repository)
+    registry = Registry(shop.plan.service.repository, tell=lambda text: shop.emit(Notice(text=text)))
     existing = registry.manifest(built.reference)
     if existing is None or not _same(shop.engine, built, existing):
         shop.emit(Progress(name="push", text=f"uploading {built.reference}"))
-        shop.engine.push(built.reference, cancellation=shop.cancellation)
+        _upload(shop, built.reference, registry)
     manifest = registry.manifest(built.reference)
     if manifest is None:
         raise GateFailed(
@@ -109,6 +120,30 @@ def _through_registry(shop: Shop, built: BuiltImage) -> tuple[Manifest, tuple[st
         for layer in manifest.layers
     }
     return manifest, _late_in_own_layers(manifest, config, late)
+
+
+def _upload(shop: Shop, reference: Reference, registry: Registry) -> None:
+    """Send what the registry lacks; what has arrived when a transfer breaks is not sent again."""
+    left = _ATTEMPTS - 1
+
+    def again(error: Exception) -> bool:
+        nonlocal left
+        shop.cancellation.check()
+        is_worth_it = isinstance(error, TransferBroken) and left > 0
+        if is_worth_it:
+            text = f"{error}: the registry would take it, uploading again ({left} left)"
+            shop.emit(Notice(text=text))
+        left -= 1
+        return is_worth_it
+
+    _UPLOAD(
+        again,
+        shop.engine.push,
+        reference,
+        cancellation=shop.cancellation,
+        registry=registry,
+        still=shop.plan.service.push.stalled,
+    )
 
 
 def _same(engine: Engine, built: BuiltImage, manifest: Manifest) -> bool:

@@ -19,6 +19,7 @@ from release.deploy.target import Target
 from release.errors import LedgerError
 from release.events import Emit, Warned
 from release.images.engine import Engine
+from release.images.trust import believe
 from release.ledger import query, signing
 from release.ledger.query import Event
 from release.ledger.store import Ledger
@@ -47,10 +48,13 @@ class Desk:
         """From any folder of the repository. Raises SourceError, ConfigError, UsageError."""
         source = Source.open(folder)
         configured = config.load(source.root)
+        chosen = configured.service(service)
+        if chosen.registry_ca is not None:
+            believe(chosen.repository.host, source.root / chosen.registry_ca)
         return cls(
             source=source,
             config=configured,
-            service=configured.service(service),
+            service=chosen,
             environ=environ,
             emit=emit,
         )

@@ -1,17 +1,22 @@
-"""What `docker login` left for a registry. Read here for the engine's transfers and our own requests."""
+"""What is known of a registry's users. Read here for the engine's transfers and our own requests."""
 
 from __future__ import annotations
 
+import json
+import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from docker.auth import AuthConfig, load_config
 from docker.credentials.errors import StoreError
 from docker.errors import DockerException
 
 from release.errors import UsageError
+
+VARIABLE: Final = "DOCKER_AUTH_CONFIG"
+"""Holds the text of a config.json, as CI systems give it to a job."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,20 +28,40 @@ class Credentials:
     identity_token: str = field(default="", repr=False)
 
 
-def credentials(host: str) -> Credentials | None:
-    """What `docker login` has left for a registry's host: config.json, its credsStore and credHelpers.
+def credentials(host: str, environ: Mapping[str, str] = os.environ) -> Credentials | None:
+    """What is known for a registry's host: in DOCKER_AUTH_CONFIG, else in config.json, a store or a helper.
 
     A helper that is missing or broken counts as one that knows nothing, as it does for `docker` itself.
+
+    Raises:
+        UsageError: one of the two is damaged. The message holds nothing of what it says.
     """
+    given = _given(environ.get(VARIABLE, ""), host)
+    return _credentials(_resolved(given, host) or {}) or _credentials(_resolved(_kept(host), host) or {})
+
+
+def _given(text: str, host: str) -> AuthConfig:
+    """The variable's text may be a secret from its first character on: an error must not quote it."""
     try:
-        config = load_config()
+        document = json.loads(text or "{}")
+        return AuthConfig.load_config(None, document) if document else AuthConfig({})
+    except (DockerException, ValueError, AttributeError, TypeError):
+        raise UsageError(
+            f"read the credentials for {host}",
+            f"{VARIABLE} does not hold a config.json",
+            'give it the text of one: {"auths": {"HOST": {"auth": "base64 of user:password"}}}',
+        ) from None
+
+
+def _kept(host: str) -> AuthConfig:
+    try:
+        return load_config()
     except (DockerException, ValueError) as error:
         raise UsageError(
             f"read the credentials for {host}",
             f"Docker's config.json is damaged: {error}",
             f"docker login {host}",
         ) from error
-    return _credentials(_resolved(config, host) or {})
 
 
 def _resolved(config: AuthConfig, host: str) -> Mapping[str, Any] | None:

@@ -37,11 +37,13 @@ from release.errors import (
     PortTaken,
     RegistryError,
     ReleaseError,
+    TransferBroken,
     UsageError,
 )
 from release.images import faults, ssh
 from release.images.credentials import credentials
-from release.images.registry import Registry
+from release.images.registry import Registry, is_loopback
+from release.images.trust import engine_folder
 from release.images.values import (
     ContainerSpec,
     ContainerState,
@@ -71,6 +73,10 @@ _ANSWER_SECONDS: Final = 10
 _READ_SECONDS: Final = 120
 """For any other: the engine may be busy starting a container on a slow disk."""
 _REMOVAL_SECONDS: Final = 30
+STILL: Final = 120_000
+"""Milliseconds in which nothing of an upload moves, after which it is ended."""
+_LONGEST_QUOTE: Final = 500
+"""Characters of the engine's own words in a message."""
 _CHUNK: Final = 256 * 1024
 _IS_FOLDER: Final = 1 << 31
 """Go's os.ModeDir, in the mode of a container's file."""
@@ -368,20 +374,37 @@ class Engine:
         with self._asking(f"export the image {reference}"):
             yield from line.get_image(_image_name(reference), chunk_size=_CHUNK)
 
-    def push(self, reference: Reference, *, cancellation: Cancellation) -> None:
-        """Upload the image to its registry, with the credentials Docker has for it. Raises RegistryError.
+    def push(
+        self,
+        reference: Reference,
+        *,
+        cancellation: Cancellation,
+        registry: Registry | None = None,
+        still: int = STILL,
+    ) -> None:
+        """Upload the image to its registry, with the credentials that are known for it.
 
         The engine's answer is no proof (a stream that ends well may have pushed something else): read the
-        registry back. Raises ValueError for a reference without a tag.
+        registry back.
+
+        Args:
+            reference: with its tag.
+            cancellation: ends it.
+            registry: where it goes, as the caller reaches it; asked what is wrong when the upload fails.
+            still: milliseconds without any progress after which the upload is ended.
+
+        Raises:
+            TransferBroken: it ended early, and the registry would take an upload.
+            RegistryError: the registry refuses. RegistryUnreachable: it does not answer.
+            ValueError: the reference has no tag.
         """
         _need_tag(reference)
+        name, tag = reference.repository.text, reference.tag
         auth = _auth_config(reference.repository.host)
-        with self._transferring("push", reference, cancellation) as line:
-            _drain(
-                line.push(
-                    reference.repository.text, tag=reference.tag, stream=True, decode=True, auth_config=auth
-                )
-            )
+        deadline = _Deadline.after(still)
+        with self._transferring("push", reference, cancellation, registry, deadline) as line:
+            progress = line.push(name, tag=tag, stream=True, decode=True, auth_config=auth)
+            _drain(_moving(progress, deadline, still))
 
     def pull(self, reference: Reference) -> StoredImage:
         """Download an image, by digest. Raises RegistryError, RegistryUnreachable."""
@@ -395,16 +418,23 @@ class Engine:
 
     @contextmanager
     def _transferring(
-        self, verb: str, reference: Reference, cancellation: Cancellation
+        self,
+        verb: str,
+        reference: Reference,
+        cancellation: Cancellation,
+        registry: Registry | None = None,
+        deadline: _Deadline | None = None,
     ) -> Iterator[docker.APIClient]:
         """A transfer between the engine and a registry; what the engine reports of it is the registry's."""
         attempted = f"{verb} {reference}"
         with self._asking(attempted):
             try:
-                with self._line(cancellation) as line:
+                with self._line(cancellation, deadline=deadline) as line:
                     yield line
-            except (_TransferFailed, APIError) as error:
-                raise _transfer_error(attempted, reference, _explanation(error)) from error
+            except (_TransferFailed, APIError, _Late) as error:
+                with closing(registry or Registry(reference.repository)) as asked:
+                    found = _transfer_error(verb, reference, _explanation(error), asked)
+                raise found from error
 
     # containers
 
@@ -456,11 +486,10 @@ class Engine:
 
     def wait(self, container: str, *, timeout: int, cancellation: Cancellation) -> int:
         """Its exit status. Raises TimeoutError after `timeout` milliseconds, Cancelled."""
-        deadline = time.monotonic() + timeout / 1000
         try:
             with (
                 self._asking(f"wait for the container {_short(container)}"),
-                self._line(cancellation, deadline=deadline) as line,
+                self._line(cancellation, deadline=_Deadline.after(timeout)) as line,
             ):
                 return int(line.wait(container)["StatusCode"])
         except _Late:
@@ -563,7 +592,7 @@ class Engine:
 
     @contextmanager
     def _line(
-        self, cancellation: Cancellation | None = None, *, deadline: float | None = None
+        self, cancellation: Cancellation | None = None, *, deadline: _Deadline | None = None
     ) -> Iterator[docker.APIClient]:
         """A connection of its own. Raises Cancelled when it was cut, _Late when the deadline cut it."""
         cancellation = cancellation or Cancellation()
@@ -581,28 +610,70 @@ class Engine:
             scissors.close()
             client.close()
         cancellation.check()
+        if scissors.is_cut:
+            raise _Late
 
 
 class _Late(Exception):
     """A deadline cut a connection."""
+
+    def __str__(self) -> str:
+        """What it means for a transfer."""
+        return "nothing moved for too long, and it was ended"
 
 
 class _TransferFailed(Exception):
     """What the engine says in the middle of a push or a pull."""
 
 
+class _Deadline:
+    """When a connection is cut, on the monotonic clock; it may be put off."""
+
+    def __init__(self, at: float) -> None:
+        self.at = at
+
+    @classmethod
+    def after(cls, milliseconds: int) -> _Deadline:
+        """From now on."""
+        return cls(time.monotonic() + milliseconds / 1000)
+
+    def put_off(self, milliseconds: int) -> None:
+        """It begins anew."""
+        self.at = time.monotonic() + milliseconds / 1000
+
+
 @contextmanager
-def _cut_at(deadline: float | None, scissors: _Scissors) -> Iterator[None]:
+def _cut_at(deadline: _Deadline | None, scissors: _Scissors) -> Iterator[None]:
     if deadline is None:
         yield
         return
-    timer = threading.Timer(max(0.0, deadline - time.monotonic()), scissors.cut)
-    timer.start()
+    is_over = threading.Event()
+
+    def watch() -> None:
+        while (left := deadline.at - time.monotonic()) > 0:
+            if is_over.wait(left):
+                return
+        scissors.cut()
+
+    watching = threading.Thread(target=watch)
+    watching.start()
     try:
         yield
     finally:
-        timer.cancel()
-        timer.join()
+        is_over.set()
+        watching.join()
+
+
+def _moving(
+    progress: Iterable[Mapping[str, Any]], deadline: _Deadline, still: int
+) -> Iterator[Mapping[str, Any]]:
+    """Put the deadline off whenever a line says something new: an idle engine repeats itself."""
+    said: dict[object, object] = {}
+    for line in progress:
+        if said.get(line.get("id")) != line:
+            said[line.get("id")] = line
+            deadline.put_off(still)
+        yield line
 
 
 @contextmanager
@@ -616,16 +687,27 @@ def _conflict(attempted: str, name: str | None) -> Iterator[None]:
         raise NameTaken(attempted, f"there is a container named {name}", f"docker rm -f {name}") from error
 
 
-def _transfer_error(attempted: str, reference: Reference, said: str) -> RegistryError:
+def _transfer_error(verb: str, reference: Reference, said: str, registry: Registry) -> RegistryError:
     """The engine passes on words without a type; asking the registry tells what kind of trouble it is."""
-    hint = f"`docker {attempted}` shows the same; read the registry's log"
+    attempted, host = f"{verb} {reference}", reference.repository.host
+    said = said[:_LONGEST_QUOTE]
     try:
-        Registry(reference.repository).ping()
+        if verb == "pull":
+            registry.ping()
+        elif is_loopback(host) or registry.is_trusted_by_engines():
+            registry.check_upload()
+        else:
+            where = f"{engine_folder(host)}/ca.crt"
+            return RegistryError(
+                attempted, said, f"the engine needs the registry's authority too, as {where}"
+            )
     except RegistryError as error:
-        return type(error)(attempted, said, error.hint)
+        return type(error)(attempted, f"{error.found} (the engine says: {said})", error.hint)
     except ReleaseError as error:
         return RegistryError(attempted, said, error.hint)
-    return RegistryError(attempted, said, hint)
+    if verb == "pull":
+        return RegistryError(attempted, said, f"`docker {attempted}` shows the same; read the registry's log")
+    return TransferBroken(attempted, said, "the registry takes uploads now: run the same again")
 
 
 def _explanation(error: BaseException) -> str:

@@ -3,8 +3,9 @@
 Source: OCI Distribution Specification 1.1; tokens: Distribution's "Token Authentication Specification" and
 its "OAuth2 Token Authentication". Uploads of layers are the engine's work, not ours.
 
-What can be asked again is asked again after a broken connection, a 429 or a 5xx, a few times; anything else a
-registry answers stands.
+What can be asked again is asked again after a broken connection, a 429 or a 5xx, a few times, and each time
+is told; a download goes on where it broke. Anything else a registry answers stands, and so does a 429 or 5xx
+that asks for more patience than a release has, as a used-up quota does.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import io
 import ipaddress
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -27,10 +28,10 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import stamina
 import urllib3
-from requests.utils import parse_dict_header
+from requests.utils import DEFAULT_CA_BUNDLE_PATH, parse_dict_header
 
 from release.errors import RegistryError, RegistryUnreachable
-from release.images import faults
+from release.images import faults, trust
 from release.reference import DOCKER_HUB, Digest, Reference, Repository
 
 if TYPE_CHECKING:
@@ -47,9 +48,14 @@ _ACCEPT: Final = ", ".join((OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIS
 _SECONDS: Final = (5.0, 30.0)
 """To connect, and between two bytes."""
 _LONGEST_PAUSE: Final = 30.0
-"""Seconds; a registry that asks for more is asked again after this, and then believed."""
+"""Seconds; a registry that asks for more is believed at once."""
+_ATTEMPTS: Final = 5
 _TEMPORARY: Final = frozenset({429, 500, 502, 503, 504})
 _CHUNK: Final = 256 * 1024
+_BUNDLE: Final = str(DEFAULT_CA_BUNDLE_PATH)
+"""Said outright, so that requests does not take the one that the environment names."""
+_LONGEST_QUOTE: Final = 500
+"""Characters of a registry's own words in a message."""
 _FAILURES: Final = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 
@@ -129,13 +135,32 @@ def _blob(data: Mapping[str, Any]) -> Blob:
     return Blob(digest=Digest(data["digest"]), size=int(data["size"]), media_type=str(data["mediaType"]))
 
 
+def _unheard(_text: str) -> None:
+    """Nobody is told."""
+
+
 class Registry:
     """One registry host, with the credentials Docker has for it."""
 
-    def __init__(self, repository: Repository) -> None:
-        """Make no request yet."""
+    def __init__(
+        self,
+        repository: Repository,
+        *,
+        tell: Callable[[str], None] = _unheard,
+    ) -> None:
+        """Make no request yet.
+
+        Args:
+            repository: what is read and written.
+            tell: called with a phrase whenever something is tried again.
+
+        Raises:
+            UsageError: a file of certificates that we were given cannot be read.
+        """
         self._repository = repository
+        self._tell = tell
         self._session = requests.Session()
+        self._session.mount("https://", trust.Adapter(trust.context(repository.host)))
         self._session.headers.update({"User-Agent": "release", "Accept-Encoding": "identity"})
         self._known_base: str | None = None
         self._authorization: str | None = None
@@ -148,6 +173,43 @@ class Registry:
         """See that it answers and lets us in. Raises RegistryError, RegistryUnreachable."""
         attempted = f"reach the registry {self._host}"
         self._expect(self._ask("GET", "/v2/", attempted), attempted, 200)
+
+    def check_upload(self) -> None:
+        """See that it takes uploads from us; nothing stays there. Raises RegistryError, RegistryUnreachable.
+
+        An upload is begun and taken back; then a manifest is offered under a digest that is not its own. No
+        registry can take it: whoever may write is told so (400), anybody else is refused before.
+        """
+        attempted = f"ask for an upload to {self._repository}"
+        begun = self._expect(self._ask("POST", f"{self._path}/blobs/uploads/", attempted), attempted, 202)
+        self._take_back(begun)
+        wrong = f"{self._path}/manifests/{Digest.of(b'')}"
+        headers = {"Content-Type": OCI_MANIFEST}
+        offered = self._ask("PUT", wrong, attempted, headers=headers, body=b"{}")
+        self._expect(offered, attempted, 400, 404, 422)
+
+    def _take_back(self, begun: requests.Response) -> None:
+        """Cancel an upload; where that is not offered, registries forget it by themselves."""
+        where = urlsplit(urljoin(begun.url, begun.headers.get("Location", "")))
+        if where.netloc == urlsplit(self._base).netloc:
+            path = f"{where.path}?{where.query}" if where.query else where.path
+            with suppress(*_FAILURES):
+                self._send("DELETE", path, headers=None, body=None, is_streamed=False).close()
+
+    def is_trusted_by_engines(self) -> bool:
+        """Whether its certificate is believed without what was given to us alone, as an engine here does.
+
+        Without TLS the question does not arise: true.
+        """
+        with closing(requests.Session()) as session:
+            session.mount("https://", trust.Adapter(trust.engine_context(self._host)))
+            try:
+                session.get(f"{self._base}/v2/", timeout=_SECONDS, auth=_anonymous, verify=_BUNDLE).close()
+            except requests.exceptions.SSLError:
+                return False
+            except _FAILURES:
+                return True
+        return True
 
     def manifest(self, reference: Reference) -> Manifest | None:
         """The manifest under a tag or digest, hashed here; None when it is not there (404).
@@ -219,17 +281,23 @@ class Registry:
     def blob(self, blob: Blob) -> Iterator[BinaryIO]:
         """A stream of the blob's bytes; closing it checks that they hash to the digest. Raises RegistryError.
 
-        The rest is read at the end of the block, unless the block failed.
+        A connection that breaks is opened again where it broke (RFC 9110, 14.2), a few times. The rest is
+        read at the end of the block, unless the block failed.
         """
         attempted = f"read the blob {blob.digest} from {self._repository}"
-        response = self._ask("GET", f"{self._path}/blobs/{blob.digest}", attempted, is_streamed=True)
+        path = f"{self._path}/blobs/{blob.digest}"
+
+        def open_at(position: int) -> requests.Response:
+            headers = {"Range": f"bytes={position}-"} if position else None
+            response = self._ask("GET", path, attempted, headers=headers, is_streamed=True)
+            return self._expect(response, attempted, 206 if position else 200, 200)
+
+        stream = _Hashed(open_at, self._again(attempted), lambda error: self._unreachable(attempted, error))
         try:
-            self._expect(response, attempted, 200)
-            stream = _Hashed(response, lambda error: self._unreachable(attempted, error))
             yield cast(BinaryIO, io.BufferedReader(stream, _CHUNK))
             stream.finish(blob, attempted)
         finally:
-            response.close()
+            stream.hang_up()
 
     # manifests
 
@@ -296,16 +364,31 @@ class Registry:
 
         def send() -> requests.Response:
             response = self._send(method, path, headers=headers, body=body, is_streamed=is_streamed)
-            if response.status_code in _TEMPORARY:
+            if response.status_code in _TEMPORARY and not _asks_for_more_patience(response):
                 raise _Temporary(response)
             return response
 
         try:
-            return _RETRY(_pause, send)
+            return _RETRY(self._again(attempted), send)
         except _Temporary as error:
             return error.response
         except _FAILURES as error:
             raise self._unreachable(attempted, error) from error
+
+    def _again(self, attempted: str) -> Callable[[Exception], bool | float]:
+        """Decides after each failure whether to try again, and tells it."""
+        left = _ATTEMPTS - 1
+
+        def decide(error: Exception) -> bool | float:
+            nonlocal left
+            pause = _pause(error)
+            if pause is not False and left > 0:
+                soon = "" if pause is True else f" in {pause:.0f} s"
+                self._tell(f"{attempted}: {_what_happened(error)}; trying again{soon} ({left} left)")
+            left -= 1
+            return pause if left >= 0 else False
+
+        return decide
 
     def _send(
         self,
@@ -333,8 +416,8 @@ class Registry:
 
     def _exchange(self, method: str, url: str, **kwargs: Any) -> requests.Response:
         """The one door to the network. Loopback is never asked of a proxy, as by Docker."""
-        host = urlsplit(url).hostname or ""
-        proxies = {"no_proxy": host} if _is_loopback(host) else None
+        parts = urlsplit(url)
+        proxies = {"no_proxy": parts.hostname or ""} if is_loopback(parts.netloc) else None
         return self._session.request(method, url, timeout=_SECONDS, proxies=proxies, **kwargs)
 
     @property
@@ -345,7 +428,7 @@ class Registry:
 
     def _scheme(self) -> str:
         """TLS, but on loopback plain HTTP where TLS is not spoken: Docker's rule."""
-        if not _is_loopback(urlsplit(f"//{self._host}").hostname or ""):
+        if not is_loopback(self._host):
             return "https"
         try:
             self._exchange("GET", f"https://{self._host}/v2/", auth=_anonymous).close()
@@ -423,20 +506,27 @@ class Registry:
         raise RegistryError(attempted, found, self._hint(response))
 
     def _hint(self, response: requests.Response) -> str:
-        if response.status_code in {401, 403}:
+        """What to do next, by status (RFC 9110, 15; RFC 4918, 11.5)."""
+        status = response.status_code
+        if status == requests.codes.unauthorized:
             return f"docker login {self._host}"
-        if response.status_code == requests.codes.too_many_requests:
-            return "the registry limits requests: wait, or log in to be given more"
-        if response.status_code in _TEMPORARY:
-            return "try again; if it stays, read the registry's log"
-        return f"see that {self._repository} exists and is spelled right"
+        if status == requests.codes.forbidden:
+            return f"docker login {self._host} as somebody who may do this in {self._repository}"
+        if status == requests.codes.too_many_requests:
+            return f"wait{_for_how_long(response)} and run the same again, or log in to be given more"
+        if status in _TEMPORARY:
+            return (
+                f"wait{_for_how_long(response)} and run the same again; if it stays, read the registry's log"
+            )
+        return _HINTS.get(status, f"see that {self._repository} exists and is spelled right")
 
     def _unreachable(self, attempted: str, error: BaseException) -> RegistryUnreachable:
         untrusted = faults.find(error, SSLCertVerificationError) is not None
         return RegistryUnreachable(
             f"{attempted} at {self._host}",
             faults.words(error),
-            "set REQUESTS_CA_BUNDLE to a file with its authority's certificate"
+            "put its authority's certificate where the engine and we both look, "
+            f"{trust.engine_folder(self._host)}/ca.crt, or name the file in `registry_ca` or {trust.VARIABLE}"
             if untrusted
             else "see that the registry runs and that this machine reaches it",
         )
@@ -453,8 +543,14 @@ class _Temporary(Exception):
 logging.getLogger("stamina").addHandler(logging.NullHandler())  # else each pause is a line on standard error
 
 _RETRY: Final = stamina.RetryingCaller(
-    attempts=4, timeout=60.0, wait_initial=0.2, wait_max=5.0, wait_jitter=0.2
+    attempts=_ATTEMPTS, timeout=120.0, wait_initial=0.2, wait_max=5.0, wait_jitter=0.2
 )
+
+_HINTS: Final[Mapping[int, str]] = {
+    405: "the registry takes nothing: is it read-only, in maintenance, or a mirror?",
+    413: "the registry takes no more from us: remove old images there, or ask for more room",
+    507: "the registry takes no more from us: remove old images there, or ask for more room",
+}
 
 
 def _pause(error: Exception) -> bool | float:
@@ -464,19 +560,56 @@ def _pause(error: Exception) -> bool | float:
         return _retry_after(error.response.headers.get("Retry-After")) or True
     if isinstance(error, requests.exceptions.SSLError):
         return False
-    return isinstance(
-        error, requests.ConnectionError | requests.Timeout | requests.exceptions.ChunkedEncodingError
-    )
+    return isinstance(error, _BROKEN)
+
+
+_BROKEN: Final = (
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+    urllib3.exceptions.ProtocolError,
+    urllib3.exceptions.TimeoutError,
+)
+
+
+def _what_happened(error: Exception) -> str:
+    if isinstance(error, _Temporary):
+        return f"the registry answers {error.response.status_code}"
+    return faults.words(error)
 
 
 def _retry_after(text: str | None) -> float | None:
+    """Seconds from now (RFC 9110, 10.2.3: a number of them, or a date); None for anything else."""
     if text is None:
         return None
     try:
         seconds = float(text) if text.isdigit() else _seconds_until(parsedate_to_datetime(text))
     except ValueError:
         return None
-    return min(max(seconds, 0.0), _LONGEST_PAUSE)
+    return max(seconds, 0.0)
+
+
+def _asks_for_more_patience(response: requests.Response) -> bool:
+    """Whether asking again soon is useless: it names a later time, or refuses for another reason than haste.
+
+    A used-up quota comes as 429 with the code DENIED, with a long Retry-After, or with nothing remaining in a
+    long window (`RateLimit-Remaining: 0;w=21600`, as Docker Hub writes it: seconds).
+    """
+    wait = max(_retry_after(response.headers.get("Retry-After")) or 0.0, _window(response))
+    return wait > _LONGEST_PAUSE or "DENIED" in _codes(response)
+
+
+def _window(response: requests.Response) -> float:
+    """Seconds of the rate limit's window, where nothing of it remains; else 0."""
+    remaining, _, window = response.headers.get("RateLimit-Remaining", "").partition(";w=")
+    return float(window) if remaining.strip() == "0" and window.isdigit() else 0.0
+
+
+def _for_how_long(response: requests.Response) -> str:
+    seconds = max(_retry_after(response.headers.get("Retry-After")) or 0.0, _window(response))
+    if seconds < 1:
+        return ""
+    return f" {seconds:.0f} s" if seconds < 120 else f" {seconds / 60:.0f} min"
 
 
 def _seconds_until(moment: datetime) -> float:
@@ -484,26 +617,49 @@ def _seconds_until(moment: datetime) -> float:
 
 
 class _Hashed(io.RawIOBase):
-    """The body of a response as a file that hashes what is read."""
+    """The body of a response as a file that hashes what is read, and goes on where a connection broke."""
 
     def __init__(
-        self, response: requests.Response, unreachable: Callable[[BaseException], RegistryUnreachable]
+        self,
+        open_at: Callable[[int], requests.Response],
+        again: Callable[[Exception], bool | float],
+        unreachable: Callable[[BaseException], RegistryUnreachable],
     ) -> None:
-        self._response = response
-        self._unreachable = unreachable
-        self._hash = hashlib.sha256()
+        """Send the first request."""
+        self._open_at, self._again, self._unreachable = open_at, again, unreachable
+        self._hash, self._position = hashlib.sha256(), 0
+        self._response = open_at(0)
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        try:
-            chunk = self._response.raw.read(len(buffer))
-        except _FAILURES as error:
-            raise self._unreachable(error) from error
+        chunk = self._chunk(len(buffer))
         self._hash.update(chunk)
+        self._position += len(chunk)
         buffer[: len(chunk)] = chunk
         return len(chunk)
+
+    def _chunk(self, size: int) -> bytes:
+        while True:
+            try:
+                return bytes(self._response.raw.read(size))
+            except _FAILURES as error:
+                if self._again(error) is False:
+                    raise self._unreachable(error) from error
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """A server that knows no ranges sends all of it again: what we have is passed over."""
+        self.hang_up()
+        self._response = self._open_at(self._position)
+        left = self._position if self._response.status_code == requests.codes.ok else 0
+        while left and (chunk := self._response.raw.read(min(left, _CHUNK))):
+            left -= len(chunk)
+
+    def hang_up(self) -> None:
+        """Close the connection."""
+        self._response.close()
 
     def finish(self, blob: Blob, attempted: str) -> None:
         """Read the rest and compare. Raises RegistryError."""
@@ -514,8 +670,9 @@ class _Hashed(io.RawIOBase):
             raise RegistryError(attempted, f"its bytes hash to {found}", "the registry or a proxy is damaged")
 
 
-def _is_loopback(hostname: str) -> bool:
-    """127.0.0.0/8, ::1 and localhost: where Docker allows plain HTTP."""
+def is_loopback(host: str) -> bool:
+    """Whether a host, with or without a port, is 127.0.0.0/8, ::1 or localhost: engines ask for no TLS."""
+    hostname = urlsplit(f"//{host}").hostname or ""
     try:
         return ipaddress.ip_address(hostname).is_loopback
     except ValueError:
@@ -527,13 +684,23 @@ def _parameters(challenge: str) -> Mapping[str, str | None]:
     return found
 
 
-def _said(response: requests.Response) -> str:
-    """The codes and messages of an error (OCI Distribution, "Error Codes"), if the body holds any."""
+def _errors(response: requests.Response) -> Sequence[Mapping[str, Any]]:
+    """The errors in a body (OCI Distribution, "Error Codes"), if it holds any."""
     try:
         errors = response.json()["errors"]
-        return "".join(f": {error['code']} {error.get('message', '')}".rstrip() for error in errors)
-    except (ValueError, LookupError, TypeError, AttributeError, requests.RequestException):
-        return ""
+    except (ValueError, LookupError, TypeError, requests.RequestException):
+        return ()
+    return [error for error in errors if isinstance(error, dict)] if isinstance(errors, list) else ()
+
+
+def _codes(response: requests.Response) -> frozenset[str]:
+    return frozenset(str(error.get("code", "")) for error in _errors(response))
+
+
+def _said(response: requests.Response) -> str:
+    """The codes and messages of an error, for people."""
+    said = (f": {error.get('code', '')} {error.get('message', '')}".rstrip() for error in _errors(response))
+    return "".join(said)[:_LONGEST_QUOTE]
 
 
 def _basic(known: Credentials) -> str:

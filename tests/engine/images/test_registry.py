@@ -138,4 +138,5 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(locked_registry: lab.R
     """Not even on loopback is an untrusted certificate passed over, or plain HTTP tried instead."""
     with pytest.raises(RegistryUnreachable, match="not trusted") as caught:
         Registry(Repository(locked_registry.repository())).ping()
-    assert "REQUESTS_CA_BUNDLE" in caught.value.hint
+    assert "RELEASE_REGISTRY_CA" in caught.value.hint
+    assert f"certs.d/{locked_registry.host}/ca.crt" in caught.value.hint

@@ -57,7 +57,10 @@ class FakeRegistry:
     """Scopes of the tokens given out."""
     lies_about_digest: bool = False
     forgets_what_is_put: bool = False
+    knows_ranges: bool = True
     tags_on_a_page: int = 1000
+    uploads: set[str] = field(default_factory=set)
+    """Begun, and not taken back."""
 
     @property
     def repository(self) -> Repository:
@@ -92,6 +95,8 @@ class FakeRegistry:
             return self.faults.pop(0)
         if request.path == "/v2/acme/api/tags/list":
             return self._tags(request)
+        if request.path.startswith("/v2/acme/api/blobs/uploads/"):
+            return self._upload(request)
         kind, _, name = request.path.removeprefix("/v2/acme/api/").partition("/")
         return self._manifest(request, name) if kind == "manifests" else self._blob(request, name)
 
@@ -122,7 +127,17 @@ class FakeRegistry:
             headers={"Link": link} if link else {},
         )
 
+    def _upload(self, request: Request) -> Answer:
+        """Begin one, or take it back."""
+        if request.method == "POST":
+            self.uploads.add("1")
+            return Answer(status=202, headers={"Location": f"{request.path}1?_state=x"})
+        self.uploads.remove(request.path.rpartition("/")[2])
+        return Answer(status=204)
+
     def _put(self, request: Request, name: str) -> Answer:
+        if ":" in name and Digest.of(request.body).text != name:
+            return refusal(400, "DIGEST_INVALID", "provided digest did not match uploaded content")
         if not self.forgets_what_is_put:
             self.add(request.body, name, media_type=request.headers["Content-Type"])
         return Answer(status=201)
@@ -130,7 +145,10 @@ class FakeRegistry:
     def _blob(self, request: Request, name: str) -> Answer:
         if name not in self.blobs:
             return refusal(404, "BLOB_UNKNOWN", "blob unknown to registry")
-        return Answer(status=200, body=self.blobs[name])
+        content, asked = self.blobs[name], request.headers.get("Range")
+        if asked is None or not self.knows_ranges:
+            return Answer(status=200, body=content)
+        return Answer(status=206, body=content[int(asked.removeprefix("bytes=").rstrip("-")) :])
 
     # who asks
 
@@ -208,7 +226,7 @@ def serving(fake: FakeRegistry) -> Iterator[FakeRegistry]:
             if self.command != "HEAD":
                 self.wfile.write(answer.body)
 
-        do_GET = do_HEAD = do_PUT = do_POST = handle_one  # noqa: N815 - the base class looks for these
+        do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = handle_one  # noqa: N815 - the base class looks for these
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
             """Say nothing."""

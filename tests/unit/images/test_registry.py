@@ -29,6 +29,7 @@ from release.reference import Digest, Repository
 from tests.unit.images.fake_registry import Answer, FakeRegistry, refusal, serving
 
 LAYER = b"layer"
+IN_A_DAY = datetime.now(UTC) + timedelta(days=1)
 
 
 def image(**changes: Any) -> bytes:
@@ -171,11 +172,11 @@ def test_a_registry_that_names_another_digest_is_not_trusted(fake: FakeRegistry,
 
 
 def test_a_refusal_is_told_in_the_registrys_words(fake: FakeRegistry, client: Registry) -> None:
-    """Status, code and message; for 403 the hint is to log in."""
+    """Status, code and message; for 403 the hint is to log in as somebody who may."""
     fake.faults = [refusal(403, "DENIED", "requested access to the resource is denied")]
     with pytest.raises(RegistryError, match="403: DENIED requested access") as caught:
         client.manifest(fake.repository.tagged("1.0.0"))
-    assert caught.value.hint == f"docker login {fake.host}"
+    assert caught.value.hint.startswith(f"docker login {fake.host} as somebody who may")
 
 
 def test_a_refusal_without_words_is_told_too(fake: FakeRegistry, client: Registry) -> None:
@@ -249,11 +250,44 @@ def test_a_damaged_blob_is_refused_at_the_end(fake: FakeRegistry, client: Regist
         raise ZeroDivisionError
 
 
-def test_a_blob_that_is_cut_short_is_unreachable(fake: FakeRegistry, client: Registry) -> None:
-    """The connection closes before Content-Length is reached."""
-    fake.faults = [Answer(status=200, body=LAYER, headers={"Content-Length": "999", "Connection": "close"})]
-    with pytest.raises(RegistryUnreachable, match="closed the connection"), client.blob(blob_of(LAYER)):
+def cut(content: bytes, at: int) -> Answer:
+    """The beginning of a blob; then the connection closes."""
+    return Answer(
+        status=200, body=content[:at], headers={"Content-Length": str(len(content)), "Connection": "close"}
+    )
+
+
+def test_a_blob_that_is_cut_short_goes_on_where_it_broke(fake: FakeRegistry) -> None:
+    """The rest is asked for as a range, and the whole is hashed; each break is told."""
+    told: list[str] = []
+    content = b"0123456789" * 100
+    fake.blobs[Digest.of(content).text] = content
+    fake.faults = [cut(content, 300)]
+    made = Registry(fake.repository, tell=told.append)
+    with made.blob(blob_of(content)) as stream:
+        assert stream.read() == content
+    made.close()
+    assert fake.requests[-1].headers["Range"] == "bytes=300-"
+    (line,) = told
+    assert "closed the connection; trying again" in line
+
+
+def test_a_registry_without_ranges_sends_the_blob_again(fake: FakeRegistry, client: Registry) -> None:
+    """What is known of it is passed over, not read twice."""
+    content = b"0123456789" * 100
+    fake.blobs[Digest.of(content).text] = content
+    fake.knows_ranges = False
+    fake.faults = [cut(content, 300)]
+    with client.blob(blob_of(content)) as stream:
+        assert stream.read() == content
+
+
+def test_a_blob_that_is_cut_short_for_ever_is_unreachable(fake: FakeRegistry, client: Registry) -> None:
+    """It is not begun without end."""
+    fake.faults = [cut(LAYER * 3, 5)] * 9
+    with pytest.raises(RegistryUnreachable, match="closed the connection"), client.blob(blob_of(LAYER * 3)):
         pass
+    assert len(fake.faults) == 4
 
 
 def test_a_blob_that_is_missing_is_refused_at_the_beginning(client: Registry) -> None:
@@ -306,7 +340,7 @@ def test_a_login_that_is_missing_or_wrong_says_what_to_do(
     settings.write_text(json.dumps({"auths": {fake.host: entry}}))
     with pytest.raises(RegistryError, match="401") as caught:
         client.manifest(fake.repository.tagged("1.0.0"))
-    assert caught.value.hint == f"docker login {fake.host}"
+    assert caught.value.hint.startswith(f"docker login {fake.host}")
     assert "guess" not in str(caught.value)
     assert len(fake.requests) <= 3
 
@@ -350,12 +384,75 @@ def test_a_passing_trouble_is_waited_out(fake: FakeRegistry, client: Registry, s
 
 
 def test_a_lasting_trouble_is_told_in_the_end(fake: FakeRegistry, client: Registry) -> None:
-    """After four attempts, with the registry's words."""
+    """After five attempts, with the registry's words."""
     fake.faults = [refusal(429, "TOOMANYREQUESTS", "your quota is used up")] * 9
     with pytest.raises(RegistryError, match="your quota is used up") as caught:
         client.manifest(fake.repository.tagged("1.0.0"))
-    assert len(fake.faults) == 5
-    assert "limits requests" in caught.value.hint
+    assert len(fake.faults) == 4
+    assert "log in to be given more" in caught.value.hint
+
+
+def test_every_new_attempt_is_told(fake: FakeRegistry) -> None:
+    """What was attempted, what came instead, how many attempts are left; the last failure is the error."""
+    told: list[str] = []
+    made = Registry(fake.repository, tell=told.append)
+    fake.faults = [Answer(status=503)] * 9
+    with pytest.raises(RegistryError, match="503"):
+        made.manifest(fake.repository.tagged("1.0.0"))
+    made.close()
+    assert [line[-8:] for line in told] == ["(4 left)", "(3 left)", "(2 left)", "(1 left)"]
+    assert all("read the manifest" in line and "answers 503; trying again" in line for line in told)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (Answer(status=429, headers={"Retry-After": "21600"}), "wait 360 min"),
+        (Answer(status=503, headers={"Retry-After": "3600"}), "wait 60 min"),
+        (Answer(status=429, headers={"Retry-After": format_datetime(IN_A_DAY, usegmt=True)}), "wait 14"),
+        (Answer(status=429, headers={"RateLimit-Remaining": "0;w=21600"}), "wait 360 min"),
+        (refusal(429, "DENIED", "the quota of this month is used up"), "log in to be given more"),
+    ],
+)
+def test_a_quota_that_is_used_up_is_believed_at_once(
+    fake: FakeRegistry, client: Registry, answer: Answer, words: str
+) -> None:
+    """A later time than a release can wait for, or another reason than haste: one request, and how long."""
+    fake.faults = [answer] * 3
+    with pytest.raises(RegistryError) as caught:
+        client.manifest(fake.repository.tagged("1.0.0"))
+    assert len(fake.faults) == 2
+    assert words in caught.value.hint
+
+
+@pytest.mark.parametrize("remaining", ["76;w=21600", "0", "0;w=soon", ""])
+def test_a_limit_that_is_not_reached_is_waited_out(
+    fake: FakeRegistry, client: Registry, remaining: str
+) -> None:
+    """Only nothing left in a known window is a used-up quota."""
+    fake.add(image(), "1.0.0")
+    fake.faults = [Answer(status=429, headers={"RateLimit-Remaining": remaining})]
+    assert client.manifest(fake.repository.tagged("1.0.0")) is not None
+
+
+@pytest.mark.parametrize(("status", "words"), [(405, "read-only"), (413, "more room"), (507, "more room")])
+def test_a_registry_that_takes_nothing_says_why(
+    fake: FakeRegistry, client: Registry, status: int, words: str
+) -> None:
+    """Read-only and full registries refuse uploads for good: asked once, with what to do."""
+    fake.faults = [refusal(status, "UNSUPPORTED", "no")] * 2
+    with pytest.raises(RegistryError) as caught:
+        client.check_upload()
+    assert words in caught.value.hint
+    assert len(fake.faults) == 1
+
+
+def test_asking_for_an_upload_leaves_nothing(fake: FakeRegistry, client: Registry) -> None:
+    """The upload is taken back, and the manifest that is offered cannot be taken."""
+    client.check_upload()
+    assert fake.uploads == set()
+    assert fake.manifests == {}
+    assert [request.method for request in fake.requests] == ["POST", "DELETE", "PUT"]
 
 
 @pytest.mark.parametrize("status", [400, 403, 405, 501])
@@ -381,13 +478,12 @@ def test_a_pause_that_the_registry_asks_for_is_made(fake: FakeRegistry, client: 
     ("text", "low", "high"),
     [
         ("7", 7, 7),
-        ("86400", 30, 30),
-        (format_datetime(datetime.now(UTC) + timedelta(days=1), usegmt=True), 30, 30),
+        (format_datetime(IN_A_DAY, usegmt=True), 80_000, 86_400),
         (format_datetime(datetime.now(UTC) - timedelta(days=1), usegmt=True), 0, 0),
     ],
 )
-def test_a_pause_has_a_limit(text: str, low: float, high: float) -> None:
-    """Seconds or a date (RFC 9110, 10.2.3), at most half a minute."""
+def test_a_pause_is_a_number_or_a_date(text: str, low: float, high: float) -> None:
+    """Seconds from now (RFC 9110, 10.2.3); never before now."""
     pause = registry._retry_after(text)
     assert pause is not None
     assert low <= pause <= high
@@ -463,7 +559,9 @@ def test_a_list_of_tags_that_is_none_is_refused(fake: FakeRegistry, client: Regi
     [
         ("127.0.0.1", True),
         ("127.9.9.9", True),
-        ("::1", True),
+        ("127.0.0.1:5000", True),
+        ("[::1]:5000", True),
+        ("[::1]", True),
         ("localhost", True),
         ("192.0.2.1", False),
         ("registry.example", False),
@@ -471,7 +569,7 @@ def test_a_list_of_tags_that_is_none_is_refused(fake: FakeRegistry, client: Regi
 )
 def test_only_loopback_may_do_without_tls(hostname: str, expected: bool) -> None:
     """Docker's rule."""
-    assert registry._is_loopback(hostname) is expected
+    assert registry.is_loopback(hostname) is expected
 
 
 def test_docker_hub_has_another_address() -> None:

@@ -1,0 +1,89 @@
+"""Whose certificates are believed for a registry: those that the engine believes, and those we are given.
+
+Source: Docker's documentation, "Verify repository client with certificates": the system's authorities, and
+beside them those in `/etc/docker/certs.d/<host>[:<port>]/*.crt`.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from requests.adapters import HTTPAdapter
+
+from release.errors import UsageError
+
+ENGINE_FOLDER: Final = Path("/etc/docker/certs.d")
+"""Where an engine looks, on its own machine."""
+
+VARIABLE: Final = "RELEASE_REGISTRY_CA"
+"""Names a file of certificates in PEM for every registry, as a CI system hands it to a job."""
+
+_given: dict[str, Path] = {}
+
+
+def believe(host: str, file: Path) -> None:
+    """Believe these certificates for a registry, wherever in this process it is asked.
+
+    A parameter would have to go through every question that deployments and checks ask of a registry.
+
+    Args:
+        host: the registry, with its port.
+        file: certificates in PEM.
+    """
+    _given[host] = file
+
+
+def engine_folder(host: str) -> Path:
+    """Where an engine looks for the authorities of this registry (`host` with its port)."""
+    return ENGINE_FOLDER / host
+
+
+def engine_context(host: str) -> ssl.SSLContext:
+    """TLS settings that believe what an engine on this machine believes: the system, and its own folder."""
+    made = ssl.create_default_context()
+    for file in sorted(engine_folder(host).glob("*.crt")):
+        with suppress(OSError):  # ssl.SSLError is one: the engine passes over such a file too
+            made.load_verify_locations(file)
+    return made
+
+
+def context(host: str) -> ssl.SSLContext:
+    """TLS settings that believe what we were given besides. Raises UsageError: a file has no certificate."""
+    made, named = engine_context(host), os.environ.get(VARIABLE)
+    for file in (_given.get(host), Path(named) if named else None):
+        if file is not None:
+            _add(made, file)
+    return made
+
+
+def _add(made: ssl.SSLContext, file: Path) -> None:
+    try:
+        made.load_verify_locations(file)
+    except OSError as error:
+        found = "it holds no certificate in PEM" if isinstance(error, ssl.SSLError) else error.strerror
+        raise UsageError(
+            f"read the registry's authority {file}",
+            str(found),
+            f"correct `registry_ca` (or {VARIABLE})",
+        ) from error
+
+
+class Adapter(HTTPAdapter):
+    """Speaks TLS with the given settings; requests adds its own bundle, or the one that it is told to use."""
+
+    def __init__(self, settings: ssl.SSLContext) -> None:
+        """Open no connection yet."""
+        self._settings = settings
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Connections straight to the registry."""
+        super().init_poolmanager(*args, ssl_context=self._settings, **kwargs)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        """Connections through a proxy."""
+        return super().proxy_manager_for(proxy, ssl_context=self._settings, **kwargs)
