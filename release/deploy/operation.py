@@ -19,7 +19,7 @@ from release.deploy.plan import Facts, Plan, Reason, make_plan
 from release.deploy.preflight import Bytes
 from release.deploy.rollout import elapsed_ms, reason, step
 from release.deploy.secrets import FingerprintKey, Unresolved, resolve
-from release.deploy.site import Site
+from release.deploy.site import Site, Spot
 from release.deploy.target import Means, Order
 from release.errors import (
     DeploymentFailed,
@@ -116,9 +116,9 @@ def prepare(
     """
     site.desk.require_signed(target.id)
     quarantine = _quarantine(site, target, allowed=allow_quarantined)
-    wanted = _todays(site, target) if why == "promote" else _recorded(site, target, ran)
-    secrets, missing = _secrets(site, wanted)
-    spec = wanted.model_copy(update={"secrets": _fingerprints(site, secrets)})
+    wanted = _todays(site, target) if why == "promote" else recorded_settings(site, target, ran)
+    secrets, missing = read_secrets(site, wanted)
+    spec = wanted.model_copy(update={"secrets": fingerprints(site, secrets)})
     found = site.target.locate(target.body.image)
     ours = site.target.look()
     _check(site, target, spec, found, missing)
@@ -164,8 +164,13 @@ def _quarantine(site: Site, target: Record[Release], *, allowed: bool) -> str:
     )
 
 
-def _recorded(site: Site, target: Record[Release], ran: Event | None) -> RunSpec:
-    """The settings of the deployment that was asked for, or with which the release was last healthy here."""
+def recorded_settings(site: Spot, target: Record[Release], ran: Event | None) -> RunSpec:
+    """The settings of the deployment that was asked for, or with which the release was last healthy here.
+
+    Raises:
+        TargetUnavailable: there are none, or this version of the library does not know all of them.
+        LedgerUnsigned: they are not signed, and have to be.
+    """
     place = site.place
     event = ran or query.last_healthy(site.desk.ledger, place.service, place.environment, target.id)
     if event is not None:
@@ -179,7 +184,7 @@ def _recorded(site: Site, target: Record[Release], ran: Event | None) -> RunSpec
     )
 
 
-def _understood(spec: RunSpec, site: Site, target: Record[Release]) -> RunSpec:
+def _understood(spec: RunSpec, site: Spot, target: Record[Release]) -> RunSpec:
     """The recorded settings. Some that this version does not know cannot be restored, so none are."""
     probe = spec.probe.model_extra if spec.probe is not None else None
     unknown = [*(spec.model_extra or {}), *(f"probe.{key}" for key in probe or {})]
@@ -192,8 +197,12 @@ def _understood(spec: RunSpec, site: Site, target: Record[Release]) -> RunSpec:
     )
 
 
-def _secrets(site: Site, spec: RunSpec) -> tuple[dict[str, Redacted], list[Problem]]:
-    """The values of the secrets that these settings name, from where they come from today."""
+def read_secrets(site: Spot, spec: RunSpec) -> tuple[dict[str, Redacted], list[Problem]]:
+    """The values of the secrets that these settings name, from where they come from today, and what is not.
+
+    Returns:
+        The values by name, and a problem for each one that cannot be read here and now.
+    """
     configured = site.settings.secrets
     sources = {name: configured[name] for name in spec.secrets if name in configured}
     values, unread = resolve(sources, root=site.desk.source.root, environ=site.desk.environ)
@@ -209,7 +218,8 @@ def _secrets(site: Site, spec: RunSpec) -> tuple[dict[str, Redacted], list[Probl
     return values, [Problem(path=f"{where}.{item.name}", message=item.reason) for item in (*unread, *gone)]
 
 
-def _fingerprints(site: Site, secrets: dict[str, Redacted]) -> dict[str, str]:
+def fingerprints(site: Spot, secrets: dict[str, Redacted]) -> dict[str, str]:
+    """What records keep of secrets, by name."""
     if not secrets:
         return {}
     key = FingerprintKey.load(site.desk.source.git_dir, site.desk.environ)

@@ -108,21 +108,26 @@ class Desk:
         """One environment, with its engine while the block runs. Raises UsageError, EngineUnreachable."""
         name, settings = self.service.environment(environment)
         with Engine.connect(host=settings.host, context=settings.context) as engine:
-            place = Place(service=self.service.service, environment=name)
+            place = self._place(name)
             target = SingleEngine(engine=engine, place=place)
             yield Site(desk=self, settings=settings, place=place, engine=engine, target=target)
 
+    def spot(self, environment: str | None) -> Spot:
+        """One environment without its engine: nothing is asked. Raises UsageError."""
+        name, settings = self.service.environment(environment)
+        return Spot(desk=self, settings=settings, place=self._place(name))
+
+    def _place(self, environment: str) -> Place:
+        return Place(service=self.service.service, environment=environment)
+
 
 @dataclass(frozen=True, kw_only=True)
-class Site:
-    """One environment of a service, and what it is made of."""
+class Spot:
+    """One environment of a service, as configuration and ledger know it."""
 
     desk: Desk
     settings: Environment
     place: Place
-    engine: Engine
-    """The engine that is talked to."""
-    target: Target
 
     def current(self) -> Event | None:
         """What the ledger says should be running."""
@@ -153,3 +158,12 @@ class Site:
         return (
             Record(envelope=record.envelope, body=record.body) if isinstance(record.body, Release) else None
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site(Spot):
+    """One environment of a service, and what it is made of."""
+
+    engine: Engine
+    """The engine that is talked to."""
+    target: Target

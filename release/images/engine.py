@@ -361,7 +361,7 @@ class Engine:
             self._client.remove_image(_image_name(reference))
 
     @contextmanager
-    def exported(self, reference: Reference) -> Iterator[BinaryIO]:
+    def exported(self, reference: Reference | Digest) -> Iterator[BinaryIO]:
         """The image as a tar stream (containerd store: an OCI image layout), as `docker save` gives it."""
         with (
             self._line() as line,
@@ -370,7 +370,7 @@ class Engine:
             stream.peek(1)
             yield cast(BinaryIO, stream)
 
-    def _export(self, line: docker.APIClient, reference: Reference) -> Iterator[bytes]:
+    def _export(self, line: docker.APIClient, reference: Reference | Digest) -> Iterator[bytes]:
         with self._asking(f"export the image {reference}"):
             yield from line.get_image(_image_name(reference), chunk_size=_CHUNK)
 

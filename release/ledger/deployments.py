@@ -106,6 +106,15 @@ def verified(ledger: Ledger, service: str, environment: str, *, until: str = "")
                 yield restored
 
 
+def ran(ledger: Ledger, service: str, environment: str) -> Iterator[Event]:
+    """For each release that ran verified healthy the last time that it did, the current one first."""
+    seen: set[str] = set()
+    for event in verified(ledger, service, environment):
+        if event.deployment.release not in seen:
+            seen.add(event.deployment.release)
+            yield event
+
+
 def _restored(ledger: Ledger, service: str, event: Event) -> Event | None:
     """The healthy deployment that was put back: of the release that was proven to run after it."""
     proven = {target.digest for target in event.deployment.targets if target.status == "restored"} - {None}

@@ -16,6 +16,7 @@ from release.ledger.deployments import (
     current,
     deployments,
     last_healthy,
+    ran,
     running_at,
 )
 from release.ledger.moments import Clock, Moment, read_since
@@ -48,6 +49,7 @@ __all__ = [
     "last_drill",
     "last_healthy",
     "quarantined",
+    "ran",
     "read_since",
     "release_of_commit",
     "release_of_version",

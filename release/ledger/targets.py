@@ -13,7 +13,7 @@ from semver import Version
 
 from release.errors import TargetUnavailable, UsageError
 from release.ledger import layout, moments
-from release.ledger.deployments import Event, events_of, first_healthy, running_at, verified
+from release.ledger.deployments import Event, events_of, first_healthy, ran, running_at
 from release.ledger.moments import Clock
 from release.ledger.quarantines import quarantined
 from release.ledger.releases import entries, release_of_version, release_record, releases, seq, versions
@@ -317,11 +317,8 @@ def _not_so_many(question: Question) -> TargetUnavailable:
 
 def _ran(question: Question, environment: str) -> Iterator[Record[Release]]:
     """Releases that ran healthy, last one first, each once."""
-    seen: set[str] = set()
-    for event in verified(question.ledger, question.service, environment):
-        if event.deployment.release not in seen:
-            seen.add(event.deployment.release)
-            yield question.release(event.deployment.release)
+    for event in ran(question.ledger, question.service, environment):
+        yield question.release(event.deployment.release)
 
 
 def _at(question: Question, moment: moments.Moment) -> Found:
