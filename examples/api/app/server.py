@@ -14,8 +14,9 @@ from app.settings import SERVICE, Settings
 
 bind = "0.0.0.0:8000"  # of the container: whoever runs it decides where it is published
 worker_class = "uvicorn_worker.UvicornWorker"
-workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
-preload_app = True  # imported once, then forked: the second worker costs little memory and no time
+# A container is what is scaled; and a second worker that SIGTERM meets while it starts does not hear it.
+workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
+preload_app = True  # imported once, then forked: more workers cost little memory and no time
 worker_tmp_dir = "/dev/shm"  # noqa: S108 - heartbeats stay in memory, and the root may be read-only
 graceful_timeout = 8  # requests under way may end; below the 10 s after which an engine kills
 control_socket_disable = True  # a container is told what to do by signals; there is no folder for a socket
