@@ -29,6 +29,7 @@ from release.runspec import (
     Memory,
     Mount,
     Name,
+    Pause,
     Port,
     Probe,
     Publish,
@@ -302,6 +303,8 @@ class Environment(Value):
     """Labels beside those that name service, environment, version, commit, digest and deployment."""
     health_timeout: Duration = 60_000
     """How long a new container may take to become healthy."""
+    freeze_after_rollback: Pause = 3_600_000
+    """How long deployments are refused after a rollback, unless `--thaw` is said; "0s": not at all."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Environment:
@@ -316,6 +319,19 @@ class Environment(Value):
     def _twice(self) -> list[Publish]:
         taken = [(port.address, port.host, port.protocol) for port in self.publish]
         return [port for place, port in enumerate(self.publish) if taken[place] in taken[:place]]
+
+
+class Migrations(Value):
+    """`[tool.release.migrations]`: what releases do to the data, which going back does not undo by itself."""
+
+    paths: Words
+    """The files below `context`, one for each migration, as ["migrations/versions/*.py"]: `*` stays in one
+    folder, `**/` is any number of them. Going back over one of them needs `--cross-migrations`."""
+    down: Words | None = None
+    """A command that undoes them, run in the newer image before it is replaced; `{count}` is their number and
+    `{head}` the name of the last one that stays, without its suffix: ["alembic", "downgrade", "-{count}"]."""
+    timeout: Duration = 600_000
+    """After this time the command is stopped, and the rollback with it."""
 
 
 class Service(Value):
@@ -336,6 +352,7 @@ class Service(Value):
     push: Push = Push()
     test: Test = Test()
     smoke: Smoke
+    migrations: Migrations | None = None
     environments: dict[Slug, Environment] = Field(default_factory=dict)
 
     @property

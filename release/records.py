@@ -140,6 +140,16 @@ class SmokeSpec(Part):
     stop_grace: int
 
 
+class Migrations(Part):
+    """The migration files of a commit that match the configured paths."""
+
+    count: int
+    head: str
+    """The last of their paths, in the order of text; empty where there is none."""
+    sha256: Hex64
+    """Over their paths and git ids: two releases of the same one have the same migrations."""
+
+
 class Recovered(Part):
     """How a release came back after its ledger was lost: read from the image, not seen as it happened."""
 
@@ -187,6 +197,8 @@ class Release(Part):
     build: Built
     gates: tuple[Gate, ...]
     smoke: SmokeSpec
+    migrations: Migrations | None = None
+    """There only where paths of migrations are configured."""
     recovered: Recovered | None = None
     """There only when the release was reconstructed from its image."""
 
@@ -227,6 +239,8 @@ class Deployment(Part):
     status: Literal["started", "healthy", "restored", "failed", "mixed"]
     targets: tuple[TargetState, ...] = ()
     duration_ms: int | None = None
+    took_lock_from: str | None = None
+    """Whose lock was broken for it, in words: there only when one was."""
 
 
 class Quarantine(Part):
@@ -242,6 +256,24 @@ class Quarantine(Part):
     """Why."""
     lifted: bool = False
     """True: it may be deployed again."""
+    deployment: DeploymentId | None = None
+    """The rollback that set it aside by itself, or the deployment that lifted it."""
+
+
+class Freeze(Part):
+    """An environment takes no deployments for a while, or takes them again. The last word decides."""
+
+    kind: ClassVar[str] = "freeze"
+
+    environment: str
+    message: str
+    """Why."""
+    until: Moment | None = None
+    """Its end; missing: when somebody thaws it."""
+    thawed: bool = False
+    """True: deployments may go on."""
+    deployment: DeploymentId | None = None
+    """The rollback that froze it by itself, or the deployment that thawed it."""
 
 
 class Examined(Part):
@@ -282,12 +314,13 @@ class Note(Part):
     text: str
 
 
-Body = Release | Deployment | Quarantine | Verification | Note
+Body = Release | Deployment | Quarantine | Freeze | Verification | Note
 B_co = TypeVar("B_co", bound=Part, covariant=True)
 
-KINDS: Final[
-    dict[str, type[Release] | type[Deployment] | type[Quarantine] | type[Verification] | type[Note]]
-] = {body.kind: body for body in (Release, Deployment, Quarantine, Verification, Note)}
+_Kind = type[Release] | type[Deployment] | type[Quarantine] | type[Freeze] | type[Verification] | type[Note]
+KINDS: Final[dict[str, _Kind]] = {
+    body.kind: body for body in (Release, Deployment, Quarantine, Freeze, Verification, Note)
+}
 
 
 class Envelope(Part):

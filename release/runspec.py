@@ -131,6 +131,13 @@ Duration = Annotated[
 ]
 """Milliseconds; in configuration "30s"."""
 
+Pause = Annotated[
+    int,
+    BeforeValidator(parse_duration, json_schema_input_type=str),
+    Field(ge=0, description='a time, as "1h" (ms, s, m, h or d), or "0s"'),
+]
+"""Milliseconds, possibly none; in configuration "1h"."""
+
 Cpus = Annotated[
     int,
     BeforeValidator(parse_cpus, json_schema_input_type=float),

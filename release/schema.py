@@ -18,7 +18,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from release import config
 from release.config import Service
 from release.records import KINDS, SCHEMA, Envelope, Part
-from release.runspec import Duration, Memory, duration_text, size_text
+from release.runspec import Duration, Memory, Pause, duration_text, size_text
 
 ONE_SERVICE: Final = """\
 [project]
@@ -73,6 +73,11 @@ pids = 256
 read_only = true
 tmpfs = ["/tmp"]
 
+[tool.release.migrations]
+paths = ["migrations/versions/*.py"]
+down = ["alembic", "downgrade", "-{count}"]
+timeout = "10m"
+
 [tool.release.environments.production]
 engine = "docker"
 host = "ssh://deploy@production.example"
@@ -93,6 +98,7 @@ restart = "unless-stopped"
 stop_grace = "10s"
 labels = { team = "core" }
 health_timeout = "60s"
+freeze_after_rollback = "1h"
 
 [tool.release.environments.production.secrets]
 DATABASE_URL = { from_env = "PROD_DATABASE_URL" }
@@ -158,7 +164,18 @@ carry the name: `api/v1.4.2`.
 {several}```
 """
 
-_LINKED: Final = ("Ledger", "Lock", "Lint", "Build", "Push", "Test", "Smoke", "Environment", "Secret")
+_LINKED: Final = (
+    "Ledger",
+    "Lock",
+    "Lint",
+    "Build",
+    "Push",
+    "Test",
+    "Smoke",
+    "Migrations",
+    "Environment",
+    "Secret",
+)
 """The tables, in the order of the page; each has a section of its own."""
 
 
@@ -190,7 +207,7 @@ def _rows(table: dict[str, Any]) -> Iterator[str]:
 
 def _is_section(schema: dict[str, Any]) -> bool:
     """Whether the key is a table whose keys are in a section of their own."""
-    below = [schema, *schema.get("patternProperties", {}).values()]
+    below = [schema, *schema.get("patternProperties", {}).values(), *schema.get("anyOf", [])]
     return any(each.get("$ref", "").rpartition("/")[2] in _LINKED for each in below)
 
 
@@ -233,6 +250,7 @@ _ELSEWHERE: Final = {"service": "`project.name`"}
 
 _UNITS: Final = {
     TypeAdapter(Duration).json_schema()["description"]: duration_text,
+    TypeAdapter(Pause).json_schema()["description"]: duration_text,
     TypeAdapter(Memory).json_schema()["description"]: size_text,
 }
 """How a number is written as text, by the words for its type."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from release.records import SCHEMA, Body, Deployment, Quarantine, Record, Release, Verification
+from release.records import SCHEMA, Body, Deployment, Freeze, Quarantine, Record, Release, Verification
 
 FORMAT_PATH: Final = "format"
 """The file that makes a branch a ledger."""
@@ -132,6 +132,11 @@ def _verification_paths(service: str, record: Record[Body], body: Verification) 
             yield f"{verified_folder(service, release)}/{release}-{record.envelope.seq:09d}"
 
 
+def freeze_folder(service: str, environment: str) -> str:
+    """The folder where the freezes of an environment are, and their ends, in order."""
+    return f"index/{service}/freeze/{environment}"
+
+
 def paths_of(record: Record[Body], taken: Callable[[str], bool]) -> Iterator[str]:
     """Every index entry of a record.
 
@@ -157,3 +162,5 @@ def paths_of(record: Record[Body], taken: Callable[[str], bool]) -> Iterator[str
         yield f"{quarantine_folder(service, body.release)}/{body.release}-{seq:09d}"
     elif isinstance(body, Verification):
         yield from _verification_paths(service, record, body)
+    elif isinstance(body, Freeze):
+        yield f"{freeze_folder(service, body.environment)}/{seq:09d}"

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from release.errors import LedgerError, VersionTaken
 from release.ledger import layout
-from release.records import Body, Deployment, Draft, Quarantine, Record, Release, Verification
+from release.records import Body, Deployment, Draft, Freeze, Quarantine, Record, Release, Verification
 
 _ID = re.compile(r"[0-9a-f]{64}")
 
@@ -90,7 +90,10 @@ class Placing:
         if isinstance(draft.body, Deployment):
             return self._same_event(draft, draft.body)
         if isinstance(draft.body, Quarantine):
-            return self._same_quarantine(draft, draft.body)
+            folder = layout.quarantine_folder(draft.service, draft.body.release)
+            return self._same_word(draft, folder, f"{draft.body.release}-")
+        if isinstance(draft.body, Freeze):
+            return self._same_word(draft, layout.freeze_folder(draft.service, draft.body.environment), "")
         if isinstance(draft.body, Verification):
             return self._same_verification(draft)
         return None
@@ -125,10 +128,9 @@ class Placing:
         events = self._events(draft.service, body.deployment)
         return next((record for record in events if _says(record, draft)), None)
 
-    def _same_quarantine(self, draft: Draft[Body], body: Quarantine) -> Record[Body] | None:
+    def _same_word(self, draft: Draft[Body], folder: str, prefix: str) -> Record[Body] | None:
         """The same word of the same moment: one that waited for the server may have arrived already."""
-        folder = layout.quarantine_folder(draft.service, body.release)
-        names = [name for name in self._ledger.names(folder) if name.startswith(f"{body.release}-")]
+        names = [name for name in self._ledger.names(folder) if name.startswith(prefix)]
         known = (entry(self._ledger, f"{folder}/{name}") for name in names)
         records = [self._ledger.record(record) for record in known if record is not None]
         same = (record for record in (*records, *self._new.values()) if record.draft() == draft)

@@ -19,6 +19,7 @@ from release.ledger.deployments import (
     ran,
     running_at,
 )
+from release.ledger.freezes import Frost, freezes, frozen
 from release.ledger.moments import Clock, Moment, read_since
 from release.ledger.quarantines import Word, quarantined
 from release.ledger.releases import (
@@ -38,12 +39,14 @@ __all__ = [
     "Clock",
     "Event",
     "Found",
+    "Frost",
     "Moment",
     "Tried",
     "Word",
     "current",
     "deployments",
     "find",
+    "frozen",
     "history",
     "is_steps_back",
     "last_drill",
@@ -81,14 +84,17 @@ def history(
         ledger: where they are.
         service: whose they are.
         kind: only records of this kind, as "release"; others are not even read.
-        environment: only deployments of this environment, by their times.
+        environment: only deployments and freezes of this environment, by their times.
         since: only records of this moment and later (RFC 3339, UTC, milliseconds), by their times.
 
     Without `environment` and `since` the order is that of the appends: an event that waited for the server
     comes where it was published.
     """
     if environment is not None:
-        yield from _events_since(ledger, service, environment, since or "")
+        words = freezes(ledger, service, environment)
+        recent = (record for record in words if record.envelope.recorded_at >= (since or ""))
+        events = _events_since(ledger, service, environment, since or "")
+        yield from heapq.merge(events, recent, key=_recorded_at, reverse=True)
     elif since is not None:
         yield from (
             record for record in _since(ledger, service, since) if kind in (None, record.envelope.kind)

@@ -322,10 +322,17 @@ class Ledger:
     # events
 
     def append_event(self, draft: Draft[Body], *, publish: bool = True) -> Record[Body] | None:
-        """Add one deployment event, after those that wait; None when the remote does not answer.
+        """Add one event, after those that wait; None when the remote does not answer. See `append_events`."""
+        records = self.append_events([draft], publish=publish)
+        return records[0] if records is not None else None
+
+    def append_events(
+        self, drafts: Sequence[Draft[Body]], *, publish: bool = True
+    ) -> tuple[Record[Body], ...] | None:
+        """Add deployment events and words, after those that wait; None when the remote does not answer.
 
         Args:
-            draft: the event.
+            drafts: the events; they are published in one append, all or none.
             publish: False keeps it in this clone without asking the remote, for who cannot wait. The next
                 event that is published takes it along. Without a remote there is nothing to wait for.
 
@@ -335,11 +342,12 @@ class Ledger:
         Raises:
             LedgerRejected, LedgerError: as `append`, with what is kept in the hint.
         """
-        draft = self._in_order(draft)
+        drafts = [self._in_order(draft) for draft in drafts]
         if self._branch.remote is None:
             self.sync()
-            return self.append([draft])[0]
-        self._outbox.put(draft)
+            return self.append(drafts)
+        for draft in drafts:
+            self._outbox.put(draft)
         if not publish:
             return None
         try:
@@ -347,10 +355,10 @@ class Ledger:
         except LedgerUnreachable:
             return None
         except ReleaseError as error:
-            error.hint += "; the event is kept in this clone, and `invoke sync` publishes it"
+            error.hint += "; what happened is kept in this clone, and `invoke sync` publishes it"
             raise
         # when it is not among them, another process of this clone has published it: appending finds it
-        return published.get(outbox.name(draft)) or self.append([draft])[0]
+        return tuple(published.get(outbox.name(draft)) or self.append([draft])[0] for draft in drafts)
 
     def _in_order(self, draft: Draft[Body]) -> Draft[Body]:
         """A clock that is behind does not put a new event before those that are known already."""

@@ -17,6 +17,7 @@ from release.records import (
     Descriptor,
     Draft,
     Examined,
+    Freeze,
     Gate,
     Image,
     LockFile,
@@ -209,6 +210,8 @@ def says(of: Record[Body]) -> str:
             return f"{deployment} {status}"
         case Quarantine(message=message, lifted=lifted):
             return f"{'lifted' if lifted else 'quarantined'}: {message}"
+        case Freeze(message=message, thawed=thawed):
+            return f"{'thawed' if thawed else 'frozen'}: {message}"
         case Verification(what=what, result=result):
             return f"{what} {result}"
         case Note(text=text):

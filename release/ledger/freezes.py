@@ -1,0 +1,68 @@
+"""Whether an environment is frozen: deployments to it are refused, rollbacks never are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from release.ledger import layout
+from release.ledger.releases import record_at, wrong_kind
+from release.ledger.store import Ledger
+from release.records import Actor, Body, Draft, Envelope, Freeze, Record
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frost:
+    """One word on an environment: frozen, or not any more."""
+
+    freeze: Freeze
+    recorded_at: str
+    actor: Actor
+
+    def holds(self, moment: str) -> bool:
+        """Whether it freezes at a moment (RFC 3339, UTC, milliseconds)."""
+        return not self.freeze.thawed and (self.freeze.until is None or moment < self.freeze.until)
+
+    def __str__(self) -> str:
+        """What it says, as the end of a sentence that begins with the environment."""
+        until = self.freeze.until
+        end = f"until {until[:19]}Z" if until is not None else "until somebody thaws it"
+        return f"is frozen {end}: {self.freeze.message} ({self.actor.name}, {self.recorded_at[:19]}Z)"
+
+
+def frozen(ledger: Ledger, service: str, environment: str, moment: str) -> Frost | None:
+    """What freezes an environment at a moment; None when deployments may go on. The last word decides.
+
+    Args:
+        ledger: where the words are; one that waits for the server comes after all that are there.
+        service: whose environment it is.
+        environment: its name.
+        moment: usually now (RFC 3339, UTC, milliseconds).
+    """
+    waiting = [_told(draft, draft.body) for draft in _unsynced(ledger, service, environment)]
+    last = waiting[-1] if waiting else next(_recorded(ledger, service, environment), None)
+    return last if last is not None and last.holds(moment) else None
+
+
+def freezes(ledger: Ledger, service: str, environment: str) -> Iterator[Record[Body]]:
+    """The records about an environment's freezes, newest first, read as they are asked for."""
+    folder = layout.freeze_folder(service, environment)
+    yield from (record_at(ledger, f"{folder}/{name}") for name in reversed(ledger.names(folder)))
+
+
+def _recorded(ledger: Ledger, service: str, environment: str) -> Iterator[Frost]:
+    for record in freezes(ledger, service, environment):
+        if not isinstance(record.body, Freeze):
+            raise wrong_kind(record, Freeze.kind)
+        yield _told(record.envelope, record.body)
+
+
+def _unsynced(ledger: Ledger, service: str, environment: str) -> Iterator[Draft[Freeze]]:
+    for draft in ledger.unsynced():
+        body = draft.body
+        if draft.service == service and isinstance(body, Freeze) and body.environment == environment:
+            yield Draft(**{**vars(draft), "body": body})
+
+
+def _told(place: Envelope | Draft[Freeze], body: Freeze) -> Frost:
+    return Frost(freeze=body, recorded_at=place.recorded_at, actor=place.actor)
