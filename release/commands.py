@@ -49,6 +49,11 @@ class Words:
     other: str | None = None
     lift: bool = False
     allow_quarantined: bool = False
+    last: str | None = None
+    deep: bool = False
+    record: bool = False
+    no_engine: bool = False
+    secrets_elsewhere: bool = False
 
     @property
     def count(self) -> int:
@@ -67,9 +72,11 @@ class Door:
     interruption: Interruption
 
     @contextmanager
-    def desk(self) -> Iterator[Desk]:
+    def desk(self, service: str | None = None) -> Iterator[Desk]:
         """The service's repository, found from the folder where the command runs."""
-        opened = Desk.open(Path.cwd(), self.words.service, environ=os.environ, emit=self.console.emit)
+        opened = Desk.open(
+            Path.cwd(), service or self.words.service, environ=os.environ, emit=self.console.emit
+        )
         with opened as desk:
             yield desk
 
@@ -379,9 +386,11 @@ def sync(door: Door) -> int:
 
 
 def verify(door: Door) -> int:
-    """Prove the ledgers of the repository's services, or of one; 1 where something is wrong."""
+    """Prove that rollbacks would work; or the ledgers of the services, 1 where something is wrong."""
     if not door.words.ledger:
-        raise UsageError("verify", "it is not said what", "invoke verify --ledger")
+        from release import checks
+
+        return checks.readiness(door)
     source = Source.open(Path.cwd())
     with closing(source):
         configured = config.load(source.root)

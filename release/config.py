@@ -334,6 +334,19 @@ class Migrations(Value):
     """After this time the command is stopped, and the rollback with it."""
 
 
+class Retention(Value):
+    """`[tool.release.retention]`: how far back a rollback must be possible; none of that is ever pruned."""
+
+    releases: Annotated[int, Field(ge=1)] = 5
+    """The last so many releases that ran verified healthy in each environment and are not quarantined."""
+    window: Duration = 30 * 86_400_000
+    """Beside them everything that was released or deployed within this time."""
+    prune_after_deploy: bool = False
+    """Whether a deployment ends with pruning the engine; a failure of that is a warning."""
+    last_copies: bool = False
+    """Whether pruning may remove images that are nowhere else: always so where no registry is configured."""
+
+
 class Service(Value):
     """`[tool.release]`: one service, or what several have in common."""
 
@@ -353,6 +366,7 @@ class Service(Value):
     test: Test = Test()
     smoke: Smoke
     migrations: Migrations | None = None
+    retention: Retention = Retention()
     environments: dict[Slug, Environment] = Field(default_factory=dict)
 
     @property

@@ -78,6 +78,12 @@ paths = ["migrations/versions/*.py"]
 down = ["alembic", "downgrade", "-{count}"]
 timeout = "10m"
 
+[tool.release.retention]
+releases = 5
+window = "30d"
+prune_after_deploy = true
+last_copies = false
+
 [tool.release.environments.production]
 engine = "docker"
 host = "ssh://deploy@production.example"
@@ -173,6 +179,7 @@ _LINKED: Final = (
     "Test",
     "Smoke",
     "Migrations",
+    "Retention",
     "Environment",
     "Secret",
 )

@@ -184,12 +184,44 @@ def sync(_context: Context, *, service: str | None = None, json: bool = False) -
     _run("sync", service=service, json=json)
 
 
-@task(help={"ledger": "the ledger, from its first commit on", "service": "only this one's ledger"} | _JSON)
+@task(
+    help={
+        **_COMMON,
+        "environment": "only this one; absent: all",
+        "last": "how many releases of each environment; absent: `retention.releases`",
+        "deep": "download or export every layer, and hash it",
+        "record": "put the result into the ledger",
+        "no_engine": "this machine reaches no engine: what only they can tell is not judged",
+        "secrets_elsewhere": "secrets that cannot be read here are not judged",
+        "ledger": "instead: the ledger, from its first commit on",
+    }
+)
 def verify(
-    _context: Context, *, ledger: bool = False, service: str | None = None, json: bool = False
+    _context: Context,
+    *,
+    environment: str | None = None,
+    last: str | None = None,
+    deep: bool = False,
+    record: bool = False,
+    no_engine: bool = False,
+    secrets_elsewhere: bool = False,
+    ledger: bool = False,
+    service: str | None = None,
+    json: bool = False,
 ) -> None:
-    """Prove what is recorded: that nothing was lost, changed or forged."""
-    _run("verify", ledger=ledger, service=service, json=json)
+    """Prove that the last releases could be put back now; or what is recorded (--ledger)."""
+    _run(
+        "verify",
+        environment=environment,
+        last=last,
+        deep=deep,
+        record=record,
+        no_engine=no_engine,
+        secrets_elsewhere=secrets_elsewhere,
+        ledger=ledger,
+        service=service,
+        json=json,
+    )
 
 
 @task(help={key: _COMMON[key] for key in ("service", "json")})

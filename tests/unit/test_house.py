@@ -11,7 +11,7 @@ import release
 
 PACKAGE = Path(release.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
-DOORS = {"sessions", "tasks", "commands", "recovery", "__init__"}
+DOORS = {"sessions", "tasks", "commands", "checks", "recovery", "__init__"}
 ROOMS = ("images", "ledger", "chain", "deploy")
 FORBIDDEN = {
     "vocabulary": {"images", "ledger", "chain", "deploy", "sessions", "tasks"},

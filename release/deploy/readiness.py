@@ -1,0 +1,329 @@
+"""Whether the last healthy releases of an environment could be put back now: asked before anybody has to.
+
+The questions are those that a rollback asks before it touches anything, put for several releases, and with an
+eye on every place that has the bytes, not on the first one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from release.actor import TOOL, now
+from release.deploy import lock, preflight, secrets
+from release.deploy.operation import fingerprints, read_secrets, recorded_settings
+from release.deploy.rollout import elapsed_ms
+from release.deploy.site import Desk, Site, Spot
+from release.deploy.stock import Stock, engine_problem
+from release.errors import EngineUnreachable, ReleaseError
+from release.ledger import query
+from release.ledger.query import Event
+from release.records import Body, Draft, Examined, Record, Release, Verification
+from release.runspec import RunSpec
+
+Result = Literal["ready", "not ready", "set aside"]
+_RECORDED: dict[Result, Literal["passed", "failed", "skipped"]] = {
+    "ready": "passed",
+    "not ready": "failed",
+    "set aside": "skipped",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """How to ask."""
+
+    releases: int
+    """How many that are not set aside."""
+    stock: Stock
+    deep: bool = False
+    """Also export and hash what the engine has."""
+    engine: bool = True
+    """False: this machine has no way to the engines, and what only they can tell is not judged."""
+    secrets: bool = True
+    """False: a secret that cannot be read here is not judged; the machine that deploys has it."""
+    check: Callable[[], None] = lambda: None
+    """Raises when the work is to be given up."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """One release: whether a rollback to it could begin now."""
+
+    version: str
+    release: str
+    """The id of its record."""
+    digest: str
+    result: Result
+    bytes: tuple[str, ...] = ()
+    """Where they are, whole: engine, registry."""
+    problems: tuple[str, ...] = ()
+    """Why it is not ready, or set aside."""
+    unchecked: tuple[str, ...] = ()
+    """What nobody could tell from here."""
+    notes: tuple[str, ...] = ()
+    """What does not stop a rollback, and should be known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Readiness:
+    """One environment."""
+
+    service: str
+    environment: str
+    engine: str | None
+    """Its address; None where it was not asked."""
+    wanted: int
+    verdicts: tuple[Verdict, ...]
+    """The one that runs first."""
+    notes: tuple[str, ...]
+    duration_ms: int
+
+    @property
+    def ready(self) -> bool:
+        """Whether every release that is not set aside is. Nothing deployed is nothing to go back to."""
+        return all(verdict.result != "not ready" for verdict in self.verdicts)
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON data."""
+        return {"ready": self.ready, **asdict(self)}
+
+
+def assess(desk: Desk, environment: str, question: Question) -> Readiness:
+    """Ask about one environment. Raises LedgerError: the ledger cannot be read, Cancelled."""
+    began = time.monotonic()
+    spot, problem = desk.spot(environment), ""
+    if not question.engine:
+        return _assessed(_Assessment(spot, None, problem, question), began)
+    try:
+        with desk.site(environment) as site:
+            return _assessed(_Assessment(spot, site, problem, question), began)
+    except EngineUnreachable as error:
+        problem = f"{error.attempted}: {error.found}"
+    return _assessed(_Assessment(spot, None, problem, question), began)
+
+
+def _assessed(assessment: _Assessment, began: float) -> Readiness:
+    spot, site = assessment.spot, assessment.site
+    verdicts = tuple(assessment.verdicts())
+    return Readiness(
+        service=spot.place.service,
+        environment=spot.place.environment,
+        engine=site.target.name if site is not None else None,
+        wanted=assessment.question.releases,
+        verdicts=verdicts,
+        notes=tuple(assessment.notes(verdicts)),
+        duration_ms=elapsed_ms(began),
+    )
+
+
+@dataclass
+class _Case:
+    """What is found about one release while it is looked at."""
+
+    release: Record[Release]
+    bytes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def verdict(self) -> Verdict:
+        """All of it."""
+        return _verdict(
+            self.release,
+            "not ready" if self.problems else "ready",
+            bytes=tuple(self.bytes),
+            problems=tuple(self.problems),
+            unchecked=tuple(self.unchecked),
+            notes=tuple(self.notes),
+        )
+
+
+class _Assessment:
+    """The questions about one environment; secrets are read once for each set of them."""
+
+    def __init__(self, spot: Spot, site: Site | None, problem: str, question: Question) -> None:
+        self.spot, self.site, self.question = spot, site, question
+        self._engine_problem = problem
+        self._secrets: dict[tuple[tuple[str, str], ...], tuple[list[str], dict[str, str]]] = {}
+        self._lock = lock.peek(site.target.keeper(), spot.place) if site is not None else None
+
+    def notes(self, verdicts: tuple[Verdict, ...]) -> Iterator[str]:
+        """About the environment as a whole."""
+        standing = [verdict for verdict in verdicts if verdict.result != "set aside"]
+        if not standing:
+            yield "nothing was verified healthy here yet"
+        elif len(standing) == 1:
+            yield "only one release ran here: a bare rollback has nowhere to go"
+        if self._lock is not None:
+            yield f"a deployment is under way: {self._lock}"
+
+    def verdicts(self) -> Iterator[Verdict]:
+        """Releases, the one that runs first, until enough of them are not set aside."""
+        ledger, place = self.spot.desk.ledger, self.spot.place
+        counted = 0
+        for event in query.ran(ledger, place.service, place.environment):
+            if counted == self.question.releases:
+                return
+            self.question.check()
+            verdict = self._judged(event)
+            counted += verdict.result != "set aside"
+            yield verdict
+
+    def _judged(self, event: Event) -> Verdict:
+        release = self.spot.release_of(event)
+        if release is None:
+            return Verdict(
+                version="?",
+                release=event.deployment.release,
+                digest=event.deployment.digest,
+                result="not ready",
+                problems=("its record cannot be read: invoke verify --ledger",),
+            )
+        place = self.spot.place
+        word = query.quarantined(self.spot.desk.ledger, place.service, release.id, place.environment)
+        if word is not None:
+            return _verdict(release, "set aside", problems=(f"it {word}",))
+        case = _Case(release)
+        self._bytes(case)
+        spec = self._settings(case)
+        if spec is not None:
+            self._restorable(case, spec)
+            self._readable(case, spec)
+        return case.verdict()
+
+    # the bytes
+
+    def _bytes(self, case: _Case) -> None:
+        self._in_engine(case)
+        holding = self.question.stock.holding(case.release.body.image)
+        if holding.state == "whole":
+            case.bytes.append("registry")
+        if not case.bytes:
+            engine = "" if self._engine_problem or self.site is None else "the engine does not have it; "
+            nowhere = "without a registry there is no other place"
+            known = holding.state != "none" or self.site is not None
+            if known:
+                case.problems.append(f"{engine}{holding.problem or nowhere}")
+            else:
+                case.unchecked.append("the image: only the engine could have it")
+        elif holding.state == "lacking":
+            case.notes.append(f"only the engine has it: {holding.problem}")
+        elif holding.state == "silent":
+            case.unchecked.append(f"the registry: {holding.problem}")
+
+    def _in_engine(self, case: _Case) -> None:
+        image = case.release.body.image
+        if self.site is None:
+            if self._engine_problem:
+                case.problems.append(f"cannot {self._engine_problem}")
+            else:
+                case.unchecked.append("the engine: its store, networks, volumes, ports")
+            return
+        engine = self.site.engine
+        if _machine(image.platform) != _machine(engine.info.platform):
+            case.problems.append(
+                f"it is built for {image.platform}, and the engine is {engine.info.platform}"
+            )
+        stored = preflight.find_stored(engine, image)
+        if stored is None:
+            return
+        wrong = engine_problem(engine, image, stored, self.question.check) if self.question.deep else ""
+        if wrong:
+            case.problems.append(wrong)
+        else:
+            case.bytes.append("engine")
+
+    # the settings
+
+    def _settings(self, case: _Case) -> RunSpec | None:
+        """Those that a rollback would restore."""
+        try:
+            self.spot.desk.require_signed(case.release.id)
+            return recorded_settings(self.spot, case.release, None)
+        except ReleaseError as error:
+            case.problems.append(error.found)
+            return None
+
+    def _restorable(self, case: _Case, spec: RunSpec) -> None:
+        if self.site is None:
+            return
+        found = self.site.target.settings_problems(spec)
+        if self._lock is None:
+            found = [*found, *self.site.target.occupation_problems(spec)]
+        else:
+            case.unchecked.append("ports: a deployment is under way")
+        case.problems += [problem.message for problem in found]
+
+    def _readable(self, case: _Case, spec: RunSpec) -> None:
+        """Whether every secret can be read here and now, and which were rotated since."""
+        unread, fingerprinted = self._secrets_of(spec)
+        (case.problems if self.question.secrets else case.unchecked).extend(unread)
+        rotated = [
+            name
+            for name, value in fingerprinted.items()
+            if secrets.compare(spec.secrets[name], value) == "rotated"
+        ]
+        if rotated:
+            case.notes.append(f"rotated since, so that today's value would be used: {', '.join(rotated)}")
+
+    def _secrets_of(self, spec: RunSpec) -> tuple[list[str], dict[str, str]]:
+        key = tuple(sorted(spec.secrets.items()))
+        if key not in self._secrets:
+            values, unread = read_secrets(self.spot, spec)
+            told = [f"secret {problem.path.rpartition('.')[2]}: {problem.message}" for problem in unread]
+            self._secrets[key] = told, fingerprints(self.spot, values)
+        return self._secrets[key]
+
+
+def _machine(platform: str) -> list[str]:
+    """System and architecture; a variant runs wherever its architecture does, as far as names tell."""
+    return platform.split("/")[:2]
+
+
+def _verdict(release: Record[Release], result: Result, **found: Any) -> Verdict:
+    return Verdict(
+        version=release.body.version,
+        release=release.id,
+        digest=release.body.image.digest,
+        result=result,
+        **found,
+    )
+
+
+# the record
+
+
+def verification(found: Readiness) -> Verification:
+    """What the ledger keeps of it."""
+    return Verification(
+        what="readiness",
+        environment=found.environment,
+        result="passed" if found.ready else "failed",
+        releases=tuple(
+            Examined(
+                release=verdict.release,
+                digest=verdict.digest,
+                result=_RECORDED[verdict.result],
+                problems=verdict.problems,
+                unchecked=verdict.unchecked,
+            )
+            for verdict in found.verdicts
+        ),
+        duration_ms=found.duration_ms,
+        detail="; ".join(found.notes),
+    )
+
+
+def draft_of(desk: Desk, body: Verification, run: str) -> Draft[Body]:
+    """A record of a check by who works here, now."""
+    return Draft(
+        service=desk.service.service,
+        recorded_at=now(),
+        actor=desk.actor,
+        run=desk.run(run),
+        tool=TOOL,
+        body=body,
+    )
