@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Iterable
+import re
+import sys
+import threading
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final, NoReturn
+from urllib.parse import quote, quote_plus
+from xml.sax.saxutils import escape
 
 MASK: Final = "***"
 """What stands where a secret was."""
 
-_SHORTEST_MASKED: Final = 4
+SHORTEST: Final = 4
 """Masking a value of three characters would make every text unreadable and hide nothing."""
+
+_SHORTEST_JOINED: Final = 8
+"""From here on a value is found over line breaks too; shorter ones would be seen where there is none."""
+
+_SHORTEST_SLICE: Final = 6
+"""Of base64, within a larger text."""
+
+_HEAD: Final = 4
+
+ESCAPES: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-_]")
+"""Terminal control sequences (ECMA-48, 5.4 and 8.3), and xterm's for the title, which end by BEL or ST."""
+
+_BREAK: Final = re.compile(rf"[\r\n]+|{ESCAPES.pattern}")
+_PARTIAL: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*)?\Z")
+_LINE: Final = re.compile(r"[^\r\n]+")
+_PERCENT: Final = re.compile("%[0-9A-F]{2}")
+_ATTRIBUTE: Final = {'"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#09;"}
+"""In the value of an XML attribute (XML 1.0, 2.10 and 3.3.3)."""
 
 
 class Redacted:
@@ -36,27 +62,207 @@ class Redacted:
 
 
 class Mask:
-    """Takes secret values out of text: each value, each of its lines, and how JSON would write it."""
+    """Takes secret values out of text. There is one for a run, and it learns values while the run goes on.
 
-    def __init__(self, values: Iterable[Redacted] = ()) -> None:
-        """Longest first, so that a value that holds another goes as a whole."""
-        forms = {form for value in values for form in _forms(value.reveal()) if len(form) >= _SHORTEST_MASKED}
-        self._forms = sorted(forms, key=len, reverse=True)
+    Found are: the value, each of its lines, how JSON, Python, XML and a URL would write it, and its base64,
+    also where it stands in the middle of something larger, as in `Authorization: Basic`. What has eight
+    characters and more is found where a line break or a terminal's control sequence was put between, too.
+    """
+
+    def __init__(
+        self, values: Iterable[Redacted] = (), told: Callable[[Sequence[Redacted]], None] | None = None
+    ) -> None:
+        """Hide these values.
+
+        Args:
+            values: the secrets that are known already.
+            told: called with the values that are hidden later, as for a CI system's own mask.
+        """
+        self._lock = threading.Lock()
+        self._forms = _Forms()
+        self._learn(tuple(values))
+        self._told = told
+
+    def hide(self, values: Iterable[Redacted]) -> None:
+        """Hide these values too, from now on, in all threads."""
+        learned = tuple(values)
+        self._learn(learned)
+        if self._told is not None and learned:
+            self._told(learned)
+
+    def _learn(self, values: Sequence[Redacted]) -> None:
+        with self._lock:
+            self._forms = self._forms.with_values([value.reveal() for value in values])
 
     def __call__(self, text: str) -> str:
-        """The text with stars where a secret was."""
-        for form in self._forms:
-            text = text.replace(form, MASK)
-        return text
+        """The text with stars where a secret was; its lines stay as many as they were."""
+        spans = self._forms.spans(text)
+        return _starred(text, spans) if spans else text
 
     def lines(self, lines: Iterable[str]) -> tuple[str, ...]:
-        """Each line of a log, masked."""
-        return tuple(map(self, lines))
+        """The lines of a log, masked; a secret that goes over several of them too."""
+        return tuple(self("\n".join(lines)).split("\n")) if (lines := tuple(lines)) else ()
+
+    def stream(self) -> MaskedStream:
+        """For text that comes in pieces."""
+        return MaskedStream(self)
+
+    def settled(self, text: str) -> int:
+        """How many characters can be shown, whatever comes next: what is left may be a secret's beginning."""
+        spans, end = self._forms.spans(text), self._forms.beginning(text)
+        return min([end, *(start for start, stop in spans if start < end < stop)])
 
     def __repr__(self) -> str:
         """The number of forms only."""
-        return f"Mask({len(self._forms)})"
+        return f"Mask({len(self._forms.whole)})"
+
+
+class MaskedStream:
+    """Text that comes in pieces, cut anywhere, goes on masked: what may become a secret is held back."""
+
+    def __init__(self, mask: Mask) -> None:
+        """Hold nothing back yet."""
+        self._mask, self._held = mask, ""
+
+    def feed(self, text: str) -> str:
+        """What can be shown now of what came until now."""
+        text = self._held + text
+        settled = self._mask.settled(text)
+        self._held = text[settled:]
+        return self._mask(text[:settled])
+
+    def end(self) -> str:
+        """What was held back, when nothing more comes."""
+        rest, self._held = self._held, ""
+        return self._mask(rest)
+
+
+@dataclass(frozen=True)
+class _Forms:
+    """The texts to be found: as they are, and without breaks; all of them by their beginnings."""
+
+    whole: frozenset[str] = frozenset()
+    joined: frozenset[str] = frozenset()
+    heads: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By the first four characters."""
+    longest: int = 0
+
+    def with_values(self, values: Iterable[str]) -> _Forms:
+        whole = self.whole | {form for value in values for form in _forms(value)}
+        joined = frozenset(form for form in map(_joined, whole) if len(form) >= _SHORTEST_JOINED)
+        heads: dict[str, tuple[str, ...]] = {}
+        for form in set(map(_joined, whole)):
+            heads[form[:_HEAD]] = (*heads.get(form[:_HEAD], ()), form)
+        return _Forms(whole=whole, joined=joined, heads=heads, longest=max(map(len, whole), default=0))
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Where secrets are, from and to, overlapping ones as one; in order."""
+        found = [span for form in self.whole for span in _occurrences(form, text)]
+        if self.joined and _BREAK.search(text):
+            squeezed = _Squeezed.of(text)
+            found += [squeezed.span(*s) for form in self.joined for s in _occurrences(form, squeezed.text)]
+        return _united(found)
+
+    def beginning(self, text: str) -> int:
+        """From where on the end of the text is the beginning of a form; the text's length when it is not."""
+        if not self.heads:
+            return len(text)
+        complete = _PARTIAL.sub("", text)
+        squeezed = _Squeezed.of(complete)
+        end = squeezed.text
+        for size in range(min(self.longest - 1, len(end)), 0, -1):
+            if self._begins(end[-size:][:_HEAD], end, size):
+                return squeezed.place(len(end) - size)
+        return len(complete)
+
+    def _begins(self, head: str, end: str, size: int) -> bool:
+        if size < _HEAD:
+            return any(known.startswith(head) for known in self.heads)
+        return any(len(form) > size and end.endswith(form[:size]) for form in self.heads.get(head, ()))
+
+
+@dataclass(frozen=True)
+class _Squeezed:
+    """A text without line breaks and control sequences, and where each piece of it was."""
+
+    text: str
+    pieces: tuple[tuple[int, int], ...]
+    """Where a piece begins: here, and in the whole text."""
+
+    @classmethod
+    def of(cls, text: str) -> _Squeezed:
+        kept, pieces, here, there = [], [(0, 0)], 0, 0
+        for gap in _BREAK.finditer(text):
+            kept.append(text[there : gap.start()])
+            here, there = here + gap.start() - there, gap.end()
+            pieces.append((here, there))
+        return cls("".join([*kept, text[there:]]), tuple(pieces))
+
+    def place(self, position: int) -> int:
+        here, there = self.pieces[bisect_right(self.pieces, (position, sys.maxsize)) - 1]
+        return there + position - here
+
+    def span(self, start: int, stop: int) -> tuple[int, int]:
+        return self.place(start), self.place(stop - 1) + 1
+
+
+def _joined(text: str) -> str:
+    return _BREAK.sub("", text)
+
+
+def _occurrences(form: str, text: str) -> Iterator[tuple[int, int]]:
+    start = text.find(form)
+    while start >= 0:
+        yield start, start + len(form)
+        start = text.find(form, start + 1)
+
+
+def _united(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    united: list[tuple[int, int]] = []
+    for start, stop in sorted(spans):
+        if united and start < united[-1][1]:
+            united[-1] = (united[-1][0], max(stop, united[-1][1]))
+        else:
+            united.append((start, stop))
+    return united
+
+
+def _starred(text: str, spans: Sequence[tuple[int, int]]) -> str:
+    parts, position = [], 0
+    for start, stop in spans:
+        parts += [text[position:start], _LINE.sub(MASK, text[start:stop])]
+        position = stop
+    return "".join([*parts, text[position:]])
 
 
 def _forms(value: str) -> set[str]:
-    return {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], *value.splitlines()}
+    """Everything that may stand for the value; what is too short is left out."""
+    plain = {value.strip("\r\n"), value.strip(), *(line.strip() for line in value.splitlines())}
+    written = {form for text in plain if len(text) >= SHORTEST for form in _written(text)}
+    encoded = {form for text in (value, value.strip()) for form in _in_base64(text.encode())}
+    return {form for form in plain | written | encoded if len(form) >= SHORTEST}
+
+
+def _written(text: str) -> set[str]:
+    """How JSON (RFC 8259), Python, XML and a URL (RFC 3986, section 2.1; or a form's body) write a text."""
+    quoted = {quote(text, safe=""), quote(text), quote_plus(text)}
+    small = {_PERCENT.sub(lambda match: match[0].lower(), form) for form in quoted}
+    xml = {escape(text), escape(text, {'"': "&quot;"}), escape(text, _ATTRIBUTE)}
+    return (
+        quoted
+        | small
+        | xml
+        | {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], repr(text)[1:-1]}
+    )
+
+
+def _in_base64(value: bytes) -> Iterator[str]:
+    """Base64 (RFC 4648, sections 4 and 5) of the value, and what of it is sure to appear in that of a larger
+    text, depending on how many bytes stand before it."""
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        yield encode(value).decode().rstrip("=")
+        for before in range(3):
+            encoded = encode(bytes(before) + value).decode()
+            sure = encoded[-(-8 * before // 6) : 8 * (before + len(value)) // 6]
+            if len(sure) >= _SHORTEST_SLICE:
+                yield sure
