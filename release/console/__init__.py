@@ -1,0 +1,179 @@
+"""What people see. The only room that prints.
+
+Standard output carries the result and nothing else; events, plans, questions and errors go to standard error:
+on a terminal as live lines, for GitHub and GitLab in their own way, elsewhere as plain lines. Colour is for
+terminals (`NO_COLOR`, `FORCE_COLOR` and `TERM` are heeded). A reader that goes away (`| head`) never stops
+the work.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, Self
+
+from release.console.layout import Rows, field_lines, one_line, quoted, table_lines
+from release.console.paper import Lasting, Line, Paper
+from release.console.plain import Clock, Plain
+from release.errors import ReleaseError
+from release.events import Event
+from release.redact import Mask, Redacted
+
+__all__ = ["Console", "Rows"]
+
+
+class Console:
+    """Renders events, results and errors; safe to be used by several threads at once."""
+
+    def __init__(
+        self,
+        masks: Iterable[str | Redacted] = (),
+        *,
+        environ: Mapping[str, str] | None = None,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        """Begin with nothing to tell.
+
+        Args:
+            masks: values that are replaced by *** in everything that is printed.
+            environ: says for whom is printed; absent: the process's own.
+            clock: tells how long a stage takes.
+        """
+        self._lock = threading.RLock()
+        values = [value if isinstance(value, Redacted) else Redacted(value) for value in masks]
+        self.mask = Mask(values, told=self._hidden)
+        """The run's: whatever it hides is hidden here."""
+        environ = os.environ if environ is None else environ
+        self._paper = Paper(self.mask, environ)
+        self._result = Lasting("stdout")
+        self._view = _view(self._paper, environ, clock)
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the terminal clean, and the CI system its summary."""
+        with self._lock:
+            self._view.close()
+
+    def hide(self, values: Iterable[Redacted]) -> None:
+        """Replace these values too, from now on."""
+        self.mask.hide(values)
+
+    def _hidden(self, values: Sequence[Redacted]) -> None:
+        with self._lock:
+            self._view.hidden(values)
+
+    @property
+    def interactive(self) -> bool:
+        """Whether a person can be asked: standard input and standard error are terminals."""
+        return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
+
+    # what goes on
+    def emit(self, event: Event) -> None:
+        """Render one event."""
+        with self._lock:
+            self._view.show(event)
+
+    def fields(self, title: str, rows: Rows) -> None:
+        """A titled list of labels and values on standard error, as a plan before it is carried out."""
+        self._write(Line(text=title, style="bold"), *(Line(text=line) for line in field_lines(rows)))
+
+    def error(self, error: ReleaseError) -> None:
+        """What was attempted, what was found, the end of the log if there is one, and the next step."""
+        with self._lock:
+            self._view.error(error)
+
+    def unexpected(self, error: BaseException) -> None:
+        """An error that nobody foresaw: where it came from, then one line."""
+        trace = "".join(traceback.format_exception(error)).splitlines()
+        said = f"this is a defect: {type(error).__name__}: {error}"
+        with self._lock:
+            self._view.close()
+            self._write(
+                *quoted(trace),
+                Line(mark="✗ ", mark_style="bold red", text=said, style="bold"),
+                Line(mark="  → ", mark_style="cyan", text="report it with the lines above"),
+            )
+
+    def confirm(self, question: str) -> bool:
+        """Ask once, on standard error; only y and yes mean yes."""
+        with self._lock:
+            self._paper.ask(f"{question} [y/N] ")
+            return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+    def _write(self, *lines: Line) -> None:
+        with self._lock:
+            self._view.write(*lines)
+
+    # the result
+    def result(self, text: str) -> None:
+        """Write the result, or a line of it, to standard output."""
+        with self._lock:
+            trouble = self._result.attempt(self._drawn(self._paper.clean(text)) + "\n")
+            if trouble is not None:
+                said = f"the result could not be written to standard output: {trouble.strerror}"
+                self._view.write(Line(mark="! ", mark_style="bold yellow", text=said))
+
+    def _drawn(self, text: str) -> str:
+        return text if self._result.encodes(text) else self._paper.drawn(text)
+
+    def document(self, data: Any) -> None:
+        """Write the result as indented JSON."""
+        self.result(json.dumps(data, indent=2))
+
+    def sheet(self, title: str, rows: Rows) -> None:
+        """Write a titled list of labels and values as the result."""
+        self.result("\n".join([title, *field_lines(rows)]))
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """Write rows in aligned columns; on a terminal, lines are cut at its width."""
+        limit = shutil.get_terminal_size().columns if self._result.isatty() else None
+        for line in table_lines(columns, [[one_line(cell) for cell in row] for row in rows], limit):
+            self.result(line)
+
+
+def _github(paper: Paper, environ: Mapping[str, str], clock: Clock) -> Plain:
+    from release.console.github import GitHub
+
+    return GitHub(paper, environ, clock)
+
+
+def _gitlab(paper: Paper, _environ: Mapping[str, str], clock: Clock) -> Plain:
+    from release.console.gitlab import GitLab
+
+    return GitLab(paper, clock)
+
+
+def _terminal(paper: Paper, _environ: Mapping[str, str], clock: Clock) -> Plain:
+    from release.console.terminal import Terminal
+
+    return Terminal(paper, clock)
+
+
+def _plain(paper: Paper, _environ: Mapping[str, str], clock: Clock) -> Plain:
+    return Plain(paper, clock)
+
+
+_VIEWS: Final[Sequence[tuple[Callable[[Paper, Mapping[str, str]], bool], Callable[..., Plain]]]] = (
+    (lambda _, environ: environ.get("GITHUB_ACTIONS") == "true", _github),
+    (lambda _, environ: environ.get("GITLAB_CI") == "true", _gitlab),
+    (
+        lambda _, environ: environ.get("CI", "").lower() not in ("", "0", "false"),
+        _plain,
+    ),  # some CI systems give their jobs a terminal
+    (lambda paper, _: paper.is_terminal, _terminal),
+    (lambda *_: True, _plain),
+)
+"""For whom is printed, and how; the first that fits."""
+
+
+def _view(paper: Paper, environ: Mapping[str, str], clock: Clock) -> Plain:
+    return next(make for fits, make in _VIEWS if fits(paper, environ))(paper, environ, clock)

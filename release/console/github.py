@@ -1,0 +1,159 @@
+"""GitHub Actions: groups, annotations, masks, outputs and a summary.
+
+Source: GitHub Docs, "Workflow commands for GitHub Actions". Commands are read from standard error as from
+standard output, so that the latter keeps to the result.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import stat
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from release.console.layout import event_lines
+from release.console.logs import log_lines
+from release.console.paper import Line, Paper
+from release.console.plain import Clock, Plain
+from release.console.report import Report
+from release.errors import ReleaseError
+from release.events import Deployed, Event, Failed, Finding, Finished, Found, Released, Warned
+from release.redact import Redacted
+
+_ANNOTATIONS: Final = 10
+"""How many of a kind GitHub keeps of one step."""
+
+_SUMMARY_BYTES: Final = 1024 * 1024
+"""How large a step's summary may be."""
+
+_COMMAND: Final = re.compile(r"^(\s*):(?=:)|##(?=\[)", re.MULTILINE)
+"""How a line begins that the runner reads as a command; the older form is one anywhere in a line."""
+
+
+class GitHub(Plain):
+    """Plain lines, each stage's log as a group when it ended, and what the runner wants to know."""
+
+    def __init__(self, paper: Paper, environ: Mapping[str, str], clock: Clock = time.monotonic) -> None:
+        """The runner names its files in the environment."""
+        super().__init__(paper, clock)
+        self._environ, self._report = environ, Report()
+        paper.inert = inert
+
+    def show(self, event: Event) -> None:
+        """Render an event."""
+        self._report.add(event)
+        match event:
+            case Finished() | Failed():
+                self.remember(event)
+                self._group(event)
+            case Warned():
+                self._command("warning", event.text)
+            case Found():
+                self._annotate(event.findings)
+            case Released() | Deployed():
+                self._put("GITHUB_OUTPUT", _outputs(event))
+            case _:
+                super().show(event)
+
+    def error(self, error: ReleaseError) -> None:
+        """Render the error, also as an annotation."""
+        self._report.error = error
+        super().error(error)
+        self._command("error", f"{error.found}\n{error.hint}".strip(), title=f"cannot {error.attempted}")
+
+    def hidden(self, values: Sequence[Redacted]) -> None:
+        """Have the runner mask them in the other steps too.
+
+        The value itself is written for the runner to take out: never into a file, where it would stay.
+        """
+        if _is_file():
+            return
+        for line in {line for value in values for line in value.reveal().splitlines() if line.strip()}:
+            self.paper.raw(f"::add-mask::{data(line)}\n")
+
+    def close(self) -> None:
+        """Write the summary."""
+        if not self._report.is_empty:
+            page = self.paper.clean(self._report.markdown())
+            self._put("GITHUB_STEP_SUMMARY", page.encode()[:_SUMMARY_BYTES].decode(errors="ignore"))
+            self._report = Report()
+
+    def _group(self, event: Finished | Failed) -> None:
+        """The stage's line, and below it the log, in which nothing is a command."""
+        (line,) = event_lines(event)
+        lines = log_lines(event.log)
+        if not lines:
+            self.write(line)
+            return
+        token = secrets.token_hex(16)
+        log = "".join(f"{self.paper.clean(text)}\n" for text in lines)
+        self._command("group", f"{line.mark}{line.text}")
+        self.paper.raw(f"::stop-commands::{token}\n{log}::{token}::\n::endgroup::\n")
+
+    def _annotate(self, findings: Sequence[Finding]) -> None:
+        for finding in findings[:_ANNOTATIONS]:
+            where = {"file": finding.file, "line": finding.line, "col": finding.column}
+            self._command("error", finding.message, **where, title=finding.title)
+        if len(findings) > _ANNOTATIONS:
+            more = f"{len(findings) - _ANNOTATIONS} more findings are in the log"
+            self.write(Line(mark="• ", mark_style="cyan", text=more))
+
+    def _command(self, name: str, message: str, **properties: str | int | None) -> None:
+        known = [
+            f"{key}={_property(self.paper.clean(str(value)))}"
+            for key, value in properties.items()
+            if value is not None
+        ]
+        words = f"{name} {','.join(known)}" if known else name
+        self.paper.raw(f"::{words}::{data(self.paper.clean(message))}\n")
+
+    def _put(self, variable: str, text: str) -> None:
+        """Append to one of the runner's files. A release does not fail for its summary."""
+        path = self._environ.get(variable)
+        if not path:
+            return
+        try:
+            with Path(path).open("a", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            self._command("warning", f"{variable} cannot be written: {error.strerror}")
+
+
+def _outputs(event: Released | Deployed) -> str:
+    found = {"version": event.version, "digest": event.digest, "reference": event.reference}
+    if isinstance(event, Deployed):
+        found |= {"environment": event.environment, "deployment": event.deployment}
+    return "".join(map(_output, found.items()))
+
+
+def _output(item: tuple[str, str]) -> str:
+    """With a delimiter that no value can hold ("Multiline strings")."""
+    end = f"end-{secrets.token_hex(16)}"
+    return f"{item[0]}<<{end}\n{item[1]}\n{end}\n"
+
+
+def data(text: str) -> str:
+    """The text as a command's message."""
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    """The text as a command's property."""
+    return data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def inert(text: str) -> str:
+    """The text with nothing in it that the runner takes for a command."""
+    return _COMMAND.sub(lambda found: f"{found[0]} " if found[0] == "##" else f"{found[1]}: ", text)
+
+
+def _is_file() -> bool:
+    try:
+        return sys.stderr is None or stat.S_ISREG(os.fstat(sys.stderr.fileno()).st_mode)
+    except (OSError, ValueError):
+        return True

@@ -1,0 +1,53 @@
+"""GitLab CI: each stage's log as a section that opens and closes.
+
+Source: GitLab Docs, "CI/CD job logs", "Custom collapsible sections". The version for later jobs is in a
+dotenv report, which the run writes wherever it runs.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import time
+from collections.abc import Iterator
+from typing import Final
+
+from release.console.layout import event_lines
+from release.console.logs import log_lines
+from release.console.paper import Paper
+from release.console.plain import Clock, Plain
+from release.events import Event, Failed, Finished
+
+_ERASE: Final = "\x1b[0K"
+_NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9_.-]")
+
+
+class GitLab(Plain):
+    """Plain lines, and each stage's log as a section when it ended, with the time that it took."""
+
+    def __init__(self, paper: Paper, clock: Clock = time.monotonic) -> None:
+        """Sections are numbered: their names must differ in one job's log."""
+        super().__init__(paper, clock)
+        self._numbers: Iterator[int] = itertools.count(1)
+
+    def show(self, event: Event) -> None:
+        """Render an event."""
+        if isinstance(event, Finished | Failed):
+            self.remember(event)
+            self._section(event)
+        else:
+            super().show(event)
+
+    def _section(self, event: Finished | Failed) -> None:
+        (line,) = event_lines(event)
+        lines = log_lines(event.log)
+        if not lines:
+            self.write(line)
+            return
+        ended = int(time.time())
+        name = f"release_{_NOT_IN_NAMES.sub('_', event.name)}_{next(self._numbers)}"
+        began = ended - round(event.duration_ms / 1000)
+        self.paper.raw(f"{_ERASE}section_start:{began}:{name}[collapsed=true]\r{_ERASE}")
+        self.write(line)
+        self.paper.raw("".join(f"{self.paper.clean(text)}\n" for text in lines))
+        self.paper.raw(f"{_ERASE}section_end:{ended}:{name}\r{_ERASE}\n")

@@ -1,0 +1,110 @@
+"""How results, errors and events are laid out as lines. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.cells import cell_len, set_cell_size
+
+from release.console.paper import Line
+from release.errors import CommandFailed, DeploymentFailed, GateFailed, ReleaseError
+from release.events import Event, Failed, Finished, Notice, Planned, Progress, Started, Warned
+
+Rows = Sequence[tuple[str, str]]
+"""Labels and what stands beside them; a text of several lines keeps its lines."""
+
+
+def event_lines(event: Event) -> tuple[Line, ...]:
+    """What people read of an event; nothing of one that is for machines."""
+    match event:
+        case Planned():
+            begins = f"{event.service} {event.version} from commit {event.commit[:12]} ({event.subject})"
+            return _notice(begins), _notice(f"logs: {event.folder}/")
+        case Started():
+            return (Line(mark="▸ ", mark_style="cyan", text=event.name),)
+        case Progress():
+            return (Line(mark="· ", mark_style="dim", text=f"{event.name}: {event.text}", style="dim"),)
+        case Finished():
+            return (Line(mark="✓ ", mark_style="green", text=ended(event)),)
+        case Failed():
+            return (Line(mark="✗ ", mark_style="red", text=ended(event)),)
+        case Notice():
+            return (_notice(event.text),)
+        case Warned():
+            return (Line(mark="! ", mark_style="bold yellow", text=event.text),)
+    return ()
+
+
+def _notice(text: str) -> Line:
+    return Line(mark="• ", mark_style="cyan", text=text)
+
+
+def ended(event: Finished | Failed) -> str:
+    """As "build  1.2 s  87 MB"."""
+    line = f"{event.name}  {seconds(event.duration_ms)}"
+    return f"{line}  {event.summary}" if event.summary else line
+
+
+def seconds(milliseconds: float) -> str:
+    """As "1.2 s", "2 min 05 s"."""
+    if milliseconds < 100_000:
+        return f"{milliseconds / 1000:.1f} s"
+    minutes, rest = divmod(int(milliseconds / 1000), 60)
+    return f"{minutes} min {rest:02d} s"
+
+
+def error_lines(error: ReleaseError, log: Path | None) -> tuple[Line, ...]:
+    """What was attempted and found, the end of the log, where the rest of it is, and the next step."""
+    head = Line(
+        mark="✗ ", mark_style="bold red", text=f"cannot {error.attempted}: {error.found}", style="bold"
+    )
+    steps = [error.hint] if error.hint else []
+    if log is not None and str(log) not in error.hint:
+        steps.append(f"the whole log: {near(log)}")
+    return (
+        head,
+        *quoted(tail_of(error)),
+        *(Line(mark="  → ", mark_style="cyan", text=step) for step in steps),
+    )
+
+
+def tail_of(error: ReleaseError) -> tuple[str, ...]:
+    """The last lines of the log that an error carries."""
+    return error.tail if isinstance(error, CommandFailed | GateFailed | DeploymentFailed) else ()
+
+
+def quoted(lines: Sequence[str]) -> tuple[Line, ...]:
+    """Lines of a log, set apart."""
+    return tuple(Line(mark="  │ ", mark_style="dim", text=line, style="dim") for line in lines)
+
+
+def near(path: Path) -> str:
+    """The path from the current folder, where it is below."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def field_lines(rows: Rows) -> list[str]:
+    """Each label once, in a column as wide as the widest."""
+    width = max((cell_len(label) for label, _ in rows), default=0)
+    return [
+        f"  {set_cell_size(label if first else '', width)}  {line}".rstrip()
+        for label, text in rows
+        for first, line in zip([True, *[False] * text.count("\n")], text.split("\n"), strict=True)
+    ]
+
+
+def table_lines(columns: Sequence[str], rows: Sequence[Sequence[str]], limit: int | None) -> list[str]:
+    """Aligned columns; with a limit, lines are cut there. Wide characters count as the cells they take."""
+    widths = [max(map(cell_len, column)) for column in zip(columns, *rows, strict=True)]
+    lines = (
+        "  ".join(set_cell_size(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (columns, *rows)
+    )
+    return [set_cell_size(line, min(limit, cell_len(line))).rstrip() if limit else line for line in lines]
+
+
+def one_line(text: str) -> str:
+    """White space of any kind becomes one space."""
+    return " ".join(text.split())

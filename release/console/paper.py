@@ -1,0 +1,167 @@
+"""Writing to the standard streams: masked, without control sequences of others, while somebody reads."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import IO, Final, Literal, TextIO, cast
+
+import rich.console
+from rich.text import Text
+
+from release.redact import ESCAPES, Mask
+
+_CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u202a-\u202e\u2066-\u2069]")
+"""C0 and C1 but tab and newline, and what turns the direction of text (Unicode 9, 2.1 to 2.4)."""
+
+_PLAIN_MARKS: Final = str.maketrans(
+    {"▸": ">", "·": "-", "✓": "+", "✗": "x", "•": "*", "│": "|", "→": ">", "…": "...", "▲": "^"}
+)
+"""For a stream whose encoding lacks them, as LANG=C has it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One line for people: a mark, a text, and how rich shows each."""
+
+    text: str
+    style: str = ""
+    mark: str = ""
+    mark_style: str = ""
+
+
+class Lasting(io.TextIOBase):
+    """A standard stream that outlives its reader: what cannot be written goes nowhere, and the work goes on.
+
+    It is looked up for each write, and may be None: closed before the program began (Python docs, `sys`).
+    """
+
+    def __init__(self, name: Literal["stdout", "stderr"]) -> None:
+        """Write to the stream of this name."""
+        self._name = name
+
+    @property
+    def _stream(self) -> TextIO | None:
+        found: TextIO | None = getattr(sys, self._name)
+        return found
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # a property there too, without a type that fits
+        """The stream's, as "utf-8"."""
+        return getattr(self._stream, "encoding", None) or "utf-8"
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        with suppress(ValueError, AttributeError):  # closed, or None
+            return self._stream.isatty()  # type: ignore[union-attr]  # see above
+        return False
+
+    def fileno(self) -> int:
+        """Its number. Raises OSError where it has none."""
+        if self._stream is None:
+            raise io.UnsupportedOperation("fileno")
+        return self._stream.fileno()
+
+    def encodes(self, text: str) -> bool:
+        """Whether the text can be written as it is."""
+        try:
+            text.encode(self.encoding)
+        except UnicodeEncodeError:
+            return False
+        return True
+
+    def write(self, text: str) -> int:
+        """Write what the encoding lacks as backslash and number."""
+        self.attempt(text)
+        return len(text)
+
+    def attempt(self, text: str) -> OSError | None:
+        """Write and flush; why that did not work, unless it is the reader who is gone."""
+        stream = self._stream
+        if stream is None:
+            return None
+        try:
+            stream.write(text.encode(self.encoding, "backslashreplace").decode(self.encoding))
+            stream.flush()
+        except BlockingIOError:  # somebody made the terminal non-blocking, and it is full: this line is lost
+            return None
+        except BrokenPipeError:
+            self._forget(stream)
+        except OSError as error:
+            self._forget(stream)
+            return error
+        except ValueError:  # closed
+            return None
+        return None
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
+
+    def _forget(self, stream: TextIO) -> None:
+        """From now on into nowhere, or the interpreter's last flush would fail (Python docs, `signal`)."""
+        with suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - a device
+            os.dup2(nowhere.fileno(), stream.fileno())
+
+
+class _Rich(rich.console.Console):
+    """rich's, which leaves the cursor alone: a program that is killed would take it along."""
+
+    def show_cursor(self, show: bool = True) -> bool:  # noqa: ARG002, FBT001, FBT002 - rich's signature
+        """Do nothing."""
+        return False
+
+
+class Paper:
+    """Standard error, line by line."""
+
+    def __init__(self, mask: Mask, environ: Mapping[str, str]) -> None:
+        """Colours as NO_COLOR (no-color.org), FORCE_COLOR, TERM and the stream say."""
+        self._mask = mask
+        self._stream = Lasting("stderr")
+        self.rich = _Rich(
+            file=cast("IO[str]", self._stream),
+            highlight=False,
+            markup=False,
+            emoji=False,
+            soft_wrap=True,
+            color_system=None if environ.get("NO_COLOR") else "auto",
+            _environ=environ,
+        )
+        self.inert: Callable[[str], str] = lambda text: text
+        """Takes the meaning out of what a CI system would read as a command to it."""
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether lines can be drawn again: a terminal that knows how."""
+        return self._stream.isatty() and self.rich.is_interactive
+
+    @property
+    def has_marks(self) -> bool:
+        """Whether the encoding has more than ASCII."""
+        return self._stream.encodes("▸·✓✗•│→…")
+
+    def line(self, line: Line) -> None:
+        """Write one line."""
+        text = self.inert(self.clean(line.text))
+        self.rich.print(Text(self.drawn(line.mark), line.mark_style) + Text(self.drawn(text), line.style))
+
+    def ask(self, question: str) -> None:
+        """Write a line that stays open."""
+        self.rich.print(Text(self.drawn(self.clean(question))), end="")
+
+    def raw(self, text: str) -> None:
+        """Write as it is: what a CI system is told."""
+        self._stream.write(text)
+
+    def clean(self, text: str) -> str:
+        """Without control and without secrets; also those that a control sequence was put into."""
+        return self._mask(_CONTROL.sub("", ESCAPES.sub("", self._mask(text))))
+
+    def drawn(self, text: str) -> str:
+        """With other marks where the encoding lacks ours."""
+        return text if self.has_marks else text.translate(_PLAIN_MARKS)

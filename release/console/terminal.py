@@ -1,0 +1,93 @@
+"""A terminal: a live line for each stage that runs, and a lasting one for each that ended."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from release.console.layout import event_lines, one_line, seconds
+from release.console.paper import Line, Paper
+from release.console.plain import Clock, Plain
+from release.errors import ReleaseError
+from release.events import Event, Failed, Finished, Progress, Started
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Running:
+    """A stage on its way: since when, and what it is doing."""
+
+    name: str
+    since: float
+    doing: str = ""
+
+
+class Terminal(Plain):
+    """Renders events in place. rich's thread draws; it reads what runs as one value that is never changed."""
+
+    def __init__(self, paper: Paper, clock: Clock = time.monotonic) -> None:
+        """Nothing runs yet."""
+        super().__init__(paper, clock)
+        self._running: tuple[_Running, ...] = ()
+        self._live: Live | None = None
+
+    def show(self, event: Event) -> None:
+        """Render an event: in its stage's line, or above all of them."""
+        self.remember(event)
+        match event:
+            case Started():
+                self._running = (*self._running, _Running(name=event.name, since=self.clock()))
+                self._draw()
+            case Progress() if any(each.name == event.name for each in self._running):
+                text = one_line(event.text)
+                self._running = tuple(
+                    replace(each, doing=text) if each.name == event.name else each for each in self._running
+                )
+            case Finished() | Failed():
+                self._running = tuple(each for each in self._running if each.name != event.name)
+                self.write(*event_lines(event))
+                if not self._running:
+                    self.close()
+            case _:
+                self.write(*event_lines(event))
+
+    def error(self, error: ReleaseError) -> None:
+        """Nothing runs any more."""
+        self.close()
+        super().error(error)
+
+    def close(self) -> None:
+        """Take the live lines away."""
+        self._running = ()
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _draw(self) -> None:
+        if self._live is None:
+            self._live = Live(
+                console=self.paper.rich,
+                get_renderable=self._frame,
+                refresh_per_second=8,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            self._live.start()
+
+    def _frame(self) -> RenderableType:
+        return Group(*map(self._line, self._running))
+
+    def _line(self, running: _Running) -> Text:
+        """Cut one cell before the edge: a line that touches it makes some terminals begin another."""
+        elapsed = seconds((self.clock() - running.since) * 1000)
+        line = Line(mark="▸ ", mark_style="cyan", text=f"{running.name}  {elapsed}")
+        text = Text(self.paper.drawn(line.mark), line.mark_style, no_wrap=True) + Text(line.text)
+        text.append(self.paper.drawn(f"  {self.paper.clean(running.doing)}"), "dim")
+        text.truncate(
+            max(1, self.paper.rich.width - 1), overflow="ellipsis" if self.paper.has_marks else "crop"
+        )
+        return text
