@@ -126,6 +126,8 @@ class Gate(Part):
     started: Moment
     duration_ms: int
     evidence_sha256: Hex64
+    run: str | None = None
+    """The earlier run that passed it on the same inputs; missing: the record's own run."""
 
 
 class SmokeSpec(Part):

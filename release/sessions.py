@@ -67,6 +67,9 @@ def parse_arguments(name: str, arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--plan", action="store_true", help="print what would be done, and stop")
     parser.add_argument("--no-cache", action="store_true", help="build every layer anew")
     parser.add_argument(
+        "--no-reuse", action="store_true", help="run every gate, also those that passed on the same inputs"
+    )
+    parser.add_argument(
         "--allow-dirty", action="store_true", help="release the commit although files are changed beside it"
     )
     parser.add_argument("--json", action="store_true", help="print the record as JSON")
@@ -128,6 +131,13 @@ def _dispatch(name: str, arguments: argparse.Namespace, console: Console) -> Non
         _stages(name, project, options, arguments, console)
 
 
+def reusable(name: str, arguments: argparse.Namespace) -> frozenset[str]:
+    """Stages that need not run again; never the one that was asked for by its name."""
+    from release.chain.pipeline import GATES
+
+    return frozenset() if arguments.no_reuse else frozenset(GATES) - {name}
+
+
 def _release(project: Project, options: Options, arguments: argparse.Namespace, console: Console) -> None:
     project.refresh()
     facts = project.facts(options)
@@ -139,7 +149,7 @@ def _release(project: Project, options: Options, arguments: argparse.Namespace, 
         if arguments.plan:
             console.document(plan.to_json())
             return
-        record = _make(project.shop(plan), console)
+        record = _make(project.shop(plan, reusable=reusable("release", arguments)), console)
     if arguments.json:
         console.document(record.to_json())
         return
@@ -194,4 +204,5 @@ def _stages(
     if arguments.plan:
         console.document(plan.to_json())
         return
-    run_stages(project.shop(plan), needed_for(GATES if name == "check" else (name,)))
+    shop = project.shop(plan, reusable=reusable(name, arguments))
+    run_stages(shop, needed_for(GATES if name == "check" else (name,)))

@@ -508,6 +508,12 @@ class Source:
             content = self._content(oid, path)
             yield Entry(path=path, executable=mode == _EXECUTABLE, symlink=mode == _SYMLINK, content=content)
 
+    def tree(self, commit: str, folder: str) -> str:
+        """The id of a folder's tree in the commit: the same for the same files. Raises SourceError."""
+        place = _inside(folder)
+        attempted = f"look up the folder {folder} in commit {commit}"
+        return self._must(attempted, "rev-parse", "--verify", "--quiet", f"{_word(commit)}:{place}").text
+
     def _content(self, oid: str, path: str) -> bytes:
         found = self.plumbing.object(oid)
         if found is None:

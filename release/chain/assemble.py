@@ -120,8 +120,14 @@ class Project:
             shown = ", ".join(strangers[:3]) + (", …" if len(strangers) > 3 else "")
             self.emit(Warned(text=f"not in git, so not in the release: {shown}"))
 
-    def shop(self, plan: Plan, environ: Mapping[str, str] = os.environ) -> Shop:
-        """The place to run the plan in."""
+    def shop(
+        self,
+        plan: Plan,
+        environ: Mapping[str, str] = os.environ,
+        *,
+        reusable: frozenset[str] = frozenset(),
+    ) -> Shop:
+        """The place to run the plan in; `reusable` names stages that need not run again."""
         folder = RunFolder.create(self.source.root)
         folder.write("plan.json", plan.to_json())
         return Shop(
@@ -134,6 +140,7 @@ class Project:
             open_engine=Engine.connect,
             open_ledger=lambda: self.ledger,
             cancellation=Cancellation(),
+            reusable=reusable,
         )
 
 

@@ -8,9 +8,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from release.chain.context import write_archive
+from release.chain.passes import Pass, Reuse
 from release.chain.plan import Plan
 from release.chain.shop import Shop, evidence
 from release.errors import CommandFailed, GateFailed
@@ -34,7 +35,6 @@ class BuiltImage:
     bases: tuple[Base, ...]
     dockerfile: str
     dockerfile_sha256: str
-    archive: Path
     buildx: str
 
     @property
@@ -79,11 +79,10 @@ def _repeated(option: str, values: dict[str, str]) -> list[str]:
 def build(shop: Shop) -> BuiltImage:
     """Build the candidate into the engine's store. Raises GateFailed."""
     plan = shop.plan
-    shop.sweep()
     dockerfile = _dockerfile(shop.source, plan)
-    archive = shop.folder.path / "context.tar"
-    write_archive(_context(shop.source, plan), archive)
-    metadata, output = run_build(shop, "build", plan.service.build.target, plan.candidate, archive)
+    metadata, output = run_build(
+        shop, "build", plan.service.build.target, plan.candidate, context_archive(shop)
+    )
     stored = shop.engine.inspect(plan.candidate)
     if stored is None:
         raise GateFailed("build", f"BuildKit ended well, but the engine has no image {plan.candidate}")
@@ -94,9 +93,82 @@ def build(shop: Shop) -> BuiltImage:
         bases=resolved_bases(output),
         dockerfile=plan.service.build.dockerfile,
         dockerfile_sha256=hashlib.sha256(dockerfile).hexdigest(),
-        archive=archive,
-        buildx=output_of(["docker", "buildx", "version"]).split()[1],
+        buildx=_buildx(),
     )
+
+
+def _buildx() -> str:
+    return output_of(["docker", "buildx", "version"]).split()[1]
+
+
+def context_archive(shop: Shop) -> Path:
+    """The build context of this run; made when the first build asks for it."""
+    archive = shop.folder.path / "context.tar"
+    if not archive.exists():
+        write_archive(_context(shop.source, shop.plan), archive)
+    return archive
+
+
+def _inputs(shop: Shop) -> dict[str, Any] | None:
+    """The service's files, all that BuildKit is told, and the engine. `--no-cache` always builds."""
+    plan = shop.plan
+    if plan.no_cache:
+        return None
+    return {
+        "files": shop.source.tree(plan.commit.id, plan.service.context),
+        "settings": plan.service.build.model_dump(mode="json"),
+        "args": plan.build_args,
+        "labels": plan.labels,
+        "name": str(plan.candidate),
+        "engine": engine_facts(shop),
+    }
+
+
+def engine_facts(shop: Shop) -> list[str]:
+    """What tells the engine of a gate from others, as far as its results may depend on it."""
+    info = shop.engine.info
+    return [shop.engine.host, info.name, info.version, info.platform, info.image_store]
+
+
+def _keep(shop: Shop, built: BuiltImage) -> dict[str, Any]:
+    return {
+        "image": str(built.stored.id),
+        "config": str(built.config_digest),
+        "bases": [base.model_dump(mode="json") for base in built.bases],
+        "standing": _standing(shop, built.bases),
+        "dockerfile_sha256": built.dockerfile_sha256,
+        "buildx": built.buildx,
+    }
+
+
+def _standing(shop: Shop, bases: tuple[Base, ...]) -> dict[str, str | None]:
+    """What the engine has under the names of the bases now: a tag that was moved makes another image."""
+    found = {base.reference: shop.engine.inspect(Reference.parse(base.reference)) for base in bases}
+    return {name: str(image.id) if image is not None else None for name, image in found.items()}
+
+
+def _restore(shop: Shop, passed: Pass) -> BuiltImage | None:
+    """The image, where the engine still has it under the candidate's name, and its bases stand still."""
+    data, plan = passed.data, shop.plan
+    bases = tuple(Base.model_validate(base) for base in data["bases"])
+    stored = shop.engine.inspect(plan.candidate)
+    same_image = stored is not None and str(stored.id) == data["image"]
+    if stored is None or not same_image or _standing(shop, bases) != data["standing"]:
+        return None
+    if _buildx() != data["buildx"]:
+        return None
+    return BuiltImage(
+        reference=plan.candidate,
+        stored=stored,
+        config_digest=Digest(data["config"]),
+        bases=bases,
+        dockerfile=plan.service.build.dockerfile,
+        dockerfile_sha256=data["dockerfile_sha256"],
+        buildx=data["buildx"],
+    )
+
+
+BUILD_REUSE: Final = Reuse(inputs=_inputs, keep=_keep, restore=_restore)
 
 
 def run_build(

@@ -10,8 +10,10 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
 from release.chain.context import write_folder
+from release.chain.passes import Pass, Reuse
 from release.chain.shop import HOME, Shop, evidence
 from release.errors import CommandFailed, GateFailed
 from release.events import Warned
@@ -39,6 +41,34 @@ def lint(shop: Shop) -> LintPassed:
             _run(shop, lint_command(command, cwd=tree / shop.plan.service.context, tools=tools))
     ran = {"tools": config.tools, "commands": config.commands, "tree": shop.plan.commit.tree}
     return LintPassed(evidence=evidence("lint", ran), summary=", ".join(config.tools) or "no tools")
+
+
+def _inputs(shop: Shop) -> dict[str, Any]:
+    """The whole committed tree, the commands, and their programs: by version, or by their file."""
+    service = shop.plan.service
+    return {
+        "files": shop.plan.commit.tree,
+        "context": service.context,
+        "settings": service.lint.model_dump(mode="json"),
+        "python": sys.version,
+        "programs": [_program(shlex.split(command)[0]) for command in service.lint.commands],
+    }
+
+
+def _program(name: str) -> list[str | int] | None:
+    """What tells a program on the path from another one of its name."""
+    path = shutil.which(name)
+    if path is None:
+        return None
+    about = Path(path).stat()
+    return [path, about.st_size, about.st_mtime_ns]
+
+
+def _restore(_shop: Shop, passed: Pass) -> LintPassed:
+    return LintPassed(evidence=passed.evidence, summary=passed.summary)
+
+
+LINT_REUSE: Final = Reuse(inputs=_inputs, keep=lambda _shop, _made: {}, restore=_restore)
 
 
 def lint_command(line: str, *, cwd: Path, tools: Path | None) -> Command:

@@ -14,14 +14,16 @@ import tempfile
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from release.chain.context import write_folder
 from release.chain.lint import find_uv
+from release.chain.passes import Pass, Reuse, variables
 from release.chain.shop import Shop, evidence
 from release.config import Lock
 from release.errors import CommandFailed, GateFailed
@@ -64,6 +66,29 @@ def lock(shop: Shop) -> LockChecked:
         evidence=evidence("lock", {"kind": kind, "path": path, "sha256": sha256}),
         summary=f"{path} is fresh, {len(packages)} packages",
     )
+
+
+def _inputs(shop: Shop) -> Mapping[str, Any]:
+    """The service's files, the settings, and what steers the tools; the package index is not in it."""
+    service = shop.plan.service
+    return {
+        "files": shop.source.tree(shop.plan.commit.id, service.context),
+        "context": service.context,
+        "settings": service.lock.model_dump(mode="json"),
+        "uv": version("uv"),
+        "python": sys.version,
+        "variables": variables("UV_", "PIP_"),
+    }
+
+
+def _restore(_shop: Shop, passed: Pass) -> LockChecked:
+    file = LockFile.model_validate(passed.data["file"])
+    return LockChecked(file=file, evidence=passed.evidence, summary=passed.summary)
+
+
+LOCK_REUSE: Final = Reuse(
+    inputs=_inputs, keep=lambda _, made: {"file": made.file.model_dump(mode="json")}, restore=_restore
+)
 
 
 def _find(folder: Path, config: Lock) -> _Found:

@@ -6,35 +6,23 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from release.actor import now
-from release.chain.build import build
-from release.chain.lint import lint
-from release.chain.lock import lock
+from release.chain import passes
+from release.chain.build import BUILD_REUSE, build
+from release.chain.lint import LINT_REUSE, lint
+from release.chain.lock import LOCK_REUSE, lock
+from release.chain.passes import Product, Reuse
 from release.chain.promote import promote
 from release.chain.push import push
 from release.chain.record import evidence_sha256, record
 from release.chain.shop import Shop
-from release.chain.smoke import smoke
-from release.chain.test import test
+from release.chain.smoke import SMOKE_REUSE, smoke
+from release.chain.test import TEST_REUSE, test
 from release.errors import Cancelled, ReleaseError
 from release.events import Failed, Finished, Started
 from release.records import Gate
-
-
-class Product(Protocol):
-    """What a stage makes: a value of its own type, with a phrase for people."""
-
-    @property
-    def summary(self) -> str:
-        """One short phrase."""
-        ...
-
-    @property
-    def evidence(self) -> bytes:
-        """What the stage saw; its hash is recorded."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,14 +32,16 @@ class Stage:
     name: str
     action: Callable[[Shop], Product]
     after: tuple[str, ...] = ()
+    reuse: Reuse | None = None
+    """How it is spared where it has passed on the same inputs; None: it runs every time."""
 
 
 STAGES: Final = (
-    Stage(name="lock", action=lock),
-    Stage(name="lint", action=lint),
-    Stage(name="build", action=build),
-    Stage(name="test", action=test, after=("build",)),
-    Stage(name="smoke", action=smoke, after=("build",)),
+    Stage(name="lock", action=lock, reuse=LOCK_REUSE),
+    Stage(name="lint", action=lint, reuse=LINT_REUSE),
+    Stage(name="build", action=build, reuse=BUILD_REUSE),
+    Stage(name="test", action=test, after=("build",), reuse=TEST_REUSE),
+    Stage(name="smoke", action=smoke, after=("build",), reuse=SMOKE_REUSE),
     Stage(name="push", action=push, after=("build",)),
     Stage(name="record", action=record, after=("lock", "lint", "test", "smoke", "push")),
     Stage(name="promote", action=promote, after=("record",)),
@@ -82,8 +72,9 @@ def run_stages(shop: Shop, stages: Sequence[Stage]) -> None:
         KeyboardInterrupt and other signals' exceptions, after the stages have stopped.
     """
     waiting, running, done = list(stages), dict[Future[None], Stage](), set[str]()
-    with ThreadPoolExecutor(max_workers=len(stages), thread_name_prefix="stage") as pool:
+    with ThreadPoolExecutor(max_workers=len(stages) + 1, thread_name_prefix="stage") as pool:
         try:
+            sweeping = pool.submit(shop.sweep) if _uses_engine(stages) else None
             while waiting or running:
                 for stage in [stage for stage in waiting if done.issuperset(stage.after)]:
                     waiting.remove(stage)
@@ -92,10 +83,17 @@ def run_stages(shop: Shop, stages: Sequence[Stage]) -> None:
                 for future in finished:
                     done.add(running.pop(future).name)
                     future.result()
+            if sweeping is not None:
+                sweeping.result()
         except BaseException as error:
             shop.cancellation.request(_reason(error))
             raise
     shop.folder.tidy()
+
+
+def _uses_engine(stages: Sequence[Stage]) -> bool:
+    """Containers come after a build only; what dead runs left is removed beside it, not before it."""
+    return any(stage.action is build for stage in stages)
 
 
 def _reason(error: BaseException) -> str:
@@ -105,26 +103,50 @@ def _reason(error: BaseException) -> str:
 
 
 def _run_stage(shop: Shop, stage: Stage) -> None:
-    started, clock = now(), time.monotonic()
+    clock = time.monotonic()
     shop.cancellation.check()
     shop.emit(Started(name=stage.name))
+    shop.folder.note(stage.name, "started")
     try:
-        product = stage.action(shop)
+        gate, product, summary = _spared(shop, stage, clock)
     except BaseException as error:
-        summary = "stopped" if isinstance(error, Cancelled) else "failed"
-        shop.emit(Failed(name=stage.name, duration_ms=_since(clock), summary=summary))
+        ending = "stopped" if _was_stopped(shop, error) else "failed"
+        shop.folder.note(stage.name, ending)
+        shop.emit(Failed(name=stage.name, duration_ms=_since(clock), summary=ending))
         raise
     shop.products.add(product)
-    shop.gates.append(
-        Gate(
-            name=stage.name,
-            status="passed",
-            started=started,
-            duration_ms=_since(clock),
-            evidence_sha256=evidence_sha256(product.evidence),
+    shop.gates.append(gate)
+    shop.folder.note(stage.name, "reused" if gate.run is not None else "passed")
+    shop.emit(Finished(name=stage.name, duration_ms=_since(clock), summary=summary))
+
+
+def _spared(shop: Shop, stage: Stage, clock: float) -> tuple[Gate, Product, str]:
+    """A stage's gate, product and phrase: from an earlier run on the same inputs, or from running it now."""
+    started = now()
+    key = passes.known_by(shop, stage.name, stage.reuse)
+    known = passes.taken_up(shop, stage.name, key, stage.reuse)
+    if known is not None:
+        gate, product = known
+        return (
+            gate,
+            product,
+            f"{product.summary}; re-used: passed at {gate.started[11:19]}Z in run {gate.run}",
         )
+    product = stage.action(shop)
+    gate = Gate(
+        name=stage.name,
+        status="passed",
+        started=started,
+        duration_ms=_since(clock),
+        evidence_sha256=evidence_sha256(product.evidence),
     )
-    shop.emit(Finished(name=stage.name, duration_ms=_since(clock), summary=product.summary))
+    passes.keep(shop, gate, key, stage.reuse, product)
+    return gate, product, product.summary
+
+
+def _was_stopped(shop: Shop, error: BaseException) -> bool:
+    """A stage whose container or connection was taken away fails in its own way."""
+    return isinstance(error, Cancelled) or shop.cancellation.reason is not None
 
 
 def _since(clock: float) -> int:

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from release.actor import now
 from release.chain.plan import Plan
 from release.events import Emit, Notice
 from release.images.engine import Engine
@@ -55,6 +56,17 @@ class RunFolder:
     def id(self) -> str:
         """The run's id."""
         return self.path.name
+
+    @property
+    def home(self) -> Path:
+        """`.release/`."""
+        return self.path.parent.parent
+
+    def note(self, stage: str, event: str) -> None:
+        """Keep in `stages.jsonl` when a stage began or ended, for people and programs that measure."""
+        line = json.dumps({"at": now(), "stage": stage, "event": event})
+        with (self.path / "stages.jsonl").open("a", encoding="utf-8") as stages:
+            stages.write(f"{line}\n")
 
     def tidy(self) -> None:
         """Remove what is large and can be made again from the commit."""
@@ -106,6 +118,8 @@ class Shop:
     cancellation: Cancellation = field(default_factory=Cancellation)
     products: Products = field(default_factory=Products)
     gates: list[Gate] = field(default_factory=list)
+    reusable: frozenset[str] = frozenset()
+    """Stages that need not run again where they have passed on the same inputs."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @cached_property

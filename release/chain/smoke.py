@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from release.chain.build import BuiltImage
+from release.chain.build import BuiltImage, engine_facts
+from release.chain.passes import Pass, Reuse
 from release.chain.shop import Shop, evidence
 from release.config import Smoke
 from release.errors import EngineError, GateFailed
@@ -71,6 +72,23 @@ def smoke(shop: Shop) -> SmokePassed:
         evidence=evidence("smoke", {"image": str(built.stored.id), "answer": answer, "exit": status}),
         summary=f"{config.path} answered {answer}, stopped with status {status}",
     )
+
+
+def _inputs(shop: Shop) -> dict[str, Any]:
+    """The image, the settings, and the engine that ran it."""
+    return {
+        "image": str(shop.products.get(BuiltImage).stored.id),
+        "settings": shop.plan.service.smoke.model_dump(mode="json"),
+        "engine": engine_facts(shop),
+    }
+
+
+def _restore(shop: Shop, passed: Pass) -> SmokePassed:
+    spec = recorded_smoke(shop.plan.service.smoke)
+    return SmokePassed(spec=spec, evidence=passed.evidence, summary=passed.summary)
+
+
+SMOKE_REUSE: Final = Reuse(inputs=_inputs, keep=lambda _shop, _made: {}, restore=_restore)
 
 
 def _probe(shop: Shop, container: str, config: Smoke) -> str:

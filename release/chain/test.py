@@ -7,16 +7,18 @@ Where the image has all it needs, they run in the image itself.
 
 from __future__ import annotations
 
+import base64
 import itertools
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from release.chain.build import BuiltImage, run_build
+from release.chain.build import BuiltImage, context_archive, engine_facts, run_build
 from release.chain.context import write_archive
+from release.chain.passes import Pass, Reuse
 from release.chain.shop import Shop, evidence
 from release.config import Test
 from release.errors import CommandFailed, EngineError, GateFailed
@@ -52,13 +54,41 @@ def test(shop: Shop) -> TestsPassed:
     )
 
 
+def _inputs(shop: Shop) -> dict[str, Any]:
+    """The image, the settings, and the files and arguments that a test stage or layer is made from."""
+    plan, built = shop.plan, shop.products.get(BuiltImage)
+    return {
+        "image": str(built.stored.id),
+        "config": str(built.config_digest),
+        "settings": plan.service.test.model_dump(mode="json"),
+        "files": shop.source.tree(plan.commit.id, plan.service.context),
+        "build": [plan.service.build.model_dump(mode="json"), plan.build_args],
+        "engine": engine_facts(shop),
+    }
+
+
+def _keep(shop: Shop, _made: TestsPassed) -> dict[str, Any]:
+    junit = shop.folder.path / "junit.xml"
+    return {"junit": base64.b64encode(junit.read_bytes()).decode() if junit.exists() else None}
+
+
+def _restore(shop: Shop, passed: Pass) -> TestsPassed:
+    """The report is laid out in this run's folder too, for whoever reads it there."""
+    if passed.data["junit"] is not None:
+        (shop.folder.path / "junit.xml").write_bytes(base64.b64decode(passed.data["junit"], validate=True))
+    return TestsPassed(evidence=passed.evidence, summary=passed.summary)
+
+
+TEST_REUSE: Final = Reuse(inputs=_inputs, keep=_keep, restore=_restore)
+
+
 @contextmanager
 def _test_image(shop: Shop, built: BuiltImage) -> Iterator[StoredImage]:
     """The image the tests run in; one that was made for it loses its name again."""
     config = shop.plan.service.test
     name = Repository(f"localhost/release-test/{shop.plan.service.service}").tagged(shop.folder.id)
     if config.target is not None:
-        run_build(shop, "test", config.target, name, built.archive)
+        run_build(shop, "test", config.target, name, context_archive(shop))
     elif config.install or config.copy_:
         _build_layer(shop, built, name)
     else:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from release.sessions import SESSIONS, parse_arguments
+from release.sessions import SESSIONS, parse_arguments, reusable
 
 HEAVY = {"docker", "git", "pydantic", "pydantic_core", "rich", "requests", "release.config"}
 
@@ -51,3 +51,13 @@ def test_a_wrong_option_is_refused(words: list[str], capsys: pytest.CaptureFixtu
         parse_arguments("release", words)
     assert caught.value.code == 2
     assert "usage: nox -s release --" in capsys.readouterr().err
+
+
+def test_gates_are_used_again_unless_asked_for_by_name_or_forbidden() -> None:
+    """`nox -s lint` lints, whatever was linted before; `--no-reuse` runs everything."""
+    plain, fresh = parse_arguments("check", []), parse_arguments("check", ["--no-reuse"])
+    assert (
+        reusable("release", plain) == reusable("check", plain) == {"lock", "lint", "build", "test", "smoke"}
+    )
+    assert reusable("test", plain) == {"lock", "lint", "build", "smoke"}
+    assert reusable("release", fresh) == frozenset()

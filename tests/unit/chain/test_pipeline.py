@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from release.chain.pipeline import GATES, STAGES, Product, Stage, needed_for, run_stages
+from release.chain.passes import Pass, Product, Reuse
+from release.chain.pipeline import GATES, STAGES, Stage, needed_for, run_stages
 from release.chain.plan import Options, make_plan
 from release.chain.shop import RunFolder, Shop
 from release.errors import Cancelled, GateFailed
@@ -31,7 +33,7 @@ def refuse() -> Any:
     raise AssertionError("these stages need neither engine nor ledger")
 
 
-def shop(tmp_path: Path, events: list[Event]) -> Shop:
+def shop(tmp_path: Path, events: list[Event], **more: Any) -> Shop:
     return Shop(
         plan=make_plan(SERVICE, facts(), Options(), several=False),
         source=None,  # type: ignore[arg-type]  # these stages read no repository
@@ -41,6 +43,7 @@ def shop(tmp_path: Path, events: list[Event]) -> Shop:
         emit=events.append,
         open_engine=refuse,
         open_ledger=refuse,
+        **more,
     )
 
 
@@ -143,3 +146,112 @@ def test_each_stage_leaves_a_gate_with_its_evidence(tmp_path: Path) -> None:
     run_stages(made, [stage("one")])
     (gate,) = made.gates
     assert (gate.name, gate.status, len(gate.evidence_sha256)) == ("one", "passed", 64)
+
+
+def test_the_stages_leave_their_times(tmp_path: Path) -> None:
+    """`stages.jsonl` in the run's folder: what began and ended, in order."""
+    made = shop(tmp_path, [])
+    run_stages(made, [stage("second", "first"), stage("first")])
+    lines = (made.folder.path / "stages.jsonl").read_text().splitlines()
+    notes = [json.loads(line) for line in lines]
+    assert [(note["stage"], note["event"]) for note in notes] == [
+        ("first", "started"),
+        ("first", "passed"),
+        ("second", "started"),
+        ("second", "passed"),
+    ]
+    assert [note["at"] for note in notes] == sorted(note["at"] for note in notes)
+
+
+class Counted:
+    """A stage that counts how often it runs, and can be spared."""
+
+    def __init__(self, **inputs: Any) -> None:
+        self.inputs: dict[str, Any] | None = inputs
+        self.ran = 0
+        self.restored: Made | None = Made(summary="made before")
+
+    def action(self, shop: Shop) -> Made:
+        self.ran += 1
+        return Made()
+
+    def restore(self, shop: Shop, passed: Pass) -> Made | None:
+        return self.restored
+
+    @property
+    def stage(self) -> Stage:
+        reuse = Reuse(inputs=lambda _: self.inputs, keep=lambda _, __: {}, restore=self.restore)
+        return Stage(name="one", action=self.action, reuse=reuse)
+
+
+ONE = frozenset({"one"})
+
+
+def test_a_stage_that_passed_on_the_same_inputs_is_spared(tmp_path: Path) -> None:
+    """The second run takes the first one's evidence, with its time, and says whose it is."""
+    counted, events = Counted(files="a"), list[Event]()
+    first, second = shop(tmp_path, []), shop(tmp_path, events, reusable=ONE)
+    run_stages(first, [counted.stage])
+    run_stages(second, [counted.stage])
+    assert counted.ran == 1
+    assert second.gates == [first.gates[0].model_copy(update={"run": first.folder.id})]
+    assert second.products.get(Made) == Made(summary="made before")
+    (finished,) = [event for event in events if isinstance(event, Finished)]
+    assert f"re-used: passed at {first.gates[0].started[11:19]}Z in run {first.folder.id}" in finished.summary
+
+
+def test_a_stage_runs_when_its_inputs_have_changed(tmp_path: Path) -> None:
+    """Another hash is another question."""
+    counted = Counted(files="a")
+    run_stages(shop(tmp_path, []), [counted.stage])
+    counted.inputs = {"files": "b"}
+    run_stages(shop(tmp_path, [], reusable=ONE), [counted.stage])
+    assert counted.ran == 2
+
+
+def test_a_stage_runs_when_nothing_may_be_used_again(tmp_path: Path) -> None:
+    """`--no-reuse`, and a stage that was asked for by name."""
+    counted = Counted(files="a")
+    run_stages(shop(tmp_path, []), [counted.stage])
+    run_stages(shop(tmp_path, []), [counted.stage])
+    assert counted.ran == 2
+
+
+def test_a_stage_runs_when_its_product_cannot_be_taken_up(tmp_path: Path) -> None:
+    """The image is gone from the engine: what was seen of it proves nothing any more."""
+    counted = Counted(files="a")
+    run_stages(shop(tmp_path, []), [counted.stage])
+    counted.restored = None
+    run_stages(shop(tmp_path, [], reusable=ONE), [counted.stage])
+    assert counted.ran == 2
+
+
+def test_a_stage_without_a_key_runs_every_time(tmp_path: Path) -> None:
+    """As a build that was told to use no cache."""
+    counted = Counted()
+    counted.inputs = None
+    for _ in range(2):
+        run_stages(shop(tmp_path, [], reusable=ONE), [counted.stage])
+    assert counted.ran == 2
+
+
+def test_a_stage_that_failed_is_not_remembered(tmp_path: Path) -> None:
+    """Only a pass is kept."""
+    counted = Counted(files="a")
+
+    def fail(shop: Shop) -> Made:
+        raise GateFailed("one", "it is wrong")
+
+    failing = replace(counted.stage, action=fail)
+    with pytest.raises(GateFailed):
+        run_stages(shop(tmp_path, []), [failing])
+    run_stages(shop(tmp_path, [], reusable=ONE), [counted.stage])
+    assert counted.ran == 1
+
+
+def test_a_pass_that_cannot_be_kept_is_no_failure(tmp_path: Path) -> None:
+    """A full disk: the stage has passed, and will run again the next time."""
+    counted, made = Counted(files="a"), shop(tmp_path, [])
+    (made.folder.home / "passed").write_text("in the way")
+    run_stages(made, [counted.stage])
+    assert [gate.name for gate in made.gates] == ["one"]

@@ -1,0 +1,220 @@
+"""Gates that passed before on the same inputs: what they saw is kept, and used again instead of running them.
+
+`.release/passed/<gate>-<key>.json` holds one pass. The key is the hash of everything that the gate's result
+depends on; docs/explanation/commit-point.md lists it. A file is used only while it is young, and only when it
+hashes to what its own first line says: anything else is as if it were not there, and the gate runs.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import release
+from release.actor import TOOL
+from release.errors import EngineError, ReleaseError
+from release.records import Gate
+
+if TYPE_CHECKING:
+    from release.chain.shop import Shop
+
+LASTS: Final = timedelta(hours=24)
+"""How long a pass counts: package indexes and base tags move, and no key knows it."""
+
+KEPT: Final = 200
+"""How many passes a clone keeps."""
+
+
+class Product(Protocol):
+    """What a stage makes: a value of its own type, with a phrase for people."""
+
+    @property
+    def summary(self) -> str:
+        """One short phrase."""
+        ...
+
+    @property
+    def evidence(self) -> bytes:
+        """What the stage saw; its hash is recorded."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pass:
+    """A gate that passed."""
+
+    gate: Gate
+    """As it will stand in a record; `run` names the run that passed it."""
+    summary: str
+    evidence: bytes
+    data: Mapping[str, Any]
+    """JSON data from which the stage makes its product again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reuse:
+    """How a stage is spared: what its result depends on, what is kept of it, how that is taken up again."""
+
+    inputs: Callable[[Shop], Mapping[str, Any] | None]
+    """JSON data that is hashed and not kept; None: the stage has to run."""
+    keep: Callable[[Shop, Any], Mapping[str, Any]]
+    """JSON data of a product."""
+    restore: Callable[[Shop, Pass], Product | None]
+    """The product again; None where the world has changed, as after KeyError, TypeError, ValueError."""
+
+
+def key_of(gate: str, inputs: Mapping[str, Any]) -> str:
+    """The key of a gate's pass: 64 hexadecimal digits over its inputs and this library's own code."""
+    known = {"gate": gate, "tool": TOOL, "code": _own_code(), "inputs": inputs}
+    return hashlib.sha256(_canonical(known)).hexdigest()
+
+
+@cache
+def _own_code() -> str:
+    """The hash of this library's files: another version of a gate is another gate, released or not."""
+    root = Path(release.__file__).parent
+    digest = hashlib.sha256()
+    for file in sorted(root.rglob("*.py")):
+        digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _canonical(data: Mapping[str, Any]) -> bytes:
+    return json.dumps(data, sort_keys=True, separators=(",", ":")).encode()
+
+
+class Passes:
+    """The passes that a clone keeps."""
+
+    def __init__(self, folder: Path) -> None:
+        """The folder is made with the first pass."""
+        self._folder = folder
+
+    def find(self, gate: str, key: str) -> Pass | None:
+        """The pass with this key; None when there is none, when it is too old, or not to be trusted."""
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            found = _parse(self._path(gate, key).read_bytes(), key)
+            if found.gate.name == gate and _is_young(found.gate.started):
+                return found
+        return None
+
+    def keep(self, key: str, passed: Pass) -> None:
+        """Keep a pass, and not too many. Raises OSError: it is not kept, and nothing else is wrong."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        unnamed = self._folder / f".{secrets.token_hex(8)}"
+        try:
+            unnamed.write_bytes(_written(key, passed))
+            unnamed.replace(self._path(passed.gate.name, key))
+        finally:
+            unnamed.unlink(missing_ok=True)
+        self._forget()
+
+    def _path(self, gate: str, key: str) -> Path:
+        return self._folder / f"{gate}-{key}.json"
+
+    def _forget(self) -> None:
+        """Passes that are too many, and what a killed run was writing an hour ago."""
+        oldest_first = sorted(self._folder.glob("*.json"), key=_written_at)
+        hour_ago = datetime.now(UTC).timestamp() - 3600
+        unfinished = (file for file in self._folder.glob(".*") if _written_at(file) < hour_ago)
+        for file in (*oldest_first[:-KEPT], *unfinished):
+            file.unlink(missing_ok=True)
+
+
+def _written_at(file: Path) -> float:
+    """0 for a file that somebody else has just removed."""
+    try:
+        return file.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _written(key: str, passed: Pass) -> bytes:
+    """The hash of the rest on a line of its own, then the rest."""
+    body = _canonical(
+        {
+            "key": key,
+            "gate": passed.gate.model_dump(mode="json", exclude_none=True),
+            "summary": passed.summary,
+            "evidence": base64.b64encode(passed.evidence).decode(),
+            "data": passed.data,
+        }
+    )
+    return hashlib.sha256(body).hexdigest().encode() + b"\n" + body
+
+
+def _parse(content: bytes, key: str) -> Pass:
+    """Raises ValueError, KeyError, TypeError: damaged, of another key, or of another shape."""
+    seal, _, body = content.partition(b"\n")
+    if seal.decode() != hashlib.sha256(body).hexdigest():
+        raise ValueError("its content is not what it was")
+    data = json.loads(body)
+    gate, evidence = Gate.model_validate(data["gate"]), base64.b64decode(data["evidence"], validate=True)
+    if data["key"] != key or gate.evidence_sha256 != hashlib.sha256(evidence).hexdigest():
+        raise ValueError("it belongs to something else")
+    return Pass(gate=gate, summary=str(data["summary"]), evidence=evidence, data=dict(data["data"]))
+
+
+def _is_young(started: str) -> bool:
+    """A pass from the future is from a clock that was wrong."""
+    age = datetime.now(UTC) - datetime.fromisoformat(started)
+    return timedelta(0) <= age <= LASTS
+
+
+def known_by(shop: Shop, gate: str, reuse: Reuse | None) -> str | None:
+    """The key of what a gate is about to look at; None where its result depends on more than a key can hold.
+
+    Trouble while the inputs are looked up is no failure: the gate runs, and says itself what is wrong.
+    """
+    if reuse is None:
+        return None
+    with suppress(ReleaseError, OSError):
+        inputs = reuse.inputs(shop)
+        return key_of(gate, inputs) if inputs is not None else None
+    return None
+
+
+def taken_up(shop: Shop, gate: str, key: str | None, reuse: Reuse | None) -> tuple[Gate, Product] | None:
+    """The gate and its product as they were when it passed; None where it has to run."""
+    if key is None or reuse is None or gate not in shop.reusable:
+        return None
+    passed = _passes(shop).find(gate, key)
+    if passed is None:
+        return None
+    with suppress(EngineError, KeyError, TypeError, ValueError, OSError):
+        product = reuse.restore(shop, passed)
+        return (passed.gate, product) if product is not None else None
+    return None
+
+
+def keep(shop: Shop, gate: Gate, key: str | None, reuse: Reuse | None, product: Product) -> None:
+    """Keep a gate that has just passed. What cannot be kept is run again the next time."""
+    if key is None or reuse is None:
+        return
+    with suppress(ReleaseError, OSError):
+        passed = Pass(
+            gate=gate.model_copy(update={"run": shop.folder.id}),
+            summary=product.summary,
+            evidence=product.evidence,
+            data=reuse.keep(shop, product),
+        )
+        _passes(shop).keep(key, passed)
+
+
+def _passes(shop: Shop) -> Passes:
+    return Passes(shop.folder.home / "passed")
+
+
+def variables(*prefixes: str) -> dict[str, str]:
+    """The environment's variables with such names, as part of what a gate depends on."""
+    return {name: value for name, value in sorted(os.environ.items()) if name.startswith(prefixes)}
