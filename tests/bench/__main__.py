@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tests.bench import chains, doors, questions, releases
+from tests.bench import chains, doors, questions, releases, rollbacks
 
 _STORE: Final = Path(".release/bench").resolve()
 _PAGE: Final = Path("docs/reference/numbers.md")
@@ -72,6 +72,14 @@ beyond the path; 0.80 of the script cold and 0.90 in the other rows; of the plai
 1 s, less than 1.00 with one of 10 s.
 """
 
+_ROLLBACK: Final = """\
+## A rollback
+
+`examples/api` on one engine, its own host port (stop-first). From the start of the command to its end, when
+the version that was asked for must answer; by hand is `docker rm -f`, `docker run` by digest and waiting for
+the health check. Goal: at most 500 ms more than by hand, and less than the others.
+"""
+
 Measured = Callable[[Path, Path], str]
 CHAPTERS: Final[dict[str, tuple[str, Measured]]] = {
     "ledger": (_LEDGER, questions.growth),
@@ -80,6 +88,7 @@ CHAPTERS: Final[dict[str, tuple[str, Measured]]] = {
     "doors": (_DOORS, doors.listing),
     "again": (_AGAIN, releases.again),
     "chain": (_CHAIN, chains.rows),
+    "rollback": (_ROLLBACK, rollbacks.rows),
 }
 
 

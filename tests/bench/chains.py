@@ -103,10 +103,16 @@ class Competitor:
 # --- the example
 
 
-def files(shape: Shape) -> dict[str, str]:
-    """The example's files in this shape, below the repository's root."""
+def example() -> dict[str, str]:
+    """The example's files, below the root of the repository that they are put into."""
     tracked = output_of(["git", "ls-files", str(EXAMPLE)]).split()
     found = {str(Path(path).relative_to(EXAMPLE)): Path(path).read_text() for path in tracked}
+    return {"app.py": "", "test.py": "", **found}
+
+
+def files(shape: Shape) -> dict[str, str]:
+    """The example's files in this shape."""
+    found = example()
     found["Dockerfile"] = _with_nonce(found["Dockerfile"], shape.nonce)
     found["tests/test_rest.py"] = SLOW.format(seconds=shape.suite)
     return {**found, **shape.requirements, "README.md": "bench\n"}
@@ -131,10 +137,9 @@ def compiled(room: Path, extra: str) -> dict[str, str]:
     return {"requirements.in": source, "requirements.txt": (room / "requirements.txt").read_text()}
 
 
-def settings(registry: str) -> dict[str, Any]:
-    """`[tool.release]` of the example, with a registry."""
+def settings() -> dict[str, Any]:
+    """`[tool.release]` of the example."""
     return {
-        "registry": registry,
         "lock": {"python": "3.13"},
         "lint": LINT,
         "build": {"target": "runtime"},
@@ -184,10 +189,7 @@ def competitors(room: Path, shape: Shape) -> Iterator[dict[str, Competitor]]:
 
 def _service(own: Path, shape: Shape, registry: str) -> Service:
     remote = lab.make_bare_remote(own / "remote.git")
-    unwanted = {"app.py": "", "test.py": ""}
-    return make_service(
-        own / "clone", remote=remote, files={**unwanted, **files(shape)}, **settings(registry)
-    )
+    return make_service(own / "clone", remote=remote, files=files(shape), registry=registry, **settings())
 
 
 def _remove_images(image: str) -> None:

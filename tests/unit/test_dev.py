@@ -98,7 +98,7 @@ def test_other_sessions_need_nothing_but_venv(dev: ModuleType, words: list[str])
 
 def test_the_needs_of_several_sessions_are_set_up_once_and_in_order(dev: ModuleType) -> None:
     """The base image is loaded into the engine, so the engine comes first."""
-    assert dev.needs(["bench", "lint", "release"]) == ["engine", "base", "registry"]
+    assert dev.needs(["bench", "lint", "release"]) == ["engine", "base", "registry", "rivals"]
 
 
 def test_a_session_is_recognised_behind_nox_s_own_option(dev: ModuleType) -> None:
@@ -217,7 +217,7 @@ def test_an_older_debian_is_offered_the_newer_engine_and_nothing_else_of_it(dev:
         ),
         "preferences.d/release": (
             "Package: *\nPin: release n=trixie\nPin-Priority: 50\n\n"
-            "Package: docker-buildx docker-cli docker-registry docker.io\n"
+            "Package: docker-buildx docker-cli docker-compose docker-registry docker.io\n"
             "Pin: release n=trixie\nPin-Priority: 990\n"
         ),
     }
