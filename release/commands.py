@@ -21,6 +21,7 @@ from release.deploy.imagetags import ImageTags
 from release.deploy.interruption import Interruption
 from release.deploy.operation import Outcome, carry_out, event_json, prepare
 from release.deploy.plan import Plan, Reason
+from release.deploy.policy import Allowance, after
 from release.deploy.site import Desk, Site
 from release.deploy.status import read_status
 from release.errors import Cancelled, LedgerError, UsageError
@@ -28,7 +29,8 @@ from release.events import Notice, Warned
 from release.ledger import query
 from release.ledger.diff import compare
 from release.ledger.verify import verify as verify_ledger
-from release.records import Body, Deployment, Draft, Quarantine, Record, Release, Verification
+from release.records import Body, Deployment, Draft, Freeze, Quarantine, Record, Release, Verification
+from release.runspec import parse_duration
 from release.source import Source
 
 
@@ -54,6 +56,8 @@ class Words:
     record: bool = False
     no_engine: bool = False
     secrets_elsewhere: bool = False
+    thaw: bool = False
+    until: str | None = None
 
     @property
     def count(self) -> int:
@@ -114,7 +118,7 @@ def _change(door: Door, why: Reason, to: str) -> int:
             why,
             answers=answers,
             ran=found.event,
-            allow_quarantined=_allows_quarantined(words),
+            allowed=_allowance(words),
         )
         console.hide(prepared.secrets.values())
         if words.plan:
@@ -136,11 +140,16 @@ def _found(door: Door, desk: Desk, target: str, environment: str | None) -> quer
     return found
 
 
-def _allows_quarantined(words: Words) -> bool:
-    """Whether the command line says so, and why. Raises UsageError."""
-    if words.allow_quarantined and not words.message:
-        raise UsageError("deploy what is quarantined", "the record needs to say why", "add --message WHY")
-    return words.allow_quarantined
+def _allowance(words: Words) -> Allowance:
+    """What the command line allows, and why. Raises UsageError."""
+    needs_reason = {
+        "deploy what is quarantined": words.allow_quarantined,
+        "deploy to what is frozen": words.thaw,
+    }
+    for attempted, asked in needs_reason.items():
+        if asked and not words.message:
+            raise UsageError(attempted, "the record needs to say why", "add --message WHY")
+    return Allowance(quarantined=words.allow_quarantined, thaw=words.thaw)
 
 
 def _show_plan(door: Door, plan: Plan) -> None:
@@ -166,18 +175,22 @@ def _tell(door: Door, site: Site, outcome: Outcome) -> None:
         door.console.document(outcome.record)
     else:
         door.console.result(view.outcome_line(outcome))
-    before = outcome.plan.before
-    if outcome.changed and outcome.plan.reason == "rollback" and before is not None:
-        door.console.emit(Notice(text=f"to undo this: {undo(site, before.version)}"))
+    if outcome.changed and outcome.plan.reason == "rollback" and outcome.plan.before is not None:
+        door.console.emit(Notice(text=f"to undo this: {undo(site, outcome)}"))
 
 
-def undo(site: Site, version: str) -> str:
-    """The command that puts a version back with the settings it ran with, for this environment."""
-    words = ["invoke rollback", f"--to {version}"]
+def undo(site: Site, outcome: Outcome) -> str:
+    """The command that puts back what a rollback replaced, with the settings it ran with, and says why."""
+    before, after = outcome.plan.before, outcome.plan.after
+    assert before is not None  # noqa: S101 - a rollback from nothing has nothing to undo
+    target = before.version if before.version != after.version else before.deployment
+    words = ["invoke rollback", f"--to {target}"]
     if len(site.desk.config.services) > 1:
         words.append(f"--service {site.place.service}")
     if len(site.desk.service.environments) > 1:
         words.append(f"--environment {site.place.environment}")
+    if outcome.abandons:
+        words.append(f'--allow-quarantined --message "undo the rollback to {after.version}"')
     return " ".join(words)
 
 
@@ -233,7 +246,7 @@ def _entries(desk: Desk, environment: str | None, since: str | None) -> Iterator
 
 def _is_in(draft: Draft[Body], environment: str | None) -> bool:
     body = draft.body
-    return environment is None or (isinstance(body, Deployment) and body.environment == environment)
+    return environment is None or (isinstance(body, Deployment | Freeze) and body.environment == environment)
 
 
 def _ended(entries: Iterator[view.Entry]) -> Iterator[view.Entry]:
@@ -355,8 +368,14 @@ def _say(door: Door, desk: Desk, release: Record[Release]) -> None:
     body = Quarantine(
         release=release.id, environment=words.environment, message=words.message, lifted=words.lift
     )
+    done = "may be deployed again" if words.lift else "is quarantined"
+    _record(door, desk, body, f"{service} {release.body.version} {done} in {where}: {words.message}")
+
+
+def _record(door: Door, desk: Desk, body: Body, sentence: str) -> None:
+    """Record a word of the operator, and tell it."""
     draft: Draft[Body] = Draft(
-        service=service,
+        service=desk.service.service,
         recorded_at=now(),
         actor=desk.actor,
         run=desk.run(randomness.token_hex(6)),
@@ -366,11 +385,51 @@ def _say(door: Door, desk: Desk, release: Record[Release]) -> None:
     record = desk.ledger.append_event(draft)
     if record is None:
         door.console.emit(Warned(text="the git remote does not answer: this waits here for `invoke sync`"))
-    if words.json:
+    if door.words.json:
         door.console.document(event_json(draft, record))
-        return
-    done = "may be deployed again" if words.lift else "is quarantined"
-    door.console.result(f"{service} {release.body.version} {done} in {where}: {words.message}")
+    else:
+        door.console.result(sentence)
+
+
+def freeze(door: Door) -> int:
+    """Refuse deployments to an environment, for a while or until it is thawed."""
+    words = door.words
+    if not words.message:
+        raise UsageError("freeze an environment", "the record needs to say why", "add --message WHY")
+    until = after(now(), _span(words.until)) if words.until is not None else None
+    with door.desk() as desk:
+        desk.refresh()
+        place = desk.spot(words.environment).place
+        end = f"until {until[:19]}Z" if until is not None else "until it is thawed"
+        body = Freeze(environment=place.environment, message=words.message, until=until)
+        _record(door, desk, body, f"{place} is frozen {end}: {words.message}")
+    return 0
+
+
+def _span(text: str) -> int:
+    """Milliseconds of a time such as "2h". Raises UsageError."""
+    try:
+        span = parse_duration(text)
+    except ValueError as error:
+        raise UsageError(f"freeze for {text!r}", str(error), "use --for 2h") from error
+    assert isinstance(span, int)  # noqa: S101 - what `parse_duration` makes of text
+    return span
+
+
+def thaw(door: Door) -> int:
+    """Take deployments again. Where nothing is frozen, nothing changes."""
+    words = door.words
+    if not words.message:
+        raise UsageError("thaw an environment", "the record needs to say why", "add --message WHY")
+    with door.desk() as desk:
+        desk.refresh()
+        place = desk.spot(words.environment).place
+        if query.frozen(desk.ledger, place.service, place.environment, now()) is None:
+            door.console.result(f"{place} is not frozen")
+            return 0
+        body = Freeze(environment=place.environment, message=words.message, thawed=True)
+        _record(door, desk, body, f"{place} takes deployments again: {words.message}")
+    return 0
 
 
 def sync(door: Door) -> int:

@@ -38,7 +38,13 @@ _ACTING: Final = {
 }
 
 
-@task(help={"to": f"what to deploy: {_TO}", **_ACTING})
+@task(
+    help={
+        "to": f"what to deploy: {_TO}",
+        "thaw": "also to an environment that is frozen, and end that; needs a message",
+        **_ACTING,
+    }
+)
 def deploy(
     _context: Context,
     *,
@@ -49,6 +55,7 @@ def deploy(
     yes: bool = False,
     plan: bool = False,
     allow_quarantined: bool = False,
+    thaw: bool = False,
     json: bool = False,
 ) -> None:
     """Put a recorded release into an environment, with today's settings."""
@@ -61,6 +68,7 @@ def deploy(
         yes=yes,
         plan=plan,
         allow_quarantined=allow_quarantined,
+        thaw=thaw,
         json=json,
     )
 
@@ -178,6 +186,36 @@ def quarantine(
     )
 
 
+_WORD: Final = {"message": "why, for the record", **_COMMON}
+
+
+@task(help={"for_": "how long, as 2h; absent: until it is thawed", **_WORD})
+def freeze(
+    _context: Context,
+    *,
+    for_: str | None = None,
+    message: str = "",
+    service: str | None = None,
+    environment: str | None = None,
+    json: bool = False,
+) -> None:
+    """Refuse deployments to an environment; rollbacks go on."""
+    _run("freeze", until=for_, message=message, service=service, environment=environment, json=json)
+
+
+@task(help=_WORD)
+def thaw(
+    _context: Context,
+    *,
+    message: str = "",
+    service: str | None = None,
+    environment: str | None = None,
+    json: bool = False,
+) -> None:
+    """Take deployments to an environment again."""
+    _run("thaw", message=message, service=service, environment=environment, json=json)
+
+
 @task(help={key: _COMMON[key] for key in ("service", "json")})
 def sync(_context: Context, *, service: str | None = None, json: bool = False) -> None:
     """Publish deployment events that wait for the git remote."""
@@ -248,7 +286,8 @@ def namespace() -> Collection:
     # invoke ends with status 1 for a wrong command line; here 1 means that something was tried and failed.
     vars(parser)["ParseError"] = WrongCommandLine
     return Collection(
-        deploy, rollback, status, history, show, diff, quarantine, sync, verify, doctor, ledger_rebuild
+        *(deploy, rollback, status, history, show, diff, quarantine, freeze, thaw),
+        *(sync, verify, doctor, ledger_rebuild),
     )
 
 

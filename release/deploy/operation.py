@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import secrets as randomness
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from release.actor import TOOL, now
-from release.deploy import lock, preflight
+from release.deploy import lock, policy, preflight
 from release.deploy.docker import DEPLOYMENT, Identity, Ours
 from release.deploy.interruption import Interruption
 from release.deploy.plan import Facts, Plan, Reason, make_plan
+from release.deploy.policy import NOTHING, Aftermath, Allowance
 from release.deploy.preflight import Bytes
 from release.deploy.rollout import elapsed_ms, reason, step
 from release.deploy.secrets import FingerprintKey, Unresolved, resolve
@@ -27,6 +29,7 @@ from release.errors import (
     LockHeld,
     MixedState,
     Problem,
+    ReleaseError,
     Restored,
     SourceError,
     TargetUnavailable,
@@ -63,6 +66,9 @@ class Prepared:
     previous: Event | None
     """What the ledger says should be running."""
     secrets: dict[str, Redacted] = field(repr=False)
+    aftermath: Aftermath
+    """What is recorded with it."""
+    allowed: Allowance
     answers: bool
     """Whether the ledger's remote answered a moment ago."""
 
@@ -81,6 +87,8 @@ class Outcome:
     deployment: str
     evidence: str
     changed: bool
+    abandons: bool
+    """Whether the release that ran before is set aside now."""
     record: dict[str, Any]
     """The healthy event as JSON data, with its record's id: None while unsynced."""
 
@@ -95,7 +103,7 @@ def prepare(
     *,
     answers: bool = True,
     ran: Event | None = None,
-    allow_quarantined: bool = False,
+    allowed: Allowance = NOTHING,
 ) -> Prepared:
     """Find out everything, decide, and check what can fail.
 
@@ -105,25 +113,30 @@ def prepare(
         why: with today's settings (promote), or with those it ran with (rollback).
         answers: whether the ledger's remote does; if not, events are kept here and nothing waits for it.
         ran: the healthy deployment whose settings a rollback restores; absent: the release's last one.
-        allow_quarantined: deploy a release that is set aside; the plan says so.
+        allowed: what the command line allows beyond the usual; the plan says what of it was needed.
 
     Raises:
         TargetUnavailable: quarantined, no settings to restore, or the image's bytes are nowhere.
-        NotReady: secrets, ports, networks or volumes; with everything else that was found.
+        NotReady: frozen; secrets, ports, networks or volumes; with everything else that was found.
         LockHeld: another deployment is under way.
         EngineError: the engine does not answer, or not well.
         LedgerUnsigned: the settings ask for signatures, and a record that this relies on has none.
     """
     site.desk.require_signed(target.id)
-    quarantine = _quarantine(site, target, allowed=allow_quarantined)
+    said = policy.words(site.desk.ledger, site.place, target.id)
     wanted = _todays(site, target) if why == "promote" else recorded_settings(site, target, ran)
     secrets, missing = read_secrets(site, wanted)
     spec = wanted.model_copy(update={"secrets": fingerprints(site, secrets)})
     found = site.target.locate(target.body.image)
     ours = site.target.look()
-    _check(site, target, spec, found, missing)
+    against = policy.closed(said, site.place, why, allowed)
+    _check(site, target, spec, found, [*against, *missing], policy.barred(said, target, allowed))
     running, expected = _running_event(site, ours), site.current()
-    plan = make_plan(_facts(site, target, why, spec, ours, found, running, expected, quarantine))
+    left = site.release_of(running or expected)
+    after = policy.aftermath(site.place, why, target, left, said, freeze=site.settings.freeze_after_rollback)
+    facts = _facts(site, target, why, spec, ours, found, running, expected)
+    quarantine, frost = str(said.quarantine or ""), str(said.frost or "") if why == "promote" else ""
+    plan = make_plan(replace(facts, quarantine=quarantine, frost=frost, then=after.sentences()))
     return Prepared(
         site=site,
         plan=plan,
@@ -134,6 +147,8 @@ def prepare(
         event=running,
         previous=expected,
         secrets=secrets,
+        aftermath=after,
+        allowed=allowed,
         answers=answers,
     )
 
@@ -146,21 +161,6 @@ def _todays(site: Site, target: Record[Release]) -> RunSpec:
         **settings,
         secrets=dict.fromkeys(site.settings.secrets, ""),
         probe=target.body.smoke.probe,
-    )
-
-
-def _quarantine(site: Site, target: Record[Release], *, allowed: bool) -> str:
-    """What sets the release aside here, if it is allowed all the same. Raises TargetUnavailable."""
-    word = query.quarantined(site.desk.ledger, site.place.service, target.id, site.place.environment)
-    if word is None or allowed:
-        return str(word or "")
-    version, place = target.body.version, word.quarantine.environment
-    where = f" --environment {place}" if place is not None else ""
-    raise TargetUnavailable(
-        f"deploy {version} of {site.place}",
-        f"{version} {word}",
-        f"`invoke quarantine {version} --lift{where} --message WHY` ends that; "
-        "--allow-quarantined --message WHY deploys it all the same",
     )
 
 
@@ -226,7 +226,14 @@ def fingerprints(site: Spot, secrets: dict[str, Redacted]) -> dict[str, str]:
     return {name: key.fingerprint(name, value) for name, value in secrets.items()}
 
 
-def _check(site: Site, target: Record[Release], spec: RunSpec, found: Bytes, missing: list[Problem]) -> None:
+def _check(
+    site: Site,
+    target: Record[Release],
+    spec: RunSpec,
+    found: Bytes,
+    missing: list[Problem],
+    barred: list[Problem],
+) -> None:
     """Refuse with all that was found. The lock is looked at last: what it guards may move until then."""
     problems = [*missing, *site.target.settings_problems(spec)]
     occupied = site.target.occupation_problems(spec)
@@ -237,6 +244,7 @@ def _check(site: Site, target: Record[Release], spec: RunSpec, found: Bytes, mis
         found,
         [*problems, *occupied] if holder is None else problems,
         lock.held_error(keeper, site.place, holder) if holder is not None else None,
+        barred=barred,
     )
 
 
@@ -255,7 +263,6 @@ def _facts(
     found: Bytes,
     running: Event | None,
     expected: Event | None,
-    quarantine: str,
 ) -> Facts:
     event = running or expected
     before = site.release_of(event)
@@ -275,7 +282,6 @@ def _facts(
         undone=_commits(site, before, target) if before is not None else (),
         added=_commits(site, target, before) if before is not None else (),
         durations=site.durations(_DURATIONS),
-        quarantine=quarantine,
     )
 
 
@@ -392,6 +398,7 @@ class Attempt:
     def run(self, interruption: Interruption) -> Outcome:
         """Record the start, roll out, record the end."""
         self._append("started", "")
+        self._still_allowed()
         prepared = self.prepared
         try:
             evidence = prepared.site.target.roll_out(
@@ -400,18 +407,37 @@ class Attempt:
         except DeploymentFailed as error:
             self._append(_status(error), self.prepared.mask(reason(error)))
             raise
-        record = self._append("healthy", evidence)
+        message = self.prepared.mask(self.message)
+        words = self.prepared.aftermath.bodies(self.deployment, message)
+        record = self._append("healthy", evidence, words)
         return _outcome(self.prepared, self.deployment, evidence, changed=True, record=record)
 
-    def _append(self, status: Status, detail: str) -> dict[str, Any]:
+    def _still_allowed(self) -> None:
+        """Ask again, on the very ledger that the start landed on: a word of the last seconds holds too.
+
+        Raises NotReady, TargetUnavailable: what was said meanwhile; nothing was touched.
+        """
+        prepared, target = self.prepared, self.prepared.target
+        said = policy.words(prepared.site.desk.ledger, prepared.site.place, target.id)
+        barred = policy.barred(said, target, prepared.allowed)
+        against = policy.closed(said, prepared.site.place, prepared.plan.reason, prepared.allowed)
+        try:
+            attempted = f"deploy {target.body.version} of {prepared.site.place}"
+            preflight.refuse(attempted, prepared.bytes, against, None, barred=barred)
+        except ReleaseError as error:
+            self._append("failed", prepared.mask(error.found))
+            raise
+
+    def _append(self, status: Status, detail: str, words: Iterable[Body] = ()) -> dict[str, Any]:
         """Add an event. What cannot be recorded stops a deployment before it starts, and never a rollback.
 
         A rollback's start is only kept here: its end takes it along, and nobody waits for a git server.
         """
         site = self.prepared.site
-        draft = self._draft(status, detail)
+        draft = self._draft(self._event(status, detail))
+        drafts = [draft, *map(self._draft, words)]
         try:
-            record = site.desk.ledger.append_event(draft, publish=self._publishes(status))
+            records = site.desk.ledger.append_events(drafts, publish=self._publishes(status))
         except LedgerError as error:
             if status == "started" and self.prepared.plan.reason == "promote":
                 raise
@@ -421,18 +447,18 @@ class Attempt:
                 )
             )
             return event_json(draft, None)
-        if record is None and status != "started":
+        if records is None and status != "started":
             site.desk.emit(
                 Warned(text="the git remote does not answer: the events wait here for `invoke sync`")
             )
-        return event_json(draft, record)
+        return event_json(draft, records[0] if records is not None else None)
 
     def _publishes(self, status: Status) -> bool:
         return self.prepared.answers and (status != "started" or self.prepared.plan.reason == "promote")
 
-    def _draft(self, status: Status, detail: str) -> Draft[Body]:
-        desk, prepared = self.prepared.site.desk, self.prepared
-        body = Deployment(
+    def _event(self, status: Status, detail: str) -> Deployment:
+        prepared = self.prepared
+        return Deployment(
             deployment=self.deployment,
             environment=prepared.site.place.environment,
             release=prepared.target.id,
@@ -445,8 +471,11 @@ class Attempt:
             targets=self._targets(status, detail),
             duration_ms=elapsed_ms(self.began) if status != "started" else None,
         )
+
+    def _draft(self, body: Body) -> Draft[Body]:
+        desk = self.prepared.site.desk
         return Draft(
-            service=prepared.site.place.service,
+            service=self.prepared.site.place.service,
             recorded_at=now(),
             actor=desk.actor,
             run=desk.run(self.deployment),
@@ -496,5 +525,6 @@ def _outcome(
         deployment=deployment,
         evidence=evidence,
         changed=changed,
+        abandons=changed and prepared.aftermath.abandoned is not None,
         record=record,
     )

@@ -51,6 +51,10 @@ class Facts:
     """Milliseconds of earlier healthy deployments here."""
     quarantine: str = ""
     """What sets the target aside, where it is deployed all the same."""
+    frost: str = ""
+    """What freezes the environment, where it is deployed to all the same."""
+    then: tuple[str, ...] = ()
+    """What is recorded with it: quarantines, freezes and their ends."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +67,8 @@ class Side:
     moment: str
     who: str
     message: str = ""
+    deployment: str = ""
+    """By which it runs; empty for a release that is yet to run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +93,8 @@ class Plan:
     packages: tuple[Change, ...]
     bases: tuple[Change, ...]
     notes: tuple[str, ...]
+    then: tuple[str, ...] = ()
+    """What is recorded with it when it is healthy: quarantines, freezes and their ends."""
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data."""
@@ -126,6 +134,7 @@ def make_plan(facts: Facts) -> Plan:
         packages=_packages(facts.release, facts.target),
         bases=_bases(facts.release, facts.target),
         notes=tuple(_notes(facts)),
+        then=facts.then if _strategy(facts) != "verify" else (),
     )
 
 
@@ -140,6 +149,7 @@ def _before(facts: Facts) -> Side | None:
         moment=event.recorded_at,
         who=event.actor.name,
         message=event.deployment.message,
+        deployment=event.deployment.deployment,
     )
 
 
@@ -205,6 +215,8 @@ def _notes(facts: Facts) -> Iterable[str]:
     """What is not as one would think."""
     if facts.quarantine:
         yield f"{facts.target.body.version} {facts.quarantine}"
+    if facts.frost:
+        yield f"{facts.place.environment} {facts.frost}"
     if facts.event is not None and not facts.runs_event:
         real = describe(facts.ours.running)
         yield f"the ledger says that {_version(facts)} runs; the engine runs: {real}"

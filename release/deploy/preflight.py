@@ -176,13 +176,21 @@ def _in_use(publish: Publish) -> bool:
     return False
 
 
-def refuse(attempted: str, found: Bytes, problems: Sequence[Problem], lock: ReleaseError | None) -> None:
-    """Raise what was found, all of it in one error.
+def refuse(
+    attempted: str,
+    found: Bytes,
+    problems: Sequence[Problem],
+    lock: ReleaseError | None,
+    *,
+    barred: Sequence[Problem] = (),
+) -> None:
+    """Raise what was found, all of it in one error. `barred` is what makes the target unavailable.
 
     Raises:
-        TargetUnavailable: the bytes are nowhere. NotReady: anything else is missing. LockHeld: only that.
+        TargetUnavailable: the bytes are nowhere, or it is barred. NotReady: anything else is missing.
+        LockHeld: only that.
     """
-    lines = [str(problem) for problem in problems]
+    lines = [str(problem) for problem in (*barred, *problems)]
     if found.where == "nowhere":
         lines.insert(0, f"image: {found.problem}")
     if not lines:
@@ -193,7 +201,7 @@ def refuse(attempted: str, found: Bytes, problems: Sequence[Problem], lock: Rele
         lines.append(f"lock: {lock.found}")
     noun = "problem" if len(lines) == 1 else "problems"
     text = "".join(f"\n  {line}" for line in lines)
-    error = TargetUnavailable if found.where == "nowhere" else NotReady
+    error = TargetUnavailable if found.where == "nowhere" or barred else NotReady
     raise error(attempted, f"{len(lines)} {noun}, and nothing was touched{text}", _hint(found))
 
 

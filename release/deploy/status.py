@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from release.actor import now
 from release.deploy import lock
 from release.deploy.docker import DEPLOYMENT, VERSION, Ours, describe
 from release.deploy.site import Site
@@ -55,6 +56,8 @@ class Status:
     drift: tuple[str, ...]
     leftovers: tuple[str, ...]
     lock: str | None
+    freeze: str | None
+    """What freezes the environment."""
     unsynced: int
 
     def to_json(self) -> dict[str, Any]:
@@ -70,6 +73,7 @@ def read_status(site: Site) -> Status:
     running = _running(site, seen[0], event) if seen else None
     holder = lock.peek(site.target.keeper(), site.place)
     expected = _expected(event, site.release_of(event)) if event is not None else None
+    frost = query.frozen(site.desk.ledger, site.place.service, site.place.environment, now())
     return Status(
         service=site.place.service,
         environment=site.place.environment,
@@ -79,6 +83,7 @@ def read_status(site: Site) -> Status:
         drift=tuple(_drift(running, expected, ours, strangers)),
         leftovers=tuple(describe([container]) for container in (*ours.running[1:], *ours.stopped)),
         lock=str(holder) if holder is not None else None,
+        freeze=f"{site.place.environment} {frost}" if frost is not None else None,
         unsynced=len(site.desk.ledger.unsynced()),
     )
 

@@ -17,6 +17,7 @@ from release.ledger.violations import Report
 from release.records import (
     Deployment,
     Draft,
+    Freeze,
     LockFile,
     Note,
     Quarantine,
@@ -70,6 +71,7 @@ def plan_rows(plan: Plan) -> list[Row]:
         ("added", _list(plan.added)),
         ("packages", _list(map(_changed, plan.packages))),
         ("bases", _list(map(_changed, plan.bases))),
+        ("then", "\n".join(plan.then)),
         ("note", "\n".join(plan.notes)),
     ]
     return [(label, text) for label, text in rows if text]
@@ -127,6 +129,7 @@ def status_rows(status: Status) -> list[Row]:
             ("ledger", f"{expected.version}  deployed {age(expected.moment)} by {expected.who}{said}")
         )
     rows += [("drift", "\n".join(status.drift)), ("leftovers", "\n".join(status.leftovers))]
+    rows += [("freeze", status.freeze or "")]
     rows += [("lock", f"held by {status.lock}" if status.lock else "")]
     rows += [("unsynced", f"{status.unsynced} events wait for `invoke sync`" if status.unsynced else "")]
     return [(label, text) for label, text in rows if text]
@@ -164,6 +167,9 @@ def _told(body: Any) -> tuple[str, str, str, str]:
             return "quarantine", body.environment or "", "lifted" if body.lifted else "set", body.message
         case Verification():
             return body.what, body.environment or "", body.result, _findings(body)
+        case Freeze():
+            end = f" until {body.until[:19]}Z" if body.until is not None else ""
+            return "freeze", body.environment, "thawed" if body.thawed else f"frozen{end}", body.message
         case Note():
             return "note", "", "", body.text
         case _:

@@ -1,0 +1,164 @@
+"""What speaks against a deployment though it could be done, and what a rollback leaves behind.
+
+A release may be set aside and an environment frozen. Both are words in the ledger, so they hold for every
+operator and every CI job; a rollback is never stopped by a freeze.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from release.actor import now
+from release.deploy.docker import Place
+from release.deploy.plan import Reason
+from release.errors import Problem
+from release.ledger import query
+from release.ledger.query import Frost, Word
+from release.ledger.store import Ledger
+from release.records import Body, Freeze, Quarantine, Record, Release
+from release.runspec import duration_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allowance:
+    """What the command line allows beyond the usual; each of it is recorded."""
+
+    quarantined: bool = False
+    thaw: bool = False
+    cross_migrations: bool = False
+    break_lock: bool = False
+
+
+NOTHING: Final = Allowance()
+"""The usual."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Words:
+    """What the ledger says about a release and an environment, as far as it concerns this deployment."""
+
+    quarantine: Word | None
+    frost: Frost | None
+
+
+def words(ledger: Ledger, place: Place, release: str) -> Words:
+    """Read them. `release` is the record's id. Raises LedgerError."""
+    return Words(
+        quarantine=query.quarantined(ledger, place.service, release, place.environment),
+        frost=query.frozen(ledger, place.service, place.environment, now()),
+    )
+
+
+def barred(said: Words, target: Record[Release], allowed: Allowance) -> list[Problem]:
+    """A release that is set aside, unless that is allowed."""
+    if said.quarantine is None or allowed.quarantined:
+        return []
+    version, place = target.body.version, said.quarantine.quarantine.environment
+    where = f" --environment {place}" if place is not None else ""
+    text = (
+        f"{version} {said.quarantine}; `invoke quarantine {version} --lift{where} --message WHY` ends that, "
+        "--allow-quarantined --message WHY deploys it all the same"
+    )
+    return [Problem(path="quarantine", message=text)]
+
+
+def closed(said: Words, place: Place, why: Reason, allowed: Allowance) -> list[Problem]:
+    """An environment that is frozen, unless this thaws it or goes back."""
+    if said.frost is None or allowed.thaw or why == "rollback":
+        return []
+    text = (
+        f"{place.environment} {said.frost}; --thaw --message WHY deploys all the same, "
+        "`invoke thaw --message WHY` ends that"
+    )
+    return [Problem(path="freeze", message=text)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aftermath:
+    """What is recorded with a deployment beside itself."""
+
+    place: Place
+    target: Record[Release]
+    abandoned: Record[Release] | None = None
+    """Set aside when the rollback is healthy."""
+    welcome: bool = False
+    """Whether the target is no longer set aside when it is healthy."""
+    freeze: int = 0
+    """Milliseconds that the environment is frozen for when the rollback is healthy."""
+    thaw: bool = False
+    """Whether a freeze ends when this is healthy."""
+
+    def sentences(self) -> tuple[str, ...]:
+        """For the plan."""
+        where, version = self.place.environment, self.target.body.version
+        told = {
+            f"{self.abandoned.body.version} is quarantined in {where}" if self.abandoned else "": True,
+            f"{version} is no longer quarantined in {where}": self.welcome,
+            f"{where} is frozen for {duration_text(self.freeze)}": bool(self.freeze),
+            f"{where} is thawed": self.thaw,
+        }
+        return tuple(text for text, holds in told.items() if text and holds)
+
+    def bodies(self, deployment: str, message: str) -> Iterator[Body]:
+        """Recorded with the healthy end."""
+        where, version = self.place.environment, self.target.body.version
+        why = f"rolled back to {version}" + (f": {message}" if message else "")
+        if self.welcome:
+            yield Quarantine(
+                release=self.target.id,
+                environment=where,
+                message=message,
+                lifted=True,
+                deployment=deployment,
+            )
+        if self.abandoned is not None:
+            yield Quarantine(release=self.abandoned.id, environment=where, message=why, deployment=deployment)
+        if self.thaw:
+            yield Freeze(environment=where, message=message, thawed=True, deployment=deployment)
+        if self.freeze:
+            yield Freeze(
+                environment=where, message=why, until=after(now(), self.freeze), deployment=deployment
+            )
+
+
+def aftermath(
+    place: Place,
+    why: Reason,
+    target: Record[Release],
+    left: Record[Release] | None,
+    said: Words,
+    *,
+    freeze: int,
+) -> Aftermath:
+    """What follows.
+
+    A release that a rollback set aside, and that is put back all the same, is welcome again; going back to
+    it undoes that rollback, so nothing is set aside or frozen for it.
+
+    Args:
+        place: where.
+        why: deploy or rollback.
+        target: what is put there.
+        left: what is there now, as far as the ledger knows.
+        said: about the target and the environment.
+        freeze: milliseconds, as configured.
+    """
+    undoes = said.quarantine is not None and said.quarantine.quarantine.deployment is not None
+    back = why == "rollback" and not undoes
+    return Aftermath(
+        place=place,
+        target=target,
+        abandoned=left if back and left is not None and left.id != target.id else None,
+        welcome=undoes,
+        freeze=freeze if back else 0,
+        thaw=said.frost is not None and (why == "promote" or undoes),
+    )
+
+
+def after(moment: str, milliseconds: int) -> str:
+    """A later moment, as records write it."""
+    later = datetime.fromisoformat(moment) + timedelta(milliseconds=milliseconds)
+    return later.isoformat(timespec="milliseconds").replace("+00:00", "Z")
