@@ -16,6 +16,7 @@ from release.deploy.site import Desk
 from release.deploy.stock import Stock
 from release.errors import UsageError
 from release.events import Warned
+from release.ledger import query
 from release.records import Verification
 from release.source import Source
 
@@ -39,6 +40,25 @@ def readiness(door: Door) -> int:
     else:
         _show(door, found)
     return 0 if all(each.ready for each in found) else UNAVAILABLE
+
+
+def rebuild(door: Door) -> int:
+    """Can a released image be made again from its record? 6 where the content is another."""
+    from release.remake import remake
+
+    words = door.words
+    with door.desk() as desk:
+        answers = desk.refresh()
+        found = query.find(desk.ledger, desk.service.service, words.rebuild or "", environment=None)
+        with door.interruption.held():
+            made = remake(desk, found.release, door.interruption.cancellation, keep=words.keep)
+        if words.record:
+            keep(door, desk, made.verification(), publish=answers)
+    if words.json:
+        door.console.document(made.to_json())
+    else:
+        door.console.result(outlook.rebuild_text(made))
+    return 0 if made.proven else UNAVAILABLE
 
 
 def _last(text: str | None) -> int | None:

@@ -58,6 +58,8 @@ class Words:
     secrets_elsewhere: bool = False
     thaw: bool = False
     until: str | None = None
+    rebuild: str | None = None
+    keep: bool = False
 
     @property
     def count(self) -> int:
@@ -296,11 +298,13 @@ def show(door: Door) -> int:
         name = _environment(door, desk)
         found = _found(door, desk, _target("show", target), name)
         word = query.quarantined(desk.ledger, desk.service.service, found.release.id, name)
+        tried = query.tried_out(desk.ledger, desk.service.service, found.release.id)
     if door.words.json:
         door.console.document(_json(found.release))
     else:
         title = f"{found.release.envelope.service} {found.release.body.version}"
-        door.console.sheet(title, [*view.release_rows(found.release), *view.standing_rows(found.event, word)])
+        standing = view.standing_rows(found.event, word)
+        door.console.sheet(title, [*view.release_rows(found.release), *standing, *view.tried_rows(tried)])
     return 0
 
 
@@ -449,7 +453,7 @@ def verify(door: Door) -> int:
     if not door.words.ledger:
         from release import checks
 
-        return checks.readiness(door)
+        return checks.rebuild(door) if door.words.rebuild is not None else checks.readiness(door)
     source = Source.open(Path.cwd())
     with closing(source):
         configured = config.load(source.root)

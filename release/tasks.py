@@ -231,6 +231,8 @@ def sync(_context: Context, *, service: str | None = None, json: bool = False) -
         "record": "put the result into the ledger",
         "no_engine": "this machine reaches no engine: what only they can tell is not judged",
         "secrets_elsewhere": "secrets that cannot be read here are not judged",
+        "rebuild": f"instead: build this release from its record and compare: {_TO}",
+        "keep": "with --rebuild: keep the image, if it is the released one, where deployments find it",
         "ledger": "instead: the ledger, from its first commit on",
     }
 )
@@ -243,6 +245,8 @@ def verify(
     record: bool = False,
     no_engine: bool = False,
     secrets_elsewhere: bool = False,
+    rebuild: str | None = None,
+    keep: bool = False,
     ledger: bool = False,
     service: str | None = None,
     json: bool = False,
@@ -256,6 +260,8 @@ def verify(
         record=record,
         no_engine=no_engine,
         secrets_elsewhere=secrets_elsewhere,
+        rebuild=rebuild,
+        keep=keep,
         ledger=ledger,
         service=service,
         json=json,

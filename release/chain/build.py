@@ -22,6 +22,10 @@ from release.records import Base
 from release.reference import Digest, Reference
 from release.source import Entry, Source
 
+_POLICY: Final = "source-policy.json"
+_POLICY_VARIABLE: Final = "EXPERIMENTAL_BUILDKIT_SOURCE_POLICY"
+"""The name of the file with BuildKit's rules, for buildx 0.10 and later."""
+
 _RESOLVED = re.compile(r"FROM (?P<reference>\S+?)@(?P<digest>sha256:[0-9a-f]{64})")
 
 
@@ -70,6 +74,32 @@ def build_command(
         *(("--no-cache",) if plan.no_cache else ()),
     ]
     return Command(argv=("docker", "buildx", "build", *options, "-"), stdin=archive)
+
+
+def source_policy(bases: tuple[Base, ...]) -> dict[str, Any]:
+    """BuildKit's rules that make it take base images of these digests, whatever their tags are now.
+
+    A named context would do the same, and write other times into the image's history. Source: BuildKit,
+    "Source policies" (sourcepolicy/pb/policy.proto), in JSON as buildx reads them.
+    """
+    return {
+        "rules": [
+            {
+                "action": "CONVERT",
+                "selector": {"identifier": f"docker-image://{base.reference}"},
+                "updates": {"identifier": f"docker-image://{base.reference}@{base.digest}"},
+            }
+            for base in bases
+        ]
+    }
+
+
+def _environment(shop: Shop) -> dict[str, str]:
+    """Which engine builds, and from which bases where the plan says so."""
+    if not shop.plan.bases:
+        return shop.engine.command_environment()
+    shop.folder.write(_POLICY, source_policy(shop.plan.bases))
+    return shop.engine.command_environment() | {_POLICY_VARIABLE: str(shop.folder.path / _POLICY)}
 
 
 def _repeated(option: str, values: dict[str, str]) -> list[str]:
@@ -177,7 +207,7 @@ def run_build(
     """Run BuildKit for a stage; BuildKit's metadata and its output. Raises GateFailed with the log's end."""
     metadata = shop.folder.path / f"{stage}-metadata.json"
     command = build_command(shop.plan, target=target, name=name, metadata=metadata, archive=archive)
-    command = Command(argv=command.argv, stdin=archive, env=shop.engine.command_environment())
+    command = Command(argv=command.argv, stdin=archive, env=_environment(shop))
     try:
         completed = shop.execute(stage, command)
     except CommandFailed as error:

@@ -9,7 +9,7 @@ from semver import Version
 
 from release.config import Service
 from release.errors import NothingToRelease, SourceError, VersionTaken
-from release.records import Record, Release
+from release.records import Base, Record, Release
 from release.reference import Reference
 from release.source import Commit, VersionTag
 from release.version import FIRST, Request, next_version, tag_prefix
@@ -58,6 +58,8 @@ class Plan:
     """The git tag."""
     remote_url: str | None
     no_cache: bool = False
+    bases: tuple[Base, ...] = ()
+    """Base images that are to be those of these digests, whatever their tags are now."""
 
     @property
     def candidate(self) -> Reference:

@@ -3,10 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from release.deploy.readiness import Readiness, Verdict
 from release.reference import Digest
+
+
+class Rebuilt(Protocol):
+    """What came out of a rebuild: `release.remake.Remade`."""
+
+    @property
+    def service(self) -> str:
+        """Whose."""
+
+    @property
+    def version(self) -> str:
+        """Of the release."""
+
+    @property
+    def verdict(self) -> str:
+        """In words."""
+
+    @property
+    def digest(self) -> str:
+        """The recorded manifest."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Why it is as it is."""
+
+    @property
+    def kept(self) -> str | None:
+        """The name of the image that stays."""
+
 
 READINESS: Final = ("environment", "version", "digest", "verdict", "bytes", "found")
 
@@ -39,3 +68,10 @@ def readiness_line(found: Readiness) -> str:
     notes = "".join(f"; {note}" for note in found.notes)
     word = "ready" if found.ready else "NOT READY"
     return f"{found.service} {found.environment}  {word}  {sums}{notes}"
+
+
+def rebuild_text(made: Rebuilt) -> str:
+    """The result of a rebuild, and below it why it is so."""
+    kept = f"  kept as {made.kept}" if made.kept is not None else ""
+    lines = [f"{made.service} {made.version} rebuilt  {made.verdict}  {made.digest}{kept}"]
+    return "\n".join([*lines, *(f"  {note}" for note in made.notes)])

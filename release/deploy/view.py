@@ -12,7 +12,7 @@ from release.deploy.operation import Outcome
 from release.deploy.plan import Plan, Side
 from release.deploy.status import Status
 from release.ledger.diff import Change, Difference
-from release.ledger.query import Event, Word
+from release.ledger.query import Event, Tried, Word
 from release.ledger.violations import Report
 from release.records import (
     Deployment,
@@ -244,6 +244,17 @@ def standing_rows(event: Event | None, word: Word | None) -> list[Row]:
         rows.append(("deployment", f"{where}\n{event.recorded_at} by {event.actor.name}{said}"))
         rows.append(("settings", json.dumps(told.run_spec.model_dump(mode="json", exclude_none=True))))
     return [*rows, *([("standing", str(word))] if word is not None else [])]
+
+
+def tried_rows(tried: Sequence[Tried]) -> list[Row]:
+    """The latest drills and rebuilds of a release, newest last."""
+    lines = [
+        f"{each.recorded_at[:19]}Z  {each.verification.what} {each.verification.result}"
+        f"{f' in {each.verification.environment}' if each.verification.environment else ''}: "
+        f"{_findings(each.verification)}"
+        for each in tried[-_LISTED:]
+    ]
+    return [("tried out", "\n".join(lines))] if lines else []
 
 
 def difference_title(found: Difference) -> str:

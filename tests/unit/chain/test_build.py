@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from release.chain.build import build_command, resolved_bases
+from release.chain.build import build_command, resolved_bases, source_policy
 from release.chain.plan import Options, Plan, make_plan
+from release.records import Base
 from tests.unit.chain.test_plan import COMMIT, configured, facts
 
 
@@ -61,3 +62,19 @@ def test_bases_are_those_that_buildkit_resolved() -> None:
     line = f"#4 [build 1/2] FROM docker.io/library/python:3.13-slim@{digest}"
     (base,) = resolved_bases(f"{line}\n{line} done\n#5 [runtime 1/1] FROM scratch\n")
     assert (base.reference, base.digest) == ("docker.io/library/python:3.13-slim", digest)
+
+
+def test_recorded_bases_are_taken_by_their_digests() -> None:
+    """One rule of BuildKit for each, and none changes what is not recorded."""
+    digest = f"sha256:{'1' * 64}"
+    policy = source_policy((Base(reference="docker.io/library/python:3.13-slim", digest=digest),))
+    assert policy == {
+        "rules": [
+            {
+                "action": "CONVERT",
+                "selector": {"identifier": "docker-image://docker.io/library/python:3.13-slim"},
+                "updates": {"identifier": f"docker-image://docker.io/library/python:3.13-slim@{digest}"},
+            }
+        ]
+    }
+    assert source_policy(()) == {"rules": []}

@@ -1,0 +1,274 @@
+"""A released image made again from its record, without any cache, and held against what was recorded.
+
+It is built from the recorded commit, with the recorded arguments and labels, on the base images of the
+recorded digests. The config digest covers every uncompressed byte and all that a container is started with;
+the manifest digest also how layers were compressed, which BuildKit decides (OCI Image Specification 1.1,
+"Image Configuration" and "Image Manifest").
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from semver import Version
+
+from release.chain.assemble import committed_config
+from release.chain.build import BuiltImage, build
+from release.chain.plan import Plan
+from release.chain.shop import RunFolder, Shop
+from release.config import Service
+from release.deploy.rollout import elapsed_ms, step
+from release.deploy.site import Desk
+from release.errors import ConfigError, SourceError
+from release.images.engine import Engine
+from release.process import Cancellation
+from release.records import Examined, Record, Release, Verification
+from release.reference import Digest, Reference, Repository
+from release.source import Commit
+
+_OURS: Final = ("VERSION", "COMMIT", "SOURCE_DATE_EPOCH")
+"""Build arguments that are the release's own; a configuration may not have them."""
+
+Verdict = Literal["identical", "same content", "different"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedPlan(Plan):
+    """A plan that takes from the record what a plan of today would make anew."""
+
+    release: Release
+    scratch: Reference
+
+    @property
+    def candidate(self) -> Reference:
+        """A name of its own: the released one is not touched."""
+        return self.scratch
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """As recorded."""
+        return self.release.build.labels
+
+    @property
+    def build_args(self) -> dict[str, str]:
+        """As recorded."""
+        return self.release.build.args
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remade:
+    """What came out."""
+
+    service: str
+    version: str
+    release: str
+    """The id of the record."""
+    verdict: Verdict
+    config_digest: str
+    """Of the image that was made now."""
+    manifest_digest: str | None
+    """Likewise; None in a graph driver's store, which keeps no manifests."""
+    digest: str
+    """The recorded manifest."""
+    notes: tuple[str, ...]
+    kept: str | None
+    """The name under which the engine has the released image again; None where that was not asked for."""
+    duration_ms: int
+
+    @property
+    def proven(self) -> bool:
+        """Whether it is the released content, byte for byte."""
+        return self.verdict != "different"
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON data."""
+        return {key: getattr(self, key) for key in self.__dataclass_fields__} | {"proven": self.proven}
+
+    def verification(self) -> Verification:
+        """What the ledger keeps of it."""
+        examined = Examined(
+            release=self.release,
+            digest=self.digest,
+            result="passed" if self.proven else "failed",
+            problems=() if self.proven else self.notes,
+        )
+        return Verification(
+            what="rebuild",
+            result=examined.result,
+            releases=(examined,),
+            duration_ms=self.duration_ms,
+            detail=f"{self.verdict}, config {Digest(self.config_digest).short}",
+        )
+
+
+def remake(desk: Desk, record: Record[Release], cancellation: Cancellation, *, keep: bool) -> Remade:
+    """Build a released image again on this machine's engine, and compare.
+
+    Args:
+        desk: the service's repository.
+        record: the release.
+        cancellation: stops the build.
+        keep: give the image the name that deployments find it by, if it is the released one.
+
+    Raises:
+        SourceError: the commit is not in this clone, or its tree or Dockerfile is not the recorded one.
+        GateFailed: it could not be built. EngineError, Cancelled.
+    """
+    began = time.monotonic()
+    with Engine.connect() as engine:
+        shop = _shop(desk, record.body, engine, cancellation)
+        with step(desk.emit, "rebuild") as say, _built(shop) as built:
+            _same_dockerfile(record.body, built)
+            verdict = _verdict(engine, record.body, built)
+            say(f"{verdict}, config {built.config_digest.short}")
+            kept = _keep(engine, record.body, built) if keep and verdict != "different" else None
+        return Remade(
+            service=desk.service.service,
+            version=record.body.version,
+            release=record.id,
+            verdict=verdict,
+            config_digest=str(built.config_digest),
+            manifest_digest=str(built.stored.id) if _knows_manifests(engine) else None,
+            digest=record.body.image.digest,
+            notes=tuple(_notes(engine, record.body, built, verdict)),
+            kept=str(kept) if kept is not None else None,
+            duration_ms=elapsed_ms(began),
+        )
+
+
+def _shop(desk: Desk, release: Release, engine: Engine, cancellation: Cancellation) -> Shop:
+    folder = RunFolder.create(desk.source.root)
+    return Shop(
+        plan=_plan(desk, release, folder),
+        source=desk.source,
+        folder=folder,
+        actor=desk.actor,
+        run=desk.run(folder.id),
+        emit=desk.emit,
+        open_engine=lambda: engine,
+        open_ledger=lambda: desk.ledger,
+        cancellation=cancellation,
+    )
+
+
+def _plan(desk: Desk, release: Release, folder: RunFolder) -> RecordedPlan:
+    commit = _commit(desk, release)
+    name = desk.service.service
+    return RecordedPlan(
+        service=_settings(desk, release, commit),
+        version=Version.parse(release.version),
+        commit=commit,
+        tag=release.source.tag,
+        remote_url=release.source.remote,
+        no_cache=True,
+        bases=release.bases,
+        release=release,
+        scratch=Repository(f"localhost/release-rebuild/{name}").tagged(folder.id.lower()),
+    )
+
+
+def _commit(desk: Desk, release: Release) -> Commit:
+    attempted = f"read the commit {release.source.commit} of {release.version}"
+    commit = desk.source.commit(release.source.commit)
+    if commit is None:
+        hint = f"git fetch {desk.service.ledger.remote or 'origin'} {release.source.tag}"
+        raise SourceError(attempted, "it is not in this clone", hint)
+    if release.source.tree not in (None, commit.tree):
+        found = f"it has the tree {commit.tree}, and {release.source.tree} is recorded"
+        raise SourceError(attempted, found, "git replace --list; git fsck")
+    return commit
+
+
+def _settings(desk: Desk, release: Release, commit: Commit) -> Service:
+    """The commit's own settings, and the record's for all that it tells of the build."""
+    recorded = release.build
+    try:
+        settings = committed_config(desk.source, commit).service(desk.service.service)
+    except ConfigError as error:
+        found = f"this version of the library does not understand them: {error.found}"
+        raise SourceError(f"read the settings of {release.version}", found, error.hint) from error
+    build_settings = settings.build.model_copy(
+        update={
+            "dockerfile": recorded.dockerfile,
+            "target": recorded.target,
+            "args": {key: value for key, value in recorded.args.items() if key not in _OURS},
+            "platform": release.image.platform,
+        }
+    )
+    return settings.model_copy(update={"context": recorded.context, "build": build_settings})
+
+
+@contextmanager
+def _built(shop: Shop) -> Iterator[BuiltImage]:
+    """The image while the block runs. Its scratch name goes, and with it the image if it has no other."""
+    try:
+        yield build(shop)
+    finally:
+        shop.folder.tidy()
+        shop.engine.untag(shop.plan.candidate)
+
+
+def _same_dockerfile(release: Release, built: BuiltImage) -> None:
+    recorded = release.build.dockerfile_sha256
+    if recorded not in (None, built.dockerfile_sha256):
+        raise SourceError(
+            f"rebuild {release.version} from {built.dockerfile}",
+            f"the commit's hashes to {built.dockerfile_sha256}, and {recorded} is recorded",
+            "invoke verify --ledger",
+        )
+
+
+def _knows_manifests(engine: Engine) -> bool:
+    return engine.info.image_store == "containerd"
+
+
+def _verdict(engine: Engine, release: Release, built: BuiltImage) -> Verdict:
+    if str(built.config_digest) != release.image.config_digest:
+        return "different"
+    known = _knows_manifests(engine) and str(built.stored.id) == release.image.digest
+    return "identical" if known else "same content"
+
+
+def _keep(engine: Engine, release: Release, built: BuiltImage) -> Reference | None:
+    """The name by which nothing but the very image is found: in a containerd store the same manifest."""
+    wanted = release.image.digest if _knows_manifests(engine) else release.image.config_digest
+    if str(built.stored.id) != wanted:
+        return None
+    name = Repository(release.image.repository).tagged(f"sha-{release.source.commit}")
+    engine.tag(built.stored.id, name)
+    return name
+
+
+def _notes(engine: Engine, release: Release, built: BuiltImage, verdict: Verdict) -> Iterator[str]:
+    """Why it may be as it is."""
+    if release.recovered is not None:
+        yield f"a recovered record does not tell {', '.join(release.recovered.unknown)}: today's were used"
+    if verdict == "same content" and not _knows_manifests(engine):
+        yield "this engine's image store keeps no manifests: the config digest alone is compared"
+    elif verdict == "same content":
+        now = f"{engine.info.name} {engine.info.version}"
+        yield f"another manifest: it was written by {release.build.buildkit}, and now by {now}"
+    if verdict == "different":
+        yield f"the config is {built.config_digest}, and {release.image.config_digest} was released"
+        yield from _differences(engine, release, built)
+
+
+def _differences(engine: Engine, release: Release, built: BuiltImage) -> Iterator[str]:
+    if release.build.timestamps:
+        late = ", ".join(release.build.timestamps)
+        yield f"the release itself was said not to be reproducible: {late} carried the time of the build"
+    image = release.image
+    there = engine.find(digest=Digest(image.digest), config_digest=Digest(image.config_digest))
+    if there is not None:
+        pairs = zip(there.diff_ids, built.stored.diff_ids, strict=False)
+        same = [old == new for old, new in pairs]
+        first = same.index(False) + 1 if False in same else len(same) + 1
+        yield f"of {len(there.diff_ids)} layers {sum(same)} are the same; the first other one is {first}"
+    used = {base.digest for base in built.bases}
+    if used != {base.digest for base in release.bases}:
+        listed = ", ".join(f"{base.reference}@{base.digest}" for base in built.bases)
+        yield f"the base images were others: {listed}"
