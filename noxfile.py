@@ -35,10 +35,11 @@ def style(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", default=False)
 def docs(session: nox.Session) -> None:
-    """Write the reference documents that come from the types."""
+    """Write the reference documents that come from the types, and the table of faults."""
     from release.schema import documents
+    from tests.engine.faults.page import page
 
-    for path, text in documents().items():
+    for path, text in (documents() | {"faults.md": page()}).items():
         file = Path("docs/reference") / path
         file.parent.mkdir(exist_ok=True)
         file.write_text(text, encoding="utf-8")

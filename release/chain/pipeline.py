@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,7 +22,7 @@ from release.chain.record import evidence_sha256, record
 from release.chain.shop import Shop
 from release.chain.smoke import SMOKE_REUSE, smoke
 from release.chain.test import TEST_REUSE, test
-from release.errors import Cancelled, ReleaseError
+from release.errors import Cancelled, GateFailed, ReleaseError
 from release.events import Failed, Finished, Started
 from release.records import Gate
 
@@ -108,7 +110,8 @@ def _run_stage(shop: Shop, stage: Stage) -> None:
     shop.emit(Started(name=stage.name))
     shop.folder.note(stage.name, "started")
     try:
-        gate, product, summary = _spared(shop, stage, clock)
+        with _typed(shop, stage.name):
+            gate, product, summary = _spared(shop, stage, clock)
     except BaseException as error:
         ending = "stopped" if _was_stopped(shop, error) else "failed"
         shop.folder.note(stage.name, ending)
@@ -147,6 +150,17 @@ def _spared(shop: Shop, stage: Stage, clock: float) -> tuple[Gate, Product, str]
 def _was_stopped(shop: Shop, error: BaseException) -> bool:
     """A stage whose container or connection was taken away fails in its own way."""
     return isinstance(error, Cancelled) or shop.cancellation.reason is not None
+
+
+@contextmanager
+def _typed(shop: Shop, stage: str) -> Iterator[None]:
+    """A file that cannot be written or read stops the stage as any other trouble does."""
+    try:
+        yield
+    except OSError as error:
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        hint = f"make room for {shop.folder.path}" if is_full else f"look at {error.filename or 'its owner'}"
+        raise GateFailed(stage, str(error), f"{hint}, and run the same again") from error
 
 
 def _since(clock: float) -> int:

@@ -111,6 +111,7 @@ def _through_registry(shop: Shop, built: BuiltImage) -> tuple[Manifest, tuple[st
         raise GateFailed(
             "push", f"the registry took {built.reference}, and has no manifest under that name", "push again"
         )
+    _version_is_free(shop, registry, manifest)
     shop.emit(Progress(name="push", text="reading it back"))
     with registry.blob(manifest.config) as stream:
         config = stream.read()
@@ -120,6 +121,17 @@ def _through_registry(shop: Shop, built: BuiltImage) -> tuple[Manifest, tuple[st
         for layer in manifest.layers
     }
     return manifest, _late_in_own_layers(manifest, config, late)
+
+
+def _version_is_free(shop: Shop, registry: Registry, manifest: Manifest) -> None:
+    """After the commit point it would be too late: a version's tag that is somebody else's is never moved."""
+    taken = registry.digest(shop.plan.released)
+    if taken is not None and taken != manifest.digest:
+        raise GateFailed(
+            "push",
+            f"{shop.plan.released} exists with another digest, {taken}; this release is {manifest.digest}",
+            "a version's tag is never moved: remove it by hand, or release another version",
+        )
 
 
 def _upload(shop: Shop, reference: Reference, registry: Registry) -> None:

@@ -7,7 +7,7 @@ import secrets
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 
 from release.actor import now
 from release.chain.plan import Plan
+from release.errors import ReleaseError
 from release.events import Emit, Notice
 from release.images.engine import Engine
 from release.ledger.store import Ledger
@@ -41,8 +42,21 @@ class RunFolder:
 
     @classmethod
     def create(cls, root: Path) -> RunFolder:
-        """A new folder, named by the time and eight random digits; git ignores it. The oldest ones go."""
+        """A new folder, named by the time and eight random digits; git ignores it. The oldest ones go.
+
+        Raises:
+            ReleaseError: it cannot be made: the disk is full, or somebody else's.
+        """
         home = root / HOME
+        try:
+            return cls._created(home)
+        except OSError as error:
+            raise ReleaseError(
+                f"make the run's folder in {home}", str(error), "make room there, or correct its owner"
+            ) from error
+
+    @classmethod
+    def _created(cls, home: Path) -> RunFolder:
         home.mkdir(exist_ok=True)
         (home / ".gitignore").write_text("*\n", encoding="utf-8")
         for old in sorted((home / "runs").glob("*"), reverse=True)[KEPT_RUNS:]:
@@ -63,9 +77,12 @@ class RunFolder:
         return self.path.parent.parent
 
     def note(self, stage: str, event: str) -> None:
-        """Keep in `stages.jsonl` when a stage began or ended, for people and programs that measure."""
+        """Keep in `stages.jsonl` when a stage began or ended, for people and programs that measure.
+
+        What cannot be kept is left out: a full disk must not fail a release that is recorded already.
+        """
         line = json.dumps({"at": now(), "stage": stage, "event": event})
-        with (self.path / "stages.jsonl").open("a", encoding="utf-8") as stages:
+        with suppress(OSError), (self.path / "stages.jsonl").open("a", encoding="utf-8") as stages:
             stages.write(f"{line}\n")
 
     def tidy(self) -> None:

@@ -269,7 +269,11 @@ class Registry:
             attempted = f"put the manifest {manifest.digest} under {reference}"
             self._put(reference, manifest, attempted)
             if not self._holds(reference, manifest.digest):
-                raise RegistryError(attempted, "the registry took it, and does not have it")
+                raise RegistryError(
+                    attempted,
+                    "the registry took it, and does not have it",
+                    "run the same again; if it stays, read the registry's log",
+                )
 
     def has_blob(self, digest: Digest) -> bool:
         """Whether the registry has a config or layer."""

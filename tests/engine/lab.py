@@ -137,13 +137,13 @@ class RunningRegistry:
 
 @contextmanager
 def running_registry(
-    folder: Path, *, login: Login | None = None, tls: bool = False
+    folder: Path, *, login: Login | None = None, tls: bool = False, read_only: bool = False
 ) -> Iterator[RunningRegistry]:
     """A real `docker-registry` on a free port of 127.0.0.1, in an empty folder of the caller's."""
     folder.mkdir(parents=True, exist_ok=True)
     certificate = make_certificate(folder) if tls else None
     config, log = folder / "config.yml", folder / "registry.log"
-    config.write_text(json.dumps(_registry_config(folder, login, certificate)))
+    config.write_text(json.dumps(_registry_config(folder, login, certificate, read_only=read_only)))
     with server(["docker-registry", "serve", str(config)], log=log):
         address = eventually(
             lambda: re.search(r"listening on (127\.0\.0\.1:\d+)", log.read_text()), what=str(log)
@@ -153,11 +153,17 @@ def running_registry(
         )
 
 
-def _registry_config(folder: Path, login: Login | None, certificate: Certificate | None) -> dict[str, object]:
+def _registry_config(
+    folder: Path, login: Login | None, certificate: Certificate | None, *, read_only: bool
+) -> dict[str, object]:
     http: dict[str, object] = {"addr": "127.0.0.1:0"}
     if certificate is not None:
         http["tls"] = {"certificate": str(certificate.certificate), "key": str(certificate.key)}
-    storage = {"filesystem": {"rootdirectory": str(folder / "storage")}, "delete": {"enabled": True}}
+    storage = {
+        "filesystem": {"rootdirectory": str(folder / "storage")},
+        "delete": {"enabled": True},
+        "maintenance": {"readonly": {"enabled": read_only}},
+    }
     config: dict[str, object] = {"version": 0.1, "storage": storage, "http": http}
     if login is not None:
         config["auth"] = {"htpasswd": {"realm": "tests", "path": str(_password_file(folder, login))}}

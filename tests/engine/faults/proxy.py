@@ -233,9 +233,10 @@ class _Handler(BaseHTTPRequestHandler):
         connection.endheaders()
         left = action.after if isinstance(action, CutUpload) else None
         for chunk in self._body():
-            connection.send(b"%x\r\n%s\r\n" % (len(chunk), chunk) if is_chunked else chunk)
-            if left is not None and (left := left - len(chunk)) <= 0:
+            if left is not None and (left := left - len(chunk)) < 0:
+                connection.send(chunk[:left])
                 self._reset()
+            connection.send(b"%x\r\n%s\r\n" % (len(chunk), chunk) if is_chunked else chunk)
         if is_chunked:
             connection.send(b"0\r\n\r\n")
 
