@@ -23,9 +23,9 @@ record, one git tag, one digest under the registry's tag.
 
 What may pass is tried again, a few times, with growing pauses; a registry that names a pause (`Retry-After`)
 gets it, up to half a minute. Every new attempt is told. What asks for more patience, and every refusal, is
-believed at once. Nothing is decided from the words of a message: a status, a header, an error code or the kind
-of a broken connection decides. When the engine reports a failed upload, which it does in words alone, the
-registry is asked whether it would take one.
+believed at once. Nothing is decided from the words of a message: a status, a header, an error code or the
+kind of a broken connection decides. An engine reports a failed upload in words alone: then the registry is
+asked whether it would take one.
 
 `exit` is that of `nox -s release`.
 
