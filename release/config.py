@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 
 from packaging.requirements import InvalidRequirement, Requirement
-from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, ValidationInfo, model_validator
 from pydantic_core import ErrorDetails
 
 from release.errors import ConfigError, Problem, UsageError
@@ -37,6 +37,7 @@ from release.runspec import (
     Value,
     VariableName,
 )
+from release.suspicion import suspicion
 
 FILE: Final = "pyproject.toml"
 ROOT: Final = "tool.release"
@@ -104,6 +105,20 @@ def _without_ours(arguments: dict[str, str]) -> dict[str, str]:
     return arguments
 
 
+def _no_secrets(arguments: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+    """A build argument ends in the image's history, in the record and on a command line."""
+    allowed = info.data.get("not_secret", ())
+    found = {name: suspicion(name, value) for name, value in arguments.items() if name not in allowed}
+    told = [f"{name} looks like a secret ({why})" for name, why in found.items() if why is not None]
+    if told:
+        raise ValueError(
+            f"{'; '.join(told)}: arguments stay in the image's history and in the record. Lend it to the "
+            f"build by [{ROOT}.build.secrets.<id>] and RUN --mount=type=secret,id=<id>, or name it in "
+            "not_secret if it is none"
+        )
+    return arguments
+
+
 RelativePath = Annotated[str, AfterValidator(_relative)]
 """A path below the repository's root (or below `context`, where the key says so)."""
 
@@ -121,6 +136,15 @@ CommandLine = Annotated[str, AfterValidator(_command_line)]
 
 Words = Annotated[Items[str], Field(min_length=1)]
 """A command as its words: no shell looks at it."""
+
+SshForward = Annotated[
+    str,
+    Matching(
+        r"[a-zA-Z0-9][a-zA-Z0-9_.-]*(=[^,]+)?",
+        'an id for `RUN --mount=type=ssh`, as "default", or with a key or socket, as "default=~/.ssh/deploy"',
+    ),
+]
+"""What a build may use to log in by ssh: an agent, or a key file of the machine that builds."""
 
 
 class Ledger(Value):
@@ -158,6 +182,26 @@ class Lint(Value):
     """Commands run in `context` of the committed tree, split into words as a shell would."""
 
 
+class Secret(Value):
+    """`[tool.release.build.secrets.<id>]`: where one secret comes from, when it is needed."""
+
+    from_env: VariableName | None = None
+    """A variable of the operator's environment."""
+    from_file: str | None = None
+    """A file of the operator's machine, ~ for the home folder; one newline at its end is dropped."""
+    from_command: Words | None = None
+    """A command whose standard output is the value, as ["op", "read", "op://prod/db/url"]."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Secret:
+        given = [
+            source for source in (self.from_env, self.from_file, self.from_command) if source is not None
+        ]
+        if len(given) != 1:
+            raise ValueError("give exactly one of from_env, from_file and from_command")
+        return self
+
+
 class Build(Value):
     """`[tool.release.build]`: how BuildKit makes the image."""
 
@@ -165,8 +209,18 @@ class Build(Value):
     """Below `context`."""
     target: str | None = None
     """The stage that is released; absent: the last one."""
-    args: Annotated[dict[VariableName, str], AfterValidator(_without_ours)] = Field(default_factory=dict)
+    not_secret: Items[VariableName] = ()
+    """Build arguments that look like secrets, and are none."""
+    args: Annotated[dict[VariableName, str], AfterValidator(_without_ours), AfterValidator(_no_secrets)] = (
+        Field(default_factory=dict)
+    )
     """Build arguments beside VERSION, COMMIT and SOURCE_DATE_EPOCH, which are always the release's own."""
+    secrets: dict[Name, Secret] = Field(default_factory=dict)
+    """Lent to `RUN --mount=type=secret,id=<id>`, and kept nowhere."""
+    ssh: Items[SshForward] = ()
+    """Agents or keys lent to `RUN --mount=type=ssh`: "default" is the agent of SSH_AUTH_SOCK."""
+    proxy: bool = False
+    """Whether RUN steps get HTTP_PROXY, HTTPS_PROXY, FTP_PROXY, ALL_PROXY and NO_PROXY of the environment."""
     platform: (
         Annotated[str, Matching(r"linux/[a-z0-9]+(/v[0-9]+)?", 'a platform, as "linux/amd64"')] | None
     ) = None
@@ -191,6 +245,8 @@ class Test(Value):
     """Arguments of `pip install` in a throw-away layer on the released image."""
     copy_: Items[RelativePath] = Field(default=(), alias="copy")
     """Files below `context` copied into that layer."""
+    secrets: dict[VariableName, Name] = Field(default_factory=dict)
+    """Variables of that installation, each the path of a build secret's file: { PIP_CONFIG_FILE = "pip" }."""
     env: dict[VariableName, str] = Field(default_factory=dict)
     """Environment values of the test run."""
     timeout: Duration = 600_000
@@ -200,6 +256,10 @@ class Test(Value):
     def _one_way(self) -> Test:
         if self.target is not None and (self.install or self.copy_):
             raise ValueError("give either target, or install and copy, not both")
+        if self.secrets and not self.install:
+            raise ValueError(
+                "secrets are for the installation of `install`; a stage of the Dockerfile mounts its own"
+            )
         return self
 
 
@@ -233,24 +293,8 @@ class Smoke(Value):
         return Probe(port=self.port, path=self.path, status=self.status, timeout=self.timeout)
 
 
-class Secret(Value):
-    """`[tool.release.environments.<name>.secrets.<VARIABLE>]`: where one secret comes from, when needed."""
-
-    from_env: VariableName | None = None
-    """A variable of the operator's environment."""
-    from_file: str | None = None
-    """A file of the operator's machine; one newline at its end is dropped."""
-    from_command: Words | None = None
-    """A command whose standard output is the value, as ["op", "read", "op://prod/db/url"]."""
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Secret:
-        given = [
-            source for source in (self.from_env, self.from_file, self.from_command) if source is not None
-        ]
-        if len(given) != 1:
-            raise ValueError("give exactly one of from_env, from_file and from_command")
-        return self
+class EnvironmentSecret(Secret):
+    """`[tool.release.environments.<name>.secrets.<VARIABLE>]`: a secret of a running service."""
 
 
 class Environment(Value):
@@ -271,7 +315,7 @@ class Environment(Value):
     """Replaces the image's command."""
     env: dict[VariableName, str] = Field(default_factory=dict)
     """Environment values."""
-    secrets: dict[VariableName, Secret] = Field(default_factory=dict)
+    secrets: dict[VariableName, EnvironmentSecret] = Field(default_factory=dict)
     """Environment values that are never stored."""
     publish: Items[Publish] = ()
     """Ports, as "127.0.0.1:8080:8000"."""
@@ -368,6 +412,13 @@ class Service(Value):
     migrations: Migrations | None = None
     retention: Retention = Retention()
     environments: dict[Slug, Environment] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _lends_what_it_has(self) -> Service:
+        unknown = sorted(set(self.test.secrets.values()) - self.build.secrets.keys())
+        if unknown:
+            raise ValueError(f"test.secrets names {', '.join(unknown)}, which build.secrets does not have")
+        return self
 
     @property
     def repository(self) -> Repository:
@@ -547,8 +598,8 @@ _SHAPES: Final = {
 
 
 def _message(error: ErrorDetails) -> str:
-    """What is wrong, in our words. Under `secrets` the value itself is not shown: it may be a secret."""
-    hidden = "secrets" in error["loc"]
+    """What is wrong, in our words. The value itself is not shown where it may be a secret."""
+    hidden = not {"secrets", "args"}.isdisjoint(error["loc"])
     found = "" if hidden else f", not {error['input']!r}"
     match error["type"]:
         case "extra_forbidden":

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,6 +108,7 @@ def run(
     on_line: Callable[[str], None] | None = None,
     check: bool = True,
     stderr: Literal["merge", "inherit"] = "merge",
+    mask: Callable[[str], str] = str,
 ) -> Completed:
     """Run a program to its end.
 
@@ -119,6 +120,7 @@ def run(
         check: whether a status other than 0 is an error.
         stderr: "merge" makes standard error part of the output; "inherit" leaves it to the reader of ours, so
             that the output is the program's result alone.
+        mask: each line passes through it before anything else sees it.
 
     Raises:
         CommandFailed: the status is not 0, and `check` is set.
@@ -132,7 +134,7 @@ def run(
         _started(command, stdin, stderr) as process,
         cancellation.stopping(lambda: _stop(process)),
     ):
-        output = _drain(process, log, on_line)
+        output = _drain(map(mask, _stdout(process)), log, on_line)
         status = process.wait()
     cancellation.check()
     if check and status != 0:
@@ -231,11 +233,15 @@ def _not_started(command: Command, error: OSError) -> ReleaseError:
     )
 
 
-def _drain(process: subprocess.Popen[str], log: Path | None, on_line: Callable[[str], None] | None) -> str:
-    lines: list[str] = []
+def _stdout(process: subprocess.Popen[str]) -> IO[str]:
     assert process.stdout is not None  # noqa: S101 - it was opened as a pipe
+    return process.stdout
+
+
+def _drain(output: Iterable[str], log: Path | None, on_line: Callable[[str], None] | None) -> str:
+    lines: list[str] = []
     with log.open("a", encoding="utf-8") if log is not None else nullcontext() as sink:
-        for line in process.stdout:
+        for line in output:
             lines.append(line)
             if sink is not None:
                 sink.write(line)

@@ -39,6 +39,17 @@ _ATTRIBUTE: Final = {'"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#09;"}
 """In the value of an XML attribute (XML 1.0, 2.10 and 3.3.3)."""
 
 
+_ADDRESS: Final = re.compile(
+    r"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]*://[^/\s:@]*:(?P<password>[^/\s@]+)@"
+)
+"""An address with user and password (RFC 3986, section 3.2.1)."""
+
+
+def passwords_in(text: str) -> list[str]:
+    """The password of every address in a text, as "https://user:password@host/"."""
+    return [match["password"] for match in _ADDRESS.finditer(text)]
+
+
 class Redacted:
     """A value that shows itself only to who asks by name: not in text, repr, JSON or pickle."""
 
@@ -238,6 +249,7 @@ def _starred(text: str, spans: Sequence[tuple[int, int]]) -> str:
 def _forms(value: str) -> set[str]:
     """Everything that may stand for the value; what is too short is left out."""
     plain = {value.strip("\r\n"), value.strip(), *(line.strip() for line in value.splitlines())}
+    plain.update(passwords_in(value))
     written = {form for text in plain if len(text) >= SHORTEST for form in _written(text)}
     encoded = {form for text in (value, value.strip()) for form in _in_base64(text.encode())}
     return {form for form in plain | written | encoded if len(form) >= SHORTEST}

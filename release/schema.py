@@ -49,8 +49,16 @@ commands = ["ruff check .", "ruff format --check ."]
 [tool.release.build]
 dockerfile = "Dockerfile"
 target = "runtime"
-args = { FLAVOUR = "slim" }
+not_secret = ["CACHE_KEY"]
+args = { FLAVOUR = "slim", CACHE_KEY = "2026-11" }
+ssh = ["default", "mirror=~/.ssh/mirror"]
+proxy = true
 platform = "linux/amd64"
+
+[tool.release.build.secrets]
+netrc = { from_file = "~/.netrc" }
+index = { from_env = "INDEX_TOKEN" }
+ca = { from_command = ["cat", "/etc/ssl/company.pem"] }
 
 [tool.release.push]
 stalled = "2m"
@@ -114,7 +122,7 @@ API_TOKEN = { from_command = ["op", "read", "op://prod/api/token"] }
 [tool.release.environments.staging]
 context = "staging"
 """
-"""Every key of one service but the two that exclude another."""
+"""Every key of one service but those that exclude another."""
 
 SEVERAL_SERVICES: Final = """\
 [tool.release]
@@ -133,6 +141,10 @@ context = "services/web"
 [tool.release.services.web.test]
 install = ["-r requirements-dev.txt"]
 copy = ["tests"]
+secrets = { PIP_CONFIG_FILE = "pip" }
+
+[tool.release.services.web.build.secrets.pip]
+from_env = "PIP_CONFIG"
 
 [tool.release.services.web.smoke]
 port = 3000
@@ -155,7 +167,7 @@ means that nothing is set.
 {tables}
 ## One service
 
-With every key, but `install` and `copy`, which exclude `target`:
+With every key, but `install`, `copy` and `test.secrets`, which exclude `target`:
 
 ```toml
 {one}```
@@ -175,13 +187,14 @@ _LINKED: Final = (
     "Lock",
     "Lint",
     "Build",
+    "Secret",
     "Push",
     "Test",
     "Smoke",
     "Migrations",
     "Retention",
     "Environment",
-    "Secret",
+    "EnvironmentSecret",
 )
 """The tables, in the order of the page; each has a section of its own."""
 
@@ -265,12 +278,14 @@ _UNITS: Final = {
 
 def _meanings(title: str) -> dict[str, str]:
     """The text below each key of a class in `config.py`."""
-    (table,) = (
-        node
+    tables = {
+        node.name: node
         for node in ast.parse(inspect.getsource(config)).body
-        if isinstance(node, ast.ClassDef) and node.name == title
-    )
-    return {
+        if isinstance(node, ast.ClassDef)
+    }
+    table = tables[title]
+    inherited = [ast.unparse(base) for base in table.bases if ast.unparse(base) in tables]
+    return {key: text for base in inherited for key, text in _meanings(base).items()} | {
         ast.unparse(field.target).removesuffix("_"): " ".join(ast.literal_eval(text.value).split())
         for field, text in zip(table.body, table.body[1:], strict=False)
         if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr)

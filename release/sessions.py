@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import atexit
 import logging
+import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -117,6 +118,7 @@ def _terminable() -> Iterator[None]:
 def _dispatch(name: str, arguments: argparse.Namespace, console: Console) -> None:
     from release.chain.assemble import Project
     from release.chain.plan import Options
+    from release.suspicion import secrets_of
     from release.version import Request
 
     options = Options(
@@ -124,7 +126,8 @@ def _dispatch(name: str, arguments: argparse.Namespace, console: Console) -> Non
         no_cache=arguments.no_cache,
         allow_dirty=arguments.allow_dirty,
     )
-    project = Project.open(Path.cwd(), arguments.service, console.emit)
+    console.hide(secrets_of(os.environ))
+    project = Project.open(Path.cwd(), arguments.service, console.emit, console.mask)
     if name == "release":
         _release(project, options, arguments, console)
     else:

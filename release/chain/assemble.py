@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from release.ledger import query
 from release.ledger.store import Ledger
 from release.process import Cancellation
 from release.records import Record, Release, Run
+from release.redact import Mask
 from release.source import Commit, Source
 from release.version import tag_prefix
 
@@ -35,9 +36,11 @@ class Project:
     several: bool
     commit: Commit
     emit: Emit
+    mask: Mask = field(default_factory=Mask)
+    """Takes secrets out of what a run writes."""
 
     @classmethod
-    def open(cls, folder: Path, service: str | None, emit: Emit) -> Project:
+    def open(cls, folder: Path, service: str | None, emit: Emit, mask: Mask | None = None) -> Project:
         """Read the configuration out of the commit. Raises SourceError, ConfigError, UsageError."""
         source = Source.open(folder)
         commit = source.head()
@@ -51,6 +54,7 @@ class Project:
             several=configured.several,
             commit=commit,
             emit=emit,
+            mask=mask or Mask(),
         )
 
     @cached_property
@@ -139,6 +143,8 @@ class Project:
             emit=self.emit,
             open_engine=Engine.connect,
             open_ledger=lambda: self.ledger,
+            environ=environ,
+            mask=self.mask,
             cancellation=Cancellation(),
             reusable=reusable,
         )

@@ -6,11 +6,12 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from release.chain.context import write_archive
+from release.chain.lending import lent, refuse_declared_proxies, refuse_kept_secrets
 from release.chain.passes import Pass, Reuse
 from release.chain.plan import Plan
 from release.chain.shop import Shop, evidence
@@ -53,9 +54,15 @@ class BuiltImage:
 
 
 def build_command(
-    plan: Plan, *, target: str | None, name: Reference, metadata: Path, archive: Path
+    plan: Plan,
+    *,
+    target: str | None,
+    name: Reference,
+    metadata: Path,
+    archive: Path,
+    lending: tuple[str, ...] = (),
 ) -> Command:
-    """The command line of a build whose context is the archive.
+    """The command line of a build whose context is the archive, with the options that lend it secrets.
 
     Provenance is off: BuildKit's attestation holds the time, and would make an index of a new digest each
     time.
@@ -69,6 +76,7 @@ def build_command(
         *("--metadata-file", str(metadata)),
         *_repeated("--build-arg", plan.build_args),
         *_repeated("--label", plan.labels),
+        *lending,
         *(("--target", target) if target else ()),
         *(("--platform", service.build.platform) if service.build.platform else ()),
         *(("--no-cache",) if plan.no_cache else ()),
@@ -110,12 +118,14 @@ def build(shop: Shop) -> BuiltImage:
     """Build the candidate into the engine's store. Raises GateFailed."""
     plan = shop.plan
     dockerfile = _dockerfile(shop.source, plan)
+    refuse_declared_proxies(shop, dockerfile.decode("utf-8", "replace"))
     metadata, output = run_build(
         shop, "build", plan.service.build.target, plan.candidate, context_archive(shop)
     )
     stored = shop.engine.inspect(plan.candidate)
     if stored is None:
         raise GateFailed("build", f"BuildKit ended well, but the engine has no image {plan.candidate}")
+    _keeps_no_secret(shop, stored)
     return BuiltImage(
         reference=plan.candidate,
         stored=stored,
@@ -125,6 +135,15 @@ def build(shop: Shop) -> BuiltImage:
         dockerfile_sha256=hashlib.sha256(dockerfile).hexdigest(),
         buildx=_buildx(),
     )
+
+
+def _keeps_no_secret(shop: Shop, image: StoredImage) -> None:
+    """An image that holds what it was lent loses its name: nobody can push it by mistake."""
+    try:
+        refuse_kept_secrets(shop, shop.engine.told(image.id))
+    except GateFailed:
+        shop.engine.untag(shop.plan.candidate)
+        raise
 
 
 def _buildx() -> str:
@@ -206,10 +225,12 @@ def run_build(
 ) -> tuple[dict[str, Any], str]:
     """Run BuildKit for a stage; BuildKit's metadata and its output. Raises GateFailed with the log's end."""
     metadata = shop.folder.path / f"{stage}-metadata.json"
-    command = build_command(shop.plan, target=target, name=name, metadata=metadata, archive=archive)
-    command = Command(argv=command.argv, stdin=archive, env=_environment(shop))
     try:
-        completed = shop.execute(stage, command)
+        with lent(shop, stage) as lending:
+            command = build_command(
+                shop.plan, target=target, name=name, metadata=metadata, archive=archive, lending=lending
+            )
+            completed = shop.execute(stage, replace(command, env=_environment(shop)))
     except CommandFailed as error:
         hint = f"the whole output is in {shop.folder.log(stage)}"
         raise GateFailed(stage, "the image could not be built", hint, error.tail) from error

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,6 +24,8 @@ from release.ledger.store import Ledger
 from release.owner import Owner
 from release.process import Cancellation, Command, Completed, run
 from release.records import Actor, Gate, Run
+from release.redact import Mask, Redacted
+from release.secret import Unresolved, resolve
 from release.source import Source
 
 T = TypeVar("T")
@@ -132,6 +135,9 @@ class Shop:
     emit: Emit
     open_engine: Callable[[], Engine]
     open_ledger: Callable[[], Ledger]
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+    mask: Mask = field(default_factory=Mask)
+    """Takes secrets out of what is written: the environment's, and the build's once it is lent them."""
     cancellation: Cancellation = field(default_factory=Cancellation)
     products: Products = field(default_factory=Products)
     gates: list[Gate] = field(default_factory=list)
@@ -149,12 +155,28 @@ class Shop:
         with self._lock:
             return self._engine
 
+    @cached_property
+    def build_secrets(self) -> tuple[Mapping[str, Redacted], tuple[Unresolved, ...]]:
+        """What the build is lent, by id, and what could not be read.
+
+        Asked for once: a command may ask a person.
+        """
+        sources = self.plan.service.build.secrets
+        values, unread = resolve(sources, root=self.source.root, environ=self.environ)
+        self.mask.hide(values.values())
+        return values, unread
+
     def execute(self, stage: str, command: Command, *, check: bool = True) -> Completed:
-        """Run a program for a stage: logged and cancellable."""
-        log = self.folder.log(stage)
-        with log.open("a", encoding="utf-8") as sink:
-            sink.write(f"$ {command}\n")
-        return run(command, log=log, cancellation=self.cancellation, check=check)
+        """Run a program for a stage: logged and cancellable, its output without secrets."""
+        self.write_log(stage, [f"$ {command}"])
+        return run(
+            command, log=self.folder.log(stage), cancellation=self.cancellation, check=check, mask=self.mask
+        )
+
+    def write_log(self, stage: str, lines: Iterable[str]) -> None:
+        """Add lines to a stage's log, without secrets."""
+        with self.folder.log(stage).open("a", encoding="utf-8") as log:
+            log.writelines(f"{self.mask(line)}\n" for line in lines)
 
     def labels(self, role: str) -> dict[str, str]:
         """Labels of what this run puts into the engine, so that it can be found and removed."""

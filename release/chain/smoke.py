@@ -107,7 +107,7 @@ def _probe(shop: Shop, container: str, config: Smoke) -> str:
             f"after {config.timeout / 1000:g} s GET {config.path} on port {config.port} gave {answer.text}, "
             f"not {config.status}",
             "does the service listen on 0.0.0.0, and is `smoke.port` its port?",
-            shop.engine.logs(container, lines=TAIL_LINES),
+            shop.mask.lines(shop.engine.logs(container, lines=TAIL_LINES)),
         )
     return answer.text
 
@@ -126,7 +126,7 @@ def _alive(shop: Shop, container: str) -> None:
         "smoke",
         f"{found} before it answered",
         "it runs with a read-only root and no capabilities: does it need `smoke.tmpfs` or `smoke.env`?",
-        shop.engine.logs(container, lines=TAIL_LINES),
+        shop.mask.lines(shop.engine.logs(container, lines=TAIL_LINES)),
     )
 
 
@@ -141,7 +141,7 @@ def _stop(shop: Shop, container: str, config: Smoke) -> int:
             "smoke",
             f"after SIGTERM it {how} (allowed: {config.stop_grace / 1000:g} s, status 0 or 143)",
             'write CMD in exec form, as CMD ["gunicorn", …], so that the signal reaches the service',
-            shop.engine.logs(container, lines=TAIL_LINES),
+            shop.mask.lines(shop.engine.logs(container, lines=TAIL_LINES)),
         )
     return status
 
@@ -151,8 +151,7 @@ def _keep_log(shop: Shop, container: str) -> None:
         lines = shop.engine.logs(container, lines=10_000)
     except EngineError:
         return
-    with shop.folder.log("smoke").open("a", encoding="utf-8") as log:
-        log.writelines(f"{line}\n" for line in lines)
+    shop.write_log("smoke", lines)
 
 
 def recorded_smoke(config: Smoke) -> SmokeSpec:

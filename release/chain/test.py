@@ -12,12 +12,13 @@ import itertools
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from release.chain.build import BuiltImage, context_archive, engine_facts, run_build
 from release.chain.context import write_archive
+from release.chain.lending import lent
 from release.chain.passes import Pass, Reuse
 from release.chain.shop import Shop, evidence
 from release.config import Test
@@ -111,10 +112,24 @@ def layer_dockerfile(base: Reference, user: str, config: Test) -> str:
         user: its user, empty for root.
         config: what is installed and copied.
     """
-    installs = [f"RUN {_installer()} {shlex.join(_words(config.install))}"] if config.install else []
+    mounts, variables = _mounts(config), _variables(config)
+    install = f"RUN {mounts}{variables}{_installer()} {shlex.join(_words(config.install))}"
+    installs = [install] if config.install else []
     copies = [f"COPY {path} {path}" for path in layer_paths(config)]
     restore = [f"USER {user}"] if user else []
     return "\n".join([f"FROM {base}", "USER 0", *copies, *installs, *restore, ""])
+
+
+def _mounts(config: Test) -> str:
+    """The options of RUN that lend the installation its secrets (Dockerfile reference, "RUN --mount")."""
+    ids = sorted(set(config.secrets.values()))
+    return "".join(f"--mount=type=secret,id={name},required=true " for name in ids)
+
+
+def _variables(config: Test) -> str:
+    """Where they are: BuildKit puts a secret into /run/secrets."""
+    named = " ".join(f"{variable}=/run/secrets/{name}" for variable, name in sorted(config.secrets.items()))
+    return f"export {named}; " if named else ""
 
 
 def _installer() -> str:
@@ -141,19 +156,21 @@ def _build_layer(shop: Shop, built: BuiltImage, name: Reference) -> None:
     text = layer_dockerfile(built.reference, built.stored.user, config)
     archive = shop.folder.path / "test-context.tar"
     write_archive([_dockerfile(text), *_layer_entries(shop, layer_paths(config))], archive)
-    command = layer_command(name, archive)
     try:
-        shop.execute("test", Command(argv=command.argv, stdin=archive, env=shop.engine.command_environment()))
+        with lent(shop, "test") as lending:
+            command = layer_command(name, archive, lending=lending)
+            shop.execute("test", replace(command, env=shop.engine.command_environment()))
     except CommandFailed as error:
         hint = "look at `test.install` and `test.copy`"
         raise GateFailed("test", "the test layer could not be built", hint, error.tail) from error
 
 
-def layer_command(name: Reference, archive: Path) -> Command:
-    """The command line that builds the throw-away layer."""
+def layer_command(name: Reference, archive: Path, *, lending: tuple[str, ...] = ()) -> Command:
+    """The command line that builds the throw-away layer, with the options that lend it secrets."""
     options = [
         *("--builder", "default", "--progress", "plain", "--provenance=false", "--sbom=false"),
         *("--file", _DOCKERFILE, "--tag", str(name)),
+        *lending,
     ]
     return Command(argv=("docker", "buildx", "build", *options, "-"), stdin=archive)
 
@@ -226,15 +243,14 @@ def _wait(shop: Shop, container: str, timeout: int) -> int:
             "test",
             f"the tests still ran after {timeout / 1000:g} s and were stopped",
             "raise `test.timeout`, or look for a test that hangs",
-            shop.engine.logs(container, lines=TAIL_LINES),
+            shop.mask.lines(shop.engine.logs(container, lines=TAIL_LINES)),
         ) from error
 
 
 def _keep_output(shop: Shop, container: str) -> tuple[str, ...]:
     """Bring the output and the JUnit report out of the container into the run's folder."""
-    lines = tuple(shop.engine.follow(container))
-    with shop.folder.log("test").open("a", encoding="utf-8") as log:
-        log.writelines(f"{line}\n" for line in lines)
+    lines = shop.mask.lines(shop.engine.follow(container))
+    shop.write_log("test", lines)
     with suppress(EngineError):
         junit = shop.engine.read_file(container, _JUNIT)
         if junit is not None:

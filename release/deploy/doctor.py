@@ -9,13 +9,13 @@ from functools import partial
 from pathlib import Path
 
 from release.config import Environment
-from release.deploy.secrets import resolve
 from release.deploy.site import PATIENCE_SECONDS, Desk
 from release.errors import LedgerUnreachable, ReleaseError
 from release.events import Emit
 from release.images.engine import Engine
 from release.images.registry import Registry
 from release.ledger import query
+from release.secret import resolve
 
 
 @dataclass(frozen=True, kw_only=True)

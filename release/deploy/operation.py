@@ -20,7 +20,7 @@ from release.deploy.plan import Facts, Plan, Reason, make_plan
 from release.deploy.policy import NOTHING, Aftermath, Allowance
 from release.deploy.preflight import Bytes
 from release.deploy.rollout import elapsed_ms, reason, step
-from release.deploy.secrets import FingerprintKey, Unresolved, resolve
+from release.deploy.secrets import FingerprintKey
 from release.deploy.site import Site, Spot
 from release.deploy.target import Means, Order
 from release.errors import (
@@ -41,6 +41,7 @@ from release.records import Body, Deployment, Draft, Record, Release, TargetStat
 from release.redact import Mask, Redacted
 from release.reference import Digest
 from release.runspec import RunSpec
+from release.secret import Unresolved, resolve
 
 _LOCK_MINUTES: Final = 15
 _DURATIONS: Final = 20

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import socket
 import tarfile
@@ -340,6 +341,12 @@ class Engine:
         with self._asking(f"inspect the image {reference}"), suppress(NotFound):
             return stored_image(self._client.inspect_image(_image_name(reference)))  # type: ignore[no-untyped-call]
         return None
+
+    def told(self, image: Digest) -> str:
+        """All that the image says about itself, as JSON: settings, labels and the history of its layers."""
+        with self._asking(f"read the history of the image {image.short}"):
+            about = self._client.inspect_image(image.text)  # type: ignore[no-untyped-call]
+            return json.dumps([about, self._client.history(image.text)])  # type: ignore[no-untyped-call]
 
     def tags(self, repository: Repository) -> tuple[str, ...]:
         """Every tag of a repository in the engine's store, sorted."""

@@ -568,3 +568,49 @@ def test_the_releases_own_build_arguments_are_not_configured() -> None:
     assert found == {
         "tool.release.build.args": "VERSION: set by the release itself; a Dockerfile may declare it as ARG"
     }
+
+
+# --- what a build is lent
+
+
+def test_a_build_argument_that_looks_like_a_secret_is_refused_with_the_way_to_do_it() -> None:
+    """At its own path, by the rule's name, and without the value."""
+    keys = (
+        '[tool.release.build]\nargs = { INDEX_TOKEN = "canary", URL = "https://a:canary@b/", FLAVOUR = "x" }'
+    )
+    message = problems(MINIMAL + keys)["tool.release.build.args"]
+    assert "INDEX_TOKEN looks like a secret (its name says TOKEN)" in message
+    assert "URL looks like a secret (its value is an address with a password)" in message
+    assert "[tool.release.build.secrets.<id>]" in message
+    assert "canary" not in message
+    assert "FLAVOUR" not in message
+
+
+def test_a_false_alarm_is_allowed_by_name() -> None:
+    """The others are looked at all the same."""
+    keys = '[tool.release.build]\nnot_secret = ["CACHE_KEY"]\nargs = { CACHE_KEY = "7" }'
+    assert service(keys).build.args == {"CACHE_KEY": "7"}
+    both = '[tool.release.build]\nnot_secret = ["CACHE_KEY"]\nargs = { CACHE_KEY = "7", API_KEY = "8" }'
+    assert list(problems(MINIMAL + both)) == ["tool.release.build.args"]
+
+
+def test_the_value_of_a_build_argument_is_never_shown() -> None:
+    """Also where it has the wrong shape."""
+    assert "canary" not in str(problems(f'{MINIMAL}[tool.release.build]\nargs = {{ A = ["canary"] }}'))
+
+
+@pytest.mark.parametrize("written", ["", "=x", "a b", "a=", "a=/one,/two"])
+def test_an_ssh_agent_or_key_is_an_id_and_at_most_one_path(written: str) -> None:
+    """BuildKit would read a comma as the next key."""
+    keys = f"[tool.release.build]\nssh = [{written!r}]"
+    assert "is not an id for" in problems(MINIMAL + keys)["tool.release.build.ssh[0]"]
+
+
+def test_the_test_layer_names_secrets_that_the_build_has() -> None:
+    """And only where something is installed."""
+    layer = '[tool.release.test]\ninstall = ["x"]\nsecrets = { PIP_CONFIG_FILE = "pip" }\n'
+    known = '[tool.release.build.secrets]\npip = { from_env = "PIP" }\n'
+    assert service(layer + known).test.secrets == {"PIP_CONFIG_FILE": "pip"}
+    assert "test.secrets names pip" in problems(MINIMAL + layer)["tool.release"]
+    alone = layer.replace('install = ["x"]\n', "")
+    assert "secrets are for the installation" in problems(MINIMAL + alone + known)["tool.release.test"]

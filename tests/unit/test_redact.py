@@ -94,6 +94,12 @@ def test_each_line_of_a_secret_is_masked_alone() -> None:
     assert lines == (*[f"    | {MASK}"] * 3, "    | Q=", f"    | {MASK}")
 
 
+def test_a_mask_finds_the_password_of_an_address() -> None:
+    """A configuration file as a whole is a secret; a program shows the one word of it that is one."""
+    mask = Mask([Redacted("[global]\nindex-url = https://ada:canary@index.example/simple\n")])
+    assert mask("401 for ada:canary") == "401 for ada:***"
+
+
 def test_a_mask_takes_the_longer_value_first() -> None:
     """A secret that holds another leaves no rest."""
     assert Mask([Redacted("abcd"), Redacted("abcdefgh")])("abcdefgh") == MASK

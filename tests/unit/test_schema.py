@@ -40,7 +40,8 @@ def written(table: dict[str, Any], path: str) -> Iterator[str]:
 def in_the_pages_form(path: str) -> str:
     """Names of environments and variables become placeholders; a service's table is as the shared one."""
     shared = re.sub(r"^tool\.release\.services\.\w+", "tool.release", path)
-    return NAMED.sub(lambda m: f".{m[1]}.<{PLACEHOLDERS[m[1]]}>", shared)
+    named = NAMED.sub(lambda m: f".{m[1]}.<{PLACEHOLDERS[m[1]]}>", shared)
+    return named.replace(".build.secrets.<VARIABLE>", ".build.secrets.<id>")
 
 
 def exemplified() -> set[str]:

@@ -21,6 +21,17 @@ def test_the_layer_installs_as_root_and_gives_the_user_back() -> None:
     assert lines[5] == "USER 10001"
 
 
+def test_the_installation_is_lent_the_secrets_that_it_names() -> None:
+    """Each is mounted for that one step, and a variable says where."""
+    config_ = {"install": ["six"], "secrets": {"PIP_CONFIG_FILE": "pip", "NETRC": "netrc"}}
+    text = layer_dockerfile(BASE, "", config.Test.model_validate(config_))
+    (run,) = [line for line in text.splitlines() if line.startswith("RUN ")]
+    assert run.startswith(
+        "RUN --mount=type=secret,id=netrc,required=true --mount=type=secret,id=pip,required=true "
+        "export NETRC=/run/secrets/netrc PIP_CONFIG_FILE=/run/secrets/pip; "
+    )
+
+
 def test_an_image_that_runs_as_root_keeps_doing_so() -> None:
     """Without a user in the image none is invented."""
     assert "USER 10001" not in layer_dockerfile(BASE, "", config.Test.model_validate({"copy": ["tests"]}))

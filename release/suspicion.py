@@ -1,0 +1,96 @@
+"""Telling a secret by its name or by its look, where somebody wrote one into a place that is no secret's.
+
+Three rules, each with a name that messages give: a whole word of the name (`API_TOKEN`, `dbPassword`; not
+`TOKENIZER`), the known shape of a token, and text that is too random to be anything else. A false alarm is
+possible; whoever asks has a way to allow it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from release.redact import Redacted, passwords_in
+
+WORDS: Final = frozenset(
+    {
+        *("APIKEY", "KEY", "TOKEN", "TOKENS", "SECRET", "SECRETS", "CREDENTIAL", "CREDENTIALS"),
+        *("PASS", "PASSPHRASE", "PASSWD", "PASSWORD", "PASSWORDS"),
+    }
+)
+"""Words of a name that say what the value is."""
+
+_WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+
+_SHAPES: Final[Mapping[str, str]] = {
+    "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
+    "a JSON web token": r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]*",
+    "an AWS access key": r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
+    "a GitHub token": r"\b(?:gh[opsur]_[A-Za-z0-9]{20,}|github_pat_\w{20,})",
+    "a GitLab token": r"\bgl[a-z]{2,5}-[\w-]{20,}",
+    "a PyPI token": r"\bpypi-[\w-]{32,}",
+    "an npm token": r"\bnpm_[A-Za-z0-9]{30,}",
+    "a Slack token": r"\bxox[abeoprs]-[\w-]{10,}",
+    "a Stripe key": r"\b[rs]k_(?:live|test)_\w{16,}",
+    "a Google key": r"\bAIza[\w-]{35}",
+}
+"""What issuers have made recognisable, and two shapes of the standards (RFC 7468, RFC 7519)."""
+
+_PATTERNS: Final = {name: re.compile(pattern) for name, pattern in _SHAPES.items()}
+_RUN: Final = re.compile(r"[A-Za-z0-9+/=_-]{24,}")
+_MOST_BITS: Final = 4.2
+"""Hexadecimal digits have 4 bits a character at most: commits, digests and UUIDs stay below."""
+
+_LEAST_HIDDEN: Final = 8
+"""Shorter values of variables are words such as "true", which masking would take out of every line."""
+
+_IS_NO_NAME: Final = re.compile(r"\A(?!/)(?=.*[^a-z])", re.DOTALL)
+"""No path, and more than small letters: "production" is the name of a key, not a key."""
+
+
+def suspicion(name: str, value: str) -> str | None:
+    """Why this pair looks like a secret, in words that show nothing of the value; None where it does not."""
+    word = next((word for word in _words(name) if word in WORDS), None)
+    if word is not None:
+        return f"its name says {word}"
+    if passwords_in(value):
+        return "its value is an address with a password"
+    shape = next((shape for shape, pattern in _PATTERNS.items() if pattern.search(value)), None)
+    if shape is not None:
+        return f"its value has the shape of {shape}"
+    return "its value is as random as a key" if any(map(_is_random, _RUN.findall(value))) else None
+
+
+def _words(name: str) -> list[str]:
+    return [word.upper() for word in _WORD.findall(name)]
+
+
+def _is_random(text: str) -> bool:
+    """Capitals, small letters and digits, with more bits for each character than names and paths have."""
+    mixed = all(re.search(kind, text) for kind in ("[A-Z]", "[a-z]", "[0-9]"))
+    return mixed and _bits(text) > _MOST_BITS
+
+
+def _bits(text: str) -> float:
+    """Entropy for each character (Shannon, "A Mathematical Theory of Communication", section 6)."""
+    shares = [count / len(text) for count in Counter(text).values()]
+    return -sum(share * math.log2(share) for share in shares)
+
+
+def secrets_of(environ: Mapping[str, str]) -> Iterator[Redacted]:
+    """What a process's environment holds of secrets, to be masked in whatever its programs write.
+
+    The values of variables whose name ends with such a word, but for paths and plain words: a guess must not
+    star the words of every message. And the password of every address.
+    """
+    for name, value in environ.items():
+        if (
+            WORDS.intersection(_words(name)[-1:])
+            and _IS_NO_NAME.search(value)
+            and len(value) >= _LEAST_HIDDEN
+        ):
+            yield Redacted(value)
+        yield from map(Redacted, passwords_in(value))
