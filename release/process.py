@@ -12,13 +12,14 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final, Literal
 
 from release.errors import Cancelled, CommandFailed, ReleaseError
+from release.redact import Mask
 
 TAIL_LINES: Final = 20
 """How many last lines an error carries."""
@@ -104,23 +105,23 @@ def run(
     command: Command,
     *,
     log: Path | None = None,
+    mask: Mask | None = None,
     cancellation: Cancellation | None = None,
     on_line: Callable[[str], None] | None = None,
     check: bool = True,
     stderr: Literal["merge", "inherit"] = "merge",
-    mask: Callable[[str], str] = str,
 ) -> Completed:
     """Run a program to its end.
 
     Args:
         command: what to run.
         log: a file that receives the output as it comes, after what it already holds.
+        mask: takes secrets out of the output before anything else sees it.
         cancellation: stops the program and its children when requested.
         on_line: called with each line of output.
         check: whether a status other than 0 is an error.
         stderr: "merge" makes standard error part of the output; "inherit" leaves it to the reader of ours, so
             that the output is the program's result alone.
-        mask: each line passes through it before anything else sees it.
 
     Raises:
         CommandFailed: the status is not 0, and `check` is set.
@@ -134,7 +135,7 @@ def run(
         _started(command, stdin, stderr) as process,
         cancellation.stopping(lambda: _stop(process)),
     ):
-        output = _drain(map(mask, _stdout(process)), log, on_line)
+        output = _drain(process, log, mask or Mask(), on_line)
         status = process.wait()
     cancellation.check()
     if check and status != 0:
@@ -233,22 +234,35 @@ def _not_started(command: Command, error: OSError) -> ReleaseError:
     )
 
 
-def _stdout(process: subprocess.Popen[str]) -> IO[str]:
-    assert process.stdout is not None  # noqa: S101 - it was opened as a pipe
-    return process.stdout
-
-
-def _drain(output: Iterable[str], log: Path | None, on_line: Callable[[str], None] | None) -> str:
+def _drain(
+    process: subprocess.Popen[str], log: Path | None, mask: Mask, on_line: Callable[[str], None] | None
+) -> str:
     lines: list[str] = []
-    with log.open("a", encoding="utf-8") if log is not None else nullcontext() as sink:
-        for line in output:
-            lines.append(line)
-            if sink is not None:
-                sink.write(line)
-                sink.flush()
+    assert process.stdout is not None  # noqa: S101 - it was opened as a pipe
+    with appending(log, mask) if log is not None else nullcontext() as write:
+        for raw in process.stdout:
+            if write is not None:
+                write(raw)
+            lines.append(line := mask(raw))
             if on_line is not None:
                 on_line(line.rstrip("\n"))
     return "".join(lines)
+
+
+@contextmanager
+def appending(log: Path, mask: Mask) -> Iterator[Callable[[str], None]]:
+    """Append text to a log, masked, as it comes; its pieces may be cut anywhere."""
+    stream = mask.stream()
+    with log.open("a", encoding="utf-8", errors="backslashreplace") as sink:
+
+        def write(text: str) -> None:
+            sink.write(stream.feed(text))
+            sink.flush()
+
+        try:
+            yield write
+        finally:
+            sink.write(stream.end())
 
 
 def _stop(process: subprocess.Popen[str]) -> None:

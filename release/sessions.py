@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from release.chain.plan import Options
     from release.chain.shop import Shop
     from release.console import Console
+    from release.events import Planned, Released
     from release.records import Record, Release
 
 SESSIONS: Final = {
@@ -84,15 +85,15 @@ def _run(name: str, session: nox.Session) -> None:
 
     _quiet()
     arguments = parse_arguments(name, session.posargs)
-    console = Console()
-    try:
-        with _terminable():
-            _dispatch(name, arguments, console)
-    except ReleaseError as error:
-        console.error(error)
-        session.error(f"{name}: {type(error).__name__}")
-    except Terminated:
-        raise SystemExit(128 + signal.SIGTERM) from None
+    with Console() as console:
+        try:
+            with _terminable():
+                _dispatch(name, arguments, console)
+        except ReleaseError as error:
+            console.error(error)
+            session.error(f"{name}: {type(error).__name__}")
+        except Terminated:
+            raise SystemExit(128 + signal.SIGTERM) from None
 
 
 def _quiet() -> None:
@@ -153,24 +154,51 @@ def _release(project: Project, options: Options, arguments: argparse.Namespace, 
             console.document(plan.to_json())
             return
         record = _make(project.shop(plan, reusable=reusable("release", arguments)), console)
+    released = _released(record, [message.partition("\n")[0] for message in facts.messages])
+    project.reports.put_release(released)
+    console.emit(released)
     if arguments.json:
         console.document(record.to_json())
         return
-    _last_line(console, record)
+    _last_line(console, released)
 
 
 def _make(shop: Shop, console: Console) -> Record[Release]:
     """Run the whole chain."""
     from release.chain.pipeline import STAGES, run_stages
     from release.chain.record import Recorded
-    from release.events import Notice
 
-    plan = shop.plan
-    name = f"{plan.service.service} {plan.version}"
-    console.emit(Notice(text=f"{name} from commit {plan.commit.id[:12]} ({plan.commit.subject})"))
-    console.emit(Notice(text=f"logs: {shop.folder.path.relative_to(shop.source.root)}/"))
+    console.emit(_planned(shop))
     run_stages(shop, STAGES)
     return shop.products.get(Recorded).record
+
+
+def _planned(shop: Shop) -> Planned:
+    from release.events import Planned
+
+    plan, commit = shop.plan, shop.plan.commit
+    folder = str(shop.folder.path.relative_to(shop.source.root))
+    return Planned(
+        service=plan.service.service,
+        version=str(plan.version),
+        commit=commit.id,
+        subject=commit.subject,
+        folder=folder,
+    )
+
+
+def _released(record: Record[Release], commits: Sequence[str]) -> Released:
+    from release.events import Released
+
+    body = record.body
+    return Released(
+        service=record.envelope.service,
+        version=body.version,
+        digest=body.image.digest,
+        reference=f"{body.image.repository}@{body.image.digest}",
+        tag=body.source.tag,
+        commits=tuple(commits),
+    )
 
 
 def _again(project: Project, record: Record[Release], console: Console) -> None:
@@ -189,10 +217,9 @@ def _again(project: Project, record: Record[Release], console: Console) -> None:
     put_tag(body, Engine.connect() if project.service.registry is None else None, console.emit)
 
 
-def _last_line(console: Console, record: Record[Release]) -> None:
+def _last_line(console: Console, released: Released) -> None:
     """The result is the last line of the output: nox writes after the session, so this waits for the end."""
-    image = record.body.image
-    line = f"{record.envelope.service} {record.body.version} {image.repository}@{image.digest}"
+    line = f"{released.service} {released.version} {released.reference}"
     atexit.register(console.result, line)
 
 
@@ -208,4 +235,5 @@ def _stages(
         console.document(plan.to_json())
         return
     shop = project.shop(plan, reusable=reusable(name, arguments))
+    console.emit(_planned(shop))
     run_stages(shop, needed_for(GATES if name == "check" else (name,)))

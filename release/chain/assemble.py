@@ -12,7 +12,8 @@ from pathlib import Path
 from release import config
 from release.actor import actor, run_url
 from release.chain.plan import Facts, Options, Plan, already_released, describe_changes, gates_plan, make_plan
-from release.chain.shop import RunFolder, Shop
+from release.chain.reports import Reports
+from release.chain.shop import HOME, RunFolder, Shop
 from release.config import Config, Service
 from release.errors import ConfigError, LedgerUnreachable, Problem, SourceError
 from release.events import Emit, Notice, Warned
@@ -124,6 +125,11 @@ class Project:
             shown = ", ".join(strangers[:3]) + (", …" if len(strangers) > 3 else "")
             self.emit(Warned(text=f"not in git, so not in the release: {shown}"))
 
+    @property
+    def reports(self) -> Reports:
+        """What runs leave for other programs."""
+        return Reports(path=self.source.root / HOME / "reports" / self.service.service)
+
     def shop(
         self,
         plan: Plan,
@@ -131,7 +137,13 @@ class Project:
         *,
         reusable: frozenset[str] = frozenset(),
     ) -> Shop:
-        """The place to run the plan in; `reusable` names stages that need not run again."""
+        """The place to run the plan in.
+
+        Args:
+            plan: what is run.
+            environ: says which CI job this is.
+            reusable: names of stages that need not run again.
+        """
         folder = RunFolder.create(self.source.root)
         folder.write("plan.json", plan.to_json())
         return Shop(

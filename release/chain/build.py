@@ -29,6 +29,8 @@ _POLICY_VARIABLE: Final = "EXPERIMENTAL_BUILDKIT_SOURCE_POLICY"
 
 _RESOLVED = re.compile(r"FROM (?P<reference>\S+?)@(?P<digest>sha256:[0-9a-f]{64})")
 
+_STEP = re.compile(r"#\d+ (?P<step>\[.+\] .*)")
+
 
 @dataclass(frozen=True, kw_only=True)
 class BuiltImage:
@@ -230,10 +232,9 @@ def run_build(
             command = build_command(
                 shop.plan, target=target, name=name, metadata=metadata, archive=archive, lending=lending
             )
-            completed = shop.execute(stage, replace(command, env=_environment(shop)))
+            completed = shop.execute(stage, replace(command, env=_environment(shop)), shown=step_of)
     except CommandFailed as error:
-        hint = f"the whole output is in {shop.folder.log(stage)}"
-        raise GateFailed(stage, "the image could not be built", hint, error.tail) from error
+        raise GateFailed(stage, "the image could not be built", tail=error.tail) from error
     return json.loads(metadata.read_text(encoding="utf-8")), completed.output
 
 
@@ -267,6 +268,12 @@ def _is_content(entry: Entry) -> None:
             f"{entry.path} is kept by Git LFS: the commit, and so the image, would hold a pointer to it",
             "commit the file itself, leave it out by .dockerignore, or fetch it in the Dockerfile by hash",
         )
+
+
+def step_of(line: str) -> str:
+    """The step that a line of BuildKit's plain output begins, as "[runtime 2/4] COPY . /srv"; or nothing."""
+    match = _STEP.match(line)
+    return match["step"] if match is not None else ""
 
 
 def resolved_bases(output: str) -> tuple[Base, ...]:

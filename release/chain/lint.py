@@ -14,10 +14,11 @@ from typing import Any, Final
 
 from release.chain.context import write_folder
 from release.chain.passes import Pass, Reuse
+from release.chain.reports import machine_readable, ruff_findings
 from release.chain.shop import HOME, Shop, evidence
 from release.errors import CommandFailed, GateFailed
-from release.events import Warned
-from release.process import Command
+from release.events import Found, Warned
+from release.process import Command, run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ def lint(shop: Shop) -> LintPassed:
         tree = Path(folder)
         write_folder(shop.source.entries(shop.plan.commit.id, "."), tree)
         for command in config.commands:
-            _run(shop, lint_command(command, cwd=tree / shop.plan.service.context, tools=tools))
+            _run(shop, lint_command(command, cwd=tree / shop.plan.service.context, tools=tools), tree)
     ran = {"tools": config.tools, "commands": config.commands, "tree": shop.plan.commit.tree}
     return LintPassed(evidence=evidence("lint", ran), summary=", ".join(config.tools) or "no tools")
 
@@ -79,7 +80,7 @@ def lint_command(line: str, *, cwd: Path, tools: Path | None) -> Command:
     )
 
 
-def _run(shop: Shop, command: Command) -> None:
+def _run(shop: Shop, command: Command, tree: Path) -> None:
     program = shutil.which(command.argv[0], path=command.env["PATH"])
     if program is None:
         raise GateFailed(
@@ -90,9 +91,21 @@ def _run(shop: Shop, command: Command) -> None:
         shop.execute("lint", resolved)
     except CommandFailed as error:
         line = shlex.join(command.argv)
+        _tell_findings(shop, resolved, tree)
         raise GateFailed(
             "lint", f"`{line}` ended with status {error.status}", f"run `{line}`", error.tail
         ) from error
+
+
+def _tell_findings(shop: Shop, command: Command, tree: Path) -> None:
+    """What a failed `ruff check` found, file by file: the same command again, asked for JSON."""
+    argv = machine_readable(command.argv)
+    if argv is None:
+        return
+    again = Command(argv=argv, cwd=command.cwd, env=command.env)
+    ran = run(again, cancellation=shop.cancellation, check=False)
+    if findings := ruff_findings(ran.output, tree.resolve()):
+        shop.emit(Found(name="lint", findings=findings))
 
 
 def tool_environment(shop: Shop) -> Path:

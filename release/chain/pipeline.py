@@ -6,7 +6,7 @@ import errno
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -113,14 +113,15 @@ def _run_stage(shop: Shop, stage: Stage) -> None:
         with _typed(shop, stage.name):
             gate, product, summary = _spared(shop, stage, clock)
     except BaseException as error:
-        ending = "stopped" if _was_stopped(shop, error) else "failed"
-        shop.folder.note(stage.name, ending)
-        shop.emit(Failed(name=stage.name, duration_ms=_since(clock), summary=ending))
+        failed = _failed(shop, stage, error, _since(clock))
+        shop.folder.note(stage.name, failed.summary)
+        shop.emit(failed)
         raise
     shop.products.add(product)
     shop.gates.append(gate)
     shop.folder.note(stage.name, "reused" if gate.run is not None else "passed")
-    shop.emit(Finished(name=stage.name, duration_ms=_since(clock), summary=summary))
+    log = shop.folder.existing_log(stage.name)
+    shop.emit(Finished(name=stage.name, duration_ms=_since(clock), summary=summary, log=log))
 
 
 def _spared(shop: Shop, stage: Stage, clock: float) -> tuple[Gate, Product, str]:
@@ -147,9 +148,22 @@ def _spared(shop: Shop, stage: Stage, clock: float) -> tuple[Gate, Product, str]
     return gate, product, product.summary
 
 
-def _was_stopped(shop: Shop, error: BaseException) -> bool:
-    """A stage whose container or connection was taken away fails in its own way."""
-    return isinstance(error, Cancelled) or shop.cancellation.reason is not None
+def _failed(shop: Shop, stage: Stage, error: BaseException, duration_ms: int) -> Failed:
+    """The end of a stage that failed or was stopped; why is the last line of its log.
+
+    A stage whose container or connection was taken away fails in its own way.
+    """
+    stopped = isinstance(error, Cancelled) or shop.cancellation.reason is not None
+    if isinstance(error, ReleaseError):
+        with suppress(OSError):  # a full disk
+            shop.write_log(stage.name, [str(error)])
+    return Failed(
+        name=stage.name,
+        duration_ms=duration_ms,
+        summary="stopped" if stopped else "failed",
+        log=shop.folder.existing_log(stage.name),
+        stopped=stopped,
+    )
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from release.chain.build import BuiltImage
 from release.chain.plan import SOURCE_DATE_EPOCH
 from release.chain.shop import Shop, evidence
 from release.errors import GateFailed, TransferBroken
-from release.events import Notice, Progress, Warned
+from release.events import Notice, Warned
 from release.images.engine import Engine
 from release.images.layout import Readable, late_files, manifest_of, own_layers, read_layout
 from release.images.registry import Blob, Manifest, Registry
@@ -87,7 +87,7 @@ def _through_engine(shop: Shop, built: BuiltImage) -> tuple[Manifest, tuple[str,
             "configure `registry`, or give the engine the containerd image store: "
             'set {"features": {"containerd-snapshotter": true}} in its daemon.json',
         )
-    shop.emit(Progress(name="push", text="hashing every blob in the engine's image store"))
+    shop.say("push", "hashing every blob in the engine's image store")
     late: dict[Digest, tuple[str, ...]] = {}
 
     def look(digest: Digest, stream: Readable) -> None:
@@ -104,7 +104,7 @@ def _through_registry(shop: Shop, built: BuiltImage) -> tuple[Manifest, tuple[st
     registry = Registry(shop.plan.service.repository, tell=lambda text: shop.emit(Notice(text=text)))
     existing = registry.manifest(built.reference)
     if existing is None or not _same(shop.engine, built, existing):
-        shop.emit(Progress(name="push", text=f"uploading {built.reference}"))
+        shop.say("push", f"uploading {built.reference}")
         _upload(shop, built.reference, registry)
     manifest = registry.manifest(built.reference)
     if manifest is None:
@@ -112,7 +112,7 @@ def _through_registry(shop: Shop, built: BuiltImage) -> tuple[Manifest, tuple[st
             "push", f"the registry took {built.reference}, and has no manifest under that name", "push again"
         )
     _version_is_free(shop, registry, manifest)
-    shop.emit(Progress(name="push", text="reading it back"))
+    shop.say("push", "reading it back")
     with registry.blob(manifest.config) as stream:
         config = stream.read()
     own = {manifest.layers[position].digest for position in own_layers(config, SOURCE_DATE_EPOCH)}
@@ -155,6 +155,7 @@ def _upload(shop: Shop, reference: Reference, registry: Registry) -> None:
         cancellation=shop.cancellation,
         registry=registry,
         still=shop.plan.service.push.stalled,
+        on_bytes=lambda sent, known: shop.flash("push", f"{sent / 1e6:.1f} of {known / 1e6:.1f} MB"),
     )
 
 

@@ -8,7 +8,7 @@ import secrets
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -17,12 +17,13 @@ from typing import Any, Final, TypeVar
 
 from release.actor import now
 from release.chain.plan import Plan
+from release.chain.reports import Reports
 from release.errors import ReleaseError
-from release.events import Emit, Notice
+from release.events import Emit, Notice, Progress
 from release.images.engine import Engine
 from release.ledger.store import Ledger
 from release.owner import Owner
-from release.process import Cancellation, Command, Completed, run
+from release.process import Cancellation, Command, Completed, appending, run
 from release.records import Actor, Gate, Run
 from release.redact import Mask, Redacted
 from release.secret import Unresolved, resolve
@@ -97,6 +98,11 @@ class RunFolder:
         """The stage's log file."""
         return self.path / f"{stage}.log"
 
+    def existing_log(self, stage: str) -> Path | None:
+        """The same, if the stage wrote one."""
+        log = self.log(stage)
+        return log if log.exists() else None
+
     def write(self, name: str, data: Any) -> None:
         """Keep a document as indented JSON."""
         (self.path / name).write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
@@ -166,17 +172,56 @@ class Shop:
         self.mask.hide(values.values())
         return values, unread
 
-    def execute(self, stage: str, command: Command, *, check: bool = True) -> Completed:
-        """Run a program for a stage: logged and cancellable, its output without secrets."""
+    @property
+    def reports(self) -> Reports:
+        """What the run leaves for other programs, beside its own folder."""
+        return Reports(path=self.folder.home / "reports" / self.plan.service.service)
+
+    def execute(
+        self,
+        stage: str,
+        command: Command,
+        *,
+        check: bool = True,
+        shown: Callable[[str], str] = lambda line: line,
+    ) -> Completed:
+        """Run a program for a stage: logged and cancellable, its output without secrets.
+
+        Args:
+            stage: whose log it is.
+            command: what is run.
+            check: whether a status other than 0 is an error.
+            shown: what people see of a line while it runs.
+        """
         self.write_log(stage, [f"$ {command}"])
         return run(
-            command, log=self.folder.log(stage), cancellation=self.cancellation, check=check, mask=self.mask
+            command,
+            log=self.folder.log(stage),
+            mask=self.mask,
+            cancellation=self.cancellation,
+            on_line=lambda line: self.flash(stage, shown(line)),
+            check=check,
         )
+
+    def logging(self, stage: str) -> AbstractContextManager[Callable[[str], None]]:
+        """Append text to the stage's log while the block runs, without secrets."""
+        return appending(self.folder.log(stage), self.mask)
 
     def write_log(self, stage: str, lines: Iterable[str]) -> None:
         """Add lines to a stage's log, without secrets."""
-        with self.folder.log(stage).open("a", encoding="utf-8") as log:
-            log.writelines(f"{self.mask(line)}\n" for line in lines)
+        with self.logging(stage) as write:
+            for line in lines:
+                write(f"{line}\n")
+
+    def say(self, stage: str, text: str) -> None:
+        """What the stage does now, for people and for its log."""
+        self.write_log(stage, [text])
+        self.emit(Progress(name=stage, text=text))
+
+    def flash(self, stage: str, text: str) -> None:
+        """One of many lines of what the stage does; an empty one says nothing."""
+        if text.strip():
+            self.emit(Progress(name=stage, text=text, passing=True))
 
     def labels(self, role: str) -> dict[str, str]:
         """Labels of what this run puts into the engine, so that it can be found and removed."""

@@ -10,7 +10,6 @@ from release.chain.passes import Pass, Reuse
 from release.chain.shop import Shop, evidence
 from release.config import Smoke
 from release.errors import EngineError, GateFailed
-from release.events import Progress
 from release.images.engine import ContainerSpec
 from release.images.reach import is_local, reachable
 from release.images.values import LOOPBACK
@@ -21,6 +20,9 @@ from release.reference import Digest
 
 _CLEAN_EXITS: Final = (0, 143)
 """Ended by itself after SIGTERM, or by the signal's default action (128 + 15)."""
+
+_LOG_LINES: Final = 1_000_000
+"""The whole output, as far as anybody reads it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +101,7 @@ def _probe(shop: Shop, container: str, config: Smoke) -> str:
         _alive(shop, container)
         raise GateFailed("smoke", f"the engine published no port for {config.port}")
     host, port = where
-    shop.emit(Progress(name="smoke", text=f"asking {config.path} on port {config.port}"))
+    shop.say("smoke", f"asking {config.path} on port {config.port}")
     answer = await_answer(config.probe, host, port, alive=lambda: _alive(shop, container))
     if not answer.satisfies(config.probe):
         raise GateFailed(
@@ -148,7 +150,7 @@ def _stop(shop: Shop, container: str, config: Smoke) -> int:
 
 def _keep_log(shop: Shop, container: str) -> None:
     try:
-        lines = shop.engine.logs(container, lines=10_000)
+        lines = shop.engine.logs(container, lines=_LOG_LINES)
     except EngineError:
         return
     shop.write_log("smoke", lines)

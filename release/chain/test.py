@@ -10,19 +10,22 @@ from __future__ import annotations
 import base64
 import itertools
 import shlex
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from release.chain.build import BuiltImage, context_archive, engine_facts, run_build
+from release.chain.build import BuiltImage, context_archive, engine_facts, run_build, step_of
 from release.chain.context import write_archive
 from release.chain.lending import lent
 from release.chain.passes import Pass, Reuse
+from release.chain.reports import failed_tests
 from release.chain.shop import Shop, evidence
 from release.config import Test
 from release.errors import CommandFailed, EngineError, GateFailed
+from release.events import Found
 from release.images.engine import ContainerSpec, StoredImage
 from release.process import TAIL_LINES, Command
 from release.reference import Reference, Repository
@@ -31,6 +34,10 @@ from release.source import Entry
 _DOCKERFILE: Final = "release-test.Dockerfile"
 _FILE_OPTIONS: Final = ("-r", "-c", "--requirement", "--constraint")
 _JUNIT: Final = "/tmp/release-junit.xml"  # noqa: S108 - in the container
+_REPORT: Final = ("--override-ini=junit_family=xunit1", f"--junitxml={_JUNIT}")
+"""The family with file and line of each test (pytest's documentation, `junit_family`)."""
+_LAST_WORDS_SECONDS: Final = 10.0
+"""How long the output of a container that was removed is waited for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +51,7 @@ class TestsPassed:
 def test(shop: Shop) -> TestsPassed:
     """Run the configured command in the image. Raises GateFailed: it failed, or the layers are others."""
     built = shop.products.get(BuiltImage)
+    shop.reports.forget(shop.reports.junit)
     with _test_image(shop, built) as image:
         _begins_with(image, built.stored)
         lines = _run(shop, image)
@@ -74,9 +82,9 @@ def _keep(shop: Shop, _made: TestsPassed) -> dict[str, Any]:
 
 
 def _restore(shop: Shop, passed: Pass) -> TestsPassed:
-    """The report is laid out in this run's folder too, for whoever reads it there."""
+    """The report is laid out for this run too, for whoever reads it there."""
     if passed.data["junit"] is not None:
-        (shop.folder.path / "junit.xml").write_bytes(base64.b64decode(passed.data["junit"], validate=True))
+        _lay_out(shop, base64.b64decode(passed.data["junit"], validate=True).decode())
     return TestsPassed(evidence=passed.evidence, summary=passed.summary)
 
 
@@ -159,7 +167,8 @@ def _build_layer(shop: Shop, built: BuiltImage, name: Reference) -> None:
     try:
         with lent(shop, "test") as lending:
             command = layer_command(name, archive, lending=lending)
-            shop.execute("test", replace(command, env=shop.engine.command_environment()))
+            ready = replace(command, env=shop.engine.command_environment())
+            shop.execute("test", ready, shown=step_of)
     except CommandFailed as error:
         hint = "look at `test.install` and `test.copy`"
         raise GateFailed("test", "the test layer could not be built", hint, error.tail) from error
@@ -210,7 +219,7 @@ def _begins_with(image: StoredImage, released: StoredImage) -> None:
 
 def with_report(command: tuple[str, ...]) -> tuple[str, ...]:
     """The command, asked for a JUnit report where it is pytest's."""
-    return (*command, f"--junitxml={_JUNIT}") if "pytest" in command else command
+    return (*command, *_REPORT) if "pytest" in command else command
 
 
 def _run(shop: Shop, image: StoredImage) -> tuple[str, ...]:
@@ -221,18 +230,70 @@ def _run(shop: Shop, image: StoredImage) -> tuple[str, ...]:
         env=config.env,
         labels=shop.labels("test"),
     )
-    with shop.container(lambda: shop.engine.create(spec)) as container:
+    with _Output(shop) as output, shop.container(lambda: shop.engine.create(spec)) as container:
         shop.engine.start(container)
+        output.follow(container)
         status = _wait(shop, container, config.timeout)
-        lines = _keep_output(shop, container)
-    if status != 0:
-        raise GateFailed(
-            "test",
-            f"`{shlex.join(config.command)}` in the image ended with status {status}",
-            f"the whole output is in {shop.folder.log('test')}",
-            lines[-TAIL_LINES:],
-        )
-    return lines
+        output.whole()
+        junit = _keep_report(shop, container)
+    if status == 0:
+        return tuple(output.lines)
+    _tell_failures(shop, junit)
+    raise GateFailed(
+        "test",
+        f"`{shlex.join(config.command)}` in the image ended with status {status}",
+        f"run `{shlex.join(config.command)}` where the service is developed",
+        output.lines[-TAIL_LINES:],
+    )
+
+
+def _tell_failures(shop: Shop, junit: bytes | None) -> None:
+    context = shop.plan.service.context
+    if junit and (findings := failed_tests(junit, lambda path: _has_file(shop, path), context)):
+        shop.emit(Found(name="test", findings=findings))
+
+
+def _has_file(shop: Shop, path: str) -> bool:
+    return shop.source.read(shop.plan.commit.id, path) is not None
+
+
+class _Output:
+    """What a container writes, line by line into the log while it runs. The block outlives the container."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop = shop
+        self.lines: list[str] = []
+        self._error: EngineError | OSError | None = None
+        self._reader: threading.Thread | None = None
+
+    def __enter__(self) -> _Output:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._reader is not None:
+            self._reader.join(_LAST_WORDS_SECONDS)
+
+    def follow(self, container: str) -> None:
+        """Begin to read."""
+        self._reader = threading.Thread(target=self._read, args=(container,), daemon=True)
+        self._reader.start()
+
+    def whole(self) -> None:
+        """Wait for the last line. Raises EngineError, OSError: it could not be read or kept."""
+        assert self._reader is not None  # noqa: S101 - the container was followed
+        self._reader.join()
+        if self._error is not None:
+            raise self._error
+
+    def _read(self, container: str) -> None:
+        try:
+            with self._shop.logging("test") as write:
+                for line in self._shop.engine.follow(container):
+                    self.lines.append(self._shop.mask(line))
+                    write(f"{line}\n")
+                    self._shop.flash("test", line)
+        except (EngineError, OSError) as error:
+            self._error = error
 
 
 def _wait(shop: Shop, container: str, timeout: int) -> int:
@@ -247,12 +308,18 @@ def _wait(shop: Shop, container: str, timeout: int) -> int:
         ) from error
 
 
-def _keep_output(shop: Shop, container: str) -> tuple[str, ...]:
-    """Bring the output and the JUnit report out of the container into the run's folder."""
-    lines = shop.mask.lines(shop.engine.follow(container))
-    shop.write_log("test", lines)
+def _keep_report(shop: Shop, container: str) -> bytes | None:
+    """Bring the JUnit report out of the container: into the run's folder, and to where CI systems look."""
+    junit = None
     with suppress(EngineError):
         junit = shop.engine.read_file(container, _JUNIT)
-        if junit is not None:
-            (shop.folder.path / "junit.xml").write_bytes(junit)
-    return lines
+    if junit is None:
+        return None
+    text = shop.mask(junit.decode("utf-8", errors="replace"))
+    _lay_out(shop, text)
+    return text.encode()
+
+
+def _lay_out(shop: Shop, report: str) -> None:
+    (shop.folder.path / "junit.xml").write_text(report, encoding="utf-8")
+    shop.reports.put(shop.reports.junit, report)

@@ -14,7 +14,7 @@ import socket
 import tarfile
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -81,6 +81,9 @@ _LONGEST_QUOTE: Final = 500
 _CHUNK: Final = 256 * 1024
 _IS_FOLDER: Final = 1 << 31
 """Go's os.ModeDir, in the mode of a container's file."""
+OnBytes = Callable[[int, int], None]
+"""Told bytes: how many went, of how many."""
+
 _FAILURES: Final = (DockerException, requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 """All that a call of docker-py raises when the engine, or the way to it, fails."""
 
@@ -388,6 +391,7 @@ class Engine:
         cancellation: Cancellation,
         registry: Registry | None = None,
         still: int = STILL,
+        on_bytes: OnBytes | None = None,
     ) -> None:
         """Upload the image to its registry, with the credentials that are known for it.
 
@@ -399,6 +403,7 @@ class Engine:
             cancellation: ends it.
             registry: where it goes, as the caller reaches it; asked what is wrong when the upload fails.
             still: milliseconds without any progress after which the upload is ended.
+            on_bytes: told how many bytes have been sent, of how many that are known until now.
 
         Raises:
             TransferBroken: it ended early, and the registry would take an upload.
@@ -411,13 +416,14 @@ class Engine:
         deadline = _Deadline.after(still)
         with self._transferring("push", reference, cancellation, registry, deadline) as line:
             progress = line.push(name, tag=tag, stream=True, decode=True, auth_config=auth)
-            _drain(_moving(progress, deadline, still))
+            _drain(_counted(_moving(progress, deadline, still), on_bytes))
 
-    def pull(self, reference: Reference) -> StoredImage:
-        """Download an image, by digest. Raises RegistryError, RegistryUnreachable."""
+    def pull(self, reference: Reference, on_bytes: OnBytes | None = None) -> StoredImage:
+        """Download an image by digest, telling `on_bytes`. Raises RegistryError, RegistryUnreachable."""
         auth = _auth_config(reference.repository.host)
         with self._transferring("pull", reference, Cancellation()) as line:
-            _drain(line.pull(_image_name(reference), stream=True, decode=True, auth_config=auth))
+            progress = line.pull(_image_name(reference), stream=True, decode=True, auth_config=auth)
+            _drain(_counted(progress, on_bytes))
         found = self.inspect(reference)
         if found is None:
             raise EngineError(f"pull {reference}", "the engine says that it has it, and does not find it")
@@ -680,6 +686,17 @@ def _moving(
         if said.get(line.get("id")) != line:
             said[line.get("id")] = line
             deadline.put_off(still)
+        yield line
+
+
+def _counted(progress: Iterable[Mapping[str, Any]], on_bytes: OnBytes | None) -> Iterator[Mapping[str, Any]]:
+    """Add up what the lines of the layers say (ImageCreate, ImagePush: `progressDetail`)."""
+    known: dict[object, tuple[int, int]] = {}
+    for line in progress:
+        detail = line.get("progressDetail") or {}
+        if on_bytes is not None and detail.get("total"):
+            known[line.get("id")] = (int(detail.get("current") or 0), int(detail["total"]))
+            on_bytes(sum(sent for sent, _ in known.values()), sum(total for _, total in known.values()))
         yield line
 
 
