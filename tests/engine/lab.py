@@ -137,33 +137,40 @@ class RunningRegistry:
 
 @contextmanager
 def running_registry(
-    folder: Path, *, login: Login | None = None, tls: bool = False, read_only: bool = False
+    folder: Path,
+    *,
+    login: Login | None = None,
+    tls: bool = False,
+    address: str = "127.0.0.1",
+    more: Mapping[str, object] | None = None,
 ) -> Iterator[RunningRegistry]:
-    """A real `docker-registry` on a free port of 127.0.0.1, in an empty folder of the caller's."""
+    """A real `docker-registry` on a free port of an address, in an empty folder of the caller's.
+
+    `more` is merged into its configuration (Distribution, "Configuring a registry"), one level deep.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    certificate = make_certificate(folder) if tls else None
+    certificate = make_certificate(folder, address) if tls else None
     config, log = folder / "config.yml", folder / "registry.log"
-    config.write_text(json.dumps(_registry_config(folder, login, certificate, read_only=read_only)))
+    settings = _registry_config(folder, login, certificate, address)
+    for key, value in (more or {}).items():
+        known = settings.get(key)
+        merged = isinstance(known, dict) and isinstance(value, dict)
+        settings[key] = {**known, **value} if merged else value  # type: ignore[dict-item]
+    config.write_text(json.dumps(settings))
     with server(["docker-registry", "serve", str(config)], log=log):
-        address = eventually(
-            lambda: re.search(r"listening on (127\.0\.0\.1:\d+)", log.read_text()), what=str(log)
+        found = eventually(
+            lambda: re.search(rf"listening on ({re.escape(address)}:\d+)", log.read_text()), what=str(log)
         )
-        yield RunningRegistry(
-            host=address[1], storage=folder / "storage", login=login, certificate=certificate
-        )
+        yield RunningRegistry(host=found[1], storage=folder / "storage", login=login, certificate=certificate)
 
 
 def _registry_config(
-    folder: Path, login: Login | None, certificate: Certificate | None, *, read_only: bool
+    folder: Path, login: Login | None, certificate: Certificate | None, address: str
 ) -> dict[str, object]:
-    http: dict[str, object] = {"addr": "127.0.0.1:0"}
+    http: dict[str, object] = {"addr": f"{address}:0"}
     if certificate is not None:
         http["tls"] = {"certificate": str(certificate.certificate), "key": str(certificate.key)}
-    storage = {
-        "filesystem": {"rootdirectory": str(folder / "storage")},
-        "delete": {"enabled": True},
-        "maintenance": {"readonly": {"enabled": read_only}},
-    }
+    storage = {"filesystem": {"rootdirectory": str(folder / "storage")}, "delete": {"enabled": True}}
     config: dict[str, object] = {"version": 0.1, "storage": storage, "http": http}
     if login is not None:
         config["auth"] = {"htpasswd": {"realm": "tests", "path": str(_password_file(folder, login))}}
@@ -176,14 +183,14 @@ def _password_file(folder: Path, login: Login) -> Path:
     return path
 
 
-def make_certificate(folder: Path) -> Certificate:
-    """A self-signed certificate for 127.0.0.1 and localhost, valid for two days."""
+def make_certificate(folder: Path, address: str = "127.0.0.1") -> Certificate:
+    """A self-signed certificate for an address and localhost, valid for two days."""
     made = Certificate(certificate=folder / "server.crt", key=folder / "server.key")
     output_of(
         [
-            *("openssl", "req", "-x509", "-days", "2", "-nodes", "-subj", "/CN=127.0.0.1"),
+            *("openssl", "req", "-x509", "-days", "2", "-nodes", "-subj", f"/CN={address}"),
             *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
-            *("-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"),
+            *("-addext", f"subjectAltName=IP:{address},DNS:localhost"),
             *("-keyout", str(made.key), "-out", str(made.certificate)),
         ]
     )
@@ -201,6 +208,24 @@ def docker_config(folder: Path, *logins: tuple[str, Login], **more: object) -> P
     }
     (folder / "config.json").write_text(json.dumps({"auths": auths, **more}))
     return folder
+
+
+CREDENTIAL_HELPER: Final = """\
+#!/bin/sh
+# A docker-credential helper: knows one login (docker-credential-helpers, "get").
+test "$1" = get || exit 1
+cat >/dev/null
+echo '{{"ServerURL": "x", "Username": "{user}", "Secret": "{password}"}}'
+"""
+
+
+def credential_helper(folder: Path, login: Login) -> str:
+    """A credential helper in a folder for PATH; the name by which config.json calls it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    program = folder / f"docker-credential-{unique('helper')}"
+    program.write_text(CREDENTIAL_HELPER.format(user=login.user, password=login.password))
+    program.chmod(0o755)
+    return program.name.removeprefix("docker-credential-")
 
 
 # --- a second engine
@@ -298,6 +323,19 @@ def _answers(address: str) -> bool:
         Command(argv=("docker", "--host", address, "version", "--format", "{{.Server.Version}}")), check=False
     )
     return asked.status == 0
+
+
+@contextmanager
+def own_address() -> Iterator[str]:
+    """An address of this machine that is not loopback: there, engines insist on TLS."""
+    subnet = Subnet(bridge=unique("ra")[:13], number=_free_network())
+    _ip("link", "add", "name", subnet.bridge, "type", "bridge")
+    try:
+        _ip("address", "add", subnet.address, "dev", subnet.bridge)
+        _ip("link", "set", subnet.bridge, "up")
+        yield subnet.address.partition("/")[0]
+    finally:
+        _ip("link", "delete", subnet.bridge)
 
 
 @contextmanager

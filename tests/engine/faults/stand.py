@@ -296,8 +296,15 @@ def stand(cell: Cell, passed: Passed, engine: Engine, folder: Path) -> Iterator[
         yield made
 
 
+_READ_ONLY: Final = {
+    "storage": {
+        "maintenance": {"readonly": {"enabled": True}},
+    }
+}
+
+
 @contextmanager
 def _read_only(folder: Path) -> Iterator[str]:
     """A registry that was told to be read-only (its configuration: storage.maintenance.readonly)."""
-    with lab.running_registry(folder, read_only=True) as sealed:
+    with lab.running_registry(folder, more=_READ_ONLY) as sealed:
         yield sealed.host
