@@ -173,7 +173,7 @@ def test_every_way_of_a_login_reaches_a_real_registry(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """config.json, its credsStore and credHelpers, DOCKER_AUTH_CONFIG: for the engine's uploads and for us."""
+    """config.json, its credsStore and credHelpers, DOCKER_AUTH_CONFIG: for the engine and for us."""
     with lab.running_registry(tmp_path / "registry", login=LOGIN) as registry:
         helper = lab.credential_helper(tmp_path / "bin", LOGIN)
         monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
