@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import secrets as randomness
-from collections.abc import Iterator
-from contextlib import closing
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from release import config
 from release.config import Service
 from release.deploy import outlook
+from release.deploy.drill import Conditions, Drilled, Rehearsal, failed, prepare_drill
+from release.deploy.drill import drill as run_drill
 from release.deploy.readiness import Question, Readiness, assess, draft_of, verification
-from release.deploy.site import Desk
+from release.deploy.rollout import elapsed_ms
+from release.deploy.site import Desk, Site
 from release.deploy.stock import Stock
-from release.errors import UsageError
-from release.events import Warned
+from release.errors import Cancelled, ReleaseError, UsageError
+from release.events import Notice, Warned
+from release.images.engine import Engine
 from release.ledger import query
 from release.records import Verification
 from release.source import Source
@@ -59,6 +64,70 @@ def rebuild(door: Door) -> int:
     else:
         door.console.result(outlook.rebuild_text(made))
     return 0 if made.proven else UNAVAILABLE
+
+
+def drill(door: Door) -> int:
+    """Rehearse a rollback beside what runs, and record how long it took."""
+    began, words = time.monotonic(), door.words
+    with door.desk() as desk, desk.site(words.environment) as site:
+        answers = desk.refresh()
+        service, place = desk.service.service, site.place
+        found = query.find(desk.ledger, service, words.to or "previous", environment=place.environment)
+        for note in found.notes:
+            door.console.emit(Notice(text=note))
+        conditions = Conditions(secrets=words.with_secrets, networks=words.with_networks)
+        with _ground(desk, site, words.on or site.settings.drill_on) as engine:
+            rehearsal = prepare_drill(site, engine, found.release, found.event, conditions)
+            door.console.hide(rehearsal.secrets.values())
+            _announce(door, rehearsal)
+            drilled = _drilled(door, desk, rehearsal, lambda: elapsed_ms(began), publish=answers)
+    if words.json:
+        door.console.document(drilled.to_json())
+    else:
+        door.console.result(outlook.drill_line(drilled))
+    return 0
+
+
+@contextmanager
+def _ground(desk: Desk, site: Site, other: str | None) -> Iterator[Engine]:
+    """The engine of the rehearsal: the environment's own, or another environment's."""
+    if other is None or other == site.place.environment:
+        yield site.engine
+        return
+    with desk.site(other) as elsewhere:
+        yield elsewhere.engine
+
+
+def _announce(door: Door, rehearsal: Rehearsal) -> None:
+    """Say what will be done. Real secrets or networks need a yes: the service then acts with them."""
+    title = outlook.drill_title(rehearsal)
+    door.console.fields(title, outlook.drill_rows(rehearsal))
+    words, real = door.words, rehearsal.conditions
+    if not (real.secrets or real.networks) or words.yes:
+        return
+    if not door.console.interactive:
+        raise UsageError(title, "with real secrets or networks it acts like the real one", "add --yes")
+    if not door.console.confirm(f"{title}?"):
+        raise Cancelled(title, "you did not say yes; nothing was started")
+
+
+def _drilled(
+    door: Door, desk: Desk, rehearsal: Rehearsal, elapsed: Callable[[], int], *, publish: bool
+) -> Drilled:
+    """Carry it out and record it, however it ends; one that was cancelled says nothing."""
+    interruption = door.interruption
+    with interruption.held():
+        try:
+            drilled = run_drill(rehearsal, desk.emit, interruption.cancellation, elapsed)
+        except Cancelled:
+            raise
+        except ReleaseError as error:
+            if not door.words.no_record:
+                keep(door, desk, failed(rehearsal, error, elapsed()), publish=publish)
+            raise
+        if not door.words.no_record:
+            keep(door, desk, drilled.verification(), publish=publish)
+    return drilled
 
 
 def _last(text: str | None) -> int | None:

@@ -60,6 +60,10 @@ class Words:
     until: str | None = None
     rebuild: str | None = None
     keep: bool = False
+    on: str | None = None
+    with_secrets: bool = False
+    with_networks: bool = False
+    no_record: bool = False
 
     @property
     def count(self) -> int:
@@ -470,6 +474,13 @@ def verify(door: Door) -> int:
             for line in view.report_lines(report):
                 door.console.result(line)
     return 1 if any(report.violations for report in reports) else 0
+
+
+def drill(door: Door) -> int:
+    """Rehearse a rollback."""
+    from release import checks
+
+    return checks.drill(door)
 
 
 def doctor(door: Door) -> int:

@@ -347,6 +347,8 @@ class Environment(Value):
     """Labels beside those that name service, environment, version, commit, digest and deployment."""
     health_timeout: Duration = 60_000
     """How long a new container may take to become healthy."""
+    drill_on: Slug | None = None
+    """The environment on whose engine drills of this one run; absent: on its own."""
     freeze_after_rollback: Pause = 3_600_000
     """How long deployments are refused after a rollback, unless `--thaw` is said; "0s": not at all."""
 
@@ -418,6 +420,15 @@ class Service(Value):
         unknown = sorted(set(self.test.secrets.values()) - self.build.secrets.keys())
         if unknown:
             raise ValueError(f"test.secrets names {', '.join(unknown)}, which build.secrets does not have")
+        return self
+
+    @model_validator(mode="after")
+    def _known_environments(self) -> Service:
+        for name, environment in self.environments.items():
+            if environment.drill_on is not None and environment.drill_on not in self.environments:
+                raise ValueError(
+                    f"environments.{name}.drill_on: no environment is called {environment.drill_on!r}"
+                )
         return self
 
     @property

@@ -112,6 +112,7 @@ restart = "unless-stopped"
 stop_grace = "10s"
 labels = { team = "core" }
 health_timeout = "60s"
+drill_on = "staging"
 freeze_after_rollback = "1h"
 
 [tool.release.environments.production.secrets]

@@ -268,6 +268,45 @@ def verify(
     )
 
 
+@task(
+    help={
+        "to": f"what to rehearse: {_TO}; absent: where a bare rollback would go",
+        **_COMMON,
+        "on": "the environment on whose engine; absent: `drill_on`, else the environment's own",
+        "with_secrets": "with the real secrets; else those of the smoke run",
+        "with_networks": "in the environment's networks too; else only in one of its own",
+        "no_record": "leave the ledger alone",
+        "yes": "do it without asking, where it would be asked",
+    }
+)
+def drill(
+    _context: Context,
+    *,
+    to: str | None = None,
+    service: str | None = None,
+    environment: str | None = None,
+    on: str | None = None,
+    with_secrets: bool = False,
+    with_networks: bool = False,
+    no_record: bool = False,
+    yes: bool = False,
+    json: bool = False,
+) -> None:
+    """Rehearse a rollback: really start a release beside what runs, measure it, take it away."""
+    _run(
+        "drill",
+        to=to,
+        service=service,
+        environment=environment,
+        on=on,
+        with_secrets=with_secrets,
+        with_networks=with_networks,
+        no_record=no_record,
+        yes=yes,
+        json=json,
+    )
+
+
 @task(help={key: _COMMON[key] for key in ("service", "json")})
 def doctor(_context: Context, *, service: str | None = None, json: bool = False) -> None:
     """Look whether everything is there that a deployment needs."""
@@ -293,7 +332,7 @@ def namespace() -> Collection:
     vars(parser)["ParseError"] = WrongCommandLine
     return Collection(
         *(deploy, rollback, status, history, show, diff, quarantine, freeze, thaw),
-        *(sync, verify, doctor, ledger_rebuild),
+        *(sync, verify, drill, doctor, ledger_rebuild),
     )
 
 

@@ -137,7 +137,15 @@ def prepare(
     after = policy.aftermath(site.place, why, target, left, said, freeze=site.settings.freeze_after_rollback)
     facts = _facts(site, target, why, spec, ours, found, running, expected)
     quarantine, frost = str(said.quarantine or ""), str(said.frost or "") if why == "promote" else ""
-    plan = make_plan(replace(facts, quarantine=quarantine, frost=frost, then=after.sentences()))
+    plan = make_plan(
+        replace(
+            facts,
+            quarantine=quarantine,
+            frost=frost,
+            then=after.sentences(),
+            rehearsed=_rehearsed(site),
+        )
+    )
     return Prepared(
         site=site,
         plan=plan,
@@ -284,6 +292,14 @@ def _facts(
         added=_commits(site, target, before) if before is not None else (),
         durations=site.durations(_DURATIONS),
     )
+
+
+def _rehearsed(site: Site) -> str:
+    """As "2.1 s on 2026-11-20"."""
+    last = query.last_drill(site.desk.ledger, site.place.service, site.place.environment)
+    if last is None:
+        return ""
+    return f"{last.verification.duration_ms / 1000:.1f} s on {last.recorded_at[:10]}"
 
 
 def _commits(site: Site, newer: Record[Release], older: Record[Release]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
+from release.deploy.drill import Drilled, Rehearsal
 from release.deploy.readiness import Readiness, Verdict
 from release.reference import Digest
 
@@ -75,3 +76,30 @@ def rebuild_text(made: Rebuilt) -> str:
     kept = f"  kept as {made.kept}" if made.kept is not None else ""
     lines = [f"{made.service} {made.version} rebuilt  {made.verdict}  {made.digest}{kept}"]
     return "\n".join([*lines, *(f"  {note}" for note in made.notes)])
+
+
+def drill_title(rehearsal: Rehearsal) -> str:
+    """The headline of a rehearsal."""
+    version, place = rehearsal.target.body.version, rehearsal.place
+    return f"rehearse {version} of {place.service} in {place.environment}, beside what runs"
+
+
+def drill_rows(rehearsal: Rehearsal) -> list[tuple[str, str]]:
+    """What will be done, and what that does not prove."""
+    rows = [
+        ("engine", rehearsal.engine.host),
+        ("image", f"{rehearsal.target.body.image.digest}, from the {rehearsal.bytes_from}"),
+        ("container", rehearsal.name),
+        ("not proven", "\n".join(rehearsal.unchecked)),
+    ]
+    return [(label, text) for label, text in rows if text]
+
+
+def drill_line(drilled: Drilled) -> str:
+    """The result in one line."""
+    rehearsal, seconds = drilled.rehearsal, drilled.duration_ms / 1000
+    place, image = rehearsal.place, rehearsal.target.body.image
+    return (
+        f"{place.service} {rehearsal.target.body.version} {place.environment} rehearsed in {seconds:.1f} s "
+        f"{image.repository}@{image.digest}"
+    )

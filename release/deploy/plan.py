@@ -51,6 +51,8 @@ class Facts:
     """Milliseconds of earlier healthy deployments here."""
     quarantine: str = ""
     """What sets the target aside, where it is deployed all the same."""
+    rehearsed: str = ""
+    """The last drill here that went well, in a few words."""
     frost: str = ""
     """What freezes the environment, where it is deployed to all the same."""
     then: tuple[str, ...] = ()
@@ -95,6 +97,8 @@ class Plan:
     notes: tuple[str, ...]
     then: tuple[str, ...] = ()
     """What is recorded with it when it is healthy: quarantines, freezes and their ends."""
+    rehearsed: str = ""
+    """What the last drill here took, and when it was."""
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data."""
@@ -134,6 +138,7 @@ def make_plan(facts: Facts) -> Plan:
         packages=_packages(facts.release, facts.target),
         bases=_bases(facts.release, facts.target),
         notes=tuple(_notes(facts)),
+        rehearsed=facts.rehearsed,
         then=facts.then if _strategy(facts) != "verify" else (),
     )
 

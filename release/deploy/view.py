@@ -65,6 +65,7 @@ def plan_rows(plan: Plan) -> list[Row]:
         ("bytes", _BYTES[plan.bytes_from]),
         ("strategy", _STRATEGY[plan.strategy]),
         ("expected", f"{plan.expected_ms / 1000:.1f} s" if plan.expected_ms is not None else ""),
+        ("rehearsed", plan.rehearsed),
         ("settings", _list(map(_changed, plan.settings))),
         ("secrets", _list(f"{name}: {_secret(told)}" for name, told in plan.secrets.items())),
         ("undone", _list(plan.undone)),

@@ -581,6 +581,23 @@ class Engine:
             return bool(self._client.inspect_network(name)["Name"] == name)
         return False
 
+    def create_network(self, name: str, labels: Mapping[str, str]) -> None:
+        """Make a bridge network; the name may be there already, under another id. Raises EngineError."""
+        with self._asking(f"create the network {name}"):
+            self._client.create_network(name, driver="bridge", labels=dict(labels))
+
+    def labelled_networks(self, labels: Mapping[str, str]) -> Mapping[str, Mapping[str, str]]:
+        """The networks that carry these labels: their names and all their labels."""
+        wanted = [f"{key}={value}" for key, value in labels.items()]
+        with self._asking(f"list the networks labelled {', '.join(wanted)}"):
+            listed = self._client.networks(filters={"label": wanted})
+        return {network["Name"]: network.get("Labels") or {} for network in listed}
+
+    def remove_network(self, name: str) -> None:
+        """Remove it. No error when it is gone. Raises EngineError: something is connected to it."""
+        with self._asking(f"remove the network {name}"), suppress(NotFound):
+            self._client.remove_network(name)
+
     def has_volume(self, name: str) -> bool:
         """Whether the engine has a volume of that name."""
         with self._asking(f"look for the volume {name}"), suppress(NotFound):

@@ -60,6 +60,7 @@ def test_the_list_names_every_task(service: Path) -> None:
         "thaw",
         "sync",
         "verify",
+        "drill",
         "doctor",
         "ledger-rebuild",
     ):
@@ -80,6 +81,7 @@ def test_the_list_names_every_task(service: Path) -> None:
         "thaw",
         "sync",
         "verify",
+        "drill",
         "doctor",
         "ledger-rebuild",
     ],

@@ -1,0 +1,330 @@
+"""A rehearsal: a release really starts, with its recorded settings, beside what runs, and is taken away.
+
+Nothing of the environment is touched: the container has a name, labels and a network of its own, no port but
+a free one on loopback, empty volumes in the place of the real ones, and none of the labels that somebody who
+routes traffic could read. What is measured is what a rollback would take: from the command to verified
+healthy.
+"""
+
+from __future__ import annotations
+
+import secrets as randomness
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from release.deploy import preflight
+from release.deploy.docker import Identity, Place, container_spec
+from release.deploy.health import Watch, await_healthy, warn_unreachable
+from release.deploy.operation import read_secrets, recorded_settings
+from release.deploy.rollout import step
+from release.deploy.site import Site
+from release.errors import DeploymentFailed, EngineError, NotReady, ReleaseError, TargetUnavailable
+from release.events import Emit, Notice, Warned
+from release.images.engine import ContainerSpec, Engine, StoredImage
+from release.ledger.query import Event
+from release.owner import Owner
+from release.process import Cancellation
+from release.records import Examined, Record, Release, SmokeSpec, Verification
+from release.redact import Mask, Redacted
+from release.reference import Digest
+from release.runspec import Mount, RunSpec
+
+DRILL: Final = "drill"
+"""The role in the labels: no deployment takes such a container for one of its own."""
+
+_EXPIRES: Final = "release.drill.expires"
+_SPARE_MINUTES: Final = 15
+"""After the longest that a drill may take: what is left then was left by a machine that died."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """What is real in a rehearsal."""
+
+    secrets: bool = False
+    """Whether the secrets' values are; else a name has the value of the smoke run, or none."""
+    networks: bool = False
+    """Whether it joins the environment's networks; else only one of its own."""
+
+    def unchecked(self, spec: RunSpec) -> Iterator[str]:
+        """What it does not prove of these settings."""
+        if spec.secrets and not self.secrets:
+            yield f"secrets: {', '.join(spec.secrets)} had the values of the smoke run, or none"
+        if spec.networks and not self.networks:
+            yield f"networks: {', '.join(spec.networks)} were not joined"
+        if spec.volumes:
+            yield f"volumes: empty ones in the place of {', '.join(str(mount) for mount in spec.volumes)}"
+        if spec.publish:
+            yield f"ports: {', '.join(str(port) for port in spec.publish)} were not published"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rehearsal:
+    """What is to be rehearsed, and where; made before anything is started."""
+
+    place: Place
+    engine: Engine
+    target: Record[Release]
+    spec: RunSpec
+    """The recorded settings."""
+    conditions: Conditions
+    secrets: Mapping[str, Redacted] = field(repr=False)
+    bytes_from: str
+    stored: StoredImage | None
+    health_timeout: int
+    """Milliseconds."""
+    drill: str = field(default_factory=lambda: randomness.token_hex(6))
+
+    @property
+    def name(self) -> str:
+        """Of the container, and of its network."""
+        return f"{self.place.container}-drill-{self.drill}"
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """By which what a killed drill left is found, and told from what runs."""
+        end = datetime.now(UTC) + timedelta(minutes=_SPARE_MINUTES, milliseconds=self.health_timeout)
+        expires = {_EXPIRES: end.isoformat(timespec="seconds")}
+        return self.place.labels(DRILL) | Owner.here().labels() | expires
+
+    @property
+    def unchecked(self) -> tuple[str, ...]:
+        """What it does not prove."""
+        return tuple(self.conditions.unchecked(self.spec))
+
+    def container(self, image: Digest) -> ContainerSpec:
+        """The container: as recorded, but for what would touch anything."""
+        ports = {publish.container for publish in self.spec.publish if publish.protocol == "tcp"}
+        ports |= {self.spec.probe.port} if self.spec.probe is not None else set()
+        joined = self.spec.networks if self.conditions.networks else ()
+        apart = self.spec.model_copy(
+            update={
+                "env": self._stand_ins() | self.spec.env,
+                "publish": (),
+                "networks": (self.name, *joined),
+                "volumes": tuple(_empty(mount) for mount in self.spec.volumes),
+                "labels": {},
+                "restart": "no",
+            }
+        )
+        body = self.target.body
+        identity = Identity(
+            deployment=self.drill,
+            version=body.version,
+            commit=body.source.commit,
+            digest=Digest(body.image.digest),
+        )
+        made = container_spec(self.place, identity, apart, image=image, secrets=self.secrets)
+        return replace(
+            made,
+            name=self.name,
+            labels=identity.labels() | self.labels,
+            publish_ephemeral=tuple(sorted(ports)),
+        )
+
+    def _stand_ins(self) -> dict[str, str]:
+        smoke: SmokeSpec = self.target.body.smoke
+        if self.conditions.secrets:
+            return {}
+        return {name: value for name, value in smoke.env.items() if name in self.spec.secrets}
+
+
+def _empty(mount: Mount) -> Mount:
+    """A volume without a name: the engine makes an empty one, and removes it with its container.
+
+    It can be written to, for the engine refuses one that could never hold anything.
+    """
+    return Mount.model_construct(source="", target=mount.target, read_only=False)
+
+
+def prepare_drill(
+    site: Site, engine: Engine, target: Record[Release], ran: Event | None, conditions: Conditions
+) -> Rehearsal:
+    """Find out everything before anything is started.
+
+    Args:
+        site: the environment whose release and settings are rehearsed.
+        engine: where: the environment's own, or another's.
+        target: the release.
+        ran: the deployment whose settings are; absent: the release's last healthy one.
+        conditions: what is real.
+
+    Raises:
+        TargetUnavailable: no settings are recorded, or the bytes are nowhere.
+        NotReady: a secret cannot be read, or a network is not there.
+        EngineError, LedgerUnsigned.
+    """
+    site.desk.require_signed(target.id)
+    spec = recorded_settings(site, target, ran)
+    secrets, missing = read_secrets(site, spec) if conditions.secrets else ({}, [])
+    found = preflight.locate(engine, target.body.image)
+    if conditions.networks:
+        bare = spec.model_copy(update={"volumes": ()})
+        missing = [*missing, *preflight.settings_problems(engine, site.place, bare)]
+    attempted = f"rehearse {target.body.version} of {site.place} on {engine.host}"
+    if found.where == "nowhere":
+        raise TargetUnavailable(attempted, found.problem, "invoke verify tells which releases have bytes")
+    if missing:
+        raise NotReady(
+            attempted, "".join(f"\n  {problem}" for problem in missing), "mend this, or leave it out"
+        )
+    return Rehearsal(
+        place=site.place,
+        engine=engine,
+        target=target,
+        spec=spec,
+        conditions=conditions,
+        secrets=secrets,
+        bytes_from=found.where,
+        stored=found.stored,
+        health_timeout=site.settings.health_timeout,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drilled:
+    """A rehearsal that ended well."""
+
+    rehearsal: Rehearsal
+    evidence: str
+    duration_ms: int
+    """From the command's start to verified healthy."""
+
+    def verification(self) -> Verification:
+        """What the ledger keeps of it."""
+        return _record(self.rehearsal, self.duration_ms, detail=self.evidence)
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON data."""
+        rehearsal = self.rehearsal
+        return {
+            "service": rehearsal.place.service,
+            "environment": rehearsal.place.environment,
+            "engine": rehearsal.engine.host,
+            "version": rehearsal.target.body.version,
+            "digest": rehearsal.target.body.image.digest,
+            "bytes_from": rehearsal.bytes_from,
+            "duration_ms": self.duration_ms,
+            "evidence": self.evidence,
+            "unchecked": list(rehearsal.unchecked),
+        }
+
+
+def failed(rehearsal: Rehearsal, error: ReleaseError, duration_ms: int) -> Verification:
+    """What the ledger keeps of one that did not."""
+    mask = Mask(rehearsal.secrets.values())
+    return _record(rehearsal, duration_ms, problems=(mask(error.found),))
+
+
+def _record(
+    rehearsal: Rehearsal, duration_ms: int, *, problems: tuple[str, ...] = (), detail: str = ""
+) -> Verification:
+    examined = Examined(
+        release=rehearsal.target.id,
+        digest=rehearsal.target.body.image.digest,
+        result="failed" if problems else "passed",
+        problems=problems,
+        unchecked=rehearsal.unchecked,
+    )
+    return Verification(
+        what="drill",
+        environment=rehearsal.place.environment,
+        result="failed" if problems else "passed",
+        releases=(examined,),
+        duration_ms=duration_ms,
+        detail=detail,
+    )
+
+
+def drill(
+    rehearsal: Rehearsal, emit: Emit, cancellation: Cancellation, elapsed: Callable[[], int]
+) -> Drilled:
+    """Start it, see it healthy, take it away.
+
+    Args:
+        rehearsal: what and where.
+        emit: is told the steps.
+        cancellation: gives up; what was started is taken away all the same.
+        elapsed: milliseconds since the command began.
+
+    Raises:
+        DeploymentFailed: it does not become healthy, or runs another image; with its last lines.
+        RegistryError, TargetUnavailable, EngineError, Cancelled.
+    """
+    sweep(rehearsal.engine, rehearsal.place, emit)
+    image = rehearsal.stored or _fetched(rehearsal, emit)
+    cancellation.check()
+    with _apart(rehearsal, image.id, emit) as container:
+        with step(emit, "start") as say:
+            rehearsal.engine.start(container)
+            say(rehearsal.name)
+        with step(emit, "health") as say:
+            evidence = _proven(rehearsal, container, image.id, emit, cancellation)
+            took = elapsed()
+            say(evidence)
+    return Drilled(rehearsal=rehearsal, evidence=evidence, duration_ms=took)
+
+
+def _fetched(rehearsal: Rehearsal, emit: Emit) -> StoredImage:
+    with step(emit, "pull") as say:
+        image = preflight.fetch(rehearsal.engine, rehearsal.target.body.image)
+        say(str(preflight.image_reference(rehearsal.target.body.image)))
+    return image
+
+
+@contextmanager
+def _apart(rehearsal: Rehearsal, image: Digest, emit: Emit) -> Iterator[str]:
+    """The container, created, in a network of its own; both are gone when the block ends, however it ends."""
+    engine = rehearsal.engine
+    try:
+        engine.create_network(rehearsal.name, rehearsal.labels)
+        yield engine.create(rehearsal.container(image))
+    finally:
+        try:
+            engine.remove(rehearsal.name)
+            engine.remove_network(rehearsal.name)
+        except EngineError as error:
+            left = f"{rehearsal.name} could not be removed, the next drill does: {error.found}"
+            emit(Warned(text=left))
+
+
+def _proven(
+    rehearsal: Rehearsal, container: str, image: Digest, emit: Emit, cancellation: Cancellation
+) -> str:
+    """The release's own request and the image's own check, as after a deployment; and the very image."""
+    watch = Watch(
+        engine=rehearsal.engine,
+        container=container,
+        probe=rehearsal.spec.probe,
+        timeout=rehearsal.health_timeout,
+        emit=emit,
+        mask=Mask(rehearsal.secrets.values()),
+        check=cancellation.check,
+    )
+    warn_unreachable(watch)
+    evidence = await_healthy(watch)
+    state = rehearsal.engine.state(container)
+    if state is None or state.image != image:
+        found = state.image if state is not None else "nothing"
+        raise DeploymentFailed(f"rehearse {rehearsal.target.body.version}", f"it runs {found}, not {image}")
+    return evidence
+
+
+def sweep(engine: Engine, place: Place, emit: Emit) -> None:
+    """Remove what drills of this place left whose process is gone, or whose time is over."""
+    labels = place.labels(DRILL)
+    left = {state.name: state.labels for state in engine.containers(labels)}
+    for name, about in {**left, **engine.labelled_networks(labels)}.items():
+        if Owner.parse(about).gone() or _expired(about):
+            emit(Notice(text=f"removing {name}, left behind by a drill that was killed"))
+            engine.remove(name)
+            with suppress(EngineError):  # something was connected to it by hand: it stays, and is told again
+                engine.remove_network(name)
+
+
+def _expired(labels: Mapping[str, str]) -> bool:
+    expires = labels.get(_EXPIRES)
+    return not expires or datetime.fromisoformat(expires) < datetime.now(UTC)
