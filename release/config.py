@@ -24,6 +24,7 @@ from release.runspec import (
     AbsolutePath,
     Cpus,
     Duration,
+    Healthcheck,
     Items,
     Matching,
     Memory,
@@ -34,6 +35,7 @@ from release.runspec import (
     Probe,
     Publish,
     RequestPath,
+    SignalName,
     Value,
     VariableName,
 )
@@ -117,6 +119,17 @@ def _no_secrets(arguments: dict[str, str], info: ValidationInfo) -> dict[str, st
             "not_secret if it is none"
         )
     return arguments
+
+
+def _public(options: dict[str, str]) -> dict[str, str]:
+    """What stands in the settings is recorded with each deployment."""
+    found = {name: suspicion(name, value) for name, value in options.items()}
+    told = [f"{name} looks like a secret ({why})" for name, why in found.items() if why is not None]
+    if told:
+        raise ValueError(
+            f"{'; '.join(told)}: settings are recorded. Give it to the engine itself: log-opts in daemon.json"
+        )
+    return options
 
 
 RelativePath = Annotated[str, AfterValidator(_relative)]
@@ -297,6 +310,37 @@ class EnvironmentSecret(Secret):
     """`[tool.release.environments.<name>.secrets.<VARIABLE>]`: a secret of a running service."""
 
 
+class HealthcheckSettings(Value):
+    """`[tool.release.environments.<name>.healthcheck]`: a health check in the place of the image's own."""
+
+    disable: Literal[True] | None = None
+    """There is none, whatever the image says."""
+    command: Words | None = None
+    """A program in the container; status 0 is healthy. Absent: the image's own, with the times given here."""
+    interval: Duration | None = None
+    """From one check to the next."""
+    timeout: Duration | None = None
+    """After it a check counts as failed."""
+    start_period: Duration | None = None
+    """From the start of the container; until then a failed check does not count."""
+    start_interval: Duration | None = None
+    """From one check to the next within `start_period` (Engine 25 and later)."""
+    retries: Annotated[int, Field(ge=1)] | None = None
+    """How many checks in a row must fail."""
+
+    @model_validator(mode="after")
+    def _not_both(self) -> HealthcheckSettings:
+        others = sorted(self.model_fields_set - {"disable"})
+        if self.disable and others:
+            raise ValueError(f"disable excludes {', '.join(others)}")
+        return self
+
+    @property
+    def recorded(self) -> Healthcheck:
+        """The same, as deployments record it."""
+        return Healthcheck(**self.model_dump())
+
+
 class Environment(Value):
     """`[tool.release.environments.<name>]`: where releases run, and with which settings."""
 
@@ -345,6 +389,15 @@ class Environment(Value):
     """From SIGTERM to SIGKILL."""
     labels: dict[str, str] = Field(default_factory=dict)
     """Labels beside those that name service, environment, version, commit, digest and deployment."""
+    init: bool | None = None
+    """Whether the engine runs a small process 1 before the service, which collects processes that ended."""
+    stop_signal: SignalName | None = None
+    """What asks the service to stop; absent: what the image says, else SIGTERM."""
+    log_driver: Name | None = None
+    """The engine's logging driver for this service, as "json-file"; absent: the engine's default."""
+    log_options: Annotated[dict[str, str], AfterValidator(_public)] | None = None
+    """Its options, as { max-size = "10m", max-file = "3" }."""
+    healthcheck: HealthcheckSettings | None = None
     health_timeout: Duration = 60_000
     """How long a new container may take to become healthy."""
     drill_on: Slug | None = None

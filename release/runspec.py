@@ -163,6 +163,9 @@ Name = Annotated[
 ]
 """The name of a network, volume or capability, as the engine allows it."""
 
+SignalName = Annotated[str, Matching(r"SIG[A-Z][A-Z0-9]*([+-][0-9]+)?", 'a signal, as "SIGTERM"')]
+"""The name of a signal, as the engine takes it (Engine API 1.45, ContainerCreate, "StopSignal")."""
+
 RequestPath = Annotated[str, Matching(r"/[!-~]*", 'the path of a request, as "/healthz"')]
 """Path and query of an HTTP request, in visible ASCII (RFC 9112, section 3.2.1)."""
 
@@ -248,12 +251,28 @@ class Probe(Value):
     """How long the service may take from its start to the first right answer, in milliseconds."""
 
 
+class Healthcheck(Value):
+    """A health check in the place of the image's. Times in milliseconds; None leaves what the image says."""
+
+    model_config = ConfigDict(extra="allow")
+
+    disable: bool | None = None
+    """There is none, whatever the image says."""
+    command: Items[str] | None = None
+    """A program of the image and its words; status 0 is healthy."""
+    interval: int | None = None
+    timeout: int | None = None
+    start_period: int | None = None
+    start_interval: int | None = None
+    retries: int | None = None
+
+
 class RunSpec(Value):
     """Everything but the image that decides how a container runs. Recorded with each deployment.
 
     `secrets` holds fingerprints by variable name, never values. `stop_grace` and the probe's timeout are
-    milliseconds, `memory` bytes, `cpus` thousandths. Keys of a later minor version of
-    a record are kept.
+    milliseconds, `memory` bytes, `cpus` thousandths. Keys of a later minor version of a record are kept. A
+    key that is None is not recorded, so that an older version of the library restores what it knows.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -275,4 +294,9 @@ class RunSpec(Value):
     restart: Literal["no", "on-failure", "always", "unless-stopped"] = "unless-stopped"
     stop_grace: int = 10_000
     labels: dict[str, str] = Field(default_factory=dict)
+    init: bool | None = None
+    stop_signal: SignalName | None = None
+    log_driver: Name | None = None
+    log_options: dict[str, str] | None = None
+    healthcheck: Healthcheck | None = None
     probe: Probe | None = None

@@ -111,6 +111,10 @@ cap_drop = ["ALL"]
 restart = "unless-stopped"
 stop_grace = "10s"
 labels = { team = "core" }
+init = true
+stop_signal = "SIGTERM"
+log_driver = "json-file"
+log_options = { max-size = "10m", max-file = "3" }
 health_timeout = "60s"
 drill_on = "staging"
 freeze_after_rollback = "1h"
@@ -120,8 +124,17 @@ DATABASE_URL = { from_env = "PROD_DATABASE_URL" }
 SIGNING_KEY = { from_file = "/run/keys/signing" }
 API_TOKEN = { from_command = ["op", "read", "op://prod/api/token"] }
 
+[tool.release.environments.production.healthcheck]
+command = ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/healthz')"]
+interval = "10s"
+timeout = "3s"
+start_period = "20s"
+start_interval = "500ms"
+retries = 3
+
 [tool.release.environments.staging]
 context = "staging"
+healthcheck = { disable = true }
 """
 """Every key of one service but those that exclude another."""
 
@@ -196,6 +209,7 @@ _LINKED: Final = (
     "Retention",
     "Environment",
     "EnvironmentSecret",
+    "HealthcheckSettings",
 )
 """The tables, in the order of the page; each has a section of its own."""
 

@@ -126,6 +126,11 @@ def container_spec(
         cap_drop=spec.cap_drop,
         restart=spec.restart,
         stop_grace=spec.stop_grace,
+        stop_signal=spec.stop_signal,
+        init=spec.init,
+        log_driver=spec.log_driver,
+        log_options=spec.log_options,
+        healthcheck=spec.healthcheck,
     )
 
 

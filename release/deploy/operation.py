@@ -166,8 +166,9 @@ def _todays(site: Site, target: Record[Release]) -> RunSpec:
     """Today's settings of the environment, and the probe that the release was tested with."""
     names = RunSpec.model_fields.keys() & type(site.settings).model_fields.keys() - {"secrets"}
     settings = {name: getattr(site.settings, name) for name in names}
+    check = site.settings.healthcheck
     return RunSpec(
-        **settings,
+        **settings | {"healthcheck": check.recorded if check is not None else None},
         secrets=dict.fromkeys(site.settings.secrets, ""),
         probe=target.body.smoke.probe,
     )

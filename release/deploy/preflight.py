@@ -19,6 +19,8 @@ from release.records import Image
 from release.reference import Digest, Reference, Repository
 from release.runspec import Publish, RunSpec
 
+_START_INTERVAL_API: Final = (1, 44)
+
 EMBEDDED: Final = "localhost"
 """The host of repositories that live in an engine's own image store: nothing is pulled from there."""
 
@@ -91,7 +93,11 @@ def fetch(engine: Engine, image: Image) -> StoredImage:
 
 def settings_problems(engine: Engine, place: Place, spec: RunSpec) -> list[Problem]:
     """Networks and volumes that the settings name and the engine lacks."""
-    found = {"networks": _networks(engine, spec), "volumes": _volumes(engine, spec)}
+    found = {
+        "networks": _networks(engine, spec),
+        "volumes": _volumes(engine, spec),
+        "healthcheck.start_interval": _start_interval(engine, spec),
+    }
     return _problems(place, found)
 
 
@@ -121,6 +127,13 @@ def _volumes(engine: Engine, spec: RunSpec) -> Iterator[str]:
             yield f"the folder {mount.source} does not exist"
         if not mount.is_bind and not engine.has_volume(mount.source):
             yield f"the engine has no volume {mount.source}: docker volume create {mount.source}"
+
+
+def _start_interval(engine: Engine, spec: RunSpec) -> Iterator[str]:
+    """An engine before 25 takes it, and says nothing, and does nothing (Engine API 1.44, "Changes")."""
+    asked = spec.healthcheck is not None and spec.healthcheck.start_interval is not None
+    if asked and not engine.info.speaks(_START_INTERVAL_API):
+        yield f"the engine has version {engine.info.version}, and start_interval needs 25: leave it out"
 
 
 def _name(engine: Engine, place: Place) -> Iterator[str]:

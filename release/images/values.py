@@ -11,10 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast
 
 from release.reference import Digest
-from release.runspec import Mount, Publish
+from release.runspec import Healthcheck, Mount, Publish
 
 LOOPBACK: Final = "127.0.0.1"
 """Where the ports are published that only this machine may reach."""
+
+_NANOSECONDS: Final = 1_000_000
+"""In a millisecond."""
 
 Health = Literal["none", "starting", "healthy", "unhealthy"]
 
@@ -29,6 +32,11 @@ class EngineInfo:
     platform: str
     """As "linux/amd64"."""
     image_store: Literal["containerd", "graph"]
+
+    def speaks(self, version: tuple[int, int]) -> bool:
+        """Whether its API is of this version or a later one, as (1, 44)."""
+        major, _, minor = self.api_version.partition(".")
+        return (int(major), int(minor or 0)) >= version
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +84,15 @@ class ContainerSpec:
     restart: str = "no"
     stop_grace: int = 10_000
     """Milliseconds from SIGTERM to SIGKILL."""
+    stop_signal: str | None = None
+    """None: the image's, else SIGTERM."""
+    init: bool | None = None
+    """Whether the engine puts a process 1 of its own before the program, which collects the dead."""
+    log_driver: str | None = None
+    """None: the engine's."""
+    log_options: Mapping[str, str] | None = None
+    healthcheck: Healthcheck | None = None
+    """None: the image's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +157,27 @@ def container_config(spec: ContainerSpec) -> dict[str, Any]:
         config["Cmd"] = list(spec.command)
     if spec.user is not None:
         config["User"] = spec.user
+    if spec.stop_signal is not None:
+        config["StopSignal"] = spec.stop_signal
+    if spec.healthcheck is not None:
+        config["Healthcheck"] = healthcheck_config(spec.healthcheck)
     return config
+
+
+def healthcheck_config(check: Healthcheck) -> dict[str, Any]:
+    """HealthConfig: an empty test is the image's own, 0 its own time; times are nanoseconds."""
+    times = {
+        "Interval": check.interval,
+        "Timeout": check.timeout,
+        "StartPeriod": check.start_period,
+        "StartInterval": check.start_interval,
+    }
+    command = ["CMD", *check.command] if check.command is not None else []
+    return {
+        "Test": ["NONE"] if check.disable else command,
+        **{key: time * _NANOSECONDS for key, time in times.items() if time is not None},
+        **({"Retries": check.retries} if check.retries is not None else {}),
+    }
 
 
 def _host_config(spec: ContainerSpec) -> dict[str, Any]:
@@ -154,8 +191,17 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
         "CapDrop": list(spec.cap_drop),
         "SecurityOpt": ["no-new-privileges:true"] if spec.no_new_privileges else [],
         **({"NetworkMode": spec.networks[0]} if spec.networks else {}),
+        **({"Init": spec.init} if spec.init is not None else {}),
+        **_logging(spec),
         **_limits(spec),
     }
+
+
+def _logging(spec: ContainerSpec) -> dict[str, Any]:
+    """No type means the engine's own, which then takes the options."""
+    if spec.log_driver is None and spec.log_options is None:
+        return {}
+    return {"LogConfig": {"Type": spec.log_driver or "", "Config": dict(spec.log_options or {})}}
 
 
 def _limits(spec: ContainerSpec) -> dict[str, int]:

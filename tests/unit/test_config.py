@@ -614,3 +614,40 @@ def test_the_test_layer_names_secrets_that_the_build_has() -> None:
     assert "test.secrets names pip" in problems(MINIMAL + layer)["tool.release"]
     alone = layer.replace('install = ["x"]\n', "")
     assert "secrets are for the installation" in problems(MINIMAL + alone + known)["tool.release.test"]
+
+
+# --- settings of the container
+
+
+def test_a_health_check_is_recorded_in_milliseconds() -> None:
+    """What is not given stays the image's."""
+    settings = environment(
+        'healthcheck = { command = ["check"], interval = "10s", start_interval = "500ms" }'
+    )
+    assert settings.healthcheck is not None
+    assert settings.healthcheck.recorded.model_dump(exclude_none=True) == {
+        "command": ("check",),
+        "interval": 10_000,
+        "start_interval": 500,
+    }
+
+
+def test_a_health_check_that_is_taken_away_has_no_other_keys() -> None:
+    """One of the two was meant."""
+    keys = 'healthcheck = { disable = true, interval = "10s" }'
+    assert problems(production(keys)) == {f"{PRODUCTION}.healthcheck": "disable excludes interval"}
+
+
+@pytest.mark.parametrize("signal", ["SIGTERM", "SIGRTMIN+3", "SIGUSR1"])
+def test_a_stop_signal_is_a_name(signal: str) -> None:
+    """As the engine takes it."""
+    assert environment(f'stop_signal = "{signal}"').stop_signal == signal
+    assert "is not a signal" in problems(production('stop_signal = "15"'))[f"{PRODUCTION}.stop_signal"]
+
+
+def test_a_logging_option_that_looks_like_a_secret_is_refused() -> None:
+    """It would be recorded; the engine's own settings can have it."""
+    (found,) = problems(production('log_options = { splunk-token = "canary" }')).items()
+    assert found[0] == f"{PRODUCTION}.log_options"
+    assert "daemon.json" in found[1]
+    assert "canary" not in found[1]

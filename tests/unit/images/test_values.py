@@ -8,13 +8,15 @@ import pytest
 
 from release.images.values import (
     ContainerSpec,
+    EngineInfo,
     container_config,
     container_state,
+    healthcheck_config,
     stored_image,
     whole_seconds,
 )
 from release.reference import Digest
-from release.runspec import Mount, Publish
+from release.runspec import Healthcheck, Mount, Publish
 
 IMAGE = Digest.of(b"image")
 LAYER = Digest.of(b"layer")
@@ -41,6 +43,44 @@ def test_a_bare_spec_leaves_everything_to_the_image() -> None:
         },
         "NetworkingConfig": {"EndpointsConfig": {}},
     }
+
+
+def test_settings_that_replace_the_images_own_are_sent_when_they_are_given() -> None:
+    """Times of a health check are nanoseconds; no logging driver means the engine's, with these options."""
+    config = container_config(
+        ContainerSpec(
+            image=IMAGE,
+            init=True,
+            stop_signal="SIGINT",
+            log_options={"max-size": "10m"},
+            healthcheck=Healthcheck(command=("check",), interval=500, start_interval=20, retries=2),
+        )
+    )
+    assert (config["StopSignal"], config["HostConfig"]["Init"]) == ("SIGINT", True)
+    assert config["HostConfig"]["LogConfig"] == {"Type": "", "Config": {"max-size": "10m"}}
+    assert config["Healthcheck"] == {
+        "Test": ["CMD", "check"],
+        "Interval": 500_000_000,
+        "StartInterval": 20_000_000,
+        "Retries": 2,
+    }
+
+
+def test_a_health_check_can_be_taken_away_or_keep_its_command() -> None:
+    """["NONE"] disables it; an empty test is the image's own with other times."""
+    assert healthcheck_config(Healthcheck(disable=True)) == {"Test": ["NONE"]}
+    assert healthcheck_config(Healthcheck(timeout=3000)) == {"Test": [], "Timeout": 3_000_000_000}
+
+
+@pytest.mark.parametrize(
+    ("version", "speaks"), [("1.43", False), ("1.44", True), ("1.5", False), ("2.0", True)]
+)
+def test_versions_of_the_api_are_compared_as_numbers(version: str, speaks: bool) -> None:
+    """1.5 is before 1.44."""
+    engine = EngineInfo(
+        name="e", version="1", api_version=version, platform="linux/amd64", image_store="graph"
+    )
+    assert engine.speaks((1, 44)) is speaks
 
 
 def test_a_full_spec_says_all_of_it() -> None:

@@ -1,0 +1,53 @@
+"""Settings reach the container as the engine says, and a rollback restores them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from release.process import output_of
+from tests.engine.deploy.world import World
+
+
+def inspected(world: World) -> Any:
+    """What the engine itself says of the container that serves."""
+    return json.loads(output_of(["docker", "inspect", world.container]))[0]
+
+
+def test_a_rollback_restores_how_the_container_is_watched_logged_and_stopped(world: World) -> None:
+    """Health check, logging, first process and stop signal: read from the engine, before and after."""
+    check = (
+        '{ command = ["python", "-c", "pass"], interval = "300ms", start_period = "2s", '
+        'start_interval = "100ms", retries = 2 }'
+    )
+    world.configure(
+        init="true",
+        stop_signal='"SIGINT"',
+        log_options='{ max-size = "1m" }',
+        healthcheck=check,
+        labels='{ team = "core" }',
+        user='"10001"',
+    )
+    first = world.invoke("deploy", "--to", "0.1.0", "--yes")
+    assert first.status == 0, first.err
+    assert "health check healthy" in first.err
+    before = inspected(world)
+    assert before["Config"]["Healthcheck"] == {
+        "Test": ["CMD", "python", "-c", "pass"],
+        "Interval": 300_000_000,
+        "StartPeriod": 2_000_000_000,
+        "StartInterval": 100_000_000,
+        "Retries": 2,
+    }
+    assert before["HostConfig"]["LogConfig"]["Config"] == {"max-size": "1m"}
+    assert (before["HostConfig"]["Init"], before["Config"]["StopSignal"]) == (True, "SIGINT")
+    assert (before["Config"]["User"], before["Config"]["Labels"]["team"]) == ("10001", "core")
+    world.configure(healthcheck="{ disable = true }")
+    assert world.invoke("deploy", "--to", "0.2.0", "--yes").status == 0
+    assert inspected(world)["Config"]["Healthcheck"] == {"Test": ["NONE"]}
+    back = world.invoke("rollback", "--yes")
+    assert back.status == 0, back.err
+    after = inspected(world)
+    for part, key in (("Config", "Healthcheck"), ("Config", "StopSignal"), ("HostConfig", "LogConfig")):
+        assert after[part][key] == before[part][key]
+    assert "stop_signal" in back.err
