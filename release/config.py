@@ -238,6 +238,8 @@ class Build(Value):
         Annotated[str, Matching(r"linux/[a-z0-9]+(/v[0-9]+)?", 'a platform, as "linux/amd64"')] | None
     ) = None
     """What the image is built for; absent: the engine's own platform."""
+    mirrors: dict[RegistryName, RegistryName] = Field(default_factory=dict)
+    """Where base images are looked for first, by registry: { "docker.io" = "registry.example/hub" }."""
 
 
 class Push(Value):

@@ -54,6 +54,7 @@ args = { FLAVOUR = "slim", CACHE_KEY = "2026-11" }
 ssh = ["default", "mirror=~/.ssh/mirror"]
 proxy = true
 platform = "linux/amd64"
+mirrors = { "docker.io" = "registry.example/hub" }
 
 [tool.release.build.secrets]
 netrc = { from_file = "~/.netrc" }

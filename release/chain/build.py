@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from release.chain.context import write_archive
 from release.chain.lending import lent, refuse_declared_proxies, refuse_kept_secrets
+from release.chain.mirror import mirrored, named_images, origin
 from release.chain.passes import Pass, Reuse
 from release.chain.plan import Plan
 from release.chain.shop import Shop, evidence
 from release.errors import CommandFailed, GateFailed
+from release.events import Notice
 from release.images.dockerignore import excluder
 from release.images.engine import StoredImage
 from release.process import Command, output_of
@@ -86,30 +88,49 @@ def build_command(
     return Command(argv=("docker", "buildx", "build", *options, "-"), stdin=archive)
 
 
-def source_policy(bases: tuple[Base, ...]) -> dict[str, Any]:
-    """BuildKit's rules that make it take base images of these digests, whatever their tags are now.
+def source_policy(places: Mapping[str, str]) -> dict[str, Any]:
+    """BuildKit's rules that make it take base images from other places, or of fixed digests.
 
     A named context would do the same, and write other times into the image's history. Source: BuildKit,
     "Source policies" (sourcepolicy/pb/policy.proto), in JSON as buildx reads them.
+
+    Args:
+        places: what is named → what is taken, `reference[@digest]` each.
     """
     return {
         "rules": [
             {
                 "action": "CONVERT",
-                "selector": {"identifier": f"docker-image://{base.reference}"},
-                "updates": {"identifier": f"docker-image://{base.reference}@{base.digest}"},
+                "selector": {"identifier": f"docker-image://{named}"},
+                "updates": {"identifier": f"docker-image://{taken}"},
             }
-            for base in bases
+            for named, taken in places.items()
         ]
     }
 
 
 def _environment(shop: Shop) -> dict[str, str]:
-    """Which engine builds, and from which bases where the plan says so."""
-    if not shop.plan.bases:
-        return shop.engine.command_environment()
-    shop.folder.write(_POLICY, source_policy(shop.plan.bases))
-    return shop.engine.command_environment() | {_POLICY_VARIABLE: str(shop.folder.path / _POLICY)}
+    """Which engine builds, and from which bases where plan or settings say so: one choice for a whole run."""
+    policy = shop.folder.path / _POLICY
+    if not policy.exists() and (places := _places(shop)):
+        shop.folder.write(_POLICY, source_policy(places))
+    chosen = {_POLICY_VARIABLE: str(policy)} if policy.exists() else {}
+    return shop.engine.command_environment() | chosen
+
+
+def _places(shop: Shop) -> dict[str, str]:
+    """Recorded bases by their digests; from a mirror what it has."""
+    plan, mirrors = shop.plan, shop.plan.service.build.mirrors
+    pinned = {base.reference: f"{base.reference}@{base.digest}" for base in plan.bases}
+    if not mirrors:
+        return pinned
+    text = _dockerfile(shop.source, plan).decode("utf-8", "replace")
+    return pinned | mirrored(
+        named_images(text, plan.build_args),
+        mirrors,
+        {base.reference: Digest(base.digest) for base in plan.bases},
+        lambda said: shop.emit(Notice(text=said)),
+    )
 
 
 def _repeated(option: str, values: dict[str, str]) -> list[str]:
@@ -132,7 +153,7 @@ def build(shop: Shop) -> BuiltImage:
         reference=plan.candidate,
         stored=stored,
         config_digest=Digest(metadata["containerimage.config.digest"]),
-        bases=resolved_bases(output),
+        bases=resolved_bases(output, plan.service.build.mirrors),
         dockerfile=plan.service.build.dockerfile,
         dockerfile_sha256=hashlib.sha256(dockerfile).hexdigest(),
         buildx=_buildx(),
@@ -276,7 +297,7 @@ def step_of(line: str) -> str:
     return match["step"] if match is not None else ""
 
 
-def resolved_bases(output: str) -> tuple[Base, ...]:
-    """The base images that BuildKit resolved, by digest, from its plain output."""
-    found = {(match["reference"], match["digest"]) for match in _RESOLVED.finditer(output)}
+def resolved_bases(output: str, mirrors: Mapping[str, str]) -> tuple[Base, ...]:
+    """The base images that BuildKit resolved, by digest, from its plain output; named as in the Dockerfile."""
+    found = {(origin(match["reference"], mirrors), match["digest"]) for match in _RESOLVED.finditer(output)}
     return tuple(Base(reference=reference, digest=digest) for reference, digest in sorted(found))

@@ -226,7 +226,11 @@ def make_service(
 
 def toml(table: Mapping[str, Any]) -> str:
     """This table as TOML, every key written out in full."""
-    return "".join(f"{'.'.join(path)} = {_value(value)}\n" for path, value in _leaves(table, ()))
+    return "".join(f"{'.'.join(map(_key, path))} = {_value(value)}\n" for path, value in _leaves(table, ()))
+
+
+def _key(text: str) -> str:
+    return text if text.replace("-", "_").isidentifier() else json.dumps(text)
 
 
 def _leaves(table: Mapping[str, Any], path: tuple[str, ...]) -> list[tuple[tuple[str, ...], Any]]:

@@ -7,7 +7,6 @@ from typing import Any
 
 from release.chain.build import build_command, resolved_bases, source_policy
 from release.chain.plan import Options, Plan, make_plan
-from release.records import Base
 from tests.unit.chain.test_plan import COMMIT, configured, facts
 
 
@@ -60,14 +59,16 @@ def test_bases_are_those_that_buildkit_resolved() -> None:
     """Each base once, by digest, however many stages use it."""
     digest = "sha256:" + "1" * 64
     line = f"#4 [build 1/2] FROM docker.io/library/python:3.13-slim@{digest}"
-    (base,) = resolved_bases(f"{line}\n{line} done\n#5 [runtime 1/1] FROM scratch\n")
+    (base,) = resolved_bases(f"{line}\n{line} done\n#5 [runtime 1/1] FROM scratch\n", {})
     assert (base.reference, base.digest) == ("docker.io/library/python:3.13-slim", digest)
 
 
 def test_recorded_bases_are_taken_by_their_digests() -> None:
     """One rule of BuildKit for each, and none changes what is not recorded."""
     digest = f"sha256:{'1' * 64}"
-    policy = source_policy((Base(reference="docker.io/library/python:3.13-slim", digest=digest),))
+    policy = source_policy(
+        {"docker.io/library/python:3.13-slim": f"docker.io/library/python:3.13-slim@{digest}"}
+    )
     assert policy == {
         "rules": [
             {
@@ -77,4 +78,4 @@ def test_recorded_bases_are_taken_by_their_digests() -> None:
             }
         ]
     }
-    assert source_policy(()) == {"rules": []}
+    assert source_policy({}) == {"rules": []}

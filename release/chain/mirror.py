@@ -1,0 +1,111 @@
+"""Base images from a mirror: what a Dockerfile names, looked for where the settings say, and taken by digest.
+
+The Dockerfile stays as it is: BuildKit is told by its source policy to take an image from another place. What
+the mirror does not have comes from where the Dockerfile says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from string import Template
+from typing import Final
+
+from release.errors import RegistryUnreachable
+from release.images.registry import Registry
+from release.reference import Digest, Reference, Repository
+
+_ARG: Final = re.compile(r"\s*ARG\s+(?P<name>\w+)(?:=(?P<value>\S+))?\s*", re.IGNORECASE)
+_FROM: Final = re.compile(
+    r"\s*FROM\s+(?:--\S+\s+)*(?P<image>\S+)(?:\s+AS\s+(?P<stage>\S+))?\s*", re.IGNORECASE
+)
+_COPY: Final = re.compile(r"\s*COPY\s+(?:--\S+\s+)*?--from=(?P<image>\S+)\s.*", re.IGNORECASE)
+
+
+def named_images(dockerfile: str, args: Mapping[str, str]) -> tuple[Reference, ...]:
+    """The images of other repositories that a Dockerfile is built on, with tag or digest, in its order.
+
+    Args:
+        dockerfile: its text. An image is named by FROM or by COPY --from; variables are those of ARG before
+            the first FROM ("Understand how ARG and FROM interact" in the Dockerfile reference).
+        args: build arguments, which win over the defaults.
+
+    Names that are no references when their variables are known are left to BuildKit.
+    """
+    values: dict[str, str] = {}
+    stages, found = {"scratch"}, dict[Reference, None]()
+    for line in dockerfile.splitlines():
+        if not stages - {"scratch"} and not found and (match := _ARG.fullmatch(line)):
+            values[match["name"]] = args.get(match["name"], match["value"] or "").strip("\"'")
+        elif match := _FROM.fullmatch(line) or _COPY.fullmatch(line):
+            image = Template(match["image"]).safe_substitute(values)
+            if image.lower() not in stages and not image.isdigit():
+                found |= dict.fromkeys(_parsed(image))
+            stages.add((match.groupdict().get("stage") or "scratch").lower())
+    return tuple(found)
+
+
+def _parsed(image: str) -> Iterator[Reference]:
+    """With the host, the path and the tag that are meant where they are left out."""
+    try:
+        written = Reference.parse(image)
+    except ValueError:
+        return
+    repository = Repository(f"{written.repository.host}/{written.repository.path}")
+    tag = written.tag or (None if written.digest else "latest")
+    yield Reference(repository=repository, tag=tag, digest=written.digest)
+
+
+def mirrored(
+    images: tuple[Reference, ...],
+    mirrors: Mapping[str, str],
+    pinned: Mapping[str, Digest],
+    tell: Callable[[str], None],
+) -> dict[str, str]:
+    """Where BuildKit is to take images from: what is named, and the same in a mirror, by digest.
+
+    Args:
+        images: what is named.
+        mirrors: registry's host → the place in a mirror that holds its repositories.
+        pinned: the digests that are wanted, by name; others are what the mirror has under the tag.
+        tell: told what comes from where, and of mirrors that do not answer.
+
+    Raises:
+        RegistryError: a mirror refuses.
+    """
+    found = {}
+    for image in images:
+        place = mirrors.get(image.repository.host)
+        if place is not None:
+            wanted = image.digest or pinned.get(str(image))
+            copy = Reference(
+                repository=Repository(f"{place}/{image.repository.path}"), tag=image.tag, digest=wanted
+            )
+            digest = _digest_in(copy, tell)
+            if digest is not None:
+                found[str(image)] = f"{copy.repository}:{image.tag or 'latest'}@{digest}"
+    return found
+
+
+def _digest_in(copy: Reference, tell: Callable[[str], None]) -> Digest | None:
+    try:
+        with closing(Registry(copy.repository, tell=tell)) as registry:
+            digest = registry.digest(copy)
+    except RegistryUnreachable as error:
+        tell(f"the mirror does not answer ({error.found}): {copy} comes from where the Dockerfile says")
+        return None
+    tell(
+        f"base image from the mirror: {copy.repository}@{digest}"
+        if digest
+        else f"the mirror has no {copy}: it comes from where the Dockerfile says"
+    )
+    return digest
+
+
+def origin(reference: str, mirrors: Mapping[str, str]) -> str:
+    """What a Dockerfile calls an image that was taken from a mirror; any other name as it is."""
+    for host, place in mirrors.items():
+        if reference.startswith(f"{place}/"):
+            return f"{host}/{reference.removeprefix(f'{place}/')}"
+    return reference
