@@ -298,6 +298,6 @@ def step_of(line: str) -> str:
 
 
 def resolved_bases(output: str, mirrors: Mapping[str, str]) -> tuple[Base, ...]:
-    """The base images that BuildKit resolved, by digest, from its plain output; named as in the Dockerfile."""
+    """The bases that BuildKit resolved, by digest, from its plain output; named as in the Dockerfile."""
     found = {(origin(match["reference"], mirrors), match["digest"]) for match in _RESOLVED.finditer(output)}
     return tuple(Base(reference=reference, digest=digest) for reference, digest in sorted(found))
