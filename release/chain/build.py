@@ -174,10 +174,11 @@ def _buildx() -> str:
 
 
 def context_archive(shop: Shop) -> Path:
-    """The build context of this run; made when the first build asks for it."""
+    """The build context of this run; made when the first build asks for it, while the others wait."""
     archive = shop.folder.path / "context.tar"
-    if not archive.exists():
-        write_archive(_context(shop.source, shop.plan), archive)
+    with shop.packing:
+        if not archive.exists():
+            write_archive(_context(shop.source, shop.plan), archive)
     return archive
 
 

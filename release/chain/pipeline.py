@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,7 +21,7 @@ from release.chain.push import push
 from release.chain.record import evidence_sha256, record
 from release.chain.shop import Shop
 from release.chain.smoke import SMOKE_REUSE, smoke
-from release.chain.test import TEST_REUSE, test
+from release.chain.test import TEST_REUSE, image_ahead, test
 from release.errors import Cancelled, GateFailed, ReleaseError
 from release.events import Failed, Finished, Started
 from release.records import Gate
@@ -74,7 +74,10 @@ def run_stages(shop: Shop, stages: Sequence[Stage]) -> None:
         KeyboardInterrupt and other signals' exceptions, after the stages have stopped.
     """
     waiting, running, done = list(stages), dict[Future[None], Stage](), set[str]()
-    with ThreadPoolExecutor(max_workers=len(stages) + 1, thread_name_prefix="stage") as pool:
+    with (
+        ThreadPoolExecutor(max_workers=len(stages) + _BESIDE, thread_name_prefix="stage") as pool,
+        _ahead(shop, stages, pool),
+    ):
         try:
             sweeping = pool.submit(shop.sweep) if _uses_engine(stages) else None
             while waiting or running:
@@ -91,6 +94,15 @@ def run_stages(shop: Shop, stages: Sequence[Stage]) -> None:
             shop.cancellation.request(_reason(error))
             raise
     shop.folder.tidy()
+
+
+_BESIDE: Final = 2
+"""Threads for what is done beside the stages: sweeping, and building ahead."""
+
+
+def _ahead(shop: Shop, stages: Sequence[Stage], pool: Executor) -> AbstractContextManager[None]:
+    """The tests' own image is built beside the released one, where there will be tests."""
+    return image_ahead(shop, pool) if any(stage.action is test for stage in stages) else nullcontext()
 
 
 def _uses_engine(stages: Sequence[Stage]) -> bool:

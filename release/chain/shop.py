@@ -128,6 +128,13 @@ class Products:
         assert isinstance(product, kind)  # noqa: S101 - `add` keyed it by its type
         return product
 
+    def find(self, kind: type[T]) -> T | None:
+        """The product of this type, if there is one."""
+        with self._lock:
+            product = self._made.get(kind)
+        assert product is None or isinstance(product, kind)  # noqa: S101 - `add` keyed it by its type
+        return product
+
 
 @dataclass(frozen=True, kw_only=True)
 class Shop:
@@ -149,6 +156,8 @@ class Shop:
     gates: list[Gate] = field(default_factory=list)
     reusable: frozenset[str] = frozenset()
     """Stages that need not run again where they have passed on the same inputs."""
+    packing: threading.Lock = field(default_factory=threading.Lock)
+    """Held while the build context is written."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @cached_property

@@ -12,6 +12,7 @@ import itertools
 import shlex
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Executor, Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -95,9 +96,9 @@ TEST_REUSE: Final = Reuse(inputs=_inputs, keep=_keep, restore=_restore)
 def _test_image(shop: Shop, built: BuiltImage) -> Iterator[StoredImage]:
     """The image the tests run in; one that was made for it loses its name again."""
     config = shop.plan.service.test
-    name = Repository(f"localhost/release-test/{shop.plan.service.service}").tagged(shop.folder.id)
+    name = _name(shop)
     if config.target is not None:
-        run_build(shop, "test", config.target, name, context_archive(shop))
+        _stage_image(shop, built, config.target, name)
     elif config.install or config.copy_:
         _build_layer(shop, built, name)
     else:
@@ -110,6 +111,54 @@ def _test_image(shop: Shop, built: BuiltImage) -> Iterator[StoredImage]:
         yield image
     finally:
         shop.engine.untag(name)
+
+
+def _name(shop: Shop) -> Reference:
+    """What the image that the tests run in is called while they do."""
+    return Repository(f"localhost/release-test/{shop.plan.service.service}").tagged(shop.folder.id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ahead:
+    """The test stage's image, being built beside the released one."""
+
+    future: Future[None]
+
+
+@contextmanager
+def image_ahead(shop: Shop, pool: Executor) -> Iterator[None]:
+    """Build the test stage's image from the start on, while the block runs; its name is gone at the end.
+
+    BuildKit does once what two builds at the same time have in common, so that the tests need not wait for
+    what is theirs alone. Without a cache nothing is in common, and nothing is built ahead.
+    """
+    config, plan = shop.plan.service.test, shop.plan
+    if config.target is None or plan.no_cache:
+        yield
+        return
+    future = pool.submit(_build_stage, shop, config.target)
+    shop.products.add(Ahead(future=future))
+    try:
+        yield
+    finally:
+        wait([future])
+        with suppress(EngineError):
+            shop.engine.untag(_name(shop))
+
+
+def _stage_image(shop: Shop, built: BuiltImage, target: str, name: Reference) -> None:
+    """What was built ahead, if it stands on the released image; else the stage is built now."""
+    ahead = shop.products.find(Ahead)
+    if ahead is not None:
+        ahead.future.result()
+        image = shop.engine.inspect(name)
+        if image is not None and _stands_on(image, built.stored):
+            return
+    _build_stage(shop, target)
+
+
+def _build_stage(shop: Shop, target: str) -> None:
+    run_build(shop, "test", target, _name(shop), context_archive(shop))
 
 
 def layer_dockerfile(base: Reference, user: str, config: Test) -> str:
@@ -209,12 +258,16 @@ def _is_below(path: str, folder: str) -> bool:
 
 def _begins_with(image: StoredImage, released: StoredImage) -> None:
     """What was tested is what ships: the layers of the released image come first, unchanged."""
-    if image.diff_ids[: len(released.diff_ids)] != released.diff_ids:
+    if not _stands_on(image, released):
         raise GateFailed(
             "test",
             "the image that the tests would run in does not begin with the layers of the released one",
             "write the test stage as FROM the released stage",
         )
+
+
+def _stands_on(image: StoredImage, released: StoredImage) -> bool:
+    return image.diff_ids[: len(released.diff_ids)] == released.diff_ids
 
 
 def with_report(command: tuple[str, ...]) -> tuple[str, ...]:
