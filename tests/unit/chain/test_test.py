@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
 from release import config
+from release.chain import test as stage
+from release.chain.build import BuiltImage
+from release.chain.plan import Options, make_plan
+from release.chain.shop import RunFolder, Shop
 from release.chain.test import layer_dockerfile, with_report
-from release.reference import Reference
+from release.errors import GateFailed
+from release.images.engine import StoredImage
+from release.records import Actor, Run
+from release.reference import Digest, Reference
+from tests.unit.chain.test_plan import configured, facts
 
 BASE = Reference.parse("localhost/api:sha-abc")
 
@@ -47,3 +61,76 @@ def test_pytest_is_asked_for_a_report() -> None:
     """Other programs are run as they are configured."""
     assert with_report(("python", "-m", "pytest"))[-1].startswith("--junitxml=")
     assert with_report(("make", "check")) == ("make", "check")
+
+
+def place(tmp_path: Path, engine: object) -> Shop:
+    """A place to run in whose service has a test stage."""
+    service = configured(test={"target": "test"}).service("api")
+    return Shop(
+        plan=make_plan(service, facts(), Options(), several=False),
+        source=None,  # type: ignore[arg-type]  # the repository is not read
+        folder=RunFolder.create(tmp_path),
+        actor=Actor(name="a", email="a@b"),
+        run=Run(id="run"),
+        emit=lambda _: None,
+        open_engine=lambda: engine,  # type: ignore[arg-type,return-value]  # it refuses what is not expected
+        open_ledger=lambda: None,  # type: ignore[arg-type,return-value]  # nor is the ledger
+    )
+
+
+def built(image: StoredImage) -> BuiltImage:
+    """A released image."""
+    return BuiltImage(
+        reference=BASE,
+        stored=image,
+        config_digest=image.id,
+        bases=(),
+        dockerfile="Dockerfile",
+        dockerfile_sha256="",
+        buildx="",
+    )
+
+
+def stored(*layers: str) -> StoredImage:
+    """An image of these layers."""
+    digests = tuple(Digest(f"sha256:{layer * 64}") for layer in layers)
+    return StoredImage(
+        id=digests[-1], diff_ids=digests, references=(), user="", labels={}, size=1, has_healthcheck=False
+    )
+
+
+@pytest.mark.parametrize(("ahead", "builds"), [(stored("a", "b"), 1), (stored("c", "b"), 2), (None, 2)])
+def test_what_was_built_ahead_counts_only_on_the_released_layers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ahead: StoredImage | None, builds: int
+) -> None:
+    """Two builds at once mostly share their layers; where they did not, the test stage is built once more."""
+    asked: list[str] = []
+    monkeypatch.setattr(stage, "run_build", lambda _shop, name, *_: asked.append(name))
+    monkeypatch.setattr(stage, "context_archive", lambda _: tmp_path)
+    engine = SimpleNamespace(inspect=lambda _: ahead, untag=lambda _: None)
+    shop = place(tmp_path, engine)
+    with ThreadPoolExecutor() as pool, stage.image_ahead(shop, pool):
+        stage._stage_image(shop, built(stored("a")), "test", BASE)
+    assert asked == ["test"] * builds
+
+
+def test_a_test_stage_that_cannot_be_built_fails_the_gate_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What went wrong ahead is told when the tests would begin; it is not tried again."""
+    asked: list[str] = []
+
+    def fails(_shop: object, name: str, *_: object) -> None:
+        asked.append(name)
+        raise GateFailed("test", "the image could not be built")
+
+    monkeypatch.setattr(stage, "run_build", fails)
+    monkeypatch.setattr(stage, "context_archive", lambda _: tmp_path)
+    shop = place(tmp_path, SimpleNamespace(untag=lambda _: None))
+    with (
+        pytest.raises(GateFailed),
+        ThreadPoolExecutor() as pool,
+        stage.image_ahead(shop, pool),
+    ):
+        stage._stage_image(shop, built(stored("a")), "test", BASE)
+    assert asked == ["test"]
