@@ -343,6 +343,69 @@ class HealthcheckSettings(Value):
         return Healthcheck(**self.model_dump())
 
 
+class Proxy(Value):
+    """`[tool.release.environments.<name>.proxy]`: what stands before the service, on a Docker network."""
+
+    kind: Literal["dns", "haproxy", "caddy", "traefik"]
+    """How the traffic is moved: by the container's name on the network, HAProxy's runtime API, Caddy's admin
+    API, or labels that Traefik reads."""
+    network: Name
+    """The existing network on which the proxy and the service meet."""
+    container: Name | None = None
+    """The proxy's own container (haproxy, caddy)."""
+    admin: (
+        Annotated[
+            str,
+            Matching(
+                r"/[^\x00:,]*|[A-Za-z0-9_.-]+:[0-9]{1,5}",
+                'where it listens for orders: a path, or "127.0.0.1:2019"',
+            ),
+        ]
+        | None
+    ) = None
+    """Where it listens for orders, seen from its own container: a socket's path, or "127.0.0.1:2019"."""
+    backend: Annotated[str, Matching(r"[A-Za-z0-9_.:-]+", "a name: letters, digits, _ . : and -")] | None = (
+        None
+    )
+    """haproxy: the backend; caddy: the `@id` of the handler; traefik: the name of router and service."""
+    rule: str | None = None
+    """traefik: the router's rule, as "Host(`api.example`)"."""
+    port: Port | None = None
+    """Where the service listens; absent: the smoke run's port."""
+    ttl: Duration = 2000
+    """dns: how long the proxy may go on using an address that it looked up."""
+    drain: Duration = 30_000
+    """How long requests under way may take before the old container is told to stop."""
+    state_file: AbsolutePath | None = None
+    """haproxy: a file in its container that keeps the state of its servers over a restart."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Proxy:
+        needed, known = _NEEDED[self.kind], {*_NEEDED[self.kind], *_POSSIBLE[self.kind]}
+        missing = [key for key in needed if getattr(self, key) is None]
+        foreign = [key for key in self.model_fields_set - known - _ALWAYS if getattr(self, key) is not None]
+        if missing:
+            raise ValueError(f'kind = "{self.kind}" needs {", ".join(missing)}')
+        if foreign:
+            raise ValueError(f'kind = "{self.kind}" has no use for {", ".join(sorted(foreign))}')
+        return self
+
+
+_ALWAYS: Final = frozenset({"kind", "network", "drain"})
+_NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
+    "dns": (),
+    "haproxy": ("container", "admin", "backend"),
+    "caddy": ("container", "admin", "backend"),
+    "traefik": ("rule",),
+}
+_POSSIBLE: Final[Mapping[str, tuple[str, ...]]] = {
+    "dns": ("ttl",),
+    "haproxy": ("port", "state_file"),
+    "caddy": ("port",),
+    "traefik": ("port", "backend"),
+}
+
+
 class Environment(Value):
     """`[tool.release.environments.<name>]`: where releases run, and with which settings."""
 
@@ -406,6 +469,10 @@ class Environment(Value):
     """The environment on whose engine drills of this one run; absent: on its own."""
     freeze_after_rollback: Pause = 3_600_000
     """How long deployments are refused after a rollback, unless `--thaw` is said; "0s": not at all."""
+    proxy: Proxy | None = None
+    """The proxy in front: with one, a new container is healthy before it takes the traffic of the old one."""
+    replicas: Annotated[int, Field(ge=1, le=100)] = 1
+    """How many containers serve, behind a proxy; they are replaced one by one."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Environment:
@@ -413,9 +480,20 @@ class Environment(Value):
         if self.context is not None and self.host is not None:
             problems.append("give either context or host, not both")
         problems += [f"{port} is published twice" for port in self._twice()]
+        problems += self._strategy()
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def _strategy(self) -> list[str]:
+        """Two containers that take each other's place cannot both have a port of the machine, or one name."""
+        if self.proxy is not None and self.publish:
+            return ["give either publish or proxy: behind a proxy, the proxy publishes the port"]
+        if self.replicas > 1 and self.proxy is None and self.engine == "docker":
+            return ["replicas needs proxy: a port of the machine belongs to one container"]
+        if self.replicas > 1 and self.proxy is not None and self.proxy.kind == "dns":
+            return ['replicas needs another kind than "dns": a name belongs to one container']
+        return []
 
     def _twice(self) -> list[Publish]:
         taken = [(port.address, port.host, port.protocol) for port in self.publish]

@@ -22,6 +22,7 @@
     ├── EngineError                 1  the engine answered with an error
     │   ├── NameTaken               1  a container of that name exists
     │   ├── PortTaken               1  a port to be published is in use on the engine's machine
+    │   ├── ProxyError              1  the proxy before a service does not answer, or not as it was told
     │   └── EngineUnreachable       6  the engine does not answer
     ├── TargetUnavailable           6  `--to` names nothing that can be deployed
     ├── LockHeld                    5  another deployment of this environment is under way
@@ -209,6 +210,10 @@ class NameTaken(EngineError):
 
 class PortTaken(EngineError):
     """A port that a container is to publish is in use on the engine's machine."""
+
+
+class ProxyError(EngineError):
+    """The proxy before a service does not answer its orders, or does not do as it was told."""
 
 
 class EngineUnreachable(EngineError):

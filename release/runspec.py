@@ -299,4 +299,7 @@ class RunSpec(Value):
     log_driver: Name | None = None
     log_options: dict[str, str] | None = None
     healthcheck: Healthcheck | None = None
+    replicas: int = 1
+    proxy: str | None = None
+    """The kind of proxy that the containers sat behind; none: they took their requests themselves."""
     probe: Probe | None = None

@@ -136,6 +136,27 @@ retries = 3
 [tool.release.environments.staging]
 context = "staging"
 healthcheck = { disable = true }
+replicas = 3
+
+[tool.release.environments.staging.proxy]
+kind = "haproxy"
+network = "edge"
+container = "haproxy"
+admin = "/run/haproxy/admin.sock"
+backend = "api"
+port = 8000
+drain = "30s"
+state_file = "/var/lib/haproxy/servers"
+
+[tool.release.environments.acceptance.proxy]
+kind = "dns"
+network = "edge"
+ttl = "2s"
+
+[tool.release.environments.preview.proxy]
+kind = "traefik"
+network = "edge"
+rule = "Host(`preview.example`)"
 """
 """Every key of one service but those that exclude another."""
 
@@ -211,6 +232,7 @@ _LINKED: Final = (
     "Environment",
     "EnvironmentSecret",
     "HealthcheckSettings",
+    "Proxy",
 )
 """The tables, in the order of the page; each has a section of its own."""
 

@@ -21,6 +21,7 @@ DEPLOYMENT: Final = "release.deployment"
 VERSION: Final = "release.version"
 COMMIT: Final = "release.commit"
 DIGEST: Final = "release.digest"
+REPLICA: Final = "release.replica"
 
 SERVING: Final = "serving"
 """The role of the containers that answer requests."""
@@ -41,6 +42,11 @@ class Place:
         return f"{self.service}-{self.environment}"
 
     @property
+    def any(self) -> str:
+        """A name on the proxy's network that every container of the place has, in traffic or not."""
+        return f"{self.container}-any"
+
+    @property
     def lock(self) -> str:
         """The name of the container that is the lock. Names are unique on an engine."""
         return f"release-lock-{self.service}-{self.environment}"
@@ -53,9 +59,13 @@ class Place:
         """Whether a deployment to this place made the container."""
         return self.labels(SERVING).items() <= container.labels.items()
 
-    def fresh(self, deployment: str) -> str:
+    def named(self, replica: int) -> str:
+        """The name of one of several containers that serve, counted from 1; the second ends in `.2`."""
+        return self.container if replica == 1 else f"{self.container}.{replica}"
+
+    def fresh(self, deployment: str, replica: int = 1) -> str:
         """The name of a new container until it is verified: the old one keeps the good name until then."""
-        return f"{self.container}-{deployment}"
+        return f"{self.container}-{deployment}{'' if replica == 1 else f'.{replica}'}"
 
     def __str__(self) -> str:
         """For people: `api in production`."""
@@ -68,11 +78,20 @@ class Ours:
 
     running: tuple[ContainerState, ...]
     stopped: tuple[ContainerState, ...]
+    waiting: tuple[ContainerState, ...] = ()
+    """Those that run behind a proxy and get no requests: what a deployment that broke off left."""
+    unclear: str = ""
+    """Why nobody knows which of them get requests: what the proxy said instead."""
+
+    @property
+    def up(self) -> tuple[ContainerState, ...]:
+        """All that run, in traffic or not."""
+        return (*self.running, *self.waiting)
 
     @property
     def ids(self) -> frozenset[str]:
         """Ids of those that run."""
-        return frozenset(container.id for container in self.running)
+        return frozenset(container.id for container in self.up)
 
 
 def look(engine: Engine, place: Place) -> Ours:
@@ -104,15 +123,34 @@ class Identity:
 
 
 def container_spec(
-    place: Place, identity: Identity, spec: RunSpec, *, image: Digest, secrets: Mapping[str, Redacted]
+    place: Place,
+    identity: Identity,
+    spec: RunSpec,
+    *,
+    image: Digest,
+    secrets: Mapping[str, Redacted],
+    replica: int = 1,
+    labels: Mapping[str, str] | None = None,
 ) -> ContainerSpec:
-    """Run settings as the engine is told them. A secret goes before a plain value of the same name."""
+    """Run settings as the engine is told them. A secret goes before a plain value of the same name.
+
+    Behind a proxy a container has two more names on its networks: one that is its own as long as it lives,
+    and one that all of the place share. `labels` are what the proxy reads.
+    """
+    name = place.fresh(identity.deployment, replica)
     return ContainerSpec(
         image=image,
-        name=place.fresh(identity.deployment),
+        name=name,
+        aliases=(name, place.any) if spec.proxy is not None else (),
         command=spec.command,
         env=spec.env | {name: value.reveal() for name, value in secrets.items()},
-        labels=spec.labels | place.labels(SERVING) | identity.labels(),
+        labels={
+            **spec.labels,
+            **(labels or {}),
+            **place.labels(SERVING),
+            **identity.labels(),
+            REPLICA: str(replica),
+        },
         publish=spec.publish,
         networks=spec.networks,
         volumes=spec.volumes,

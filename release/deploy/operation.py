@@ -23,6 +23,7 @@ from release.deploy.rollout import elapsed_ms, reason, step
 from release.deploy.secrets import FingerprintKey
 from release.deploy.site import Site, Spot
 from release.deploy.target import Means, Order
+from release.deploy.topology import moved, placed
 from release.errors import (
     DeploymentFailed,
     LedgerError,
@@ -125,7 +126,8 @@ def prepare(
     """
     site.desk.require_signed(target.id)
     said = policy.words(site.desk.ledger, site.place, target.id)
-    wanted = _todays(site, target) if why == "promote" else recorded_settings(site, target, ran)
+    known = _todays(site, target) if why == "promote" else recorded_settings(site, target, ran)
+    wanted = placed(known, site.settings)
     secrets, missing = read_secrets(site, wanted)
     spec = wanted.model_copy(update={"secrets": fingerprints(site, secrets)})
     found = site.target.locate(target.body.image)
@@ -137,6 +139,7 @@ def prepare(
     after = policy.aftermath(site.place, why, target, left, said, freeze=site.settings.freeze_after_rollback)
     facts = _facts(site, target, why, spec, ours, found, running, expected)
     quarantine, frost = str(said.quarantine or ""), str(said.frost or "") if why == "promote" else ""
+    elsewhere = moved(known, site.settings) if why == "rollback" else ""
     plan = make_plan(
         replace(
             facts,
@@ -144,6 +147,7 @@ def prepare(
             frost=frost,
             then=after.sentences(),
             rehearsed=_rehearsed(site),
+            moved=elsewhere,
         )
     )
     return Prepared(
@@ -164,7 +168,8 @@ def prepare(
 
 def _todays(site: Site, target: Record[Release]) -> RunSpec:
     """Today's settings of the environment, and the probe that the release was tested with."""
-    names = RunSpec.model_fields.keys() & type(site.settings).model_fields.keys() - {"secrets"}
+    ours = RunSpec.model_fields.keys() - {"secrets", "proxy"}
+    names = ours & type(site.settings).model_fields.keys()
     settings = {name: getattr(site.settings, name) for name in names}
     check = site.settings.healthcheck
     return RunSpec(
@@ -259,7 +264,7 @@ def _check(
 
 
 def _running_event(site: Site, ours: Ours) -> Event | None:
-    """The deployment that the running container says it is, if the ledger knows it as healthy."""
+    """The deployment that the serving containers say they are, if the ledger knows it as healthy."""
     names = {container.labels.get(DEPLOYMENT, "") for container in ours.running}
     return site.event_of(names.pop()) if len(names) == 1 else None
 
@@ -341,7 +346,7 @@ def carry_out(prepared: Prepared, *, message: str, interruption: Interruption) -
 
 def _verify(prepared: Prepared, interruption: Interruption) -> Outcome:
     """It runs as asked: look whether it serves. Nothing is touched and nothing is recorded."""
-    site, (container,) = prepared.site, prepared.ours.running
+    site, container = prepared.site, prepared.ours.running[0]
     deployment = container.labels[DEPLOYMENT]
     with step(site.desk.emit, "verify") as say:
         say(evidence := site.target.verify(_order(prepared, deployment), _means(prepared, interruption)))

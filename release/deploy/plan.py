@@ -11,6 +11,7 @@ from semver import Version
 
 from release.deploy import secrets
 from release.deploy.docker import VERSION, Ours, Place, describe
+from release.images.engine import ContainerState
 from release.ledger.diff import Change, bases, changes, flat
 from release.ledger.query import Event
 from release.records import Record, Release
@@ -18,9 +19,9 @@ from release.reference import Digest
 from release.runspec import RunSpec
 
 Reason = Literal["promote", "rollback"]
-Strategy = Literal["stop-first", "rolling", "first", "verify"]
-"""Stop the old one and start the new one; a Swarm replaces task by task; nothing runs yet; it runs already
-and is only looked at."""
+Strategy = Literal["stop-first", "start-first", "rolling", "first", "verify"]
+"""Stop the old one and start the new one; behind a proxy, the other way round; a Swarm replaces task by task;
+nothing runs yet; it runs already and is only looked at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,8 @@ class Facts:
     added: tuple[str, ...] = ()
     durations: tuple[int, ...] = ()
     """Milliseconds of earlier healthy deployments here."""
+    moved: str = ""
+    """Where the target ran in another place before a proxy than today's."""
     quarantine: str = ""
     """What sets the target aside, where it is deployed all the same."""
     rehearsed: str = ""
@@ -177,12 +180,16 @@ def _strategy(facts: Facts) -> Strategy:
 
 def _is_there_already(facts: Facts) -> bool:
     """The very release, with the very settings and secrets, and nothing that speaks against its health."""
-    if len(facts.ours.running) != 1 or not facts.runs_event or facts.event is None:
+    ours, event = facts.ours, facts.event
+    if len(ours.running) != facts.spec.replicas or ours.unclear or not facts.runs_event or event is None:
         return False
-    (container,), deployment = facts.ours.running, facts.event.deployment
-    same = deployment.release == facts.target.id and deployment.run_spec == facts.spec
+    same = event.deployment.release == facts.target.id and event.deployment.run_spec == facts.spec
+    return same and all(_serves(container, facts.image) for container in ours.running)
+
+
+def _serves(container: ContainerState, image: Digest) -> bool:
     well = container.status == "running" and container.health in ("none", "healthy")
-    return same and well and container.image == facts.image
+    return well and container.image == image
 
 
 def settings_changes(old: RunSpec, new: RunSpec) -> tuple[Change, ...]:
@@ -227,8 +234,12 @@ def _notes(facts: Facts) -> Iterable[str]:
         yield f"the ledger says that {_version(facts)} runs; the engine runs: {real}"
     elif facts.event is None and facts.ours.running:
         yield f"the ledger knows nothing of what runs: {describe(facts.ours.running)}"
-    if facts.ours.stopped:
-        left = describe(facts.ours.stopped)
+    if facts.moved:
+        yield facts.moved
+    if facts.ours.unclear:
+        yield f"who gets requests is not known: {facts.ours.unclear}"
+    if facts.ours.stopped or facts.ours.waiting:
+        left = describe([*facts.ours.waiting, *facts.ours.stopped])
         yield f"left by an earlier deployment, removed when this one is healthy: {left}"
     if facts.reason == "promote" and _is_older(facts):
         version = facts.target.body.version

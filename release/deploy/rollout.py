@@ -1,22 +1,21 @@
-"""Stop-first: the new container takes the place of the old one, or the old one serves again.
+"""What both ways of replacing containers share: the order, proving, taking away, and telling how it went.
 
-The old container is stopped and kept, with its name, until the new one is proven; then it goes and the new
-one gets the name. So putting back is starting what is still there. New containers are found by their
-deployment's label, not remembered: nothing is lost when a call to the engine is cut in the middle.
+New containers are found by their deployment's label, not remembered: nothing is lost when a call to the
+engine is cut in the middle, and a later command finds what an earlier one left.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from release.deploy.docker import DEPLOYMENT, SERVING, Ours, Place, describe, look
 from release.deploy.health import Watch, await_healthy, warn_unreachable
-from release.errors import DeploymentFailed, EngineError, MixedState, ReleaseError, Restored
+from release.errors import DeploymentFailed, EngineError, MixedState, ReleaseError
 from release.events import Emit, Failed, Finished, Started, Warned
-from release.images.engine import ContainerSpec, Engine
+from release.images.engine import ContainerSpec, ContainerState, Engine
 from release.process import Cancellation
 from release.redact import Mask
 from release.runspec import Probe
@@ -24,12 +23,13 @@ from release.runspec import Probe
 
 @dataclass(frozen=True, kw_only=True)
 class Swap:
-    """What is to be done at a place: the new container, how it is proven, and how the old one is."""
+    """What is to be done at a place: the new containers, how they are proven, and how the old ones are."""
 
     place: Place
     deployment: str
     version: str
-    container: ContainerSpec
+    containers: tuple[ContainerSpec, ...]
+    """One; behind a proxy, one for each replica."""
     probe: Probe | None
     old_probe: Probe | None
     """Of what runs now: it must answer again if it has to be put back."""
@@ -39,6 +39,8 @@ class Swap:
     """Milliseconds."""
     before: Ours
     """What was there when the plan was made."""
+    drain: int = 0
+    """Milliseconds that requests under way may take when the traffic has moved on."""
 
     def __str__(self) -> str:
         """For people: `0.2.0 of api in production`."""
@@ -55,60 +57,48 @@ class Crew:
     mask: Mask
 
 
-def swap(crew: Crew, order: Swap) -> str:
-    """Put the new container in the place of what runs; the evidence that it serves, in a few words.
+def create(crew: Crew, order: Swap) -> list[str]:
+    """Make the new containers, without starting one; their ids. Whatever fails, nothing else was touched.
 
     Raises:
-        DeploymentFailed: nothing was touched, or nothing ran before and nothing runs now.
-        Restored: what ran before runs again, proven in the same way.
-        MixedState: that failed too; the message lists what is where.
+        DeploymentFailed: one could not be made; those that could are gone again.
+        MixedState: they are not gone.
     """
     try:
-        new = crew.engine.create(order.container)
+        made = [crew.engine.create(spec) for spec in order.containers]
         crew.cancellation.check()
     except BaseException as error:
         raise _withdraw(crew, order, error) from error
-    try:
-        evidence = _bring_up(crew, order, new)
-    except BaseException as error:
-        raise _put_back(crew, order, error) from error
-    _settle(crew, order, new)
-    return evidence
+    return made
 
 
-def _bring_up(crew: Crew, order: Swap, new: str) -> str:
-    engine = crew.engine
-    if order.before.running:
-        with step(crew.emit, "stop") as say:
-            for old in order.before.running:
-                engine.stop(old.id, grace=order.old_grace)
-            say(", ".join(old.name for old in order.before.running))
-    crew.cancellation.check()
-    with step(crew.emit, "start") as say:
-        engine.start(new)
-        say(order.container.name or new)
-    with step(crew.emit, "health") as say:
-        evidence = _prove(crew, order, new)
-        say(evidence)
-    return evidence
+def _withdraw(crew: Crew, order: Swap, error: BaseException) -> ReleaseError:
+    left = remove_new(crew, order)
+    if left is not None:
+        return mixed(crew, order, error, left)
+    return DeploymentFailed(
+        f"deploy {order}", f"{why(crew, error)}; nothing was touched", crew.mask(_hint(error)), tail_of(error)
+    )
 
 
-def _prove(crew: Crew, order: Swap, new: str) -> str:
-    """Healthy, and running the very image of the record."""
-    watch = _watch(crew, order, new)
-    watch = replace(watch, probe=order.probe, check=crew.cancellation.check)
-    warn_unreachable(watch)
-    evidence = await_healthy(watch)
+def prove(crew: Crew, order: Swap, new: str, spec: ContainerSpec) -> str:
+    """Wait until it is healthy, and see that it runs the very image of the record; the evidence.
+
+    Raises:
+        DeploymentFailed: it does not.
+    """
+    watched = replace(watch(crew, order, new), probe=order.probe, check=crew.cancellation.check)
+    warn_unreachable(watched)
+    evidence = await_healthy(watched)
     state = crew.engine.state(new)
-    if state is None or state.image != order.container.image:
+    if state is None or state.image != spec.image:
         found = state.image if state is not None else "nothing"
-        raise DeploymentFailed(
-            f"prove that {order} runs", f"the container runs {found}, not {order.container.image}"
-        )
+        raise DeploymentFailed(f"prove that {order} runs", f"the container runs {found}, not {spec.image}")
     return evidence
 
 
-def _watch(crew: Crew, order: Swap, container: str) -> Watch:
+def watch(crew: Crew, order: Swap, container: str) -> Watch:
+    """How one of the old containers is waited for."""
     return Watch(
         engine=crew.engine,
         container=container,
@@ -119,84 +109,77 @@ def _watch(crew: Crew, order: Swap, container: str) -> Watch:
     )
 
 
-def _settle(crew: Crew, order: Swap, new: str) -> None:
-    """The new one serves: remove what it replaces, give it the name. A failure here changes nothing."""
+def settle(crew: Crew, order: Swap, made: Sequence[str]) -> None:
+    """The new ones serve: remove what they replace, give them the names. A failure here changes nothing."""
     try:
-        for old in (*order.before.running, *order.before.stopped):
+        for old in (*order.before.up, *order.before.stopped):
             crew.engine.remove(old.id)
-        crew.engine.rename(new, order.place.container)
+        for replica, new in enumerate(made, 1):
+            rename(crew.engine, new, order.place.named(replica))
     except EngineError as error:
         crew.emit(Warned(text=f"{order} serves, but tidying up failed: {error.attempted}: {error.found}"))
 
 
-def _withdraw(crew: Crew, order: Swap, error: BaseException) -> ReleaseError:
-    """The new container could not be made: take it away; nothing else was touched."""
-    left = _remove_new(crew, order)
-    if left is not None:
-        return _mixed(crew, order, error, left)
-    return DeploymentFailed(
-        f"deploy {order}", f"{_why(crew, error)}; nothing was touched", crew.mask(_hint(error)), _tail(error)
-    )
+def rename(engine: Engine, container: str, name: str) -> None:
+    """Give it the name, if it does not have it."""
+    state = engine.state(container)
+    if state is None or state.name != name:
+        engine.rename(container, name)
 
 
-def _put_back(crew: Crew, order: Swap, error: BaseException) -> ReleaseError:
-    """Remove the new container and start what ran before; the error that says how that went."""
-    crew.emit(Warned(text=f"{_why(crew, error)}: putting back what ran before"))
-    removal, start = _remove_new(crew, order), _start_old(crew, order)
-    if (left := removal or start) is not None:
-        return _mixed(crew, order, error, left)
-    if not order.before.running:
-        return DeploymentFailed(
-            f"deploy {order}",
-            f"{_why(crew, error)}; nothing ran before, and nothing runs now",
-            "read the lines above, then deploy again",
-            _tail(error),
-        )
-    return Restored(
-        f"deploy {order}",
-        f"{_why(crew, error)}; what ran before runs again: {describe(order.before.running)}",
-        "read the lines above before the next attempt",
-        _tail(error),
-    )
+def news(crew: Crew, order: Swap) -> Sequence[ContainerState]:
+    """The containers of this deployment, as the engine knows them. Raises EngineError."""
+    return crew.engine.containers(order.place.labels(SERVING) | {DEPLOYMENT: order.deployment})
 
 
-def _remove_new(crew: Crew, order: Swap) -> BaseException | None:
-    """Remove every container of this deployment; the error if that does not work."""
+def remove_new(crew: Crew, order: Swap, grace: int = 0) -> BaseException | None:
+    """Stop and remove every container of this deployment; the error if that does not work."""
     try:
-        for container in crew.engine.containers(order.place.labels(SERVING) | {DEPLOYMENT: order.deployment}):
-            crew.engine.stop(container.id, grace=order.container.stop_grace)
+        for container in news(crew, order):
+            crew.engine.stop(container.id, grace=max(grace, order.containers[0].stop_grace))
             crew.engine.remove(container.id)
     except ReleaseError as error:
         return error
     return None
 
 
-def _start_old(crew: Crew, order: Swap) -> BaseException | None:
+def start_old(crew: Crew, order: Swap, old: Iterable[ContainerState]) -> BaseException | None:
     """Start what ran before and wait until it serves; the error if it does not."""
+    olds = tuple(old)
     try:
-        for old in order.before.running:
-            crew.engine.start(old.id)
-        for old in order.before.running:
-            await_healthy(_watch(crew, order, old.id))
+        for container in olds:
+            crew.engine.start(container.id)
+        for container in olds:
+            await_healthy(watch(crew, order, container.id))
     except ReleaseError as error:
         return error
     return None
 
 
-def _mixed(crew: Crew, order: Swap, error: BaseException, left: BaseException) -> MixedState:
+def nothing_ran(crew: Crew, order: Swap, error: BaseException) -> DeploymentFailed:
+    """There was nothing to put back."""
+    return DeploymentFailed(
+        f"deploy {order}",
+        f"{why(crew, error)}; nothing ran before, and nothing runs now",
+        "read the lines above, then deploy again",
+        tail_of(error),
+    )
+
+
+def mixed(
+    crew: Crew, order: Swap, error: BaseException, left: BaseException, traffic: str = ""
+) -> MixedState:
     """Say exactly what is where, as far as the engine still answers."""
     try:
         ours = look(crew.engine, order.place)
         state = f"running: {describe(ours.running)}; stopped: {describe(ours.stopped)}"
     except EngineError as silent:
-        state = (
-            f"the engine does not say what runs ({silent.found}); before: {describe(order.before.running)}"
-        )
+        state = f"the engine does not say what runs ({silent.found}); before: {describe(order.before.up)}"
     return MixedState(
         f"deploy {order}",
-        f"{_why(crew, error)}; putting back what ran before failed too ({_why(crew, left)}). {state}",
+        f"{why(crew, error)}; putting back what ran before failed too ({why(crew, left)}). {state}{traffic}",
         "`invoke status`; `docker logs` and `docker start` with the names above; then deploy or roll back",
-        _tail(error),
+        tail_of(error),
     )
 
 
@@ -223,14 +206,15 @@ def reason(error: BaseException) -> str:
     return error.found if isinstance(error, ReleaseError) else type(error).__name__
 
 
-def _why(crew: Crew, error: BaseException) -> str:
+def why(crew: Crew, error: BaseException) -> str:
     """The same without secrets: an engine may quote what it was told."""
     return crew.mask(reason(error))
 
 
+def tail_of(error: BaseException) -> tuple[str, ...]:
+    """The last lines that a container wrote, if the error has them."""
+    return error.tail if isinstance(error, DeploymentFailed) else ()
+
+
 def _hint(error: BaseException) -> str:
     return error.hint if isinstance(error, ReleaseError) else ""
-
-
-def _tail(error: BaseException) -> tuple[str, ...]:
-    return error.tail if isinstance(error, DeploymentFailed) else ()

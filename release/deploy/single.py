@@ -1,20 +1,21 @@
-"""One Docker Engine as a target: the container of a place is swapped."""
+"""One Docker Engine as a target: the containers of a place are swapped."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from release.deploy import preflight
+from release.deploy import preflight, startfirst, stopfirst
 from release.deploy.docker import Ours, Place, container_spec, look
 from release.deploy.health import Watch, await_healthy
 from release.deploy.keeper import EngineKeeper, Keeper
 from release.deploy.plan import Strategy
 from release.deploy.preflight import Bytes
-from release.deploy.rollout import Crew, Swap, step, swap
+from release.deploy.proxies import Proxy
+from release.deploy.rollout import Crew, Swap, step
 from release.deploy.target import Means, Order
-from release.errors import Problem
+from release.errors import DeploymentFailed, EngineError, Problem
 from release.events import Emit
-from release.images.engine import ContainerState, Engine
+from release.images.engine import ContainerSpec, ContainerState, Engine
 from release.records import Image, Release
 from release.reference import Digest, Repository
 from release.runspec import RunSpec
@@ -26,6 +27,10 @@ class SingleEngine:
 
     engine: Engine
     place: Place
+    proxy: Proxy | None = None
+    """What the place sits behind; None where it publishes its ports itself."""
+    drain: int = 0
+    """Milliseconds that requests under way may take behind the proxy."""
 
     @property
     def name(self) -> str:
@@ -37,8 +42,21 @@ class SingleEngine:
         return EngineKeeper(engine=self.engine, image=image)
 
     def look(self) -> Ours:
-        """The containers of this place."""
-        return look(self.engine, self.place)
+        """The containers of this place; behind a proxy, which of them it sends requests to."""
+        ours = look(self.engine, self.place)
+        if self.proxy is None or not ours.running:
+            return ours
+        try:
+            carried = self.proxy.carried(ours.running)
+        except EngineError as error:
+            return replace(ours, unclear=f"{error.attempted}: {error.found}")
+        if not carried:
+            return replace(ours, unclear="the proxy sends requests to none of them")
+        return replace(
+            ours,
+            running=tuple(one for one in ours.running if one.id in carried),
+            waiting=tuple(one for one in ours.running if one.id not in carried),
+        )
 
     def stranger(self) -> ContainerState | None:
         """A container under the name of ours."""
@@ -65,49 +83,74 @@ class SingleEngine:
             self.engine.tag(image.id, name)
 
     def settings_problems(self, spec: RunSpec) -> list[Problem]:
-        """Networks and volumes that are not there."""
-        return preflight.settings_problems(self.engine, self.place, spec)
+        """Networks and volumes that are not there, and what the proxy lacks."""
+        problems = preflight.settings_problems(self.engine, self.place, spec)
+        if self.proxy is None:
+            return problems
+        where = f"environments.{self.place.environment}.proxy"
+        said = self.proxy.problems(spec.replicas)
+        return [*problems, *(Problem(path=where, message=message) for message in said)]
 
     def occupation_problems(self, spec: RunSpec) -> list[Problem]:
         """Ports, and the container's name."""
         return preflight.occupation_problems(self.engine, self.place, spec)
 
     def strategy(self, spec: RunSpec) -> Strategy:  # noqa: ARG002 - other targets ask the settings
-        """The old container is kept until the new one is proven."""
-        return "stop-first"
+        """Behind a proxy two can run at once; a port of the machine belongs to one."""
+        return "stop-first" if self.proxy is None else "start-first"
 
     def patience(self, spec: RunSpec, health_timeout: int) -> int:
-        """Until it is healthy, and what the old one takes to stop."""
-        return health_timeout + spec.stop_grace
+        """Until each is healthy, and what the old ones take to drain and to stop."""
+        return spec.replicas * (health_timeout + self.drain + spec.stop_grace)
 
     def roll_out(self, order: Order, means: Means) -> str:
         """Swap the containers."""
         crew = Crew(engine=self.engine, emit=means.emit, cancellation=means.cancellation, mask=means.mask)
-        return swap(crew, self._swap(order))
+        if self.proxy is None:
+            return stopfirst.swap(crew, self.swap(order))
+        self._fits(order, self.proxy)
+        return startfirst.swap(crew, self.swap(order), self.proxy)
 
-    def _swap(self, order: Order) -> Swap:
+    def _fits(self, order: Order, proxy: Proxy) -> None:
+        image = self.engine.inspect(self.id_of(order.image))
+        if image is not None and (reason := proxy.unfit(image)):
+            raise DeploymentFailed(f"deploy {order}", f"{reason}; nothing was touched")
+
+    def swap(self, order: Order) -> Swap:
+        """What is to be done with containers."""
         return Swap(
             place=self.place,
             deployment=order.identity.deployment,
             version=order.identity.version,
-            container=container_spec(
-                self.place,
-                order.identity,
-                order.spec,
-                image=self.id_of(order.image),
-                secrets=order.secrets,
+            containers=tuple(
+                self._container(order, replica) for replica in range(1, order.spec.replicas + 1)
             ),
             probe=order.spec.probe,
             old_probe=order.old.probe if order.old is not None else None,
             old_grace=(order.old or order.spec).stop_grace,
             health_timeout=order.health_timeout,
             before=order.before,
+            drain=self.drain,
+        )
+
+    def _container(self, order: Order, replica: int) -> ContainerSpec:
+        return container_spec(
+            self.place,
+            order.identity,
+            order.spec,
+            image=self.id_of(order.image),
+            secrets=order.secrets,
+            replica=replica,
+            labels=self.proxy.labels() if self.proxy is not None else None,
         )
 
     def verify(self, order: Order, means: Means) -> str:
-        """Wait for the one container that runs."""
-        (container,) = order.before.running
-        watch = Watch(
+        """Wait for each container that serves; what is said of the last."""
+        said = [await_healthy(self._watch(order, means, one)) for one in order.before.running]
+        return said[-1]
+
+    def _watch(self, order: Order, means: Means, container: ContainerState) -> Watch:
+        return Watch(
             engine=self.engine,
             container=container.id,
             probe=order.spec.probe,
@@ -116,4 +159,3 @@ class SingleEngine:
             mask=means.mask,
             check=means.cancellation.check,
         )
-        return await_healthy(watch)

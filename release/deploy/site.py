@@ -14,6 +14,7 @@ from release import config
 from release.actor import actor, run_url
 from release.config import Config, Environment, Service
 from release.deploy.docker import Place
+from release.deploy.proxies import stand_before
 from release.deploy.single import SingleEngine
 from release.deploy.target import Target
 from release.errors import LedgerError
@@ -109,8 +110,14 @@ class Desk:
         name, settings = self.service.environment(environment)
         with Engine.connect(host=settings.host, context=settings.context) as engine:
             place = self._place(name)
-            target = SingleEngine(engine=engine, place=place)
+            target = self._target(engine, place, settings)
             yield Site(desk=self, settings=settings, place=place, engine=engine, target=target)
+
+    def _target(self, engine: Engine, place: Place, settings: Environment) -> SingleEngine:
+        if settings.proxy is None:
+            return SingleEngine(engine=engine, place=place)
+        proxy = stand_before(engine, place, settings.proxy, self.service.smoke.port)
+        return SingleEngine(engine=engine, place=place, proxy=proxy, drain=settings.proxy.drain)
 
     def spot(self, environment: str | None) -> Spot:
         """One environment without its engine: nothing is asked. Raises UsageError."""

@@ -52,6 +52,9 @@ class Status:
     environment: str
     engine: str
     running: Running | None
+    """The first of them."""
+    replicas: tuple[Running, ...]
+    """All that serve."""
     expected: Expected | None
     drift: tuple[str, ...]
     leftovers: tuple[str, ...]
@@ -70,7 +73,8 @@ def read_status(site: Site) -> Status:
     ours, event = site.target.look(), site.current()
     strangers = () if ours.running else _strangers(site, ours)
     seen = (*ours.running, *strangers)
-    running = _running(site, seen[0], event) if seen else None
+    serving = tuple(_running(site, container, event) for container in seen)
+    wanted = event.deployment.run_spec.replicas if event is not None else 1
     holder = lock.peek(site.target.keeper(), site.place)
     expected = _expected(event, site.release_of(event)) if event is not None else None
     frost = query.frozen(site.desk.ledger, site.place.service, site.place.environment, now())
@@ -78,10 +82,13 @@ def read_status(site: Site) -> Status:
         service=site.place.service,
         environment=site.place.environment,
         engine=site.target.name,
-        running=running,
+        running=serving[0] if serving else None,
+        replicas=serving,
         expected=expected,
-        drift=tuple(_drift(running, expected, ours, strangers)),
-        leftovers=tuple(describe([container]) for container in (*ours.running[1:], *ours.stopped)),
+        drift=tuple(dict.fromkeys(_drift(serving, wanted, expected, ours, strangers))),
+        leftovers=tuple(
+            describe([container]) for container in (*ours.running[wanted:], *ours.waiting, *ours.stopped)
+        ),
         lock=str(holder) if holder is not None else None,
         freeze=f"{site.place.environment} {frost}" if frost is not None else None,
         unsynced=len(site.desk.ledger.unsynced()),
@@ -143,29 +150,35 @@ def _expected(event: Event, release: Record[Release] | None) -> Expected:
 
 
 def _drift(
-    running: Running | None, expected: Expected | None, ours: Ours, strangers: tuple[ContainerState, ...]
+    serving: tuple[Running, ...],
+    wanted: int,
+    expected: Expected | None,
+    ours: Ours,
+    strangers: tuple[ContainerState, ...],
 ) -> Iterator[str]:
     """Each way in which the engine differs from the ledger."""
-    if running is None:
-        if expected is not None:
-            state = f"only stopped containers: {describe(ours.stopped)}" if ours.stopped else "nothing"
-            yield f"the ledger says {expected.version}; the engine runs {state}"
-        return
-    if strangers:
-        yield f"{running.container} was started by hand: it has no labels of a deployment"
+    if not serving and expected is not None:
+        state = f"only stopped containers: {describe(ours.stopped)}" if ours.stopped else "nothing"
+        yield f"the ledger says {expected.version}; the engine runs {state}"
+    for running in serving:
+        if strangers:
+            yield f"{running.container} was started by hand: it has no labels of a deployment"
+        yield from _differs(running, expected, known=not strangers)
+        if running.status != "running" or running.health == "unhealthy":
+            yield f"{running.container} is {running.status}, health {running.health}"
+    if serving and not strangers and len(serving) != wanted:
+        noun = "container serves" if len(serving) == 1 else "containers serve"
+        yield f"{len(serving)} {noun}, and {wanted} should: {describe(ours.running)}"
+    if ours.unclear:
+        yield f"who gets requests is not known: {ours.unclear}"
+
+
+def _differs(running: Running, expected: Expected | None, *, known: bool) -> Iterator[str]:
     if running.digest is None:
         yield f"{running.container} runs an image that is no release: {running.image}"
     if expected is None:
         yield f"the ledger knows no healthy deployment here; the engine runs {running.version}"
     elif running.digest != expected.digest:
         yield f"the ledger says {expected.version}; the engine runs {running.version or 'something else'}"
-    elif running.deployment != expected.deployment and not strangers:
+    elif running.deployment != expected.deployment and known:
         yield f"the ledger's last healthy deployment is {expected.deployment}; {running.deployment} runs"
-    yield from _ailments(running, ours)
-
-
-def _ailments(running: Running, ours: Ours) -> Iterator[str]:
-    if running.status != "running" or running.health == "unhealthy":
-        yield f"{running.container} is {running.status}, health {running.health}"
-    if len(ours.running) > 1:
-        yield f"{len(ours.running)} containers run: {describe(ours.running)}"

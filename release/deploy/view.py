@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from release.deploy.doctor import Finding
 from release.deploy.operation import Outcome
 from release.deploy.plan import Plan, Side
-from release.deploy.status import Status
+from release.deploy.status import Running, Status
 from release.ledger.diff import Change, Difference
 from release.ledger.query import Event, Tried, Word
 from release.ledger.violations import Report
@@ -32,9 +32,14 @@ Row = tuple[str, str]
 
 _STRATEGY: Final = {
     "stop-first": "stop-first: the old container is stopped, and kept until the new one is proven",
+    "start-first": "start-first: the new container is healthy before the proxy gives it the traffic",
     "rolling": "rolling: the Swarm replaces the tasks, a few at a time, by the recorded update policy",
     "first": "nothing runs yet",
     "verify": "runs already with these settings: only verified",
+}
+_DOWNTIME: Final = {
+    "stop-first": "from the old one's stop until the new one is healthy",
+    "start-first": "none: the old one keeps the traffic until then, and finishes what it has",
 }
 _BYTES: Final = {"engine": "on the engine", "registry": "pulled from the registry", "nowhere": "nowhere"}
 _LISTED: Final = 15
@@ -64,6 +69,7 @@ def plan_rows(plan: Plan) -> list[Row]:
         ("engine", plan.engine),
         ("bytes", _BYTES[plan.bytes_from]),
         ("strategy", _STRATEGY[plan.strategy]),
+        ("downtime", _DOWNTIME.get(plan.strategy, "")),
         ("expected", f"{plan.expected_ms / 1000:.1f} s" if plan.expected_ms is not None else ""),
         ("rehearsed", plan.rehearsed),
         ("settings", _list(map(_changed, plan.settings))),
@@ -116,14 +122,9 @@ def outcome_line(outcome: Outcome) -> str:
 
 def status_rows(status: Status) -> list[Row]:
     """What runs, what should, and what is open."""
-    running, expected = status.running, status.expected
-    rows = [("engine", status.engine), ("running", "nothing")]
-    if running is not None:
-        restarts = f", {running.restarts} restarts" if running.restarts else ""
-        health = f", {running.health}" if running.health != "none" else ""
-        what = f"{running.version or 'unknown version'}  {running.digest or 'no released digest'}"
-        state = f"{running.status}{health}{restarts}, started {age(running.started_at)}"
-        rows[1] = ("running", f"{what}\n{running.container}: {state}")
+    expected = status.expected
+    rows = [("engine", status.engine)]
+    rows.append(("running", "\n".join(_serving(status.replicas)) or "nothing"))
     if expected is not None:
         said = f": {expected.message}" if expected.message else ""
         rows.append(
@@ -134,6 +135,18 @@ def status_rows(status: Status) -> list[Row]:
     rows += [("lock", f"held by {status.lock}" if status.lock else "")]
     rows += [("unsynced", f"{status.unsynced} events wait for `invoke sync`" if status.unsynced else "")]
     return [(label, text) for label, text in rows if text]
+
+
+def _serving(replicas: Sequence[Running]) -> Iterator[str]:
+    """What runs, and below it in which containers; once where several run the same."""
+    said = ""
+    for running in replicas:
+        restarts = f", {running.restarts} restarts" if running.restarts else ""
+        health = f", {running.health}" if running.health != "none" else ""
+        what = f"{running.version or 'unknown version'}  {running.digest or 'no released digest'}"
+        if what != said:
+            yield (said := what)
+        yield f"{running.container}: {running.status}{health}{restarts}, started {age(running.started_at)}"
 
 
 HISTORY: Final = ("when", "version", "what", "environment", "status", "who", "message")

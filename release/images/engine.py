@@ -27,7 +27,7 @@ import urllib3
 from docker.constants import DEFAULT_DOCKER_API_VERSION
 from docker.context import ContextAPI
 from docker.context.config import get_current_context_name, get_tls_dir
-from docker.errors import APIError, DockerException, NotFound
+from docker.errors import APIError, DockerException, NotFound, create_api_error_from_http_exception
 from docker.tls import TLSConfig
 from docker.utils import kwargs_from_env, parse_host, version_lt
 
@@ -49,9 +49,11 @@ from release.images.values import (
     ContainerSpec,
     ContainerState,
     EngineInfo,
+    Executed,
     StoredImage,
     container_config,
     container_state,
+    executed,
     stored_image,
     whole_seconds,
 )
@@ -63,6 +65,7 @@ __all__ = [
     "ContainerState",
     "Engine",
     "EngineInfo",
+    "Executed",
     "StoredImage",
 ]
 
@@ -461,7 +464,7 @@ class Engine:
             answer = self._client.create_container_from_config(config, spec.name)  # type: ignore[no-untyped-call]
             made = str(answer["Id"])
             for network in later:
-                self._client.connect_container_to_network(made, network)
+                self._client.connect_container_to_network(made, network, aliases=list(spec.aliases))
         return made
 
     def _networks_for_later(self, spec: ContainerSpec) -> tuple[str, ...]:
@@ -539,6 +542,27 @@ class Engine:
             if about["linkTarget"] not in ("", path):
                 return self._read_file(container, about["linkTarget"], attempted)
             return _only_member(b"".join(chunks))
+
+    def execute(
+        self, container: str, argv: Sequence[str], *, env: Mapping[str, str], timeout: int
+    ) -> Executed:
+        """Run a program inside a running container, as its own user, with nothing on its standard input.
+
+        Raises:
+            EngineError: there is no such container, or it does not run.
+            TimeoutError: the program has not ended after `timeout` milliseconds; it is left alone.
+        """
+        words = [f"{key}={value}" for key, value in env.items()]
+        try:
+            with (
+                self._asking(f"run {argv[0]} in the container {_short(container)}"),
+                self._line(deadline=_Deadline.after(timeout)) as line,
+            ):
+                made = line.exec_create(container, list(argv), environment=words)["Id"]
+                stream = _started(line, f"{line.base_url}/v{self.info.api_version}/exec/{made}/start")
+                return executed(int(line.exec_inspect(made)["ExitCode"]), stream)
+        except _Late:
+            raise TimeoutError(f"{argv[0]} in {_short(container)} still runs after {timeout} ms") from None
 
     def stop(self, container: str, *, grace: int) -> None:
         """SIGTERM, and SIGKILL after `grace` milliseconds. No error when it is stopped already."""
@@ -642,6 +666,20 @@ class Engine:
         cancellation.check()
         if scissors.is_cut:
             raise _Late
+
+
+def _started(line: docker.APIClient, url: str) -> bytes:
+    """The output of a program in a container (ExecStart), to its end.
+
+    Asked without an upgrade of the connection, the answer is a plain body that ends. docker-py asks for one,
+    and reads past the buffer in which the first of the output may already be.
+    """
+    answer = line.post(url, json={"Tty": False, "Detach": False})
+    try:
+        answer.raise_for_status()
+    except requests.HTTPError as error:
+        create_api_error_from_http_exception(error)
+    return answer.content
 
 
 class _Late(Exception):

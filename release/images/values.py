@@ -6,6 +6,7 @@ ContainerInspect.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast
@@ -18,6 +19,8 @@ LOOPBACK: Final = "127.0.0.1"
 
 _NANOSECONDS: Final = 1_000_000
 """In a millisecond."""
+_FRAME: Final = struct.Struct(">BxxxL")
+"""The header of a frame (Docker Engine API 1.45, ContainerAttach, "Stream format")."""
 
 Health = Literal["none", "starting", "healthy", "unhealthy"]
 
@@ -71,6 +74,8 @@ class ContainerSpec:
     """Container ports bound to a free port of `ephemeral_address`."""
     ephemeral_address: str = LOOPBACK
     networks: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    """Further names on each of these networks, beside the container's own."""
     volumes: tuple[Mount, ...] = ()
     memory: int | None = None
     cpus: int | None = None
@@ -115,6 +120,19 @@ class ContainerState:
     """Container port → (host address, host port)."""
     address: str | None
     """On its first network; reachable only from the engine's machine."""
+    networks: Mapping[str, str] = field(default_factory=dict)
+    """Network → its address there; empty while it does not run."""
+    aliases: tuple[str, ...] = ()
+    """Its further names on these networks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Executed:
+    """A program that was run inside a container, and ended."""
+
+    status: int
+    output: bytes
+    errors: bytes
 
 
 def whole_seconds(milliseconds: int) -> int:
@@ -151,7 +169,7 @@ def container_config(spec: ContainerSpec) -> dict[str, Any]:
         "ExposedPorts": {port: {} for port in _bindings(spec)},
         "StopTimeout": whole_seconds(spec.stop_grace),
         "HostConfig": _host_config(spec),
-        "NetworkingConfig": {"EndpointsConfig": {network: {} for network in spec.networks}},
+        "NetworkingConfig": {"EndpointsConfig": {network: _endpoint(spec) for network in spec.networks}},
     }
     if spec.command is not None:
         config["Cmd"] = list(spec.command)
@@ -178,6 +196,10 @@ def healthcheck_config(check: Healthcheck) -> dict[str, Any]:
         **{key: time * _NANOSECONDS for key, time in times.items() if time is not None},
         **({"Retries": check.retries} if check.retries is not None else {}),
     }
+
+
+def _endpoint(spec: ContainerSpec) -> dict[str, Any]:
+    return {"Aliases": list(spec.aliases)} if spec.aliases else {}
 
 
 def _host_config(spec: ContainerSpec) -> dict[str, Any]:
@@ -252,7 +274,26 @@ def container_state(data: Mapping[str, Any]) -> ContainerState:
         labels=data["Config"].get("Labels") or {},
         ports=_ports(data["NetworkSettings"].get("Ports") or {}),
         address=_address(data),
+        networks={name: network.get("IPAddress") or "" for name, network in _networks(data).items()},
+        aliases=tuple(
+            alias for network in _networks(data).values() for alias in network.get("Aliases") or ()
+        ),
     )
+
+
+def _networks(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    networks: Mapping[str, Any] = data["NetworkSettings"].get("Networks") or {}
+    return networks
+
+
+def executed(status: int, stream: bytes) -> Executed:
+    """The output of ExecStart without a terminal: frames, each with its stream and its size first."""
+    found: dict[int, bytes] = {1: b"", 2: b""}
+    while len(stream) >= _FRAME.size:
+        kind, size = _FRAME.unpack_from(stream)
+        found[kind] = found.get(kind, b"") + stream[_FRAME.size : _FRAME.size + size]
+        stream = stream[_FRAME.size + size :]
+    return Executed(status=status, output=found[1], errors=found[2])
 
 
 def _health(state: Mapping[str, Any]) -> Health:
@@ -270,7 +311,7 @@ def _ports(data: Mapping[str, Any]) -> dict[int, tuple[str, int]]:
 
 
 def _address(data: Mapping[str, Any]) -> str | None:
-    networks: Mapping[str, Any] = data["NetworkSettings"].get("Networks") or {}
+    networks = _networks(data)
     first = networks.get(data["HostConfig"]["NetworkMode"])
     addresses = [network.get("IPAddress") for network in ([first] if first else networks.values())]
     return next((address for address in addresses if address), None)

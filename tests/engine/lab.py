@@ -31,6 +31,9 @@ from release.reference import Digest, Reference
 BASE_IMAGE: Final = "python:3.13-slim"
 """The base that `./dev` has made sure of: the real one, or a stand-in of the same layout."""
 
+PROXIES_IMAGE: Final = "localhost/release-proxies:tests"
+"""nginx, HAProxy and Caddy, as `./dev` builds them from examples/proxies."""
+
 LABEL: Final = "release.test"
 """The label of every container that a test makes; its value is the test's own name."""
 

@@ -420,11 +420,42 @@ def test_a_value_under_secrets_is_never_shown(secret: str) -> None:
     [
         ('context = "a"\nhost = "ssh://b"', "give either context or host, not both"),
         ('env = { A = "1" }\nsecrets = { A = { from_env = "B" } }', "A is in env and in secrets: keep one"),
+        (
+            'publish = ["8080:8000"]\nproxy = { kind = "dns", network = "edge" }',
+            "give either publish or proxy: behind a proxy, the proxy publishes the port",
+        ),
+        ("replicas = 2", "replicas needs proxy: a port of the machine belongs to one container"),
+        (
+            'replicas = 2\nproxy = { kind = "dns", network = "edge" }',
+            'replicas needs another kind than "dns": a name belongs to one container',
+        ),
     ],
 )
 def test_keys_of_an_environment_that_contradict_each_other_are_refused(keys: str, message: str) -> None:
     """One of them would be ignored."""
     assert problems(production(keys)) == {PRODUCTION: message}
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ('kind = "haproxy"', 'kind = "haproxy" needs container, admin, backend'),
+        ('kind = "caddy", container = "c", admin = "127.0.0.1:2019"', 'kind = "caddy" needs backend'),
+        ('kind = "traefik"', 'kind = "traefik" needs rule'),
+        ('kind = "dns", rule = "Host(`a`)", backend = "b"', 'kind = "dns" has no use for backend, rule'),
+    ],
+)
+def test_a_proxy_has_the_keys_that_its_kind_needs_and_no_others(keys: str, message: str) -> None:
+    """A key that nobody reads was meant for something."""
+    found = problems(production(f'proxy = {{ network = "edge", {keys} }}'))
+    assert found == {f"{PRODUCTION}.proxy": message}
+
+
+@pytest.mark.parametrize("admin", ["haproxy.sock", "127.0.0.1", "http://127.0.0.1:2019", "/run/a:b"])
+def test_a_proxy_takes_orders_at_a_socket_or_a_port(admin: str) -> None:
+    """A relative path would be looked for in a folder that nobody named."""
+    table = f'network = "edge", container = "c", backend = "b", kind = "haproxy", admin = "{admin}"'
+    assert set(problems(production(f"proxy = {{ {table} }}"))) == {f"{PRODUCTION}.proxy.admin"}
 
 
 @pytest.mark.parametrize("other", ['install = ["pytest"]', 'copy = ["tests"]'])

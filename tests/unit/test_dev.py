@@ -1,5 +1,6 @@
 """The decisions of the door `dev`: what a session needs, what .venv is made from, what apt is told."""
 
+import hashlib
 import subprocess
 import sys
 from collections.abc import Callable
@@ -87,7 +88,38 @@ def test_the_release_chain_needs_an_engine_and_the_base_image(dev: ModuleType) -
 
 def test_the_project_s_own_tests_need_a_registry_program_too(dev: ModuleType) -> None:
     """They push to one that they start themselves."""
-    assert dev.needs(["tests"]) == ["engine", "base", "registry"]
+    assert dev.needs(["tests"])[:3] == ["engine", "base", "registry"]
+
+
+def test_the_project_s_own_tests_need_real_proxies(dev: ModuleType) -> None:
+    """They stand on the base image, so it comes before."""
+    assert dev.needs(["tests"])[-1] == "proxies"
+    assert dev.needs(["soak"]) == ["engine", "base", "registry"]
+
+
+def recipe(dev: ModuleType, monkeypatch: pytest.MonkeyPatch, *, label: str) -> None:
+    """A recipe, and an engine that has the image with this label."""
+    (dev.ROOT / "examples/proxies").mkdir(parents=True)
+    (dev.ROOT / "examples/proxies/Dockerfile").write_text("FROM base\n")
+    monkeypatch.setattr(dev, "ask", lambda *argv, **_: subprocess.CompletedProcess(argv, 0, f"{label}\n", ""))
+
+
+def test_proxies_are_built_once_for_each_recipe(
+    dev: ModuleType, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The image says which recipe it was made from; another recipe makes it anew."""
+    recipe(dev, monkeypatch, label="of another day")
+    dev.proxies()
+    assert commands.ran == ["build the image with proxies for the tests"]
+
+
+def test_proxies_that_are_there_are_used(
+    dev: ModuleType, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is built."""
+    recipe(dev, monkeypatch, label=hashlib.sha256(b"FROM base\n").hexdigest()[:16])
+    dev.proxies()
+    assert commands.ran == []
 
 
 @pytest.mark.parametrize("words", [[], ["lint"], ["lock"], ["docs"], ["no-such-session"]])
@@ -98,7 +130,8 @@ def test_other_sessions_need_nothing_but_venv(dev: ModuleType, words: list[str])
 
 def test_the_needs_of_several_sessions_are_set_up_once_and_in_order(dev: ModuleType) -> None:
     """The base image is loaded into the engine, so the engine comes first."""
-    assert dev.needs(["bench", "lint", "release"]) == ["engine", "base", "registry", "rivals"]
+    needed = ["engine", "base", "registry", "rivals", "proxies"]
+    assert dev.needs(["bench", "lint", "release"]) == needed
 
 
 def test_a_session_is_recognised_behind_nox_s_own_option(dev: ModuleType) -> None:

@@ -102,6 +102,7 @@ class World:
     remote: Path | None = None
     images: list[str] = field(default_factory=list)
     settings: dict[str, str] = field(default_factory=dict)
+    app: str = APP
 
     def __post_init__(self) -> None:
         self.repository = self.repository or f"localhost/{self.service}"
@@ -120,7 +121,7 @@ class World:
         return f"{self.service}-production"
 
     def configure(self, **settings: str) -> None:
-        """Write the configuration; settings are TOML values of the environment."""
+        """Write the configuration; settings are TOML values of the environment, an empty one is left out."""
         self.settings = {
             "publish": f'["127.0.0.1:{self.port}:8000"]',
             "health_timeout": '"20s"',
@@ -133,7 +134,7 @@ class World:
         lines += ["[tool.release.ledger]", 'remote = "origin"'] if self.remote is not None else []
         lines += ["[tool.release.smoke]", "port = 8000", 'path = "/healthz"']
         lines += ["[tool.release.environments.production]"]
-        lines += [f"{key} = {value}" for key, value in self.settings.items()]
+        lines += [f"{key} = {value}" for key, value in self.settings.items() if value]
         (self.root / "pyproject.toml").write_text("\n".join(lines) + "\n")
 
     def git(self, *words: str, cwd: Path | None = None) -> str:
@@ -162,7 +163,7 @@ class World:
         name = f"{self.repository}:sha-{commit}"
         folder = self.root.parent / f"{self.service}-{version}"
         folder.mkdir(exist_ok=True)
-        (folder / "app.py").write_text(APP + f"# {self.service}\n")
+        (folder / "app.py").write_text(self.app + f"# {self.service}\n")
         dockerfile = DOCKERFILE.format(version=version, mode=mode, extra=extra)
         made = lab.build(self.engine, name, dockerfile=dockerfile, folder=folder)
         self.images.append(name)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from release.deploy.docker import Identity, Place, container_spec, look
-from release.deploy.rollout import Crew, Swap, swap
+from release.deploy.rollout import Crew, Swap
+from release.deploy.stopfirst import swap
 from release.errors import Cancelled, DeploymentFailed, EngineError, MixedState, PortTaken, Restored
 from release.events import Emit, Event, Warned
 from release.images.engine import ContainerState
@@ -44,7 +45,7 @@ def order(engine: FakeEngine) -> Swap:
         place=PLACE,
         deployment=identity.deployment,
         version="0.2.0",
-        container=container_spec(PLACE, identity, RunSpec(), image=IMAGE, secrets={}),
+        containers=(container_spec(PLACE, identity, RunSpec(), image=IMAGE, secrets={}),),
         probe=None,
         old_probe=None,
         old_grace=1000,

@@ -1,0 +1,62 @@
+"""The proxy that a team runs in front of a service: asked and told, never written here. One adapter a kind.
+
+A rollout knows four words. `carried`: which containers get new requests now. `switch`: give new requests to
+some and no longer to others. `busy`: requests still under way on those. `forget`: they are gone for good.
+All of them can be said again: what is so already stays so. Who is in traffic is asked of the proxy, not
+remembered, so that a command after a crash finds what the one before it did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, Protocol
+
+from release.config import Proxy as Settings
+from release.deploy.docker import Place
+from release.deploy.proxies.caddy import Caddy
+from release.deploy.proxies.dns import Dns
+from release.deploy.proxies.haproxy import HAProxy
+from release.deploy.proxies.traefik import Traefik
+from release.images.engine import ContainerState, Engine, StoredImage
+
+
+class Proxy(Protocol):
+    """What a rollout asks of a proxy. Every method may raise EngineError; ProxyError where it refuses."""
+
+    @property
+    def traffic_with_health(self) -> bool:
+        """Whether it sends requests to each container that is healthy, without being told."""
+
+    def problems(self, replicas: int) -> Iterable[str]:
+        """What would keep so many containers from taking the traffic, asked before anything is touched."""
+
+    def unfit(self, image: StoredImage) -> str:
+        """Why containers of this image cannot stand behind it; nothing where they can."""
+
+    def labels(self) -> Mapping[str, str]:
+        """What it reads on containers."""
+
+    def carried(self, containers: Sequence[ContainerState]) -> frozenset[str]:
+        """The ids of those that get new requests."""
+
+    def switch(self, *, into: Sequence[ContainerState], out: Sequence[ContainerState]) -> None:
+        """Give new requests to some and no longer to others, and see that it is so."""
+
+    def busy(self, containers: Sequence[ContainerState]) -> int | None:
+        """How many requests are under way there; None where it cannot tell."""
+
+    def forget(self, containers: Sequence[ContainerState]) -> None:
+        """They are about to go: free what it kept for them."""
+
+
+_KINDS: Final[Mapping[str, Callable[..., Proxy]]] = {
+    "dns": Dns,
+    "haproxy": HAProxy,
+    "caddy": Caddy,
+    "traefik": Traefik,
+}
+
+
+def stand_before(engine: Engine, place: Place, settings: Settings, port: int) -> Proxy:
+    """The adapter to the proxy of these settings; `port` is where the service listens. Nothing is asked."""
+    return _KINDS[settings.kind](engine=engine, place=place, settings=settings, port=settings.port or port)

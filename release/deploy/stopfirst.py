@@ -1,0 +1,75 @@
+"""Stop-first: the new container takes the place of the old one, or the old one serves again.
+
+The old container is stopped and kept, with its name, until the new one is proven; then it goes and the new
+one gets the name. So putting back is starting what is still there.
+"""
+
+from __future__ import annotations
+
+from release.deploy.docker import describe
+from release.deploy.rollout import (
+    Crew,
+    Swap,
+    create,
+    mixed,
+    nothing_ran,
+    prove,
+    remove_new,
+    settle,
+    start_old,
+    step,
+    tail_of,
+    why,
+)
+from release.errors import ReleaseError, Restored
+from release.events import Warned
+
+
+def swap(crew: Crew, order: Swap) -> str:
+    """Put the new container in the place of what runs; the evidence that it serves, in a few words.
+
+    Raises:
+        DeploymentFailed: nothing was touched, or nothing ran before and nothing runs now.
+        Restored: what ran before runs again, proven in the same way.
+        MixedState: that failed too; the message lists what is where.
+    """
+    (new,) = create(crew, order)
+    try:
+        evidence = _bring_up(crew, order, new)
+    except BaseException as error:
+        raise _put_back(crew, order, error) from error
+    settle(crew, order, [new])
+    return evidence
+
+
+def _bring_up(crew: Crew, order: Swap, new: str) -> str:
+    engine, (spec,) = crew.engine, order.containers
+    if order.before.running:
+        with step(crew.emit, "stop") as say:
+            for old in order.before.running:
+                engine.stop(old.id, grace=order.old_grace)
+            say(", ".join(old.name for old in order.before.running))
+    crew.cancellation.check()
+    with step(crew.emit, "start") as say:
+        engine.start(new)
+        say(spec.name or new)
+    with step(crew.emit, "health") as say:
+        evidence = prove(crew, order, new, spec)
+        say(evidence)
+    return evidence
+
+
+def _put_back(crew: Crew, order: Swap, error: BaseException) -> ReleaseError:
+    """Remove the new container and start what ran before; the error that says how that went."""
+    crew.emit(Warned(text=f"{why(crew, error)}: putting back what ran before"))
+    removal, start = remove_new(crew, order), start_old(crew, order, order.before.running)
+    if (left := removal or start) is not None:
+        return mixed(crew, order, error, left)
+    if not order.before.running:
+        return nothing_ran(crew, order, error)
+    return Restored(
+        f"deploy {order}",
+        f"{why(crew, error)}; what ran before runs again: {describe(order.before.running)}",
+        "read the lines above before the next attempt",
+        tail_of(error),
+    )

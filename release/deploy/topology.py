@@ -1,0 +1,52 @@
+"""What of the run settings is the place's and not the release's: how requests get there.
+
+A rollback restores the settings that a release ran with. Where requests come from is not one of them: the
+proxy that stands there, its network and the ports of the machine are today's, for that is what the users'
+requests reach. As long as nothing moved, recorded settings are taken as they are, published ports too.
+"""
+
+from __future__ import annotations
+
+from release.config import Environment, Proxy
+from release.runspec import RunSpec
+
+
+def placed(spec: RunSpec, settings: Environment) -> RunSpec:
+    """The settings with today's way for requests.
+
+    Args:
+        spec: today's or recorded settings; of recorded ones behind a proxy the first network was the proxy's.
+        settings: the environment as it is configured today.
+    """
+    if settings.proxy is not None:
+        return _behind(settings.proxy, spec, settings.replicas)
+    if spec.proxy is None:
+        return spec
+    today = {"publish": settings.publish, "networks": settings.networks}
+    return spec.model_copy(update={"proxy": None, "replicas": 1, **today})
+
+
+def _behind(proxy: Proxy, spec: RunSpec, replicas: int) -> RunSpec:
+    others = [name for name in spec.networks[spec.proxy is not None :] if name != proxy.network]
+    several = spec.replicas if spec.proxy is not None else replicas
+    return spec.model_copy(
+        update={
+            "proxy": proxy.kind,
+            "networks": (proxy.network, *others),
+            "publish": (),
+            "replicas": 1 if proxy.kind == "dns" else several,
+        }
+    )
+
+
+def moved(spec: RunSpec, settings: Environment) -> str:
+    """What is said of recorded settings from another place; nothing where it is the same."""
+    today = settings.proxy.kind if settings.proxy is not None else None
+    if spec.proxy == today:
+        return ""
+    then, now = _where(spec.proxy), _where(today)
+    return f"it ran {then}, and today's place is {now}: proxy, its network and published ports are today's"
+
+
+def _where(proxy: str | None) -> str:
+    return f"behind a proxy ({proxy})" if proxy is not None else "without a proxy"

@@ -1,0 +1,1 @@
+"""Start-first behind real proxies, under load and in trouble."""

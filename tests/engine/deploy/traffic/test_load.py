@@ -1,0 +1,29 @@
+"""Deploy and rollback under steady load through real proxies: no request fails, and slow ones end."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.engine.deploy.traffic.edge import KINDS, Kind, Stand
+from tests.engine.deploy.traffic.load import Slow
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_no_request_fails_while_releases_are_deployed_and_rolled_back(kind: Kind, stand: Stand) -> None:
+    """A request of some seconds that began before the switch is answered by the old one."""
+    edge = stand(kind)
+    world, load, slow = edge.world, edge.load(), Slow(port=edge.port, seconds=4)
+    first = world.invoke("deploy", "--to", "0.1.0", "--yes")
+    assert first.status == 0, first.err
+    with load.going_on(), slow.under_way():
+        deployed = world.invoke("deploy", "--to", "0.2.0", "--yes")
+        rolled = world.invoke("rollback", "--yes")
+    assert deployed.status == 0, deployed.err
+    assert rolled.status == 0, rolled.err
+    assert "start-first" in deployed.err
+    assert load.failed == []
+    assert load.versions == {"0.1.0", "0.2.0"}
+    assert slow.answer == "200 0.1.0"
+    assert world.containers() == {world.container: "running"}
+    assert world.invoke("status", "--json").data["drift"] == []
+    print(f"{kind}: {load}")
