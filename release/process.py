@@ -27,6 +27,9 @@ TAIL_LINES: Final = 20
 _GRACE_SECONDS: Final = 5.0
 _ORPHAN_SECONDS: Final = 1.0
 _POLL_SECONDS: Final = 0.01
+_RUNNING: Final[set[int]] = set()
+"""The process groups of programs that run now."""
+
 _UNSET: Final = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")
 
 
@@ -171,12 +174,15 @@ def _started(
         )
     except OSError as error:
         raise _not_started(command, error) from error
+    _RUNNING.add(process.pid)
     with process:
         try:
             yield process
         except BaseException:
             _stop(process)
             raise
+        finally:
+            _RUNNING.discard(process.pid)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,6 +279,13 @@ def _stop(process: subprocess.Popen[str]) -> None:
             process.wait(_GRACE_SECONDS)
         _await_orphans(process.pid)
         os.killpg(process.pid, signal.SIGKILL)
+
+
+def kill_all() -> None:
+    """Kill every program that runs now, with its children, without waiting: for who leaves at once."""
+    for group in tuple(_RUNNING):
+        with suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)
 
 
 def _await_orphans(group: int) -> None:

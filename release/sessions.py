@@ -12,19 +12,21 @@ import atexit
 import logging
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import nox
 
 if TYPE_CHECKING:
     from release.chain.assemble import Project
-    from release.chain.plan import Options
+    from release.chain.pipeline import Stage
+    from release.chain.plan import Options, Plan
     from release.chain.shop import Shop
+    from release.chain.signals import Signals
     from release.console import Console
+    from release.errors import ReleaseError
     from release.events import Planned, Released
     from release.records import Record, Release
 
@@ -41,8 +43,14 @@ SESSIONS: Final = {
 """The sessions, in the order of the chain, with the line that `nox -l` shows."""
 
 
-class Terminated(BaseException):
-    """SIGTERM arrived. Like KeyboardInterrupt, no handler of errors may swallow it."""
+@dataclass(frozen=True, kw_only=True)
+class _Door:
+    """What a session works with."""
+
+    name: str
+    arguments: argparse.Namespace
+    console: Console
+    signals: Signals
 
 
 def register() -> None:
@@ -80,20 +88,47 @@ def parse_arguments(name: str, arguments: Sequence[str]) -> argparse.Namespace:
 
 def _run(name: str, session: nox.Session) -> None:
     """Run a session's body; an error is rendered once, and the session fails."""
+    from release.chain.signals import Interrupted, Signals
     from release.console import Console
     from release.errors import ReleaseError
 
     _quiet()
     arguments = parse_arguments(name, session.posargs)
     with Console() as console:
+        signals = Signals(at_once=console.abandon)
+        door = _Door(name=name, arguments=arguments, console=console, signals=signals)
         try:
-            with _terminable():
-                _dispatch(name, arguments, console)
+            with signals.listening():
+                _dispatch(door)
         except ReleaseError as error:
+            if signals.arrived is not None:
+                _interrupted(door, error)
             console.error(error)
             session.error(f"{name}: {type(error).__name__}")
-        except Terminated:
-            raise SystemExit(128 + signal.SIGTERM) from None
+        except Interrupted:
+            _interrupted(door, None)
+
+
+def _interrupted(door: _Door, error: ReleaseError | None) -> NoReturn:
+    """Say what a signal ended, and end as a shell expects it: 128 and the signal's number.
+
+    For SIGINT nox does that itself. A ledger that went silent at the commit point is told: whether it was
+    reached is found out by the next run.
+    """
+    from release.errors import LedgerError
+    from release.events import Warned
+
+    number = door.signals.arrived
+    assert number is not None  # noqa: S101 - only called when one has arrived
+    if isinstance(error, LedgerError):
+        door.console.error(error)
+    elif door.name == "release" and not door.signals.too_late:
+        door.console.emit(Warned(text=f"{number.name} arrived: nothing was released"))
+    else:
+        door.console.emit(Warned(text=f"{number.name} arrived"))
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    raise SystemExit(128 + number)
 
 
 def _quiet() -> None:
@@ -102,37 +137,24 @@ def _quiet() -> None:
         logging.getLogger(library).setLevel(logging.WARNING)
 
 
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Turn SIGTERM, which CI sends to cancel, into an exception, so that everything is cleaned up."""
-
-    def terminate(_signum: int, _frame: FrameType | None) -> None:
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _dispatch(name: str, arguments: argparse.Namespace, console: Console) -> None:
+def _dispatch(door: _Door) -> None:
     from release.chain.assemble import Project
     from release.chain.plan import Options
     from release.suspicion import secrets_of
     from release.version import Request
 
+    arguments = door.arguments
     options = Options(
         request=Request.parse(version=arguments.version, bump=arguments.bump),
         no_cache=arguments.no_cache,
         allow_dirty=arguments.allow_dirty,
     )
-    console.hide(secrets_of(os.environ))
-    project = Project.open(Path.cwd(), arguments.service, console.emit, console.mask)
-    if name == "release":
-        _release(project, options, arguments, console)
+    door.console.hide(secrets_of(os.environ))
+    project = Project.open(Path.cwd(), arguments.service, door.console.emit, door.console.mask)
+    if door.name == "release":
+        _release(project, options, door)
     else:
-        _stages(name, project, options, arguments, console)
+        _stages(project, options, door)
 
 
 def reusable(name: str, arguments: argparse.Namespace) -> frozenset[str]:
@@ -142,35 +164,58 @@ def reusable(name: str, arguments: argparse.Namespace) -> frozenset[str]:
     return frozenset() if arguments.no_reuse else frozenset(GATES) - {name}
 
 
-def _release(project: Project, options: Options, arguments: argparse.Namespace, console: Console) -> None:
+def _shop(project: Project, plan: Plan, door: _Door) -> Shop:
+    spared = reusable(door.name, door.arguments)
+    return project.shop(plan, reusable=spared, cancellation=door.signals.cancellation)
+
+
+def _release(project: Project, options: Options, door: _Door) -> None:
     project.refresh()
     facts = project.facts(options)
     record = project.released(facts, options)
     if record is not None:
-        _again(project, record, console)
+        door.signals.too_late = True
+        _again(project, record, door.console)
     else:
         plan = project.plan(facts, options)
-        if arguments.plan:
-            console.document(plan.to_json())
+        if door.arguments.plan:
+            door.console.document(plan.to_json())
             return
-        record = _make(project.shop(plan, reusable=reusable("release", arguments)), console)
+        record = _make(_shop(project, plan, door), door)
     released = _released(record, [message.partition("\n")[0] for message in facts.messages])
     project.reports.put_release(released)
-    console.emit(released)
-    if arguments.json:
-        console.document(record.to_json())
+    door.console.emit(released)
+    if door.arguments.json:
+        door.console.document(record.to_json())
         return
-    _last_line(console, released)
+    _last_line(door.console, released)
 
 
-def _make(shop: Shop, console: Console) -> Record[Release]:
+def _make(shop: Shop, door: _Door) -> Record[Release]:
     """Run the whole chain."""
-    from release.chain.pipeline import STAGES, run_stages
+    from release.chain.pipeline import STAGES
     from release.chain.record import Recorded
+    from release.events import Warned
 
-    console.emit(_planned(shop))
-    run_stages(shop, STAGES)
+    door.console.emit(_planned(shop))
+    try:
+        _run_stages(shop, STAGES, door)
+    finally:
+        if door.signals.arrived is not None and shop.products.has(Recorded):
+            door.signals.too_late = True
+            name = f"{shop.plan.service.service} {shop.plan.version}"
+            finish = "`nox -s release` again does what is left"
+            door.console.emit(Warned(text=f"{name} is released, the signal came after that: {finish}"))
     return shop.products.get(Recorded).record
+
+
+def _run_stages(shop: Shop, stages: Sequence[Stage], door: _Door) -> None:
+    """Run stages. A signal stops them, or comes too late for that and still ends the session: Cancelled."""
+    from release.chain.pipeline import run_stages
+
+    with door.signals.held():
+        run_stages(shop, stages)
+        shop.cancellation.check()
 
 
 def _planned(shop: Shop) -> Planned:
@@ -223,17 +268,16 @@ def _last_line(console: Console, released: Released) -> None:
     atexit.register(console.result, line)
 
 
-def _stages(
-    name: str, project: Project, options: Options, arguments: argparse.Namespace, console: Console
-) -> None:
+def _stages(project: Project, options: Options, door: _Door) -> None:
     """One stage with those it needs, or all gates."""
-    from release.chain.pipeline import GATES, needed_for, run_stages
+    from release.chain.pipeline import GATES, needed_for
 
     project.ledger.refresh()
     plan = project.gates_plan(project.facts(options), options)
-    if arguments.plan:
-        console.document(plan.to_json())
+    if door.arguments.plan:
+        door.console.document(plan.to_json())
         return
-    shop = project.shop(plan, reusable=reusable(name, arguments))
-    console.emit(_planned(shop))
-    run_stages(shop, needed_for(GATES if name == "check" else (name,)))
+    shop = _shop(project, plan, door)
+    door.console.emit(_planned(shop))
+    names = GATES if door.name == "check" else (door.name,)
+    _run_stages(shop, needed_for(names), door)

@@ -136,13 +136,15 @@ class Project:
         environ: Mapping[str, str] = os.environ,
         *,
         reusable: frozenset[str] = frozenset(),
+        cancellation: Cancellation | None = None,
     ) -> Shop:
         """The place to run the plan in.
 
         Args:
             plan: what is run.
             environ: says which CI job this is.
-            reusable: names of stages that need not run again.
+            reusable: stages that need not run again where they have passed on the same inputs.
+            cancellation: stops the stages from outside.
         """
         folder = RunFolder.create(self.source.root)
         folder.write("plan.json", plan.to_json())
@@ -157,7 +159,7 @@ class Project:
             open_ledger=lambda: self.ledger,
             environ=environ,
             mask=self.mask,
-            cancellation=Cancellation(),
+            cancellation=cancellation or Cancellation(),
             reusable=reusable,
         )
 

@@ -94,7 +94,7 @@ def _through_engine(shop: Shop, built: BuiltImage) -> tuple[Manifest, tuple[str,
         shop.cancellation.check()
         late[digest] = late_files(stream, SOURCE_DATE_EPOCH)
 
-    with shop.engine.exported(built.reference) as stream:
+    with shop.engine.exported(built.reference, cancellation=shop.cancellation) as stream:
         layout = read_layout(stream, look)
     manifest = manifest_of(layout, built.stored.id)
     return manifest, _late_in_own_layers(manifest, layout.documents[manifest.config.digest], late)
@@ -168,7 +168,7 @@ def _same(engine: Engine, built: BuiltImage, manifest: Manifest) -> bool:
 
 def _read_back(shop: Shop, registry: Registry, layer: Blob, *, inspect: bool) -> tuple[str, ...]:
     shop.cancellation.check()
-    with registry.blob(layer) as stream:
+    with registry.blob(layer, cancellation=shop.cancellation) as stream:
         return late_files(stream, SOURCE_DATE_EPOCH) if inspect else ()
 
 

@@ -47,6 +47,7 @@ def record(shop: Shop) -> Recorded:
         commit=shop.plan.commit.id,
         message=f"{draft.service} {draft.body.version}\n\n{image.repository}@{image.digest}\n",
     )
+    shop.cancellation.check()  # the last moment: what is sent now stands for ever
     (made,) = shop.open_ledger().append([draft], tag=tag)
     found = cast("Record[Release]", made)
     return Recorded(

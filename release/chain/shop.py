@@ -121,6 +121,10 @@ class Products:
         with self._lock:
             self._made[type(product)] = product
 
+    def has(self, kind: type) -> bool:
+        """Whether there is a product of this type."""
+        return kind in self._made
+
     def get(self, kind: type[T]) -> T:
         """The product of this type. A missing one is an error in the table of stages: KeyError."""
         with self._lock:
@@ -252,11 +256,12 @@ class Shop:
 
     @contextmanager
     def container(self, create: Callable[[], str]) -> Iterator[str]:
-        """A container that is gone when the block ends, however it ends."""
+        """A container that is gone when the block ends, however it ends, or the run is cancelled."""
         self.cancellation.check()
         container = create()
         try:
-            yield container
+            with self.cancellation.stopping(lambda: self.engine.remove(container)):
+                yield container
         finally:
             self.engine.remove(container)
 

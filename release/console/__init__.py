@@ -28,6 +28,10 @@ from release.redact import Mask, Redacted
 __all__ = ["Console", "Rows"]
 
 
+_SHOW_CURSOR: Final = b"\r\x1b[?25h\x1b[0m\x1b[K"
+"""Cursor on, plain text, the rest of the line away (ECMA-48; DECTCEM of the VT510)."""
+
+
 class Console:
     """Renders events, results and errors; safe to be used by several threads at once."""
 
@@ -62,6 +66,11 @@ class Console:
         """Leave the terminal clean, and the CI system its summary."""
         with self._lock:
             self._view.close()
+
+    def abandon(self) -> None:
+        """Leave the terminal usable without asking anybody: another thread may be in the middle of a line."""
+        if os.isatty(2):
+            os.write(2, _SHOW_CURSOR)
 
     def hide(self, values: Iterable[Redacted]) -> None:
         """Replace these values too, from now on."""

@@ -374,10 +374,15 @@ class Engine:
             self._client.remove_image(_image_name(reference))
 
     @contextmanager
-    def exported(self, reference: Reference | Digest) -> Iterator[BinaryIO]:
-        """The image as a tar stream (containerd store: an OCI image layout), as `docker save` gives it."""
+    def exported(
+        self, reference: Reference | Digest, *, cancellation: Cancellation | None = None
+    ) -> Iterator[BinaryIO]:
+        """The image as a tar stream (containerd store: an OCI image layout), as `docker save` gives it.
+
+        Raises Cancelled when the cancellation cut it.
+        """
         with (
-            self._line() as line,
+            self._line(cancellation) as line,
             io.BufferedReader(_Chunks(self._export(line, reference)), _CHUNK) as stream,
         ):
             stream.peek(1)

@@ -32,6 +32,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH, parse_dict_header
 
 from release.errors import RegistryError, RegistryUnreachable
 from release.images import faults, trust
+from release.process import Cancellation
 from release.reference import DOCKER_HUB, Digest, Reference, Repository
 
 if TYPE_CHECKING:
@@ -282,8 +283,10 @@ class Registry:
         return self._expect(response, attempted, 200, 404).status_code == 200
 
     @contextmanager
-    def blob(self, blob: Blob) -> Iterator[BinaryIO]:
-        """A stream of the blob's bytes; closing it checks that they hash to the digest. Raises RegistryError.
+    def blob(self, blob: Blob, *, cancellation: Cancellation | None = None) -> Iterator[BinaryIO]:
+        """A stream of the blob's bytes; closing it checks that they hash to the digest.
+
+        Raises RegistryError; Cancelled between two pieces of it.
 
         A connection that breaks is opened again where it broke (RFC 9110, 14.2), a few times. The rest is
         read at the end of the block, unless the block failed.
@@ -296,7 +299,10 @@ class Registry:
             response = self._ask("GET", path, attempted, headers=headers, is_streamed=True)
             return self._expect(response, attempted, 206 if position else 200, 200)
 
-        stream = _Hashed(open_at, self._again(attempted), lambda error: self._unreachable(attempted, error))
+        check = (cancellation or Cancellation()).check
+        stream = _Hashed(
+            open_at, self._again(attempted), lambda error: self._unreachable(attempted, error), check
+        )
         try:
             yield cast(BinaryIO, io.BufferedReader(stream, _CHUNK))
             stream.finish(blob, attempted)
@@ -628,8 +634,10 @@ class _Hashed(io.RawIOBase):
         open_at: Callable[[int], requests.Response],
         again: Callable[[Exception], bool | float],
         unreachable: Callable[[BaseException], RegistryUnreachable],
+        check: Callable[[], None],
     ) -> None:
-        """Send the first request."""
+        """Send the first request. `check` is called before each piece is read, and may raise."""
+        self._check = check
         self._open_at, self._again, self._unreachable = open_at, again, unreachable
         self._hash, self._position = hashlib.sha256(), 0
         self._response = open_at(0)
@@ -645,6 +653,7 @@ class _Hashed(io.RawIOBase):
         return len(chunk)
 
     def _chunk(self, size: int) -> bytes:
+        self._check()
         while True:
             try:
                 return bytes(self._response.raw.read(size))

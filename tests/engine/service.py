@@ -151,8 +151,8 @@ class Service:
         """`invoke` with these words."""
         return self.run(sys.executable, "-m", "invoke", *words, **environ)
 
-    def start(self, *argv: str, **environ: str) -> subprocess.Popen[str]:
-        """A program in the repository that goes on running."""
+    def start(self, *argv: str, new_session: bool = False, **environ: str) -> subprocess.Popen[str]:
+        """A program in the repository that goes on running; in a new session it leads a group of its own."""
         return subprocess.Popen(
             argv,
             cwd=self.folder,
@@ -161,11 +161,12 @@ class Service:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=new_session,
         )
 
     def run(self, *argv: str, **environ: str) -> Ran:
         """A program in the repository, to its end."""
-        with self.start(*argv, **environ) as process:
+        with self.start(*argv, new_session=False, **environ) as process:
             out, err = process.communicate(timeout=240)
         return Ran(status=process.returncode, out=out, err=err)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import signal
 import sys
 import threading
 import urllib.request
@@ -395,21 +394,6 @@ def test_two_commits_that_claim_one_version(make: Make, bare_remote: Path, tmp_p
     assert "0.1.0" in loser.err
     service.git("fetch", "--quiet", "origin", "release-ledger:refs/heads/seen")
     assert len(service.git("ls-tree", "-r", "--name-only", "seen", "records/").splitlines()) == 1
-
-
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_everything_and_releases_nothing(make: Make, engine: Engine, signum: int) -> None:
-    """CI cancels with SIGTERM, a person with Ctrl-C: no record, no container."""
-    service = make(files={"test.py": "import time; time.sleep(120)"})
-    with service.start(sys.executable, "-m", "nox", "-s", "release") as process:
-        lab.eventually(
-            lambda: engine.containers({"release.service": service.name, "release.role": "test"}),
-            what="the test",
-        )
-        process.send_signal(signum)
-        process.communicate(timeout=60)
-    assert process.returncode != 0
-    nothing_happened(service, engine)
 
 
 def test_a_graph_driver_engine_releases_through_a_registry(

@@ -1,0 +1,86 @@
+"""Signals to a session: the first one stops the work and tidies up, a second one ends the process at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+from release.process import Cancellation, kill_all
+
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Ctrl-C, a CI system's cancellation, and a terminal that was closed."""
+
+SAME_SECONDS: Final = 0.3
+"""A terminal and CI systems signal a whole process group, and wrappers pass on what they get: so soon after
+the first, a signal is the same one, arriving twice."""
+
+
+class Interrupted(BaseException):
+    """A signal arrived before the stages. Like KeyboardInterrupt, no handler of errors may swallow it."""
+
+
+class Signals:
+    """Listens. While `held`, the first signal asks for a cancellation; else it interrupts."""
+
+    def __init__(self, *, at_once: Callable[[], None] = lambda: None) -> None:
+        """No signal has arrived.
+
+        Args:
+            at_once: what is done before the process is left in the middle of everything: short, and safe at
+                any moment.
+        """
+        self.cancellation = Cancellation()
+        self.arrived: signal.Signals | None = None
+        self.too_late = False
+        """Whether what it would have stopped was done already."""
+        self._at_once = at_once
+        self._arrived_at = 0.0
+        self._held = False
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Handle the signals while the block runs. Raises Interrupted in the block, unless held.
+
+        One that is ignored, as under nohup(1), stays ignored.
+        """
+        before = {number: signal.getsignal(number) for number in SIGNALS}
+        heard = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
+        for number in heard:
+            signal.signal(number, self._arrive)
+        try:
+            yield
+        finally:
+            for number, handler in heard.items():
+                signal.signal(number, handler)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """While the block runs, the first signal cancels: nothing is torn in the middle."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+
+    def _arrive(self, number: int, _frame: FrameType | None) -> None:
+        if self.arrived is not None:
+            if time.monotonic() - self._arrived_at > SAME_SECONDS:
+                self._leave(number)
+            return
+        self.arrived, self._arrived_at = signal.Signals(number), time.monotonic()
+        if not self._held:
+            raise Interrupted
+        # from a thread: the one that was interrupted may be inside of the cancellation
+        threading.Thread(target=self.cancellation.request, args=(f"{self.arrived.name} arrived",)).start()
+
+    def _leave(self, number: int) -> None:
+        """Programs go with us; containers carry labels, by which the next run removes them."""
+        kill_all()
+        self._at_once()
+        os._exit(128 + number)

@@ -1,0 +1,117 @@
+"""What a signal does to a session: interrupt, cancel, or - the second time - end it at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from release.chain.signals import SIGNALS, Interrupted, Signals
+from release.errors import Cancelled
+
+
+def send(signum: signal.Signals) -> None:
+    """To this process; it is handled before this returns."""
+    signal.raise_signal(signum)
+
+
+@pytest.mark.parametrize("signum", SIGNALS)
+def test_before_the_stages_a_signal_interrupts(signum: signal.Signals) -> None:
+    """What waits for a server is not waited for."""
+    signals = Signals()
+    with pytest.raises(Interrupted), signals.listening():
+        send(signum)
+    assert signals.arrived == signum
+
+
+@pytest.mark.parametrize("signum", SIGNALS)
+def test_during_the_stages_a_signal_cancels(signum: signal.Signals) -> None:
+    """Nothing is torn in the middle; who holds a container or a connection is told."""
+    signals, stopped = Signals(), threading.Event()
+    with (
+        signals.listening(),
+        signals.held(),
+        suppress(Cancelled),
+        signals.cancellation.stopping(stopped.set),
+    ):
+        send(signum)
+        assert stopped.wait(20)
+    assert signals.cancellation.reason == f"{signum.name} arrived"
+
+
+def test_the_handlers_of_before_come_back() -> None:
+    """A session leaves the process as it was."""
+    before = [signal.getsignal(signum) for signum in SIGNALS]
+    with Signals().listening():
+        assert signal.getsignal(signal.SIGTERM) != before[1]
+    assert [signal.getsignal(signum) for signum in SIGNALS] == before
+
+
+def test_an_ignored_signal_stays_ignored() -> None:
+    """nohup(1) is heeded."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Signals().listening():
+            send(signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_the_same_signal_twice_at_once_is_one() -> None:
+    """A wrapper passes on what its whole group got."""
+    signals = Signals(at_once=lambda: os._exit(1))
+    with signals.listening(), signals.held():
+        send(signal.SIGINT)
+        send(signal.SIGINT)
+        send(signal.SIGTERM)
+    assert signals.arrived == signal.SIGINT
+
+
+SECOND = """
+import signal, subprocess, sys, threading, time
+from pathlib import Path
+from release import process
+from release.chain.signals import SAME_SECONDS, Signals
+signals = Signals(at_once=lambda: print("leaving", flush=True))
+begun = threading.Event()
+stubborn = process.Command(argv=("sh", "-c", "trap '' TERM; echo $$; while true; do sleep 1; done"))
+def tell(line):
+    print(line, flush=True)
+    begun.set()
+def run():
+    process.run(stubborn, cancellation=signals.cancellation, on_line=tell)
+with signals.listening(), signals.held():
+    threading.Thread(target=run).start()
+    begun.wait()
+    signal.raise_signal(signal.SIGTERM)
+    time.sleep(SAME_SECONDS * 2)
+    signal.raise_signal(signal.SIGINT)
+    print("never")
+"""
+
+
+def test_a_second_signal_leaves_at_once_and_takes_programs_along() -> None:
+    """Its number decides the status; a program that ignores SIGTERM does not outlive us."""
+    argv = [sys.executable, "-c", SECOND]
+    ran = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=60)
+    pid, leaving = ran.stdout.split()
+    assert (ran.returncode, leaving) == (130, "leaving"), ran.stderr
+    for _ in range(1000):  # a signal takes its time to be delivered
+        if is_dead(pid):
+            break
+        time.sleep(0.01)
+    assert is_dead(pid)
+
+
+def is_dead(pid: str) -> bool:
+    """Gone, or waiting to be collected (proc(5), state Z)."""
+    stat = Path(f"/proc/{pid}/stat")
+    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] in "ZX"
