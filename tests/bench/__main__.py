@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from release.process import output_of
 from tests.bench import chains, doors, questions, releases, rollbacks
 
 _STORE: Final = Path(".release/bench").resolve()
@@ -22,8 +25,6 @@ _BEGIN: Final = """\
 Written by `nox -s bench`: medians of several runs in milliseconds, in brackets the range of the middle half
 of them. What is compared was run in turns, so that a busy minute hits all alike. Ratios travel from machine
 to machine; times do not.
-
-Measured on {machine}.
 """
 
 _LEDGER: Final = """\
@@ -93,23 +94,39 @@ CHAPTERS: Final[dict[str, tuple[str, Measured]]] = {
 
 
 def main(names: list[str]) -> None:
-    """Measure these chapters and print them; all of them, and the page is written."""
+    """Measure these chapters, or all of them; print each, and put it in its place on the page."""
     _STORE.mkdir(parents=True, exist_ok=True)
-    texts = [_BEGIN.format(machine=_machine())]
     for name in names or CHAPTERS:
         heading, measured = CHAPTERS[name]
         with tempfile.TemporaryDirectory(prefix="bench-", dir=_STORE) as room:
-            texts.append(f"{heading}\n{measured(_STORE, Path(room))}")
-        sys.stdout.write(f"{texts[-1]}\n")
+            text = f"{heading}\n{measured(_STORE, Path(room)).rstrip()}\n\nMeasured {_when()}.\n"
+        sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
-    if not names:
-        _PAGE.write_text("\n".join(texts), encoding="utf-8")
+        _PAGE.write_text(with_chapter(_PAGE.read_text(encoding="utf-8"), text), encoding="utf-8")
+
+
+def with_chapter(page: str, text: str) -> str:
+    """The page with this chapter in the place of the older one of its title, in the order of the table."""
+    parts = [part for part in re.split(r"^(?=## )", page, flags=re.MULTILINE) if part.startswith("## ")]
+    known = {_title(part): part.rstrip() + "\n" for part in [*parts, text]}
+    titles = [_title(heading) for heading, _ in CHAPTERS.values()]
+    return "\n".join([_BEGIN, *(known[title] for title in titles if title in known)])
+
+
+def _title(chapter: str) -> str:
+    return chapter.partition("\n")[0]
+
+
+def _when() -> str:
+    """The day and the machine: chapters are not all measured on the same."""
+    return f"{datetime.now(UTC):%Y-%m-%d} on {_machine()}"
 
 
 def _machine() -> str:
     git = subprocess.run(("git", "--version"), check=True, capture_output=True, text=True).stdout.strip()
     system = f"{platform.system()} {platform.machine()}"
-    return f"{os.cpu_count()} cores, {system}, Python {platform.python_version()}, {git}"
+    engine = output_of(["docker", "version", "--format", "Docker Engine {{.Server.Version}}"]).strip()
+    return f"{os.cpu_count()} cores, {system}, Python {platform.python_version()}, {git}, {engine}"
 
 
 if __name__ == "__main__":
