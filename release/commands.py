@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets as randomness
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -15,16 +16,19 @@ from typing import Any
 from release import config
 from release.actor import TOOL, now
 from release.console import Console
-from release.deploy import view
+from release.deploy import converge as half_done
+from release.deploy import lock, view
+from release.deploy.candidates import candidates, chosen
+from release.deploy.converge import Way
 from release.deploy.doctor import examine
 from release.deploy.imagetags import ImageTags
 from release.deploy.interruption import Interruption
-from release.deploy.operation import Outcome, carry_out, event_json, prepare
+from release.deploy.operation import Outcome, carry_out, event_json, last_good, look_around, prepare
 from release.deploy.plan import Plan, Reason
 from release.deploy.policy import Allowance, after
 from release.deploy.site import Desk, Site
 from release.deploy.status import read_status
-from release.errors import Cancelled, LedgerError, UsageError
+from release.errors import Cancelled, LedgerError, LockHeld, UsageError
 from release.events import Notice, Warned
 from release.ledger import query
 from release.ledger.diff import compare
@@ -58,6 +62,10 @@ class Words:
     secrets_elsewhere: bool = False
     thaw: bool = False
     until: str | None = None
+    break_lock: bool = False
+    wait: str = "0"
+    finish: bool = False
+    revert: bool = False
     rebuild: str | None = None
     keep: bool = False
     on: str | None = None
@@ -71,6 +79,13 @@ class Words:
         if not self.limit.isdecimal() or int(self.limit) < 1:
             raise UsageError(f"list {self.limit!r} records", "that is not a number above 0", "use --limit 20")
         return int(self.limit)
+
+    @property
+    def patience(self) -> int:
+        """How many seconds to wait for the lock. Raises UsageError."""
+        if not self.wait.isdecimal():
+            raise UsageError(f"wait for {self.wait!r} seconds", "that is not a whole number", "use --wait 60")
+        return int(self.wait)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,12 +111,12 @@ def deploy(door: Door) -> int:
     if door.words.to is None:
         with door.desk() as desk:
             raise _nothing_named(desk)
-    return _change(door, "promote", door.words.to)
+    return _change(door, "promote")
 
 
 def rollback(door: Door) -> int:
     """Roll back to `--to`, or to the last release that was healthy before."""
-    return _change(door, "rollback", door.words.to or "previous")
+    return _change(door, "rollback")
 
 
 def _nothing_named(desk: Desk) -> UsageError:
@@ -112,30 +127,60 @@ def _nothing_named(desk: Desk) -> UsageError:
     )
 
 
-def _change(door: Door, why: Reason, to: str) -> int:
-    """Resolve, prepare, show, ask, carry out, tell."""
-    words, console = door.words, door.console
-    with door.desk() as desk, desk.site(words.environment) as site:
-        answers = desk.refresh()
-        found = _found(door, desk, to, site.place.environment)
-        prepared = prepare(
-            site,
-            found.release,
-            why,
-            answers=answers,
-            ran=found.event,
-            allowed=_allowance(words),
-        )
-        console.hide(prepared.secrets.values())
-        if words.plan:
-            _show_plan(door, prepared.plan)
-            return 0
-        console.fields(view.plan_title(prepared.plan), view.plan_rows(prepared.plan))
-        if prepared.plan.strategy != "verify":
-            _agree(door, view.plan_title(prepared.plan))
-        outcome = carry_out(prepared, message=words.message, interruption=door.interruption)
-        _tell(door, site, outcome)
+def _change(door: Door, why: Reason) -> int:
+    """Resolve, prepare, show, ask, carry out, tell; once more when somebody else came first."""
+    allowed, deadline = _allowance(door.words), time.monotonic() + door.words.patience
+    with door.desk() as desk, desk.site(door.words.environment) as site:
+        while True:
+            _await_lock(door, site, deadline)
+            try:
+                return _change_once(door, site, why, allowed)
+            except LockHeld:
+                if time.monotonic() >= deadline or not door.words.yes:
+                    raise
+
+
+def _await_lock(door: Door, site: Site, deadline: float) -> None:
+    """Wait until nobody deploys here, where the command line says so. Raises LockHeld."""
+    left = deadline - time.monotonic()
+    if left > 0 and door.words.patience and not door.words.break_lock:
+        emit, check = door.console.emit, door.interruption.cancellation.check
+        lock.await_free(site.target.keeper(), site.place, seconds=left, emit=emit, check=check)
+
+
+def _change_once(door: Door, site: Site, why: Reason, allowed: Allowance) -> int:
+    words, console, desk = door.words, door.console, site.desk
+    answers, sight = desk.refresh(), look_around(site)
+    to = words.to or _choice(door, site, last_good(site, sight))
+    found = _found(door, desk, to, site.place.environment)
+    prepared = prepare(
+        site, found.release, why, answers=answers, ran=found.event, allowed=allowed, sight=sight
+    )
+    console.hide(prepared.secrets.values())
+    if words.plan:
+        _show_plan(door, prepared.plan)
+        return 0
+    console.fields(view.plan_title(prepared.plan), view.plan_rows(prepared.plan))
+    if prepared.plan.strategy != "verify":
+        _agree(door, view.plan_title(prepared.plan))
+    outcome = carry_out(prepared, message=words.message, interruption=door.interruption)
+    _tell(door, site, outcome)
     return 0
+
+
+def _choice(door: Door, site: Site, default: str) -> str:
+    """What to go back to, where nothing is named: a person at a terminal may choose. Raises Cancelled."""
+    if door.words.yes or door.words.plan or door.words.json or not door.console.interactive:
+        return default
+    offered = candidates(site)
+    title = f"roll back {site.place}"
+    door.console.fields(f"{title} to", view.candidate_rows(offered))
+    while True:
+        answer = door.console.choose("a number, Enter for what was healthy before, q for none:")
+        if answer in ("q", "n", "no"):
+            raise Cancelled(title, "you chose none; nothing was touched")
+        if (to := chosen(offered, default, answer)) is not None:
+            return to
 
 
 def _found(door: Door, desk: Desk, target: str, environment: str | None) -> query.Found:
@@ -151,11 +196,12 @@ def _allowance(words: Words) -> Allowance:
     needs_reason = {
         "deploy what is quarantined": words.allow_quarantined,
         "deploy to what is frozen": words.thaw,
+        "take the lock from who holds it": words.break_lock,
     }
     for attempted, asked in needs_reason.items():
         if asked and not words.message:
             raise UsageError(attempted, "the record needs to say why", "add --message WHY")
-    return Allowance(quarantined=words.allow_quarantined, thaw=words.thaw)
+    return Allowance(quarantined=words.allow_quarantined, thaw=words.thaw, break_lock=words.break_lock)
 
 
 def _show_plan(door: Door, plan: Plan) -> None:
@@ -437,6 +483,50 @@ def thaw(door: Door) -> int:
             return 0
         body = Freeze(environment=place.environment, message=words.message, thawed=True)
         _record(door, desk, body, f"{place} takes deployments again: {words.message}")
+    return 0
+
+
+def converge(door: Door) -> int:
+    """Bring a deployment that ended in the middle to an end, or undo it."""
+    words = door.words
+    if words.finish and words.revert:
+        raise UsageError("converge", "both --finish and --revert are given", "give one")
+    way: Way | None = "finish" if words.finish else "revert" if words.revert else None
+    _allowance(words)
+    with door.desk() as desk, desk.site(words.environment) as site:
+        answers = desk.refresh()
+        halves = half_done.examine(site, way=way, break_lock=words.break_lock)
+        if halves is None:
+            return _nothing_open(door, site)
+        return _converge(door, halves, answers=answers)
+
+
+def _nothing_open(door: Door, site: Site) -> int:
+    """Say so; a lock whose deployment ended is removed."""
+    if not door.words.plan and half_done.tidy(site):
+        door.console.emit(Notice(text="removed a lock whose deployment had ended"))
+    if door.words.json:
+        door.console.document(None)
+    else:
+        door.console.result(f"{site.place}: nothing is half done")
+    return 0
+
+
+def _converge(door: Door, halves: half_done.Halves, *, answers: bool) -> int:
+    words, console = door.words, door.console
+    if words.plan:
+        if words.json:
+            console.document(halves.to_json())
+        else:
+            console.sheet(halves.title, halves.rows)
+        return 0
+    console.fields(halves.title, halves.rows)
+    _agree(door, halves.title)
+    done = half_done.carry_out(halves, message=words.message, answers=answers, interruption=door.interruption)
+    if words.json:
+        console.document(done.record)
+    else:
+        console.result(f"{halves.site.place}: {done.end}: {done.evidence}")
     return 0
 
 

@@ -35,6 +35,8 @@ _ACTING: Final = {
     "yes": "do it without asking",
     "plan": "show what would be done, and stop",
     "allow_quarantined": "also a release that is set aside; needs a message",
+    "wait": "how many seconds to wait while somebody else deploys",
+    "break_lock": "take the lock from whoever holds it; needs a message",
 }
 
 
@@ -55,6 +57,8 @@ def deploy(
     yes: bool = False,
     plan: bool = False,
     allow_quarantined: bool = False,
+    wait: str = "0",
+    break_lock: bool = False,
     thaw: bool = False,
     json: bool = False,
 ) -> None:
@@ -68,6 +72,8 @@ def deploy(
         yes=yes,
         plan=plan,
         allow_quarantined=allow_quarantined,
+        wait=wait,
+        break_lock=break_lock,
         thaw=thaw,
         json=json,
     )
@@ -84,6 +90,8 @@ def rollback(
     yes: bool = False,
     plan: bool = False,
     allow_quarantined: bool = False,
+    wait: str = "0",
+    break_lock: bool = False,
     json: bool = False,
 ) -> None:
     """Put an earlier release back, with the settings it ran with."""
@@ -96,6 +104,8 @@ def rollback(
         yes=yes,
         plan=plan,
         allow_quarantined=allow_quarantined,
+        wait=wait,
+        break_lock=break_lock,
         json=json,
     )
 
@@ -180,6 +190,42 @@ def quarantine(
         to=target,
         message=message,
         lift=lift,
+        service=service,
+        environment=environment,
+        json=json,
+    )
+
+
+@task(
+    help={
+        "finish": "bring it to its end",
+        "revert": "put back what ran before",
+        **{key: _ACTING[key] for key in ("message", "yes", "plan", "break_lock")},
+        **_COMMON,
+    }
+)
+def converge(
+    _context: Context,
+    *,
+    finish: bool = False,
+    revert: bool = False,
+    message: str = "",
+    yes: bool = False,
+    plan: bool = False,
+    break_lock: bool = False,
+    service: str | None = None,
+    environment: str | None = None,
+    json: bool = False,
+) -> None:
+    """Finish or undo a deployment that ended in the middle, as when a laptop died."""
+    _run(
+        "converge",
+        finish=finish,
+        revert=revert,
+        message=message,
+        yes=yes,
+        plan=plan,
+        break_lock=break_lock,
         service=service,
         environment=environment,
         json=json,
@@ -331,7 +377,7 @@ def namespace() -> Collection:
     # invoke ends with status 1 for a wrong command line; here 1 means that something was tried and failed.
     vars(parser)["ParseError"] = WrongCommandLine
     return Collection(
-        *(deploy, rollback, status, history, show, diff, quarantine, freeze, thaw),
+        *(deploy, rollback, status, history, show, diff, converge, quarantine, freeze, thaw),
         *(sync, verify, drill, doctor, ledger_rebuild),
     )
 

@@ -118,6 +118,13 @@ class Console:
             self._paper.ask(f"{question} [y/N] ")
             return sys.stdin.readline().strip().lower() in ("y", "yes")
 
+    def choose(self, question: str) -> str:
+        """Ask for a word, on standard error; empty for a mere Enter, "q" at the end of the input."""
+        with self._lock:
+            self._paper.ask(f"{question} ")
+            line = sys.stdin.readline()
+            return line.strip().lower() if line else "q"
+
     def _write(self, *lines: Line) -> None:
         with self._lock:
             self._view.write(*lines)

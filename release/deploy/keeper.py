@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from release.images.engine import ContainerSpec, Engine
@@ -30,8 +31,8 @@ class Keeper(Protocol):
     def drop(self, kept: str) -> None:
         """Remove it by id. No error when it is gone. Raises EngineError."""
 
-    def removal(self, name: str) -> str:
-        """The command by which a person removes it."""
+    def now(self) -> datetime:
+        """The time there: locks of machines with different clocks expire by one clock."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +64,6 @@ class EngineKeeper:
         """Remove the container."""
         self.engine.remove(kept)
 
-    def removal(self, name: str) -> str:
-        """As the command line does it."""
-        return f"docker rm {name}"
+    def now(self) -> datetime:
+        """The engine's own time, as far ahead of this machine's as it was when it was asked."""
+        return datetime.now(UTC) + timedelta(milliseconds=self.engine.info.ahead_ms)

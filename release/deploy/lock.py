@@ -6,7 +6,9 @@ atomic test: see `release.deploy.keeper`. Who holds it stands in its labels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,7 +17,7 @@ from typing import Final
 from release.deploy.docker import Place
 from release.deploy.keeper import Keeper, Kept
 from release.errors import EngineError, LockHeld, NameTaken
-from release.events import Emit, Warned
+from release.events import Emit, Notice, Warned
 from release.owner import Owner
 
 LOCK: Final = "lock"
@@ -23,6 +25,7 @@ LOCK: Final = "lock"
 
 _PREFIX: Final = "release.lock."
 _TRIES: Final = 3
+_WAIT_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +42,23 @@ class Holder:
     deployment: str
     since: str
     expires: str
+    """By the clock of where the lock is kept, like `since`."""
+    journal: str = ""
+    """What the deployment was told to do: see `release.deploy.journal`."""
 
     @classmethod
-    def here(cls, *, who: str, url: str | None, deployment: str, milliseconds: int) -> Holder:
-        """This process, from now on, for at most so long."""
-        now, owner = datetime.now(UTC), Owner.here()
+    def here(
+        cls,
+        *,
+        who: str,
+        url: str | None,
+        deployment: str,
+        milliseconds: int,
+        now: datetime | None = None,
+        journal: str = "",
+    ) -> Holder:
+        """This process, from now on, for at most so long. `now` is the time where the lock is kept."""
+        now, owner = now or datetime.now(UTC), Owner.here()
         return cls(
             who=who,
             host=owner.host,
@@ -53,6 +68,7 @@ class Holder:
             deployment=deployment,
             since=now.isoformat(timespec="seconds"),
             expires=(now + timedelta(milliseconds=milliseconds)).isoformat(timespec="seconds"),
+            journal=journal,
         )
 
     def labels(self) -> dict[str, str]:
@@ -64,9 +80,9 @@ class Holder:
         """Read the labels back; what is missing is empty."""
         return cls(**{key: labels.get(f"{_PREFIX}{key}", "") for key in cls.__dataclass_fields__})
 
-    def expired(self) -> bool:
+    def expired(self, now: datetime) -> bool:
         """Whether the time is over. A lock that does not say counts as expired: no holder of ours made it."""
-        return not self.expires or datetime.fromisoformat(self.expires) < datetime.now(UTC)
+        return not self.expires or datetime.fromisoformat(self.expires) < now
 
     def dead(self) -> bool:
         """Whether the holder was a process of this machine and namespace that is gone."""
@@ -78,28 +94,55 @@ class Holder:
         return f"{self.who} on {self.host} (process {self.pid}{run}) since {self.since}"
 
 
+def find(keeper: Keeper, place: Place) -> Holder | None:
+    """Who made the lock that is there, alive or not."""
+    kept = keeper.get(place.lock)
+    return Holder.parse(kept.labels) if kept is not None else None
+
+
+def alive(keeper: Keeper, holder: Holder | None) -> Holder | None:
+    """The holder, unless its lock can be taken over."""
+    return None if holder is None or holder.expired(keeper.now()) or holder.dead() else holder
+
+
 def peek(keeper: Keeper, place: Place) -> Holder | None:
     """Who holds the lock now; None when it is free or can be taken over."""
-    kept = keeper.get(place.lock)
-    holder = Holder.parse(kept.labels) if kept is not None else None
-    return None if holder is None or holder.expired() or holder.dead() else holder
+    return alive(keeper, find(keeper, place))
+
+
+def await_free(
+    keeper: Keeper, place: Place, *, seconds: float, emit: Emit, check: Callable[[], None] = lambda: None
+) -> None:
+    """Wait until nobody holds the lock. Raises LockHeld when the time is over, and what `check` raises."""
+    deadline, said = time.monotonic() + seconds, ""
+    while (holder := peek(keeper, place)) is not None:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise held_error(place, holder)
+        if str(holder) != said:
+            emit(Notice(text=f"waiting for {holder}, {math.ceil(left)} s at most"))
+            said = str(holder)
+        check()
+        time.sleep(min(_WAIT_SECONDS, left))
 
 
 @contextmanager
-def held(keeper: Keeper, place: Place, holder: Holder, emit: Emit) -> Iterator[None]:
-    """Hold the lock while the block runs.
+def held(
+    keeper: Keeper, place: Place, holder: Holder, emit: Emit, *, breaking: Holder | None = None
+) -> Iterator[None]:
+    """Hold the lock while the block runs. `breaking` is whose lock is taken away, alive or not.
 
     Raises:
         LockHeld: another deployment holds it.
     """
     try:
-        _take(keeper, place, holder, emit)
+        _take(keeper, place, holder, emit, breaking)
         yield
     finally:
         _give_back(keeper, place, holder, emit)
 
 
-def _take(keeper: Keeper, place: Place, mine: Holder, emit: Emit) -> None:
+def _take(keeper: Keeper, place: Place, mine: Holder, emit: Emit, breaking: Holder | None) -> None:
     """Make it. A lock left behind is removed by id: two takers cannot remove each other's."""
     for _ in range(_TRIES):
         with suppress(NameTaken):
@@ -107,26 +150,37 @@ def _take(keeper: Keeper, place: Place, mine: Holder, emit: Emit) -> None:
             return
         kept = keeper.get(place.lock)
         if kept is not None:
-            _remove_left_behind(keeper, place, kept, emit)
-    raise held_error(keeper, place, Holder.parse(kept.labels if kept is not None else {}))
+            _remove_left_behind(keeper, place, kept, emit, breaking)
+    raise held_error(place, Holder.parse(kept.labels if kept is not None else {}))
 
 
-def _remove_left_behind(keeper: Keeper, place: Place, kept: Kept, emit: Emit) -> None:
+def _remove_left_behind(
+    keeper: Keeper, place: Place, kept: Kept, emit: Emit, breaking: Holder | None
+) -> None:
     holder = Holder.parse(kept.labels)
-    if not (holder.expired() or holder.dead()):
-        raise held_error(keeper, place, holder)
-    reason = "its process is gone" if holder.dead() else f"it expired at {holder.expires}"
+    reason = _reason(keeper, holder, breaking)
+    if not reason:
+        raise held_error(place, holder)
     emit(Warned(text=f"taking over the lock of {holder}: {reason}"))
     keeper.drop(kept.id)
 
 
-def held_error(keeper: Keeper, place: Place, holder: Holder) -> LockHeld:
+def _reason(keeper: Keeper, holder: Holder, breaking: Holder | None) -> str:
+    """Why a lock may be taken from its holder; empty when it may not."""
+    if holder.dead():
+        return "its process is gone"
+    if holder.expired(keeper.now()):
+        return f"it expired at {holder.expires}"
+    return "--break-lock was said" if holder == breaking else ""
+
+
+def held_error(place: Place, holder: Holder) -> LockHeld:
     """The message for the loser."""
     return LockHeld(
         f"deploy {place}",
         f"another deployment is under way: {holder}",
-        f"wait for it; its lock ends by itself at {holder.expires}. "
-        f"If its process is surely gone: {keeper.removal(place.lock)}",
+        f"--wait SECONDS waits for it; its lock {place.lock} ends by itself at {holder.expires}. If its "
+        "machine is surely dead: `invoke converge --break-lock --message WHY`",
     )
 
 

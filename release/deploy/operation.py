@@ -10,12 +10,15 @@ import secrets as randomness
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Final, Literal
 
 from release.actor import TOOL, now
-from release.deploy import lock, policy, preflight
+from release.deploy import journal, lock, policy, preflight
 from release.deploy.docker import DEPLOYMENT, Identity, Ours
 from release.deploy.interruption import Interruption
+from release.deploy.journal import Unfinished
+from release.deploy.lock import Holder
 from release.deploy.plan import Facts, Plan, Reason, make_plan
 from release.deploy.policy import NOTHING, Aftermath, Allowance
 from release.deploy.preflight import Bytes
@@ -54,6 +57,49 @@ Status = Literal["started", "healthy", "restored", "failed", "mixed"]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sight:
+    """What is there before anything is decided."""
+
+    ours: Ours
+    event: Event | None
+    """The healthy deployment that really runs, if the ledger knows it."""
+    previous: Event | None
+    """What the ledger says should be running."""
+    holder: Holder | None
+    """Of the lock, alive or not."""
+    unfinished: Unfinished | None
+    """What was begun and never ended."""
+
+
+def look_around(site: Site) -> Sight:
+    """Ask the target and the ledger. Raises EngineError, LedgerError."""
+    holder, ours = lock.find(site.target.keeper(), site.place), site.target.look()
+    event = _running_event(site, ours)
+    is_open = holder is not None or event is None or len(ours.running) != 1 or bool(ours.stopped)
+    return Sight(
+        ours=ours,
+        event=event,
+        previous=site.current(),
+        holder=holder,
+        unfinished=journal.find(site, ours, holder) if is_open else None,
+    )
+
+
+def last_good(site: Site, sight: Sight) -> str:
+    """What a rollback that names nothing goes back to, as a target.
+
+    Usually what ran healthy before the current release. Where the last attempt left something else
+    running than the last healthy release, or nothing, it is that one.
+    """
+    if sight.event is not None:
+        return "previous"
+    events = query.deployments(site.desk.ledger, site.place.service, site.place.environment)
+    last = next(events, None)
+    failed = last is not None and last.deployment.status not in ("healthy", "restored")
+    return "-0" if failed or sight.unfinished is not None else "previous"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Prepared:
     """What was found and decided before anything is touched."""
 
@@ -62,17 +108,33 @@ class Prepared:
     target: Record[Release]
     spec: RunSpec
     bytes: Bytes
-    ours: Ours
-    event: Event | None
-    """The healthy deployment that really runs, if the ledger knows it."""
-    previous: Event | None
-    """What the ledger says should be running."""
+    sight: Sight
     secrets: dict[str, Redacted] = field(repr=False)
     aftermath: Aftermath
     """What is recorded with it."""
     allowed: Allowance
     answers: bool
     """Whether the ledger's remote answered a moment ago."""
+
+    @property
+    def ours(self) -> Ours:
+        """The containers that were there."""
+        return self.sight.ours
+
+    @property
+    def event(self) -> Event | None:
+        """The healthy deployment that really runs, if the ledger knows it."""
+        return self.sight.event
+
+    @property
+    def previous(self) -> Event | None:
+        """What the ledger says should be running."""
+        return self.sight.previous
+
+    @property
+    def breaks(self) -> Holder | None:
+        """Whose lock is taken away."""
+        return self.sight.holder if self.allowed.break_lock else None
 
     @property
     def mask(self) -> Mask:
@@ -106,6 +168,7 @@ def prepare(
     answers: bool = True,
     ran: Event | None = None,
     allowed: Allowance = NOTHING,
+    sight: Sight | None = None,
 ) -> Prepared:
     """Find out everything, decide, and check what can fail.
 
@@ -116,6 +179,7 @@ def prepare(
         answers: whether the ledger's remote does; if not, events are kept here and nothing waits for it.
         ran: the healthy deployment whose settings a rollback restores; absent: the release's last one.
         allowed: what the command line allows beyond the usual; the plan says what of it was needed.
+        sight: what is there, where somebody has looked just now.
 
     Raises:
         TargetUnavailable: quarantined, no settings to restore, or the image's bytes are nowhere.
@@ -131,13 +195,13 @@ def prepare(
     secrets, missing = read_secrets(site, wanted)
     spec = wanted.model_copy(update={"secrets": fingerprints(site, secrets)})
     found = site.target.locate(target.body.image)
-    ours = site.target.look()
+    sight = sight or look_around(site)
     against = policy.closed(said, site.place, why, allowed)
-    _check(site, target, spec, found, [*against, *missing], policy.barred(said, target, allowed))
-    running, expected = _running_event(site, ours), site.current()
-    left = site.release_of(running or expected)
+    barred = policy.barred(said, target, allowed)
+    _check(site, target, spec, found, [*against, *missing], barred, _obstacle(site, sight, allowed))
+    left = site.release_of(sight.event or sight.previous)
     after = policy.aftermath(site.place, why, target, left, said, freeze=site.settings.freeze_after_rollback)
-    facts = _facts(site, target, why, spec, ours, found, running, expected)
+    facts = _facts(site, target, why, spec, found, sight, allowed)
     quarantine, frost = str(said.quarantine or ""), str(said.frost or "") if why == "promote" else ""
     elsewhere = moved(known, site.settings) if why == "rollback" else ""
     plan = make_plan(
@@ -156,9 +220,7 @@ def prepare(
         target=target,
         spec=spec,
         bytes=found,
-        ours=ours,
-        event=running,
-        previous=expected,
+        sight=sight,
         secrets=secrets,
         aftermath=after,
         allowed=allowed,
@@ -248,19 +310,23 @@ def _check(
     found: Bytes,
     missing: list[Problem],
     barred: list[Problem],
+    holder: Holder | None,
 ) -> None:
     """Refuse with all that was found. The lock is looked at last: what it guards may move until then."""
     problems = [*missing, *site.target.settings_problems(spec)]
     occupied = site.target.occupation_problems(spec)
-    keeper = site.target.keeper()
-    holder = lock.peek(keeper, site.place)
     preflight.refuse(
         f"deploy {target.body.version} of {site.place}",
         found,
         [*problems, *occupied] if holder is None else problems,
-        lock.held_error(keeper, site.place, holder) if holder is not None else None,
+        lock.held_error(site.place, holder) if holder is not None else None,
         barred=barred,
     )
+
+
+def _obstacle(site: Site, sight: Sight, allowed: Allowance) -> Holder | None:
+    """Who holds the lock and keeps it."""
+    return None if allowed.break_lock else lock.alive(site.target.keeper(), sight.holder)
 
 
 def _running_event(site: Site, ours: Ours) -> Event | None:
@@ -274,12 +340,11 @@ def _facts(
     target: Record[Release],
     why: Reason,
     spec: RunSpec,
-    ours: Ours,
     found: Bytes,
-    running: Event | None,
-    expected: Event | None,
+    sight: Sight,
+    allowed: Allowance,
 ) -> Facts:
-    event = running or expected
+    event = sight.event or sight.previous
     before = site.release_of(event)
     return Facts(
         place=site.place,
@@ -287,12 +352,14 @@ def _facts(
         reason=why,
         target=target,
         spec=spec,
-        ours=ours,
+        ours=sight.ours,
         image=site.target.id_of(target.body.image),
         strategy=site.target.strategy(spec),
         event=event,
         release=before,
-        runs_event=running is not None,
+        runs_event=sight.event is not None,
+        unfinished=str(sight.unfinished or ""),
+        broken=str(sight.holder) if allowed.break_lock and sight.holder is not None else "",
         bytes_from=found.where,
         undone=_commits(site, before, target) if before is not None else (),
         added=_commits(site, target, before) if before is not None else (),
@@ -337,11 +404,14 @@ def carry_out(prepared: Prepared, *, message: str, interruption: Interruption) -
         return _verify(prepared, interruption)
     site, body, deployment = prepared.site, prepared.target.body, randomness.token_hex(6)
     site.target.fetch(body, prepared.bytes, site.desk.emit)
-    keeper, holder = site.target.keeper(site.target.id_of(body.image)), _holder(prepared, deployment)
-    with interruption.held(), lock.held(keeper, site.place, holder, site.desk.emit):
+    attempt = Attempt(prepared=prepared, deployment=deployment, message=message)
+    started = attempt.start()
+    keeper = site.target.keeper(site.target.id_of(body.image))
+    holder = _holder(prepared, deployment, keeper.now(), journal.write(started))
+    held = lock.held(keeper, site.place, holder, site.desk.emit, breaking=prepared.breaks)
+    with interruption.held(), held:
         _same_as_planned(prepared)
-        attempt = Attempt(prepared=prepared, deployment=deployment, message=message)
-        return attempt.run(interruption)
+        return attempt.run(started, interruption)
 
 
 def _verify(prepared: Prepared, interruption: Interruption) -> Outcome:
@@ -385,16 +455,18 @@ def _known(prepared: Prepared) -> dict[str, Any]:
     return {"id": event.record, **prepared.site.desk.ledger.record(event.record).to_json()}
 
 
-def _holder(prepared: Prepared, deployment: str) -> lock.Holder:
+def _holder(prepared: Prepared, deployment: str, there: datetime, told: str) -> Holder:
     """The lock outlives the longest that this deployment and its restoration may take."""
     desk, settings = prepared.site.desk, prepared.site.settings
     patience = prepared.site.target.patience(prepared.spec, settings.health_timeout)
     longest = 2 * (patience + settings.stop_grace)
-    return lock.Holder.here(
+    return Holder.here(
         who=desk.actor.name,
         url=desk.run(deployment).url,
         deployment=deployment,
         milliseconds=_LOCK_MINUTES * 60_000 + longest,
+        now=there,
+        journal=told,
     )
 
 
@@ -418,9 +490,13 @@ class Attempt:
     message: str
     began: float = field(default_factory=time.monotonic)
 
-    def run(self, interruption: Interruption) -> Outcome:
+    def start(self) -> Draft[Body]:
+        """The event that says that it starts."""
+        return self._draft(self._event("started", ""))
+
+    def run(self, started: Draft[Body], interruption: Interruption) -> Outcome:
         """Record the start, roll out, record the end."""
-        self._append("started", "")
+        self._record("started", [*self._left_open(), started])
         self._still_allowed()
         prepared = self.prepared
         try:
@@ -451,14 +527,25 @@ class Attempt:
             self._append("failed", prepared.mask(error.found))
             raise
 
+    def _left_open(self) -> list[Draft[Body]]:
+        """The end of what somebody began and never ended: this deployment takes its place."""
+        left = self.prepared.sight.unfinished
+        if left is None:
+            return []
+        detail = f"it never ended; the deployment {self.deployment} takes its place"
+        end = left.ended("failed", self.prepared.site.target.name, None, detail, "")
+        return left.drafts(self._draft(end))
+
     def _append(self, status: Status, detail: str, words: Iterable[Body] = ()) -> dict[str, Any]:
-        """Add an event. What cannot be recorded stops a deployment before it starts, and never a rollback.
+        return self._record(status, [*map(self._draft, (self._event(status, detail), *words))])
+
+    def _record(self, status: Status, drafts: list[Draft[Body]]) -> dict[str, Any]:
+        """Add events. What cannot be recorded stops a deployment before it starts, and never a rollback.
 
         A rollback's start is only kept here: its end takes it along, and nobody waits for a git server.
         """
         site = self.prepared.site
-        draft = self._draft(self._event(status, detail))
-        drafts = [draft, *map(self._draft, words)]
+        draft = drafts[0]
         try:
             records = site.desk.ledger.append_events(drafts, publish=self._publishes(status))
         except LedgerError as error:
@@ -493,6 +580,7 @@ class Attempt:
             status=status,
             targets=self._targets(status, detail),
             duration_ms=elapsed_ms(self.began) if status != "started" else None,
+            took_lock_from=str(prepared.breaks) if prepared.breaks is not None else None,
         )
 
     def _draft(self, body: Body) -> Draft[Body]:

@@ -58,6 +58,10 @@ class Facts:
     """The last drill here that went well, in a few words."""
     frost: str = ""
     """What freezes the environment, where it is deployed to all the same."""
+    unfinished: str = ""
+    """What was begun and never ended."""
+    broken: str = ""
+    """Whose lock is taken away."""
     then: tuple[str, ...] = ()
     """What is recorded with it: quarantines, freezes and their ends."""
 
@@ -225,10 +229,7 @@ def _bases(old: Record[Release] | None, new: Record[Release]) -> tuple[Change, .
 
 def _notes(facts: Facts) -> Iterable[str]:
     """What is not as one would think."""
-    if facts.quarantine:
-        yield f"{facts.target.body.version} {facts.quarantine}"
-    if facts.frost:
-        yield f"{facts.place.environment} {facts.frost}"
+    yield from _said(facts)
     if facts.event is not None and not facts.runs_event:
         real = describe(facts.ours.running)
         yield f"the ledger says that {_version(facts)} runs; the engine runs: {real}"
@@ -247,6 +248,18 @@ def _notes(facts: Facts) -> Iterable[str]:
             f"{version} is older than what runs, and gets today's settings; "
             f"`invoke rollback --to {version}` restores its own"
         )
+
+
+def _said(facts: Facts) -> Iterable[str]:
+    """What somebody said or began, and this passes over."""
+    said = {
+        f"{facts.target.body.version} {facts.quarantine}": facts.quarantine,
+        f"half done: {facts.unfinished}, never ended; this takes its place, "
+        "`invoke converge` finishes or reverts it instead": facts.unfinished,
+        f"the lock is taken from {facts.broken}": facts.broken,
+        f"{facts.place.environment} {facts.frost}": facts.frost,
+    }
+    return (text for text, holds in said.items() if holds)
 
 
 def _version(facts: Facts) -> str:

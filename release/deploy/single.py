@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from release.deploy import preflight, startfirst, stopfirst
-from release.deploy.docker import Ours, Place, container_spec, look
+from release.deploy.docker import DEPLOYMENT, Ours, Place, container_spec, describe, look
 from release.deploy.health import Watch, await_healthy
 from release.deploy.keeper import EngineKeeper, Keeper
 from release.deploy.plan import Strategy
@@ -13,7 +13,7 @@ from release.deploy.preflight import Bytes
 from release.deploy.proxies import Proxy
 from release.deploy.rollout import Crew, Swap, step
 from release.deploy.target import Means, Order
-from release.errors import DeploymentFailed, EngineError, Problem
+from release.errors import DeploymentFailed, EngineError, MixedState, Problem, Restored
 from release.events import Emit
 from release.images.engine import ContainerSpec, ContainerState, Engine
 from release.records import Image, Release
@@ -105,7 +105,7 @@ class SingleEngine:
 
     def roll_out(self, order: Order, means: Means) -> str:
         """Swap the containers."""
-        crew = Crew(engine=self.engine, emit=means.emit, cancellation=means.cancellation, mask=means.mask)
+        crew = self._crew(means)
         if self.proxy is None:
             return stopfirst.swap(crew, self.swap(order))
         self._fits(order, self.proxy)
@@ -143,6 +143,61 @@ class SingleEngine:
             replica=replica,
             labels=self.proxy.labels() if self.proxy is not None else None,
         )
+
+    def resume(self, order: Order, means: Means) -> str:
+        """Start and prove what was made, then tidy up."""
+        new, swapped = self._halves(order)
+        if not new:
+            raise DeploymentFailed(f"finish {order}", "its container was never made", "use --revert")
+        if not swapped.before.running and order.old is not None:
+            self._only_these_left(order, means, new)
+        if self.proxy is None:
+            return stopfirst.finish(self._crew(means), swapped, new[0].id)
+        return startfirst.finish(self._crew(means), swapped, self.proxy)
+
+    def retract(self, order: Order, means: Means) -> str:
+        """Remove what was made, and let what ran before serve."""
+        new, swapped = self._halves(order)
+        if new and not swapped.before.running and order.old is not None:
+            raise MixedState(
+                f"revert {order}",
+                f"what ran before is removed already; there is only {describe(new)}",
+                "`invoke converge --finish` if it is healthy, else `invoke rollback`",
+            )
+        crew, error = self._crew(means), DeploymentFailed(f"deploy {order}", "it never ended")
+        if self.proxy is None:
+            ended = stopfirst.give_back(crew, swapped, error)
+        else:
+            ended = startfirst.give_back(crew, swapped, self.proxy, error)
+        if isinstance(ended, Restored):
+            return describe(swapped.before.running)
+        raise ended
+
+    def _only_these_left(self, order: Order, means: Means, new: tuple[ContainerState, ...]) -> None:
+        """What ran before is gone, so the new one stays, whatever its health. Raises MixedState."""
+        try:
+            self.verify(replace(order, before=Ours(running=new, stopped=())), means)
+        except DeploymentFailed as error:
+            raise MixedState(
+                f"finish {order}",
+                f"{error.found}; what ran before is removed already, and {describe(new)} was left alone",
+                "`invoke rollback` puts the last healthy release back",
+                error.tail,
+            ) from error
+
+    def _halves(self, order: Order) -> tuple[tuple[ContainerState, ...], Swap]:
+        """The containers that the order made, if there are any, and the swap as it was meant."""
+        mine = {DEPLOYMENT: order.identity.deployment}.items()
+        there = (*order.before.up, *order.before.stopped)
+        new = tuple(each for each in there if mine <= each.labels.items())
+        others = [each for each in there if each not in new]
+        old = [each for each in others if each.labels.get(DEPLOYMENT) == order.replaces]
+        kept = old or [each for each in others if each in order.before.up]
+        rest = tuple(each for each in others if each not in kept)
+        return new, replace(self.swap(order), before=Ours(running=tuple(kept), stopped=rest))
+
+    def _crew(self, means: Means) -> Crew:
+        return Crew(engine=self.engine, emit=means.emit, cancellation=means.cancellation, mask=means.mask)
 
     def verify(self, order: Order, means: Means) -> str:
         """Wait for each container that serves; what is said of the last."""

@@ -34,10 +34,15 @@ def swap(crew: Crew, order: Swap) -> str:
         MixedState: that failed too; the message lists what is where.
     """
     (new,) = create(crew, order)
+    return finish(crew, order, new)
+
+
+def finish(crew: Crew, order: Swap, new: str) -> str:
+    """The rest of a swap, also of one that broke off: the container exists, in whatever state. See `swap`."""
     try:
         evidence = _bring_up(crew, order, new)
     except BaseException as error:
-        raise _put_back(crew, order, error) from error
+        raise give_back(crew, order, error) from error
     settle(crew, order, [new])
     return evidence
 
@@ -59,8 +64,11 @@ def _bring_up(crew: Crew, order: Swap, new: str) -> str:
     return evidence
 
 
-def _put_back(crew: Crew, order: Swap, error: BaseException) -> ReleaseError:
-    """Remove the new container and start what ran before; the error that says how that went."""
+def give_back(crew: Crew, order: Swap, error: BaseException) -> ReleaseError:
+    """Remove the new container and start what ran before; the error that says how that went.
+
+    Also for a swap that broke off.
+    """
     crew.emit(Warned(text=f"{why(crew, error)}: putting back what ran before"))
     removal, start = remove_new(crew, order), start_old(crew, order, order.before.running)
     if (left := removal or start) is not None:

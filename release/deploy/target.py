@@ -38,6 +38,8 @@ class Order:
     """The recorded settings of what runs; None where the ledger does not know it."""
     health_timeout: int
     """Milliseconds."""
+    replaces: str | None = None
+    """The deployment that ran before, where one that ended in the middle is gone on with."""
 
     def __str__(self) -> str:
         """For people: `0.2.0 of api in production`."""
@@ -102,6 +104,23 @@ class Target(Protocol):
             Restored: what ran before runs again, proven in the same way.
             MixedState: that failed too; the message lists what is where.
             LockHeld: what runs was changed by somebody else in the same moment; nothing was touched.
+        """
+
+    def resume(self, order: Order, means: Means) -> str:
+        """Complete what a rollout of this order began and did not end. See `roll_out`.
+
+        `order.before` is what is there now, the containers of the order among it.
+        """
+
+    def retract(self, order: Order, means: Means) -> str:
+        """Undo what a rollout of this order began and did not end: what ran before runs again.
+
+        Returns:
+            What is there now, in a few words.
+
+        Raises:
+            DeploymentFailed: nothing ran before, and nothing runs now.
+            MixedState: the message lists what is where.
         """
 
     def verify(self, order: Order, means: Means) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from release.deploy.candidates import Candidate
 from release.deploy.doctor import Finding
 from release.deploy.operation import Outcome
 from release.deploy.plan import Plan, Side
@@ -82,6 +83,19 @@ def plan_rows(plan: Plan) -> list[Row]:
         ("note", "\n".join(plan.notes)),
     ]
     return [(label, text) for label, text in rows if text]
+
+
+def candidate_rows(offered: Sequence[Candidate]) -> list[Row]:
+    """What could be gone back to, numbered from 1."""
+    return [(str(number), _candidate(each)) for number, each in enumerate(offered, start=1)]
+
+
+def _candidate(each: Candidate) -> str:
+    marks = [*(["runs now"] if each.is_current else []), *([str(each.word)] if each.word else [])]
+    body, event = each.release.body, each.event
+    said = f": {event.deployment.message}" if event.deployment.message else ""
+    when = f"healthy {age(event.recorded_at)} by {event.actor.name}{said}"
+    return "\n".join([f"{body.version}  {Digest(body.image.digest).short}  {when}", *marks])
 
 
 def _side(side: Side, done: str) -> str:

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Self, cast
 
@@ -840,7 +840,16 @@ def _engine_info(version: Mapping[str, Any], info: Mapping[str, Any]) -> EngineI
         image_store="containerd"
         if any(kind.startswith("io.containerd.snapshotter") for kind in kinds)
         else "graph",
+        ahead_ms=_ahead(info.get("SystemTime")),
+        data_root=info.get("DockerRootDir") or "",
     )
+
+
+def _ahead(told: str | None) -> int:
+    """Milliseconds between the engine's clock (SystemInfo, SystemTime) and this machine's; 0 if not told."""
+    if not told:
+        return 0
+    return round((datetime.fromisoformat(told) - datetime.now(UTC)).total_seconds() * 1000)
 
 
 def _need_tag(reference: Reference) -> None:

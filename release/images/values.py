@@ -35,6 +35,10 @@ class EngineInfo:
     platform: str
     """As "linux/amd64"."""
     image_store: Literal["containerd", "graph"]
+    ahead_ms: int = 0
+    """How many milliseconds its clock was ahead of this machine's when it was asked."""
+    data_root: str = ""
+    """Its folder, on its own machine; empty where it does not say."""
 
     def speaks(self, version: tuple[int, int]) -> bool:
         """Whether its API is of this version or a later one, as (1, 44)."""

@@ -283,6 +283,21 @@ class World:
             out, rest = process.communicate(timeout=120)
         return Ended(status=process.returncode, out=out, err=seen + rest)
 
+    def dying(self, when: str, call: str, number: str, *words: str) -> Ended:
+        """Run `invoke` on a machine that dies before or after the nth of these calls: see `dying`."""
+        argv = [sys.executable, "-m", "tests.engine.deploy.dying", when, call, number, *words]
+        root = Path(__file__).parents[3]
+        done = subprocess.run(
+            argv,
+            cwd=self.root,
+            env={**os.environ, "PYTHONPATH": str(root)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return Ended(status=done.returncode, out=done.stdout, err=done.stderr)
+
     def answer(self) -> dict[str, Any]:
         """What the service says of itself now."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=5) as response:

@@ -1,0 +1,55 @@
+"""What an environment could go back to, for somebody who has not decided yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from release.deploy.site import Spot
+from release.ledger import query
+from release.ledger.deployments import ran
+from release.ledger.query import Event, Word
+from release.records import Record, Release
+
+_OFFERED: Final = 9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A release that ran here, verified healthy, and the last time that it did."""
+
+    release: Record[Release]
+    event: Event
+    word: Word | None
+    """What sets it aside."""
+    is_current: bool
+    """Whether the ledger says that it runs now."""
+
+
+def candidates(spot: Spot) -> tuple[Candidate, ...]:
+    """The last releases that ran here, the current one first."""
+    ledger, place = spot.desk.ledger, spot.place
+    found = []
+    for number, event in enumerate(islice(ran(ledger, place.service, place.environment), _OFFERED)):
+        release = spot.release_of(event)
+        if release is not None:
+            word = query.quarantined(ledger, place.service, release.id, place.environment)
+            found.append(Candidate(release=release, event=event, word=word, is_current=number == 0))
+    return tuple(found)
+
+
+def chosen(offered: Sequence[Candidate], default: str, answer: str) -> str | None:
+    """The target that an answer means: a number of the list, nothing for the default; None for none.
+
+    Args:
+        offered: as `candidates` gave them, counted from 1.
+        default: the target of an empty answer.
+        answer: what was typed.
+    """
+    if not answer:
+        return default
+    if answer.isdecimal() and 1 <= int(answer) <= len(offered):
+        return offered[int(answer) - 1].release.body.version
+    return None

@@ -1,0 +1,120 @@
+"""What a deployment was told to do, kept where it happens: in the lock, as the event that it started.
+
+Whoever comes after a crash reads there what was meant, with every setting, though the operator's clone and
+the git server may be away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from release.deploy.docker import DEPLOYMENT, Ours
+from release.deploy.lock import Holder
+from release.deploy.site import Spot
+from release.errors import LedgerError
+from release.ledger.deployments import Event, events_of
+from release.records import Body, Deployment, Draft, TargetState, parse
+
+End = Literal["healthy", "restored", "failed", "mixed"]
+
+
+def write(started: Draft[Body]) -> str:
+    """As text: the bytes that the record would have if it were the first."""
+    return started.at(1, None).to_bytes().decode()
+
+
+def read(text: str) -> Draft[Body] | None:
+    """Read it back; None when there is none, or one that this version does not understand."""
+    try:
+        return parse(text.encode(), "of the lock").draft()
+    except LedgerError:
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unfinished:
+    """A deployment that started and, as far as ledger and engine tell, never ended."""
+
+    draft: Draft[Body]
+    """The event that says that it started."""
+    started: Deployment
+    """The draft's body."""
+    version: str
+    recorded: bool
+    """Whether the ledger has that event."""
+
+    def __str__(self) -> str:
+        """For people: what was begun, by whom and when."""
+        what = "rollback" if self.started.reason == "rollback" else "deployment"
+        who, since = self.draft.actor.name, self.draft.recorded_at[:19]
+        return f"the {what} {self.started.deployment} to {self.version} by {who}, begun {since}Z"
+
+    def ended(self, end: End, target: str, digest: str | None, detail: str, message: str) -> Deployment:
+        """The event that ends it. It has no duration: nobody worked on it all the time."""
+        state = TargetState(
+            name=target, status="failed" if end == "mixed" else end, digest=digest, detail=detail
+        )
+        said = "; ".join(text for text in (self.started.message, message) if text)
+        return self.started.model_copy(update={"status": end, "targets": (state,), "message": said})
+
+    def drafts(self, end: Draft[Body]) -> list[Draft[Body]]:
+        """What the ledger lacks of it, with this end."""
+        return [end] if self.recorded else [self.draft, end]
+
+
+def find(spot: Spot, ours: Ours, holder: Holder | None) -> Unfinished | None:
+    """What was begun at a place and never ended: by the lock, else by what the containers say they are.
+
+    Args:
+        spot: the environment.
+        ours: its containers.
+        holder: of the lock that is there, alive or not.
+    """
+    candidates = [draft for draft in (read(holder.journal if holder is not None else ""),) if draft]
+    return next(
+        (found for draft in (*candidates, *_by_labels(spot, ours)) if (found := _open(spot, draft))), None
+    )
+
+
+def _by_labels(spot: Spot, ours: Ours) -> Iterator[Draft[Body]]:
+    """Starts that the ledger knows, of deployments whose containers are there."""
+    names = [each.labels.get(DEPLOYMENT, "") for each in (*ours.running, *ours.stopped)]
+    for name in dict.fromkeys(filter(None, names)):
+        for event in _events(spot, name):
+            if event.deployment.status == "started" and event.record is not None:
+                yield spot.desk.ledger.record(event.record).draft()
+
+
+def _open(spot: Spot, draft: Draft[Body]) -> Unfinished | None:
+    """The deployment of this start, if nothing says that it ended."""
+    body = draft.body
+    if not isinstance(body, Deployment):
+        return None
+    events = list(_events(spot, body.deployment))
+    if _has_end(events):
+        return None
+    return Unfinished(draft=draft, started=body, version=_version(spot, body), recorded=bool(events))
+
+
+def ended(spot: Spot, deployment: str) -> bool:
+    """Whether the ledger knows how a deployment ended."""
+    return _has_end(_events(spot, deployment))
+
+
+def _has_end(events: Iterable[Event]) -> bool:
+    return any(event.deployment.status != "started" for event in events)
+
+
+def _events(spot: Spot, deployment: str) -> Iterator[Event]:
+    return events_of(spot.desk.ledger, spot.place.service, deployment)
+
+
+def _version(spot: Spot, body: Deployment) -> str:
+    """Of its release; the digest's beginning where the release is not recorded here."""
+    try:
+        release = spot.desk.ledger.record(body.release).body
+    except LedgerError:
+        return body.digest[:19]
+    return str(getattr(release, "version", body.digest[:19]))
