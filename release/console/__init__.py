@@ -133,13 +133,10 @@ class Console:
     def result(self, text: str) -> None:
         """Write the result, or a line of it, to standard output."""
         with self._lock:
-            trouble = self._result.attempt(self._drawn(self._paper.clean(text)) + "\n")
+            trouble = self._result.attempt(self._paper.clean(text) + "\n")
             if trouble is not None:
                 said = f"the result could not be written to standard output: {trouble.strerror}"
                 self._view.write(Line(mark="! ", mark_style="bold yellow", text=said))
-
-    def _drawn(self, text: str) -> str:
-        return text if self._result.encodes(text) else self._paper.drawn(text)
 
     def document(self, data: Any) -> None:
         """Write the result as indented JSON."""

@@ -79,7 +79,7 @@ class GitHub(Plain):
     def close(self) -> None:
         """Write the summary."""
         if not self._report.is_empty:
-            page = self.paper.clean(self._report.markdown())
+            page = self._report.markdown()
             self._put("GITHUB_STEP_SUMMARY", page.encode()[:_SUMMARY_BYTES].decode(errors="ignore"))
             self._report = Report()
 
@@ -91,7 +91,7 @@ class GitHub(Plain):
             self.write(line)
             return
         token = secrets.token_hex(16)
-        log = "".join(f"{self.paper.clean(text)}\n" for text in lines)
+        log = self.paper.clean("\n".join(lines)) + "\n"
         self._command("group", f"{line.mark}{line.text}")
         self.paper.raw(f"::stop-commands::{token}\n{log}::{token}::\n::endgroup::\n")
 
@@ -119,7 +119,7 @@ class GitHub(Plain):
             return
         try:
             with Path(path).open("a", encoding="utf-8") as file:
-                file.write(text)
+                file.write(self.paper.clean(text))
         except OSError as error:
             self._command("warning", f"{variable} cannot be written: {error.strerror}")
 

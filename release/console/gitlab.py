@@ -49,5 +49,5 @@ class GitLab(Plain):
         began = ended - round(event.duration_ms / 1000)
         self.paper.raw(f"{_ERASE}section_start:{began}:{name}[collapsed=true]\r{_ERASE}")
         self.write(line)
-        self.paper.raw("".join(f"{self.paper.clean(text)}\n" for text in lines))
+        self.paper.raw(self.paper.clean("\n".join(lines)) + "\n")
         self.paper.raw(f"{_ERASE}section_end:{ended}:{name}\r{_ERASE}\n")

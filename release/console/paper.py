@@ -75,8 +75,14 @@ class Lasting(io.TextIOBase):
             return False
         return True
 
+    def drawn(self, text: str) -> str:
+        """With other marks where the encoding lacks ours; what else it lacks as backslash and number."""
+        if self.encodes(text):
+            return text
+        return text.translate(_PLAIN_MARKS).encode(self.encoding, "backslashreplace").decode(self.encoding)
+
     def write(self, text: str) -> int:
-        """Write what the encoding lacks as backslash and number."""
+        """Write text; see `drawn`."""
         self.attempt(text)
         return len(text)
 
@@ -86,7 +92,7 @@ class Lasting(io.TextIOBase):
         if stream is None:
             return None
         try:
-            stream.write(text.encode(self.encoding, "backslashreplace").decode(self.encoding))
+            stream.write(self.drawn(text))
             stream.flush()
         except BlockingIOError:  # somebody made the terminal non-blocking, and it is full: this line is lost
             return None
@@ -163,5 +169,5 @@ class Paper:
         return self._mask(_CONTROL.sub("", ESCAPES.sub("", self._mask(text))))
 
     def drawn(self, text: str) -> str:
-        """With other marks where the encoding lacks ours."""
-        return text if self.has_marks else text.translate(_PLAIN_MARKS)
+        """As standard error can show it."""
+        return self._stream.drawn(text)

@@ -54,6 +54,13 @@ class Terminal(Plain):
             case _:
                 self.write(*event_lines(event))
 
+    def write(self, *lines: Line) -> None:
+        """Above the live lines, which are drawn anew with it: they may be other ones now."""
+        with self.paper.rich:
+            super().write(*lines)
+            if self._live is not None:
+                self._live.refresh()
+
     def error(self, error: ReleaseError) -> None:
         """Nothing runs any more."""
         self.close()
