@@ -1,7 +1,7 @@
 """What the runner of GitHub Actions makes of a step's output, as its documentation says.
 
 Written from GitHub Docs, "Workflow commands for GitHub Actions": a line that begins, after white space, with
-`::` is a command, and so is an older `##[name]` anywhere in a line; after `stop-commands` only its token is one.
+`::` is a command, and so is an older `##[name]` anywhere in a line; after `stop-commands` only its token is.
 """
 
 from __future__ import annotations

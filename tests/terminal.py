@@ -83,7 +83,7 @@ class Terminal:
         on_frame: Callable[[tuple[str, ...]], None] = lambda frame: None,
         env: Mapping[str, str] | None = None,
     ) -> Seen:
-        """Run a program to its end. Its standard error is the terminal; its output too, unless it is a pipe."""
+        """Run a program to its end; its standard error is the terminal, its output too or a pipe."""
         environ = {key: value for key, value in os.environ.items() if key not in NEUTRAL}
         with subprocess.Popen(
             argv,
