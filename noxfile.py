@@ -48,7 +48,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", default=False)
 def soak(session: nox.Session) -> None:
-    """Long runs: many writers on one ledger, and releases, killed and run again. Half an hour."""
+    """Long runs: many writers on one ledger, releases killed, engines that die. Half an hour."""
     session.run(
         *("python", "-m", "pytest", "-s", "--timeout=3000", "-o", "python_files=soak_*.py"),
         *(session.posargs or ["tests/soak"]),
@@ -57,6 +57,8 @@ def soak(session: nox.Session) -> None:
     if not session.posargs:
         kills = ("python", "-m", "pytest", "-s", "--timeout=3000", "tests/engine/chain/test_kills.py")
         session.run(*kills, env={"RELEASE_KILLS": "100"}, external=True)
+        faults = ("python", "-m", "pytest", "-s", "--timeout=3000", "tests/engine/faults/test_engines.py")
+        session.run(*faults, env={"RELEASE_SOAK": "1"}, external=True)
 
 
 @nox.session(venv_backend="none", default=False)

@@ -256,6 +256,7 @@ def run_build(
             )
             completed = shop.execute(stage, replace(command, env=_environment(shop)), shown=step_of)
     except CommandFailed as error:
+        shop.engine.inspect(name)  # raises EngineUnreachable where that is the reason
         raise GateFailed(stage, "the image could not be built", tail=error.tail) from error
     return json.loads(metadata.read_text(encoding="utf-8")), completed.output
 

@@ -267,6 +267,55 @@ def graph_engine(folder: Path) -> Iterator[Engine]:
             yield Engine.connect(host=address)
 
 
+class BrittleEngine:
+    """A second Docker Engine that can be killed and started again, on a small disk of its own."""
+
+    def __init__(self, folder: Path, argv: Sequence[str], address: str) -> None:
+        """Start nothing yet; use `brittle_engine`."""
+        self._folder, self._argv, self.address = folder, argv, address
+        self._running: ExitStack | None = None
+        self._process = 0
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        stack = ExitStack()
+        self._process = stack.enter_context(server(self._argv, log=self._folder / "dockerd.log"))
+        self._running = stack
+        eventually(lambda: _answers(self.address), what=f"the engine of {self._folder}", seconds=60)
+
+    def kill(self) -> None:
+        """End it at once, as a crash does; its containers go on or not, as they can."""
+        os.kill(self._process, signal.SIGKILL)
+        self.stop()
+
+    def stop(self) -> None:
+        """Make sure that it has ended."""
+        if self._running is not None:
+            self._running.close()
+        self._running = None
+
+    @property
+    def disk(self) -> Path:
+        """Where it keeps everything."""
+        return self._folder / "data"
+
+
+@contextmanager
+def brittle_engine(folder: Path, *, megabytes: int) -> Iterator[BrittleEngine]:
+    """An engine with a graph driver on a tmpfs of this size, running."""
+    data = folder / "data"
+    data.mkdir(parents=True)
+    output_of(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(data)])
+    with _bridge() as subnet, ExitStack() as stack:
+        stack.callback(remove_folder, folder)
+        address = f"unix://{folder}/docker.sock"
+        made = BrittleEngine(folder, _dockerd(folder, subnet, address), address)
+        made.start()
+        stack.callback(made.stop)
+        stack.callback(_remove_containers, address)
+        yield made
+
+
 def _dockerd(folder: Path, subnet: Subnet, address: str) -> list[str]:
     config = folder / "daemon.json"
     config.write_text(json.dumps({"features": {"containerd-snapshotter": False}}))

@@ -71,7 +71,28 @@ class Clock:
     before: str
 
 
-Trouble = Proxied | Gone | ReadOnly | Taken | Hook | Moved | Silent | FullDisk | Clock
+@dataclass(frozen=True, kw_only=True)
+class EngineDies:
+    """The engine is killed while this goes on, and started again before the rerun; or at once."""
+
+    during: str
+    """"build", "test", "smoke" or "push"."""
+    returns: bool = False
+    """Whether it is back while the run still goes on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineDiskFull:
+    """Nothing can be written to the engine's disk."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheGone:
+    """The image was built before; then the engine lost it, and all that it remembers of builds."""
+
+
+OfEngine = EngineDies | EngineDiskFull | CacheGone
+Trouble = OfEngine | Proxied | Gone | ReadOnly | Taken | Hook | Moved | Silent | FullDisk | Clock
 
 RELEASED: Final = "one release"
 NOTHING: Final = "none; one after a rerun"
@@ -99,6 +120,8 @@ class Cell:
     """A phrase of what the error says to do next."""
     stalled: int = 120_000
     """`push.stalled`, in milliseconds."""
+    is_long: bool = False
+    """Whether it is played by `nox -s soak` alone."""
 
     @property
     def name(self) -> str:

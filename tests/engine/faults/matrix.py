@@ -10,8 +10,11 @@ from tests.engine.faults.case import (
     RELEASED,
     TAGGED_BY_OTHERS,
     UNTAGGED,
+    CacheGone,
     Cell,
     Clock,
+    EngineDies,
+    EngineDiskFull,
     FullDisk,
     Gone,
     Hook,
@@ -468,4 +471,45 @@ MACHINE: Final = (
 )
 """Of the machine that releases."""
 
-CELLS: Final = (*UPLOADS, *READS, *TAGS, *GIT, *MACHINE)
+ENGINE: Final = (
+    *(
+        Cell(
+            fault="the engine dies",
+            stage=stage,
+            trouble=EngineDies(during=stage),
+            happened="on the engine at unix://",
+            state=NOTHING,
+            hint="start Docker there",
+            is_long=stage == "smoke",
+        )
+        for stage in ("build", "test", "smoke", "push")
+    ),
+    Cell(
+        fault="the engine restarts",
+        stage="test",
+        trouble=EngineDies(during="test", returns=True),
+        happened="on the engine at unix://",
+        state=NOTHING,
+        hint="start Docker there",
+        is_long=True,
+    ),
+    Cell(
+        fault="disk full: the engine's",
+        stage="build",
+        trouble=EngineDiskFull(),
+        happened="the image could not be built",
+        state=NOTHING,
+        hint="build.log",
+    ),
+    Cell(
+        fault="build cache and image are gone",
+        stage="build",
+        trouble=CacheGone(),
+        happened="",
+        retried="the build, with the same bytes as result",
+        state=RELEASED,
+    ),
+)
+"""Of the engine that builds, tests and sends."""
+
+CELLS: Final = (*UPLOADS, *READS, *TAGS, *GIT, *MACHINE, *ENGINE)

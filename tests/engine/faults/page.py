@@ -49,4 +49,5 @@ def _section(stage: str) -> str:
 
 def _rows(cell: Cell) -> Iterator[str]:
     happened = f'"{cell.happened}"' if cell.happened else "it goes on"
-    yield f"| {cell.fault} | {happened} | {cell.retried} | {cell.state} | {cell.exit} |\n"
+    long = " (played by `nox -s soak`)" if cell.is_long else ""
+    yield f"| {cell.fault}{long} | {happened} | {cell.retried} | {cell.state} | {cell.exit} |\n"
