@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -264,6 +264,10 @@ class World:
 
     def interrupted(self, *words: str, when: str, number: signal.Signals) -> Ended:
         """Run `invoke`, send it a signal when its standard error has this text, and wait for its end."""
+        return self.when(*words, line=when, act=lambda process: process.send_signal(number))
+
+    def when(self, *words: str, line: str, act: Callable[[subprocess.Popen[str]], object]) -> Ended:
+        """Run `invoke`, do something when its standard error has this text, and wait for its end."""
         with subprocess.Popen(
             self.argv(*words),
             cwd=self.root,
@@ -275,10 +279,10 @@ class World:
             assert process.stdout is not None
             assert process.stderr is not None
             seen = ""
-            for line in process.stderr:
-                seen += line
-                if when in line:
-                    process.send_signal(number)
+            for text in process.stderr:
+                seen += text
+                if line in text:
+                    act(process)
                     break
             out, rest = process.communicate(timeout=120)
         return Ended(status=process.returncode, out=out, err=seen + rest)

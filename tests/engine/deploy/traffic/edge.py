@@ -26,7 +26,9 @@ import http.server, json, os, signal, sys, threading, time
 mode = os.environ.get("MODE") or os.environ["IMAGE_MODE"]
 if mode == "crashing":
     sys.exit("cannot start")
-born, under_way, stopping = time.monotonic(), set(), threading.Event()
+if mode == "slow":
+    time.sleep(3)
+under_way, served, stopping = set(), threading.Event(), threading.Event()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -36,7 +38,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         under_way.add(self)
         if self.path.startswith("/slow"):
             time.sleep(float(self.path.partition("?")[2]))
-        sick = mode == "sick" or (mode == "fading" and os.path.exists("/tmp/faded"))
+        asked_for_health = self.path == "/healthz"
+        sick = mode == "sick" or (mode == "fading" and asked_for_health and served.is_set())
         body = json.dumps({"VERSION": os.environ["VERSION"]}).encode()
         self.send_response(500 if sick else 200)
         self.send_header("Content-Length", str(len(body)))
@@ -47,6 +50,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
         self.wfile.flush()
         under_way.discard(self)
+        if not asked_for_health:
+            served.set()
 
     def log_message(self, *_):
         pass
