@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 from release.errors import EngineError, NameTaken, PortTaken
-from release.images.engine import ContainerSpec, ContainerState, Engine, EngineInfo, StoredImage
+from release.images.engine import ContainerSpec, ContainerState, Engine, EngineInfo, Executed, StoredImage
 from release.ledger.query import Event
 from release.records import (
     Actor,
@@ -220,6 +220,11 @@ class FakeEngine(Engine):
 
     def find(self, *, digest: Digest, config_digest: Digest) -> StoredImage | None:
         return next((image for image in self.images if image.id == digest), None)
+
+    def execute(
+        self, container: str, argv: Sequence[str], *, env: Mapping[str, str], timeout: int
+    ) -> Executed:
+        raise AssertionError(f"no test expects {argv} with {env} in {container} within {timeout} ms")
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise AssertionError("the code under test asks for something that no test expects")

@@ -1,0 +1,1 @@
+"""Adapters to proxies, each with an honest fake of its proxy."""

@@ -1,0 +1,63 @@
+"""Caddy: the containers are the upstreams of one handler, set in one request and read back."""
+
+from __future__ import annotations
+
+import pytest
+
+from release.config import Proxy as Settings
+from release.deploy.docker import Place
+from release.deploy.proxies.caddy import Caddy
+from release.errors import ProxyError
+from tests.unit.deploy.proxies.fakes import NETWORK, FakeCaddy, container
+
+OLD, NEW = container("old", "10.0.0.2"), container("new", "10.0.0.3")
+
+
+def proxy(engine: FakeCaddy, backend: str = "api") -> Caddy:
+    settings = Settings(
+        kind="caddy", network=NETWORK, container="lb", admin="127.0.0.1:2019", backend=backend
+    )
+    return Caddy(
+        engine=engine, place=Place(service="api", environment="production"), settings=settings, port=8000
+    )
+
+
+def test_the_upstreams_change_in_one_request() -> None:
+    """What others wrote there stays."""
+    engine = FakeCaddy(upstreams=[{"dial": "elsewhere:1", "max_requests": 3}, {"dial": "old-own:8000"}])
+    proxy(engine).switch(into=[NEW], out=[OLD])
+    assert engine.upstreams == [{"dial": "elsewhere:1", "max_requests": 3}, {"dial": "new-own:8000"}]
+    assert [request.split()[0] for request in engine.said] == ["GET", "PATCH", "GET"]
+
+
+def test_a_switch_that_is_said_again_writes_nothing() -> None:
+    """A new configuration would close connections that clients keep."""
+    engine = FakeCaddy(upstreams=[{"dial": "new-own:8000"}])
+    proxy(engine).switch(into=[NEW], out=[OLD])
+    assert [request.split()[0] for request in engine.said] == ["GET"]
+
+
+@pytest.mark.parametrize("dial", ["new:8000", "new-own:8000", "10.0.0.3:8000"])
+def test_a_container_is_in_traffic_by_any_of_its_names_or_its_address(dial: str) -> None:
+    """Somebody may have written it by hand."""
+    assert proxy(FakeCaddy(upstreams=[{"dial": dial}])).carried([OLD, NEW]) == {NEW.id}
+
+
+def test_the_name_that_all_share_says_nothing_about_one() -> None:
+    """Nor does another port."""
+    engine = FakeCaddy(upstreams=[{"dial": "api-production-any:8000"}, {"dial": "new:9000"}])
+    assert proxy(engine).carried([OLD, NEW]) == frozenset()
+
+
+def test_upstreams_that_are_not_what_was_told_are_an_error() -> None:
+    """Success is what is read back."""
+    engine = FakeCaddy(upstreams=[], deaf=True)
+    with pytest.raises(ProxyError, match=r"told .*new-own:8000.*, it says \[\]"):
+        proxy(engine).switch(into=[NEW], out=[])
+
+
+def test_a_handler_that_is_not_there_is_a_problem_before_the_rollout() -> None:
+    """With Caddy's own words."""
+    (problem,) = proxy(FakeCaddy(), backend="other").problems(1)
+    assert "404 Not Found" in problem
+    assert "unknown object ID" in problem
