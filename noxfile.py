@@ -56,7 +56,8 @@ def soak(session: nox.Session) -> None:
     )
     if not session.posargs:
         kills = ("python", "-m", "pytest", "-s", "--timeout=3000", "tests/engine/chain/test_kills.py")
-        session.run(*kills, env={"RELEASE_KILLS": "100"}, external=True)
+        many = {"RELEASE_KILLS": "200", "RELEASE_BOUNDARIES": "0", "RELEASE_CLONES": "10"}
+        session.run(*kills, env=many, external=True)
         faults = ("python", "-m", "pytest", "-s", "--timeout=3000", "tests/engine/faults/test_engines.py")
         session.run(*faults, env={"RELEASE_SOAK": "1"}, external=True)
 

@@ -245,20 +245,39 @@ BUILD_REUSE: Final = Reuse(inputs=_inputs, keep=_keep, restore=_restore)
 
 
 def run_build(
-    shop: Shop, stage: str, target: str | None, name: Reference, archive: Path
+    shop: Shop,
+    stage: str,
+    target: str | None,
+    name: Reference,
+    archive: Path,
+    *,
+    labels: Mapping[str, str] | None = None,
 ) -> tuple[dict[str, Any], str]:
-    """Run BuildKit for a stage; BuildKit's metadata and its output. Raises GateFailed with the log's end."""
+    """Run BuildKit for a stage; BuildKit's metadata and its output. Raises GateFailed with the log's end.
+
+    `labels` are put on the image beside the plan's; no layer and no cache depends on them.
+    """
     metadata = shop.folder.path / f"{stage}-metadata.json"
     try:
         with lent(shop, stage) as lending:
             command = build_command(
-                shop.plan, target=target, name=name, metadata=metadata, archive=archive, lending=lending
+                shop.plan,
+                target=target,
+                name=name,
+                metadata=metadata,
+                archive=archive,
+                lending=(*label_options(labels or {}), *lending),
             )
             completed = shop.execute(stage, replace(command, env=_environment(shop)), shown=step_of)
     except CommandFailed as error:
         shop.engine.inspect(name)  # raises EngineUnreachable where that is the reason
         raise GateFailed(stage, "the image could not be built", tail=error.tail) from error
     return json.loads(metadata.read_text(encoding="utf-8")), completed.output
+
+
+def label_options(labels: Mapping[str, str]) -> tuple[str, ...]:
+    """The words of the builder's command line that put labels on an image."""
+    return tuple(_repeated("--label", dict(labels)))
 
 
 def _dockerfile(source: Source, plan: Plan) -> bytes:

@@ -35,8 +35,7 @@ def lint(shop: Shop) -> LintPassed:
     if not config.commands:
         shop.emit(Warned(text="no lint commands are configured: [tool.release.lint] commands = [...]"))
     tools = tool_environment(shop) if config.tools else None
-    with tempfile.TemporaryDirectory(prefix="release-lint-") as folder:
-        tree = Path(folder)
+    with shop.folder.staged("lint") as tree:
         write_folder(shop.source.entries(shop.plan.commit.id, "."), tree)
         for command in config.commands:
             _run(shop, lint_command(command, cwd=tree / shop.plan.service.context, tools=tools), tree)
@@ -118,7 +117,7 @@ def tool_environment(shop: Shop) -> Path:
     place = shop.source.root / HOME / "tools" / key
     if not place.exists():
         place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=place.parent, prefix=f"{key}-") as folder:
+        with tempfile.TemporaryDirectory(dir=place.parent, prefix=f"{key}-{shop.folder.id}-") as folder:
             fresh = Path(folder) / "venv"
             _install(shop, fresh, tools)
             _rename(fresh, place)

@@ -10,7 +10,6 @@ import hashlib
 import re
 import shlex
 import sys
-import tempfile
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -54,9 +53,9 @@ class _Found:
 def lock(shop: Shop) -> LockChecked:
     """Check the committed lockfile. Raises GateFailed: none, stale, or not checkable."""
     context, config = shop.plan.service.context, shop.plan.service.lock
-    with tempfile.TemporaryDirectory(prefix="release-lock-") as folder:
-        write_folder(shop.source.entries(shop.plan.commit.id, context), Path(folder))
-        found = _find(Path(folder), config)
+    with shop.folder.staged("lock") as folder:
+        write_folder(shop.source.entries(shop.plan.commit.id, context), folder)
+        found = _find(folder, config)
         kind = _kind(found.path)
         packages = _KINDS[kind](shop, found)
     sha256 = hashlib.sha256(found.content.encode()).hexdigest()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from release.actor import now
-from release.chain import passes
+from release.chain import leftovers, passes
 from release.chain.build import BUILD_REUSE, build
 from release.chain.lint import LINT_REUSE, lint
 from release.chain.lock import LOCK_REUSE, lock
@@ -73,13 +73,20 @@ def run_stages(shop: Shop, stages: Sequence[Stage]) -> None:
         ReleaseError: what the first failing stage raised.
         KeyboardInterrupt and other signals' exceptions, after the stages have stopped.
     """
+    try:
+        _run_all(shop, stages)
+    finally:
+        shop.folder.tidy()
+
+
+def _run_all(shop: Shop, stages: Sequence[Stage]) -> None:
     waiting, running, done = list(stages), dict[Future[None], Stage](), set[str]()
     with (
         ThreadPoolExecutor(max_workers=len(stages) + _BESIDE, thread_name_prefix="stage") as pool,
         _ahead(shop, stages, pool),
     ):
         try:
-            sweeping = pool.submit(shop.sweep) if _uses_engine(stages) else None
+            sweeping = pool.submit(leftovers.sweep, shop) if _uses_engine(stages) else None
             while waiting or running:
                 for stage in [stage for stage in waiting if done.issuperset(stage.after)]:
                     waiting.remove(stage)
@@ -93,7 +100,6 @@ def run_stages(shop: Shop, stages: Sequence[Stage]) -> None:
         except BaseException as error:
             shop.cancellation.request(_reason(error))
             raise
-    shop.folder.tidy()
 
 
 _BESIDE: Final = 2

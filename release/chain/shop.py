@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from release.actor import now
+from release.chain import leftovers
 from release.chain.plan import Plan
 from release.chain.reports import Reports
 from release.errors import ReleaseError
-from release.events import Emit, Notice, Progress
+from release.events import Emit, Progress
 from release.images.engine import Engine
 from release.ledger.store import Ledger
 from release.owner import Owner
@@ -64,10 +65,13 @@ class RunFolder:
         home.mkdir(exist_ok=True)
         (home / ".gitignore").write_text("*\n", encoding="utf-8")
         for old in sorted((home / "runs").glob("*"), reverse=True)[KEPT_RUNS:]:
-            shutil.rmtree(old, ignore_errors=True)
+            if not leftovers.lives(old):
+                leftovers.end(old)
+                shutil.rmtree(old, ignore_errors=True)
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
         path = home / "runs" / f"{stamp}-{secrets.token_hex(4)}"
         path.mkdir(parents=True)
+        leftovers.begin(path)
         return cls(path=path)
 
     @property
@@ -90,9 +94,12 @@ class RunFolder:
             stages.write(f"{line}\n")
 
     def tidy(self) -> None:
-        """Remove what is large and can be made again from the commit."""
-        for archive in self.path.glob("*.tar"):
-            archive.unlink()
+        """Remove what the run needs no more: temporary files, and what can be made again from the commit."""
+        leftovers.end(self.path)
+
+    def staged(self, name: str) -> AbstractContextManager[Path]:
+        """A folder outside of the repository while the block runs: no tool finds settings above it."""
+        return leftovers.staged(self.path, name)
 
     def log(self, stage: str) -> Path:
         """The stage's log file."""
@@ -244,15 +251,6 @@ class Shop:
             "release.service": self.plan.service.service,
             **Owner.here().labels(),
         }
-
-    def sweep(self) -> None:
-        """Remove the containers that killed runs of this service left behind; never those of a living run."""
-        for role in ("test", "smoke"):
-            labels = {"release.role": role, "release.service": self.plan.service.service}
-            for container in self.engine.containers(labels):
-                if Owner.parse(container.labels).gone():
-                    self.emit(Notice(text=f"removing {container.name}, left behind by a run that was killed"))
-                    self.engine.remove(container.id)
 
     @contextmanager
     def container(self, create: Callable[[], str]) -> Iterator[str]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from release.chain.build import BuiltImage, context_archive, engine_facts, run_build, step_of
+from release.chain.build import BuiltImage, context_archive, engine_facts, label_options, run_build, step_of
 from release.chain.context import write_archive
 from release.chain.lending import lent
 from release.chain.passes import Pass, Reuse
@@ -158,7 +158,7 @@ def _stage_image(shop: Shop, built: BuiltImage, target: str, name: Reference) ->
 
 
 def _build_stage(shop: Shop, target: str) -> None:
-    run_build(shop, "test", target, _name(shop), context_archive(shop))
+    run_build(shop, "test", target, _name(shop), context_archive(shop), labels=shop.labels("test"))
 
 
 def layer_dockerfile(base: Reference, user: str, config: Test) -> str:
@@ -215,7 +215,8 @@ def _build_layer(shop: Shop, built: BuiltImage, name: Reference) -> None:
     write_archive([_dockerfile(text), *_layer_entries(shop, layer_paths(config))], archive)
     try:
         with lent(shop, "test") as lending:
-            command = layer_command(name, archive, lending=lending)
+            own = label_options(shop.labels("test"))
+            command = layer_command(name, archive, lending=(*own, *lending))
             ready = replace(command, env=shop.engine.command_environment())
             shop.execute("test", ready, shown=step_of)
     except CommandFailed as error:

@@ -368,6 +368,13 @@ class Engine:
         with self._asking(f"tag the image {image.short} as {reference}"):
             self._client.tag(image.text, reference.repository.text, reference.tag)
 
+    def labelled_images(self, labels: Mapping[str, str]) -> dict[str, Mapping[str, str]]:
+        """The names of images that carry these labels, each with all labels of its image."""
+        wanted = [f"{key}={value}" for key, value in labels.items()]
+        with self._asking(f"list the images labelled {', '.join(wanted)}"):
+            listed = self._client.images(filters={"label": wanted})
+        return {name: image.get("Labels") or {} for image in listed for name in image.get("RepoTags") or ()}
+
     def untag(self, reference: Reference) -> None:
         """Take a name away; the image goes with its last name. No error when the name is unknown."""
         with self._asking(f"remove the image name {reference}"), suppress(NotFound):

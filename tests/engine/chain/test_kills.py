@@ -1,16 +1,26 @@
-"""Killed at any moment and run again: exactly one release, or none; seen from outside with git and HTTP."""
+"""Killed at any moment and run again: exactly one release, or none; seen from outside with git and HTTP.
+
+`RELEASE_KILLS` is the number of random moments, `RELEASE_BOUNDARIES` that of boundaries between stages (0 for
+all of them), `RELEASE_SEED` makes a run repeat. `nox -s soak` asks for many.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
+import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from release.chain.pipeline import STAGES
 from release.images.engine import Engine
 from release.process import output_of
 from tests.engine import lab
@@ -19,48 +29,203 @@ from tests.engine.chain.test_release import pulled_manifest, released
 from tests.engine.service import APP, Service
 
 SEED = int(os.environ.get("RELEASE_SEED") or random.SystemRandom().randrange(10**6))
-MOMENTS = int(os.environ.get("RELEASE_KILLS") or 4)
-LONGEST_SECONDS = 6.0
+MOMENTS = int(os.environ.get("RELEASE_KILLS") or 3)
+SAMPLE = int(os.environ.get("RELEASE_BOUNDARIES") or 3)
+RELEASE = (sys.executable, "-m", "nox", "-s", "release")
+BOUNDARIES = [(stage.name, event) for stage in STAGES for event in ("started", "passed")]
 
 
-def kill_at(service: Service, seconds: float, signum: int) -> None:
-    """Start a release and end its process, and nothing else, after so long."""
-    with service.start(sys.executable, "-m", "nox", "-s", "release") as process:
-        time.sleep(seconds)
-        process.send_signal(signum)
-        process.communicate(timeout=60)
+@dataclass(kw_only=True)
+class Story:
+    """One service that is released again and again, each time killed first."""
+
+    service: Service
+    engine: Engine
+    remote: Path
+    version: int = 0
+    unfinished: int = 0
+    """How often the killed run had released nothing."""
+    seconds: float = 0.0
+    """How long the last first run took."""
+    temporary: Path
+
+    def chapter(self, kill: Callable[[subprocess.Popen[str]], str]) -> None:
+        """A new commit; a run that is killed; a second run; and what a stranger sees."""
+        self.version += 1
+        version = f"0.{self.version}.0"
+        self.service.commit("feat: more", {"app.py": f"{APP}# {self.version}\n"})
+        begin = time.monotonic()
+        with self.service.start(*RELEASE, TMPDIR=str(self.temporary)) as process:
+            said = kill(process)
+            process.communicate(timeout=60)
+        self.seconds = time.monotonic() - begin
+        before = releases_of(self.remote, version)
+        self.unfinished += 1 - before
+        line = released(self.service.nox("release", TMPDIR=str(self.temporary)))
+        assert line["version"] == version, said
+        assert releases_of(self.remote, version) == 1, said
+        for tag in (version, f"sha-{self.service.git('rev-parse', 'HEAD')}"):
+            assert pulled_manifest(f"{line['repository']}:{tag}")[0] == line["digest"], said
+        assert digest_of_record(self.remote, version) == line["digest"], said
+        self.nothing_is_left(said)
+
+    def nothing_is_left(self, said: str) -> None:
+        """No container, no test image, no temporary file; except when there was nothing left to do."""
+        assert self.engine.containers({"release.service": self.service.name}) == [], said
+        if self.unfinished == self.version:
+            assert list(self.temporary.glob("release-*")) == [], said
+            tests = f"localhost/release-test/{self.service.name}"
+            listed = ["docker", "images", "--filter", f"reference={tests}", "--quiet"]
+            assert output_of(listed) == "", said
 
 
-def one_release_or_none(remote: Path, version: str) -> int:
+def releases_of(remote: Path, version: str) -> int:
     """The releases of this version that a stranger sees; record and git tag must agree."""
     git = ("git", "-C", str(remote))
     refs = output_of([*git, "for-each-ref", "--format=%(refname)"]).split()
     tagged = f"refs/tags/v{version}" in refs
-    listing = "refs/heads/release-ledger" in refs and output_of(
-        [*git, "ls-tree", "-r", "--name-only", "release-ledger", "--", "index"]
-    )
-    recorded = f"/version/0/{version}\n" in f"{listing}\n"
+    recorded = "refs/heads/release-ledger" in refs and version in recorded_versions(remote)
     assert tagged == recorded, f"tag {tagged}, record {recorded}"
     return int(recorded)
 
 
-@pytest.mark.timeout(60 + 60 * MOMENTS)
-def test_a_killed_release_that_is_run_again_is_one_release(
-    make: Make, engine: Engine, bare_remote: Path, running_registry: lab.RunningRegistry
-) -> None:
-    """At random moments, with SIGKILL and SIGTERM; the seed is in the output of a failure."""
+def recorded_versions(remote: Path) -> list[str]:
+    """Versions in the ledger, read with git alone; each once."""
+    git = ("git", "-C", str(remote))
+    folder = "release-ledger:index"
+    listing = output_of([*git, "ls-tree", "-r", "--name-only", folder]).splitlines()
+    found = [path.rpartition("/")[2] for path in listing if "/version/0/" in path]
+    assert len(found) == len(set(found))
+    return found
+
+
+def digest_of_record(remote: Path, version: str) -> str:
+    """The digest in the record of this version, read with git alone."""
+    git = ("git", "-C", str(remote))
+    listing = output_of([*git, "ls-tree", "-r", "--name-only", "release-ledger"]).splitlines()
+    (entry,) = [path for path in listing if path.endswith(f"/version/0/{version}")]
+    record = output_of([*git, "show", f"release-ledger:{entry}"])
+    (path,) = [path for path in listing if path.endswith(f"{record}.json")]
+    digest: str = json.loads(output_of([*git, "show", f"release-ledger:{path}"]))["image"]["digest"]
+    return digest
+
+
+@pytest.fixture
+def story(
+    make: Make, engine: Engine, bare_remote: Path, running_registry: lab.RunningRegistry, tmp_path: Path
+) -> Story:
+    """A service with a registry and a git server."""
+    service = make(remote=bare_remote, registry=f"{running_registry.host}/{lab.unique()}")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    return Story(service=service, engine=engine, remote=bare_remote, temporary=temporary)
+
+
+def until_it_ends(process: subprocess.Popen[str]) -> str:
+    """No kill at all."""
+    process.wait(240)
+    return "not killed"
+
+
+def after(service: Service, stage: str, event: str) -> Callable[[], bool]:
+    """Whether the newest run has come to this boundary, by what it wrote itself."""
+    known = set((service.folder / ".release/runs").glob("*"))
+
+    def reached() -> bool:
+        new = set((service.folder / ".release/runs").glob("*")) - known
+        return any(
+            f'"stage": "{stage}", "event": "{event}"' in file.read_text()
+            for run in new
+            if (file := run / "stages.jsonl").exists()
+        )
+
+    return reached
+
+
+@pytest.mark.timeout(120 + 60 * (SAMPLE or len(BOUNDARIES)))
+def test_killed_between_stages_and_run_again_it_is_one_release(story: Story) -> None:
+    """With SIGKILL, as soon as a stage has begun, or ended."""
+    print(f"RELEASE_SEED={SEED}")
+    chosen = random.Random(SEED).sample(BOUNDARIES, SAMPLE) if SAMPLE else BOUNDARIES
+    for stage, event in chosen:
+
+        def kill(process: subprocess.Popen[str], stage: str = stage, event: str = event) -> str:
+            reached = after(story.service, stage, event)
+            deadline = time.monotonic() + 60
+            while not reached() and process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.002)
+            process.kill()
+            return f"killed when {stage} had {event}, seed {SEED}"
+
+        story.chapter(kill)
+    print(f"{len(chosen)} boundaries, {story.unfinished} before the commit point")
+
+
+@pytest.mark.timeout(120 + 60 * MOMENTS)
+def test_killed_at_any_moment_and_run_again_it_is_one_release(story: Story) -> None:
+    """At random moments, with SIGKILL and SIGTERM."""
     chance = random.Random(SEED)
     print(f"RELEASE_SEED={SEED} RELEASE_KILLS={MOMENTS}")
-    service = make(remote=bare_remote, registry=f"{running_registry.host}/{lab.unique()}")
+    story.chapter(until_it_ends)
+    usual = story.seconds
     for number in range(MOMENTS):
-        version = f"0.{number + 1}.0"
-        service.commit("feat: more", {"app.py": f"{APP}# {number}\n"})
         signum = chance.choice([signal.SIGKILL, signal.SIGTERM])
-        moment = chance.uniform(0.1, LONGEST_SECONDS)
-        kill_at(service, moment, signum)
-        assert one_release_or_none(bare_remote, version) in (0, 1)
-        line = released(service.nox("release"))
-        assert line["version"] == version, f"killed by {signum} after {moment} s"
-        assert one_release_or_none(bare_remote, version) == 1
-        assert pulled_manifest(f"{line['repository']}:{version}")[0] == line["digest"]
-        assert engine.containers({"release.service": service.name}) == []
+        moment = chance.uniform(0.05, 1.1 * usual)
+
+        def kill(process: subprocess.Popen[str], signum: int = signum, moment: float = moment) -> str:
+            try:
+                process.wait(moment)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signum)
+            return f"signal {signum} after {moment:.3f} s, seed {SEED}"
+
+        story.chapter(kill)
+        if number % 20 == 19:
+            print(f"{number + 1} kills, {story.unfinished} before the commit point", flush=True)
+    print(f"{MOMENTS} kills, {story.unfinished} before the commit point")
+
+
+def test_what_a_living_run_has_is_not_touched(make: Make, engine: Engine, tmp_path: Path) -> None:
+    """Beside a run whose tests go on, a killed one's leftovers go; the living one ends well."""
+    flag = tmp_path / "go-on"
+    living = make(lint={"commands": [f"sh -c 'until test -e {flag}; do sleep 0.1; done'"]})
+    other = living.clone(tmp_path / "other")
+    with living.start(*RELEASE) as process:
+        try:
+            lab.eventually(lambda: after_build(living), what="the living run", seconds=60)
+            dead_run(other, engine)
+            assert other.nox("smoke").status == 0
+            assert len(list(Path(tempfile.gettempdir()).glob(f"release-{run_of(living).name}"))) == 1
+            assert engine.containers({"release.service": other.name}) == []
+        finally:
+            flag.touch()
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, out + err
+
+
+def dead_run(service: Service, engine: Engine) -> None:
+    """A run that is killed while its tests run."""
+    before = (service.folder / "test.py").read_text()
+    service.commit("test: take long", {"test.py": "import time; time.sleep(300)"})
+    with service.start(sys.executable, "-m", "nox", "-s", "test") as process:
+        mine = {"release.service": service.name, "release.role": "test"}
+        lab.eventually(lambda: engine.containers(mine), what="the tests", seconds=60)
+        process.kill()
+        process.communicate(timeout=60)
+    assert engine.containers({"release.service": service.name}) != []
+    service.commit("test: be quick", {"test.py": before})
+
+
+def run_of(service: Service) -> Path:
+    """The folder of its newest run."""
+    return max((service.folder / ".release/runs").iterdir(), key=lambda path: path.name)
+
+
+def after_build(service: Service) -> bool:
+    """Whether the newest run has passed everything but lint."""
+    folder = service.folder / ".release/runs"
+    if not folder.exists():
+        return False
+    file = run_of(service) / "stages.jsonl"
+    text = file.read_text() if file.exists() else ""
+    return all(f'"stage": "{name}", "event": "passed"' in text for name in ("test", "smoke", "push"))

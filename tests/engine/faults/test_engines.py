@@ -13,7 +13,7 @@ import pytest
 from release.images.engine import Engine
 from release.process import Command, output_of, run
 from tests.engine import lab
-from tests.engine.chain.test_kills import one_release_or_none
+from tests.engine.chain.test_kills import releases_of
 from tests.engine.chain.test_release import pulled_manifest, released
 from tests.engine.faults.case import CacheGone, Cell, EngineDies, EngineDiskFull, OfEngine
 from tests.engine.faults.matrix import CELLS
@@ -71,9 +71,9 @@ def test_every_cell_that_breaks_an_engine(
     assert ran.status == cell.exit, ran.all
     assert cell.happened in said, ran.all
     assert cell.hint in said, ran.all
-    assert one_release_or_none(bare_remote, "0.1.0") == 1 - cell.exit
+    assert releases_of(bare_remote, "0.1.0") == 1 - cell.exit
     line = released(service.nox("release"))
-    assert one_release_or_none(bare_remote, "0.1.0") == 1
+    assert releases_of(bare_remote, "0.1.0") == 1
     assert pulled_manifest(f"{line['repository']}:0.1.0")[0] == line["digest"]
     with Engine.connect(host=brittle.address) as again:
         assert again.containers({"release.service": service.name}) == []

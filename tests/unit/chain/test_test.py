@@ -105,7 +105,7 @@ def test_what_was_built_ahead_counts_only_on_the_released_layers(
 ) -> None:
     """Two builds at once mostly share their layers; where they did not, the test stage is built once more."""
     asked: list[str] = []
-    monkeypatch.setattr(stage, "run_build", lambda _shop, name, *_: asked.append(name))
+    monkeypatch.setattr(stage, "run_build", lambda _shop, name, *_, **__: asked.append(name))
     monkeypatch.setattr(stage, "context_archive", lambda _: tmp_path)
     engine = SimpleNamespace(inspect=lambda _: ahead, untag=lambda _: None)
     shop = place(tmp_path, engine)
@@ -120,7 +120,7 @@ def test_a_test_stage_that_cannot_be_built_fails_the_gate_once(
     """What went wrong ahead is told when the tests would begin; it is not tried again."""
     asked: list[str] = []
 
-    def fails(_shop: object, name: str, *_: object) -> None:
+    def fails(_shop: object, name: str, *_: object, **__: object) -> None:
         asked.append(name)
         raise GateFailed("test", "the image could not be built")
 

@@ -1,0 +1,120 @@
+"""What a killed run leaves outside of its folder, and who may remove it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from release.chain import leftovers
+from release.chain.shop import KEPT_RUNS, RunFolder
+
+
+@pytest.fixture(autouse=True)
+def _own_temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "here").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+
+
+def temporary(tmp_path: Path) -> list[str]:
+    return sorted(path.name for path in (tmp_path / "tmp").iterdir())
+
+
+def killed(folder: RunFolder) -> None:
+    """As if the process had been another one, which is gone."""
+    with subprocess.Popen([sys.executable, "-c", "pass"]) as process:
+        pass
+    owner = folder.path / "owner.json"
+    about = json.loads(owner.read_text())
+    here = about["release.owner.process"].rpartition("/")[0]
+    owner.write_text(
+        json.dumps(about | {"release.owner.pid": str(process.pid), "release.owner.process": f"{here}/1"})
+    )
+
+
+def test_temporary_files_lie_outside_and_go_with_the_block(tmp_path: Path) -> None:
+    """Nobody else may read them."""
+    folder = RunFolder.create(tmp_path / "here")
+    with folder.staged("lint") as tree:
+        assert not tree.is_relative_to(tmp_path / "here")
+        assert tree.parent.stat().st_mode & 0o777 == 0o700
+        (tree / "file").write_text("x")
+    assert not tree.exists()
+    folder.tidy()
+    assert temporary(tmp_path) == []
+
+
+def test_a_run_that_ended_is_nobodys(tmp_path: Path) -> None:
+    """Its folder stays, with its logs."""
+    folder = RunFolder.create(tmp_path / "here")
+    assert leftovers.lives(folder.path)
+    folder.tidy()
+    assert not leftovers.lives(folder.path)
+    assert folder.path.exists()
+
+
+def test_a_killed_run_is_told_from_a_living_one(tmp_path: Path) -> None:
+    """By the process: its number, its start, its boot and its namespace."""
+    living, dead = (RunFolder.create(tmp_path / "here") for _ in range(2))
+    killed(dead)
+    assert leftovers.lives(living.path)
+    assert not leftovers.lives(dead.path)
+
+
+def test_a_run_of_another_machine_is_left_alone(tmp_path: Path) -> None:
+    """On a shared disk nobody here knows whether it lives."""
+    folder = RunFolder.create(tmp_path / "here")
+    killed(folder)
+    owner = folder.path / "owner.json"
+    owner.write_text(json.dumps(json.loads(owner.read_text()) | {"release.owner.host": "elsewhere"}))
+    assert leftovers.lives(folder.path)
+
+
+def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
+    """Its temporary files and archives; its logs are kept."""
+    folder = RunFolder.create(tmp_path / "here")
+    staging = tmp_path / "tmp" / f"release-{folder.id}" / "lint-abc"
+    staging.mkdir(parents=True)
+    (folder.path / "context.tar").write_bytes(b"x")
+    folder.log("lint").write_text("linted")
+    killed(folder)
+    leftovers.end(folder.path)
+    assert temporary(tmp_path) == []
+    assert [path.name for path in folder.path.iterdir()] == ["lint.log"]
+
+
+@pytest.mark.parametrize("name", ["precious", ""])
+def test_only_a_folder_of_the_runs_own_name_is_removed(tmp_path: Path, name: str) -> None:
+    """Whatever a damaged file says."""
+    folder, precious = RunFolder.create(tmp_path / "here"), tmp_path / "tmp" / "precious"
+    precious.mkdir()
+    owner = folder.path / "owner.json"
+    owner.write_text(json.dumps(json.loads(owner.read_text()) | {"staging": str(tmp_path / "tmp" / name)}))
+    leftovers.end(folder.path)
+    assert precious.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b"{"])
+def test_a_damaged_owner_is_nobody(tmp_path: Path, content: bytes) -> None:
+    """The run is taken for ended."""
+    folder = RunFolder.create(tmp_path / "here")
+    (folder.path / "owner.json").write_bytes(content)
+    assert not leftovers.lives(folder.path)
+    leftovers.end(folder.path)
+
+
+def test_the_folder_of_a_living_run_is_kept_however_many_there_are(tmp_path: Path) -> None:
+    """A long run is not robbed of its logs by fifty short ones."""
+    living = RunFolder.create(tmp_path)
+    old = living.path.with_name("20200101T000000-00000000")
+    living.path.rename(old)
+    for number in range(KEPT_RUNS):
+        (old.parent / f"20210101T0000{number:02}-00000000").mkdir()
+    RunFolder.create(tmp_path)
+    assert old.exists()
+    assert len(os.listdir(old.parent)) == KEPT_RUNS + 2  # noqa: PTH208 - names are enough
