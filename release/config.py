@@ -11,7 +11,7 @@ import shlex
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -24,6 +24,7 @@ from release.runspec import (
     AbsolutePath,
     Cpus,
     Duration,
+    FileMode,
     Healthcheck,
     Items,
     Matching,
@@ -130,6 +131,11 @@ def _public(options: dict[str, str]) -> dict[str, str]:
             f"{'; '.join(told)}: settings are recorded. Give it to the engine itself: log-opts in daemon.json"
         )
     return options
+
+
+def _above(path: str) -> set[str]:
+    """Every folder that the path lies in."""
+    return {str(folder) for folder in PurePosixPath(path).parents}
 
 
 RelativePath = Annotated[str, AfterValidator(_relative)]
@@ -311,6 +317,22 @@ class Smoke(Value):
 class EnvironmentSecret(Secret):
     """`[tool.release.environments.<name>.secrets.<VARIABLE>]`: a secret of a running service."""
 
+    file: AbsolutePath | None = None
+    """A file in the container that holds it; <VARIABLE>_FILE is its path. Absent: the variable holds it."""
+    policy: Literal["current", "pinned"] = "current"
+    """Whether a rollback takes today's value, or only the one that the release ran with."""
+
+
+class File(Value):
+    """`[tool.release.environments.<name>.files."<path>"]`: a small text in the container, recorded whole."""
+
+    source: str
+    """A file of the repository, or of the operator's machine: absolute, or with ~ for the home folder."""
+    mode: FileMode = 0o444
+    """Who may read it in the container; it belongs to root."""
+    not_secret: bool = False
+    """Put it there although something in it looks like a secret."""
+
 
 class HealthcheckSettings(Value):
     """`[tool.release.environments.<name>.healthcheck]`: a health check in the place of the image's own."""
@@ -454,6 +476,8 @@ class Environment(Value):
     """From SIGTERM to SIGKILL."""
     labels: dict[str, str] = Field(default_factory=dict)
     """Labels beside those that name service, environment, version, commit, digest and deployment."""
+    files: dict[AbsolutePath, File] = Field(default_factory=dict)
+    """Small texts put into the container, by their path there."""
     init: bool | None = None
     """Whether the engine runs a small process 1 before the service, which collects processes that ended."""
     stop_signal: SignalName | None = None
@@ -481,6 +505,7 @@ class Environment(Value):
             problems.append("give either context or host, not both")
         problems += [f"{port} is published twice" for port in self._twice()]
         problems += self._strategy()
+        problems += self._misplaced()
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -494,6 +519,22 @@ class Environment(Value):
         if self.replicas > 1 and self.proxy is not None and self.proxy.kind == "dns":
             return ['replicas needs another kind than "dns": a name belongs to one container']
         return []
+
+    def _misplaced(self) -> list[str]:
+        """A file needs a folder that nothing else is mounted on, and that is its own where it is a volume."""
+        secret = [source.file for source in self.secrets.values() if source.file is not None]
+        apart = [*secret, *(self.files if self.read_only else ())]
+        mounted = {*self.tmpfs, *(mount.target for mount in self.volumes)}
+        twice = [path for path in {*secret, *self.files} if [*secret, *self.files].count(path) > 1]
+        hidden = [path for path in self.files if path not in apart and not _above(path).isdisjoint(mounted)]
+        taken = [path for path in apart if str(PurePosixPath(path).parent) in mounted]
+        shallow = [path for path in apart if len(PurePosixPath(path).parts) < 4]
+        return [
+            *(f"{path} is written twice" for path in sorted(twice)),
+            *(f"{path} lies below a mounted folder, which would hide or share it" for path in hidden),
+            *(f"{path} needs a folder of its own: another is mounted there" for path in taken),
+            *(f'{path} needs a folder of its own below another, as "/run/secrets/name"' for path in shallow),
+        ]
 
     def _twice(self) -> list[Publish]:
         taken = [(port.address, port.host, port.protocol) for port in self.publish]

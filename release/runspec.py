@@ -105,6 +105,13 @@ def parse_cpus(value: object) -> object:
     return round(value * 1000)  # type: ignore[operator]
 
 
+def parse_mode(value: object) -> object:
+    """`"0444"` → a file's mode, without the bits that change who runs it (POSIX.1, chmod)."""
+    if not isinstance(value, str) or re.fullmatch("0?[0-7]{3}", value) is None:
+        raise ValueError(f'{value!r} is not a mode: write three octal digits in quotes, as "0444"')
+    return int(value, 8)
+
+
 def size_text(size: int) -> str:
     """Bytes → "256m": the inverse of `parse_size`, in the largest unit that divides them."""
     unit = next(unit for unit in ("g", "m", "k", "b") if size % _SIZE_UNITS[unit] == 0)
@@ -137,6 +144,13 @@ Pause = Annotated[
     Field(ge=0, description='a time, as "1h" (ms, s, m, h or d), or "0s"'),
 ]
 """Milliseconds, possibly none; in configuration "1h"."""
+
+FileMode = Annotated[
+    int,
+    BeforeValidator(parse_mode, json_schema_input_type=str),
+    Field(description='a mode in octal digits, as "0444"'),
+]
+"""Permission bits; in configuration "0444"."""
 
 Cpus = Annotated[
     int,
@@ -267,6 +281,21 @@ class Healthcheck(Value):
     retries: int | None = None
 
 
+class RecordedFile(Value):
+    """A file that a deployment puts into the container: a rollback puts the same content there again."""
+
+    model_config = ConfigDict(extra="allow")
+
+    content: str
+    sha256: str
+    """Of the content in UTF-8."""
+    mode: int
+
+    def __str__(self) -> str:
+        """For people, who compare: mode and the first digits of the hash."""
+        return f"{self.mode:04o} sha256:{self.sha256[:12]}"
+
+
 class RunSpec(Value):
     """Everything but the image that decides how a container runs. Recorded with each deployment.
 
@@ -294,6 +323,10 @@ class RunSpec(Value):
     restart: Literal["no", "on-failure", "always", "unless-stopped"] = "unless-stopped"
     stop_grace: int = 10_000
     labels: dict[str, str] = Field(default_factory=dict)
+    files: dict[AbsolutePath, RecordedFile] | None = None
+    """By path in the container."""
+    secret_files: dict[VariableName, AbsolutePath] | None = None
+    """Where in the container a secret is a file instead of a variable."""
     init: bool | None = None
     stop_signal: SignalName | None = None
     log_driver: Name | None = None

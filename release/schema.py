@@ -18,7 +18,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from release import config
 from release.config import Service
 from release.records import KINDS, SCHEMA, Envelope, Part
-from release.runspec import Duration, Memory, Pause, duration_text, size_text
+from release.runspec import Duration, FileMode, Memory, Pause, duration_text, size_text
 
 ONE_SERVICE: Final = """\
 [project]
@@ -121,9 +121,14 @@ drill_on = "staging"
 freeze_after_rollback = "1h"
 
 [tool.release.environments.production.secrets]
-DATABASE_URL = { from_env = "PROD_DATABASE_URL" }
-SIGNING_KEY = { from_file = "/run/keys/signing" }
+DATABASE_URL = { from_env = "PROD_DATABASE_URL", policy = "pinned" }
+SIGNING_KEY = { from_file = "/run/keys/signing", file = "/run/secrets/signing" }
 API_TOKEN = { from_command = ["op", "read", "op://prod/api/token"] }
+
+[tool.release.environments.production.files."/etc/api/settings.toml"]
+source = "deploy/production.toml"
+mode = "0444"
+not_secret = true
 
 [tool.release.environments.production.healthcheck]
 command = ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/healthz')"]
@@ -231,6 +236,7 @@ _LINKED: Final = (
     "Retention",
     "Environment",
     "EnvironmentSecret",
+    "File",
     "HealthcheckSettings",
     "Proxy",
 )
@@ -310,6 +316,7 @@ _UNITS: Final = {
     TypeAdapter(Duration).json_schema()["description"]: duration_text,
     TypeAdapter(Pause).json_schema()["description"]: duration_text,
     TypeAdapter(Memory).json_schema()["description"]: size_text,
+    TypeAdapter(FileMode).json_schema()["description"]: "{:04o}".format,
 }
 """How a number is written as text, by the words for its type."""
 

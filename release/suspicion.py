@@ -56,12 +56,17 @@ def suspicion(name: str, value: str) -> str | None:
     word = next((word for word in _words(name) if word in WORDS), None)
     if word is not None:
         return f"its name says {word}"
-    if passwords_in(value):
-        return "its value is an address with a password"
-    shape = next((shape for shape, pattern in _PATTERNS.items() if pattern.search(value)), None)
-    if shape is not None:
-        return f"its value has the shape of {shape}"
+    found = shape(value)
+    if found is not None:
+        return f"its value has the shape of {found}"
     return "its value is as random as a key" if any(map(_is_random, _RUN.findall(value))) else None
+
+
+def shape(text: str) -> str | None:
+    """What a text holds that is made to be recognised: a private key, a token, an address with a password."""
+    if passwords_in(text):
+        return "an address with a password"
+    return next((name for name, pattern in _PATTERNS.items() if pattern.search(text)), None)
 
 
 def _words(name: str) -> list[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from release.images.engine import ContainerSpec, ContainerState, Engine
+from release.images.values import PlacedFile
 from release.redact import Redacted
 from release.reference import Digest
 from release.runspec import RunSpec
@@ -25,6 +26,8 @@ REPLICA: Final = "release.replica"
 
 SERVING: Final = "serving"
 """The role of the containers that answer requests."""
+
+_OWNER_READS: Final = 0o400
 
 _UP: Final = ("running", "restarting", "paused")
 
@@ -143,7 +146,8 @@ def container_spec(
         name=name,
         aliases=(name, place.any) if spec.proxy is not None else (),
         command=spec.command,
-        env=spec.env | {name: value.reveal() for name, value in secrets.items()},
+        env=spec.env | _variables(spec, secrets),
+        files=_files(spec, secrets),
         labels={
             **spec.labels,
             **(labels or {}),
@@ -170,6 +174,27 @@ def container_spec(
         log_options=spec.log_options,
         healthcheck=spec.healthcheck,
     )
+
+
+def _variables(spec: RunSpec, secrets: Mapping[str, Redacted]) -> dict[str, str]:
+    """Secrets that are variables, and where those are that are files."""
+    files = spec.secret_files or {}
+    plain = {name: value.reveal() for name, value in secrets.items() if name not in files}
+    return plain | {f"{name}_FILE": path for name, path in files.items() if name in secrets}
+
+
+def _files(spec: RunSpec, secrets: Mapping[str, Redacted]) -> tuple[PlacedFile, ...]:
+    places = spec.secret_files or {}
+    public = [
+        PlacedFile(path=path, content=file.content.encode(), mode=file.mode)
+        for path, file in (spec.files or {}).items()
+    ]
+    private = [
+        PlacedFile(path=places[name], content=value.reveal().encode(), mode=_OWNER_READS, private=True)
+        for name, value in secrets.items()
+        if name in places
+    ]
+    return (*public, *private)
 
 
 def describe(containers: Iterable[ContainerState]) -> str:

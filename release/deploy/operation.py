@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets as randomness
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 from release.actor import TOOL, now
 from release.deploy import journal, lock, policy, preflight
 from release.deploy.docker import DEPLOYMENT, Identity, Ours
+from release.deploy.files import read_files
 from release.deploy.interruption import Interruption
 from release.deploy.journal import Unfinished
 from release.deploy.lock import Holder
@@ -23,7 +24,7 @@ from release.deploy.plan import Facts, Plan, Reason, make_plan
 from release.deploy.policy import NOTHING, Aftermath, Allowance
 from release.deploy.preflight import Bytes
 from release.deploy.rollout import elapsed_ms, reason, step
-from release.deploy.secrets import FingerprintKey
+from release.deploy.secrets import FingerprintKey, compare
 from release.deploy.site import Site, Spot
 from release.deploy.target import Means, Order
 from release.deploy.topology import moved, placed
@@ -190,10 +191,11 @@ def prepare(
     """
     site.desk.require_signed(target.id)
     said = policy.words(site.desk.ledger, site.place, target.id)
-    known = _todays(site, target) if why == "promote" else recorded_settings(site, target, ran)
+    known, lacking = _wanted(site, target, why, ran)
     wanted = placed(known, site.settings)
     secrets, missing = read_secrets(site, wanted)
     spec = wanted.model_copy(update={"secrets": fingerprints(site, secrets)})
+    missing += [*lacking, *pinned_problems(site, wanted.secrets, spec.secrets)]
     found = site.target.locate(target.body.image)
     sight = sight or look_around(site)
     against = policy.closed(said, site.place, why, allowed)
@@ -228,17 +230,28 @@ def prepare(
     )
 
 
-def _todays(site: Site, target: Record[Release]) -> RunSpec:
+def _wanted(
+    site: Site, target: Record[Release], why: Reason, ran: Event | None
+) -> tuple[RunSpec, list[Problem]]:
+    """The settings to be used, and what of them cannot be read here."""
+    return _todays(site, target) if why == "promote" else (recorded_settings(site, target, ran), [])
+
+
+def _todays(site: Site, target: Record[Release]) -> tuple[RunSpec, list[Problem]]:
     """Today's settings of the environment, and the probe that the release was tested with."""
-    ours = RunSpec.model_fields.keys() - {"secrets", "proxy"}
-    names = ours & type(site.settings).model_fields.keys()
-    settings = {name: getattr(site.settings, name) for name in names}
-    check = site.settings.healthcheck
-    return RunSpec(
-        **settings | {"healthcheck": check.recorded if check is not None else None},
-        secrets=dict.fromkeys(site.settings.secrets, ""),
-        probe=target.body.smoke.probe,
-    )
+    given = site.settings
+    where = f"environments.{site.place.environment}.files"
+    files, problems = read_files(given.files, root=site.desk.source.root, where=where)
+    secret_files = {name: source.file for name, source in given.secrets.items() if source.file is not None}
+    own: dict[str, Any] = {
+        "files": files or None,
+        "healthcheck": given.healthcheck.recorded if given.healthcheck is not None else None,
+        "probe": target.body.smoke.probe,
+        "secret_files": secret_files or None,
+        "secrets": dict.fromkeys(given.secrets, ""),
+    }
+    names = RunSpec.model_fields.keys() & type(given).model_fields.keys() - {"proxy", *own}
+    return RunSpec(**{name: getattr(given, name) for name in names}, **own), problems
 
 
 def recorded_settings(site: Spot, target: Record[Release], ran: Event | None) -> RunSpec:
@@ -293,6 +306,26 @@ def read_secrets(site: Spot, spec: RunSpec) -> tuple[dict[str, Redacted], list[P
     ]
     where = f"environments.{site.place.environment}.secrets"
     return values, [Problem(path=f"{where}.{item.name}", message=item.reason) for item in (*unread, *gone)]
+
+
+def pinned_problems(site: Spot, recorded: Mapping[str, str], today: Mapping[str, str]) -> list[Problem]:
+    """Secrets that a rollback may not take in another value than the one that the release ran with."""
+    where = f"environments.{site.place.environment}.secrets"
+    return [
+        Problem(path=f"{where}.{name}", message=_PINNED[told])
+        for name, source in site.settings.secrets.items()
+        if source.policy == "pinned" and recorded.get(name) and name in today
+        if (told := compare(recorded[name], today[name])) != "same"
+    ]
+
+
+_PINNED: Final = {
+    "rotated": 'it is pinned, and was rotated since: give the value of then, or set policy = "current"',
+    "not comparable": (
+        "it is pinned, and its fingerprint was made with another key: set RELEASE_FINGERPRINT_KEY to that "
+        'one, or policy = "current"'
+    ),
+}
 
 
 def fingerprints(site: Spot, secrets: dict[str, Redacted]) -> dict[str, str]:

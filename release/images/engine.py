@@ -54,6 +54,8 @@ from release.images.values import (
     container_config,
     container_state,
     executed,
+    files_archive,
+    numbers_of,
     stored_image,
     whole_seconds,
 )
@@ -477,7 +479,31 @@ class Engine:
             made = str(answer["Id"])
             for network in later:
                 self._client.connect_container_to_network(made, network, aliases=list(spec.aliases))
+        self._place(made, spec)
         return made
+
+    def _place(self, container: str, spec: ContainerSpec) -> None:
+        """Put the files of a new container where they belong, each folder that is a volume by itself."""
+        if not spec.files:
+            return
+        owner = self._owner(container) if any(file.private for file in spec.files) else (0, 0)
+        folders = {file.path: file.path.rpartition("/")[0] for file in spec.files}
+        for folder in ("/", *spec.own_folders):
+            inside = [
+                file
+                for file in spec.files
+                if (folders[file.path] if folders[file.path] in spec.own_folders else "/") == folder
+            ]
+            if inside:
+                with self._asking(f"put files into {folder} of the container {_short(container)}"):
+                    self._client.put_archive(container, folder, files_archive(inside, folder, owner))
+
+    def _owner(self, container: str) -> tuple[int, int]:
+        """Who the program of the container runs as; names are looked up in its own files."""
+        with self._asking(f"inspect the container {_short(container)}"):
+            user = str(self._client.inspect_container(container)["Config"].get("User") or "")
+        read = (self.read_file(container, path) or b"" for path in ("/etc/passwd", "/etc/group"))
+        return numbers_of(user, *(content.decode(errors="replace") for content in read))
 
     def _networks_for_later(self, spec: ContainerSpec) -> tuple[str, ...]:
         """Before API 1.44 a container was created with one network at most."""

@@ -6,8 +6,10 @@ ContainerInspect.
 
 from __future__ import annotations
 
+import io
 import struct
-from collections.abc import Mapping
+import tarfile
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast
 
@@ -64,6 +66,18 @@ class StoredImage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlacedFile:
+    """A file that is put into a container before it starts."""
+
+    path: str
+    content: bytes = field(repr=False)
+    mode: int
+    private: bool = False
+    """It belongs to the container's user, not to root; and it is in a volume that goes with the container,
+    not in the container's own layer, which `docker commit` and `docker export` would copy."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ContainerSpec:
     """Everything that the engine is told about a container. Memory in bytes, cpus in thousandths."""
 
@@ -90,6 +104,7 @@ class ContainerSpec:
     cap_add: tuple[str, ...] = ()
     cap_drop: tuple[str, ...] = ()
     no_new_privileges: bool = False
+    files: tuple[PlacedFile, ...] = ()
     restart: str = "no"
     stop_grace: int = 10_000
     """Milliseconds from SIGTERM to SIGKILL."""
@@ -102,6 +117,12 @@ class ContainerSpec:
     log_options: Mapping[str, str] | None = None
     healthcheck: Healthcheck | None = None
     """None: the image's."""
+
+    @property
+    def own_folders(self) -> tuple[str, ...]:
+        """Folders of files that are volumes without a name: nothing can be put into a read-only root."""
+        apart = (file.path for file in self.files if file.private or self.read_only)
+        return tuple(sorted({path.rpartition("/")[0] for path in apart}))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,7 +233,10 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
         "RestartPolicy": {"Name": spec.restart},
         "ReadonlyRootfs": spec.read_only,
         "Tmpfs": dict.fromkeys(spec.tmpfs, ""),
-        "Mounts": [_mount(mount) for mount in spec.volumes],
+        "Mounts": [
+            *map(_mount, spec.volumes),
+            *({"Type": "volume", "Target": folder} for folder in spec.own_folders),
+        ],
         "CapAdd": list(spec.cap_add),
         "CapDrop": list(spec.cap_drop),
         "SecurityOpt": ["no-new-privileges:true"] if spec.no_new_privileges else [],
@@ -260,6 +284,42 @@ def _mount(mount: Mount) -> dict[str, Any]:
         "Target": mount.target,
         "ReadOnly": mount.read_only,
     }
+
+
+def files_archive(files: Iterable[PlacedFile], folder: str, owner: tuple[int, int]) -> bytes:
+    """Files below a folder as the archive that PutContainerArchive unpacks there.
+
+    Args:
+        files: their paths are absolute.
+        folder: where the archive is unpacked, as "/run/secrets"; "/" for the root.
+        owner: user and group of private files.
+    """
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        for file in files:
+            entry = tarfile.TarInfo(file.path.removeprefix(folder).lstrip("/"))
+            entry.size, entry.mode = len(file.content), file.mode
+            entry.uid, entry.gid = owner if file.private else (0, 0)
+            tar.addfile(entry, io.BytesIO(file.content))
+    return stream.getvalue()
+
+
+def numbers_of(user: str, passwd: str, group: str) -> tuple[int, int]:
+    """User and group of a container as numbers; the superuser where nothing tells them.
+
+    Args:
+        user: as the engine has it: "", "app", "1000", "1000:1000", "app:staff".
+        passwd, group: the container's own files (passwd(5), group(5)).
+    """
+    name, _, chosen = user.partition(":")
+    lines = [line.split(":") for line in passwd.splitlines() if line.count(":") >= 3]
+    found = next((line for line in lines if name in (line[0], line[2])), None)
+    uid = int(name) if name.isdecimal() else int(found[2]) if found else 0
+    own = int(found[3]) if found else 0
+    if not chosen:
+        return uid, own
+    groups = {line.split(":")[0]: line.split(":")[2] for line in group.splitlines() if line.count(":") >= 2}
+    return uid, int(chosen) if chosen.isdecimal() else int(groups.get(chosen, own))
 
 
 def container_state(data: Mapping[str, Any]) -> ContainerState:

@@ -171,9 +171,9 @@ def _notes(found: Iterable[Found], specs: Iterable[RunSpec | None], environment:
 
 
 def flat(spec: RunSpec, *, without: Iterable[str] = ()) -> dict[str, Any]:
-    """Settings key by key; variables, labels and secrets (their fingerprints) one by one."""
-    told: dict[str, Any] = {}
-    for key, value in spec.model_dump(mode="json", exclude=set(without), exclude_none=True).items():
+    """Settings key by key; variables, labels, files (by hash) and secrets (by fingerprint) one by one."""
+    told: dict[str, Any] = {f"files.{path}": str(file) for path, file in (spec.files or {}).items()}
+    for key, value in spec.model_dump(mode="json", exclude={"files", *without}, exclude_none=True).items():
         told |= (
             {f"{key}.{name}": inner for name, inner in value.items()}
             if isinstance(value, dict)

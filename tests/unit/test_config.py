@@ -100,7 +100,7 @@ def test_one_port_may_be_published_for_tcp_and_udp_and_on_two_addresses() -> Non
 def test_a_secret_comes_from_one_source(source: str, field: str) -> None:
     """A variable, a file, or a command."""
     secret = environment(f"secrets = {{ DATABASE_URL = {{ {source} }} }}").secrets["DATABASE_URL"]
-    assert [name for name, value in secret if value is not None] == [field]
+    assert secret.model_fields_set == {field}
 
 
 @pytest.mark.parametrize(
@@ -611,7 +611,7 @@ def test_a_build_argument_that_looks_like_a_secret_is_refused_with_the_way_to_do
     )
     message = problems(MINIMAL + keys)["tool.release.build.args"]
     assert "INDEX_TOKEN looks like a secret (its name says TOKEN)" in message
-    assert "URL looks like a secret (its value is an address with a password)" in message
+    assert "URL looks like a secret (its value has the shape of an address with a password)" in message
     assert "[tool.release.build.secrets.<id>]" in message
     assert "canary" not in message
     assert "FLAVOUR" not in message
@@ -682,3 +682,32 @@ def test_a_logging_option_that_looks_like_a_secret_is_refused() -> None:
     assert found[0] == f"{PRODUCTION}.log_options"
     assert "daemon.json" in found[1]
     assert "canary" not in found[1]
+
+
+def test_a_file_is_readable_by_all_unless_it_is_said() -> None:
+    """Its mode is written in octal digits, as text."""
+    given = '{ "/etc/a/b" = { source = "b" }, "/etc/a/c" = { source = "c", mode = "600" } }'
+    assert [file.mode for file in environment(f"files = {given}").files.values()] == [0o444, 0o600]
+    wrong = problems(production('files = { "/etc/a/b" = { source = "b", mode = 444 } }'))
+    assert "three octal digits" in wrong[f"{PRODUCTION}.files./etc/a/b.mode"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "found"),
+    [
+        (
+            'files = { "/data/a/b" = { source = "b" } }\nvolumes = ["data:/data"]',
+            "below a mounted folder",
+        ),
+        ('files = { "/tmp/b" = { source = "b" } }\ntmpfs = ["/tmp"]', "lies below a mounted folder"),
+        ('files = { "/etc/b" = { source = "b" } }\nread_only = true', "a folder of its own below another"),
+        ('secrets = { A = { from_env = "A", file = "/run/a/b" } }\ntmpfs = ["/run/a"]', "another is mounted"),
+        (
+            'secrets = { A = { from_env = "A", file = "/a/b/c" }, B = { from_env = "B", file = "/a/b/c" } }',
+            "is written twice",
+        ),
+    ],
+)
+def test_a_file_that_could_not_be_there_is_refused(keys: str, found: str) -> None:
+    """Hidden by a mount, shared through a volume, or without a folder that can be its own."""
+    assert found in problems(production(keys))[PRODUCTION]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 
+import pytest
+
+from release.process import output_of
 from tests.engine.deploy.world import Ended, World
 
-CANARY, NEXT = "canary-5d1c7e02", "canary-99aa41bf"
+CANARY, NEXT, OTHER = "canary-5d1c7e02", "canary-99aa41bf", "canary-00dd3a17"
 SECRETS = '{ TOKEN = { from_env = "PROD_TOKEN" } }'
 
 
@@ -64,3 +68,47 @@ def test_a_recorded_secret_that_is_not_configured_any_more_is_told(world: World)
     assert back.status == 2
     assert "environments.production.secrets.TOKEN: the recorded settings have it" in back.err
     assert world.answer()["VERSION"] == "0.2.0"
+
+
+FILES = """{
+  TOKEN = { from_env = "PROD_TOKEN", file = "/run/secrets/token" },
+  PLAIN = { from_file = "plain", policy = "pinned" }
+}""".replace("\n", " ")
+
+
+@pytest.mark.parametrize("user", ['""', '"10001:10001"', '"daemon"'])
+def test_a_secret_as_a_file_is_its_users_alone_and_survives_a_restart(world: World, user: str) -> None:
+    """Mode 0400, in a volume that goes with the container; the variable holds the path, not the value."""
+    (world.root / "plain").write_text(OTHER)
+    world.configure(secrets=FILES, user=user, read_only="true")
+    deployed = world.invoke("deploy", "--to", "0.1.0", "--yes", PROD_TOKEN=CANARY)
+    assert deployed.status == 0, deployed.err
+    output_of(["docker", "restart", "--time", "3", world.container])
+    ask = ["docker", "exec", world.container]
+    script = "id -u; stat -c '%u %a' /run/secrets/token; cat $TOKEN_FILE; echo; echo ${TOKEN-unset}"
+    own, of_file, value, variable = output_of([*ask, "sh", "-c", script]).split("\n")
+    assert (of_file, value, variable) == (f"{own} 400", CANARY, "unset")
+    about = output_of(["docker", "inspect", world.container])
+    assert CANARY not in about
+    volumes = [mount["Name"] for mount in json.loads(about)[0]["Mounts"]]
+    assert world.invoke("deploy", "--to", "0.2.0", "--yes", PROD_TOKEN=CANARY).status == 0
+    assert not set(volumes) & set(output_of(["docker", "volume", "ls", "--quiet"]).split())
+    (world.root / "plain").unlink()
+    assert CANARY not in everything_written(world)
+
+
+def test_a_pinned_secret_goes_back_only_in_the_value_of_then(world: World) -> None:
+    """Refused with exit status 2 before anything is touched; the old value, or another policy, is the way."""
+    pinned = SECRETS.replace(" } }", ', policy = "pinned" } }')
+    world.configure(secrets=pinned)
+    for version, value in (("0.1.0", CANARY), ("0.2.0", NEXT)):
+        assert world.invoke("deploy", "--to", version, "--yes", PROD_TOKEN=value).status == 0
+    refused = world.invoke("rollback", "--yes", PROD_TOKEN=NEXT)
+    assert refused.status == 2, refused.err
+    assert "environments.production.secrets.TOKEN: it is pinned, and was rotated since" in refused.err
+    another = world.invoke("rollback", "--yes", PROD_TOKEN=CANARY, RELEASE_FINGERPRINT_KEY="another")
+    assert "its fingerprint was made with another key" in another.err
+    assert world.answer()["TOKEN"] == NEXT
+    back = world.invoke("rollback", "--yes", PROD_TOKEN=CANARY)
+    assert back.status == 0, back.err
+    assert world.answer()["TOKEN"] == CANARY

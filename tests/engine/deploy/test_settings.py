@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from release.process import output_of
 from tests.engine.deploy.world import World
 
@@ -51,3 +53,31 @@ def test_a_rollback_restores_how_the_container_is_watched_logged_and_stopped(wor
     for part, key in (("Config", "Healthcheck"), ("Config", "StopSignal"), ("HostConfig", "LogConfig")):
         assert after[part][key] == before[part][key]
     assert "stop_signal" in back.err
+
+
+def inside(world: World, *argv: str) -> str:
+    """The output of a program in the container that serves."""
+    return output_of(["docker", "exec", world.container, *argv])
+
+
+@pytest.mark.parametrize("settings", [{}, {"read_only": "true", "user": '"10001:10001"'}])
+def test_a_rollback_restores_the_content_of_files(world: World, settings: dict[str, str]) -> None:
+    """From the record: the file of the repository has changed since, and is gone."""
+    files = '{ "/etc/api/settings.toml" = { source = "settings.toml", mode = "0644" } }'
+    source = world.root / "settings.toml"
+    source.write_text("level = 1\n")
+    world.configure(files=files, **settings)
+    assert world.invoke("deploy", "--to", "0.1.0", "--yes").status == 0
+    source.write_text("level = 2\n")
+    second = world.invoke("deploy", "--to", "0.2.0", "--yes")
+    assert "files./etc/api/settings.toml: 0644 sha256:" in second.err
+    assert inside(world, "cat", "/etc/api/settings.toml") == "level = 2"
+    source.unlink()
+    back = world.invoke("rollback", "--yes")
+    assert back.status == 0, back.err
+    assert inside(world, "stat", "-c", "%a %u:%g", "/etc/api/settings.toml") == "644 0:0"
+    output_of(["docker", "restart", "--time", "3", world.container])
+    assert inside(world, "cat", "/etc/api/settings.toml") == "level = 1"
+    missing = world.invoke("deploy", "--to", "0.1.0", "--plan")
+    assert missing.status == 2, missing.err
+    assert "settings.toml cannot be read: No such file" in missing.err

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,9 +12,12 @@ import pytest
 from release.images.values import (
     ContainerSpec,
     EngineInfo,
+    PlacedFile,
     container_config,
     container_state,
+    files_archive,
     healthcheck_config,
+    numbers_of,
     stored_image,
     whole_seconds,
 )
@@ -248,3 +254,47 @@ def test_an_image_without_settings_is_described() -> None:
     """An image from scratch has no user, no labels and no layers."""
     image = stored_image({"Id": IMAGE.text, "Size": 0, "RepoTags": None, "Config": None, "RootFS": None})
     assert (image.user, dict(image.labels), image.diff_ids, image.references) == ("", {}, (), ())
+
+
+PASSWD = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:100::/:/bin/sh\n"
+GROUP = "root:x:0:\nstaff:x:50:\nusers:x:100:\n"
+
+
+@pytest.mark.parametrize(
+    ("user", "numbers"),
+    [
+        ("", (0, 0)),
+        ("app", (1000, 100)),
+        ("1000", (1000, 100)),
+        ("4711", (4711, 0)),
+        ("4711:4712", (4711, 4712)),
+        ("app:staff", (1000, 50)),
+        ("nobody", (0, 0)),
+    ],
+)
+def test_the_user_of_a_container_is_looked_up_in_its_own_files(user: str, numbers: tuple[int, int]) -> None:
+    """As the engine does when it starts the program."""
+    assert numbers_of(user, PASSWD, GROUP) == numbers
+
+
+def test_private_files_have_volumes_of_their_own() -> None:
+    """The others too, where the root cannot be written to."""
+    files = (
+        PlacedFile(path="/etc/api/a.toml", content=b"a", mode=0o444),
+        PlacedFile(path="/run/secrets/b", content=b"canary", mode=0o400, private=True),
+    )
+    spec = ContainerSpec(image=IMAGE, files=files)
+    assert container_config(spec)["HostConfig"]["Mounts"] == [{"Type": "volume", "Target": "/run/secrets"}]
+    assert replace(spec, read_only=True).own_folders == ("/etc/api", "/run/secrets")
+    assert "canary" not in repr(spec)
+
+
+def test_an_archive_of_files_says_whose_they_are() -> None:
+    """Root's, or the user's where they are private; names are below the folder it is unpacked in."""
+    files = [
+        PlacedFile(path="/run/secrets/a", content=b"12", mode=0o400, private=True),
+        PlacedFile(path="/run/secrets/b/c", content=b"3", mode=0o444),
+    ]
+    with tarfile.open(fileobj=io.BytesIO(files_archive(files, "/run/secrets", (7, 8)))) as tar:
+        found = [(entry.name, entry.mode, entry.uid, entry.gid, entry.size) for entry in tar]
+    assert found == [("a", 0o400, 7, 8, 2), ("b/c", 0o444, 0, 0, 1)]
