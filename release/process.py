@@ -64,6 +64,13 @@ class Cancellation:
         if self._reason is not None:
             raise Cancelled("go on", self._reason)
 
+    def pause(self, seconds: float) -> None:
+        """Wait so long. Raises Cancelled at once when the work is cancelled."""
+        is_over = threading.Event()
+        with self.stopping(is_over.set):
+            is_over.wait(seconds)
+        self.check()
+
     @contextmanager
     def stopping(self, stop: Callable[[], None]) -> Iterator[None]:
         """While the block runs, a cancellation calls `stop` (from another thread). Raises Cancelled."""

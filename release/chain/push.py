@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import stamina
@@ -24,7 +25,7 @@ from release.images.registry import Blob, Manifest, Registry
 from release.reference import Digest, Reference
 
 _ATTEMPTS: Final = 4
-_UPLOAD: Final = stamina.RetryingCaller(attempts=_ATTEMPTS, timeout=None, wait_initial=0.5, wait_max=10.0)
+_UPLOAD: Final = stamina.RetryingCaller(attempts=_ATTEMPTS, timeout=None, wait_initial=0.5, wait_max=5.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,9 +102,12 @@ def _through_engine(shop: Shop, built: BuiltImage) -> tuple[Manifest, tuple[str,
 
 
 def _through_registry(shop: Shop, built: BuiltImage) -> tuple[Manifest, tuple[str, ...]]:
-    registry = Registry(shop.plan.service.repository, tell=lambda text: shop.emit(Notice(text=text)))
+    repository, tell = shop.plan.service.repository, partial(_tell, shop)
+    registry = Registry(repository, tell=tell, cancellation=shop.cancellation)
     existing = registry.manifest(built.reference)
     if existing is None or not _same(shop.engine, built, existing):
+        if existing is not None:
+            tell(f"{built.reference} was {existing.digest}, of a build that was not released: it is replaced")
         shop.say("push", f"uploading {built.reference}")
         _upload(shop, built.reference, registry)
     manifest = registry.manifest(built.reference)
@@ -143,8 +147,7 @@ def _upload(shop: Shop, reference: Reference, registry: Registry) -> None:
         shop.cancellation.check()
         is_worth_it = isinstance(error, TransferBroken) and left > 0
         if is_worth_it:
-            text = f"{error}: the registry would take it, uploading again ({left} left)"
-            shop.emit(Notice(text=text))
+            _tell(shop, f"{_short(error)}: the registry would take it, uploading again ({left} left)")
         left -= 1
         return is_worth_it
 
@@ -157,6 +160,17 @@ def _upload(shop: Shop, reference: Reference, registry: Registry) -> None:
         still=shop.plan.service.push.stalled,
         on_bytes=lambda sent, known: shop.flash("push", f"{sent / 1e6:.1f} of {known / 1e6:.1f} MB"),
     )
+
+
+def _short(error: Exception) -> str:
+    """Without what to do next: that is done already."""
+    return f"{error.attempted}: {error.found}" if isinstance(error, TransferBroken) else str(error)
+
+
+def _tell(shop: Shop, text: str) -> None:
+    """For people, and for the stage's log."""
+    shop.write_log("push", [text])
+    shop.emit(Notice(text=text))
 
 
 def _same(engine: Engine, built: BuiltImage, manifest: Manifest) -> bool:

@@ -23,6 +23,7 @@ from typing import Any, BinaryIO, Final, Self, cast
 
 import docker
 import requests
+import stamina
 import urllib3
 from docker.constants import DEFAULT_DOCKER_API_VERSION
 from docker.context import ContextAPI
@@ -80,7 +81,8 @@ _READ_SECONDS: Final = 120
 """For any other: the engine may be busy starting a container on a slow disk."""
 _REMOVAL_SECONDS: Final = 30
 STILL: Final = 120_000
-"""Milliseconds in which nothing of an upload moves, after which it is ended."""
+"""Milliseconds in which nothing of a transfer moves, after which it is ended."""
+_PULL: Final = stamina.RetryingCaller(attempts=3, timeout=None, wait_initial=0.5, wait_max=5.0)
 _LONGEST_QUOTE: Final = 500
 """Characters of the engine's own words in a message."""
 _CHUNK: Final = 256 * 1024
@@ -436,15 +438,22 @@ class Engine:
             _drain(_counted(_moving(progress, deadline, still), on_bytes))
 
     def pull(self, reference: Reference, on_bytes: OnBytes | None = None) -> StoredImage:
-        """Download an image by digest, telling `on_bytes`. Raises RegistryError, RegistryUnreachable."""
-        auth = _auth_config(reference.repository.host)
-        with self._transferring("pull", reference, Cancellation()) as line:
-            progress = line.pull(_image_name(reference), stream=True, decode=True, auth_config=auth)
-            _drain(_counted(progress, on_bytes))
+        """Download an image by digest, telling `on_bytes`. Raises RegistryError, RegistryUnreachable.
+
+        A transfer that breaks or stands still while the registry has the image is begun again, twice; layers
+        that have arrived are kept by the engine.
+        """
+        _PULL(TransferBroken, self._pull, reference, on_bytes)
         found = self.inspect(reference)
         if found is None:
             raise EngineError(f"pull {reference}", "the engine says that it has it, and does not find it")
         return found
+
+    def _pull(self, reference: Reference, on_bytes: OnBytes | None) -> None:
+        auth, deadline = _auth_config(reference.repository.host), _Deadline.after(STILL)
+        with self._transferring("pull", reference, Cancellation(), None, deadline) as line:
+            progress = line.pull(_image_name(reference), stream=True, decode=True, auth_config=auth)
+            _drain(_counted(_moving(progress, deadline, STILL), on_bytes))
 
     @contextmanager
     def _transferring(
@@ -810,7 +819,8 @@ def _transfer_error(verb: str, reference: Reference, said: str, registry: Regist
     said = said[:_LONGEST_QUOTE]
     try:
         if verb == "pull":
-            registry.ping()
+            if registry.digest(reference) is None:
+                return RegistryError(attempted, said, f"the registry has no {reference}")
         elif is_loopback(host) or registry.is_trusted_by_engines():
             registry.check_upload()
         else:
@@ -822,9 +832,13 @@ def _transfer_error(verb: str, reference: Reference, said: str, registry: Regist
         return type(error)(attempted, f"{error.found} (the engine says: {said})", error.hint)
     except ReleaseError as error:
         return RegistryError(attempted, said, error.hint)
-    if verb == "pull":
-        return RegistryError(attempted, said, f"`docker {attempted}` shows the same; read the registry's log")
-    return TransferBroken(attempted, said, "the registry takes uploads now: run the same again")
+    return TransferBroken(attempted, said, _HINTS[verb])
+
+
+_HINTS: Final = {
+    "pull": "the registry has it: run the same again; if it stays, look at the engine's log",
+    "push": "the registry takes uploads: run the same again; if it stays, does a proxy limit their size?",
+}
 
 
 def _explanation(error: BaseException) -> str:

@@ -99,7 +99,7 @@ class Manifest:
                 media_type=found,
                 content=content,
                 config=_blob(data["config"]),
-                layers=tuple(_blob(layer) for layer in data["layers"]),
+                layers=tuple(_blob(layer) for layer in data["layers"] or ()),  # Go writes none as null
             )
         except (KeyError, TypeError, ValueError) as error:
             raise RegistryError(attempted, f"it is damaged: {error!r}") from error
@@ -148,18 +148,21 @@ class Registry:
         repository: Repository,
         *,
         tell: Callable[[str], None] = _unheard,
+        cancellation: Cancellation | None = None,
     ) -> None:
         """Make no request yet.
 
         Args:
             repository: what is read and written.
             tell: called with a phrase whenever something is tried again.
+            cancellation: ends a pause that the registry asked for, and what would come after it.
 
         Raises:
             UsageError: a file of certificates that we were given cannot be read.
         """
         self._repository = repository
         self._tell = tell
+        self._cancellation = cancellation or Cancellation()
         self._session = requests.Session()
         self._session.mount("https://", trust.Adapter(trust.context(repository.host)))
         self._session.headers.update({"User-Agent": "release", "Accept-Encoding": "identity"})
@@ -396,7 +399,13 @@ class Registry:
                 soon = "" if pause is True else f" in {pause:.0f} s"
                 self._tell(f"{attempted}: {_what_happened(error)}; trying again{soon} ({left} left)")
             left -= 1
-            return pause if left >= 0 else False
+            if left < 0 or pause is False:
+                return False
+            self._cancellation.check()
+            if pause is True:
+                return True
+            self._cancellation.pause(pause)
+            return 0.0
 
         return decide
 

@@ -303,3 +303,14 @@ def test_a_program_leads_a_group_of_its_own() -> None:
     group = run(python("import os; print(os.getpgrp() == os.getpid(), os.getpgrp())")).output.split()
     assert group[0] == "True"
     assert int(group[1]) != os.getpgrp()
+
+
+def test_a_pause_ends_when_the_work_is_cancelled() -> None:
+    """At once, however long it was to be; without a cancellation it ends by itself."""
+    cancellation = Cancellation()
+    cancellation.pause(0.01)
+    threading.Timer(0.05, cancellation.request, ["a signal"]).start()
+    before = time.monotonic()
+    with pytest.raises(Cancelled, match="a signal"):
+        cancellation.pause(120)
+    assert time.monotonic() - before < 60

@@ -130,7 +130,17 @@ UPLOADS: Final = (
         retried="the upload, 3 times",
         again=3,
         state=NOTHING,
-        hint="the registry takes uploads now: run the same again",
+        hint="the registry takes uploads: run the same again",
+    ),
+    Cell(
+        fault="413 for blobs alone, as of a proxy on the way",
+        stage="push: upload",
+        trouble=_fault(_SEND, _answer(413), times=ALWAYS),
+        happened="the registry would take it, uploading again",
+        retried="the upload, 3 times",
+        again=3,
+        state=NOTHING,
+        hint="does a proxy limit their size?",
     ),
     Cell(
         fault="stands still",
@@ -200,6 +210,13 @@ UPLOADS: Final = (
         trouble=Taken(tag="candidate", ours=True),
         happened="",
         retried="nothing is sent",
+        state=RELEASED,
+    ),
+    Cell(
+        fault="another image under the candidate's name",
+        stage="push: upload",
+        trouble=Taken(tag="candidate", ours=False),
+        happened="of a build that was not released: it is replaced",
         state=RELEASED,
     ),
     Cell(

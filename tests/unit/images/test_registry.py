@@ -106,6 +106,12 @@ def test_the_media_type_is_known(within: str | None, sent_as: str | None, expect
     assert Manifest.parse(image(mediaType=within), sent_as).media_type == expected
 
 
+def test_an_image_may_have_no_layers() -> None:
+    """Programs written in Go put null there."""
+    content = json.dumps({**json.loads(image()), "layers": None}).encode()
+    assert Manifest.parse(content).layers == ()
+
+
 @pytest.mark.parametrize("media_type", [OCI_INDEX, DOCKER_LIST])
 def test_an_index_is_not_taken_for_an_image(media_type: str) -> None:
     """It is named as what it is, with the way to build one image."""
