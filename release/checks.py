@@ -5,20 +5,22 @@ from __future__ import annotations
 import secrets as randomness
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from release import config
-from release.config import Service
+from release.config import Retention, Service
 from release.deploy import outlook
 from release.deploy.drill import Conditions, Drilled, Rehearsal, failed, prepare_drill
 from release.deploy.drill import drill as run_drill
+from release.deploy.prune import Pruning, on_engines, plan_pruning
+from release.deploy.prune import prune as run_prune
 from release.deploy.readiness import Question, Readiness, assess, draft_of, verification
 from release.deploy.rollout import elapsed_ms
 from release.deploy.site import Desk, Site
 from release.deploy.stock import Stock
-from release.errors import Cancelled, ReleaseError, UsageError
+from release.errors import Cancelled, LedgerUnreachable, ReleaseError, UsageError
 from release.events import Notice, Warned
 from release.images.engine import Engine
 from release.ledger import query
@@ -86,6 +88,78 @@ def drill(door: Door) -> int:
     else:
         door.console.result(outlook.drill_line(drilled))
     return 0
+
+
+def prune(door: Door) -> int:
+    """Remove what no rollback needs from the engines of the service's environments."""
+    words = door.words
+    with door.desk() as desk, ExitStack() as stack:
+        if not desk.refresh() and not words.offline:
+            raise LedgerUnreachable(
+                f"prune the images of {desk.service.service}",
+                "the git remote does not answer, and it may know of deployments that need one",
+                "try again when it is back, or say --offline to go by what this clone knows",
+            )
+        retention = _retention(door, desk)
+        stock = stack.enter_context(Stock())
+        engines = on_engines(desk, _environments(desk, words.environment), stack)
+        plans = [(sites, plan_pruning(sites, stock, retention)) for sites in engines]
+        if words.plan:
+            _show_prunings(door, [plan for _, plan in plans])
+            return 0
+        for _, plan in plans:
+            door.console.fields(outlook.prune_title(plan), outlook.prune_rows(plan))
+        if not all(plan.nothing for _, plan in plans):
+            _agree_to_prune(door, desk)
+        check = door.interruption.cancellation.check
+        with door.interruption.held():
+            done = [run_prune(sites, plan, stock, retention, check) for sites, plan in plans]
+    if words.json:
+        door.console.document([each.to_json() for each in done])
+    else:
+        for each in done:
+            door.console.result(outlook.pruned_line(each))
+    return 0
+
+
+def _retention(door: Door, desk: Desk) -> Retention:
+    configured = desk.service.retention
+    return configured.model_copy(update={"last_copies": configured.last_copies or door.words.last_copies})
+
+
+def _show_prunings(door: Door, plans: list[Pruning]) -> None:
+    if door.words.json:
+        door.console.document([plan.to_json() for plan in plans])
+        return
+    for plan in plans:
+        door.console.sheet(outlook.prune_title(plan), outlook.prune_rows(plan))
+
+
+def _agree_to_prune(door: Door, desk: Desk) -> None:
+    title = f"prune the images of {desk.service.service}"
+    if door.words.yes:
+        return
+    if not door.console.interactive:
+        raise UsageError(title, "there is no terminal to ask on, and nothing was touched", "add --yes")
+    if not door.console.confirm(f"{title}?"):
+        raise Cancelled(title, "you did not say yes; nothing was touched")
+
+
+def prune_after(site: Site, *, answers: bool) -> None:
+    """What a deployment ends with where that is configured. It is done and told; this can only warn."""
+    desk = site.desk
+    if not desk.service.retention.prune_after_deploy:
+        return
+    try:
+        if not answers:
+            raise LedgerUnreachable("prune", "the git remote does not answer")
+        with Stock() as stock:
+            plan = plan_pruning([site], stock, desk.service.retention)
+            done = run_prune([site], plan, stock, desk.service.retention, lambda: None)
+        if done.removed or done.containers:
+            desk.emit(Notice(text=outlook.pruned_line(done)))
+    except ReleaseError as error:
+        desk.emit(Warned(text=f"nothing was pruned: cannot {error.attempted}: {error.found}"))
 
 
 @contextmanager

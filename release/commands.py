@@ -72,6 +72,8 @@ class Words:
     with_secrets: bool = False
     with_networks: bool = False
     no_record: bool = False
+    last_copies: bool = False
+    offline: bool = False
 
     @property
     def count(self) -> int:
@@ -165,7 +167,16 @@ def _change_once(door: Door, site: Site, why: Reason, allowed: Allowance) -> int
         _agree(door, view.plan_title(prepared.plan))
     outcome = carry_out(prepared, message=words.message, interruption=door.interruption)
     _tell(door, site, outcome)
+    if outcome.changed:
+        _tidy(site, answers=answers)
     return 0
+
+
+def _tidy(site: Site, *, answers: bool) -> None:
+    """Prune the engine, where that is configured; what was deployed is told already."""
+    from release import checks
+
+    checks.prune_after(site, answers=answers)
 
 
 def _choice(door: Door, site: Site, default: str) -> str:
@@ -571,6 +582,13 @@ def drill(door: Door) -> int:
     from release import checks
 
     return checks.drill(door)
+
+
+def prune(door: Door) -> int:
+    """Remove images that no rollback needs."""
+    from release import checks
+
+    return checks.prune(door)
 
 
 def doctor(door: Door) -> int:

@@ -353,6 +353,40 @@ def drill(
     )
 
 
+@task(
+    help={
+        **_COMMON,
+        "environment": "only the engine of this one; absent: all engines of the service",
+        "last_copies": "also images that are nowhere else",
+        "offline": "go by what this clone knows, where the git remote does not answer",
+        "yes": "do it without asking",
+        "plan": "show what would be done, and stop",
+    }
+)
+def prune(
+    _context: Context,
+    *,
+    service: str | None = None,
+    environment: str | None = None,
+    last_copies: bool = False,
+    offline: bool = False,
+    yes: bool = False,
+    plan: bool = False,
+    json: bool = False,
+) -> None:
+    """Remove images that no rollback needs any more from the engines."""
+    _run(
+        "prune",
+        service=service,
+        environment=environment,
+        last_copies=last_copies,
+        offline=offline,
+        yes=yes,
+        plan=plan,
+        json=json,
+    )
+
+
 @task(help={key: _COMMON[key] for key in ("service", "json")})
 def doctor(_context: Context, *, service: str | None = None, json: bool = False) -> None:
     """Look whether everything is there that a deployment needs."""
@@ -378,7 +412,7 @@ def namespace() -> Collection:
     vars(parser)["ParseError"] = WrongCommandLine
     return Collection(
         *(deploy, rollback, status, history, show, diff, converge, quarantine, freeze, thaw),
-        *(sync, verify, drill, doctor, ledger_rebuild),
+        *(sync, verify, drill, prune, doctor, ledger_rebuild),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
 from release.deploy.drill import Drilled, Rehearsal
+from release.deploy.prune import Pruned, Pruning, summary
 from release.deploy.readiness import Readiness, Verdict
 from release.reference import Digest
 
@@ -103,3 +104,31 @@ def drill_line(drilled: Drilled) -> str:
         f"{place.service} {rehearsal.target.body.version} {place.environment} rehearsed in {seconds:.1f} s "
         f"{image.repository}@{image.digest}"
     )
+
+
+def prune_title(plan: Pruning) -> str:
+    """The headline of a pruning."""
+    return f"prune the images of {plan.service} on {plan.engine} ({', '.join(plan.environments)})"
+
+
+def prune_rows(plan: Pruning) -> list[tuple[str, str]]:
+    """What goes, what stays and why, and what is left alone."""
+    going = (
+        f"{each.version}  {Digest(each.digest).short}  {', '.join(each.names)}" for each in plan.removals
+    )
+    rows = [
+        ("remove", "\n".join(going) or "no image"),
+        ("containers", "\n".join(plan.containers)),
+        ("keep", "\n".join(map(summary, plan.kept))),
+        ("left alone", "\n".join(plan.unknown) and "not in the ledger: " + ", ".join(plan.unknown)),
+    ]
+    return [(label, text) for label, text in rows if text]
+
+
+def pruned_line(done: Pruned) -> str:
+    """The result in one line."""
+    versions = f" ({', '.join(each.version for each in done.removed)})" if done.removed else ""
+    containers = f", {len(done.containers)} stopped containers" if done.containers else ""
+    sums = f"{done.freed / 1e6:.1f} MB freed, {len(done.pruning.kept)} kept"
+    where = f"{done.pruning.service} pruned {done.pruning.engine}"
+    return f"{where}: {len(done.removed)} images{versions}{containers}, {sums}"

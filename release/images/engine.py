@@ -358,6 +358,18 @@ class Engine:
             about = self._client.inspect_image(image.text)  # type: ignore[no-untyped-call]
             return json.dumps([about, self._client.history(image.text)])  # type: ignore[no-untyped-call]
 
+    def named_images(self, repository: Repository | None) -> Sequence[StoredImage]:
+        """The images that have a name in a repository, or all that have a name anywhere."""
+        with self._asking(f"list the images of {repository or 'every repository'}"):
+            listed = self._client.images()
+            named = {
+                item["Id"]: [*(item.get("RepoTags") or ()), *(item.get("RepoDigests") or ())]
+                for item in listed
+            }
+            wanted = [image for image, names in named.items() if _has_name_in(names, repository)]
+        found = (self.inspect(Digest(image)) for image in wanted)
+        return [image for image in found if image is not None]
+
     def tags(self, repository: Repository) -> tuple[str, ...]:
         """Every tag of a repository in the engine's store, sorted."""
         with self._asking(f"list the images of {repository}"):
@@ -903,6 +915,12 @@ def _need_tag(reference: Reference) -> None:
     """Without one, the engine would take all tags, or `latest`."""
     if reference.tag is None:
         raise ValueError(f"{reference} has no tag")
+
+
+def _has_name_in(names: Iterable[str], repository: Repository | None) -> bool:
+    if repository is None:
+        return any(names)
+    return any(name.startswith((f"{repository.text}:", f"{repository.text}@")) for name in names)
 
 
 def _image_name(reference: Reference | Digest) -> str:

@@ -62,6 +62,7 @@ def test_the_list_names_every_task(service: Path) -> None:
         "sync",
         "verify",
         "drill",
+        "prune",
         "doctor",
         "ledger-rebuild",
     ):
@@ -84,6 +85,7 @@ def test_the_list_names_every_task(service: Path) -> None:
         "sync",
         "verify",
         "drill",
+        "prune",
         "doctor",
         "ledger-rebuild",
     ],

@@ -1,0 +1,378 @@
+"""Removing what no rollback needs any more from an engine: images, and containers that were left stopped.
+
+What may be needed is read off the ledger, never guessed from an image's age: the last healthy releases of
+every environment, all that was released or deployed lately, whatever a container uses, and what is nowhere
+else. Only images that the ledger knows as releases of this service are ever removed; layers they share with
+others stay, for that is the engine's own business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import takewhile
+from typing import Any, Final
+
+from release.config import Retention
+from release.deploy import lock
+from release.deploy.docker import DEPLOYMENT
+from release.deploy.lock import Holder
+from release.deploy.site import Desk, Site
+from release.deploy.stock import Stock
+from release.errors import EngineError, LockHeld
+from release.events import Emit, Warned
+from release.images.engine import Engine, StoredImage
+from release.ledger import layout, query
+from release.ledger.query import Event
+from release.records import Record, Release
+from release.reference import Digest, Reference, Repository
+
+_LOCK_MINUTES: Final = 15
+
+
+@dataclass(frozen=True, kw_only=True)
+class Removal:
+    """An image that goes: a release that nothing needs any more."""
+
+    version: str
+    digest: str
+    image: str
+    """Its id in the engine's store."""
+    names: tuple[str, ...]
+    """All of them are taken away, and with the last one the image goes."""
+    layers: Mapping[str, int] = field(repr=False)
+    """Compressed bytes by digest, as recorded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """An image that stays, and why."""
+
+    version: str
+    digest: str
+    image: str
+    reasons: tuple[str, ...]
+    layers: Mapping[str, int] = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pruning:
+    """What goes and what stays on one engine."""
+
+    service: str
+    engine: str
+    environments: tuple[str, ...]
+    """Of this service, on this engine."""
+    removals: tuple[Removal, ...]
+    kept: tuple[Kept, ...]
+    containers: tuple[str, ...]
+    """Stopped ones that go."""
+    unknown: tuple[str, ...]
+    """Names of images in the service's repository that the ledger does not know: they are left alone."""
+
+    @property
+    def nothing(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self.removals and not self.containers
+
+    def freed(self, gone: Sequence[Removal]) -> int:
+        """Compressed bytes of the layers that no known release which stays has, when these go.
+
+        By the records: an engine is slow to count its own, and others use it meanwhile.
+        """
+        stay = {digest for each in self.kept for digest in each.layers}
+        stay |= {digest for each in self.removals if each not in gone for digest in each.layers}
+        going = {digest: size for each in gone for digest, size in each.layers.items()}
+        return sum(size for digest, size in going.items() if digest not in stay)
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON data."""
+        return {**_without_layers(asdict(self)), "freed": self.freed(self.removals)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pruned:
+    """What went."""
+
+    pruning: Pruning
+    removed: tuple[Removal, ...]
+    containers: tuple[str, ...]
+
+    @property
+    def freed(self) -> int:
+        """Bytes: see `Pruning.freed`."""
+        return self.pruning.freed(self.removed)
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON data."""
+        return {
+            **self.pruning.to_json(),
+            "removed": [_without_layers(asdict(each)) for each in self.removed],
+            "removed_containers": list(self.containers),
+            "freed": self.freed,
+        }
+
+
+def _without_layers(data: Any) -> Any:
+    """Layers are the record's to tell."""
+    if isinstance(data, list | tuple):
+        return [_without_layers(each) for each in data]
+    if isinstance(data, dict):
+        return {key: _without_layers(value) for key, value in data.items() if key != "layers"}
+    return data
+
+
+# --- what may be needed
+
+
+def needed(desk: Desk, retention: Retention, now: datetime) -> dict[str, list[str]]:
+    """Record ids of releases that a rollback may need, each with the reasons. Raises LedgerError."""
+    reasons: dict[str, list[str]] = {}
+    since = (now - timedelta(milliseconds=retention.window)).isoformat(timespec="milliseconds")
+    since = since.replace("+00:00", "Z")
+    for release, reason in _reasons(desk, retention.releases, since):
+        told = reasons.setdefault(release, [])
+        if reason not in told:
+            told.append(reason)
+    return reasons
+
+
+def _reasons(desk: Desk, count: int, since: str) -> Iterator[tuple[str, str]]:
+    ledger, service = desk.ledger, desk.service.service
+    releases = query.releases(ledger, service)
+    for record in takewhile(lambda each: each.envelope.recorded_at >= since, releases):
+        yield record.id, f"released {record.envelope.recorded_at[:10]}"
+    known = ledger.names(layout.environments_folder(service))
+    for environment in sorted({*known, *desk.service.environments}):
+        yield from _of_environment(desk, environment, count, since)
+
+
+def _of_environment(desk: Desk, environment: str, count: int, since: str) -> Iterator[tuple[str, str]]:
+    ledger, service = desk.ledger, desk.service.service
+    standing = 0
+    for event in query.ran(ledger, service, environment):
+        if standing == count:
+            break
+        release = event.deployment.release
+        if query.quarantined(ledger, service, release, environment) is not None:
+            yield release, f"healthy in {environment}, and quarantined since"
+            continue
+        standing += 1
+        yield release, f"healthy in {environment}, number {standing} from now"
+    events = query.deployments(ledger, service, environment)
+    for position, event in enumerate(events):
+        if event.recorded_at < since and not (position == 0 and event.deployment.status == "started"):
+            break
+        yield event.deployment.release, f"{_done(event)} in {environment} {event.recorded_at[:10]}"
+
+
+def _done(event: Event) -> str:
+    return "begun" if event.deployment.status == "started" else f"deployed ({event.deployment.status})"
+
+
+# --- the plan
+
+
+def plan_pruning(sites: Sequence[Site], stock: Stock, retention: Retention) -> Pruning:
+    """What may go from one engine. Nothing is touched.
+
+    Args:
+        sites: the environments of the service that are on this engine, one at least.
+        stock: asked whether what would go is somewhere else.
+        retention: how much is kept.
+
+    Raises:
+        EngineError, LedgerError.
+    """
+    first = sites[0]
+    desk, engine = first.desk, first.engine
+    wanted = needed(desk, retention, datetime.now(UTC))
+    used = _used(engine)
+    removals: list[Removal] = []
+    kept: list[Kept] = []
+    unknown: list[str] = []
+    for image in engine.named_images(desk.service.repository):
+        release = release_of(desk, engine, image)
+        if release is None:
+            unknown += _ours(image, desk.service.repository)
+            continue
+        reasons = [*wanted.get(release.id, ()), *_held(image, desk.service.repository, used)]
+        reasons += [] if reasons or retention.last_copies else _only_here(stock, release)
+        if reasons:
+            kept.append(_kept(release, image, reasons))
+        else:
+            removals.append(_removal(release, image))
+    return Pruning(
+        service=desk.service.service,
+        engine=engine.host,
+        environments=tuple(site.place.environment for site in sites),
+        removals=tuple(removals),
+        kept=tuple(kept),
+        containers=tuple(name for site in sites for name in _leftovers(site)),
+        unknown=tuple(unknown),
+    )
+
+
+def release_of(desk: Desk, engine: Engine, image: StoredImage) -> Record[Release] | None:
+    """The release whose very content an image is. Its names and labels only say where to look."""
+    ledger, service = desk.ledger, desk.service.service
+    if engine.info.image_store == "containerd":
+        return query.release_of_digest(ledger, service, str(image.id))
+    tags = [name.rpartition(":")[2] for name in image.references if "@" not in name]
+    by_commit = (tag.removeprefix("sha-") for tag in tags if tag.startswith("sha-"))
+    found = [query.release_of_commit(ledger, service, commit) for commit in by_commit]
+    found += [query.release_of_version(ledger, service, tag) for tag in tags if not tag.startswith("sha-")]
+    named = (release for release in found if release is not None)
+    return next((one for one in named if one.body.image.config_digest == str(image.id)), None)
+
+
+def _used(engine: Engine) -> Mapping[Digest, str]:
+    """Images that some container is made of, whoever made it."""
+    return {state.image: state.name for state in engine.containers({})}
+
+
+def _ours(image: StoredImage, repository: Repository) -> list[str]:
+    return [name for name in image.references if name.startswith((f"{repository}:", f"{repository}@"))]
+
+
+def _held(image: StoredImage, repository: Repository, used: Mapping[Digest, str]) -> Iterator[str]:
+    """What keeps it on the engine, whatever the ledger says."""
+    if image.id in used:
+        yield f"used by the container {used[image.id]}"
+    others = sorted(set(image.references) - set(_ours(image, repository)))
+    if others:
+        yield f"also called {', '.join(others)}"
+
+
+def _only_here(stock: Stock, release: Record[Release]) -> list[str]:
+    holding = stock.holding(release.body.image)
+    if holding.state == "whole":
+        return []
+    if holding.state == "none":
+        return ["the only copy: it is in no registry"]
+    return [f"the only copy that is known: {holding.problem}"]
+
+
+def _kept(release: Record[Release], image: StoredImage, reasons: Sequence[str]) -> Kept:
+    return Kept(
+        version=release.body.version,
+        digest=release.body.image.digest,
+        image=str(image.id),
+        reasons=tuple(reasons),
+        layers=_layers(release),
+    )
+
+
+def _removal(release: Record[Release], image: StoredImage) -> Removal:
+    return Removal(
+        version=release.body.version,
+        digest=release.body.image.digest,
+        image=str(image.id),
+        names=tuple(dict.fromkeys(image.references)),
+        layers=_layers(release),
+    )
+
+
+def _layers(release: Record[Release]) -> dict[str, int]:
+    return {layer.digest: layer.size for layer in release.body.image.layers}
+
+
+def _leftovers(site: Site) -> Iterator[str]:
+    """Stopped containers, where exactly that runs which should: else somebody may need to go back to them."""
+    ours, current = site.target.look(), site.current()
+    running = {container.labels.get(DEPLOYMENT) for container in ours.running}
+    if current is not None and running == {current.deployment.deployment}:
+        yield from (container.name for container in ours.stopped)
+
+
+# --- doing it
+
+
+def prune(
+    sites: Sequence[Site], planned: Pruning, stock: Stock, retention: Retention, check: Callable[[], None]
+) -> Pruned:
+    """Remove what was planned, and still may go, while no deployment is under way.
+
+    Args:
+        sites: as they were planned for.
+        planned: what was shown.
+        stock: as it was planned with.
+        retention: likewise.
+        check: called between two removals; raises when the work is to be given up.
+
+    Raises:
+        LockHeld: a deployment is under way on this engine; nothing was touched.
+        EngineError, LedgerError, Cancelled.
+    """
+    engine, emit = sites[0].engine, sites[0].desk.emit
+    if planned.nothing:
+        return Pruned(pruning=planned, removed=(), containers=())
+    with ExitStack() as locks:
+        for site in sites:
+            locks.enter_context(_locked(site, planned))
+        now = plan_pruning(sites, stock, retention)
+        containers = [name for name in planned.containers if name in now.containers]
+        gone = []
+        for name in containers:
+            check()
+            engine.remove(name)
+        for removal in planned.removals:
+            check()
+            if removal.image in {each.image for each in now.removals} and _removed(engine, removal, emit):
+                gone.append(removal)
+    return Pruned(pruning=planned, removed=tuple(gone), containers=tuple(containers))
+
+
+def _locked(site: Site, planned: Pruning) -> Any:
+    """The environment's lock, made of an image that stays. Raises LockHeld on entering."""
+    holder = Holder.here(
+        who=site.desk.actor.name,
+        url=site.desk.run("prune").url,
+        deployment="prune",
+        milliseconds=_LOCK_MINUTES * 60_000,
+    )
+    keeper = site.target.keeper(_anchor(site.engine, planned))
+    return lock.held(keeper, site.place, holder, site.desk.emit)
+
+
+def _anchor(engine: Engine, planned: Pruning) -> Digest:
+    """Any image that is not to go. Raises LockHeld: there is none to make a lock of."""
+    going = {removal.image for removal in planned.removals}
+    kept = [Digest(each.image) for each in planned.kept]
+    others = (image.id for image in engine.named_images(None) if str(image.id) not in going)
+    found = next(iter(kept), None) or next(others, None)
+    if found is None:
+        raise LockHeld(
+            f"prune {planned.service} on {engine.host}",
+            "every image there is to go, and a lock is made of one that stays",
+            "deploy something there first",
+        )
+    return found
+
+
+def _removed(engine: Engine, removal: Removal, emit: Emit) -> bool:
+    """Take its names away; where the engine refuses one, it stays, and that is told."""
+    try:
+        for name in removal.names:
+            engine.untag(Reference.parse(name))
+    except EngineError as error:
+        emit(Warned(text=f"{removal.version} stays: {error.found}"))
+        return False
+    return True
+
+
+def on_engines(desk: Desk, names: Sequence[str], stack: ExitStack) -> list[list[Site]]:
+    """Environments by the engine that they are on; the engines are open as long as the stack is.
+
+    Raises EngineUnreachable, UsageError.
+    """
+    sites = [stack.enter_context(desk.site(name)) for name in names]
+    hosts = dict.fromkeys(site.engine.host for site in sites)
+    return [[site for site in sites if site.engine.host == host] for host in hosts]
+
+
+def summary(kept: Kept) -> str:
+    """One image that stays, in a line."""
+    return f"{kept.version}  {Digest(kept.digest).short}  {'; '.join(kept.reasons)}"

@@ -1,0 +1,115 @@
+"""What a rollback may need, as the ledger tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from release import config
+from release.config import Retention
+from release.deploy.prune import needed
+from release.deploy.site import Desk
+from release.records import Body, Record
+from release.source import Source
+from tests.unit.ledger.samples import event, moment, quarantine, release
+from tests.unit.repository import ENVIRONMENT, Repository
+
+TABLE = {"tool": {"release": {"service": "api", "smoke": {"port": 8000}, "environments": {"production": {}}}}}
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """A service without a registry or a remote, and an empty ledger."""
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    Repository.init(tmp_path).commit("feat: start")
+    parsed = config.parse(TABLE)
+    with closing(Source.open(tmp_path)) as source:
+        yield Desk(
+            source=source, config=parsed, service=parsed.service(None), environ={}, emit=lambda _: None
+        )
+
+
+class Past:
+    """What happened, one minute after the other from noon on."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk, self.minute = desk, 0
+        self.records: dict[str, Record[Body]] = {}
+
+    def release(self, *versions: str) -> None:
+        for version in versions:
+            self.minute += 1
+            (record,) = self.desk.ledger.append([release(version, at=moment(self.minute))])
+            self.records[version] = record
+
+    def deploy(self, version: str, status: str = "healthy", environment: str = "production") -> None:
+        self.minute += 1
+        attempt = {"deployment": f"{version} {self.minute}", "environment": environment}
+        of = self.records[version]
+        self.desk.ledger.append([event(of, status, at=moment(self.minute), **attempt)])
+
+    def needed(self, releases: int, minutes: int) -> dict[str, str]:
+        """By version, with the reasons in one text; the window ends with the last minute."""
+        now = datetime.fromisoformat(moment(self.minute))
+        found = needed(
+            self.desk, Retention.model_validate({"releases": releases, "window": f"{minutes}m"}), now
+        )
+        names = {record.id: version for version, record in self.records.items()}
+        return {names[record]: "; ".join(reasons) for record, reasons in found.items()}
+
+
+def test_the_last_healthy_releases_of_every_environment_are_needed(desk: Desk) -> None:
+    """Each counted once, also in an environment that is configured no more."""
+    past = Past(desk)
+    past.release("1.0.0", "2.0.0", "3.0.0", "4.0.0")
+    for version in ("1.0.0", "2.0.0", "3.0.0", "2.0.0", "4.0.0"):
+        past.deploy(version)
+    past.deploy("1.0.0", environment="gone")
+    past.release("5.0.0")
+    found = past.needed(2, minutes=1)
+    assert found.keys() == {"4.0.0", "2.0.0", "1.0.0", "5.0.0"}
+    assert found["4.0.0"] == "healthy in production, number 1 from now"
+    assert found["1.0.0"].startswith("healthy in gone")
+
+
+def test_a_quarantined_release_does_not_count(desk: Desk) -> None:
+    """The one before it is needed too; and it stays, for that word can be taken back."""
+    past = Past(desk)
+    past.release("1.0.0", "2.0.0", "3.0.0")
+    for version in ("1.0.0", "2.0.0", "3.0.0"):
+        past.deploy(version)
+    desk.ledger.append([quarantine(past.records["2.0.0"], "leaks")])
+    past.release("4.0.0")
+    found = past.needed(2, minutes=1)
+    assert found.keys() == {"4.0.0", "3.0.0", "2.0.0", "1.0.0"}
+    assert found["2.0.0"] == "healthy in production, and quarantined since"
+
+
+def test_everything_that_was_deployed_within_the_window_is_needed(desk: Desk) -> None:
+    """Also what failed; and a release of that time that never was deployed."""
+    past = Past(desk)
+    past.release("1.0.0", "2.0.0", "3.0.0", "4.0.0")
+    past.deploy("1.0.0")
+    past.deploy("2.0.0", "failed")
+    past.deploy("3.0.0")
+    found = past.needed(1, minutes=3)
+    assert found.keys() == {"1.0.0", "2.0.0", "3.0.0", "4.0.0"}
+    assert "deployed (failed) in production" in found["2.0.0"]
+    assert past.needed(1, minutes=1).keys() == {"2.0.0", "3.0.0"}
+
+
+def test_a_deployment_without_an_end_is_needed_however_old(desk: Desk) -> None:
+    """Nobody knows what it left."""
+    past = Past(desk)
+    past.release("1.0.0", "2.0.0")
+    past.deploy("1.0.0")
+    past.deploy("2.0.0", "started")
+    past.minute += 100
+    found = past.needed(1, minutes=1)
+    assert found.keys() == {"1.0.0", "2.0.0"}
+    assert "begun in production" in found["2.0.0"]
