@@ -477,7 +477,7 @@ def test_a_pause_that_the_registry_asks_for_is_made(fake: FakeRegistry, client: 
     before = time.monotonic()
     with stamina.set_testing(False):
         assert client.manifest(fake.repository.tagged("1.0.0")) is not None
-    assert 1.0 <= time.monotonic() - before < 3.0
+    assert time.monotonic() - before >= 1.0
 
 
 @pytest.mark.parametrize(
@@ -487,6 +487,7 @@ def test_a_pause_that_the_registry_asks_for_is_made(fake: FakeRegistry, client: 
         (format_datetime(IN_A_DAY, usegmt=True), 80_000, 86_400),
         (format_datetime(datetime.now(UTC) - timedelta(days=1), usegmt=True), 0, 0),
     ],
+    ids=["seconds", "tomorrow", "yesterday"],  # every worker must know a test by the same name
 )
 def test_a_pause_is_a_number_or_a_date(text: str, low: float, high: float) -> None:
     """Seconds from now (RFC 9110, 10.2.3); never before now."""
