@@ -63,6 +63,7 @@ class Words:
     thaw: bool = False
     until: str | None = None
     break_lock: bool = False
+    cross_migrations: bool = False
     wait: str = "0"
     finish: bool = False
     revert: bool = False
@@ -158,7 +159,7 @@ def _change_once(door: Door, site: Site, why: Reason, allowed: Allowance) -> int
     prepared = prepare(
         site, found.release, why, answers=answers, ran=found.event, allowed=allowed, sight=sight
     )
-    console.hide(prepared.secrets.values())
+    console.hide(prepared.hidden)
     if words.plan:
         _show_plan(door, prepared.plan)
         return 0
@@ -212,7 +213,12 @@ def _allowance(words: Words) -> Allowance:
     for attempted, asked in needs_reason.items():
         if asked and not words.message:
             raise UsageError(attempted, "the record needs to say why", "add --message WHY")
-    return Allowance(quarantined=words.allow_quarantined, thaw=words.thaw, break_lock=words.break_lock)
+    return Allowance(
+        quarantined=words.allow_quarantined,
+        thaw=words.thaw,
+        break_lock=words.break_lock,
+        cross_migrations=words.cross_migrations,
+    )
 
 
 def _show_plan(door: Door, plan: Plan) -> None:

@@ -508,6 +508,14 @@ class Source:
             content = self._content(oid, path)
             yield Entry(path=path, executable=mode == _EXECUTABLE, symlink=mode == _SYMLINK, content=content)
 
+    def listing(self, commit: str, folder: str) -> dict[str, str]:
+        """The git ids of the commit's files below a folder, by path. Raises SourceError."""
+        answer = self._must(
+            f"list the files of commit {commit} in {folder}",
+            *("ls-tree", "-r", "-z", "--full-tree", f"{_word(commit)}:{_inside(folder)}"),
+        )
+        return {path: oid for path, _, oid in map(_tree_line, _records(answer))}
+
     def tree(self, commit: str, folder: str) -> str:
         """The id of a folder's tree in the commit: the same for the same files. Raises SourceError."""
         place = _inside(folder)

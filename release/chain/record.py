@@ -16,10 +16,13 @@ from release.chain.plan import SOURCE_DATE_EPOCH, Plan
 from release.chain.push import PushedImage
 from release.chain.shop import Shop
 from release.chain.smoke import SmokePassed
+from release.config import Service
 from release.images.engine import EngineInfo
 from release.images.registry import Manifest
 from release.ledger.store import TagRequest
-from release.records import Built, Descriptor, Draft, Image, Record, Release, Source
+from release.migrations import matching, summary
+from release.records import Built, Descriptor, Draft, Image, Migrations, Record, Release, Source
+from release.source import Source as Repository
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +70,16 @@ def _release(shop: Shop) -> Release:
         build=_built(plan, built, pushed, shop.engine.info),
         gates=tuple(shop.gates),
         smoke=products.get(SmokePassed).spec,
+        migrations=migrations(shop.source, shop.plan.commit.id, shop.plan.service),
     )
+
+
+def migrations(source: Repository, commit: str, service: Service) -> Migrations | None:
+    """Those of a commit, where paths are configured. Raises SourceError."""
+    if service.migrations is None:
+        return None
+    files = source.listing(commit, service.context)
+    return summary(matching(files, service.migrations.paths))
 
 
 def _image(plan: Plan, manifest: Manifest, engine: EngineInfo) -> Image:

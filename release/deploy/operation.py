@@ -14,8 +14,9 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from release.actor import TOOL, now
-from release.deploy import journal, lock, policy, preflight
+from release.deploy import fence, journal, lock, policy, preflight
 from release.deploy.docker import DEPLOYMENT, Identity, Ours
+from release.deploy.fence import Down
 from release.deploy.files import read_files
 from release.deploy.interruption import Interruption
 from release.deploy.journal import Unfinished
@@ -42,6 +43,7 @@ from release.errors import (
 from release.events import Warned
 from release.ledger import query
 from release.ledger.query import Event
+from release.migrations import Crossing
 from release.records import Body, Deployment, Draft, Record, Release, TargetState
 from release.redact import Mask, Redacted
 from release.reference import Digest
@@ -113,6 +115,8 @@ class Prepared:
     secrets: dict[str, Redacted] = field(repr=False)
     aftermath: Aftermath
     """What is recorded with it."""
+    down: Down | None
+    """What runs before anything is replaced, to undo migrations."""
     allowed: Allowance
     answers: bool
     """Whether the ledger's remote answered a moment ago."""
@@ -140,7 +144,12 @@ class Prepared:
     @property
     def mask(self) -> Mask:
         """Takes the secrets out of text."""
-        return Mask(self.secrets.values())
+        return Mask(self.hidden)
+
+    @property
+    def hidden(self) -> tuple[Redacted, ...]:
+        """Every secret that plays a part."""
+        return (*self.secrets.values(), *(self.down.secrets.values() if self.down is not None else ()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,10 +207,12 @@ def prepare(
     missing += [*lacking, *pinned_problems(site, wanted.secrets, spec.secrets)]
     found = site.target.locate(target.body.image)
     sight = sight or look_around(site)
-    against = policy.closed(said, site.place, why, allowed)
-    barred = policy.barred(said, target, allowed)
-    _check(site, target, spec, found, [*against, *missing], barred, _obstacle(site, sight, allowed))
     left = site.release_of(sight.event or sight.previous)
+    between = fence.crossing(site, left, target)
+    down, unread = _down(site, sight, left, between)
+    against = [*policy.closed(said, site.place, why, allowed), *fence.closed(site, between, allowed)]
+    barred = policy.barred(said, target, allowed)
+    _check(site, target, spec, found, [*against, *missing, *unread], barred, _obstacle(site, sight, allowed))
     after = policy.aftermath(site.place, why, target, left, said, freeze=site.settings.freeze_after_rollback)
     facts = _facts(site, target, why, spec, found, sight, allowed)
     quarantine, frost = str(said.quarantine or ""), str(said.frost or "") if why == "promote" else ""
@@ -211,6 +222,7 @@ def prepare(
             facts,
             quarantine=quarantine,
             frost=frost,
+            crossing=between,
             then=after.sentences(),
             rehearsed=_rehearsed(site),
             moved=elsewhere,
@@ -225,9 +237,21 @@ def prepare(
         sight=sight,
         secrets=secrets,
         aftermath=after,
+        down=down,
         allowed=allowed,
         answers=answers,
     )
+
+
+def _down(
+    site: Site, sight: Sight, running: Record[Release] | None, between: Crossing | None
+) -> tuple[Down | None, list[Problem]]:
+    """The command that undoes migrations, and what it lacks. It runs with the settings of what runs."""
+    spec = sight.event.deployment.run_spec if sight.event is not None else None
+    if spec is None or between is None or not between.undone:
+        return None, []
+    secrets, missing = read_secrets(site, spec)
+    return fence.down(site, between, running, spec, secrets), missing
 
 
 def _wanted(
@@ -347,6 +371,8 @@ def _check(
 ) -> None:
     """Refuse with all that was found. The lock is looked at last: what it guards may move until then."""
     problems = [*missing, *site.target.settings_problems(spec)]
+    if site.settings.engine == "docker":  # the nodes of a Swarm have disks and processors of their own
+        problems += preflight.image_problems(site.engine, target.body.image, found)
     occupied = site.target.occupation_problems(spec)
     preflight.refuse(
         f"deploy {target.body.version} of {site.place}",
@@ -533,6 +559,8 @@ class Attempt:
         self._still_allowed()
         prepared = self.prepared
         try:
+            if prepared.down is not None:
+                fence.run(prepared.site, prepared.down, _means(prepared, interruption))
             evidence = prepared.site.target.roll_out(
                 _order(prepared, self.deployment), _means(prepared, interruption)
             )

@@ -14,6 +14,7 @@ from release.deploy.docker import VERSION, Ours, Place, describe
 from release.images.engine import ContainerState
 from release.ledger.diff import Change, bases, changes, flat
 from release.ledger.query import Event
+from release.migrations import Crossing
 from release.records import Record, Release
 from release.reference import Digest
 from release.runspec import RunSpec
@@ -62,6 +63,8 @@ class Facts:
     """What was begun and never ended."""
     broken: str = ""
     """Whose lock is taken away."""
+    crossing: Crossing | None = None
+    """The migrations between what runs and the target."""
     then: tuple[str, ...] = ()
     """What is recorded with it: quarantines, freezes and their ends."""
 
@@ -102,6 +105,8 @@ class Plan:
     packages: tuple[Change, ...]
     bases: tuple[Change, ...]
     notes: tuple[str, ...]
+    crossing: Crossing | None = None
+    """The migrations that lie between; None where there are none, or nobody said where they are."""
     then: tuple[str, ...] = ()
     """What is recorded with it when it is healthy: quarantines, freezes and their ends."""
     rehearsed: str = ""
@@ -116,12 +121,13 @@ class Plan:
             "after": asdict(self.after),
             "spec": self.spec.model_dump(mode="json", exclude_none=True),
             "secrets": dict(self.secrets),
+            "crossing": asdict(self.crossing) if self.crossing is not None else None,
             **{key: [asdict(change) for change in getattr(self, key)] for key in _CHANGES},
         }
 
 
 _CHANGES: Final = ("settings", "packages", "bases")
-_VALUES: Final = ("before", "after", "spec", "secrets", *_CHANGES)
+_VALUES: Final = ("before", "after", "spec", "secrets", "crossing", *_CHANGES)
 
 
 def make_plan(facts: Facts) -> Plan:
@@ -146,6 +152,7 @@ def make_plan(facts: Facts) -> Plan:
         bases=_bases(facts.release, facts.target),
         notes=tuple(_notes(facts)),
         rehearsed=facts.rehearsed,
+        crossing=facts.crossing,
         then=facts.then if _strategy(facts) != "verify" else (),
     )
 

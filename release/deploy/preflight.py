@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -21,6 +22,8 @@ from release.runspec import Publish, RunSpec
 
 _START_INTERVAL_API: Final = (1, 44)
 
+_UNPACKED: Final = 3
+"""How much a layer takes when it is there both packed and unpacked, in sizes of its blob."""
 EMBEDDED: Final = "localhost"
 """The host of repositories that live in an engine's own image store: nothing is pulled from there."""
 
@@ -89,6 +92,32 @@ def fetch(engine: Engine, image: Image) -> StoredImage:
             "the registry, or a mirror in between, serves other bytes: look at its log",
         )
     return stored
+
+
+def image_problems(engine: Engine, image: Image, found: Bytes) -> list[Problem]:
+    """An image for another platform, and no room for its bytes, as far as this can be told from here."""
+    told = [*_platform(engine, image), *(_room(engine, image) if found.where == "registry" else ())]
+    return [Problem(path="image", message=message) for message in told]
+
+
+def _platform(engine: Engine, image: Image) -> Iterator[str]:
+    """System and processor; a variant, as arm64/v8, is the engine's to judge."""
+    if image.platform.split("/")[:2] != engine.info.platform.split("/")[:2]:
+        yield f"it is for {image.platform}, and the engine runs {engine.info.platform}"
+
+
+def _room(engine: Engine, image: Image) -> Iterator[str]:
+    """An engine tells no free space, so only a disk of this machine is looked at."""
+    needed = sum(layer.size for layer in image.layers) * _UNPACKED
+    root = Path(engine.info.data_root or "/")
+    if not is_local(engine.host) or not root.is_dir():
+        return
+    free = shutil.disk_usage(root).free
+    if free < needed:
+        yield (
+            f"it needs about {needed:,} bytes below {root} of {engine.host}, and {free:,} are free: "
+            "`invoke prune` or `docker system df` tell what can go"
+        )
 
 
 def settings_problems(engine: Engine, place: Place, spec: RunSpec) -> list[Problem]:

@@ -15,6 +15,7 @@ from release.deploy.status import Running, Status
 from release.ledger.diff import Change, Difference
 from release.ledger.query import Event, Tried, Word
 from release.ledger.violations import Report
+from release.migrations import Crossing
 from release.records import (
     Deployment,
     Draft,
@@ -79,10 +80,23 @@ def plan_rows(plan: Plan) -> list[Row]:
         ("added", _list(plan.added)),
         ("packages", _list(map(_changed, plan.packages))),
         ("bases", _list(map(_changed, plan.bases))),
+        ("migrations", _crossing(plan.crossing)),
         ("then", "\n".join(plan.then)),
         ("note", "\n".join(plan.notes)),
     ]
     return [(label, text) for label, text in rows if text]
+
+
+def _crossing(found: Crossing | None) -> str:
+    if found is None:
+        return ""
+    return _list(
+        [
+            *filter(None, [found.unknown]),
+            *(f"- {path}" for path in found.undone),
+            *(f"+ {path}" for path in found.added),
+        ]
+    )
 
 
 def candidate_rows(offered: Sequence[Candidate]) -> list[Row]:

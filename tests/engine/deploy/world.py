@@ -102,6 +102,9 @@ class World:
     remote: Path | None = None
     images: list[str] = field(default_factory=list)
     settings: dict[str, str] = field(default_factory=dict)
+    migrations: dict[str, str] = field(default_factory=dict)
+    environ: dict[str, str] = field(default_factory=dict)
+    """Variables of every `invoke`."""
     app: str = APP
 
     def __post_init__(self) -> None:
@@ -133,9 +136,16 @@ class World:
         lines += [f'registry = "{registry}"'] if registry != "localhost" else []
         lines += ["[tool.release.ledger]", 'remote = "origin"'] if self.remote is not None else []
         lines += ["[tool.release.smoke]", "port = 8000", 'path = "/healthz"']
+        lines += ["[tool.release.migrations]"] if self.migrations else []
+        lines += [f"{key} = {value}" for key, value in self.migrations.items()]
         lines += ["[tool.release.environments.production]"]
         lines += [f"{key} = {value}" for key, value in self.settings.items() if value]
         (self.root / "pyproject.toml").write_text("\n".join(lines) + "\n")
+
+    def fence(self, **migrations: str) -> None:
+        """Write the configuration with these migrations, as TOML values; the environment's stay."""
+        self.migrations = migrations
+        self.configure(**self.settings)
 
     def git(self, *words: str, cwd: Path | None = None) -> str:
         """Run git here."""
@@ -250,7 +260,7 @@ class World:
         done = subprocess.run(
             self.argv(*words),
             cwd=cwd or self.root,
-            env={**os.environ, **environ},
+            env={**os.environ, **self.environ, **environ},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

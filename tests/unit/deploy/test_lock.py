@@ -7,16 +7,17 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from release.deploy.docker import Place
 from release.deploy.keeper import EngineKeeper
-from release.deploy.lock import LOCK, Holder, held, peek
+from release.deploy.lock import LOCK, Holder, await_free, held, peek
 from release.errors import EngineError, LockHeld
-from release.events import Event, Warned
-from tests.unit.deploy.fakes import FakeEngine, digest, state
+from release.events import Event, Notice, Warned
+from tests.unit.deploy.fakes import INFO, FakeEngine, digest, state
 
 PLACE = Place(service="api", environment="production")
 
@@ -124,3 +125,51 @@ def test_a_lock_that_cannot_be_given_back_is_a_warning() -> None:
     with held(keeper(engine), PLACE, holder(), said.append):
         pass
     assert [type(event) for event in said] == [Warned]
+
+
+def test_expiry_goes_by_the_clock_of_where_the_lock_is_kept() -> None:
+    """An operator whose clock is two hours behind respects it, and one that is ahead does not break it."""
+    behind = FakeEngine(info=replace(INFO, ahead_ms=7_200_000))
+    taken(behind, holder(host="elsewhere", deployment="1" * 12))
+    assert peek(keeper(behind), PLACE) is None
+    ahead = FakeEngine(info=replace(INFO, ahead_ms=-7_200_000))
+    taken(ahead, holder(host="elsewhere", expires=in_an_hour_less(), deployment="1" * 12))
+    assert peek(keeper(ahead), PLACE) is not None
+
+
+def in_an_hour_less() -> str:
+    """A moment that is over here and not yet there."""
+    return (datetime.now(UTC) - timedelta(hours=1)).isoformat(timespec="seconds")
+
+
+def test_a_lock_is_broken_only_if_it_is_the_one_that_was_seen() -> None:
+    """The holder that the plan showed; somebody who came in between keeps theirs."""
+    engine, seen = FakeEngine(), holder(who="Grace", host="elsewhere", deployment="1" * 12)
+    taken(engine, seen)
+    with held(keeper(engine), PLACE, holder(), print, breaking=seen):
+        assert Holder.parse(engine.kept[0].state.labels).deployment == "0" * 12
+    taken(engine, replace(seen, deployment="2" * 12))
+    with pytest.raises(LockHeld), held(keeper(engine), PLACE, holder(), print, breaking=seen):
+        raise AssertionError("a lock that nobody saw was broken")
+
+
+def test_waiting_ends_when_the_lock_is_free() -> None:
+    """Who holds it is told once."""
+    engine, said = FakeEngine(), list[Event]()
+    taken(engine, holder(host="elsewhere", deployment="1" * 12))
+    await_free(keeper(engine), PLACE, seconds=60, emit=said.append, check=engine.kept.clear)
+    assert [type(event) for event in said] == [Notice]
+
+
+def test_waiting_ends_when_its_time_is_over() -> None:
+    """With the error of who does not wait; what `check` raises ends it too."""
+    engine = FakeEngine()
+    taken(engine, holder(host="elsewhere", deployment="1" * 12))
+    with pytest.raises(LockHeld):
+        await_free(keeper(engine), PLACE, seconds=0, emit=print)
+
+    def cancelled() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await_free(keeper(engine), PLACE, seconds=60, emit=lambda event: None, check=cancelled)

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from release.deploy.docker import Place
-from release.deploy.preflight import Bytes, locate, occupation_problems, refuse, settings_problems
+from release.deploy.preflight import (
+    Bytes,
+    image_problems,
+    locate,
+    occupation_problems,
+    refuse,
+    settings_problems,
+)
 from release.errors import LockHeld, NotReady, Problem, TargetUnavailable
 from release.images.engine import ContainerState
+from release.records import Descriptor
 from release.reference import Digest
 from release.runspec import Mount, Publish, RunSpec
-from tests.unit.deploy.fakes import FakeEngine, release, state, stored
+from tests.unit.deploy.fakes import INFO, FakeEngine, digest, release, state, stored
 
 PLACE = Place(service="api", environment="production")
 NOWHERE = Bytes(where="nowhere", problem="the engine does not have it")
@@ -153,3 +162,33 @@ def test_everything_is_listed_and_the_gravest_gives_the_exit_status(
 def test_nothing_found_refuses_nothing() -> None:
     """The way is free."""
     refuse("deploy", ENGINE, [], None)
+
+
+def test_an_image_for_another_platform_is_told() -> None:
+    """System and processor; a variant of the same processor is the engine's to judge."""
+    image = release().body.image
+    arm = FakeEngine(info=replace(INFO, platform="linux/arm64"))
+    (problem,) = image_problems(arm, image, ENGINE)
+    assert problem.message == "it is for linux/amd64, and the engine runs linux/arm64"
+    variant = image.model_copy(update={"platform": "linux/arm64/v8"})
+    assert image_problems(arm, variant, ENGINE) == []
+
+
+def test_too_little_room_is_told_where_it_can_be_seen(tmp_path: Path) -> None:
+    """On this machine, for bytes that are to be pulled: packed and unpacked."""
+    layer = Descriptor(digest=str(digest("layer")), size=1 << 60)
+    image = release().body.image.model_copy(update={"layers": (layer,)})
+    here = FakeEngine(info=replace(INFO, data_root=str(tmp_path)))
+    (problem,) = image_problems(here, image, Bytes(where="registry"))
+    assert f"below {tmp_path}" in problem.message
+    assert image_problems(here, image, ENGINE) == []
+    there = FakeEngine(host="tcp://192.0.2.1:2376", info=here.info)
+    assert image_problems(there, image, Bytes(where="registry")) == []
+
+
+def test_what_is_barred_makes_the_target_unavailable() -> None:
+    """With everything else in the same message."""
+    aside, port = Problem(path="quarantine", message="set aside"), Problem(path="publish", message="taken")
+    with pytest.raises(TargetUnavailable) as caught:
+        refuse("deploy", ENGINE, [port], None, barred=[aside])
+    assert "2 problems" in str(caught.value)

@@ -1,0 +1,82 @@
+"""Which files of a commit are migrations, and what lies between two releases. Pure.
+
+A migration is known by its path: editing one is not crossing it, removing or renaming one is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from release.records import Migrations
+
+_PARTS = re.compile(r"\*\*/|\*\*|\*|\?")
+_MEANING = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+
+
+def matching(files: Mapping[str, str], patterns: Iterable[str]) -> dict[str, str]:
+    """The files whose paths match a pattern: `*` and `?` stay in one folder, `**/` is any number of them."""
+    rules = [_rule(pattern) for pattern in patterns]
+    return {path: oid for path, oid in sorted(files.items()) if any(rule.fullmatch(path) for rule in rules)}
+
+
+def _rule(pattern: str) -> re.Pattern[str]:
+    written, place = "", 0
+    for part in _PARTS.finditer(pattern):
+        written += re.escape(pattern[place : part.start()]) + _MEANING[part[0]]
+        place = part.end()
+    return re.compile(written + re.escape(pattern[place:]))
+
+
+def summary(files: Mapping[str, str]) -> Migrations:
+    """What a release records of its migrations. `files` are those that match: git ids by path."""
+    lines = "".join(f"{path}\0{oid}\n" for path, oid in sorted(files.items()))
+    return Migrations(
+        count=len(files), head=max(files, default=""), sha256=hashlib.sha256(lines.encode()).hexdigest()
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crossing:
+    """What lies between the release that runs and the one that is to run."""
+
+    undone: tuple[str, ...] = ()
+    """Paths that the one that runs has and the other lacks: the data is ahead of the code."""
+    added: tuple[str, ...] = ()
+    """Paths that only the other has."""
+    head: str = ""
+    """The last path of the other."""
+    unknown: str = ""
+    """Why nobody knows: then it is taken for going back."""
+
+    @property
+    def goes_back(self) -> bool:
+        """Whether the fence stands in the way."""
+        return bool(self.undone or self.unknown)
+
+    def command(self, words: Iterable[str]) -> tuple[str, ...]:
+        """The words of a down command, with what they stand for."""
+        known = {"{count}": str(len(self.undone)), "{head}": PurePosixPath(self.head).stem}
+        return tuple(_filled(word, known) for word in words)
+
+    def __str__(self) -> str:
+        """For people."""
+        return self.unknown or f"{len(self.undone)} undone: {', '.join(self.undone)}"
+
+
+def _filled(word: str, known: Mapping[str, str]) -> str:
+    for mark, value in known.items():
+        word = word.replace(mark, value)
+    return word
+
+
+def between(running: Mapping[str, str], target: Mapping[str, str]) -> Crossing:
+    """What lies between two sets of migrations: git ids by path."""
+    return Crossing(
+        undone=tuple(path for path in running if path not in target),
+        added=tuple(path for path in target if path not in running),
+        head=max(target, default=""),
+    )
