@@ -489,6 +489,12 @@ class Environment(Value):
     healthcheck: HealthcheckSettings | None = None
     health_timeout: Duration = 60_000
     """How long a new container may take to become healthy."""
+    health_tcp: Items[Port] | None = None
+    """Ports of the container that must accept connections before it counts as healthy."""
+    health_command: Words | None = None
+    """A program in the container that must end with status 0 before it counts as healthy."""
+    watch: Duration | None = None
+    """How long it must then stay healthy, without an end or a restart, while what ran before is kept."""
     drill_on: Slug | None = None
     """The environment on whose engine drills of this one run; absent: on its own."""
     freeze_after_rollback: Pause = 3_600_000

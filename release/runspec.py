@@ -332,6 +332,10 @@ class RunSpec(Value):
     log_driver: Name | None = None
     log_options: dict[str, str] | None = None
     healthcheck: Healthcheck | None = None
+    health_tcp: Items[Port] | None = None
+    health_command: Items[str] | None = None
+    watch: int | None = None
+    """Milliseconds that it had to stay healthy before what ran before was taken away."""
     replicas: int = 1
     proxy: str | None = None
     """The kind of proxy that the containers sat behind; none: they took their requests themselves."""

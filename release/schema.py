@@ -120,6 +120,10 @@ health_timeout = "60s"
 drill_on = "staging"
 freeze_after_rollback = "1h"
 
+health_tcp = [8000]
+health_command = ["python", "-m", "app.check"]
+watch = "10s"
+
 [tool.release.environments.production.secrets]
 DATABASE_URL = { from_env = "PROD_DATABASE_URL", policy = "pinned" }
 SIGNING_KEY = { from_file = "/run/keys/signing", file = "/run/secrets/signing" }

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from release.deploy import preflight
 from release.deploy.docker import Identity, Place, container_spec
+from release.deploy.gates import Gates
 from release.deploy.health import Watch, await_healthy, warn_unreachable
 from release.deploy.operation import read_secrets, recorded_settings
 from release.deploy.rollout import step
@@ -303,6 +304,7 @@ def _proven(
         emit=emit,
         mask=Mask(rehearsal.secrets.values()),
         check=cancellation.check,
+        gates=Gates.of(rehearsal.spec),
     )
     warn_unreachable(watch)
     evidence = await_healthy(watch)

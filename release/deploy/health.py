@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from release.deploy.gates import Gates, ask_gates
 from release.errors import DeploymentFailed, EngineError
 from release.events import Emit, Progress, Warned
 from release.images.engine import ContainerState, Engine
@@ -19,6 +20,9 @@ from release.runspec import Probe
 
 STEP: Final = "health"
 """The name under which the wait tells its progress."""
+
+_PAUSE_SECONDS: Final = 0.5
+"""From one run of a program in the container, or one look at it, to the next."""
 
 _SETTLE_SECONDS: Final = 2.0
 """How long a container without health check and reachable port must stay up to count as running."""
@@ -37,6 +41,7 @@ class Watch:
     mask: Mask = Mask()  # noqa: RUF009 - holds nothing
     check: Callable[[], None] = lambda: None
     """Raises when the wait is to be given up."""
+    gates: Gates = Gates()  # noqa: RUF009 - frozen
 
 
 def await_healthy(watch: Watch) -> str:
@@ -54,14 +59,57 @@ def await_healthy(watch: Watch) -> str:
         answer = _answer(watch, state)
         done, text = _judge(watch, state, answer, time.monotonic() - began)
         if done:
-            return text
+            done, more = _through_gates(watch, state)
+            text = ", ".join(filter(None, [text, more]))
+        if done:
+            return watch.mask(text)
         known = (state.health, answer.status if answer is not None else None)
         if known != said:  # the many ways of not answering yet are one piece of news
-            watch.emit(Progress(name=STEP, text=f"{state.name}: {text}"))
+            watch.emit(Progress(name=STEP, text=watch.mask(f"{state.name}: {text}")))
             said = known
         if time.monotonic() - began > watch.timeout / 1000:
             raise _failed(watch, f"after {watch.timeout / 1000:g} s {text}")
         time.sleep(INTERVAL_SECONDS)
+
+
+def _through_gates(watch: Watch, state: ContainerState) -> tuple[bool, str]:
+    """Ask the gates; a program that failed is not run again at once."""
+    holds, text = ask_gates(watch.gates, watch.engine, state, timeout=watch.timeout)
+    if not holds:
+        time.sleep(_PAUSE_SECONDS)
+    return holds, text
+
+
+def keep_watch(watches: Sequence[Watch], milliseconds: int) -> str:
+    """See containers stay healthy for that long; the evidence, in a few words.
+
+    Raises:
+        DeploymentFailed: one ended, was restarted, or is not healthy any more; with its last lines.
+    """
+    firsts = [(watch, _state(watch)) for watch in watches]
+    wrong: dict[str, int] = {}
+    end = time.monotonic() + milliseconds / 1000
+    while True:
+        for watch, first in firsts:
+            watch.check()
+            _still(watch, first, wrong)
+        if (left := end - time.monotonic()) <= 0:
+            return f"stayed healthy for {milliseconds / 1000:g} s"
+        time.sleep(min(left, _PAUSE_SECONDS))
+
+
+def _still(watch: Watch, first: ContainerState, wrong: dict[str, int]) -> None:
+    """One look. A single wrong answer may be a request that was lost; a second one in a row is not."""
+    state = _alive(watch, first)
+    if state.status != "running" or state.started_at != first.started_at:
+        raise _failed(watch, f"it did not stay up: {state.status}, started again at {state.started_at}")
+    if state.health != first.health:
+        raise _failed(watch, f"its health check did not stay {first.health}: {state.health}")
+    answer = _answer(watch, state)
+    good = watch.probe is None or answer is None or answer.satisfies(watch.probe)
+    wrong[watch.container] = 0 if good else wrong.get(watch.container, 0) + 1
+    if wrong[watch.container] > 1 and watch.probe is not None and answer is not None:
+        raise _failed(watch, f"GET {watch.probe.path} did not stay well: {answer.text}")
 
 
 def _judge(watch: Watch, state: ContainerState, answer: Answer | None, seconds: float) -> tuple[bool, str]:
@@ -92,6 +140,10 @@ def warn_unreachable(watch: Watch) -> None:
     if watch.probe is not None and reachable(watch.engine.host, state, watch.probe.port) is None:
         reason = f"port {watch.probe.port} of {state.name} cannot be reached from this machine"
         watch.emit(Warned(text=f"{reason}: its health check alone decides"))
+    for port in watch.gates.tcp:
+        if reachable(watch.engine.host, state, port) is None:
+            reason = f"port {port} of {state.name} cannot be reached from this machine"
+            watch.emit(Warned(text=f"{reason}: whether it accepts connections is not known"))
 
 
 def _state(watch: Watch) -> ContainerState:

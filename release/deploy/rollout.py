@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from release.deploy.docker import DEPLOYMENT, SERVING, Ours, Place, describe, look
-from release.deploy.health import Watch, await_healthy, warn_unreachable
+from release.deploy.gates import Gates
+from release.deploy.health import Watch, await_healthy, keep_watch, warn_unreachable
 from release.errors import DeploymentFailed, EngineError, MixedState, ReleaseError
 from release.events import Emit, Failed, Finished, Started, Warned
 from release.images.engine import ContainerSpec, ContainerState, Engine
@@ -39,6 +40,10 @@ class Swap:
     """Milliseconds."""
     before: Ours
     """What was there when the plan was made."""
+    gates: Gates = Gates()  # noqa: RUF009 - frozen
+    old_gates: Gates = Gates()  # noqa: RUF009 - frozen
+    watch: int = 0
+    """Milliseconds that the new ones must stay healthy while the old ones are kept."""
     drain: int = 0
     """Milliseconds that requests under way may take when the traffic has moved on."""
 
@@ -87,7 +92,7 @@ def prove(crew: Crew, order: Swap, new: str, spec: ContainerSpec) -> str:
     Raises:
         DeploymentFailed: it does not.
     """
-    watched = replace(watch(crew, order, new), probe=order.probe, check=crew.cancellation.check)
+    watched = watch_new(crew, order, new)
     warn_unreachable(watched)
     evidence = await_healthy(watched)
     state = crew.engine.state(new)
@@ -106,7 +111,31 @@ def watch(crew: Crew, order: Swap, container: str) -> Watch:
         timeout=order.health_timeout,
         emit=crew.emit,
         mask=crew.mask,
+        gates=order.old_gates,
     )
+
+
+def watch_new(crew: Crew, order: Swap, container: str) -> Watch:
+    """How one of the new containers is waited for."""
+    return replace(
+        watch(crew, order, container),
+        probe=order.probe,
+        check=crew.cancellation.check,
+        gates=order.gates,
+    )
+
+
+def stay(crew: Crew, order: Swap, made: Sequence[str], evidence: str) -> str:
+    """See the new ones stay healthy, where that is asked for; the evidence, and more of it.
+
+    Raises:
+        DeploymentFailed: one did not.
+    """
+    if not order.watch:
+        return evidence
+    with step(crew.emit, "watch") as say:
+        say(said := keep_watch([watch_new(crew, order, new) for new in made], order.watch))
+    return f"{evidence}, {said}"
 
 
 def settle(crew: Crew, order: Swap, made: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from release.deploy import preflight, startfirst, stopfirst
 from release.deploy.docker import DEPLOYMENT, Ours, Place, container_spec, describe, look
+from release.deploy.gates import Gates
 from release.deploy.health import Watch, await_healthy
 from release.deploy.keeper import EngineKeeper, Keeper
 from release.deploy.plan import Strategy
@@ -101,7 +102,7 @@ class SingleEngine:
 
     def patience(self, spec: RunSpec, health_timeout: int) -> int:
         """Until each is healthy, and what the old ones take to drain and to stop."""
-        return spec.replicas * (health_timeout + self.drain + spec.stop_grace)
+        return spec.replicas * (health_timeout + self.drain + spec.stop_grace) + (spec.watch or 0)
 
     def roll_out(self, order: Order, means: Means) -> str:
         """Swap the containers."""
@@ -130,6 +131,9 @@ class SingleEngine:
             old_grace=(order.old or order.spec).stop_grace,
             health_timeout=order.health_timeout,
             before=order.before,
+            gates=Gates.of(order.spec),
+            old_gates=Gates.of(order.old),
+            watch=order.spec.watch or 0,
             drain=self.drain,
         )
 
@@ -213,4 +217,5 @@ class SingleEngine:
             emit=means.emit,
             mask=means.mask,
             check=means.cancellation.check,
+            gates=Gates.of(order.spec),
         )

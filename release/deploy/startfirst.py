@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import zip_longest
 from typing import Final
 
@@ -32,9 +31,10 @@ from release.deploy.rollout import (
     remove_new,
     settle,
     start_old,
+    stay,
     step,
     tail_of,
-    watch,
+    watch_new,
     why,
 )
 from release.errors import DeploymentFailed, EngineError, ProxyError, ReleaseError, Restored
@@ -73,10 +73,10 @@ def _roll(crew: Crew, order: Swap, proxy: Proxy, made: Sequence[str]) -> str:
                 say(evidence := prove(crew, order, new, spec))
         _switch(crew, proxy, _states(crew, [new]), [old] if old is not None else [])
         if new is not None:
-            await_healthy(replace(watch(crew, order, new), probe=order.probe, check=crew.cancellation.check))
+            await_healthy(watch_new(crew, order, new))
         left = old
     _see(crew, order, proxy)
-    return evidence
+    return stay(crew, order, made, evidence)
 
 
 def _start(crew: Crew, new: str, name: str) -> None:

@@ -17,6 +17,7 @@ from release.deploy.rollout import (
     remove_new,
     settle,
     start_old,
+    stay,
     step,
     tail_of,
     why,
@@ -61,7 +62,7 @@ def _bring_up(crew: Crew, order: Swap, new: str) -> str:
     with step(crew.emit, "health") as say:
         evidence = prove(crew, order, new, spec)
         say(evidence)
-    return evidence
+    return stay(crew, order, [new], evidence)
 
 
 def give_back(crew: Crew, order: Swap, error: BaseException) -> ReleaseError:

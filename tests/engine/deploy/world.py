@@ -37,11 +37,14 @@ from release.source import Source
 from tests.engine import lab
 
 APP: Final = """\
-import http.server, json, os, signal, sys, time
+import http.server, json, os, signal, sys, threading, time
 
 mode = os.environ.get("MODE") or os.environ["IMAGE_MODE"]
 if mode == "crashing":
     sys.exit("cannot start with " + os.environ.get("TOKEN", "no token"))
+
+if mode == "short-lived":
+    threading.Timer(3, os._exit, (7,)).start()
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from release.deploy import health
-from release.deploy.health import Watch, await_healthy, warn_unreachable
+from release.deploy.gates import Gates
+from release.deploy.health import Watch, await_healthy, keep_watch, warn_unreachable
 from release.errors import Cancelled, DeploymentFailed
 from release.events import Event, Warned
 from release.images.engine import ContainerState
@@ -24,12 +25,12 @@ PROBE = Probe(port=8000, path="/healthz")
 
 
 @contextmanager
-def answering(statuses: list[int]) -> Iterator[int]:
+def answering(statuses: list[int], reason: str | None = None) -> Iterator[int]:
     """A server that gives these statuses, the last one for ever; its port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(statuses.pop(0) if len(statuses) > 1 else statuses[0])
+            self.send_response(statuses.pop(0) if len(statuses) > 1 else statuses[0], reason)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
@@ -146,3 +147,63 @@ def test_a_request_that_cannot_be_made_from_here_is_said(host: str, warned: bool
     engine.add(state(ports={8000: ("127.0.0.1", 8080)}))
     warn_unreachable(watch(engine, probe=PROBE, emit=said.append))
     assert [type(event) for event in said] == ([Warned] if warned else [])
+
+
+def test_the_gates_are_asked_when_everything_else_is_well() -> None:
+    """And what they say is part of the evidence, or of the failure."""
+    with answering([200]) as port:
+        engine = FakeEngine()
+        engine.add(state(ports={8000: ("127.0.0.1", port)}))
+        found = await_healthy(watch(engine, probe=PROBE, gates=Gates(tcp=(8000,))))
+        assert found == "GET /healthz gave 200 OK, port 8000 accepts connections"
+    engine = Changing([state(health="healthy", ports={8000: ("127.0.0.1", port)})])
+    with pytest.raises(DeploymentFailed, match="port 8000 accepts no connection"):
+        await_healthy(watch(engine, timeout=100, gates=Gates(tcp=(8000,))))
+
+
+def test_an_answer_that_holds_a_secret_is_not_told() -> None:
+    """Not in the progress, and not in the evidence, which is recorded."""
+    events: list[Event] = []
+    with answering([503, 200], reason="canary") as port:
+        engine = FakeEngine()
+        engine.add(state(ports={8000: ("127.0.0.1", port)}))
+        mask = Mask([Redacted("canary")])
+        found = await_healthy(watch(engine, probe=PROBE, mask=mask, emit=events.append))
+    assert found == "GET /healthz gave 200 ***"
+    assert "canary" not in repr(events)
+
+
+def test_what_stays_healthy_passes_the_watch() -> None:
+    """For as long as it is asked for."""
+    engine = Changing([state(health="healthy")])
+    assert keep_watch([watch(engine)], 50) == "stayed healthy for 0.05 s"
+
+
+@pytest.mark.parametrize(
+    ("later", "found"),
+    [
+        (state(health="healthy", status="exited", exit_code=9), "exit status 9"),
+        (state(health="healthy", restarts=1), "restarted by the engine"),
+        (state(health="healthy", started_at="2026-11-20T10:00:01Z"), "did not stay up"),
+        (state(health="starting"), "did not stay healthy: starting"),
+        (state(health="unhealthy"), "says unhealthy"),
+    ],
+)
+def test_what_does_not_stay_healthy_fails(later: ContainerState, found: str) -> None:
+    """An end, a restart by whomever, a health check that changes its mind."""
+    engine = Changing([state(health="healthy"), state(health="healthy"), later])
+    with pytest.raises(DeploymentFailed, match=found):
+        keep_watch([watch(engine)], 600_000)
+
+
+def test_one_wrong_answer_is_forgiven_and_two_are_not() -> None:
+    """A request may be lost."""
+    with answering([200, 500, 200]) as port:
+        engine = FakeEngine()
+        engine.add(state(ports={8000: ("127.0.0.1", port)}))
+        assert keep_watch([watch(engine, probe=PROBE)], 1200) == "stayed healthy for 1.2 s"
+    with answering([200, 500]) as port:
+        engine = FakeEngine()
+        engine.add(state(ports={8000: ("127.0.0.1", port)}))
+        with pytest.raises(DeploymentFailed, match="did not stay well: 500"):
+            keep_watch([watch(engine, probe=PROBE)], 600_000)
