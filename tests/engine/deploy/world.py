@@ -44,7 +44,7 @@ if mode == "crashing":
     sys.exit("cannot start with " + os.environ.get("TOKEN", "no token"))
 
 if mode == "short-lived":
-    threading.Timer(3, os._exit, (7,)).start()
+    threading.Timer(2, os._exit, (7,)).start()
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
