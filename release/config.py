@@ -253,6 +253,8 @@ class Push(Value):
 
     stalled: Duration = 120_000
     """How long nothing of an upload may move before it is ended and tried again."""
+    read_back: Literal["all", "new"] = "all"
+    """What is read back whole and hashed: "all" layers, or "new": without those of the release before."""
 
 
 class Test(Value):

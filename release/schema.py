@@ -63,6 +63,7 @@ ca = { from_command = ["cat", "/etc/ssl/company.pem"] }
 
 [tool.release.push]
 stalled = "2m"
+read_back = "all"
 
 [tool.release.test]
 target = "test"

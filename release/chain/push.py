@@ -22,6 +22,8 @@ from release.events import Notice, Warned
 from release.images.engine import Engine
 from release.images.layout import Readable, late_files, manifest_of, own_layers, read_layout
 from release.images.registry import Blob, Manifest, Registry
+from release.ledger.query import history
+from release.records import Release
 from release.reference import Digest, Reference
 
 _ATTEMPTS: Final = 4
@@ -47,17 +49,37 @@ def push(shop: Shop) -> PushedImage:
     """
     built = shop.products.get(BuiltImage)
     with_registry = shop.plan.service.registry is not None
-    manifest, late = _through_registry(shop, built) if with_registry else _through_engine(shop, built)
-    _is_the_tested_image(shop.engine, built, manifest)
-    if late:
-        shop.emit(Warned(text=_not_reproducible(late)))
-    size = sum(layer.size for layer in manifest.layers)
+    seen = _through_registry(shop, built) if with_registry else _through_engine(shop, built)
+    _is_the_tested_image(shop.engine, built, seen.manifest)
+    if seen.late:
+        shop.emit(Warned(text=_not_reproducible(seen.late)))
+    facts = {"manifest": str(seen.manifest.digest), "layers": len(seen.manifest.layers)}
     return PushedImage(
-        manifest=manifest,
-        late=late,
-        evidence=evidence("push", {"manifest": str(manifest.digest), "layers": len(manifest.layers)}),
-        summary=f"{manifest.digest.short}, {len(manifest.layers)} layers, {size / 1e6:.1f} MB, read back",
+        manifest=seen.manifest,
+        late=seen.late,
+        evidence=evidence(
+            "push", facts | ({"known": [str(each) for each in seen.known]} if seen.known else {})
+        ),
+        summary=_summary(seen),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    """What is where releases live, as far as it was looked at."""
+
+    manifest: Manifest
+    late: tuple[str, ...]
+    known: tuple[Digest, ...] = ()
+    """Layers that were asked for and not read again: the release before had read them."""
+
+
+def _summary(seen: _Seen) -> str:
+    """As "0123456789ab, 4 layers, 55.7 MB, read back"."""
+    layers = seen.manifest.layers
+    read = f"{len(layers) - len(seen.known)} of them read back" if seen.known else "read back"
+    size = sum(layer.size for layer in layers)
+    return f"{seen.manifest.digest.short}, {len(layers)} layers, {size / 1e6:.1f} MB, {read}"
 
 
 def _is_the_tested_image(engine: Engine, built: BuiltImage, manifest: Manifest) -> None:
@@ -80,7 +102,7 @@ def _not_reproducible(late: tuple[str, ...]) -> str:
     )
 
 
-def _through_engine(shop: Shop, built: BuiltImage) -> tuple[Manifest, tuple[str, ...]]:
+def _through_engine(shop: Shop, built: BuiltImage) -> _Seen:
     if shop.engine.info.image_store != "containerd":
         raise GateFailed(
             "push",
@@ -98,10 +120,11 @@ def _through_engine(shop: Shop, built: BuiltImage) -> tuple[Manifest, tuple[str,
     with shop.engine.exported(built.reference, cancellation=shop.cancellation) as stream:
         layout = read_layout(stream, look)
     manifest = manifest_of(layout, built.stored.id)
-    return manifest, _late_in_own_layers(manifest, layout.documents[manifest.config.digest], late)
+    config = layout.documents[manifest.config.digest]
+    return _Seen(manifest=manifest, late=_late_in_own_layers(manifest, config, late))
 
 
-def _through_registry(shop: Shop, built: BuiltImage) -> tuple[Manifest, tuple[str, ...]]:
+def _through_registry(shop: Shop, built: BuiltImage) -> _Seen:
     repository, tell = shop.plan.service.repository, partial(_tell, shop)
     registry = Registry(repository, tell=tell, cancellation=shop.cancellation)
     existing = registry.manifest(built.reference)
@@ -120,11 +143,40 @@ def _through_registry(shop: Shop, built: BuiltImage) -> tuple[Manifest, tuple[st
     with registry.blob(manifest.config) as stream:
         config = stream.read()
     own = {manifest.layers[position].digest for position in own_layers(config, SOURCE_DATE_EPOCH)}
+    known = _known(shop, registry, manifest)
     late = {
         layer.digest: _read_back(shop, registry, layer, inspect=layer.digest in own)
         for layer in manifest.layers
+        if layer.digest not in known
     }
-    return manifest, _late_in_own_layers(manifest, config, late)
+    return _Seen(manifest=manifest, late=_late_in_own_layers(manifest, config, late), known=known)
+
+
+def _known(shop: Shop, registry: Registry, manifest: Manifest) -> tuple[Digest, ...]:
+    """Layers that the release before has read back whole, where the settings let that count.
+
+    That release passed its own push into the same repository, and none of its files carried a clock. The
+    registry has to say that it still has each layer, with the size that it has here.
+    """
+    if shop.plan.service.push.read_back == "all":
+        return ()
+    newest = next(history(shop.open_ledger(), shop.plan.service.service, kind=Release.kind), None)
+    before = newest.body if newest is not None else None
+    if not isinstance(before, Release) or not _was_read_back(before, shop):
+        return ()
+    read = {layer.digest for layer in before.image.layers}
+    found = [layer for layer in manifest.layers if str(layer.digest) in read]
+    known = tuple(layer.digest for layer in found if registry.has_blob(layer.digest, size=layer.size))
+    if known:
+        shop.say("push", f"{len(known)} layers are there, as {before.version} has read them back")
+    return known
+
+
+def _was_read_back(release: Release, shop: Shop) -> bool:
+    """A release that was recovered from its image has no gates: nobody knows what was read then."""
+    is_here = release.image.repository == str(shop.plan.service.repository)
+    is_pushed = any(gate.name == "push" for gate in release.gates)
+    return is_here and is_pushed and not release.build.timestamps
 
 
 def _version_is_free(shop: Shop, registry: Registry, manifest: Manifest) -> None:

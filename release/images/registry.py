@@ -279,11 +279,12 @@ class Registry:
                     "run the same again; if it stays, read the registry's log",
                 )
 
-    def has_blob(self, digest: Digest) -> bool:
-        """Whether the registry has a config or layer."""
+    def has_blob(self, digest: Digest, *, size: int | None = None) -> bool:
+        """Whether the registry says that it has a config or layer, of this size in bytes if one is given."""
         attempted = f"look for the blob {digest} in {self._repository}"
         response = self._ask("HEAD", f"{self._path}/blobs/{digest}", attempted)
-        return self._expect(response, attempted, 200, 404).status_code == 200
+        is_there = self._expect(response, attempted, 200, 404).status_code == 200
+        return is_there and (size is None or response.headers.get("Content-Length") == str(size))
 
     @contextmanager
     def blob(self, blob: Blob, *, cancellation: Cancellation | None = None) -> Iterator[BinaryIO]:
