@@ -85,6 +85,8 @@ STILL: Final = 120_000
 _PULL: Final = stamina.RetryingCaller(attempts=3, timeout=None, wait_initial=0.5, wait_max=5.0)
 _LONGEST_QUOTE: Final = 500
 """Characters of the engine's own words in a message."""
+_STATUS_TRIES: Final = 20
+_STATUS_SECONDS: Final = 0.02
 _CHUNK: Final = 256 * 1024
 _IS_FOLDER: Final = 1 << 31
 """Go's os.ModeDir, in the mode of a container's file."""
@@ -619,7 +621,7 @@ class Engine:
             ):
                 made = line.exec_create(container, list(argv), environment=words)["Id"]
                 stream = _started(line, f"{line.base_url}/v{self.info.api_version}/exec/{made}/start")
-                return executed(int(line.exec_inspect(made)["ExitCode"]), stream)
+                return executed(_ended(line, made), stream)
         except _Late:
             raise TimeoutError(f"{argv[0]} in {_short(container)} still runs after {timeout} ms") from None
 
@@ -739,6 +741,16 @@ def _started(line: docker.APIClient, url: str) -> bytes:
     except requests.HTTPError as error:
         create_api_error_from_http_exception(error)
     return answer.content
+
+
+def _ended(line: docker.APIClient, made: str) -> int:
+    """The status of a program whose output has ended; the engine may write it down a moment later."""
+    for _ in range(_STATUS_TRIES):
+        about = line.exec_inspect(made)
+        if about["ExitCode"] is not None:
+            return int(about["ExitCode"])
+        time.sleep(_STATUS_SECONDS)
+    raise requests.ConnectionError("the output ended before the program did")
 
 
 class _Late(Exception):

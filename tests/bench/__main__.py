@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from release.process import output_of
-from tests.bench import chains, doors, questions, releases, rollbacks
+from tests.bench import chains, doors, questions, releases, rollbacks, traffic
 
 _STORE: Final = Path(".release/bench").resolve()
 _PAGE: Final = Path("docs/reference/numbers.md")
@@ -81,6 +81,16 @@ the version that was asked for must answer; by hand is `docker rm -f`, `docker r
 the health check. Goal: at most 500 ms more than by hand, and less than the others.
 """
 
+_TRAFFIC: Final = """\
+## Under load
+
+A small service behind each proxy of `examples/proxies`, six workers that ask all the time: three keep their
+connections, three make a new one for each request. *Made again* are requests on a kept connection that was
+found closed (RFC 9112, section 9.3.1). The longest gap is the longest time between two answers, whoever got
+them: median, smallest and largest of five turns. Goals: none failed, and a gap of at most 25 ms. With a port
+of its own the service is stopped first: for how long nobody answers, beside doing the same by hand.
+"""
+
 Measured = Callable[[Path, Path], str]
 CHAPTERS: Final[dict[str, tuple[str, Measured]]] = {
     "ledger": (_LEDGER, questions.growth),
@@ -90,6 +100,7 @@ CHAPTERS: Final[dict[str, tuple[str, Measured]]] = {
     "again": (_AGAIN, releases.again),
     "chain": (_CHAIN, chains.rows),
     "rollback": (_ROLLBACK, rollbacks.rows),
+    "traffic": (_TRAFFIC, traffic.rows),
 }
 
 

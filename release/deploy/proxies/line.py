@@ -26,9 +26,11 @@ _SCRIPT: Final = f"""\
 if command -v perl >/dev/null; then
   exec perl -MIO::Socket::INET -MIO::Socket::UNIX -e '{_PERL}'
 elif command -v socat >/dev/null; then
-  printf %s "$WORDS" | exec socat -t 10 - "${{HOST:+TCP:$HOST:$PORT}}${{SOCKET:+UNIX-CONNECT:$SOCKET}}"
+  printf %s "$WORDS" | socat -t 10 - "${{HOST:+TCP:$HOST:$PORT}}${{SOCKET:+UNIX-CONNECT:$SOCKET}}"
+  exit
 elif [ -n "$HOST" ] && command -v nc >/dev/null; then
-  printf %s "$WORDS" | exec nc -w 10 "$HOST" "$PORT"
+  printf %s "$WORDS" | nc -w 10 "$HOST" "$PORT"
+  exit
 fi
 exit {_NO_PROGRAM}
 """

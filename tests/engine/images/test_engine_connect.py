@@ -162,6 +162,19 @@ def test_waiting_over_ssh_ends_in_time(remote: Engine, labels: Mapping[str, str]
     assert children() == []
 
 
+def test_a_program_runs_in_a_container_over_ssh(remote: Engine, labels: Mapping[str, str]) -> None:
+    """Its output, its errors and its status come back."""
+    base = remote.inspect(Reference.parse(lab.BASE_IMAGE))
+    assert base is not None
+    container = remote.create(ContainerSpec(image=base.id, command=("sleep", "60"), labels=labels))
+    remote.start(container)
+    script = 'printf "%s" "$WORD"; head -c 30000 /dev/zero; echo trouble >&2; exit 3'
+    ended = remote.execute(container, ["sh", "-c", script], env={"WORD": "$hello"}, timeout=30_000)
+    assert (ended.status, ended.errors) == (3, b"trouble\n")
+    assert ended.output == b"$hello" + bytes(30_000)
+    remote.remove(container)
+
+
 def children() -> list[str]:
     listed = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
     return [line for pid in listed if "dial-stdio" in (line := Path(f"/proc/{pid}/cmdline").read_text())]

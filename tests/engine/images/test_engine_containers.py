@@ -14,7 +14,7 @@ import pytest
 
 from release.errors import Cancelled, EngineError, NameTaken, PortTaken
 from release.images.engine import ContainerSpec, Engine
-from release.process import Cancellation, Command, run
+from release.process import Cancellation, Command, output_of, run
 from release.reference import Reference
 from release.runspec import Mount, Publish
 from tests.engine import lab
@@ -55,6 +55,33 @@ def started(engine: Engine, python: Run) -> Run:
 
 def finish(engine: Engine, container: str) -> int:
     return engine.wait(container, timeout=30_000, cancellation=Cancellation())
+
+
+def test_a_program_in_a_container_that_does_not_end_is_given_up(engine: Engine, started: Run) -> None:
+    """In time; and where no container runs, the engine says so."""
+    container = started("import time; time.sleep(60)")
+    with pytest.raises(TimeoutError, match="still runs after 300 ms"):
+        engine.execute(container, ["sleep", "60"], env={}, timeout=300)
+    engine.stop(container, grace=0)
+    with pytest.raises(EngineError, match="is not running"):
+        engine.execute(container, ["true"], env={}, timeout=30_000)
+
+
+def test_a_container_has_further_names_and_an_address_on_its_network(engine: Engine, python: Run) -> None:
+    """The engine's name server knows them."""
+    network = lab.unique("net")
+    output_of(["docker", "network", "create", network])
+    try:
+        container = python("import time; time.sleep(60)", networks=(network,), aliases=("one", "two"))
+        engine.start(container)
+        state = engine.state(container)
+        assert state is not None
+        assert {"one", "two"} <= set(state.aliases)
+        found = engine.execute(container, ["getent", "hosts", "two"], env={}, timeout=30_000)
+        assert found.output.decode().split()[0] == state.networks[network]
+        engine.remove(container)
+    finally:
+        output_of(["docker", "network", "rm", network])
 
 
 def test_a_container_runs_to_its_end_and_says_how(engine: Engine, started: Run) -> None:

@@ -97,10 +97,16 @@ def test_a_proxy_that_goes_away_in_the_middle_is_a_mixed_state_that_says_what_is
 
 
 @pytest.mark.parametrize(
-    ("kind", "line"), [(HAPROXY, "▸ switch"), (HAPROXY, "▸ drain"), (NGINX, "▸ switch")], ids=str
+    ("kind", "line", "words", "version"),
+    [
+        (HAPROXY, "▸ switch", ("deploy", "--to", "0.2.0"), "0.2.0"),
+        (HAPROXY, "▸ drain", ("converge",), "0.2.0"),
+        (NGINX, "▸ switch", ("converge", "--revert"), "0.1.0"),
+    ],
+    ids=["haproxy-deployed-again", "haproxy-converged", "nginx-reverted"],
 )
 def test_an_operator_who_is_killed_costs_no_request_and_the_next_command_ends_it(
-    kind: Kind, line: str, stand: Stand
+    kind: Kind, line: str, words: tuple[str, ...], version: str, stand: Stand
 ) -> None:
     """Who is in traffic is asked of the proxy; what was left over goes."""
     edge = stand(kind)
@@ -108,19 +114,17 @@ def test_an_operator_who_is_killed_costs_no_request_and_the_next_command_ends_it
     load = edge.load()
     with load.going_on():
         killed = edge.world.when(
-            "deploy",
-            "--to",
-            "0.2.0",
-            "--yes",
+            *("deploy", "--to", "0.2.0", "--yes"),
             line=line,
             act=lambda process: process.send_signal(signal.SIGKILL),
         )
         assert killed.status == -signal.SIGKILL
         left = [name for name in edge.world.containers() if not name.startswith("release-lock-")]
         assert len(left) == 2
-        deployed(edge, "0.2.0")
+        ended = edge.world.invoke(*words, "--yes")
+    assert ended.status == 0, ended.err
     assert load.failed == []
-    assert_as_before(edge, "0.2.0")
+    assert_as_before(edge, version)
 
 
 def test_replicas_are_replaced_one_by_one_and_put_back_together(stand: Stand) -> None:
