@@ -27,7 +27,7 @@ from release.deploy.operation import Outcome, carry_out, event_json, last_good, 
 from release.deploy.plan import Plan, Reason
 from release.deploy.policy import Allowance, after
 from release.deploy.site import Desk, Site
-from release.deploy.status import read_status
+from release.deploy.status import Status, read_status
 from release.errors import Cancelled, LedgerError, LockHeld, UsageError
 from release.events import Notice, Warned
 from release.ledger import query
@@ -74,6 +74,7 @@ class Words:
     with_networks: bool = False
     no_record: bool = False
     last_copies: bool = False
+    exit_code: bool = False
     offline: bool = False
 
     @property
@@ -264,15 +265,25 @@ def undo(site: Site, outcome: Outcome) -> str:
 
 
 def status(door: Door) -> int:
-    """What really runs."""
-    with door.desk() as desk, desk.site(door.words.environment) as site:
+    """What really runs; 1 where it differs from the ledger and the command line wants to know."""
+    with door.desk() as desk:
         desk.refresh()
-        found = read_status(site)
+        named = door.words.environment
+        every: list[str | None] = [*desk.service.environments]
+        names = [named] if named is not None or not every else every
+        found = [_status(desk, name) for name in names]
     if door.words.json:
-        door.console.document(found.to_json())
+        data = [each.to_json() for each in found]
+        door.console.document(data[0] if len(data) == 1 else data)
     else:
-        door.console.sheet(f"{found.service} in {found.environment}", view.status_rows(found))
-    return 0
+        for each in found:
+            door.console.sheet(f"{each.service} in {each.environment}", view.status_rows(each))
+    return 1 if door.words.exit_code and any(each.drift for each in found) else 0
+
+
+def _status(desk: Desk, environment: str | None) -> Status:
+    with desk.site(environment) as site:
+        return read_status(site)
 
 
 def history(door: Door) -> int:

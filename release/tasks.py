@@ -115,12 +115,23 @@ def rollback(
     )
 
 
-@task(help=_COMMON)
+@task(
+    help={
+        **_COMMON,
+        "environment": "only this one; absent: all",
+        "exit_code": "end with 1 where something differs from the ledger",
+    }
+)
 def status(
-    _context: Context, *, service: str | None = None, environment: str | None = None, json: bool = False
+    _context: Context,
+    *,
+    service: str | None = None,
+    environment: str | None = None,
+    exit_code: bool = False,
+    json: bool = False,
 ) -> None:
     """Say what really runs, and how it differs from the ledger."""
-    _run("status", service=service, environment=environment, json=json)
+    _run("status", service=service, environment=environment, exit_code=exit_code, json=json)
 
 
 @task(

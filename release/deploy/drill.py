@@ -109,6 +109,8 @@ class Rehearsal:
                 "volumes": tuple(_empty(mount) for mount in self.spec.volumes),
                 "labels": {},
                 "restart": "no",
+                "replicas": 1,
+                "proxy": None,
             }
         )
         body = self.target.body

@@ -9,6 +9,8 @@ from typing import Any
 from release.actor import now
 from release.deploy import lock
 from release.deploy.docker import DEPLOYMENT, VERSION, Ours, describe
+from release.deploy.drift import settings_drift
+from release.deploy.secrets import FingerprintKey
 from release.deploy.site import Site
 from release.images.engine import ContainerState
 from release.ledger import query
@@ -61,6 +63,8 @@ class Status:
     lock: str | None
     freeze: str | None
     """What freezes the environment."""
+    quarantine: str | None
+    """What sets the release aside that runs."""
     unsynced: int
 
     def to_json(self) -> dict[str, Any]:
@@ -85,14 +89,41 @@ def read_status(site: Site) -> Status:
         running=serving[0] if serving else None,
         replicas=serving,
         expected=expected,
-        drift=tuple(dict.fromkeys(_drift(serving, wanted, expected, ours, strangers))),
+        drift=tuple(
+            dict.fromkeys(
+                (*_drift(serving, wanted, expected, ours, strangers), *_otherwise(site, ours, event))
+            )
+        ),
         leftovers=tuple(
             describe([container]) for container in (*ours.running[wanted:], *ours.waiting, *ours.stopped)
         ),
         lock=str(holder) if holder is not None else None,
         freeze=f"{site.place.environment} {frost}" if frost is not None else None,
+        quarantine=_quarantine(site, event),
         unsynced=len(site.desk.ledger.unsynced()),
     )
+
+
+def _quarantine(site: Site, event: Event | None) -> str | None:
+    release = site.release_of(event)
+    if release is None:
+        return None
+    place = site.place
+    word = query.quarantined(site.desk.ledger, place.service, release.id, place.environment)
+    return f"{release.body.version} {word}" if word is not None else None
+
+
+def _otherwise(site: Site, ours: Ours, event: Event | None) -> Iterator[str]:
+    """Settings of the containers of the recorded deployment that are not the recorded ones."""
+    if event is None:
+        return
+    deployment, spec = event.deployment, event.deployment.run_spec
+    key = FingerprintKey.load(site.desk.source.git_dir, site.desk.environ) if spec.secrets else None
+    for container in ours.running:
+        about = site.engine.inspected(container.id)
+        if about is not None and container.labels.get(DEPLOYMENT) == deployment.deployment:
+            for name, found in settings_drift(about, spec, key):
+                yield f"{container.name}: {name} {found}"
 
 
 def _strangers(site: Site, ours: Ours) -> tuple[ContainerState, ...]:

@@ -159,7 +159,7 @@ def status_rows(status: Status) -> list[Row]:
             ("ledger", f"{expected.version}  deployed {age(expected.moment)} by {expected.who}{said}")
         )
     rows += [("drift", "\n".join(status.drift)), ("leftovers", "\n".join(status.leftovers))]
-    rows += [("freeze", status.freeze or "")]
+    rows += [("freeze", status.freeze or ""), ("quarantine", status.quarantine or "")]
     rows += [("lock", f"held by {status.lock}" if status.lock else "")]
     rows += [("unsynced", f"{status.unsynced} events wait for `invoke sync`" if status.unsynced else "")]
     return [(label, text) for label, text in rows if text]

@@ -561,6 +561,11 @@ class Engine:
             found = self._inspected(container)
         return None if found is None else container_state(found)
 
+    def inspected(self, container: str) -> Mapping[str, Any] | None:
+        """All that the engine says about it (ContainerInspect); its environment holds secrets."""
+        with self._asking(f"inspect the container {_short(container)}"):
+            return self._inspected(container)
+
     def wait(self, container: str, *, timeout: int, cancellation: Cancellation) -> int:
         """Its exit status. Raises TimeoutError after `timeout` milliseconds, Cancelled."""
         try:

@@ -296,6 +296,30 @@ def test_status_tells_a_container_that_was_stopped_by_hand(world: World) -> None
     assert world.containers() == {world.container: "running"}
 
 
+def test_status_tells_settings_that_were_changed_by_hand(world: World) -> None:
+    """Each with what is so and what is recorded; `--exit-code` ends with 1, and without drift with 0."""
+    world.configure(memory='"256m"', env='{ GREETING = "hello" }', secrets='{ TOKEN = { from_env = "T" } }')
+    assert world.invoke("deploy", "--to", "0.1.0", "--yes", T="swordfish").status == 0
+    clean = world.invoke("status", "--exit-code")
+    assert clean.status == 0, clean.out
+    network = lab.unique("net")
+    output_of(["docker", "network", "create", network])
+    try:
+        update = ["docker", "update", "--memory", "128m", "--memory-swap", "128m", "--restart", "no"]
+        output_of([*update, world.container])
+        output_of(["docker", "network", "connect", network, world.container])
+        changed = world.invoke("status", "--exit-code", "--json")
+    finally:
+        output_of(["docker", "network", "disconnect", "--force", network, world.container])
+        output_of(["docker", "network", "rm", network])
+    assert changed.status == 1
+    assert changed.data["drift"] == [
+        f"{world.container}: memory 128m, and 256m is recorded",
+        f"{world.container}: restart no, and unless-stopped is recorded",
+        f"{world.container}: networks bridge, {network}, and bridge is recorded",
+    ]
+
+
 def test_status_tells_a_container_that_was_started_by_hand(world: World) -> None:
     """It has our name and no labels; what it runs is told by the image's id."""
     image = world.engine.inspect(Reference.parse(world.images[1]))

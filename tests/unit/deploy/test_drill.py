@@ -1,0 +1,125 @@
+"""What a rehearsal starts: as recorded, but for everything that would touch what serves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from release.deploy.docker import Place
+from release.deploy.drill import Conditions, Rehearsal, sweep
+from release.owner import Owner
+from release.redact import Redacted
+from release.runspec import RunSpec
+from tests.unit.deploy.fakes import FakeEngine, digest, release, state
+
+PLACE = Place(service="api", environment="production")
+SPEC = RunSpec.model_validate(
+    {
+        "env": {"LEVEL": "info"},
+        "secrets": {"TOKEN": "k:1", "URL": "k:2"},
+        "publish": ["127.0.0.1:8080:8000", "5353:5353/udp"],
+        "networks": ["backend"],
+        "volumes": ["data:/data", "/etc/ssl:/etc/ssl:ro"],
+        "memory": 1 << 28,
+        "cap_drop": ["ALL"],
+        "read_only": True,
+        "restart": "always",
+        "labels": {"traefik.enable": "true"},
+        "replicas": 3,
+        "proxy": "nginx",
+    }
+)
+
+
+def rehearsal(conditions: Conditions, **changes: Any) -> Rehearsal:
+    known = release()
+    smoke = known.body.smoke.model_copy(update={"env": {"TOKEN": "stand-in", "OTHER": "x"}})
+    target = type(known)(envelope=known.envelope, body=known.body.model_copy(update={"smoke": smoke}))
+    values: dict[str, Any] = {"secrets": {}, **changes}
+    return Rehearsal(
+        place=PLACE,
+        engine=FakeEngine(),
+        target=target,
+        spec=SPEC,
+        conditions=conditions,
+        bytes_from="engine",
+        stored=None,
+        health_timeout=1000,
+        drill="0123456789ab",
+        **values,
+    )
+
+
+def test_nothing_of_the_environment_is_touched() -> None:
+    """No port of the machine, no volume, no network, no name that a proxy knows, no label of the settings."""
+    found = rehearsal(Conditions()).container(digest("image"))
+    assert found.name == "api-production-drill-0123456789ab"
+    assert (found.publish, found.publish_ephemeral) == ((), (8000,))
+    assert found.ephemeral_address == "127.0.0.1"
+    assert found.networks == (found.name,)
+    assert found.aliases == ()
+    assert [(mount.source, mount.target) for mount in found.volumes] == [("", "/data"), ("", "/etc/ssl")]
+    assert "traefik.enable" not in found.labels
+    assert found.labels["release.role"] == "drill"
+    assert found.restart == "no"
+
+
+def test_what_limits_it_is_as_recorded() -> None:
+    """Memory, capabilities, the root file system, plain variables."""
+    found = rehearsal(Conditions()).container(digest("image"))
+    assert (found.memory, found.cap_drop, found.read_only) == (1 << 28, ("ALL",), True)
+    assert found.env["LEVEL"] == "info"
+
+
+def test_without_the_real_secrets_it_has_those_of_the_smoke_run() -> None:
+    """And no other variable of that run; a name that it had no value for is left out."""
+    found = rehearsal(Conditions()).container(digest("image"))
+    assert found.env == {"LEVEL": "info", "TOKEN": "stand-in"}
+    real = rehearsal(Conditions(secrets=True), secrets={"TOKEN": Redacted("a"), "URL": Redacted("b")})
+    assert real.container(digest("image")).env == {"LEVEL": "info", "TOKEN": "a", "URL": "b"}
+
+
+def test_real_networks_are_joined_without_a_name_that_takes_traffic() -> None:
+    """Beside its own; other containers' names stay theirs."""
+    found = rehearsal(Conditions(networks=True)).container(digest("image"))
+    assert found.networks == (found.name, "backend")
+    assert found.aliases == ()
+
+
+def test_what_is_not_proven_is_told() -> None:
+    """Less of it with real secrets and networks; volumes and ports always."""
+    assert [what.partition(":")[0] for what in rehearsal(Conditions()).unchecked] == [
+        "secrets",
+        "networks",
+        "volumes",
+        "ports",
+    ]
+    real = Conditions(secrets=True, networks=True)
+    assert [what.partition(":")[0] for what in rehearsal(real).unchecked] == ["volumes", "ports"]
+
+
+class WithoutNetworks(FakeEngine):
+    """An engine whose networks nobody labelled."""
+
+    def labelled_networks(self, labels: Mapping[str, str]) -> Mapping[str, Mapping[str, str]]:
+        assert labels == PLACE.labels("drill")
+        return {}
+
+    def remove_network(self, name: str) -> None:
+        self.calls.append(f"remove network {name}")
+
+
+def test_only_what_nobody_uses_any_more_is_swept_away() -> None:
+    """A drill of this process goes on; one whose process is gone, or whose time is over, is removed."""
+    engine = WithoutNetworks()
+    gone = Owner(host=Owner.here().host, pid="999999999", process=Owner.here().process)
+    alive = rehearsal(Conditions()).labels
+    late = {"release.drill.expires": "2020-01-01T00:00:00+00:00"}
+    of: dict[str, dict[str, str]] = {"mine": {}, "dead": gone.labels(), "late": late}
+    for name, changes in of.items():
+        engine.add(state(name, labels={**alive, **changes}))
+    engine.add(state("api-production", labels=PLACE.labels("serving")))
+    said: list[Any] = []
+    sweep(engine, PLACE, said.append)
+    assert engine.names().keys() == {"mine", "api-production"}
+    assert len(said) == 2
