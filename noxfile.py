@@ -48,10 +48,10 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", default=False)
 def soak(session: nox.Session) -> None:
-    """Long runs: many writers on one ledger, releases killed, engines that die. Half an hour."""
+    """Long runs: many writers on one ledger, releases killed, engines that die, a Swarm in trouble."""
     session.run(
         *("python", "-m", "pytest", "-s", "--timeout=3000", "-o", "python_files=soak_*.py"),
-        *(session.posargs or ["tests/soak"]),
+        *(session.posargs or ["tests/soak", "tests/lab"]),
         external=True,
     )
     if not session.posargs:

@@ -37,6 +37,7 @@ from release.runspec import (
     Publish,
     RequestPath,
     SignalName,
+    SwarmSpec,
     Value,
     VariableName,
 )
@@ -430,11 +431,41 @@ _POSSIBLE: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
+class Swarm(Value):
+    """`[tool.release.environments.<name>.swarm]`: how a Swarm runs and replaces the tasks of the service."""
+
+    constraints: Items[
+        Annotated[str, Matching(r"\S+\s*(==|!=)\s*\S.*", 'a constraint, as "node.labels.zone==a"')]
+    ] = ()
+    """Which nodes may run them, as ["node.role==worker"]."""
+    endpoint_mode: Literal["vip", "dnsrr"] = "vip"
+    """What the service's name means on its networks: one virtual address, or those of all tasks."""
+    publish_mode: Literal["ingress", "host"] = "ingress"
+    """Where published ports answer: on every node, through the routing mesh, or on the nodes with a task."""
+    order: Literal["start-first", "stop-first"] | None = None
+    """Whether a new task starts before its old one stops; absent: yes, but not where ports are published on
+    the node itself, which two tasks cannot share."""
+    parallelism: Annotated[int, Field(ge=0)] = 1
+    """How many tasks are replaced at a time; 0: all at once."""
+    delay: Pause = 0
+    """Between two of them."""
+    monitor: Duration = 5_000
+    """How long each new task is watched: one that ends in this time is a failure."""
+    failure_action: Literal["pause", "rollback"] = "pause"
+    """What the Swarm does with an update that fails. Either way what ran before is put back and proven."""
+
+    def spec(self, *, publishes: bool) -> SwarmSpec:
+        """As deployments record it; `publishes` tells whether the service publishes ports."""
+        order = "stop-first" if publishes and self.publish_mode == "host" else "start-first"
+        known = {name: getattr(self, name) for name in SwarmSpec.model_fields}
+        return SwarmSpec(**{**known, "order": self.order or order})
+
+
 class Environment(Value):
     """`[tool.release.environments.<name>]`: where releases run, and with which settings."""
 
-    engine: Literal["docker"] = "docker"
-    """What the environment is made of: one Docker Engine."""
+    engine: Literal["docker", "swarm"] = "docker"
+    """What the environment is made of: one Docker Engine, or a Swarm that is reached through a manager."""
     context: Name | None = None
     """A Docker context; absent: the engine that `docker` itself would use."""
     host: (
@@ -490,7 +521,7 @@ class Environment(Value):
     """Its options, as { max-size = "10m", max-file = "3" }."""
     healthcheck: HealthcheckSettings | None = None
     health_timeout: Duration = 60_000
-    """How long a new container may take to become healthy."""
+    """How long a new container may take to become healthy; in a Swarm: how long nothing may move forward."""
     health_tcp: Items[Port] | None = None
     """Ports of the container that must accept connections before it counts as healthy."""
     health_command: Words | None = None
@@ -499,12 +530,13 @@ class Environment(Value):
     """How long it must then stay healthy, without an end or a restart, while what ran before is kept."""
     drill_on: Slug | None = None
     """The environment on whose engine drills of this one run; absent: on its own."""
+    swarm: Swarm | None = None
     freeze_after_rollback: Pause = 3_600_000
     """How long deployments are refused after a rollback, unless `--thaw` is said; "0s": not at all."""
     proxy: Proxy | None = None
     """The proxy in front: with one, a new container is healthy before it takes the traffic of the old one."""
-    replicas: Annotated[int, Field(ge=1, le=100)] = 1
-    """How many containers serve, behind a proxy; they are replaced one by one."""
+    replicas: Annotated[int, Field(ge=1, le=1000)] = 1
+    """How many containers serve, in a Swarm or behind a proxy; there they are replaced one by one."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Environment:
@@ -514,6 +546,7 @@ class Environment(Value):
         problems += [f"{port} is published twice" for port in self._twice()]
         problems += self._strategy()
         problems += self._misplaced()
+        problems += self._wrong_in_swarm() if self.engine == "swarm" else self._only_in_swarm()
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -543,6 +576,35 @@ class Environment(Value):
             *(f"{path} needs a folder of its own: another is mounted there" for path in taken),
             *(f'{path} needs a folder of its own below another, as "/run/secrets/name"' for path in shallow),
         ]
+
+    @property
+    def swarm_spec(self) -> SwarmSpec | None:
+        """The Swarm's settings as deployments record them; None on one engine."""
+        if self.engine != "swarm":
+            return None
+        return (self.swarm or Swarm()).spec(publishes=bool(self.publish))
+
+    def _only_in_swarm(self) -> list[str]:
+        return ['swarm is a table of environments with engine = "swarm"'] if self.swarm is not None else []
+
+    def _wrong_in_swarm(self) -> list[str]:
+        """What a Swarm cannot do."""
+        table = self.swarm or Swarm()
+        anywhere = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+        problems = [
+            f'a Swarm publishes {port.host} on every address of a node: write "{port.host}:{port.container}"'
+            for port in self.publish
+            if port.address not in anywhere
+        ]
+        if self.proxy is not None:
+            problems.append("proxy is for one engine: a Swarm sends requests to its tasks itself")
+        if self.health_tcp is not None or self.health_command is not None:
+            problems.append("health_tcp and health_command are for one engine: a Swarm goes by healthcheck")
+        if table.publish_mode == "host" and self.publish and table.order == "start-first":
+            problems.append("two tasks cannot share a port of a node: swarm.order must be stop-first")
+        if table.publish_mode == "ingress" and self.publish and table.endpoint_mode == "dnsrr":
+            problems.append('the routing mesh needs endpoint_mode = "vip", or take publish_mode = "host"')
+        return problems
 
     def _twice(self) -> list[Publish]:
         taken = [(port.address, port.host, port.protocol) for port in self.publish]

@@ -120,6 +120,8 @@ def size_text(size: int) -> str:
 
 def duration_text(duration: int) -> str:
     """Milliseconds → "30s": the inverse of `parse_duration`, in the largest unit that divides them."""
+    if duration == 0:
+        return "0s"
     unit = next(unit for unit in ("d", "h", "m", "s", "ms") if duration % _DURATION_UNITS[unit] == 0)
     return f"{duration // _DURATION_UNITS[unit]}{unit}"
 
@@ -296,6 +298,24 @@ class RecordedFile(Value):
         return f"{self.mode:04o} sha256:{self.sha256[:12]}"
 
 
+class SwarmSpec(Value):
+    """How a Swarm runs and replaces the tasks of a service. `delay` and `monitor` are milliseconds.
+
+    Keys of a later minor version of a record are kept.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    constraints: Items[str] = ()
+    endpoint_mode: Literal["vip", "dnsrr"] = "vip"
+    publish_mode: Literal["ingress", "host"] = "ingress"
+    order: Literal["start-first", "stop-first"] = "start-first"
+    parallelism: int = 1
+    delay: int = 0
+    monitor: int = 5_000
+    failure_action: Literal["pause", "rollback"] = "pause"
+
+
 class RunSpec(Value):
     """Everything but the image that decides how a container runs. Recorded with each deployment.
 
@@ -340,3 +360,5 @@ class RunSpec(Value):
     proxy: str | None = None
     """The kind of proxy that the containers sat behind; none: they took their requests themselves."""
     probe: Probe | None = None
+    swarm: SwarmSpec | None = None
+    """There only where a Swarm ran it."""

@@ -167,6 +167,23 @@ ttl = "2s"
 kind = "traefik"
 network = "edge"
 rule = "Host(`preview.example`)"
+
+[tool.release.environments.cluster]
+engine = "swarm"
+context = "manager"
+replicas = 3
+publish = ["8080:8000"]
+networks = ["web"]
+
+[tool.release.environments.cluster.swarm]
+constraints = ["node.role==worker"]
+endpoint_mode = "vip"
+publish_mode = "host"
+order = "stop-first"
+parallelism = 1
+delay = "10s"
+monitor = "5s"
+failure_action = "pause"
 """
 """Every key of one service but those that exclude another."""
 
@@ -244,6 +261,8 @@ _LINKED: Final = (
     "File",
     "HealthcheckSettings",
     "Proxy",
+    "Swarm",
+    "Secret",
 )
 """The tables, in the order of the page; each has a section of its own."""
 

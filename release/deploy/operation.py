@@ -273,6 +273,7 @@ def _todays(site: Site, target: Record[Release]) -> tuple[RunSpec, list[Problem]
         "probe": target.body.smoke.probe,
         "secret_files": secret_files or None,
         "secrets": dict.fromkeys(given.secrets, ""),
+        "swarm": given.swarm_spec,
     }
     names = RunSpec.model_fields.keys() & type(given).model_fields.keys() - {"proxy", *own}
     return RunSpec(**{name: getattr(given, name) for name in names}, **own), problems

@@ -32,7 +32,7 @@ EMBEDDED: Final = "localhost"
 class Bytes:
     """Where the bytes of a release are."""
 
-    where: Literal["engine", "registry", "nowhere"]
+    where: Literal["engine", "registry", "nodes", "nowhere"]
     stored: StoredImage | None = None
     problem: str = ""
     """Why they are nowhere."""
@@ -60,7 +60,7 @@ def locate(engine: Engine, image: Image) -> Bytes:
             "there is no other place",
         )
     try:
-        missing = _missing_in_registry(image)
+        missing = missing_in_registry(image)
     except RegistryError as error:
         return Bytes(
             where="nowhere", problem=f"the engine does not have it; {error.attempted}: {error.found}"
@@ -68,7 +68,8 @@ def locate(engine: Engine, image: Image) -> Bytes:
     return Bytes(where="nowhere", problem=missing) if missing else Bytes(where="registry")
 
 
-def _missing_in_registry(image: Image) -> str:
+def missing_in_registry(image: Image) -> str:
+    """What of an image the registry lacks, in a sentence; nothing when it is whole. Raises RegistryError."""
     reference = image_reference(image)
     with closing(Registry(reference.repository)) as registry:
         manifest = registry.manifest(reference)
@@ -127,15 +128,16 @@ def settings_problems(engine: Engine, place: Place, spec: RunSpec) -> list[Probl
         "volumes": _volumes(engine, spec),
         "healthcheck.start_interval": _start_interval(engine, spec),
     }
-    return _problems(place, found)
+    return listed(place, found)
 
 
 def occupation_problems(engine: Engine, place: Place, spec: RunSpec) -> list[Problem]:
     """Ports and the container's name, where others have them. Says nothing while a deployment goes on."""
-    return _problems(place, {"publish": _ports(engine, place, spec), "name": _name(engine, place)})
+    return listed(place, {"publish": _ports(engine, place, spec), "name": _name(engine, place)})
 
 
-def _problems(place: Place, found: Mapping[str, Iterable[str]]) -> list[Problem]:
+def listed(place: Place, found: Mapping[str, Iterable[str]]) -> list[Problem]:
+    """Messages by key as problems of the environment's configuration."""
     where = f"environments.{place.environment}"
     return [
         Problem(path=f"{where}.{key}", message=message)

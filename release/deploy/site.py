@@ -16,6 +16,7 @@ from release.config import Config, Environment, Service
 from release.deploy.docker import Place
 from release.deploy.proxies import stand_before
 from release.deploy.single import SingleEngine
+from release.deploy.swarm.target import SwarmTarget
 from release.deploy.target import Target
 from release.errors import LedgerError
 from release.events import Emit, Warned
@@ -113,7 +114,9 @@ class Desk:
             target = self._target(engine, place, settings)
             yield Site(desk=self, settings=settings, place=place, engine=engine, target=target)
 
-    def _target(self, engine: Engine, place: Place, settings: Environment) -> SingleEngine:
+    def _target(self, engine: Engine, place: Place, settings: Environment) -> Target:
+        if settings.engine == "swarm":
+            return SwarmTarget(engine=engine, place=place)
         if settings.proxy is None:
             return SingleEngine(engine=engine, place=place)
         proxy = stand_before(engine, place, settings.proxy, self.service.smoke.port)

@@ -43,7 +43,12 @@ _DOWNTIME: Final = {
     "stop-first": "from the old one's stop until the new one is healthy",
     "start-first": "none: the old one keeps the traffic until then, and finishes what it has",
 }
-_BYTES: Final = {"engine": "on the engine", "registry": "pulled from the registry", "nowhere": "nowhere"}
+_BYTES: Final = {
+    "engine": "on the engine",
+    "registry": "pulled from the registry",
+    "nodes": "on the nodes, as far as this one tells: the registry does not answer",
+    "nowhere": "nowhere",
+}
 _LISTED: Final = 15
 """How many lines of one kind a plan shows."""
 

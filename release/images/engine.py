@@ -267,7 +267,7 @@ def _shut(response: requests.Response) -> None:
         response.raw.shutdown()
 
 
-def _auth_config(host: str) -> dict[str, str]:
+def auth_config(host: str) -> dict[str, str]:
     """For the engine; empty for none, so that docker-py does not go looking and trip over helpers."""
     known = credentials(host)
     if known is None:
@@ -445,7 +445,7 @@ class Engine:
         """
         _need_tag(reference)
         name, tag = reference.repository.text, reference.tag
-        auth = _auth_config(reference.repository.host)
+        auth = auth_config(reference.repository.host)
         deadline = _Deadline.after(still)
         with self._transferring("push", reference, cancellation, registry, deadline) as line:
             progress = line.push(name, tag=tag, stream=True, decode=True, auth_config=auth)
@@ -464,7 +464,7 @@ class Engine:
         return found
 
     def _pull(self, reference: Reference, on_bytes: OnBytes | None) -> None:
-        auth, deadline = _auth_config(reference.repository.host), _Deadline.after(STILL)
+        auth, deadline = auth_config(reference.repository.host), _Deadline.after(STILL)
         with self._transferring("pull", reference, Cancellation(), None, deadline) as line:
             progress = line.pull(_image_name(reference), stream=True, decode=True, auth_config=auth)
             _drain(_counted(_moving(progress, deadline, STILL), on_bytes))
@@ -695,6 +695,16 @@ class Engine:
         return False
 
     # connections
+
+    @contextmanager
+    def talking(self, attempted: str) -> Iterator[docker.APIClient]:
+        """Its API for a question of another module of this folder; errors become ours in one place.
+
+        Raises:
+            EngineError, EngineUnreachable: instead of what docker-py raises.
+        """
+        with self._asking(attempted):
+            yield self._client
 
     @contextmanager
     def _asking(self, attempted: str) -> Iterator[None]:

@@ -380,7 +380,7 @@ def _answers(address: str) -> bool:
 @contextmanager
 def own_address() -> Iterator[str]:
     """An address of this machine that is not loopback: there, engines insist on TLS."""
-    subnet = Subnet(bridge=unique("ra")[:13], number=_free_network())
+    subnet = Subnet(bridge=unique("ra")[:13], number=free_network())
     _ip("link", "add", "name", subnet.bridge, "type", "bridge")
     try:
         _ip("address", "add", subnet.address, "dev", subnet.bridge)
@@ -393,7 +393,7 @@ def own_address() -> Iterator[str]:
 @contextmanager
 def _bridge() -> Iterator[Subnet]:
     """A bridge with an address of its own and a way out, both taken away again."""
-    subnet = Subnet(bridge=unique("rt")[:13], number=_free_network())
+    subnet = Subnet(bridge=unique("rt")[:13], number=free_network())
     with ExitStack() as stack:
         _ip("link", "add", "name", subnet.bridge, "type", "bridge")
         stack.callback(_ip, "link", "delete", subnet.bridge)
@@ -424,7 +424,7 @@ def _ip(*words: str) -> None:
     output_of(["ip", *words])
 
 
-def _free_network() -> int:
+def free_network() -> int:
     """A number whose network no interface has."""
     taken = output_of(["ip", "-4", "-oneline", "address"])
     return next(n for n in secrets.SystemRandom().sample(range(1, 255), 254) if f" 10.213.{n}." not in taken)

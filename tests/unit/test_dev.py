@@ -93,8 +93,13 @@ def test_the_project_s_own_tests_need_a_registry_program_too(dev: ModuleType) ->
 
 def test_the_project_s_own_tests_need_real_proxies(dev: ModuleType) -> None:
     """They stand on the base image, so it comes before."""
-    assert dev.needs(["tests"])[-1] == "proxies"
-    assert dev.needs(["soak"]) == ["engine", "base", "registry"]
+    assert dev.needs(["tests"]).index("base") < dev.needs(["tests"]).index("proxies")
+
+
+def test_a_swarm_of_several_machines_needs_namespaces(dev: ModuleType) -> None:
+    """The tests run a sample of what the long runs do."""
+    assert "lab" in dev.needs(["tests"])
+    assert dev.needs(["soak"]) == ["engine", "base", "registry", "lab"]
 
 
 def recipe(dev: ModuleType, monkeypatch: pytest.MonkeyPatch, *, label: str) -> None:

@@ -275,20 +275,25 @@ class World:
         """The real program."""
         return [sys.executable, "-m", "invoke", *words]
 
+    def start(self, *words: str, **environ: str) -> subprocess.Popen[str]:
+        """An `invoke` that goes on running."""
+        return subprocess.Popen(
+            self.argv(*words),
+            cwd=self.root,
+            env={**os.environ, **environ},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
     def interrupted(self, *words: str, when: str, number: signal.Signals) -> Ended:
         """Run `invoke`, send it a signal when its standard error has this text, and wait for its end."""
         return self.when(*words, line=when, act=lambda process: process.send_signal(number))
 
     def when(self, *words: str, line: str, act: Callable[[subprocess.Popen[str]], object]) -> Ended:
         """Run `invoke`, do something when its standard error has this text, and wait for its end."""
-        with subprocess.Popen(
-            self.argv(*words),
-            cwd=self.root,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as process:
+        with self.start(*words) as process:
             assert process.stdout is not None
             assert process.stderr is not None
             seen = ""

@@ -1,0 +1,36 @@
+"""The lock in the Swarm: a config with a unique name, which any manager sees and no node runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from release.deploy.keeper import Kept
+from release.deploy.swarm.spec import lock_name
+from release.images.swarm import Swarm
+from release.redact import Redacted
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwarmKeeper:
+    """Names of configs are unique in a Swarm (Docker Engine API 1.45, ConfigCreate: 409)."""
+
+    swarm: Swarm
+
+    def put(self, name: str, labels: Mapping[str, str]) -> None:
+        """Create the config; it has to hold something."""
+        self.swarm.store("configs", lock_name(name), Redacted("lock"), labels)
+
+    def get(self, name: str) -> Kept | None:
+        """The config of that name."""
+        found = self.swarm.find("configs", lock_name(name))
+        return Kept(id=found.id, labels=found.labels) if found is not None else None
+
+    def drop(self, kept: str) -> None:
+        """Remove it."""
+        self.swarm.drop("configs", kept)
+
+    def now(self) -> datetime:
+        """The manager's own time, as far ahead of this machine's as it was when it was asked."""
+        return datetime.now(UTC) + timedelta(milliseconds=self.swarm.engine.info.ahead_ms)

@@ -1,0 +1,459 @@
+"""Submitting a spec, following its tasks, and putting back what ran before where that fails.
+
+What ran before is put back by submitting the spec that was read before the first change. The Swarm's own
+memory of one earlier spec is never used: after two updates, or its own rollback, it is another one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeVar
+
+from release.deploy.docker import DEPLOYMENT, SERVING
+from release.deploy.rollout import reason, step
+from release.deploy.swarm import spec as specs
+from release.deploy.swarm.asking import Asking, ask_tasks
+from release.deploy.swarm.follow import Watch, await_settled
+from release.deploy.swarm.spec import Part, Parts
+from release.deploy.swarm.tasks import View, ended_ids, node_name, replicas, view
+from release.deploy.target import Means, Order
+from release.errors import (
+    DeploymentFailed,
+    EngineError,
+    EngineUnreachable,
+    LockHeld,
+    MixedState,
+    NameTaken,
+    ReleaseError,
+    Restored,
+)
+from release.events import Warned
+from release.images.swarm import Kind, Service, Swarm
+from release.redact import Redacted
+from release.reference import Digest, Reference
+from release.runspec import RunSpec, SwarmSpec
+
+_TRIES: Final = 20
+"""How often an update is sent again because only the Swarm itself counted the version up."""
+_PAUSE_SECONDS: Final = 0.5
+
+T = TypeVar("T")
+
+
+def longest(spec: RunSpec, health_timeout: int) -> int:
+    """Milliseconds for all rounds of an update: starting, watching, stopping the old ones, and the pauses."""
+    swarm = spec.swarm or SwarmSpec()
+    rounds = -(-spec.replicas // (swarm.parallelism or spec.replicas)) + 1
+    return rounds * (health_timeout + swarm.monitor + swarm.delay + spec.stop_grace) + (spec.watch or 0)
+
+
+def identities(service: Service) -> list[str]:
+    """One for each task that there should be, all of the service and its spec.
+
+    Its version would not do: the Swarm counts it up for itself, too.
+    """
+    text = hashlib.sha256(json.dumps(service.spec, sort_keys=True).encode()).hexdigest()
+    return [f"{service.id}.{slot}@{text[:16]}" for slot in range(1, replicas(service) + 1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollout:
+    """One order under way in a Swarm."""
+
+    swarm: Swarm
+    order: Order
+    means: Means
+
+    @property
+    def name(self) -> str:
+        """The service's name."""
+        return specs.service_name(self.order.place)
+
+    def run(self) -> str:
+        """Submit the spec, follow its tasks, ask the service; see `Target.roll_out`."""
+        before = self._found()
+        self._same_as_planned(before)
+        try:
+            written = specs.service_spec(self.order, self._parts())
+            self.means.cancellation.check()
+            self._remember(before)
+            with step(self.means.emit, "submit") as say:
+                self._submit(before, written)
+                say(f"{self.name}, {self.order.image.digest}")
+            evidence = self._prove()
+        except (LockHeld, MixedState):
+            raise
+        except BaseException as error:
+            raise self._give_up(before, error) from error
+        self._forget()
+        return evidence
+
+    def resume(self) -> str:
+        """Prove what was submitted; see `Target.resume`."""
+        if not self._is_ours(self._found()):
+            raise DeploymentFailed(f"finish {self.order}", "its spec was never submitted", "use --revert")
+        evidence = self._prove()
+        self._forget()
+        return evidence
+
+    def retract(self) -> str:
+        """Put back what ran before; see `Target.retract`."""
+        now = self._found()
+        if now is None or not self._is_ours(now):
+            self._forget()
+            return "nothing was submitted: " + (now.name if now is not None else "there is no service")
+        before = self._remembered(now)
+        ended = self._put_back(before, "it never ended", ())
+        if isinstance(ended, Restored):
+            return ended.found
+        raise ended
+
+    # what a dead operator leaves for the next
+
+    def _remember(self, before: Service | None) -> None:
+        """Keep the spec that would have to be put back where every manager finds it."""
+        if before is None:
+            return
+        place, deployment = self.order.place, self.order.identity.deployment
+        labels = place.labels(specs.BEFORE) | {DEPLOYMENT: deployment}
+        content = Redacted(json.dumps(before.spec))
+        self._stored("configs", specs.before_name(place, deployment), content, labels)
+
+    def _remembered(self, now: Service) -> Service | None:
+        """The service with the spec that was kept; None where nothing ran before."""
+        name = specs.before_name(self.order.place, self.order.identity.deployment)
+        kept = self.swarm.find("configs", name)
+        if kept is not None:
+            return replace(now, spec=json.loads(self.swarm.content(kept.id)))
+        if self.order.replaces is None:
+            return None
+        raise MixedState(
+            f"revert {self.order}",
+            f"the spec that ran before is kept nowhere: the Swarm has no config {name}",
+            "`invoke converge --finish` if it is healthy, else `invoke rollback`",
+        )
+
+    def _forget(self) -> None:
+        """What is settled needs nothing kept. What cannot be removed now is small, and harmless."""
+        labels = self.order.place.labels(specs.BEFORE)
+        try:
+            for kept in self.swarm.stored("configs", labels):
+                self.swarm.drop("configs", kept.id)
+        except EngineError as error:
+            self.means.emit(Warned(text=f"{error.attempted}: {error.found}; `docker config ls` shows it"))
+
+    def verify(self) -> str:
+        """Look, and ask; nothing is changed. Raises DeploymentFailed."""
+        deployment = self.order.before.running[0].labels.get(DEPLOYMENT, "")
+        watch = replace(self._watch(self.order.spec, deployment), monitor=0, strict=False)
+        seen = await_settled(replace(watch, check=self.means.cancellation.check))
+        self._check_images(seen)
+        return self._evidence(self.order.spec, seen, self.means.cancellation.check)
+
+    # what is there
+
+    def _found(self) -> Service | None:
+        return self.swarm.service(self.name)
+
+    def _found_patiently(self) -> Service | None:
+        """From a manager that may need a moment to come back."""
+        return _patient(self._found, self.order.health_timeout)
+
+    def _same_as_planned(self, before: Service | None) -> None:
+        """The spec that was planned for, read by itself: from here on its version guards it."""
+        ours = before is not None and self.order.place.labels(SERVING).items() <= before.labels.items()
+        found = set(identities(before)) if before is not None and ours else set[str]()
+        if found != self.order.before.ids:
+            raise self._overtaken()
+
+    def _overtaken(self) -> LockHeld:
+        return LockHeld(
+            f"deploy {self.order}",
+            "somebody else changed the service in the same moment; nothing was touched",
+            "`invoke status` shows what runs; then run the command again",
+        )
+
+    # submitting
+
+    def _parts(self) -> Parts:
+        """Networks by id, and secrets in the Swarm, made where this value is not there yet."""
+        networks = {name: self.swarm.network(name) for name in self.order.spec.networks}
+        gone = [name for name, network in networks.items() if network is None]
+        if gone:
+            raise EngineError(f"deploy {self.order}", f"the network {gone[0]} is gone", "create it again")
+        return Parts(
+            networks={name: network.id for name, network in networks.items() if network is not None},
+            secrets={name: self._secret(name) for name in self.order.secrets},
+            files={path: self._file(path) for path in self.order.spec.files or {}},
+        )
+
+    def _secret(self, name: str) -> Part:
+        place, fingerprint = self.order.place, self.order.spec.secrets[name]
+        called = specs.secret_name(place, name, fingerprint)
+        labels = place.labels(specs.SECRET) | {specs.SECRET_NAME: name, specs.FINGERPRINT: fingerprint}
+        return self._stored("secrets", called, self.order.secrets[name], labels)
+
+    def _file(self, path: str) -> Part:
+        place, file = self.order.place, (self.order.spec.files or {})[path]
+        called = specs.file_name(place, path, file.sha256)
+        return self._stored("configs", called, Redacted(file.content), place.labels(specs.FILE))
+
+    def _stored(self, kind: Kind, name: str, content: Redacted, labels: Mapping[str, str]) -> Part:
+        """Kept once: the name tells the content."""
+        try:
+            made = self.swarm.store(kind, name, content, labels)
+        except NameTaken:
+            found = self.swarm.find(kind, name)
+            if found is None:
+                raise
+            made = found.id
+        return Part(id=made, name=name)
+
+    def _submit(self, before: Service | None, written: Mapping[str, Any]) -> None:
+        """Create or update. A write whose answer was lost is looked for before it is sent again."""
+        now = before
+        for attempt in range(_TRIES):
+            try:
+                if self._sent(now, written):
+                    return
+            except NameTaken:
+                pass  # somebody's, or ours, whose answer was lost
+            except EngineUnreachable:
+                if attempt == _TRIES - 1:
+                    raise
+            now = self._found_patiently()
+            if self._is_ours(now):
+                return
+            if _spec(now) != _spec(before):
+                raise self._overtaken()
+        raise EngineError(f"update the service {self.name}", f"its version moved {_TRIES} times", "try again")
+
+    def _sent(self, now: Service | None, written: Mapping[str, Any]) -> bool:
+        image = specs.image_reference(self.order)
+        if now is None:
+            return bool(self.swarm.create(written, image))
+        return self.swarm.update(now, written, image)
+
+    def _is_ours(self, service: Service | None) -> bool:
+        return service is not None and service.labels.get(DEPLOYMENT) == self.order.identity.deployment
+
+    # proving
+
+    def _prove(self) -> str:
+        with step(self.means.emit, "health") as say:
+            watch = self._watch(self.order.spec, self.order.identity.deployment)
+            seen = await_settled(replace(watch, check=self.means.cancellation.check))
+            self._check_images(seen)
+            say(evidence := self._evidence(self.order.spec, seen, self.means.cancellation.check))
+        self._tell_lost(seen)
+        return evidence
+
+    def _watch(self, spec: RunSpec, deployment: str) -> Watch:
+        swarm = spec.swarm or SwarmSpec()
+        return Watch(
+            swarm=self.swarm,
+            name=self.name,
+            deployment=deployment,
+            monitor=max(swarm.monitor, spec.watch or 0),
+            pause=max(swarm.monitor, spec.watch or 0) + swarm.delay + spec.stop_grace,
+            patience=self.order.health_timeout,
+            longest=longest(spec, self.order.health_timeout),
+            emit=self.means.emit,
+            mask=self.means.mask,
+        )
+
+    def _check_images(self, seen: View) -> None:
+        """Every task runs the digest of the record."""
+        wanted = Digest(self.order.image.digest)
+        wrong = [task for task in seen.good if task.image != wanted]
+        if wrong:
+            found = f"{seen.describe(wrong[0])} runs {wrong[0].image}, not {wanted}"
+            raise DeploymentFailed(f"prove that {self.order} runs", found)
+
+    def _evidence(self, spec: RunSpec, seen: View, check: Callable[[], None]) -> str:
+        """What was seen, in a few words, after asking."""
+        asking = Asking(
+            host=self.swarm.engine.host, patience=self.order.health_timeout, emit=self.means.emit, check=check
+        )
+        return "; ".join([_running(seen), *ask_tasks(asking, spec, seen)])
+
+    def _tell_lost(self, seen: View) -> None:
+        for text in lost(seen):
+            self.means.emit(Warned(text=text))
+
+    # putting back
+
+    def _give_up(self, before: Service | None, error: BaseException) -> ReleaseError:
+        """Put back what ran before, where it was touched; the error that says how that went."""
+        why, tail = self.means.mask(reason(error)), _tail(error)
+        if not self._may_be_touched():
+            hint = self.means.mask(error.hint) if isinstance(error, ReleaseError) else ""
+            return DeploymentFailed(f"deploy {self.order}", f"{why}; nothing was touched", hint, tail)
+        self.means.emit(Warned(text=f"{why}: putting back what ran before"))
+        return self._put_back(before, why, tail)
+
+    def _put_back(self, before: Service | None, why: str, tail: tuple[str, ...]) -> DeploymentFailed:
+        try:
+            ended = self._removed(why, tail) if before is None else self._restored(before, why, tail)
+        except ReleaseError as left:
+            return self._mixed(why, self.means.mask(reason(left)), tail)
+        self._forget()
+        return ended
+
+    def _may_be_touched(self) -> bool:
+        """Whether the service is another than planned for; where nobody answers that must be taken for so."""
+        try:
+            now = _patient(self._found, self.order.health_timeout)
+        except EngineError:
+            return True
+        return set(identities(now) if now is not None else ()) != self.order.before.ids
+
+    def _removed(self, why: str, tail: tuple[str, ...]) -> DeploymentFailed:
+        self._remove()
+        return DeploymentFailed(
+            f"deploy {self.order}",
+            f"{why}; nothing ran before, and nothing runs now",
+            "read the lines above, then deploy again",
+            tail,
+        )
+
+    def _remove(self) -> None:
+        """Take our service away and wait for its tasks to end, as far as their nodes answer."""
+        service = self._found_patiently()
+        if service is None or not self._is_ours(service):
+            return
+        _patient(lambda: self.swarm.remove(service.id), self.order.health_timeout)
+        deadline = time.monotonic() + (self.order.health_timeout + self.order.spec.stop_grace) / 1000
+        while left := self._tasks_left(service):
+            if time.monotonic() > deadline:
+                raise EngineError(f"remove the service {self.name}", f"tasks are left: {', '.join(left)}")
+            time.sleep(_PAUSE_SECONDS)
+
+    def _tasks_left(self, service: Service) -> list[str]:
+        try:
+            nodes = {node.id: node for node in self.swarm.nodes() if node.is_ready}
+            tasks = self.swarm.tasks(service.id)
+        except EngineUnreachable:
+            return ["the manager does not answer"]
+        except EngineError:
+            return []  # the Swarm forgets the tasks with the service
+        over = ended_ids(tasks)
+        return [
+            f"on {node_name(nodes[task.node], task.node)}"
+            for task in tasks
+            if task.id not in over and task.node in nodes
+        ]
+
+    def _restored(self, before: Service, why: str, tail: tuple[str, ...]) -> Restored:
+        seen = self._restore(before)
+        return Restored(
+            f"deploy {self.order}",
+            "; ".join([why, f"what ran before runs again: {_running(seen)}", *lost(seen)]),
+            "read the lines above before the next attempt",
+            tail,
+        )
+
+    def _restore(self, before: Service) -> View:
+        """Submit what was there, and see it run as it did. No signal ends this."""
+        old = self.order.old or self.order.spec
+        now = self._found_patiently()
+        known = ended_ids(self.swarm.tasks(now.id)) if now is not None else frozenset[str]()
+        if _spec(now) != before.spec:
+            with step(self.means.emit, "restore") as say:
+                self._resubmit(before, now)
+                say(f"{self.name}, as it was")
+        watch = replace(
+            self._watch(old, before.labels.get(DEPLOYMENT, "")),
+            only_completed=not specs.is_as_written(before.spec),
+            strict=False,
+            known=known,
+        )
+        with step(self.means.emit, "health") as say:
+            seen = await_settled(watch)
+            say(self._evidence(old, seen, lambda: None))
+        return seen
+
+    def _resubmit(self, before: Service, now: Service | None) -> None:
+        """The old spec, over ours or the Swarm's own attempt and over nobody else's."""
+        attempted = f"put back the service {self.name}"
+        allowed = (self.order.identity.deployment, before.labels.get(DEPLOYMENT))
+        for _ in range(_TRIES):
+            if now is not None and now.labels.get(DEPLOYMENT) not in allowed:
+                raise EngineError(attempted, "somebody else changed it in the middle")
+            self._send_back(before, now)
+            now = self._found_patiently()
+            if _spec(now) == before.spec:
+                return
+        raise EngineError(attempted, f"its version moved {_TRIES} times")
+
+    def _send_back(self, before: Service, now: Service | None) -> None:
+        """Whether it arrived is seen afterwards."""
+        text = str(specs.container_of(before.spec).get("Image") or "")
+        image = Reference.parse(text) if text else specs.image_reference(self.order)
+        try:
+            if now is None:
+                self.swarm.create(before.spec, image)
+            else:
+                self.swarm.update(now, before.spec, image)
+        except (EngineUnreachable, NameTaken):
+            time.sleep(_PAUSE_SECONDS)
+
+    def _mixed(self, why: str, left: str, tail: tuple[str, ...]) -> MixedState:
+        """Say exactly what is where, as far as a manager still answers."""
+        return MixedState(
+            f"deploy {self.order}",
+            f"{why}; putting back what ran before failed too ({left}). {self._what_is_where()}",
+            f"`invoke status`; `docker node ls` and `docker service ps {self.name}` on a manager; "
+            "then deploy or roll back",
+            tail,
+        )
+
+    def _what_is_where(self) -> str:
+        try:
+            service = self._found()
+            if service is None:
+                return "there is no service"
+            tasks, nodes = self.swarm.tasks(service.id), self.swarm.nodes()
+        except EngineError as silent:
+            before = ", ".join(f"{state.name} ({state.status})" for state in self.order.before.running)
+            return f"no manager says what runs ({silent.found}); before: {before or 'nothing'}"
+        return view(service, tasks, nodes, deployment=self.order.identity.deployment).all()
+
+
+def lost(seen: View) -> Iterator[str]:
+    """What nobody can see: said, for it may still run."""
+    for task in seen.lost:
+        yield (
+            f"{seen.describe(task)}, as far as the Swarm knows: it ends when its node comes back, "
+            "or is switched off"
+        )
+
+
+def _running(seen: View) -> str:
+    count = len({task.node for task in seen.good})
+    where = f"{count} {'node' if count == 1 else 'nodes'}"
+    return f"{len(seen.good)} of {seen.wanted} tasks run on {where}"
+
+
+def _spec(service: Service | None) -> Mapping[str, Any] | None:
+    return service.spec if service is not None else None
+
+
+def _tail(error: BaseException) -> tuple[str, ...]:
+    return error.tail if isinstance(error, DeploymentFailed) else ()
+
+
+def _patient(question: Callable[[], T], milliseconds: int) -> T:
+    """Ask until a manager answers, for so long at most. Raises EngineError."""
+    deadline = time.monotonic() + milliseconds / 1000
+    while True:
+        try:
+            return question()
+        except EngineError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(_PAUSE_SECONDS)

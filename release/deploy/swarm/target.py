@@ -1,0 +1,264 @@
+"""A place in a Swarm: a service, what it needs, and how it is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from release.deploy import preflight
+from release.deploy.docker import DEPLOYMENT, SERVING, Ours, Place
+from release.deploy.keeper import Keeper
+from release.deploy.plan import Strategy
+from release.deploy.preflight import Bytes
+from release.deploy.swarm import spec as specs
+from release.deploy.swarm.keeper import SwarmKeeper
+from release.deploy.swarm.rollout import Rollout, identities, longest
+from release.deploy.swarm.tasks import View, view
+from release.deploy.target import Means, Order
+from release.errors import Problem, RegistryError, RegistryUnreachable
+from release.events import Emit, Warned
+from release.images.engine import ContainerState, Engine
+from release.images.swarm import Membership, Service, Swarm, image_digest
+from release.records import Image, Release
+from release.reference import Digest, Repository
+from release.runspec import RunSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwarmTarget:
+    """A place in a Swarm. See `release.deploy.target.Target` for what each method promises."""
+
+    engine: Engine
+    """Of a manager."""
+    place: Place
+
+    @property
+    def name(self) -> str:
+        """The manager's address."""
+        return self.engine.host
+
+    @property
+    def swarm(self) -> Swarm:
+        """The Swarm that the engine manages."""
+        return Swarm(engine=self.engine)
+
+    @property
+    def service(self) -> str:
+        """The service's name."""
+        return specs.service_name(self.place)
+
+    def keeper(self, image: Digest | None = None) -> Keeper:  # noqa: ARG002 - other targets need it
+        """The Swarm itself: a config is the lock."""
+        return SwarmKeeper(swarm=self.swarm)
+
+    # what is there
+
+    def look(self) -> Ours:
+        """The service, as one thing that runs."""
+        found = self._found() if self._is_manager() else None
+        if found is None or not self._owns(found):
+            return Ours(running=(), stopped=())
+        return Ours(running=self._states(found), stopped=())
+
+    def stranger(self) -> ContainerState | None:
+        """A service under our name that no deployment made."""
+        found = self._found() if self._is_manager() else None
+        if found is None or self._owns(found):
+            return None
+        (state, *_) = (*self._states(found), self._state(self._view(found), 0, found.id))
+        return replace(state, name=found.name)
+
+    def id_of(self, image: Image) -> Digest:
+        """Services name images by manifest."""
+        return Digest(image.digest)
+
+    def _is_manager(self) -> bool:
+        return self.swarm.membership().is_manager
+
+    def _found(self) -> Service | None:
+        return self.swarm.service(self.service)
+
+    def _owns(self, service: Service) -> bool:
+        return self.place.labels(SERVING).items() <= service.labels.items()
+
+    def _states(self, service: Service) -> tuple[ContainerState, ...]:
+        """The tasks that there should be, in the words of containers; a wrong spec is told once.
+
+        Their ids tell the spec, too: a plan holds for one spec.
+        """
+        seen = self._view(service)
+        wrong = _wrong(service)
+        states = [self._state(seen, slot, one) for slot, one in enumerate(identities(service), start=1)]
+        return tuple(
+            replace(state, status=wrong) if wrong and state is states[0] else state for state in states
+        )
+
+    def _state(self, seen: View, slot: int, one: str) -> ContainerState:
+        tasks = [task for task in (*seen.waiting, *seen.others, *seen.good) if task.slot == slot]
+        task = tasks[-1] if tasks else None
+        written = image_digest(str(specs.container_of(seen.service.spec).get("Image") or ""))
+        image = task.image if task is not None else written
+        return ContainerState(
+            id=one,
+            name=f"{seen.service.name}.{slot}",
+            image=image or _unknown(seen.service),
+            status=task.state if task is not None else "missing",
+            health="none",
+            exit_code=0,
+            restarts=sum(task.slot == slot for task in seen.ended),
+            oom_killed=False,
+            started_at=task.created_at if task is not None else seen.service.updated_at,
+            labels={**seen.service.labels, **(task.labels if task is not None else {})},
+            ports={},
+            address=None,
+        )
+
+    def _view(self, service: Service) -> View:
+        tasks, nodes = self.swarm.tasks(service.id), self.swarm.nodes()
+        return view(service, tasks, nodes, deployment=service.labels.get(DEPLOYMENT, ""))
+
+    # before anything is touched
+
+    def locate(self, image: Image) -> Bytes:
+        """In the registry that all nodes ask; without one, in the engine of the only node."""
+        stored = preflight.find_stored(self.engine, image)
+        if Repository(image.repository).host == preflight.EMBEDDED:
+            return self._alone(image, stored is not None)
+        try:
+            missing = preflight.missing_in_registry(image)
+        except RegistryUnreachable as error:
+            if stored is not None:
+                return Bytes(where="nodes", stored=stored)
+            return Bytes(where="nowhere", problem=f"{error.attempted}: {error.found}")
+        except RegistryError as error:
+            return Bytes(where="nowhere", problem=f"{error.attempted}: {error.found}")
+        return Bytes(where="nowhere", problem=missing) if missing else Bytes(where="registry")
+
+    def _alone(self, image: Image, is_stored: bool) -> Bytes:  # noqa: FBT001 - private, one caller
+        if not self._is_manager():
+            return preflight.locate(self.engine, image)
+        count = len(self.swarm.nodes())
+        if count == 1:
+            return preflight.locate(self.engine, image)
+        has = "this engine has it" if is_stored else "not even this engine has it"
+        return Bytes(
+            where="nowhere",
+            problem=f"the Swarm has {count} nodes, and without a registry only an engine's own store: {has}. "
+            "Set `registry` to one that all nodes reach, and release again",
+        )
+
+    def fetch(self, release: Release, found: Bytes, emit: Emit) -> None:
+        """The nodes pull by themselves; in an engine's own store the image gets a name of its own."""
+        if found.where == "nodes":
+            emit(Warned(text="the registry does not answer: nodes that lack the image cannot run it"))
+        name = Repository(release.image.repository).tagged(f"sha-{release.source.commit}")
+        if found.stored is not None and str(name) not in found.stored.references:
+            self.engine.tag(found.stored.id, name)
+
+    def settings_problems(self, spec: RunSpec) -> list[Problem]:
+        """The Swarm itself, its nodes, and networks that do not reach across it."""
+        membership = self.swarm.membership()
+        if not membership.is_manager:
+            return self._listed({"engine": [_no_manager(self.engine.host, membership)]})
+        found = {"engine": self._nodes(), "networks": self._networks(spec), "publish": _addresses(spec)}
+        found["health"] = _gates(spec)
+        return self._listed(found)
+
+    def occupation_problems(self, spec: RunSpec) -> list[Problem]:
+        """Ports of other services, and a service of our name that is not ours."""
+        if not self._is_manager():
+            return []
+        return self._listed({"publish": self._ports(spec), "name": self._name()})
+
+    def _listed(self, found: Mapping[str, Iterator[str] | list[str]]) -> list[Problem]:
+        return preflight.listed(self.place, found)
+
+    def _nodes(self) -> Iterator[str]:
+        nodes = self.swarm.nodes()
+        if not any(node.takes_tasks for node in nodes):
+            yield f"none of the Swarm's {len(nodes)} nodes takes tasks: docker node ls"
+
+    def _networks(self, spec: RunSpec) -> Iterator[str]:
+        for name in spec.networks:
+            network = self.swarm.network(name)
+            way = f"docker network create --driver overlay {name}"
+            if network is None:
+                yield f"the Swarm has no network {name}: {way}"
+            elif not network.is_for_services:
+                yield f"the network {name} is this engine's alone: {way}, under a name that is free"
+
+    def _ports(self, spec: RunSpec) -> Iterator[str]:
+        wanted = {(port.host, port.protocol) for port in spec.publish}
+        for other in self.swarm.services():
+            ports = (other.spec.get("EndpointSpec") or {}).get("Ports") or []
+            taken = {(port.get("PublishedPort"), port.get("Protocol")) for port in ports}
+            for number, _ in sorted(wanted & taken if other.name != self.service else ()):
+                yield f"port {number} is published by the service {other.name}: take another"
+
+    def _name(self) -> Iterator[str]:
+        if self.stranger() is not None:
+            yield (
+                f"a service called {self.service} exists that no deployment made: "
+                f"docker service rm {self.service}, or give ours another name"
+            )
+
+    def strategy(self, spec: RunSpec) -> Strategy:  # noqa: ARG002 - other targets ask the settings
+        """The Swarm replaces task by task."""
+        return "rolling"
+
+    def patience(self, spec: RunSpec, health_timeout: int) -> int:
+        """For every round of the update."""
+        return longest(spec, health_timeout)
+
+    # the rollout
+
+    def roll_out(self, order: Order, means: Means) -> str:
+        """Submit the spec, follow its tasks, ask the service; put back what ran before where that fails."""
+        return Rollout(swarm=self.swarm, order=order, means=means).run()
+
+    def resume(self, order: Order, means: Means) -> str:
+        """Prove what was submitted."""
+        return Rollout(swarm=self.swarm, order=order, means=means).resume()
+
+    def retract(self, order: Order, means: Means) -> str:
+        """Put back the spec that was kept before the first change."""
+        return Rollout(swarm=self.swarm, order=order, means=means).retract()
+
+    def verify(self, order: Order, means: Means) -> str:
+        """Look once more, and ask."""
+        return Rollout(swarm=self.swarm, order=order, means=means).verify()
+
+
+# --- small parts
+
+
+def _unknown(service: Service) -> Digest:
+    """In the place of an image that is only named by a tag: a digest that is no image's."""
+    return Digest.of(str(specs.container_of(service.spec).get("Image")).encode())
+
+
+def _wrong(service: Service) -> str:
+    """What speaks against a service, however its tasks are."""
+    if not specs.is_as_written(service.spec):
+        return "changed by hand since its deployment"
+    return "paused in the middle of an update" if service.update == "paused" else ""
+
+
+def _no_manager(host: str, membership: Membership) -> str:
+    if not membership.is_active:
+        return f"the engine at {host} is in no Swarm: `docker swarm init` there, or name a manager"
+    known = ", ".join(membership.managers) or "`docker info` there lists them"
+    return f"the engine at {host} is no manager of its Swarm; managers: {known}"
+
+
+def _gates(spec: RunSpec) -> Iterator[str]:
+    """Recorded settings may be those of one engine, whose containers can be asked one by one."""
+    if spec.health_tcp is not None or spec.health_command is not None:
+        yield "health_tcp and health_command are for one engine: a Swarm goes by its health check"
+
+
+def _addresses(spec: RunSpec) -> Iterator[str]:
+    """Recorded settings may be those of one engine."""
+    for port in spec.publish:
+        if port.address not in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+            yield f"a Swarm publishes on every address of a node, not on {port.address} alone"

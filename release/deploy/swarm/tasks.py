@@ -1,0 +1,134 @@
+"""The tasks of a service, sorted by what they mean for a deployment. Pure: nothing is asked here.
+
+A Swarm calls a task running when its container is, and where the image has a health check, when that is well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from release.deploy.docker import DEPLOYMENT, VERSION
+from release.images.swarm import Node, Service, Task
+
+BY_ITSELF: Final = ("failed", "rejected", "complete")
+"""States of a task that ended without being told to. One that a Swarm moves elsewhere is in none of them."""
+_ENDED: Final = (*BY_ITSELF, "shutdown", "remove", "orphaned")
+_STATES: Final = (
+    "new",
+    "pending",
+    "assigned",
+    "accepted",
+    "preparing",
+    "ready",
+    "starting",
+    "running",
+)
+"""On the way, in this order."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """A service at one moment, seen from one deployment."""
+
+    service: Service
+    wanted: int
+    good: tuple[Task, ...]
+    """Of the deployment, running, on nodes that answer."""
+    ended: tuple[Task, ...]
+    """Of the deployment, which ended by themselves."""
+    waiting: tuple[Task, ...]
+    """Of the deployment, on their way."""
+    others: tuple[Task, ...]
+    """Of other deployments, not ended, on nodes that answer."""
+    lost: tuple[Task, ...]
+    """Of any, not ended as far as the Swarm knows, on nodes that do not answer."""
+    nodes: Mapping[str, Node] = field(repr=False)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all that should run does, and nothing else that can be seen."""
+        return len(self.good) == self.wanted and not self.others and not self.waiting
+
+    @property
+    def score(self) -> int:
+        """Grows when something moves forward."""
+        steps = sum(_STATES.index(task.state) for task in self.waiting if task.state in _STATES)
+        return len(self.good) * len(_STATES) + steps - len(self.others)
+
+    def __str__(self) -> str:
+        """For people: how many run, and what the others do."""
+        rest = [*self.waiting, *self.others]
+        return "; ".join([f"{len(self.good)} of {self.wanted} tasks run", *map(self.describe, rest)])
+
+    def describe(self, task: Task) -> str:
+        """One task: where it is, what it runs, and what it does."""
+        node = self.nodes.get(task.node)
+        where = f" on {node_name(node, task.node)}" if task.node else ""
+        silent = "" if node is None or node.is_ready else " (does not answer)"
+        error = f": {task.error}" if task.error else ""
+        version = task.labels.get(VERSION, "unknown version")
+        return f"{self.service.name}.{task.slot}{where}{silent}: {version} {task.state}{error}"
+
+    def all(self) -> str:
+        """Every task that may run, for messages that must say exactly what is where."""
+        tasks = (*self.good, *self.waiting, *self.others, *self.lost)
+        return "; ".join(map(self.describe, tasks)) or "no task"
+
+
+def node_name(node: Node | None, otherwise: str) -> str:
+    """What people call it; several machines may have one host name, so its address goes along."""
+    if node is None:
+        return otherwise
+    return f"{node.name} ({node.address})" if node.address else node.name
+
+
+def view(
+    service: Service,
+    tasks: Iterable[Task],
+    nodes: Sequence[Node],
+    *,
+    deployment: str,
+    known: frozenset[str] = frozenset(),
+) -> View:
+    """Sort the tasks.
+
+    Args:
+        service: as it is now.
+        tasks: of the service.
+        nodes: of the Swarm.
+        deployment: whose tasks are to run.
+        known: ids of tasks that had ended before; they are no news.
+    """
+    by_id = {node.id: node for node in nodes}
+    silent = {node.id for node in nodes if not node.is_ready}
+    mine, others = list[Task](), list[Task]()
+    for task in tasks:
+        (mine if task.labels.get(DEPLOYMENT, "") == deployment else others).append(task)
+    alive = [task for task in mine if task.state not in _ENDED and task.node not in silent]
+    good = [task for task in alive if task.desired == "running" and task.state == "running"]
+    return View(
+        service=service,
+        wanted=replicas(service),
+        good=tuple(good),
+        ended=tuple(task for task in mine if task.state in BY_ITSELF and task.id not in known),
+        waiting=tuple(task for task in alive if task not in good and task.desired in ("ready", "running")),
+        others=(
+            *(task for task in others if task.state not in _ENDED and task.node not in silent),
+            *(task for task in alive if task.desired not in ("ready", "running")),
+        ),
+        lost=tuple(task for task in (*mine, *others) if task.state not in _ENDED and task.node in silent),
+        nodes=by_id,
+    )
+
+
+def ended_ids(tasks: Iterable[Task]) -> frozenset[str]:
+    """Ids of those that are over."""
+    return frozenset(task.id for task in tasks if task.state in _ENDED)
+
+
+def replicas(service: Service) -> int:
+    """How many tasks its spec asks for."""
+    replicated = (service.spec.get("Mode") or {}).get("Replicated") or {}
+    return int(replicated.get("Replicas") or 0)

@@ -1,0 +1,346 @@
+"""A Swarm through the API of one of its managers: nodes, services, tasks, secrets and configs.
+
+Services are written as the API's own JSON: what is recorded, compared and put back must be all of it. A write
+is never taken for done, or for lost, by the words of an answer: what is there is read again.
+Source: Docker Engine API 1.45, Swarm, Node, Service, Task, Secret, Config.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+import requests
+from docker import APIClient
+from docker.errors import APIError, NotFound, create_api_error_from_http_exception
+
+from release.errors import NameTaken
+from release.images.engine import Engine, auth_config
+from release.redact import Redacted
+from release.reference import Digest, Reference
+
+_LOG_SECONDS: Final = 5.0
+"""For the output of a task: its node may be gone, and the manager waits for it."""
+
+Kind = Literal["secrets", "configs"]
+"""What a Swarm keeps for its services."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Membership:
+    """What an engine is in a Swarm."""
+
+    is_active: bool
+    is_manager: bool
+    managers: tuple[str, ...]
+    """Addresses of managers that it knows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """A machine of the Swarm."""
+
+    id: str
+    name: str
+    address: str
+    is_ready: bool
+    availability: str
+    """active, pause or drain."""
+    is_manager: bool
+
+    @property
+    def takes_tasks(self) -> bool:
+        """Whether the Swarm gives it new tasks."""
+        return self.is_ready and self.availability == "active"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """A service as the Swarm has it. `version` is what an update must name, or it is refused."""
+
+    id: str
+    name: str
+    version: int
+    spec: Mapping[str, Any] = field(repr=False)
+    updated_at: str
+    update: str | None
+    """How its last update stands: updating, paused, completed, rollback_started, rollback_paused or
+    rollback_completed; None for a service that was only created."""
+    update_message: str
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Its own labels."""
+        return self.spec.get("Labels") or {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One run of a service on a node."""
+
+    id: str
+    slot: int
+    node: str
+    """The node's id; empty until one is chosen."""
+    image: Digest | None
+    """The manifest's digest; None where the image is only named by a tag."""
+    labels: Mapping[str, str]
+    """Of its container."""
+    desired: str
+    """What the Swarm wants of it: ready, running, shutdown or remove."""
+    state: str
+    """What it is: new, pending, assigned, accepted, preparing, ready, starting, running, complete, shutdown,
+    failed, rejected, remove or orphaned."""
+    error: str
+    message: str
+    exit_code: int | None
+    created_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """A secret or a config, without its content."""
+
+    id: str
+    name: str
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """A network as services see it."""
+
+    id: str
+    is_for_services: bool
+    """Whether it reaches across the Swarm."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Swarm:
+    """The Swarm that an engine manages. Every method raises EngineError, EngineUnreachable."""
+
+    engine: Engine
+
+    def membership(self) -> Membership:
+        """What this engine is in a Swarm; asked of the engine alone."""
+        with self.engine.talking("ask for the Swarm") as client:
+            data = client.info().get("Swarm") or {}
+        return Membership(
+            is_active=data.get("LocalNodeState") == "active",
+            is_manager=bool(data.get("ControlAvailable")),
+            managers=tuple(peer["Addr"] for peer in data.get("RemoteManagers") or ()),
+        )
+
+    def nodes(self) -> tuple[Node, ...]:
+        """All machines."""
+        with self.engine.talking("list the nodes of the Swarm") as client:
+            return tuple(_node(data) for data in client.nodes())
+
+    def network(self, name: str) -> Network | None:
+        """The network of that name."""
+        with self.engine.talking(f"look for the network {name}") as client, suppress(NotFound):
+            data = client.inspect_network(name)
+            return Network(id=data["Id"], is_for_services=data["Scope"] == "swarm")
+        return None
+
+    # services
+
+    def service(self, name: str) -> Service | None:
+        """The service of that name or id."""
+        with self.engine.talking(f"inspect the service {name}") as client, suppress(NotFound):
+            return _service(client.inspect_service(name))  # type: ignore[no-untyped-call]
+        return None
+
+    def services(self) -> tuple[Service, ...]:
+        """All of them."""
+        with self.engine.talking("list the services") as client:
+            return tuple(_service(data) for data in client.services())  # type: ignore[no-untyped-call]
+
+    def create(self, spec: Mapping[str, Any], image: Reference) -> str:
+        """Create a service; its id. Raises NameTaken (ServiceCreate: 409)."""
+        name = str(spec["Name"])
+        with self.engine.talking(f"create the service {name}") as client:
+            try:
+                return str(_post(client, "services/create", spec, image)["ID"])
+            except APIError as error:
+                if error.status_code != requests.codes.conflict:
+                    raise
+                raise NameTaken(
+                    f"create the service {name}",
+                    "there is a service of that name",
+                    f"docker service inspect {name}",
+                ) from error
+
+    def update(self, service: Service, spec: Mapping[str, Any], image: Reference | None) -> bool:
+        """Give a service another spec, if it still is as it was read; whether that is so.
+
+        The engine answers a lost race with status 500, as it does other trouble (ServiceUpdate); so the
+        version is read again. Without `image` the nodes keep the credentials that they were given.
+        """
+        path = f"services/{service.id}/update?version={service.version}"
+        with self.engine.talking(f"update the service {service.name}") as client:
+            try:
+                _post(client, path, spec, image)
+            except APIError:
+                now = self.service(service.id)
+                if now is None or now.version != service.version:
+                    return False
+                raise
+        return True
+
+    def remove(self, service: str) -> None:
+        """Remove a service with its tasks. No error when it is gone."""
+        with self.engine.talking(f"remove the service {service}") as client, suppress(NotFound):
+            client.remove_service(service)  # type: ignore[no-untyped-call]
+
+    # tasks
+
+    def tasks(self, service: str) -> tuple[Task, ...]:
+        """Its tasks, ended ones too as far as the Swarm remembers them, oldest first."""
+        with self.engine.talking(f"list the tasks of the service {service}") as client:
+            listed = client.tasks(filters={"service": service})  # type: ignore[no-untyped-call]
+            found = [_task(data) for data in listed]
+        return tuple(sorted(found, key=lambda task: task.created_at))
+
+    def output(self, task: str, *, lines: int) -> tuple[str, ...]:
+        """The last lines that a task wrote; the node that it ran on must answer within seconds."""
+        with self.engine.talking(f"read the output of the task {task}") as client:
+            answer = client.get(
+                _url(client, f"tasks/{task}/logs"),
+                params={"stdout": "1", "stderr": "1", "tail": str(lines)},
+                timeout=_LOG_SECONDS,
+            )
+            _check(answer)
+        return tuple(b"".join(_frames(answer.content)).decode(errors="replace").splitlines())[-lines:]
+
+    # secrets and configs
+
+    def store(self, kind: Kind, name: str, content: Redacted, labels: Mapping[str, str]) -> str:
+        """Keep something under a name that is unique; its id. Raises NameTaken (409)."""
+        data = base64.b64encode(content.reveal().encode()).decode()
+        body = {"Name": name, "Labels": dict(labels), "Data": data}
+        with self.engine.talking(f"create {name} in the Swarm") as client:
+            try:
+                return str(_post(client, f"{kind}/create", body, None)["ID"])
+            except APIError as error:
+                if error.status_code != requests.codes.conflict:
+                    raise
+                found = f"there is one of that name among the Swarm's {kind}"
+                raise NameTaken(f"create {name} in the Swarm", found) from error
+
+    def stored(self, kind: Kind, labels: Mapping[str, str]) -> tuple[Stored, ...]:
+        """All with these labels."""
+        wanted = [f"{key}={value}" for key, value in labels.items()]
+        with self.engine.talking(f"list the {kind} of the Swarm") as client:
+            ask = client.secrets if kind == "secrets" else client.configs
+            return tuple(_stored(data) for data in ask(filters={"label": wanted}))
+
+    def find(self, kind: Kind, name: str) -> Stored | None:
+        """The one of that name."""
+        with self.engine.talking(f"look for {name} in the Swarm") as client:
+            ask = client.secrets if kind == "secrets" else client.configs
+            found = [_stored(data) for data in ask(filters={"name": name})]
+        return next((each for each in found if each.name == name), None)  # the filter takes beginnings, too
+
+    def content(self, config: str) -> str:
+        """What a config holds, by its id. (A secret is only told to tasks.)"""
+        with self.engine.talking("read one of the Swarm's configs") as client:
+            data = client.inspect_config(config)["Spec"]["Data"]  # type: ignore[no-untyped-call]
+            return base64.b64decode(data).decode()
+
+    def drop(self, kind: Kind, stored: str) -> None:
+        """Remove it by id. No error when it is gone."""
+        with self.engine.talking(f"remove one of the Swarm's {kind}") as client, suppress(NotFound):
+            (client.remove_secret if kind == "secrets" else client.remove_config)(stored)
+
+
+# --- the API's JSON
+
+
+def _url(client: APIClient, path: str) -> str:
+    return f"{client.base_url}/v{client.api_version}/{path}"
+
+
+def _check(response: requests.Response) -> None:
+    try:
+        response.raise_for_status()
+    except requests.HTTPError as error:
+        raise create_api_error_from_http_exception(error) from error
+
+
+def _post(client: APIClient, path: str, body: Mapping[str, Any], image: Reference | None) -> dict[str, Any]:
+    """docker-py's own calls build the JSON from parts, and would drop what they do not know."""
+    headers = {"X-Registry-Auth": _auth_header(image)} if image is not None else {}
+    response = client.post(_url(client, path), json=dict(body), headers=headers, timeout=client.timeout)
+    _check(response)
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+def _auth_header(image: Reference) -> str:
+    """What the nodes log in to the registry with, in the URL's alphabet (RFC 4648, section 5)."""
+    return base64.urlsafe_b64encode(json.dumps(auth_config(image.repository.host)).encode()).decode()
+
+
+def _node(data: Mapping[str, Any]) -> Node:
+    return Node(
+        id=data["ID"],
+        name=data["Description"]["Hostname"],
+        address=data["Status"].get("Addr") or "",
+        is_ready=data["Status"]["State"] == "ready",
+        availability=data["Spec"]["Availability"],
+        is_manager=data["Spec"]["Role"] == "manager",
+    )
+
+
+def _service(data: Mapping[str, Any]) -> Service:
+    status = data.get("UpdateStatus") or {}
+    return Service(
+        id=data["ID"],
+        name=data["Spec"]["Name"],
+        version=data["Version"]["Index"],
+        spec=data["Spec"],
+        updated_at=data["UpdatedAt"],
+        update=status.get("State") or None,
+        update_message=status.get("Message") or "",
+    )
+
+
+def _task(data: Mapping[str, Any]) -> Task:
+    status, container = data["Status"], data["Spec"].get("ContainerSpec") or {}
+    ended = status.get("ContainerStatus") or {}
+    return Task(
+        id=data["ID"],
+        slot=data.get("Slot") or 0,
+        node=data.get("NodeID") or "",
+        image=image_digest(container.get("Image") or ""),
+        labels=container.get("Labels") or {},
+        desired=data["DesiredState"],
+        state=status["State"],
+        error=status.get("Err") or "",
+        message=status.get("Message") or "",
+        exit_code=ended.get("ExitCode"),
+        created_at=data["CreatedAt"],
+    )
+
+
+def image_digest(image: str) -> Digest | None:
+    """Of a service's image, as it is written: `repository@sha256:…`, or the digest alone."""
+    text = image.rpartition("@")[2]
+    return Digest(text) if text.startswith("sha256:") else None
+
+
+def _stored(data: Mapping[str, Any]) -> Stored:
+    return Stored(id=data["ID"], name=data["Spec"]["Name"], labels=data["Spec"].get("Labels") or {})
+
+
+def _frames(content: bytes) -> Iterator[bytes]:
+    """Output and errors in one stream: eight bytes, then text (ContainerAttach, "Stream format")."""
+    while len(content) >= 8:
+        size = int.from_bytes(content[4:8], "big")
+        yield content[8 : 8 + size]
+        content = content[8 + size :]

@@ -1,0 +1,1 @@
+"""Three engines in network namespaces: a Swarm that tests may break."""

@@ -1,0 +1,151 @@
+"""Images of two megabytes, made by hand and sent straight to a registry: no engine is needed for that."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import shutil
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import requests
+
+from release.reference import Digest
+from tests.engine import lab
+
+MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
+_CONFIG: Final = "application/vnd.oci.image.config.v1+json"
+_LAYER: Final = "application/vnd.oci.image.layer.v1.tar+gzip"
+
+_SCRIPT: Final = """\
+#!/bin/sh
+trap 'exit 0' TERM
+mode=${MODE:-$IMAGE_MODE}
+if [ "$mode" = crashing ]; then echo "cannot start with ${TOKEN:-no token}"; exit 7; fi
+[ "$mode" = sick ] || touch /tmp/well
+mkdir -p /tmp/www
+echo "$VERSION" > /tmp/www/version
+cat "${TOKEN_FILE:-/dev/null}" > /tmp/www/token
+touch /tmp/www/healthz
+httpd -f -p 8000 -h /tmp/www &
+wait
+"""
+"""Serves its version and its secret. Mode `crashing` ends at once, `sick` is never well."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmallImage:
+    """An image in a registry: digests of its manifest, its config and its one layer."""
+
+    digest: Digest
+    config: Digest
+    layer: Digest
+    size: int
+    """Of the manifest, in bytes."""
+
+
+def push(
+    registry: lab.RunningRegistry, name: str, *, version: str, mode: str, checked: bool = True
+) -> SmallImage:
+    """Send an image of its own for this version; `checked` gives it a health check."""
+    tar = _layer(f"{name} {version}")
+    layer = gzip.compress(tar, mtime=0)
+    config = json.dumps(_config(version, mode, Digest.of(tar), checked=checked)).encode()
+    manifest = json.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": _descriptor(_CONFIG, config),
+            "layers": [_descriptor(_LAYER, layer)],
+        }
+    ).encode()
+    with _session(registry) as session:
+        for blob in (layer, config):
+            _upload(session, registry, name, blob)
+        url = f"https://{registry.host}/v2/{name}/manifests/{Digest.of(manifest)}"
+        session.put(url, data=manifest, headers={"Content-Type": MANIFEST}).raise_for_status()
+    return SmallImage(
+        digest=Digest.of(manifest), config=Digest.of(config), layer=Digest.of(layer), size=len(manifest)
+    )
+
+
+def delete(registry: lab.RunningRegistry, name: str, digest: Digest) -> None:
+    """Remove a manifest from the registry."""
+    with _session(registry) as session:
+        session.delete(f"https://{registry.host}/v2/{name}/manifests/{digest}").raise_for_status()
+
+
+def _session(registry: lab.RunningRegistry) -> requests.Session:
+    session = requests.Session()
+    if registry.certificate is not None:
+        session.verify = str(registry.certificate.certificate)
+        session.trust_env = False
+    if registry.login is not None:
+        session.auth = (registry.login.user, registry.login.password)
+    return session
+
+
+def _upload(session: requests.Session, registry: lab.RunningRegistry, name: str, blob: bytes) -> None:
+    """In one piece (OCI distribution specification 1.1, "POST then PUT")."""
+    begun = session.post(f"https://{registry.host}/v2/{name}/blobs/uploads/")
+    begun.raise_for_status()
+    place = requests.compat.urljoin(begun.url, begun.headers["Location"])
+    done = session.put(place, params={"digest": str(Digest.of(blob))}, data=blob)
+    done.raise_for_status()
+
+
+def _descriptor(media_type: str, content: bytes) -> dict[str, Any]:
+    return {"mediaType": media_type, "digest": str(Digest.of(content)), "size": len(content)}
+
+
+def _config(version: str, mode: str, layer: Digest, *, checked: bool) -> dict[str, Any]:
+    second = 1_000_000_000
+    health = {
+        "Test": ["CMD", "/bin/test", "-f", "/tmp/well"],
+        "Interval": second // 2,
+        "Timeout": second * 5,
+        "Retries": 3,
+        "StartInterval": second // 5,
+        "StartPeriod": second,
+    }
+    config: dict[str, Any] = {
+        "Env": ["PATH=/bin", f"VERSION={version}", f"IMAGE_MODE={mode}"],
+        "Cmd": ["/bin/sh", "/serve"],
+    }
+    if checked:
+        config["Healthcheck"] = health
+    return {
+        "architecture": "amd64",
+        "os": "linux",
+        "config": config,
+        "rootfs": {"type": "layers", "diff_ids": [str(layer)]},
+    }
+
+
+def _layer(salt: str) -> bytes:
+    """busybox under the names that the script uses, the script, and a mark that makes the image its own."""
+    found = shutil.which("busybox")
+    assert found is not None, "busybox-static is not installed: ./dev installs it"
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        _add(tar, "bin/busybox", Path(found).read_bytes(), 0o755)
+        for name in ("sh", "httpd", "touch", "mkdir", "test", "cat", "sleep", "wget"):
+            link = tarfile.TarInfo(f"bin/{name}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            tar.addfile(link)
+        _add(tar, "serve", _SCRIPT.encode(), 0o755)
+        _add(tar, "salt", hashlib.sha256(salt.encode()).digest(), 0o644)
+        folder = tarfile.TarInfo("tmp")
+        folder.type, folder.mode = tarfile.DIRTYPE, 0o1777
+        tar.addfile(folder)
+    return buffer.getvalue()
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes, mode: int) -> None:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = len(content), mode
+    tar.addfile(member, io.BytesIO(content))

@@ -1,0 +1,166 @@
+"""A Swarm of three engines: what deployments leave behind is right, or exactly told, every time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from release.images.engine import Engine
+from release.images.swarm import Swarm
+from release.reference import Reference
+from tests.lab.world import REPLICAS, SwarmWorld
+
+pytestmark = [pytest.mark.xdist_group("swarm"), pytest.mark.timeout(240)]
+
+
+def deployed(world: SwarmWorld, version: str = "0.1.0") -> None:
+    """Deploy and expect it to go well."""
+    ended = world.invoke("deploy", "--to", version, "--yes")
+    assert ended.status == 0, ended.err
+
+
+def drift(world: SwarmWorld) -> list[str]:
+    found: list[str] = world.invoke("status", "--json").data["drift"]
+    return found
+
+
+def test_deployments_and_rollbacks_run_the_recorded_digest_on_every_node(world: SwarmWorld) -> None:
+    """By digest, from a registry with a login, recorded; a rollback submits the recorded settings."""
+    world.configure(env='{ GREETING = "first" }')
+    deployed(world, "0.1.0")
+    world.configure(env='{ GREETING = "second" }')
+    deployed(world, "0.2.0")
+    assert set(world.answers().values()) == {"0.2.0"}
+    ended = world.invoke("rollback", "--yes")
+    assert ended.status == 0, ended.err
+    world.settles("0.1.0")
+    assert len(world.answers()) == REPLICAS
+    spec = world.inspect()["Spec"]
+    container = spec["TaskTemplate"]["ContainerSpec"]
+    assert container["Image"] == f"{world.repository}@{world.digests['0.1.0']}"
+    assert container["Env"] == ["GREETING=first"]
+    assert spec["Labels"]["release.version"] == "0.1.0"
+    assert world.statuses() == ["started", "healthy"] * 3
+    assert drift(world) == []
+
+
+def test_an_image_that_crashes_leaves_what_ran_before_running(world: SwarmWorld) -> None:
+    """Exit 3, with the failing task's exit status and its own last words, without the secret in them."""
+    world.release("0.3.0", mode="crashing")
+    deployed(world)
+    world.configure(secrets='{ TOKEN = { from_env = "THE_TOKEN" } }', env='{ HINT = "x" }')
+    ended = world.invoke("deploy", "--to", "0.3.0", "--yes", THE_TOKEN="canary-secret")
+    assert ended.status == 3, ended.err
+    assert "exit status 7" in ended.err
+    assert "cannot start with" in ended.err
+    assert "canary-secret" not in ended.err + ended.out
+    world.settles("0.1.0")
+    assert world.statuses()[-1] == "restored"
+    assert drift(world) == []
+
+
+def test_a_rotated_secret_is_a_new_object_and_its_value_is_in_no_spec(world: SwarmWorld) -> None:
+    """Tasks read it from a file; what is kept beside it is a keyed fingerprint."""
+    world.configure(secrets='{ TOKEN = { from_env = "THE_TOKEN" } }')
+    first = world.invoke("deploy", "--to", "0.1.0", "--yes", THE_TOKEN="canary-one")
+    assert first.status == 0, first.err
+    second = world.invoke("deploy", "--to", "0.1.0", "--yes", THE_TOKEN="canary-two")
+    assert second.status == 0, second.err
+    assert "rotated" in second.err
+    chosen = ("--filter", f"label=release.service={world.service}", "--format", "{{.Name}}")
+    names = world.manager.docker("secret", "ls", *chosen).split()
+    assert len(names) == 2
+    spec = str(world.inspect()["Spec"])
+    assert "canary" not in spec + first.err + second.err
+    assert "TOKEN_FILE=/run/secrets/TOKEN" in spec
+    assert set(world.answers("token").values()) == {"canary-two"}
+
+
+def test_of_two_operators_at_once_one_is_told_so(world: SwarmWorld) -> None:
+    """Exit 0 and exit 5; what runs is the winner's, on every node."""
+    deployed(world)
+    world.release("0.3.0")
+    both = {version: world.start("deploy", "--to", version, "--yes") for version in ("0.2.0", "0.3.0")}
+    for process in both.values():
+        process.communicate(timeout=120)
+    codes = {version: process.returncode for version, process in both.items()}
+    assert sorted(codes.values()) == [0, 5], codes
+    (winner,) = [version for version, code in codes.items() if code == 0]
+    world.settles(winner)
+    assert drift(world) == []
+
+
+def test_an_update_of_an_outdated_version_is_refused_without_a_word(world: SwarmWorld) -> None:
+    """The version is read again: no message is looked at, and what is there stays."""
+    deployed(world)
+    with Engine.connect(host=world.manager.host) as engine:
+        swarm = Swarm(engine=engine)
+        known = swarm.service(world.name)
+        assert known is not None
+        outdated = replace(known, version=known.version - 1)
+        image = Reference.parse(f"{world.repository}@{world.digests['0.1.0']}")
+        assert swarm.update(outdated, known.spec, image) is False
+        assert swarm.service(world.name) == known
+
+
+def test_a_manager_that_starts_again_in_the_middle_is_waited_for(world: SwarmWorld) -> None:
+    """Its engine drops dead after the spec was submitted, and comes back: the deployment ends well."""
+    world.configure(**{"swarm.constraints": '["node.role==worker"]', "replicas": "2"})
+    deployed(world)
+    with world.start("deploy", "--to", "0.2.0", "--yes") as process:
+        err = world.read_until(process, "of 2 tasks run")
+        world.manager.kill()
+        err += world.read_until(
+            process, "does not answer|nothing listens|no such socket|closed the connection"
+        )
+        world.manager.start()
+        _, rest = process.communicate(timeout=120)
+    assert process.returncode == 0, err + rest
+    world.settles("0.2.0", 2)
+    assert drift(world) == []
+
+
+def test_what_cannot_be_put_back_without_a_lost_node_is_told_task_by_task(world: SwarmWorld) -> None:
+    """Three tasks, each with the port of its node: exit 4 says what is where; the node brings it right."""
+    world.configure(health_timeout='"10s"')
+    deployed(world)
+    machine = world.machines.machines[2]
+    with world.start("deploy", "--to", "0.2.0", "--yes") as process:
+        err = world.read_until(process, "of 3 tasks run")
+        machine.cut()
+        try:
+            _, rest = process.communicate(timeout=200)
+        finally:
+            world.come_back(machine)
+    assert process.returncode == 4, err + rest
+    assert f"{machine.address}) (does not answer)" in rest.partition("putting back what ran before failed")[2]
+    world.settles("0.1.0")
+    assert world.statuses()[-1] == "mixed"
+
+
+def test_a_swarm_of_several_machines_needs_a_registry(world: SwarmWorld) -> None:
+    """An engine's own store is on one node only: refused before anything is touched, with the way out."""
+    world.repository = f"localhost/{world.service}"
+    world.configure()
+    world.release("0.3.0")
+    ended = world.invoke("deploy", "--to", "0.3.0", "--yes")
+    assert ended.status == 6, ended.err
+    assert "3 nodes" in ended.err
+    assert "`registry`" in ended.err
+
+
+def test_what_a_dead_operator_left_can_be_taken_back(world: SwarmWorld) -> None:
+    """Killed in the middle of an update: the lock has the journal, and the Swarm the spec that ran before."""
+    world.configure(**{"swarm.parallelism": "1", "swarm.delay": '"20s"'})
+    deployed(world)
+    with world.start("deploy", "--to", "0.2.0", "--yes") as process:
+        world.read_until(process, "1 of 3 tasks run")
+        process.kill()
+        process.communicate(timeout=30)
+    ended = world.invoke("converge", "--revert", "--yes")
+    assert ended.status == 0, ended.err
+    world.settles("0.1.0")
+    assert drift(world) == []
+    chosen = f"label=release.service={world.service}"
+    assert world.manager.docker("config", "ls", "--quiet", "--filter", chosen) == ""
