@@ -124,6 +124,7 @@ class Rehearsal:
         return replace(
             made,
             name=self.name,
+            aliases=(),  # a name of the service on a proxy's network would bring it requests
             labels=identity.labels() | self.labels,
             publish_ephemeral=tuple(sorted(ports)),
         )

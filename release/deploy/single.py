@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Final
 
 from release.deploy import preflight, startfirst, stopfirst
 from release.deploy.docker import DEPLOYMENT, Ours, Place, container_spec, describe, look
@@ -20,6 +22,8 @@ from release.images.engine import ContainerSpec, ContainerState, Engine
 from release.records import Image, Release
 from release.reference import Digest, Repository
 from release.runspec import RunSpec
+
+_LABEL: Final = 63
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +93,17 @@ class SingleEngine:
         if self.proxy is None:
             return problems
         where = f"environments.{self.place.environment}.proxy"
-        said = self.proxy.problems(spec.replicas)
+        said = [*self._long_names(spec), *self.proxy.problems(spec.replicas)]
         return [*problems, *(Problem(path=where, message=message) for message in said)]
+
+    def _long_names(self, spec: RunSpec) -> Iterator[str]:
+        """A name server's names are of 63 octets at most between two dots (RFC 1035, section 2.3.4)."""
+        name = self.place.fresh("0" * 12, spec.replicas).partition(".")[0]
+        if len(name) > _LABEL:
+            yield (
+                f"{self.place} makes names of {len(name)} letters, and a name server takes {_LABEL}: "
+                "shorten the service's or the environment's name"
+            )
 
     def occupation_problems(self, spec: RunSpec) -> list[Problem]:
         """Ports, and the container's name."""

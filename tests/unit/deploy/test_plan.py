@@ -173,3 +173,42 @@ def test_a_long_list_is_cut_and_says_so() -> None:
     """A tired reader sees the first lines and how many more there are."""
     rows = dict(view.plan_rows(make_plan(facts(added=tuple(f"feat: {n}" for n in range(20))))))
     assert rows["added"].endswith("feat: 14\n… and 5 more")
+
+
+def test_behind_a_proxy_the_plan_says_start_first_and_no_downtime() -> None:
+    """As the target says; a port of its own means that nobody answers in between."""
+    rows = dict(view.plan_rows(make_plan(facts(strategy="start-first"))))
+    assert rows["strategy"].startswith("start-first: the new container is healthy before")
+    assert rows["downtime"].startswith("none: the old one keeps the traffic")
+    assert dict(view.plan_rows(make_plan(facts())))["downtime"].startswith("from the old one's stop")
+
+
+def test_replicas_are_only_verified_when_there_are_as_many_as_asked_for() -> None:
+    """And all of them are well."""
+    spec = SPEC.model_copy(update={"replicas": 2})
+    (one,) = running("0.1.0").running
+    both = {"target": OLD, "spec": spec, "event": event(OLD, spec), "strategy": "start-first"}
+    assert make_plan(facts(**both, ours=Ours(running=(one, one), stopped=()))).strategy == "verify"
+    assert make_plan(facts(**both, ours=Ours(running=(one,), stopped=()))).strategy == "start-first"
+    ill = replace(one, health="unhealthy")
+    assert make_plan(facts(**both, ours=Ours(running=(one, ill), stopped=()))).strategy == "start-first"
+
+
+def test_what_is_not_as_it_should_be_behind_a_proxy_is_noted() -> None:
+    """Containers without requests, a proxy that says nothing, and a place that moved."""
+    (one,) = running("0.1.0").running
+    waiting = replace(one, name="api-production-dead")
+    known = facts(
+        ours=Ours(running=(one,), waiting=(waiting,), stopped=(), unclear="it does not answer"),
+        moved="it ran without a proxy",
+    )
+    notes = "\n".join(make_plan(known).notes)
+    assert "who gets requests is not known: it does not answer" in notes
+    assert "removed when this one is healthy: api-production-dead (0.1.0, running)" in notes
+    assert "it ran without a proxy" in notes
+
+
+def test_what_runs_is_not_only_verified_while_nobody_knows_whether_it_gets_requests() -> None:
+    """The deployment puts it into traffic."""
+    unclear = replace(running("0.1.0"), unclear="the proxy sends requests to none of them")
+    assert make_plan(facts(target=OLD, ours=unclear, strategy="start-first")).strategy == "start-first"
