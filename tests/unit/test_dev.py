@@ -127,6 +127,28 @@ def test_proxies_that_are_there_are_used(
     assert commands.ran == []
 
 
+def test_an_sshd_is_installed_and_kept_from_starting_where_systemd_would(
+    dev: ModuleType, commands: Commands, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The tests want the program; nobody wants this machine open to the network."""
+    installed: list[str] = []
+    monkeypatch.setattr(dev, "SSHD", tmp_path / "absent")
+    monkeypatch.setattr(dev, "SYSTEMD", tmp_path)
+    monkeypatch.setattr(dev, "install", lambda *programs: installed.extend(programs))
+    dev.sshd()
+    assert commands.ran == ["keep the package's own sshd from starting"]
+    assert installed == ["sshd"]
+
+
+def test_an_sshd_that_is_there_is_left_alone(
+    dev: ModuleType, commands: Commands, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nothing is masked that somebody uses."""
+    monkeypatch.setattr(dev, "SSHD", tmp_path)
+    dev.sshd()
+    assert commands.ran == []
+
+
 @pytest.mark.parametrize("words", [[], ["lint"], ["lock"], ["docs"], ["no-such-session"]])
 def test_other_sessions_need_nothing_but_venv(dev: ModuleType, words: list[str]) -> None:
     """A name that is in no table is nox's to report."""
