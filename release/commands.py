@@ -68,6 +68,7 @@ class Words:
     finish: bool = False
     revert: bool = False
     rebuild: str | None = None
+    repair: bool = False
     keep: bool = False
     on: str | None = None
     with_secrets: bool = False
@@ -166,7 +167,7 @@ def _change_once(door: Door, site: Site, why: Reason, allowed: Allowance) -> int
         return 0
     console.fields(view.plan_title(prepared.plan), view.plan_rows(prepared.plan))
     if prepared.plan.strategy != "verify":
-        _agree(door, view.plan_title(prepared.plan))
+        agree(door, view.plan_title(prepared.plan))
     outcome = carry_out(prepared, message=words.message, interruption=door.interruption)
     _tell(door, site, outcome)
     if outcome.changed:
@@ -229,7 +230,7 @@ def _show_plan(door: Door, plan: Plan) -> None:
         door.console.sheet(view.plan_title(plan), view.plan_rows(plan))
 
 
-def _agree(door: Door, title: str) -> None:
+def agree(door: Door, title: str) -> None:
     """A person says yes, or the command line did. Raises UsageError, Cancelled."""
     if door.words.yes:
         return
@@ -549,7 +550,7 @@ def _converge(door: Door, halves: half_done.Halves, *, answers: bool) -> int:
             console.sheet(halves.title, halves.rows)
         return 0
     console.fields(halves.title, halves.rows)
-    _agree(door, halves.title)
+    agree(door, halves.title)
     done = half_done.carry_out(halves, message=words.message, answers=answers, interruption=door.interruption)
     if words.json:
         console.document(done.record)
@@ -572,6 +573,10 @@ def sync(door: Door) -> int:
 
 def verify(door: Door) -> int:
     """Prove that rollbacks would work; or the ledgers of the services, 1 where something is wrong."""
+    if door.words.repair:
+        from release import repair
+
+        return repair.repair(door)
     if not door.words.ledger:
         from release import checks
 
@@ -632,7 +637,7 @@ def ledger_rebuild(door: Door) -> int:
                 door.console.sheet(plan.title, plan.rows)
             return 0
         door.console.fields(plan.title, plan.rows)
-        _agree(door, plan.title)
+        agree(door, plan.title)
         made = plan.carry_out()
     if door.words.json:
         door.console.document(made)

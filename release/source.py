@@ -438,6 +438,13 @@ class Source:
         )
         return tuple(sorted(tags, key=lambda tag: tag.version))
 
+    def published_tags(self, prefix: str, remote: str | None) -> dict[str, str]:
+        """Tags where others see them, and their commits: on the server, or here where there is none.
+
+        Raises SourceError: the server does not answer.
+        """
+        return self._local_tags(prefix) if remote is None else self._listed_tags(remote, prefix)
+
     def _local_tags(self, prefix: str) -> dict[str, str]:
         answer = self._must(
             "list the git tags",
@@ -448,11 +455,19 @@ class Source:
 
     def _remote_tags(self, remote: str, prefix: str) -> dict[str, str]:
         """Tags of a server and the commits they stand on; none when it does not answer."""
+        try:
+            return self._listed_tags(remote, prefix)
+        except SourceError:
+            return {}
+
+    def _listed_tags(self, remote: str, prefix: str) -> dict[str, str]:
         answer = self.plumbing.run(
             "ls-remote", "--tags", _word(remote), f"refs/tags/{prefix}*", timeout=ANSWER_SECONDS
         )
         if answer.status != 0:
-            return {}
+            raise SourceError(
+                f"list the git tags of {remote}", answer.words, f"git ls-remote --tags {remote}"
+            )
         lines = (line.split("\t") for line in answer.text.splitlines())
         # an annotated tag is listed twice; the line with ^{} comes second and names the commit
         return {name.removeprefix("refs/tags/").removesuffix("^{}"): oid for oid, name in lines}

@@ -280,6 +280,20 @@ class Ledger:
         release = self.record(deployment.release).body
         return release.version if isinstance(release, Release) else deployment.digest[:19]
 
+    def restore_tag(self, request: TagRequest, record: Record[Release]) -> None:
+        """Make the git tag of a recorded release again, here and on the server, where it is missing.
+
+        Raises VersionTaken: it stands on another commit; LedgerRejected, LedgerUnreachable, LedgerError.
+        """
+        _check_drafts([], request)
+
+        def attempt() -> bool | None:
+            tag = self._wanted(request, record, again=False)
+            landed = tag is None or self._landed(Move(base=self._head, commit=None, tag=tag))
+            return True if landed else None
+
+        self._won(attempt)
+
     def _wanted(self, request: TagRequest, record: Record[Body], *, again: bool) -> Tag | None:
         """The tag that is to land with the record. Raises VersionTaken: it stands on another commit.
 

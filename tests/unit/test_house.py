@@ -11,7 +11,7 @@ import release
 
 PACKAGE = Path(release.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
-DOORS = {"sessions", "tasks", "commands", "checks", "recovery", "remake", "__init__"}
+DOORS = {"sessions", "tasks", "commands", "checks", "recovery", "remake", "repair", "__init__"}
 ROOMS = ("console", "images", "ledger", "chain", "deploy")
 FORBIDDEN = {
     "vocabulary": {"images", "ledger", "chain", "deploy", "sessions", "tasks"},

@@ -1,0 +1,287 @@
+"""What `invoke verify --repair` does: after the commit point the rest can be made again from the records.
+
+What is missing is added. What is there and says something else is named and left alone: nobody here knows who
+moved it, or why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from semver import Version
+
+from release.actor import now
+from release.deploy.preflight import EMBEDDED
+from release.deploy.site import Desk
+from release.errors import LedgerUnreachable, ReleaseError, UsageError
+from release.events import Notice
+from release.images.engine import Engine
+from release.images.registry import Registry
+from release.ledger import query, rebuild
+from release.ledger.store import TagRequest
+from release.records import Record, Release
+from release.reference import Digest, Reference, Repository
+from release.version import tag_prefix
+
+if TYPE_CHECKING:
+    from release.commands import Door
+
+_SHOWN = 15
+"""How many lines of one kind are shown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that is not as the records say."""
+
+    kind: str
+    """git-tag, image-tag, events or index."""
+    name: str
+    found: str
+    mend: Callable[[], object] | None
+    """Makes it as the records say; None where it is left alone."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON data."""
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "found": self.found,
+            "mended": False if self.mend is None else None,
+        }
+
+
+def repair(door: Door) -> int:
+    """Find what is missing after the commit point, show it, add it; 1 where something is left as it is."""
+    with door.desk() as desk, _Shelves(desk) as shelves:
+        _refresh(desk)
+        found = [*_events(desk), *_index(desk), *_tags(desk, door.words.last), *_images(desk, shelves, door)]
+        missing = [each for each in found if each.mend is not None]
+        left = [each for each in found if each.mend is None]
+        if door.words.plan:
+            _show(door, desk, missing, left)
+            return 0
+        if found:
+            door.console.fields(_title(desk, missing), _rows(missing, left))
+        if missing:
+            _agree(door, _title(desk, missing))
+        mended, failed = _mended(door, missing)
+        _tell(door, desk, mended, [*failed, *left])
+        return 1 if failed or left else 0
+
+
+def _agree(door: Door, title: str) -> None:
+    from release.commands import agree
+
+    agree(door, title)
+
+
+def _refresh(desk: Desk) -> None:
+    """What the server has must be known before anything is called missing. Raises LedgerUnreachable."""
+    if not desk.refresh():
+        raise LedgerUnreachable(
+            f"repair the releases of {desk.service.service}",
+            f"the git remote {desk.service.ledger.remote} does not answer",
+            "try again when it is back",
+        )
+
+
+# what is missing
+
+
+def _events(desk: Desk) -> Iterator[Finding]:
+    waiting = len(desk.ledger.unsynced())
+    if waiting:
+        yield Finding(
+            kind="events",
+            name=str(desk.ledger),
+            found=f"{waiting} events are kept here, and not published",
+            mend=desk.ledger.sync,
+        )
+
+
+def _index(desk: Desk) -> Iterator[Finding]:
+    survey = rebuild.survey(desk.ledger)
+    if survey.missing:
+        yield Finding(
+            kind="index",
+            name=str(desk.ledger),
+            found=f"{len(survey.missing)} index entries are missing",
+            mend=lambda: rebuild.complete(desk.ledger, actor=desk.actor, at=now()),
+        )
+    for wrong in survey.wrong:
+        yield Finding(kind="index", name=str(desk.ledger), found=wrong, mend=None)
+
+
+def _releases(desk: Desk, last: str | None) -> Iterator[Record[Release]]:
+    """The newest so many, or all. Raises UsageError."""
+    if last is not None and (not last.isdecimal() or int(last) < 1):
+        raise UsageError(
+            f"look at the last {last!r} releases", "that is not a number above 0", "use --last 20"
+        )
+    return islice(query.releases(desk.ledger, desk.service.service), int(last) if last else None)
+
+
+def _tags(desk: Desk, last: str | None) -> Iterator[Finding]:
+    """Git tags that are missing where others see them, or stand on another commit."""
+    service = desk.service
+    prefix = tag_prefix(service.service, several=len(desk.config.services) > 1)
+    standing = desk.source.published_tags(prefix, service.ledger.remote)
+    for record in _releases(desk, last):
+        source = record.body.source
+        there = standing.get(source.tag)
+        if there is None:
+            found = f"missing; {record.body.version} is released from {source.commit[:12]}"
+            yield Finding(kind="git-tag", name=source.tag, found=found, mend=_tag_maker(desk, record))
+        elif there != source.commit:
+            found = f"stands on {there[:12]}; {record.body.version} is released from {source.commit[:12]}"
+            yield Finding(kind="git-tag", name=source.tag, found=found, mend=None)
+
+
+def _tag_maker(desk: Desk, record: Record[Release]) -> Callable[[], object]:
+    body = record.body
+    request = TagRequest(
+        name=body.source.tag,
+        commit=body.source.commit,
+        message=f"{record.envelope.service} {body.version}\n\n{body.image.repository}@{body.image.digest}\n",
+    )
+    return lambda: desk.ledger.restore_tag(request, record)
+
+
+def unrecorded(desk: Desk) -> list[str]:
+    """Version tags above the first recorded release that no record explains."""
+    service = desk.service
+    known = [Version.parse(text) for text in query.versions(desk.ledger, service.service)]
+    prefix = tag_prefix(service.service, several=len(desk.config.services) > 1)
+    tags = desk.source.version_tags(prefix, service.ledger.remote)
+    return [tag.name for tag in tags if known and tag.version > min(known) and tag.version not in known]
+
+
+def _images(desk: Desk, shelves: _Shelves, door: Door) -> Iterator[Finding]:
+    """Names of images: the version's, which people use, and the commit's, which keeps the bytes."""
+    for record in _releases(desk, door.words.last):
+        image = record.body.image
+        repository = Repository(image.repository)
+        for tag in (record.body.version, f"sha-{record.body.source.commit}"):
+            finding = shelves.look(record.body, repository.tagged(tag))
+            if finding is not None:
+                yield finding
+
+
+class _Shelves:
+    """Where the images of releases are: registries, and this engine's own store."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._registries: dict[Repository, Registry] = {}
+        self._engine: Engine | None = None
+
+    def __enter__(self) -> _Shelves:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for registry in self._registries.values():
+            registry.close()
+        if self._engine is not None:
+            self._engine.close()
+
+    def look(self, release: Release, tag: Reference) -> Finding | None:
+        """What is not right about a name; None where it stands on the release."""
+        if tag.repository.host == EMBEDDED:
+            return self._look_here(release, tag)
+        return self._look_there(release, tag)
+
+    def _look_there(self, release: Release, tag: Reference) -> Finding | None:
+        registry = self._registry(tag.repository)
+        wanted, found = Digest(release.image.digest), registry.digest(tag)
+        if found == wanted:
+            return None
+        if found is not None:
+            return _named(tag, f"is {found}, and {release.version} is {wanted}", None)
+        manifest = registry.manifest(tag.repository.at(wanted))
+        if manifest is None:
+            return _named(tag, f"missing, and the registry no longer has {wanted}", None)
+        return _named(tag, "missing", lambda: registry.put_manifest(manifest, tag.tag or ""))
+
+    def _look_here(self, release: Release, tag: Reference) -> Finding | None:
+        image = release.image
+        stored = self.engine.find(digest=Digest(image.digest), config_digest=Digest(image.config_digest))
+        found = self.engine.inspect(tag)
+        if stored is None:
+            return None  # it was never here, or was pruned
+        if found is None:
+            return _named(tag, "missing", lambda: self.engine.tag(stored.id, tag))
+        if found.id != stored.id:
+            return _named(tag, f"is {found.id}, and {release.version} is {stored.id}", None)
+        return None
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that `docker` itself would use."""
+        if self._engine is None:
+            self._engine = Engine.connect()
+        return self._engine
+
+    def _registry(self, repository: Repository) -> Registry:
+        if repository not in self._registries:
+            tell = self._desk.emit
+            self._registries[repository] = Registry(repository, tell=lambda text: tell(Notice(text=text)))
+        return self._registries[repository]
+
+
+def _named(tag: Reference, found: str, mend: Callable[[], object] | None) -> Finding:
+    return Finding(kind="image-tag", name=str(tag), found=found, mend=mend)
+
+
+# what is done
+
+
+def _mended(door: Door, missing: list[Finding]) -> tuple[list[Finding], list[Finding]]:
+    """Each by itself: what cannot be added does not keep the others from it."""
+    mended, failed = list[Finding](), list[Finding]()
+    for each in missing:
+        assert each.mend is not None  # noqa: S101 - only these are missing
+        try:
+            each.mend()
+        except ReleaseError as error:
+            door.console.error(error)
+            failed.append(each)
+        else:
+            mended.append(each)
+    return mended, failed
+
+
+def _title(desk: Desk, missing: list[Finding]) -> str:
+    return f"add {len(missing)} things that the releases of {desk.service.service} lack"
+
+
+def _rows(missing: list[Finding], left: list[Finding]) -> list[tuple[str, str]]:
+    rows = [("to be added", _lines(missing))] if missing else []
+    return rows + ([("left alone", _lines(left))] if left else [])
+
+
+def _lines(findings: list[Finding]) -> str:
+    more = [f"… {len(findings) - _SHOWN} more"] if len(findings) > _SHOWN else []
+    return "\n".join([*(f"{each.kind}  {each.name}: {each.found}" for each in findings[:_SHOWN]), *more])
+
+
+def _show(door: Door, desk: Desk, missing: list[Finding], left: list[Finding]) -> None:
+    if door.words.json:
+        door.console.document([each.to_json() for each in (*missing, *left)])
+    else:
+        door.console.sheet(_title(desk, missing), _rows(missing, left))
+
+
+def _tell(door: Door, desk: Desk, mended: list[Finding], left: list[Finding]) -> None:
+    """The result; tags that no record explains are named beside it, for they may be older than the ledger."""
+    for name in unrecorded(desk):
+        text = f"the git tag {name} is no recorded release: `git show {name}` tells who made it"
+        door.console.emit(Notice(text=text))
+    if door.words.json:
+        documents = [each.to_json() | {"mended": True} for each in mended]
+        door.console.document([*documents, *(each.to_json() | {"mended": False} for each in left)])
+    else:
+        door.console.result(f"{desk.service.service}: {len(mended)} added, {len(left)} left as they are")

@@ -1,0 +1,129 @@
+"""`invoke verify --repair`: what is missing after the commit point is added, what was moved is left alone."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from release.images.engine import Engine
+from release.process import output_of
+from release.reference import Reference
+from tests.engine import lab
+from tests.engine.chain.test_release import pulled_manifest, released
+from tests.engine.service import APP, Ran, Service, make_service
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shop:
+    """A service with two releases, in a registry and on a git server."""
+
+    service: Service
+    remote: Path
+    tags: Path
+    """The folder in which the registry keeps the repository's tags."""
+    repository: str
+
+    def repair(self, *words: str) -> Ran:
+        """The command."""
+        return self.service.invoke("verify", "--repair", *words)
+
+    def refs(self) -> list[str]:
+        """Of the git server."""
+        return output_of(["git", "-C", str(self.remote), "for-each-ref", "--format=%(refname)"]).split()
+
+
+@pytest.fixture
+def shop(
+    tmp_path: Path, engine: Engine, bare_remote: Path, running_registry: lab.RunningRegistry
+) -> Iterator[Shop]:
+    """0.1.0 and 0.2.0 are released."""
+    place = lab.unique()
+    registry = f"{running_registry.host}/{place}"
+    service = make_service(tmp_path / "service", remote=bare_remote, registry=registry)
+    released(service.nox("release"))
+    service.commit("feat: more", {"app.py": f"{APP}# more\n"})
+    released(service.nox("release"))
+    repositories = running_registry.storage / "docker/registry/v2/repositories"
+    tags = repositories / place / service.name / "_manifests/tags"
+    yield Shop(service=service, remote=bare_remote, tags=tags, repository=f"{registry}/{service.name}")
+    lab.remove_service(engine, service.name)
+
+
+def test_what_is_missing_is_added(shop: Shop, tmp_path: Path) -> None:
+    """The version's tag, the commit's tag, the git tag, an index entry; after a yes, and once."""
+    nothing = f"{shop.service.name}: 0 added, 0 left as they are"
+    assert shop.repair().last_line == nothing
+    commit = shop.service.git("rev-parse", "HEAD")
+    shutil.rmtree(shop.tags / "0.2.0")
+    shutil.rmtree(shop.tags / f"sha-{commit}")
+    output_of(["git", "-C", str(shop.remote), "tag", "--delete", "v0.2.0"])
+    lost = lose_an_index_entry(shop.remote, tmp_path / "ledger")
+
+    asked = shop.repair()
+    assert asked.status == 2, asked.all
+    assert "--yes" in asked.err
+    assert "refs/tags/v0.2.0" not in shop.refs()
+    planned = shop.repair("--plan")
+    assert planned.status == 0
+    for name in (f"{shop.repository}:0.2.0", f"sha-{commit}: missing", "git-tag  v0.2.0", "1 index entries"):
+        assert name in planned.out
+
+    done = shop.repair("--yes")
+    assert (done.status, done.last_line) == (0, f"{shop.service.name}: 4 added, 0 left as they are"), done.all
+    digest = shop.service.records()[1]["image"]["digest"]
+    for tag in ("0.2.0", f"sha-{commit}"):
+        assert pulled_manifest(f"{shop.repository}:{tag}")[0] == digest
+    git = ("git", "-C", str(shop.remote))
+    assert output_of([*git, "rev-list", "-n1", "v0.2.0"]) == commit
+    assert output_of([*git, "ls-tree", "--name-only", "release-ledger", lost]) == lost
+    assert shop.repair().last_line == nothing
+    shop.remote.rename(shop.remote.with_suffix(".gone"))
+    silent = shop.repair("--yes")
+    assert silent.status == 6, silent.all
+
+
+def lose_an_index_entry(remote: Path, folder: Path) -> str:
+    """Somebody commits a deletion to the ledger; the path."""
+    output_of(["git", "clone", "--quiet", "--branch", "release-ledger", str(remote), str(folder)])
+    git = ("git", "-C", str(folder), "-c", "user.name=Eve", "-c", "user.email=eve@example.org")
+    paths = output_of([*git, "ls-files", "index"]).splitlines()
+    (lost,) = [path for path in paths if path.endswith("/version/0/0.1.0")]
+    output_of([*git, "rm", "--quiet", lost])
+    output_of([*git, "commit", "--quiet", "--message", "oops"])
+    output_of([*git, "push", "--quiet"])
+    return lost
+
+
+def test_a_tag_that_was_moved_is_left_alone(shop: Shop) -> None:
+    """Both digests are named, nothing is overwritten, status 1. A tag without a release is named, too."""
+    old, new = ((shop.tags / tag / "current/link").read_text() for tag in ("0.1.0", "0.2.0"))
+    (shop.tags / "0.2.0/current/link").write_text(old)
+    output_of(["git", "-C", str(shop.remote), "tag", "--force", "v0.2.0", "main"])
+    output_of(["git", "-C", str(shop.remote), "tag", "v0.9.0", "main"])
+    ran = shop.repair("--yes")
+    assert ran.status == 1, ran.all
+    assert f"{shop.repository}:0.2.0: is {old}, and 0.2.0 is {new}" in ran.err
+    assert "git-tag  v0.2.0: stands on" in ran.err
+    assert ran.last_line.endswith("0 added, 2 left as they are")
+    assert "the git tag v0.9.0 is no recorded release" in ran.err
+    assert pulled_manifest(f"{shop.repository}:0.2.0")[0] == old
+
+
+def test_names_in_the_engines_own_store_come_back(tmp_path: Path, engine: Engine) -> None:
+    """Without a registry the engine's store holds the names."""
+    service = make_service(tmp_path / "service")
+    try:
+        digest = released(service.nox("release"))["digest"]
+        name = Reference.parse(f"localhost/{service.name}:0.1.0")
+        engine.untag(name)
+        done = service.invoke("verify", "--repair", "--yes")
+        assert (done.status, done.last_line) == (0, f"{service.name}: 1 added, 0 left as they are"), done.all
+        found = engine.inspect(name)
+        assert found is not None
+        assert str(found.id) == digest
+    finally:
+        lab.remove_service(engine, service.name)
