@@ -55,7 +55,8 @@ def soak(session: nox.Session) -> None:
         external=True,
     )
     if not session.posargs:
-        kills = ("python", "-m", "pytest", "-s", "--timeout=3000", "tests/engine/chain/test_kills.py")
+        chain = ("tests/engine/chain/test_kills.py", "tests/engine/chain/test_clones.py")
+        kills = ("python", "-m", "pytest", "-s", "--timeout=3000", *chain)
         many = {"RELEASE_KILLS": "200", "RELEASE_BOUNDARIES": "0", "RELEASE_CLONES": "10"}
         session.run(*kills, env=many, external=True)
         faults = ("python", "-m", "pytest", "-s", "--timeout=3000", "tests/engine/faults/test_engines.py")

@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 import sys
-import threading
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -372,28 +371,6 @@ def test_a_remote_that_is_gone_stops_a_release(make: Make, engine: Engine, bare_
     assert ran.status == 1
     assert "origin" in ran.err
     nothing_happened(service, engine)
-
-
-def test_two_commits_that_claim_one_version(make: Make, bare_remote: Path, tmp_path: Path) -> None:
-    """Two clones release two commits as 0.1.0 at once: one wins, the other says who."""
-    service = make(remote=bare_remote)
-    other = service.clone(tmp_path / "other")
-    other.commit("feat: another", {"app.py": APP + "# another\n"})
-    ran: dict[str, Ran] = {}
-
-    def release(name: str, clone: Service) -> None:
-        ran[name] = clone.nox("release")
-
-    threads = [threading.Thread(target=release, args=item) for item in {"one": service, "two": other}.items()]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(each.status for each in ran.values()) == [0, 1], [each.all for each in ran.values()]
-    loser = next(each for each in ran.values() if each.status)
-    assert "0.1.0" in loser.err
-    service.git("fetch", "--quiet", "origin", "release-ledger:refs/heads/seen")
-    assert len(service.git("ls-tree", "-r", "--name-only", "seen", "records/").splitlines()) == 1
 
 
 def test_a_graph_driver_engine_releases_through_a_registry(
