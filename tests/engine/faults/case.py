@@ -53,7 +53,9 @@ class Moved:
 
 @dataclass(frozen=True, kw_only=True)
 class Silent:
-    """The git server takes connections and never says a word."""
+    """The git server takes connections and never says a word: from the beginning, or from this stage on."""
+
+    before: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -425,6 +425,14 @@ GIT: Final = (
         hint="git ls-remote origin",
     ),
     Cell(
+        fault="the server falls silent",
+        stage="record",
+        trouble=Silent(before="record"),
+        happened="no answer within",
+        state=NOTHING,
+        hint="git ls-remote origin",
+    ),
+    Cell(
         fault="a hook refuses",
         stage="record",
         trouble=Hook(name="pre-receive", script=_NO),

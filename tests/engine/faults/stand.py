@@ -34,6 +34,7 @@ from release.errors import ReleaseError
 from release.events import Event, Finished, Notice, Started
 from release.images.engine import Engine
 from release.images.registry import DOCKER_MANIFEST, OCI_MANIFEST
+from release.ledger.branch import Branch
 from release.ledger.store import Ledger
 from release.process import output_of
 from release.records import Gate
@@ -205,10 +206,8 @@ class Stand:
                 hook.chmod(0o755)
             case Moved(before=before):
                 self._when(Started, before, lambda: self.remote.rename(self.remote.with_suffix(".away")))
-            case Silent():
-                port = self.stack.enter_context(lab.busy_port())
-                self.service.git("remote", "set-url", "origin", f"git://127.0.0.1:{port}/ledger.git")
-                self.stack.enter_context(mock.patch.object(Ledger.refresh, "__defaults__", (1.0,)))
+            case Silent(before=before):
+                self._when(Started, before, self._silence)
             case FullDisk(size=size):
                 self._small_disk(size)
             case Clock(hours=hours, before=before):
@@ -248,6 +247,15 @@ class Stand:
         made = lab.build(self.engine, name, dockerfile=f"FROM scratch\nLABEL is={self.name}\n", folder=folder)
         self.stack.callback(output_of, ["docker", "rmi", name])
         return made
+
+    def _silence(self) -> None:
+        """Whoever waits for an answer waits for a second here, not for a minute."""
+        port = self.stack.enter_context(lab.busy_port())
+        self.service.git("remote", "set-url", "origin", f"git://127.0.0.1:{port}/ledger.git")
+        self.stack.enter_context(mock.patch.object(Ledger.refresh, "__defaults__", (1.0,)))
+        self.stack.enter_context(mock.patch.object(Branch.refresh, "__defaults__", (1.0,)))
+        self.stack.enter_context(mock.patch.object(Branch._listed, "__kwdefaults__", {"seconds": 1.0}))
+        self.stack.enter_context(mock.patch("release.ledger.branch.PUSH_SECONDS", 1.0))
 
     def _small_disk(self, size: int) -> None:
         folder = self.service.folder / ".release"

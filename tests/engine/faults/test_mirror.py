@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from release.chain.mirror import mirrored
 from release.images.engine import Engine
 from release.images.registry import Registry
 from release.process import output_of
-from release.reference import Reference
+from release.reference import Reference, Repository
 from tests.engine import lab
 from tests.engine.chain.conftest import Make, make  # noqa: F401 - a fixture
 from tests.engine.chain.test_release import released
+from tests.engine.faults.proxy import Answer, Fault, fault_proxy
+from tests.engine.faults.test_pulls import put_image
 
 
 @contextmanager
@@ -66,3 +69,16 @@ def test_a_mirror_without_the_base_is_passed_over(
     ran = make(build={"target": "runtime", "mirrors": {"docker.io": place}}).nox("build")
     assert ran.status == 0, ran.all
     assert words in " ".join(ran.err.split())
+
+
+def test_a_mirror_that_fails_once_is_asked_again(running_registry: lab.RunningRegistry) -> None:
+    """As any registry: it is told, and the base is found by its digest."""
+    with fault_proxy(running_registry.host) as proxy:
+        place, tag = f"{proxy.host}/{lab.unique('hub')}", lab.BASE_IMAGE.partition(":")[2]
+        copy = put_image(Repository(f"{place}/library/python"), tag)
+        proxy.arm(Fault(method="GET", path="/manifests/", action=Answer(status=503)))
+        told: list[str] = []
+        named = Reference.parse(f"docker.io/library/{lab.BASE_IMAGE}")
+        found = mirrored((named,), {"docker.io": place}, {}, told.append)
+    assert found == {str(named): f"{place}/library/python:{tag}@{copy.digest}"}
+    assert "the registry answers 503; trying again" in told[0]

@@ -37,8 +37,8 @@ def remote_image(engine: Engine, proxy: FaultProxy) -> Iterator[Reference]:
     engine.untag(reference)
 
 
-def put_image(repository: Repository) -> Reference:
-    """An image of one small file, made by hand (OCI Image Specification 1.1)."""
+def put_image(repository: Repository, tag: str = "1") -> Reference:
+    """An image of one small file, made by hand (OCI Image Specification 1.1); by its digest."""
     layer = io.BytesIO()
     with tarfile.open(fileobj=layer, mode="w") as tar:
         member = tarfile.TarInfo("file")
@@ -58,7 +58,7 @@ def put_image(repository: Repository) -> Reference:
         "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", **diff}],
     }
     made = Manifest.parse(json.dumps(manifest).encode())
-    Registry(repository).put_manifest(made, "1")
+    Registry(repository).put_manifest(made, tag)
     return repository.at(made.digest)
 
 
