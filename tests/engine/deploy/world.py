@@ -9,7 +9,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -286,6 +287,16 @@ class World:
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    @contextmanager
+    def started(self, *words: str, when: str) -> Iterator[None]:
+        """Run `invoke` beside the block, which begins when its standard error has this text."""
+        with self.start(*words) as process:
+            assert process.stderr is not None
+            seen = next((line for line in process.stderr if when in line), None)
+            assert seen is not None, f"{words} ended without {when}"
+            yield
+            process.communicate(timeout=120)
 
     def interrupted(self, *words: str, when: str, number: signal.Signals) -> Ended:
         """Run `invoke`, send it a signal when its standard error has this text, and wait for its end."""
