@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from release.images.engine import ContainerSpec, ContainerState, Engine
-from release.images.values import PlacedFile
+from release.images.values import PlacedFile, Publisher
 from release.redact import Redacted
 from release.reference import Digest
 from release.runspec import RunSpec
@@ -58,7 +58,7 @@ class Place:
         """What all containers of this role carry."""
         return {SERVICE: self.service, ENVIRONMENT: self.environment, ROLE: role}
 
-    def owns(self, container: ContainerState) -> bool:
+    def owns(self, container: ContainerState | Publisher) -> bool:
         """Whether a deployment to this place made the container."""
         return self.labels(SERVING).items() <= container.labels.items()
 

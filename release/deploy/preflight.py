@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from release.deploy.docker import Place
 from release.errors import NotReady, Problem, RegistryError, ReleaseError, TargetUnavailable
-from release.images.engine import ContainerState, Engine, StoredImage
+from release.images.engine import Engine, StoredImage
 from release.images.reach import is_local
 from release.images.registry import Registry
 from release.records import Image
@@ -181,24 +181,18 @@ def _ports(engine: Engine, place: Place, spec: RunSpec) -> Iterator[str]:
     """A port is free, or ours and about to be freed."""
     if not spec.publish:
         return
-    there = engine.containers({})
-    others = [state for state in there if not place.owns(state)]
-    own = {taken for state in there if place.owns(state) for taken in state.ports.values()}
+    there = engine.publishers()
+    own = frozenset(taken for each in there if place.owns(each) for taken in each.places)
+    others = [each for each in there if not place.owns(each)]
     for publish in spec.publish:
-        holder = next((other for other in others if _holds(other, publish)), None)
+        holder = next((other for other in others if _any_overlaps(other.places, publish)), None)
         if holder is not None:
             yield f"port {publish.host} is published by the container {holder.name}: stop it, or take another"
         elif is_local(engine.host) and not _any_overlaps(own, publish) and _in_use(publish):
             yield f"port {publish.host} of {publish.address} is in use here: `ss -ltnp` names the program"
 
 
-def _holds(state: ContainerState, publish: Publish) -> bool:
-    return state.status in ("running", "restarting", "paused") and _any_overlaps(
-        set(state.ports.values()), publish
-    )
-
-
-def _any_overlaps(places: set[tuple[str, int]], publish: Publish) -> bool:
+def _any_overlaps(places: frozenset[tuple[str, int]], publish: Publish) -> bool:
     wild = ("", "0.0.0.0", "::")  # noqa: S104 - compared, not bound
     return any(
         port == publish.host and (address == publish.address or address in wild or publish.address in wild)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from release.actor import now
-from release.deploy import lock
+from release.deploy import journal, lock
 from release.deploy.docker import DEPLOYMENT, VERSION, Ours, describe
 from release.deploy.drift import settings_drift
 from release.deploy.secrets import FingerprintKey
@@ -65,6 +65,8 @@ class Status:
     """What freezes the environment."""
     quarantine: str | None
     """What sets the release aside that runs."""
+    unfinished: str | None
+    """What was begun and never ended, where nobody holds the lock any more."""
     unsynced: int
 
     def to_json(self) -> dict[str, Any]:
@@ -79,7 +81,9 @@ def read_status(site: Site) -> Status:
     seen = (*ours.running, *strangers)
     serving = tuple(_running(site, container, event) for container in seen)
     wanted = event.deployment.run_spec.replicas if event is not None else 1
-    holder = lock.peek(site.target.keeper(), site.place)
+    left = lock.find(site.target.keeper(), site.place)
+    holder = lock.alive(site.target.keeper(), left)
+    unfinished = journal.find(site, ours, left) if holder is None else None
     expected = _expected(event, site.release_of(event)) if event is not None else None
     frost = query.frozen(site.desk.ledger, site.place.service, site.place.environment, now())
     return Status(
@@ -100,6 +104,7 @@ def read_status(site: Site) -> Status:
         lock=str(holder) if holder is not None else None,
         freeze=f"{site.place.environment} {frost}" if frost is not None else None,
         quarantine=_quarantine(site, event),
+        unfinished=str(unfinished) if unfinished is not None else None,
         unsynced=len(site.desk.ledger.unsynced()),
     )
 

@@ -165,6 +165,7 @@ def status_rows(status: Status) -> list[Row]:
         )
     rows += [("drift", "\n".join(status.drift)), ("leftovers", "\n".join(status.leftovers))]
     rows += [("freeze", status.freeze or ""), ("quarantine", status.quarantine or "")]
+    rows += [("half done", f"{status.unfinished}; `invoke converge`" if status.unfinished else "")]
     rows += [("lock", f"held by {status.lock}" if status.lock else "")]
     rows += [("unsynced", f"{status.unsynced} events wait for `invoke sync`" if status.unsynced else "")]
     return [(label, text) for label, text in rows if text]

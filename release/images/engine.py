@@ -51,12 +51,14 @@ from release.images.values import (
     ContainerState,
     EngineInfo,
     Executed,
+    Publisher,
     StoredImage,
     container_config,
     container_state,
     executed,
     files_archive,
     numbers_of,
+    publisher,
     stored_image,
     whole_seconds,
 )
@@ -659,6 +661,11 @@ class Engine:
             found = [self._inspected(item["Id"]) for item in listed]
         by_age = sorted((data for data in found if data is not None), key=_created)
         return [container_state(data) for data in by_age]
+
+    def publishers(self) -> Sequence[Publisher]:
+        """The containers that run, with their published ports: one question, however many there are."""
+        with self._asking("list the containers that run"):
+            return [publisher(item) for item in self._client.containers()]
 
     def _inspected(self, container: str) -> Mapping[str, Any] | None:
         with suppress(NotFound):

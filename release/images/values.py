@@ -160,6 +160,28 @@ class Executed:
     errors: bytes
 
 
+@dataclass(frozen=True, kw_only=True)
+class Publisher:
+    """A running container and the places of its machine that its ports are published on."""
+
+    name: str
+    labels: Mapping[str, str]
+    places: frozenset[tuple[str, int]]
+    """Addresses and ports."""
+
+
+def publisher(data: Mapping[str, Any]) -> Publisher:
+    """One entry of ContainerList as a value."""
+    ports = data.get("Ports") or ()
+    return Publisher(
+        name=next(iter(data.get("Names") or ("?",))).removeprefix("/"),
+        labels=data.get("Labels") or {},
+        places=frozenset(
+            (port.get("IP") or "", port["PublicPort"]) for port in ports if port.get("PublicPort")
+        ),
+    )
+
+
 def whole_seconds(milliseconds: int) -> int:
     """The API counts these times in whole seconds: rounded up, so that nothing is killed early."""
     return -(-milliseconds // 1000)

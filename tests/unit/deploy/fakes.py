@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from release.errors import EngineError, NameTaken, PortTaken
 from release.images.engine import ContainerSpec, ContainerState, Engine, EngineInfo, Executed, StoredImage
+from release.images.values import Publisher
 from release.ledger.query import Event
 from release.records import (
     Actor,
@@ -208,6 +209,12 @@ class FakeEngine(Engine):
 
     def containers(self, labels: Mapping[str, str]) -> Sequence[ContainerState]:
         return [kept.state for kept in self.kept if labels.items() <= kept.state.labels.items()]
+
+    def publishers(self) -> Sequence[Publisher]:
+        there = [kept.state for kept in self.kept if kept.state.status in ("running", "restarting", "paused")]
+        return [
+            Publisher(name=one.name, labels=one.labels, places=frozenset(one.ports.values())) for one in there
+        ]
 
     def logs(self, container: str, *, lines: int) -> tuple[str, ...]:
         return self._get(container).logs[-lines:]

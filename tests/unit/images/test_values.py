@@ -13,11 +13,13 @@ from release.images.values import (
     ContainerSpec,
     EngineInfo,
     PlacedFile,
+    Publisher,
     container_config,
     container_state,
     files_archive,
     healthcheck_config,
     numbers_of,
+    publisher,
     stored_image,
     whole_seconds,
 )
@@ -298,3 +300,19 @@ def test_an_archive_of_files_says_whose_they_are() -> None:
     with tarfile.open(fileobj=io.BytesIO(files_archive(files, "/run/secrets", (7, 8)))) as tar:
         found = [(entry.name, entry.mode, entry.uid, entry.gid, entry.size) for entry in tar]
     assert found == [("a", 0o400, 7, 8, 2), ("b/c", 0o444, 0, 0, 1)]
+
+
+def test_a_list_of_containers_tells_who_publishes_where() -> None:
+    """Docker Engine API 1.45, ContainerList: ports that are only exposed are on no place of the machine."""
+    data = {
+        "Names": ["/api-production"],
+        "Labels": {"a": "b"},
+        "Ports": [
+            {"IP": "127.0.0.1", "PrivatePort": 8000, "PublicPort": 8080, "Type": "tcp"},
+            {"PrivatePort": 9000, "Type": "tcp"},
+        ],
+    }
+    assert publisher(data) == Publisher(
+        name="api-production", labels={"a": "b"}, places=frozenset({("127.0.0.1", 8080)})
+    )
+    assert publisher({"Names": None, "Labels": None, "Ports": None}).places == frozenset()
