@@ -16,7 +16,7 @@ from release.deploy.preflight import Bytes
 from release.deploy.proxies import Proxy
 from release.deploy.rollout import Crew, Swap, step
 from release.deploy.target import Means, Order
-from release.errors import DeploymentFailed, EngineError, MixedState, Problem, Restored
+from release.errors import DeploymentFailed, EngineError, MixedState, Problem, Restored, UsageError
 from release.events import Emit
 from release.images.engine import ContainerSpec, ContainerState, Engine
 from release.records import Image, Release
@@ -165,7 +165,10 @@ class SingleEngine:
         """Start and prove what was made, then tidy up."""
         new, swapped = self._halves(order)
         if not new:
-            raise DeploymentFailed(f"finish {order}", "its container was never made", "use --revert")
+            raise UsageError(f"finish {order}", "its container was never made", "use --revert")
+        if (order.spec.files or order.spec.secret_files) and any(one.status == "created" for one in new):
+            found = f"{describe(new)} never ran, and nobody knows whether its files are in it"
+            raise UsageError(f"finish {order}", found, "use --revert, then deploy again")
         if not swapped.before.running and order.old is not None:
             self._only_these_left(order, means, new)
         if self.proxy is None:
@@ -176,7 +179,7 @@ class SingleEngine:
         """Remove what was made, and let what ran before serve."""
         new, swapped = self._halves(order)
         if new and not swapped.before.running and order.old is not None:
-            raise MixedState(
+            raise UsageError(
                 f"revert {order}",
                 f"what ran before is removed already; there is only {describe(new)}",
                 "`invoke converge --finish` if it is healthy, else `invoke rollback`",

@@ -109,7 +109,8 @@ class Target(Protocol):
     def resume(self, order: Order, means: Means) -> str:
         """Complete what a rollout of this order began and did not end. See `roll_out`.
 
-        `order.before` is what is there now, the containers of the order among it.
+        `order.before` is what is there now, the containers of the order among it. Raises UsageError:
+        there is nothing to be completed; nothing was touched.
         """
 
     def retract(self, order: Order, means: Means) -> str:
@@ -121,6 +122,7 @@ class Target(Protocol):
         Raises:
             DeploymentFailed: nothing ran before, and nothing runs now.
             MixedState: the message lists what is where.
+            UsageError: what ran before is gone already; nothing was touched.
         """
 
     def verify(self, order: Order, means: Means) -> str:

@@ -133,12 +133,14 @@ def test_what_could_be_finished_is_undone_where_that_is_asked_for(
 
 
 def test_what_cannot_be_undone_any_more_is_left_alone_and_said(shared: World, elsewhere: Elsewhere) -> None:
-    """The old container is gone: status 4 with the way out, and the new one serves on."""
+    """The old container is gone: status 2 with the way out, nothing is touched, and that way works."""
     assert shared.dying("after", "remove", "1", "deploy", "--to", "0.2.0", "--yes").status == -signal.SIGKILL
     done = elsewhere("converge", "--revert", *SURE)
-    assert done.status == 4, done.err
+    assert done.status == 2, done.err
     assert "converge --finish" in done.err
     assert shared.answer()["VERSION"] == "0.2.0"
+    assert elsewhere("converge", "--finish", *SURE).status == 0
+    assert_one_state(shared, elsewhere, "0.2.0")
 
 
 def test_a_first_deployment_that_died_leaves_nothing(make: Make, bare_remote: Path) -> None:

@@ -17,7 +17,7 @@ from tests.engine.deploy.world import World
 
 @pytest.fixture
 def volume() -> Iterator[str]:
-    """A volume on the engine."""
+    """A volume on the engine; asked for before the world, it goes after the containers."""
     name = lab.unique("data")
     output_of(["docker", "volume", "create", name])
     yield name
@@ -36,7 +36,7 @@ def test_a_bare_rollback_passes_over_what_only_failed(world: World) -> None:
 
 
 def test_a_rollback_whose_volume_and_port_are_gone_is_refused_with_the_way_out(
-    world: World, volume: str
+    volume: str, world: World
 ) -> None:
     """Both at once, before anything is touched; with the volume back and the port free it goes on."""
     world.configure(volumes=f'["{volume}:/data"]')
