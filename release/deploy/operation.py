@@ -565,7 +565,7 @@ class Attempt:
             evidence = prepared.site.target.roll_out(
                 _order(prepared, self.deployment), _means(prepared, interruption)
             )
-        except DeploymentFailed as error:
+        except (DeploymentFailed, LockHeld) as error:
             self._append(_status(error), self.prepared.mask(reason(error)))
             raise
         message = self.prepared.mask(self.message)
@@ -675,7 +675,7 @@ class Attempt:
         )
 
 
-def _status(error: DeploymentFailed) -> Status:
+def _status(error: ReleaseError) -> Status:
     if isinstance(error, MixedState):
         return "mixed"
     return "restored" if isinstance(error, Restored) else "failed"

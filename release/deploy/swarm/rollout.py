@@ -78,19 +78,28 @@ class Rollout:
         before = self._found()
         self._same_as_planned(before)
         try:
-            written = specs.service_spec(self.order, self._parts())
-            self.means.cancellation.check()
-            self._remember(before)
-            with step(self.means.emit, "submit") as say:
-                self._submit(before, written)
-                say(f"{self.name}, {self.order.image.digest}")
+            self._begin(before)
+        except LockHeld:
+            self._forget()
+            raise
+        except BaseException as error:
+            raise self._untouched(error) or self._give_up(before, error) from error
+        try:
             evidence = self._prove()
-        except (LockHeld, MixedState):
+        except MixedState:
             raise
         except BaseException as error:
             raise self._give_up(before, error) from error
         self._forget()
         return evidence
+
+    def _begin(self, before: Service | None) -> None:
+        written = specs.service_spec(self.order, self._parts())
+        self.means.cancellation.check()
+        self._remember(before)
+        with step(self.means.emit, "submit") as say:
+            self._submit(before, written)
+            say(f"{self.name}, {self.order.image.digest}")
 
     def resume(self) -> str:
         """Prove what was submitted; see `Target.resume`."""
@@ -287,12 +296,18 @@ class Rollout:
 
     # putting back
 
-    def _give_up(self, before: Service | None, error: BaseException) -> ReleaseError:
-        """Put back what ran before, where it was touched; the error that says how that went."""
+    def _untouched(self, error: BaseException) -> DeploymentFailed | None:
+        """The error where the service is as it was planned for."""
+        if self._may_be_touched():
+            return None
+        self._forget()
+        why, hint = reason(error), error.hint if isinstance(error, ReleaseError) else ""
+        found = self.means.mask(f"{why}; nothing was touched")
+        return DeploymentFailed(f"deploy {self.order}", found, self.means.mask(hint))
+
+    def _give_up(self, before: Service | None, error: BaseException) -> DeploymentFailed:
+        """Put back what ran before; the error that says how that went."""
         why, tail = self.means.mask(reason(error)), _tail(error)
-        if not self._may_be_touched():
-            hint = self.means.mask(error.hint) if isinstance(error, ReleaseError) else ""
-            return DeploymentFailed(f"deploy {self.order}", f"{why}; nothing was touched", hint, tail)
         self.means.emit(Warned(text=f"{why}: putting back what ran before"))
         return self._put_back(before, why, tail)
 

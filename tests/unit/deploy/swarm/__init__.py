@@ -1,0 +1,1 @@
+"""A Swarm as a target, in memory."""

@@ -1,0 +1,281 @@
+"""Submitting, following and putting back, against a Swarm in memory."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from release.deploy.docker import Ours
+from release.deploy.swarm.rollout import Rollout, identities
+from release.deploy.swarm.spec import Parts, service_spec
+from release.deploy.target import Order
+from release.errors import Cancelled, DeploymentFailed, EngineUnreachable, LockHeld, MixedState, Restored
+from release.events import Event, Warned
+from release.images.swarm import Service, Task
+from release.process import Cancellation
+from tests.unit.deploy import fakes as containers
+from tests.unit.deploy.swarm.fakes import (
+    FakeSwarm,
+    all_run,
+    deployment_of,
+    means,
+    node,
+    order,
+    real,
+    service,
+    task,
+)
+
+OLD, NEW = "1" * 12, "2" * 12
+
+
+def running() -> Service:
+    """What an earlier deployment left."""
+    return service(service_spec(order(OLD), Parts()), version=7)
+
+
+def over(before: Service, **settings: Any) -> Order:
+    """The order whose plan was made for this."""
+    found = Ours(running=tuple(containers.state(id=one) for one in identities(before)), stopped=())
+    return order(NEW, before=found, **settings)
+
+
+def run(fake: FakeSwarm, ordered: Order, said: list[Event] | None = None) -> str:
+    return Rollout(swarm=real(fake), order=ordered, means=means(said)).run()
+
+
+def crashing(now: Service) -> list[Task]:
+    """The new ones end; the old ones run."""
+    if now.labels["release.deployment"] == OLD:
+        return all_run(now)
+    return [task(now, state="failed", desired="shutdown", error="task: non-zero exit (7)", exit_code=7)]
+
+
+def test_a_first_deployment_creates_the_service() -> None:
+    """And keeps nothing in the Swarm beside it."""
+    fake = FakeSwarm()
+    assert run(fake, order(NEW)) == "1 of 1 tasks run on 1 node"
+    assert fake.calls == ["create"]
+    assert fake.kept == {}
+
+
+def test_an_update_keeps_the_spec_that_ran_until_the_new_one_is_proven() -> None:
+    """Every manager would find it, if this operator died in between."""
+    before = running()
+    fake = FakeSwarm(there=before)
+    seen: list[str] = []
+    fake.steps = [lambda: None, lambda: seen.extend(fake.kept)]
+    run(fake, over(before))
+    assert len(seen) == 1
+    assert fake.kept == {}
+    assert deployment_of(fake) == NEW
+
+
+def test_a_task_that_ends_brings_the_old_spec_back_with_its_last_words() -> None:
+    """The very spec, byte for byte; secrets are masked."""
+    before = running()
+    fake = FakeSwarm(there=before, tasks_of=crashing)
+    with pytest.raises(Restored) as caught:
+        run(fake, over(before))
+    assert fake.there is not None
+    assert fake.there.spec == before.spec
+    assert "exit status 7" in caught.value.found
+    assert caught.value.tail == ("its last words: ***",)
+    assert fake.kept == {}
+
+
+def test_a_first_deployment_that_fails_is_removed() -> None:
+    """Nothing ran before, and nothing runs now."""
+    fake = FakeSwarm(tasks_of=crashing)
+    with pytest.raises(DeploymentFailed, match="nothing runs now"):
+        run(fake, order(NEW))
+    assert fake.there is None
+
+
+def test_another_spec_than_planned_for_is_left_alone() -> None:
+    """Somebody was faster."""
+    before = running()
+    fake = FakeSwarm(there=replace(before, spec={**before.spec, "Mode": {"Replicated": {"Replicas": 5}}}))
+    with pytest.raises(LockHeld):
+        run(fake, over(before))
+    assert fake.calls == []
+
+
+def test_a_version_that_the_swarm_itself_counted_up_is_no_lost_race() -> None:
+    """The spec is the same: it is sent again with the new version."""
+    before = running()
+    fake = FakeSwarm(there=before)
+    ordered = over(before)
+
+    def counted() -> None:
+        assert fake.there is not None
+        fake.there = replace(fake.there, version=fake.there.version + 3)
+
+    rollout = Rollout(swarm=real(fake), order=ordered, means=means())
+    rollout._submit(before, service_spec(ordered, Parts()))
+    counted()
+    fake.calls.clear()
+    fake.there = replace(before, version=before.version + 3)
+    rollout._submit(before, service_spec(ordered, Parts()))
+    assert fake.calls == ["update", "update"]
+    assert deployment_of(fake) == NEW
+
+
+def test_a_spec_that_changes_between_reading_and_writing_is_a_lost_race() -> None:
+    """What the other one wrote stays."""
+    before = running()
+    fake = FakeSwarm(there=before)
+
+    def other() -> None:
+        fake.there = replace(before, version=8, spec=service_spec(order("3" * 12), Parts()))
+
+    ordered = over(before)
+    rollout = Rollout(swarm=real(fake), order=ordered, means=means())
+    other()
+    with pytest.raises(LockHeld):
+        rollout._submit(before, service_spec(ordered, Parts()))
+    assert deployment_of(fake) == "3" * 12
+
+
+@pytest.mark.parametrize("there", [None, running()], ids=["create", "update"])
+def test_a_write_whose_answer_was_lost_is_looked_for_before_it_is_sent_again(there: Service | None) -> None:
+    """It was done: it is done once."""
+    fake = FakeSwarm(there=there, lose_answers=1)
+    run(fake, over(there) if there is not None else order(NEW))
+    assert len(fake.calls) == 1
+    assert deployment_of(fake) == NEW
+
+
+def test_a_manager_that_is_silent_for_a_while_is_waited_for() -> None:
+    """The tasks run without it; that it was away is told."""
+    before = running()
+    fake = FakeSwarm(there=before)
+
+    def silent() -> None:
+        raise EngineUnreachable("inspect the service", "nothing listens there")
+
+    fake.steps = [lambda: None, silent]
+    said: list[Event] = []
+    run(fake, over(before), said)
+    assert any(isinstance(event, Warned) and "waiting for it" in event.text for event in said)
+
+
+def test_an_update_that_the_swarm_took_back_is_a_failure() -> None:
+    """What runs then is proven, and told."""
+    before = running()
+    fake = FakeSwarm(there=before)
+
+    def taken_back() -> None:
+        fake.there = replace(before, version=20, update="rollback_completed", update_message="of task x")
+
+    fake.steps = [lambda: None, taken_back]
+    with pytest.raises(Restored, match="rolled it back by itself"):
+        run(fake, over(before))
+    assert fake.calls == ["update"]
+
+
+def test_a_service_that_somebody_takes_over_in_the_middle_is_left_as_it_is() -> None:
+    """Putting back would undo what they did: exit 4 with what is where."""
+    before = running()
+    fake = FakeSwarm(there=before)
+
+    def taken_over() -> None:
+        fake.there = service(service_spec(order("3" * 12), Parts()), version=30)
+
+    fake.steps = [lambda: None, taken_over]
+    with pytest.raises(MixedState, match="somebody else changed it"):
+        run(fake, over(before))
+    assert deployment_of(fake) == "3" * 12
+
+
+def test_what_cannot_be_put_back_is_listed_task_by_task() -> None:
+    """Also those of nodes that do not answer."""
+    before = running()
+
+    def stuck(now: Service) -> list[Task]:
+        mine = now.labels["release.deployment"]
+        lost = task(before, node="id-b", id="lost")
+        return [task(now, state="pending", node=""), lost] if mine == OLD else [*crashing(now), lost]
+
+    fake = FakeSwarm(there=before, tasks_of=stuck, machines=[node(), node("b", is_ready=False)])
+    with pytest.raises(MixedState) as caught:
+        run(fake, over(before))
+    assert "api-production.1 on b (does not answer): 0.2.0 running" in caught.value.found
+
+
+def test_a_lost_task_is_a_warning_where_all_others_run() -> None:
+    """It may run on, on a node that nobody sees."""
+    before = running()
+    said: list[Event] = []
+    fake = FakeSwarm(
+        there=before,
+        tasks_of=lambda now: [*all_run(now), task(before, node="id-b", id="lost")],
+        machines=[node(), node("b", is_ready=False)],
+    )
+    run(fake, over(before), said)
+    assert any(isinstance(event, Warned) and "as far as the Swarm knows" in event.text for event in said)
+
+
+def test_a_cancellation_before_the_spec_is_submitted_touches_nothing() -> None:
+    """After it, what ran before is put back."""
+    before = running()
+    fake = FakeSwarm(there=before)
+    cancellation = Cancellation()
+    cancellation.request("SIGTERM arrived")
+    rollout = Rollout(swarm=real(fake), order=over(before), means=means([], cancellation))
+    with pytest.raises(DeploymentFailed, match="nothing was touched") as caught:
+        rollout.run()
+    assert isinstance(caught.value.__cause__, Cancelled)
+    assert fake.calls == []
+
+
+def test_secrets_are_stored_once_under_a_name_that_tells_their_value() -> None:
+    """A second deployment of the same value uses the same object."""
+    secrets = {"TOKEN": "11111111:2222222222222222"}
+    fake = FakeSwarm()
+    run(fake, order(NEW, secrets=secrets))
+    assert fake.there is not None
+    again = over(fake.there, secrets=secrets)
+    run(fake, replace(again, identity=replace(again.identity, deployment="4" * 12)))
+    assert list(fake.kept) == ["api-production-TOKEN-11111111-2222222222222222"]
+    assert "value of TOKEN" not in json.dumps(fake.there.spec)
+
+
+def test_what_a_dead_operator_submitted_is_taken_back_from_what_it_kept() -> None:
+    """The spec that ran before is in the Swarm, not in the dead operator's memory."""
+    before = running()
+    fake = FakeSwarm(there=before)
+    ordered = replace(over(before), replaces=OLD)
+    rollout = Rollout(swarm=real(fake), order=ordered, means=means())
+    rollout._remember(before)
+    rollout._submit(before, service_spec(ordered, Parts()))
+    assert "runs again" in Rollout(swarm=real(fake), order=ordered, means=means()).retract()
+    assert fake.there is not None
+    assert fake.there.spec == before.spec
+    assert fake.kept == {}
+
+
+def test_what_a_dead_operator_submitted_is_finished() -> None:
+    """By proving it."""
+    before = running()
+    fake = FakeSwarm(there=before)
+    ordered = over(before)
+    rollout = Rollout(swarm=real(fake), order=ordered, means=means())
+    rollout._remember(before)
+    rollout._submit(before, service_spec(ordered, Parts()))
+    assert rollout.resume() == "1 of 1 tasks run on 1 node"
+    assert fake.kept == {}
+
+
+def test_what_was_never_submitted_cannot_be_finished() -> None:
+    """And taking it back touches nothing."""
+    before = running()
+    fake = FakeSwarm(there=before)
+    rollout = Rollout(swarm=real(fake), order=over(before), means=means())
+    with pytest.raises(DeploymentFailed, match="never submitted"):
+        rollout.resume()
+    assert "nothing was submitted" in rollout.retract()
+    assert fake.calls == []
