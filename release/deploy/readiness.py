@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from release.actor import TOOL, now
 from release.deploy import lock, preflight, secrets
-from release.deploy.operation import fingerprints, read_secrets, recorded_settings
+from release.deploy.operation import fingerprints, pinned_problems, read_secrets, recorded_settings
 from release.deploy.rollout import elapsed_ms
 from release.deploy.site import Desk, Site, Spot
 from release.deploy.stock import Stock, engine_problem
@@ -261,6 +261,9 @@ class _Assessment:
         """Whether every secret can be read here and now, and which were rotated since."""
         unread, fingerprinted = self._secrets_of(spec)
         (case.problems if self.question.secrets else case.unchecked).extend(unread)
+        found = pinned_problems(self.spot, spec.secrets, fingerprinted)
+        told = [f"secret {problem.path.rpartition('.')[2]}: {problem.message}" for problem in found]
+        (case.problems if self.question.secrets else case.unchecked).extend(told)
         rotated = [
             name
             for name, value in fingerprinted.items()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from release.process import output_of
+from tests.engine import lab
 from tests.engine.deploy.world import Ended, World
 
 CANARY, NEXT, OTHER = "canary-5d1c7e02", "canary-99aa41bf", "canary-00dd3a17"
@@ -112,3 +115,45 @@ def test_a_pinned_secret_goes_back_only_in_the_value_of_then(world: World) -> No
     back = world.invoke("rollback", "--yes", PROD_TOKEN=CANARY)
     assert back.status == 0, back.err
     assert world.answer()["TOKEN"] == CANARY
+
+
+def test_canaries_in_every_place_are_found_nowhere(world: World, tmp_path: Path) -> None:
+    """From a variable, a file and a command; in a log, an answer, an error; in every output and every object.
+
+    The new release prints its secrets, answers with one as the reason, and its gate prints another and fails.
+    """
+    values = {name: lab.unique("canary") for name in ("TOKEN", "KEY", "COMMANDED", "REGISTRY")}
+    world.release("0.3.0", mode="telling")
+    (tmp_path / "key").write_text(values["KEY"] + "\n")
+    script = tmp_path / "ask"
+    script.write_text(f"#!/bin/sh\necho {values['COMMANDED']}\n")
+    script.chmod(0o755)
+    login = base64.b64encode(f"ada:{values['REGISTRY']}".encode()).decode()
+    docker = tmp_path / "docker"
+    docker.mkdir()
+    (docker / "config.json").write_text(json.dumps({"auths": {"127.0.0.1:9": {"auth": login}}}))
+    sources = f"""{{
+      TOKEN = {{ from_env = "PROD_TOKEN" }},
+      KEY = {{ from_file = "{tmp_path / "key"}", file = "/run/secrets/key", policy = "pinned" }},
+      COMMANDED = {{ from_command = ["{script}"] }}
+    }}""".replace("\n", " ")
+    world.configure(secrets=sources, health_timeout='"6s"', restart='"no"')
+
+    def run(*words: str) -> Ended:
+        return world.invoke(*words, PROD_TOKEN=values["TOKEN"], DOCKER_CONFIG=str(docker))
+
+    said = [
+        run("deploy", "--to", "0.1.0", "--yes", "--json"),
+        run("deploy", "--to", "0.3.0", "--yes", "--message", values["KEY"]),
+        run("status", "--json"),
+        run("history", "--json"),
+        run("verify", "--json"),
+    ]
+    assert [end.status for end in said] == [0, 3, 0, 0, 0], [end.err for end in said]
+    assert "gave 500 ***" in said[1].err
+    written = everything_written(world) + "".join(end.out + end.err for end in said)
+    for value in values.values():
+        assert value not in written
+        assert base64.b64encode(value.encode()).decode() not in written
+    about = output_of(["docker", "inspect", world.container])
+    assert values["KEY"] not in about

@@ -44,12 +44,19 @@ mode = os.environ.get("MODE") or os.environ["IMAGE_MODE"]
 if mode == "crashing":
     sys.exit("cannot start with " + os.environ.get("TOKEN", "no token"))
 
+if mode == "telling":
+    for key in sorted(os.environ):
+        print(key, os.environ[key], file=sys.stderr, flush=True)
+        if key.endswith("_FILE"):
+            print(open(os.environ[key]).read(), file=sys.stderr, flush=True)
+
 if mode == "short-lived":
     threading.Timer(2, os._exit, (7,)).start()
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.send_response(500 if mode == "sick" else 200)
+        told = os.environ.get("TOKEN") if mode == "telling" else None
+        self.send_response(500 if mode in ("sick", "telling") else 200, told)
         self.end_headers()
         keys = ("VERSION", "GREETING", "TOKEN")
         self.wfile.write(json.dumps({key: os.environ.get(key) for key in keys}).encode())
