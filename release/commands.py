@@ -242,6 +242,7 @@ def agree(door: Door, title: str) -> None:
 
 def _tell(door: Door, site: Site, outcome: Outcome) -> None:
     """The result; after a rollback, the command that undoes it."""
+    door.console.emit(view.deployed(outcome))
     if door.words.json:
         door.console.document(outcome.record)
     else:

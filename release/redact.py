@@ -31,7 +31,8 @@ _HEAD: Final = 4
 ESCAPES: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-_]")
 """Terminal control sequences (ECMA-48, 5.4 and 8.3), and xterm's for the title, which end by BEL or ST."""
 
-_BREAK: Final = re.compile(rf"[\r\n]+|{ESCAPES.pattern}")
+_BREAK: Final = re.compile(rf"[\r\n]+(?:#\d+ \d+\.\d+ )?|{ESCAPES.pattern}")
+"""What may stand in the middle of a secret: also what BuildKit's plain output puts before each line."""
 _PARTIAL: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*)?\Z")
 _LINE: Final = re.compile(r"[^\r\n]+")
 _PERCENT: Final = re.compile("%[0-9A-F]{2}")

@@ -475,13 +475,13 @@ def guarded(body: Callable[[Console, Interruption], int]) -> int:
     with interruption.listening():
         from release.console import Console
 
-        console = Console()
-        try:
-            return body(console, interruption)
-        except Interrupted:
-            return _interrupted(console, interruption)
-        except Exception as error:  # noqa: BLE001 - the one place that ends every command
-            return _failed(error, console, interruption)
+        with Console() as console:
+            try:
+                return body(console, interruption)
+            except Interrupted:
+                return _interrupted(console, interruption)
+            except Exception as error:  # noqa: BLE001 - the one place that ends every command
+                return _failed(error, console, interruption)
 
 
 def _interrupted(console: Console, interruption: Interruption) -> int:

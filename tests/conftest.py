@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,10 @@ import pytest
 
 from release.records import Record
 from tests import schemas
+from tests.terminal import NEUTRAL
+
+for _name in NEUTRAL - {"CI"}:  # output is tested as nobody's in particular, wherever the tests run
+    os.environ.pop(_name, None)
 
 
 @pytest.fixture(scope="session", autouse=True)

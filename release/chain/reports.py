@@ -126,7 +126,7 @@ def _failed_test(
     case: ElementTree.Element, trouble: ElementTree.Element, is_file: Callable[[str], bool], context: str
 ) -> Finding | None:
     said, text = case.get("file", ""), trouble.text or ""
-    crashes = [match for match in _CRASH.finditer(text) if said in ("", match["file"])]
+    crashes = [match for match in _CRASH.finditer(text) if not said or _is_one_file(said, match["file"])]
     inside = said or (crashes[-1]["file"] if crashes else "")
     file = _in_the_commit(inside, is_file, context)
     if file is None:
@@ -138,6 +138,12 @@ def _failed_test(
         title=f"test {name}",
         message=trouble.get("message") or text or "failed",
     )
+
+
+def _is_one_file(one: str, other: str) -> bool:
+    """Whether two paths can be one: pytest counts one from its root, the other from where it was called."""
+    pairs = zip(reversed(PurePosixPath(one).parts), reversed(PurePosixPath(other).parts), strict=False)
+    return all(left == right or "/" in (left, right) for left, right in pairs)
 
 
 def _line_of(case: ElementTree.Element) -> int | None:

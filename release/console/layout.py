@@ -54,8 +54,8 @@ def seconds(milliseconds: float) -> str:
     return f"{minutes} min {rest:02d} s"
 
 
-def error_lines(error: ReleaseError, log: Path | None) -> tuple[Line, ...]:
-    """What was attempted and found, the end of the log, where the rest of it is, and the next step."""
+def error_lines(error: ReleaseError, tail: Sequence[str], log: Path | None) -> tuple[Line, ...]:
+    """What was attempted and found, the end of the log, the next step, and where the rest of the log is."""
     head = Line(
         mark="✗ ", mark_style="bold red", text=f"cannot {error.attempted}: {error.found}", style="bold"
     )
@@ -64,7 +64,7 @@ def error_lines(error: ReleaseError, log: Path | None) -> tuple[Line, ...]:
         steps.append(f"the whole log: {near(log)}")
     return (
         head,
-        *quoted(tail_of(error)),
+        *quoted(tail),
         *(Line(mark="  → ", mark_style="cyan", text=step) for step in steps),
     )
 

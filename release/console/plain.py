@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from release.console.layout import error_lines, event_lines
+from release.console.layout import error_lines, event_lines, tail_of
 from release.console.paper import Line, Paper
 from release.errors import ReleaseError
 from release.events import Event, Failed, Progress, Started
@@ -61,7 +61,8 @@ class Plain:
 
     def error(self, error: ReleaseError) -> None:
         """Render the error that ended the work, with the log of the stage that failed."""
-        self.write(*error_lines(error, self._log()))
+        tail = self.paper.clean("\n".join(tail_of(error))).splitlines()
+        self.write(*error_lines(error, tail, self._log()))
 
     def _log(self) -> Path | None:
         """The failed stage's, where there is something in it."""

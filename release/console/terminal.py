@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass, replace
+from typing import Final
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.text import Text
 
@@ -14,6 +16,8 @@ from release.console.paper import Line, Paper
 from release.console.plain import Clock, Plain
 from release.errors import ReleaseError
 from release.events import Event, Failed, Finished, Progress, Started
+
+_REDRAW_SECONDS: Final = 0.125
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,17 +30,26 @@ class _Running:
 
 
 class Terminal(Plain):
-    """Renders events in place. rich's thread draws; it reads what runs as one value that is never changed."""
+    """Renders events in place.
+
+    rich's own thread would draw between the making of a line and its writing, and then over it: here one lock
+    is around both.
+    """
 
     def __init__(self, paper: Paper, clock: Clock = time.monotonic) -> None:
         """Nothing runs yet."""
         super().__init__(paper, clock)
         self._running: tuple[_Running, ...] = ()
         self._live: Live | None = None
+        self._drawing = threading.RLock()
 
     def show(self, event: Event) -> None:
         """Render an event: in its stage's line, or above all of them."""
         self.remember(event)
+        with self._drawing:
+            self._show(event)
+
+    def _show(self, event: Event) -> None:
         match event:
             case Started():
                 self._running = (*self._running, _Running(name=event.name, since=self.clock()))
@@ -55,11 +68,9 @@ class Terminal(Plain):
                 self.write(*event_lines(event))
 
     def write(self, *lines: Line) -> None:
-        """Above the live lines, which are drawn anew with it: they may be other ones now."""
-        with self.paper.rich:
+        """Above the live lines."""
+        with self._drawing:
             super().write(*lines)
-            if self._live is not None:
-                self._live.refresh()
 
     def error(self, error: ReleaseError) -> None:
         """Nothing runs any more."""
@@ -68,25 +79,38 @@ class Terminal(Plain):
 
     def close(self) -> None:
         """Take the live lines away."""
-        self._running = ()
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        with self._drawing:
+            self._running = ()
+            if self._live is not None:
+                self._live.stop()
+                self._live = None
 
     def _draw(self) -> None:
         if self._live is None:
             self._live = Live(
+                self,
                 console=self.paper.rich,
-                get_renderable=self._frame,
-                refresh_per_second=8,
+                auto_refresh=False,
                 transient=True,
                 redirect_stdout=False,
                 redirect_stderr=False,
             )
             self._live.start()
+            threading.Thread(target=self._keep_drawing, args=(self._live,), daemon=True).start()
+        self._live.refresh()
 
-    def _frame(self) -> RenderableType:
-        return Group(*map(self._line, self._running))
+    def _keep_drawing(self, live: Live) -> None:
+        """Until these live lines are taken away."""
+        while True:
+            time.sleep(_REDRAW_SECONDS)
+            with self._drawing:
+                if self._live is not live:
+                    return
+                live.refresh()
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The live lines, as they are whenever rich draws: also below a line that is written above them."""
+        yield from map(self._line, self._running)
 
     def _line(self, running: _Running) -> Text:
         """Cut one cell before the edge: a line that touches it makes some terminals begin another."""

@@ -274,7 +274,7 @@ def drill(
 
 def _fetched(rehearsal: Rehearsal, emit: Emit) -> StoredImage:
     with step(emit, "pull") as say:
-        image = preflight.fetch(rehearsal.engine, rehearsal.target.body.image)
+        image = preflight.fetch(rehearsal.engine, rehearsal.target.body.image, emit)
         say(str(preflight.image_reference(rehearsal.target.body.image)))
     return image
 

@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from release.deploy.docker import Place
 from release.errors import NotReady, Problem, RegistryError, ReleaseError, TargetUnavailable
+from release.events import Emit, Progress
 from release.images.engine import Engine, StoredImage
 from release.images.reach import is_local
 from release.images.registry import Registry
@@ -81,10 +82,14 @@ def missing_in_registry(image: Image) -> str:
     return f"the registry has its manifest, but lacks {len(gone)} of its blobs: {names}" if gone else ""
 
 
-def fetch(engine: Engine, image: Image) -> StoredImage:
-    """Pull the image by digest and prove it. Raises RegistryError, TargetUnavailable."""
+def fetch(engine: Engine, image: Image, emit: Emit) -> StoredImage:
+    """Pull the image by digest, telling the bytes, and prove it. Raises RegistryError, TargetUnavailable."""
     reference = image_reference(image)
-    engine.pull(reference)
+
+    def tell(come: int, known: int) -> None:
+        emit(Progress(name="pull", text=f"{come / 1e6:.1f} of {known / 1e6:.1f} MB", passing=True))
+
+    engine.pull(reference, tell)
     stored = find_stored(engine, image)
     if stored is None:
         raise TargetUnavailable(

@@ -81,7 +81,7 @@ class SingleEngine:
         image = found.stored
         if image is None:
             with step(emit, "pull") as say:
-                image = preflight.fetch(self.engine, release.image)
+                image = preflight.fetch(self.engine, release.image, emit)
                 say(str(preflight.image_reference(release.image)))
         name = Repository(release.image.repository).tagged(f"sha-{release.source.commit}")
         if str(name) not in image.references:

@@ -12,6 +12,7 @@ from release.deploy.doctor import Finding
 from release.deploy.operation import Outcome
 from release.deploy.plan import Plan, Side
 from release.deploy.status import Running, Status
+from release.events import Deployed
 from release.ledger.diff import Change, Difference
 from release.ledger.query import Event, Tried, Word
 from release.ledger.violations import Report
@@ -151,6 +152,20 @@ def outcome_line(outcome: Outcome) -> str:
     done = "healthy" if outcome.changed else "healthy already"
     image = f"{outcome.repository}@{plan.after.digest}"
     return f"{plan.service} {plan.after.version} {plan.environment} {done} {image}"
+
+
+def deployed(outcome: Outcome) -> Deployed:
+    """The same for machines."""
+    plan = outcome.plan
+    return Deployed(
+        service=plan.service,
+        environment=plan.environment,
+        version=plan.after.version,
+        digest=str(plan.after.digest),
+        reference=f"{outcome.repository}@{plan.after.digest}",
+        deployment=outcome.deployment,
+        changed=outcome.changed,
+    )
 
 
 def status_rows(status: Status) -> list[Row]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from release.redact import MASK, Mask, Redacted
@@ -123,6 +123,12 @@ def test_a_secret_is_found_over_line_breaks_and_colours() -> None:
     assert mask("corr\x1b[31mect-horse\x1b[0m") == f"{MASK}\x1b[0m"
 
 
+def test_a_secret_is_found_over_lines_of_a_build() -> None:
+    """BuildKit puts the step's number and the time before each line of its plain output."""
+    mask = Mask([Redacted("correct-horse")])
+    assert mask("#9 0.412 correct\n#9 0.413 -horse\n") == f"#9 0.412 {MASK}\n{MASK}\n"
+
+
 def test_short_secrets_are_not_seen_over_line_breaks() -> None:
     """There they would be seen where there is none."""
     assert Mask([Redacted("this")])("th\nis") == "th\nis"
@@ -150,6 +156,7 @@ def test_a_mask_can_learn_while_others_use_it() -> None:
     assert mask(" ".join(values)).split() == [MASK] * 40
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_pieces_are_masked_as_the_whole_would_be(data: st.DataObject) -> None:
     """Wherever a stream is cut, what comes out is the masked whole: nothing lost, nothing shown."""

@@ -154,6 +154,17 @@ def test_a_file_in_the_image_is_looked_for_in_the_commit(
     assert all(finding.line == 5 for finding in found)
 
 
+@pytest.mark.parametrize(
+    ("crash", "line"), [("test_a.py", 7), ("/tests/test_a.py", 7), ("other.py", 5), ("tests/test_b.py", 5)]
+)
+def test_the_line_is_where_it_happened_in_the_tests_own_file(crash: str, line: int) -> None:
+    """Counted from wherever pytest was called; elsewhere it is where the test begins."""
+    failure = f"<failure message='m'>\n{crash}:7: AssertionError</failure>"
+    report = f"<testsuite><testcase name='t' file='tests/test_a.py' line='4'>{failure}</testcase></testsuite>"
+    (found,) = failed_tests(report.encode(), {"tests/test_a.py"}.__contains__, ".")
+    assert found.line == line
+
+
 def test_a_report_of_the_stricter_family_is_read_by_its_text() -> None:
     """Without file and line in the attributes, pytest's last line names them."""
     report = b"""<testsuite><testcase classname="tests.test_a" name="test_x"><failure message="m">def f():

@@ -114,6 +114,28 @@ with Console() as console:
         assert f"✓ build  {number}.0 s" in seen.raw
 
 
+def test_no_line_is_lost_between_those_that_are_drawn_again() -> None:
+    """Several threads tell what they do and that they ended, as fast as they can."""
+    script = """
+import threading
+with Console() as console:
+    def work(name):
+        for number in range(60):
+            console.emit(Started(name=f"{name}-{number}"))
+            console.emit(Progress(name=f"{name}-{number}", text="x" * 30, passing=True))
+            time.sleep(0.005)
+            console.emit(Finished(name=f"{name}-{number}", duration_ms=0))
+    threads = [threading.Thread(target=work, args=(name,)) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+"""
+    seen = show(script, Terminal(80, 12))
+    wanted = [f"✓ {name}-{number}  0.0 s" for name in "abcd" for number in range(60)]
+    assert sorted(seen.lines) == sorted(wanted)
+
+
 def test_a_failure_is_expanded_with_its_log_below_it(tmp_path: Path) -> None:
     """The last lines, where the whole log is, and what to do; no live line is left."""
     log = tmp_path / "test.log"
