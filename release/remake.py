@@ -27,8 +27,10 @@ from release.errors import ConfigError, SourceError
 from release.images.engine import Engine
 from release.process import Cancellation
 from release.records import Examined, Record, Release, Verification
+from release.redact import Mask
 from release.reference import Digest, Reference, Repository
 from release.source import Commit
+from release.suspicion import secrets_of
 
 _OURS: Final = ("VERSION", "COMMIT", "SOURCE_DATE_EPOCH")
 """Build arguments that are the release's own; a configuration may not have them."""
@@ -151,6 +153,8 @@ def _shop(desk: Desk, release: Release, engine: Engine, cancellation: Cancellati
         emit=desk.emit,
         open_engine=lambda: engine,
         open_ledger=lambda: desk.ledger,
+        environ=desk.environ,
+        mask=Mask(secrets_of(desk.environ)),
         cancellation=cancellation,
     )
 

@@ -11,6 +11,8 @@ as long as no ARG declares them.
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import re
 import socket
@@ -21,10 +23,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from release.chain.shop import Shop
 from release.errors import GateFailed
-from release.redact import Mask, Redacted, passwords_in
+from release.redact import SHORTEST, Redacted, passwords_in
 
 PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY")
 """BuildKit's predefined arguments, in either case (Dockerfile reference, "Predefined ARGs")."""
@@ -150,6 +153,20 @@ def refuse_declared_proxies(shop: Shop, dockerfile: str) -> None:
         )
 
 
+def _tells(told: str, value: str) -> bool:
+    """Whether the value as a whole is in there, or a password of an address in it.
+
+    Not each of its lines, as in logs: "[global]" of a pip.conf is in many an image's history.
+    """
+    return any(_is_in(told, text) for text in (value.strip(), *passwords_in(value)))
+
+
+def _is_in(told: str, text: str) -> bool:
+    encoded = base64.b64encode(text.encode()).decode("ascii")
+    forms = (text, json.dumps(text)[1:-1], quote(text, safe=""), encoded)
+    return len(text) >= SHORTEST and any(form in told for form in forms)
+
+
 def refuse_kept_secrets(shop: Shop, told: str) -> None:
     """Look for what was lent in all that an image says about itself. Raises GateFailed.
 
@@ -158,9 +175,9 @@ def refuse_kept_secrets(shop: Shop, told: str) -> None:
         told: the image's settings and history, as the engine tells them.
     """
     values, _ = shop.build_secrets
-    proxies = [Redacted(word) for name in _proxies(shop) for word in passwords_in(shop.environ[name])]
-    kept = [f"the secret {name}" for name, value in values.items() if Mask([value])(told) != told]
-    if Mask(proxies)(told) != told:
+    proxies = [word for name in _proxies(shop) for word in passwords_in(shop.environ[name])]
+    kept = [f"the secret {name}" for name, value in values.items() if _tells(told, value.reveal())]
+    if any(_is_in(told, word) for word in proxies):
         kept.append("the password of a proxy")
     if kept:
         raise GateFailed(

@@ -184,3 +184,12 @@ def test_an_image_that_tells_what_it_was_lent_is_refused(tmp_path: Path, told: s
     with pytest.raises(GateFailed, match=what) as caught:
         refuse_kept_secrets(place, told)
     assert "canary" not in str(caught.value)
+
+
+def test_a_line_that_a_secret_has_in_common_with_an_image_is_no_leak(tmp_path: Path) -> None:
+    """The whole value, and the password in it, are; a heading of its format is not."""
+    conf = "[global]\nindex-url = https://ada:canary@index.example/simple\n"
+    place = shop(tmp_path, {"PIP": conf}, secrets={"pip": {"from_env": "PIP"}})
+    refuse_kept_secrets(place, "RUN printf '[global]' > /etc/pip.conf")
+    with pytest.raises(GateFailed, match="the secret pip"):
+        refuse_kept_secrets(place, "RUN curl -u ada:canary https://index.example")
