@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import Final
 
 from release.config import Environment
-from release.deploy.site import PATIENCE_SECONDS, Desk
-from release.errors import LedgerUnreachable, ReleaseError
+from release.deploy.site import PATIENCE_SECONDS, Desk, Site
+from release.deploy.topology import placed
+from release.errors import EngineError, LedgerUnreachable, ReleaseError
 from release.events import Emit
 from release.images.engine import Engine
+from release.images.reach import is_local
 from release.images.registry import Registry
 from release.ledger import query
+from release.runspec import RunSpec
 from release.secret import resolve
+
+_CLOCKS_APART_SECONDS: Final = 5.0
+LEAST_FREE_BYTES: Final = 2 * 1024**3
+"""An image of a Python service with its layers unpacked, and some room."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +51,7 @@ def examine(
         yield _finding("ledger", lambda: _ledger(desk))
         yield _finding("registry", lambda: _registry(desk))
         for name, settings in desk.service.environments.items():
-            yield _finding(f"{name}: engine", partial(_engine, settings))
+            yield from _place(desk, name)
             yield _secrets(desk, name, settings)
 
 
@@ -90,10 +98,58 @@ def _registry(desk: Desk) -> str:
     return f"{desk.service.repository.host} answers"
 
 
-def _engine(settings: Environment) -> str:
-    with Engine.connect(host=settings.host, context=settings.context) as engine:
-        info = engine.info
-        return f"{engine.host}: {info.name} {info.version}, {info.platform}, {info.image_store} image store"
+def _place(desk: Desk, name: str) -> Iterator[Finding]:
+    """An environment's engine, and what deployments there need of it."""
+    try:
+        with desk.site(name) as site:
+            yield Finding(name=f"{name}: engine", well=True, found=_engine(site.engine))
+            yield _finding(f"{name}: clock", lambda: clock(site.engine))
+            yield _finding(f"{name}: disk", lambda: disk(site.engine))
+            yield _finding(f"{name}: settings", lambda: _settings(site))
+    except ReleaseError as error:
+        yield _ill(f"{name}: engine", error)
+
+
+def _engine(engine: Engine) -> str:
+    info = engine.info
+    return f"{engine.host}: {info.name} {info.version}, {info.platform}, {info.image_store} image store"
+
+
+def clock(engine: Engine) -> str:
+    """Times of two clocks stand side by side in the ledger and on locks."""
+    apart = abs(engine.info.ahead_ms) / 1000
+    side = "ahead of" if engine.info.ahead_ms > 0 else "behind"
+    if apart > _CLOCKS_APART_SECONDS:
+        raise EngineError(
+            f"rely on the clock of {engine.host}",
+            f"it is {apart:.0f} s {side} this machine's",
+            "let both be set by a time server (NTP)",
+        )
+    return f"{apart:.1f} s {side} this machine's"
+
+
+def disk(engine: Engine) -> str:
+    """An engine tells where its data is, and not how much room is there."""
+    root = engine.info.data_root
+    if not (root and is_local(engine.host) and Path(root).exists()):
+        return "not known: the engine is on another machine"
+    usage = shutil.disk_usage(root)
+    found = f"{usage.free / 1e9:.1f} GB of {usage.total / 1e9:.1f} GB are free below {root}"
+    if usage.free < LEAST_FREE_BYTES:
+        raise EngineError(f"put more images on {engine.host}", found, "invoke prune --plan; docker system df")
+    return found
+
+
+def _settings(site: Site) -> str:
+    """Networks, volumes and the proxy of today's settings."""
+    today = site.settings
+    spec = placed(RunSpec(networks=today.networks, volumes=today.volumes), today)
+    problems = site.target.settings_problems(spec)
+    if problems:
+        found = "; ".join(problem.message for problem in problems)
+        raise EngineError(f"deploy to {site.place.environment} with today's settings", found, "mend this")
+    behind = f", the proxy ({today.proxy.kind}) answers" if today.proxy is not None else ""
+    return f"{len(spec.networks)} networks and {len(spec.volumes)} volumes are there{behind}"
 
 
 def _secrets(desk: Desk, name: str, settings: Environment) -> Finding:

@@ -12,7 +12,7 @@ from typing import Final
 from release.deploy.docker import Identity, container_spec
 from release.deploy.policy import Allowance
 from release.deploy.rollout import step
-from release.deploy.site import Site
+from release.deploy.site import Site, Spot
 from release.deploy.target import Means
 from release.errors import DeploymentFailed, Problem, ReleaseError, SourceError
 from release.events import Progress
@@ -29,7 +29,7 @@ _LINES: Final = 1000
 """How many lines of a down command's output are shown at most."""
 
 
-def crossing(site: Site, running: Record[Release] | None, target: Record[Release]) -> Crossing | None:
+def crossing(site: Spot, running: Record[Release] | None, target: Record[Release]) -> Crossing | None:
     """What lies between what runs and the target; None where there is nothing to say.
 
     The two commits decide, with today's paths. Where this clone lacks one of them, equal summaries in the two
@@ -46,7 +46,7 @@ def crossing(site: Site, running: Record[Release] | None, target: Record[Release
     return found if found.undone or found.added else None
 
 
-def _files(site: Site, release: Record[Release], paths: tuple[str, ...]) -> dict[str, str]:
+def _files(site: Spot, release: Record[Release], paths: tuple[str, ...]) -> dict[str, str]:
     source = site.desk.source
     return matching(source.listing(release.body.source.commit, site.desk.service.context), paths)
 
@@ -61,7 +61,7 @@ def _by_records(running: Record[Release], target: Record[Release], error: Source
     )
 
 
-def closed(site: Site, found: Crossing | None, allowed: Allowance) -> list[Problem]:
+def closed(site: Spot, found: Crossing | None, allowed: Allowance) -> list[Problem]:
     """What stands in the way of going back, unless that is allowed."""
     settings = site.desk.service.migrations
     if found is None or settings is None or not found.goes_back or allowed.cross_migrations:

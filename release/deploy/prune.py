@@ -281,6 +281,8 @@ def _layers(release: Record[Release]) -> dict[str, int]:
 
 def _leftovers(site: Site) -> Iterator[str]:
     """Stopped containers, where exactly that runs which should: else somebody may need to go back to them."""
+    if site.settings.engine != "docker":
+        return
     ours, current = site.target.look(), site.current()
     running = {container.labels.get(DEPLOYMENT) for container in ours.running}
     if current is not None and running == {current.deployment.deployment}:

@@ -12,11 +12,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from release.actor import TOOL, now
-from release.deploy import lock, preflight, secrets
+from release.deploy import fence, lock, policy, preflight, secrets
 from release.deploy.operation import fingerprints, pinned_problems, read_secrets, recorded_settings
 from release.deploy.rollout import elapsed_ms
 from release.deploy.site import Desk, Site, Spot
 from release.deploy.stock import Stock, engine_problem
+from release.deploy.topology import moved, placed
 from release.errors import EngineUnreachable, ReleaseError
 from release.ledger import query
 from release.ledger.query import Event
@@ -190,8 +191,12 @@ class _Assessment:
         self._bytes(case)
         spec = self._settings(case)
         if spec is not None:
+            said = moved(spec, self.spot.settings)
+            case.notes += [said] if said else []
+            spec = placed(spec, self.spot.settings)
             self._restorable(case, spec)
             self._readable(case, spec)
+            self._behind_the_fence(case)
         return case.verdict()
 
     # the bytes
@@ -228,13 +233,20 @@ class _Assessment:
                 f"it is built for {image.platform}, and the engine is {engine.info.platform}"
             )
         stored = preflight.find_stored(engine, image)
-        if stored is None:
+        if stored is None or self._is_one_of_many(case):
             return
         wrong = engine_problem(engine, image, stored, self.question.check) if self.question.deep else ""
         if wrong:
             case.problems.append(wrong)
         else:
             case.bytes.append("engine")
+
+    def _is_one_of_many(self, case: _Case) -> bool:
+        """What the manager of a Swarm has in its store is no help to the other nodes."""
+        is_swarm = self.spot.settings.engine != "docker"
+        if is_swarm:
+            case.notes.append("the manager's engine has it; other nodes take it from the registry")
+        return is_swarm
 
     # the settings
 
@@ -271,6 +283,12 @@ class _Assessment:
         ]
         if rotated:
             case.notes.append(f"rotated since, so that today's value would be used: {', '.join(rotated)}")
+
+    def _behind_the_fence(self, case: _Case) -> None:
+        """Migrations between what runs and this release: a rollback over them needs a word."""
+        running = self.spot.release_of(self.spot.current())
+        between = fence.crossing(self.spot, running, case.release)
+        case.notes += [problem.message for problem in fence.closed(self.spot, between, policy.NOTHING)]
 
     def _secrets_of(self, spec: RunSpec) -> tuple[list[str], dict[str, str]]:
         key = tuple(sorted(spec.secrets.items()))

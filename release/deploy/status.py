@@ -119,8 +119,11 @@ def _quarantine(site: Site, event: Event | None) -> str | None:
 
 
 def _otherwise(site: Site, ours: Ours, event: Event | None) -> Iterator[str]:
-    """Settings of the containers of the recorded deployment that are not the recorded ones."""
-    if event is None:
+    """Settings of the containers of the recorded deployment that are not the recorded ones.
+
+    A Swarm's tasks are described by their service, which the Swarm itself keeps to.
+    """
+    if event is None or site.settings.engine != "docker":
         return
     deployment, spec = event.deployment, event.deployment.run_spec
     key = FingerprintKey.load(site.desk.source.git_dir, site.desk.environ) if spec.secrets else None

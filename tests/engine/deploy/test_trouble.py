@@ -29,6 +29,28 @@ def test_a_rollback_works_while_the_registry_is_down(make: Make) -> None:
     assert world.answer()["VERSION"] == "0.1.0"
 
 
+def test_a_rollback_works_while_registry_and_git_server_are_both_down(make: Make, bare_remote: Path) -> None:
+    """It tells both, serves, can be verified as far as that goes, and syncs when the server is back."""
+    name = lab.unique("rt")
+    world = make(service=name, repository=f"127.0.0.1:{lab.free_port()}/{name}", remote=bare_remote)
+    for version in ("0.1.0", "0.2.0"):
+        world.release(version)
+        assert world.invoke("deploy", "--to", version, "--yes").status == 0
+    away = bare_remote.rename(bare_remote.with_name("away.git"))
+    ready = world.invoke("verify", "--json")
+    assert ready.status == 0, ready.err
+    assert "the registry: " in str(ready.data[0]["verdicts"][1]["unchecked"])
+    back = world.invoke("rollback", "--yes")
+    assert back.status == 0, back.err
+    assert "does not answer" in back.err
+    assert world.answer()["VERSION"] == "0.1.0"
+    waiting = world.invoke("status", "--json").data
+    assert waiting["unsynced"] >= 2
+    assert waiting["drift"] == []
+    away.rename(bare_remote)
+    assert world.invoke("sync", "--json").data == {"published": waiting["unsynced"], "unsynced": 0}
+
+
 def pushed(make: Make, registry: str) -> World:
     """A service with one release in a registry."""
     name = lab.unique("rt")
