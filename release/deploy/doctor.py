@@ -11,12 +11,14 @@ from typing import Final
 
 from release.config import Environment
 from release.deploy.site import PATIENCE_SECONDS, Desk, Site
+from release.deploy.swarm.target import no_manager
 from release.deploy.topology import placed
 from release.errors import EngineError, LedgerUnreachable, ReleaseError
 from release.events import Emit
 from release.images.engine import Engine
 from release.images.reach import is_local
 from release.images.registry import Registry
+from release.images.swarm import Swarm
 from release.ledger import query
 from release.runspec import RunSpec
 from release.secret import resolve
@@ -106,6 +108,8 @@ def _place(desk: Desk, name: str) -> Iterator[Finding]:
             yield _finding(f"{name}: clock", lambda: clock(site.engine))
             yield _finding(f"{name}: disk", lambda: disk(site.engine))
             yield _finding(f"{name}: settings", lambda: _settings(site))
+            if site.settings.engine == "swarm":
+                yield _finding(f"{name}: swarm", lambda: _swarm(site.engine))
     except ReleaseError as error:
         yield _ill(f"{name}: engine", error)
 
@@ -113,6 +117,16 @@ def _place(desk: Desk, name: str) -> Iterator[Finding]:
 def _engine(engine: Engine) -> str:
     info = engine.info
     return f"{engine.host}: {info.name} {info.version}, {info.platform}, {info.image_store} image store"
+
+
+def _swarm(engine: Engine) -> str:
+    """The Swarm that an engine manages. Raises EngineError when it manages none."""
+    swarm = Swarm(engine=engine)
+    membership = swarm.membership()
+    if not membership.is_manager:
+        raise EngineError(f"use the Swarm of {engine.host}", no_manager(engine.host, membership))
+    nodes = swarm.nodes()
+    return f"this is a manager; {sum(node.takes_tasks for node in nodes)} of {len(nodes)} nodes take tasks"
 
 
 def clock(engine: Engine) -> str:

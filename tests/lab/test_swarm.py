@@ -148,6 +148,7 @@ def test_a_swarm_of_several_machines_needs_a_registry(world: SwarmWorld) -> None
     assert ended.status == 6, ended.err
     assert "3 nodes" in ended.err
     assert "`registry`" in ended.err
+    assert "3 of 3 nodes take tasks" in world.invoke("doctor").out
 
 
 def test_what_a_dead_operator_left_can_be_taken_back(world: SwarmWorld) -> None:

@@ -159,7 +159,7 @@ class SwarmTarget:
         """The Swarm itself, its nodes, and networks that do not reach across it."""
         membership = self.swarm.membership()
         if not membership.is_manager:
-            return self._listed({"engine": [_no_manager(self.engine.host, membership)]})
+            return self._listed({"engine": [no_manager(self.engine.host, membership)]})
         found = {"engine": self._nodes(), "networks": self._networks(spec), "publish": _addresses(spec)}
         found["health"] = _gates(spec)
         return self._listed(found)
@@ -244,7 +244,8 @@ def _wrong(service: Service) -> str:
     return "paused in the middle of an update" if service.update == "paused" else ""
 
 
-def _no_manager(host: str, membership: Membership) -> str:
+def no_manager(host: str, membership: Membership) -> str:
+    """What an engine is instead of a manager, and what to do."""
     if not membership.is_active:
         return f"the engine at {host} is in no Swarm: `docker swarm init` there, or name a manager"
     known = ", ".join(membership.managers) or "`docker info` there lists them"

@@ -1,0 +1,83 @@
+"""The recorded request, made where it can be."""
+
+from __future__ import annotations
+
+import http.server
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from release.deploy.swarm.asking import Asking, ask_tasks
+from release.deploy.swarm.spec import Parts, service_spec
+from release.deploy.swarm.tasks import View, view
+from release.errors import DeploymentFailed
+from release.events import Event, Warned
+from release.runspec import Probe, Publish, RunSpec, SwarmSpec
+from tests.unit.deploy.swarm.fakes import all_run, node, order, service
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    """200 for /well, 500 for anything else."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/well" else 500)
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
+
+
+def spec(port: int | None, path: str = "/well") -> RunSpec:
+    publish = () if port is None else (Publish(host=port, container=8000),)
+    return RunSpec(publish=publish, probe=Probe(port=8000, path=path), swarm=SwarmSpec(publish_mode="host"))
+
+
+def seen() -> View:
+    """One task on a node that knows no address but this machine's."""
+    there = service(service_spec(order(), Parts()))
+    return view(there, all_run(there), [node(address="127.0.0.1")], deployment="2" * 12)
+
+
+def ask(wanted: RunSpec, said: list[Event] | None = None) -> list[str]:
+    emit = (said if said is not None else []).append
+    asking = Asking(host="unix:///var/run/docker.sock", patience=200, emit=emit, check=lambda: None)
+    return list(ask_tasks(asking, wanted, seen()))
+
+
+def test_a_task_is_asked_at_the_port_of_its_node(port: int) -> None:
+    """What it answered is evidence."""
+    assert ask(spec(port)) == ["GET /well gave 200 on 1 of 1 addresses"]
+
+
+def test_a_wrong_answer_is_a_failure(port: int) -> None:
+    """After the time that it had."""
+    with pytest.raises(DeploymentFailed, match="500"):
+        ask(spec(port, path="/sick"))
+
+
+def test_a_refused_connection_is_a_failure() -> None:
+    """The node can be reached, and nothing listens there."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        closed = taken.getsockname()[1]
+    with pytest.raises(DeploymentFailed, match="no answer"):
+        ask(spec(closed))
+
+
+def test_what_cannot_be_reached_from_here_is_said() -> None:
+    """No published port: the health check alone decides."""
+    said: list[Event] = []
+    assert ask(spec(None), said) == []
+    assert [type(event) for event in said] == [Warned]
