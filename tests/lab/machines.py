@@ -17,6 +17,7 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -172,6 +173,7 @@ def machines(folder: Path, count: int = 3) -> Iterator[Machines]:
     """Machines on a bridge, their engines running, and a registry; all gone when the block ends."""
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
+        short = Path(stack.enter_context(_short_folder()))
         subnet = stack.enter_context(_bridge())
         registry = stack.enter_context(_registry(folder / "registry", subnet))
         made = [
@@ -179,7 +181,7 @@ def machines(folder: Path, count: int = 3) -> Iterator[Machines]:
                 name=f"{subnet.bridge}{number}",
                 bridge=subnet.bridge,
                 address=f"10.213.{subnet.number}.{FIRST + number}",
-                folder=folder / f"machine-{number}",
+                folder=short / str(number),
                 registries=subnet.network,
             )
             for number in range(count)
@@ -211,6 +213,16 @@ def ready(manager: Machine) -> int:
     """How many nodes of its Swarm are ready."""
     states = manager.docker("node", "ls", "--format", "{{.Status}}", check=False).split()
     return states.count("Ready")
+
+
+@contextmanager
+def _short_folder() -> Iterator[str]:
+    """Engines make sockets deep in their folders, and a socket's path has 107 bytes at most (unix(7))."""
+    made = tempfile.mkdtemp(prefix="rl-")
+    try:
+        yield made
+    finally:
+        lab.remove_folder(Path(made))
 
 
 # --- the network

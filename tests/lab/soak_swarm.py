@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
+from pathlib import Path
 
 import pytest
 
+from release.images.engine import Engine
 from tests.engine import lab
+from tests.lab import machines
 from tests.lab.conftest import Make
 from tests.lab.test_swarm import deployed, drift
 from tests.lab.world import SwarmWorld
@@ -148,3 +151,20 @@ def test_tasks_of_several_nodes_share_an_overlay_network(world: SwarmWorld) -> N
         lab.eventually(
             lambda: world.manager.docker("network", "rm", network, check=False) == network, what="no network"
         )
+
+
+def test_a_swarm_of_one_machine_may_use_its_engine_s_own_store(tmp_path: Path) -> None:
+    """No registry: the image is there already, by its digest."""
+    with machines.machines(tmp_path / "one", count=1) as lone:
+        machines.swarm(lone.machines)
+        with Engine.connect(host=lone.manager.host) as engine:
+            world = SwarmWorld(root=tmp_path / "service", engine=engine, machines=lone, embedded=True)
+            world.configure(replicas="1")
+            world.release("0.1.0")
+            world.release("0.2.0")
+        deployed(world)
+        deployed(world, "0.2.0")
+        ended = world.invoke("rollback", "--yes")
+        assert ended.status == 0, ended.err
+        world.settles("0.1.0", 1)
+        assert drift(world) == []

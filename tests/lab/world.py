@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from release.images.layout import read_layout
+from release.reference import Digest, Reference
 from tests.engine import lab
 from tests.engine.deploy.world import Ended, TinyImage, World
 from tests.lab import images
@@ -24,12 +26,15 @@ class SwarmWorld(World):
     """One service with one environment, the lab's Swarm. Its ports are host ports of the nodes."""
 
     machines: Machines
+    embedded: bool = False
+    """Whether images stay in the manager's own store."""
     digests: dict[str, str] = field(default_factory=dict)
     """Of what was released, by version."""
 
     def __post_init__(self) -> None:
         """The repository is in the lab's registry."""
-        self.repository = f"{self.machines.registry.host}/{self.service}"
+        host = "localhost" if self.embedded else self.machines.registry.host
+        self.repository = f"{host}/{self.service}"
         super().__post_init__()
 
     @property
@@ -57,7 +62,9 @@ class SwarmWorld(World):
         super().configure(**{**usual, **settings})
 
     def build(self, version: str, mode: str, commit: str, extra: str) -> TinyImage:
-        """No engine is needed: the image goes straight to the registry."""
+        """No engine is needed: the image goes straight to the registry; or it stays in the engine's store."""
+        if self.embedded:
+            return self._embedded(version, mode, commit)
         made = images.push(self.machines.registry, self.service, version=version, mode=mode)
         self.digests[version] = str(made.digest)
         return TinyImage(
@@ -66,6 +73,20 @@ class SwarmWorld(World):
             layers=(made.layer,),
             media_type=images.MANIFEST,
             size=made.size,
+        )
+
+    def _embedded(self, version: str, mode: str, commit: str) -> TinyImage:
+        name, folder = f"{self.repository}:sha-{commit}", self.root.parent / f"image-{version}"
+        made = images.build(self.engine, name, version=version, mode=mode, folder=folder)
+        with self.engine.exported(Reference.parse(name)) as stream:
+            content = read_layout(stream).documents[made]
+        manifest = json.loads(content)
+        return TinyImage(
+            id=made,
+            config=Digest(manifest["config"]["digest"]),
+            layers=tuple(Digest(layer["digest"]) for layer in manifest["layers"]),
+            media_type=manifest["mediaType"],
+            size=len(content),
         )
 
     def invoke(self, *words: str, cwd: Path | None = None, **environ: str) -> Ended:
