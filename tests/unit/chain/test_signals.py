@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +16,14 @@ import pytest
 
 from release.chain.signals import SIGNALS, Interrupted, Signals
 from release.errors import Cancelled
+
+
+@pytest.fixture(autouse=True)
+def _listening_to_ctrl_c() -> Iterator[None]:
+    """A shell starts what runs in the background with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def send(signum: signal.Signals) -> None:
