@@ -20,7 +20,7 @@ from release.errors import CommandFailed, GateFailed
 from release.events import Notice
 from release.images.dockerignore import excluder
 from release.images.engine import StoredImage
-from release.process import Command, output_of
+from release.process import Command, Completed, output_of
 from release.records import Base
 from release.reference import Digest, Reference
 from release.source import Entry, Source
@@ -55,6 +55,10 @@ class BuiltImage:
     def summary(self) -> str:
         """As "sha256 0123456789ab, 92.1 MB"."""
         return f"{self.stored.id.short}, {self.stored.size / 1e6:.1f} MB"
+
+
+_ATTEMPTS: Final = 3
+"""How often an image is built that is there although its build failed."""
 
 
 def build_command(
@@ -258,21 +262,35 @@ def run_build(
     `labels` are put on the image beside the plan's; no layer and no cache depends on them.
     """
     metadata = shop.folder.path / f"{stage}-metadata.json"
-    try:
-        with lent(shop, stage) as lending:
-            command = build_command(
-                shop.plan,
-                target=target,
-                name=name,
-                metadata=metadata,
-                archive=archive,
-                lending=(*label_options(labels or {}), *lending),
-            )
-            completed = shop.execute(stage, replace(command, env=_environment(shop)), shown=step_of)
-    except CommandFailed as error:
-        shop.engine.inspect(name)  # raises EngineUnreachable where that is the reason
-        raise GateFailed(stage, "the image could not be built", tail=error.tail) from error
+    with lent(shop, stage) as lending:
+        command = build_command(
+            shop.plan,
+            target=target,
+            name=name,
+            metadata=metadata,
+            archive=archive,
+            lending=(*label_options(labels or {}), *lending),
+        )
+        completed = _built(shop, stage, name, replace(command, env=_environment(shop)))
     return json.loads(metadata.read_text(encoding="utf-8")), completed.output
+
+
+def _built(shop: Shop, stage: str, name: Reference, command: Command) -> Completed:
+    """Run BuildKit; again where it failed and the image is there all the same.
+
+    Builds of one commit that end at the same moment collide when the engine's store names their image
+    (containerd: "already exists"), and one that is overloaded may fail after the naming. What can be built
+    once can be built again, out of the cache.
+    """
+    for left in reversed(range(_ATTEMPTS)):
+        try:
+            return shop.execute(stage, command, shown=step_of)
+        except CommandFailed as error:
+            stands = shop.engine.inspect(name)  # raises EngineUnreachable where that is the reason
+            if stands is None or left == 0:
+                raise GateFailed(stage, "the image could not be built", tail=error.tail) from error
+            shop.say(stage, f"BuildKit failed, and the engine has {name}: building it again ({left} left)")
+    raise AssertionError("the last attempt returns or raises")
 
 
 def label_options(labels: Mapping[str, str]) -> tuple[str, ...]:

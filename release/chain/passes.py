@@ -184,6 +184,12 @@ def known_by(shop: Shop, gate: str, reuse: Reuse | None) -> str | None:
     return None
 
 
+def stands(shop: Shop, gate: str, reuse: Reuse) -> bool:
+    """Whether the gate has passed before on what it is about to look at, as far as the kept pass tells."""
+    key = known_by(shop, gate, reuse) if gate in shop.reusable else None
+    return key is not None and _passes(shop).find(gate, key) is not None
+
+
 def taken_up(shop: Shop, gate: str, key: str | None, reuse: Reuse | None) -> tuple[Gate, Product] | None:
     """The gate and its product as they were when it passed; None where it has to run."""
     if key is None or reuse is None or gate not in shop.reusable:

@@ -18,7 +18,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from release.chain.build import BuiltImage, context_archive, engine_facts, label_options, run_build, step_of
+from release.chain import passes
+from release.chain.build import (
+    BUILD_REUSE,
+    BuiltImage,
+    context_archive,
+    engine_facts,
+    label_options,
+    run_build,
+    step_of,
+)
 from release.chain.context import write_archive
 from release.chain.lending import lent
 from release.chain.passes import Pass, Reuse
@@ -136,7 +145,7 @@ def image_ahead(shop: Shop, pool: Executor) -> Iterator[None]:
     if config.target is None or plan.no_cache:
         yield
         return
-    future = pool.submit(_build_stage, shop, config.target)
+    future = pool.submit(_build_ahead, shop, config.target)
     shop.products.add(Ahead(future=future))
     try:
         yield
@@ -155,6 +164,12 @@ def _stage_image(shop: Shop, built: BuiltImage, target: str, name: Reference) ->
         if image is not None and _stands_on(image, built.stored):
             return
     _build_stage(shop, target)
+
+
+def _build_ahead(shop: Shop, target: str) -> None:
+    """Nothing where the released image comes from an earlier run: so may its tests."""
+    if not passes.stands(shop, "build", BUILD_REUSE):
+        _build_stage(shop, target)
 
 
 def _build_stage(shop: Shop, target: str) -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+from release.chain import build as stage
 from release.chain.build import build_command, resolved_bases, source_policy
 from release.chain.plan import Options, Plan, make_plan
+from release.errors import GateFailed
+from release.process import Command
+from tests.unit.chain.test_pipeline import shop
 from tests.unit.chain.test_plan import COMMIT, configured, facts
 
 
@@ -79,3 +85,36 @@ def test_recorded_bases_are_taken_by_their_digests() -> None:
         ]
     }
     assert source_policy({}) == {"rules": []}
+
+
+COUNTS = 'echo built >> "$0"; test $(wc -l < "$0") -ge "$1"'
+"""Fails until it has run so often."""
+
+
+def builds(tmp_path: Path, succeeds_at: int, inspect: Callable[[object], object]) -> int:
+    """How often a build is tried that succeeds at that attempt, with such an engine; 0: it was given up."""
+    log = tmp_path / "builds"
+    command = Command(argv=("sh", "-c", COUNTS, str(log), str(succeeds_at)))
+    engine: Any = SimpleNamespace(inspect=inspect)
+    made = shop(tmp_path, [], open_engine=lambda: engine)
+    try:
+        stage._built(made, "build", plan().candidate, command)
+    except GateFailed:
+        return 0
+    return len(log.read_text().splitlines())
+
+
+def test_a_build_that_collided_with_another_is_repeated(tmp_path: Path) -> None:
+    """It failed, and the engine has the image: another run of the commit named it at the same moment."""
+    assert builds(tmp_path, 3, lambda _: "an image") == 3
+
+
+def test_a_build_that_goes_on_failing_is_given_up(tmp_path: Path) -> None:
+    """The image is of an earlier build; this one fails every time."""
+    assert builds(tmp_path, 4, lambda _: "an image") == 0
+
+
+def test_a_build_that_fails_is_not_repeated(tmp_path: Path) -> None:
+    """The Dockerfile is wrong: once is enough."""
+    assert builds(tmp_path, 2, lambda _: None) == 0
+    assert (tmp_path / "builds").read_text() == "built\n"

@@ -41,9 +41,7 @@ def shop(tmp_path: Path, events: list[Event], **more: Any) -> Shop:
         actor=Actor(name="a", email="a@b"),
         run=Run(id="run"),
         emit=events.append,
-        open_engine=refuse,
-        open_ledger=refuse,
-        **more,
+        **{"open_engine": refuse, "open_ledger": refuse, **more},
     )
 
 
