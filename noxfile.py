@@ -67,3 +67,9 @@ def soak(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """What things cost, side by side; writes docs/reference/numbers.md. About ten minutes."""
     session.run("python", "-m", "tests.bench", *session.posargs, external=True)
+
+
+@nox.session(venv_backend="none", default=False)
+def picture(session: nox.Session) -> None:
+    """Draw a real run of the example on a terminal; writes docs/run.svg."""
+    session.run("python", "-m", "tests.picture", external=True)

@@ -61,18 +61,18 @@ class Terminal:
 
     columns: int = 80
     rows: int = 24
-    _screen: Any = field(init=False)
+    screen: Any = field(init=False)
 
     def __post_init__(self) -> None:
-        self._screen = pyte.HistoryScreen(self.columns, self.rows, history=100_000, ratio=1.0)
-        self._stream = pyte.ByteStream(self._screen)
+        self.screen = pyte.HistoryScreen(self.columns, self.rows, history=100_000, ratio=1.0)
+        self._stream = pyte.ByteStream(self.screen)
         self._master, self._slave = pty.openpty()
         self.resize(self.columns, self.rows)
 
     def resize(self, columns: int, rows: int) -> None:
         """Another size from now on; lines that are there stay, cut."""
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        self._screen.resize(rows, columns)
+        self.screen.resize(rows, columns)
 
     def run(
         self,
@@ -108,7 +108,7 @@ class Terminal:
             raw=raw.decode(errors="replace"),
             lines=self._lines(),
             frames=frames,
-            cursor_hidden=bool(self._screen.cursor.hidden),
+            cursor_hidden=bool(self.screen.cursor.hidden),
             out=out,
         )
 
@@ -121,7 +121,7 @@ class Terminal:
                 break
             raw += chunk
             self._stream.feed(chunk)
-            frame = tuple(line.rstrip() for line in self._screen.display)
+            frame = tuple(line.rstrip() for line in self.screen.display)
             if frame != frames[-1]:
                 frames.append(frame)
                 on_frame(frame)
@@ -136,10 +136,8 @@ class Terminal:
             return b""
 
     def _lines(self) -> list[str]:
-        past = [
-            "".join(row[at].data for at in range(self._screen.columns)) for row in self._screen.history.top
-        ]
-        lines = [line.rstrip() for line in [*past, *self._screen.display]]
+        past = ["".join(row[at].data for at in range(self.screen.columns)) for row in self.screen.history.top]
+        lines = [line.rstrip() for line in [*past, *self.screen.display]]
         while lines and not lines[-1]:
             lines.pop()
         return lines

@@ -55,10 +55,12 @@ class Terminal(Plain):
                 self._running = (*self._running, _Running(name=event.name, since=self.clock()))
                 self._draw()
             case Progress() if any(each.name == event.name for each in self._running):
-                text = one_line(event.text)
                 self._running = tuple(
-                    replace(each, doing=text) if each.name == event.name else each for each in self._running
+                    replace(each, doing=one_line(event.text)) if each.name == event.name else each
+                    for each in self._running
                 )
+            case Progress(passing=True):
+                pass  # of a stage that has no line yet, as what is prepared for it
             case Finished() | Failed():
                 self._running = tuple(each for each in self._running if each.name != event.name)
                 self.write(*event_lines(event))

@@ -216,6 +216,17 @@ def test_a_terminal_without_our_marks_gets_others() -> None:
     assert seen.lines[-3:] == ["! look at this", "+ build  65.4 s  55.7 MB", "api 1.0.0"]
 
 
+def test_what_is_prepared_for_a_stage_that_has_no_line_is_not_told() -> None:
+    """Its many lines are for a line that is drawn again."""
+    script = """
+with Console() as console:
+    console.emit(Started(name="build"))
+    console.emit(Progress(name="test", text="[test 1/2] COPY", passing=True))
+    console.emit(Finished(name="build", duration_ms=0))
+"""
+    assert show(script).lines == ["✓ build  0.0 s"]
+
+
 def test_secrets_are_masked_in_live_lines() -> None:
     """Also where a colour was put into one."""
     script = """
