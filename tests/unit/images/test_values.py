@@ -12,10 +12,12 @@ import pytest
 from release.images.values import (
     ContainerSpec,
     EngineInfo,
+    Executed,
     PlacedFile,
     Publisher,
     container_config,
     container_state,
+    executed,
     files_archive,
     healthcheck_config,
     numbers_of,
@@ -316,3 +318,21 @@ def test_a_list_of_containers_tells_who_publishes_where() -> None:
         name="api-production", labels={"a": "b"}, places=frozenset({("127.0.0.1", 8080)})
     )
     assert publisher({"Names": None, "Labels": None, "Ports": None}).places == frozenset()
+
+
+def test_output_of_a_program_is_told_apart_from_its_errors() -> None:
+    """Frames: the stream's number, three bytes of nothing, the size (ContainerAttach, "Stream format")."""
+
+    def frame(stream: int, content: bytes) -> bytes:
+        return bytes([stream, 0, 0, 0]) + len(content).to_bytes(4, "big") + content
+
+    sent = frame(1, b"one ") + frame(2, b"oh") + frame(1, b"two") + frame(1, b"")
+    assert executed(3, sent) == Executed(status=3, output=b"one two", errors=b"oh")
+    assert executed(0, b"") == Executed(status=0, output=b"", errors=b"")
+
+
+def test_further_names_are_names_on_every_network() -> None:
+    """Without any, the engine is told nothing."""
+    spec = ContainerSpec(image=IMAGE, networks=("edge", "back"), aliases=("api-any",))
+    endpoints = container_config(spec)["NetworkingConfig"]["EndpointsConfig"]
+    assert endpoints == {"edge": {"Aliases": ["api-any"]}, "back": {"Aliases": ["api-any"]}}

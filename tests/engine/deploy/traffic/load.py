@@ -15,6 +15,9 @@ from typing import Final
 WORKERS: Final = 6
 """Every other one keeps its connection, the rest make a new one for each request."""
 
+_PAUSE_SECONDS: Final = 0.004
+"""Between two requests of a worker: together they ask about once a millisecond."""
+
 _LONGEST_SECONDS: Final = 180
 
 
@@ -49,7 +52,7 @@ class Load:
             fresh = connection is None
             connection = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
             connection = self._ask(connection, fresh=fresh, keeps=keeps)
-            time.sleep(0.001)
+            time.sleep(_PAUSE_SECONDS)
         if connection is not None:
             connection.close()
 
