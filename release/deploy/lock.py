@@ -174,6 +174,17 @@ def _reason(keeper: Keeper, holder: Holder, breaking: Holder | None) -> str:
     return "--break-lock was said" if holder == breaking else ""
 
 
+def ensure(keeper: Keeper, place: Place, mine: Holder) -> None:
+    """See that the lock is still ours: a machine that slept may have been taken for dead. Raises LockHeld."""
+    found = find(keeper, place)
+    if found != mine:
+        raise LockHeld(
+            f"deploy {place}",
+            f"the lock was taken meanwhile by {found}" if found is not None else "the lock is gone meanwhile",
+            "nothing was touched; `invoke status` shows what runs",
+        )
+
+
 def held_error(place: Place, holder: Holder) -> LockHeld:
     """The message for the loser."""
     return LockHeld(

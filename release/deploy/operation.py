@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets as randomness
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -471,7 +471,7 @@ def carry_out(prepared: Prepared, *, message: str, interruption: Interruption) -
     held = lock.held(keeper, site.place, holder, site.desk.emit, breaking=prepared.breaks)
     with interruption.held(), held:
         _same_as_planned(prepared)
-        return attempt.run(started, interruption)
+        return attempt.run(started, interruption, lambda: lock.ensure(keeper, site.place, holder))
 
 
 def _verify(prepared: Prepared, interruption: Interruption) -> Outcome:
@@ -554,10 +554,12 @@ class Attempt:
         """The event that says that it starts."""
         return self._draft(self._event("started", ""))
 
-    def run(self, started: Draft[Body], interruption: Interruption) -> Outcome:
-        """Record the start, roll out, record the end."""
+    def run(
+        self, started: Draft[Body], interruption: Interruption, still_mine: Callable[[], None]
+    ) -> Outcome:
+        """Record the start, roll out, record the end. `still_mine` raises LockHeld, asked last of all."""
         self._record("started", [*self._left_open(), started])
-        self._still_allowed()
+        self._still_allowed(still_mine)
         prepared = self.prepared
         try:
             if prepared.down is not None:
@@ -573,10 +575,10 @@ class Attempt:
         record = self._append("healthy", evidence, words)
         return _outcome(self.prepared, self.deployment, evidence, changed=True, record=record)
 
-    def _still_allowed(self) -> None:
+    def _still_allowed(self, still_mine: Callable[[], None]) -> None:
         """Ask again, on the very ledger that the start landed on: a word of the last seconds holds too.
 
-        Raises NotReady, TargetUnavailable: what was said meanwhile; nothing was touched.
+        Raises NotReady, TargetUnavailable, LockHeld: what came in between; nothing was touched.
         """
         prepared, target = self.prepared, self.prepared.target
         said = policy.words(prepared.site.desk.ledger, prepared.site.place, target.id)
@@ -585,6 +587,7 @@ class Attempt:
         try:
             attempted = f"deploy {target.body.version} of {prepared.site.place}"
             preflight.refuse(attempted, prepared.bytes, against, None, barred=barred)
+            still_mine()
         except ReleaseError as error:
             self._append("failed", prepared.mask(error.found))
             raise

@@ -14,7 +14,7 @@ import pytest
 
 from release.deploy.docker import Place
 from release.deploy.keeper import EngineKeeper
-from release.deploy.lock import LOCK, Holder, await_free, held, peek
+from release.deploy.lock import LOCK, Holder, await_free, ensure, held, peek
 from release.errors import EngineError, LockHeld
 from release.events import Event, Notice, Warned
 from tests.unit.deploy.fakes import INFO, FakeEngine, digest, state
@@ -173,3 +173,16 @@ def test_waiting_ends_when_its_time_is_over() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         await_free(keeper(engine), PLACE, seconds=60, emit=lambda event: None, check=cancelled)
+
+
+def test_who_was_taken_for_dead_learns_it_before_anything_is_touched() -> None:
+    """The lock is gone, or somebody else's; as long as it is ours nothing is said."""
+    engine, mine = FakeEngine(), holder()
+    taken(engine, mine)
+    ensure(keeper(engine), PLACE, mine)
+    engine.kept.clear()
+    with pytest.raises(LockHeld, match="gone"):
+        ensure(keeper(engine), PLACE, mine)
+    taken(engine, holder(who="Grace", deployment="2" * 12))
+    with pytest.raises(LockHeld, match="taken meanwhile by Grace"):
+        ensure(keeper(engine), PLACE, mine)
