@@ -19,7 +19,6 @@ from release.console import Console
 from release.deploy import converge as half_done
 from release.deploy import lock, view
 from release.deploy.candidates import candidates, chosen
-from release.deploy.converge import Way
 from release.deploy.doctor import examine
 from release.deploy.imagetags import ImageTags
 from release.deploy.interruption import Interruption
@@ -28,6 +27,7 @@ from release.deploy.plan import Plan, Reason
 from release.deploy.policy import Allowance, after
 from release.deploy.site import Desk, Site
 from release.deploy.status import Status, read_status
+from release.deploy.target import Way
 from release.errors import Cancelled, LedgerError, LockHeld, UsageError
 from release.events import Notice, Warned
 from release.ledger import query

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from release.actor import TOOL, now
 from release.deploy import journal, lock, policy
@@ -18,15 +18,13 @@ from release.deploy.lock import Holder
 from release.deploy.operation import Sight, event_json, look_around, read_secrets
 from release.deploy.rollout import reason
 from release.deploy.site import Site
-from release.deploy.target import Means, Order
+from release.deploy.target import Means, Order, Way
 from release.errors import DeploymentFailed, LedgerError, LockHeld, MixedState, Restored, TargetUnavailable
 from release.events import Warned
 from release.ledger.releases import release_record
 from release.records import Body, Deployment, Draft, Record, Release
 from release.redact import Mask
 from release.reference import Digest
-
-Way = Literal["finish", "revert"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,10 +138,14 @@ def carry_out(halves: Halves, *, message: str, answers: bool, interruption: Inte
         Restored: finishing was asked for and failed, and what ran before runs again.
         MixedState: neither could be had; the message lists what is where.
         LockHeld: somebody else was faster.
+        UsageError: this way is not open any more, or not yet; nothing was touched.
     """
     site = halves.site
     secrets, _ = read_secrets(site, halves.unfinished.started.run_spec)
     means = Means(emit=site.desk.emit, cancellation=interruption.cancellation, mask=Mask(secrets.values()))
+    objection = site.target.objection(_order(halves), halves.way)
+    if objection is not None:
+        raise objection  # before the lock is taken: it holds the journal
     keeper = site.target.keeper(site.target.id_of(halves.release.body.image))
     held = lock.held(keeper, site.place, _holder(halves), site.desk.emit, breaking=halves.sight.holder)
     with interruption.held(), held:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -15,7 +15,7 @@ from release.deploy.plan import Strategy
 from release.deploy.preflight import Bytes
 from release.deploy.proxies import Proxy
 from release.deploy.rollout import Crew, Swap, step
-from release.deploy.target import Means, Order
+from release.deploy.target import Means, Order, Way
 from release.errors import DeploymentFailed, EngineError, MixedState, Problem, Restored, UsageError
 from release.events import Emit
 from release.images.engine import ContainerSpec, ContainerState, Engine
@@ -161,14 +161,21 @@ class SingleEngine:
             labels=self.proxy.labels() if self.proxy is not None else None,
         )
 
+    def objection(self, order: Order, way: Way) -> UsageError | None:
+        """A container that was never made, or one whose files may be missing; an old one that is gone."""
+        new, swapped = self._halves(order)
+        if way == "revert":
+            return _gone(order, new) if new and not swapped.before.running and order.old else None
+        if not new:
+            return UsageError(f"finish {order}", "its container was never made", "use --revert")
+        if (order.spec.files or order.spec.secret_files) and any(one.status == "created" for one in new):
+            found = f"{describe(new)} never ran, and nobody knows whether its files are in it"
+            return UsageError(f"finish {order}", found, "use --revert, then deploy again")
+        return None
+
     def resume(self, order: Order, means: Means) -> str:
         """Start and prove what was made, then tidy up."""
         new, swapped = self._halves(order)
-        if not new:
-            raise UsageError(f"finish {order}", "its container was never made", "use --revert")
-        if (order.spec.files or order.spec.secret_files) and any(one.status == "created" for one in new):
-            found = f"{describe(new)} never ran, and nobody knows whether its files are in it"
-            raise UsageError(f"finish {order}", found, "use --revert, then deploy again")
         if not swapped.before.running and order.old is not None:
             self._only_these_left(order, means, new)
         if self.proxy is None:
@@ -177,13 +184,7 @@ class SingleEngine:
 
     def retract(self, order: Order, means: Means) -> str:
         """Remove what was made, and let what ran before serve."""
-        new, swapped = self._halves(order)
-        if new and not swapped.before.running and order.old is not None:
-            raise UsageError(
-                f"revert {order}",
-                f"what ran before is removed already; there is only {describe(new)}",
-                "`invoke converge --finish` if it is healthy, else `invoke rollback`",
-            )
+        _, swapped = self._halves(order)
         crew, error = self._crew(means), DeploymentFailed(f"deploy {order}", "it never ended")
         if self.proxy is None:
             ended = stopfirst.give_back(crew, swapped, error)
@@ -235,3 +236,11 @@ class SingleEngine:
             check=means.cancellation.check,
             gates=Gates.of(order.spec),
         )
+
+
+def _gone(order: Order, new: Iterable[ContainerState]) -> UsageError:
+    return UsageError(
+        f"revert {order}",
+        f"what ran before is removed already; there is only {describe(new)}",
+        "`invoke converge --finish` if it is healthy, else `invoke rollback`",
+    )

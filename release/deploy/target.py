@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from release.deploy.docker import Identity, Ours, Place
 from release.deploy.keeper import Keeper
 from release.deploy.plan import Strategy
 from release.deploy.preflight import Bytes
-from release.errors import Problem
+from release.errors import Problem, UsageError
 from release.events import Emit
 from release.images.engine import ContainerState
 from release.process import Cancellation
@@ -22,6 +22,9 @@ from release.records import Image, Release
 from release.redact import Mask, Redacted
 from release.reference import Digest
 from release.runspec import RunSpec
+
+Way = Literal["finish", "revert"]
+"""What becomes of a rollout that ended in the middle."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,11 +109,16 @@ class Target(Protocol):
             LockHeld: what runs was changed by somebody else in the same moment; nothing was touched.
         """
 
+    def objection(self, order: Order, way: Way) -> UsageError | None:
+        """Why a rollout that ended in the middle cannot be finished, or reverted; None where it can.
+
+        `order.before` is what is there now, the containers of the order among it. Raises EngineError.
+        """
+
     def resume(self, order: Order, means: Means) -> str:
         """Complete what a rollout of this order began and did not end. See `roll_out`.
 
-        `order.before` is what is there now, the containers of the order among it. Raises UsageError:
-        there is nothing to be completed; nothing was touched.
+        `order.before` is what is there now, the containers of the order among it.
         """
 
     def retract(self, order: Order, means: Means) -> str:
@@ -122,7 +130,6 @@ class Target(Protocol):
         Raises:
             DeploymentFailed: nothing ran before, and nothing runs now.
             MixedState: the message lists what is where.
-            UsageError: what ran before is gone already; nothing was touched.
         """
 
     def verify(self, order: Order, means: Means) -> str:

@@ -14,8 +14,8 @@ from release.deploy.swarm import spec as specs
 from release.deploy.swarm.keeper import SwarmKeeper
 from release.deploy.swarm.rollout import Rollout, identities, longest
 from release.deploy.swarm.tasks import View, view
-from release.deploy.target import Means, Order
-from release.errors import Problem, RegistryError, RegistryUnreachable
+from release.deploy.target import Means, Order, Way
+from release.errors import Problem, RegistryError, RegistryUnreachable, UsageError
 from release.events import Emit, Warned
 from release.images.engine import ContainerState, Engine
 from release.images.swarm import Membership, Service, Swarm, image_digest
@@ -215,6 +215,10 @@ class SwarmTarget:
     def roll_out(self, order: Order, means: Means) -> str:
         """Submit the spec, follow its tasks, ask the service; put back what ran before where that fails."""
         return Rollout(swarm=self.swarm, order=order, means=means).run()
+
+    def objection(self, order: Order, way: Way) -> UsageError | None:  # noqa: ARG002 - a manager keeps both
+        """Nothing: the service's present and recorded settings are all that is needed."""
+        return None
 
     def resume(self, order: Order, means: Means) -> str:
         """Prove what was submitted."""
