@@ -311,9 +311,19 @@ def brittle_engine(folder: Path, *, megabytes: int) -> Iterator[BrittleEngine]:
         address = f"unix://{folder}/docker.sock"
         made = BrittleEngine(folder, _dockerd(folder, subnet, address), address)
         made.start()
+        stack.callback(_end_shims, folder)
         stack.callback(made.stop)
         stack.callback(_remove_containers, address)
         yield made
+
+
+def _end_shims(folder: Path) -> None:
+    """End what watched the containers of the engine in this folder when that was killed."""
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = file.read_bytes().decode(errors="replace").split("\0")
+            if "containerd-shim" in words[0] and any(word.startswith(f"{folder}/") for word in words):
+                os.kill(int(file.parent.name), signal.SIGKILL)
 
 
 def _dockerd(folder: Path, subnet: Subnet, address: str) -> list[str]:
