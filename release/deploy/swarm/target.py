@@ -15,7 +15,7 @@ from release.deploy.swarm.keeper import SwarmKeeper
 from release.deploy.swarm.rollout import Rollout, identities, longest
 from release.deploy.swarm.tasks import View, view
 from release.deploy.target import Means, Order, Way
-from release.errors import Problem, RegistryError, RegistryUnreachable, UsageError
+from release.errors import NotReady, Problem, RegistryError, RegistryUnreachable, UsageError
 from release.events import Emit, Warned
 from release.images.engine import ContainerState, Engine
 from release.images.swarm import Membership, Service, Swarm, image_digest
@@ -48,14 +48,16 @@ class SwarmTarget:
         return specs.service_name(self.place)
 
     def keeper(self, image: Digest | None = None) -> Keeper:  # noqa: ARG002 - other targets need it
-        """The Swarm itself: a config is the lock."""
+        """The Swarm itself: a config is the lock. Raises NotReady where this engine cannot tell."""
+        self._need_manager()
         return SwarmKeeper(swarm=self.swarm)
 
     # what is there
 
     def look(self) -> Ours:
-        """The service, as one thing that runs."""
-        found = self._found() if self._is_manager() else None
+        """The tasks that there should be. Raises NotReady where this engine cannot tell."""
+        self._need_manager()
+        found = self._found()
         if found is None or not self._owns(found):
             return Ours(running=(), stopped=())
         return Ours(running=self._states(found), stopped=())
@@ -71,6 +73,11 @@ class SwarmTarget:
     def id_of(self, image: Image) -> Digest:
         """Services name images by manifest."""
         return Digest(image.digest)
+
+    def _need_manager(self) -> None:
+        membership = self.swarm.membership()
+        if not membership.is_manager:
+            raise NotReady(f"look at {self.place}", no_manager(self.engine.host, membership), "docker info")
 
     def _is_manager(self) -> bool:
         return self.swarm.membership().is_manager
