@@ -22,6 +22,7 @@ from release.errors import EngineUnreachable, ReleaseError
 from release.ledger import query
 from release.ledger.query import Event
 from release.records import Body, Draft, Examined, Record, Release, Verification
+from release.reference import Repository
 from release.runspec import RunSpec
 
 Result = Literal["ready", "not ready", "set aside"]
@@ -242,11 +243,16 @@ class _Assessment:
             case.bytes.append("engine")
 
     def _is_one_of_many(self, case: _Case) -> bool:
-        """What the manager of a Swarm has in its store is no help to the other nodes."""
-        is_swarm = self.spot.settings.engine != "docker"
-        if is_swarm:
-            case.notes.append("the manager's engine has it; other nodes take it from the registry")
-        return is_swarm
+        """What the manager of a Swarm has in its store is no help to other nodes, where there are any."""
+        image = case.release.body.image
+        if self.site is None or self.spot.settings.engine == "docker":
+            return False
+        if Repository(image.repository).host == preflight.EMBEDDED:
+            found = self.site.target.locate(image)
+            case.notes += [found.problem] if found.problem else []
+            return found.where != "engine"
+        case.notes.append("the manager's engine has it; other nodes take it from the registry")
+        return True
 
     # the settings
 
