@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -27,6 +29,9 @@ from typing import Final
 
 from release.process import Command, output_of, run
 from tests.engine import lab
+
+_COUNT: Final = itertools.count(1)
+"""A process may have several labs."""
 
 FIRST: Final = 2
 """The last number of the first machine's address."""
@@ -173,12 +178,13 @@ def machines(folder: Path, count: int = 3) -> Iterator[Machines]:
     """Machines on a bridge, their engines running, and a registry; all gone when the block ends."""
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        short = Path(stack.enter_context(_short_folder()))
+        _sweep()
         subnet = stack.enter_context(_bridge())
+        stack.callback(lab.remove_folder, short := _engines_folder(subnet.bridge))
         registry = stack.enter_context(_registry(folder / "registry", subnet))
         made = [
             Machine(
-                name=f"{subnet.bridge}{number}",
+                name=f"{subnet.bridge}m{number}",
                 bridge=subnet.bridge,
                 address=f"10.213.{subnet.number}.{FIRST + number}",
                 folder=short / str(number),
@@ -215,14 +221,9 @@ def ready(manager: Machine) -> int:
     return states.count("Ready")
 
 
-@contextmanager
-def _short_folder() -> Iterator[str]:
+def _engines_folder(bridge: str) -> Path:
     """Engines make sockets deep in their folders, and a socket's path has 107 bytes at most (unix(7))."""
-    made = tempfile.mkdtemp(prefix="rl-")
-    try:
-        yield made
-    finally:
-        lab.remove_folder(Path(made))
+    return Path(tempfile.gettempdir(), bridge)
 
 
 # --- the network
@@ -231,8 +232,9 @@ def _short_folder() -> Iterator[str]:
 @contextmanager
 def _bridge() -> Iterator[lab.Subnet]:
     """A bridge for this machine and the others, with no way out."""
-    subnet = lab.Subnet(bridge=lab.unique("rl")[:8], number=lab.free_network())
-    rule = ("FORWARD", "--in-interface", subnet.bridge, "--out-interface", subnet.bridge, "--jump", "ACCEPT")
+    name = f"rl{os.getpid():x}-{next(_COUNT)}"
+    subnet = lab.Subnet(bridge=name, number=lab.free_network())
+    rule = _rule(name)
     with ExitStack() as stack:
         _ip("link", "add", "name", subnet.bridge, "type", "bridge")
         stack.callback(_ip, "link", "delete", subnet.bridge)
@@ -249,6 +251,26 @@ def _registry(folder: Path, subnet: lab.Subnet) -> Iterator[lab.RunningRegistry]
     address = subnet.address.partition("/")[0]
     with lab.running_registry(folder, login=lab.Login(), tls=True, address=address) as running:
         yield running
+
+
+def _rule(bridge: str) -> list[str]:
+    """Bridged packets pass the firewall's rules, too."""
+    return ["FORWARD", "--in-interface", bridge, "--out-interface", bridge, "--jump", "ACCEPT"]
+
+
+def _sweep() -> None:
+    """Take away what a test left that was killed: its number is in the names, and nobody's any more."""
+    links = output_of(["ip", "-oneline", "link", "show", "type", "bridge"])
+    for bridge, pid in re.findall(r"^\d+: (rl([0-9a-f]+)-\d+):", links, re.MULTILINE):
+        if Path(f"/proc/{int(pid, 16)}").exists():
+            continue
+        _end_all(_engines_folder(bridge))
+        lab.remove_folder(_engines_folder(bridge))
+        named = [line.split()[0] for line in output_of(["ip", "netns", "list"]).splitlines() if line]
+        leftovers = [("netns", "delete", name) for name in named if name.startswith(f"{bridge}m")]
+        for words in (*leftovers, ("link", "delete", bridge)):
+            run(Command(argv=("ip", *words)), check=False)
+        run(Command(argv=("iptables", "--wait", "--delete", *_rule(bridge))), check=False)
 
 
 def _ip(*words: str) -> None:
