@@ -82,6 +82,8 @@ _ANSWER_SECONDS: Final = 10
 _READ_SECONDS: Final = 120
 """For any other: the engine may be busy starting a container on a slow disk."""
 _REMOVAL_SECONDS: Final = 30
+_LISTINGS: Final = 9
+"""How often a list of images is asked for again when others remove some meanwhile."""
 STILL: Final = 120_000
 """Milliseconds in which nothing of a transfer moves, after which it is ended."""
 _PULL: Final = stamina.RetryingCaller(attempts=3, timeout=None, wait_initial=0.5, wait_max=5.0)
@@ -365,7 +367,7 @@ class Engine:
     def named_images(self, repository: Repository | None) -> Sequence[StoredImage]:
         """The images that have a name in a repository, or all that have a name anywhere."""
         with self._asking(f"list the images of {repository or 'every repository'}"):
-            listed = self._client.images()
+            listed = self._all_images()
             named = {
                 item["Id"]: [*(item.get("RepoTags") or ()), *(item.get("RepoDigests") or ())]
                 for item in listed
@@ -373,6 +375,13 @@ class Engine:
             wanted = [image for image, names in named.items() if _has_name_in(names, repository)]
         found = (self.inspect(Digest(image)) for image in wanted)
         return [image for image in found if image is not None]
+
+    def _all_images(self) -> Sequence[Mapping[str, Any]]:
+        """A containerd store answers 404 when some image goes while it makes the list: ask again."""
+        for _ in range(_LISTINGS):
+            with suppress(NotFound):
+                return cast("Sequence[Mapping[str, Any]]", self._client.images())
+        return cast("Sequence[Mapping[str, Any]]", self._client.images())
 
     def tags(self, repository: Repository) -> tuple[str, ...]:
         """Every tag of a repository in the engine's store, sorted."""
