@@ -21,7 +21,11 @@ def tests(session: nox.Session) -> None:
     """Style, types and every test: unit and engine, two at a time."""
     if not session.posargs:
         style(session)
-    session.run("python", "-m", "pytest", "-n", "2", "--dist", "loadgroup", *session.posargs, external=True)
+    session.run(
+        *("python", "-m", "pytest", "-n", "2", "--dist", "loadgroup", "--durations", "15"),
+        *session.posargs,
+        external=True,
+    )
 
 
 @nox.session(venv_backend="none", default=False)
