@@ -37,8 +37,8 @@ class EngineInfo:
     platform: str
     """As "linux/amd64"."""
     image_store: Literal["containerd", "graph"]
-    ahead_ms: int = 0
-    """How many milliseconds its clock was ahead of this machine's when it was asked."""
+    ahead_ms: int = field(default=0, compare=False)
+    """How many milliseconds its clock was ahead of this machine's when it was asked: each time another."""
     data_root: str = ""
     """Its folder, on its own machine; empty where it does not say."""
 

@@ -121,10 +121,10 @@ def test_a_silent_git_server_is_waited_for_once_and_shortly(make: Make, bare_rem
     assert took < ANSWER_SECONDS
     assert world.answer()["VERSION"] == "0.1.0"
     world.git("remote", "set-url", "origin", str(bare_remote))
-    assert world.invoke("sync", "--json").data == {"published": 2, "unsynced": 0}
+    assert world.invoke("sync", "--json").data == {"published": 4, "unsynced": 0}
 
 
-def test_a_rollback_publishes_both_of_its_events_at_its_end(make: Make, bare_remote: Path) -> None:
+def test_a_rollback_publishes_all_of_its_events_at_its_end(make: Make, bare_remote: Path) -> None:
     """Nothing waits for the server before the service is back; afterwards it has everything."""
     world = make(remote=bare_remote)
     for version in ("0.1.0", "0.2.0"):
@@ -134,7 +134,7 @@ def test_a_rollback_publishes_both_of_its_events_at_its_end(make: Make, bare_rem
     assert world.statuses() == ["started", "healthy"] * 3
     assert world.invoke("status", "--json").data["unsynced"] == 0
     there = world.git("ls-tree", "-r", "--name-only", "release-ledger", "records/", cwd=bare_remote)
-    assert len(there.splitlines()) == 2 + 6
+    assert len(there.splitlines()) == 2 + 6 + 2, "two releases, three deployments, quarantine and freeze"
 
 
 @pytest.mark.parametrize(
