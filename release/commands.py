@@ -21,7 +21,6 @@ from release.deploy import lock, view
 from release.deploy.candidates import candidates, chosen
 from release.deploy.doctor import examine
 from release.deploy.imagetags import ImageTags
-from release.deploy.interruption import Interruption
 from release.deploy.operation import Outcome, carry_out, event_json, last_good, look_around, prepare
 from release.deploy.plan import Plan, Reason
 from release.deploy.policy import Allowance, after
@@ -30,6 +29,7 @@ from release.deploy.status import Status, read_status
 from release.deploy.target import Way
 from release.errors import Cancelled, LedgerError, LockHeld, UsageError
 from release.events import Notice, Warned
+from release.interruption import Interruption
 from release.ledger import query
 from release.ledger.diff import compare
 from release.ledger.verify import verify as verify_ledger

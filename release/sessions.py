@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from release.chain.pipeline import Stage
     from release.chain.plan import Options, Plan
     from release.chain.shop import Shop
-    from release.chain.signals import Signals
     from release.console import Console
     from release.errors import ReleaseError
     from release.events import Planned, Released
+    from release.interruption import Interruption
     from release.records import Record, Release
 
 SESSIONS: Final = {
@@ -50,7 +50,7 @@ class _Door:
     name: str
     arguments: argparse.Namespace
     console: Console
-    signals: Signals
+    interruption: Interruption
 
 
 def register() -> None:
@@ -88,20 +88,20 @@ def parse_arguments(name: str, arguments: Sequence[str]) -> argparse.Namespace:
 
 def _run(name: str, session: nox.Session) -> None:
     """Run a session's body; an error is rendered once, and the session fails."""
-    from release.chain.signals import Interrupted, Signals
     from release.console import Console
     from release.errors import ReleaseError
+    from release.interruption import Interrupted, Interruption
 
     _quiet()
     arguments = parse_arguments(name, session.posargs)
     with Console() as console:
-        signals = Signals(at_once=console.abandon)
-        door = _Door(name=name, arguments=arguments, console=console, signals=signals)
+        interruption = Interruption(at_once=console.abandon)
+        door = _Door(name=name, arguments=arguments, console=console, interruption=interruption)
         try:
-            with signals.listening():
+            with interruption.listening():
                 _dispatch(door)
         except ReleaseError as error:
-            if signals.arrived is not None:
+            if interruption.arrived is not None:
                 _interrupted(door, error)
             console.error(error)
             session.error(f"{name}: {type(error).__name__}")
@@ -118,11 +118,11 @@ def _interrupted(door: _Door, error: ReleaseError | None) -> NoReturn:
     from release.errors import LedgerError
     from release.events import Warned
 
-    number = door.signals.arrived
+    number = door.interruption.arrived
     assert number is not None  # noqa: S101 - only called when one has arrived
     if isinstance(error, LedgerError):
         door.console.error(error)
-    elif door.name == "release" and not door.signals.too_late:
+    elif door.name == "release" and not door.interruption.too_late:
         door.console.emit(Warned(text=f"{number.name} arrived: nothing was released"))
     else:
         door.console.emit(Warned(text=f"{number.name} arrived"))
@@ -166,7 +166,7 @@ def reusable(name: str, arguments: argparse.Namespace) -> frozenset[str]:
 
 def _shop(project: Project, plan: Plan, door: _Door) -> Shop:
     spared = reusable(door.name, door.arguments)
-    return project.shop(plan, reusable=spared, cancellation=door.signals.cancellation)
+    return project.shop(plan, reusable=spared, cancellation=door.interruption.cancellation)
 
 
 def _release(project: Project, options: Options, door: _Door) -> None:
@@ -174,7 +174,7 @@ def _release(project: Project, options: Options, door: _Door) -> None:
     facts = project.facts(options)
     record = project.released(facts, options)
     if record is not None:
-        door.signals.too_late = True
+        door.interruption.too_late = True
         _again(project, record, door.console)
     else:
         plan = project.plan(facts, options)
@@ -201,8 +201,8 @@ def _make(shop: Shop, door: _Door) -> Record[Release]:
     try:
         _run_stages(shop, STAGES, door)
     finally:
-        if door.signals.arrived is not None and shop.products.has(Recorded):
-            door.signals.too_late = True
+        if door.interruption.arrived is not None and shop.products.has(Recorded):
+            door.interruption.too_late = True
             name = f"{shop.plan.service.service} {shop.plan.version}"
             finish = "`nox -s release` again does what is left"
             door.console.emit(Warned(text=f"{name} is released, the signal came after that: {finish}"))
@@ -213,7 +213,7 @@ def _run_stages(shop: Shop, stages: Sequence[Stage], door: _Door) -> None:
     """Run stages. A signal stops them, or comes too late for that and still ends the session: Cancelled."""
     from release.chain.pipeline import run_stages
 
-    with door.signals.held():
+    with door.interruption.held():
         run_stages(shop, stages)
         shop.cancellation.check()
 

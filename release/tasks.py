@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from release.commands import Door
     from release.console import Console
-    from release.deploy.interruption import Interruption
+    from release.interruption import Interruption
 
 _TO: Final = 'version, digest, commit, git tag, deployment id, previous, -2, or a time ("20:00", 2h)'
 _COMMON: Final = {
@@ -469,25 +469,30 @@ def _run(command: str, **words: Any) -> None:
 
 def guarded(body: Callable[[Console, Interruption], int]) -> int:
     """Run a body and render whatever it raises, once; the exit status."""
-    from release.deploy.interruption import Interrupted, Interruption
+    from release.console import Console
+    from release.interruption import Interrupted, Interruption
 
-    interruption = Interruption()
-    with interruption.listening():
-        from release.console import Console
-
-        with Console() as console:
-            try:
+    with Console() as console:
+        interruption = Interruption(at_once=lambda: console.abandon(_LEFT))
+        try:
+            with interruption.listening():
                 return body(console, interruption)
-            except Interrupted:
-                return _interrupted(console, interruption)
-            except Exception as error:  # noqa: BLE001 - the one place that ends every command
-                return _failed(error, console, interruption)
+        except Interrupted:
+            return _interrupted(console, interruption)
+        except Exception as error:  # noqa: BLE001 - the one place that ends every command
+            return _failed(error, console, interruption)
+
+
+_LEFT: Final = (
+    "left at once, as a second signal asks: `invoke status` tells what is half done, "
+    "`invoke converge` finishes or reverts it"
+)
 
 
 def _interrupted(console: Console, interruption: Interruption) -> int:
     from release.events import Warned
 
-    name = interruption.signal.name if interruption.signal is not None else "a signal"
+    name = interruption.arrived.name if interruption.arrived is not None else "a signal"
     console.emit(Warned(text=f"{name} arrived: nothing was changed"))
     return _signal_status(interruption)
 
@@ -500,10 +505,10 @@ def _failed(error: Exception, console: Console, interruption: Interruption) -> i
         console.unexpected(error)
         return 1
     console.error(error)
-    if interruption.signal is not None and not isinstance(error, MixedState):
+    if interruption.arrived is not None and not isinstance(error, MixedState):
         return _signal_status(interruption)
     return error.exit_code
 
 
 def _signal_status(interruption: Interruption) -> int:
-    return 128 + (interruption.signal or 0)
+    return 128 + (interruption.arrived or 0)

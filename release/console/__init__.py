@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, Self
 
 from release.console.layout import Rows, field_lines, one_line, quoted, table_lines
@@ -67,10 +69,16 @@ class Console:
         with self._lock:
             self._view.close()
 
-    def abandon(self) -> None:
-        """Leave the terminal usable without asking anybody: another thread may be in the middle of a line."""
-        if os.isatty(2):
-            os.write(2, _SHOW_CURSOR)
+    def abandon(self, words: str = "") -> None:
+        """Leave the terminal usable without asking anybody: another thread may be in the middle of a line.
+
+        The words are for who reads: nobody is waited for.
+        """
+        with suppress(OSError, ValueError):  # closed
+            if os.isatty(2):
+                os.write(2, _SHOW_CURSOR)
+            if words and select.select((), (2,), (), 0)[1]:
+                os.write(2, f"{words}\n".encode())
 
     def hide(self, values: Iterable[Redacted]) -> None:
         """Replace these values too, from now on."""

@@ -12,7 +12,6 @@ from typing import Any
 from release.actor import TOOL, now
 from release.deploy import journal, lock, policy
 from release.deploy.docker import DEPLOYMENT, Identity, describe
-from release.deploy.interruption import Interruption
 from release.deploy.journal import End, Unfinished
 from release.deploy.lock import Holder
 from release.deploy.operation import Sight, event_json, look_around, read_secrets
@@ -21,6 +20,7 @@ from release.deploy.site import Site
 from release.deploy.target import Means, Order, Way
 from release.errors import DeploymentFailed, LedgerError, LockHeld, MixedState, Restored, TargetUnavailable
 from release.events import Warned
+from release.interruption import Interruption
 from release.ledger.releases import release_record
 from release.records import Body, Deployment, Draft, Record, Release
 from release.redact import Mask

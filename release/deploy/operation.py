@@ -18,7 +18,6 @@ from release.deploy import fence, journal, lock, policy, preflight
 from release.deploy.docker import DEPLOYMENT, Identity, Ours
 from release.deploy.fence import Down
 from release.deploy.files import read_files
-from release.deploy.interruption import Interruption
 from release.deploy.journal import Unfinished
 from release.deploy.lock import Holder
 from release.deploy.plan import Facts, Plan, Reason, make_plan
@@ -41,6 +40,7 @@ from release.errors import (
     TargetUnavailable,
 )
 from release.events import Warned
+from release.interruption import Interruption
 from release.ledger import query
 from release.ledger.query import Event
 from release.migrations import Crossing

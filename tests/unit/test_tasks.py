@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from release.console import Console
-from release.deploy.interruption import Interruption
 from release.errors import LockHeld, MixedState, ReleaseError, Restored
+from release.interruption import Interruption
 from release.tasks import guarded
 
 TASKS = "import release\nns = release.namespace()\n"
@@ -184,3 +184,26 @@ def test_a_signal_after_which_everything_is_as_before_ends_as_the_signal(
             raise error
 
     assert guarded(body) == status
+
+
+SECOND = """
+import signal, time
+from release.interruption import SAME_SECONDS
+from release.tasks import guarded
+def body(console, interruption):
+    with interruption.held():
+        signal.raise_signal(signal.SIGTERM)
+        time.sleep(SAME_SECONDS * 2)
+        signal.raise_signal(signal.SIGTERM)
+    return 0
+print(guarded(body))
+"""
+
+
+def test_a_second_signal_ends_a_task_at_once_and_says_how_to_go_on() -> None:
+    """Who insists is not kept waiting by what is put back; what is left half done has a command."""
+    ran = subprocess.run(
+        [sys.executable, "-c", SECOND], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert (ran.returncode, ran.stdout) == (143, "")
+    assert "`invoke converge`" in ran.stderr

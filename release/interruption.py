@@ -1,4 +1,4 @@
-"""Signals to a session: the first one stops the work and tidies up, a second one ends the process at once."""
+"""Signals to a session or a task: the first one ends the work in good order, a second one leaves at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Final
 from release.process import Cancellation, kill_all
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Ctrl-C, a CI system's cancellation, and a terminal that was closed."""
+"""Ctrl-C, a CI system's cancellation, and a terminal or an ssh connection that was closed."""
 
 SAME_SECONDS: Final = 0.3
 """A terminal and CI systems signal a whole process group, and wrappers pass on what they get: so soon after
@@ -22,11 +22,11 @@ the first, a signal is the same one, arriving twice."""
 
 
 class Interrupted(BaseException):
-    """A signal arrived before the stages. Like KeyboardInterrupt, no handler of errors may swallow it."""
+    """A signal arrived where nothing needs to be put back. Like KeyboardInterrupt, no handler swallows it."""
 
 
-class Signals:
-    """Listens. While `held`, the first signal asks for a cancellation; else it interrupts."""
+class Interruption:
+    """Listens for signals. While `held`, the first asks for a cancellation; else it ends the work at once."""
 
     def __init__(self, *, at_once: Callable[[], None] = lambda: None) -> None:
         """No signal has arrived.
@@ -38,7 +38,7 @@ class Signals:
         self.cancellation = Cancellation()
         self.arrived: signal.Signals | None = None
         self.too_late = False
-        """Whether what it would have stopped was done already."""
+        """Whether what it would have stopped was done already; a session says so."""
         self._at_once = at_once
         self._arrived_at = 0.0
         self._held = False
@@ -61,7 +61,7 @@ class Signals:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """While the block runs, the first signal cancels: nothing is torn in the middle."""
+        """While the block runs, the first signal cancels: nothing is torn, what was begun is put back."""
         self._held = True
         try:
             yield
@@ -80,7 +80,7 @@ class Signals:
         threading.Thread(target=self.cancellation.request, args=(f"{self.arrived.name} arrived",)).start()
 
     def _leave(self, number: int) -> None:
-        """Programs go with us; containers carry labels, by which the next run removes them."""
+        """Programs go with us. What stays carries labels, by which the next run or `converge` finds it."""
         kill_all()
         self._at_once()
         os._exit(128 + number)

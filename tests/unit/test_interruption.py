@@ -1,4 +1,4 @@
-"""What a signal does to a session: interrupt, cancel, or - the second time - end it at once."""
+"""What a signal does to a session or a task: interrupt, cancel, or - the second time - end it at once."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from release.chain.signals import SIGNALS, Interrupted, Signals
 from release.errors import Cancelled
+from release.interruption import SIGNALS, Interrupted, Interruption
 
 
 @pytest.fixture(autouse=True)
@@ -32,33 +32,33 @@ def send(signum: signal.Signals) -> None:
 
 
 @pytest.mark.parametrize("signum", SIGNALS)
-def test_before_the_stages_a_signal_interrupts(signum: signal.Signals) -> None:
+def test_where_nothing_is_held_a_signal_interrupts(signum: signal.Signals) -> None:
     """What waits for a server is not waited for."""
-    signals = Signals()
-    with pytest.raises(Interrupted), signals.listening():
+    interruption = Interruption()
+    with pytest.raises(Interrupted), interruption.listening():
         send(signum)
-    assert signals.arrived == signum
+    assert interruption.arrived == signum
 
 
 @pytest.mark.parametrize("signum", SIGNALS)
-def test_during_the_stages_a_signal_cancels(signum: signal.Signals) -> None:
+def test_while_held_a_signal_cancels(signum: signal.Signals) -> None:
     """Nothing is torn in the middle; who holds a container or a connection is told."""
-    signals, stopped = Signals(), threading.Event()
+    interruption, stopped = Interruption(), threading.Event()
     with (
-        signals.listening(),
-        signals.held(),
+        interruption.listening(),
+        interruption.held(),
         suppress(Cancelled),
-        signals.cancellation.stopping(stopped.set),
+        interruption.cancellation.stopping(stopped.set),
     ):
         send(signum)
         assert stopped.wait(20)
-    assert signals.cancellation.reason == f"{signum.name} arrived"
+    assert interruption.cancellation.reason == f"{signum.name} arrived"
 
 
 def test_the_handlers_of_before_come_back() -> None:
-    """A session leaves the process as it was."""
+    """The process is left as it was."""
     before = [signal.getsignal(signum) for signum in SIGNALS]
-    with Signals().listening():
+    with Interruption().listening():
         assert signal.getsignal(signal.SIGTERM) != before[1]
     assert [signal.getsignal(signum) for signum in SIGNALS] == before
 
@@ -67,7 +67,7 @@ def test_an_ignored_signal_stays_ignored() -> None:
     """nohup(1) is heeded."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with Signals().listening():
+        with Interruption().listening():
             send(signal.SIGHUP)
             assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
@@ -76,28 +76,28 @@ def test_an_ignored_signal_stays_ignored() -> None:
 
 def test_the_same_signal_twice_at_once_is_one() -> None:
     """A wrapper passes on what its whole group got."""
-    signals = Signals(at_once=lambda: os._exit(1))
-    with signals.listening(), signals.held():
+    interruption = Interruption(at_once=lambda: os._exit(1))
+    with interruption.listening(), interruption.held():
         send(signal.SIGINT)
         send(signal.SIGINT)
         send(signal.SIGTERM)
-    assert signals.arrived == signal.SIGINT
+    assert interruption.arrived == signal.SIGINT
 
 
 SECOND = """
 import signal, subprocess, sys, threading, time
 from pathlib import Path
 from release import process
-from release.chain.signals import SAME_SECONDS, Signals
-signals = Signals(at_once=lambda: print("leaving", flush=True))
+from release.interruption import SAME_SECONDS, Interruption
+interruption = Interruption(at_once=lambda: print("leaving", flush=True))
 begun = threading.Event()
 stubborn = process.Command(argv=("sh", "-c", "trap '' TERM; echo $$; while true; do sleep 1; done"))
 def tell(line):
     print(line, flush=True)
     begun.set()
 def run():
-    process.run(stubborn, cancellation=signals.cancellation, on_line=tell)
-with signals.listening(), signals.held():
+    process.run(stubborn, cancellation=interruption.cancellation, on_line=tell)
+with interruption.listening(), interruption.held():
     threading.Thread(target=run).start()
     begun.wait()
     signal.raise_signal(signal.SIGTERM)
