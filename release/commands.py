@@ -21,9 +21,11 @@ from release.deploy import lock, view
 from release.deploy.candidates import candidates, chosen
 from release.deploy.doctor import examine
 from release.deploy.imagetags import ImageTags
-from release.deploy.operation import Outcome, carry_out, event_json, last_good, look_around, prepare
+from release.deploy.operation import Outcome, carry_out, event_json
 from release.deploy.plan import Plan, Reason
 from release.deploy.policy import Allowance, after
+from release.deploy.prepare import prepare
+from release.deploy.sight import last_good, look_around
 from release.deploy.site import Desk, Site
 from release.deploy.status import Status, read_status
 from release.deploy.target import Way

@@ -14,10 +14,12 @@ from release.deploy import journal, lock, policy
 from release.deploy.docker import DEPLOYMENT, Identity, describe
 from release.deploy.journal import End, Unfinished
 from release.deploy.lock import Holder
-from release.deploy.operation import Sight, event_json, look_around, read_secrets
+from release.deploy.operation import event_json
 from release.deploy.rollout import reason
+from release.deploy.sight import Sight, look_around
 from release.deploy.site import Site
 from release.deploy.target import Means, Order, Way
+from release.deploy.wanted import read_secrets
 from release.errors import DeploymentFailed, LedgerError, LockHeld, MixedState, Restored, TargetUnavailable
 from release.events import Warned
 from release.interruption import Interruption

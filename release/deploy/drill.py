@@ -19,9 +19,9 @@ from release.deploy import preflight
 from release.deploy.docker import Identity, Place, container_spec
 from release.deploy.gates import Gates
 from release.deploy.health import Watch, await_healthy, warn_unreachable
-from release.deploy.operation import read_secrets, recorded_settings
 from release.deploy.rollout import step
 from release.deploy.site import Site
+from release.deploy.wanted import read_secrets, recorded_settings
 from release.errors import DeploymentFailed, EngineError, NotReady, ReleaseError, TargetUnavailable
 from release.events import Emit, Notice, Warned
 from release.images.engine import ContainerSpec, Engine, StoredImage

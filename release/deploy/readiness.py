@@ -13,11 +13,11 @@ from typing import Any, Literal
 
 from release.actor import TOOL, now
 from release.deploy import fence, lock, policy, preflight, secrets
-from release.deploy.operation import fingerprints, pinned_problems, read_secrets, recorded_settings
 from release.deploy.rollout import elapsed_ms
 from release.deploy.site import Desk, Site, Spot
 from release.deploy.stock import Stock, engine_problem
 from release.deploy.topology import moved, placed
+from release.deploy.wanted import fingerprints, pinned_problems, read_secrets, recorded_settings
 from release.errors import EngineUnreachable, ReleaseError
 from release.ledger import query
 from release.ledger.query import Event

@@ -1,0 +1,249 @@
+"""A deployment or a rollback from the words of the operator to a plan. Nothing is touched.
+
+Everything is found out, and everything that can fail is checked. `prepare` gives a frozen value that can be
+shown; `operation.carry_out` does what was shown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from release.deploy import fence, lock, policy, preflight
+from release.deploy.docker import Ours
+from release.deploy.fence import Down
+from release.deploy.lock import Holder
+from release.deploy.plan import Facts, Plan, Reason, make_plan
+from release.deploy.policy import NOTHING, Aftermath, Allowance
+from release.deploy.preflight import Bytes
+from release.deploy.sight import Sight, look_around
+from release.deploy.site import Site
+from release.deploy.topology import moved, placed
+from release.deploy.wanted import fingerprints, pinned_problems, read_secrets, wanted_settings
+from release.errors import Problem, SourceError
+from release.ledger import query
+from release.ledger.query import Event
+from release.migrations import Crossing
+from release.records import Record, Release
+from release.redact import Mask, Redacted
+from release.runspec import RunSpec
+
+_DURATIONS: Final = 20
+"""How many earlier deployments the expected time is taken from."""
+_COMMITS: Final = 50
+"""How many commits a plan lists at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What was found and decided before anything is touched."""
+
+    site: Site
+    plan: Plan
+    target: Record[Release]
+    spec: RunSpec
+    bytes: Bytes
+    sight: Sight
+    secrets: dict[str, Redacted] = field(repr=False)
+    aftermath: Aftermath
+    """What is recorded with it."""
+    down: Down | None
+    """What runs before anything is replaced, to undo migrations."""
+    allowed: Allowance
+    answers: bool
+    """Whether the ledger's remote answered a moment ago."""
+
+    @property
+    def ours(self) -> Ours:
+        """The containers that were there."""
+        return self.sight.ours
+
+    @property
+    def event(self) -> Event | None:
+        """The healthy deployment that really runs, if the ledger knows it."""
+        return self.sight.event
+
+    @property
+    def previous(self) -> Event | None:
+        """What the ledger says should be running."""
+        return self.sight.previous
+
+    @property
+    def breaks(self) -> Holder | None:
+        """Whose lock is taken away."""
+        return self.sight.holder if self.allowed.break_lock else None
+
+    @property
+    def mask(self) -> Mask:
+        """Takes the secrets out of text."""
+        return Mask(self.hidden)
+
+    @property
+    def hidden(self) -> tuple[Redacted, ...]:
+        """Every secret that plays a part."""
+        return (*self.secrets.values(), *(self.down.secrets.values() if self.down is not None else ()))
+
+
+def prepare(
+    site: Site,
+    target: Record[Release],
+    why: Reason,
+    *,
+    answers: bool = True,
+    ran: Event | None = None,
+    allowed: Allowance = NOTHING,
+    sight: Sight | None = None,
+) -> Prepared:
+    """Find out everything, decide, and check what can fail.
+
+    Args:
+        site: the environment.
+        target: the release that is to run there.
+        why: with today's settings (promote), or with those it ran with (rollback).
+        answers: whether the ledger's remote does; if not, events are kept here and nothing waits for it.
+        ran: the healthy deployment whose settings a rollback restores; absent: the release's last one.
+        allowed: what the command line allows beyond the usual; the plan says what of it was needed.
+        sight: what is there, where somebody has looked just now.
+
+    Raises:
+        TargetUnavailable: quarantined, no settings to restore, or the image's bytes are nowhere.
+        NotReady: frozen; secrets, ports, networks or volumes; with everything else that was found.
+        LockHeld: another deployment is under way.
+        EngineError: the engine does not answer, or not well.
+        LedgerUnsigned: the settings ask for signatures, and a record that this relies on has none.
+    """
+    site.desk.require_signed(target.id)
+    said = policy.words(site.desk.ledger, site.place, target.id)
+    known, lacking = wanted_settings(site, target, why, ran)
+    wanted = placed(known, site.settings)
+    secrets, missing = read_secrets(site, wanted)
+    spec = wanted.model_copy(update={"secrets": fingerprints(site, secrets)})
+    missing += [*lacking, *pinned_problems(site, wanted.secrets, spec.secrets)]
+    found = site.target.locate(target.body.image)
+    sight = sight or look_around(site)
+    left = site.release_of(sight.event or sight.previous)
+    between = fence.crossing(site, left, target)
+    down, unread = _down(site, sight, left, between)
+    against = [*policy.closed(said, site.place, why, allowed), *fence.closed(site, between, allowed)]
+    barred = policy.barred(said, target, allowed)
+    _check(site, target, spec, found, [*against, *missing, *unread], barred, _obstacle(site, sight, allowed))
+    after = policy.aftermath(site.place, why, target, left, said, freeze=site.settings.freeze_after_rollback)
+    facts = _facts(site, target, why, spec, found, sight, allowed)
+    quarantine, frost = str(said.quarantine or ""), str(said.frost or "") if why == "promote" else ""
+    elsewhere = moved(known, site.settings) if why == "rollback" else ""
+    plan = make_plan(
+        replace(
+            facts,
+            quarantine=quarantine,
+            frost=frost,
+            crossing=between,
+            then=after.sentences(),
+            rehearsed=_rehearsed(site),
+            moved=elsewhere,
+        )
+    )
+    return Prepared(
+        site=site,
+        plan=plan,
+        target=target,
+        spec=spec,
+        bytes=found,
+        sight=sight,
+        secrets=secrets,
+        aftermath=after,
+        down=down,
+        allowed=allowed,
+        answers=answers,
+    )
+
+
+def _down(
+    site: Site, sight: Sight, running: Record[Release] | None, between: Crossing | None
+) -> tuple[Down | None, list[Problem]]:
+    """The command that undoes migrations, and what it lacks. It runs with the settings of what runs."""
+    spec = sight.event.deployment.run_spec if sight.event is not None else None
+    if spec is None or between is None or not between.undone:
+        return None, []
+    secrets, missing = read_secrets(site, spec)
+    return fence.down(site, between, running, spec, secrets), missing
+
+
+def _check(
+    site: Site,
+    target: Record[Release],
+    spec: RunSpec,
+    found: Bytes,
+    missing: list[Problem],
+    barred: list[Problem],
+    holder: Holder | None,
+) -> None:
+    """Refuse with all that was found. The lock is looked at last: what it guards may move until then."""
+    problems = [*missing, *site.target.settings_problems(spec)]
+    if site.settings.engine == "docker":  # the nodes of a Swarm have disks and processors of their own
+        problems += preflight.image_problems(site.engine, target.body.image, found)
+    occupied = site.target.occupation_problems(spec)
+    preflight.refuse(
+        f"deploy {target.body.version} of {site.place}",
+        found,
+        [*problems, *occupied] if holder is None else problems,
+        lock.held_error(site.place, holder) if holder is not None else None,
+        barred=barred,
+    )
+
+
+def _obstacle(site: Site, sight: Sight, allowed: Allowance) -> Holder | None:
+    """Who holds the lock and keeps it."""
+    return None if allowed.break_lock else lock.alive(site.target.keeper(), sight.holder)
+
+
+def _facts(
+    site: Site,
+    target: Record[Release],
+    why: Reason,
+    spec: RunSpec,
+    found: Bytes,
+    sight: Sight,
+    allowed: Allowance,
+) -> Facts:
+    event = sight.event or sight.previous
+    before = site.release_of(event)
+    return Facts(
+        place=site.place,
+        engine=site.target.name,
+        reason=why,
+        target=target,
+        spec=spec,
+        ours=sight.ours,
+        image=site.target.id_of(target.body.image),
+        strategy=site.target.strategy(spec),
+        event=event,
+        release=before,
+        runs_event=sight.event is not None,
+        unfinished=str(sight.unfinished or ""),
+        broken=str(sight.holder) if allowed.break_lock and sight.holder is not None else "",
+        bytes_from=found.where,
+        undone=_commits(site, before, target) if before is not None else (),
+        added=_commits(site, target, before) if before is not None else (),
+        durations=site.durations(_DURATIONS),
+    )
+
+
+def _rehearsed(site: Site) -> str:
+    """As "2.1 s on 2026-11-20"."""
+    last = query.last_drill(site.desk.ledger, site.place.service, site.place.environment)
+    if last is None:
+        return ""
+    return f"{last.verification.duration_ms / 1000:.1f} s on {last.recorded_at[:10]}"
+
+
+def _commits(site: Site, newer: Record[Release], older: Record[Release]) -> tuple[str, ...]:
+    """First lines of the commits in one release and not in the other; the id where git lacks them."""
+    commit, since = newer.body.source.commit, older.body.source.commit
+    if commit == since:
+        return ()
+    try:
+        messages = site.desk.source.messages(commit, since=since, folder=site.desk.service.context)
+        lines = [message.partition("\n")[0] for _, message in zip(range(_COMMITS), messages, strict=False)]
+    except SourceError:
+        return (f"{commit} (not in this clone)",)
+    return tuple(lines)
