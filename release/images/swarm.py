@@ -19,7 +19,8 @@ from docker import APIClient
 from docker.errors import APIError, NotFound, create_api_error_from_http_exception
 
 from release.errors import NameTaken
-from release.images.engine import Engine, auth_config
+from release.images.engine import Engine
+from release.images.engine.transfers import auth_config
 from release.redact import Redacted
 from release.reference import Digest, Reference
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -66,6 +68,69 @@ def test_a_variable_that_is_no_configuration_is_not_quoted(text: str) -> None:
     assert "hunter2" not in repr(caught.value.__cause__)
 
 
-def test_a_password_does_not_show_itself() -> None:
-    """In what a debugger or a log prints."""
-    assert "pw" not in repr(login("ada"))
+def test_a_password_may_hold_a_colon(kept: Path) -> None:
+    """The first one ends the user's name (RFC 7617); a registry without a login has none."""
+    encoded = base64.b64encode(b"me:a:b").decode()
+    kept.write_text(json.dumps({"auths": {HOST: {"auth": encoded}, "other": {}}}))
+    assert credentials(HOST, {}) == Credentials(user="me", password="a:b")
+    assert credentials("other", {}) is None
+
+
+def test_an_identity_token_is_found(kept: Path) -> None:
+    """Some registries give a token in place of the password."""
+    kept.write_text(json.dumps({"auths": {HOST: {"identitytoken": "t0ken"}}}))
+    assert credentials(HOST, {}) == Credentials(identity_token="t0ken")
+
+
+def helper(folder: Path, answer: Mapping[str, str] | None) -> str:
+    """A credential helper on the PATH that gives this answer, or fails."""
+    program = folder / "docker-credential-tests"
+    body = f"echo '{json.dumps(answer)}'" if answer is not None else "echo broken >&2; exit 1"
+    program.write_text(f"#!/bin/sh\n{body}\n")
+    program.chmod(0o755)
+    return f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ({"Username": "me", "Secret": "pw"}, Credentials(user="me", password="pw")),
+        ({"Username": "<token>", "Secret": "t0ken"}, Credentials(identity_token="t0ken")),
+    ],
+)
+def test_a_helper_is_asked(
+    kept: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: dict[str, str],
+    expected: Credentials,
+) -> None:
+    """credHelpers for the host; the user `<token>` means an identity token."""
+    monkeypatch.setenv("PATH", helper(tmp_path, answer))
+    kept.write_text(json.dumps({"credHelpers": {HOST: "tests"}}))
+    assert credentials(HOST, {}) == expected
+
+
+def test_a_broken_helper_is_passed_over(kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that fails or is not installed counts as empty; a login in the file still counts."""
+    monkeypatch.setenv("PATH", helper(tmp_path, None))
+    login = json.loads(config("me"))
+    for store in ("tests", "not-installed"):
+        kept.write_text(json.dumps({"credsStore": store}))
+        assert credentials(HOST, {}) is None
+        kept.write_text(json.dumps({"credsStore": store, **login}))
+        assert credentials(HOST, {}) == Credentials(user="me", password="pw-of-me")
+
+
+def test_a_damaged_login_is_a_usage_error(kept: Path) -> None:
+    """It is said which file is damaged and how to write it anew, without showing what is in it."""
+    kept.write_text(json.dumps({"auths": {HOST: {"auth": "!secret!"}}}))
+    with pytest.raises(UsageError, match="damaged") as caught:
+        credentials(HOST, {})
+    assert "secret" not in str(caught.value)
+    assert caught.value.hint == f"docker login {HOST}"
+
+
+def test_credentials_are_not_shown() -> None:
+    """Their text holds the user alone."""
+    assert repr(Credentials(user="me", password="pw", identity_token="t0ken")) == "Credentials(user='me')"

@@ -1,0 +1,57 @@
+"""A Docker Engine through its API: its image store, its containers, its networks and volumes.
+
+`docker` is imported in this folder, and in a few modules beside it. Source: Docker Engine API 1.45.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+
+from docker.errors import NotFound
+
+from release.images.engine.containers import Containers
+from release.images.engine.images import Images
+from release.images.values import ContainerSpec, ContainerState, EngineInfo, Executed, StoredImage
+
+__all__ = [
+    "ContainerSpec",
+    "ContainerState",
+    "Engine",
+    "EngineInfo",
+    "Executed",
+    "StoredImage",
+]
+
+
+class Engine(Images, Containers):
+    """One Docker Engine."""
+
+    def has_network(self, name: str) -> bool:
+        """Whether the engine has a network of that name."""
+        with self._asking(f"look for the network {name}"), suppress(NotFound):
+            return bool(self._client.inspect_network(name)["Name"] == name)
+        return False
+
+    def create_network(self, name: str, labels: Mapping[str, str]) -> None:
+        """Make a bridge network; the name may be there already, under another id. Raises EngineError."""
+        with self._asking(f"create the network {name}"):
+            self._client.create_network(name, driver="bridge", labels=dict(labels))
+
+    def labelled_networks(self, labels: Mapping[str, str]) -> Mapping[str, Mapping[str, str]]:
+        """The networks that carry these labels: their names and all their labels."""
+        wanted = [f"{key}={value}" for key, value in labels.items()]
+        with self._asking(f"list the networks labelled {', '.join(wanted)}"):
+            listed = self._client.networks(filters={"label": wanted})
+        return {network["Name"]: network.get("Labels") or {} for network in listed}
+
+    def remove_network(self, name: str) -> None:
+        """Remove it. No error when it is gone. Raises EngineError: something is connected to it."""
+        with self._asking(f"remove the network {name}"), suppress(NotFound):
+            self._client.remove_network(name)
+
+    def has_volume(self, name: str) -> bool:
+        """Whether the engine has a volume of that name."""
+        with self._asking(f"look for the volume {name}"), suppress(NotFound):
+            return bool(self._client.inspect_volume(name)["Name"] == name)
+        return False

@@ -1,0 +1,107 @@
+"""Which engine: what is asked for, or what the `docker` command itself would use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import requests
+from docker.context import ContextAPI
+from docker.context.config import get_current_context_name, get_tls_dir
+from docker.errors import DockerException
+from docker.tls import TLSConfig
+from docker.utils import kwargs_from_env, parse_host
+
+from release.errors import EngineUnreachable, UsageError
+from release.images import faults, ssh
+
+DEFAULT_HOST: Final = "unix:///var/run/docker.sock"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """Where an engine is, who said so, and what TLS needs."""
+
+    host: str
+    origin: str
+    tls: TLSConfig | None = None
+    certificates: Path | None = None
+
+    @property
+    def is_ssh(self) -> bool:
+        """Whether the way there is a program, not a socket."""
+        return self.host.startswith("ssh://")
+
+    def __str__(self) -> str:
+        """The address, and who said so."""
+        return f"{self.host} ({self.origin})" if self.origin else self.host
+
+
+def find_address(host: str | None, context: str | None, environment: Mapping[str, str]) -> Address:
+    """The rule of the `docker` command: what is asked for, DOCKER_HOST, DOCKER_CONTEXT, its own settings."""
+    if host and context:
+        raise UsageError(
+            "choose an engine", f"both the host {host} and the context {context} are given", "give one"
+        )
+    if host:
+        return _given(host, "", environment)
+    if context:
+        return _of_context(context, "", environment)
+    if environment.get("DOCKER_HOST"):
+        return _given(environment["DOCKER_HOST"], "from DOCKER_HOST", environment)
+    if environment.get("DOCKER_CONTEXT"):
+        return _of_context(environment["DOCKER_CONTEXT"], "from DOCKER_CONTEXT", environment)
+    return _of_context(get_current_context_name(), "the current Docker context", environment)
+
+
+def _given(host: str, origin: str, environment: Mapping[str, str]) -> Address:
+    """An address that stands alone; TLS is then told by DOCKER_TLS_VERIFY and DOCKER_CERT_PATH."""
+    attempted = f"reach the Docker engine at {host}"
+    try:
+        parse_host(host)
+        tls = kwargs_from_env(dict(environment)).get("tls") if host.startswith("tcp://") else None
+    except DockerException as error:
+        raise UsageError(
+            attempted, str(error), "write it as unix:///path, tcp://host:port or ssh://user@host"
+        ) from error
+    folder = environment.get("DOCKER_CERT_PATH") or str(Path.home() / ".docker")
+    return Address(host=host, origin=origin, tls=tls, certificates=Path(folder) if tls else None)
+
+
+def _of_context(name: str, origin: str, environment: Mapping[str, str]) -> Address:
+    said = f"context {name!r}" + (f" {origin}" if origin.startswith("from") else "")
+    if name == "default":
+        return _given(environment.get("DOCKER_HOST") or DEFAULT_HOST, "", environment)
+    found = _load_context(name, f"use the Docker {said}")
+    tls = found.TLSConfig
+    folder = Path(get_tls_dir(name, "docker")) if tls else None
+    return Address(host=str(found.Host or DEFAULT_HOST), origin=said, tls=tls, certificates=folder)
+
+
+def _load_context(name: str, attempted: str) -> Any:
+    try:
+        found = ContextAPI.get_context(name)
+    except Exception as error:  # docker-py raises a plain Exception for a damaged context
+        raise UsageError(attempted, f"it is damaged: {error}", f"docker context inspect {name}") from error
+    if found is None:
+        raise UsageError(attempted, "there is no such context", "`docker context ls` lists those that exist")
+    return found
+
+
+def unreachable(address: Address, error: BaseException) -> EngineUnreachable:
+    """The error of an engine that cannot be reached there."""
+    attempted = f"reach the Docker engine at {address}"
+    return EngineUnreachable(attempted, faults.words(error), reaching_hint(address, error))
+
+
+def reaching_hint(address: Address, error: BaseException) -> str:
+    """What helps against such an error on the way to an engine."""
+    if faults.find(error, PermissionError):
+        return "join the group `docker` (`sudo usermod -aG docker $USER`) and log in again"
+    if faults.find(error, requests.exceptions.SSLError):
+        return "check DOCKER_CERT_PATH, or the certificates of the Docker context"
+    if address.is_ssh:
+        return f"see what `{ssh.command(address.host)}` says; Docker's command must be installed there"
+    return "start Docker there, or name another engine (DOCKER_HOST, a Docker context); `./dev` starts one"

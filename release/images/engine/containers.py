@@ -1,0 +1,313 @@
+"""The containers of an engine: made, started, watched, asked, stopped."""
+
+from __future__ import annotations
+
+import errno
+import io
+import socket
+import tarfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from typing import Any, Final, cast
+
+import docker
+import requests
+from docker.errors import APIError, NotFound, create_api_error_from_http_exception
+from docker.utils import version_lt
+
+from release.errors import EngineError, NameTaken, PortTaken
+from release.images.engine.connection import Connection, Deadline, Late
+from release.images.values import (
+    ContainerSpec,
+    ContainerState,
+    Executed,
+    Publisher,
+    container_config,
+    container_state,
+    executed,
+    files_archive,
+    numbers_of,
+    publisher,
+    whole_seconds,
+)
+from release.process import Cancellation
+
+_REMOVAL_SECONDS: Final = 30
+_STATUS_TRIES: Final = 20
+_STATUS_SECONDS: Final = 0.02
+_IS_FOLDER: Final = 1 << 31
+"""Go's os.ModeDir, in the mode of a container's file."""
+
+
+class Containers(Connection):
+    """An engine's containers."""
+
+    def create(self, spec: ContainerSpec) -> str:
+        """Create a container and return its id. Raises EngineError (name taken: NameTaken)."""
+        attempted = f"create the container {spec.name or f'of {spec.image.short}'}"
+        config, later = container_config(spec), self._networks_for_later(spec)
+        for network in later:
+            del config["NetworkingConfig"]["EndpointsConfig"][network]
+        with self._asking(attempted), _conflict(attempted, spec.name):
+            answer = self._client.create_container_from_config(config, spec.name)  # type: ignore[no-untyped-call]
+            made = str(answer["Id"])
+            for network in later:
+                self._client.connect_container_to_network(made, network, aliases=list(spec.aliases))
+        self._place(made, spec)
+        return made
+
+    def _place(self, container: str, spec: ContainerSpec) -> None:
+        """Put the files of a new container where they belong, each folder that is a volume by itself."""
+        if not spec.files:
+            return
+        owner = self._owner(container) if any(file.private for file in spec.files) else (0, 0)
+        folders = {file.path: file.path.rpartition("/")[0] for file in spec.files}
+        for folder in ("/", *spec.own_folders):
+            inside = [
+                file
+                for file in spec.files
+                if (folders[file.path] if folders[file.path] in spec.own_folders else "/") == folder
+            ]
+            if inside:
+                with self._asking(f"put files into {folder} of the container {_short(container)}"):
+                    self._client.put_archive(container, folder, files_archive(inside, folder, owner))
+
+    def _owner(self, container: str) -> tuple[int, int]:
+        """Who the program of the container runs as; names are looked up in its own files."""
+        with self._asking(f"inspect the container {_short(container)}"):
+            user = str(self._client.inspect_container(container)["Config"].get("User") or "")
+        read = (self.read_file(container, path) or b"" for path in ("/etc/passwd", "/etc/group"))
+        return numbers_of(user, *(content.decode(errors="replace") for content in read))
+
+    def _networks_for_later(self, spec: ContainerSpec) -> tuple[str, ...]:
+        """Before API 1.44 a container was created with one network at most."""
+        return spec.networks[1:] if version_lt(self.info.api_version, "1.44") else ()
+
+    def start(self, container: str) -> None:
+        """Start it. Raises EngineError (a port in use: PortTaken)."""
+        attempted = f"start the container {_short(container)}"
+        with self._asking(attempted):
+            try:
+                self._client.start(container)
+            except APIError as error:
+                if taken := self._taken_port(container):
+                    raise PortTaken(attempted, taken, "stop what uses it, or publish another port") from error
+                raise
+
+    def _taken_port(self, container: str) -> str:
+        """Which port of the container something else has. Asked after a failure: the engine gives no type."""
+        about = self._client.inspect_container(container)
+        wanted = _wanted_ports(about)
+        for other in self._client.containers():
+            for port in other.get("Ports") or ():
+                if (port.get("PublicPort"), port.get("Type")) in wanted and other["Id"] != about["Id"]:
+                    return f"port {port['PublicPort']} is published by {_names(other)}"
+        is_here = self.host.startswith("unix://")
+        busy = [port for port, kind in wanted if is_here and kind == "tcp" and _listens(port)]
+        return f"port {busy[0]} is in use on this machine" if busy else ""
+
+    def state(self, container: str) -> ContainerState | None:
+        """What it is doing; None when there is no such container."""
+        with self._asking(f"inspect the container {_short(container)}"):
+            found = self._inspected(container)
+        return None if found is None else container_state(found)
+
+    def inspected(self, container: str) -> Mapping[str, Any] | None:
+        """All that the engine says about it (ContainerInspect); its environment holds secrets."""
+        with self._asking(f"inspect the container {_short(container)}"):
+            return self._inspected(container)
+
+    def wait(self, container: str, *, timeout: int, cancellation: Cancellation) -> int:
+        """Its exit status. Raises TimeoutError after `timeout` milliseconds, Cancelled."""
+        try:
+            with (
+                self._asking(f"wait for the container {_short(container)}"),
+                self._line(cancellation, deadline=Deadline.after(timeout)) as line,
+            ):
+                return int(line.wait(container)["StatusCode"])
+        except Late:
+            raise TimeoutError(f"container {_short(container)} still runs after {timeout} ms") from None
+
+    def follow(self, container: str) -> Iterator[str]:
+        """Its output, line by line, until it ends. Closing the iterator ends it early."""
+        with self._asking(f"follow the container {_short(container)}"), self._line() as line:
+            yield from _lines(line.logs(container, stream=True, follow=True))
+
+    def logs(self, container: str, *, lines: int) -> tuple[str, ...]:
+        """The last lines of its output."""
+        with self._asking(f"read the output of the container {_short(container)}"):
+            return tuple(_lines([self._client.logs(container, tail=lines)]))
+
+    def read_file(self, container: str, path: str) -> bytes | None:
+        """One file out of a container, also a stopped one; None when it is not there.
+
+        A link is followed. What was on a tmpfs is gone when the container has stopped.
+        """
+        attempted = f"read {path} in the container {_short(container)}"
+        with self._asking(attempted):
+            try:
+                return self._read_file(container, path, attempted)
+            except NotFound:
+                self._client.inspect_container(container)
+                return None
+
+    def _read_file(self, container: str, path: str, attempted: str) -> bytes:
+        with self._line() as line:
+            chunks, about = line.get_archive(container, path)
+            if about["mode"] & _IS_FOLDER:
+                raise EngineError(attempted, "it is a folder")
+            if about["linkTarget"] not in ("", path):
+                return self._read_file(container, about["linkTarget"], attempted)
+            return _only_member(b"".join(chunks))
+
+    def execute(
+        self, container: str, argv: Sequence[str], *, env: Mapping[str, str], timeout: int
+    ) -> Executed:
+        """Run a program inside a running container, as its own user, with nothing on its standard input.
+
+        Raises:
+            EngineError: there is no such container, or it does not run.
+            TimeoutError: the program has not ended after `timeout` milliseconds; it is left alone.
+        """
+        words = [f"{key}={value}" for key, value in env.items()]
+        try:
+            with (
+                self._asking(f"run {argv[0]} in the container {_short(container)}"),
+                self._line(deadline=Deadline.after(timeout)) as line,
+            ):
+                made = line.exec_create(container, list(argv), environment=words)["Id"]
+                stream = _started(line, f"{line.base_url}/v{self.info.api_version}/exec/{made}/start")
+                return executed(_ended(line, made), stream)
+        except Late:
+            raise TimeoutError(f"{argv[0]} in {_short(container)} still runs after {timeout} ms") from None
+
+    def stop(self, container: str, *, grace: int) -> None:
+        """SIGTERM, and SIGKILL after `grace` milliseconds. No error when it is stopped already."""
+        with self._asking(f"stop the container {_short(container)}"):
+            self._client.stop(container, timeout=whole_seconds(grace))
+
+    def remove(self, container: str) -> None:
+        """Kill and remove it with its anonymous volumes. No error when it is gone."""
+        with self._asking(f"remove the container {_short(container)}"), suppress(NotFound):
+            try:
+                self._client.remove_container(container, v=True, force=True)
+            except APIError as error:
+                if error.status_code != requests.codes.conflict:
+                    raise
+                self._client.wait(container, timeout=_REMOVAL_SECONDS, condition="removed")
+
+    def rename(self, container: str, name: str) -> None:
+        """Give it another name. Raises EngineError (name taken: NameTaken)."""
+        attempted = f"rename the container {_short(container)} to {name}"
+        with self._asking(attempted), _conflict(attempted, name):
+            self._client.rename(container, name)
+
+    def containers(self, labels: Mapping[str, str]) -> Sequence[ContainerState]:
+        """All containers that carry these labels, running or not, oldest first."""
+        wanted = [f"{key}={value}" for key, value in labels.items()]
+        with self._asking(f"list the containers labelled {', '.join(wanted)}"):
+            listed = self._client.containers(all=True, filters={"label": wanted})
+            found = [self._inspected(item["Id"]) for item in listed]
+        by_age = sorted((data for data in found if data is not None), key=_created)
+        return [container_state(data) for data in by_age]
+
+    def publishers(self) -> Sequence[Publisher]:
+        """The containers that run, with their published ports: one question, however many there are."""
+        with self._asking("list the containers that run"):
+            return [publisher(item) for item in self._client.containers()]
+
+    def _inspected(self, container: str) -> Mapping[str, Any] | None:
+        with suppress(NotFound):
+            return cast("Mapping[str, Any]", self._client.inspect_container(container))
+        return None
+
+
+def _started(line: docker.APIClient, url: str) -> bytes:
+    """The output of a program in a container (ExecStart), to its end.
+
+    Asked without an upgrade of the connection, the answer is a plain body that ends. docker-py asks for one,
+    and reads past the buffer in which the first of the output may already be.
+    """
+    answer = line.post(url, json={"Tty": False, "Detach": False})
+    try:
+        answer.raise_for_status()
+    except requests.HTTPError as error:
+        create_api_error_from_http_exception(error)
+    return answer.content
+
+
+def _ended(line: docker.APIClient, made: str) -> int:
+    """The status of a program whose output has ended; the engine may write it down a moment later."""
+    for _ in range(_STATUS_TRIES):
+        about = line.exec_inspect(made)
+        if about["ExitCode"] is not None:
+            return int(about["ExitCode"])
+        time.sleep(_STATUS_SECONDS)
+    raise requests.ConnectionError("the output ended before the program did")
+
+
+@contextmanager
+def _conflict(attempted: str, name: str | None) -> Iterator[None]:
+    """A conflict at creation or renaming is about the name (ContainerCreate, ContainerRename: 409)."""
+    try:
+        yield
+    except APIError as error:
+        if error.status_code != requests.codes.conflict:
+            raise
+        raise NameTaken(attempted, f"there is a container named {name}", f"docker rm -f {name}") from error
+
+
+def _short(container: str) -> str:
+    """An id is cut as `docker ps` cuts it; a name is shorter anyway."""
+    return container[:12] if len(container) == 64 else container
+
+
+def _names(container: Mapping[str, Any]) -> str:
+    return ", ".join(name.removeprefix("/") for name in container.get("Names") or ()) or _short(
+        container["Id"]
+    )
+
+
+def _created(data: Mapping[str, Any]) -> datetime:
+    """Lists count in whole seconds; only an inspected container says when exactly."""
+    return datetime.fromisoformat(data["Created"])
+
+
+def _wanted_ports(data: Mapping[str, Any]) -> set[tuple[int, str]]:
+    """The fixed host ports of a container with their protocol."""
+    bindings: Mapping[str, Any] = data["HostConfig"].get("PortBindings") or {}
+    return {
+        (int(place["HostPort"]), name.partition("/")[2])
+        for name, places in bindings.items()
+        for place in places or ()
+        if place.get("HostPort")
+    }
+
+
+def _listens(port: int) -> bool:
+    """Whether a program on this machine holds the TCP port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", port))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
+    """Chunks as lines, without their ends; a chunk may end in the middle of a line or of a character."""
+    rest = b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from (line.rstrip(b"\r").decode(errors="replace") for line in whole)
+    if rest:
+        yield rest.decode(errors="replace")
+
+
+def _only_member(archive: bytes) -> bytes:
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        member = tar.extractfile(tar.getmembers()[0])
+        return member.read() if member is not None else b""

@@ -1,0 +1,236 @@
+"""The image store of an engine: what is there, names, uploads and downloads."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from typing import Any, BinaryIO, Final, cast
+
+import docker
+import stamina
+from docker.errors import APIError, NotFound
+
+from release.errors import EngineError, TransferBroken
+from release.images.engine.connection import Connection, Deadline, Late, explanation
+from release.images.engine.transfers import (
+    STILL,
+    OnBytes,
+    TransferFailed,
+    auth_config,
+    counted,
+    drain,
+    moving,
+    transfer_error,
+)
+from release.images.registry import Registry
+from release.images.values import StoredImage, stored_image
+from release.process import Cancellation
+from release.reference import Digest, Reference, Repository
+
+_LISTINGS: Final = 9
+"""How often a list of images is asked for again when others remove some meanwhile."""
+_PULL: Final = stamina.RetryingCaller(attempts=3, timeout=None, wait_initial=0.5, wait_max=5.0)
+_CHUNK: Final = 256 * 1024
+
+
+class Images(Connection):
+    """An engine's image store."""
+
+    def find(self, *, digest: Digest, config_digest: Digest) -> StoredImage | None:
+        """The image with this content, whatever it is called here.
+
+        A containerd store knows images by manifest digest, a graph driver by config digest; either covers
+        every byte of every layer.
+        """
+        wanted = digest if self.info.image_store == "containerd" else config_digest
+        found = self.inspect(wanted)
+        return found if found is not None and found.id == wanted else None
+
+    def inspect(self, reference: Reference | Digest) -> StoredImage | None:
+        """The image of that name, or None. The digest decides where a reference has both."""
+        with self._asking(f"inspect the image {reference}"), suppress(NotFound):
+            return stored_image(self._client.inspect_image(_image_name(reference)))  # type: ignore[no-untyped-call]
+        return None
+
+    def told(self, image: Digest) -> str:
+        """All that the image says about itself, as JSON: settings, labels and the history of its layers."""
+        with self._asking(f"read the history of the image {image.short}"):
+            about = self._client.inspect_image(image.text)  # type: ignore[no-untyped-call]
+            return json.dumps([about, self._client.history(image.text)])  # type: ignore[no-untyped-call]
+
+    def named_images(self, repository: Repository | None) -> Sequence[StoredImage]:
+        """The images that have a name in a repository, or all that have a name anywhere."""
+        with self._asking(f"list the images of {repository or 'every repository'}"):
+            listed = self._all_images()
+            named = {
+                item["Id"]: [*(item.get("RepoTags") or ()), *(item.get("RepoDigests") or ())]
+                for item in listed
+            }
+            wanted = [image for image, names in named.items() if _has_name_in(names, repository)]
+        found = (self.inspect(Digest(image)) for image in wanted)
+        return [image for image in found if image is not None]
+
+    def _all_images(self) -> Sequence[Mapping[str, Any]]:
+        """A containerd store answers 404 when some image goes while it makes the list: ask again."""
+        for _ in range(_LISTINGS):
+            with suppress(NotFound):
+                return cast("Sequence[Mapping[str, Any]]", self._client.images())
+        return cast("Sequence[Mapping[str, Any]]", self._client.images())
+
+    def tags(self, repository: Repository) -> tuple[str, ...]:
+        """Every tag of a repository in the engine's store, sorted."""
+        with self._asking(f"list the images of {repository}"):
+            listed = self._client.images(name=repository.text)
+        names = (name for image in listed for name in image.get("RepoTags") or ())
+        found = (name.rpartition(":") for name in names)
+        return tuple(sorted(tag for place, _, tag in found if place == repository.text))
+
+    def tag(self, image: Digest, reference: Reference) -> None:
+        """Give the image one more name. Raises ValueError for a reference without a tag."""
+        _need_tag(reference)
+        with self._asking(f"tag the image {image.short} as {reference}"):
+            self._client.tag(image.text, reference.repository.text, reference.tag)
+
+    def labelled_images(self, labels: Mapping[str, str]) -> dict[str, Mapping[str, str]]:
+        """The names of images that carry these labels, each with all labels of its image."""
+        wanted = [f"{key}={value}" for key, value in labels.items()]
+        with self._asking(f"list the images labelled {', '.join(wanted)}"):
+            listed = self._client.images(filters={"label": wanted})
+        return {name: image.get("Labels") or {} for image in listed for name in image.get("RepoTags") or ()}
+
+    def untag(self, reference: Reference) -> None:
+        """Take a name away; the image goes with its last name. No error when the name is unknown."""
+        with self._asking(f"remove the image name {reference}"), suppress(NotFound):
+            self._client.remove_image(_image_name(reference))
+
+    @contextmanager
+    def exported(
+        self, reference: Reference | Digest, *, cancellation: Cancellation | None = None
+    ) -> Iterator[BinaryIO]:
+        """The image as a tar stream (containerd store: an OCI image layout), as `docker save` gives it.
+
+        Raises Cancelled when the cancellation cut it.
+        """
+        with (
+            self._line(cancellation) as line,
+            io.BufferedReader(_Chunks(self._export(line, reference)), _CHUNK) as stream,
+        ):
+            stream.peek(1)
+            yield cast(BinaryIO, stream)
+
+    def _export(self, line: docker.APIClient, reference: Reference | Digest) -> Iterator[bytes]:
+        with self._asking(f"export the image {reference}"):
+            yield from line.get_image(_image_name(reference), chunk_size=_CHUNK)
+
+    def push(
+        self,
+        reference: Reference,
+        *,
+        cancellation: Cancellation,
+        registry: Registry | None = None,
+        still: int = STILL,
+        on_bytes: OnBytes | None = None,
+    ) -> None:
+        """Upload the image to its registry, with the credentials that are known for it.
+
+        The engine's answer is no proof (a stream that ends well may have pushed something else): read the
+        registry back.
+
+        Args:
+            reference: with its tag.
+            cancellation: ends it.
+            registry: where it goes, as the caller reaches it; asked what is wrong when the upload fails.
+            still: milliseconds without any progress after which the upload is ended.
+            on_bytes: told how many bytes have been sent, of how many that are known until now.
+
+        Raises:
+            TransferBroken: it ended early, and the registry would take an upload.
+            RegistryError: the registry refuses. RegistryUnreachable: it does not answer.
+            ValueError: the reference has no tag.
+        """
+        _need_tag(reference)
+        name, tag = reference.repository.text, reference.tag
+        auth = auth_config(reference.repository.host)
+        deadline = Deadline.after(still)
+        with self._transferring("push", reference, cancellation, registry, deadline) as line:
+            progress = line.push(name, tag=tag, stream=True, decode=True, auth_config=auth)
+            drain(counted(moving(progress, deadline, still), on_bytes))
+
+    def pull(self, reference: Reference, on_bytes: OnBytes | None = None) -> StoredImage:
+        """Download an image by digest, telling `on_bytes`. Raises RegistryError, RegistryUnreachable.
+
+        A transfer that breaks or stands still while the registry has the image is begun again, twice; layers
+        that have arrived are kept by the engine.
+        """
+        _PULL(TransferBroken, self._pull, reference, on_bytes)
+        found = self.inspect(reference)
+        if found is None:
+            raise EngineError(f"pull {reference}", "the engine says that it has it, and does not find it")
+        return found
+
+    def _pull(self, reference: Reference, on_bytes: OnBytes | None) -> None:
+        auth, deadline = auth_config(reference.repository.host), Deadline.after(STILL)
+        with self._transferring("pull", reference, Cancellation(), None, deadline) as line:
+            progress = line.pull(_image_name(reference), stream=True, decode=True, auth_config=auth)
+            drain(counted(moving(progress, deadline, STILL), on_bytes))
+
+    @contextmanager
+    def _transferring(
+        self,
+        verb: str,
+        reference: Reference,
+        cancellation: Cancellation,
+        registry: Registry | None = None,
+        deadline: Deadline | None = None,
+    ) -> Iterator[docker.APIClient]:
+        """A transfer between the engine and a registry; what the engine reports of it is the registry's."""
+        attempted = f"{verb} {reference}"
+        with self._asking(attempted):
+            try:
+                with self._line(cancellation, deadline=deadline) as line:
+                    yield line
+            except (TransferFailed, APIError, Late) as error:
+                with closing(registry or Registry(reference.repository)) as asked:
+                    found = transfer_error(verb, reference, explanation(error), asked)
+                raise found from error
+
+
+class _Chunks(io.RawIOBase):
+    """A stream of chunks as a file to read from."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._rest = memoryview(chunk)
+        size = min(len(buffer), len(self._rest))
+        buffer[:size], self._rest = self._rest[:size], self._rest[size:]
+        return size
+
+
+def _need_tag(reference: Reference) -> None:
+    """Without one, the engine would take all tags, or `latest`."""
+    if reference.tag is None:
+        raise ValueError(f"{reference} has no tag")
+
+
+def _has_name_in(names: Iterable[str], repository: Repository | None) -> bool:
+    if repository is None:
+        return any(names)
+    return any(name.startswith((f"{repository.text}:", f"{repository.text}@")) for name in names)
+
+
+def _image_name(reference: Reference | Digest) -> str:
+    if isinstance(reference, Digest) or reference.digest is None:
+        return str(reference)
+    return str(reference.repository.at(reference.digest))

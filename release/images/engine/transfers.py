@@ -1,0 +1,94 @@
+"""Images on their way between an engine and a registry, and what the engine says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from release.errors import RegistryError, ReleaseError, TransferBroken
+from release.images.credentials import credentials
+from release.images.engine.connection import Deadline
+from release.images.registry import Registry, is_loopback
+from release.images.trust import engine_folder
+from release.reference import Reference
+
+STILL: Final = 120_000
+"""Milliseconds in which nothing of a transfer moves, after which it is ended."""
+OnBytes = Callable[[int, int], None]
+"""Told bytes: how many went, of how many."""
+
+_LONGEST_QUOTE: Final = 500
+"""Characters of the engine's own words in a message."""
+
+
+def auth_config(host: str) -> dict[str, str]:
+    """For the engine; empty for none, so that docker-py does not go looking and trip over helpers."""
+    known = credentials(host)
+    if known is None:
+        return {}
+    if known.identity_token:
+        return {"identitytoken": known.identity_token, "serveraddress": host}
+    return {"username": known.user, "password": known.password, "serveraddress": host}
+
+
+class TransferFailed(Exception):
+    """What the engine says in the middle of a push or a pull."""
+
+
+def moving(
+    progress: Iterable[Mapping[str, Any]], deadline: Deadline, still: int
+) -> Iterator[Mapping[str, Any]]:
+    """Put the deadline off whenever a line says something new: an idle engine repeats itself."""
+    said: dict[object, object] = {}
+    for line in progress:
+        if said.get(line.get("id")) != line:
+            said[line.get("id")] = line
+            deadline.put_off(still)
+        yield line
+
+
+def counted(progress: Iterable[Mapping[str, Any]], on_bytes: OnBytes | None) -> Iterator[Mapping[str, Any]]:
+    """Add up what the lines of the layers say (ImageCreate, ImagePush: `progressDetail`)."""
+    known: dict[object, tuple[int, int]] = {}
+    for line in progress:
+        detail = line.get("progressDetail") or {}
+        if on_bytes is not None and detail.get("total"):
+            known[line.get("id")] = (int(detail.get("current") or 0), int(detail["total"]))
+            on_bytes(sum(sent for sent, _ in known.values()), sum(total for _, total in known.values()))
+        yield line
+
+
+def drain(progress: Iterable[Mapping[str, Any]]) -> None:
+    """Read a transfer to its end; the engine reports failures inside of it, with the status 200."""
+    for line in progress:
+        if "errorDetail" in line or "error" in line:
+            detail = line.get("errorDetail") or {}
+            raise TransferFailed(detail.get("message") or line.get("error") or "no explanation")
+
+
+def transfer_error(verb: str, reference: Reference, said: str, registry: Registry) -> RegistryError:
+    """The engine passes on words without a type; asking the registry tells what kind of trouble it is."""
+    attempted, host = f"{verb} {reference}", reference.repository.host
+    said = said[:_LONGEST_QUOTE]
+    try:
+        if verb == "pull":
+            if registry.digest(reference) is None:
+                return RegistryError(attempted, said, f"the registry has no {reference}")
+        elif is_loopback(host) or registry.is_trusted_by_engines():
+            registry.check_upload()
+        else:
+            where = f"{engine_folder(host)}/ca.crt"
+            return RegistryError(
+                attempted, said, f"the engine needs the registry's authority too, as {where}"
+            )
+    except RegistryError as error:
+        return type(error)(attempted, f"{error.found} (the engine says: {said})", error.hint)
+    except ReleaseError as error:
+        return RegistryError(attempted, said, error.hint)
+    return TransferBroken(attempted, said, _HINTS[verb])
+
+
+_HINTS: Final = {
+    "pull": "the registry has it: run the same again; if it stays, look at the engine's log",
+    "push": "the registry takes uploads: run the same again; if it stays, does a proxy limit their size?",
+}
