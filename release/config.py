@@ -57,6 +57,10 @@ Slug = Annotated[
 ]
 """A service or environment name: it becomes part of paths, container names and registry repositories."""
 
+EngineAddress = Annotated[
+    str, Matching(r"(unix|tcp|ssh|npipe)://.+", "an engine's address: unix, tcp, ssh or npipe://")
+]
+
 
 def _relative(text: str) -> str:
     path = Path(text)
@@ -431,6 +435,21 @@ _POSSIBLE: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
+class NodeEngine(Value):
+    """`[tool.release.environments.<name>.swarm.nodes.<node>]`: how the engine of a node is reached."""
+
+    context: Name | None = None
+    """A Docker context."""
+    host: EngineAddress | None = None
+    """The engine's address, as "ssh://deploy@host"."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> NodeEngine:
+        if (self.context is None) == (self.host is None):
+            raise ValueError("give either context or host")
+        return self
+
+
 class Swarm(Value):
     """`[tool.release.environments.<name>.swarm]`: how a Swarm runs and replaces the tasks of the service."""
 
@@ -453,6 +472,15 @@ class Swarm(Value):
     """How long each new task is watched: one that ends in this time is a failure."""
     failure_action: Literal["pause", "rollback"] = "pause"
     """What the Swarm does with an update that fails. Either way what ran before is put back and proven."""
+    max_per_node: Annotated[int, Field(ge=1)] | None = None
+    """How many tasks of the service one node takes at most; absent: as many as come."""
+    reserve_memory: Memory | None = None
+    """How much memory of its node is kept free for each task; absent: none, and the Swarm may overbook."""
+    reserve_cpus: Cpus | None = None
+    """How many processors of its node are kept free for each task."""
+    nodes: dict[str, NodeEngine] = Field(default_factory=dict)
+    """The engines of the nodes, by host name, address or id of the node: for `prune`, `verify` and `doctor`,
+    which can look only at the engines that they are told of. Deployments do not need it."""
 
     def spec(self, *, publishes: bool) -> SwarmSpec:
         """As deployments record it; `publishes` tells whether the service publishes ports."""
@@ -468,12 +496,7 @@ class Environment(Value):
     """What the environment is made of: one Docker Engine, or a Swarm that is reached through a manager."""
     context: Name | None = None
     """A Docker context; absent: the engine that `docker` itself would use."""
-    host: (
-        Annotated[
-            str, Matching(r"(unix|tcp|ssh|npipe)://.+", "an engine's address: unix, tcp, ssh or npipe://")
-        ]
-        | None
-    ) = None
+    host: EngineAddress | None = None
     """The engine's address, as "ssh://deploy@host"."""
     command: Words | None = None
     """Replaces the image's command."""

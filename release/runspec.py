@@ -301,6 +301,7 @@ class RecordedFile(Value):
 class SwarmSpec(Value):
     """How a Swarm runs and replaces the tasks of a service. `delay` and `monitor` are milliseconds.
 
+    `reserve_memory` is bytes and `reserve_cpus` thousandths. A key that is None is not recorded.
     Keys of a later minor version of a record are kept.
     """
 
@@ -314,6 +315,9 @@ class SwarmSpec(Value):
     delay: int = 0
     monitor: int = 5_000
     failure_action: Literal["pause", "rollback"] = "pause"
+    max_per_node: int | None = None
+    reserve_memory: int | None = None
+    reserve_cpus: int | None = None
 
 
 class RunSpec(Value):

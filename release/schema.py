@@ -184,6 +184,13 @@ parallelism = 1
 delay = "10s"
 monitor = "5s"
 failure_action = "pause"
+max_per_node = 2
+reserve_memory = "128m"
+reserve_cpus = 0.25
+
+[tool.release.environments.cluster.swarm.nodes]
+worker-1 = { host = "ssh://deploy@worker-1" }
+worker-2 = { context = "worker-2" }
 """
 """Every key of one service but those that exclude another."""
 
@@ -262,6 +269,7 @@ _LINKED: Final = (
     "HealthcheckSettings",
     "Proxy",
     "Swarm",
+    "NodeEngine",
     "Secret",
 )
 """The tables, in the order of the page; each has a section of its own."""

@@ -157,13 +157,23 @@ def disk(engine: Engine) -> str:
 def _settings(site: Site) -> str:
     """Networks, volumes and the proxy of today's settings."""
     today = site.settings
-    spec = placed(RunSpec(networks=today.networks, volumes=today.volumes), today)
+    spec = placed(_asking(today), today)
     problems = site.target.settings_problems(spec)
     if problems:
         found = "; ".join(problem.message for problem in problems)
         raise EngineError(f"deploy to {site.place.environment} with today's settings", found, "mend this")
     behind = f", the proxy ({today.proxy.kind}) answers" if today.proxy is not None else ""
     return f"{len(spec.networks)} networks and {len(spec.volumes)} volumes are there{behind}"
+
+
+def _asking(today: Environment) -> RunSpec:
+    """What of the settings asks something of machines."""
+    known = RunSpec(networks=today.networks, volumes=today.volumes)
+    if today.engine != "swarm":
+        return known
+    names = ("cpus", "publish", "replicas")
+    apart = {name: getattr(today, name) for name in names}
+    return known.model_copy(update={"swarm": today.swarm_spec, **apart})
 
 
 def _secrets(desk: Desk, name: str, settings: Environment) -> Finding:

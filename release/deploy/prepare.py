@@ -178,7 +178,7 @@ def _check(
     holder: Holder | None,
 ) -> None:
     """Refuse with all that was found. The lock is looked at last: what it guards may move until then."""
-    problems = [*missing, *site.target.settings_problems(spec)]
+    problems = [*missing, *site.target.settings_problems(spec, target.body.image)]
     if site.settings.engine == "docker":  # the nodes of a Swarm have disks and processors of their own
         problems += preflight.image_problems(site.engine, target.body.image, found)
     occupied = site.target.occupation_problems(spec)

@@ -268,7 +268,7 @@ class _Assessment:
     def _restorable(self, case: _Case, spec: RunSpec) -> None:
         if self.site is None:
             return
-        found = self.site.target.settings_problems(spec)
+        found = self.site.target.settings_problems(spec, case.release.body.image)
         if self._lock is None:
             found = [*found, *self.site.target.occupation_problems(spec)]
         else:

@@ -87,7 +87,11 @@ class SingleEngine:
         if str(name) not in image.references:
             self.engine.tag(image.id, name)
 
-    def settings_problems(self, spec: RunSpec) -> list[Problem]:
+    def settings_problems(
+        self,
+        spec: RunSpec,
+        image: Image | None = None,  # noqa: ARG002 - `preflight.image_problems` judges it
+    ) -> list[Problem]:
         """Networks and volumes that are not there, and what the proxy lacks."""
         problems = preflight.settings_problems(self.engine, self.place, spec)
         if self.proxy is None:

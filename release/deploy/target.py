@@ -87,8 +87,8 @@ class Target(Protocol):
             RegistryError, TargetUnavailable, EngineError.
         """
 
-    def settings_problems(self, spec: RunSpec) -> list[Problem]:
-        """What the settings ask for and the target lacks. Raises EngineError."""
+    def settings_problems(self, spec: RunSpec, image: Image | None = None) -> list[Problem]:
+        """What the settings, and this image, ask for and the target lacks. Raises EngineError."""
 
     def occupation_problems(self, spec: RunSpec) -> list[Problem]:
         """Ports and names that others have. Not asked while a deployment goes on. Raises EngineError."""

@@ -70,7 +70,9 @@ def recorded_settings(site: Spot, target: Record[Release], ran: Event | None) ->
 def _understood(spec: RunSpec, site: Spot, target: Record[Release]) -> RunSpec:
     """The recorded settings. Some that this version does not know cannot be restored, so none are."""
     probe = spec.probe.model_extra if spec.probe is not None else None
+    swarm = spec.swarm.model_extra if spec.swarm is not None else None
     unknown = [*(spec.model_extra or {}), *(f"probe.{key}" for key in probe or {})]
+    unknown += [f"swarm.{key}" for key in swarm or {}]
     if not unknown:
         return spec
     raise TargetUnavailable(

@@ -24,6 +24,17 @@ from release.images.engine.transfers import auth_config
 from release.redact import Redacted
 from release.reference import Digest, Reference
 
+_MILLI: Final = 1_000_000
+"""Billionths of a processor in a thousandth."""
+_ARCHITECTURES: Final = {
+    "x86_64": "amd64",
+    "aarch64": "arm64",
+    "i386": "386",
+    "i686": "386",
+    "armv6l": "arm",
+    "armv7l": "arm",
+}
+"""What kernels call a processor, and what images do."""
 _LOG_SECONDS: Final = 5.0
 """For the output of a task: its node may be gone, and the manager waits for it."""
 
@@ -39,6 +50,8 @@ class Membership:
     is_manager: bool
     managers: tuple[str, ...]
     """Addresses of managers that it knows."""
+    node: str = ""
+    """The id of its own node."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +65,28 @@ class Node:
     availability: str
     """active, pause or drain."""
     is_manager: bool
+    state: str = "ready"
+    """What the managers know: ready, down, disconnected or unknown."""
+    reachability: str = ""
+    """Of a manager: leader, reachable, unreachable or unknown; empty for a worker."""
+    system: str = "linux"
+    machine: str = "x86_64"
+    """What its kernel calls the processor."""
+    cpus: int = 0
+    """Thousandths."""
+    memory: int = 0
+    """Bytes."""
+    version: str = ""
+    """Of its engine."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """That operators gave the node."""
+    engine_labels: Mapping[str, str] = field(default_factory=dict)
+    """That its engine was started with."""
+
+    @property
+    def platform(self) -> str:
+        """As images call it: linux/amd64."""
+        return f"{self.system}/{_ARCHITECTURES.get(self.machine, self.machine)}"
 
     @property
     def takes_tasks(self) -> bool:
@@ -72,6 +107,8 @@ class Service:
     """How its last update stands: updating, paused, completed, rollback_started, rollback_paused or
     rollback_completed; None for a service that was only created."""
     update_message: str
+    previous: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """The spec before its last update, which the Swarm itself would go back to; empty for none."""
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -100,6 +137,16 @@ class Task:
     message: str
     exit_code: int | None
     created_at: str
+    service: str = ""
+    """The service's id."""
+    ports: Mapping[int, int] = field(default_factory=dict)
+    """Ports of its node by port of its container, where it has ports of its node."""
+    cpus: int = 0
+    """Thousandths that are kept free for it."""
+    memory: int = 0
+    """Bytes that are kept free for it."""
+    parts: frozenset[str] = frozenset()
+    """Ids of the secrets and configs that it was given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +181,7 @@ class Swarm:
             is_active=data.get("LocalNodeState") == "active",
             is_manager=bool(data.get("ControlAvailable")),
             managers=tuple(peer["Addr"] for peer in data.get("RemoteManagers") or ()),
+            node=data.get("NodeID") or "",
         )
 
     def nodes(self) -> tuple[Node, ...]:
@@ -206,6 +254,12 @@ class Swarm:
             listed = client.tasks(filters={"service": service})  # type: ignore[no-untyped-call]
             found = [_task(data) for data in listed]
         return tuple(sorted(found, key=lambda task: task.created_at))
+
+    def all_tasks(self) -> tuple[Task, ...]:
+        """Those of all services that should run."""
+        with self.engine.talking("list the tasks of the Swarm") as client:
+            listed = client.tasks(filters={"desired-state": "running"})  # type: ignore[no-untyped-call]
+            return tuple(_task(data) for data in listed)
 
     def output(self, task: str, *, lines: int) -> tuple[str, ...]:
         """The last lines that a task wrote; the node that it ran on must answer within seconds."""
@@ -288,13 +342,24 @@ def _auth_header(image: Reference) -> str:
 
 
 def _node(data: Mapping[str, Any]) -> Node:
+    about, manager = data["Description"], data.get("ManagerStatus") or {}
+    resources, engine = about.get("Resources") or {}, about.get("Engine") or {}
     return Node(
         id=data["ID"],
-        name=data["Description"]["Hostname"],
+        name=about["Hostname"],
         address=data["Status"].get("Addr") or "",
         is_ready=data["Status"]["State"] == "ready",
         availability=data["Spec"]["Availability"],
         is_manager=data["Spec"]["Role"] == "manager",
+        state=data["Status"]["State"],
+        reachability="leader" if manager.get("Leader") else manager.get("Reachability") or "",
+        system=(about.get("Platform") or {}).get("OS") or "",
+        machine=(about.get("Platform") or {}).get("Architecture") or "",
+        cpus=(resources.get("NanoCPUs") or 0) // _MILLI,
+        memory=resources.get("MemoryBytes") or 0,
+        version=engine.get("EngineVersion") or "",
+        labels=data["Spec"].get("Labels") or {},
+        engine_labels=engine.get("Labels") or {},
     )
 
 
@@ -308,12 +373,15 @@ def _service(data: Mapping[str, Any]) -> Service:
         updated_at=data["UpdatedAt"],
         update=status.get("State") or None,
         update_message=status.get("Message") or "",
+        previous=data.get("PreviousSpec") or {},
     )
 
 
 def _task(data: Mapping[str, Any]) -> Task:
     status, container = data["Status"], data["Spec"].get("ContainerSpec") or {}
     ended = status.get("ContainerStatus") or {}
+    reserved = (data["Spec"].get("Resources") or {}).get("Reservations") or {}
+    ports = (status.get("PortStatus") or {}).get("Ports") or ()
     return Task(
         id=data["ID"],
         slot=data.get("Slot") or 0,
@@ -326,7 +394,19 @@ def _task(data: Mapping[str, Any]) -> Task:
         message=status.get("Message") or "",
         exit_code=ended.get("ExitCode"),
         created_at=data["CreatedAt"],
+        service=data.get("ServiceID") or "",
+        ports={port["TargetPort"]: port.get("PublishedPort") or 0 for port in ports},
+        cpus=(reserved.get("NanoCPUs") or 0) // _MILLI,
+        memory=reserved.get("MemoryBytes") or 0,
+        parts=parts_of(container),
     )
+
+
+def parts_of(container: Mapping[str, Any]) -> frozenset[str]:
+    """Ids of the secrets and configs that a container's part of a spec refers to."""
+    secrets = (secret.get("SecretID") for secret in container.get("Secrets") or ())
+    configs = (config.get("ConfigID") for config in container.get("Configs") or ())
+    return frozenset(part for part in (*secrets, *configs) if part)
 
 
 def image_digest(image: str) -> Digest | None:

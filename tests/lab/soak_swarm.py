@@ -124,12 +124,26 @@ def test_a_node_that_is_cut_off_in_the_middle_is_told(world: SwarmWorld) -> None
 
 
 def test_what_a_swarm_lacks_is_listed_at_once(world: SwarmWorld) -> None:
-    """Networks that are not there or not for services; an engine that is no manager."""
+    """Networks that are not there or not for services, no node to run on, an engine that is no manager."""
     world.configure(networks='["nowhere", "bridge"]')
     ended = world.invoke("deploy", "--to", "0.1.0", "--yes")
     assert ended.status == 2, ended.err
     assert "docker network create --driver overlay nowhere" in ended.err
     assert "the network bridge is this engine's alone" in ended.err
+    world.configure(
+        **{
+            "swarm.constraints": '["node.labels.zone==east"]',
+            "swarm.reserve_memory": '"9000g"',
+        },
+    )
+    ended = world.invoke("deploy", "--to", "0.1.0", "--yes")
+    assert ended.status == 2, ended.err
+    assert "none of the Swarm's 3 nodes can run it" in ended.err
+    assert ended.err.count("node.labels.zone==east, and here it is not set") == 3
+    world.configure(replicas="4")
+    ended = world.invoke("deploy", "--to", "0.1.0", "--yes")
+    assert ended.status == 2, ended.err
+    assert "there is room for 3 of 4 tasks" in ended.err
     world.configure(host=json.dumps(world.machines.machines[1].host))
     ended = world.invoke("deploy", "--to", "0.1.0", "--yes")
     assert ended.status == 2, ended.err

@@ -231,6 +231,27 @@ def test_a_wrong_value_is_named_with_what_to_write(keys: str, path: str, message
 
 
 @pytest.mark.parametrize(
+    ("keys", "path", "message"),
+    [
+        ('nodes = { a = { host = "a" } }', "nodes.a.host", "'a' is not an engine's address"),
+        ("nodes = { a = {} }", "nodes.a", "give either context or host"),
+        (
+            'nodes = { a = { host = "ssh://a", context = "a" } }',
+            "nodes.a",
+            "give either context or host",
+        ),
+        ("max_per_node = 0", "max_per_node", "input should be greater than or equal to 1, not 0"),
+        ('reserve_memory = "1x"', "reserve_memory", "'1x' is not a size"),
+    ],
+)
+def test_a_wrong_value_of_a_swarm_is_named(keys: str, path: str, message: str) -> None:
+    """In its table, by the node's name."""
+    found = problems(production(f'engine = "swarm"\n[{PRODUCTION}.swarm]\n{keys}'))
+    assert list(found) == [f"{PRODUCTION}.swarm.{path}"]
+    assert found[f"{PRODUCTION}.swarm.{path}"].startswith(message)
+
+
+@pytest.mark.parametrize(
     ("port", "path", "message"),
     [
         ('"8000"', "publish[0]", "'8000' is not a published port"),

@@ -41,6 +41,7 @@ def in_the_pages_form(path: str) -> str:
     """Names of environments and variables become placeholders; a service's table is as the shared one."""
     shared = re.sub(r"^tool\.release\.services\.\w+", "tool.release", path)
     named = NAMED.sub(lambda m: f".{m[1]}.<{PLACEHOLDERS[m[1]]}>", shared)
+    named = re.sub(r"\.swarm\.nodes\.[\w-]+", ".swarm.nodes.<node>", named)
     by_path = named.replace(".files./etc/api/settings.toml", '.files."<path>"')
     return by_path.replace(".build.secrets.<VARIABLE>", ".build.secrets.<id>")
 

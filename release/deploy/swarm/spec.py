@@ -113,13 +113,13 @@ def service_spec(order: Order, parts: Parts) -> dict[str, Any]:
         "Labels": labels,
         "TaskTemplate": {
             "ContainerSpec": _container(order, parts, labels),
-            "Resources": {"Limits": _limits(spec)},
+            "Resources": {"Limits": _limits(spec), "Reservations": _reservations(swarm)},
             "RestartPolicy": {
                 "Condition": _CONDITIONS[spec.restart],
                 "Delay": _RESTART_DELAY,
                 "MaxAttempts": 0,
             },
-            "Placement": {"Constraints": list(swarm.constraints)},
+            "Placement": _placement(swarm, order.image.platform),
             "Networks": [{"Target": parts.networks[name]} for name in spec.networks],
             "ForceUpdate": 0,
             **_log_driver(spec),
@@ -179,6 +179,25 @@ def _limits(spec: RunSpec) -> dict[str, int]:
         "Pids": spec.pids,
     }
     return {key: value for key, value in asked.items() if value is not None}
+
+
+def _reservations(swarm: SwarmSpec) -> dict[str, int]:
+    asked = {
+        "NanoCPUs": None if swarm.reserve_cpus is None else swarm.reserve_cpus * _NANO,
+        "MemoryBytes": swarm.reserve_memory,
+    }
+    return {key: value for key, value in asked.items() if value is not None}
+
+
+def _placement(swarm: SwarmSpec, platform: str) -> dict[str, Any]:
+    """The image's platform goes along, so that the Swarm passes over nodes that cannot run it.
+
+    An ARM's version is left out: a node tells it, as armv7l, in other words than images do.
+    """
+    system, architecture, *_ = [*platform.split("/"), ""]
+    known = {"OS": system, **({"Architecture": architecture} if architecture != "arm" else {})}
+    limit = {"MaxReplicas": swarm.max_per_node} if swarm.max_per_node is not None else {}
+    return {"Constraints": list(swarm.constraints), "Platforms": [known], **limit}
 
 
 def _policy(swarm: SwarmSpec, action: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from release.deploy.docker import DEPLOYMENT, SERVING, Ours, Place
 from release.deploy.keeper import Keeper
 from release.deploy.plan import Strategy
 from release.deploy.preflight import Bytes
+from release.deploy.swarm import placement
 from release.deploy.swarm import spec as specs
 from release.deploy.swarm.keeper import SwarmKeeper
 from release.deploy.swarm.rollout import Rollout, identities, longest
@@ -162,12 +163,16 @@ class SwarmTarget:
         if found.stored is not None and str(name) not in found.stored.references:
             self.engine.tag(found.stored.id, name)
 
-    def settings_problems(self, spec: RunSpec) -> list[Problem]:
-        """The Swarm itself, its nodes, and networks that do not reach across it."""
+    def settings_problems(self, spec: RunSpec, image: Image | None = None) -> list[Problem]:
+        """The Swarm itself, whether its nodes can run that, and networks that do not reach across it."""
         membership = self.swarm.membership()
         if not membership.is_manager:
             return self._listed({"engine": [no_manager(self.engine.host, membership)]})
-        found = {"engine": self._nodes(), "networks": self._networks(spec), "publish": _addresses(spec)}
+        found = {
+            "swarm": self._placement(spec, image),
+            "networks": self._networks(spec),
+            "publish": _addresses(spec),
+        }
         found["health"] = _gates(spec)
         return self._listed(found)
 
@@ -180,10 +185,14 @@ class SwarmTarget:
     def _listed(self, found: Mapping[str, Iterator[str] | list[str]]) -> list[Problem]:
         return preflight.listed(self.place, found)
 
-    def _nodes(self) -> Iterator[str]:
-        nodes = self.swarm.nodes()
-        if not any(node.takes_tasks for node in nodes):
-            yield f"none of the Swarm's {len(nodes)} nodes takes tasks: docker node ls"
+    def _placement(self, spec: RunSpec, image: Image | None) -> Iterator[str]:
+        service = self._found()
+        asked = placement.Asked(
+            spec=spec,
+            platform=image.platform if image is not None else None,
+            service=service.id if service is not None else "",
+        )
+        return placement.problems(asked, self.swarm.nodes(), self.swarm.all_tasks())
 
     def _networks(self, spec: RunSpec) -> Iterator[str]:
         for name in spec.networks:

@@ -48,7 +48,14 @@ EVERYTHING: dict[str, Any] = {
     "log_options": {"max-size": "10m"},
     "healthcheck": Healthcheck(command=("well",), interval=1000),
     "replicas": 3,
-    "swarm": SwarmSpec(constraints=("node.role==worker",), publish_mode="host", order="stop-first"),
+    "swarm": SwarmSpec(
+        constraints=("node.role==worker",),
+        publish_mode="host",
+        order="stop-first",
+        max_per_node=2,
+        reserve_memory=1 << 27,
+        reserve_cpus=250,
+    ),
 }
 ELSEWHERE = {"probe", "proxy", "files", "secret_files", "health_tcp", "health_command", "watch"}
 """Settings that are not the spec's, or refused, or have a test of their own."""
@@ -80,7 +87,12 @@ def test_settings_become_the_spec_of_a_service() -> None:
     task = spec["TaskTemplate"]
     assert task["Resources"]["Limits"] == {"NanoCPUs": 500_000_000, "MemoryBytes": 1 << 28, "Pids": 64}
     assert task["RestartPolicy"]["Condition"] == "on-failure"
-    assert task["Placement"] == {"Constraints": ["node.role==worker"]}
+    assert task["Resources"]["Reservations"] == {"NanoCPUs": 250_000_000, "MemoryBytes": 1 << 27}
+    assert task["Placement"] == {
+        "Constraints": ["node.role==worker"],
+        "Platforms": [{"OS": "linux", "Architecture": "amd64"}],
+        "MaxReplicas": 2,
+    }
     assert task["Networks"] == [{"Target": "id-web"}]
     assert task["LogDriver"] == {"Name": "json-file", "Options": {"max-size": "10m"}}
     assert spec["Mode"] == {"Replicated": {"Replicas": 3}}
