@@ -1,7 +1,8 @@
 """Reference documents that are written from the types themselves, and so cannot say anything else.
 
 `nox -s docs` writes them: the page of `[tool.release]`, where a key's type and default come from the parser's
-JSON Schema and its meaning from the text below it in config.py; and a JSON Schema for every kind of record.
+JSON Schema and its meaning from the text below it in release/config; and a JSON Schema for every kind of
+record.
 """
 
 from __future__ import annotations
@@ -15,8 +16,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
-from release import config
-from release.config import Service
+from release.config import Service, chain, environment, service
 from release.records import KINDS, SCHEMA, Envelope, Part
 from release.runspec import Duration, FileMode, Memory, Pause, duration_text, size_text
 
@@ -354,10 +354,11 @@ _UNITS: Final = {
 
 
 def _meanings(title: str) -> dict[str, str]:
-    """The text below each key of a class in `config.py`."""
+    """The text below each key of a class in `release.config`."""
     tables = {
         node.name: node
-        for node in ast.parse(inspect.getsource(config)).body
+        for module in (chain, environment, service)
+        for node in ast.parse(inspect.getsource(module)).body
         if isinstance(node, ast.ClassDef)
     }
     table = tables[title]

@@ -45,9 +45,9 @@ def name_of(module: Path) -> str:
 
 def room_of(module: Path) -> str:
     parts = module.relative_to(PACKAGE).parts
-    if len(parts) > 1:
+    if parts[0] in ROOMS:
         return parts[0]
-    return "doors" if module.stem in DOORS else "vocabulary"
+    return "doors" if len(parts) == 1 and module.stem in DOORS else "vocabulary"
 
 
 def imports_of(module: Path) -> set[str]:

@@ -1,0 +1,57 @@
+"""`[tool.release]` of pyproject.toml, parsed once into frozen values.
+
+Every problem is reported at once, each with its key's path. Keys of `[tool.release]` itself describe one
+service; with `[tool.release.services.<name>]` tables they are the defaults of each of them.
+"""
+
+from __future__ import annotations
+
+from release.config.chain import Build, Ledger, Lint, Lock, Migrations, Push, Retention, Secret, Smoke, Test
+from release.config.environment import Environment, EnvironmentSecret, File, HealthcheckSettings, Proxy, Swarm
+from release.config.kinds import (
+    FILE,
+    ROOT,
+    CommandLine,
+    GitName,
+    Pinned,
+    RegistryName,
+    RelativePath,
+    Slug,
+    SshForward,
+    Words,
+)
+from release.config.reading import load, parse
+from release.config.service import Config, Service
+
+__all__ = [
+    "FILE",
+    "ROOT",
+    "Build",
+    "CommandLine",
+    "Config",
+    "Environment",
+    "EnvironmentSecret",
+    "File",
+    "GitName",
+    "HealthcheckSettings",
+    "Ledger",
+    "Lint",
+    "Lock",
+    "Migrations",
+    "Pinned",
+    "Proxy",
+    "Push",
+    "RegistryName",
+    "RelativePath",
+    "Retention",
+    "Secret",
+    "Service",
+    "Slug",
+    "Smoke",
+    "SshForward",
+    "Swarm",
+    "Test",
+    "Words",
+    "load",
+    "parse",
+]

@@ -1,0 +1,229 @@
+"""The tables that say how a release is made: ledger, gates, build, push, and how far back one may go."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
+
+from release.config.kinds import (
+    ROOT,
+    CommandLine,
+    GitName,
+    Pinned,
+    RegistryName,
+    RelativePath,
+    SshForward,
+    Words,
+)
+from release.runspec import (
+    AbsolutePath,
+    Duration,
+    Items,
+    Matching,
+    Memory,
+    Name,
+    Port,
+    Probe,
+    RequestPath,
+    Value,
+    VariableName,
+)
+from release.suspicion import suspicion
+
+
+def _without_ours(arguments: dict[str, str]) -> dict[str, str]:
+    ours = [name for name in ("VERSION", "COMMIT", "SOURCE_DATE_EPOCH") if name in arguments]
+    if ours:
+        raise ValueError(f"{', '.join(ours)}: set by the release itself; a Dockerfile may declare it as ARG")
+    return arguments
+
+
+def _no_secrets(arguments: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+    """A build argument ends in the image's history, in the record and on a command line."""
+    allowed = info.data.get("not_secret", ())
+    found = {name: suspicion(name, value) for name, value in arguments.items() if name not in allowed}
+    told = [f"{name} looks like a secret ({why})" for name, why in found.items() if why is not None]
+    if told:
+        raise ValueError(
+            f"{'; '.join(told)}: arguments stay in the image's history and in the record. Lend it to the "
+            f"build by [{ROOT}.build.secrets.<id>] and RUN --mount=type=secret,id=<id>, or name it in "
+            "not_secret if it is none"
+        )
+    return arguments
+
+
+class Ledger(Value):
+    """`[tool.release.ledger]`: where releases and deployments are recorded."""
+
+    branch: GitName = "release-ledger"
+    """The branch of the service's repository that holds the ledger."""
+    remote: GitName | None = None
+    """The git remote it is pushed to; absent: the ledger stays in this clone."""
+    sign: bool = False
+    """Whether git signs the ledger's commits, with the key and format of the committer's own git settings."""
+    allowed_signers: RelativePath | None = None
+    """Who may sign: ssh keys in git's own file format; absent: whom the verifier's own gpg and ssh know."""
+    require_signed: bool = False
+    """Whether deploy and rollback refuse a record that no allowed signer has signed."""
+
+
+class Lock(Value):
+    """`[tool.release.lock]`: the lockfile that the gate checks."""
+
+    path: RelativePath | None = None
+    """The lockfile below `context`; absent: `uv.lock`, else `requirements.txt`."""
+    source: RelativePath | None = None
+    """For requirements.txt, what it is compiled from; absent: the `.in` file of the same name."""
+    python: Annotated[str, Matching(r"3\.[0-9]+", 'a version of Python, as "3.13"')] | None = None
+    """The Python that the lockfile is resolved for; absent: the one in its own header."""
+
+
+class Lint(Value):
+    """`[tool.release.lint]`: tools of exact versions in an environment of their own."""
+
+    tools: Items[Pinned] = ()
+    """Requirements, each with `==` and an exact version."""
+    commands: Items[CommandLine] = ()
+    """Commands run in `context` of the committed tree, split into words as a shell would."""
+
+
+class Secret(Value):
+    """`[tool.release.build.secrets.<id>]`: where one secret comes from, when it is needed."""
+
+    from_env: VariableName | None = None
+    """A variable of the operator's environment."""
+    from_file: str | None = None
+    """A file of the operator's machine, ~ for the home folder; one newline at its end is dropped."""
+    from_command: Words | None = None
+    """A command whose standard output is the value, as ["op", "read", "op://prod/db/url"]."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Secret:
+        given = [
+            source for source in (self.from_env, self.from_file, self.from_command) if source is not None
+        ]
+        if len(given) != 1:
+            raise ValueError("give exactly one of from_env, from_file and from_command")
+        return self
+
+
+class Build(Value):
+    """`[tool.release.build]`: how BuildKit makes the image."""
+
+    dockerfile: RelativePath = "Dockerfile"
+    """Below `context`."""
+    target: str | None = None
+    """The stage that is released; absent: the last one."""
+    not_secret: Items[VariableName] = ()
+    """Build arguments that look like secrets, and are none."""
+    args: Annotated[dict[VariableName, str], AfterValidator(_without_ours), AfterValidator(_no_secrets)] = (
+        Field(default_factory=dict)
+    )
+    """Build arguments beside VERSION, COMMIT and SOURCE_DATE_EPOCH, which are always the release's own."""
+    secrets: dict[Name, Secret] = Field(default_factory=dict)
+    """Lent to `RUN --mount=type=secret,id=<id>`, and kept nowhere."""
+    ssh: Items[SshForward] = ()
+    """Agents or keys lent to `RUN --mount=type=ssh`: "default" is the agent of SSH_AUTH_SOCK."""
+    proxy: bool = False
+    """Whether RUN steps get HTTP_PROXY, HTTPS_PROXY, FTP_PROXY, ALL_PROXY and NO_PROXY of the environment."""
+    platform: (
+        Annotated[str, Matching(r"linux/[a-z0-9]+(/v[0-9]+)?", 'a platform, as "linux/amd64"')] | None
+    ) = None
+    """What the image is built for; absent: the engine's own platform."""
+    mirrors: dict[RegistryName, RegistryName] = Field(default_factory=dict)
+    """Where base images are looked for first, by registry: { "docker.io" = "registry.example/hub" }."""
+
+
+class Push(Value):
+    """`[tool.release.push]`: how the image goes to the registry."""
+
+    stalled: Duration = 120_000
+    """How long nothing of an upload may move before it is ended and tried again."""
+    read_back: Literal["all", "new"] = "all"
+    """What is read back whole and hashed: "all" layers, or "new": without those of the release before."""
+
+
+class Test(Value):
+    """`[tool.release.test]`: tests inside the image, in one of three ways."""
+
+    command: Words = ("python", "-m", "pytest", "-q")
+    """What is run."""
+    target: str | None = None
+    """A stage of the Dockerfile on top of the released one."""
+    install: Items[CommandLine] = ()
+    """Arguments of `pip install` in a throw-away layer on the released image."""
+    copy_: Items[RelativePath] = Field(default=(), alias="copy")
+    """Files below `context` copied into that layer."""
+    secrets: dict[VariableName, Name] = Field(default_factory=dict)
+    """Variables of that installation, each the path of a build secret's file: { PIP_CONFIG_FILE = "pip" }."""
+    env: dict[VariableName, str] = Field(default_factory=dict)
+    """Environment values of the test run."""
+    timeout: Duration = 600_000
+    """After this time the run is stopped and the gate fails."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Test:
+        if self.target is not None and (self.install or self.copy_):
+            raise ValueError("give either target, or install and copy, not both")
+        if self.secrets and not self.install:
+            raise ValueError(
+                "secrets are for the installation of `install`; a stage of the Dockerfile mounts its own"
+            )
+        return self
+
+
+class Smoke(Value):
+    """`[tool.release.smoke]`: the image runs as it would in production, answers, and stops when told."""
+
+    port: Port
+    """The port the service listens on inside the container."""
+    path: RequestPath = "/"
+    """What the probe asks for."""
+    status: Annotated[int, Field(ge=100, le=599)] = 200
+    """The status that is expected."""
+    timeout: Duration = 30_000
+    """From the start of the container to the first right answer."""
+    stop_grace: Duration = 10_000
+    """From SIGTERM to the end of the process."""
+    env: dict[VariableName, str] = Field(default_factory=dict)
+    """Environment values of the run."""
+    memory: Memory = 512 * 1024**2
+    """The limit; swap is not added to it."""
+    pids: Annotated[int, Field(ge=1)] = 256
+    """The limit of processes and threads."""
+    read_only: bool = True
+    """Whether the root file system is read-only."""
+    tmpfs: Items[AbsolutePath] = ("/tmp",)  # noqa: S108 - in the container
+    """Folders that stay writable, in memory."""
+
+    @property
+    def probe(self) -> Probe:
+        """The request, as deployments record and repeat it."""
+        return Probe(port=self.port, path=self.path, status=self.status, timeout=self.timeout)
+
+
+class Migrations(Value):
+    """`[tool.release.migrations]`: what releases do to the data, which going back does not undo by itself."""
+
+    paths: Words
+    """The files below `context`, one for each migration, as ["migrations/versions/*.py"]: `*` stays in one
+    folder, `**/` is any number of them. Going back over one of them needs `--cross-migrations`."""
+    down: Words | None = None
+    """A command that undoes them, run in the newer image before it is replaced; `{count}` is their number and
+    `{head}` the name of the last one that stays, without its suffix: ["alembic", "downgrade", "-{count}"]."""
+    timeout: Duration = 600_000
+    """After this time the command is stopped, and the rollback with it."""
+
+
+class Retention(Value):
+    """`[tool.release.retention]`: how far back a rollback must be possible; none of that is ever pruned."""
+
+    releases: Annotated[int, Field(ge=1)] = 5
+    """The last so many releases that ran verified healthy in each environment and are not quarantined."""
+    window: Duration = 30 * 86_400_000
+    """Beside them everything that was released or deployed within this time."""
+    prune_after_deploy: bool = False
+    """Whether a deployment ends with pruning the engine; a failure of that is a warning."""
+    last_copies: bool = False
+    """Whether pruning may remove images that are nowhere else: always so where no registry is configured."""

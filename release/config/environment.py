@@ -1,0 +1,367 @@
+"""The tables that say where and how releases run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from release.config.chain import Secret
+from release.config.kinds import Slug, Words
+from release.runspec import (
+    AbsolutePath,
+    Cpus,
+    Duration,
+    FileMode,
+    Healthcheck,
+    Items,
+    Matching,
+    Memory,
+    Mount,
+    Name,
+    Pause,
+    Port,
+    Publish,
+    SignalName,
+    SwarmSpec,
+    Value,
+    VariableName,
+)
+from release.suspicion import suspicion
+
+
+def _public(options: dict[str, str]) -> dict[str, str]:
+    """What stands in the settings is recorded with each deployment."""
+    found = {name: suspicion(name, value) for name, value in options.items()}
+    told = [f"{name} looks like a secret ({why})" for name, why in found.items() if why is not None]
+    if told:
+        raise ValueError(
+            f"{'; '.join(told)}: settings are recorded. Give it to the engine itself: log-opts in daemon.json"
+        )
+    return options
+
+
+def _above(path: str) -> set[str]:
+    """Every folder that the path lies in."""
+    return {str(folder) for folder in PurePosixPath(path).parents}
+
+
+EngineAddress = Annotated[
+    str, Matching(r"(unix|tcp|ssh|npipe)://.+", "an engine's address: unix, tcp, ssh or npipe://")
+]
+"""Where an engine is reached, as "ssh://deploy@host"."""
+
+
+class EnvironmentSecret(Secret):
+    """`[tool.release.environments.<name>.secrets.<VARIABLE>]`: a secret of a running service."""
+
+    file: AbsolutePath | None = None
+    """A file in the container that holds it; <VARIABLE>_FILE is its path. Absent: the variable holds it."""
+    policy: Literal["current", "pinned"] = "current"
+    """Whether a rollback takes today's value, or only the one that the release ran with."""
+
+
+class File(Value):
+    """`[tool.release.environments.<name>.files."<path>"]`: a small text in the container, recorded whole."""
+
+    source: str
+    """A file of the repository, or of the operator's machine: absolute, or with ~ for the home folder."""
+    mode: FileMode = 0o444
+    """Who may read it in the container; it belongs to root."""
+    not_secret: bool = False
+    """Put it there although something in it looks like a secret."""
+
+
+class HealthcheckSettings(Value):
+    """`[tool.release.environments.<name>.healthcheck]`: a health check in the place of the image's own."""
+
+    disable: Literal[True] | None = None
+    """There is none, whatever the image says."""
+    command: Words | None = None
+    """A program in the container; status 0 is healthy. Absent: the image's own, with the times given here."""
+    interval: Duration | None = None
+    """From one check to the next."""
+    timeout: Duration | None = None
+    """After it a check counts as failed."""
+    start_period: Duration | None = None
+    """From the start of the container; until then a failed check does not count."""
+    start_interval: Duration | None = None
+    """From one check to the next within `start_period` (Engine 25 and later)."""
+    retries: Annotated[int, Field(ge=1)] | None = None
+    """How many checks in a row must fail."""
+
+    @model_validator(mode="after")
+    def _not_both(self) -> HealthcheckSettings:
+        others = sorted(self.model_fields_set - {"disable"})
+        if self.disable and others:
+            raise ValueError(f"disable excludes {', '.join(others)}")
+        return self
+
+    @property
+    def recorded(self) -> Healthcheck:
+        """The same, as deployments record it."""
+        return Healthcheck(**self.model_dump())
+
+
+class Proxy(Value):
+    """`[tool.release.environments.<name>.proxy]`: what stands before the service, on a Docker network."""
+
+    kind: Literal["dns", "haproxy", "caddy", "traefik"]
+    """How the traffic is moved: by the container's name on the network, HAProxy's runtime API, Caddy's admin
+    API, or labels that Traefik reads."""
+    network: Name
+    """The existing network on which the proxy and the service meet."""
+    container: Name | None = None
+    """The proxy's own container (haproxy, caddy)."""
+    admin: (
+        Annotated[
+            str,
+            Matching(
+                r"/[^\x00:,]*|[A-Za-z0-9_.-]+:[0-9]{1,5}",
+                'where it listens for orders: a path, or "127.0.0.1:2019"',
+            ),
+        ]
+        | None
+    ) = None
+    """Where it listens for orders, seen from its own container: a socket's path, or "127.0.0.1:2019"."""
+    backend: Annotated[str, Matching(r"[A-Za-z0-9_.:-]+", "a name: letters, digits, _ . : and -")] | None = (
+        None
+    )
+    """haproxy: the backend; caddy: the `@id` of the handler; traefik: the name of router and service."""
+    rule: str | None = None
+    """traefik: the router's rule, as "Host(`api.example`)"."""
+    port: Port | None = None
+    """Where the service listens; absent: the smoke run's port."""
+    ttl: Duration = 2000
+    """dns: how long the proxy may go on using an address that it looked up."""
+    drain: Duration = 30_000
+    """How long requests under way may take before the old container is told to stop."""
+    state_file: AbsolutePath | None = None
+    """haproxy: a file in its container that keeps the state of its servers over a restart."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Proxy:
+        needed, known = _NEEDED[self.kind], {*_NEEDED[self.kind], *_POSSIBLE[self.kind]}
+        missing = [key for key in needed if getattr(self, key) is None]
+        foreign = [key for key in self.model_fields_set - known - _ALWAYS if getattr(self, key) is not None]
+        if missing:
+            raise ValueError(f'kind = "{self.kind}" needs {", ".join(missing)}')
+        if foreign:
+            raise ValueError(f'kind = "{self.kind}" has no use for {", ".join(sorted(foreign))}')
+        return self
+
+
+_ALWAYS: Final = frozenset({"kind", "network", "drain"})
+_NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
+    "dns": (),
+    "haproxy": ("container", "admin", "backend"),
+    "caddy": ("container", "admin", "backend"),
+    "traefik": ("rule",),
+}
+_POSSIBLE: Final[Mapping[str, tuple[str, ...]]] = {
+    "dns": ("ttl",),
+    "haproxy": ("port", "state_file"),
+    "caddy": ("port",),
+    "traefik": ("port", "backend"),
+}
+
+
+class NodeEngine(Value):
+    """`[tool.release.environments.<name>.swarm.nodes.<node>]`: how the engine of a node is reached."""
+
+    context: Name | None = None
+    """A Docker context."""
+    host: EngineAddress | None = None
+    """The engine's address, as "ssh://deploy@host"."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> NodeEngine:
+        if (self.context is None) == (self.host is None):
+            raise ValueError("give either context or host")
+        return self
+
+
+class Swarm(Value):
+    """`[tool.release.environments.<name>.swarm]`: how a Swarm runs and replaces the tasks of the service."""
+
+    constraints: Items[
+        Annotated[str, Matching(r"\S+\s*(==|!=)\s*\S.*", 'a constraint, as "node.labels.zone==a"')]
+    ] = ()
+    """Which nodes may run them, as ["node.role==worker"]."""
+    endpoint_mode: Literal["vip", "dnsrr"] = "vip"
+    """What the service's name means on its networks: one virtual address, or those of all tasks."""
+    publish_mode: Literal["ingress", "host"] = "ingress"
+    """Where published ports answer: on every node, through the routing mesh, or on the nodes with a task."""
+    order: Literal["start-first", "stop-first"] | None = None
+    """Whether a new task starts before its old one stops; absent: yes, but not where ports are published on
+    the node itself, which two tasks cannot share."""
+    parallelism: Annotated[int, Field(ge=0)] = 1
+    """How many tasks are replaced at a time; 0: all at once."""
+    delay: Pause = 0
+    """Between two of them."""
+    monitor: Duration = 5_000
+    """How long each new task is watched: one that ends in this time is a failure."""
+    failure_action: Literal["pause", "rollback"] = "pause"
+    """What the Swarm does with an update that fails. Either way what ran before is put back and proven."""
+    max_per_node: Annotated[int, Field(ge=1)] | None = None
+    """How many tasks of the service one node takes at most; absent: as many as come."""
+    reserve_memory: Memory | None = None
+    """How much memory of its node is kept free for each task; absent: none, and the Swarm may overbook."""
+    reserve_cpus: Cpus | None = None
+    """How many processors of its node are kept free for each task."""
+    nodes: dict[str, NodeEngine] = Field(default_factory=dict)
+    """The engines of the nodes, by host name, address or id of the node: for `prune`, `verify` and `doctor`,
+    which can look only at the engines that they are told of. Deployments do not need it."""
+
+    def spec(self, *, publishes: bool) -> SwarmSpec:
+        """As deployments record it; `publishes` tells whether the service publishes ports."""
+        order = "stop-first" if publishes and self.publish_mode == "host" else "start-first"
+        known = {name: getattr(self, name) for name in SwarmSpec.model_fields}
+        return SwarmSpec(**{**known, "order": self.order or order})
+
+
+class Environment(Value):
+    """`[tool.release.environments.<name>]`: where releases run, and with which settings."""
+
+    engine: Literal["docker", "swarm"] = "docker"
+    """What the environment is made of: one Docker Engine, or a Swarm that is reached through a manager."""
+    context: Name | None = None
+    """A Docker context; absent: the engine that `docker` itself would use."""
+    host: EngineAddress | None = None
+    """The engine's address, as "ssh://deploy@host"."""
+    command: Words | None = None
+    """Replaces the image's command."""
+    env: dict[VariableName, str] = Field(default_factory=dict)
+    """Environment values."""
+    secrets: dict[VariableName, EnvironmentSecret] = Field(default_factory=dict)
+    """Environment values that are never stored."""
+    publish: Items[Publish] = ()
+    """Ports, as "127.0.0.1:8080:8000"."""
+    networks: Items[Name] = ()
+    """Existing networks to join; absent: the engine's default."""
+    volumes: Items[Mount] = ()
+    """Existing volumes or folders, as "data:/var/lib/api" or "/etc/ssl:/etc/ssl:ro"."""
+    memory: Memory | None = None
+    """The limit; swap is not added to it."""
+    cpus: Cpus | None = None
+    """The limit."""
+    pids: Annotated[int, Field(ge=1)] | None = None
+    """The limit of processes and threads."""
+    user: str | None = None
+    """Replaces the image's user."""
+    read_only: bool = False
+    """Whether the root file system is read-only."""
+    tmpfs: Items[AbsolutePath] = ()
+    """Folders in memory."""
+    cap_add: Items[Name] = ()
+    """Capabilities added."""
+    cap_drop: Items[Name] = ()
+    """Capabilities dropped, as ["ALL"]."""
+    restart: Literal["no", "on-failure", "always", "unless-stopped"] = "unless-stopped"
+    """What the engine does when the process ends."""
+    stop_grace: Duration = 10_000
+    """From SIGTERM to SIGKILL."""
+    labels: dict[str, str] = Field(default_factory=dict)
+    """Labels beside those that name service, environment, version, commit, digest and deployment."""
+    files: dict[AbsolutePath, File] = Field(default_factory=dict)
+    """Small texts put into the container, by their path there."""
+    init: bool | None = None
+    """Whether the engine runs a small process 1 before the service, which collects processes that ended."""
+    stop_signal: SignalName | None = None
+    """What asks the service to stop; absent: what the image says, else SIGTERM."""
+    log_driver: Name | None = None
+    """The engine's logging driver for this service, as "json-file"; absent: the engine's default."""
+    log_options: Annotated[dict[str, str], AfterValidator(_public)] | None = None
+    """Its options, as { max-size = "10m", max-file = "3" }."""
+    healthcheck: HealthcheckSettings | None = None
+    health_timeout: Duration = 60_000
+    """How long a new container may take to become healthy; in a Swarm: how long nothing may move forward."""
+    health_tcp: Items[Port] | None = None
+    """Ports of the container that must accept connections before it counts as healthy."""
+    health_command: Words | None = None
+    """A program in the container that must end with status 0 before it counts as healthy."""
+    watch: Duration | None = None
+    """How long it must then stay healthy, without an end or a restart, while what ran before is kept."""
+    drill_on: Slug | None = None
+    """The environment on whose engine drills of this one run; absent: on its own."""
+    swarm: Swarm | None = None
+    freeze_after_rollback: Pause = 3_600_000
+    """How long deployments are refused after a rollback, unless `--thaw` is said; "0s": not at all."""
+    proxy: Proxy | None = None
+    """The proxy in front: with one, a new container is healthy before it takes the traffic of the old one."""
+    replicas: Annotated[int, Field(ge=1, le=1000)] = 1
+    """How many containers serve, in a Swarm or behind a proxy; there they are replaced one by one."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Environment:
+        problems = [f"{name} is in env and in secrets: keep one" for name in self.env if name in self.secrets]
+        if self.context is not None and self.host is not None:
+            problems.append("give either context or host, not both")
+        problems += [f"{port} is published twice" for port in self._twice()]
+        problems += self._strategy()
+        problems += self._misplaced()
+        problems += self._wrong_in_swarm() if self.engine == "swarm" else self._only_in_swarm()
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _strategy(self) -> list[str]:
+        """Two containers that take each other's place cannot both have a port of the machine, or one name."""
+        if self.proxy is not None and self.publish:
+            return ["give either publish or proxy: behind a proxy, the proxy publishes the port"]
+        if self.replicas > 1 and self.proxy is None and self.engine == "docker":
+            return ["replicas needs proxy: a port of the machine belongs to one container"]
+        if self.replicas > 1 and self.proxy is not None and self.proxy.kind == "dns":
+            return ['replicas needs another kind than "dns": a name belongs to one container']
+        return []
+
+    def _misplaced(self) -> list[str]:
+        """A file needs a folder that nothing else is mounted on, and that is its own where it is a volume."""
+        secret = [source.file for source in self.secrets.values() if source.file is not None]
+        apart = [*secret, *(self.files if self.read_only else ())]
+        mounted = {*self.tmpfs, *(mount.target for mount in self.volumes)}
+        twice = [path for path in {*secret, *self.files} if [*secret, *self.files].count(path) > 1]
+        hidden = [path for path in self.files if path not in apart and not _above(path).isdisjoint(mounted)]
+        taken = [path for path in apart if str(PurePosixPath(path).parent) in mounted]
+        shallow = [path for path in apart if len(PurePosixPath(path).parts) < 4]
+        return [
+            *(f"{path} is written twice" for path in sorted(twice)),
+            *(f"{path} lies below a mounted folder, which would hide or share it" for path in hidden),
+            *(f"{path} needs a folder of its own: another is mounted there" for path in taken),
+            *(f'{path} needs a folder of its own below another, as "/run/secrets/name"' for path in shallow),
+        ]
+
+    @property
+    def swarm_spec(self) -> SwarmSpec | None:
+        """The Swarm's settings as deployments record them; None on one engine."""
+        if self.engine != "swarm":
+            return None
+        return (self.swarm or Swarm()).spec(publishes=bool(self.publish))
+
+    def _only_in_swarm(self) -> list[str]:
+        return ['swarm is a table of environments with engine = "swarm"'] if self.swarm is not None else []
+
+    def _wrong_in_swarm(self) -> list[str]:
+        """What a Swarm cannot do."""
+        table = self.swarm or Swarm()
+        anywhere = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+        problems = [
+            f'a Swarm publishes {port.host} on every address of a node: write "{port.host}:{port.container}"'
+            for port in self.publish
+            if port.address not in anywhere
+        ]
+        if self.proxy is not None:
+            problems.append("proxy is for one engine: a Swarm sends requests to its tasks itself")
+        if self.health_tcp is not None or self.health_command is not None:
+            problems.append("health_tcp and health_command are for one engine: a Swarm goes by healthcheck")
+        if table.publish_mode == "host" and self.publish and table.order == "start-first":
+            problems.append("two tasks cannot share a port of a node: swarm.order must be stop-first")
+        if table.publish_mode == "ingress" and self.publish and table.endpoint_mode == "dnsrr":
+            problems.append('the routing mesh needs endpoint_mode = "vip", or take publish_mode = "host"')
+        return problems
+
+    def _twice(self) -> list[Publish]:
+        taken = [(port.address, port.host, port.protocol) for port in self.publish]
+        return [port for place, port in enumerate(self.publish) if taken[place] in taken[:place]]

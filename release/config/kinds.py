@@ -1,0 +1,98 @@
+"""What single keys may say: names, paths, commands."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated, Final
+
+from packaging.requirements import InvalidRequirement, Requirement
+from pydantic import AfterValidator, Field
+
+from release.reference import Repository
+from release.runspec import Items, Matching
+
+FILE: Final = "pyproject.toml"
+ROOT: Final = "tool.release"
+
+
+Slug = Annotated[
+    str,
+    Matching(
+        r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?",
+        "a name of at most 40 lower-case letters, digits and -, with no - at its ends",
+    ),
+]
+"""A service or environment name: it becomes part of paths, container names and registry repositories."""
+
+
+def _relative(text: str) -> str:
+    path = Path(text)
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"{text!r} leaves the repository: write a path below its root")
+    return path.as_posix()
+
+
+def _registry(text: str) -> str:
+    try:
+        Repository(f"{text}/service")
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is not a place in a registry: write host[:port][/path] in lower case, without https://"
+        ) from None
+    return text
+
+
+def _git_name(text: str) -> str:
+    bad = text.startswith(("-", "/", ".")) or text.endswith(("/", ".", ".lock"))
+    if bad or ".." in text or "@{" in text or any(c <= " " or c in '~^:?*[\\"\x7f' for c in text) or not text:
+        raise ValueError(f"{text!r} is not a name that git allows (git check-ref-format)")
+    return text
+
+
+def _pinned(text: str) -> str:
+    try:
+        versions = [(item.operator, item.version) for item in Requirement(text).specifier]
+    except InvalidRequirement:
+        versions = []
+    if len(versions) != 1 or versions[0][0] not in ("==", "===") or versions[0][1].endswith(".*"):
+        raise ValueError(f'{text!r} is not pinned: write the exact version, as "ruff==0.14.5"')
+    return text
+
+
+def _command_line(text: str) -> str:
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} cannot be split into words: {error}") from None
+    if not words:
+        raise ValueError("an empty command does nothing")
+    return text
+
+
+RelativePath = Annotated[str, AfterValidator(_relative)]
+"""A path below the repository's root (or below `context`, where the key says so)."""
+
+RegistryName = Annotated[str, AfterValidator(_registry)]
+"""A registry's host, or a place in it: `<it>/<service>` is a repository."""
+
+GitName = Annotated[str, AfterValidator(_git_name)]
+"""The name of a branch or a remote."""
+
+Pinned = Annotated[str, AfterValidator(_pinned)]
+"""A requirement (PEP 508) with one exact version."""
+
+CommandLine = Annotated[str, AfterValidator(_command_line)]
+"""A command as one text, split into words as a shell would split it; no shell looks at it."""
+
+Words = Annotated[Items[str], Field(min_length=1)]
+"""A command as its words: no shell looks at it."""
+
+SshForward = Annotated[
+    str,
+    Matching(
+        r"[a-zA-Z0-9][a-zA-Z0-9_.-]*(=[^,]+)?",
+        'an id for `RUN --mount=type=ssh`, as "default", or with a key or socket, as "default=~/.ssh/deploy"',
+    ),
+]
+"""What a build may use to log in by ssh: an agent, or a key file of the machine that builds."""

@@ -1,0 +1,98 @@
+"""A service and all services of a repository, and the choice of one."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import TypeVar
+
+from pydantic import Field, model_validator
+
+from release.config.chain import Build, Ledger, Lint, Lock, Migrations, Push, Retention, Smoke, Test
+from release.config.environment import Environment
+from release.config.kinds import FILE, ROOT, RegistryName, RelativePath, Slug
+from release.errors import UsageError
+from release.reference import Repository
+from release.runspec import Value
+
+_T = TypeVar("_T")
+
+
+class Service(Value):
+    """`[tool.release]`: one service, or what several have in common."""
+
+    service: Slug
+    """Its name: part of its repository, its containers' names and the ledger's paths."""
+    context: RelativePath = "."
+    """The folder with the Dockerfile, from the repository's root."""
+    registry: RegistryName | None = None
+    """As "registry.example/acme": images go to `<registry>/<service>`; absent: they stay in the engine."""
+    registry_ca: RelativePath | None = None
+    """Certificates (PEM) believed for the registry, beside the system's and the engine's own."""
+    ledger: Ledger = Ledger()
+    lock: Lock = Lock()
+    lint: Lint = Lint()
+    build: Build = Build()
+    push: Push = Push()
+    test: Test = Test()
+    smoke: Smoke
+    migrations: Migrations | None = None
+    retention: Retention = Retention()
+    environments: dict[Slug, Environment] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _lends_what_it_has(self) -> Service:
+        unknown = sorted(set(self.test.secrets.values()) - self.build.secrets.keys())
+        if unknown:
+            raise ValueError(f"test.secrets names {', '.join(unknown)}, which build.secrets does not have")
+        return self
+
+    @model_validator(mode="after")
+    def _known_environments(self) -> Service:
+        for name, environment in self.environments.items():
+            if environment.drill_on is not None and environment.drill_on not in self.environments:
+                raise ValueError(
+                    f"environments.{name}.drill_on: no environment is called {environment.drill_on!r}"
+                )
+        return self
+
+    @property
+    def repository(self) -> Repository:
+        """Where the image lives. `localhost/` keeps an engine from looking for it on a public registry."""
+        return Repository(f"{self.registry or 'localhost'}/{self.service}")
+
+    def environment(self, name: str | None) -> tuple[str, Environment]:
+        """The environment of that name, or the only one there is. Raises UsageError."""
+        if name is None and len(self.environments) == 1:
+            return next(iter(self.environments.items()))
+        return _choose("environment", name, self.environments)
+
+
+class Config(Value):
+    """All services of a repository."""
+
+    services: dict[str, Service]
+    several: bool
+    """Whether the repository releases several services: their git tags then carry the name."""
+
+    def service(self, name: str | None) -> Service:
+        """The service of that name, or the only one there is. Raises UsageError."""
+        if name is None and len(self.services) == 1:
+            return next(iter(self.services.values()))
+        return _choose("service", name, self.services)[1]
+
+
+def _choose(what: str, name: str | None, known: Mapping[str, _T]) -> tuple[str, _T]:
+    if name is not None and name in known:
+        return name, known[name]
+    if not known:
+        raise UsageError(
+            f"choose the {what}", "none is configured", f"add a table [{ROOT}.{what}s.<name>] to {FILE}"
+        )
+    found = f"no {what} is called {name!r}" if name is not None else f"there are {len(known)} {what}s"
+    close = difflib.get_close_matches(name or "", known, n=1)
+    raise UsageError(
+        f"choose the {what}",
+        f"{found}: {', '.join(known)}",
+        f"use --{what} {close[0] if close else next(iter(known))}",
+    )
