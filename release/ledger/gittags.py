@@ -1,0 +1,54 @@
+"""Git tags, held against the releases that they name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from release.ledger.violations import Violation
+from release.records import Record, Release
+from release.source import ANSWER_SECONDS, Plumbing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tags:
+    """The git tags and the commits they stand on."""
+
+    here: dict[str, str]
+    there: dict[str, str] | None
+    """On the remote; None without one, and when it does not answer."""
+    remote: str | None
+
+    def ask(self, commit: str, record: Record[Release]) -> Iterator[Violation]:
+        """What the tags say otherwise than a release; one that is only on the remote is not fetched yet."""
+        source = record.body.source
+        places = {"this clone": self.here.get(source.tag)}
+        if self.there is not None:
+            places[str(self.remote)] = self.there.get(source.tag)
+        for place, found in places.items():
+            needed = place != "this clone" or self.remote is None
+            if found != source.commit and (found is not None or needed):
+                yield Violation(
+                    kind="tag-moved" if found is not None else "tag-missing",
+                    commit=commit,
+                    path=f"refs/tags/{source.tag}",
+                    found=f"on {found} in {place}" if found is not None else f"not in {place}",
+                    expected=f"on {source.commit}",
+                )
+
+
+def known_tags(plumbing: Plumbing, remote: str | None) -> Tags:
+    """The tags of this clone, and those of the remote when it answers."""
+    form = "--format=%(objectname) %(*objectname)%09%(refname)"
+    here = plumbing.run("for-each-ref", form, "refs/tags")
+    there = None
+    if remote is not None:
+        answer = plumbing.run("ls-remote", "--tags", remote, timeout=ANSWER_SECONDS)
+        there = _commits(answer.text) if answer.status == 0 else None
+    return Tags(here=_commits(here.text), there=there, remote=remote)
+
+
+def _commits(listing: str) -> dict[str, str]:
+    """Names of tags and their commits; git lists an annotated tag's commit after the tag itself."""
+    rows = (line.split("\t") for line in listing.splitlines())
+    return {ref.removeprefix("refs/tags/").removesuffix("^{}"): oids.split()[-1] for oids, ref in rows}
