@@ -57,8 +57,8 @@ def rebuild(door: Door) -> int:
     with door.desk() as desk:
         answers = desk.refresh()
         found = query.find(desk.ledger, desk.service.service, words.rebuild or "", environment=None)
-        with door.interruption.held():
-            made = remake(desk, found.release, door.interruption.cancellation, keep=words.keep)
+        with door.interruption.held(), Engine.connect() as engine:
+            made = remake(desk, found.release, engine, door.interruption.cancellation, keep=words.keep)
         if words.record:
             keep(door, desk, made.verification(), publish=answers)
     if words.json:

@@ -7,7 +7,7 @@ import secrets as randomness
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -24,12 +24,12 @@ from release.deploy.imagetags import ImageTags
 from release.deploy.operation import Outcome, carry_out, event_json
 from release.deploy.plan import Plan, Reason
 from release.deploy.policy import Allowance, after
-from release.deploy.prepare import prepare
+from release.deploy.prepare import Prepared, prepare
 from release.deploy.sight import last_good, look_around
 from release.deploy.site import Desk, Site
 from release.deploy.status import Status, read_status
 from release.deploy.target import Way
-from release.errors import Cancelled, LedgerError, LockHeld, UsageError
+from release.errors import Cancelled, LedgerError, LockHeld, TargetUnavailable, UsageError
 from release.events import Notice, Warned
 from release.interruption import Interruption
 from release.ledger import query
@@ -70,6 +70,8 @@ class Words:
     finish: bool = False
     revert: bool = False
     rebuild: str | None = None
+    again: bool = False
+    """`deploy` and `rollback` with `--rebuild`."""
     repair: bool = False
     keep: bool = False
     on: str | None = None
@@ -170,11 +172,28 @@ def _change_once(door: Door, site: Site, why: Reason, allowed: Allowance) -> int
     console.fields(view.plan_title(prepared.plan), view.plan_rows(prepared.plan))
     if prepared.plan.strategy != "verify":
         agree(door, view.plan_title(prepared.plan))
+    if prepared.bytes.where == "rebuild":
+        prepared = _made_again(door, site, prepared)
     outcome = carry_out(prepared, message=words.message, interruption=door.interruption)
     _tell(door, site, outcome)
     if outcome.changed:
         _tidy(site, answers=answers)
     return 0
+
+
+def _made_again(door: Door, site: Site, prepared: Prepared) -> Prepared:
+    """With the image built again from its record. Raises TargetUnavailable: it came out as another one."""
+    from release.remake import remake
+
+    with door.interruption.held():
+        made = remake(site.desk, prepared.target, site.engine, door.interruption.cancellation, keep=True)
+    if made.kept is None:
+        raise TargetUnavailable(
+            f"build {made.version} again from its record",
+            f"{made.verdict}, and nothing was touched: {'; '.join(made.notes)}",
+            "`invoke history` lists other releases; `docker load` brings this one from a copy",
+        )
+    return replace(prepared, bytes=site.target.locate(prepared.target.body.image))
 
 
 def _tidy(site: Site, *, answers: bool) -> None:
@@ -222,6 +241,7 @@ def _allowance(words: Words) -> Allowance:
         thaw=words.thaw,
         break_lock=words.break_lock,
         cross_migrations=words.cross_migrations,
+        rebuild=words.again,
     )
 
 

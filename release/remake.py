@@ -107,12 +107,15 @@ class Remade:
         )
 
 
-def remake(desk: Desk, record: Record[Release], cancellation: Cancellation, *, keep: bool) -> Remade:
-    """Build a released image again on this machine's engine, and compare.
+def remake(
+    desk: Desk, record: Record[Release], engine: Engine, cancellation: Cancellation, *, keep: bool
+) -> Remade:
+    """Build a released image again on an engine, and compare.
 
     Args:
         desk: the service's repository.
         record: the release.
+        engine: builds it, and keeps it.
         cancellation: stops the build.
         keep: give the image the name that deployments find it by, if it is the released one.
 
@@ -121,25 +124,24 @@ def remake(desk: Desk, record: Record[Release], cancellation: Cancellation, *, k
         GateFailed: it could not be built. EngineError, Cancelled.
     """
     began = time.monotonic()
-    with Engine.connect() as engine:
-        shop = _shop(desk, record.body, engine, cancellation)
-        with step(desk.emit, "rebuild") as say, _built(shop) as built:
-            _same_dockerfile(record.body, built)
-            verdict = _verdict(engine, record.body, built)
-            say(f"{verdict}, config {built.config_digest.short}")
-            kept = _keep(engine, record.body, built) if keep and verdict != "different" else None
-        return Remade(
-            service=desk.service.service,
-            version=record.body.version,
-            release=record.id,
-            verdict=verdict,
-            config_digest=str(built.config_digest),
-            manifest_digest=str(built.stored.id) if _knows_manifests(engine) else None,
-            digest=record.body.image.digest,
-            notes=tuple(_notes(engine, record.body, built, verdict)),
-            kept=str(kept) if kept is not None else None,
-            duration_ms=elapsed_ms(began),
-        )
+    shop = _shop(desk, record.body, engine, cancellation)
+    with step(desk.emit, "rebuild") as say, _built(shop) as built:
+        _same_dockerfile(record.body, built)
+        verdict = _verdict(engine, record.body, built)
+        say(f"{verdict}, config {built.config_digest.short}")
+        kept = _keep(engine, record.body, built) if keep and verdict != "different" else None
+    return Remade(
+        service=desk.service.service,
+        version=record.body.version,
+        release=record.id,
+        verdict=verdict,
+        config_digest=str(built.config_digest),
+        manifest_digest=str(built.stored.id) if _knows_manifests(engine) else None,
+        digest=record.body.image.digest,
+        notes=tuple(_notes(engine, record.body, built, verdict)),
+        kept=str(kept) if kept is not None else None,
+        duration_ms=elapsed_ms(began),
+    )
 
 
 def _shop(desk: Desk, release: Release, engine: Engine, cancellation: Cancellation) -> Shop:

@@ -38,6 +38,7 @@ _ACTING: Final = {
     "cross_migrations": "go back although that leaves migrations behind",
     "wait": "how many seconds to wait while somebody else deploys",
     "break_lock": "take the lock from whoever holds it; needs a message",
+    "rebuild": "an image that is nowhere any more: build it again from its record, and prove it",
 }
 
 
@@ -61,6 +62,7 @@ def deploy(
     cross_migrations: bool = False,
     wait: str = "0",
     break_lock: bool = False,
+    rebuild: bool = False,
     thaw: bool = False,
     json: bool = False,
 ) -> None:
@@ -77,6 +79,7 @@ def deploy(
         cross_migrations=cross_migrations,
         wait=wait,
         break_lock=break_lock,
+        again=rebuild,
         thaw=thaw,
         json=json,
     )
@@ -96,6 +99,7 @@ def rollback(
     cross_migrations: bool = False,
     wait: str = "0",
     break_lock: bool = False,
+    rebuild: bool = False,
     json: bool = False,
 ) -> None:
     """Put an earlier release back, with the settings it ran with."""
@@ -111,6 +115,7 @@ def rollback(
         cross_migrations=cross_migrations,
         wait=wait,
         break_lock=break_lock,
+        again=rebuild,
         json=json,
     )
 

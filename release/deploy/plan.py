@@ -51,6 +51,8 @@ class Facts:
     added: tuple[str, ...] = ()
     durations: tuple[int, ...] = ()
     """Milliseconds of earlier healthy deployments here."""
+    build_ms: int = 0
+    """What the image's build took when it was released, where it has to be built again."""
     moved: str = ""
     """Where the target ran in another place before a proxy than today's."""
     quarantine: str = ""
@@ -142,7 +144,7 @@ def make_plan(facts: Facts) -> Plan:
         after=_after(facts.target),
         strategy=_strategy(facts),
         bytes_from=facts.bytes_from,
-        expected_ms=round(median(facts.durations)) if facts.durations else None,
+        expected_ms=round(median(facts.durations)) + facts.build_ms if facts.durations else None,
         spec=facts.spec,
         settings=settings_changes(old, facts.spec) if old is not None else (),
         secrets=secret_changes(old.secrets, facts.spec.secrets) if old is not None else {},

@@ -30,6 +30,8 @@ class Allowance:
     thaw: bool = False
     cross_migrations: bool = False
     break_lock: bool = False
+    rebuild: bool = False
+    """Build the image again from its record, where its bytes are nowhere."""
 
 
 NOTHING: Final = Allowance()

@@ -33,10 +33,10 @@ EMBEDDED: Final = "localhost"
 class Bytes:
     """Where the bytes of a release are."""
 
-    where: Literal["engine", "registry", "nodes", "nowhere"]
+    where: Literal["engine", "registry", "nodes", "rebuild", "nowhere"]
     stored: StoredImage | None = None
     problem: str = ""
-    """Why they are nowhere."""
+    """Why they are nowhere, or have to be made again."""
 
 
 def image_reference(image: Image) -> Reference:
@@ -251,4 +251,7 @@ def refuse(
 def _hint(found: Bytes) -> str:
     if found.where != "nowhere":
         return "mend this, and run the command again"
-    return "`invoke history` lists other releases; a release can be put back where its bytes are: docker load"
+    return (
+        "on one engine `--rebuild` builds it again from its record, and goes on if it is the same; "
+        "`docker load` brings it from a copy; `invoke history` lists other releases"
+    )

@@ -20,7 +20,7 @@ from release.deploy.sight import Sight, look_around
 from release.deploy.site import Site
 from release.deploy.topology import moved, placed
 from release.deploy.wanted import fingerprints, pinned_problems, read_secrets, wanted_settings
-from release.errors import Problem, SourceError
+from release.errors import Problem, SourceError, UsageError
 from release.ledger import query
 from release.ledger.query import Event
 from release.migrations import Crossing
@@ -119,7 +119,7 @@ def prepare(
     secrets, missing = read_secrets(site, wanted)
     spec = wanted.model_copy(update={"secrets": fingerprints(site, secrets)})
     missing += [*lacking, *pinned_problems(site, wanted.secrets, spec.secrets)]
-    found = site.target.locate(target.body.image)
+    found = _located(site, target, allowed)
     sight = sight or look_around(site)
     left = site.release_of(sight.event or sight.previous)
     between = fence.crossing(site, left, target)
@@ -155,6 +155,20 @@ def prepare(
         allowed=allowed,
         answers=answers,
     )
+
+
+def _located(site: Site, target: Record[Release], allowed: Allowance) -> Bytes:
+    """Where the bytes would come from: at last from the record itself. Raises UsageError, EngineError."""
+    found = site.target.locate(target.body.image)
+    if not allowed.rebuild or found.where != "nowhere":
+        return found
+    if site.settings.engine != "docker":
+        raise UsageError(
+            f"build {target.body.version} again for {site.place}",
+            "it is a Swarm, whose nodes take images from the registry",
+            f"invoke verify --rebuild {target.body.version} --keep, and docker push what it keeps",
+        )
+    return replace(found, where="rebuild")
 
 
 def _down(
@@ -225,7 +239,12 @@ def _facts(
         undone=_commits(site, before, target) if before is not None else (),
         added=_commits(site, target, before) if before is not None else (),
         durations=site.durations(_DURATIONS),
+        build_ms=_build_ms(target.body) if found.where == "rebuild" else 0,
     )
+
+
+def _build_ms(body: Release) -> int:
+    return sum(gate.duration_ms for gate in body.gates if gate.name == "build")
 
 
 def _rehearsed(site: Site) -> str:

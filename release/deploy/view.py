@@ -48,6 +48,7 @@ _BYTES: Final = {
     "engine": "on the engine",
     "registry": "pulled from the registry",
     "nodes": "on the nodes, as far as this one tells: the registry does not answer",
+    "rebuild": "built again from its record, and proven to be the same, before anything is touched",
     "nowhere": "nowhere",
 }
 _LISTED: Final = 15

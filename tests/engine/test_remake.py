@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,9 @@ from release.images.engine import Engine
 from release.reference import Reference, Repository
 from tests.engine import lab
 from tests.engine.service import APP, DOCKERFILE, Ran, Service, make_service
+
+CLOCK = "RUN date +%s%N > /stamp"
+"""What makes another image every time."""
 
 
 @pytest.fixture
@@ -24,6 +28,20 @@ def service(tmp_path: Path, engine: Engine) -> Iterator[Service]:
 def well(ran: Ran) -> Ran:
     assert ran.status == 0, ran.all
     return ran
+
+
+def two_deployed(service: Service) -> list[dict[str, Any]]:
+    """0.1.0 has run, and 0.2.0 runs: their release records."""
+    for version in ("0.1.0", "0.2.0"):
+        service.commit(f"feat: what {version} brings", {"notes.txt": version})
+        well(service.nox("release"))
+        well(service.invoke("deploy", "--to", version, "--yes"))
+    return [record for record in service.records() if record["kind"] == "release"]
+
+
+def forget(service: Service, release: dict[str, Any]) -> None:
+    """Take the image away from the engine."""
+    well(service.run("docker", "image", "rm", "--force", release["image"]["digest"]))
 
 
 def test_last_weeks_image_comes_back_byte_for_byte(service: Service, engine: Engine) -> None:
@@ -47,6 +65,47 @@ def test_last_weeks_image_comes_back_byte_for_byte(service: Service, engine: Eng
     assert record["releases"][0]["release"] == made["release"]
     shown = well(service.invoke("show", "0.1.0"))
     assert "rebuild passed" in shown.out
+
+
+def test_a_rollback_to_an_image_that_is_nowhere_builds_it_again(service: Service, engine: Engine) -> None:
+    """It is refused and told how; with --rebuild it is built from the record, proven, and serves."""
+    port = lab.free_port()
+    service.configure(environments={"production": {"publish": [f"127.0.0.1:{port}:8000"]}})
+    first, _ = two_deployed(service)
+    forget(service, first)
+
+    refused = service.invoke("rollback", "--to", "0.1.0", "--yes")
+    assert refused.status == 6, refused.all
+    assert "`--rebuild` builds it again from its record" in refused.err
+    plan = well(service.invoke("rollback", "--to", "0.1.0", "--rebuild", "--plan", "--json")).document()
+    assert plan["bytes_from"] == "rebuild"
+    (build_ms,) = [gate["duration_ms"] for gate in first["gates"] if gate["name"] == "build"]
+    assert plan["expected_ms"] > build_ms
+    done = well(service.invoke("rollback", "--to", "0.1.0", "--rebuild", "--yes"))
+    assert "identical" in done.err
+    assert first["image"]["digest"] in done.out
+    assert "0.1.0" in well(service.invoke("status", "--exit-code")).out
+
+
+def test_a_rollback_to_what_comes_out_as_another_image_touches_nothing(
+    service: Service, engine: Engine
+) -> None:
+    """Exit status 6: what serves goes on, and no deployment is recorded."""
+    port = lab.free_port()
+    service.configure(
+        test={"command": ["python3", "-c", "print(1)"]},
+        environments={"production": {"publish": [f"127.0.0.1:{port}:8000"]}},
+    )
+    service.commit("feat: look at the clock", {"Dockerfile": DOCKERFILE.replace("USER 10001", CLOCK)})
+    first, _ = two_deployed(service)
+    forget(service, first)
+    before, records = engine.containers({"release.service": service.name}), service.records()
+
+    refused = service.invoke("rollback", "--to", "0.1.0", "--rebuild", "--yes")
+    assert refused.status == 6, refused.all
+    assert "different, and nothing was touched" in refused.err
+    assert engine.containers({"release.service": service.name}) == before
+    assert service.records() == records
 
 
 def test_a_base_image_whose_tag_has_moved_is_taken_by_its_digest(service: Service, engine: Engine) -> None:
@@ -74,8 +133,7 @@ def test_a_base_image_whose_tag_has_moved_is_taken_by_its_digest(service: Servic
 def test_what_was_not_reproducible_is_told_to_be_different(service: Service, engine: Engine) -> None:
     """Exit status 6, why the release itself was doubtful, and nothing is left or kept."""
     service.configure(test={"command": ["python3", "-c", "print(1)"]})
-    clock = "RUN date +%s%N > /stamp"
-    service.commit("feat: look at the clock", {"Dockerfile": DOCKERFILE.replace("USER 10001", clock)})
+    service.commit("feat: look at the clock", {"Dockerfile": DOCKERFILE.replace("USER 10001", CLOCK)})
     well(service.nox("release"))
     before = engine.containers({"release.service": service.name})
     rebuilt = service.invoke("verify", "--rebuild", "0.1.0", "--keep")

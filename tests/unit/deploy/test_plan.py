@@ -126,6 +126,7 @@ def test_packages_and_bases_come_from_the_two_records() -> None:
 def test_the_expected_time_is_the_median_of_earlier_deployments() -> None:
     """One slow deployment does not move it; without any there is none."""
     assert make_plan(facts(durations=(1000, 1200, 90_000))).expected_ms == 1200
+    assert make_plan(facts(durations=(1000, 1200, 90_000), build_ms=5000)).expected_ms == 6200
     assert make_plan(facts()).expected_ms is None
 
 
