@@ -1,4 +1,7 @@
-"""What the invoke tasks do. Imported when one of them runs: it needs everything."""
+"""What the invoke tasks do. Imported when one of them runs; what only one of them needs, that one imports.
+
+A rollback waits for every import of its own: those that others need are inside of their functions.
+"""
 
 from __future__ import annotations
 
@@ -11,33 +14,28 @@ from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from release import config
 from release.actor import TOOL, now
 from release.console import Console
-from release.deploy import converge as half_done
 from release.deploy import lock, view
-from release.deploy.candidates import candidates, chosen
-from release.deploy.doctor import examine
-from release.deploy.imagetags import ImageTags
 from release.deploy.operation import Outcome, carry_out, event_json
 from release.deploy.plan import Plan, Reason
 from release.deploy.policy import Allowance, after
 from release.deploy.prepare import Prepared, prepare
 from release.deploy.sight import last_good, look_around
 from release.deploy.site import Desk, Site
-from release.deploy.status import Status, read_status
 from release.deploy.target import Way
 from release.errors import Cancelled, LedgerError, LockHeld, TargetUnavailable, UsageError
 from release.events import Notice, Warned
 from release.interruption import Interruption
 from release.ledger import query
-from release.ledger.diff import compare
-from release.ledger.verify import verify as verify_ledger
 from release.records import Body, Deployment, Draft, Freeze, Quarantine, Record, Release, Verification
 from release.runspec import parse_duration
-from release.source import Source
+
+if TYPE_CHECKING:
+    from release.deploy.converge import Halves
+    from release.deploy.status import Status
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,6 +205,8 @@ def _choice(door: Door, site: Site, default: str) -> str:
     """What to go back to, where nothing is named: a person at a terminal may choose. Raises Cancelled."""
     if door.words.yes or door.words.plan or door.words.json or not door.console.interactive:
         return default
+    from release.deploy.candidates import candidates, chosen
+
     offered = candidates(site)
     title = f"roll back {site.place}"
     door.console.fields(f"{title} to", view.candidate_rows(offered))
@@ -306,6 +306,8 @@ def status(door: Door) -> int:
 
 
 def _status(desk: Desk, environment: str | None) -> Status:
+    from release.deploy.status import read_status
+
     with desk.site(environment) as site:
         return read_status(site)
 
@@ -429,6 +431,8 @@ def _environment(door: Door, desk: Desk) -> str | None:
 
 def diff(door: Door) -> int:
     """What is other in one release than in another."""
+    from release.ledger.diff import compare
+
     targets = [_target("diff", word or "") for word in (door.words.to, door.words.other)]
     with door.desk() as desk:
         desk.refresh()
@@ -540,6 +544,8 @@ def thaw(door: Door) -> int:
 
 def converge(door: Door) -> int:
     """Bring a deployment that ended in the middle to an end, or undo it."""
+    from release.deploy import converge as half_done
+
     words = door.words
     if words.finish and words.revert:
         raise UsageError("converge", "both --finish and --revert are given", "give one")
@@ -555,7 +561,9 @@ def converge(door: Door) -> int:
 
 def _nothing_open(door: Door, site: Site) -> int:
     """Say so; a lock whose deployment ended is removed."""
-    if not door.words.plan and half_done.tidy(site):
+    from release.deploy.converge import tidy
+
+    if not door.words.plan and tidy(site):
         door.console.emit(Notice(text="removed a lock whose deployment had ended"))
     if door.words.json:
         door.console.document(None)
@@ -564,7 +572,9 @@ def _nothing_open(door: Door, site: Site) -> int:
     return 0
 
 
-def _converge(door: Door, halves: half_done.Halves, *, answers: bool) -> int:
+def _converge(door: Door, halves: Halves, *, answers: bool) -> int:
+    from release.deploy.converge import carry_out as bring_to_an_end
+
     words, console = door.words, door.console
     if words.plan:
         if words.json:
@@ -574,7 +584,7 @@ def _converge(door: Door, halves: half_done.Halves, *, answers: bool) -> int:
         return 0
     console.fields(halves.title, halves.rows)
     agree(door, halves.title)
-    done = half_done.carry_out(halves, message=words.message, answers=answers, interruption=door.interruption)
+    done = bring_to_an_end(halves, message=words.message, answers=answers, interruption=door.interruption)
     if words.json:
         console.document(done.record)
     else:
@@ -604,6 +614,16 @@ def verify(door: Door) -> int:
         from release import checks
 
         return checks.rebuild(door) if door.words.rebuild is not None else checks.readiness(door)
+    return _verify_ledgers(door)
+
+
+def _verify_ledgers(door: Door) -> int:
+    """From their first commits on; 1 where something is wrong."""
+    from release import config
+    from release.deploy.imagetags import ImageTags
+    from release.ledger.verify import verify as verify_ledger
+    from release.source import Source
+
     source = Source.open(Path.cwd())
     with closing(source):
         configured = config.load(source.root)
@@ -638,6 +658,8 @@ def prune(door: Door) -> int:
 
 def doctor(door: Door) -> int:
     """Is everything there?"""
+    from release.deploy.doctor import examine
+
     found = list(examine(Path.cwd(), door.words.service, environ=os.environ, emit=door.console.emit))
     if door.words.json:
         names = ("name", "well", "found", "hint")

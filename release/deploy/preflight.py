@@ -16,7 +16,6 @@ from release.errors import NotReady, Problem, RegistryError, ReleaseError, Targe
 from release.events import Emit, Progress
 from release.images.engine import Engine, StoredImage
 from release.images.reach import is_local
-from release.images.registry import Registry
 from release.records import Image
 from release.reference import Digest, Reference, Repository
 from release.runspec import Publish, RunSpec
@@ -71,6 +70,8 @@ def locate(engine: Engine, image: Image) -> Bytes:
 
 def missing_in_registry(image: Image) -> str:
     """What of an image the registry lacks, in a sentence; nothing when it is whole. Raises RegistryError."""
+    from release.images.registry import Registry  # asked only where the engine lacks the image
+
     reference = image_reference(image)
     with closing(Registry(reference.repository)) as registry:
         manifest = registry.manifest(reference)

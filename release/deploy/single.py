@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from release.deploy import preflight, startfirst, stopfirst
+from release.deploy import preflight, stopfirst
 from release.deploy.docker import DEPLOYMENT, Ours, Place, container_spec, describe, look
 from release.deploy.gates import Gates
 from release.deploy.health import Watch, await_healthy
 from release.deploy.keeper import EngineKeeper, Keeper
 from release.deploy.plan import Strategy
 from release.deploy.preflight import Bytes
-from release.deploy.proxies import Proxy
 from release.deploy.rollout import Crew, Swap, step
 from release.deploy.target import Means, Order, Way
 from release.errors import DeploymentFailed, EngineError, MixedState, Problem, Restored, UsageError
@@ -22,6 +21,9 @@ from release.images.engine import ContainerSpec, ContainerState, Engine
 from release.records import Image, Release
 from release.reference import Digest, Repository
 from release.runspec import RunSpec
+
+if TYPE_CHECKING:
+    from release.deploy.proxies import Proxy
 
 _LABEL: Final = 63
 
@@ -126,6 +128,8 @@ class SingleEngine:
         crew = self._crew(means)
         if self.proxy is None:
             return stopfirst.swap(crew, self.swap(order))
+        from release.deploy import startfirst  # nobody without a proxy waits for it
+
         self._fits(order, self.proxy)
         return startfirst.swap(crew, self.swap(order), self.proxy)
 
@@ -184,12 +188,16 @@ class SingleEngine:
             self._only_these_left(order, means, new)
         if self.proxy is None:
             return stopfirst.finish(self._crew(means), swapped, new[0].id)
+        from release.deploy import startfirst
+
         return startfirst.finish(self._crew(means), swapped, self.proxy)
 
     def retract(self, order: Order, means: Means) -> str:
         """Remove what was made, and let what ran before serve."""
         _, swapped = self._halves(order)
         crew, error = self._crew(means), DeploymentFailed(f"deploy {order}", "it never ended")
+        from release.deploy import startfirst
+
         if self.proxy is None:
             ended = stopfirst.give_back(crew, swapped, error)
         else:

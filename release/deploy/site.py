@@ -14,9 +14,7 @@ from release import config
 from release.actor import actor, run_url
 from release.config import Config, Environment, Service
 from release.deploy.docker import Place
-from release.deploy.proxies import stand_before
 from release.deploy.single import SingleEngine
-from release.deploy.swarm.target import SwarmTarget
 from release.deploy.target import Target
 from release.errors import LedgerError
 from release.events import Emit, Warned
@@ -115,10 +113,15 @@ class Desk:
             yield Site(desk=self, settings=settings, place=place, engine=engine, target=target)
 
     def _target(self, engine: Engine, place: Place, settings: Environment) -> Target:
+        # each way is imported where it is gone: one engine without a proxy waits for neither of the others
         if settings.engine == "swarm":
+            from release.deploy.swarm.target import SwarmTarget
+
             return SwarmTarget(engine=engine, place=place)
         if settings.proxy is None:
             return SingleEngine(engine=engine, place=place)
+        from release.deploy.proxies import stand_before
+
         proxy = stand_before(engine, place, settings.proxy, self.service.smoke.port)
         return SingleEngine(engine=engine, place=place, proxy=proxy, drain=settings.proxy.drain)
 

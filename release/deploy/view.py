@@ -5,17 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from release.deploy.candidates import Candidate
-from release.deploy.doctor import Finding
-from release.deploy.operation import Outcome
 from release.deploy.plan import Plan, Side
-from release.deploy.status import Running, Status
 from release.events import Deployed
-from release.ledger.diff import Change, Difference
 from release.ledger.query import Event, Tried, Word
-from release.ledger.violations import Report
 from release.migrations import Crossing
 from release.records import (
     Deployment,
@@ -30,6 +24,14 @@ from release.records import (
     Verification,
 )
 from release.reference import Digest
+
+if TYPE_CHECKING:
+    from release.deploy.candidates import Candidate
+    from release.deploy.doctor import Finding
+    from release.deploy.operation import Outcome
+    from release.deploy.status import Running, Status
+    from release.ledger.diff import Change, Difference
+    from release.ledger.violations import Report
 
 Row = tuple[str, str]
 

@@ -6,10 +6,9 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from typing import Any, BinaryIO, Final, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 import docker
-import stamina
 from docker.errors import APIError, NotFound
 
 from release.errors import EngineError, TransferBroken
@@ -24,14 +23,16 @@ from release.images.engine.transfers import (
     moving,
     transfer_error,
 )
-from release.images.registry import Registry
 from release.images.values import StoredImage, stored_image
 from release.process import Cancellation
 from release.reference import Digest, Reference, Repository
 
+if TYPE_CHECKING:
+    from release.images.registry import Registry
+
 _LISTINGS: Final = 9
 """How often a list of images is asked for again when others remove some meanwhile."""
-_PULL: Final = stamina.RetryingCaller(attempts=3, timeout=None, wait_initial=0.5, wait_max=5.0)
+_PULLS: Final = 3
 _CHUNK: Final = 256 * 1024
 
 
@@ -164,7 +165,10 @@ class Images(Connection):
         A transfer that breaks or stands still while the registry has the image is begun again, twice; layers
         that have arrived are kept by the engine.
         """
-        _PULL(TransferBroken, self._pull, reference, on_bytes)
+        import stamina  # a rollback to bytes that are here does not wait for it
+
+        again = stamina.RetryingCaller(attempts=_PULLS, timeout=None, wait_initial=0.5, wait_max=5.0)
+        again(TransferBroken, self._pull, reference, on_bytes)
         found = self.inspect(reference)
         if found is None:
             raise EngineError(f"pull {reference}", "the engine says that it has it, and does not find it")
@@ -186,6 +190,8 @@ class Images(Connection):
         deadline: Deadline | None = None,
     ) -> Iterator[docker.APIClient]:
         """A transfer between the engine and a registry; what the engine reports of it is the registry's."""
+        from release.images.registry import Registry
+
         attempted = f"{verb} {reference}"
         with self._asking(attempted):
             try:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from release.errors import RegistryError, ReleaseError, TransferBroken
 from release.images.credentials import credentials
 from release.images.engine.connection import Deadline
-from release.images.registry import Registry, is_loopback
 from release.images.trust import engine_folder
 from release.reference import Reference
+
+if TYPE_CHECKING:
+    from release.images.registry import Registry
 
 STILL: Final = 120_000
 """Milliseconds in which nothing of a transfer moves, after which it is ended."""
@@ -68,6 +70,8 @@ def drain(progress: Iterable[Mapping[str, Any]]) -> None:
 
 def transfer_error(verb: str, reference: Reference, said: str, registry: Registry) -> RegistryError:
     """The engine passes on words without a type; asking the registry tells what kind of trouble it is."""
+    from release.images.registry import is_loopback
+
     attempted, host = f"{verb} {reference}", reference.repository.host
     said = said[:_LONGEST_QUOTE]
     try:
