@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,11 +16,13 @@ from release.chain.lending import lent, refuse_declared_proxies, refuse_kept_sec
 from release.chain.mirror import mirrored, named_images, origin
 from release.chain.passes import Pass, Reuse
 from release.chain.plan import Plan
+from release.chain.progress import is_engines_failure, step_of
 from release.chain.shop import Shop, evidence
-from release.errors import CommandFailed, GateFailed
+from release.errors import GateFailed
 from release.events import Notice
 from release.images.dockerignore import excluder
 from release.images.engine import StoredImage
+from release.patience import Patience
 from release.process import Command, Completed, output_of
 from release.records import Base
 from release.reference import Digest, Reference
@@ -30,8 +33,6 @@ _POLICY_VARIABLE: Final = "EXPERIMENTAL_BUILDKIT_SOURCE_POLICY"
 """The name of the file with BuildKit's rules, for buildx 0.10 and later."""
 
 _RESOLVED = re.compile(r"FROM (?P<reference>\S+?)@(?P<digest>sha256:[0-9a-f]{64})")
-
-_STEP = re.compile(r"#\d+ (?P<step>\[.+\] .*)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +58,8 @@ class BuiltImage:
         return f"{self.stored.id.short}, {self.stored.size / 1e6:.1f} MB"
 
 
-_ATTEMPTS: Final = 3
-"""How often an image is built that is there although its build failed."""
+_PATIENCE: Final = Patience(attempts=3, first=1.0, longest=5.0)
+"""How often an image is built whose build failed for a reason that is not the Dockerfile's."""
 
 
 def build_command(
@@ -134,6 +135,7 @@ def _places(shop: Shop) -> dict[str, str]:
         mirrors,
         {base.reference: Digest(base.digest) for base in plan.bases},
         lambda said: shop.emit(Notice(text=said)),
+        shop.cancellation,
     )
 
 
@@ -256,10 +258,18 @@ def run_build(
     archive: Path,
     *,
     labels: Mapping[str, str] | None = None,
+    stages: Mapping[str, Reference] | None = None,
 ) -> tuple[dict[str, Any], str]:
     """Run BuildKit for a stage; BuildKit's metadata and its output. Raises GateFailed with the log's end.
 
-    `labels` are put on the image beside the plan's; no layer and no cache depends on them.
+    Args:
+        shop: where.
+        stage: of the chain.
+        target: the Dockerfile's stage that is built; None: its last.
+        name: what the image is called.
+        archive: the build context.
+        labels: put on the image beside the plan's; no layer and no cache depends on them.
+        stages: stages of the Dockerfile that are not built: these images of the engine are taken for them.
     """
     metadata = shop.folder.path / f"{stage}-metadata.json"
     with lent(shop, stage) as lending:
@@ -269,33 +279,75 @@ def run_build(
             name=name,
             metadata=metadata,
             archive=archive,
-            lending=(*label_options(labels or {}), *lending),
+            lending=(*label_options(labels or {}), *stage_options(stages or {}), *lending),
         )
-        completed = _built(shop, stage, name, replace(command, env=_environment(shop)))
+        completed = run_buildkit(shop, stage, name, replace(command, env=_environment(shop)))
     return json.loads(metadata.read_text(encoding="utf-8")), completed.output
 
 
-def _built(shop: Shop, stage: str, name: Reference, command: Command) -> Completed:
-    """Run BuildKit; again where it failed and the image is there all the same.
+class _BuildFailed(Exception):
+    """BuildKit ended with a status other than 0; the image may be there all the same."""
+
+    def __init__(self, completed: Completed, stands: StoredImage | None) -> None:
+        super().__init__(completed, stands)
+        self.completed, self.stands = completed, stands
+
+
+def run_buildkit(shop: Shop, stage: str, name: Reference, command: Command, *, hint: str = "") -> Completed:
+    """Run BuildKit; again, a few times, where it failed for a reason that is not the Dockerfile's.
 
     Builds of one commit that end at the same moment collide when the engine's store names their image
-    (containerd: "already exists"), and one that is overloaded may fail after the naming. What can be built
-    once can be built again, out of the cache.
+    (containerd: "already exists"), and one that is overloaded may fail after the naming: then the image is
+    there. Or the engine was restarted, too slow, or lost the session. What can be built once can be built
+    again, out of the cache.
+
+    Raises:
+        GateFailed: with the log's end. EngineUnreachable: where that is the reason.
     """
-    for left in reversed(range(_ATTEMPTS)):
-        try:
-            return shop.execute(stage, command, shown=step_of)
-        except CommandFailed as error:
-            stands = shop.engine.inspect(name)  # raises EngineUnreachable where that is the reason
-            if stands is None or left == 0:
-                raise GateFailed(stage, "the image could not be built", tail=error.tail) from error
-            shop.say(stage, f"BuildKit failed, and the engine has {name}: building it again ({left} left)")
-    raise AssertionError("the last attempt returns or raises")
+
+    def once() -> Completed:
+        completed = shop.execute(stage, command, check=False, shown=step_of)
+        if completed.status != 0:
+            raise _BuildFailed(completed, shop.engine.inspect(name))
+        return completed
+
+    try:
+        return _PATIENCE.trying(once, partial(_again, shop, stage, name), shop.cancellation)
+    except _BuildFailed as error:
+        raise _given_up(stage, error, hint) from None
+
+
+def _again(shop: Shop, stage: str, name: Reference, error: Exception, left: int) -> bool | float:
+    """Whether to build once more: at once after a collision, after a pause when the engine is in trouble."""
+    if not isinstance(error, _BuildFailed):
+        return False
+    if error.stands is not None:
+        shop.say(stage, f"BuildKit failed, and the engine has {name}: building it again ({left} left)")
+        return 0.0
+    if is_engines_failure(error.completed.output):
+        last = next(reversed(error.completed.tail), "it said nothing")
+        shop.say(stage, f"BuildKit failed outside of the Dockerfile ({last}): building again ({left} left)")
+        return True
+    return False
+
+
+def _given_up(stage: str, error: _BuildFailed, hint: str) -> GateFailed:
+    completed = error.completed
+    if error.stands is None and is_engines_failure(completed.output):
+        found = f"BuildKit failed outside of the Dockerfile, {_PATIENCE.attempts} times"
+        return GateFailed(stage, found, "look at the engine's log, load and room", completed.tail)
+    return GateFailed(stage, "the image could not be built", hint, completed.tail)
 
 
 def label_options(labels: Mapping[str, str]) -> tuple[str, ...]:
     """The words of the builder's command line that put labels on an image."""
     return tuple(_repeated("--label", dict(labels)))
+
+
+def stage_options(stages: Mapping[str, Reference]) -> tuple[str, ...]:
+    """The words that make BuildKit take images in the place of stages (buildx, `--build-context`)."""
+    images = {stage: f"docker-image://{image}" for stage, image in stages.items()}
+    return tuple(_repeated("--build-context", images))
 
 
 def _dockerfile(source: Source, plan: Plan) -> bytes:
@@ -328,12 +380,6 @@ def _is_content(entry: Entry) -> None:
             f"{entry.path} is kept by Git LFS: the commit, and so the image, would hold a pointer to it",
             "commit the file itself, leave it out by .dockerignore, or fetch it in the Dockerfile by hash",
         )
-
-
-def step_of(line: str) -> str:
-    """The step that a line of BuildKit's plain output begins, as "[runtime 2/4] COPY . /srv"; or nothing."""
-    match = _STEP.match(line)
-    return match["step"] if match is not None else ""
 
 
 def resolved_bases(output: str, mirrors: Mapping[str, str]) -> tuple[Base, ...]:

@@ -14,6 +14,7 @@ from typing import Final
 
 from release.errors import RegistryUnreachable
 from release.images.registry import Registry
+from release.process import Cancellation
 from release.reference import Digest, Reference, Repository
 
 _ARG: Final = re.compile(r"\s*ARG\s+(?P<name>\w+)(?:=(?P<value>\S+))?\s*", re.IGNORECASE)
@@ -62,6 +63,7 @@ def mirrored(
     mirrors: Mapping[str, str],
     pinned: Mapping[str, Digest],
     tell: Callable[[str], None],
+    cancellation: Cancellation | None = None,
 ) -> dict[str, str]:
     """Where BuildKit is to take images from: what is named, and the same in a mirror, by digest.
 
@@ -70,6 +72,7 @@ def mirrored(
         mirrors: registry's host → the place in a mirror that holds its repositories.
         pinned: the digests that are wanted, by name; others are what the mirror has under the tag.
         tell: told what comes from where, and of mirrors that do not answer.
+        cancellation: ends the pauses between attempts.
 
     Raises:
         RegistryError: a mirror refuses.
@@ -82,15 +85,17 @@ def mirrored(
             copy = Reference(
                 repository=Repository(f"{place}/{image.repository.path}"), tag=image.tag, digest=wanted
             )
-            digest = _digest_in(copy, tell)
+            digest = _digest_in(copy, tell, cancellation)
             if digest is not None:
                 found[str(image)] = f"{copy.repository}:{image.tag or 'latest'}@{digest}"
     return found
 
 
-def _digest_in(copy: Reference, tell: Callable[[str], None]) -> Digest | None:
+def _digest_in(
+    copy: Reference, tell: Callable[[str], None], cancellation: Cancellation | None
+) -> Digest | None:
     try:
-        with closing(Registry(copy.repository, tell=tell)) as registry:
+        with closing(Registry(copy.repository, tell=tell, cancellation=cancellation)) as registry:
             digest = registry.digest(copy)
     except RegistryUnreachable as error:
         tell(f"the mirror does not answer ({error.found}): {copy} comes from where the Dockerfile says")

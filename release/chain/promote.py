@@ -10,6 +10,7 @@ from release.errors import EngineError, RegistryError
 from release.events import Emit, Notice, Warned
 from release.images.engine import Engine
 from release.images.registry import Registry
+from release.process import Cancellation
 from release.records import Image, Release
 from release.reference import Digest, Reference, Repository
 
@@ -26,17 +27,20 @@ def promote(shop: Shop) -> Promoted:
     """Put the recorded release under its version tag. Raises RegistryError, EngineError."""
     release = shop.products.get(Recorded).record.body
     with_registry = shop.plan.service.registry is not None
-    tag = put_tag(release, shop.engine if not with_registry else None, shop.emit)
+    tag = put_tag(release, shop.engine if not with_registry else None, shop.emit, shop.cancellation)
     return Promoted(evidence=str(tag).encode(), summary=str(tag))
 
 
-def put_tag(release: Release, engine: Engine | None, emit: Emit) -> Reference:
+def put_tag(
+    release: Release, engine: Engine | None, emit: Emit, cancellation: Cancellation | None = None
+) -> Reference:
     """The version tag on the recorded manifest, in the registry, or in this engine's own store.
 
     Args:
         release: the recorded release.
         engine: the engine whose store is the registry; None where there is a real one.
         emit: told when a tag of an engine's store is taken over from another image, and of every new attempt.
+        cancellation: ends the pauses between attempts.
 
     Raises:
         RegistryError: the tag holds another digest, or the registry no longer has the manifest.
@@ -44,14 +48,14 @@ def put_tag(release: Release, engine: Engine | None, emit: Emit) -> Reference:
     """
     tag = Repository(release.image.repository).tagged(release.version)
     if engine is None:
-        _in_registry(release.image, tag, emit)
+        _in_registry(release.image, tag, emit, cancellation)
     else:
         _in_engine(release.image, tag, engine, emit)
     return tag
 
 
-def _in_registry(image: Image, tag: Reference, emit: Emit) -> None:
-    registry = Registry(tag.repository, tell=lambda text: emit(Notice(text=text)))
+def _in_registry(image: Image, tag: Reference, emit: Emit, cancellation: Cancellation | None) -> None:
+    registry = Registry(tag.repository, tell=lambda text: emit(Notice(text=text)), cancellation=cancellation)
     by_digest = tag.repository.at(Digest(image.digest))
     manifest = registry.manifest(by_digest)
     if manifest is None:

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-import stamina
-
 from release.chain.build import BuiltImage
 from release.chain.plan import SOURCE_DATE_EPOCH
 from release.chain.shop import Shop, evidence
@@ -23,11 +21,11 @@ from release.images.engine import Engine
 from release.images.layout import Readable, late_files, manifest_of, own_layers, read_layout
 from release.images.registry import Blob, Manifest, Registry
 from release.ledger.query import history
+from release.patience import Patience
 from release.records import Release
 from release.reference import Digest, Reference
 
-_ATTEMPTS: Final = 4
-_UPLOAD: Final = stamina.RetryingCaller(attempts=_ATTEMPTS, timeout=None, wait_initial=0.5, wait_max=5.0)
+_UPLOAD: Final = Patience(attempts=4, first=1.0, longest=5.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,19 +190,7 @@ def _version_is_free(shop: Shop, registry: Registry, manifest: Manifest) -> None
 
 def _upload(shop: Shop, reference: Reference, registry: Registry) -> None:
     """Send what the registry lacks; what has arrived when a transfer breaks is not sent again."""
-    left = _ATTEMPTS - 1
-
-    def again(error: Exception) -> bool:
-        nonlocal left
-        shop.cancellation.check()
-        is_worth_it = isinstance(error, TransferBroken) and left > 0
-        if is_worth_it:
-            _tell(shop, f"{_short(error)}: the registry would take it, uploading again ({left} left)")
-        left -= 1
-        return is_worth_it
-
-    _UPLOAD(
-        again,
+    send = partial(
         shop.engine.push,
         reference,
         cancellation=shop.cancellation,
@@ -212,6 +198,14 @@ def _upload(shop: Shop, reference: Reference, registry: Registry) -> None:
         still=shop.plan.service.push.stalled,
         on_bytes=lambda sent, known: shop.flash("push", f"{sent / 1e6:.1f} of {known / 1e6:.1f} MB"),
     )
+
+    def again(error: Exception, left: int) -> bool:
+        is_worth_it = isinstance(error, TransferBroken)
+        if is_worth_it:
+            _tell(shop, f"{_short(error)}: the registry would take it, uploading again ({left} left)")
+        return is_worth_it
+
+    _UPLOAD.trying(send, again, shop.cancellation)
 
 
 def _short(error: Exception) -> str:

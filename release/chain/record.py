@@ -51,7 +51,7 @@ def record(shop: Shop) -> Recorded:
         message=f"{draft.service} {draft.body.version}\n\n{image.repository}@{image.digest}\n",
     )
     shop.cancellation.check()  # the last moment: what is sent now stands for ever
-    (made,) = shop.open_ledger().append([draft], tag=tag)
+    (made,) = shop.open_ledger().append([draft], tag=tag, cancellation=shop.cancellation)
     found = cast("Record[Release]", made)
     return Recorded(
         record=found, evidence=found.to_bytes(), summary=f"{found.id[:12]} in the ledger, tag {shop.plan.tag}"

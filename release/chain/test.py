@@ -11,7 +11,7 @@ import base64
 import itertools
 import shlex
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ from release.chain.build import (
     engine_facts,
     label_options,
     run_build,
-    step_of,
+    run_buildkit,
 )
 from release.chain.context import write_archive
 from release.chain.lending import lent
@@ -34,7 +34,7 @@ from release.chain.passes import Pass, Reuse
 from release.chain.reports import failed_tests
 from release.chain.shop import Shop, evidence
 from release.config import Test
-from release.errors import CommandFailed, EngineError, GateFailed
+from release.errors import EngineError, GateFailed
 from release.events import Found
 from release.images.engine import ContainerSpec, StoredImage
 from release.process import TAIL_LINES, Command
@@ -156,14 +156,22 @@ def image_ahead(shop: Shop, pool: Executor) -> Iterator[None]:
 
 
 def _stage_image(shop: Shop, built: BuiltImage, target: str, name: Reference) -> None:
-    """What was built ahead, if it stands on the released image; else the stage is built now."""
+    """What was built ahead, if it stands on the released image; else the stage is built now, on top of that.
+
+    Two builds of one Dockerfile may come to other layers where it reads the clock and BuildKit's cache does
+    not bring them together. The one here takes the released image for the stage that this was built from.
+    """
     ahead = shop.products.find(Ahead)
     if ahead is not None:
         ahead.future.result()
-        image = shop.engine.inspect(name)
-        if image is not None and _stands_on(image, built.stored):
-            return
-    _build_stage(shop, target)
+    image = shop.engine.inspect(name)
+    other = _other_layers(image, built.stored) if image is not None else ""
+    if other:
+        shop.say("test", f"{other}: building the test stage again, on top of the released image")
+        shop.engine.untag(name)
+    if image is None or other:
+        base = shop.plan.service.build.target
+        _build_stage(shop, target, {base: built.reference} if base is not None else {})
 
 
 def _build_ahead(shop: Shop, target: str) -> None:
@@ -172,8 +180,10 @@ def _build_ahead(shop: Shop, target: str) -> None:
         _build_stage(shop, target)
 
 
-def _build_stage(shop: Shop, target: str) -> None:
-    run_build(shop, "test", target, _name(shop), context_archive(shop), labels=shop.labels("test"))
+def _build_stage(shop: Shop, target: str, stages: Mapping[str, Reference] | None = None) -> None:
+    run_build(
+        shop, "test", target, _name(shop), context_archive(shop), labels=shop.labels("test"), stages=stages
+    )
 
 
 def layer_dockerfile(base: Reference, user: str, config: Test) -> str:
@@ -228,15 +238,11 @@ def _build_layer(shop: Shop, built: BuiltImage, name: Reference) -> None:
     text = layer_dockerfile(built.reference, built.stored.user, config)
     archive = shop.folder.path / "test-context.tar"
     write_archive([_dockerfile(text), *_layer_entries(shop, layer_paths(config))], archive)
-    try:
-        with lent(shop, "test") as lending:
-            own = label_options(shop.labels("test"))
-            command = layer_command(name, archive, lending=(*own, *lending))
-            ready = replace(command, env=shop.engine.command_environment())
-            shop.execute("test", ready, shown=step_of)
-    except CommandFailed as error:
-        hint = "look at `test.install` and `test.copy`"
-        raise GateFailed("test", "the test layer could not be built", hint, error.tail) from error
+    with lent(shop, "test") as lending:
+        own = label_options(shop.labels("test"))
+        command = layer_command(name, archive, lending=(*own, *lending))
+        ready = replace(command, env=shop.engine.command_environment())
+        run_buildkit(shop, "test", name, ready, hint="look at `test.install` and `test.copy`")
 
 
 def layer_command(name: Reference, archive: Path, *, lending: tuple[str, ...] = ()) -> Command:
@@ -274,16 +280,23 @@ def _is_below(path: str, folder: str) -> bool:
 
 def _begins_with(image: StoredImage, released: StoredImage) -> None:
     """What was tested is what ships: the layers of the released image come first, unchanged."""
-    if not _stands_on(image, released):
+    if other := _other_layers(image, released):
         raise GateFailed(
             "test",
-            "the image that the tests would run in does not begin with the layers of the released one",
-            "write the test stage as FROM the released stage",
+            f"{other}; what would be tested is not what would ship",
+            "write the test stage as FROM the released stage, and name that one in `build.target`",
         )
 
 
-def _stands_on(image: StoredImage, released: StoredImage) -> bool:
-    return image.diff_ids[: len(released.diff_ids)] == released.diff_ids
+def _other_layers(image: StoredImage, released: StoredImage) -> str:
+    """Which layers of the released image another one does not begin with, in words; none is no words."""
+    pairs = itertools.zip_longest(released.diff_ids, image.diff_ids[: len(released.diff_ids)])
+    other = [
+        f"layer {number} of {len(released.diff_ids)} is {found or 'missing'}, not {expected}"
+        for number, (expected, found) in enumerate(pairs, start=1)
+        if expected != found
+    ]
+    return f"the tests' image does not begin with the released one: {'; '.join(other)}" if other else ""
 
 
 def with_report(command: tuple[str, ...]) -> tuple[str, ...]:

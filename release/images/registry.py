@@ -15,7 +15,6 @@ import hashlib
 import io
 import ipaddress
 import json
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -26,12 +25,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, NoReturn, cast
 from urllib.parse import urljoin, urlsplit
 
 import requests
-import stamina
 import urllib3
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, parse_dict_header
 
 from release.errors import RegistryError, RegistryUnreachable
 from release.images import faults, trust
+from release.patience import Again, Patience
 from release.process import Cancellation
 from release.reference import DOCKER_HUB, Digest, Reference, Repository
 
@@ -155,7 +154,7 @@ class Registry:
         Args:
             repository: what is read and written.
             tell: called with a phrase whenever something is tried again.
-            cancellation: ends a pause that the registry asked for, and what would come after it.
+            cancellation: ends every pause between two attempts, and what would come after it.
 
         Raises:
             UsageError: a file of certificates that we were given cannot be read.
@@ -383,30 +382,21 @@ class Registry:
             return response
 
         try:
-            return _RETRY(self._again(attempted), send)
+            return _PATIENCE.trying(send, self._again(attempted), self._cancellation)
         except _Temporary as error:
             return error.response
         except _FAILURES as error:
             raise self._unreachable(attempted, error) from error
 
-    def _again(self, attempted: str) -> Callable[[Exception], bool | float]:
-        """Decides after each failure whether to try again, and tells it."""
-        left = _ATTEMPTS - 1
+    def _again(self, attempted: str) -> Again:
+        """Decides after a failure whether to try again, and tells it."""
 
-        def decide(error: Exception) -> bool | float:
-            nonlocal left
+        def decide(error: Exception, left: int) -> bool | float:
             pause = _pause(error)
-            if pause is not False and left > 0:
+            if pause is not False:
                 soon = "" if pause is True else f" in {pause:.0f} s"
                 self._tell(f"{attempted}: {_what_happened(error)}; trying again{soon} ({left} left)")
-            left -= 1
-            if left < 0 or pause is False:
-                return False
-            self._cancellation.check()
-            if pause is True:
-                return True
-            self._cancellation.pause(pause)
-            return 0.0
+            return pause
 
         return decide
 
@@ -560,11 +550,7 @@ class _Temporary(Exception):
         self.response = response
 
 
-logging.getLogger("stamina").addHandler(logging.NullHandler())  # else each pause is a line on standard error
-
-_RETRY: Final = stamina.RetryingCaller(
-    attempts=_ATTEMPTS, timeout=120.0, wait_initial=0.2, wait_max=5.0, wait_jitter=0.2
-)
+_PATIENCE: Final = Patience(attempts=_ATTEMPTS, first=0.3, longest=5.0, timeout=120.0)
 
 _HINTS: Final[Mapping[int, str]] = {
     405: "the registry takes nothing: is it read-only, in maintenance, or a mirror?",
@@ -642,13 +628,14 @@ class _Hashed(io.RawIOBase):
     def __init__(
         self,
         open_at: Callable[[int], requests.Response],
-        again: Callable[[Exception], bool | float],
+        again: Again,
         unreachable: Callable[[BaseException], RegistryUnreachable],
         check: Callable[[], None],
     ) -> None:
         """Send the first request. `check` is called before each piece is read, and may raise."""
         self._check = check
         self._open_at, self._again, self._unreachable = open_at, again, unreachable
+        self._left = _ATTEMPTS - 1
         self._hash, self._position = hashlib.sha256(), 0
         self._response = open_at(0)
 
@@ -668,8 +655,10 @@ class _Hashed(io.RawIOBase):
             try:
                 return bytes(self._response.raw.read(size))
             except _FAILURES as error:
-                if self._again(error) is False:
+                self._check()
+                if self._left == 0 or self._again(error, self._left) is False:
                     raise self._unreachable(error) from error
+            self._left -= 1
             self._go_on()
 
     def _go_on(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
@@ -84,16 +84,17 @@ def wait(attempt: int) -> None:
     time.sleep(random.SystemRandom().uniform(0.0, min(0.5, 0.05 * 2**attempt)))
 
 
-def give_way(attempt: int, seconds: float) -> None:
-    """Sleep after another writer came first.
+def give_way(attempt: int, seconds: float, sleep: Callable[[float], None]) -> None:
+    """Wait after another writer came first.
 
     Args:
         attempt: how often that has happened, from 0. The pause grows at first, as others may be many; who
             has lost often is made the next to win by a short one.
         seconds: how long an attempt takes here and now; the pause is in proportion.
+        sleep: waits for so many seconds.
     """
     spread = 2 ** min(attempt + 1, 3) if attempt < _PATIENT_LOSSES else 1
-    time.sleep(random.SystemRandom().uniform(0.0, min(seconds, 1.0) * spread))
+    sleep(random.SystemRandom().uniform(0.0, min(seconds, 1.0) * spread))
 
 
 def parse_push(output: str) -> tuple[Refusal, ...]:

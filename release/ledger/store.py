@@ -24,6 +24,7 @@ from release.ledger import layout, outbox
 from release.ledger.branch import Branch, Move, Tag, give_way
 from release.ledger.placing import Placing
 from release.ledger.tree import DURABLE, Trees
+from release.process import Cancellation
 from release.records import SCHEMA, Actor, Body, Deployment, Draft, Record, Release, parse
 from release.source import ANSWER_SECONDS, Answer, Plumbing, Source
 
@@ -150,23 +151,29 @@ class Ledger:
     # appending
 
     def append(
-        self, drafts: Sequence[Draft[Body]], *, tag: TagRequest | None = None
+        self,
+        drafts: Sequence[Draft[Body]],
+        *,
+        tag: TagRequest | None = None,
+        cancellation: Cancellation | None = None,
     ) -> tuple[Record[Body], ...]:
         """Add records in one commit, with the tag in the same atomic push. The commit point of a release.
 
         A release that is recorded already - same version, digest and commit - is given back as it was
-        recorded; so is a deployment event. A tag that is missing then is made.
+        recorded; so is a deployment event. A tag that is missing then is made. A cancellation ends a pause
+        after another writer came first: nothing has landed then.
 
         Returns:
             The records, in the order of the drafts.
 
         Raises:
+            Cancelled: in such a pause.
             VersionTaken: the version, the digest or the tag is taken by something else.
             LedgerRejected: the server refuses. LedgerUnreachable: it does not answer.
             LedgerError: other writers kept winning for a minute, or the clone cannot be read or written.
         """
         _check_drafts(drafts, tag)
-        return self._won(lambda: self._attempt(drafts, tag))
+        return self._won(lambda: self._attempt(drafts, tag), cancellation or Cancellation())
 
     def add_index(self, missing: Callable[[], Mapping[str, bytes]], *, actor: Actor, at: str) -> int:
         """Add index files that the ledger lacks, in one commit; the number of files.
@@ -186,9 +193,9 @@ class Ledger:
             commit = self._commit(files, f"{len(files)} index entries rebuilt from the records\n", actor, at)
             return len(files) if self._landed(Move(base=self._head, commit=commit, tag=None)) else None
 
-        return self._won(attempt)
+        return self._won(attempt, Cancellation())
 
-    def _won(self, attempt_once: Callable[[], T | None]) -> T:
+    def _won(self, attempt_once: Callable[[], T | None], cancellation: Cancellation) -> T:
         """Attempt on the newest head until no other writer comes first. Raises LedgerError after a minute."""
         deadline = time.monotonic() + LIMIT_SECONDS
         self._look_at(self._branch.head())
@@ -203,7 +210,7 @@ class Ledger:
             self._lost_at = time.monotonic()
             if self._lost_at > deadline:
                 break
-            give_way(attempt, self._lost_at - begin)
+            give_way(attempt, self._lost_at - begin, cancellation.pause)
             self._look_at(self._branch.head())
         raise LedgerError(
             f"append to the ledger {self._branch}",
@@ -236,7 +243,7 @@ class Ledger:
         since = time.monotonic() - _BULK_SECONDS
         busy = len(self._landings) == _BULK and self._landings[0] > since
         if busy and self._lost_at is not None and self._lost_at > since:
-            give_way(2, 0.1)
+            give_way(2, 0.1, time.sleep)
 
     def _recorded(self, placing: Placing) -> str:
         """A commit of the new records; the last one's actor and time are its own."""
@@ -292,7 +299,7 @@ class Ledger:
             landed = tag is None or self._landed(Move(base=self._head, commit=None, tag=tag))
             return True if landed else None
 
-        self._won(attempt)
+        self._won(attempt, Cancellation())
 
     def _wanted(self, request: TagRequest, record: Record[Body], *, again: bool) -> Tag | None:
         """The tag that is to land with the record. Raises VersionTaken: it stands on another commit.

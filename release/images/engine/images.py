@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 import docker
@@ -24,6 +25,7 @@ from release.images.engine.transfers import (
     transfer_error,
 )
 from release.images.values import StoredImage, stored_image
+from release.patience import Patience
 from release.process import Cancellation
 from release.reference import Digest, Reference, Repository
 
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 _LISTINGS: Final = 9
 """How often a list of images is asked for again when others remove some meanwhile."""
-_PULLS: Final = 3
+_PULL: Final = Patience(attempts=3, first=1.0, longest=5.0)
 _CHUNK: Final = 256 * 1024
 
 
@@ -64,7 +66,7 @@ class Images(Connection):
     def named_images(self, repository: Repository | None) -> Sequence[StoredImage]:
         """The images that have a name in a repository, or all that have a name anywhere."""
         with self._asking(f"list the images of {repository or 'every repository'}"):
-            listed = self._all_images()
+            listed = self._listed()
             named = {
                 item["Id"]: [*(item.get("RepoTags") or ()), *(item.get("RepoDigests") or ())]
                 for item in listed
@@ -73,17 +75,17 @@ class Images(Connection):
         found = (self.inspect(Digest(image)) for image in wanted)
         return [image for image in found if image is not None]
 
-    def _all_images(self) -> Sequence[Mapping[str, Any]]:
+    def _listed(self, **question: Any) -> Sequence[Mapping[str, Any]]:
         """A containerd store answers 404 when some image goes while it makes the list: ask again."""
         for _ in range(_LISTINGS):
             with suppress(NotFound):
-                return cast("Sequence[Mapping[str, Any]]", self._client.images())
-        return cast("Sequence[Mapping[str, Any]]", self._client.images())
+                return cast("Sequence[Mapping[str, Any]]", self._client.images(**question))
+        return cast("Sequence[Mapping[str, Any]]", self._client.images(**question))
 
     def tags(self, repository: Repository) -> tuple[str, ...]:
         """Every tag of a repository in the engine's store, sorted."""
         with self._asking(f"list the images of {repository}"):
-            listed = self._client.images(name=repository.text)
+            listed = self._listed(name=repository.text)
         names = (name for image in listed for name in image.get("RepoTags") or ())
         found = (name.rpartition(":") for name in names)
         return tuple(sorted(tag for place, _, tag in found if place == repository.text))
@@ -98,7 +100,7 @@ class Images(Connection):
         """The names of images that carry these labels, each with all labels of its image."""
         wanted = [f"{key}={value}" for key, value in labels.items()]
         with self._asking(f"list the images labelled {', '.join(wanted)}"):
-            listed = self._client.images(filters={"label": wanted})
+            listed = self._listed(filters={"label": wanted})
         return {name: image.get("Labels") or {} for image in listed for name in image.get("RepoTags") or ()}
 
     def untag(self, reference: Reference) -> None:
@@ -159,24 +161,34 @@ class Images(Connection):
             progress = line.push(name, tag=tag, stream=True, decode=True, auth_config=auth)
             drain(counted(moving(progress, deadline, still), on_bytes))
 
-    def pull(self, reference: Reference, on_bytes: OnBytes | None = None) -> StoredImage:
-        """Download an image by digest, telling `on_bytes`. Raises RegistryError, RegistryUnreachable.
+    def pull(
+        self,
+        reference: Reference,
+        on_bytes: OnBytes | None = None,
+        *,
+        cancellation: Cancellation | None = None,
+    ) -> StoredImage:
+        """Download an image by digest, telling `on_bytes`.
+
+        Raises RegistryError, RegistryUnreachable; Cancelled when the cancellation ended it.
 
         A transfer that breaks or stands still while the registry has the image is begun again, twice; layers
         that have arrived are kept by the engine.
         """
-        import stamina  # a rollback to bytes that are here does not wait for it
-
-        again = stamina.RetryingCaller(attempts=_PULLS, timeout=None, wait_initial=0.5, wait_max=5.0)
-        again(TransferBroken, self._pull, reference, on_bytes)
+        cancellation = cancellation or Cancellation()
+        _PULL.trying(
+            partial(self._pull, reference, on_bytes, cancellation),
+            lambda error, _: isinstance(error, TransferBroken),
+            cancellation,
+        )
         found = self.inspect(reference)
         if found is None:
             raise EngineError(f"pull {reference}", "the engine says that it has it, and does not find it")
         return found
 
-    def _pull(self, reference: Reference, on_bytes: OnBytes | None) -> None:
+    def _pull(self, reference: Reference, on_bytes: OnBytes | None, cancellation: Cancellation) -> None:
         auth, deadline = auth_config(reference.repository.host), Deadline.after(STILL)
-        with self._transferring("pull", reference, Cancellation(), None, deadline) as line:
+        with self._transferring("pull", reference, cancellation, None, deadline) as line:
             progress = line.pull(_image_name(reference), stream=True, decode=True, auth_config=auth)
             drain(counted(moving(progress, deadline, STILL), on_bytes))
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+
+import pytest
+import stamina
 
 from release.chain import build as stage
 from release.chain.build import build_command, resolved_bases, source_policy
@@ -87,34 +90,63 @@ def test_recorded_bases_are_taken_by_their_digests() -> None:
     assert source_policy({}) == {"rules": []}
 
 
-COUNTS = 'echo built >> "$0"; test $(wc -l < "$0") -ge "$1"'
-"""Fails until it has run so often."""
+COUNTS = 'echo built >> "$0"; printf "$2"; test $(wc -l < "$0") -ge "$1"'
+"""Fails until it has run so often, saying the same each time."""
+WRONG = "#5 [2/2] RUN false\\n#5 ERROR: x\\n"
 
 
-def builds(tmp_path: Path, succeeds_at: int, inspect: Callable[[object], object]) -> int:
-    """How often a build is tried that succeeds at that attempt, with such an engine; 0: it was given up."""
+@pytest.fixture(autouse=True)
+def no_pauses() -> Iterator[None]:
+    """Attempts follow each other at once."""
+    with stamina.set_testing(True, attempts=10, cap=True):
+        yield
+
+
+def builds(
+    tmp_path: Path, succeeds_at: int, inspect: Callable[[object], object], said: str = WRONG
+) -> tuple[int, str]:
+    """How often a build is tried that succeeds at that attempt; and why it was given up."""
     log = tmp_path / "builds"
-    command = Command(argv=("sh", "-c", COUNTS, str(log), str(succeeds_at)))
+    command = Command(argv=("sh", "-c", COUNTS, str(log), str(succeeds_at), said))
     engine: Any = SimpleNamespace(inspect=inspect)
     made = shop(tmp_path, [], open_engine=lambda: engine)
+    found = ""
     try:
-        stage._built(made, "build", plan().candidate, command)
-    except GateFailed:
-        return 0
-    return len(log.read_text().splitlines())
+        stage.run_buildkit(made, "build", plan().candidate, command)
+    except GateFailed as error:
+        found = error.found
+    return len(log.read_text().splitlines()), found
 
 
 def test_a_build_that_collided_with_another_is_repeated(tmp_path: Path) -> None:
     """It failed, and the engine has the image: another run of the commit named it at the same moment."""
-    assert builds(tmp_path, 3, lambda _: "an image") == 3
+    assert builds(tmp_path, 3, lambda _: "an image") == (3, "")
 
 
 def test_a_build_that_goes_on_failing_is_given_up(tmp_path: Path) -> None:
     """The image is of an earlier build; this one fails every time."""
-    assert builds(tmp_path, 4, lambda _: "an image") == 0
+    assert builds(tmp_path, 4, lambda _: "an image") == (3, "the image could not be built")
 
 
 def test_a_build_that_fails_is_not_repeated(tmp_path: Path) -> None:
     """The Dockerfile is wrong: once is enough."""
-    assert builds(tmp_path, 2, lambda _: None) == 0
-    assert (tmp_path / "builds").read_text() == "built\n"
+    assert builds(tmp_path, 2, lambda _: None) == (1, "the image could not be built")
+
+
+def test_a_build_that_the_engine_broke_off_is_repeated(tmp_path: Path) -> None:
+    """Nothing of it is the Dockerfile's fault: an overloaded engine gets more time."""
+    broken = "#1 [internal] load remote build context\\n#1 ERROR: x\\n"
+    assert builds(tmp_path, 3, lambda _: None, broken) == (3, "")
+
+
+def test_an_engine_that_goes_on_breaking_off_is_named(tmp_path: Path) -> None:
+    """Three times are enough, and the message does not send anybody to the Dockerfile."""
+    tried, found = builds(tmp_path, 4, lambda _: None, "#1 [internal] load remote build context\\n")
+    assert tried == 3
+    assert found == "BuildKit failed outside of the Dockerfile, 3 times"
+
+
+def test_stages_are_replaced_by_images_of_the_engine() -> None:
+    """One option for each."""
+    image = plan().candidate
+    assert stage.stage_options({"runtime": image}) == ("--build-context", f"runtime=docker-image://{image}")

@@ -65,7 +65,7 @@ def test_pytest_is_asked_for_a_report() -> None:
 
 def place(tmp_path: Path, engine: object) -> Shop:
     """A place to run in whose service has a test stage."""
-    service = configured(test={"target": "test"}).service("api")
+    service = configured(test={"target": "test"}, build={"target": "runtime"}).service("api")
     return Shop(
         plan=make_plan(service, facts(), Options(), several=False),
         source=None,  # type: ignore[arg-type]  # the repository is not read
@@ -99,19 +99,45 @@ def stored(*layers: str) -> StoredImage:
     )
 
 
-@pytest.mark.parametrize(("ahead", "builds"), [(stored("a", "b"), 1), (stored("c", "b"), 2), (None, 2)])
+@pytest.mark.parametrize(
+    ("ahead", "stages"),
+    [
+        (stored("a", "b"), [None]),
+        (stored("c", "b"), [None, {"runtime": BASE}]),
+        (None, [None, {"runtime": BASE}]),
+    ],
+)
 def test_what_was_built_ahead_counts_only_on_the_released_layers(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ahead: StoredImage | None, builds: int
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ahead: StoredImage | None, stages: list[object]
 ) -> None:
-    """Two builds at once mostly share their layers; where they did not, the test stage is built once more."""
-    asked: list[str] = []
-    monkeypatch.setattr(stage, "run_build", lambda _shop, name, *_, **__: asked.append(name))
+    """Two builds at once mostly share their layers; where not, the stage is built on the released image."""
+    asked: list[object] = []
+    monkeypatch.setattr(stage, "run_build", lambda *_, stages, **__: asked.append(stages))
     monkeypatch.setattr(stage, "context_archive", lambda _: tmp_path)
     engine = SimpleNamespace(inspect=lambda _: ahead, untag=lambda _: None)
     shop = place(tmp_path, engine)
     with ThreadPoolExecutor() as pool, stage.image_ahead(shop, pool):
         stage._stage_image(shop, built(stored("a")), "test", BASE)
-    assert asked == ["test"] * builds
+    assert asked == stages
+
+
+def test_a_second_build_is_said_with_its_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Somebody who wonders about the time finds it in the log."""
+    monkeypatch.setattr(stage, "run_build", lambda *_, **__: None)
+    monkeypatch.setattr(stage, "context_archive", lambda _: tmp_path)
+    shop = place(tmp_path, SimpleNamespace(inspect=lambda _: stored("c"), untag=lambda _: None))
+    stage._stage_image(shop, built(stored("a")), "test", BASE)
+    log = shop.folder.log("test").read_text()
+    assert "building the test stage again, on top of the released image" in log
+    assert f"layer 1 of 1 is {stored('c').id}, not {stored('a').id}" in log
+
+
+def test_other_layers_after_that_fail_the_gate_by_name() -> None:
+    """Each that differs, and each that is missing."""
+    with pytest.raises(GateFailed) as caught:
+        stage._begins_with(stored("a", "c"), stored("a", "b", "d"))
+    _, b, c, d = (stored(each).id for each in "abcd")
+    assert f"layer 2 of 3 is {c}, not {b}; layer 3 of 3 is missing, not {d}" in caught.value.found
 
 
 def test_a_test_stage_that_cannot_be_built_fails_the_gate_once(

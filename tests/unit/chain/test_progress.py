@@ -1,0 +1,69 @@
+"""Reading BuildKit's progress: which step runs, and whose fault an end is."""
+
+from __future__ import annotations
+
+import pytest
+
+from release.chain.progress import is_engines_failure, step_of
+
+READ = """\
+#0 building with "default" instance using docker driver
+
+#1 [internal] load remote build context
+#1 DONE 0.0s
+"""
+
+PLACE = """\
+Dockerfile:2
+--------------------
+   1 |     FROM base
+   2 | >>> RUN false
+--------------------
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "step"),
+    [
+        ("#12 [runtime 2/4] COPY . /srv", "[runtime 2/4] COPY . /srv"),
+        ("#12 [2/4] RUN true", "[2/4] RUN true"),
+        ("#12 [internal] load .dockerignore", ""),
+        ("#12 0.213 Collecting six", ""),
+        ("#12 DONE 0.4s", ""),
+    ],
+)
+def test_a_step_is_an_instruction_of_the_dockerfile(line: str, step: str) -> None:
+    """What BuildKit does for itself is no step that people wait for."""
+    assert step_of(line) == step
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        "",
+        "#1 [internal] load remote build context\n#1 ERROR: x\n",
+        f"{READ}#5 [2/2] RUN true\n#5 DONE 0.1s\n#6 exporting to image\n#6 ERROR: x\n",
+        f"{READ}#5 [2/2] RUN sleep 9\n#5 0.1 begun\n",
+        f"{READ}#5 [2/2] RUN sleep 9\n#5 CANCELED\n",
+    ],
+    ids=["nothing has begun", "context", "export", "cut in the middle", "taken back"],
+)
+def test_what_is_not_of_the_dockerfile_may_be_built_again(output: str) -> None:
+    """The engine was too slow, went away, or lost the session."""
+    assert is_engines_failure(output)
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        f"{READ}#5 [2/2] RUN false\n#5 ERROR: x\n",
+        f"{READ}#5 [2/2] RUN false\n#5 ERROR: x\n#6 [a 1/3] RUN sleep 9\n#6 CANCELED\n",
+        f"{READ}#2 [internal] load metadata for x:1\n#2 ERROR: x\n{PLACE}ERROR: x\n",
+        f"{READ}{PLACE}ERROR: x\n",
+        f"{READ}ERROR: x\n",
+    ],
+    ids=["a program", "a program, and others with it", "a base", "a wrong word", "no such stage"],
+)
+def test_the_dockerfiles_own_failures_stand(output: str) -> None:
+    """An instruction failed, a place in it is shown, or all went well and it was not possible."""
+    assert not is_engines_failure(output)
