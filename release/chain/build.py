@@ -18,7 +18,7 @@ from release.chain.passes import Pass, Reuse
 from release.chain.plan import Plan
 from release.chain.progress import is_engines_failure, step_of
 from release.chain.shop import Shop, evidence
-from release.errors import GateFailed
+from release.errors import EngineUnreachable, GateFailed
 from release.events import Notice
 from release.images.dockerignore import excluder
 from release.images.engine import StoredImage
@@ -58,7 +58,7 @@ class BuiltImage:
         return f"{self.stored.id.short}, {self.stored.size / 1e6:.1f} MB"
 
 
-_PATIENCE: Final = Patience(attempts=3, first=1.0, longest=5.0)
+_PATIENCE: Final = Patience(attempts=3, first=2.0, longest=5.0)
 """How often an image is built whose build failed for a reason that is not the Dockerfile's."""
 
 
@@ -319,6 +319,9 @@ def run_buildkit(shop: Shop, stage: str, name: Reference, command: Command, *, h
 
 def _again(shop: Shop, stage: str, name: Reference, error: Exception, left: int) -> bool | float:
     """Whether to build once more: at once after a collision, after a pause when the engine is in trouble."""
+    if isinstance(error, EngineUnreachable):
+        shop.say(stage, f"BuildKit failed, and then the engine: {error.found}; building again ({left} left)")
+        return True
     if not isinstance(error, _BuildFailed):
         return False
     if error.stands is not None:
@@ -334,8 +337,13 @@ def _again(shop: Shop, stage: str, name: Reference, error: Exception, left: int)
 def _given_up(stage: str, error: _BuildFailed, hint: str) -> GateFailed:
     completed = error.completed
     if error.stands is None and is_engines_failure(completed.output):
-        found = f"BuildKit failed outside of the Dockerfile, {_PATIENCE.attempts} times"
-        return GateFailed(stage, found, "look at the engine's log, load and room", completed.tail)
+        found = f"the image could not be built: the engine broke off {_PATIENCE.attempts} times"
+        return GateFailed(
+            stage,
+            found,
+            "no instruction of the Dockerfile failed: look at the engine's log, load and room",
+            completed.tail,
+        )
     return GateFailed(stage, "the image could not be built", hint, completed.tail)
 
 

@@ -25,7 +25,9 @@ What may pass is tried again, a few times, with growing pauses; a registry that 
 gets it, up to half a minute. Every new attempt is told. What asks for more patience, and every refusal, is
 believed at once. Nothing is decided from the words of a message: a status, a header, an error code or the
 kind of a broken connection decides. An engine reports a failed upload in words alone: then the registry is
-asked whether it would take one.
+asked whether it would take one. BuildKit does not say what kind of failure ended a build, but where: a build
+that ended outside of its Dockerfile's instructions, or with an engine that did not answer, is tried twice
+more.
 
 `exit` is that of `nox -s release`.
 

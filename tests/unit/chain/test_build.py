@@ -13,7 +13,7 @@ import stamina
 from release.chain import build as stage
 from release.chain.build import build_command, resolved_bases, source_policy
 from release.chain.plan import Options, Plan, make_plan
-from release.errors import GateFailed
+from release.errors import EngineUnreachable, GateFailed
 from release.process import Command
 from tests.unit.chain.test_pipeline import shop
 from tests.unit.chain.test_plan import COMMIT, configured, facts
@@ -143,7 +143,19 @@ def test_an_engine_that_goes_on_breaking_off_is_named(tmp_path: Path) -> None:
     """Three times are enough, and the message does not send anybody to the Dockerfile."""
     tried, found = builds(tmp_path, 4, lambda _: None, "#1 [internal] load remote build context\\n")
     assert tried == 3
-    assert found == "BuildKit failed outside of the Dockerfile, 3 times"
+    assert found == "the image could not be built: the engine broke off 3 times"
+
+
+def test_a_build_during_which_the_engine_restarts_is_repeated(tmp_path: Path) -> None:
+    """It does not answer at first; a little later it does."""
+    answers = [EngineUnreachable("inspect", "nothing listens there"), None]
+
+    def inspect(_: object) -> None:
+        if (answer := answers.pop(0)) is not None:
+            raise answer
+
+    broken = "#1 [internal] load remote build context\\n"
+    assert builds(tmp_path, 3, inspect, broken) == (3, "")
 
 
 def test_stages_are_replaced_by_images_of_the_engine() -> None:
