@@ -352,7 +352,8 @@ def _entries(desk: Desk, environment: str | None, since: str | None) -> Iterator
 
 def _is_in(draft: Draft[Body], environment: str | None) -> bool:
     body = draft.body
-    return environment is None or (isinstance(body, Deployment | Freeze) and body.environment == environment)
+    kinds = Deployment | Freeze | Verification
+    return environment is None or (isinstance(body, kinds) and body.environment == environment)
 
 
 def _ended(entries: Iterator[view.Entry]) -> Iterator[view.Entry]:

@@ -33,7 +33,7 @@ from release.ledger.releases import (
 )
 from release.ledger.store import Ledger
 from release.ledger.targets import Found, find, is_steps_back
-from release.ledger.verifications import Tried, last_drill, tried_out, verifications
+from release.ledger.verifications import IN_ENVIRONMENTS, Tried, last_drill, tried_out, verifications
 from release.records import Body, Deployment, Record, Release
 
 __all__ = [
@@ -86,7 +86,7 @@ def history(
         ledger: where they are.
         service: whose they are.
         kind: only records of this kind, as "release"; others are not even read.
-        environment: only deployments and freezes of this environment, by their times.
+        environment: only what was done, tried or said in this environment, by its time.
         since: only records of this moment and later (RFC 3339, UTC, milliseconds), by their times.
 
     Without `environment` and `since` the order is that of the appends: an event that waited for the server
@@ -95,8 +95,12 @@ def history(
     if environment is not None:
         words = freezes(ledger, service, environment)
         recent = (record for record in words if record.envelope.recorded_at >= (since or ""))
-        events = _events_since(ledger, service, environment, since or "")
-        yield from heapq.merge(events, recent, key=_recorded_at, reverse=True)
+        folders = (
+            layout.environment_folder(service, environment),
+            *(layout.verifications_folder(service, what, environment) for what in IN_ENVIRONMENTS),
+        )
+        events = (_events_since(ledger, folder, since or "") for folder in folders)
+        yield from heapq.merge(*events, recent, key=_recorded_at, reverse=True)
     elif since is not None:
         yield from (
             record for record in _since(ledger, service, since) if kind in (None, record.envelope.kind)
@@ -110,15 +114,16 @@ def history(
 def _since(ledger: Ledger, service: str, since: str) -> Iterator[Record[Body]]:
     """Deployments by the index of times, which ends at the moment; of the others every one is looked at."""
     places = ledger.names(layout.environments_folder(service))
-    events = (_events_since(ledger, service, place, since) for place in places)
+    folders = (layout.environment_folder(service, place) for place in places)
+    events = (_events_since(ledger, folder, since) for folder in folders)
     paths = newest_first(ledger, layout.seq_folder(service), depth=2)
     others = (record_at(ledger, path) for path in paths if not path.endswith(f"-{Deployment.kind}"))
     recent = (record for record in others if record.envelope.recorded_at >= since)
     yield from heapq.merge(*events, recent, key=_recorded_at, reverse=True)
 
 
-def _events_since(ledger: Ledger, service: str, environment: str, since: str) -> Iterator[Record[Body]]:
-    folder = layout.environment_folder(service, environment)
+def _events_since(ledger: Ledger, folder: str, since: str) -> Iterator[Record[Body]]:
+    """The records in a folder of years, months and days, newest first, down to the moment."""
     records = (record_at(ledger, path) for path in newest_first(ledger, folder, depth=3))
     return itertools.takewhile(lambda record: record.envelope.recorded_at >= since, records)
 

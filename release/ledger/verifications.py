@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from release.ledger import layout
 from release.ledger.releases import newest_first, record_at, wrong_kind
@@ -13,6 +13,8 @@ from release.ledger.store import Ledger
 from release.records import Actor, Body, Record, Verification
 
 What = Literal["readiness", "drill", "rebuild"]
+IN_ENVIRONMENTS: Final[tuple[What, ...]] = ("readiness", "drill")
+"""What is tried out in an environment; a rebuild is of a release alone."""
 
 
 @dataclass(frozen=True, kw_only=True)

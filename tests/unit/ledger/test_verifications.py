@@ -15,7 +15,7 @@ from release.ledger.store import Ledger
 from release.ledger.verify import verify
 from release.source import Source
 from tests.unit.ledger import samples
-from tests.unit.ledger.samples import moment, release, verification
+from tests.unit.ledger.samples import event, moment, release, verification
 from tests.unit.repository import Repository
 
 What = Literal["readiness", "drill", "rebuild"]
@@ -47,6 +47,23 @@ def test_checks_of_an_environment_come_newest_first_and_by_sort(ledger: Ledger) 
     assert times(ledger, "drill") == [moment(5), moment(2)]
     assert times(ledger, "readiness") == [moment(1)]
     assert times(ledger, "drill", "staging") == [moment(3)]
+
+
+def test_the_history_of_an_environment_tells_what_was_tried_out_in_it(ledger: Ledger) -> None:
+    """Drills and readiness checks among deployments and freezes, newest first, down to a moment."""
+    (one,) = ledger.append([release("1.0.0")])
+    ledger.append(
+        [
+            verification(one, "readiness", at=moment(1)),
+            event(one, at=moment(2)),
+            verification(one, at=moment(3)),
+            verification(one, environment="staging", at=moment(4)),
+        ]
+    )
+    told = list(query.history(ledger, "api", environment="production"))
+    assert [record.envelope.recorded_at for record in told] == [moment(3), moment(2), moment(1)]
+    since = query.history(ledger, "api", environment="production", since=moment(2))
+    assert list(since) == told[:2]
 
 
 def test_the_rehearsed_time_is_that_of_the_last_drill_that_passed(ledger: Ledger) -> None:
