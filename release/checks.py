@@ -14,16 +14,18 @@ from release.config import Retention, Service
 from release.deploy import outlook
 from release.deploy.drill import Conditions, Drilled, Rehearsal, failed, prepare_drill
 from release.deploy.drill import drill as run_drill
-from release.deploy.prune import Pruning, on_engines, plan_pruning
+from release.deploy.prune import Ground, Pruned, Pruning, grounds, on_engines, plan_pruning
 from release.deploy.prune import prune as run_prune
 from release.deploy.readiness import Question, Readiness, assess, draft_of, verification
 from release.deploy.rollout import elapsed_ms
 from release.deploy.site import Desk, Site
 from release.deploy.stock import Stock
-from release.errors import Cancelled, LedgerUnreachable, ReleaseError, UsageError
-from release.events import Notice, Warned
+from release.deploy.swarm import drill as in_swarm
+from release.errors import Cancelled, EngineError, LedgerUnreachable, ReleaseError, UsageError
+from release.events import Emit, Notice, Warned
 from release.images.engine import Engine
 from release.ledger import query
+from release.process import Cancellation
 from release.records import Verification
 from release.source import Source
 
@@ -78,8 +80,12 @@ def drill(door: Door) -> int:
         for note in found.notes:
             door.console.emit(Notice(text=note))
         conditions = Conditions(secrets=words.with_secrets, networks=words.with_networks)
-        with _ground(desk, site, words.on or site.settings.drill_on) as engine:
-            rehearsal = prepare_drill(site, engine, found.release, found.event, conditions)
+        with _ground(desk, site, words.on or site.settings.drill_on) as ground:
+            rehearsal: Rehearsal
+            if ground.settings.engine == "swarm":
+                rehearsal = in_swarm.prepare(site, ground, found.release, found.event, conditions)
+            else:
+                rehearsal = prepare_drill(site, ground.engine, found.release, found.event, conditions)
             door.console.hide(rehearsal.secrets.values())
             _announce(door, rehearsal)
             drilled = _drilled(door, desk, rehearsal, lambda: elapsed_ms(began), publish=answers)
@@ -103,7 +109,7 @@ def prune(door: Door) -> int:
         retention = _retention(door, desk)
         stock = stack.enter_context(Stock())
         engines = on_engines(desk, _environments(desk, words.environment), stack)
-        plans = [(sites, plan_pruning(sites, stock, retention)) for sites in engines]
+        plans = [(ground, plan) for ground in engines for plan in _planned(ground, stock, retention)]
         if words.plan:
             _show_prunings(door, [plan for _, plan in plans])
             return 0
@@ -113,13 +119,39 @@ def prune(door: Door) -> int:
             _agree_to_prune(door, desk)
         check = door.interruption.cancellation.check
         with door.interruption.held():
-            done = [run_prune(sites, plan, stock, retention, check) for sites, plan in plans]
+            done = [each for ground, plan in plans for each in _done(ground, plan, stock, retention, check)]
     if words.json:
         door.console.document([each.to_json() for each in done])
     else:
         for each in done:
             door.console.result(outlook.pruned_line(each))
     return 0
+
+
+def _planned(ground: Ground, stock: Stock, retention: Retention) -> Iterator[Pruning]:
+    """Its plan; none of a node that went silent. Raises EngineError."""
+    with _without_it(ground):
+        yield plan_pruning(ground, stock, retention)
+
+
+def _done(
+    ground: Ground, plan: Pruning, stock: Stock, retention: Retention, check: Callable[[], None]
+) -> Iterator[Pruned]:
+    """What went; nothing of a node that went silent. Raises EngineError, LockHeld, Cancelled."""
+    with _without_it(ground):
+        yield run_prune(ground, plan, stock, retention, check)
+
+
+@contextmanager
+def _without_it(ground: Ground) -> Iterator[None]:
+    """A node of a Swarm that does not answer any more is told, and the others are pruned all the same."""
+    try:
+        yield
+    except EngineError as error:
+        if not ground.node:
+            raise
+        text = f"not pruned: {ground.node}: cannot {error.attempted}: {error.found}"
+        ground.sites[0].desk.emit(Warned(text=text))
 
 
 def _retention(door: Door, desk: Desk) -> Retention:
@@ -150,26 +182,35 @@ def prune_after(site: Site, *, answers: bool) -> None:
     desk = site.desk
     if not desk.service.retention.prune_after_deploy:
         return
-    try:
+    with _only_warning(desk, "nothing was pruned"), ExitStack() as stack:
         if not answers:
             raise LedgerUnreachable("prune", "the git remote does not answer")
-        with Stock() as stock:
-            plan = plan_pruning([site], stock, desk.service.retention)
-            done = run_prune([site], plan, stock, desk.service.retention, lambda: None)
-        if done.removed or done.containers:
-            desk.emit(Notice(text=outlook.pruned_line(done)))
-    except ReleaseError as error:
-        desk.emit(Warned(text=f"nothing was pruned: cannot {error.attempted}: {error.found}"))
+        stock = stack.enter_context(Stock())
+        for ground in grounds([site], stack):
+            where = f"nothing was pruned on {ground.node or ground.engine.host}"
+            with _only_warning(desk, where):
+                plan = plan_pruning(ground, stock, desk.service.retention)
+                done = run_prune(ground, plan, stock, desk.service.retention, lambda: None)
+                if not done.nothing:
+                    desk.emit(Notice(text=outlook.pruned_line(done)))
 
 
 @contextmanager
-def _ground(desk: Desk, site: Site, other: str | None) -> Iterator[Engine]:
-    """The engine of the rehearsal: the environment's own, or another environment's."""
+def _only_warning(desk: Desk, said: str) -> Iterator[None]:
+    try:
+        yield
+    except ReleaseError as error:
+        desk.emit(Warned(text=f"{said}: cannot {error.attempted}: {error.found}"))
+
+
+@contextmanager
+def _ground(desk: Desk, site: Site, other: str | None) -> Iterator[Site]:
+    """Where the rehearsal is: the environment itself, or another one."""
     if other is None or other == site.place.environment:
-        yield site.engine
+        yield site
         return
     with desk.site(other) as elsewhere:
-        yield elsewhere.engine
+        yield elsewhere
 
 
 def _announce(door: Door, rehearsal: Rehearsal) -> None:
@@ -192,7 +233,7 @@ def _drilled(
     interruption = door.interruption
     with interruption.held():
         try:
-            drilled = run_drill(rehearsal, desk.emit, interruption.cancellation, elapsed)
+            drilled = _run(rehearsal, desk.emit, interruption.cancellation, elapsed)
         except Cancelled:
             raise
         except ReleaseError as error:
@@ -202,6 +243,12 @@ def _drilled(
         if not door.words.no_record:
             keep(door, desk, drilled.verification(), publish=publish)
     return drilled
+
+
+def _run(rehearsal: Rehearsal, emit: Emit, cancellation: Cancellation, elapsed: Callable[[], int]) -> Drilled:
+    if isinstance(rehearsal, in_swarm.SwarmRehearsal):
+        return in_swarm.drill(rehearsal, emit, cancellation, elapsed)
+    return run_drill(rehearsal, emit, cancellation, elapsed)
 
 
 def _last(text: str | None) -> int | None:

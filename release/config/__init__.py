@@ -7,7 +7,15 @@ service; with `[tool.release.services.<name>]` tables they are the defaults of e
 from __future__ import annotations
 
 from release.config.chain import Build, Ledger, Lint, Lock, Migrations, Push, Retention, Secret, Smoke, Test
-from release.config.environment import Environment, EnvironmentSecret, File, HealthcheckSettings, Proxy, Swarm
+from release.config.environment import (
+    Environment,
+    EnvironmentSecret,
+    File,
+    HealthcheckSettings,
+    NodeEngine,
+    Proxy,
+    Swarm,
+)
 from release.config.kinds import (
     FILE,
     ROOT,
@@ -38,6 +46,7 @@ __all__ = [
     "Lint",
     "Lock",
     "Migrations",
+    "NodeEngine",
     "Pinned",
     "Proxy",
     "Push",

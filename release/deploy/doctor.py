@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from release.config import Environment
 from release.deploy.site import PATIENCE_SECONDS, Desk, Site
-from release.deploy.swarm.target import no_manager
+from release.deploy.swarm.nodes import Machine, Machines, look_into
+from release.deploy.swarm.target import SwarmTarget, no_manager
 from release.deploy.topology import placed
 from release.errors import EngineError, LedgerUnreachable, ReleaseError
 from release.events import Emit
 from release.images.engine import Engine
 from release.images.reach import is_local
 from release.images.registry import Registry
-from release.images.swarm import Swarm
+from release.images.swarm import Node, Swarm
 from release.ledger import query
 from release.runspec import RunSpec
 from release.secret import resolve
@@ -110,6 +112,7 @@ def _place(desk: Desk, name: str) -> Iterator[Finding]:
             yield _finding(f"{name}: settings", lambda: _settings(site))
             if site.settings.engine == "swarm":
                 yield _finding(f"{name}: swarm", lambda: _swarm(site.engine))
+                yield from _nodes(site, name)
     except ReleaseError as error:
         yield _ill(f"{name}: engine", error)
 
@@ -126,7 +129,60 @@ def _swarm(engine: Engine) -> str:
     if not membership.is_manager:
         raise EngineError(f"use the Swarm of {engine.host}", no_manager(engine.host, membership))
     nodes = swarm.nodes()
-    return f"this is a manager; {sum(node.takes_tasks for node in nodes)} of {len(nodes)} nodes take tasks"
+    taking = sum(node.takes_tasks for node in nodes)
+    return f"this is a manager; {taking} of {len(nodes)} nodes take tasks; {quorum(nodes)}"
+
+
+def quorum(nodes: Sequence[Node]) -> str:
+    """How many managers answer, and how many of them may be lost: more than half must be left."""
+    managers = [node for node in nodes if node.is_manager]
+    there = sum(node.reachability in ("leader", "reachable") for node in managers)
+    spare = max(0, there - (len(managers) // 2 + 1))
+    return f"{there} of {len(managers)} managers answer, and {spare or 'none'} of them may be lost"
+
+
+def _nodes(site: Site, name: str) -> Iterator[Finding]:
+    """Each machine of the Swarm, and its engine where somebody may look into it."""
+    if not isinstance(site.target, SwarmTarget):
+        return
+    with ExitStack() as stack:
+        try:
+            machines = look_into(site.target.swarm, site.target.ways, stack)
+        except EngineError:
+            return  # the finding before says so
+        yield from machine_findings(name, machines)
+
+
+def machine_findings(name: str, machines: Machines) -> Iterator[Finding]:
+    """What the manager knows of each node; clock and disk of each that is looked into.
+
+    Args:
+        name: the environment's.
+        machines: the first is that of the manager, whose clock and disk were told before.
+    """
+    for position, machine in enumerate(machines.every):
+        about = f"{name}: node {machine}"
+        yield _machine(about, machine)
+        if machine.engine is not None and position:
+            yield _finding(f"{about}: clock", partial(clock, machine.engine))
+            yield _finding(f"{about}: disk", partial(disk, machine.engine))
+    for text in machines.strange:
+        yield Finding(name=f"{name}: nodes", well=False, found=text, hint="docker node ls on a manager")
+
+
+def _machine(about: str, machine: Machine) -> Finding:
+    node = machine.node
+    role = f"manager ({node.reachability or 'unknown'})" if node.is_manager else "worker"
+    facts = f"{node.cpus / 1000:g} processors, {node.memory / 1e9:.1f} GB"
+    known = f"{role}, {node.state}, {node.availability}, engine {node.version}, {node.platform}, {facts}"
+    unseen = f"; not looked into: {machine.unseen}" if machine.unseen else ""
+    is_heard = not node.is_manager or node.reachability in ("leader", "reachable")
+    return Finding(
+        name=about,
+        well=node.is_ready and is_heard and not (machine.named and machine.unseen),
+        found=known + unseen,
+        hint="docker node ls on a manager; a machine that is gone for good: docker node rm",
+    )
 
 
 def clock(engine: Engine) -> str:

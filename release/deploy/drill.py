@@ -9,7 +9,7 @@ healthy.
 from __future__ import annotations
 
 import secrets as randomness
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -19,10 +19,18 @@ from release.deploy import preflight
 from release.deploy.docker import Identity, Place, container_spec
 from release.deploy.gates import Gates
 from release.deploy.health import Watch, await_healthy, warn_unreachable
+from release.deploy.preflight import Bytes
 from release.deploy.rollout import step
 from release.deploy.site import Site
 from release.deploy.wanted import read_secrets, recorded_settings
-from release.errors import DeploymentFailed, EngineError, NotReady, ReleaseError, TargetUnavailable
+from release.errors import (
+    DeploymentFailed,
+    EngineError,
+    NotReady,
+    Problem,
+    ReleaseError,
+    TargetUnavailable,
+)
 from release.events import Emit, Notice, Warned
 from release.images.engine import ContainerSpec, Engine, StoredImage
 from release.ledger.query import Event
@@ -85,11 +93,20 @@ class Rehearsal:
         return f"{self.place.container}-drill-{self.drill}"
 
     @property
+    def what(self) -> str:
+        """What is started."""
+        return "container"
+
+    @property
     def labels(self) -> dict[str, str]:
         """By which what a killed drill left is found, and told from what runs."""
+        return self.place.labels(DRILL) | self.marks
+
+    @property
+    def marks(self) -> dict[str, str]:
+        """Labels that tell whose it is, and until when."""
         end = datetime.now(UTC) + timedelta(minutes=_SPARE_MINUTES, milliseconds=self.health_timeout)
-        expires = {_EXPIRES: end.isoformat(timespec="seconds")}
-        return self.place.labels(DRILL) | Owner.here().labels() | expires
+        return Owner.here().labels() | {_EXPIRES: end.isoformat(timespec="seconds")}
 
     @property
     def unchecked(self) -> tuple[str, ...]:
@@ -103,10 +120,10 @@ class Rehearsal:
         joined = self.spec.networks if self.conditions.networks else ()
         apart = self.spec.model_copy(
             update={
-                "env": self._stand_ins() | self.spec.env,
+                "env": self.stand_ins() | self.spec.env,
                 "publish": (),
                 "networks": (self.name, *joined),
-                "volumes": tuple(_empty(mount) for mount in self.spec.volumes),
+                "volumes": tuple(empty(mount) for mount in self.spec.volumes),
                 "labels": {},
                 "restart": "no",
                 "replicas": 1,
@@ -129,14 +146,15 @@ class Rehearsal:
             publish_ephemeral=tuple(sorted(ports)),
         )
 
-    def _stand_ins(self) -> dict[str, str]:
+    def stand_ins(self) -> dict[str, str]:
+        """Values of the smoke run for secrets, where the real ones are not read."""
         smoke: SmokeSpec = self.target.body.smoke
         if self.conditions.secrets:
             return {}
         return {name: value for name, value in smoke.env.items() if name in self.spec.secrets}
 
 
-def _empty(mount: Mount) -> Mount:
+def empty(mount: Mount) -> Mount:
     """A volume without a name: the engine makes an empty one, and removes it with its container.
 
     It can be written to, for the engine refuses one that could never hold anything.
@@ -169,12 +187,7 @@ def prepare_drill(
         bare = spec.model_copy(update={"volumes": ()})
         missing = [*missing, *preflight.settings_problems(engine, site.place, bare)]
     attempted = f"rehearse {target.body.version} of {site.place} on {engine.host}"
-    if found.where == "nowhere":
-        raise TargetUnavailable(attempted, found.problem, "invoke verify tells which releases have bytes")
-    if missing:
-        raise NotReady(
-            attempted, "".join(f"\n  {problem}" for problem in missing), "mend this, or leave it out"
-        )
+    refuse(attempted, found, missing)
     return Rehearsal(
         place=site.place,
         engine=engine,
@@ -186,6 +199,16 @@ def prepare_drill(
         stored=found.stored,
         health_timeout=site.settings.health_timeout,
     )
+
+
+def refuse(attempted: str, found: Bytes, missing: Sequence[Problem]) -> None:
+    """Say what a rehearsal lacks. Raises TargetUnavailable: the bytes; NotReady: anything else."""
+    if found.where == "nowhere":
+        raise TargetUnavailable(attempted, found.problem, "invoke verify tells which releases have bytes")
+    if missing:
+        raise NotReady(
+            attempted, "".join(f"\n  {problem}" for problem in missing), "mend this, or leave it out"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -323,11 +346,16 @@ def sweep(engine: Engine, place: Place, emit: Emit) -> None:
     labels = place.labels(DRILL)
     left = {state.name: state.labels for state in engine.containers(labels)}
     for name, about in {**left, **engine.labelled_networks(labels)}.items():
-        if Owner.parse(about).gone() or _expired(about):
+        if is_left_behind(about):
             emit(Notice(text=f"removing {name}, left behind by a drill that was killed"))
             engine.remove(name)
             with suppress(EngineError):  # something was connected to it by hand: it stays, and is told again
                 engine.remove_network(name)
+
+
+def is_left_behind(labels: Mapping[str, str]) -> bool:
+    """Whether the process of a drill is gone, or its time is over, by the labels of something of it."""
+    return Owner.parse(labels).gone() or _expired(labels)
 
 
 def _expired(labels: Mapping[str, str]) -> bool:

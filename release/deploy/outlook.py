@@ -90,7 +90,7 @@ def drill_rows(rehearsal: Rehearsal) -> list[tuple[str, str]]:
     rows = [
         ("engine", rehearsal.engine.host),
         ("image", f"{rehearsal.target.body.image.digest}, from the {rehearsal.bytes_from}"),
-        ("container", rehearsal.name),
+        (rehearsal.what, rehearsal.name),
         ("not proven", "\n".join(rehearsal.unchecked)),
     ]
     return [(label, text) for label, text in rows if text]
@@ -108,7 +108,11 @@ def drill_line(drilled: Drilled) -> str:
 
 def prune_title(plan: Pruning) -> str:
     """The headline of a pruning."""
-    return f"prune the images of {plan.service} on {plan.engine} ({', '.join(plan.environments)})"
+    return f"prune the images of {plan.service} on {_where(plan)} ({', '.join(plan.environments)})"
+
+
+def _where(plan: Pruning) -> str:
+    return f"{plan.node}, {plan.engine}" if plan.node else plan.engine
 
 
 def prune_rows(plan: Pruning) -> list[tuple[str, str]]:
@@ -119,6 +123,7 @@ def prune_rows(plan: Pruning) -> list[tuple[str, str]]:
     rows = [
         ("remove", "\n".join(going) or "no image"),
         ("containers", "\n".join(plan.containers)),
+        ("objects", "\n".join(map(str, plan.objects))),
         ("keep", "\n".join(map(summary, plan.kept))),
         ("left alone", "\n".join(plan.unknown) and "not in the ledger: " + ", ".join(plan.unknown)),
     ]
@@ -130,5 +135,6 @@ def pruned_line(done: Pruned) -> str:
     versions = f" ({', '.join(each.version for each in done.removed)})" if done.removed else ""
     containers = f", {len(done.containers)} stopped containers" if done.containers else ""
     sums = f"{done.freed / 1e6:.1f} MB freed, {len(done.pruning.kept)} kept"
-    where = f"{done.pruning.service} pruned {done.pruning.engine}"
-    return f"{where}: {len(done.removed)} images{versions}{containers}, {sums}"
+    objects = f", {len(done.objects)} secrets and configs" if done.objects else ""
+    where = f"{done.pruning.service} pruned {_where(done.pruning)}"
+    return f"{where}: {len(done.removed)} images{versions}{containers}{objects}, {sums}"

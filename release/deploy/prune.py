@@ -1,9 +1,9 @@
-"""Removing what no rollback needs any more from an engine: images, and containers that were left stopped.
+"""Removing what no rollback needs any more: images, stopped containers, a Swarm's secrets and configs.
 
 What may be needed is read off the ledger, never guessed from an image's age: the last healthy releases of
 every environment, all that was released or deployed lately, whatever a container uses, and what is nowhere
 else. Only images that the ledger knows as releases of this service are ever removed; layers they share with
-others stay, for that is the engine's own business.
+others stay, for that is the engine's own business. Of a Swarm every node is pruned whose engine is reached.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import Any, Final
 
 from release.config import Retention
@@ -21,15 +21,24 @@ from release.deploy.docker import DEPLOYMENT
 from release.deploy.lock import Holder
 from release.deploy.site import Desk, Site
 from release.deploy.stock import Stock
+from release.deploy.swarm.nodes import Machine, look_into, not_looked_into
+from release.deploy.swarm.objects import Needs, Unneeded, unneeded
+from release.deploy.swarm.target import SwarmTarget
 from release.errors import EngineError, LockHeld
 from release.events import Emit, Warned
 from release.images.engine import Engine, StoredImage
+from release.images.swarm import Swarm
 from release.ledger import layout, query
 from release.ledger.query import Event
 from release.records import Record, Release
 from release.reference import Digest, Reference, Repository
+from release.runspec import RunSpec
 
 _LOCK_MINUTES: Final = 15
+_REMEMBERED: Final = 500
+"""How many deployment events are read for what has an end, and what is recent."""
+_SETTLED: Final = ("healthy", "restored", "failed")
+"""Ends after which nothing is to be put back any more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,17 +74,21 @@ class Pruning:
     engine: str
     environments: tuple[str, ...]
     """Of this service, on this engine."""
+    node: str
+    """What its Swarm calls it; empty where the environment itself is reached through it."""
     removals: tuple[Removal, ...]
     kept: tuple[Kept, ...]
     containers: tuple[str, ...]
     """Stopped ones that go."""
     unknown: tuple[str, ...]
     """Names of images in the service's repository that the ledger does not know: they are left alone."""
+    objects: tuple[Unneeded, ...] = ()
+    """Secrets and configs of a Swarm that go."""
 
     @property
     def nothing(self) -> bool:
         """Whether there is nothing to do."""
-        return not self.removals and not self.containers
+        return not self.removals and not self.containers and not self.objects
 
     def freed(self, gone: Sequence[Removal]) -> int:
         """Compressed bytes of the layers that no known release which stays has, when these go.
@@ -99,6 +112,12 @@ class Pruned:
     pruning: Pruning
     removed: tuple[Removal, ...]
     containers: tuple[str, ...]
+    objects: tuple[Unneeded, ...] = ()
+
+    @property
+    def nothing(self) -> bool:
+        """Whether nothing went."""
+        return not self.removed and not self.containers and not self.objects
 
     @property
     def freed(self) -> int:
@@ -111,6 +130,7 @@ class Pruned:
             **self.pruning.to_json(),
             "removed": [_without_layers(asdict(each)) for each in self.removed],
             "removed_containers": list(self.containers),
+            "removed_objects": [asdict(each) for each in self.objects],
             "freed": self.freed,
         }
 
@@ -124,19 +144,34 @@ def _without_layers(data: Any) -> Any:
     return data
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """An engine that is pruned, and whose environments it serves."""
+
+    engine: Engine
+    sites: Sequence[Site]
+    """One at least."""
+    node: str = ""
+    """What its Swarm calls it; empty where the environments themselves are reached through it."""
+
+
 # --- what may be needed
 
 
 def needed(desk: Desk, retention: Retention, now: datetime) -> dict[str, list[str]]:
     """Record ids of releases that a rollback may need, each with the reasons. Raises LedgerError."""
     reasons: dict[str, list[str]] = {}
-    since = (now - timedelta(milliseconds=retention.window)).isoformat(timespec="milliseconds")
-    since = since.replace("+00:00", "Z")
+    since = _since(retention, now)
     for release, reason in _reasons(desk, retention.releases, since):
         told = reasons.setdefault(release, [])
         if reason not in told:
             told.append(reason)
     return reasons
+
+
+def _since(retention: Retention, now: datetime) -> str:
+    since = (now - timedelta(milliseconds=retention.window)).isoformat(timespec="milliseconds")
+    return since.replace("+00:00", "Z")
 
 
 def _reasons(desk: Desk, count: int, since: str) -> Iterator[tuple[str, str]]:
@@ -175,20 +210,20 @@ def _done(event: Event) -> str:
 # --- the plan
 
 
-def plan_pruning(sites: Sequence[Site], stock: Stock, retention: Retention) -> Pruning:
+def plan_pruning(ground: Ground, stock: Stock, retention: Retention) -> Pruning:
     """What may go from one engine. Nothing is touched.
 
     Args:
-        sites: the environments of the service that are on this engine, one at least.
+        ground: the engine, and the environments that it serves.
         stock: asked whether what would go is somewhere else.
         retention: how much is kept.
 
     Raises:
         EngineError, LedgerError.
     """
-    first = sites[0]
-    desk, engine = first.desk, first.engine
-    wanted = needed(desk, retention, datetime.now(UTC))
+    desk, engine = ground.sites[0].desk, ground.engine
+    now = datetime.now(UTC)
+    wanted = needed(desk, retention, now)
     used = _used(engine)
     removals: list[Removal] = []
     kept: list[Kept] = []
@@ -204,15 +239,48 @@ def plan_pruning(sites: Sequence[Site], stock: Stock, retention: Retention) -> P
             kept.append(_kept(release, image, reasons))
         else:
             removals.append(_removal(release, image))
+    through = ground.sites if not ground.node else ()
     return Pruning(
         service=desk.service.service,
         engine=engine.host,
-        environments=tuple(site.place.environment for site in sites),
+        environments=tuple(site.place.environment for site in ground.sites),
+        node=ground.node,
         removals=tuple(removals),
         kept=tuple(kept),
-        containers=tuple(name for site in sites for name in _leftovers(site)),
+        containers=tuple(name for site in through for name in _leftovers(site)),
         unknown=tuple(unknown),
+        objects=tuple(
+            each for site in through for each in _objects(site, frozenset(wanted), _since(retention, now))
+        ),
     )
+
+
+def _objects(site: Site, releases: frozenset[str], since: str) -> tuple[Unneeded, ...]:
+    """Secrets and configs of a Swarm that no settings refer to which a rollback could restore."""
+    if not isinstance(site.target, SwarmTarget):
+        return ()
+    return unneeded(site.target.swarm, site.place, needs(site, releases, since))
+
+
+def needs(site: Site, releases: frozenset[str], since: str) -> Needs:
+    """The environment's settings that must stay: the last of each release that stays, and all recent ones.
+
+    Args:
+        site: the environment.
+        releases: ids of the records of releases that stay.
+        since: a moment; every deployment since then counts, and every one that runs or has no end.
+    """
+    ledger, place = site.desk.ledger, site.place
+    ran = [query.last_healthy(ledger, place.service, place.environment, release) for release in releases]
+    known = [event.deployment.run_spec for event in (*ran, site.current()) if event is not None]
+    begun, ended = dict[str, RunSpec](), set[str]()
+    for event in islice(query.deployments(ledger, place.service, place.environment), _REMEMBERED):
+        deployment = event.deployment
+        begun.setdefault(deployment.deployment, deployment.run_spec)
+        ended |= {deployment.deployment} if deployment.status in _SETTLED else set()
+        known += [deployment.run_spec] if event.recorded_at >= since else []
+    known += [spec for deployment, spec in begun.items() if deployment not in ended]
+    return Needs(specs=known, ended=frozenset(ended))
 
 
 def release_of(desk: Desk, engine: Engine, image: StoredImage) -> Record[Release] | None:
@@ -293,12 +361,12 @@ def _leftovers(site: Site) -> Iterator[str]:
 
 
 def prune(
-    sites: Sequence[Site], planned: Pruning, stock: Stock, retention: Retention, check: Callable[[], None]
+    ground: Ground, planned: Pruning, stock: Stock, retention: Retention, check: Callable[[], None]
 ) -> Pruned:
     """Remove what was planned, and still may go, while no deployment is under way.
 
     Args:
-        sites: as they were planned for.
+        ground: as it was planned for.
         planned: what was shown.
         stock: as it was planned with.
         retention: likewise.
@@ -308,13 +376,13 @@ def prune(
         LockHeld: a deployment is under way on this engine; nothing was touched.
         EngineError, LedgerError, Cancelled.
     """
-    engine, emit = sites[0].engine, sites[0].desk.emit
+    engine, emit = ground.engine, ground.sites[0].desk.emit
     if planned.nothing:
         return Pruned(pruning=planned, removed=(), containers=())
     with ExitStack() as locks:
-        for site in sites:
-            locks.enter_context(_locked(site, planned))
-        now = plan_pruning(sites, stock, retention)
+        for site in ground.sites:
+            locks.enter_context(_locked(site, engine, planned))
+        now = plan_pruning(ground, stock, retention)
         containers = [name for name in planned.containers if name in now.containers]
         gone = []
         for name in containers:
@@ -324,10 +392,11 @@ def prune(
             check()
             if removal.image in {each.image for each in now.removals} and _removed(engine, removal, emit):
                 gone.append(removal)
-    return Pruned(pruning=planned, removed=tuple(gone), containers=tuple(containers))
+        objects = [each for each in planned.objects if each in now.objects and _dropped(engine, each, emit)]
+    return Pruned(pruning=planned, removed=tuple(gone), containers=tuple(containers), objects=tuple(objects))
 
 
-def _locked(site: Site, planned: Pruning) -> Any:
+def _locked(site: Site, engine: Engine, planned: Pruning) -> Any:
     """The environment's lock, made of an image that stays. Raises LockHeld on entering."""
     holder = Holder.here(
         who=site.desk.actor.name,
@@ -335,8 +404,18 @@ def _locked(site: Site, planned: Pruning) -> Any:
         deployment="prune",
         milliseconds=_LOCK_MINUTES * 60_000,
     )
-    keeper = site.target.keeper(_anchor(site.engine, planned))
-    return lock.held(keeper, site.place, holder, site.desk.emit)
+    anchor = _anchor(engine, planned) if site.settings.engine == "docker" else None
+    return lock.held(site.target.keeper(anchor), site.place, holder, site.desk.emit)
+
+
+def _dropped(engine: Engine, unneeded: Unneeded, emit: Emit) -> bool:
+    """Remove it; a Swarm refuses what a service refers to by now, and that is told."""
+    try:
+        Swarm(engine=engine).drop(unneeded.kind, unneeded.id)
+    except EngineError as error:
+        emit(Warned(text=f"{unneeded} stays: {error.found}"))
+        return False
+    return True
 
 
 def _anchor(engine: Engine, planned: Pruning) -> Digest:
@@ -365,14 +444,39 @@ def _removed(engine: Engine, removal: Removal, emit: Emit) -> bool:
     return True
 
 
-def on_engines(desk: Desk, names: Sequence[str], stack: ExitStack) -> list[list[Site]]:
-    """Environments by the engine that they are on; the engines are open as long as the stack is.
+def on_engines(desk: Desk, names: Sequence[str], stack: ExitStack) -> list[Ground]:
+    """The engines that environments are on; they are open as long as the stack is.
 
-    Raises EngineUnreachable, UsageError.
+    Of a Swarm also the engines of its other nodes, as far as they are reached; the others are told.
+
+    Raises EngineUnreachable, EngineError, UsageError.
     """
-    sites = [stack.enter_context(desk.site(name)) for name in names]
+    return grounds([stack.enter_context(desk.site(name)) for name in names], stack)
+
+
+def grounds(sites: Sequence[Site], stack: ExitStack) -> list[Ground]:
+    """The same for environments whose engines are open."""
     hosts = dict.fromkeys(site.engine.host for site in sites)
-    return [[site for site in sites if site.engine.host == host] for host in hosts]
+    here = {host: [site for site in sites if site.engine.host == host] for host in hosts}
+    own = [Ground(engine=found[0].engine, sites=found) for found in here.values()]
+    others: dict[str, Ground] = {}
+    for site in sites:
+        for machine in _others(site, stack):
+            host = machine.engine.host if machine.engine is not None else ""
+            if machine.engine is not None and host not in here:
+                before = others[host].sites if host in others else ()
+                others[host] = Ground(engine=machine.engine, sites=[*before, site], node=str(machine))
+    return [*own, *others.values()]
+
+
+def _others(site: Site, stack: ExitStack) -> tuple[Machine, ...]:
+    """The other nodes of a Swarm whose engines answer."""
+    if not isinstance(site.target, SwarmTarget):
+        return ()
+    machines = look_into(site.target.swarm, site.target.ways, stack)
+    for text in not_looked_into(machines):
+        site.desk.emit(Warned(text=f"not pruned: {text}"))
+    return machines.seen[1:]
 
 
 def summary(kept: Kept) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -16,9 +17,12 @@ from release.deploy import fence, lock, policy, preflight, secrets
 from release.deploy.rollout import elapsed_ms
 from release.deploy.site import Desk, Site, Spot
 from release.deploy.stock import Stock, engine_problem
+from release.deploy.swarm.nodes import Machines, look_into, spread
+from release.deploy.swarm.target import SwarmTarget
 from release.deploy.topology import moved, placed
 from release.deploy.wanted import fingerprints, pinned_problems, read_secrets, recorded_settings
-from release.errors import EngineUnreachable, ReleaseError
+from release.errors import EngineError, EngineUnreachable, ReleaseError
+from release.images.engine import Engine
 from release.ledger import query
 from release.ledger.query import Event
 from release.records import Body, Draft, Examined, Record, Release, Verification
@@ -60,7 +64,7 @@ class Verdict:
     digest: str
     result: Result
     bytes: tuple[str, ...] = ()
-    """Where they are, whole: engine, registry."""
+    """Where they are, whole: engine, registry; nodes: on every one of a Swarm that takes tasks."""
     problems: tuple[str, ...] = ()
     """Why it is not ready, or set aside."""
     unchecked: tuple[str, ...] = ()
@@ -100,11 +104,22 @@ def assess(desk: Desk, environment: str, question: Question) -> Readiness:
     if not question.engine:
         return _assessed(_Assessment(spot, None, problem, question), began)
     try:
-        with desk.site(environment) as site:
-            return _assessed(_Assessment(spot, site, problem, question), began)
+        with desk.site(environment) as site, ExitStack() as stack:
+            machines = _machines(site, stack)
+            return _assessed(_Assessment(spot, site, problem, question, machines), began)
     except EngineUnreachable as error:
         problem = f"{error.attempted}: {error.found}"
     return _assessed(_Assessment(spot, None, problem, question), began)
+
+
+def _machines(site: Site, stack: ExitStack) -> Machines | None:
+    """Of a Swarm, as far as its manager tells: why it does not, the settings' problems say."""
+    if not isinstance(site.target, SwarmTarget):
+        return None
+    try:
+        return look_into(site.target.swarm, site.target.ways, stack)
+    except EngineError:
+        return None
 
 
 def _assessed(assessment: _Assessment, began: float) -> Readiness:
@@ -146,8 +161,15 @@ class _Case:
 class _Assessment:
     """The questions about one environment; secrets are read once for each set of them."""
 
-    def __init__(self, spot: Spot, site: Site | None, problem: str, question: Question) -> None:
-        self.spot, self.site, self.question = spot, site, question
+    def __init__(
+        self,
+        spot: Spot,
+        site: Site | None,
+        problem: str,
+        question: Question,
+        machines: Machines | None = None,
+    ) -> None:
+        self.spot, self.site, self.question, self.machines = spot, site, question, machines
         self._engine_problem = problem
         self._secrets: dict[tuple[tuple[str, str], ...], tuple[list[str], dict[str, str]]] = {}
         self._lock = lock.peek(site.target.keeper(), spot.place) if site is not None else None
@@ -208,7 +230,8 @@ class _Assessment:
         if holding.state == "whole":
             case.bytes.append("registry")
         if not case.bytes:
-            engine = "" if self._engine_problem or self.site is None else "the engine does not have it; "
+            here = self.site is not None and self.spot.settings.engine == "docker"
+            engine = "the engine does not have it; " if here and not self._engine_problem else ""
             nowhere = "without a registry there is no other place"
             known = holding.state != "none" or self.site is not None
             if known:
@@ -216,7 +239,8 @@ class _Assessment:
             else:
                 case.unchecked.append("the image: only the engine could have it")
         elif holding.state == "lacking":
-            case.notes.append(f"only the engine has it: {holding.problem}")
+            where = "engine has" if "engine" in case.bytes else "nodes have"
+            case.notes.append(f"only the {where} it: {holding.problem}")
         elif holding.state == "silent":
             case.unchecked.append(f"the registry: {holding.problem}")
 
@@ -228,31 +252,45 @@ class _Assessment:
             else:
                 case.unchecked.append("the engine: its store, networks, volumes, ports")
             return
+        if self.spot.settings.engine == "swarm":
+            self._in_swarm(case)
+            return
         engine = self.site.engine
         if _machine(image.platform) != _machine(engine.info.platform):
             case.problems.append(
                 f"it is built for {image.platform}, and the engine is {engine.info.platform}"
             )
+        self._in_store(case, engine, "engine")
+
+    def _in_store(self, case: _Case, engine: Engine, where: str) -> None:
+        """Whether an engine's store has it whole; what is broken there is a problem."""
+        image = case.release.body.image
         stored = preflight.find_stored(engine, image)
-        if stored is None or self._is_one_of_many(case):
+        if stored is None:
             return
         wrong = engine_problem(engine, image, stored, self.question.check) if self.question.deep else ""
         if wrong:
-            case.problems.append(wrong)
-        else:
+            case.problems.append(wrong if where == "engine" else f"{where}: {wrong}")
+        elif where == "engine":
             case.bytes.append("engine")
 
-    def _is_one_of_many(self, case: _Case) -> bool:
-        """What the manager of a Swarm has in its store is no help to other nodes, where there are any."""
+    def _in_swarm(self, case: _Case) -> None:
+        """What the manager has in its store is no help to other nodes, where there are any: ask each."""
         image = case.release.body.image
-        if self.site is None or self.spot.settings.engine == "docker":
-            return False
+        if self.site is None or self.machines is None:
+            return
         if Repository(image.repository).host == preflight.EMBEDDED:
             found = self.site.target.locate(image)
             case.notes += [found.problem] if found.problem else []
-            return found.where != "engine"
-        case.notes.append("the manager's engine has it; other nodes take it from the registry")
-        return True
+            if found.where == "engine":
+                self._in_store(case, self.site.engine, "engine")
+            return
+        found_on = spread(self.machines, image)
+        case.bytes += ["nodes"] if found_on.is_everywhere else []
+        case.notes += [str(found_on)] if str(found_on) else []
+        for machine in found_on.has if self.question.deep else ():
+            if machine.engine is not None:
+                self._in_store(case, machine.engine, str(machine))
 
     # the settings
 

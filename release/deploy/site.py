@@ -117,7 +117,8 @@ class Desk:
         if settings.engine == "swarm":
             from release.deploy.swarm.target import SwarmTarget
 
-            return SwarmTarget(engine=engine, place=place)
+            ways = settings.swarm.nodes if settings.swarm is not None else {}
+            return SwarmTarget(engine=engine, place=place, ways=ways)
         if settings.proxy is None:
             return SingleEngine(engine=engine, place=place)
         from release.deploy.proxies import stand_before

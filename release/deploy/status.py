@@ -12,6 +12,8 @@ from release.deploy.docker import DEPLOYMENT, VERSION, Ours, describe
 from release.deploy.drift import settings_drift
 from release.deploy.secrets import FingerprintKey
 from release.deploy.site import Site
+from release.deploy.swarm.target import SwarmTarget
+from release.deploy.swarm.tasks import Placed
 from release.images.engine import ContainerState
 from release.ledger import query
 from release.ledger.query import Event
@@ -68,6 +70,10 @@ class Status:
     unfinished: str | None
     """What was begun and never ended, where nobody holds the lock any more."""
     unsynced: int
+    tasks: tuple[Placed, ...] = ()
+    """Of a service in a Swarm: every one that may run, and where."""
+    update: str | None = None
+    """How a Swarm's last update stands, where it is not simply done."""
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data."""
@@ -85,6 +91,7 @@ def read_status(site: Site) -> Status:
     holder = lock.alive(site.target.keeper(), left)
     unfinished = journal.find(site, ours, left) if holder is None else None
     expected = _expected(event, site.release_of(event)) if event is not None else None
+    report = site.target.report() if isinstance(site.target, SwarmTarget) else None
     frost = query.frozen(site.desk.ledger, site.place.service, site.place.environment, now())
     return Status(
         service=site.place.service,
@@ -106,6 +113,8 @@ def read_status(site: Site) -> Status:
         quarantine=_quarantine(site, event),
         unfinished=str(unfinished) if unfinished is not None else None,
         unsynced=len(site.desk.ledger.unsynced()),
+        tasks=report.tasks if report is not None else (),
+        update=report.update if report is not None else None,
     )
 
 
@@ -121,9 +130,14 @@ def _quarantine(site: Site, event: Event | None) -> str | None:
 def _otherwise(site: Site, ours: Ours, event: Event | None) -> Iterator[str]:
     """Settings of the containers of the recorded deployment that are not the recorded ones.
 
-    A Swarm's tasks are described by their service, which the Swarm itself keeps to.
+    A Swarm's tasks are described by their service, which the Swarm itself keeps to: its spec is compared.
     """
-    if event is None or site.settings.engine != "docker":
+    if event is None:
+        return
+    if isinstance(site.target, SwarmTarget):
+        release = site.release_of(event)
+        told = site.target.drift(event.deployment, release.body) if release is not None else ()
+        yield from (f"{site.place.container}: {name} {found}" for name, found in told)
         return
     deployment, spec = event.deployment, event.deployment.run_spec
     key = FingerprintKey.load(site.desk.source.git_dir, site.desk.environ) if spec.secrets else None

@@ -49,7 +49,7 @@ _DOWNTIME: Final = {
 _BYTES: Final = {
     "engine": "on the engine",
     "registry": "pulled from the registry",
-    "nodes": "on the nodes, as far as this one tells: the registry does not answer",
+    "nodes": "on the nodes themselves, for the registry cannot give it",
     "rebuild": "built again from its record, and proven to be the same, before anything is touched",
     "nowhere": "nowhere",
 }
@@ -181,6 +181,7 @@ def status_rows(status: Status) -> list[Row]:
         rows.append(
             ("ledger", f"{expected.version}  deployed {age(expected.moment)} by {expected.who}{said}")
         )
+    rows += [("tasks", "\n".join(map(str, status.tasks))), ("update", status.update or "")]
     rows += [("drift", "\n".join(status.drift)), ("leftovers", "\n".join(status.leftovers))]
     rows += [("freeze", status.freeze or ""), ("quarantine", status.quarantine or "")]
     rows += [("half done", f"{status.unfinished}; `invoke converge`" if status.unfinished else "")]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -18,7 +18,7 @@ import requests
 from docker import APIClient
 from docker.errors import APIError, NotFound, create_api_error_from_http_exception
 
-from release.errors import NameTaken
+from release.errors import EngineError, NameTaken, NoQuorum
 from release.images.engine import Engine
 from release.images.engine.transfers import auth_config
 from release.redact import Redacted
@@ -52,6 +52,8 @@ class Membership:
     """Addresses of managers that it knows."""
     node: str = ""
     """The id of its own node."""
+    trouble: str = ""
+    """Why it cannot tell of its Swarm, though it is a manager."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,11 +167,12 @@ class Network:
     id: str
     is_for_services: bool
     """Whether it reaches across the Swarm."""
+    name: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Swarm:
-    """The Swarm that an engine manages. Every method raises EngineError, EngineUnreachable."""
+    """The Swarm that an engine manages. Every method raises EngineError, EngineUnreachable, NoQuorum."""
 
     engine: Engine
 
@@ -182,37 +185,63 @@ class Swarm:
             is_manager=bool(data.get("ControlAvailable")),
             managers=tuple(peer["Addr"] for peer in data.get("RemoteManagers") or ()),
             node=data.get("NodeID") or "",
+            trouble=data.get("Error") or "",
         )
+
+    @contextmanager
+    def _talking(self, attempted: str) -> Iterator[APIClient]:
+        """The engine's API for a question that only managers answer.
+
+        Whether they have a majority is told by a field of what the engine says of itself, not by an error's
+        words: it cannot count the nodes then (SystemInfo, Swarm.Error). Raises NoQuorum.
+        """
+        try:
+            with self.engine.talking(attempted) as client:
+                yield client
+        except EngineError as error:
+            if type(error) is not EngineError:
+                raise
+            here = self.membership()
+            if not (here.is_manager and here.trouble):
+                raise
+            others = ", ".join(here.managers) or "none"
+            raise NoQuorum(
+                error.attempted,
+                f"the Swarm's managers have no majority, so nobody decides: {here.trouble} "
+                f"(managers that this one knows: {others})",
+                "bring managers back until more than half answer; where they are gone for good: "
+                "docker swarm init --force-new-cluster",
+            ) from error
 
     def nodes(self) -> tuple[Node, ...]:
         """All machines."""
-        with self.engine.talking("list the nodes of the Swarm") as client:
+        with self._talking("list the nodes of the Swarm") as client:
             return tuple(_node(data) for data in client.nodes())
 
     def network(self, name: str) -> Network | None:
-        """The network of that name."""
-        with self.engine.talking(f"look for the network {name}") as client, suppress(NotFound):
+        """The network of that name or id."""
+        with self._talking(f"look for the network {name}") as client, suppress(NotFound):
             data = client.inspect_network(name)
-            return Network(id=data["Id"], is_for_services=data["Scope"] == "swarm")
+            return Network(id=data["Id"], is_for_services=data["Scope"] == "swarm", name=data["Name"])
         return None
 
     # services
 
     def service(self, name: str) -> Service | None:
         """The service of that name or id."""
-        with self.engine.talking(f"inspect the service {name}") as client, suppress(NotFound):
+        with self._talking(f"inspect the service {name}") as client, suppress(NotFound):
             return _service(client.inspect_service(name))  # type: ignore[no-untyped-call]
         return None
 
     def services(self) -> tuple[Service, ...]:
         """All of them."""
-        with self.engine.talking("list the services") as client:
+        with self._talking("list the services") as client:
             return tuple(_service(data) for data in client.services())  # type: ignore[no-untyped-call]
 
     def create(self, spec: Mapping[str, Any], image: Reference) -> str:
         """Create a service; its id. Raises NameTaken (ServiceCreate: 409)."""
         name = str(spec["Name"])
-        with self.engine.talking(f"create the service {name}") as client:
+        with self._talking(f"create the service {name}") as client:
             try:
                 return str(_post(client, "services/create", spec, image)["ID"])
             except APIError as error:
@@ -231,7 +260,7 @@ class Swarm:
         version is read again. Without `image` the nodes keep the credentials that they were given.
         """
         path = f"services/{service.id}/update?version={service.version}"
-        with self.engine.talking(f"update the service {service.name}") as client:
+        with self._talking(f"update the service {service.name}") as client:
             try:
                 _post(client, path, spec, image)
             except APIError:
@@ -243,27 +272,27 @@ class Swarm:
 
     def remove(self, service: str) -> None:
         """Remove a service with its tasks. No error when it is gone."""
-        with self.engine.talking(f"remove the service {service}") as client, suppress(NotFound):
+        with self._talking(f"remove the service {service}") as client, suppress(NotFound):
             client.remove_service(service)  # type: ignore[no-untyped-call]
 
     # tasks
 
     def tasks(self, service: str) -> tuple[Task, ...]:
         """Its tasks, ended ones too as far as the Swarm remembers them, oldest first."""
-        with self.engine.talking(f"list the tasks of the service {service}") as client:
+        with self._talking(f"list the tasks of the service {service}") as client:
             listed = client.tasks(filters={"service": service})  # type: ignore[no-untyped-call]
             found = [_task(data) for data in listed]
         return tuple(sorted(found, key=lambda task: task.created_at))
 
     def all_tasks(self) -> tuple[Task, ...]:
         """Those of all services that should run."""
-        with self.engine.talking("list the tasks of the Swarm") as client:
+        with self._talking("list the tasks of the Swarm") as client:
             listed = client.tasks(filters={"desired-state": "running"})  # type: ignore[no-untyped-call]
             return tuple(_task(data) for data in listed)
 
     def output(self, task: str, *, lines: int) -> tuple[str, ...]:
         """The last lines that a task wrote; the node that it ran on must answer within seconds."""
-        with self.engine.talking(f"read the output of the task {task}") as client:
+        with self._talking(f"read the output of the task {task}") as client:
             answer = client.get(
                 _url(client, f"tasks/{task}/logs"),
                 params={"stdout": "1", "stderr": "1", "tail": str(lines)},
@@ -278,7 +307,7 @@ class Swarm:
         """Keep something under a name that is unique; its id. Raises NameTaken (409)."""
         data = base64.b64encode(content.reveal().encode()).decode()
         body = {"Name": name, "Labels": dict(labels), "Data": data}
-        with self.engine.talking(f"create {name} in the Swarm") as client:
+        with self._talking(f"create {name} in the Swarm") as client:
             try:
                 return str(_post(client, f"{kind}/create", body, None)["ID"])
             except APIError as error:
@@ -290,26 +319,26 @@ class Swarm:
     def stored(self, kind: Kind, labels: Mapping[str, str]) -> tuple[Stored, ...]:
         """All with these labels."""
         wanted = [f"{key}={value}" for key, value in labels.items()]
-        with self.engine.talking(f"list the {kind} of the Swarm") as client:
+        with self._talking(f"list the {kind} of the Swarm") as client:
             ask = client.secrets if kind == "secrets" else client.configs
             return tuple(_stored(data) for data in ask(filters={"label": wanted}))
 
     def find(self, kind: Kind, name: str) -> Stored | None:
         """The one of that name."""
-        with self.engine.talking(f"look for {name} in the Swarm") as client:
+        with self._talking(f"look for {name} in the Swarm") as client:
             ask = client.secrets if kind == "secrets" else client.configs
             found = [_stored(data) for data in ask(filters={"name": name})]
         return next((each for each in found if each.name == name), None)  # the filter takes beginnings, too
 
     def content(self, config: str) -> str:
         """What a config holds, by its id. (A secret is only told to tasks.)"""
-        with self.engine.talking("read one of the Swarm's configs") as client:
+        with self._talking("read one of the Swarm's configs") as client:
             data = client.inspect_config(config)["Spec"]["Data"]  # type: ignore[no-untyped-call]
             return base64.b64decode(data).decode()
 
     def drop(self, kind: Kind, stored: str) -> None:
         """Remove it by id. No error when it is gone."""
-        with self.engine.talking(f"remove one of the Swarm's {kind}") as client, suppress(NotFound):
+        with self._talking(f"remove one of the Swarm's {kind}") as client, suppress(NotFound):
             (client.remove_secret if kind == "secrets" else client.remove_config)(stored)
 
 

@@ -74,6 +74,12 @@ def push(
     )
 
 
+def forget(registry: lab.RunningRegistry, name: str, digest: str) -> None:
+    """Let the registry lose a manifest."""
+    with _session(registry) as session:
+        session.delete(f"https://{registry.host}/v2/{name}/manifests/{digest}").raise_for_status()
+
+
 def build(engine: Engine, name: str, *, version: str, mode: str, folder: Path) -> Digest:
     """The same without a registry: into an engine's own store; the image's id there."""
     folder.mkdir(parents=True, exist_ok=True)

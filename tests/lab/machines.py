@@ -203,12 +203,12 @@ def machines(folder: Path, count: int = 3) -> Iterator[Machines]:
         yield Machines(machines=tuple(made), registry=registry, folder=folder)
 
 
-def swarm(on: Sequence[Machine]) -> None:
-    """Make a Swarm of them, the first its manager, and wait until every node is ready."""
+def swarm(on: Sequence[Machine], role: str = "worker") -> None:
+    """Make a Swarm of them, the first a manager and the others of a role, and wait until all are ready."""
     first, *rest = on
     pools = ("--default-addr-pool", "10.214.0.0/16")
     first.docker("swarm", "init", "--advertise-addr", first.address, *pools)
-    token = first.docker("swarm", "join-token", "--quiet", "worker")
+    token = first.docker("swarm", "join-token", "--quiet", role)
     for machine in rest:
         machine.docker("swarm", "join", "--token", token, f"{first.address}:2377")
     first.docker("swarm", "update", "--dispatcher-heartbeat", "2s")

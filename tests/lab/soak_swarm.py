@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import signal
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from release.images.engine import Engine
 from tests.engine import lab
-from tests.lab import machines
+from tests.lab import images, machines
 from tests.lab.conftest import Make
+from tests.lab.machines import ready
 from tests.lab.test_swarm import deployed, drift
 from tests.lab.world import SwarmWorld
 
@@ -76,14 +78,45 @@ def test_an_image_that_one_node_cannot_pull_is_told_with_the_node(world: SwarmWo
     world.settles("0.1.0")
 
 
-@pytest.mark.parametrize("words", [("--env-add", "EXTRA=1"), ("--limit-memory", "64m"), ("--replicas", "2")])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--env-add", "EXTRA=1"), "env.EXTRA is 1, and none is recorded"),
+        (("--limit-memory", "64m"), "memory is 64m, and none is recorded"),
+        (("--replicas", "2"), "replicas is 2, and 3 is recorded"),
+    ],
+)
 def test_a_spec_changed_by_hand_is_drift_and_the_next_deployment_puts_it_right(
-    world: SwarmWorld, words: tuple[str, str]
+    world: SwarmWorld, words: tuple[str, str], said: str
 ) -> None:
-    """Its labels still say what the ledger says: the mark over the spec does not."""
+    """Its labels still say what the ledger says: the mark over the spec does not, and all of it is told."""
     deployed(world)
     world.manager.docker("service", "update", "--detach", *words, world.name)
-    assert any("changed by hand" in line for line in drift(world))
+    found = drift(world)
+    assert any("changed by hand" in line for line in found)
+    assert [line for line in found if line.startswith(f"{world.name}: ")] == [f"{world.name}: {said}"]
+    tasks = world.invoke("status", "--json").data["tasks"]
+    assert {task["version"] for task in tasks} == {"0.1.0"}
+    deployed(world)
+    world.settles("0.1.0")
+    assert drift(world) == []
+
+
+def says(world: SwarmWorld, state: str) -> bool:
+    """Whether the status does, of the service's update."""
+    told = world.invoke("status").out
+    return state in told and "by the policy" in told
+
+
+def test_an_update_that_the_policy_paused_or_took_back_is_told(world: SwarmWorld) -> None:
+    """Made by hand, to an image that crashes: with the task that ended, its node and its exit status."""
+    world.release("0.3.0", mode="crashing")
+    deployed(world)
+    image = f"{world.repository}@{world.digests['0.3.0']}"
+    for action, state in (("rollback", "rolled its last update back"), ("pause", "paused")):
+        words = ("--update-failure-action", action, "--update-monitor", "2s", "--image", image)
+        world.manager.docker("service", "update", "--detach", *words, world.name)
+        lab.eventually(partial(says, world, state), what=f"an update that the policy {state}", seconds=60)
     deployed(world)
     world.settles("0.1.0")
     assert drift(world) == []
@@ -150,6 +183,52 @@ def test_what_a_swarm_lacks_is_listed_at_once(world: SwarmWorld) -> None:
     assert f"is no manager of its Swarm; managers: {world.manager.address}:2377" in ended.err
 
 
+def test_what_the_registry_lost_is_run_by_nodes_that_have_it(world: SwarmWorld) -> None:
+    """Told beforehand, node by node; where one lacks it nothing is touched."""
+    deployed(world)
+    deployed(world, "0.2.0")
+    images.forget(world.machines.registry, world.service, world.digests["0.1.0"])
+    verdicts = {each["version"]: each for each in world.invoke("verify", "--json").data[0]["verdicts"]}
+    assert (verdicts["0.1.0"]["result"], verdicts["0.1.0"]["bytes"]) == ("ready", ["nodes"])
+    ended = world.invoke("rollback", "--yes")
+    assert ended.status == 0, ended.err
+    world.settles("0.1.0")
+    images.forget(world.machines.registry, world.service, world.digests["0.2.0"])
+    machine = world.machines.machines[2]
+    machine.docker("container", "prune", "--force")
+    machine.docker("image", "rm", f"{world.repository}@{world.digests['0.2.0']}")
+    again = ("--allow-quarantined", "--message", "again", "--yes")
+    ended = world.invoke("rollback", "--to", "0.2.0", *again)
+    assert ended.status == 6, ended.err
+    assert f"{machine.address}) lacks it" in ended.err
+    world.settles("0.1.0")
+
+
+def test_what_a_killed_drill_left_is_removed_by_the_next(world: SwarmWorld) -> None:
+    """Its service and its secrets; a drill that is cancelled removes them itself."""
+    world.configure(secrets='{ TOKEN = { from_env = "THE_TOKEN" } }', **{"swarm.monitor": '"4s"'})
+    for version in ("0.1.0", "0.2.0"):
+        done = world.invoke("deploy", "--to", version, "--yes", THE_TOKEN="canary")
+        assert done.status == 0, done.err
+    chosen = ("--filter", f"label=release.service={world.service}", "--format", "{{.Name}}")
+    words = ("drill", "--with-secrets", "--yes")
+    secrets = world.secrets()
+    ended = world.interrupted("drill", when="1 of 1 tasks run", number=signal.SIGTERM)
+    assert ended.status == 143, ended.err
+    assert world.manager.docker("service", "ls", *chosen).split() == [world.name]
+    with world.start(*words, THE_TOKEN="canary") as process:
+        world.read_until(process, "1 of 1 tasks run")
+        process.kill()
+        process.communicate(timeout=30)
+    assert len(world.manager.docker("service", "ls", *chosen).split()) == 2
+    assert world.secrets() != secrets
+    drilled = world.invoke(*words, THE_TOKEN="canary")
+    assert drilled.status == 0, drilled.err
+    assert "left behind by a drill that was killed" in drilled.err
+    assert world.manager.docker("service", "ls", *chosen).split() == [world.name]
+    assert world.secrets() == secrets
+
+
 def test_tasks_of_several_nodes_share_an_overlay_network(world: SwarmWorld) -> None:
     """By name, each task of its own."""
     network = lab.unique("rt")
@@ -182,3 +261,53 @@ def test_a_swarm_of_one_machine_may_use_its_engine_s_own_store(tmp_path: Path) -
         assert ended.status == 0, ended.err
         world.settles("0.1.0", 1)
         assert drift(world) == []
+
+
+def managed(world: SwarmWorld) -> bool:
+    """Whether the managers have a majority."""
+    return world.manager.docker("node", "ls", "--quiet", check=False) != ""
+
+
+def test_without_a_majority_of_managers_nothing_is_done_and_that_is_said(tmp_path: Path) -> None:
+    """Two of three managers are cut off: before a deployment exit 6, in the middle 4; then all goes on."""
+    with machines.machines(tmp_path / "three") as made:
+        machines.swarm(made.machines, "manager")
+        with Engine.connect(host=made.manager.host) as engine:
+            world = SwarmWorld(root=tmp_path / "service", engine=engine, machines=made)
+            world.configure(health_timeout='"10s"')
+            for version in ("0.1.0", "0.2.0"):
+                world.release(version)
+        deployed(world)
+        assert "3 of 3 managers answer, and 1 of them may be lost" in world.invoke("doctor").out
+        cut_off(world)
+        for words in (("deploy", "--to", "0.2.0", "--yes"), ("status",), ("rollback", "--yes")):
+            ended = world.invoke(*words)
+            assert ended.status == 6, ended.err
+            assert "the Swarm's managers have no majority" in ended.err
+        mend(world)
+        assert world.statuses() == ["started", "healthy"]
+        world.settles("0.1.0")
+        world.configure(health_timeout='"10s"', **{"swarm.parallelism": "1", "swarm.delay": '"20s"'})
+        with world.start("deploy", "--to", "0.2.0", "--yes") as process:
+            err = world.read_until(process, "1 of 3 tasks run")
+            cut_off(world)
+            _, rest = process.communicate(timeout=240)
+        assert process.returncode == 4, err + rest
+        assert "no manager says what runs" in rest
+        mend(world)
+        assert world.statuses()[-1] == "mixed"
+        deployed(world, "0.2.0")
+        world.settles("0.2.0")
+        assert drift(world) == []
+
+
+def cut_off(world: SwarmWorld) -> None:
+    for machine in world.machines.machines[1:]:
+        machine.cut()
+    lab.eventually(lambda: not managed(world), what="managers without a majority", seconds=60)
+
+
+def mend(world: SwarmWorld) -> None:
+    for machine in world.machines.machines[1:]:
+        machine.mend()
+    lab.eventually(lambda: ready(world.manager) == 3, what="all nodes to be ready", seconds=60)

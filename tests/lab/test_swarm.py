@@ -68,9 +68,7 @@ def test_a_rotated_secret_is_a_new_object_and_its_value_is_in_no_spec(world: Swa
     second = world.invoke("deploy", "--to", "0.1.0", "--yes", THE_TOKEN="canary-two")
     assert second.status == 0, second.err
     assert "rotated" in second.err
-    chosen = ("--filter", f"label=release.service={world.service}", "--format", "{{.Name}}")
-    names = world.manager.docker("secret", "ls", *chosen).split()
-    assert len(names) == 2
+    assert len(world.secrets()) == 2
     spec = str(world.inspect()["Spec"])
     assert "canary" not in spec + first.err + second.err
     assert "TOKEN_FILE=/run/secrets/TOKEN" in spec
@@ -165,3 +163,52 @@ def test_what_a_dead_operator_left_can_be_taken_back(world: SwarmWorld) -> None:
     assert drift(world) == []
     chosen = f"label=release.service={world.service}"
     assert world.manager.docker("config", "ls", "--quiet", "--filter", chosen) == ""
+
+
+def test_every_node_is_looked_into_and_pruned_and_old_secrets_go(world: SwarmWorld) -> None:
+    """What runs, and what ran before as far as the Swarm could go back to it, keeps its secret."""
+    world.release("0.3.0")
+    world.configure(secrets='{ TOKEN = { from_env = "THE_TOKEN" } }')
+    for number in (1, 2, 3):
+        done = world.invoke("deploy", "--to", f"0.{number}.0", "--yes", THE_TOKEN=f"value {number}")
+        assert done.status == 0, done.err
+    oldest = world.secrets()
+    (told,) = world.invoke("verify", "--json", THE_TOKEN="value 3").data
+    assert [verdict["bytes"] for verdict in told["verdicts"]] == [["nodes", "registry"]] * 3
+    doctor = world.invoke("doctor", THE_TOKEN="value 3")
+    assert "1 of 1 managers answer, and none of them may be lost" in doctor.out
+    for machine in world.machines.machines[1:]:
+        assert f"({machine.address}): clock" in doctor.out
+    world.keep_little()
+    for machine in world.machines.machines:
+        machine.docker("container", "prune", "--force")
+    gone = world.invoke("prune", "--yes", "--json")
+    assert gone.status == 0, gone.err
+    assert [sorted(each["version"] for each in on["removed"]) for on in gone.data] == [["0.1.0", "0.2.0"]] * 3
+    assert [len(on["removed_objects"]) for on in gone.data] == [1, 0, 0]
+    assert [world.images_on(machine) for machine in world.machines.machines] == [{"0.3.0"}] * 3
+    assert len(oldest) - len(world.secrets()) == 1
+    assert set(world.answers("token").values()) == {"value 3"}
+    assert drift(world) == []
+
+
+def test_a_drill_is_a_service_of_its_own_that_leaves_nothing(world: SwarmWorld) -> None:
+    """Placed, asked and measured like a deployment; what serves is not touched, and the time is recorded."""
+    world.configure(secrets='{ TOKEN = { from_env = "THE_TOKEN" } }')
+    for version in ("0.1.0", "0.2.0"):
+        done = world.invoke("deploy", "--to", version, "--yes", THE_TOKEN="canary")
+        assert done.status == 0, done.err
+    before, secrets = world.inspect(), world.secrets()
+    drilled = world.invoke("drill", "--with-secrets", "--yes", "--json", THE_TOKEN="canary")
+    assert drilled.status == 0, drilled.err
+    assert drilled.data["version"] == "0.1.0"
+    assert "GET /healthz gave 200 on 1 of 1 addresses" in drilled.data["evidence"]
+    assert "canary" not in drilled.err + drilled.out
+    assert world.inspect() == before
+    assert world.secrets() == secrets
+    chosen = ("--filter", f"label=release.service={world.service}", "--format", "{{.Name}}")
+    assert world.manager.docker("service", "ls", *chosen).split() == [world.name]
+    assert world.manager.docker("config", "ls", *chosen) == ""
+    world.settles("0.2.0")
+    records = world.invoke("history", "--json").data
+    assert [record["what"] for record in records if record["kind"] == "verification"] == ["drill"]

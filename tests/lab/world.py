@@ -57,9 +57,33 @@ class SwarmWorld(World):
             "swarm.publish_mode": '"host"',
             "swarm.monitor": '"500ms"',
             "swarm.parallelism": "0",
+            "swarm.nodes": self._nodes(),
             "stop_grace": '"2s"',
         }
         super().configure(**{**usual, **settings})
+
+    def _nodes(self) -> str:
+        """All machines have one host name: an address tells them apart."""
+        ways = (
+            f"{json.dumps(machine.address)} = {{ host = {json.dumps(machine.host)} }}"
+            for machine in self.machines.machines
+        )
+        return f"{{ {', '.join(ways)} }}"
+
+    def keep_little(self) -> None:
+        """Keep one release, and no time beside it."""
+        with (self.root / "pyproject.toml").open("a") as file:
+            file.write('\n[tool.release.retention]\nreleases = 1\nwindow = "1ms"\n')
+
+    def images_on(self, machine: Machine) -> set[str]:
+        """Versions whose images the machine's engine has."""
+        lines = machine.docker("image", "ls", "--digests", "--format", "{{.Digest}}", self.repository)
+        return {version for version, digest in self.digests.items() if digest in lines.split()}
+
+    def secrets(self) -> list[str]:
+        """Names of the service's secrets in the Swarm."""
+        chosen = ("--filter", f"label=release.service={self.service}", "--format", "{{.Name}}")
+        return self.manager.docker("secret", "ls", *chosen).split()
 
     def build(self, version: str, mode: str, commit: str, extra: str) -> TinyImage:
         """No engine is needed: the image goes straight to the registry; or it stays in the engine's store."""

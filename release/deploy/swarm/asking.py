@@ -66,10 +66,11 @@ def _places(asking: Asking, spec: RunSpec, seen: View) -> list[Place]:
     port = next((port.host for port in spec.publish if port.container == wanted), None)
     if port is None:
         return []
-    nodes = [seen.nodes[task.node] for task in seen.good if task.node in seen.nodes]
+    there = [(seen.nodes[task.node], task) for task in seen.good if task.node in seen.nodes]
     if (spec.swarm or SwarmSpec()).publish_mode == "ingress":
-        nodes = nodes[:1]
-    return sorted({(_address(asking.host, node), port) for node in nodes})
+        there = there[:1]
+    told = ((_address(asking.host, node), port or task.ports.get(wanted, 0)) for node, task in there)
+    return sorted({place for place in told if place[1]})
 
 
 def _address(host: str, node: Node) -> str:

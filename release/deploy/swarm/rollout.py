@@ -328,7 +328,7 @@ class Rollout:
         return set(identities(now) if now is not None else ()) != self.order.before.ids
 
     def _removed(self, why: str, tail: tuple[str, ...]) -> DeploymentFailed:
-        self._remove()
+        self.remove()
         return DeploymentFailed(
             f"deploy {self.order}",
             f"{why}; nothing ran before, and nothing runs now",
@@ -336,8 +336,11 @@ class Rollout:
             tail,
         )
 
-    def _remove(self) -> None:
-        """Take our service away and wait for its tasks to end, as far as their nodes answer."""
+    def remove(self) -> None:
+        """Take our service away and wait for its tasks to end, as far as their nodes answer.
+
+        Raises EngineError: they do not end.
+        """
         service = self._found_patiently()
         if service is None or not self._is_ours(service):
             return

@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from release.deploy.docker import SERVING, Place
+from release.deploy.docker import SERVING, Identity, Ours, Place
 from release.deploy.target import Order
 from release.images.values import healthcheck_config
+from release.records import Deployment, Release
 from release.reference import Digest, Reference, Repository
 from release.runspec import Mount, Publish, RunSpec, SwarmSpec
 
@@ -250,6 +251,52 @@ def _secret(path: str, part: Part) -> dict[str, Any]:
     }
 
 
+def recorded_spec(
+    place: Place, deployment: Deployment, release: Release, networks: Mapping[str, str]
+) -> dict[str, Any]:
+    """What a deployment wrote, as its record tells it: without the ids of secrets and configs.
+
+    Args:
+        place: where.
+        deployment: its record.
+        release: which it made run.
+        networks: ids by name.
+    """
+    spec = deployment.run_spec
+    identity = Identity(
+        deployment=deployment.deployment,
+        version=release.version,
+        commit=release.source.commit,
+        digest=Digest(release.image.digest),
+    )
+    parts = Parts(
+        networks={name: networks.get(name, name) for name in spec.networks},
+        secrets={
+            name: Part(id="", name=secret_name(place, name, print_)) for name, print_ in spec.secrets.items()
+        },
+        files={
+            path: Part(id="", name=file_name(place, path, file.sha256))
+            for path, file in (spec.files or {}).items()
+        },
+    )
+    order = Order(
+        place=place,
+        identity=identity,
+        image=release.image,
+        spec=spec,
+        secrets={},
+        before=Ours(running=(), stopped=()),
+        old=None,
+        health_timeout=0,
+    )
+    return service_spec(order, parts)
+
+
+def networks_of(spec: Mapping[str, Any]) -> tuple[str, ...]:
+    """Ids of the networks that a spec joins."""
+    return tuple(network["Target"] for network in at(spec, ["TaskTemplate", "Networks"]) or ())
+
+
 def container_of(spec: Mapping[str, Any]) -> Mapping[str, Any]:
     """The part of a spec that is about the container."""
     return (spec.get("TaskTemplate") or {}).get("ContainerSpec") or {}
@@ -263,7 +310,7 @@ def mark(spec: Mapping[str, Any]) -> str:
 
     A Swarm adds keys of its own and drops what is empty: only our keys count, and nothing counts as empty.
     """
-    kept = _pruned({path: _at(spec, path.split(".")) for path in _OURS})
+    kept = without_empty({path: at(spec, path.split(".")) for path in OURS})
     labels = dict(spec.get("Labels") or {})
     labels.pop(MARK, None)
     text = json.dumps([kept, labels], sort_keys=True, separators=(",", ":"))
@@ -275,7 +322,7 @@ def is_as_written(spec: Mapping[str, Any]) -> bool:
     return (spec.get("Labels") or {}).get(MARK) == mark(spec)
 
 
-_OURS: Final = (
+OURS: Final = (
     "Name",
     *(
         f"TaskTemplate.ContainerSpec.{key}"
@@ -319,17 +366,18 @@ _OURS: Final = (
 """The keys that a person would change; those that we never write count as empty."""
 
 
-def _at(data: Any, keys: list[str]) -> Any:
+def at(data: Any, keys: list[str]) -> Any:
+    """What is at this place; None where that is not there."""
     for key in keys:
         data = (data or {}).get(key)
     return data
 
 
-def _pruned(data: Any) -> Any:
+def without_empty(data: Any) -> Any:
     """Without what is empty, at any depth."""
     if isinstance(data, Mapping):
-        kept = {key: _pruned(value) for key, value in data.items()}
+        kept = {key: without_empty(value) for key, value in data.items()}
         return {key: value for key, value in kept.items() if value}
     if isinstance(data, list):
-        return [_pruned(value) for value in data]
+        return [without_empty(value) for value in data]
     return data or None

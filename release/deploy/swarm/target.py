@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 
+from release.config import NodeEngine
 from release.deploy import preflight
 from release.deploy.docker import DEPLOYMENT, SERVING, Ours, Place
 from release.deploy.keeper import Keeper
@@ -12,17 +14,28 @@ from release.deploy.plan import Strategy
 from release.deploy.preflight import Bytes
 from release.deploy.swarm import placement
 from release.deploy.swarm import spec as specs
+from release.deploy.swarm.drift import spec_drift
 from release.deploy.swarm.keeper import SwarmKeeper
+from release.deploy.swarm.nodes import look_into, spread
 from release.deploy.swarm.rollout import Rollout, identities, longest
-from release.deploy.swarm.tasks import View, view
+from release.deploy.swarm.tasks import Placed, View, placed, update_of, view
 from release.deploy.target import Means, Order, Way
 from release.errors import NotReady, Problem, RegistryError, RegistryUnreachable, UsageError
 from release.events import Emit, Warned
 from release.images.engine import ContainerState, Engine
 from release.images.swarm import Membership, Service, Swarm, image_digest
-from release.records import Image, Release
+from release.records import Deployment, Image, Release
 from release.reference import Digest, Repository
 from release.runspec import RunSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a status tells of a service in a Swarm."""
+
+    tasks: tuple[Placed, ...]
+    update: str | None
+    """How its last update stands, where it is not simply done."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +45,8 @@ class SwarmTarget:
     engine: Engine
     """Of a manager."""
     place: Place
+    ways: Mapping[str, NodeEngine] = field(default_factory=dict)
+    """How the engines of its nodes are reached."""
 
     @property
     def name(self) -> str:
@@ -121,6 +136,28 @@ class SwarmTarget:
             address=None,
         )
 
+    def report(self) -> Report | None:
+        """The service's tasks and its update, for people; None where there is none of ours."""
+        found = self._found() if self._is_manager() else None
+        if found is None or not self._owns(found):
+            return None
+        return Report(tasks=tuple(placed(self._view(found))), update=update_of(found))
+
+    def drift(self, deployment: Deployment, release: Release) -> Iterator[tuple[str, str]]:
+        """What somebody changed of the spec since this deployment of this release wrote it, by setting."""
+        found = self._found()
+        if found is None or found.labels.get(DEPLOYMENT) != deployment.deployment:
+            return
+        if specs.is_as_written(found.spec):
+            return
+        known = {name: self.swarm.network(name) for name in deployment.run_spec.networks}
+        ids = {name: network.id for name, network in known.items() if network is not None}
+        for network in specs.networks_of(found.spec):
+            there = self.swarm.network(network)
+            ids.setdefault(there.name if there is not None else network, network)
+        wanted = specs.recorded_spec(self.place, deployment, release, ids)
+        yield from spec_drift(found.spec, wanted, {network: name for name, network in ids.items()})
+
     def _view(self, service: Service) -> View:
         tasks, nodes = self.swarm.tasks(service.id), self.swarm.nodes()
         return view(service, tasks, nodes, deployment=service.labels.get(DEPLOYMENT, ""))
@@ -128,19 +165,33 @@ class SwarmTarget:
     # before anything is touched
 
     def locate(self, image: Image) -> Bytes:
-        """In the registry that all nodes ask; without one, in the engine of the only node."""
-        stored = preflight.find_stored(self.engine, image)
+        """In the registry that all nodes ask; without one, in the engine of the only node.
+
+        Where the registry cannot give it, on the nodes themselves.
+        """
         if Repository(image.repository).host == preflight.EMBEDDED:
-            return self._alone(image, stored is not None)
+            return self._alone(image, preflight.find_stored(self.engine, image) is not None)
         try:
             missing = preflight.missing_in_registry(image)
         except RegistryUnreachable as error:
-            if stored is not None:
-                return Bytes(where="nodes", stored=stored)
-            return Bytes(where="nowhere", problem=f"{error.attempted}: {error.found}")
+            return self._on_nodes(image, f"{error.attempted}: {error.found}", is_silent=True)
         except RegistryError as error:
-            return Bytes(where="nowhere", problem=f"{error.attempted}: {error.found}")
-        return Bytes(where="nowhere", problem=missing) if missing else Bytes(where="registry")
+            missing = f"{error.attempted}: {error.found}"
+        return self._on_nodes(image, missing, is_silent=False) if missing else Bytes(where="registry")
+
+    def _on_nodes(self, image: Image, why: str, *, is_silent: bool) -> Bytes:
+        """A node that has the image asks no registry for it.
+
+        A registry that is silent may answer a node, or soon; one that lacks the image gives it to nobody.
+        """
+        if not self._is_manager():
+            return Bytes(where="nowhere", problem=why)
+        with ExitStack() as stack:
+            found = spread(look_into(self.swarm, self.ways, stack), image)
+        if found.is_everywhere or (is_silent and found.has):
+            stored = preflight.find_stored(self.engine, image)
+            return Bytes(where="nodes", stored=stored, problem=f"{why}; of the nodes {found}")
+        return Bytes(where="nowhere", problem=f"{why}; of the nodes {found or 'none takes tasks'}")
 
     def _alone(self, image: Image, is_stored: bool) -> Bytes:  # noqa: FBT001 - private, one caller
         if not self._is_manager():
@@ -158,7 +209,7 @@ class SwarmTarget:
     def fetch(self, release: Release, found: Bytes, emit: Emit) -> None:
         """The nodes pull by themselves; in an engine's own store the image gets a name of its own."""
         if found.where == "nodes":
-            emit(Warned(text="the registry does not answer: nodes that lack the image cannot run it"))
+            emit(Warned(text=f"{found.problem}; one that lacks the image cannot run it"))
         name = Repository(release.image.repository).tagged(f"sha-{release.source.commit}")
         if found.stored is not None and str(name) not in found.stored.references:
             self.engine.tag(found.stored.id, name)

@@ -5,7 +5,7 @@ A Swarm calls a task running when its container is, and where the image has a he
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -75,6 +75,71 @@ class View:
         """Every task that may run, for messages that must say exactly what is where."""
         tasks = (*self.good, *self.waiting, *self.others, *self.lost)
         return "; ".join(map(self.describe, tasks)) or "no task"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placed:
+    """One task as a status tells it."""
+
+    name: str
+    """The service's, and the number of the task."""
+    node: str
+    """What people call it; empty where none is chosen yet."""
+    answers: bool
+    """Whether the node does."""
+    version: str | None
+    state: str
+    error: str
+    ended: int
+    """How many tasks in its place ended by themselves, as far as the Swarm remembers."""
+    last: str
+    """Why the newest of them did."""
+
+    def __str__(self) -> str:
+        """For people, in a line."""
+        where = f" on {self.node}" if self.node else ""
+        silent = "" if self.answers else " (does not answer)"
+        error = f": {self.error}" if self.error else ""
+        before = f"; {self.ended} ended before, the last: {self.last}" if self.ended else ""
+        return f"{self.name}{where}{silent}: {self.version or 'unknown version'} {self.state}{error}{before}"
+
+
+def placed(seen: View) -> Iterator[Placed]:
+    """Every task that may run, by number."""
+    tasks = (*seen.good, *seen.waiting, *seen.others, *seen.lost)
+    for task in sorted(tasks, key=lambda task: (task.slot, task.created_at)):
+        node = seen.nodes.get(task.node)
+        before = [each for each in seen.ended if each.slot == task.slot]
+        yield Placed(
+            name=f"{seen.service.name}.{task.slot}",
+            node=node_name(node, task.node),
+            answers=node is None or node.is_ready,
+            version=task.labels.get(VERSION),
+            state=task.state,
+            error=task.error,
+            ended=len(before),
+            last=_why(before[-1]) if before else "",
+        )
+
+
+def _why(task: Task) -> str:
+    code = f", exit status {task.exit_code}" if task.exit_code is not None else ""
+    return task.error or f"{task.state}{code}"
+
+
+_UPDATES: Final = {
+    "updating": "the Swarm is replacing tasks",
+    "paused": "the Swarm paused its update by the policy",
+    "rollback_started": "the Swarm is rolling it back by the policy",
+    "rollback_paused": "the Swarm began to roll it back by the policy, and paused",
+    "rollback_completed": "the Swarm rolled its last update back by the policy",
+}
+
+
+def update_of(service: Service) -> str | None:
+    """How its last update stands, where it is not simply done."""
+    said = _UPDATES.get(service.update or "")
+    return f"{said}: {service.update_message}" if said is not None else None
 
 
 def node_name(node: Node | None, otherwise: str) -> str:

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from release.deploy import doctor
-from release.deploy.doctor import clock, disk
+from release.deploy.doctor import clock, disk, machine_findings, quorum
+from release.deploy.swarm.nodes import Machine, Machines
 from release.errors import EngineError
 from tests.unit.deploy.fakes import INFO, FakeEngine
+from tests.unit.deploy.swarm.fakes import node
 
 
 @pytest.mark.parametrize(
@@ -43,3 +45,48 @@ def test_the_disk_of_another_machine_is_not_known() -> None:
     """The same folder here is another one."""
     engine = FakeEngine(host="ssh://deploy@far.example", info=replace(INFO, data_root="/"))
     assert "another machine" in disk(engine)
+
+
+@pytest.mark.parametrize(
+    ("managers", "said"),
+    [
+        (["leader"], "1 of 1 managers answer, and none of them may be lost"),
+        (["leader", "reachable", "reachable"], "3 of 3 managers answer, and 1 of them may be lost"),
+        (["leader", "reachable", "unreachable"], "2 of 3 managers answer, and none of them may be lost"),
+        (["leader", "reachable"], "2 of 2 managers answer, and none of them may be lost"),
+    ],
+)
+def test_how_many_managers_may_be_lost_is_told(managers: list[str], said: str) -> None:
+    """More than half of them must be left."""
+    nodes = [node(str(number), reachability=word) for number, word in enumerate(managers)]
+    assert quorum([*nodes, node("w", is_manager=False)]) == said
+
+
+def test_every_node_of_a_swarm_is_told_with_what_is_known_of_it() -> None:
+    """Well is one that answers, drained or not; clock and disk are those of engines that are looked into."""
+    facts = {"version": "26.1.5", "cpus": 2000, "memory": 4_000_000_000}
+    machines = Machines(
+        every=(
+            Machine(node=node("a", reachability="leader", **facts), engine=FakeEngine()),
+            Machine(node=node("b", is_manager=False, availability="drain"), engine=FakeEngine(), named=True),
+            Machine(node=node("c", is_manager=False), unseen="not asked"),
+            Machine(node=node("d", is_manager=False), unseen="it does not answer", named=True),
+            Machine(node=node("e", is_manager=False, is_ready=False, state="down"), unseen="it is down"),
+            Machine(node=node("f", reachability="unreachable"), unseen="not asked"),
+        ),
+        strange=("swarm.nodes.x: no such node",),
+    )
+    found = list(machine_findings("production", machines))
+    assert {item.name.removeprefix("production: "): item.well for item in found} == {
+        "node a": True,
+        "node b": True,
+        "node b: clock": True,
+        "node b: disk": True,
+        "node c": True,
+        "node d": False,
+        "node e": False,
+        "node f": False,
+        "nodes": False,
+    }
+    known = "manager (leader), ready, active, engine 26.1.5, linux/amd64, 2 processors, 4.0 GB"
+    assert found[0].found == known

@@ -6,16 +6,18 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from release import config
 from release.config import Retention
-from release.deploy.prune import needed
-from release.deploy.site import Desk
+from release.deploy.prune import needed, needs
+from release.deploy.site import Desk, Site
 from release.records import Body, Record
+from release.runspec import RunSpec
 from release.source import Source
-from tests.unit.ledger.samples import event, moment, quarantine, release
+from tests.unit.ledger.samples import digits, event, moment, quarantine, release
 from tests.unit.repository import ENVIRONMENT, Repository
 
 TABLE = {"tool": {"release": {"service": "api", "smoke": {"port": 8000}, "environments": {"production": {}}}}}
@@ -47,11 +49,20 @@ class Past:
             (record,) = self.desk.ledger.append([release(version, at=moment(self.minute))])
             self.records[version] = record
 
-    def deploy(self, version: str, status: str = "healthy", environment: str = "production") -> None:
+    def deploy(
+        self, version: str, status: str = "healthy", environment: str = "production", **more: Any
+    ) -> None:
         self.minute += 1
-        attempt = {"deployment": f"{version} {self.minute}", "environment": environment}
+        attempt = {"deployment": f"{version} {self.minute}", "environment": environment, **more}
         of = self.records[version]
         self.desk.ledger.append([event(of, status, at=moment(self.minute), **attempt)])
+
+    def settings(self, minutes: int, *kept: str) -> tuple[set[str], frozenset[str]]:
+        """Fingerprints that must stay when these releases do, and deployments that are over."""
+        site = cast(Site, self.desk.spot("production"))
+        ids = frozenset(self.records[version].id for version in kept)
+        found = needs(site, ids, moment(self.minute - minutes))
+        return {value for spec in found.specs for value in spec.secrets.values()}, found.ended
 
     def needed(self, releases: int, minutes: int) -> dict[str, str]:
         """By version, with the reasons in one text; the window ends with the last minute."""
@@ -113,3 +124,24 @@ def test_a_deployment_without_an_end_is_needed_however_old(desk: Desk) -> None:
     found = past.needed(1, minutes=1)
     assert found.keys() == {"1.0.0", "2.0.0"}
     assert "begun in production" in found["2.0.0"]
+
+
+def test_settings_that_a_rollback_could_restore_must_stay(desk: Desk) -> None:
+    """The last ones of releases that stay, those of lately, what runs, and what never ended."""
+    past = Past(desk)
+    past.release("1.0.0", "2.0.0")
+
+    def rotate(version: str, value: str, status: str = "healthy") -> None:
+        spec = RunSpec(secrets={"TOKEN": value})
+        past.deploy(version, status, run_spec=spec, deployment=value)
+
+    rotate("1.0.0", "k:1")
+    rotate("1.0.0", "k:2")
+    rotate("2.0.0", "k:3")
+    rotate("2.0.0", "k:4", "started")
+    rotate("2.0.0", "k:5")
+    past.minute += 100
+    stays, ended = past.settings(1, "1.0.0")
+    assert stays == {"k:2", "k:4", "k:5"}
+    assert ended == {digits(value, 12) for value in ("k:1", "k:2", "k:3", "k:5")}
+    assert past.settings(200)[0] == {"k:1", "k:2", "k:3", "k:4", "k:5"}

@@ -125,6 +125,7 @@ def event(
     environment: str = "production",
     service: str = "api",
     at: str = NOON,
+    run_spec: RunSpec | None = None,
 ) -> Draft[Body]:
     """A deployment event of a release record; its id belongs to the word `deployment`."""
     body = Deployment.model_validate(
@@ -133,7 +134,7 @@ def event(
             "environment": environment,
             "release": of if isinstance(of, str) else of.id,
             "digest": f"sha256:{digits('digest')}",
-            "run_spec": RunSpec(env={"LOG_LEVEL": "info"}),
+            "run_spec": run_spec or RunSpec(env={"LOG_LEVEL": "info"}),
             "reason": "promote",
             "status": status,
         }

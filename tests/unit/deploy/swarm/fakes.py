@@ -10,7 +10,7 @@ from release.deploy.docker import DEPLOYMENT, Identity, Ours, Place
 from release.deploy.target import Means, Order
 from release.errors import EngineError, EngineUnreachable, NameTaken
 from release.events import Event
-from release.images.swarm import Kind, Network, Node, Service, Stored, Swarm, Task, image_digest
+from release.images.swarm import Kind, Membership, Network, Node, Service, Stored, Swarm, Task, image_digest
 from release.process import Cancellation
 from release.redact import Mask, Redacted
 from release.reference import Digest, Reference
@@ -68,6 +68,10 @@ class FakeSwarm:
     lose_answers: int = 0
     """How many writes are done, and their answers lost."""
 
+    own: str = "id-a"
+    """The id of the node whose engine is talked to."""
+    others: list[Service] = field(default_factory=list)
+    """Services that are not ours."""
     engine: Any = field(default_factory=fakes.FakeEngine)
 
     def service(self, name: str) -> Service | None:
@@ -109,6 +113,12 @@ class FakeSwarm:
     def nodes(self) -> tuple[Node, ...]:
         return tuple(self.machines)
 
+    def membership(self) -> Membership:
+        return Membership(is_active=True, is_manager=True, managers=(), node=self.own)
+
+    def services(self) -> tuple[Service, ...]:
+        return (*([self.there] if self.there is not None else []), *self.others)
+
     def network(self, name: str) -> Network | None:
         return Network(id=f"id-{name}", is_for_services=True)
 
@@ -122,7 +132,9 @@ class FakeSwarm:
         return Stored(id=f"id-{name}", name=name, labels=self.kept[name][2]) if name in self.kept else None
 
     def stored(self, kind: Kind, labels: Mapping[str, str]) -> tuple[Stored, ...]:
-        chosen = [name for name, (_, _, own) in self.kept.items() if labels.items() <= own.items()]
+        chosen = [
+            name for name, (of, _, own) in self.kept.items() if of == kind and labels.items() <= own.items()
+        ]
         return tuple(Stored(id=f"id-{name}", name=name, labels=self.kept[name][2]) for name in chosen)
 
     def drop(self, kind: Kind, known: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from release.deploy.swarm.spec import Parts, service_spec
-from release.deploy.swarm.tasks import View, view
+from release.deploy.swarm.tasks import View, placed, update_of, view
 from release.images.swarm import Task
 from tests.unit.deploy.swarm.fakes import node, order, service, task
 
@@ -69,3 +69,30 @@ def test_the_score_grows_with_every_step_forward() -> None:
     ]
     scores = [step.score for step in steps]
     assert scores == sorted(set(scores))
+
+
+def test_every_task_is_told_with_its_node_its_state_and_what_ended_before_it() -> None:
+    """By number; one on a node that does not answer as the Swarm last knew it."""
+    one = task(SERVICE, 1)
+    crashed = task(SERVICE, 2, id="x", state="failed", error="task: non-zero exit (7)", exit_code=7)
+    again = task(SERVICE, 2, state="starting")
+    lost = task(BEFORE, 3, node="id-b")
+    assert [str(each) for each in placed(seen(lost, crashed, again, one))] == [
+        "api-production.1 on a: 0.2.0 running",
+        "api-production.2 on a: 0.2.0 starting; 1 ended before, the last: task: non-zero exit (7)",
+        "api-production.3 on b (10.0.0.2) (does not answer): 0.2.0 running",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("update", "said"),
+    [
+        ("paused", "the Swarm paused its update by the policy: why"),
+        ("rollback_completed", "the Swarm rolled its last update back by the policy: why"),
+        ("completed", None),
+        (None, None),
+    ],
+)
+def test_an_update_that_is_not_simply_done_is_told(update: str | None, said: str | None) -> None:
+    """With the Swarm's own words for why."""
+    assert update_of(service(SERVICE.spec, update=update, update_message="why")) == said

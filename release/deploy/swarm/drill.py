@@ -1,0 +1,269 @@
+"""A rehearsal in a Swarm: a service of its own, of one task, through the very code that deploys.
+
+It has a name, labels, secrets and configs of its own, empty volumes in the place of the real ones, and of
+ports only a free one of its node, where the service itself publishes the one that is asked. So nothing that
+serves is touched, and all of it is found again, by the next drill too, if this one is killed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
+
+from release.config import NodeEngine
+from release.deploy.docker import ENVIRONMENT, ROLE, SERVICE, SERVING, Identity, Ours, Place
+from release.deploy.drill import (
+    DRILL,
+    Conditions,
+    Drilled,
+    Rehearsal,
+    empty,
+    is_left_behind,
+    refuse,
+)
+from release.deploy.preflight import Bytes
+from release.deploy.site import Site
+from release.deploy.swarm import spec as specs
+from release.deploy.swarm.rollout import Rollout
+from release.deploy.swarm.target import SwarmTarget
+from release.deploy.target import Means, Order
+from release.deploy.wanted import read_secrets, recorded_settings
+from release.errors import DeploymentFailed, EngineError
+from release.events import Emit, Notice, Warned
+from release.images.swarm import Kind, Swarm
+from release.ledger.query import Event
+from release.process import Cancellation
+from release.records import Record, Release
+from release.redact import Mask, Redacted
+from release.reference import Digest
+from release.runspec import Publish, RunSpec, SwarmSpec
+
+_STAND_IN: Final = "drill:secret"
+"""In the place of a fingerprint: the names of the drill's secrets are its own anyway."""
+_OBJECTS: Final[tuple[tuple[Kind, str], ...]] = (("secrets", specs.SECRET), ("configs", specs.FILE))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scratch(Place):
+    """A place beside a real one: what is in it is never taken for the real one's."""
+
+    drill: str
+    marks: tuple[tuple[str, str], ...] = ()
+    """Labels that tell whose it is, and until when."""
+
+    @property
+    def container(self) -> str:
+        """The name of its service."""
+        return f"{self.service}-{self.environment}-drill-{self.drill}"
+
+    def labels(self, role: str) -> dict[str, str]:
+        """What carries another role than in the real place."""
+        return _labels(self, role) | dict(self.marks)
+
+    def __str__(self) -> str:
+        """For people."""
+        return f"{self.service} in {self.environment}, rehearsed"
+
+
+def _labels(place: Place, role: str) -> dict[str, str]:
+    known = {SERVICE: place.service, ENVIRONMENT: place.environment}
+    return known | {ROLE: DRILL if role == SERVING else f"{DRILL}-{role}"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwarmRehearsal(Rehearsal):
+    """What is to be rehearsed in which Swarm; made before anything is started."""
+
+    target_of: SwarmTarget
+    """The real place there, whose manager is talked to."""
+    found: Bytes = field(default_factory=lambda: Bytes(where="registry"), repr=False)
+
+    @cached_property
+    def scratch(self) -> SwarmTarget:
+        """The place of the rehearsal."""
+        place = Scratch(
+            service=self.place.service,
+            environment=self.place.environment,
+            drill=self.drill,
+            marks=tuple(sorted(self.marks.items())),
+        )
+        return SwarmTarget(engine=self.engine, place=place, ways=self.target_of.ways)
+
+    @property
+    def what(self) -> str:
+        """What is started."""
+        return "service"
+
+    @property
+    def unchecked(self) -> tuple[str, ...]:
+        """What it does not prove."""
+        several = (f"replicas: 1 of {self.spec.replicas}",) if self.spec.replicas > 1 else ()
+        asked = self.spec.health_tcp is not None or self.spec.health_command is not None
+        gates = ("health_tcp and health_command: a Swarm goes by its health check",) if asked else ()
+        return (*super().unchecked, *several, *gates)
+
+    def order(self) -> Order:
+        """As recorded, but for what would touch anything."""
+        body = self.target.body
+        return Order(
+            place=self.scratch.place,
+            identity=Identity(
+                deployment=self.drill,
+                version=body.version,
+                commit=body.source.commit,
+                digest=Digest(body.image.digest),
+            ),
+            image=body.image,
+            spec=self._settings(),
+            secrets=self._values(),
+            before=Ours(running=(), stopped=()),
+            old=None,
+            health_timeout=self.health_timeout,
+        )
+
+    def _settings(self) -> RunSpec:
+        swarm = self.spec.swarm or SwarmSpec()
+        return self.spec.model_copy(
+            update={
+                "env": self.stand_ins() | self.spec.env,
+                "secrets": dict.fromkeys(self._values(), _STAND_IN),
+                "publish": self._port(),
+                "networks": self.spec.networks if self.conditions.networks else (),
+                "volumes": tuple(empty(mount) for mount in self.spec.volumes),
+                "labels": {},
+                "restart": "no",
+                "replicas": 1,
+                "proxy": None,
+                "swarm": swarm.model_copy(update={"publish_mode": "host", "order": "stop-first"}),
+            }
+        )
+
+    def _values(self) -> dict[str, Redacted]:
+        """Secrets as files of the task: the real ones, or those of the smoke run."""
+        if self.conditions.secrets:
+            return dict(self.secrets)
+        return {name: Redacted(value) for name, value in self.stand_ins().items()}
+
+    def _port(self) -> tuple[Publish, ...]:
+        """A free one of the node; none where the service itself is not to be reached from outside."""
+        probe = self.spec.probe
+        if probe is None or all(port.container != probe.port for port in self.spec.publish):
+            return ()
+        return (Publish.model_construct(host=0, container=probe.port),)
+
+
+def prepare(
+    site: Site, ground: Site, target: Record[Release], ran: Event | None, conditions: Conditions
+) -> SwarmRehearsal:
+    """Find out everything before anything is started.
+
+    Args:
+        site: the environment whose release and settings are rehearsed.
+        ground: where: the same, or another one, in a Swarm.
+        target: the release.
+        ran: the deployment whose settings are; absent: the release's last healthy one.
+        conditions: what is real.
+
+    Raises:
+        TargetUnavailable: no settings are recorded, or the bytes are nowhere.
+        NotReady: a secret cannot be read, or no node can run it.
+        EngineError, LedgerUnsigned.
+    """
+    site.desk.require_signed(target.id)
+    spec = recorded_settings(site, target, ran)
+    secrets, missing = read_secrets(site, spec) if conditions.secrets else ({}, [])
+    here = SwarmTarget(engine=ground.engine, place=site.place, ways=_ways(ground))
+    found = here.locate(target.body.image)
+    rehearsal = SwarmRehearsal(
+        place=site.place,
+        engine=ground.engine,
+        target=target,
+        spec=spec,
+        conditions=conditions,
+        secrets=secrets,
+        bytes_from=found.where,
+        stored=found.stored,
+        health_timeout=site.settings.health_timeout,
+        target_of=here,
+        found=found,
+    )
+    lacking = rehearsal.scratch.settings_problems(rehearsal.order().spec, target.body.image)
+    attempted = f"rehearse {target.body.version} of {site.place} in the Swarm of {ground.engine.host}"
+    refuse(attempted, found, [*missing, *lacking])
+    return rehearsal
+
+
+def _ways(ground: Site) -> Mapping[str, NodeEngine]:
+    return ground.target.ways if isinstance(ground.target, SwarmTarget) else {}
+
+
+def drill(
+    rehearsal: SwarmRehearsal, emit: Emit, cancellation: Cancellation, elapsed: Callable[[], int]
+) -> Drilled:
+    """Deploy it beside what runs, see it healthy, take it away.
+
+    Args:
+        rehearsal: what and where.
+        emit: is told the steps.
+        cancellation: gives up; what was started is taken away all the same.
+        elapsed: milliseconds since the command began.
+
+    Raises:
+        DeploymentFailed: it does not become healthy; with its last lines.
+        EngineError, Cancelled.
+    """
+    swarm = rehearsal.scratch.swarm
+    sweep(swarm, rehearsal.place, emit)
+    rehearsal.scratch.fetch(rehearsal.target.body, rehearsal.found, emit)
+    means = Means(emit=emit, cancellation=cancellation, mask=Mask(rehearsal.secrets.values()))
+    rollout = Rollout(swarm=swarm, order=rehearsal.order(), means=means)
+    with apart(rollout, emit):
+        evidence = _rehearsed(rollout, rehearsal)
+        took = elapsed()
+    return Drilled(rehearsal=rehearsal, evidence=evidence, duration_ms=took)
+
+
+def _rehearsed(rollout: Rollout, rehearsal: SwarmRehearsal) -> str:
+    try:
+        return rollout.run()
+    except DeploymentFailed as error:
+        rollout.means.cancellation.check()
+        raise DeploymentFailed(
+            f"rehearse {rehearsal.target.body.version} of {rehearsal.place}",
+            error.found,
+            "what serves was not touched; the lines above say why a rollback to this would fail",
+            error.tail,
+        ) from error
+
+
+@contextmanager
+def apart(rollout: Rollout, emit: Emit) -> Iterator[None]:
+    """The service and its objects are gone when the block ends, however it ends."""
+    place, swarm = rollout.order.place, rollout.swarm
+    try:
+        yield
+    finally:
+        try:
+            rollout.remove()
+            for kind, role in _OBJECTS:
+                for each in swarm.stored(kind, place.labels(role)):
+                    swarm.drop(kind, each.id)
+        except EngineError as error:
+            left = f"{rollout.name} could not be removed, the next drill does: {error.found}"
+            emit(Warned(text=left))
+
+
+def sweep(swarm: Swarm, place: Place, emit: Emit) -> None:
+    """Remove what drills of this place left whose process is gone, or whose time is over."""
+    wanted = _labels(place, SERVING)
+    for service in swarm.services():
+        if wanted.items() <= service.labels.items() and is_left_behind(service.labels):
+            emit(Notice(text=f"removing {service.name}, left behind by a drill that was killed"))
+            swarm.remove(service.id)
+    for kind, role in _OBJECTS:
+        for each in swarm.stored(kind, _labels(place, role)):
+            if is_left_behind(each.labels):
+                swarm.drop(kind, each.id)

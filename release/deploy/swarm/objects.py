@@ -1,0 +1,89 @@
+"""Secrets and configs of ours in a Swarm that nothing needs any more.
+
+Each value of a secret and each content of a file is an object of its own, so every rotation leaves one.
+An object goes only when it is this place's by its labels, and no spec that could run again names it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from release.deploy.docker import DEPLOYMENT, Place
+from release.deploy.swarm import spec as specs
+from release.images.swarm import Kind, Service, Stored, Swarm, Task, parts_of
+from release.runspec import RunSpec
+
+_ROLES: Final[Sequence[tuple[Kind, str]]] = (
+    ("secrets", specs.SECRET),
+    ("configs", specs.FILE),
+    ("configs", specs.BEFORE),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unneeded:
+    """An object that nothing refers to."""
+
+    kind: Kind
+    id: str
+    name: str
+
+    def __str__(self) -> str:
+        """As "secret api-production-TOKEN-…"."""
+        return f"{self.kind.removesuffix('s')} {self.name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """What must stay, as the ledger tells it."""
+
+    specs: Sequence[RunSpec]
+    """Settings that a rollback could restore."""
+    ended: frozenset[str]
+    """Deployments that are over: nobody will put back what was before them."""
+
+
+def unneeded(swarm: Swarm, place: Place, needs: Needs) -> tuple[Unneeded, ...]:
+    """Objects of this place that may go, by name. Raises EngineError."""
+    kept = _named(place, needs.specs)
+    there = {role: swarm.stored(kind, place.labels(role)) for kind, role in _ROLES}
+    open_ends = [each for each in there[specs.BEFORE] if each.labels.get(DEPLOYMENT, "") not in needs.ended]
+    used = _used(swarm.services(), swarm.all_tasks())
+    used |= {part for each in open_ends for part in _parts(json.loads(swarm.content(each.id)))}
+    stays = {each.id for each in open_ends}
+    found = [
+        Unneeded(kind=kind, id=each.id, name=each.name)
+        for kind, role in _ROLES
+        for each in there[role]
+        if each.id not in used | stays and each.name not in kept and _is_ours(each, place, role)
+    ]
+    return tuple(sorted(found, key=lambda each: (each.kind, each.name)))
+
+
+def _named(place: Place, known: Iterable[RunSpec]) -> set[str]:
+    """The names that these settings give to their secrets and files."""
+    found = set[str]()
+    for spec in known:
+        found |= {specs.secret_name(place, name, print_) for name, print_ in spec.secrets.items()}
+        found |= {specs.file_name(place, path, file.sha256) for path, file in (spec.files or {}).items()}
+    return found
+
+
+def _used(services: Iterable[Service], tasks: Iterable[Task]) -> set[str]:
+    """Ids that a service's spec, the one before it, or a task refers to; of any service."""
+    found = {
+        part for service in services for spec in (service.spec, service.previous) for part in _parts(spec)
+    }
+    return found | {part for task in tasks for part in task.parts}
+
+
+def _parts(spec: Mapping[str, Any]) -> Iterator[str]:
+    yield from parts_of(specs.container_of(spec))
+
+
+def _is_ours(stored: Stored, place: Place, role: str) -> bool:
+    """The Swarm was asked by labels already; what goes for good is looked at twice."""
+    return place.labels(role).items() <= stored.labels.items()

@@ -1,0 +1,80 @@
+"""Which secrets and configs of a Swarm nothing needs any more."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from release.deploy.docker import DEPLOYMENT
+from release.deploy.swarm import spec as specs
+from release.deploy.swarm.objects import Needs, unneeded
+from release.deploy.swarm.spec import Part, Parts, service_spec
+from release.images.swarm import Service
+from release.redact import Redacted
+from release.runspec import RecordedFile, RunSpec
+from tests.unit.deploy.swarm.fakes import PLACE, FakeSwarm, order, real, service, task
+
+NOTHING = Needs(specs=(), ended=frozenset())
+
+
+def naming(secret: str) -> Service:
+    """A service that refers to a secret."""
+    written = service_spec(
+        order(secrets={"TOKEN": "k:1"}), Parts(secrets={"TOKEN": Part(id=f"id-{secret}", name=secret)})
+    )
+    return service(written)
+
+
+def keeping(*names: str, role: str = specs.SECRET, **labels: str) -> FakeSwarm:
+    """A Swarm with these secrets of ours."""
+    fake = FakeSwarm()
+    kind: Any = "secrets" if role == specs.SECRET else "configs"
+    for name in names:
+        fake.store(kind, name, Redacted("x"), PLACE.labels(role) | labels)
+    return fake
+
+
+def gone(fake: FakeSwarm, needs: Needs = NOTHING) -> list[str]:
+    return [str(each) for each in unneeded(real(fake), PLACE, needs)]
+
+
+def test_what_the_running_the_previous_or_another_spec_names_stays() -> None:
+    """And what a task was given that still should run."""
+    fake = keeping("now", "before", "theirs", "task", "old")
+    fake.there = replace(naming("now"), previous=naming("before").spec)
+    fake.others = [naming("theirs")]
+    fake.tasks_of = lambda there: [replace(task(there), parts=frozenset({"id-task"}))]
+    assert gone(fake) == ["secret old"]
+
+
+def test_what_settings_name_that_could_be_restored_stays() -> None:
+    """By the fingerprint of the value, and by the content of a file."""
+    file = RecordedFile(content="a = 1", sha256="b" * 64, mode=0o444)
+    spec = RunSpec(secrets={"TOKEN": "k:1"}, files={"/etc/api.toml": file})
+    names = [specs.secret_name(PLACE, "TOKEN", value) for value in ("k:1", "k:2")]
+    files = [specs.file_name(PLACE, "/etc/api.toml", digit * 64) for digit in "bc"]
+    fake = keeping(*names)
+    fake.kept |= keeping(*files, role=specs.FILE).kept
+    found = gone(fake, Needs(specs=(spec,), ended=frozenset()))
+    assert found == [f"config {files[1]}", f"secret {names[1]}"]
+
+
+def test_others_objects_are_never_touched() -> None:
+    """Another environment's, a person's, the lock."""
+    fake = FakeSwarm()
+    fake.store("secrets", "theirs", Redacted("x"), {})
+    other = PLACE.labels(specs.SECRET) | {"release.environment": "staging"}
+    fake.store("secrets", "staging", Redacted("x"), other)
+    fake.store("configs", "lock", Redacted("x"), PLACE.labels("lock"))
+    assert gone(fake) == []
+
+
+def test_the_spec_of_an_open_deployment_stays_with_all_that_it_names() -> None:
+    """Somebody may have to put it back; one whose deployment is over goes."""
+    fake = keeping("open", "old")
+    kept = Redacted(json.dumps(naming("open").spec))
+    for name in ("never-ended", "over"):
+        labels = PLACE.labels(specs.BEFORE) | {DEPLOYMENT: name}
+        fake.store("configs", name, kept, labels)
+    assert gone(fake, Needs(specs=(), ended=frozenset({"over"}))) == ["config over", "secret old"]
