@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 from typing import Annotated, Final
 
-from packaging.requirements import InvalidRequirement, Requirement
 from pydantic import AfterValidator, Field
 
 from release.reference import Repository
@@ -50,14 +50,24 @@ def _git_name(text: str) -> str:
     return text
 
 
+_PLAIN_PIN: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?==[0-9]+(\.[0-9]+)*")
+"""As nearly all are written. Only for others `packaging` is imported: every command waits for that."""
+
+
 def _pinned(text: str) -> str:
+    if not (_PLAIN_PIN.fullmatch(text) or _names_one_version(text)):
+        raise ValueError(f'{text!r} is not pinned: write the exact version, as "ruff==0.14.5"')
+    return text
+
+
+def _names_one_version(text: str) -> bool:
+    from packaging.requirements import InvalidRequirement, Requirement
+
     try:
         versions = [(item.operator, item.version) for item in Requirement(text).specifier]
     except InvalidRequirement:
-        versions = []
-    if len(versions) != 1 or versions[0][0] not in ("==", "===") or versions[0][1].endswith(".*"):
-        raise ValueError(f'{text!r} is not pinned: write the exact version, as "ruff==0.14.5"')
-    return text
+        return False
+    return len(versions) == 1 and versions[0][0] in ("==", "===") and not versions[0][1].endswith(".*")
 
 
 def _command_line(text: str) -> str:

@@ -13,13 +13,16 @@ from release.errors import DeploymentFailed, EngineError
 from release.events import Emit, Progress, Warned
 from release.images.engine import ContainerState, Engine
 from release.images.reach import reachable
-from release.probe import INTERVAL_SECONDS, Answer, ask
+from release.probe import Answer, ask
 from release.process import TAIL_LINES
 from release.redact import Mask
 from release.runspec import Probe
 
 STEP: Final = "health"
 """The name under which the wait tells its progress."""
+
+_LOOK_SECONDS: Final = 0.025
+"""From one look at a starting container to the next: half of it is what a deployment waits too long."""
 
 _PAUSE_SECONDS: Final = 0.5
 """From one run of a program in the container, or one look at it, to the next."""
@@ -69,7 +72,7 @@ def await_healthy(watch: Watch) -> str:
             said = known
         if time.monotonic() - began > watch.timeout / 1000:
             raise _failed(watch, f"after {watch.timeout / 1000:g} s {text}")
-        time.sleep(INTERVAL_SECONDS)
+        time.sleep(_LOOK_SECONDS)
 
 
 def _through_gates(watch: Watch, state: ContainerState) -> tuple[bool, str]:

@@ -85,9 +85,9 @@ class Desk:
             self.emit(Warned(text=f"the git remote {remote} does not answer: going by what this clone knows"))
         return answers
 
-    @property
+    @cached_property
     def actor(self) -> Actor:
-        """Who works here."""
+        """Who works here. git is asked once: a deployment makes several records."""
         return actor(self.source.identity(), self.environ)
 
     def require_signed(self, record: str | None) -> None:

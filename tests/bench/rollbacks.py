@@ -1,15 +1,16 @@
 """A rollback beside docker commands by hand, Compose and Ansible: from the command to verified healthy.
 
-All of them swap the same two releases of examples/api, each in a container and on a port of its own, and each
-turn ends when the version that was asked for answers.
+All of them swap the same two releases of examples/api, each in a container and on a port of its own. Somebody
+asks all the time who answers there; when a command says that it is healthy, it is what was asked for.
 """
 
 from __future__ import annotations
 
+import http.client
 import json
+import sys
+import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -20,11 +21,14 @@ from typing import Final
 from release.images.engine import Engine
 from release.process import output_of
 from tests.bench.chains import example, settings
-from tests.bench.measure import Figure, ratio, side_by_side, table
+from tests.bench.measure import Figure, ratio, table
 from tests.engine import lab
 from tests.engine.service import Service, make_service
 
 RUNS: Final = 9
+ASK_SECONDS: Final = 0.02
+SOON_SECONDS: Final = 0.25
+"""How long the caller may take to see what a command has seen."""
 VERSIONS: Final = ("0.1.0", "0.1.1")
 
 RAW: Final = """\
@@ -77,8 +81,8 @@ class Rival:
     name: str = field(default_factory=lambda: lab.unique("bench"))
     port: int = field(default_factory=lab.free_port)
 
-    def swap(self, version: str) -> None:
-        """Run this version."""
+    def swap(self, version: str) -> float:
+        """Run this version. Its commands wait for the health check: their end is when it is verified."""
         ran = self.service.run(
             *self.argv,
             NAME=self.name,
@@ -87,18 +91,75 @@ class Rival:
             COMPOSE_PROJECT_NAME=self.name,
         )
         assert ran.status == 0, ran.all
+        return time.perf_counter()
+
+
+Swap = Callable[[str], float]
+"""Runs a version; the moment (`time.perf_counter`) at which it was verified healthy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """One swap, in seconds."""
+
+    verified: float
+    """From the start of the command until it knew that the version is healthy."""
+    ended: float
+    """From the start of the command to its end."""
+    silent: float
+    """From the last answer of the other version to the first of this one, seen from outside."""
+
+
+class Caller(threading.Thread):
+    """Asks a port all the time which version answers there."""
+
+    def __init__(self, port: int) -> None:
+        """Ask from now on."""
+        super().__init__(daemon=True)
+        self._port, self._over = port, threading.Event()
+        self._answers: list[tuple[float, str]] = []
+        self.start()
+
+    def run(self) -> None:
+        """Write down each answer with its moment."""
+        while not self._over.wait(ASK_SECONDS):
+            if found := _answering(self._port):
+                self._answers.append((time.perf_counter(), found))
+
+    def end(self) -> None:
+        """Ask no more."""
+        self._over.set()
+        self.join()
+
+    def silence(self, version: str) -> float:
+        """Seconds in which nobody answered before this version did."""
+        first = self.first(version)
+        return first - max((moment for moment, found in self._answers if found != version), default=first)
+
+    def first(self, version: str) -> float:
+        """When it answered first."""
+        return next(moment for moment, found in self._answers if found == version)
 
 
 def rows(_store: Path, room: Path) -> str:
     """All of them in turns."""
+    turns: dict[str, list[Turn]] = {}
     with _ways(room) as ways:
-        figures = side_by_side(
-            {name: partial(_timed, port, swap) for name, (port, swap) in ways.items()}, RUNS
-        )
-    base = figures[BARE]
+        for run in range(-1, RUNS):  # the first counts for nobody
+            for name, (port, swap) in ways.items():
+                turn = _timed(port, swap, VERSIONS[(run + 1) % 2])
+                turns.setdefault(name, []).extend([turn] if run >= 0 else [])
+    verified, ended, silent = (
+        {name: Figure(runs=tuple(getattr(turn, key) for turn in taken)) for name, taken in turns.items()}
+        for key in ("verified", "ended", "silent")
+    )
+    base = verified[BARE]
     return table(
-        ["", "ms", "ratio", "more than by hand, ms"],
-        [[name, str(took), ratio(took, base), _more(took, base)] for name, took in figures.items()],
+        ["", "verified healthy", "ratio", "more than by hand", "to its end", "nobody answers"],
+        [
+            [name, str(took), ratio(took, base), _more(took, base), str(ended[name]), str(silent[name])]
+            for name, took in verified.items()
+        ],
     )
 
 
@@ -106,27 +167,42 @@ def _more(took: Figure, base: Figure) -> str:
     return f"{(took.median - base.median) * 1000:+.0f}"
 
 
-def _timed(port: int, swap: Callable[[str], None], run: int) -> float:
-    """Seconds until the command has ended and the version answers."""
-    version = VERSIONS[run % 2]
-    began = time.perf_counter()
-    swap(version)
-    _answers(port, version)
-    return time.perf_counter() - began
-
-
-def _answers(port: int, version: str) -> None:
-    """The version that was asked for is the one that answers, at once."""
+def _timed(port: int, swap: Swap, version: str) -> Turn:
+    """One swap, watched from outside."""
+    caller = Caller(port)
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as response:
-            found = json.load(response)["version"]
-    except urllib.error.URLError as error:
-        raise AssertionError(f"the command ended, and the service does not answer: {error}") from error
-    assert found == version, f"{found} answers, and {version} was asked for"
+        began = time.perf_counter()
+        verified = swap(version)
+        ended = time.perf_counter()
+        _awaited(port, version)
+        time.sleep(2 * ASK_SECONDS)
+    finally:
+        caller.end()
+    late = caller.first(version) - verified
+    assert late < SOON_SECONDS, f"{version} was called healthy {late:.3f} s before it answered"
+    return Turn(verified=verified - began, ended=ended - began, silent=caller.silence(version))
+
+
+def _awaited(port: int, version: str) -> None:
+    """The version that was asked for is the one that answers when its command has ended."""
+    found = _answering(port)
+    assert found == version, f"{found or 'nobody'} answers, and {version} was asked for"
+
+
+def _answering(port: int) -> str:
+    """The version that answers; empty where nobody does."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/", headers={"Connection": "close"})
+        return str(json.load(connection.getresponse())["version"])
+    except (OSError, http.client.HTTPException):
+        return ""
+    finally:
+        connection.close()
 
 
 @contextmanager
-def _ways(room: Path) -> Iterator[dict[str, tuple[int, Callable[[str], None]]]]:
+def _ways(room: Path) -> Iterator[dict[str, tuple[int, Swap]]]:
     """Each way with its port, ready to swap."""
     port = lab.free_port()
     service = _released(room / "clone", port)
@@ -175,10 +251,14 @@ def _images(service: Service) -> dict[str, str]:
     }
 
 
-def _rolled_back(service: Service, version: str) -> None:
+def _rolled_back(service: Service, version: str) -> float:
+    """Ours says when the new one is verified, records it, and then tidies up: the moment is its line's."""
     words = ("rollback", "--to", version, "--yes", "--allow-quarantined", "--message", "bench")
-    ran = service.invoke(*words)
-    assert ran.status == 0, ran.all
+    with service.start(sys.executable, "-m", "invoke", *words) as process:
+        assert process.stderr is not None
+        said = [(time.perf_counter(), line) for line in process.stderr]
+    assert process.returncode == 0, "".join(line for _, line in said)
+    return next(moment for moment, line in said if line.startswith("✓ health"))
 
 
 def _remove(container: str) -> None:
