@@ -21,7 +21,6 @@ from invoke.tasks import task
 if TYPE_CHECKING:
     from invoke.parser.context import ParserContext
 
-    from release.commands import Door
     from release.console import Console
     from release.interruption import Interruption
 
@@ -465,11 +464,11 @@ def _run(command: str, **words: Any) -> None:
 
     def body(console: Console, interruption: Interruption) -> int:
         with _unswept("release.commands"):
-            from release import commands
+            from release.commands import action
+            from release.commands.door import Door, Words
 
-        door: Door = commands.Door(words=commands.Words(**words), console=console, interruption=interruption)
-        action: Callable[[Door], int] = getattr(commands, command)
-        return action(door)
+            act = action(command)
+        return act(Door(words=Words(**words), console=console, interruption=interruption))
 
     status = guarded(body)
     if status:

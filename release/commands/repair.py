@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from semver import Version
 
 from release.actor import now
+from release.commands.door import Door, agree
 from release.deploy.preflight import EMBEDDED
 from release.deploy.site import Desk
 from release.errors import LedgerUnreachable, ReleaseError, UsageError
@@ -25,9 +26,6 @@ from release.ledger.store import TagRequest
 from release.records import Record, Release
 from release.reference import Digest, Reference, Repository
 from release.version import tag_prefix
-
-if TYPE_CHECKING:
-    from release.commands import Door
 
 _SHOWN = 15
 """How many lines of one kind are shown."""
@@ -67,16 +65,10 @@ def repair(door: Door) -> int:
         if found:
             door.console.fields(_title(desk, missing), _rows(missing, left))
         if missing:
-            _agree(door, _title(desk, missing))
+            agree(door, _title(desk, missing))
         mended, failed = _mended(door, missing)
         _tell(door, desk, mended, [*failed, *left])
         return 1 if failed or left else 0
-
-
-def _agree(door: Door, title: str) -> None:
-    from release.commands import agree
-
-    agree(door, title)
 
 
 def _refresh(desk: Desk) -> None:

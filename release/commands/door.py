@@ -1,0 +1,133 @@
+"""What every command works with: what the command line says, the console, the repository; and asking."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from release.console import Console
+from release.deploy.site import Desk
+from release.errors import Cancelled, UsageError
+from release.events import Notice
+from release.interruption import Interruption
+from release.ledger import query
+
+
+@dataclass(frozen=True, kw_only=True)
+class Words:
+    """What the command line says."""
+
+    to: str | None = None
+    service: str | None = None
+    environment: str | None = None
+    message: str = ""
+    yes: bool = False
+    plan: bool = False
+    json: bool = False
+    limit: str = "20"
+    ledger: bool = False
+    since: str | None = None
+    other: str | None = None
+    lift: bool = False
+    allow_quarantined: bool = False
+    last: str | None = None
+    deep: bool = False
+    record: bool = False
+    no_engine: bool = False
+    secrets_elsewhere: bool = False
+    thaw: bool = False
+    until: str | None = None
+    break_lock: bool = False
+    cross_migrations: bool = False
+    wait: str = "0"
+    finish: bool = False
+    revert: bool = False
+    rebuild: str | None = None
+    again: bool = False
+    """`deploy` and `rollback` with `--rebuild`."""
+    repair: bool = False
+    keep: bool = False
+    on: str | None = None
+    with_secrets: bool = False
+    with_networks: bool = False
+    no_record: bool = False
+    last_copies: bool = False
+    exit_code: bool = False
+    offline: bool = False
+
+    @property
+    def count(self) -> int:
+        """The limit as a number. Raises UsageError."""
+        if not self.limit.isdecimal() or int(self.limit) < 1:
+            raise UsageError(f"list {self.limit!r} records", "that is not a number above 0", "use --limit 20")
+        return int(self.limit)
+
+    @property
+    def patience(self) -> int:
+        """How many seconds to wait for the lock. Raises UsageError."""
+        if not self.wait.isdecimal():
+            raise UsageError(f"wait for {self.wait!r} seconds", "that is not a whole number", "use --wait 60")
+        return int(self.wait)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Door:
+    """What every command works with."""
+
+    words: Words
+    console: Console
+    interruption: Interruption
+
+    @contextmanager
+    def desk(self, service: str | None = None) -> Iterator[Desk]:
+        """The service's repository, found from the folder where the command runs."""
+        opened = Desk.open(
+            Path.cwd(), service or self.words.service, environ=os.environ, emit=self.console.emit
+        )
+        with opened as desk:
+            yield desk
+
+
+def agree(door: Door, title: str) -> None:
+    """A person says yes, or the command line did. Raises UsageError, Cancelled."""
+    if door.words.yes:
+        return
+    if not door.console.interactive:
+        raise UsageError(title, "there is no terminal to ask on, and nothing was touched", "add --yes")
+    if not door.console.confirm(f"{title}?"):
+        raise Cancelled(title, "you did not say yes; nothing was touched")
+
+
+def find(door: Door, desk: Desk, target: str, environment: str | None) -> query.Found:
+    """What a target means; how it was read is told."""
+    meant = query.find(desk.ledger, desk.service.service, target, environment=environment)
+    for note in meant.notes:
+        door.console.emit(Notice(text=note))
+    return meant
+
+
+def target_of(command: str, target: str) -> str:
+    """Refuse an option that invoke took for the argument; -2 is a target."""
+    if target.startswith("-") and not query.is_steps_back(target):
+        raise UsageError(
+            f"{command} {target!r}", "that is an option, not a release", f"invoke --help {command}"
+        )
+    return target
+
+
+def environment_of(door: Door, desk: Desk) -> str | None:
+    """The one that is named, or the only one there is; None where neither."""
+    name = door.words.environment
+    if name is None and len(desk.service.environments) != 1:
+        return None
+    return desk.service.environment(name)[0]
+
+
+def environments(desk: Desk, named: str | None) -> list[str]:
+    """The one that is named, or all of the service."""
+    if named is None and desk.service.environments:
+        return list(desk.service.environments)
+    return [desk.service.environment(named)[0]]
