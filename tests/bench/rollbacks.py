@@ -27,6 +27,8 @@ from tests.engine.service import Service, make_service
 
 RUNS: Final = 9
 ASK_SECONDS: Final = 0.02
+PATIENCE_SECONDS: Final = 0.2
+"""A connection that is made while a container starts may never get an answer: the next one does."""
 SOON_SECONDS: Final = 0.25
 """How long the caller may take to see what a command has seen."""
 VERSIONS: Final = ("0.1.0", "0.1.1")
@@ -123,7 +125,7 @@ class Caller(threading.Thread):
     def run(self) -> None:
         """Write down each answer with its moment."""
         while not self._over.wait(ASK_SECONDS):
-            if found := _answering(self._port):
+            if found := _answering(self._port, PATIENCE_SECONDS):
                 self._answers.append((time.perf_counter(), found))
 
     def end(self) -> None:
@@ -189,9 +191,9 @@ def _awaited(port: int, version: str) -> None:
     assert found == version, f"{found or 'nobody'} answers, and {version} was asked for"
 
 
-def _answering(port: int) -> str:
-    """The version that answers; empty where nobody does."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+def _answering(port: int, seconds: float = 5.0) -> str:
+    """The version that answers in time; empty where nobody does."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
     try:
         connection.request("GET", "/", headers={"Connection": "close"})
         return str(json.load(connection.getresponse())["version"])
