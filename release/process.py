@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Final, Literal
+from typing import IO, Any, Final, Literal
 
 from release.errors import Cancelled, CommandFailed, ReleaseError
 from release.redact import Mask
@@ -27,6 +27,8 @@ TAIL_LINES: Final = 20
 _GRACE_SECONDS: Final = 5.0
 _ORPHAN_SECONDS: Final = 1.0
 _POLL_SECONDS: Final = 0.01
+_LAST_SECONDS: Final = 1.0
+"""How long a program that has hung up may take to end."""
 _RUNNING: Final[set[int]] = set()
 """The process groups of programs that run now."""
 
@@ -192,16 +194,31 @@ def _started(
             _RUNNING.discard(process.pid)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Dialled:
-    """A program whose standard input and output are the other end of `socket`."""
+class Dialled(socket.socket):
+    """A socket whose other end is the standard input and output of a program."""
 
-    socket: socket.socket
     process: subprocess.Popen[bytes]
 
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        """As a socket's. An end is an end only where the program says that all went well.
+
+        Raises ConnectionResetError: it failed, as ssh does when it is cut off.
+        """
+        count = super().recv_into(*args, **kwargs)
+        if count == 0:
+            with suppress(subprocess.TimeoutExpired):  # it goes on: the end is ours
+                if status := self.process.wait(_LAST_SECONDS):
+                    raise ConnectionResetError(f"the program ended with status {status}")
+        return count
+
     def close(self) -> None:
-        """Hang up and end the program. Its children, as ssh's own, end with the connection."""
-        self.socket.close()
+        """Hang up and end the program, when nobody reads any more: files made of the socket keep it open.
+
+        Its children, as ssh's own, end with the connection.
+        """
+        super().close()
+        if self.fileno() != -1:
+            return
         self.process.terminate()
         try:
             self.process.wait(_GRACE_SECONDS)
@@ -226,7 +243,9 @@ def dial(command: Command) -> Dialled:
         except OSError as error:
             ours.close()
             raise _not_started(command, error) from error
-    return Dialled(socket=ours, process=process)
+    dialled = Dialled(fileno=ours.detach())
+    dialled.process = process
+    return dialled
 
 
 def _environment(command: Command) -> dict[str, str]:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
-from release.process import Command, Dialled, dial
+from release.process import Command, dial
 
 CONNECT_SECONDS = 10
 
@@ -55,17 +55,10 @@ class _Connection(urllib3.connection.HTTPConnection):
     def __init__(self, *args: Any, program: Command, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._program = program
-        self._dialled: Dialled | None = None
 
     def connect(self) -> None:
-        self._dialled = dial(self._program)
-        self.sock = self._dialled.socket
-
-    def close(self) -> None:
-        super().close()
-        if self._dialled is not None:
-            self._dialled.close()
-            self._dialled = None
+        """The socket ends the program, not `close`: http.client calls that before an answer is read."""
+        self.sock = dial(self._program)
 
 
 class _Pool(urllib3.HTTPConnectionPool):

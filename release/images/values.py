@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import struct
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast
 
@@ -373,13 +373,23 @@ def _networks(data: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def executed(status: int, stream: bytes) -> Executed:
-    """The output of ExecStart without a terminal: frames, each with its stream and its size first."""
-    found: dict[int, bytes] = {1: b"", 2: b""}
-    while len(stream) >= _FRAME.size:
-        kind, size = _FRAME.unpack_from(stream)
-        found[kind] = found.get(kind, b"") + stream[_FRAME.size : _FRAME.size + size]
-        stream = stream[_FRAME.size + size :]
-    return Executed(status=status, output=found[1], errors=found[2])
+    """The output of ExecStart without a terminal. Raises ValueError: it ends in the middle."""
+    found: dict[int, list[bytes]] = {1: [], 2: []}
+    for kind, content in _frames(stream):
+        found.setdefault(kind, []).append(content)
+    return Executed(status=status, output=b"".join(found[1]), errors=b"".join(found[2]))
+
+
+def _frames(stream: bytes) -> Iterator[tuple[int, bytes]]:
+    """Frames, each with its stream and its size first (ContainerAttach, "Stream format")."""
+    place = 0
+    while place < len(stream):
+        begin = place + _FRAME.size
+        kind, size = _FRAME.unpack(stream[place:begin].ljust(_FRAME.size, b"\xff"))
+        place = begin + size
+        if place > len(stream):
+            raise ValueError(f"the output ends in the middle of a frame, after {len(stream)} bytes")
+        yield kind, stream[begin:place]
 
 
 def _health(state: Mapping[str, Any]) -> Health:

@@ -179,7 +179,7 @@ class Containers(Connection):
             ):
                 made = line.exec_create(container, list(argv), environment=words)["Id"]
                 stream = _started(line, f"{line.base_url}/v{self.info.api_version}/exec/{made}/start")
-                return executed(_ended(line, made), stream)
+                return _whole(_ended(line, made), stream)
         except Late:
             raise TimeoutError(f"{argv[0]} in {_short(container)} still runs after {timeout} ms") from None
 
@@ -236,6 +236,14 @@ def _started(line: docker.APIClient, url: str) -> bytes:
     except requests.HTTPError as error:
         create_api_error_from_http_exception(error)
     return answer.content
+
+
+def _whole(status: int, stream: bytes) -> Executed:
+    """What the program said, to its end: a connection that broke ends in the middle of something."""
+    try:
+        return executed(status, stream)
+    except ValueError as error:
+        raise requests.ConnectionError(str(error)) from error
 
 
 def _ended(line: docker.APIClient, made: str) -> int:

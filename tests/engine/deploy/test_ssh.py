@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from release.images.engine import ContainerSpec, Engine
+from release.reference import Reference
 from tests.engine import lab
 from tests.engine.deploy.world import World
 
@@ -179,3 +181,30 @@ def test_connections_that_drop_in_the_middle_leave_a_state_that_is_told(world: W
     assert program.returncode in (0, 3), seen
     assert world.answer()["VERSION"] == ("0.2.0" if program.returncode == 0 else "0.1.0")
     assert world.statuses()[-1] == ("healthy" if program.returncode == 0 else "restored")
+
+
+MEGABYTES = 5
+PRINTS = f"""
+import sys
+sys.stdout.write("x" * {MEGABYTES * 10**6})
+sys.stdout.flush()
+print("end", file=sys.stderr)
+"""
+
+
+def test_all_that_a_program_in_a_container_says_comes_through(
+    door: Door, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Megabytes, to the last byte: an answer without a length ends with its connection."""
+    monkeypatch.setenv("PATH", door.path)
+    base = engine.inspect(Reference.parse(lab.BASE_IMAGE))
+    assert base is not None
+    container = engine.create(ContainerSpec(image=base.id, command=("sleep", "300"), init=True))
+    try:
+        engine.start(container)
+        with Engine.connect(host=door.host) as remote:
+            for _ in range(3):
+                ran = remote.execute(container, ("python3", "-c", PRINTS), env={}, timeout=60_000)
+                assert (ran.status, len(ran.output), ran.errors) == (0, MEGABYTES * 10**6, b"end\n")
+    finally:
+        engine.remove(container)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from release.images.engine import Engine
-from release.process import Cancellation
+from release.process import Cancellation, output_of
 from release.reference import Reference
 from release.source import ANSWER_SECONDS
 from tests.engine import lab
@@ -104,6 +104,40 @@ def test_an_unreachable_git_server_delays_nothing_and_loses_nothing(make: Make, 
     assert world.invoke("sync", "--json").data == {"published": 2, "unsynced": 0}
     assert world.statuses() == ["started", "healthy"]
     assert world.invoke("status", "--json").data["drift"] == []
+
+
+def test_repair_publishes_what_was_kept_while_the_git_server_was_away(
+    make: Make, bare_remote: Path, tmp_path: Path
+) -> None:
+    """Said before it is done, done after a yes, once; then every clone knows who rolled back."""
+    world = make(remote=bare_remote)
+    for version in ("0.1.0", "0.2.0"):
+        world.release(version)
+        assert world.invoke("deploy", "--to", version, "--yes").status == 0
+    away = bare_remote.rename(bare_remote.with_name("away.git"))
+    assert world.invoke("rollback", "--yes").status == 0
+    assert world.invoke("verify", "--repair", "--yes").status == 6
+    away.rename(bare_remote)
+    elsewhere = tmp_path / "elsewhere"
+    output_of(["git", "clone", "--quiet", str(bare_remote), str(elsewhere)])
+    for name in ("pyproject.toml", "tasks.py"):
+        (elsewhere / name).write_text((world.root / name).read_text())
+
+    def told() -> list[str]:
+        entries = world.invoke("history", "--environment", "production", "--json", cwd=elsewhere).data
+        return [entry.get("reason", entry["kind"]) for entry in entries]
+
+    known = told()
+    assert "rollback" not in known
+    waiting = world.invoke("status", "--json").data["unsynced"]
+    planned = world.invoke("verify", "--repair", "--plan")
+    assert f"{waiting} events are kept here, and not published" in planned.out
+    assert told() == known
+    mended = world.invoke("verify", "--repair", "--yes")
+    assert mended.status == 0, mended.err
+    assert world.invoke("status", "--json").data["unsynced"] == 0
+    assert told() == ["freeze", "rollback", "rollback", *known]
+    assert "not published" not in world.invoke("verify", "--repair", "--plan").out
 
 
 def test_a_silent_git_server_is_waited_for_once_and_shortly(make: Make, bare_remote: Path) -> None:

@@ -28,10 +28,55 @@ def test_an_address_becomes_a_program(address: str, words: list[str]) -> None:
 def test_a_program_is_talked_to_through_a_socket() -> None:
     """What is sent is its input, what is received its output; closing ends it."""
     dialled = dial(Command(argv=("cat",)))
-    dialled.socket.sendall(b"hello")
-    assert dialled.socket.recv(5) == b"hello"
+    dialled.sendall(b"hello")
+    assert dialled.recv(5) == b"hello"
     dialled.close()
     assert dialled.process.poll() is not None
+
+
+def test_a_program_that_fails_has_not_said_all() -> None:
+    """What came is read; its end is an error and not an end, for an answer without a length would be cut."""
+    dialled = dial(Command(argv=("sh", "-c", "printf half; exit 255")))
+    with dialled.makefile("rb") as stream:
+        assert stream.read(4) == b"half"
+        with pytest.raises(ConnectionResetError, match="the program ended with status 255"):
+            stream.read()
+    dialled.close()
+
+
+def test_a_program_that_ends_well_has_said_all() -> None:
+    """Megabytes without a length, to the last byte."""
+    dialled = dial(Command(argv=("head", "-c", "5000000", "/dev/zero")))
+    with dialled.makefile("rb") as stream:
+        assert len(stream.read()) == 5_000_000
+    dialled.close()
+
+
+UNBOUNDED = r"""
+while read -r line && test ${#line} -gt 1; do :; done
+printf 'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n'
+sleep 0.2
+"""
+"""A program that reads a request and begins an answer without a length."""
+
+
+def test_an_answer_without_a_length_is_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """http.client closes the connection when the head of such an answer is there: the program goes on."""
+    script = f"{UNBOUNDED}head -c 5000000 /dev/zero"
+    monkeypatch.setattr(ssh, "command", lambda _: Command(argv=("sh", "-c", script)))
+    with requests.Session() as session:
+        session.mount("http+docker://", ssh.Adapter("ssh://prod"))
+        assert len(session.get("http+docker://localhost/_ping", timeout=30).content) == 5_000_000
+
+
+def test_an_answer_that_is_cut_off_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when ssh loses its server in the middle of an output."""
+    script = f"{UNBOUNDED}printf half; exit 255"
+    monkeypatch.setattr(ssh, "command", lambda _: Command(argv=("sh", "-c", script)))
+    with requests.Session() as session:
+        session.mount("http+docker://", ssh.Adapter("ssh://prod"))
+        with pytest.raises(requests.exceptions.ChunkedEncodingError, match="ended with status 255"):
+            session.get("http+docker://localhost/_ping", timeout=30)
 
 
 def test_a_program_that_is_missing_is_said_to_be() -> None:

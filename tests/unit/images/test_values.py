@@ -331,6 +331,14 @@ def test_output_of_a_program_is_told_apart_from_its_errors() -> None:
     assert executed(0, b"") == Executed(status=0, output=b"", errors=b"")
 
 
+@pytest.mark.parametrize("cut", [1, 7, 8, 10])
+def test_an_output_that_ends_in_the_middle_is_none(cut: int) -> None:
+    """In the head of a frame, and in its content."""
+    whole = b"\x01\0\0\0\0\0\0\x03one"
+    with pytest.raises(ValueError, match=f"in the middle of a frame, after {cut + len(whole)} bytes"):
+        executed(0, whole + whole[:cut])
+
+
 def test_further_names_are_names_on_every_network() -> None:
     """Without any, the engine is told nothing."""
     spec = ContainerSpec(image=IMAGE, networks=("edge", "back"), aliases=("api-any",))

@@ -17,8 +17,15 @@ def stand(make: Make, tmp_path: Path) -> Iterator[Stand]:
     """Put a service with two good releases behind a proxy, nothing deployed."""
     with ExitStack() as stack:
 
-        def one(kind: Kind, *, text: str | None = None, drain: str = "10s", **settings: str) -> Edge:
-            world = make(app=APP)
+        def one(
+            kind: Kind,
+            *,
+            text: str | None = None,
+            drain: str = "10s",
+            remote: Path | None = None,
+            **settings: str,
+        ) -> Edge:
+            world = make(app=APP, remote=remote)
             made = stack.enter_context(edge(world, kind, tmp_path / "edge", text=text))
             made.configure(drain, **settings)
             for version in ("0.1.0", "0.2.0"):
