@@ -257,7 +257,7 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
         "Tmpfs": dict.fromkeys(spec.tmpfs, ""),
         "Mounts": [
             *map(_mount, spec.volumes),
-            *({"Type": "volume", "Target": folder} for folder in spec.own_folders),
+            *(_own_volume(folder, spec.labels) for folder in spec.own_folders),
         ],
         "CapAdd": list(spec.cap_add),
         "CapDrop": list(spec.cap_drop),
@@ -267,6 +267,11 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
         **_logging(spec),
         **_limits(spec),
     }
+
+
+def _own_volume(folder: str, labels: Mapping[str, str]) -> dict[str, Any]:
+    """Without a name, so that it goes with its container; with labels, so that one that stayed is known."""
+    return {"Type": "volume", "Target": folder, "VolumeOptions": {"Labels": dict(labels)}}
 
 
 def _logging(spec: ContainerSpec) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import signal
 import subprocess
 from pathlib import Path
 
@@ -98,6 +99,38 @@ def test_a_secret_as_a_file_is_its_users_alone_and_survives_a_restart(world: Wor
     assert not set(volumes) & set(output_of(["docker", "volume", "ls", "--quiet"]).split())
     (world.root / "plain").unlink()
     assert CANARY not in everything_written(world)
+
+
+def test_the_volume_of_secret_files_goes_with_its_container_on_every_way(world: World) -> None:
+    """Replaced, restored, reverted and finished after a death, rolled back: the one that serves is left."""
+    (world.root / "plain").write_text(OTHER)
+    world.release("0.3.0", mode="sick")
+    world.configure(secrets=FILES, health_timeout='"3s"')
+    world.environ["PROD_TOKEN"] = CANARY
+    chosen = ["docker", "volume", "ls", "--quiet", "--filter", f"label=release.service={world.service}"]
+    sure = ("--yes", "--break-lock", "--message", "the laptop fell into the sea")
+
+    def volumes() -> list[str]:
+        return output_of(chosen).split()
+
+    def mounted() -> list[str]:
+        about = json.loads(output_of(["docker", "inspect", world.container]))[0]
+        return [mount["Name"] for mount in about["Mounts"]]
+
+    for words, status in (("0.1.0", 0), ("0.2.0", 0), ("0.3.0", 3)):
+        assert world.invoke("deploy", "--to", words, "--yes").status == status
+        assert volumes() == mounted()
+    for step, version in ((("after", "create", "2"), "0.2.0"), (("before", "remove", "1"), "0.1.0")):
+        died = world.dying(*step, "deploy", "--to", "0.1.0", "--yes")
+        assert died.status == -signal.SIGKILL, died.err
+        assert len(volumes()) == 2
+        assert world.invoke("converge", *sure).status == 0
+        assert world.answer()["VERSION"] == version
+        assert volumes() == mounted()
+    assert world.invoke("rollback", "--to", "0.2.0", "--yes").status == 0
+    assert volumes() == mounted()
+    world.clean()
+    assert volumes() == []
 
 
 def test_a_pinned_secret_goes_back_only_in_the_value_of_then(world: World) -> None:

@@ -330,7 +330,7 @@ class World:
         done = subprocess.run(
             argv,
             cwd=self.root,
-            env={**os.environ, "PYTHONPATH": str(root)},
+            env={**os.environ, **self.environ, "PYTHONPATH": str(root)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -287,8 +287,14 @@ def test_private_files_have_volumes_of_their_own() -> None:
         PlacedFile(path="/etc/api/a.toml", content=b"a", mode=0o444),
         PlacedFile(path="/run/secrets/b", content=b"canary", mode=0o400, private=True),
     )
-    spec = ContainerSpec(image=IMAGE, files=files)
-    assert container_config(spec)["HostConfig"]["Mounts"] == [{"Type": "volume", "Target": "/run/secrets"}]
+    spec = ContainerSpec(image=IMAGE, files=files, labels={"release.service": "api"})
+    assert container_config(spec)["HostConfig"]["Mounts"] == [
+        {
+            "Type": "volume",
+            "Target": "/run/secrets",
+            "VolumeOptions": {"Labels": {"release.service": "api"}},
+        }
+    ]
     assert replace(spec, read_only=True).own_folders == ("/etc/api", "/run/secrets")
     assert "canary" not in repr(spec)
 
