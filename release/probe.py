@@ -35,9 +35,15 @@ def ask(probe: Probe, host: str, port: int) -> Answer:
         response = connection.getresponse()
         return Answer(status=response.status, text=f"{response.status} {response.reason}")
     except (OSError, http.client.HTTPException) as error:
-        return Answer(status=None, text=f"no answer: {str(error) or type(error).__name__}")
+        return Answer(status=None, text=f"no answer: {_said(error)}")
     finally:
         connection.close()
+
+
+def _said(error: Exception) -> str:
+    """What an error says, without a number of the system's."""
+    told = error.strerror if isinstance(error, OSError) else None
+    return told or str(error) or type(error).__name__
 
 
 def await_answer(probe: Probe, host: str, port: int, *, alive: Callable[[], None]) -> Answer:

@@ -170,7 +170,8 @@ def _requested(version: Version, existing: Sequence[Version]) -> Version:
         raise VersionTaken(
             f"release version {version}",
             "this version exists with other content",
-            "a released version is never made again: leave out --version, or give a higher one",
+            f"a released version is never made again; `invoke show {version}` says what it is. "
+            f"Leave out --version, or give --version {_after(max(existing))} or higher",
         )
     line = [known for known in existing if (known.major, known.minor) == (version.major, version.minor)]
     floor = max(line or existing, default=None)

@@ -93,6 +93,6 @@ def _choose(what: str, name: str | None, known: Mapping[str, _T]) -> tuple[str, 
     close = difflib.get_close_matches(name or "", known, n=1)
     raise UsageError(
         f"choose the {what}",
-        f"{found}: {', '.join(known)}",
+        f"{found}{'; those that are' if name is not None else ''}: {', '.join(known)}",
         f"use --{what} {close[0] if close else next(iter(known))}",
     )

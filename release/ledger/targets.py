@@ -249,8 +249,12 @@ def _nothing(question: Question) -> TargetUnavailable:
     ledger, service = question.ledger, question.service
     known = versions(ledger, service)
     if not known:
+        others = [name for name in ledger.names("index") if name != service]
+        listed = f"; it has some of: {', '.join(others)}" if others else ""
         return TargetUnavailable(
-            question.attempted, f"the ledger {ledger} has no release of it", "nox -s release"
+            question.attempted,
+            f"the ledger {ledger} has no release of {service}{listed}",
+            f"is {service} the right name? `nox -s release` makes its first" if others else "nox -s release",
         )
     newest = itertools.islice(releases(ledger, service), _SHOWN)
     listed = "".join(f"\n  {_line(record)}" for record in newest)
@@ -306,12 +310,14 @@ def _not_so_many(question: Question) -> TargetUnavailable:
     listed = "".join(
         f"\n  {_line(release)}{'' if release in standing else '  quarantined'}" for release in ran
     )
+    aside = next((release.body.version for release in ran[1:] if release not in standing), None)
+    lift = f"`invoke quarantine {aside} --lift --message WHY` takes {aside} back, or " if aside else ""
     return TargetUnavailable(
         question.attempted,
         f"only {len(ran)} ran there verified healthy:{listed}"
         if ran
         else "nothing ran there verified healthy",
-        "name a release: --to VERSION; `invoke history` lists them",
+        f"{lift}name a release: --to VERSION; `invoke history` lists them",
     )
 
 

@@ -173,8 +173,10 @@ def test_a_version_that_is_asked_for_is_taken_as_it_is() -> None:
 
 def test_a_version_that_exists_is_refused() -> None:
     """A released version is never made again."""
-    with pytest.raises(VersionTaken, match="exists with other content"):
-        following(existing=("1.4.2",), version="1.4.2")
+    with pytest.raises(VersionTaken, match="exists with other content") as caught:
+        following(existing=("1.4.2", "1.5.0"), version="1.4.2")
+    assert "`invoke show 1.4.2`" in caught.value.hint
+    assert "--version 1.5.1 or higher" in caught.value.hint
 
 
 def test_a_version_below_its_own_line_is_refused() -> None:

@@ -17,10 +17,11 @@ from typing import Any, Final
 from invoke.main import program
 
 from release.images.engine import Engine
+from release.images.swarm import Swarm
 from release.ledger.store import Ledger
 
 HOST: Final = "laptop-7"
-OWNERS: Final[dict[str, Any]] = {"append_events": Ledger}
+OWNERS: Final[dict[str, Any]] = {"append_events": Ledger, "store": Swarm, "update": Swarm}
 """Whose methods they are; all others are the engine's."""
 
 

@@ -27,7 +27,9 @@ def test_one_of_several_services_must_be_named() -> None:
 
 def test_a_mistyped_service_gets_the_near_miss() -> None:
     """The hint can be pasted."""
-    with pytest.raises(UsageError, match=r"no service is called 'wbe': api, web\n.*use --service web"):
+    with pytest.raises(
+        UsageError, match=r"no service is called 'wbe'; those that are: api, web\n.*use --service web"
+    ):
         two().service("wbe")
 
 

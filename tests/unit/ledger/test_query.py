@@ -11,7 +11,7 @@ from release.ledger import query
 from release.ledger.store import Ledger
 from release.records import Body, Draft, Record
 from tests.unit.ledger import samples
-from tests.unit.ledger.samples import digits, event, moment, note, release, says
+from tests.unit.ledger.samples import digits, event, moment, note, quarantine, release, says
 from tests.unit.repository import Repository
 
 
@@ -179,6 +179,14 @@ def test_an_empty_ledger_says_how_to_begin(told: Told) -> None:
     assert caught.value.hint == "nox -s release"
 
 
+def test_a_service_without_releases_is_told_which_have_some(told: Told) -> None:
+    """As after a wrong name in the settings."""
+    told.ledger.append([release("1.0.0", service="web")])
+    with pytest.raises(TargetUnavailable, match="has no release of api; it has some of: web") as caught:
+        told.find("1.0.0")
+    assert "is api the right name?" in caught.value.hint
+
+
 def test_a_service_sees_only_its_own(told: Told) -> None:
     """Another service's release of the same version is not ours."""
     told.ledger.append([release("1.0.0", service="web")])
@@ -228,6 +236,17 @@ def test_previous_of_the_first_deployment_is_nothing(told: Told) -> None:
         told.find("previous")
     with pytest.raises(TargetUnavailable, match="nothing ran there verified healthy"):
         told.find("previous", "staging")
+
+
+def test_previous_that_was_set_aside_names_the_command_that_takes_it_back(told: Told) -> None:
+    """It is there, and was excluded: the operator decides."""
+    for version in ("1.0.0", "1.1.0"):
+        told.release(version)
+        told.deploy(version)
+    told.ledger.append([quarantine(told.released["1.0.0"])])
+    with pytest.raises(TargetUnavailable, match=r"1\.0\.0 .*quarantined") as caught:
+        told.find("previous")
+    assert "`invoke quarantine 1.0.0 --lift --message WHY`" in caught.value.hint
 
 
 def test_environments_do_not_mix(story: Told) -> None:
