@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets as randomness
+import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -149,16 +151,17 @@ class Attempt:
     def run(
         self, started: Draft[Body], interruption: Interruption, still_mine: Callable[[], None]
     ) -> Outcome:
-        """Record the start, roll out, record the end. `still_mine` raises LockHeld, asked last of all."""
-        self._record("started", [*self._left_open(), started])
-        self._still_allowed(still_mine)
-        prepared = self.prepared
+        """Record the start, roll out, record the end. `still_mine` raises LockHeld, asked last of all.
+
+        Nobody waits until a rollback's start is recorded: the lock holds it, for whoever comes after a crash.
+        """
+        opening, waits = [*self._left_open(), started], self.prepared.plan.reason == "promote"
+        if waits:
+            self._record("started", opening)
+        self._still_allowed(still_mine, [] if waits else opening)
         try:
-            if prepared.down is not None:
-                fence.run(prepared.site, prepared.down, _means(prepared, interruption))
-            evidence = prepared.site.target.roll_out(
-                _order(prepared, self.deployment), _means(prepared, interruption)
-            )
+            with nullcontext() if waits else self._recording(opening):
+                evidence = self._rolled_out(interruption)
         except (DeploymentFailed, LockHeld) as error:
             self._append(_status(error), self.prepared.mask(reason(error)))
             raise
@@ -167,12 +170,33 @@ class Attempt:
         record = self._append("healthy", evidence, words)
         return _outcome(self.prepared, self.deployment, evidence, changed=True, record=record)
 
-    def _still_allowed(self, still_mine: Callable[[], None]) -> None:
-        """Ask again, on the very ledger that the start landed on: a word of the last seconds holds too.
+    @contextmanager
+    def _recording(self, opening: list[Draft[Body]]) -> Iterator[None]:
+        """Record the start while the block works; what comes after the block finds it recorded."""
+        recording = threading.Thread(target=self._record, args=("started", opening))
+        recording.start()
+        try:
+            yield
+        finally:
+            recording.join()
+
+    def _rolled_out(self, interruption: Interruption) -> str:
+        prepared = self.prepared
+        means = _means(prepared, interruption)
+        if prepared.down is not None:
+            fence.run(prepared.site, prepared.down, means)
+        return prepared.site.target.roll_out(_order(prepared, self.deployment), means)
+
+    def _still_allowed(self, still_mine: Callable[[], None], unrecorded: list[Draft[Body]]) -> None:
+        """Ask again, on the ledger of this moment: a word of the last seconds holds too.
+
+        Where the start landed there, it is read from already; else what this clone has now is looked at.
 
         Raises NotReady, TargetUnavailable, LockHeld: what came in between; nothing was touched.
         """
         prepared, target = self.prepared, self.prepared.target
+        if unrecorded:
+            prepared.site.desk.ledger.look_again()
         said = policy.words(prepared.site.desk.ledger, prepared.site.place, target.id)
         barred = policy.barred(said, target, prepared.allowed)
         against = policy.closed(said, prepared.site.place, prepared.plan.reason, prepared.allowed)
@@ -181,7 +205,8 @@ class Attempt:
             preflight.refuse(attempted, prepared.bytes, against, None, barred=barred)
             still_mine()
         except ReleaseError as error:
-            self._append("failed", prepared.mask(error.found))
+            failed = self._draft(self._event("failed", prepared.mask(error.found)))
+            self._record("failed", [*unrecorded, failed])
             raise
 
     def _left_open(self) -> list[Draft[Body]]:

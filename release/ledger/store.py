@@ -119,6 +119,10 @@ class Ledger:
             return False
         return True
 
+    def look_again(self) -> None:
+        """Read from where the branch stands in this clone now; no remote is asked. Raises LedgerError."""
+        self._look_at(self._branch.head())
+
     def _look_at(self, head: str | None) -> None:
         """Read from this commit from now on. Raises NotALedger, LedgerError."""
         if head is None or head == self._head:

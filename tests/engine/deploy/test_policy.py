@@ -163,6 +163,27 @@ def test_a_freeze_of_another_clone_stops_a_deployment_that_was_being_prepared(
     assert world.statuses() == ["started", "failed"]
 
 
+def test_a_release_set_aside_while_a_rollback_to_it_is_prepared_is_not_put_back(
+    make: Make, tmp_path: Path
+) -> None:
+    """A word of the last moment holds: nothing was touched, and both ends of the attempt are recorded."""
+    world = make()
+    script = tmp_path / "token.sh"
+    script.write_text("echo token\n")
+    world.configure(secrets=f'{{ TOKEN = {{ from_command = ["sh", "{script}"] }} }}')
+    for version in ("0.1.0", "0.2.0"):
+        world.release(version)
+        assert world.invoke("deploy", "--to", version, "--yes").status == 0
+    before = world.containers()
+    quarantine = shlex.join(world.argv("quarantine", "0.1.0", "--message", "loses orders"))
+    script.write_text(f"cd {world.root} && {quarantine} >&2\necho token\n")
+    refused = world.invoke("rollback", "--to", "0.1.0", "--yes")
+    assert refused.status == 6, refused.err
+    assert "loses orders" in refused.err
+    assert world.containers() == before
+    assert world.statuses() == ["started", "healthy"] * 2 + ["started", "failed"]
+
+
 def freeze_command(words: str) -> str:
     """Inside of a TOML text."""
     return words.replace("\\", "\\\\").replace('"', '\\"') + " >&2; echo token"

@@ -48,6 +48,15 @@ def test_a_branch_that_is_absent_is_an_empty_ledger(here: Repository) -> None:
     assert set(here.refs()) == {"refs/heads/main"}
 
 
+def test_what_another_command_added_is_read_when_it_is_looked_at_again(here: Repository) -> None:
+    """Not before: all answers of one plan are of one ledger."""
+    ours, theirs = samples.ledger(here.root), samples.ledger(here.root)
+    (record,) = theirs.append([release("1.4.2")])
+    assert ours.head is None
+    ours.look_again()
+    assert ours.record(record.id) == record
+
+
 def test_the_first_append_makes_the_branch_with_its_format(here: Repository) -> None:
     """An orphan commit that holds the record, its index entries and the word that makes it a ledger."""
     ledger = samples.ledger(here.root)
