@@ -213,7 +213,7 @@ class Swarm(Value):
     """How many processors of its node are kept free for each task."""
     nodes: dict[str, NodeEngine] = Field(default_factory=dict)
     """The engines of the nodes, by host name, address or id of the node: for `prune`, `verify` and `doctor`,
-    which can look only at the engines that they are told of. Deployments do not need it."""
+    which can look only at the engines that they are told of, and for another manager to talk to."""
 
     def spec(self, *, publishes: bool) -> SwarmSpec:
         """As deployments record it; `publishes` tells whether the service publishes ports."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -107,10 +107,19 @@ class Desk:
     def site(self, environment: str | None) -> Iterator[Site]:
         """One environment, with its engine while the block runs. Raises UsageError, EngineUnreachable."""
         name, settings = self.service.environment(environment)
-        with Engine.connect(host=settings.host, context=settings.context) as engine:
-            place = self._place(name)
+        with ExitStack() as stack:
+            engine, place = self._engine(settings, stack), self._place(name)
             target = self._target(engine, place, settings)
             yield Site(desk=self, settings=settings, place=place, engine=engine, target=target)
+
+    def _engine(self, settings: Environment, stack: ExitStack) -> Engine:
+        """Of a Swarm any manager that can decide, if the configured one cannot. Raises EngineUnreachable."""
+        if settings.engine == "docker":
+            return stack.enter_context(Engine.connect(host=settings.host, context=settings.context))
+        from release.deploy.swarm.nodes import manager
+
+        ways = settings.swarm.nodes if settings.swarm is not None else {}
+        return manager(settings, ways, stack, self.emit)
 
     def _target(self, engine: Engine, place: Place, settings: Environment) -> Target:
         # each way is imported where it is gone: one engine without a proxy waits for neither of the others

@@ -104,8 +104,10 @@ def test_a_spec_changed_by_hand_is_drift_and_the_next_deployment_puts_it_right(
 
 def says(world: SwarmWorld, state: str) -> bool:
     """Whether the status does, of the service's update."""
-    told = world.invoke("status").out
-    return state in told and "by the policy" in told
+    told = world.invoke("status", "--json")
+    assert told.status == 0, told.err
+    update = told.data["update"] or ""
+    return state in update and "by the policy" in update
 
 
 def test_an_update_that_the_policy_paused_or_took_back_is_told(world: SwarmWorld) -> None:
@@ -229,6 +231,26 @@ def test_what_a_killed_drill_left_is_removed_by_the_next(world: SwarmWorld) -> N
     assert world.secrets() == secrets
 
 
+def test_a_node_that_cannot_be_looked_into_fails_no_deployment(world: SwarmWorld) -> None:
+    """Pruning follows a deployment: the node is told, and the others are pruned."""
+    manager, machine, last = world.machines.machines
+    ways = {machine.address: {"host": machine.host}, last.address: {"host": "unix:///nowhere.sock"}}
+    table = ", ".join(f'"{name}" = {{ host = "{way["host"]}" }}' for name, way in ways.items())
+    world.configure(**{"swarm.nodes": f"{{ {table} }}"})
+    world.keep_little("prune_after_deploy = true")
+    deployed(world, "0.1.0")
+    ended = world.invoke("deploy", "--to", "0.2.0", "--yes")
+    assert ended.status == 0, ended.err
+    assert f"({last.address}): cannot" in ended.err
+    assert "there is no such socket" in ended.err
+    assert world.invoke("doctor").status == 1
+    for one in (manager, machine, last):
+        one.docker("container", "prune", "--force")
+    deployed(world, "0.1.0")
+    deployed(world, "0.2.0")
+    assert world.invoke("prune", "--yes").status == 0
+
+
 def test_tasks_of_several_nodes_share_an_overlay_network(world: SwarmWorld) -> None:
     """By name, each task of its own."""
     network = lab.unique("rt")
@@ -263,13 +285,8 @@ def test_a_swarm_of_one_machine_may_use_its_engine_s_own_store(tmp_path: Path) -
         assert drift(world) == []
 
 
-def managed(world: SwarmWorld) -> bool:
-    """Whether the managers have a majority."""
-    return world.manager.docker("node", "ls", "--quiet", check=False) != ""
-
-
 def test_without_a_majority_of_managers_nothing_is_done_and_that_is_said(tmp_path: Path) -> None:
-    """Two of three managers are cut off: before a deployment exit 6, in the middle 4; then all goes on."""
+    """One that is alone is passed over. Two of three cut off: exit 6, in the middle 4; then all goes on."""
     with machines.machines(tmp_path / "three") as made:
         machines.swarm(made.machines, "manager")
         with Engine.connect(host=made.manager.host) as engine:
@@ -279,6 +296,13 @@ def test_without_a_majority_of_managers_nothing_is_done_and_that_is_said(tmp_pat
                 world.release(version)
         deployed(world)
         assert "3 of 3 managers answer, and 1 of them may be lost" in world.invoke("doctor").out
+        world.manager.cut()
+        lab.eventually(lambda: not ready(world.manager), what="a manager that is alone", seconds=60)
+        ended = world.invoke("status")
+        assert ended.status == 0, ended.err
+        assert f"talking to the manager {made.machines[1].host} instead" in ended.err
+        world.manager.mend()
+        mend(world)
         cut_off(world)
         for words in (("deploy", "--to", "0.2.0", "--yes"), ("status",), ("rollback", "--yes")):
             ended = world.invoke(*words)
@@ -304,7 +328,7 @@ def test_without_a_majority_of_managers_nothing_is_done_and_that_is_said(tmp_pat
 def cut_off(world: SwarmWorld) -> None:
     for machine in world.machines.machines[1:]:
         machine.cut()
-    lab.eventually(lambda: not managed(world), what="managers without a majority", seconds=60)
+    lab.eventually(lambda: not ready(world.manager), what="managers without a majority", seconds=60)
 
 
 def mend(world: SwarmWorld) -> None:

@@ -70,10 +70,10 @@ class SwarmWorld(World):
         )
         return f"{{ {', '.join(ways)} }}"
 
-    def keep_little(self) -> None:
+    def keep_little(self, more: str = "") -> None:
         """Keep one release, and no time beside it."""
         with (self.root / "pyproject.toml").open("a") as file:
-            file.write('\n[tool.release.retention]\nreleases = 1\nwindow = "1ms"\n')
+            file.write('\n[tool.release.retention]\nreleases = 1\nwindow = "1ms"\n' + more)
 
     def images_on(self, machine: Machine) -> set[str]:
         """Versions whose images the machine's engine has."""

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
-from release.config import NodeEngine
 from release.deploy.docker import ENVIRONMENT, ROLE, SERVICE, SERVING, Identity, Ours, Place
 from release.deploy.drill import (
     DRILL,
@@ -27,6 +26,7 @@ from release.deploy.drill import (
 from release.deploy.preflight import Bytes
 from release.deploy.site import Site
 from release.deploy.swarm import spec as specs
+from release.deploy.swarm.nodes import Route
 from release.deploy.swarm.rollout import Rollout
 from release.deploy.swarm.target import SwarmTarget
 from release.deploy.target import Means, Order
@@ -196,7 +196,7 @@ def prepare(
     return rehearsal
 
 
-def _ways(ground: Site) -> Mapping[str, NodeEngine]:
+def _ways(ground: Site) -> Mapping[str, Route]:
     return ground.target.ways if isinstance(ground.target, SwarmTarget) else {}
 
 

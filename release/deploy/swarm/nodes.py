@@ -7,21 +7,34 @@ must be asked; `swarm.nodes` says how it is reached. Which node's it is, the eng
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
-from release.config import NodeEngine
 from release.deploy.preflight import find_stored
 from release.deploy.swarm.tasks import node_name
-from release.errors import EngineError, ReleaseError
+from release.errors import EngineError, EngineUnreachable, ReleaseError
+from release.events import Emit, Warned
 from release.images.engine import Engine
 from release.images.swarm import Node, Swarm
 from release.records import Image
 
 HINT: Final = "swarm.nodes says how the engine of a node is reached"
 
-Connect = Callable[[NodeEngine, ExitStack], Swarm]
+
+class Route(Protocol):
+    """How an engine is reached; neither is the engine that `docker` itself would use."""
+
+    @property
+    def host(self) -> str | None:
+        """Its address."""
+
+    @property
+    def context(self) -> str | None:
+        """A Docker context."""
+
+
+Connect = Callable[[Route, ExitStack], Swarm]
 """The Swarm as another engine of it knows it, open as long as the stack is."""
 
 
@@ -61,13 +74,60 @@ class Machines:
         return tuple(machine for machine in self.every if machine.engine is None)
 
 
-def connect(way: NodeEngine, stack: ExitStack) -> Swarm:
+def connect(way: Route, stack: ExitStack) -> Swarm:
     """The engine at the other end. Raises EngineUnreachable, UsageError."""
     return Swarm(engine=stack.enter_context(Engine.connect(host=way.host, context=way.context)))
 
 
+def manager(
+    own: Route, ways: Mapping[str, Route], stack: ExitStack, emit: Emit, connect: Connect = connect
+) -> Engine:
+    """The engine of a manager that can decide: the configured one, or another of which the way is known.
+
+    Args:
+        own: how the configured one is reached.
+        ways: how engines of nodes are reached: tried where that one does not answer, or has no majority.
+        stack: closes what is opened.
+        emit: is told what speaks against the configured one, where another is taken.
+        connect: opens one; raises EngineUnreachable, UsageError.
+
+    Raises:
+        EngineUnreachable, UsageError: it does not answer, and no other that can decide does.
+    """
+    seen, silent = None, None
+    try:
+        seen = connect(own, stack)
+        found = _undecided(seen)
+    except EngineUnreachable as error:
+        silent, found = error, f"cannot {error.attempted}: {error.found}"
+    other = next(_deciding(ways, stack, connect), None) if found else None
+    if other is not None:
+        emit(Warned(text=f"{found}; talking to the manager {other.host} instead"))
+        return other
+    if seen is None:
+        assert silent is not None  # noqa: S101 - else it was seen
+        raise silent
+    return seen.engine
+
+
+def _undecided(seen: Swarm) -> str:
+    """Why a manager cannot decide. What is no manager at all is a wrong setting: whoever asks it says so."""
+    here = seen.membership()
+    is_alone = here.is_manager and here.trouble
+    return f"the manager {seen.engine.host} has no majority: {here.trouble}" if is_alone else ""
+
+
+def _deciding(ways: Mapping[str, Route], stack: ExitStack, connect: Connect) -> Iterator[Engine]:
+    for way in ways.values():
+        with suppress(ReleaseError):
+            there = connect(way, stack)
+            here = there.membership()
+            if here.is_manager and not here.trouble:
+                yield there.engine
+
+
 def look_into(
-    swarm: Swarm, ways: Mapping[str, NodeEngine], stack: ExitStack, connect: Connect = connect
+    swarm: Swarm, ways: Mapping[str, Route], stack: ExitStack, connect: Connect = connect
 ) -> Machines:
     """Reach every engine that the settings name; they are open as long as the stack is.
 
@@ -98,7 +158,7 @@ def look_into(
 
 
 def _entered(
-    name: str, way: NodeEngine, meant: Sequence[Node], stack: ExitStack, connect: Connect
+    name: str, way: Route, meant: Sequence[Node], stack: ExitStack, connect: Connect
 ) -> tuple[str, Engine | None, str]:
     """The id of the node that answers, its engine, and otherwise what was found instead."""
     if not any(node.is_ready for node in meant):
@@ -115,7 +175,7 @@ def _entered(
 
 
 def _machine(
-    node: Node, found: Mapping[str, Engine], told: Mapping[str, str], ways: Mapping[str, NodeEngine]
+    node: Node, found: Mapping[str, Engine], told: Mapping[str, str], ways: Mapping[str, Route]
 ) -> Machine:
     named = not {node.id, node.name, node.address}.isdisjoint(ways)
     engine = found.get(node.id)

@@ -104,8 +104,11 @@ def room(asked: Asked, node: Node, tasks: Sequence[Task]) -> Room:
 
 
 def _against(asked: Asked, node: Node) -> Iterator[str]:
-    """What no waiting changes."""
-    if not node.is_ready:
+    """What no waiting changes.
+
+    A leader that was just elected knows the state of no node until each has reported: that is no objection.
+    """
+    if not node.is_ready and node.state != "unknown":
         yield f"it is {node.state}"
     if node.availability != "active":
         yield {"drain": "it is drained", "pause": "it is paused"}.get(node.availability, node.availability)

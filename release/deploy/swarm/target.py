@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
-from release.config import NodeEngine
 from release.deploy import preflight
 from release.deploy.docker import DEPLOYMENT, SERVING, Ours, Place
 from release.deploy.keeper import Keeper
@@ -16,7 +15,7 @@ from release.deploy.swarm import placement
 from release.deploy.swarm import spec as specs
 from release.deploy.swarm.drift import spec_drift
 from release.deploy.swarm.keeper import SwarmKeeper
-from release.deploy.swarm.nodes import look_into, spread
+from release.deploy.swarm.nodes import Route, look_into, spread
 from release.deploy.swarm.rollout import Rollout, identities, longest
 from release.deploy.swarm.tasks import Placed, View, placed, update_of, view
 from release.deploy.target import Means, Order, Way
@@ -45,7 +44,7 @@ class SwarmTarget:
     engine: Engine
     """Of a manager."""
     place: Place
-    ways: Mapping[str, NodeEngine] = field(default_factory=dict)
+    ways: Mapping[str, Route] = field(default_factory=dict)
     """How the engines of its nodes are reached."""
 
     @property

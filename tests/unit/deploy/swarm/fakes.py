@@ -70,6 +70,9 @@ class FakeSwarm:
 
     own: str = "id-a"
     """The id of the node whose engine is talked to."""
+    manages: bool = True
+    trouble: str = ""
+    """Why it cannot tell of its Swarm."""
     others: list[Service] = field(default_factory=list)
     """Services that are not ours."""
     engine: Any = field(default_factory=fakes.FakeEngine)
@@ -114,7 +117,9 @@ class FakeSwarm:
         return tuple(self.machines)
 
     def membership(self) -> Membership:
-        return Membership(is_active=True, is_manager=True, managers=(), node=self.own)
+        return Membership(
+            is_active=True, is_manager=self.manages, managers=(), node=self.own, trouble=self.trouble
+        )
 
     def services(self) -> tuple[Service, ...]:
         return (*([self.there] if self.there is not None else []), *self.others)

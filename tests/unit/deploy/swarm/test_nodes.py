@@ -5,9 +5,12 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import Any
 
+import pytest
+
 from release.config import NodeEngine
-from release.deploy.swarm.nodes import Machine, Machines, look_into, not_looked_into, spread
+from release.deploy.swarm.nodes import Machine, Machines, Route, look_into, manager, not_looked_into, spread
 from release.errors import EngineUnreachable
+from release.events import Event
 from release.images.swarm import Node, Swarm
 from release.reference import Digest
 from tests.unit.deploy.fakes import FakeEngine, release, stored
@@ -17,7 +20,7 @@ from tests.unit.deploy.swarm.fakes import FakeSwarm, node, real
 def reached(nodes: list[Node], ways: dict[str, str], there: dict[str, str]) -> Machines:
     """With ways by name, and what answers at their ends: the id of a node; nothing answers elsewhere."""
 
-    def connect(way: NodeEngine, _: ExitStack) -> Swarm:
+    def connect(way: Route, _: ExitStack) -> Swarm:
         assert way.host is not None
         if way.host not in there:
             raise EngineUnreachable(f"reach the engine at {way.host}", "it does not answer")
@@ -94,3 +97,46 @@ def test_who_has_an_image_is_asked_of_every_node_that_takes_tasks() -> None:
     assert not found.is_everywhere
     assert spread(Machines(every=(has, drained)), image).is_everywhere
     assert not spread(Machines(every=(drained,)), image).is_everywhere
+
+
+SILENT = EngineUnreachable("reach the engine", "it does not answer")
+
+
+def talked_to(there: dict[str, FakeSwarm], said: list[Event]) -> str:
+    """Which of these engines is; the first is the configured one, and one that is not there is silent."""
+
+    def connect(way: Route, _: ExitStack) -> Swarm:
+        if way.host not in there:
+            raise SILENT
+        there[way.host].engine = FakeEngine(host=way.host)
+        return real(there[way.host])
+
+    ways = {name: NodeEngine(host=f"ssh://{name}") for name in "abc"}
+    with ExitStack() as stack:
+        return manager(ways["a"], ways, stack, said.append, connect).host
+
+
+def test_the_configured_manager_is_talked_to_as_long_as_it_can_decide() -> None:
+    """One that is no manager, too: that is a wrong setting, which is told by whoever asks it."""
+    said: list[Event] = []
+    assert talked_to({"ssh://a": FakeSwarm(), "ssh://b": FakeSwarm()}, said) == "ssh://a"
+    assert talked_to({"ssh://a": FakeSwarm(manages=False), "ssh://b": FakeSwarm()}, said) == "ssh://a"
+    assert said == []
+
+
+@pytest.mark.parametrize("first", [{}, {"ssh://a": FakeSwarm(trouble="there is no leader")}])
+def test_another_manager_that_can_decide_takes_its_place(first: dict[str, FakeSwarm]) -> None:
+    """And that is told; a worker cannot."""
+    said: list[Event] = []
+    there = {**first, "ssh://b": FakeSwarm(manages=False), "ssh://c": FakeSwarm()}
+    assert talked_to(there, said) == "ssh://c"
+    (warned,) = said
+    assert "talking to the manager ssh://c instead" in str(warned)
+
+
+def test_without_another_the_configured_one_says_what_is_wrong() -> None:
+    """It does not answer; or it answers, and has no majority."""
+    with pytest.raises(EngineUnreachable) as caught:
+        talked_to({"ssh://b": FakeSwarm(trouble="there is no leader")}, [])
+    assert caught.value is SILENT
+    assert talked_to({"ssh://a": FakeSwarm(trouble="there is no leader")}, []) == "ssh://a"

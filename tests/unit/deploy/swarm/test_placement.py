@@ -60,6 +60,12 @@ def test_every_node_that_cannot_is_named_with_the_reason() -> None:
     ]
 
 
+def test_nodes_that_a_new_leader_has_not_heard_of_yet_are_no_objection() -> None:
+    """They report within seconds; the Swarm waits for them, and so does a deployment."""
+    assert told(three(is_ready=False, state="unknown")) == ""
+    assert "it is disconnected" in told(three(is_ready=False, state="disconnected"))
+
+
 def test_an_image_for_another_processor_finds_no_place() -> None:
     """A node says x86_64 where an image says amd64; a variant is the engine's to judge."""
     assert told(three(), platform="linux/amd64/v2") == ""

@@ -1,0 +1,101 @@
+"""What a manager's answers mean: facts of nodes and tasks, and whether anybody decides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, cast
+
+import pytest
+
+from release.errors import EngineError, EngineUnreachable, NameTaken, NoQuorum
+from release.images.engine import Engine
+from release.images.swarm import Swarm
+
+MANAGER: Mapping[str, Any] = {
+    "LocalNodeState": "active",
+    "ControlAvailable": True,
+    "NodeID": "n1",
+    "RemoteManagers": [{"Addr": "10.0.0.2:2377"}, {"Addr": "10.0.0.3:2377"}],
+}
+NODE: Mapping[str, Any] = {
+    "ID": "n1",
+    "Description": {
+        "Hostname": "a",
+        "Platform": {"Architecture": "aarch64", "OS": "linux"},
+        "Resources": {"NanoCPUs": 4_000_000_000, "MemoryBytes": 8 << 30},
+        "Engine": {"EngineVersion": "26.1.5", "Labels": {"disk": "ssd"}},
+    },
+    "Status": {"State": "ready", "Addr": "10.0.0.2"},
+    "Spec": {"Availability": "drain", "Role": "manager", "Labels": {"zone": "east"}},
+    "ManagerStatus": {"Leader": True, "Reachability": "reachable"},
+}
+
+
+class Client:
+    """What docker-py would give."""
+
+    def __init__(self, swarm: Mapping[str, Any]) -> None:
+        self.swarm = swarm
+
+    def info(self) -> Mapping[str, Any]:
+        return {"Swarm": self.swarm}
+
+    def nodes(self) -> list[Mapping[str, Any]]:
+        return [NODE]
+
+
+class Talking:
+    """An engine that answers one question about itself, and fails all others in a way of the test's."""
+
+    host = "unix:///there.sock"
+
+    def __init__(self, failing: EngineError | None, **told: Any) -> None:
+        self.failing, self.client = failing, Client({**MANAGER, **told})
+
+    @contextmanager
+    def talking(self, attempted: str) -> Iterator[Client]:
+        if self.failing is not None and attempted != "ask for the Swarm":
+            raise self.failing
+        yield self.client
+
+
+def swarm(failing: EngineError | None = None, **told: Any) -> Swarm:
+    return Swarm(engine=cast(Engine, Talking(failing, **told)))
+
+
+def test_without_a_majority_every_question_ends_in_one_error() -> None:
+    """Told by what the engine says of itself; the managers that it knows are named."""
+    with pytest.raises(NoQuorum) as caught:
+        swarm(EngineError("list the nodes", "status 500"), Error="there is no leader").nodes()
+    assert caught.value.exit_code == 6
+    assert "10.0.0.2:2377, 10.0.0.3:2377" in caught.value.found
+    assert "there is no leader" in caught.value.found
+
+
+@pytest.mark.parametrize(
+    "error",
+    [EngineUnreachable("list the nodes", "gone"), NameTaken("create x", "there is one")],
+)
+def test_an_error_that_says_more_is_left_as_it_is(error: EngineError) -> None:
+    """Whatever the engine says of its Swarm."""
+    with pytest.raises(type(error)) as caught:
+        swarm(error, Error="there is no leader").nodes()
+    assert caught.value is error
+
+
+@pytest.mark.parametrize("told", [{"Error": ""}, {"ControlAvailable": False, "Error": "no manager"}])
+def test_an_error_of_a_swarm_that_can_decide_is_the_engine_s(told: dict[str, Any]) -> None:
+    """So is that of an engine which is no manager."""
+    error = EngineError("list the nodes", "status 500")
+    with pytest.raises(EngineError) as caught:
+        swarm(error, **told).nodes()
+    assert caught.value is error
+
+
+def test_facts_of_a_node_are_read_in_the_words_of_images_and_settings() -> None:
+    """Platform, thousandths of a processor, bytes, labels, and what kind of manager it is."""
+    (node,) = swarm().nodes()
+    assert (node.platform, node.cpus, node.memory) == ("linux/arm64", 4000, 8 << 30)
+    assert (node.reachability, node.availability, node.takes_tasks) == ("leader", "drain", False)
+    assert (node.labels, node.engine_labels, node.version) == ({"zone": "east"}, {"disk": "ssd"}, "26.1.5")
