@@ -18,8 +18,8 @@ from release.ledger import layout
 from release.ledger.signing import Signers, is_signed
 from release.ledger.violations import Violation
 from release.ledger.walk import FILE, Change, Step
+from release.plumbing import Plumbing
 from release.records import SCHEMA, Body, Record, Release, parse
-from release.source import Plumbing
 
 _RECORD: Final = re.compile(r"records/(?P<folder>[0-9a-f]{2})/(?P<id>(?P=folder)[0-9a-f]{62})\.json")
 _INDEX: Final = "index/"

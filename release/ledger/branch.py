@@ -21,7 +21,7 @@ from release.errors import (
     VersionTaken,
 )
 from release.ledger.tree import DURABLE
-from release.source import ANSWER_SECONDS, FETCH_SECONDS, Answer, Plumbing
+from release.plumbing import ANSWER_SECONDS, FETCH_SECONDS, Answer, Plumbing
 
 PUSH_SECONDS: Final = 60.0
 """How long a server may take to receive one append."""

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from release.ledger.violations import Violation
+from release.plumbing import ANSWER_SECONDS, Plumbing
 from release.records import Record, Release
-from release.source import ANSWER_SECONDS, Plumbing
 
 
 @dataclass(frozen=True, kw_only=True)

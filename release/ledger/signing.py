@@ -13,7 +13,8 @@ from typing import Final
 from release.config import Ledger as Settings
 from release.errors import LedgerError, LedgerUnsigned
 from release.ledger import layout
-from release.source import Plumbing, Source
+from release.plumbing import Plumbing
+from release.source import Source
 
 FORMAT: Final = "%G?|%GF"
 """What git is asked to tell of each commit's signature."""

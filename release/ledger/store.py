@@ -24,9 +24,10 @@ from release.ledger import layout, outbox
 from release.ledger.branch import Branch, Move, Tag, give_way
 from release.ledger.placing import Placing
 from release.ledger.tree import DURABLE, Trees
+from release.plumbing import ANSWER_SECONDS, Answer, Plumbing
 from release.process import Cancellation
 from release.records import SCHEMA, Actor, Body, Deployment, Draft, Record, Release, parse
-from release.source import ANSWER_SECONDS, Answer, Plumbing, Source
+from release.source import Source
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from release.errors import LedgerError, ReleaseError
-from release.source import Answer, Plumbing
+from release.plumbing import Answer, Plumbing
 
 DURABLE: Final = ("-c", "core.fsync=all")
 """What git writes for the ledger is on the disk before a reference names it."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import IO, Final
 
 from release.ledger.signing import FORMAT, Signature, Signers
-from release.source import Plumbing
+from release.plumbing import Plumbing
 
 FILE: Final = "100644"
 """The one mode that a file of the ledger has."""

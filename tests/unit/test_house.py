@@ -35,8 +35,8 @@ OUTSIDE = {
         "images/dockerignore.py",
         "images/faults.py",
     },
-    "git": {"source.py", "ledger/store.py", "ledger/plumbing.py"},
-    "subprocess": {"process.py", "source.py"},
+    "git": {"plumbing.py"},
+    "subprocess": {"process.py", "plumbing.py"},
 }
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from release.images.engine import Engine
+from release.plumbing import ANSWER_SECONDS
 from release.process import Cancellation, output_of
 from release.reference import Reference
-from release.source import ANSWER_SECONDS
 from tests.engine import lab
 from tests.engine.deploy.conftest import Make
 from tests.engine.deploy.world import World

@@ -13,7 +13,7 @@ import pytest
 from release.errors import LedgerError, LedgerRejected, LedgerUnreachable, NotALedger, VersionTaken
 from release.ledger.branch import Branch, Move
 from release.ledger.store import Ledger
-from release.source import Answer
+from release.plumbing import Answer
 from tests.unit.ledger import samples
 from tests.unit.ledger.samples import by, event, note, release, says, tagged
 from tests.unit.ledger.test_store import WRITER
