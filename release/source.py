@@ -79,14 +79,14 @@ class Source:
     @classmethod
     def open(cls, folder: Path) -> Source:
         """The repository that holds this folder. Raises SourceError: not in a repository, bare, no git."""
-        own, common, inside = _discover(
-            folder, "--absolute-git-dir", "--git-common-dir", "--is-inside-work-tree"
-        )
-        if inside != "true":
+        try:
+            own, common, top = _discover(folder, "--absolute-git-dir", "--git-common-dir", "--show-toplevel")
+        except SourceError as error:
+            if _discover(folder, "--is-inside-work-tree") == ["true"]:
+                raise
             raise SourceError(
                 f"open the git repository at {folder}", "it has no working tree", "run this in a clone of it"
-            )
-        (top,) = _discover(folder, "--show-toplevel")
+            ) from error
         root, git_dir = Path(top), Path(common)
         return cls(
             root=root,

@@ -44,6 +44,27 @@ def test_listing_the_tasks_imports_nothing_heavy() -> None:
     assert done.stdout == "\n"
 
 
+@pytest.mark.parametrize("command", ["rollback", "status"])
+def test_a_task_imports_nothing_that_only_others_need(command: str) -> None:
+    """It waits for every import: none of a Swarm, a proxy, a registry, a pull or another task is there."""
+    others = (
+        *("release.deploy.swarm", "release.deploy.proxies", "release.deploy.startfirst", "release.chain"),
+        *(
+            "release.images.registry",
+            "release.images.swarm",
+            "release.commands.verify",
+            "stamina",
+            "packaging",
+        ),
+    )
+    code = (
+        f"import sys; from release.commands import action; action({command!r}); "
+        f"print(*sorted({set(others)!r} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
+
+
 def test_the_list_names_every_task(service: Path) -> None:
     """With one line each, from any folder below."""
     (service / "deep" / "er").mkdir(parents=True)
