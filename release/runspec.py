@@ -30,6 +30,9 @@ _DURATION = re.compile(r"([0-9]+)\s*(ms|s|m|h|d)")
 _LEAST_MEMORY: Final = 6 * 1024**2
 _MOST_CPUS: Final = 100_000
 _DURATION_UNITS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_LONGEST: Final = 36_500 * 86_400_000
+"""A hundred years, in milliseconds: dates and engines count that far."""
+_MOST_DIGITS: Final = 15
 
 
 class Value(BaseModel):
@@ -86,7 +89,9 @@ def parse_duration(value: object) -> object:
     match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
         raise ValueError(f'{value!r} is not a duration: write a number and ms, s, m, h or d, as "30s"')
-    return int(match[1]) * _DURATION_UNITS[match[2]]
+    if len(match[1]) > _MOST_DIGITS or (found := int(match[1]) * _DURATION_UNITS[match[2]]) > _LONGEST:
+        raise ValueError(f"{str(value)[:20]!r} is too long: at most {_LONGEST // _DURATION_UNITS['d']}d")
+    return found
 
 
 def parse_memory(value: object) -> object:

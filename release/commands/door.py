@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from release.console import Console
 from release.deploy.site import Desk
@@ -14,6 +16,16 @@ from release.errors import Cancelled, UsageError
 from release.events import Notice
 from release.interruption import Interruption
 from release.ledger import query
+
+_MOST: Final = 999_999_999
+
+
+def number(text: str, attempted: str, hint: str, *, least: int = 1) -> int:
+    """A whole number of the command line. Raises UsageError."""
+    value = int(text) if re.fullmatch(r"\d{1,9}", text, re.ASCII) else -1
+    if value < least:
+        raise UsageError(attempted, f"that is not a number from {least} to {_MOST}", hint)
+    return value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,19 +70,21 @@ class Words:
     exit_code: bool = False
     offline: bool = False
 
+    def __post_init__(self) -> None:
+        """Raises UsageError: `--to` says nothing. That is a variable without a value, and no wish."""
+        if self.to is not None and not self.to.strip():
+            hint = "is the variable set that --to was to be? Leave --to out, or give a version: --to 1.4.2"
+            raise UsageError("choose a release", "--to is empty", hint)
+
     @property
     def count(self) -> int:
         """The limit as a number. Raises UsageError."""
-        if not self.limit.isdecimal() or int(self.limit) < 1:
-            raise UsageError(f"list {self.limit!r} records", "that is not a number above 0", "use --limit 20")
-        return int(self.limit)
+        return number(self.limit, f"list {self.limit!r} records", "use --limit 20")
 
     @property
     def patience(self) -> int:
         """How many seconds to wait for the lock. Raises UsageError."""
-        if not self.wait.isdecimal():
-            raise UsageError(f"wait for {self.wait!r} seconds", "that is not a whole number", "use --wait 60")
-        return int(self.wait)
+        return number(self.wait, f"wait for {self.wait!r} seconds", "use --wait 60", least=0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,10 +14,10 @@ from typing import Any
 from semver import Version
 
 from release.actor import now
-from release.commands.door import Door, agree
+from release.commands.door import Door, agree, number
 from release.deploy.preflight import EMBEDDED
 from release.deploy.site import Desk
-from release.errors import LedgerUnreachable, ReleaseError, UsageError
+from release.errors import LedgerUnreachable, ReleaseError
 from release.events import Notice
 from release.images.engine import Engine
 from release.images.registry import Registry
@@ -110,11 +110,8 @@ def _index(desk: Desk) -> Iterator[Finding]:
 
 def _releases(desk: Desk, last: str | None) -> Iterator[Record[Release]]:
     """The newest so many, or all. Raises UsageError."""
-    if last is not None and (not last.isdecimal() or int(last) < 1):
-        raise UsageError(
-            f"look at the last {last!r} releases", "that is not a number above 0", "use --last 20"
-        )
-    return islice(query.releases(desk.ledger, desk.service.service), int(last) if last else None)
+    count = None if last is None else number(last, f"look at the last {last!r} releases", "use --last 20")
+    return islice(query.releases(desk.ledger, desk.service.service), count)
 
 
 def _tags(desk: Desk, last: str | None) -> Iterator[Finding]:

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from release import config
-from release.commands.door import Door, environments
+from release.commands.door import Door, environments, number
 from release.config import Service
 from release.deploy import outlook
 from release.deploy.readiness import Question, Readiness, assess, draft_of, verification
 from release.deploy.site import Desk
 from release.deploy.stock import Stock
-from release.errors import UsageError
 from release.events import Warned
 from release.images.engine import Engine
 from release.ledger import query
@@ -74,9 +73,7 @@ def _rebuild(door: Door) -> int:
 
 
 def _last(text: str | None) -> int | None:
-    if text is not None and (not text.isdecimal() or int(text) < 1):
-        raise UsageError(f"verify the last {text!r} releases", "that is not a number above 0", "use --last 5")
-    return int(text) if text is not None else None
+    return None if text is None else number(text, f"verify the last {text!r} releases", "use --last 5")
 
 
 def _services(named: str | None) -> list[str]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Any
 import pytest
 import stamina
 
-from release.errors import RegistryError, RegistryUnreachable
+from release.errors import Cancelled, RegistryError, RegistryUnreachable
 from release.images import registry
 from release.images.registry import (
     DOCKER_LIST,
@@ -25,6 +27,8 @@ from release.images.registry import (
     Manifest,
     Registry,
 )
+from release.patience import Patience
+from release.process import Cancellation
 from release.reference import Digest, Repository
 from tests.unit.images.fake_registry import Answer, FakeRegistry, refusal, serving
 
@@ -500,6 +504,22 @@ def test_a_pause_is_a_number_or_a_date(text: str, low: float, high: float) -> No
 def test_a_pause_that_is_no_time_is_our_own(text: str | None) -> None:
     """Nonsense is as good as nothing."""
     assert registry._retry_after(text) is None
+
+
+@pytest.mark.parametrize("headers", [{}, {"Retry-After": "30"}], ids=["our own", "named"])
+def test_a_pause_ends_when_the_work_is_cancelled(
+    fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
+) -> None:
+    """Another gate failed, or Ctrl-C: nobody waits for the rest of it, and nothing more is asked."""
+    monkeypatch.setattr(registry, "_PATIENCE", Patience(attempts=5, first=3600.0, longest=3600.0))
+    fake.faults = [Answer(status=503, headers=headers)] * 5
+    cancellation = Cancellation()
+    stopping = threading.Thread(target=cancellation.request, args=("the lint failed",))
+    client = Registry(fake.repository, tell=lambda _: stopping.start(), cancellation=cancellation)
+    with stamina.set_testing(False), closing(client), pytest.raises(Cancelled):
+        client.has_blob(Digest.of(LAYER))
+    stopping.join()
+    assert len(fake.faults) == 4
 
 
 def test_a_registry_that_is_not_there_is_unreachable(fake: FakeRegistry) -> None:

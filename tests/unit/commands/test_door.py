@@ -1,0 +1,28 @@
+"""What the command line says, before anything is looked at."""
+
+from __future__ import annotations
+
+import pytest
+
+from release.commands.door import Words, number
+from release.errors import UsageError
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "0", "1.5", "\u0663", "9" * 10, "9" * 5000])
+def test_what_is_no_number_of_things_is_said_to_be_none(text: str) -> None:
+    """Also digits of other scripts, and numbers that nobody can count to."""
+    with pytest.raises(UsageError, match=r"not a number from 1 to 999999999\n.*--limit 20"):
+        _ = Words(limit=text).count
+
+
+def test_numbers_are_taken() -> None:
+    """A pause may be none."""
+    assert (Words(limit="999999999").count, Words(wait="0").patience) == (999_999_999, 0)
+    assert number("7", "count", "use 7") == 7
+
+
+@pytest.mark.parametrize("text", ["", " "])
+def test_a_release_that_is_named_by_nothing_is_no_wish_for_the_one_before(text: str) -> None:
+    """`rollback --to "$VERSION" --yes` with a variable that is not set must not choose by itself."""
+    with pytest.raises(UsageError, match="--to is empty"):
+        Words(to=text)
