@@ -101,9 +101,10 @@ def _made_again(door: Door, site: Site, prepared: Prepared) -> Prepared:
 
 def _tidy(site: Site, *, answers: bool) -> None:
     """Prune the engine, where that is configured; what was deployed is told already."""
-    from release.commands.prune import prune_after
+    if site.desk.service.retention.prune_after_deploy:
+        from release.commands.prune import prune_after
 
-    prune_after(site, answers=answers)
+        prune_after(site, answers=answers)
 
 
 def _choice(door: Door, site: Site, default: str) -> str:

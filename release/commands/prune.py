@@ -100,8 +100,6 @@ def _agree_to_prune(door: Door, desk: Desk) -> None:
 def prune_after(site: Site, *, answers: bool) -> None:
     """What a deployment ends with where that is configured. It is done and told; this can only warn."""
     desk = site.desk
-    if not desk.service.retention.prune_after_deploy:
-        return
     with _only_warning(desk, "nothing was pruned"), ExitStack() as stack:
         if not answers:
             raise LedgerUnreachable("prune", "the git remote does not answer")
