@@ -73,7 +73,7 @@ class Trees:
 
     def content(self, oid: str, kind: str, name: str) -> bytes:
         """The content of an object that must be there. Raises LedgerError, calling it by `name`."""
-        hint = f"look further with: git cat-file -t {oid}; git fsck --full"
+        hint = f"look further with: git cat-file -t {oid}; git fsck --full. A fresh clone may have it"
         try:
             found = self._plumbing.object(oid)
         except ReleaseError as error:
