@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from pathlib import Path
 
 import pytest
@@ -51,14 +52,20 @@ def room_of(module: Path) -> str:
     return "doors" if len(parts) == 1 and module.stem in DOOR | {"__init__"} else "vocabulary"
 
 
-def imports_of(module: Path) -> set[str]:
+@functools.cache
+def nodes_of(module: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(ast.parse(module.read_text(encoding="utf-8"))))
+
+
+@functools.cache
+def imports_of(module: Path) -> frozenset[str]:
     found: set[str] = set()
-    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+    for node in nodes_of(module):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+    return frozenset(found)
 
 
 @pytest.mark.parametrize("module", MODULES, ids=name_of)
@@ -78,15 +85,14 @@ def test_a_library_has_one_home(library: str) -> None:
 def test_one_room_prints() -> None:
     """`print` and the standard streams are the console's alone."""
     for module in MODULES:
-        tree = ast.parse(module.read_text(encoding="utf-8"))
         calls = {
             node.func.id
-            for node in ast.walk(tree)
+            for node in nodes_of(module)
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
         }
         streams = {
             node.attr
-            for node in ast.walk(tree)
+            for node in nodes_of(module)
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "sys"
         } & {"stdin", "stdout", "stderr"}
         assert not ({"print"} & calls or streams) or room_of(module) == "console", module

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -10,11 +11,14 @@ import pytest
 import rfc8785
 from jsonschema import ValidationError
 
+from release import schema
 from release.errors import LedgerError
 from release.records import KINDS, KNOWN_UNLESS_RECOVERED, Body, Draft, Release, parse
-from release.schema import documents, record_schema
+from release.schema import record_schema
 from tests import schemas
 from tests.unit.ledger import samples
+
+documents = functools.cache(schema.documents)
 
 
 def record_of(draft: Draft[Body]) -> dict[str, Any]:

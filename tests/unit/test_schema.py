@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import tomllib
 from collections.abc import Iterator
@@ -10,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from release import schema
 from release.config import parse
-from release.schema import ONE_SERVICE, SEVERAL_SERVICES, page
+from release.schema import ONE_SERVICE, SEVERAL_SERVICES
 
+page = functools.cache(schema.page)
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "configuration.md"
 NAMED = re.compile(r"\.(environments|secrets)\.\w+")
 PLACEHOLDERS = {"environments": "name", "secrets": "VARIABLE"}

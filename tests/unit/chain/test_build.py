@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-
-import pytest
-import stamina
 
 from release.chain import build as stage
 from release.chain.build import build_command, resolved_bases, source_policy
@@ -93,13 +90,6 @@ def test_recorded_bases_are_taken_by_their_digests() -> None:
 COUNTS = 'echo built >> "$0"; printf "$2"; test $(wc -l < "$0") -ge "$1"'
 """Fails until it has run so often, saying the same each time."""
 WRONG = "#5 [2/2] RUN false\\n#5 ERROR: x\\n"
-
-
-@pytest.fixture(autouse=True)
-def no_pauses() -> Iterator[None]:
-    """Attempts follow each other at once."""
-    with stamina.set_testing(True, attempts=10, cap=True):
-        yield
 
 
 def builds(

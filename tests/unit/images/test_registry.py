@@ -57,13 +57,6 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder / "config.json"
 
 
-@pytest.fixture(autouse=True)
-def no_pauses() -> Iterator[None]:
-    """Attempts follow each other at once."""
-    with stamina.set_testing(True, attempts=10, cap=True):
-        yield
-
-
 @pytest.fixture
 def fake() -> Iterator[FakeRegistry]:
     """An empty registry."""
