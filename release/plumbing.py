@@ -88,7 +88,7 @@ class Plumbing:
             raise SourceError(
                 "run git",
                 "it is not installed",
-                "install git 2.31 or later, or run `./dev` on a bare machine",
+                "install git 2.31 or later, or add the folder where it is to PATH",
             ) from error
         self._git = git.Git(str(root))
         self._git.update_environment(**_environment(root, git_dir, common_dir))

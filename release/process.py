@@ -259,7 +259,7 @@ def _not_started(command: Command, error: OSError) -> ReleaseError:
     if command.cwd is not None and not command.cwd.is_dir():
         return ReleaseError(attempted, f"its folder {command.cwd} does not exist")
     if isinstance(error, FileNotFoundError):
-        hint = "install it, or run `./dev` on a bare machine"
+        hint = f"install {command.argv[0]}, or add the folder where it is to PATH"
         return ReleaseError(attempted, "the program is not installed", hint)
     return ReleaseError(
         attempted, f"the system refuses: {error.strerror}", "check the program's mode and format"

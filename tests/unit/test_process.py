@@ -141,7 +141,8 @@ def test_the_variables_of_an_outer_git_or_python_are_not_inherited(monkeypatch: 
 
 def test_a_missing_program_is_named_with_what_to_do() -> None:
     """Not a traceback."""
-    with pytest.raises(ReleaseError, match="cannot run `no-such-program`: the program is not installed"):
+    said = r"cannot run `no-such-program`: the program is not installed\n.*install no-such-program"
+    with pytest.raises(ReleaseError, match=said):
         run(Command(argv=("no-such-program",)))
 
 

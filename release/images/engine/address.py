@@ -104,4 +104,5 @@ def reaching_hint(address: Address, error: BaseException) -> str:
         return "check DOCKER_CERT_PATH, or the certificates of the Docker context"
     if address.is_ssh:
         return f"see what `{ssh.command(address.host)}` says; Docker's command must be installed there"
-    return "start Docker there, or name another engine (DOCKER_HOST, a Docker context); `./dev` starts one"
+    other = "or name another engine (DOCKER_HOST, a Docker context)"
+    return f"start Docker there (`systemctl status docker` says why it is down), {other}"
