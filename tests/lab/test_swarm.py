@@ -103,8 +103,11 @@ def test_an_update_of_an_outdated_version_is_refused_without_a_word(world: Swarm
 
 
 def test_a_manager_that_starts_again_in_the_middle_is_waited_for(world: SwarmWorld) -> None:
-    """Its engine drops dead after the spec was submitted, and comes back: the deployment ends well."""
-    world.configure(**{"swarm.constraints": '["node.role==worker"]', "replicas": "2"})
+    """Its engine drops dead after the spec was submitted, and comes back: the deployment ends well.
+
+    Without ports of nodes: a manager that just came back gives two tasks with the same port to one node.
+    """
+    world.configure(**{"swarm.constraints": '["node.role==worker"]', "replicas": "2", "publish": "[]"})
     deployed(world)
     with world.start("deploy", "--to", "0.2.0", "--yes") as process:
         err = world.read_until(process, "of 2 tasks run")
