@@ -27,7 +27,7 @@ from tests.engine.service import Service, make_service
 
 RUNS: Final = 9
 ASK_SECONDS: Final = 0.02
-PATIENCE_SECONDS: Final = 0.2
+PATIENCE_SECONDS: Final = 0.1
 """A connection that is made while a container starts may never get an answer: the next one does."""
 VERSIONS: Final = ("0.1.0", "0.1.1")
 
@@ -116,7 +116,7 @@ class Caller(threading.Thread):
     def __init__(self, port: int) -> None:
         """Ask from now on."""
         super().__init__(daemon=True)
-        self._port, self._over = port, threading.Event()
+        self._port, self._over, self.has_asked = port, threading.Event(), threading.Event()
         self._answers: list[tuple[float, str]] = []
         self.start()
 
@@ -125,20 +125,20 @@ class Caller(threading.Thread):
         while not self._over.wait(ASK_SECONDS):
             if found := _answering(self._port, PATIENCE_SECONDS):
                 self._answers.append((time.perf_counter(), found))
+            self.has_asked.set()
 
     def end(self) -> None:
         """Ask no more."""
         self._over.set()
         self.join()
 
-    def silence(self, version: str) -> float:
-        """Seconds in which nobody answered before this version did."""
-        first = self.first(version)
-        return first - max((moment for moment, found in self._answers if found != version), default=first)
-
-    def first(self, version: str) -> float:
+    def first(self, version: str, default: float) -> float:
         """When it answered first."""
-        return next(moment for moment, found in self._answers if found == version)
+        return min((moment for moment, found in self._answers if found == version), default=default)
+
+    def last(self, version: str, default: float) -> float:
+        """When it answered last."""
+        return max((moment for moment, found in self._answers if found == version), default=default)
 
 
 def rows(_store: Path, room: Path) -> str:
@@ -171,21 +171,26 @@ def _timed(port: int, swap: Swap, version: str) -> Turn:
     """One swap, watched from outside."""
     caller = Caller(port)
     try:
+        caller.has_asked.wait()
         began = time.perf_counter()
-        verified = swap(version)
+        said = swap(version)
         ended = time.perf_counter()
-        _awaited(port, version)
-        time.sleep(2 * ASK_SECONDS)
+        asked = _awaited(port, version)
     finally:
         caller.end()
-    verified = max(verified, caller.first(version))  # whoever says it earlier is not believed
-    return Turn(verified=verified - began, ended=ended - began, silent=caller.silence(version))
+    answered = min(asked, caller.first(version, asked))
+    return Turn(
+        verified=max(said, answered) - began,  # whoever says it earlier is not believed
+        ended=ended - began,
+        silent=answered - caller.last(VERSIONS[1 - VERSIONS.index(version)], answered),
+    )
 
 
-def _awaited(port: int, version: str) -> None:
-    """The version that was asked for is the one that answers when its command has ended."""
+def _awaited(port: int, version: str) -> float:
+    """The version that was asked for is the one that answers when its command has ended; when it did."""
     found = _answering(port)
     assert found == version, f"{found or 'nobody'} answers, and {version} was asked for"
+    return time.perf_counter()
 
 
 def _answering(port: int, seconds: float = 5.0) -> str:
