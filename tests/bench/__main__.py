@@ -80,10 +80,10 @@ _ROLLBACK: Final = """\
 
 `examples/api` on one engine, its own host port (stop-first); by hand is `docker rm -f`, `docker run` by
 digest and waiting for the health check. *Verified healthy* is counted from the start of the command until it
-knows that health check and request hold: for the others that is their end; ours says so, records it, and
-removes the old container and the lock. *Nobody answers* is what somebody sees who asks all the time. By hand
-kills what runs; the others let it finish its requests. Goal: verified healthy at most 500 ms later than by
-hand, and sooner than the others.
+knows that health check and request hold: for the others that is their end; ours says so, removes the old
+container, records it and gives the lock back. *Nobody answers* is what somebody sees who asks all the time.
+By hand kills what runs; the others let it finish its requests. Goal: verified healthy at most 500 ms later
+than by hand, and sooner than the others.
 """
 
 _TRAFFIC: Final = """\
