@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import nox
 
+from release.garbage import leave_as_it_is, unswept
+
 if TYPE_CHECKING:
     from release.chain.assemble import Project
     from release.chain.pipeline import Stage
@@ -88,9 +90,11 @@ def parse_arguments(name: str, arguments: Sequence[str]) -> argparse.Namespace:
 
 def _run(name: str, session: nox.Session) -> None:
     """Run a session's body; an error is rendered once, and the session fails."""
-    from release.console import Console
-    from release.errors import ReleaseError
-    from release.interruption import Interrupted, Interruption
+    leave_as_it_is()
+    with unswept("release.console"):
+        from release.console import Console
+        from release.errors import ReleaseError
+        from release.interruption import Interrupted, Interruption
 
     _quiet()
     arguments = parse_arguments(name, session.posargs)
@@ -138,10 +142,12 @@ def _quiet() -> None:
 
 
 def _dispatch(door: _Door) -> None:
-    from release.chain.assemble import Project
-    from release.chain.plan import Options
-    from release.suspicion import secrets_of
-    from release.version import Request
+    with unswept("release.chain.pipeline"):
+        from release.chain import pipeline  # noqa: F401 - with all that it needs
+        from release.chain.assemble import Project
+        from release.chain.plan import Options
+        from release.suspicion import secrets_of
+        from release.version import Request
 
     arguments = door.arguments
     options = Options(

@@ -6,10 +6,7 @@ result only; the exit statuses are listed in `release.errors`, and a signal give
 
 from __future__ import annotations
 
-import gc
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from invoke.collection import Collection
@@ -17,6 +14,8 @@ from invoke.context import Context
 from invoke.exceptions import Exit, ParseError
 from invoke.parser import parser
 from invoke.tasks import task
+
+from release.garbage import unswept
 
 if TYPE_CHECKING:
     from invoke.parser.context import ParserContext
@@ -463,7 +462,7 @@ def _run(command: str, **words: Any) -> None:
     """Run one command, guarded."""
 
     def body(console: Console, interruption: Interruption) -> int:
-        with _unswept("release.commands"):
+        with unswept("release.commands"):
             from release.commands import action
             from release.commands.door import Door, Words
 
@@ -475,27 +474,9 @@ def _run(command: str, **words: Any) -> None:
         raise Exit(code=status)
 
 
-@contextmanager
-def _unswept(module: str) -> Iterator[None]:
-    """Keep the garbage collector away while the block imports a module for the first time.
-
-    What is imported stays. Looking through it again and again, as it grows, was a sixth of the time until a
-    command began to work; frozen, it is not looked through later either (gc, "gc.freeze").
-    """
-    if module in sys.modules or not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
-
-
 def guarded(body: Callable[[Console, Interruption], int]) -> int:
     """Run a body and render whatever it raises, once; the exit status."""
-    with _unswept("release.console"):
+    with unswept("release.console"):
         from release.console import Console
         from release.interruption import Interrupted, Interruption
 

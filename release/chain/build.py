@@ -6,13 +6,14 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from release.chain.context import write_archive
-from release.chain.lending import lent, refuse_declared_proxies, refuse_kept_secrets
+from release.chain.lending import lends, lent, refuse_declared_proxies, refuse_kept_secrets
 from release.chain.mirror import mirrored, named_images, origin
 from release.chain.passes import Pass, Reuse
 from release.chain.plan import Plan
@@ -148,9 +149,11 @@ def build(shop: Shop) -> BuiltImage:
     plan = shop.plan
     dockerfile = _dockerfile(shop.source, plan)
     refuse_declared_proxies(shop, dockerfile.decode("utf-8", "replace"))
-    metadata, output = run_build(
-        shop, "build", plan.service.build.target, plan.candidate, context_archive(shop)
-    )
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        buildx = beside.submit(_buildx)
+        metadata, output = run_build(
+            shop, "build", plan.service.build.target, plan.candidate, context_archive(shop)
+        )
     stored = shop.engine.inspect(plan.candidate)
     if stored is None:
         raise GateFailed("build", f"BuildKit ended well, but the engine has no image {plan.candidate}")
@@ -162,12 +165,14 @@ def build(shop: Shop) -> BuiltImage:
         bases=resolved_bases(output, plan.service.build.mirrors),
         dockerfile=plan.service.build.dockerfile,
         dockerfile_sha256=hashlib.sha256(dockerfile).hexdigest(),
-        buildx=_buildx(),
+        buildx=buildx.result(),
     )
 
 
 def _keeps_no_secret(shop: Shop, image: StoredImage) -> None:
     """An image that holds what it was lent loses its name: nobody can push it by mistake."""
+    if not lends(shop):
+        return
     try:
         refuse_kept_secrets(shop, shop.engine.told(image.id))
     except GateFailed:

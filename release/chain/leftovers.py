@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _OWNER: Final = "owner.json"
 """In a run's folder while the run lives, and after it was killed."""
 
+LAST: Final = "last"
+"""The tag of the image that a service's tests ran in last: it stays until the next tests."""
+
 _STAGING: Final = "staging"
 """Where its temporary files are: a folder named `release-<run>`."""
 
@@ -100,7 +103,7 @@ def _containers(shop: Shop) -> None:
 
 def _images(shop: Shop) -> None:
     for name, labels in shop.engine.labelled_images(_ours(shop, "test")).items():
-        if Owner.parse(labels).gone():
+        if Owner.parse(labels).gone() and Reference.parse(name).tag != LAST:
             _tell(shop, name)
             shop.engine.untag(Reference.parse(name))
 

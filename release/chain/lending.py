@@ -167,6 +167,12 @@ def _is_in(told: str, text: str) -> bool:
     return len(text) >= SHORTEST and any(form in told for form in forms)
 
 
+def lends(shop: Shop) -> bool:
+    """Whether the build is lent anything that could stay in the image."""
+    values, _ = shop.build_secrets
+    return bool(values or _proxies(shop))
+
+
 def refuse_kept_secrets(shop: Shop, told: str) -> None:
     """Look for what was lent in all that an image says about itself. Raises GateFailed.
 

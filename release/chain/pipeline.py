@@ -76,6 +76,7 @@ def run_stages(shop: Shop, stages: Sequence[Stage]) -> None:
     try:
         _run_all(shop, stages)
     finally:
+        shop.aside.finish(shop.emit)
         shop.folder.tidy()
 
 
@@ -162,7 +163,7 @@ def _spared(shop: Shop, stage: Stage, clock: float) -> tuple[Gate, Product, str]
         duration_ms=_since(clock),
         evidence_sha256=evidence_sha256(product.evidence),
     )
-    passes.keep(shop, gate, key, stage.reuse, product)
+    shop.aside.do(lambda: passes.keep(shop, gate, key, stage.reuse, product))
     return gate, product, product.summary
 
 

@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 
 from release.actor import now
 from release.chain import leftovers
+from release.chain.aside import Aside
 from release.chain.plan import Plan
 from release.chain.reports import Reports
 from release.errors import ReleaseError
@@ -169,6 +170,8 @@ class Shop:
     """Stages that need not run again where they have passed on the same inputs."""
     packing: threading.Lock = field(default_factory=threading.Lock)
     """Held while the build context is written."""
+    aside: Aside = field(default_factory=Aside)
+    """What no stage waits for."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @cached_property
@@ -254,14 +257,17 @@ class Shop:
 
     @contextmanager
     def container(self, create: Callable[[], str]) -> Iterator[str]:
-        """A container that is gone when the block ends, however it ends, or the run is cancelled."""
+        """A container that is on its way out when the block ends, however it ends, or the run is cancelled.
+
+        It is gone before the run is; nobody waits for the engine to clear its file system away.
+        """
         self.cancellation.check()
         container = create()
         try:
             with self.cancellation.stopping(lambda: self.engine.remove(container)):
                 yield container
         finally:
-            self.engine.remove(container)
+            self.aside.do(lambda: self.engine.remove(container))
 
 
 def evidence(gate: str, facts: Mapping[str, Any]) -> bytes:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from release.chain import passes
+from release.chain import leftovers, passes
 from release.chain.build import (
     BUILD_REUSE,
     BuiltImage,
@@ -37,6 +37,7 @@ from release.config import Test
 from release.errors import EngineError, GateFailed
 from release.events import Found
 from release.images.engine import ContainerSpec, StoredImage
+from release.images.values import UNWATCHED
 from release.process import TAIL_LINES, Command
 from release.reference import Reference, Repository
 from release.source import Entry
@@ -103,7 +104,7 @@ TEST_REUSE: Final = Reuse(inputs=_inputs, keep=_keep, restore=_restore)
 
 @contextmanager
 def _test_image(shop: Shop, built: BuiltImage) -> Iterator[StoredImage]:
-    """The image the tests run in; one that was made for it loses its name again."""
+    """The image the tests run in; one that was made for it is `last` from then on, instead of the run's."""
     config = shop.plan.service.test
     name = _name(shop)
     if config.target is not None:
@@ -119,7 +120,24 @@ def _test_image(shop: Shop, built: BuiltImage) -> Iterator[StoredImage]:
             raise GateFailed("test", f"the engine has no image {name} after building it")
         yield image
     finally:
-        shop.engine.untag(name)
+        shop.aside.do(lambda: _rename(shop, name))
+
+
+def _rename(shop: Shop, name: Reference) -> None:
+    """Let the image be found as `last`, and no more as this run's.
+
+    Taking an image its only name makes containerd look through all that it has, which takes half a second.
+    While the next tests run nobody waits for that.
+    """
+    image = shop.engine.inspect(name)
+    if image is not None and shop.engine.inspect(_last(shop)) is None:  # else one of another clone's run
+        shop.engine.tag(image.id, _last(shop))
+    shop.engine.untag(name)
+
+
+def _last(shop: Shop) -> Reference:
+    """What the image of the last tests is called after them: one for each service of an engine."""
+    return _name(shop).repository.tagged(leftovers.LAST)
 
 
 def _name(shop: Shop) -> Reference:
@@ -136,7 +154,7 @@ class Ahead:
 
 @contextmanager
 def image_ahead(shop: Shop, pool: Executor) -> Iterator[None]:
-    """Build the test stage's image from the start on, while the block runs; its name is gone at the end.
+    """Build the test stage's image from the start on, while the block runs; its name goes with the run.
 
     BuildKit does once what two builds at the same time have in common, so that the tests need not wait for
     what is theirs alone. Without a cache nothing is in common, and nothing is built ahead.
@@ -151,8 +169,7 @@ def image_ahead(shop: Shop, pool: Executor) -> Iterator[None]:
         yield
     finally:
         wait([future])
-        with suppress(EngineError):
-            shop.engine.untag(_name(shop))
+        shop.aside.do(lambda: shop.engine.untag(_name(shop)))
 
 
 def _stage_image(shop: Shop, built: BuiltImage, target: str, name: Reference) -> None:
@@ -311,10 +328,12 @@ def _run(shop: Shop, image: StoredImage) -> tuple[str, ...]:
         command=with_report(config.command),
         env=config.env,
         labels=shop.labels("test"),
+        healthcheck=UNWATCHED,
     )
     with _Output(shop) as output, shop.container(lambda: shop.engine.create(spec)) as container:
         shop.engine.start(container)
         output.follow(container)
+        shop.aside.do(lambda: shop.engine.untag(_last(shop)))
         status = _wait(shop, container, config.timeout)
         output.whole()
         junit = _keep_report(shop, container)

@@ -19,6 +19,9 @@ from release.runspec import Healthcheck, Mount, Publish
 LOOPBACK: Final = "127.0.0.1"
 """Where the ports are published that only this machine may reach."""
 
+UNWATCHED: Final = Healthcheck(disable=True)
+"""For a container that nobody asks the engine about: each health check starts a program in it."""
+
 _NANOSECONDS: Final = 1_000_000
 """In a millisecond."""
 _FRAME: Final = struct.Struct(">BxxxL")
@@ -98,6 +101,8 @@ class ContainerSpec:
     memory: int | None = None
     cpus: int | None = None
     pids: int | None = None
+    cpu_shares: int | None = None
+    """Its part of a processor that others want too, where each has 1024 (None)."""
     user: str | None = None
     read_only: bool = False
     tmpfs: tuple[str, ...] = ()
@@ -288,6 +293,7 @@ def _limits(spec: ContainerSpec) -> dict[str, int]:
         "MemorySwap": spec.memory,
         "NanoCpus": None if spec.cpus is None else spec.cpus * 1_000_000,
         "PidsLimit": spec.pids,
+        "CpuShares": spec.cpu_shares,
     }
     return {key: value for key, value in asked.items() if value is not None}
 

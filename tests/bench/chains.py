@@ -194,7 +194,8 @@ def _service(own: Path, shape: Shape, registry: str) -> Service:
 
 def _remove_images(image: str) -> None:
     listed = output_of(["docker", "images", "--format", "{{.Repository}}:{{.Tag}}"]).split()
-    ours = [name for name in listed if name.startswith((f"{image}:", f"{image}-test:"))]
+    tests = f"localhost/release-test/{image.rpartition('/')[2]}:"
+    ours = [name for name in listed if name.startswith((f"{image}:", f"{image}-test:", tests))]
     if ours:
         output_of(["docker", "rmi", "--force", *ours])
 

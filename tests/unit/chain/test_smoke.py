@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from release.chain.smoke import container_spec
 from release.config import Smoke
+from release.images.values import container_config
 from release.reference import Digest
 
 IMAGE = Digest("sha256:" + "1" * 64)
@@ -29,3 +30,11 @@ def test_the_port_of_an_engine_elsewhere_can_be_asked() -> None:
         for host in ("unix:///x", "tcp://docker:2376")
     ]
     assert addresses == ["127.0.0.1", "0.0.0.0"]  # noqa: S104 - nothing is bound
+
+
+def test_the_tests_have_the_right_of_way() -> None:
+    """They are waited for longer; and the engine runs no health check beside a service that is asked here."""
+    spec = container_spec(IMAGE, Smoke(port=8000), {}, host="unix:///x")
+    config = container_config(spec)
+    assert config["HostConfig"]["CpuShares"] < 1024
+    assert config["Healthcheck"] == {"Test": ["NONE"]}

@@ -160,3 +160,35 @@ def test_a_test_stage_that_cannot_be_built_fails_the_gate_once(
     ):
         stage._stage_image(shop, built(stored("a")), "test", BASE)
     assert asked == ["test"]
+
+
+class Names:
+    """An engine that keeps names of images."""
+
+    def __init__(self, **named: StoredImage) -> None:
+        self.named = named
+
+    def inspect(self, reference: Reference) -> StoredImage | None:
+        return self.named.get(reference.tag or "")
+
+    def tag(self, image: Digest, reference: Reference) -> None:
+        self.named[reference.tag or ""] = next(each for each in self.named.values() if each.id == image)
+
+    def untag(self, reference: Reference) -> None:
+        self.named.pop(reference.tag or "", None)
+
+
+def test_the_image_of_the_last_tests_can_be_looked_into(tmp_path: Path) -> None:
+    """It is found under a name of its own; the run's name is gone."""
+    shop = place(tmp_path, engine := Names())
+    engine.named[shop.folder.id] = stored("a", "b")
+    stage._rename(shop, stage._name(shop))
+    assert engine.named == {"last": stored("a", "b")}
+
+
+def test_the_last_image_of_another_clone_keeps_its_name(tmp_path: Path) -> None:
+    """A name that moved would leave an image without any."""
+    shop = place(tmp_path, engine := Names(last=stored("c")))
+    engine.named[shop.folder.id] = stored("a", "b")
+    stage._rename(shop, stage._name(shop))
+    assert engine.named == {"last": stored("c")}

@@ -1,0 +1,36 @@
+"""Python's garbage collector, kept from looking through what stays: imports, and all at the end."""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def unswept(module: str) -> Iterator[None]:
+    """Keep the garbage collector away while the block imports a module for the first time.
+
+    What is imported stays. Looking through it again and again, as it grows, was a sixth of the time until a
+    command began to work; frozen, it is not looked through later either (gc, "gc.freeze").
+    """
+    if module in sys.modules or not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def leave_as_it_is() -> None:
+    """When the process ends, let nothing be looked through once more: it goes as a whole.
+
+    The interpreter collects garbage several times while it ends; with this library's imports in memory that
+    took 60 ms.
+    """
+    atexit.register(gc.freeze)
