@@ -63,8 +63,9 @@ def soak(session: nox.Session) -> None:
         kills = ("python", "-m", "pytest", "-s", "--timeout=3000", *chain)
         many = {"RELEASE_KILLS": "200", "RELEASE_BOUNDARIES": "0", "RELEASE_CLONES": "10"}
         session.run(*kills, env=many, external=True)
-        deaths = ("tests/engine/faults/test_engines.py", "tests/engine/deploy/traffic/test_deaths.py")
-        faults = ("python", "-m", "pytest", "-s", "--timeout=3000", *deaths)
+        traffic = "tests/engine/deploy/traffic"
+        rows = ("tests/engine/faults/test_engines.py", f"{traffic}/test_deaths.py", f"{traffic}/test_load.py")
+        faults = ("python", "-m", "pytest", "-s", "--timeout=3000", *rows)
         session.run(*faults, env={"RELEASE_SOAK": "1"}, external=True)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import ctypes
+import functools
 import json
 import os
 import re
@@ -17,6 +18,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -30,6 +32,9 @@ from release.reference import Digest, Reference
 
 BASE_IMAGE: Final = "python:3.13-slim"
 """The base that `./dev` has made sure of: the real one, or a stand-in of the same layout."""
+
+SMALL_IMAGE: Final = "localhost/release-small:tests"
+"""What the tests' services stand on: a copy of that base without what they do not use, see `small_image`."""
 
 PROXIES_IMAGE: Final = "localhost/release-proxies:tests"
 """nginx, HAProxy and Caddy, as `./dev` builds them from examples/proxies."""
@@ -493,6 +498,32 @@ def build(engine: Engine, reference: str, *, dockerfile: str, folder: Path) -> D
     built = engine.inspect(Reference.parse(reference))
     assert built is not None
     return built.id
+
+
+_SMALL: Final = """\
+FROM {base} AS whole
+COPY shrink.py /shrink.py
+RUN ["python3", "/shrink.py"]
+
+FROM scratch
+COPY --from=whole /small /
+{settings}
+CMD ["python3"]
+"""
+
+
+@functools.cache
+def small_image() -> None:
+    """Make the small base on the engine that `docker` itself would use, once for each process that needs it.
+
+    It stays there, as the base itself does: BuildKit knows it again.
+    """
+    asked = ["docker", "image", "inspect", "--format", "{{json .Config.Env}}", BASE_IMAGE]
+    settings = "\n".join(f"ENV {variable}" for variable in json.loads(output_of(asked)) or ())
+    with tempfile.TemporaryDirectory() as folder, Engine.connect() as engine:
+        shutil.copy(Path(__file__).with_name("shrink.py"), folder)
+        dockerfile = _SMALL.format(base=BASE_IMAGE, settings=settings)
+        build(engine, SMALL_IMAGE, dockerfile=dockerfile, folder=Path(folder))
 
 
 def copy_image(reference: str, *, source: Engine, target: Engine) -> None:

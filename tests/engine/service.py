@@ -47,12 +47,12 @@ if __name__ == "__main__":
 '''
 
 DOCKERFILE: Final = f"""\
-FROM {lab.BASE_IMAGE} AS source
+FROM {lab.SMALL_IMAGE} AS source
 COPY app.py /srv/app.py
 ARG SOURCE_DATE_EPOCH
 RUN find /srv -exec touch -h -d @$SOURCE_DATE_EPOCH {{}} +
 
-FROM {lab.BASE_IMAGE} AS runtime
+FROM {lab.SMALL_IMAGE} AS runtime
 COPY --link --from=source /srv /srv
 USER 10001
 CMD ["python3", "/srv/app.py"]
@@ -210,6 +210,7 @@ def make_service(
         environ: variables of every program that is run in it.
         settings: keys of [tool.release] over the usual ones.
     """
+    lab.small_image()
     output_of(["git", "init", "--quiet", "--initial-branch", "main", str(folder)])
     service = Service(folder=folder, name=lab.unique("svc"), environ=dict(environ or {}))
     if remote is not None:

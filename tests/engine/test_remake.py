@@ -111,16 +111,16 @@ def test_a_rollback_to_what_comes_out_as_another_image_touches_nothing(
 def test_a_base_image_whose_tag_has_moved_is_taken_by_its_digest(service: Service, engine: Engine) -> None:
     """The recorded one is used, not the one of that name now."""
     base = Repository(f"localhost/{service.name}-base").tagged("1")
-    found = engine.inspect(Reference.parse(lab.BASE_IMAGE))
+    found = engine.inspect(Reference.parse(lab.SMALL_IMAGE))
     assert found is not None
     engine.tag(found.id, base)
     try:
-        service.commit("feat: own base", {"Dockerfile": DOCKERFILE.replace(lab.BASE_IMAGE, str(base))})
+        service.commit("feat: own base", {"Dockerfile": DOCKERFILE.replace(lab.SMALL_IMAGE, str(base))})
         well(service.nox("release"))
         moved = lab.build(
             engine,
             str(base),
-            dockerfile=f"FROM {lab.BASE_IMAGE}\nENV MOVED=1\n",
+            dockerfile=f"FROM {lab.SMALL_IMAGE}\nENV MOVED=1\n",
             folder=service.folder.parent / "base",
         )
         assert moved != found.id

@@ -11,10 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from release.images.layout import read_layout
-from release.reference import Digest, Reference
 from tests.engine import lab
-from tests.engine.deploy.world import Ended, TinyImage, World
+from tests.engine.deploy.world import Ended, TinyImage, World, tiny_image
 from tests.lab import images
 from tests.lab.machines import Machine, Machines, ready
 
@@ -102,16 +100,7 @@ class SwarmWorld(World):
     def _embedded(self, version: str, mode: str, commit: str) -> TinyImage:
         name, folder = f"{self.repository}:sha-{commit}", self.root.parent / f"image-{version}"
         made = images.build(self.engine, name, version=version, mode=mode, folder=folder)
-        with self.engine.exported(Reference.parse(name)) as stream:
-            content = read_layout(stream).documents[made]
-        manifest = json.loads(content)
-        return TinyImage(
-            id=made,
-            config=Digest(manifest["config"]["digest"]),
-            layers=tuple(Digest(layer["digest"]) for layer in manifest["layers"]),
-            media_type=manifest["mediaType"],
-            size=len(content),
-        )
+        return tiny_image(self.engine, name, made)
 
     def invoke(self, *words: str, cwd: Path | None = None, **environ: str) -> Ended:
         """With the lab's login and authority."""

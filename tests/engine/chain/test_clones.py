@@ -18,7 +18,7 @@ from tests.engine.chain.test_kills import digest_of_record, recorded_versions
 from tests.engine.chain.test_release import pulled_manifest, released
 from tests.engine.service import APP, Ran, Service
 
-CLONES = int(os.environ.get("RELEASE_CLONES") or 4)
+CLONES = int(os.environ.get("RELEASE_CLONES") or 3)
 RELEASE = (sys.executable, "-m", "nox", "-s", "release")
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import sys
 import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ from release.process import output_of
 from release.reference import Digest, Reference
 from tests.engine import lab
 from tests.engine.chain.conftest import Make
-from tests.engine.service import APP, DOCKERFILE, Ran, Service
+from tests.engine.service import APP, DOCKERFILE, Ran, Service, make_service
 
 LINE = re.compile(r"(?P<service>\S+) (?P<version>\S+) (?P<repository>\S+)@(?P<digest>sha256:[0-9a-f]{64})")
 ACCEPT = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
@@ -29,6 +32,14 @@ def released(ran: Ran) -> re.Match[str]:
     match = LINE.fullmatch(ran.last_line)
     assert match, ran.all
     return match
+
+
+@dataclass(frozen=True, kw_only=True)
+class First:
+    """A service after its first release, and the line that this ended with."""
+
+    service: Service
+    line: re.Match[str]
 
 
 def nothing_happened(service: Service, engine: Engine) -> None:
@@ -47,10 +58,24 @@ def pulled_manifest(reference: str) -> tuple[str, dict[str, Any]]:
     return f"sha256:{hashlib.sha256(content).hexdigest()}", json.loads(content)
 
 
-def test_without_a_registry_the_engine_keeps_the_release(make: Make, engine: Engine) -> None:
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Iterator[First]:
+    """A service that was released once, for all tests of a worker that only begin with that."""
+    service = make_service(tmp_path_factory.mktemp("first") / "service")
+    yield First(service=service, line=released(service.nox("release")))
+    lab.remove_service(engine, service.name)
+
+
+@pytest.fixture
+def once(first: First, tmp_path: Path) -> First:
+    """A copy of it, with ledger, tags and passes of its own; the images are shared."""
+    folder = shutil.copytree(first.service.folder, tmp_path / "service", symlinks=True)
+    return replace(first, service=replace(first.service, folder=folder))
+
+
+def test_without_a_registry_the_engine_keeps_the_release(once: First, engine: Engine) -> None:
     """Record, git tag and version tag agree on one digest, and the digest is in the engine."""
-    service = make()
-    line = released(service.nox("release"))
+    service, line = once.service, once.line
     (record,) = service.records()
     assert (line["version"], line["repository"]) == ("0.1.0", f"localhost/{service.name}")
     assert record["image"]["digest"] == line["digest"]
@@ -60,24 +85,21 @@ def test_without_a_registry_the_engine_keeps_the_release(make: Make, engine: Eng
     assert str(stored.id) == line["digest"]
 
 
-def test_the_record_says_how_it_was_made(make: Make) -> None:
+def test_the_record_says_how_it_was_made(once: First) -> None:
     """Everything that is needed to make it again, and what each gate saw."""
-    service = make()
-    released(service.nox("release"))
-    (record,) = service.records()
+    (record,) = once.service.records()
     assert [gate["name"] for gate in record["gates"]].__len__() == 6
     assert {gate["name"] for gate in record["gates"]} == {"lock", "lint", "build", "test", "smoke", "push"}
     assert record["build"]["source_date_epoch"] == 315532800
     assert record["build"].get("timestamps", []) == []
-    assert [base["reference"] for base in record["bases"]] == [f"docker.io/library/{lab.BASE_IMAGE}"]
+    assert [base["reference"] for base in record["bases"]] == [lab.SMALL_IMAGE]
     assert record["smoke"]["probe"]["path"] == "/healthz"
     assert record["actor"]["email"] == "ada@example.org"
 
 
-def test_a_released_commit_gives_the_same_result_again(make: Make) -> None:
+def test_a_released_commit_gives_the_same_result_again(once: First) -> None:
     """rc 0, the same line, nothing built, nothing recorded."""
-    service = make()
-    first = released(service.nox("release"))
+    service, first = once.service, once.line
     runs = len(list((service.folder / ".release/runs").iterdir()))
     again = service.nox("release")
     assert released(again)[0] == first[0]
@@ -129,20 +151,17 @@ def test_a_shallow_clone_is_deepened_for_its_version(make: Make, bare_remote: Pa
     assert "shallow" in ran.err
 
 
-def test_the_same_commit_is_the_same_image_everywhere(make: Make, tmp_path: Path) -> None:
+def test_the_same_commit_is_the_same_image_everywhere(once: First, tmp_path: Path) -> None:
     """Another folder, umask, time zone and no cache: the same manifest digest."""
-    service = make()
-    there = service.clone(tmp_path / "another place" / "deeper")
-    here = released(service.nox("release"))
+    there = once.service.clone(tmp_path / "another place" / "deeper", "--no-tags")
     words = ("sh", "-c", f"umask 077 && exec {sys.executable} -m nox -s release -- --no-cache")
     ran = there.run(*words, TZ="Asia/Kathmandu")
-    assert released(ran)["digest"] == here["digest"]
+    assert released(ran)["digest"] == once.line["digest"]
 
 
-def test_a_changed_source_line_changes_one_layer(make: Make) -> None:
+def test_a_changed_source_line_changes_one_layer(once: First) -> None:
     """All layers but the one that holds the source are shared."""
-    service = make()
-    released(service.nox("release"))
+    service = once.service
     service.commit("fix: stop", {"app.py": APP.replace("when told", "as told")})
     released(service.nox("release"))
     old, new = ([layer["digest"] for layer in record["image"]["layers"]] for record in service.records())
@@ -182,7 +201,7 @@ def test_tests_run_inside_the_image(make: Make, settings: dict[str, Any], files:
 def test_a_test_stage_on_other_layers_is_refused(make: Make, engine: Engine) -> None:
     """What was tested must be what ships."""
     other = DOCKERFILE.replace(
-        "FROM runtime AS test", f"FROM {lab.BASE_IMAGE} AS test\nCOPY app.py /srv/app.py"
+        "FROM runtime AS test", f"FROM {lab.SMALL_IMAGE} AS test\nCOPY app.py /srv/app.py"
     )
     service = make(files={"Dockerfile": other})
     ran = service.nox("release")
@@ -252,10 +271,9 @@ def test_a_gate_that_fails_stops_the_release(make: Make, engine: Engine, case: s
     nothing_happened(service, engine)
 
 
-def test_a_released_service_keeps_its_release_when_the_next_fails(make: Make) -> None:
+def test_a_released_service_keeps_its_release_when_the_next_fails(once: First) -> None:
     """A failing run after a good one changes nothing."""
-    service = make()
-    released(service.nox("release"))
+    service = once.service
     service.commit("feat: break", {"test.py": "raise SystemExit(1)"})
     assert service.nox("release").status == 1
     assert len(service.records()) == 1
@@ -280,10 +298,9 @@ def test_nothing_committed_is_said_so(tmp_path: Path) -> None:
     assert "nothing is committed yet" in ran.err
 
 
-def test_nothing_to_release_is_no_success(make: Make) -> None:
+def test_nothing_to_release_is_no_success(once: First) -> None:
     """No commit that changes what users get: rc 1, and no old version on standard output."""
-    service = make()
-    released(service.nox("release"))
+    service = once.service
     service.commit("docs: say more", {"README": "more"})
     ran = service.nox("release")
     assert (ran.status, ran.out) == (1, "")
@@ -291,10 +308,9 @@ def test_nothing_to_release_is_no_success(make: Make) -> None:
     assert released(service.nox("release", "--", "--bump", "patch"))["version"] == "0.1.1"
 
 
-def test_a_version_that_exists_with_other_content_is_refused(make: Make) -> None:
+def test_a_version_that_exists_with_other_content_is_refused(once: First) -> None:
     """A released version is never made again."""
-    service = make()
-    released(service.nox("release"))
+    service = once.service
     service.commit("feat: more", {"app.py": APP + "# more\n"})
     ran = service.nox("release", "--", "--version", "0.1.0")
     assert ran.status == 1
@@ -377,7 +393,8 @@ def test_a_graph_driver_engine_releases_through_a_registry(
     make: Make, engine: Engine, graph_engine: Engine, running_registry: lab.RunningRegistry
 ) -> None:
     """The manifest exists only after the push; its config is the tested one."""
-    lab.copy_image(lab.BASE_IMAGE, source=engine, target=graph_engine)
+    lab.small_image()
+    lab.copy_image(lab.SMALL_IMAGE, source=engine, target=graph_engine)
     service = make(
         registry=f"{running_registry.host}/{lab.unique()}", environ=graph_engine.command_environment()
     )
@@ -393,7 +410,8 @@ def test_a_graph_driver_engine_releases_through_a_registry(
 
 def test_a_graph_driver_engine_needs_a_registry(make: Make, engine: Engine, graph_engine: Engine) -> None:
     """Its image store keeps no manifests: the message says what to configure."""
-    lab.copy_image(lab.BASE_IMAGE, source=engine, target=graph_engine)
+    lab.small_image()
+    lab.copy_image(lab.SMALL_IMAGE, source=engine, target=graph_engine)
     service = make(environ=graph_engine.command_environment())
     ran = service.nox("release")
     assert ran.status == 1
@@ -401,10 +419,20 @@ def test_a_graph_driver_engine_needs_a_registry(make: Make, engine: Engine, grap
     assert service.records() == []
 
 
-@pytest.mark.parametrize("session", ["lock", "lint", "build", "test", "smoke", "push", "check"])
-def test_each_stage_is_a_session_of_its_own(make: Make, session: str) -> None:
-    """It runs with what it needs, and records nothing."""
+def test_each_stage_is_a_session_of_its_own(make: Make) -> None:
+    """It runs with what it needs, takes over what passed before it, and records nothing."""
     service = make()
-    ran = service.nox(session)
-    assert ran.status == 0, ran.all
+    for session in ("lock", "lint", "build", "test", "smoke", "push", "check"):
+        ran = service.nox(session)
+        assert ran.status == 0, ran.all
+        assert f"✓ {session}" in ran.err or session == "check", ran.all
     assert service.records() == []
+
+
+@pytest.mark.parametrize("session", ["smoke", "push"])
+def test_a_session_alone_builds_what_it_needs(make: Make, session: str) -> None:
+    """In a clone where nothing ran before."""
+    ran = make().nox(session)
+    assert ran.status == 0, ran.all
+    assert "✓ build" in ran.err
+    assert f"✓ {session}" in ran.err

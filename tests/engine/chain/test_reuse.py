@@ -91,13 +91,14 @@ def test_an_image_that_is_gone_is_built_again(make: Make, engine: Engine) -> Non
 
 def test_a_base_that_moved_is_built_on(make: Make, engine: Engine) -> None:
     """The tag of a base is another image now: build, tests and smoke run again."""
+    lab.small_image()
     base = f"localhost/{lab.unique('base')}:1"
     try:
-        output_of(["docker", "tag", lab.BASE_IMAGE, base])
-        service = make(files={"Dockerfile": DOCKERFILE.replace(lab.BASE_IMAGE, base)})
+        output_of(["docker", "tag", lab.SMALL_IMAGE, base])
+        service = make(files={"Dockerfile": DOCKERFILE.replace(lab.SMALL_IMAGE, base)})
         assert service.nox("check").status == 0
         lab.build(
-            engine, base, dockerfile=f"FROM {lab.BASE_IMAGE}\nENV MOVED=1\n", folder=service.folder / "x"
+            engine, base, dockerfile=f"FROM {lab.SMALL_IMAGE}\nENV MOVED=1\n", folder=service.folder / "x"
         )
         assert service.nox("check").status == 0
         assert ended(service, "passed") == {"build", "test", "smoke"}

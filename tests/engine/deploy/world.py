@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +18,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from release.images.engine import Engine
-from release.images.layout import read_layout
 from release.ledger.store import Ledger, TagRequest
 from release.records import (
     Actor,
@@ -67,12 +67,12 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 http.server.ThreadingHTTPServer(("0.0.0.0", 8000), Handler).serve_forever()
 """
 
-DOCKERFILE: Final = """\
-FROM python:3.13-slim
-ENV PYTHONDONTWRITEBYTECODE=1 VERSION={version} IMAGE_MODE={mode}
+DOCKERFILE: Final = f"""\
+FROM {lab.SMALL_IMAGE}
+ENV PYTHONDONTWRITEBYTECODE=1 VERSION={{version}} IMAGE_MODE={{mode}}
 COPY app.py /app.py
 CMD ["python", "/app.py"]
-{extra}
+{{extra}}
 """
 
 
@@ -85,6 +85,22 @@ class TinyImage:
     layers: tuple[Digest, ...]
     media_type: str
     size: int
+
+
+def tiny_image(engine: Engine, name: str, made: Digest) -> TinyImage:
+    """What its manifest says, read from the engine's store; the rest of the image is not waited for."""
+    with engine.exported(Reference.parse(name)) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
+        document = next(tar.extractfile(member) for member in tar if member.name.endswith(made.hex))
+        assert document is not None
+        content = document.read()
+    manifest = json.loads(content)
+    return TinyImage(
+        id=made,
+        config=Digest(manifest["config"]["digest"]),
+        layers=tuple(Digest(layer["digest"]) for layer in manifest["layers"]),
+        media_type=manifest["mediaType"],
+        size=len(content),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +135,7 @@ class World:
     app: str = APP
 
     def __post_init__(self) -> None:
+        lab.small_image()
         self.repository = self.repository or f"localhost/{self.service}"
         self.git("init", "-q", "-b", "main", str(self.root), cwd=self.root.parent)
         self.git("config", "user.name", "Ada Lovelace")
@@ -188,16 +205,7 @@ class World:
         dockerfile = DOCKERFILE.format(version=version, mode=mode, extra=extra)
         made = lab.build(self.engine, name, dockerfile=dockerfile, folder=folder)
         self.images.append(name)
-        with self.engine.exported(Reference.parse(name)) as stream:
-            content = read_layout(stream).documents[made]
-        manifest = json.loads(content)
-        return TinyImage(
-            id=made,
-            config=Digest(manifest["config"]["digest"]),
-            layers=tuple(Digest(layer["digest"]) for layer in manifest["layers"]),
-            media_type=manifest["mediaType"],
-            size=len(content),
-        )
+        return tiny_image(self.engine, name, made)
 
     def record(
         self, version: str, commit: str, image: TinyImage, packages: Mapping[str, str]
@@ -359,7 +367,11 @@ class World:
         """Take away what this service left in the engine."""
         for state in self.engine.containers({"release.service": self.service}):
             self.engine.remove(state.id)
-        for name in self.images:
+        repository = Reference.parse(f"{self.repository}:any").repository
+        ours = {
+            str(repository.tagged(tag)) for tag in self.engine.tags(repository)
+        }  # deployments name them too
+        for name in ours | set(self.images):
             self.engine.untag(Reference.parse(name))
 
 

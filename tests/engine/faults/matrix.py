@@ -505,7 +505,7 @@ ENGINE: Final = (
             happened="on the engine at unix://",
             state=NOTHING,
             hint="start Docker there",
-            is_long=stage == "smoke",
+            is_long=stage in ("smoke", "push"),
         )
         for stage in ("build", "test", "smoke", "push")
     ),

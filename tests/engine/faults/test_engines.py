@@ -43,7 +43,8 @@ def brittle(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Iterato
     """With the base image in it."""
     with lab.brittle_engine(tmp_path_factory.mktemp("brittle"), megabytes=600) as made:
         with Engine.connect(host=made.address) as target:
-            lab.copy_image(lab.BASE_IMAGE, source=engine, target=target)
+            lab.small_image()
+            lab.copy_image(lab.SMALL_IMAGE, source=engine, target=target)
         yield made
 
 

@@ -19,6 +19,10 @@ from tests.engine.chain.conftest import Make, make  # noqa: F401 - a fixture
 from tests.engine.chain.test_release import released
 from tests.engine.faults.proxy import Answer, Fault, fault_proxy
 from tests.engine.faults.test_pulls import put_image
+from tests.engine.service import DOCKERFILE
+
+ON_THE_BASE = {"Dockerfile": DOCKERFILE.replace(lab.SMALL_IMAGE, lab.BASE_IMAGE)}
+"""A service on a base that has a registry."""
 
 
 @contextmanager
@@ -45,7 +49,7 @@ def test_the_mirrors_base_is_used_and_recorded(
     """What is recorded is the Dockerfile's name with the mirror's digest, and the image is built on it."""
     place = f"{running_registry.host}/{lab.unique('hub')}"
     with a_base_in(engine, place, tmp_path / "base") as digest:
-        service = make(build={"target": "runtime", "mirrors": {"docker.io": place}})
+        service = make(files=ON_THE_BASE, build={"target": "runtime", "mirrors": {"docker.io": place}})
         ran = service.nox("release")
     line = released(ran)
     (record,) = service.records()
@@ -66,7 +70,7 @@ def test_a_mirror_without_the_base_is_passed_over(
 ) -> None:
     """It is told, and the base comes from where the Dockerfile says."""
     place = f"{host or running_registry.host}/{lab.unique('hub')}"
-    ran = make(build={"target": "runtime", "mirrors": {"docker.io": place}}).nox("build")
+    ran = make(files=ON_THE_BASE, build={"target": "runtime", "mirrors": {"docker.io": place}}).nox("build")
     assert ran.status == 0, ran.all
     assert words in " ".join(ran.err.split())
 

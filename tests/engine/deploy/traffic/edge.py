@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -123,6 +124,8 @@ CADDY_DNS: Final = Kind(
     settings='kind = "dns"',
 )
 KINDS: Final = (NGINX, HAPROXY, HAPROXY_DNS, CADDY, CADDY_DNS)
+PLAYED: Final = KINDS if "RELEASE_SOAK" in os.environ else (NGINX, HAPROXY, CADDY)
+"""What the tests try under load: each program once; `nox -s soak` all."""
 TOLD: Final = (HAPROXY, CADDY)
 """Those that take orders."""
 
