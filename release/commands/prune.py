@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from release.commands.door import Door, environments
+from release.commands.door import Door, agree, environments
 from release.config import Retention
 from release.deploy import outlook
 from release.deploy.prune import Ground, Pruned, Pruning, grounds, on_engines, plan_pruning
 from release.deploy.prune import prune as run_prune
 from release.deploy.site import Desk, Site
 from release.deploy.stock import Stock
-from release.errors import Cancelled, EngineError, LedgerUnreachable, ReleaseError, UsageError
+from release.errors import EngineError, LedgerUnreachable, ReleaseError
 from release.events import Notice, Warned
 
 
@@ -36,7 +36,7 @@ def prune(door: Door) -> int:
         for _, plan in plans:
             door.console.fields(outlook.prune_title(plan), outlook.prune_rows(plan))
         if not all(plan.nothing for _, plan in plans):
-            _agree_to_prune(door, desk)
+            agree(door, f"prune the images of {desk.service.service}")
         check = door.interruption.cancellation.check
         with door.interruption.held():
             done = [each for ground, plan in plans for each in _done(ground, plan, stock, retention, check)]
@@ -85,16 +85,6 @@ def _show_prunings(door: Door, plans: list[Pruning]) -> None:
         return
     for plan in plans:
         door.console.sheet(outlook.prune_title(plan), outlook.prune_rows(plan))
-
-
-def _agree_to_prune(door: Door, desk: Desk) -> None:
-    title = f"prune the images of {desk.service.service}"
-    if door.words.yes:
-        return
-    if not door.console.interactive:
-        raise UsageError(title, "there is no terminal to ask on, and nothing was touched", "add --yes")
-    if not door.console.confirm(f"{title}?"):
-        raise Cancelled(title, "you did not say yes; nothing was touched")
 
 
 def prune_after(site: Site, *, answers: bool) -> None:

@@ -79,22 +79,6 @@ def test_a_tag_that_was_moved_moves_nothing_and_a_lost_digest_is_told(make: Make
     assert "neither the engine nor the registry" in lost.err
 
 
-def test_a_rollback_works_while_registry_and_git_server_are_down(make: Make, bare_remote: Path) -> None:
-    """The image is on the engine; what happened waits here, and the plan was made from what is known here."""
-    name = lab.unique("rt")
-    world = make(service=name, repository=f"127.0.0.1:{lab.free_port()}/{name}", remote=bare_remote)
-    for version in ("0.1.0", "0.2.0"):
-        world.release(version)
-        assert world.invoke("deploy", "--to", version, "--yes").status == 0
-    away = bare_remote.rename(bare_remote.with_name("away.git"))
-    back = world.invoke("rollback", "--yes")
-    assert back.status == 0, back.err
-    assert "the git remote origin does not answer" in back.err
-    assert world.answer()["VERSION"] == "0.1.0"
-    away.rename(bare_remote)
-    assert world.invoke("sync", "--json").data["unsynced"] == 0
-
-
 def test_a_person_at_a_terminal_chooses_what_to_go_back_to(world: World, tmp_path: Path) -> None:
     """By number; q is for none; the plan is shown and asked about as ever."""
     world.release("0.3.0")

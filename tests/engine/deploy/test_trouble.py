@@ -42,7 +42,7 @@ def test_a_rollback_works_while_registry_and_git_server_are_both_down(make: Make
     assert "the registry: " in str(ready.data[0]["verdicts"][1]["unchecked"])
     back = world.invoke("rollback", "--yes")
     assert back.status == 0, back.err
-    assert "does not answer" in back.err
+    assert "the git remote origin does not answer" in back.err
     assert world.answer()["VERSION"] == "0.1.0"
     waiting = world.invoke("status", "--json").data
     assert waiting["unsynced"] >= 2
