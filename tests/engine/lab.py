@@ -10,6 +10,7 @@ import base64
 import contextlib
 import ctypes
 import functools
+import hashlib
 import json
 import os
 import re
@@ -514,16 +515,29 @@ CMD ["python3"]
 
 @functools.cache
 def small_image() -> None:
-    """Make the small base on the engine that `docker` itself would use, once for each process that needs it.
+    """See to it that the small base is on the engine that `docker` itself would use.
 
-    It stays there, as the base itself does: BuildKit knows it again.
+    It stays there, as the base does, and is made again only from another base or in another way: runs beside
+    each other stand on the same bytes.
     """
+    script = Path(__file__).with_name("shrink.py")
+    with Engine.connect() as engine:
+        base = engine.inspect(Reference.parse(BASE_IMAGE))
+        assert base is not None, "./dev brings it"
+        way = hashlib.sha256(f"{base.id}{_SMALL}{script.read_text()}".encode()).hexdigest()[:12]
+        made = f"{SMALL_IMAGE.partition(':')[0]}:{way}"
+        found = engine.inspect(Reference.parse(made))
+        digest = found.id if found is not None else _made_small(engine, made, script)
+        engine.tag(digest, Reference.parse(SMALL_IMAGE))
+
+
+def _made_small(engine: Engine, name: str, script: Path) -> Digest:
     asked = ["docker", "image", "inspect", "--format", "{{json .Config.Env}}", BASE_IMAGE]
     settings = "\n".join(f"ENV {variable}" for variable in json.loads(output_of(asked)) or ())
-    with tempfile.TemporaryDirectory() as folder, Engine.connect() as engine:
-        shutil.copy(Path(__file__).with_name("shrink.py"), folder)
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(script, folder)
         dockerfile = _SMALL.format(base=BASE_IMAGE, settings=settings)
-        build(engine, SMALL_IMAGE, dockerfile=dockerfile, folder=Path(folder))
+        return build(engine, name, dockerfile=dockerfile, folder=Path(folder))
 
 
 def copy_image(reference: str, *, source: Engine, target: Engine) -> None:
