@@ -16,9 +16,9 @@ from pathlib import Path
 
 TO = Path("/small")
 PROGRAMS = (
-    *("sh", "base64", "cat", "chmod", "cp", "date", "echo", "env", "false", "find", "getent", "id", "ls"),
-    *("ldconfig", "mkdir", "mv", "rm", "sleep", "stat", "test", "touch", "true"),
-    *("python", "python3", "pip", "pip3"),
+    *("sh", "base64", "cat", "chmod", "cp", "date", "echo", "env", "false", "find", "getent", "grep"),
+    *("head", "id", "ldconfig", "ls", "mkdir", "mv", "rm", "sed", "sleep", "stat", "test", "touch"),
+    *("true", "wc", "python", "python3", "pip", "pip3"),
 )
 LEFT_OUT = {"test", "tests", "idlelib", "ensurepip", "lib2to3", "tkinter", "turtledemo", "pydoc_data"}
 LIBRARY = re.compile(r"(/\S+) \(0x")
