@@ -173,7 +173,7 @@ import os, socket, sys
 with socket.socket(socket.AF_UNIX) as agent:
     agent.connect(os.environ["SSH_AUTH_SOCK"])
     agent.sendall(bytes([0, 0, 0, 1, 11]))
-    answer = agent.recv(9)
+    answer = agent.recv(9, socket.MSG_WAITALL)
 sys.exit(0 if answer[4] == 12 and answer[8] == 1 else "the agent has no key")
 """
 """SSH2_AGENTC_REQUEST_IDENTITIES and its answer (draft-miller-ssh-agent, section 3.5)."""
