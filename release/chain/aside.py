@@ -1,6 +1,6 @@
 """What no stage waits for: done beside the stages that follow, one thing after another.
 
-A container that has ended is still there while the release is recorded. What cannot be taken away is told,
+An image of the tests may still have its name while the release is recorded. What cannot be taken away is told,
 and the next run takes it away: it carries the labels of its owner.
 """
 

@@ -257,9 +257,9 @@ class Shop:
 
     @contextmanager
     def container(self, create: Callable[[], str]) -> Iterator[str]:
-        """A container that is on its way out when the block ends, however it ends, or the run is cancelled.
+        """A container that is gone when the block ends, however it ends, or the run is cancelled.
 
-        It is gone before the run is; nobody waits for the engine to clear its file system away.
+        It has to be gone before the commit point: a run that is killed after it is not run again as a whole.
         """
         self.cancellation.check()
         container = create()
@@ -267,7 +267,7 @@ class Shop:
             with self.cancellation.stopping(lambda: self.engine.remove(container)):
                 yield container
         finally:
-            self.aside.do(lambda: self.engine.remove(container))
+            self.engine.remove(container)
 
 
 def evidence(gate: str, facts: Mapping[str, Any]) -> bytes:
