@@ -1,7 +1,7 @@
 """What no stage waits for: done beside the stages that follow, one thing after another.
 
-An image of the tests may still have its name while the release is recorded. What cannot be taken away is told,
-and the next run takes it away: it carries the labels of its owner.
+An image of the tests may still have its name while the release is recorded. What cannot be taken away is
+told, and the next run takes it away: it carries the labels of its owner.
 """
 
 from __future__ import annotations
