@@ -31,8 +31,9 @@ _HEAD: Final = 4
 ESCAPES: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-_]")
 """Terminal control sequences (ECMA-48, 5.4 and 8.3), and xterm's for the title, which end by BEL or ST."""
 
-_BREAK: Final = re.compile(rf"[\r\n]+(?:#\d+ \d+\.\d+ )?|{ESCAPES.pattern}")
-"""What may stand in the middle of a secret: also what BuildKit's plain output puts before each line."""
+_BREAK: Final = re.compile(rf"[\r\n]+(?:(?:#\d+ )?\d+\.\d+ )?|{ESCAPES.pattern}")
+"""What may stand in the middle of a secret: also what BuildKit's plain output puts before each line, and
+what buildx does where it repeats the last lines of an instruction that failed."""
 _PARTIAL: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*)?\Z")
 _LINE: Final = re.compile(r"[^\r\n]+")
 _PERCENT: Final = re.compile("%[0-9A-F]{2}")

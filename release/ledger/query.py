@@ -100,7 +100,7 @@ def history(
             *(layout.verifications_folder(service, what, environment) for what in IN_ENVIRONMENTS),
         )
         events = (_events_since(ledger, folder, since or "") for folder in folders)
-        yield from heapq.merge(*events, recent, key=_recorded_at, reverse=True)
+        yield from heapq.merge(*events, recent, key=_in_time, reverse=True)
     elif since is not None:
         yield from (
             record for record in _since(ledger, service, since) if kind in (None, record.envelope.kind)
@@ -119,7 +119,7 @@ def _since(ledger: Ledger, service: str, since: str) -> Iterator[Record[Body]]:
     paths = newest_first(ledger, layout.seq_folder(service), depth=2)
     others = (record_at(ledger, path) for path in paths if not path.endswith(f"-{Deployment.kind}"))
     recent = (record for record in others if record.envelope.recorded_at >= since)
-    yield from heapq.merge(*events, recent, key=_recorded_at, reverse=True)
+    yield from heapq.merge(*events, recent, key=_in_time, reverse=True)
 
 
 def _events_since(ledger: Ledger, folder: str, since: str) -> Iterator[Record[Body]]:
@@ -128,5 +128,6 @@ def _events_since(ledger: Ledger, folder: str, since: str) -> Iterator[Record[Bo
     return itertools.takewhile(lambda record: record.envelope.recorded_at >= since, records)
 
 
-def _recorded_at(record: Record[Body]) -> str:
-    return record.envelope.recorded_at
+def _in_time(record: Record[Body]) -> tuple[str, int]:
+    """What a command records together may bear one millisecond."""
+    return record.envelope.recorded_at, record.envelope.seq

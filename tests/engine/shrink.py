@@ -16,7 +16,7 @@ from pathlib import Path
 
 TO = Path("/small")
 PROGRAMS = (
-    *("sh", "base64", "cat", "chmod", "cp", "date", "echo", "env", "false", "find", "getent", "grep"),
+    *("sh", "base64", "cat", "chmod", "cp", "cut", "date", "echo", "env", "false", "find", "getent", "grep"),
     *("head", "id", "ldconfig", "ls", "mkdir", "mv", "rm", "sed", "sleep", "stat", "test", "touch"),
     *("true", "wc", "python", "python3", "pip", "pip3"),
 )

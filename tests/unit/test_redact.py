@@ -129,6 +129,14 @@ def test_a_secret_is_found_over_lines_of_a_build() -> None:
     assert mask("#9 0.412 correct\n#9 0.413 -horse\n") == f"#9 0.412 {MASK}\n{MASK}\n"
 
 
+def test_a_secret_is_found_where_the_last_lines_of_a_failed_instruction_are_repeated() -> None:
+    """buildx then puts the time alone before all lines but the first."""
+    mask = Mask([Redacted("correct-horse")])
+    assert mask("------\n > [2/4] RUN x:\ncorrect\n0.413 -horse\n") == (
+        f"------\n > [2/4] RUN x:\n{MASK}\n{MASK}\n"
+    )
+
+
 def test_short_secrets_are_not_seen_over_line_breaks() -> None:
     """There they would be seen where there is none."""
     assert Mask([Redacted("this")])("th\nis") == "th\nis"

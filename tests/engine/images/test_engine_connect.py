@@ -154,7 +154,7 @@ def test_waiting_over_ssh_ends_in_time(remote: Engine, labels: Mapping[str, str]
     before = time.monotonic()
     with pytest.raises(Cancelled):
         remote.wait(container, timeout=30_000, cancellation=cancellation)
-    assert time.monotonic() - before < 0.8
+    assert time.monotonic() - before < 20
     timer.join()
     remote.remove(container)
     remote.close()
