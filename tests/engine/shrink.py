@@ -21,6 +21,8 @@ PROGRAMS = (
     *("true", "wc", "python", "python3", "pip", "pip3"),
 )
 LEFT_OUT = {"test", "tests", "idlelib", "ensurepip", "lib2to3", "tkinter", "turtledemo", "pydoc_data"}
+OPENED_LATE = "libgcc_s.so.1"
+"""What a program opens when its first thread ends (pthread_exit(3)): nothing is linked with it."""
 LIBRARY = re.compile(r"(/\S+) \(0x")
 
 
@@ -66,8 +68,10 @@ def main() -> None:
     for folder in ("/etc", sys.prefix, *(each for each in sys.path[1:] if not each.endswith(".zip"))):
         keep_all(Path(folder))
     programs = [Path(found) for name in PROGRAMS if (found := shutil.which(name))]
+    late = [path for folder in ("/lib", "/usr/lib") for path in Path(folder).glob(f"*/{OPENED_LATE}")]
     modules = [path for folder in sys.path[1:] for path in Path(folder).glob("*.so")]
-    for path in (*programs, *(library for each in (*programs, *modules) for library in libraries(each))):
+    linked = [library for each in (*programs, *modules) for library in libraries(each)]
+    for path in (*programs, *late, *linked):
         keep(path)
     (TO / "tmp").chmod(0o1777)
 
