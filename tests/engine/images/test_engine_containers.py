@@ -139,9 +139,12 @@ def test_a_container_that_takes_too_much_memory_is_told_apart(engine: Engine, st
     """oom_killed is set when the kernel ended it for its memory limit."""
     container = started("x = b'x' * 200_000_000", memory=32 * 1024**2)
     assert finish(engine, container) != 0
-    state = engine.state(container)
-    assert state is not None
-    assert state.oom_killed
+
+    def told() -> bool:  # the engine hears of the end and of its reason in two events, in either order
+        state = engine.state(container)
+        return state is not None and state.oom_killed
+
+    assert lab.eventually(told, what="the reason of the end")
 
 
 def test_waiting_ends_at_the_time_given(engine: Engine, started: Run) -> None:
