@@ -71,6 +71,12 @@ assert app.GREETING == "hello"
 print("1 passed")
 """
 
+
+def slow_dockerfile(instruction: str, *, before: str) -> str:
+    """With an instruction that takes its time: its line is one of a kind, so no cache ever has its result."""
+    return DOCKERFILE.replace(before, f"{instruction} # {lab.unique()}\n{before}", 1)
+
+
 FILES: Final[Mapping[str, str]] = {
     "app.py": APP,
     "test.py": TEST,

@@ -14,9 +14,9 @@ from release.images.engine import Engine
 from tests.engine import lab
 from tests.engine.chain.conftest import Make
 from tests.engine.chain.test_release import nothing_happened, released
-from tests.engine.service import DOCKERFILE, Ran, Service
+from tests.engine.service import DOCKERFILE, Ran, Service, slow_dockerfile
 
-SLOW: Final = DOCKERFILE.replace("USER 10001", "RUN sleep 3\nUSER 10001")
+SLEEP: Final = "RUN sleep 3"
 
 
 class Way:
@@ -93,9 +93,12 @@ def log_of(service: Service) -> str:
 def test_a_build_that_the_engine_broke_off_is_made_again(make: Make, engine: Engine, tmp_path: Path) -> None:
     """BuildKit's connection ends in the middle of an instruction: it is said, and one release is there."""
     with way(tmp_path, engine) as there:
-        service = make(files={"Dockerfile": SLOW}, environ={"DOCKER_HOST": f"unix://{there.path}"})
+        service = make(
+            files={"Dockerfile": slow_dockerfile(SLEEP, before="USER 10001")},
+            environ={"DOCKER_HOST": f"unix://{there.path}"},
+        )
         with service.start(sys.executable, "-m", "nox", "-s", "release") as process:
-            lab.eventually(lambda: "RUN sleep" in log_of(service), what="the build", seconds=100)
+            lab.eventually(lambda: SLEEP in log_of(service), what="the build", seconds=100)
             there.cut()
             out, err = process.communicate(timeout=200)
         ran = Ran(status=process.returncode, out=out, err=err)

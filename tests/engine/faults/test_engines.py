@@ -18,12 +18,12 @@ from tests.engine.chain.test_release import pulled_manifest, released
 from tests.engine.faults.case import CacheGone, Cell, EngineDies, EngineDiskFull, OfEngine
 from tests.engine.faults.matrix import CELLS
 from tests.engine.faults.proxy import Fault, FaultProxy, Slow, fault_proxy
-from tests.engine.service import APP, DOCKERFILE, TEST, Ran, Service, make_service
+from tests.engine.service import APP, TEST, Ran, Service, make_service, slow_dockerfile
 
 pytestmark = pytest.mark.xdist_group("brittle engine")
 
+SLEEP = "RUN sleep 2"
 SLOW = {
-    "Dockerfile": DOCKERFILE.replace("ARG SOURCE_DATE_EPOCH", "RUN sleep 2\nARG SOURCE_DATE_EPOCH", 1),
     "app.py": APP.replace(
         'if __name__ == "__main__":', 'if __name__ == "__main__":\n    __import__("time").sleep(2)'
     ),
@@ -63,7 +63,7 @@ def test_every_cell_that_breaks_an_engine(
     service = make_service(
         tmp_path / "service",
         remote=bare_remote,
-        files=SLOW,
+        files={**SLOW, "Dockerfile": slow_dockerfile(SLEEP, before="ARG SOURCE_DATE_EPOCH")},
         registry=f"{proxy.host}/{lab.unique()}",
         environ={"DOCKER_HOST": brittle.address},
     )
@@ -124,7 +124,7 @@ def middle_of(
         return lambda: bool(proxy.hits)
     if during == "build":
         logs = service.folder / ".release/runs"
-        return lambda: any("RUN sleep" in log.read_text() for log in logs.glob("*/build.log"))
+        return lambda: any(SLEEP in log.read_text() for log in logs.glob("*/build.log"))
     label = f"label=release.role={during}"
     docker = ("docker", "--host", brittle.address, "ps", "--quiet", "--filter", label)
     return lambda: bool(run(Command(argv=docker), check=False).output.strip())
