@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from release.chain.pipeline import Stage
     from release.chain.plan import Options, Plan
     from release.chain.shop import Shop
+    from release.config import Service
     from release.console import Console
     from release.errors import ReleaseError
     from release.events import Planned, Released
+    from release.images.engine import Engine
     from release.interruption import Interruption
     from release.records import Record, Release
 
@@ -253,19 +255,39 @@ def _released(record: Record[Release], commits: Sequence[str]) -> Released:
 
 
 def _again(project: Project, record: Record[Release], console: Console) -> None:
-    """The same result again: nothing is built; the version tag is put back if it is missing."""
-    from release.chain.promote import put_tag
-    from release.events import Notice
-    from release.images.engine import Engine
+    """The same result again: nothing is built; the version tag is put back if it is missing.
 
-    body = record.body
+    The run that released it may have been killed right after that: what it left is removed.
+    """
+    from release.chain import leftovers
+    from release.chain.promote import put_tag
+    from release.chain.shop import HOME
+    from release.events import Notice
+
+    body, service = record.body, project.service
     console.emit(
         Notice(
             text=f"commit {body.source.commit[:12]} is released as {body.version} "
             f"since {record.envelope.recorded_at}: nothing to build"
         )
     )
-    put_tag(body, Engine.connect() if project.service.registry is None else None, console.emit)
+    engine = _engine_of_a_release(service)
+    if engine is not None:
+        leftovers.sweep(project.source.root / HOME, service.service, lambda: engine, console.emit)
+    put_tag(body, engine if service.registry is None else None, console.emit)
+
+
+def _engine_of_a_release(service: Service) -> Engine | None:
+    """It has the image where there is no registry; else a release that is there already can do without."""
+    from release.errors import ReleaseError
+    from release.images.engine import Engine
+
+    try:
+        return Engine.connect()
+    except ReleaseError:
+        if service.registry is None:
+            raise
+        return None
 
 
 def _last_line(console: Console, released: Released) -> None:

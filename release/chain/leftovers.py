@@ -8,18 +8,18 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from release.errors import EngineError
-from release.events import Notice, Warned
+from release.events import Emit, Notice, Warned
 from release.owner import Owner
 from release.reference import Reference
 
 if TYPE_CHECKING:
-    from release.chain.shop import Shop
+    from release.images.engine import Engine
 
 _OWNER: Final = "owner.json"
 """In a run's folder while the run lives, and after it was killed."""
@@ -75,17 +75,23 @@ def _about(run: Path) -> Mapping[str, str]:
     return {}
 
 
-def sweep(shop: Shop) -> None:
-    """Remove what killed runs of this service and of this clone left. What cannot be removed is named."""
-    for run in shop.folder.path.parent.iterdir():
+def sweep(home: Path, service: str, reach: Callable[[], Engine], emit: Emit) -> None:
+    """Remove what killed runs of this service and of this clone left. What cannot be removed is named.
+
+    Args:
+        home: the clone's `.release/`.
+        service: whose containers and images are looked for, by label, whichever clone they are of.
+        reach: gives the engine.
+        emit: is told what is removed, and what stays.
+    """
+    for run in (home / "runs").glob("*"):
         if (run / _OWNER).exists() and not lives(run):
             end(run)
-            _half_made_tools(shop.folder.home / "tools", run.name)
+            _half_made_tools(home / "tools", run.name)
     try:
-        _containers(shop)
-        _images(shop)
+        _in_engine(reach(), service, emit)
     except EngineError as error:
-        shop.emit(Warned(text=f"what killed runs left in the engine stays there: {error.found}"))
+        emit(Warned(text=f"what killed runs left in the engine stays there: {error.found}"))
 
 
 def _half_made_tools(folder: Path, run: str) -> None:
@@ -93,24 +99,22 @@ def _half_made_tools(folder: Path, run: str) -> None:
         shutil.rmtree(half_made, ignore_errors=True)
 
 
-def _containers(shop: Shop) -> None:
+def _in_engine(engine: Engine, service: str, emit: Emit) -> None:
+    """Containers of the gates, and names of test images, by their owner's labels."""
     for role in ("test", "smoke"):
-        for container in shop.engine.containers(_ours(shop, role)):
+        for container in engine.containers(_ours(service, role)):
             if Owner.parse(container.labels).gone():
-                _tell(shop, container.name)
-                shop.engine.remove(container.id)
-
-
-def _images(shop: Shop) -> None:
-    for name, labels in shop.engine.labelled_images(_ours(shop, "test")).items():
+                emit(_told(container.name))
+                engine.remove(container.id)
+    for name, labels in engine.labelled_images(_ours(service, "test")).items():
         if Owner.parse(labels).gone() and Reference.parse(name).tag != LAST:
-            _tell(shop, name)
-            shop.engine.untag(Reference.parse(name))
+            emit(_told(name))
+            engine.untag(Reference.parse(name))
 
 
-def _ours(shop: Shop, role: str) -> dict[str, str]:
-    return {"release.role": role, "release.service": shop.plan.service.service}
+def _ours(service: str, role: str) -> dict[str, str]:
+    return {"release.role": role, "release.service": service}
 
 
-def _tell(shop: Shop, name: str) -> None:
-    shop.emit(Notice(text=f"removing {name}, left behind by a run that was killed"))
+def _told(name: str) -> Notice:
+    return Notice(text=f"removing {name}, left behind by a run that was killed")

@@ -87,7 +87,7 @@ def _run_all(shop: Shop, stages: Sequence[Stage]) -> None:
         _ahead(shop, stages, pool),
     ):
         try:
-            sweeping = pool.submit(leftovers.sweep, shop) if _uses_engine(stages) else None
+            sweeping = pool.submit(_sweep, shop) if _uses_engine(stages) else None
             while waiting or running:
                 for stage in [stage for stage in waiting if done.issuperset(stage.after)]:
                     waiting.remove(stage)
@@ -110,6 +110,10 @@ _BESIDE: Final = 2
 def _ahead(shop: Shop, stages: Sequence[Stage], pool: Executor) -> AbstractContextManager[None]:
     """The tests' own image is built beside the released one, where there will be tests."""
     return image_ahead(shop, pool) if any(stage.action is test for stage in stages) else nullcontext()
+
+
+def _sweep(shop: Shop) -> None:
+    leftovers.sweep(shop.folder.home, shop.plan.service.service, lambda: shop.engine, shop.emit)
 
 
 def _uses_engine(stages: Sequence[Stage]) -> bool:

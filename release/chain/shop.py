@@ -257,9 +257,9 @@ class Shop:
 
     @contextmanager
     def container(self, create: Callable[[], str]) -> Iterator[str]:
-        """A container that is gone when the block ends, however it ends, or the run is cancelled.
+        """A container for the block: nobody waits until it is removed, and no cancelled run keeps it.
 
-        It has to be gone before the commit point: a run that is killed after it is not run again as a whole.
+        One that is left by a run that was killed meanwhile, the next run removes: `leftovers.sweep`.
         """
         self.cancellation.check()
         container = create()
@@ -267,7 +267,7 @@ class Shop:
             with self.cancellation.stopping(lambda: self.engine.remove(container)):
                 yield container
         finally:
-            self.engine.remove(container)
+            self.aside.do(lambda: self.engine.remove(container))
 
 
 def evidence(gate: str, facts: Mapping[str, Any]) -> bytes:

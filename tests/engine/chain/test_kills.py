@@ -21,8 +21,9 @@ from pathlib import Path
 import pytest
 
 from release.chain.pipeline import STAGES
-from release.images.engine import Engine
+from release.images.engine import ContainerSpec, Engine
 from release.process import output_of
+from release.reference import Reference
 from tests.engine import lab
 from tests.engine.chain.conftest import Make
 from tests.engine.chain.test_release import pulled_manifest, released
@@ -201,6 +202,28 @@ def test_what_a_living_run_has_is_not_touched(make: Make, engine: Engine, tmp_pa
             flag.touch()
         out, err = process.communicate(timeout=120)
     assert process.returncode == 0, out + err
+
+
+def test_what_a_run_left_that_was_killed_after_its_release_goes_with_the_next(
+    make: Make, engine: Engine
+) -> None:
+    """The tests' container is removed beside the record: the commit is released, and only found again."""
+    service = make()
+    line = released(service.nox("release"))
+    image = engine.inspect(Reference.parse(f"{line['repository']}:{line['version']}"))
+    assert image is not None
+    owner = json.loads(output_of([sys.executable, "-c", _OWNER_OF_A_DEAD_PROCESS]))
+    labels = {"release.role": "test", "release.service": service.name, **owner}
+    left = engine.create(ContainerSpec(image=image.id, labels=labels))
+    again = service.nox("release")
+    assert released(again)["digest"] == line["digest"]
+    assert "left behind by a run that was killed" in again.err
+    assert engine.state(left) is None
+
+
+_OWNER_OF_A_DEAD_PROCESS = (
+    "import json; from release.owner import Owner; print(json.dumps(Owner.here().labels()))"
+)
 
 
 def dead_run(service: Service, engine: Engine) -> None:

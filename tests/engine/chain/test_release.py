@@ -121,6 +121,8 @@ def test_a_registry_holds_what_was_recorded(
         assert manifest["config"]["digest"] == record["image"]["config_digest"]
     remote = output_of(["git", "-C", str(bare_remote), "for-each-ref", "--format=%(refname)"]).split()
     assert remote == ["refs/heads/main", "refs/heads/release-ledger", "refs/tags/v0.1.0"]
+    without_an_engine = service.nox("release", DOCKER_HOST=f"unix://{bare_remote}/nobody.sock")
+    assert released(without_an_engine)["digest"] == line["digest"]
 
 
 def test_another_clone_finds_the_release(
