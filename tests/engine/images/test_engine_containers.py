@@ -159,7 +159,7 @@ def test_waiting_ends_at_the_time_given(engine: Engine, started: Run) -> None:
 def test_waiting_ends_at_once_when_cancelled(engine: Engine, started: Run) -> None:
     """A cancellation ends a wait long before its time and leaves no thread behind."""
     container, cancellation = started("import time; time.sleep(60)"), Cancellation()
-    threads = threading.active_count()
+    before = set(threading.enumerate())
     requested: list[float] = []
 
     def request() -> None:
@@ -172,7 +172,7 @@ def test_waiting_ends_at_once_when_cancelled(engine: Engine, started: Run) -> No
         engine.wait(container, timeout=30_000, cancellation=cancellation)
     assert time.monotonic() - requested[0] < 15
     timer.join()
-    assert threading.active_count() == threads
+    assert set(threading.enumerate()) <= before
 
 
 def test_waiting_does_not_begin_when_cancelled_before(engine: Engine, started: Run) -> None:
@@ -217,15 +217,12 @@ def test_a_file_comes_out_of_a_stopped_container(engine: Engine, started: Run) -
 
 def test_stopping_asks_politely_and_then_kills(engine: Engine, started: Run) -> None:
     """SIGTERM first; a process that ignores it is killed after the grace; stopping twice is no error."""
-    polite = started("import signal, sys, time\nsignal.signal(15, lambda *_: sys.exit(0))\ntime.sleep(60)")
-    deaf = started(
-        "import signal, time\nsignal.signal(15, signal.SIG_IGN)\nprint('deaf', flush=True)\ntime.sleep(60)"
-    )
-    lab.eventually(lambda: engine.logs(deaf, lines=1) or None, what="the signal handler")
-    time.sleep(0.2)
-    for container in (polite, deaf):
-        engine.stop(container, grace=1000)
-        engine.stop(container, grace=1000)
+    code = "import signal, sys, time\nsignal.signal(15, {})\nprint('ready', flush=True)\ntime.sleep(60)"
+    polite, deaf = started(code.format("lambda *_: sys.exit(0)")), started(code.format("signal.SIG_IGN"))
+    for container, grace in ((polite, 10_000), (deaf, 1000)):
+        lab.eventually(lambda: engine.logs(container, lines=1), what="the signal handler")  # noqa: B023
+        engine.stop(container, grace=grace)
+        engine.stop(container, grace=grace)
     codes = [state.exit_code for c in (polite, deaf) if (state := engine.state(c)) is not None]
     assert codes == [0, 137]
 
