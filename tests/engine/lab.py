@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import ctypes
+import fcntl
 import functools
 import hashlib
 import json
@@ -517,11 +518,11 @@ CMD ["python3"]
 def small_image() -> None:
     """See to it that the small base is on the engine that `docker` itself would use.
 
-    It stays there, as the base does, and is made again only from another base or in another way: runs beside
-    each other stand on the same bytes.
+    It stays there, as the base does, and is made again only from another base or in another way: runs and
+    workers beside each other stand on the same bytes, since one makes it and the others wait.
     """
     script = Path(__file__).with_name("shrink.py")
-    with Engine.connect() as engine:
+    with _alone("release-small"), Engine.connect() as engine:
         base = engine.inspect(Reference.parse(BASE_IMAGE))
         assert base is not None, "./dev brings it"
         way = hashlib.sha256(f"{base.id}{_SMALL}{script.read_text()}".encode()).hexdigest()[:12]
@@ -529,6 +530,14 @@ def small_image() -> None:
         found = engine.inspect(Reference.parse(made))
         digest = found.id if found is not None else _made_small(engine, made, script)
         engine.tag(digest, Reference.parse(SMALL_IMAGE))
+
+
+@contextmanager
+def _alone(name: str) -> Iterator[None]:
+    """One process of this user on this machine at a time."""
+    with (Path(tempfile.gettempdir()) / f"{name}-{os.getuid()}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _made_small(engine: Engine, name: str, script: Path) -> Digest:
