@@ -15,7 +15,7 @@ from release.images.engine import Engine
 from tests import runner
 from tests.engine import lab
 from tests.engine.chain.conftest import Make, make
-from tests.engine.service import DOCKERFILE, IDENTITY, Ran, Service
+from tests.engine.service import DOCKERFILE, IDENTITY, TEST, Ran, Service
 from tests.engine.test_docs import ROOT, blocks, general
 from tests.terminal import NEUTRAL, Seen, Terminal
 
@@ -54,7 +54,10 @@ def missing(excerpt: int, printed: str, service: Service) -> list[str]:
 def test_a_release_and_a_rollback_on_a_terminal(make: Make, engine: Engine) -> None:
     """Live lines while it runs, then what happened, on eighty columns and on forty."""
     port = lab.free_port()
-    service = make(environments={"production": {"publish": [f"127.0.0.1:{port}:8000"]}})
+    service = make(
+        files={"test.py": f"{TEST}sys.stdout.flush()\n__import__('time').sleep(1)\n"},
+        environments={"production": {"publish": [f"127.0.0.1:{port}:8000"]}},
+    )
     seen = on(Terminal(80, 30), service, *NOX, "release")
     assert seen.status == 0, seen.text
     assert any(re.search(r"  \[\w+ .*\] \w+ ", line) for line in live(seen, "build")), live(seen, "build")
