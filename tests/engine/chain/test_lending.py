@@ -23,7 +23,7 @@ from release.process import output_of
 from release.reference import Reference
 from tests.engine import lab
 from tests.engine.chain.conftest import Make
-from tests.engine.service import DOCKERFILE, Ran, Service
+from tests.engine.service import DOCKERFILE, Ran, Service, slow_dockerfile
 
 TOKEN, OTHER, PROXY = "canary-5f09ad71", "rotated-c2d86b40", "canary-proxy-77"
 FORMS = [form for value in (TOKEN.encode(), PROXY.encode()) for form in (value, base64.b64encode(value))]
@@ -120,9 +120,9 @@ def test_no_command_line_and_no_environment_holds_a_secret_while_it_is_lent(
     """Looked for in every program of the machine, while BuildKit runs the step that uses it."""
     token, value = tmp_path / "token", lab.unique("canary")
     token.write_text(value)
-    step = "RUN --mount=type=secret,id=index,required=true sleep 1; test -s /run/secrets/index\n"
+    step = "RUN --mount=type=secret,id=index,required=true sleep 1; test -s /run/secrets/index"
     service = make(
-        files={"Dockerfile": DOCKERFILE.replace("COPY app.py", f"{step}COPY app.py")},
+        files={"Dockerfile": slow_dockerfile(step, before="COPY app.py")},
         build={"target": "runtime", "secrets": {"index": {"from_file": str(token)}}},
     )
     seen = []
@@ -189,7 +189,7 @@ def test_an_agent_and_a_key_are_lent_by_ssh(make: Make, tmp_path: Path) -> None:
         service = make(
             files={
                 "Dockerfile": DOCKERFILE.replace("COPY app.py", f"{step}COPY app.py"),
-                "ask.py": ASK_AGENT,
+                "ask.py": f"{ASK_AGENT}# {lab.unique()}\n",
             },
             build={"target": "runtime", "ssh": ["default", f"mirror={tmp_path / 'key'}"]},
         )
