@@ -194,7 +194,7 @@ def test_a_registry_that_is_down_is_called_unreachable(either: Engine, reference
 
 
 def test_a_push_stops_at_once_when_cancelled(either: Engine, reference: Reference) -> None:
-    """The engine would wait for the registry's answer for longer than the ten seconds that are allowed here."""
+    """The engine itself would wait for the registry's answer for much longer than ten seconds."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         nowhere = Repository(f"127.0.0.1:{silent.getsockname()[1]}/api").tagged("sha-1")
         either.tag(stored(either, reference).id, nowhere)
