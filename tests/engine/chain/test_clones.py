@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from release.images.engine import Engine
 from tests.engine import lab
 from tests.engine.chain.conftest import Make
-from tests.engine.chain.test_kills import digest_of_record, recorded_versions
+from tests.engine.chain.test_kills import after_build, digest_of_record, recorded_versions
 from tests.engine.chain.test_release import pulled_manifest, released
 from tests.engine.service import APP, Ran, Service
 
@@ -22,10 +23,11 @@ CLONES = int(os.environ.get("RELEASE_CLONES") or 3)
 RELEASE = (sys.executable, "-m", "nox", "-s", "release")
 
 
-def at_once(clones: list[Service]) -> list[Ran]:
-    """`nox -s release` in all of them, begun together."""
+def at_once(clones: list[Service], meet: Callable[[], None] = lambda: None) -> list[Ran]:
+    """`nox -s release` in all of them, begun together; `meet` is called while they run."""
     running = [clone.start(*RELEASE) for clone in clones]
     ended: list[Ran] = []
+    meet()
     for process in running:
         with process:
             out, err = process.communicate(timeout=900)
@@ -63,10 +65,24 @@ def test_two_commits_that_claim_one_version(
     make: Make, engine: Engine, bare_remote: Path, running_registry: lab.RunningRegistry, tmp_path: Path
 ) -> None:
     """One wins; the other fails and says who won, with what, when, and what to do."""
-    first = make(remote=bare_remote, registry=f"{running_registry.host}/{lab.unique()}")
+    flag = tmp_path / "go-on"
+    first = make(
+        remote=bare_remote,
+        registry=f"{running_registry.host}/{lab.unique()}",
+        lint={"commands": [f"sh -c 'until test -e {flag}; do sleep 0.1; done'"]},
+    )
     second = first.clone(tmp_path / "second")
     second.commit("feat: another", {"app.py": f"{APP}# another\n"})
-    ended = at_once([first, second])
+
+    def meet() -> None:
+        """Both have sent their image, and nothing is left but to record it."""
+        try:
+            both = (first, second)
+            lab.eventually(lambda: all(map(after_build, both)), what="all that comes before", seconds=120)
+        finally:
+            flag.touch()
+
+    ended = at_once([first, second], meet)
     assert sorted(ran.status for ran in ended) == [0, 1], [ran.all for ran in ended]
     (winner,) = [ran for ran in ended if ran.status == 0]
     (loser,) = [ran for ran in ended if ran.status == 1]
