@@ -45,7 +45,7 @@ class Story:
     remote: Path
     version: int = 0
     unfinished: int = 0
-    """How often the killed run had released nothing."""
+    """How often the second run found nothing released."""
     seconds: float = 0.0
     """How long the last first run took."""
     temporary: Path
@@ -60,9 +60,10 @@ class Story:
             said = kill(process)
             process.communicate(timeout=60)
         self.seconds = time.monotonic() - begin
-        before = releases_of(self.remote, version)
-        self.unfinished += 1 - before
-        line = released(self.service.nox("release", TMPDIR=str(self.temporary)))
+        releases_of(self.remote, version)
+        ran = self.service.nox("release", TMPDIR=str(self.temporary))
+        line = released(ran)
+        self.unfinished += int("nothing to build" not in ran.err)
         assert line["version"] == version, said
         assert releases_of(self.remote, version) == 1, said
         for tag in (version, f"sha-{self.service.git('rev-parse', 'HEAD')}"):
@@ -81,19 +82,23 @@ class Story:
 
 
 def releases_of(remote: Path, version: str) -> int:
-    """The releases of this version that a stranger sees; record and git tag must agree."""
+    """The releases of this version that a stranger sees; record and git tag must agree.
+
+    Both are of one listing: the push of a run that was killed may land at any moment.
+    """
     git = ("git", "-C", str(remote))
-    refs = output_of([*git, "for-each-ref", "--format=%(refname)"]).split()
-    tagged = f"refs/tags/v{version}" in refs
-    recorded = "refs/heads/release-ledger" in refs and version in recorded_versions(remote)
+    listed = output_of([*git, "for-each-ref", "--format=%(refname) %(objectname)"]).splitlines()
+    refs = dict(line.split() for line in listed)
+    tagged, ledger = f"refs/tags/v{version}" in refs, refs.get("refs/heads/release-ledger")
+    recorded = ledger is not None and version in recorded_versions(remote, at=ledger)
     assert tagged == recorded, f"tag {tagged}, record {recorded}"
     return int(recorded)
 
 
-def recorded_versions(remote: Path) -> list[str]:
-    """Versions in the ledger, read with git alone; each once."""
+def recorded_versions(remote: Path, *, at: str = "release-ledger") -> list[str]:
+    """Versions in the ledger at this commit, read with git alone; each once."""
     git = ("git", "-C", str(remote))
-    folder = "release-ledger:index"
+    folder = f"{at}:index"
     listing = output_of([*git, "ls-tree", "-r", "--name-only", folder]).splitlines()
     found = [path.rpartition("/")[2] for path in listing if "/version/0/" in path]
     assert len(found) == len(set(found))
