@@ -145,12 +145,12 @@ UPLOADS: Final = (
     Cell(
         fault="stands still",
         stage="push: upload",
-        trouble=_fault(_UPLOAD, Slow(seconds=6)),
+        trouble=_fault(_UPLOAD, Slow(seconds=12)),
         happened="nothing moved for too long",
         retried="the upload, once",
         again=1,
         state=RELEASED,
-        stalled=1500,
+        stalled=4000,
     ),
     Cell(
         fault="slow",
