@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -151,7 +151,8 @@ class Attempt:
     def run(
         self, started: Draft[Body], interruption: Interruption, still_mine: Callable[[], None]
     ) -> Outcome:
-        """Record the start, roll out, record the end. `still_mine` raises LockHeld, asked last of all.
+        """Record the start, roll out, record the end. `still_mine` raises LockHeld, asked last of all, and
+        again before anything is taken away.
 
         Nobody waits until a rollback's start is recorded: the lock holds it, for whoever comes after a crash.
         """
@@ -161,7 +162,7 @@ class Attempt:
         self._still_allowed(still_mine, [] if waits else opening)
         try:
             with nullcontext() if waits else self._recording(opening):
-                evidence = self._rolled_out(interruption)
+                evidence = self._rolled_out(interruption, still_mine)
         except (DeploymentFailed, LockHeld) as error:
             self._append(_status(error), self.prepared.mask(reason(error)))
             raise
@@ -180,9 +181,9 @@ class Attempt:
         finally:
             recording.join()
 
-    def _rolled_out(self, interruption: Interruption) -> str:
+    def _rolled_out(self, interruption: Interruption, still_mine: Callable[[], None]) -> str:
         prepared = self.prepared
-        means = _means(prepared, interruption)
+        means = replace(_means(prepared, interruption), still_mine=still_mine)
         if prepared.down is not None:
             fence.run(prepared.site, prepared.down, means)
         return prepared.site.target.roll_out(_order(prepared, self.deployment), means)

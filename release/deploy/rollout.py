@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from release.deploy.docker import DEPLOYMENT, SERVING, Ours, Place, describe, look
 from release.deploy.gates import Gates
 from release.deploy.health import Watch, await_healthy, keep_watch, warn_unreachable
-from release.errors import DeploymentFailed, EngineError, MixedState, ReleaseError
+from release.errors import DeploymentFailed, EngineError, LockHeld, MixedState, ReleaseError
 from release.events import Emit, Failed, Finished, Started, Warned
 from release.images.engine import ContainerSpec, ContainerState, Engine
 from release.process import Cancellation
@@ -60,6 +60,18 @@ class Crew:
     emit: Emit
     cancellation: Cancellation
     mask: Mask
+    still_mine: Callable[[], None] = lambda: None
+    """Raises LockHeld where somebody else has the lock by now."""
+
+    def stop(self, container: str, *, grace: int) -> None:
+        """Stop it, where the place is still ours. Raises LockHeld, EngineError."""
+        self.still_mine()
+        self.engine.stop(container, grace=grace)
+
+    def remove(self, container: str) -> None:
+        """Remove it, where the place is still ours. Raises LockHeld, EngineError."""
+        self.still_mine()
+        self.engine.remove(container)
 
 
 def create(crew: Crew, order: Swap) -> list[str]:
@@ -126,26 +138,32 @@ def watch_new(crew: Crew, order: Swap, container: str) -> Watch:
 
 
 def stay(crew: Crew, order: Swap, made: Sequence[str], evidence: str) -> str:
-    """See the new ones stay healthy, where that is asked for; the evidence, and more of it.
+    """See the new ones stay healthy, where that is asked for, and the place ours; all of the evidence.
 
     Raises:
-        DeploymentFailed: one did not.
+        DeploymentFailed: one did not. LockHeld: somebody else has the lock by now.
     """
+    seen = _watched(crew, order, made)
+    crew.still_mine()
+    return ", ".join(filter(None, [evidence, seen]))
+
+
+def _watched(crew: Crew, order: Swap, made: Sequence[str]) -> str:
     if not order.watch:
-        return evidence
+        return ""
     with step(crew.emit, "watch") as say:
         say(said := keep_watch([watch_new(crew, order, new) for new in made], order.watch))
-    return f"{evidence}, {said}"
+    return said
 
 
 def settle(crew: Crew, order: Swap, made: Sequence[str]) -> None:
     """The new ones serve: remove what they replace, give them the names. A failure here changes nothing."""
     try:
         for old in (*order.before.up, *order.before.stopped):
-            crew.engine.remove(old.id)
+            crew.remove(old.id)
         for replica, new in enumerate(made, 1):
             rename(crew.engine, new, order.place.named(replica))
-    except EngineError as error:
+    except (EngineError, LockHeld) as error:
         crew.emit(Warned(text=f"{order} serves, but tidying up failed: {error.attempted}: {error.found}"))
 
 
@@ -161,12 +179,26 @@ def news(crew: Crew, order: Swap) -> Sequence[ContainerState]:
     return crew.engine.containers(order.place.labels(SERVING) | {DEPLOYMENT: order.deployment})
 
 
+def not_ours(crew: Crew) -> LockHeld | None:
+    """Why nothing may be put back any more: somebody else has the lock. None where it is still ours.
+
+    An engine that does not say so is no reason to leave what ran before lying: what follows asks again.
+    """
+    try:
+        crew.still_mine()
+    except LockHeld as lost:
+        return lost
+    except EngineError:
+        return None
+    return None
+
+
 def remove_new(crew: Crew, order: Swap, grace: int = 0) -> BaseException | None:
     """Stop and remove every container of this deployment; the error if that does not work."""
     try:
         for container in news(crew, order):
-            crew.engine.stop(container.id, grace=max(grace, order.containers[0].stop_grace))
-            crew.engine.remove(container.id)
+            crew.stop(container.id, grace=max(grace, order.containers[0].stop_grace))
+            crew.remove(container.id)
     except ReleaseError as error:
         return error
     return None
@@ -176,6 +208,7 @@ def start_old(crew: Crew, order: Swap, old: Iterable[ContainerState]) -> BaseExc
     """Start what ran before and wait until it serves; the error if it does not."""
     olds = tuple(old)
     try:
+        crew.still_mine()
         for container in olds:
             crew.engine.start(container.id)
         for container in olds:
@@ -199,17 +232,34 @@ def mixed(
     crew: Crew, order: Swap, error: BaseException, left: BaseException, traffic: str = ""
 ) -> MixedState:
     """Say exactly what is where, as far as the engine still answers."""
-    try:
-        ours = look(crew.engine, order.place)
-        state = f"running: {describe(ours.running)}; stopped: {describe(ours.stopped)}"
-    except EngineError as silent:
-        state = f"the engine does not say what runs ({silent.found}); before: {describe(order.before.up)}"
+    if isinstance(left, LockHeld):
+        return _left_alone(crew, order, error, left, traffic)
+    failed = f"putting back what ran before failed too ({why(crew, left)})"
     return MixedState(
         f"deploy {order}",
-        f"{why(crew, error)}; putting back what ran before failed too ({why(crew, left)}). {state}{traffic}",
+        f"{why(crew, error)}; {failed}. {_what_is_where(crew, order)}{traffic}",
         "`invoke status`; `docker logs` and `docker start` with the names above; then deploy or roll back",
         tail_of(error),
     )
+
+
+def _left_alone(crew: Crew, order: Swap, error: BaseException, lost: LockHeld, traffic: str) -> MixedState:
+    """The place is somebody else's: what they do there is not undone, and nothing of ours is tidied."""
+    first = "" if isinstance(error, LockHeld) else f"{why(crew, error)}; "
+    return MixedState(
+        f"deploy {order}",
+        f"{first}{why(crew, lost)}: everything is left as it is. {_what_is_where(crew, order)}{traffic}",
+        "`invoke status` shows what runs when they are done; agree with them, then deploy or roll back",
+        tail_of(error),
+    )
+
+
+def _what_is_where(crew: Crew, order: Swap) -> str:
+    try:
+        ours = look(crew.engine, order.place)
+    except EngineError as silent:
+        return f"the engine does not say what runs ({silent.found}); before: {describe(order.before.up)}"
+    return f"running: {describe(ours.running)}; stopped: {describe(ours.stopped)}"
 
 
 @contextmanager

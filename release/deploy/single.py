@@ -230,7 +230,13 @@ class SingleEngine:
         return new, replace(self.swap(order), before=Ours(running=tuple(kept), stopped=rest))
 
     def _crew(self, means: Means) -> Crew:
-        return Crew(engine=self.engine, emit=means.emit, cancellation=means.cancellation, mask=means.mask)
+        return Crew(
+            engine=self.engine,
+            emit=means.emit,
+            cancellation=means.cancellation,
+            mask=means.mask,
+            still_mine=means.still_mine,
+        )
 
     def verify(self, order: Order, means: Means) -> str:
         """Wait for each container that serves; what is said of the last."""

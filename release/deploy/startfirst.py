@@ -26,6 +26,7 @@ from release.deploy.rollout import (
     elapsed_ms,
     mixed,
     news,
+    not_ours,
     nothing_ran,
     prove,
     remove_new,
@@ -50,7 +51,8 @@ def swap(crew: Crew, order: Swap, proxy: Proxy) -> str:
     Raises:
         DeploymentFailed: nothing was touched, or nothing ran before and nothing runs now.
         Restored: what ran before has the traffic, proven in the same way.
-        MixedState: that could not be had or not be seen; the message lists what is where.
+        MixedState: that could not be had or not be seen, or the place is somebody else's by now; the message
+            lists what is where.
     """
     made = create(crew, order)
     try:
@@ -88,6 +90,7 @@ def _start(crew: Crew, new: str, name: str) -> None:
 
 def _switch(crew: Crew, proxy: Proxy, into: Sequence[ContainerState], out: Sequence[ContainerState]) -> None:
     crew.cancellation.check()
+    crew.still_mine()
     with step(crew.emit, "switch") as say:
         proxy.switch(into=into, out=out)
         say(f"{_names(into)} in traffic" + (f", {_names(out)} not" if out else ""))
@@ -115,9 +118,7 @@ def _retire(crew: Crew, order: Swap, proxy: Proxy, old: Sequence[ContainerState]
     with step(crew.emit, "drain") as say:
         said = _drain(order, proxy, old)
         for container in old:
-            crew.engine.stop(
-                container.id, grace=order.old_grace if said else max(order.old_grace, order.drain)
-            )
+            crew.stop(container.id, grace=order.old_grace if said else max(order.old_grace, order.drain))
         proxy.forget(old)
         say(f"{_names(old)} stopped{said}")
 
@@ -172,6 +173,8 @@ def give_back(crew: Crew, order: Swap, proxy: Proxy, error: BaseException) -> Re
 
     Also for a rollout that broke off: it asks who is in traffic, and moves only what has to be moved.
     """
+    if (lost := not_ours(crew)) is not None:
+        return mixed(crew, order, error, lost, _traffic(crew, order, proxy))
     crew.emit(Warned(text=f"{why(crew, error)}: what ran before keeps the traffic"))
     try:
         still = _traffic_back(crew, order, proxy)
@@ -200,6 +203,7 @@ def _traffic_back(crew: Crew, order: Swap, proxy: Proxy) -> list[ContainerState]
     if len(states) < len(old):
         raise DeploymentFailed(f"restore {order.place}", "a container that ran before is gone")
     if stopped or (started and _moved(proxy, states, started)):
+        crew.still_mine()
         with step(crew.emit, "switch") as say:
             proxy.switch(into=states, out=started)
             _drain(order, proxy, started)

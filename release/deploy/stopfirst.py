@@ -12,6 +12,7 @@ from release.deploy.rollout import (
     Swap,
     create,
     mixed,
+    not_ours,
     nothing_ran,
     prove,
     remove_new,
@@ -32,7 +33,7 @@ def swap(crew: Crew, order: Swap) -> str:
     Raises:
         DeploymentFailed: nothing was touched, or nothing ran before and nothing runs now.
         Restored: what ran before runs again, proven in the same way.
-        MixedState: that failed too; the message lists what is where.
+        MixedState: that failed too, or the place is somebody else's by now; the message lists what is where.
     """
     (new,) = create(crew, order)
     return finish(crew, order, new)
@@ -53,7 +54,7 @@ def _bring_up(crew: Crew, order: Swap, new: str) -> str:
     if order.before.running:
         with step(crew.emit, "stop") as say:
             for old in order.before.running:
-                engine.stop(old.id, grace=order.old_grace)
+                crew.stop(old.id, grace=order.old_grace)
             say(", ".join(old.name for old in order.before.running))
     crew.cancellation.check()
     with step(crew.emit, "start") as say:
@@ -70,6 +71,8 @@ def give_back(crew: Crew, order: Swap, error: BaseException) -> ReleaseError:
 
     Also for a swap that broke off.
     """
+    if (lost := not_ours(crew)) is not None:
+        return mixed(crew, order, error, lost)
     crew.emit(Warned(text=f"{why(crew, error)}: putting back what ran before"))
     removal, start = remove_new(crew, order), start_old(crew, order, order.before.running)
     if (left := removal or start) is not None:

@@ -6,7 +6,7 @@ what can fail beforehand, how to make a release run, and how to put back what ra
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -56,6 +56,8 @@ class Means:
     emit: Emit
     cancellation: Cancellation
     mask: Mask
+    still_mine: Callable[[], None] = lambda: None
+    """Raises LockHeld where somebody else has the lock by now: asked before anything is taken away."""
 
 
 class Target(Protocol):

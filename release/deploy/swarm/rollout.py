@@ -96,6 +96,7 @@ class Rollout:
     def _begin(self, before: Service | None) -> None:
         written = specs.service_spec(self.order, self._parts())
         self.means.cancellation.check()
+        self.means.still_mine()
         self._remember(before)
         with step(self.means.emit, "submit") as say:
             self._submit(before, written)

@@ -14,7 +14,7 @@ from release.process import Cancellation, output_of
 from release.reference import Reference
 from tests.engine import lab
 from tests.engine.deploy.conftest import Make
-from tests.engine.deploy.world import World
+from tests.engine.deploy.world import Ended, World
 
 
 def test_a_rollback_works_while_the_registry_is_down(make: Make) -> None:
@@ -183,6 +183,24 @@ def test_a_signal_in_the_middle_puts_back_what_ran(world: World, number: signal.
     assert world.answer()["VERSION"] == "0.1.0"
     assert world.containers() == {world.container: "running"}
     assert world.statuses()[-2:] == ["started", "restored"]
+
+
+def test_who_lost_the_lock_leaves_the_place_to_who_took_it(world: World) -> None:
+    """The first waits for health when the second takes over: its container goes, and it starts no old one."""
+    world.release("0.3.0", mode="sick")
+    assert world.invoke("deploy", "--to", "0.1.0", "--yes").status == 0
+    sure = ("--yes", "--break-lock", "--message", "it hangs")
+    taken: list[Ended] = []
+
+    def take_over(_: object) -> None:
+        taken.append(world.invoke("deploy", "--to", "0.2.0", *sure))
+
+    first = world.when("deploy", "--to", "0.3.0", "--yes", line="▸ health", act=take_over)
+    assert taken[0].status == 0, taken[0].err
+    assert first.status == 4, first.err
+    assert "everything is left as it is" in first.err
+    assert world.containers() == {world.container: "running"}
+    assert world.answer()["VERSION"] == "0.2.0"
 
 
 def test_after_a_killed_operator_the_next_deployment_cleans_up(world: World) -> None:

@@ -11,7 +11,15 @@ import pytest
 from release.deploy import startfirst
 from release.deploy.docker import Identity, Ours, Place, container_spec, look
 from release.deploy.rollout import Crew, Swap
-from release.errors import Cancelled, DeploymentFailed, EngineError, MixedState, ProxyError, Restored
+from release.errors import (
+    Cancelled,
+    DeploymentFailed,
+    EngineError,
+    LockHeld,
+    MixedState,
+    ProxyError,
+    Restored,
+)
 from release.events import Event, Warned
 from release.images.engine import ContainerState, StoredImage
 from release.process import Cancellation
@@ -346,3 +354,19 @@ def test_a_rollout_of_which_not_every_container_was_made_is_given_back() -> None
     with pytest.raises(Restored, match="only 1 of 2 containers had been made"):
         startfirst.finish(crew(engine), meant, proxy)
     assert engine.names() == {OLD: "running"}
+
+
+@pytest.mark.parametrize("moment", [f"create {NEW}", f"start {NEW}", f"switch {OLD} to {NEW}"])
+def test_who_lost_the_lock_leaves_the_traffic_and_both_as_they_are(moment: str) -> None:
+    """Whoever took it may be moving it: nothing is switched, stopped or removed after that."""
+    engine, proxy = world()
+
+    def ensure() -> None:
+        if moment in engine.calls:
+            raise LockHeld("deploy api", "the lock was taken meanwhile by Grace Hopper")
+
+    with pytest.raises(MixedState, match="everything is left as it is") as caught:
+        startfirst.swap(replace(crew(engine), still_mine=ensure), order(engine), proxy)
+    assert engine.calls[engine.calls.index(moment) + 1 :] in ([], [f"start {NEW}"])
+    assert engine.names()[OLD] == "running"
+    assert "; in traffic: api-production" in caught.value.found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from release.deploy.docker import Identity, Place, container_spec, look
 from release.deploy.rollout import Crew, Swap
 from release.deploy.stopfirst import swap
-from release.errors import Cancelled, DeploymentFailed, EngineError, MixedState, PortTaken, Restored
+from release.errors import Cancelled, DeploymentFailed, EngineError, LockHeld, MixedState, PortTaken, Restored
 from release.events import Emit, Event, Warned
 from release.images.engine import ContainerState
 from release.process import Cancellation
@@ -54,12 +55,18 @@ def order(engine: FakeEngine) -> Swap:
     )
 
 
-def run(engine: FakeEngine, cancellation: Cancellation | None = None, emit: Emit = lambda event: None) -> str:
+def run(
+    engine: FakeEngine,
+    cancellation: Cancellation | None = None,
+    emit: Emit = lambda event: None,
+    still_mine: Callable[[], None] = lambda: None,
+) -> str:
     crew = Crew(
         engine=engine,
         emit=emit,
         cancellation=cancellation or Cancellation(),
         mask=Mask([Redacted("canary-secret")]),
+        still_mine=still_mine,
     )
     return swap(crew, order(engine))
 
@@ -232,3 +239,68 @@ def test_tidying_up_that_fails_is_a_warning() -> None:
     assert [event.text for event in said if isinstance(event, Warned)] == [
         "0.2.0 of api in production serves, but tidying up failed: remove it: busy"
     ]
+
+
+class Lock:
+    """A lock that somebody else takes at a call to the engine; how often it was asked for."""
+
+    def __init__(self, engine: FakeEngine, taken_at: str) -> None:
+        self.engine, self.taken_at = engine, taken_at
+        self.asked = 0
+
+    def ensure(self) -> None:
+        self.asked += 1
+        if self.taken_at in self.engine.calls:
+            raise LockHeld("deploy api", "the lock was taken meanwhile by Grace Hopper")
+
+
+@pytest.mark.parametrize("moment", [f"create {NEW}", f"stop {OLD}", f"start {NEW}"])
+@pytest.mark.parametrize("becomes", [healthy, crashing])
+def test_who_lost_the_lock_touches_nothing_more(
+    moment: str, becomes: Callable[[Kept], ContainerState]
+) -> None:
+    """Whoever took it may be at work there: nothing is stopped, started again or removed after that."""
+    engine = engine_with_old(starting=becomes)
+    with pytest.raises(
+        MixedState, match="taken meanwhile by Grace Hopper: everything is left as it is"
+    ) as caught:
+        run(engine, still_mine=Lock(engine, moment).ensure)
+    after = engine.calls[engine.calls.index(moment) + 1 :]
+    assert after in ([], [f"start {NEW}"])
+    assert f"{NEW} (0.2.0, " in caught.value.found
+    assert f"{OLD} (0.1.0, " in caught.value.found
+
+
+def test_a_container_that_the_next_operator_stopped_is_not_taken_for_a_crash() -> None:
+    """Giving back would start the old one beside theirs."""
+    engine = engine_with_old()
+
+    def starting(kept: Kept) -> ContainerState:
+        return replace(kept.state, status="exited", exit_code=137)
+
+    engine.starting = starting
+    with pytest.raises(MixedState, match=r"exit status 137; the lock was taken"):
+        run(engine, still_mine=Lock(engine, f"start {NEW}").ensure)
+    assert engine.names() == {OLD: "exited", NEW: "exited"}
+
+
+def test_the_lock_is_asked_for_where_something_is_taken_away_and_nowhere_else() -> None:
+    """Over ssh every question is a round trip."""
+    engine = engine_with_old()
+    lock = Lock(engine, "never")
+    run(engine, still_mine=lock.ensure)
+    assert lock.asked == len(["stop the old", "it is proven", "remove the old"])
+
+
+def test_an_engine_that_does_not_tell_whose_the_lock_is_brings_the_old_one_back() -> None:
+    """What ran before is not left lying for a question that got no answer."""
+    engine, asked = engine_with_old(starting=crashing), [0]
+
+    def unsure() -> None:
+        asked[0] += 1
+        if asked[0] == 2:
+            raise EngineError("find the lock", "busy")
+
+    with pytest.raises(Restored, match="exit status 1"):
+        run(engine, still_mine=unsure)
+    assert engine.names() == {OLD: "running"}

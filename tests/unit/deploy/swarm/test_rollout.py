@@ -104,6 +104,20 @@ def test_another_spec_than_planned_for_is_left_alone() -> None:
     assert fake.calls == []
 
 
+def test_who_lost_the_lock_submits_nothing() -> None:
+    """The spec that was planned for is still there, and it is somebody else's turn."""
+
+    def lost() -> None:
+        raise LockHeld("deploy api", "the lock was taken meanwhile by Grace Hopper")
+
+    before = running()
+    fake = FakeSwarm(there=before)
+    rollout = Rollout(swarm=real(fake), order=over(before), means=replace(means(), still_mine=lost))
+    with pytest.raises(LockHeld, match="Grace Hopper"):
+        rollout.run()
+    assert fake.calls == []
+
+
 def test_a_version_that_the_swarm_itself_counted_up_is_no_lost_race() -> None:
     """The spec is the same: it is sent again with the new version."""
     before = running()
