@@ -13,13 +13,16 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from release.config import Proxy as Settings
 from release.deploy.docker import Place
 from release.deploy.proxies.line import Line
 from release.errors import EngineError, ProxyError
 from release.images.engine import ContainerState, Engine, StoredImage
+
+_SHOWN: Final = 60
+"""How many bytes of an answer that is none are told."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,8 +94,19 @@ class Caddy:
 
     def upstreams(self) -> list[dict[str, Any]]:
         """As its configuration has them. Raises ProxyError where there is no such handler."""
-        found = json.loads(self._ask("GET", f"/id/{self.settings.backend}/upstreams") or b"null")
-        return cast("list[dict[str, Any]]", found or [])
+        path = f"/id/{self.settings.backend}/upstreams"
+        said = self._ask("GET", path)
+        try:
+            found = json.loads(said or b"null") or []
+            if not (isinstance(found, list) and all(isinstance(each, dict) for each in found)):
+                raise ValueError("no list of upstreams")
+        except ValueError as error:
+            raise ProxyError(
+                f"GET {path} of Caddy in {self.settings.container}",
+                f"it answers no upstreams: {said[:_SHOWN].decode(errors='replace')!r}",
+                "does something else answer at the admin address?",
+            ) from error
+        return cast("list[dict[str, Any]]", found)
 
     def _ask(self, method: str, path: str, body: str = "") -> bytes:
         """One request (RFC 9112) in the proxy's container. Raises ProxyError where it has no success."""

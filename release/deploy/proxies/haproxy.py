@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -168,7 +169,9 @@ class HAProxy:
         """Requests under way on their servers."""
         names = {seat.name for seat in self._of(containers)}
         table = self._ask(f"show stat {self.settings.backend} 4 -1").removeprefix("# ")
-        return sum(int(row["scur"]) for row in csv.DictReader(table.splitlines()) if row["svname"] in names)
+        with _reading(f"show stat {self.settings.backend}", self.settings):
+            rows = csv.DictReader(table.splitlines())
+            return sum(int(row["scur"]) for row in rows if row["svname"] in names)
 
     def forget(self, containers: Sequence[ContainerState]) -> None:
         """Their servers rest, and can be taken by the next."""
@@ -218,8 +221,22 @@ def _seats(answer: str, settings: Settings) -> tuple[Seat, ...]:
             version or "no answer",
             "backend must name one of its configuration; the admin address needs `level admin`",
         )
-    names, *rows = (line.split() for line in table.removeprefix("# ").splitlines())
-    return tuple(_seat(dict(zip(names, row, strict=False))) for row in rows)
+    with _reading("show servers state", settings):
+        names, *rows = (line.split() for line in table.removeprefix("# ").splitlines())
+        return tuple(_seat(dict(zip(names, row, strict=False))) for row in rows)
+
+
+@contextmanager
+def _reading(said: str, settings: Settings) -> Iterator[None]:
+    """An answer that is no such table is the proxy's error."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError) as error:
+        raise ProxyError(
+            f"read the answer to `{said}` of HAProxy in {settings.container}",
+            f"it is no such table: {error}",
+            "does something else answer at the admin address?",
+        ) from error
 
 
 def _seat(row: Mapping[str, str]) -> Seat:

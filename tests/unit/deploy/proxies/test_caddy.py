@@ -8,6 +8,7 @@ from release.config import Proxy as Settings
 from release.deploy.docker import Place
 from release.deploy.proxies.caddy import Caddy
 from release.errors import ProxyError
+from release.images.engine import Executed
 from tests.unit.deploy.proxies.fakes import NETWORK, FakeCaddy, container
 
 OLD, NEW = container("old", "10.0.0.2"), container("new", "10.0.0.3")
@@ -61,3 +62,14 @@ def test_a_handler_that_is_not_there_is_a_problem_before_the_rollout() -> None:
     (problem,) = proxy(FakeCaddy(), backend="other").problems(1)
     assert "404 Not Found" in problem
     assert "unknown object ID" in problem
+
+
+@pytest.mark.parametrize("said", [b"<html>welcome</html>", b'{"dial": "x"}', b'["x"]'])
+def test_an_answer_that_is_no_upstreams_is_the_proxys_error(
+    said: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Something else may answer at the address: a rollout must be able to put back what ran."""
+    text = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(said) + said
+    monkeypatch.setattr(FakeCaddy, "_answer", lambda *_: Executed(status=0, output=text, errors=b""))
+    with pytest.raises(ProxyError, match="it answers no upstreams"):
+        proxy(FakeCaddy()).carried([OLD, NEW])
