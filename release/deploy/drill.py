@@ -329,16 +329,14 @@ def _proven(
         timeout=rehearsal.health_timeout,
         emit=emit,
         mask=Mask(rehearsal.secrets.values()),
-        check=cancellation.check,
+        cancellation=cancellation,
         gates=Gates.of(rehearsal.spec),
     )
     warn_unreachable(watch)
-    evidence = await_healthy(watch)
-    state = rehearsal.engine.state(container)
-    if state is None or state.image != image:
-        found = state.image if state is not None else "nothing"
+    seen = await_healthy(watch)
+    if (found := seen.state.image) != image:
         raise DeploymentFailed(f"rehearse {rehearsal.target.body.version}", f"it runs {found}, not {image}")
-    return evidence
+    return seen.evidence
 
 
 def sweep(engine: Engine, place: Place, emit: Emit) -> None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
+from release.deploy.away import until_back
 from release.deploy.gates import Gates, ask_gates
 from release.errors import DeploymentFailed, EngineError
 from release.events import Emit, Progress, Warned
 from release.images.engine import ContainerState, Engine
 from release.images.reach import reachable
 from release.probe import Answer, ask
-from release.process import TAIL_LINES
+from release.process import TAIL_LINES, Cancellation
 from release.redact import Mask
 from release.runspec import Probe
 
@@ -42,22 +43,32 @@ class Watch:
     """Milliseconds from now to the moment it must be healthy."""
     emit: Emit
     mask: Mask = Mask()  # noqa: RUF009 - holds nothing
-    check: Callable[[], None] = lambda: None
-    """Raises when the wait is to be given up."""
+    cancellation: Cancellation = field(default_factory=Cancellation)
+    """Ends the wait."""
     gates: Gates = Gates()  # noqa: RUF009 - frozen
 
 
-def await_healthy(watch: Watch) -> str:
-    """Wait until the container serves; the evidence, in a few words.
+@dataclass(frozen=True, kw_only=True)
+class Healthy:
+    """A container that serves, as it was when that was seen, and the evidence, in a few words."""
+
+    watch: Watch
+    state: ContainerState
+    evidence: str
+
+
+def await_healthy(watch: Watch) -> Healthy:
+    """Wait until the container serves. An engine that is away is waited for.
 
     Raises:
         DeploymentFailed: it ended, restarted, is unhealthy, or the time is over; with its last lines.
+        EngineUnreachable: the engine stayed away.
     """
     began = time.monotonic()
     first = _state(watch)
     said: tuple[str, int | None] | None = None
     while True:
-        watch.check()
+        watch.cancellation.check()
         state = _alive(watch, first)
         answer = _answer(watch, state)
         done, text = _judge(watch, state, answer, time.monotonic() - began)
@@ -65,7 +76,7 @@ def await_healthy(watch: Watch) -> str:
             done, more = _through_gates(watch, state)
             text = ", ".join(filter(None, [text, more]))
         if done:
-            return watch.mask(text)
+            return Healthy(watch=watch, state=state, evidence=watch.mask(text))
         known = (state.health, answer.status if answer is not None else None)
         if known != said:  # the many ways of not answering yet are one piece of news
             watch.emit(Progress(name=STEP, text=watch.mask(f"{state.name}: {text}")))
@@ -83,18 +94,19 @@ def _through_gates(watch: Watch, state: ContainerState) -> tuple[bool, str]:
     return holds, text
 
 
-def keep_watch(watches: Sequence[Watch], milliseconds: int) -> str:
-    """See containers stay healthy for that long; the evidence, in a few words.
+def keep_watch(healthy: Iterable[Healthy], milliseconds: int) -> str:
+    """See containers stay healthy for that long, and as they were when each was seen so; the evidence.
 
     Raises:
         DeploymentFailed: one ended, was restarted, or is not healthy any more; with its last lines.
+        EngineUnreachable: the engine stayed away.
     """
-    firsts = [(watch, _state(watch)) for watch in watches]
+    firsts = [(each.watch, each.state) for each in healthy]
     wrong: dict[str, int] = {}
     end = time.monotonic() + milliseconds / 1000
     while True:
         for watch, first in firsts:
-            watch.check()
+            watch.cancellation.check()
             _still(watch, first, wrong)
         if (left := end - time.monotonic()) <= 0:
             return f"stayed healthy for {milliseconds / 1000:g} s"
@@ -150,7 +162,12 @@ def warn_unreachable(watch: Watch) -> None:
 
 
 def _state(watch: Watch) -> ContainerState:
-    state = watch.engine.state(watch.container)
+    state = until_back(
+        lambda: watch.engine.state(watch.container),
+        milliseconds=watch.timeout,
+        emit=watch.emit,
+        cancellation=watch.cancellation,
+    )
     if state is None:
         raise _failed(watch, "the container is gone")
     return state

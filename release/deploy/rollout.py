@@ -11,10 +11,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from release.deploy.away import until_back
 from release.deploy.docker import DEPLOYMENT, SERVING, Ours, Place, describe, look
 from release.deploy.gates import Gates
-from release.deploy.health import Watch, await_healthy, keep_watch, warn_unreachable
-from release.errors import DeploymentFailed, EngineError, LockHeld, MixedState, ReleaseError
+from release.deploy.health import Healthy, Watch, await_healthy, keep_watch, warn_unreachable
+from release.errors import (
+    DeploymentFailed,
+    EngineError,
+    EngineUnreachable,
+    LockHeld,
+    MixedState,
+    ReleaseError,
+)
 from release.events import Emit, Failed, Finished, Started, Warned
 from release.images.engine import ContainerSpec, ContainerState, Engine
 from release.process import Cancellation
@@ -98,20 +106,18 @@ def _withdraw(crew: Crew, order: Swap, error: BaseException) -> ReleaseError:
     )
 
 
-def prove(crew: Crew, order: Swap, new: str, spec: ContainerSpec) -> str:
-    """Wait until it is healthy, and see that it runs the very image of the record; the evidence.
+def prove(crew: Crew, order: Swap, new: str, spec: ContainerSpec) -> Healthy:
+    """Wait until it is healthy, and see that it runs the very image of the record.
 
     Raises:
         DeploymentFailed: it does not.
     """
     watched = watch_new(crew, order, new)
     warn_unreachable(watched)
-    evidence = await_healthy(watched)
-    state = crew.engine.state(new)
-    if state is None or state.image != spec.image:
-        found = state.image if state is not None else "nothing"
+    seen = await_healthy(watched)
+    if (found := seen.state.image) != spec.image:
         raise DeploymentFailed(f"prove that {order} runs", f"the container runs {found}, not {spec.image}")
-    return evidence
+    return seen
 
 
 def watch(crew: Crew, order: Swap, container: str) -> Watch:
@@ -132,28 +138,28 @@ def watch_new(crew: Crew, order: Swap, container: str) -> Watch:
     return replace(
         watch(crew, order, container),
         probe=order.probe,
-        check=crew.cancellation.check,
+        cancellation=crew.cancellation,
         gates=order.gates,
     )
 
 
-def stay(crew: Crew, order: Swap, made: Sequence[str], evidence: str) -> str:
-    """See the new ones stay healthy, where that is asked for, and the place ours; all of the evidence.
+def stay(crew: Crew, order: Swap, proven: Sequence[Healthy]) -> str:
+    """See that all of the new ones are as each was proven, for as long as that is asked for; the evidence.
+
+    And that the place is still ours.
 
     Raises:
-        DeploymentFailed: one did not. LockHeld: somebody else has the lock by now.
+        DeploymentFailed: one did not stay so. LockHeld: somebody else has the lock by now.
     """
-    seen = _watched(crew, order, made)
+    evidence = proven[-1].evidence
+    if order.watch:
+        with step(crew.emit, "watch") as say:
+            say(said := keep_watch(proven, order.watch))
+        evidence = f"{evidence}, {said}"
+    else:
+        keep_watch(proven, 0)
     crew.still_mine()
-    return ", ".join(filter(None, [evidence, seen]))
-
-
-def _watched(crew: Crew, order: Swap, made: Sequence[str]) -> str:
-    if not order.watch:
-        return ""
-    with step(crew.emit, "watch") as say:
-        say(said := keep_watch([watch_new(crew, order, new) for new in made], order.watch))
-    return said
+    return evidence
 
 
 def settle(crew: Crew, order: Swap, made: Sequence[str]) -> None:
@@ -179,41 +185,58 @@ def news(crew: Crew, order: Swap) -> Sequence[ContainerState]:
     return crew.engine.containers(order.place.labels(SERVING) | {DEPLOYMENT: order.deployment})
 
 
-def not_ours(crew: Crew) -> LockHeld | None:
-    """Why nothing may be put back any more: somebody else has the lock. None where it is still ours.
+def not_ours(crew: Crew, order: Swap) -> ReleaseError | None:
+    """Why nothing can be put back: somebody else has the lock, or the engine stays away. None where it can.
 
-    An engine that does not say so is no reason to leave what ran before lying: what follows asks again.
+    Another answer is no reason to leave what ran before lying: what follows asks again.
     """
     try:
-        crew.still_mine()
-    except LockHeld as lost:
-        return lost
+        until_back(crew.still_mine, milliseconds=order.health_timeout, emit=crew.emit)
+    except (LockHeld, EngineUnreachable) as error:
+        return error
     except EngineError:
         return None
     return None
 
 
 def remove_new(crew: Crew, order: Swap, grace: int = 0) -> BaseException | None:
-    """Stop and remove every container of this deployment; the error if that does not work."""
-    try:
+    """Stop and remove every container of this deployment; the error, whatever it is, if that fails."""
+
+    def take_away() -> None:
         for container in news(crew, order):
             crew.stop(container.id, grace=max(grace, order.containers[0].stop_grace))
             crew.remove(container.id)
-    except ReleaseError as error:
+
+    return _failure(crew, order, take_away)
+
+
+def start_old(crew: Crew, order: Swap, old: Iterable[ContainerState]) -> BaseException | None:
+    """Start what ran before and wait until it serves; the error, whatever it is, if it does not."""
+    olds = tuple(old)
+
+    def start() -> None:
+        crew.still_mine()
+        for container in olds:
+            crew.engine.start(container.id)
+
+    return _failure(crew, order, start) or see_old(crew, order, olds)
+
+
+def see_old(crew: Crew, order: Swap, old: Iterable[ContainerState]) -> BaseException | None:
+    """Wait until what ran before serves; the error, whatever it is, if it does not."""
+    try:
+        for container in old:
+            await_healthy(watch(crew, order, container.id))
+    except Exception as error:  # noqa: BLE001 - what is where must be told, whatever kept it from serving
         return error
     return None
 
 
-def start_old(crew: Crew, order: Swap, old: Iterable[ContainerState]) -> BaseException | None:
-    """Start what ran before and wait until it serves; the error if it does not."""
-    olds = tuple(old)
+def _failure(crew: Crew, order: Swap, act: Callable[[], None]) -> BaseException | None:
+    """What kept it from being done, an engine that is away for a moment left aside."""
     try:
-        crew.still_mine()
-        for container in olds:
-            crew.engine.start(container.id)
-        for container in olds:
-            await_healthy(watch(crew, order, container.id))
-    except ReleaseError as error:
+        until_back(act, milliseconds=order.health_timeout, emit=crew.emit)
+    except Exception as error:  # noqa: BLE001 - what is where must be told, whatever it was
         return error
     return None
 

@@ -240,8 +240,8 @@ class SingleEngine:
 
     def verify(self, order: Order, means: Means) -> str:
         """Wait for each container that serves; what is said of the last."""
-        said = [await_healthy(self._watch(order, means, one)) for one in order.before.running]
-        return said[-1]
+        seen = [await_healthy(self._watch(order, means, one)) for one in order.before.running]
+        return seen[-1].evidence
 
     def _watch(self, order: Order, means: Means, container: ContainerState) -> Watch:
         return Watch(
@@ -251,7 +251,7 @@ class SingleEngine:
             timeout=order.health_timeout,
             emit=means.emit,
             mask=means.mask,
-            check=means.cancellation.check,
+            cancellation=means.cancellation,
             gates=Gates.of(order.spec),
         )
 

@@ -16,8 +16,9 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Final
 
+from release.deploy.away import until_back
 from release.deploy.docker import describe
-from release.deploy.health import await_healthy
+from release.deploy.health import Healthy, await_healthy
 from release.deploy.proxies import Proxy
 from release.deploy.rollout import (
     Crew,
@@ -30,6 +31,7 @@ from release.deploy.rollout import (
     nothing_ran,
     prove,
     remove_new,
+    see_old,
     settle,
     start_old,
     stay,
@@ -38,7 +40,7 @@ from release.deploy.rollout import (
     watch_new,
     why,
 )
-from release.errors import DeploymentFailed, EngineError, ProxyError, ReleaseError, Restored
+from release.errors import DeploymentFailed, ProxyError, ReleaseError, Restored
 from release.events import Warned
 from release.images.engine import ContainerState
 
@@ -65,20 +67,22 @@ def swap(crew: Crew, order: Swap, proxy: Proxy) -> str:
 
 def _roll(crew: Crew, order: Swap, proxy: Proxy, made: Sequence[str]) -> str:
     """Every replica in traffic and proven; all old ones out of it, the last ones still running."""
-    evidence, left = "", None
+    proven: list[Healthy] = []
+    left = None
     for new, spec, old in zip_longest(made, order.containers, order.before.running):
         if left is not None:
             _retire(crew, order, proxy, [left])
         if new is not None and spec is not None:
             _start(crew, new, spec.name or new)
             with step(crew.emit, "health") as say:
-                say(evidence := prove(crew, order, new, spec))
+                proven.append(prove(crew, order, new, spec))
+                say(proven[-1].evidence)
         _switch(crew, proxy, _states(crew, [new]), [old] if old is not None else [])
         if new is not None:
             await_healthy(watch_new(crew, order, new))
         left = old
     _see(crew, order, proxy)
-    return stay(crew, order, made, evidence)
+    return stay(crew, order, proven)
 
 
 def _start(crew: Crew, new: str, name: str) -> None:
@@ -173,12 +177,14 @@ def give_back(crew: Crew, order: Swap, proxy: Proxy, error: BaseException) -> Re
 
     Also for a rollout that broke off: it asks who is in traffic, and moves only what has to be moved.
     """
-    if (lost := not_ours(crew)) is not None:
+    if (lost := not_ours(crew, order)) is not None:
         return mixed(crew, order, error, lost, _traffic(crew, order, proxy))
     crew.emit(Warned(text=f"{why(crew, error)}: what ran before keeps the traffic"))
     try:
-        still = _traffic_back(crew, order, proxy)
-    except ReleaseError as left:
+        still = until_back(
+            lambda: _traffic_back(crew, order, proxy), milliseconds=order.health_timeout, emit=crew.emit
+        )
+    except Exception as left:  # noqa: BLE001 - what is where must be told, whatever it was
         return mixed(crew, order, error, left, _traffic(crew, order, proxy))
     if (failed := remove_new(crew, order, order.drain)) is not None:
         return mixed(crew, order, error, failed, _traffic(crew, order, proxy))
@@ -193,9 +199,10 @@ def give_back(crew: Crew, order: Swap, proxy: Proxy, error: BaseException) -> Re
 
 
 def _traffic_back(crew: Crew, order: Swap, proxy: Proxy) -> list[ContainerState]:
-    """What ran before runs, is healthy where it had to be started again, and has the traffic."""
+    """What ran before runs, has the traffic and is healthy; what had to be started again is so first."""
     old = order.before.running
     stopped = [state for state in _states(crew, [one.id for one in old]) if state.status != "running"]
+    again = {state.id for state in stopped}
     if (failed := start_old(crew, order, stopped)) is not None:
         raise failed
     states, new = _states(crew, [one.id for one in old]), list(news(crew, order))
@@ -209,6 +216,8 @@ def _traffic_back(crew: Crew, order: Swap, proxy: Proxy) -> list[ContainerState]
             _drain(order, proxy, started)
             proxy.forget(started)
             say(f"{_names(states)} in traffic again")
+    if (failed := see_old(crew, order, [one for one in states if one.id not in again])) is not None:
+        raise failed
     return states
 
 
@@ -223,8 +232,8 @@ def _traffic(crew: Crew, order: Swap, proxy: Proxy) -> str:
     try:
         there = [*news(crew, order), *_states(crew, [old.id for old in order.before.up])]
         carried = proxy.carried([state for state in there if state.status == "running"])
-    except EngineError as error:
-        return f"; who is in traffic is not known: {error.found}"
+    except Exception as error:  # noqa: BLE001 - a message that is all there is must come out
+        return f"; who is in traffic is not known: {why(crew, error)}"
     return f"; in traffic: {_names([state for state in there if state.id in carried]) or 'none'}"
 
 

@@ -61,9 +61,9 @@ def _bring_up(crew: Crew, order: Swap, new: str) -> str:
         engine.start(new)
         say(spec.name or new)
     with step(crew.emit, "health") as say:
-        evidence = prove(crew, order, new, spec)
-        say(evidence)
-    return stay(crew, order, [new], evidence)
+        proven = prove(crew, order, new, spec)
+        say(proven.evidence)
+    return stay(crew, order, [proven])
 
 
 def give_back(crew: Crew, order: Swap, error: BaseException) -> ReleaseError:
@@ -71,7 +71,7 @@ def give_back(crew: Crew, order: Swap, error: BaseException) -> ReleaseError:
 
     Also for a swap that broke off.
     """
-    if (lost := not_ours(crew)) is not None:
+    if (lost := not_ours(crew, order)) is not None:
         return mixed(crew, order, error, lost)
     crew.emit(Warned(text=f"{why(crew, error)}: putting back what ran before"))
     removal, start = remove_new(crew, order), start_old(crew, order, order.before.running)

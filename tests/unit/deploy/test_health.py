@@ -13,10 +13,11 @@ import pytest
 
 from release.deploy import health
 from release.deploy.gates import Gates
-from release.deploy.health import Watch, await_healthy, keep_watch, warn_unreachable
+from release.deploy.health import Healthy, Watch, await_healthy, keep_watch, warn_unreachable
 from release.errors import Cancelled, DeploymentFailed
 from release.events import Event, Warned
 from release.images.engine import ContainerState
+from release.process import Cancellation
 from release.redact import Mask, Redacted
 from release.runspec import Probe
 from tests.unit.deploy.fakes import FakeEngine, state
@@ -63,10 +64,17 @@ def watch(engine: FakeEngine, **changes: Any) -> Watch:
     return replace(made, **changes)
 
 
+def seen(watch: Watch) -> Healthy:
+    """As it is at this look."""
+    found = watch.engine.state(watch.container)
+    assert found is not None
+    return Healthy(watch=watch, state=found, evidence="it was well")
+
+
 def test_it_waits_for_the_health_check() -> None:
     """Running is not enough while the check is starting."""
     engine = Changing([state(health="starting"), state(health="starting"), state(health="healthy")])
-    assert await_healthy(watch(engine)) == "health check healthy"
+    assert await_healthy(watch(engine)).evidence == "health check healthy"
 
 
 def test_it_waits_for_the_right_answer() -> None:
@@ -74,7 +82,7 @@ def test_it_waits_for_the_right_answer() -> None:
     with answering([503, 503, 200]) as port:
         engine = FakeEngine()
         engine.add(state(ports={8000: ("127.0.0.1", port)}))
-        assert await_healthy(watch(engine, probe=PROBE)) == "GET /healthz gave 200 OK"
+        assert await_healthy(watch(engine, probe=PROBE)).evidence == "GET /healthz gave 200 OK"
 
 
 def test_a_health_check_alone_is_not_enough_where_the_request_can_be_made() -> None:
@@ -127,17 +135,16 @@ def test_a_container_that_is_not_running_is_never_healthy() -> None:
 def test_without_check_and_port_it_must_stay_up_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     """And the evidence says that this is all there is."""
     monkeypatch.setattr(health, "_SETTLE_SECONDS", 0.2)
-    assert "no health check" in await_healthy(watch(Changing([state()])))
+    assert "no health check" in await_healthy(watch(Changing([state()]))).evidence
 
 
 def test_the_wait_can_be_given_up() -> None:
     """A cancellation ends it at the next look."""
 
-    def check() -> None:
-        raise Cancelled("wait", "SIGINT arrived")
-
+    cancellation = Cancellation()
+    cancellation.request("SIGINT arrived")
     with pytest.raises(Cancelled):
-        await_healthy(watch(Changing([state(health="starting")]), check=check))
+        await_healthy(watch(Changing([state(health="starting")]), cancellation=cancellation))
 
 
 @pytest.mark.parametrize(("host", "warned"), [("ssh://far.example", True), ("unix:///x", False)])
@@ -154,7 +161,7 @@ def test_the_gates_are_asked_when_everything_else_is_well() -> None:
     with answering([200]) as port:
         engine = FakeEngine()
         engine.add(state(ports={8000: ("127.0.0.1", port)}))
-        found = await_healthy(watch(engine, probe=PROBE, gates=Gates(tcp=(8000,))))
+        found = await_healthy(watch(engine, probe=PROBE, gates=Gates(tcp=(8000,)))).evidence
         assert found == "GET /healthz gave 200 OK, port 8000 accepts connections"
     engine = Changing([state(health="healthy", ports={8000: ("127.0.0.1", port)})])
     with pytest.raises(DeploymentFailed, match="port 8000 accepts no connection"):
@@ -168,7 +175,7 @@ def test_an_answer_that_holds_a_secret_is_not_told() -> None:
         engine = FakeEngine()
         engine.add(state(ports={8000: ("127.0.0.1", port)}))
         mask = Mask([Redacted("canary")])
-        found = await_healthy(watch(engine, probe=PROBE, mask=mask, emit=events.append))
+        found = await_healthy(watch(engine, probe=PROBE, mask=mask, emit=events.append)).evidence
     assert found == "GET /healthz gave 200 ***"
     assert "canary" not in repr(events)
 
@@ -176,7 +183,7 @@ def test_an_answer_that_holds_a_secret_is_not_told() -> None:
 def test_what_stays_healthy_passes_the_watch() -> None:
     """For as long as it is asked for."""
     engine = Changing([state(health="healthy")])
-    assert keep_watch([watch(engine)], 50) == "stayed healthy for 0.05 s"
+    assert keep_watch([seen(watch(engine))], 50) == "stayed healthy for 0.05 s"
 
 
 @pytest.mark.parametrize(
@@ -193,7 +200,7 @@ def test_what_does_not_stay_healthy_fails(later: ContainerState, found: str) -> 
     """An end, a restart by whomever, a health check that changes its mind."""
     engine = Changing([state(health="healthy"), state(health="healthy"), later])
     with pytest.raises(DeploymentFailed, match=found):
-        keep_watch([watch(engine)], 600_000)
+        keep_watch([seen(watch(engine))], 600_000)
 
 
 def test_one_wrong_answer_is_forgiven_and_two_are_not() -> None:
@@ -201,9 +208,9 @@ def test_one_wrong_answer_is_forgiven_and_two_are_not() -> None:
     with answering([200, 500, 200]) as port:
         engine = FakeEngine()
         engine.add(state(ports={8000: ("127.0.0.1", port)}))
-        assert keep_watch([watch(engine, probe=PROBE)], 1200) == "stayed healthy for 1.2 s"
+        assert keep_watch([seen(watch(engine, probe=PROBE))], 1200) == "stayed healthy for 1.2 s"
     with answering([200, 500]) as port:
         engine = FakeEngine()
         engine.add(state(ports={8000: ("127.0.0.1", port)}))
         with pytest.raises(DeploymentFailed, match="did not stay well: 500"):
-            keep_watch([watch(engine, probe=PROBE)], 600_000)
+            keep_watch([seen(watch(engine, probe=PROBE))], 600_000)

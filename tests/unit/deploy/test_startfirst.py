@@ -370,3 +370,50 @@ def test_who_lost_the_lock_leaves_the_traffic_and_both_as_they_are(moment: str) 
     assert engine.calls[engine.calls.index(moment) + 1 :] in ([], [f"start {NEW}"])
     assert engine.names()[OLD] == "running"
     assert "; in traffic: api-production" in caught.value.found
+
+
+def test_old_ones_that_never_stopped_are_asked_too_before_they_count_as_restored() -> None:
+    """One of them turned unhealthy meanwhile: that is no restoration, and nothing is taken away."""
+    engine, proxy = world()
+
+    def starting(kept: Kept) -> ContainerState:
+        engine.kept[0].state = replace(engine.kept[0].state, health="unhealthy")
+        return crashing(kept)
+
+    engine.starting = starting
+    with pytest.raises(MixedState, match="its health check says unhealthy"):
+        startfirst.swap(crew(engine), order(engine), proxy)
+    assert engine.names() == {OLD: "running", NEW: "exited"}
+
+
+@pytest.mark.parametrize("moment", ["carried", f"switch {OLD} to {NEW}", f"switch {NEW} to {OLD}"])
+def test_a_defect_of_a_proxy_is_told_with_what_is_where(moment: str) -> None:
+    """Whatever it raises, the deployment ends with its own errors."""
+    engine, proxy = world()
+
+    def turning(told: str) -> None:
+        if told == f"switch {OLD} to {NEW}":
+            engine.kept[-1].state = replace(engine.kept[-1].state, health="unhealthy")
+        if told == moment:
+            raise ValueError("no JSON")
+
+    proxy.breaking = turning
+    with pytest.raises((Restored, MixedState)):
+        startfirst.swap(crew(engine), order(engine), proxy)
+    assert engine.names()[OLD] == "running"
+
+
+def test_a_replica_that_was_restarted_while_the_next_one_came_is_no_success() -> None:
+    """Each is looked at once more, as it was when it was proven."""
+    engine, proxy = two_in_traffic()
+
+    def starting(kept: Kept) -> ContainerState:
+        if kept.state.name == f"{NEW}.2":
+            first = next(one for one in engine.kept if one.state.name == NEW)
+            first.state = replace(first.state, started_at="2026-11-20T11:00:00Z", health="starting")
+        return healthy(kept)
+
+    engine.starting = starting
+    with pytest.raises(Restored, match="it did not stay up: running, started again at 2026-11-20T11:00:00Z"):
+        startfirst.swap(crew(engine), order(engine, replicas=2), proxy)
+    assert engine.names() == {OLD: "running", f"{OLD}.2": "running"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +11,17 @@ import pytest
 from release.deploy.docker import Identity, Place, container_spec, look
 from release.deploy.rollout import Crew, Swap
 from release.deploy.stopfirst import swap
-from release.errors import Cancelled, DeploymentFailed, EngineError, LockHeld, MixedState, PortTaken, Restored
-from release.events import Emit, Event, Warned
+from release.errors import (
+    Cancelled,
+    DeploymentFailed,
+    EngineError,
+    EngineUnreachable,
+    LockHeld,
+    MixedState,
+    PortTaken,
+    Restored,
+)
+from release.events import Emit, Event, Notice, Warned
 from release.images.engine import ContainerState
 from release.process import Cancellation
 from release.redact import Mask, Redacted
@@ -60,6 +69,7 @@ def run(
     cancellation: Cancellation | None = None,
     emit: Emit = lambda event: None,
     still_mine: Callable[[], None] = lambda: None,
+    **changes: Any,
 ) -> str:
     crew = Crew(
         engine=engine,
@@ -68,7 +78,7 @@ def run(
         mask=Mask([Redacted("canary-secret")]),
         still_mine=still_mine,
     )
-    return swap(crew, order(engine))
+    return swap(crew, replace(order(engine), **changes))
 
 
 def test_the_new_one_is_made_before_the_old_one_stops_and_the_old_one_goes_last() -> None:
@@ -304,3 +314,79 @@ def test_an_engine_that_does_not_tell_whose_the_lock_is_brings_the_old_one_back(
     with pytest.raises(Restored, match="exit status 1"):
         run(engine, still_mine=unsure)
     assert engine.names() == {OLD: "running"}
+
+
+class Away(FakeEngine):
+    """An engine that does not answer so many questions from a call on, as while it is restarted."""
+
+    after: str = ""
+    times: int = 0
+
+    def _call(self, verb: str, name: str) -> None:
+        self._answer()
+        super()._call(verb, name)
+
+    def state(self, container: str) -> ContainerState | None:
+        self._answer()
+        return super().state(container)
+
+    def containers(self, labels: Mapping[str, str]) -> Sequence[ContainerState]:
+        self._answer()
+        return super().containers(labels)
+
+    def _answer(self) -> None:
+        if self.times and self.after in self.calls:
+            self.times -= 1
+            raise EngineUnreachable("ask the engine", "connection refused")
+
+
+def away(after: str, times: int, **changes: Any) -> Away:
+    engine = Away(**{"starting": healthy, **changes})
+    engine.add(state(OLD, health="healthy", labels=PLACE.labels("serving") | {"release.version": "0.1.0"}))
+    engine.after, engine.times = after, times
+    return engine
+
+
+def test_an_engine_that_is_away_for_a_moment_puts_back_what_ran() -> None:
+    """An upgrade restarts it after the old one stopped: it is waited for, and that is said once."""
+    engine, said = away(f"stop {OLD}", times=2), list[Event]()
+    with pytest.raises(Restored, match="connection refused"):
+        run(engine, emit=said.append, health_timeout=5000)
+    assert engine.names() == {OLD: "running"}
+    assert [event.text for event in said if isinstance(event, Notice)] == [
+        "ask the engine: connection refused; waiting, 5 s at most"
+    ]
+
+
+def test_an_engine_that_is_away_while_health_is_waited_for_is_no_failure() -> None:
+    """The container runs on without it."""
+    engine = away(f"start {NEW}", times=2)
+    assert run(engine, health_timeout=5000) == "health check healthy"
+    assert engine.names() == {OLD: "running"}
+
+
+def test_an_engine_that_stays_away_is_a_mixed_state_when_the_time_is_over() -> None:
+    """Nobody waits for ever."""
+    engine = away(f"stop {OLD}", times=1_000_000)
+    with pytest.raises(MixedState, match="the engine does not say what runs"):
+        run(engine)
+
+
+def test_a_signal_ends_the_wait_for_an_engine_that_is_away() -> None:
+    """And what ran before is put back when it answers."""
+    engine, cancellation = away(f"start {NEW}", times=3), Cancellation()
+
+    def emit(event: Event) -> None:
+        if isinstance(event, Notice):
+            cancellation.request("SIGTERM arrived")
+
+    with pytest.raises(Restored, match="SIGTERM arrived"):
+        run(engine, cancellation, emit, health_timeout=5000)
+    assert engine.names() == {OLD: "running"}
+
+
+def test_a_defect_while_putting_back_is_told_with_what_is_where() -> None:
+    """It comes out as a state, not as a traceback."""
+    broken = {f"start {OLD}": ValueError("a defect")}
+    with pytest.raises(MixedState, match="failed too \\(ValueError\\)"):
+        run(engine_with_old(starting=crashing, breaking=broken))
