@@ -257,9 +257,10 @@ class Swarm:
         """Give a service another spec, if it still is as it was read; whether that is so.
 
         The engine answers a lost race with status 500, as it does other trouble (ServiceUpdate); so the
-        version is read again. Without `image` the nodes keep the credentials that they were given.
+        version is read again. Without credentials for `image` the nodes keep those that they were given
+        (ServiceUpdate, `registryAuthFrom`).
         """
-        path = f"services/{service.id}/update?version={service.version}"
+        path = f"services/{service.id}/update?version={service.version}&registryAuthFrom=spec"
         with self._talking(f"update the service {service.name}") as client:
             try:
                 _post(client, path, spec, image)
@@ -358,16 +359,22 @@ def _check(response: requests.Response) -> None:
 
 def _post(client: APIClient, path: str, body: Mapping[str, Any], image: Reference | None) -> dict[str, Any]:
     """docker-py's own calls build the JSON from parts, and would drop what they do not know."""
-    headers = {"X-Registry-Auth": _auth_header(image)} if image is not None else {}
+    headers = _auth_headers(image) if image is not None else {}
     response = client.post(_url(client, path), json=dict(body), headers=headers, timeout=client.timeout)
     _check(response)
     answer: dict[str, Any] = response.json()
     return answer
 
 
-def _auth_header(image: Reference) -> str:
-    """What the nodes log in to the registry with, in the URL's alphabet (RFC 4648, section 5)."""
-    return base64.urlsafe_b64encode(json.dumps(auth_config(image.repository.host)).encode()).decode()
+def _auth_headers(image: Reference) -> dict[str, str]:
+    """What the nodes log in to the registry with, in the URL's alphabet (RFC 4648, section 5).
+
+    None at all where this machine has no login: an empty one would replace what the nodes were given.
+    """
+    known = auth_config(image.repository.host)
+    if not known:
+        return {}
+    return {"X-Registry-Auth": base64.urlsafe_b64encode(json.dumps(known).encode()).decode()}
 
 
 def _node(data: Mapping[str, Any]) -> Node:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import requests
 
 from release.errors import EngineError, EngineUnreachable, NameTaken, NoQuorum
 from release.images.engine import Engine
-from release.images.swarm import Swarm
+from release.images.swarm import Service, Swarm
+from release.reference import Reference
 
 MANAGER: Mapping[str, Any] = {
     "LocalNodeState": "active",
@@ -37,12 +42,22 @@ class Client:
 
     def __init__(self, swarm: Mapping[str, Any]) -> None:
         self.swarm = swarm
+        self.posted: list[tuple[str, Mapping[str, str]]] = []
 
     def info(self) -> Mapping[str, Any]:
         return {"Swarm": self.swarm}
 
     def nodes(self) -> list[Mapping[str, Any]]:
         return [NODE]
+
+    base_url, api_version, timeout = "http+docker://there", "1.45", 60
+
+    def post(self, url: str, **sent: Any) -> requests.Response:
+        """Taken, and kept for the test."""
+        self.posted.append((url, sent["headers"]))
+        answer = requests.Response()
+        answer.status_code, answer._content = 200, b'{"ID": "s1"}'
+        return answer
 
 
 class Talking:
@@ -99,3 +114,22 @@ def test_facts_of_a_node_are_read_in_the_words_of_images_and_settings() -> None:
     assert (node.platform, node.cpus, node.memory) == ("linux/arm64", 4000, 8 << 30)
     assert (node.reachability, node.availability, node.takes_tasks) == ("leader", "drain", False)
     assert (node.labels, node.engine_labels, node.version) == ({"zone": "east"}, {"disk": "ssd"}, "26.1.5")
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["a login", "none"])
+def test_only_a_login_that_there_is_goes_along_for_the_nodes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, known: bool
+) -> None:
+    """An empty one would replace what the nodes were given: without any they keep it."""
+    auths = {"registry.example": {"auth": base64.b64encode(b"me:word").decode()}} if known else {}
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.setenv("DOCKER_AUTH_CONFIG", json.dumps({"auths": auths}))
+    engine = Talking(None)
+    there = Service(id="s1", name="api", version=7, spec={}, updated_at="", update=None, update_message="")
+    image = Reference.parse(f"registry.example/api@sha256:{'a' * 64}")
+    assert Swarm(engine=cast(Engine, engine)).update(there, {"Name": "api"}, image)
+    ((url, headers),) = engine.client.posted
+    assert url.endswith("/services/s1/update?version=7&registryAuthFrom=spec")
+    sent = [json.loads(base64.urlsafe_b64decode(text)) for text in headers.values()]
+    login = {"username": "me", "password": "word", "serveraddress": "registry.example"}
+    assert sent == ([login] if known else [])
