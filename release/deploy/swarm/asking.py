@@ -36,7 +36,7 @@ class Asking:
 
 
 def ask_tasks(asking: Asking, spec: RunSpec, seen: View) -> Iterator[str]:
-    """Ask at every address; what there is to say of it.
+    """Ask at every address, and through the routing mesh once for every task; what there is to say of it.
 
     A task's own network cannot be reached from outside, and a published one only where the nodes can: what
     was not asked is told as a warning, and the Swarm's health check decides.
@@ -48,8 +48,9 @@ def ask_tasks(asking: Asking, spec: RunSpec, seen: View) -> Iterator[str]:
         return
     places = _places(asking, spec, seen)
     reached = [place for place in places if _is_reachable(*place)]
+    times = seen.wanted if _is_mesh(spec) else 1
     for host, port in reached:
-        _await_answer(asking, spec.probe, host, port)
+        _await_answers(asking, spec.probe, host, port, times)
     if len(reached) < len(places) or not places:
         silent = [f"{host}:{port}" for host, port in places if (host, port) not in reached]
         where = ", ".join(silent) or f"port {spec.probe.port} of the tasks"
@@ -57,7 +58,13 @@ def ask_tasks(asking: Asking, spec: RunSpec, seen: View) -> Iterator[str]:
         asking.emit(Warned(text=text))
     if reached:
         answered = f"{len(reached)} of {len(places)} addresses"
-        yield f"GET {spec.probe.path} gave {spec.probe.status} on {answered}"
+        row = f", {times} times in a row" if times > 1 else ""
+        yield f"GET {spec.probe.path} gave {spec.probe.status} on {answered}{row}"
+
+
+def _is_mesh(spec: RunSpec) -> bool:
+    """Whether every node passes each connection on to another task."""
+    return (spec.swarm or SwarmSpec()).publish_mode == "ingress"
 
 
 def _places(asking: Asking, spec: RunSpec, seen: View) -> list[Place]:
@@ -67,7 +74,7 @@ def _places(asking: Asking, spec: RunSpec, seen: View) -> list[Place]:
     if port is None:
         return []
     there = [(seen.nodes[task.node], task) for task in seen.good if task.node in seen.nodes]
-    if (spec.swarm or SwarmSpec()).publish_mode == "ingress":
+    if _is_mesh(spec):
         there = there[:1]
     told = ((_address(asking.host, node), port or task.ports.get(wanted, 0)) for node, task in there)
     return sorted({place for place in told if place[1]})
@@ -91,14 +98,19 @@ def _is_reachable(host: str, port: int) -> bool:
     return True
 
 
-def _await_answer(asking: Asking, probe: Probe, host: str, port: int) -> None:
-    deadline = time.monotonic() + asking.patience / 1000
-    while True:
+def _await_answers(asking: Asking, probe: Probe, host: str, port: int, times: int) -> None:
+    """In a row, so that no task's wrong answer is made up for by another's right one."""
+    deadline, good = time.monotonic() + asking.patience / 1000, 0
+    while good < times:
         asking.check()
         answer = ask(probe, host, port)
-        if answer.satisfies(probe):
-            return
-        if time.monotonic() > deadline:
+        good = good + 1 if answer.satisfies(probe) else 0
+        if not good and time.monotonic() > deadline:
             found = f"after {asking.patience / 1000:g} s GET {probe.path} gave {answer.text}"
-            raise DeploymentFailed(f"see the service answer on {host}:{port}", f"{host}:{port}: {found}")
-        time.sleep(INTERVAL_SECONDS)
+            raise DeploymentFailed(
+                f"see the service answer on {host}:{port}",
+                f"{host}:{port}: {found}",
+                "`docker service logs` on a manager shows what its tasks wrote",
+            )
+        if not good:
+            time.sleep(INTERVAL_SECONDS)
