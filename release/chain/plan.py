@@ -60,11 +60,16 @@ class Plan:
     no_cache: bool = False
     bases: tuple[Base, ...] = ()
     """Base images that are to be those of these digests, whatever their tags are now."""
+    is_due: bool = True
+    """Whether this version of the commit may be released; else the run is for its gates alone."""
 
     @property
     def candidate(self) -> Reference:
-        """The name the image has before it is a release, and keeps for ever after."""
-        return self.service.repository.tagged(f"sha-{self.commit.id}")
+        """The name the image has before it is a release, and keeps for ever after.
+
+        What cannot become a release has another: it takes no release's name.
+        """
+        return self.service.repository.tagged(f"{'sha' if self.is_due else 'dev'}-{self.commit.id}")
 
     @property
     def released(self) -> Reference:
@@ -154,15 +159,15 @@ def _plan(service: Service, facts: Facts, options: Options, version: Version, *,
 
 def gates_plan(service: Service, facts: Facts, options: Options, *, several: bool) -> Plan:
     """A plan for the gates alone: where no version is due, `-dev` of the next patch."""
-    if facts.of_commit is not None:
-        options = replace(options, request=Request())
-    try:
-        return make_plan(service, facts, replace(options, allow_dirty=True), several=several)
-    except (NothingToRelease, VersionTaken):
-        if options.request != Request():
-            raise
+    options = replace(options, allow_dirty=True)
+    if facts.of_commit is None:
+        try:
+            return make_plan(service, facts, options, several=several)
+        except (NothingToRelease, VersionTaken):
+            if options.request != Request():
+                raise
     version = max(_existing(facts), default=FIRST).bump_patch().replace(prerelease="dev")
-    return _plan(service, facts, options, version, several=several)
+    return replace(_plan(service, facts, options, version, several=several), is_due=False)
 
 
 def _existing(facts: Facts) -> list[Version]:

@@ -1,8 +1,9 @@
 """The stage that brings the candidate to where releases live, and proves that it is there.
 
-With a registry the engine uploads the image under `sha-<commit>`; manifest, config and layers are then read
-back and hashed here. Without one, the engine's own containerd image store is the registry: its export is read
-and hashed in the same way. What is recorded is what was read back, never what was sent.
+With a registry the engine uploads the image under `sha-<commit>`, never over a release's; manifest, config
+and layers are then read back and hashed here. Without one, the engine's own containerd image store is the
+registry: its export is read and hashed in the same way. What is recorded is what was read back, never what
+was sent.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from typing import Final
 from release.chain.build import BuiltImage
 from release.chain.plan import SOURCE_DATE_EPOCH
 from release.chain.shop import Shop, evidence
-from release.errors import GateFailed, TransferBroken
+from release.errors import GateFailed, LedgerUnreachable, TransferBroken
 from release.events import Notice, Warned
 from release.images.engine import Engine
 from release.images.layout import Readable, late_files, manifest_of, own_layers, read_layout
 from release.images.registry import Blob, Manifest, Registry
-from release.ledger.query import history
+from release.ledger import query
+from release.ledger.placing import content_of, version_taken
+from release.ledger.store import Ledger
 from release.patience import Patience
 from release.records import Release
 from release.reference import Digest, Reference
@@ -128,6 +131,7 @@ def _through_registry(shop: Shop, built: BuiltImage) -> _Seen:
     existing = registry.manifest(built.reference)
     if existing is None or not _same(shop.engine, built, existing):
         if existing is not None:
+            _commit_is_free(shop, existing)
             tell(f"{built.reference} was {existing.digest}, of a build that was not released: it is replaced")
         shop.say("push", f"uploading {built.reference}")
         _upload(shop, built.reference, registry)
@@ -158,7 +162,7 @@ def _known(shop: Shop, registry: Registry, manifest: Manifest) -> tuple[Digest, 
     """
     if shop.plan.service.push.read_back == "all":
         return ()
-    newest = next(history(shop.open_ledger(), shop.plan.service.service, kind=Release.kind), None)
+    newest = next(query.history(shop.open_ledger(), shop.plan.service.service, kind=Release.kind), None)
     before = newest.body if newest is not None else None
     if not isinstance(before, Release) or not _was_read_back(before, shop):
         return ()
@@ -177,15 +181,51 @@ def _was_read_back(release: Release, shop: Shop) -> bool:
     return is_here and is_pushed and not release.build.timestamps
 
 
+def _commit_is_free(shop: Shop, existing: Manifest) -> None:
+    """Another run may have released the commit meanwhile: then the image under its name stays there."""
+    plan = shop.plan
+    if not plan.is_due:
+        return
+    attempted = f"replace {existing.digest} under {plan.candidate}"
+    ledger = _ledger_of_now(shop, attempted)
+    record = query.release_of_commit(ledger, plan.service.service, plan.commit.id)
+    if record is not None:
+        raise version_taken(attempted, plan.commit.id, record)
+
+
 def _version_is_free(shop: Shop, registry: Registry, manifest: Manifest) -> None:
-    """After the commit point it would be too late: a version's tag that is somebody else's is never moved."""
-    taken = registry.digest(shop.plan.released)
-    if taken is not None and taken != manifest.digest:
-        raise GateFailed(
-            "push",
-            f"{shop.plan.released} exists with another digest, {taken}; this release is {manifest.digest}",
-            "a version's tag is never moved: remove it by hand, or release another version",
+    """After the commit point it would be too late: a version's tag that is somebody else's is never moved.
+
+    The tag of a run that was faster is a release's: who that was, the ledger tells.
+    """
+    plan = shop.plan
+    taken = registry.digest(plan.released)
+    if taken is None or taken == manifest.digest:
+        return
+    content = content_of(manifest.digest.text, plan.commit.id)
+    attempted = f"release {plan.service.service} {plan.version} as {content}"
+    ledger = _ledger_of_now(shop, attempted)
+    record = query.release_of_version(ledger, plan.service.service, str(plan.version))
+    if record is not None:
+        raise version_taken(attempted, plan.commit.id, record)
+    raise GateFailed(
+        "push",
+        f"{plan.released} exists with another digest, {taken}, and the ledger has no such release; "
+        f"this one is {manifest.digest}",
+        "a version's tag is never moved: remove it by hand, or release another version",
+    )
+
+
+def _ledger_of_now(shop: Shop, attempted: str) -> Ledger:
+    """The ledger as it is now: other runs may have written there since the plan was made."""
+    ledger = shop.open_ledger()
+    if not ledger.refresh():
+        raise LedgerUnreachable(
+            attempted,
+            "the ledger's git remote does not answer: nobody knows whether that is a release",
+            "run the same again when it is back",
         )
+    return ledger
 
 
 def _upload(shop: Shop, reference: Reference, registry: Registry) -> None:

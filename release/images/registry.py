@@ -269,14 +269,20 @@ class Registry:
         """
         reference = self._repository.tagged(tag)
         if not self._holds(reference, manifest.digest):
-            attempted = f"put the manifest {manifest.digest} under {reference}"
-            self._put(reference, manifest, attempted)
-            if not self._holds(reference, manifest.digest):
-                raise RegistryError(
-                    attempted,
-                    "the registry took it, and does not have it",
-                    "run the same again; if it stays, read the registry's log",
-                )
+            self._put(reference, manifest)
+
+    def move_tag(self, manifest: Manifest, tag: str) -> Digest | None:
+        """Put these bytes under a tag that may be another's, and read them back. Raises RegistryError.
+
+        Returns:
+            What was there instead and is not any more.
+        """
+        reference = self._repository.tagged(tag)
+        before = self.digest(reference)
+        if before == manifest.digest:
+            return None
+        self._put(reference, manifest)
+        return before
 
     def has_blob(self, digest: Digest, *, size: int | None = None) -> bool:
         """Whether the registry says that it has a config or layer, of this size in bytes if one is given."""
@@ -347,11 +353,18 @@ class Registry:
             )
         return found is not None
 
-    def _put(self, reference: Reference, manifest: Manifest, attempted: str) -> None:
+    def _put(self, reference: Reference, manifest: Manifest) -> None:
+        attempted = f"put the manifest {manifest.digest} under {reference}"
         path, headers = f"{self._path}/manifests/{reference.tag}", {"Content-Type": manifest.media_type}
         self._expect(
             self._ask("PUT", path, attempted, headers=headers, body=manifest.content), attempted, 201
         )
+        if not self._holds(reference, manifest.digest):
+            raise RegistryError(
+                attempted,
+                "the registry took it, and does not have it",
+                "run the same again; if it stays, read the registry's log",
+            )
 
     # requests
 

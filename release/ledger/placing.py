@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
-from typing import Protocol
+from typing import Final, Protocol
 
 from release.errors import LedgerError, VersionTaken
 from release.ledger import layout
@@ -105,23 +105,11 @@ class Placing:
             record = self._record(known)
             if _identity(record.body) == _identity(body):
                 return record
-            raise self._taken(
-                draft, body, record, "a released version is never made again: give a higher one"
-            )
+            raise _taken(draft, body, record)
         known = self._entry(layout.digest_path(draft.service, body.image.digest.removeprefix("sha256:")))
         if known is not None:
-            raise self._taken(draft, body, self._record(known), "one image has one version: deploy that one")
+            raise _taken(draft, body, self._record(known), "one image has one version: deploy that one")
         return None
-
-    def _taken(self, draft: Draft[Body], body: Release, taken: Record[Body], hint: str) -> VersionTaken:
-        by, theirs = taken.envelope, taken.body
-        assert isinstance(theirs, Release)  # noqa: S101 - version and digest entries name releases
-        return VersionTaken(
-            f"release {draft.service} {body.version} as {_content(body)}",
-            f"{by.service} {theirs.version} is {_content(theirs)}, "
-            f"recorded by {by.actor.name} <{by.actor.email}> at {by.recorded_at}",
-            hint,
-        )
 
     def _same_event(self, draft: Draft[Body], body: Deployment) -> Record[Body] | None:
         """The event of the same attempt that says the same; its time may have been set right since."""
@@ -166,6 +154,43 @@ class Placing:
         return self._new.get(record) or self._ledger.record(record)
 
 
+def version_taken(attempted: str, commit: str, taken: Record[Body], hint: str = "") -> VersionTaken:
+    """The error of a release that comes too late: what is released, by whom, and when.
+
+    Args:
+        attempted: what was tried, with its content.
+        commit: that was to be released.
+        taken: the release that is in the ledger.
+        hint: what to do next, where that is not as usual.
+    """
+    by, theirs = taken.envelope, taken.body
+    assert isinstance(theirs, Release)  # noqa: S101 - version and digest entries name releases
+    is_same = theirs.source.commit == commit
+    usual = _FIND_IT if is_same else "a released version is never made again: give a higher one"
+    return VersionTaken(
+        attempted,
+        f"{by.service} {theirs.version} is {content_of(theirs.image.digest, theirs.source.commit)}, "
+        f"recorded by {by.actor.name} <{by.actor.email}> at {by.recorded_at}",
+        hint or usual,
+    )
+
+
+_FIND_IT: Final = (
+    "another run has released this commit: run `nox -s release` again, and it finds that release"
+)
+
+
+def content_of(digest: str, commit: str) -> str:
+    """As "sha256:0123456789ab of commit 0123456789ab"."""
+    return f"{digest[:19]} of commit {commit[:12]}"
+
+
+def _taken(draft: Draft[Body], body: Release, taken: Record[Body], hint: str = "") -> VersionTaken:
+    content = content_of(body.image.digest, body.source.commit)
+    attempted = f"release {draft.service} {body.version} as {content}"
+    return version_taken(attempted, body.source.commit, taken, hint)
+
+
 def _identity(body: Body) -> tuple[str, str] | None:
     return (body.image.digest, body.source.commit) if isinstance(body, Release) else None
 
@@ -173,7 +198,3 @@ def _identity(body: Body) -> tuple[str, str] | None:
 def _says(record: Record[Body], draft: Draft[Body]) -> bool:
     place = record.envelope
     return replace(draft, recorded_at=place.recorded_at).at(place.seq, place.prev).id == record.id
-
-
-def _content(body: Release) -> str:
-    return f"{body.image.digest[:19]} of commit {body.source.commit[:12]}"

@@ -56,6 +56,8 @@ def shop(
 def test_what_is_missing_is_added(shop: Shop, tmp_path: Path) -> None:
     """The version's tag, the commit's tag, the git tag, an index entry; after a yes, and once."""
     nothing = f"{shop.service.name}: 0 added, 0 left as they are"
+    pushed = shop.service.nox("push")  # of a released commit: under a name of its own
+    assert pushed.status == 0, pushed.all
     assert shop.repair().last_line == nothing
     commit = shop.service.git("rev-parse", "HEAD")
     shutil.rmtree(shop.tags / "0.2.0")

@@ -128,6 +128,15 @@ def test_gates_run_where_nothing_is_to_be_released() -> None:
     assert str(gates_plan(SERVICE, known, Options(), several=False).version) == "1.2.1-dev"
 
 
+def test_what_is_not_due_takes_no_name_of_a_release() -> None:
+    """A released commit is not due again, even where its git tag is missing: the name is its release's."""
+    due = gates_plan(SERVICE, facts(), Options(), several=False)
+    again = gates_plan(SERVICE, facts(of_commit=object()), Options(), several=False)
+    assert str(due.candidate) == f"localhost/api:sha-{COMMIT.id}"
+    assert str(again.candidate) == f"localhost/api:dev-{COMMIT.id}"
+    assert again.version.prerelease == "dev"
+
+
 def test_gates_keep_to_a_request() -> None:
     """An explicit request that cannot be met is an error for the gates too."""
     known = facts(last=tagged("1.2.0"), tags=(tagged("1.2.0"),), messages=())
