@@ -1,19 +1,26 @@
 """Which process something belongs to, and whether that process is gone.
 
 A process number alone says little: it is used again, and another machine or container has its own. So the
-machine's boot, the process namespace and the start time go with it (proc(5)).
+machine, its boot, the process namespace and the start time go with it (proc(5), machine-id(5)).
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
 _PREFIX: Final = "release.owner."
+_MACHINE: Final = Path("/etc/machine-id")
+_FIRST_SPACE: Final = "pid:[4026531836]"
+"""The process namespace that no container has (Linux, include/linux/proc_ns.h: PROC_PID_INIT_INO)."""
+_DEAD: Final = ("Z", "X")
+"""States of processes that have ended and that nobody has collected."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,31 +31,38 @@ class Owner:
     pid: str
     process: str
     """What tells this process from a later one of the same number: boot, namespace and start time."""
+    machine: str = ""
+    """What tells this machine from others, whenever it was started; empty where nothing does."""
 
     @classmethod
     def here(cls) -> Self:
         """This process."""
-        return cls(host=socket.gethostname(), pid=str(os.getpid()), process=identify(os.getpid()))
+        process = identify(os.getpid())
+        return cls(
+            host=socket.gethostname(), pid=str(os.getpid()), process=process, machine=_machine(process)
+        )
 
     @classmethod
     def parse(cls, labels: Mapping[str, str]) -> Self:
         """Read the labels back; what is missing is empty."""
-        return cls(
-            host=labels.get(f"{_PREFIX}host", ""),
-            pid=labels.get(f"{_PREFIX}pid", ""),
-            process=labels.get(f"{_PREFIX}process", ""),
-        )
+        return cls(**{key: labels.get(f"{_PREFIX}{key}", "") for key in cls.__dataclass_fields__})
 
     def labels(self) -> dict[str, str]:
         """As labels of what it owns in an engine."""
-        return {f"{_PREFIX}host": self.host, f"{_PREFIX}pid": self.pid, f"{_PREFIX}process": self.process}
+        return {f"{_PREFIX}{key}": getattr(self, key) for key in self.__dataclass_fields__}
 
     def gone(self) -> bool:
-        """Whether it was a process of this machine and namespace and is no more; others are not known."""
+        """Whether it was a process of this machine and namespace and is no more; others are not known.
+
+        No process outlives its machine's boot.
+        """
         if self.host != socket.gethostname() or not self.pid.isdecimal() or not self.process:
             return False
-        here, there = identify(os.getpid()).split("/"), self.process.split("/")
-        return here[:2] == there[:2] and identify(int(self.pid)) != self.process
+        mine = identify(os.getpid())
+        here, there = mine.split("/"), self.process.split("/")
+        if here[0] != there[0]:
+            return bool(self.machine) and self.machine == _machine(mine)
+        return here[:2] == there[:2] and _has_ended(int(self.pid), self.process)
 
 
 def identify(pid: int) -> str:
@@ -56,7 +70,45 @@ def identify(pid: int) -> str:
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         space = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - not a path
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        return f"{boot}/{space}/{_stat(pid)[19]}"
     except OSError:
         return ""
-    return f"{boot}/{space}/{stat.rpartition(')')[2].split()[19]}"
+
+
+def _stat(pid: int) -> list[str]:
+    """State, start time and others of a process: the fields after its name. Raises OSError."""
+    stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    return stat.rpartition(")")[2].split()
+
+
+def _machine(process: str) -> str:
+    """A hash of the machine's id, which is not to be given away (machine-id(5)).
+
+    Only outside of containers: the file in a container is its image's, and the same on many machines.
+    """
+    if process.split("/")[1:2] != [_FIRST_SPACE]:
+        return ""
+    try:
+        known = _MACHINE.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return hashlib.sha256(f"release {known}".encode()).hexdigest()[:32] if known else ""
+
+
+def _has_ended(pid: int, process: str) -> bool:
+    """Whether a process of this namespace is no more, also where /proc hides those of other users."""
+    try:
+        state = _stat(pid)[0]
+    except OSError:
+        return not _takes_signals(pid)
+    return state in _DEAD or identify(pid) != process
+
+
+def _takes_signals(pid: int) -> bool:
+    """Whether there is a process of this number, whoever's it is (kill(2))."""
+    try:
+        with suppress(PermissionError):
+            os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True

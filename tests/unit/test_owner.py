@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,22 @@ def dead() -> Owner:
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     pid, process = ran.stdout.split()
     return replace(Owner.here(), pid=pid, process=process)
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file with this machine's id; this process is in no container."""
+    file = tmp_path / "machine-id"
+    file.write_text("0123456789abcdef\n")
+    monkeypatch.setattr("release.owner._MACHINE", file)
+    monkeypatch.setattr("release.owner._FIRST_SPACE", identify(os.getpid()).split("/")[1])
+    return file
+
+
+def after_a_boot() -> Owner:
+    """A process of this machine before it was started again; its number is taken by another one since."""
+    _, space, start = identify(os.getpid()).split("/")
+    return replace(Owner.here(), process=f"an-earlier-boot/{space}/{start}")
 
 
 def test_a_living_process_is_not_gone() -> None:
@@ -37,11 +54,83 @@ def test_a_number_that_is_used_again_is_another_process() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"host": "elsewhere"}, {"process": ""}, {"pid": ""}, {"process": "boot/ns/1"}]
+    "change",
+    [{"host": "elsewhere"}, {"process": ""}, {"pid": ""}, {"process": "boot/ns/1", "machine": "another"}],
 )
 def test_nothing_is_said_of_processes_that_cannot_be_seen(change: dict[str, str]) -> None:
-    """Another host, boot or namespace, or labels of somebody else."""
+    """Another host, machine or namespace, or labels of somebody else."""
     assert not replace(dead(), **change).gone()
+
+
+def test_no_process_outlives_a_boot_of_its_machine(machine: Path) -> None:
+    """The machine was started again; of another machine of the same name nothing is said."""
+    before = after_a_boot()
+    assert before.gone()
+    machine.write_text("another\n")
+    assert not before.gone()
+
+
+@pytest.mark.parametrize("content", ["", "\n", None])
+def test_a_machine_without_an_id_is_not_known_again(machine: Path, content: str | None) -> None:
+    """An empty file, as in an image, or none."""
+    machine.unlink() if content is None else machine.write_text(content)
+    assert Owner.here().machine == ""
+    assert not after_a_boot().gone()
+
+
+def test_a_container_has_no_machine_of_its_own(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its file comes with the image, and may be the same elsewhere."""
+    monkeypatch.setattr("release.owner._FIRST_SPACE", "pid:[1]")
+    assert Owner.here().machine == ""
+    assert not replace(after_a_boot(), machine="").gone()
+
+
+def test_owners_that_say_no_machine_are_read(machine: Path) -> None:
+    """Labels of before: what holds within one boot holds as ever."""
+    labels = dead().labels()
+    del labels["release.owner.machine"]
+    assert Owner.parse(labels).gone()
+    assert not replace(Owner.parse(labels), process="boot/ns/1").gone()
+
+
+def test_a_hidden_process_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """/proc may hide the processes of others: they are asked by a signal that does nothing."""
+    gone, theirs = dead(), Owner.here()
+    mine = os.getpid()
+
+    def hidden(pid: int) -> list[str]:
+        if pid == mine:
+            return ["S", *"0" * 18, "7"]
+        raise FileNotFoundError(pid)
+
+    monkeypatch.setattr("release.owner._stat", hidden)
+    with subprocess.Popen(["sleep", "60"]) as process:
+        there = replace(theirs, pid=str(process.pid))
+        assert not there.gone()
+        process.kill()
+    assert there.gone()
+    assert gone.gone()
+
+
+def test_a_process_that_may_not_be_asked_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is somebody else's."""
+
+    def refused(_pid: int, _number: int) -> None:
+        raise PermissionError
+
+    owner = dead()
+    monkeypatch.setattr("os.kill", refused)
+    assert not owner.gone()
+
+
+def test_a_process_that_nobody_collects_is_gone() -> None:
+    """It has ended; its number is still taken."""
+    with subprocess.Popen(["sleep", "60"]) as process:
+        owner = replace(Owner.here(), pid=str(process.pid), process=identify(process.pid))
+        assert not owner.gone()
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert owner.gone()
 
 
 def test_labels_read_back() -> None:
