@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from release.chain.assemble import Project
     from release.chain.pipeline import Stage
     from release.chain.plan import Options, Plan
+    from release.chain.reports import Reports
     from release.chain.shop import Shop
     from release.config import Service
     from release.console import Console
@@ -91,7 +92,7 @@ def parse_arguments(name: str, arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _run(name: str, session: nox.Session) -> None:
-    """Run a session's body; an error is rendered once, and the session fails."""
+    """Run a session's body; whatever it raises is rendered once, and the session fails."""
     leave_as_it_is()
     with unswept("release.console"):
         from release.console import Console
@@ -113,6 +114,9 @@ def _run(name: str, session: nox.Session) -> None:
             session.error(f"{name}: {type(error).__name__}")
         except Interrupted:
             _interrupted(door, None)
+        except Exception as error:  # noqa: BLE001 - the one place that ends every session
+            console.unexpected(error)
+            session.error(f"{name}: {type(error).__name__}")
 
 
 def _interrupted(door: _Door, error: ReleaseError | None) -> NoReturn:
@@ -130,6 +134,9 @@ def _interrupted(door: _Door, error: ReleaseError | None) -> NoReturn:
         door.console.error(error)
     elif door.name == "release" and not door.interruption.too_late:
         door.console.emit(Warned(text=f"{number.name} arrived: nothing was released"))
+    elif door.name == "release":
+        finish = "`nox -s release` again does what is left"
+        door.console.emit(Warned(text=f"{number.name} arrived, and the release is recorded: {finish}"))
     else:
         door.console.emit(Warned(text=f"{number.name} arrived"))
     if number == signal.SIGINT:
@@ -178,20 +185,21 @@ def _shop(project: Project, plan: Plan, door: _Door) -> Shop:
 
 
 def _release(project: Project, options: Options, door: _Door) -> None:
+    from release.chain.plan import released_json
+
     project.refresh()
     facts = project.facts(options)
     record = project.released(facts, options)
+    if door.arguments.plan:
+        door.console.document(released_json(record) if record else project.plan(facts, options).to_json())
+        return
     if record is not None:
         door.interruption.too_late = True
         _again(project, record, door.console)
     else:
-        plan = project.plan(facts, options)
-        if door.arguments.plan:
-            door.console.document(plan.to_json())
-            return
-        record = _make(_shop(project, plan, door), door)
+        record = _make(_shop(project, project.plan(facts, options), door), door)
     released = _released(record, [message.partition("\n")[0] for message in facts.messages])
-    project.reports.put_release(released)
+    _hand_on(project.reports, released, door.console)
     door.console.emit(released)
     if door.arguments.json:
         door.console.document(record.to_json())
@@ -209,20 +217,22 @@ def _make(shop: Shop, door: _Door) -> Record[Release]:
     try:
         _run_stages(shop, STAGES, door)
     finally:
-        if door.interruption.arrived is not None and shop.products.has(Recorded):
-            door.interruption.too_late = True
+        if door.interruption.arrived is not None and door.interruption.too_late:
             name = f"{shop.plan.service.service} {shop.plan.version}"
-            finish = "`nox -s release` again does what is left"
-            door.console.emit(Warned(text=f"{name} is released, the signal came after that: {finish}"))
+            door.console.emit(Warned(text=f"{name} is released, the signal came after that"))
     return shop.products.get(Recorded).record
 
 
 def _run_stages(shop: Shop, stages: Sequence[Stage], door: _Door) -> None:
     """Run stages. A signal stops them, or comes too late for that and still ends the session: Cancelled."""
     from release.chain.pipeline import run_stages
+    from release.chain.record import Recorded
 
     with door.interruption.held():
-        run_stages(shop, stages)
+        try:
+            run_stages(shop, stages)
+        finally:  # not later: a signal after the block ends the session wherever it is
+            door.interruption.too_late = shop.products.has(Recorded)
         shop.cancellation.check()
 
 
@@ -252,6 +262,16 @@ def _released(record: Record[Release], commits: Sequence[str]) -> Released:
         tag=body.source.tag,
         commits=tuple(commits),
     )
+
+
+def _hand_on(reports: Reports, released: Released, console: Console) -> None:
+    """Tell the jobs that come after. What cannot be written does not unmake the release."""
+    from release.events import Warned
+
+    try:
+        reports.put_release(released)
+    except OSError as error:
+        console.emit(Warned(text=f"{reports.variables} could not be written, the release stands: {error}"))
 
 
 def _again(project: Project, record: Record[Release], console: Console) -> None:

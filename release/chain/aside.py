@@ -30,7 +30,7 @@ class Aside:
         self._pool.shutdown()
         for each in self._given:
             error = each.exception()
-            if isinstance(error, ReleaseError):
+            if isinstance(error, ReleaseError | OSError):
                 emit(Warned(text=f"left behind, until the next run removes it: {error}"))
             elif error is not None:
                 raise error

@@ -51,7 +51,10 @@ def staged(run: Path, name: str) -> Iterator[Path]:
 
 
 def end(run: Path) -> None:
-    """Remove what a run needs no more: temporary files, and what is large and can be made again."""
+    """Remove what a run needs no more: temporary files, and what is large and can be made again.
+
+    Raises OSError: something stays, and so does the owner.
+    """
     about = _about(run)
     staging = Path(about.get(_STAGING, ""))
     if staging.name == f"release-{run.name}" and not staging.is_symlink():
@@ -85,13 +88,22 @@ def sweep(home: Path, service: str, reach: Callable[[], Engine], emit: Emit) -> 
         emit: is told what is removed, and what stays.
     """
     for run in (home / "runs").glob("*"):
-        if (run / _OWNER).exists() and not lives(run):
-            end(run)
-            _half_made_tools(home / "tools", run.name)
+        try:
+            _in_folder(run, home / "tools")
+        except OSError as error:
+            todo = f"correct the owner of {run}, or remove it"
+            emit(Warned(text=f"what the killed run {run.name} left stays: {error}; {todo}"))
     try:
         _in_engine(reach(), service, emit)
     except EngineError as error:
         emit(Warned(text=f"what killed runs left in the engine stays there: {error.found}"))
+
+
+def _in_folder(run: Path, tools: Path) -> None:
+    """Temporary files of a killed run. Raises OSError."""
+    if (run / _OWNER).exists() and not lives(run):
+        end(run)
+        _half_made_tools(tools, run.name)
 
 
 def _half_made_tools(folder: Path, run: str) -> None:

@@ -10,7 +10,7 @@ from semver import Version
 from release.config import Service
 from release.errors import NothingToRelease, SourceError, VersionTaken
 from release.records import Base, Record, Release
-from release.reference import Reference
+from release.reference import Reference, Repository
 from release.source import Commit, VersionTag
 from release.version import FIRST, Request, next_version, tag_prefix
 
@@ -112,6 +112,27 @@ class Plan:
             "build_args": self.build_args,
             "labels": self.labels,
         }
+
+
+def released_json(record: Record[Release]) -> dict[str, Any]:
+    """What `--plan` says of a commit that is released: its plan as it was, and where it is recorded."""
+    release = record.body
+    repository = Repository(release.image.repository)
+    return {
+        "service": record.envelope.service,
+        "version": release.version,
+        "commit": release.source.commit,
+        "tag": release.source.tag,
+        "candidate": str(repository.tagged(f"sha-{release.source.commit}")),
+        "released": str(repository.tagged(release.version)),
+        "build_args": release.build.args,
+        "labels": release.build.labels,
+        "recorded": {
+            "id": record.id,
+            "digest": release.image.digest,
+            "recorded_at": record.envelope.recorded_at,
+        },
+    }
 
 
 def already_released(facts: Facts, options: Options) -> Record[Release] | None:

@@ -67,7 +67,8 @@ class RunFolder:
         (home / ".gitignore").write_text("*\n", encoding="utf-8")
         for old in sorted((home / "runs").glob("*"), reverse=True)[KEPT_RUNS:]:
             if not leftovers.lives(old):
-                leftovers.end(old)
+                with suppress(OSError):  # somebody else's: it stays
+                    leftovers.end(old)
                 shutil.rmtree(old, ignore_errors=True)
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
         path = home / "runs" / f"{stamp}-{secrets.token_hex(4)}"
@@ -95,8 +96,12 @@ class RunFolder:
             stages.write(f"{line}\n")
 
     def tidy(self) -> None:
-        """Remove what the run needs no more: temporary files, and what can be made again from the commit."""
-        leftovers.end(self.path)
+        """Remove what the run needs no more: temporary files, and what can be made again from the commit.
+
+        What cannot be removed is the next run's to name: it must not fail a release that is recorded already.
+        """
+        with suppress(OSError):
+            leftovers.end(self.path)
 
     def staged(self, name: str) -> AbstractContextManager[Path]:
         """A folder outside of the repository while the block runs: no tool finds settings above it."""

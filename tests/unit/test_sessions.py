@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from release import sessions
+from release.chain.record import Recorded
+from release.chain.reports import Reports
+from release.console import Console
+from release.interruption import Interrupted, Interruption
+from release.records import Record
 from release.sessions import SESSIONS, parse_arguments, reusable
+from tests.unit.chain.test_pipeline import shop
+from tests.unit.ledger.samples import release
 
 HEAVY = {"docker", "git", "pydantic", "pydantic_core", "rich", "requests", "release.config"}
 
@@ -61,3 +75,98 @@ def test_gates_are_used_again_unless_asked_for_by_name_or_forbidden() -> None:
     )
     assert reusable("test", plain) == {"lock", "lint", "build", "smoke"}
     assert reusable("release", fresh) == frozenset()
+
+
+class Ended(Exception):
+    """What nox raises when a session is told to fail."""
+
+
+def fail(message: str) -> None:
+    raise Ended(message)
+
+
+def test_an_error_that_nobody_foresaw_ends_a_session_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rendered like a task's: where it came from, one line, and the session fails."""
+
+    def broken(_door: object) -> None:
+        raise RuntimeError("a defect")
+
+    session: Any = SimpleNamespace(posargs=[], error=fail)
+    monkeypatch.setattr(sessions, "_dispatch", broken)
+    with pytest.raises(Ended, match="lint: RuntimeError"):
+        sessions._run("lint", session)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "this is a defect: RuntimeError: a defect" in captured.err
+
+
+class ReleasedProject:
+    """A project whose commit is released: it can be asked, and refuses to act."""
+
+    def __init__(self) -> None:
+        self.record = release("1.4.0").at(1, None)
+
+    def refresh(self) -> None:
+        """The ledger is as it was."""
+
+    def facts(self, _options: object) -> Any:
+        return SimpleNamespace(messages=())
+
+    def released(self, _facts: object, _options: object) -> Record[Any]:
+        return self.record
+
+
+@pytest.fixture
+def console() -> Iterator[Console]:
+    """Of a session."""
+    with Console() as made:
+        yield made
+
+
+def door(console: Console, *words: str) -> Any:
+    arguments, interruption = parse_arguments("release", words), Interruption()
+    return sessions._Door(name="release", arguments=arguments, console=console, interruption=interruption)
+
+
+def test_the_plan_of_a_released_commit_says_so_and_does_nothing(
+    console: Console, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No tag is put, nothing is written, nothing removed."""
+    project: Any = ReleasedProject()
+    made = door(console, "--plan")
+    options: Any = None
+    sessions._release(project, options, made)
+    plan = json.loads(capsys.readouterr().out)
+    assert (plan["version"], plan["tag"]) == ("1.4.0", "v1.4.0")
+    assert plan["recorded"]["id"] == project.record.id
+    assert not made.interruption.too_late
+
+
+def test_a_release_whose_variables_cannot_be_written_stands(
+    tmp_path: Path, console: Console, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As on a full disk: that is said, and the result follows."""
+    (tmp_path / "reports").write_text("a file in the way")
+    released: Any = SimpleNamespace(version="1.4.0", digest="sha256:0", reference="localhost/api@sha256:0")
+    sessions._hand_on(Reports(path=tmp_path / "reports"), released, console)
+    assert "the release stands" in capsys.readouterr().err
+
+
+def test_a_signal_after_the_commit_point_knows_that_there_is_a_release(
+    tmp_path: Path, console: Console, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It arrives right after the stages have ended: nobody says that nothing was released."""
+    place, made = shop(tmp_path, []), door(console)
+    record: Any = release("1.4.0").at(1, None)
+    place.products.add(Recorded(record=record, evidence=b"", summary=""))
+    with pytest.raises(Interrupted), made.interruption.listening():  # noqa: PT012 - the signal is the point
+        sessions._run_stages(place, (), made)
+        os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        sessions._interrupted(made, None)
+    assert ended.value.code == 128 + signal.SIGTERM
+    said = capsys.readouterr().err
+    assert "nothing was released" not in said
+    assert "the release is recorded" in said

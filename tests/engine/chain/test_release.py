@@ -347,6 +347,17 @@ def test_a_plan_touches_nothing(make: Make, engine: Engine) -> None:
     nothing_happened(service, engine)
 
 
+def test_a_plan_of_a_released_commit_touches_nothing(once: First) -> None:
+    """It says that it is released; a tag that is missing stays so."""
+    output_of(["docker", "rmi", f"{once.line['repository']}:0.1.0"])
+    ran = once.service.nox("release", "--", "--plan")
+    assert ran.status == 0, ran.all
+    assert ran.document()["recorded"]["digest"] == once.line["digest"]
+    assert output_of(["docker", "images", "--quiet", f"{once.line['repository']}:0.1.0"]) == ""
+    assert released(once.service.nox("release"))[0] == once.line[0]
+    assert output_of(["docker", "images", "--quiet", f"{once.line['repository']}:0.1.0"]) != ""
+
+
 def test_an_engine_that_does_not_answer_is_named(make: Make, tmp_path: Path) -> None:
     """rc 1, and what to do about it."""
     service = make()

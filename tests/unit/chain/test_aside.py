@@ -23,11 +23,18 @@ def test_nobody_waits_for_it_until_the_end() -> None:
     assert done == ["first", "second"]
 
 
-def test_trouble_is_told_and_the_rest_is_done() -> None:
-    """A release does not fail because an engine keeps a container."""
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        EngineError("remove the container 0123", "the device is busy"),
+        PermissionError("remove the container 0123"),
+    ],
+)
+def test_trouble_is_told_and_the_rest_is_done(trouble: Exception) -> None:
+    """A release does not fail because an engine keeps a container, or a disk a file."""
 
     def refuse() -> None:
-        raise EngineError("remove the container 0123", "the device is busy")
+        raise trouble
 
     aside, done, told = Aside(), list[str](), list[Event]()
     aside.do(refuse)

@@ -12,6 +12,9 @@ import pytest
 
 from release.chain import leftovers
 from release.chain.shop import KEPT_RUNS, RunFolder
+from release.errors import EngineUnreachable
+from release.events import Event, Warned
+from release.images.engine import Engine
 
 
 @pytest.fixture(autouse=True)
@@ -118,3 +121,22 @@ def test_the_folder_of_a_living_run_is_kept_however_many_there_are(tmp_path: Pat
     RunFolder.create(tmp_path)
     assert old.exists()
     assert len(os.listdir(old.parent)) == KEPT_RUNS + 2  # noqa: PTH208 - names are enough
+
+
+def test_what_cannot_be_removed_is_named_and_fails_nothing(tmp_path: Path) -> None:
+    """A run's folder that is somebody else's; the others are swept, and so is the engine."""
+    stuck, dead = (RunFolder.create(tmp_path / "here") for _ in range(2))
+    killed(dead)
+    (stuck.path / "owner.json").unlink()
+    (stuck.path / "owner.json").mkdir()  # unlink(2) refuses
+    told: list[Event] = []
+
+    def reach() -> Engine:
+        raise EngineUnreachable("reach the engine", "it is away")
+
+    leftovers.sweep(tmp_path / "here" / ".release", "api", reach, told.append)
+    first, second = (event.text for event in told if isinstance(event, Warned))
+    assert f"what the killed run {stuck.id} left stays" in first
+    assert "it is away" in second
+    assert not (dead.path / "owner.json").exists()
+    stuck.tidy()
