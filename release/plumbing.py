@@ -24,6 +24,9 @@ ANSWER_SECONDS: Final = 20.0
 FETCH_SECONDS: Final = 900.0
 """How long a git server may take to send history."""
 
+_END_SECONDS: Final = 1.0
+"""How long a command that took too long may take to end."""
+
 _SSH: Final = "ssh -oBatchMode=yes -oConnectTimeout=10"
 """Asks nothing and gives up soon."""
 
@@ -116,15 +119,14 @@ class Plumbing:
             arguments: the words after `git`.
             stdin: its standard input.
             env: additional environment.
-            timeout: seconds, after which it is killed with its children.
+            timeout: seconds, after which it is ended with its children.
         """
         with self.running(*arguments, env=env) as process:
             try:
                 out, errors = process.communicate(stdin, timeout)
             except TimeoutExpired:
-                _kill(process)
-                out, _ = process.communicate()
-                errors = f"no answer within {timeout:g} s".encode()
+                out = _stopped(process)
+                errors = f"no answer within {timeout:.3g} s".encode()
         return Answer(status=process.returncode, out=out, errors=errors.decode("utf-8", "replace"))
 
     @contextmanager
@@ -218,10 +220,21 @@ class Plumbing:
             self._end_reader()
 
 
-def _kill(process: Popen[bytes]) -> None:
+def _stopped(process: Popen[bytes]) -> bytes:
+    """Ask it to end, so that it takes its lock files along, and kill what does not. Returns what it said."""
+    _kill(process, signal.SIGTERM)
+    try:
+        out, _ = process.communicate(timeout=_END_SECONDS)
+    except TimeoutExpired:
+        _kill(process)
+        out, _ = process.communicate()
+    return out
+
+
+def _kill(process: Popen[bytes], with_signal: signal.Signals = signal.SIGKILL) -> None:
     if process.poll() is None:
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+            os.killpg(process.pid, with_signal)
 
 
 def _stop(process: Popen[bytes]) -> None:

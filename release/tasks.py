@@ -286,7 +286,7 @@ def thaw(
 
 @task(help={key: _COMMON[key] for key in ("service", "json")})
 def sync(_context: Context, *, service: str | None = None, json: bool = False) -> None:
-    """Publish deployment events that wait for the git remote."""
+    """Publish deployment events that wait for the git remote, and fetch what others recorded."""
     _run("sync", service=service, json=json)
 
 

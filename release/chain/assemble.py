@@ -96,11 +96,12 @@ class Project:
         Raises:
             LedgerUnreachable: the remote does not answer.
         """
-        if not self.ledger.refresh():
+        self.ledger.refresh()
+        if self.ledger.silence is not None:
             remote = self.service.ledger.remote
             raise LedgerUnreachable(
                 f"read the ledger on {remote}",
-                "the remote does not answer",
+                f"the remote does not answer ({self.ledger.silence.found})",
                 "a release needs it, so that two of them cannot take one version; try again when it is back",
             )
 

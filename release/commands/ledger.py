@@ -14,8 +14,10 @@ from release.source import Source
 
 
 def sync(door: Door) -> int:
-    """Publish events that were kept here."""
+    """Publish events that were kept here, and fetch what others recorded. Raises LedgerUnreachable."""
     with door.desk() as desk:
+        if not desk.ledger.refresh() and desk.ledger.silence is not None:
+            raise desk.ledger.silence
         published = desk.ledger.sync()
         waiting = len(desk.ledger.unsynced())
     if door.words.json:

@@ -78,9 +78,10 @@ def _git(desk: Desk) -> str:
 def _ledger(desk: Desk) -> str:
     settings = desk.service.ledger
     if not desk.ledger.refresh(PATIENCE_SECONDS):
+        silence = desk.ledger.silence
         raise LedgerUnreachable(
             f"ask the git remote {settings.remote} for the ledger",
-            "it does not answer",
+            silence.found if silence is not None else "it does not answer",
             "deploy and rollback work without it; releases need it: git ls-remote " + str(settings.remote),
         )
     count = len(query.versions(desk.ledger, desk.service.service))

@@ -17,7 +17,7 @@ from release.deploy.docker import Place
 from release.deploy.single import SingleEngine
 from release.deploy.target import Target
 from release.errors import LedgerError
-from release.events import Emit, Warned
+from release.events import Emit, Notice, Warned
 from release.images.engine import Engine
 from release.images.trust import believe
 from release.ledger import query, signing
@@ -27,7 +27,7 @@ from release.records import Actor, Record, Release, Run
 from release.source import Source
 
 PATIENCE_SECONDS: Final = 5.0
-"""How long an operator waits for a git server that is silent: once in a command."""
+"""How long an operator waits for a git server, for all that it says and sends: once in a command."""
 
 _REMEMBERED: Final = 500
 """How many deployment events are searched for what a container says it is."""
@@ -76,14 +76,22 @@ class Desk:
     def refresh(self) -> bool:
         """Bring the ledger up to date; False, and a warning, when the remote does not answer soon.
 
+        A clone without any of the ledger has nothing to go by: there, and only there, it is waited for.
+
         Raises:
             LedgerError: the branch is no ledger, or was rewound.
         """
-        answers = self.ledger.refresh(PATIENCE_SECONDS)
-        if not answers:
-            remote = self.service.ledger.remote
-            self.emit(Warned(text=f"the git remote {remote} does not answer: going by what this clone knows"))
-        return answers
+        remote = self.service.ledger.remote
+        patience: float | None = PATIENCE_SECONDS
+        if remote is not None and self.ledger.head is None:
+            self.emit(Notice(text=f"this clone has nothing of the ledger yet: fetching it from {remote}"))
+            patience = None
+        self.ledger.refresh(patience)
+        silence = self.ledger.silence
+        if silence is not None:
+            found = f"the git remote {remote} does not answer: going by what this clone knows"
+            self.emit(Warned(text=f"{found} ({silence.found})"))
+        return silence is None
 
     @cached_property
     def actor(self) -> Actor:

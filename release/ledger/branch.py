@@ -60,6 +60,29 @@ class Move:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Until:
+    """How long a server is waited for: up to a moment in all, or, without one, as each question deserves."""
+
+    moment: float | None = None
+
+    @classmethod
+    def after(cls, seconds: float | None) -> Until:
+        """So many seconds from now; None: without such a moment."""
+        return cls(moment=time.monotonic() + seconds if seconds is not None else None)
+
+    def left(self, seconds: float) -> float:
+        """What one question may take that deserves so many seconds."""
+        return seconds if self.moment is None else max(0.0, min(seconds, self.moment - time.monotonic()))
+
+    def is_over(self) -> bool:
+        """Whether nothing is left."""
+        return self.moment is not None and time.monotonic() >= self.moment
+
+
+_PATIENT: Final = Until()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Refusal:
     """A reference that a push did not move: what it is, and what git says about it."""
 
@@ -201,26 +224,27 @@ class Branch:
 
     # what the server has
 
-    def refresh(self, seconds: float = ANSWER_SECONDS) -> str | None:
+    def refresh(self, seconds: float | None = None) -> str | None:
         """Learn what the server has, and give the newest commit known.
 
         Args:
-            seconds: how long the server may take to say what it has.
+            seconds: how long the server may take in all; None: as long as what it has to send deserves.
 
         Raises:
-            LedgerUnreachable: the server does not answer.
+            LedgerUnreachable: the server does not answer, or does not send what it has.
             LedgerRewritten: its branch is gone, or does not contain what we saw before.
         """
         if self.remote is not None:
+            until = Until.after(seconds)
             seen = self._known().seen  # read first: what the server says afterwards must contain it
-            self._follow(self._listed(seconds=seconds).get(self._ref), seen)
+            self._follow(self._listed(until=until).get(self._ref), seen, until)
         return self.head()
 
-    def _listed(self, *refs: str, seconds: float = ANSWER_SECONDS) -> dict[str, str]:
+    def _listed(self, *refs: str, until: Until = _PATIENT) -> dict[str, str]:
         """The server's objects of the ledger branch and these references. Raises LedgerUnreachable."""
         assert self.remote is not None  # noqa: S101 - only asked with a remote
         wanted = (self._ref, *refs)
-        answer = self._git.run("ls-remote", self.remote, *wanted, timeout=seconds)
+        answer = self._git.run("ls-remote", self.remote, *wanted, timeout=until.left(ANSWER_SECONDS))
         if answer.status != 0:
             raise LedgerUnreachable(
                 f"ask the git remote {self.remote} for the ledger branch {self.name}",
@@ -230,28 +254,34 @@ class Branch:
         rows = (line.split("\t") for line in answer.text.splitlines())
         return {ref: oid for oid, ref in rows if ref in wanted}
 
-    def _follow(self, tip: str | None, seen: str | None) -> None:
+    def _follow(self, tip: str | None, seen: str | None, until: Until = _PATIENT) -> None:
         """Fetch up to the server's tip, without depth and without force; never follow a rewind.
 
         Args:
             tip: what the server has.
             seen: what was remembered of it before it was asked.
+            until: how long the server may take.
+
+        Raises:
+            LedgerUnreachable: the server has more, and it does not come.
+            LedgerRewritten: what it has does not contain what was remembered.
         """
         if tip is None and seen is not None:
             raise self._changed_behind_us(seen, None)
         for attempt in range(_PATIENCE):
             if tip is None or tip == seen:
                 break
-            answer = self._fetch()
+            answer = self._fetch(until)
             if answer.status == 0:
                 break
             seen = self._known().seen
-            tip = self._listed().get(self._ref)
+            if not until.is_over():
+                tip = self._listed(until=until).get(self._ref)
             if self._has_arrived(tip, seen):
                 break
-            if attempt == _PATIENCE - 1:
+            if attempt == _PATIENCE - 1 or until.is_over():
                 by_hand = f"try it by hand: git fetch {self.remote} {self._ref}"
-                raise LedgerError(f"fetch the ledger {self}", answer.words, by_hand)
+                raise LedgerUnreachable(f"fetch the ledger {self}", answer.words, by_hand)
             wait(attempt)
         self._settle(tip, None)
 
@@ -267,13 +297,13 @@ class Branch:
             raise self._changed_behind_us(seen, tip)
         return True
 
-    def _fetch(self) -> Answer:
+    def _fetch(self, until: Until = _PATIENT) -> Answer:
         assert self.remote is not None  # noqa: S101 - only called with a remote
         return self._git.run(
             *("fetch", "--quiet", "--no-tags", "--no-prune", "--refmap="),
             *("--no-recurse-submodules", "--no-auto-maintenance", "--no-write-fetch-head"),
             *(self.remote, f"{self._ref}:{self._seen}"),
-            timeout=FETCH_SECONDS,
+            timeout=until.left(FETCH_SECONDS),
         )
 
     def _changed_behind_us(self, seen: str, now: str | None) -> LedgerRewritten:

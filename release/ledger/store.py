@@ -24,7 +24,7 @@ from release.ledger import layout, outbox
 from release.ledger.branch import Branch, Move, Tag, give_way
 from release.ledger.placing import Placing
 from release.ledger.tree import DURABLE, Trees
-from release.plumbing import ANSWER_SECONDS, Answer, Plumbing
+from release.plumbing import Answer, Plumbing
 from release.process import Cancellation
 from release.records import SCHEMA, Actor, Body, Deployment, Draft, Record, Release, parse
 from release.source import Source
@@ -67,6 +67,8 @@ class Ledger:
         self._time = 0
         self._landings: deque[float] = deque(maxlen=_BULK)
         self._lost_at: float | None = None
+        self.silence: LedgerUnreachable | None = None
+        """Why the last refresh learned nothing; None where it did."""
 
     @classmethod
     def open(cls, source: Source, *, branch: str, remote: str | None, sign: bool = False) -> Ledger:
@@ -103,22 +105,24 @@ class Ledger:
         """As git writes the branch: `origin/release-ledger`, or the branch alone."""
         return str(self._branch)
 
-    def refresh(self, seconds: float = ANSWER_SECONDS) -> bool:
+    def refresh(self, seconds: float | None = None) -> bool:
         """Fetch from the remote, if there is one; False when it does not answer (what is here is read on).
 
         Args:
-            seconds: how long the remote may take to say what it has.
+            seconds: how long the remote may take in all to say and send what it has; None: minutes, where
+                it has much to send.
 
         Raises:
             NotALedger: the branch holds something else.
             LedgerError: the remote was rewound, or lost the branch.
         """
+        self.silence = None
         try:
             self._look_at(self._branch.refresh(seconds))
-        except LedgerUnreachable:
+        except LedgerUnreachable as error:
+            self.silence = error
             self._look_at(self._branch.head())
-            return False
-        return True
+        return self.silence is None
 
     def look_again(self) -> None:
         """Read from where the branch stands in this clone now; no remote is asked. Raises LedgerError."""

@@ -10,7 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from release.errors import LedgerError, LedgerRejected, LedgerUnreachable, NotALedger, VersionTaken
+from release.errors import (
+    LedgerError,
+    LedgerRejected,
+    LedgerRewritten,
+    LedgerUnreachable,
+    NotALedger,
+    VersionTaken,
+)
 from release.ledger.branch import Branch, Move
 from release.ledger.store import Ledger
 from release.plumbing import Answer
@@ -628,3 +635,62 @@ def test_a_server_that_takes_too_long_is_one_that_does_not_answer(ada: Repositor
     assert ledger.refresh(0.2) is False
     assert time.monotonic() - begin < 20
     assert ledger.record(record.id) == record
+
+
+# a server that is half dead: it says what it has, and does not send it
+
+
+def half_dead(clone: Repository, world: Path, instead: str) -> None:
+    """Every second question, which is a fetch after a listing, gets this instead of an answer."""
+    turn = world / "turn"
+    script = (
+        "#!/bin/sh\n"
+        f'if [ -e "{turn}" ]; then rm "{turn}"; {instead}; fi\n'
+        f'touch "{turn}"\n'
+        'exec git-upload-pack "$@"\n'
+    )
+    program = Repository(world).write("half-dead", script, mode=0o755)
+    clone.git("config", "remote.origin.uploadpack", str(program))
+
+
+def test_the_patience_holds_for_the_fetch_too(ada: Repository, bob: Repository, world: Path) -> None:
+    """A server that lists and then stalls: what is here is read on, and nobody waits for a fetch's time."""
+    (record,) = ledger_of(ada).append([release("1.0.0")])
+    ledger_of(bob).append([note("1")])
+    half_dead(ada, world, "sleep 60")
+    ledger, begin = ledger_of(ada), time.monotonic()
+    assert ledger.refresh(1.0) is False
+    assert time.monotonic() - begin < 10
+    assert "no answer within" in str(ledger.silence)
+    assert ledger.record(record.id) == record
+
+
+def test_a_fetch_that_fails_is_a_server_that_does_not_answer(
+    ada: Repository, bob: Repository, world: Path
+) -> None:
+    """What is here is read on, git's words are kept, and a later refresh that gets through forgets them."""
+    (record,) = ledger_of(ada).append([release("1.0.0")])
+    (newer,) = ledger_of(bob).append([note("1")])
+    half_dead(ada, world, "echo the disk is full >&2; exit 1")
+    ledger = ledger_of(ada)
+    assert ledger.refresh(5.0) is False
+    assert "the disk is full" in str(ledger.silence)
+    assert ledger.record(record.id) == record
+    ada.git("config", "--unset", "remote.origin.uploadpack")
+    assert ledger.refresh(5.0) is True
+    assert ledger.silence is None
+    assert ledger.record(newer.id) == newer
+
+
+def test_a_rewind_is_an_error_also_where_nothing_can_be_fetched(
+    ada: Repository, server: Repository, world: Path
+) -> None:
+    """The commit that the server went back to is here: it is looked at before the server is excused."""
+    ledger = ledger_of(ada)
+    ledger.append([note("1")])
+    first = server.refs()[BRANCH]
+    ledger.append([note("2")])
+    server.git("update-ref", BRANCH, first)
+    half_dead(ada, world, "sleep 60")
+    with pytest.raises(LedgerRewritten):
+        ledger_of(ada).refresh(1.0)

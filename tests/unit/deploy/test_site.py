@@ -1,0 +1,70 @@
+"""An operator's desk: what it knows of the ledger, and how long it waits to know more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from release.deploy import site
+from release.deploy.site import Desk
+from release.events import Event, Notice, Warned
+from tests.unit.ledger import samples
+from tests.unit.ledger.samples import release
+from tests.unit.repository import Repository
+
+PYPROJECT = """
+[project]
+name = "api"
+version = "0"
+[tool.release]
+service = "api"
+[tool.release.smoke]
+port = 8000
+path = "/healthz"
+[tool.release.ledger]
+remote = "origin"
+"""
+
+
+def clone(server: Repository, folder: Path) -> Repository:
+    repository = Repository.init(folder)
+    repository.git("remote", "add", "origin", str(server.root))
+    repository.commit("feat: start", **{"pyproject.toml": PYPROJECT})
+    return repository
+
+
+def refreshed(repository: Repository) -> tuple[bool, Desk, list[Event]]:
+    told: list[Event] = []
+    with Desk.open(repository.root, None, environ={}, emit=told.append) as desk:
+        return desk.refresh(), desk, told
+
+
+@pytest.fixture
+def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
+    """A clone that has nothing of a ledger yet whose server takes longer than an operator waits."""
+    monkeypatch.setattr(site, "PATIENCE_SECONDS", 0.4)
+    server = Repository.init(tmp_path / "server.git", bare=True)
+    samples.ledger(clone(server, tmp_path / "here").root, remote="origin").append([release("1.0.0")])
+    other = clone(server, tmp_path / "other")
+    slow = '#!/bin/sh\nsleep 0.6\nexec git-upload-pack "$@"\n'
+    other.git("config", "remote.origin.uploadpack", str(other.write(".git/slow", slow, mode=0o755)))
+    return other
+
+
+def test_a_first_fetch_is_told_and_waited_for(other: Repository) -> None:
+    """There is nothing to go by: a server that is slow to send it is no dead one."""
+    answers, desk, told = refreshed(other)
+    assert answers
+    assert desk.ledger.head is not None
+    assert told == [Notice(text="this clone has nothing of the ledger yet: fetching it from origin")]
+
+
+def test_who_knows_a_ledger_does_not_wait_for_more_of_it(other: Repository) -> None:
+    """The warning says what git met."""
+    other.git("fetch", "-q", "--upload-pack=git-upload-pack", "origin", "release-ledger:release-ledger")
+    answers, desk, (told,) = refreshed(other)
+    assert not answers
+    assert desk.ledger.head is not None
+    assert isinstance(told, Warned)
+    assert "going by what this clone knows (no answer within" in told.text
