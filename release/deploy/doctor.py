@@ -19,7 +19,7 @@ from release.errors import EngineError, LedgerUnreachable, ReleaseError
 from release.events import Emit
 from release.images.engine import Engine
 from release.images.reach import is_local
-from release.images.registry import Registry
+from release.images.registry import PRESSED, Registry
 from release.images.swarm import Node, Swarm
 from release.ledger import query
 from release.runspec import RunSpec
@@ -98,7 +98,7 @@ def _ledger(desk: Desk) -> str:
 def _registry(desk: Desk) -> str:
     if desk.service.registry is None:
         return "none configured: images stay in the engine's own store"
-    with closing(Registry(desk.service.repository)) as registry:
+    with closing(Registry(desk.service.repository, pace=PRESSED)) as registry:
         registry.ping()
     return f"{desk.service.repository.host} answers"
 

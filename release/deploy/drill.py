@@ -182,7 +182,7 @@ def prepare_drill(
     site.desk.require_signed(target.id)
     spec = recorded_settings(site, target, ran)
     secrets, missing = read_secrets(site, spec) if conditions.secrets else ({}, [])
-    found = preflight.locate(engine, target.body.image)
+    found = preflight.locate(engine, target.body.image, preflight.telling(site.desk.emit))
     if conditions.networks:
         bare = spec.model_copy(update={"volumes": ()})
         missing = [*missing, *preflight.settings_problems(engine, site.place, bare)]

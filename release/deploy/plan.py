@@ -55,6 +55,8 @@ class Facts:
     """What the image's build took when it was released, where it has to be built again."""
     moved: str = ""
     """Where the target ran in another place before a proxy than today's."""
+    room: str = ""
+    """Where there may be too little of it for the bytes that are to be pulled."""
     quarantine: str = ""
     """What sets the target aside, where it is deployed all the same."""
     rehearsed: str = ""
@@ -246,6 +248,8 @@ def _notes(facts: Facts) -> Iterable[str]:
         yield f"the ledger knows nothing of what runs: {describe(facts.ours.running)}"
     if facts.moved:
         yield facts.moved
+    if facts.room:
+        yield facts.room
     if facts.ours.unclear:
         yield f"who gets requests is not known: {facts.ours.unclear}"
     if facts.ours.stopped or facts.ours.waiting:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import errno
+import json
 import shutil
 import socket
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from release.deploy.docker import Place
 from release.errors import NotReady, Problem, RegistryError, ReleaseError, TargetUnavailable
@@ -20,12 +22,29 @@ from release.records import Image
 from release.reference import Digest, Reference, Repository
 from release.runspec import Publish, RunSpec
 
+if TYPE_CHECKING:
+    from release.images.registry import Manifest, Registry
+
 _START_INTERVAL_API: Final = (1, 44)
+
+Tell = Callable[[str], None]
+"""Is told in a phrase what takes its time."""
 
 _UNPACKED: Final = 3
 """How much a layer takes when it is there both packed and unpacked, in sizes of its blob."""
+_CONTAINERD: Final = Path("/var/lib/containerd")
+"""Where a containerd that is not the engine's own keeps images (containerd's config.toml, `root`)."""
 EMBEDDED: Final = "localhost"
 """The host of repositories that live in an engine's own image store: nothing is pulled from there."""
+
+
+def unheard(_text: str) -> None:
+    """Nobody is told."""
+
+
+def telling(emit: Emit) -> Tell:
+    """Tells what a registry takes its time for."""
+    return lambda text: emit(Progress(name="registry", text=text))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +55,23 @@ class Bytes:
     stored: StoredImage | None = None
     problem: str = ""
     """Why they are nowhere, or have to be made again."""
+    hint: str = ""
+    """What a registry that did not give them asks for, as a login."""
+    diff_ids: tuple[Digest, ...] = ()
+    """The uncompressed layers, base first, of what a registry would give."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """What is known of room for bytes that are to be pulled; both empty where there is enough, or no need.
+
+    An estimate: what a pull takes is known when it has ended. One that fails changes nothing.
+    """
+
+    short: str = ""
+    """There seems to be too little."""
+    unknown: str = ""
+    """Nobody here can tell."""
 
 
 def image_reference(image: Image) -> Reference:
@@ -48,8 +84,14 @@ def find_stored(engine: Engine, image: Image) -> StoredImage | None:
     return engine.find(digest=Digest(image.digest), config_digest=Digest(image.config_digest))
 
 
-def locate(engine: Engine, image: Image) -> Bytes:
-    """Look on the engine, and where it lacks the image in the registry: manifest, config and every layer."""
+def locate(engine: Engine, image: Image, tell: Tell = unheard) -> Bytes:
+    """Look on the engine, and where it lacks the image in the registry: manifest, config and every layer.
+
+    Args:
+        engine: the engine.
+        image: the released image.
+        tell: called with a phrase before the registry is asked, and whenever it is asked again.
+    """
     stored = find_stored(engine, image)
     if stored is not None:
         return Bytes(where="engine", stored=stored)
@@ -60,27 +102,52 @@ def locate(engine: Engine, image: Image) -> Bytes:
             "there is no other place",
         )
     try:
-        missing = missing_in_registry(image)
+        return _in_registry(image, tell)
     except RegistryError as error:
-        return Bytes(
-            where="nowhere", problem=f"the engine does not have it; {error.attempted}: {error.found}"
-        )
-    return Bytes(where="nowhere", problem=missing) if missing else Bytes(where="registry")
+        found = f"the engine does not have it; {error.attempted}: {error.found}"
+        return Bytes(where="nowhere", problem=found, hint=error.hint)
 
 
-def missing_in_registry(image: Image) -> str:
+def missing_in_registry(image: Image, tell: Tell = unheard) -> str:
     """What of an image the registry lacks, in a sentence; nothing when it is whole. Raises RegistryError."""
-    from release.images.registry import Registry  # asked only where the engine lacks the image
+    with _registry(image, tell) as registry:
+        return _missing(registry, image, registry.manifest(image_reference(image)))
 
-    reference = image_reference(image)
-    with closing(Registry(reference.repository)) as registry:
-        manifest = registry.manifest(reference)
-        if manifest is None:
-            return f"neither the engine nor the registry {reference.repository.host} has it"
-        blobs = (manifest.config, *manifest.layers)
-        gone = [blob.digest for blob in blobs if not registry.has_blob(blob.digest)]
+
+def _in_registry(image: Image, tell: Tell) -> Bytes:
+    with _registry(image, tell) as registry:
+        manifest = registry.manifest(image_reference(image))
+        missing = _missing(registry, image, manifest)
+        if missing or manifest is None:
+            return Bytes(where="nowhere", problem=missing)
+        return Bytes(where="registry", diff_ids=_diff_ids(registry, manifest))
+
+
+@contextmanager
+def _registry(image: Image, tell: Tell) -> Iterator[Registry]:
+    from release.images.registry import PRESSED, Registry  # asked only where the engine lacks the image
+
+    repository = image_reference(image).repository
+    tell(f"asking the registry {repository.host} for the image")
+    with closing(Registry(repository, tell=tell, pace=PRESSED)) as registry:
+        yield registry
+
+
+def _missing(registry: Registry, image: Image, manifest: Manifest | None) -> str:
+    if manifest is None:
+        host = image_reference(image).repository.host
+        return f"neither the engine nor the registry {host} has it"
+    blobs = (manifest.config, *manifest.layers)
+    gone = [blob.digest for blob in blobs if not registry.has_blob(blob.digest)]
     names = ", ".join(digest.short for digest in gone)
     return f"the registry has its manifest, but lacks {len(gone)} of its blobs: {names}" if gone else ""
+
+
+def _diff_ids(registry: Registry, manifest: Manifest) -> tuple[Digest, ...]:
+    """Of its config (OCI Image Specification 1.1, "Image Configuration", rootfs.diff_ids)."""
+    with registry.blob(manifest.config) as stream:
+        config = json.loads(stream.read())
+    return tuple(Digest(layer) for layer in config["rootfs"]["diff_ids"])
 
 
 def fetch(engine: Engine, image: Image, emit: Emit) -> StoredImage:
@@ -101,10 +168,9 @@ def fetch(engine: Engine, image: Image, emit: Emit) -> StoredImage:
     return stored
 
 
-def image_problems(engine: Engine, image: Image, found: Bytes) -> list[Problem]:
-    """An image for another platform, and no room for its bytes, as far as this can be told from here."""
-    told = [*_platform(engine, image), *(_room(engine, image) if found.where == "registry" else ())]
-    return [Problem(path="image", message=message) for message in told]
+def image_problems(engine: Engine, image: Image) -> list[Problem]:
+    """An image for another platform."""
+    return [Problem(path="image", message=message) for message in _platform(engine, image)]
 
 
 def _platform(engine: Engine, image: Image) -> Iterator[str]:
@@ -113,18 +179,40 @@ def _platform(engine: Engine, image: Image) -> Iterator[str]:
         yield f"it is for {image.platform}, and the engine runs {engine.info.platform}"
 
 
-def _room(engine: Engine, image: Image) -> Iterator[str]:
-    """An engine tells no free space, so only a disk of this machine is looked at."""
-    needed = sum(layer.size for layer in image.layers) * _UNPACKED
-    root = Path(engine.info.data_root or "/")
-    if not is_local(engine.host) or not root.is_dir():
-        return
-    free = shutil.disk_usage(root).free
-    if free < needed:
-        yield (
-            f"it needs about {needed:,} bytes below {root} of {engine.host}, and {free:,} are free: "
-            "`invoke prune` or `docker system df` tell what can go"
-        )
+def room(engine: Engine, image: Image, found: Bytes) -> Room:
+    """Whether what is to be pulled finds room: on this machine alone, for an engine tells no free space."""
+    needed = _to_pull(engine, image, found) * _UNPACKED if found.where == "registry" else 0
+    if not needed:
+        return Room()
+    about = f"about {needed:,} bytes are to come to {engine.host}"
+    folders = [folder for folder in _stores(engine) if folder.is_dir()] if is_local(engine.host) else []
+    if not folders:
+        return Room(unknown=f"{about}: whether there is room for them is not known from here")
+    free = max(shutil.disk_usage(folder).free for folder in folders)
+    if free >= needed:
+        return Room()
+    where = " or ".join(map(str, folders))
+    advice = "`invoke prune` or `docker system df` tell what can go"
+    return Room(short=f"{about}, and {free:,} are free below {where}: {advice}")
+
+
+def _to_pull(engine: Engine, image: Image, found: Bytes) -> int:
+    """The size, packed, of the layers that no image of the repository has brought here before."""
+    there = engine.named_images(Repository(image.repository))
+    shared = max((_shared(found.diff_ids, stored.diff_ids) for stored in there), default=0)
+    return sum(layer.size for layer in image.layers[shared:])
+
+
+def _shared(some: Sequence[Digest], others: Sequence[Digest]) -> int:
+    """How many layers two images have in common, from the base on: one layer lies on another."""
+    pairs = zip(some, others, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def _stores(engine: Engine) -> list[Path]:
+    """Folders of which one holds the images; with a containerd store the engine does not say which."""
+    roots = [Path(engine.info.data_root)] if engine.info.data_root else []
+    return [*roots, _CONTAINERD] if engine.info.image_store == "containerd" else roots
 
 
 def settings_problems(engine: Engine, place: Place, spec: RunSpec) -> list[Problem]:
@@ -252,7 +340,8 @@ def refuse(
 def _hint(found: Bytes) -> str:
     if found.where != "nowhere":
         return "mend this, and run the command again"
-    return (
+    first = f"{found.hint}; else " if found.hint else ""
+    return first + (
         "on one engine `--rebuild` builds it again from its record, and goes on if it is the same; "
         "`docker load` brings it from a copy; `invoke history` lists other releases"
     )

@@ -15,7 +15,7 @@ from release.deploy.fence import Down
 from release.deploy.lock import Holder
 from release.deploy.plan import Facts, Plan, Reason, make_plan
 from release.deploy.policy import NOTHING, Aftermath, Allowance
-from release.deploy.preflight import Bytes
+from release.deploy.preflight import Bytes, Room
 from release.deploy.sight import Sight, look_around
 from release.deploy.site import Site
 from release.deploy.topology import moved, placed
@@ -120,6 +120,8 @@ def prepare(
     spec = wanted.model_copy(update={"secrets": fingerprints(site, secrets)})
     missing += [*lacking, *pinned_problems(site, wanted.secrets, spec.secrets)]
     found = _located(site, target, allowed)
+    room = _room(site, target, found)
+    missing += [Problem(path="image", message=room.short)] if room.short and why == "promote" else []
     sight = sight or look_around(site)
     left = site.release_of(sight.event or sight.previous)
     between = fence.crossing(site, left, target)
@@ -140,6 +142,7 @@ def prepare(
             then=after.sentences(),
             rehearsed=_rehearsed(site),
             moved=elsewhere,
+            room=room.short or room.unknown,
         )
     )
     return Prepared(
@@ -159,16 +162,25 @@ def prepare(
 
 def _located(site: Site, target: Record[Release], allowed: Allowance) -> Bytes:
     """Where the bytes would come from: at last from the record itself. Raises UsageError, EngineError."""
-    found = site.target.locate(target.body.image)
+    found = site.target.locate(target.body.image, preflight.telling(site.desk.emit))
     if not allowed.rebuild or found.where != "nowhere":
         return found
-    if site.settings.engine != "docker":
+    if not _is_single(site):
         raise UsageError(
             f"build {target.body.version} again for {site.place}",
             "it is a Swarm, whose nodes take images from the registry",
             f"invoke verify --rebuild {target.body.version} --keep, and docker push what it keeps",
         )
     return replace(found, where="rebuild")
+
+
+def _room(site: Site, target: Record[Release], found: Bytes) -> Room:
+    """The nodes of a Swarm have disks of their own."""
+    return preflight.room(site.engine, target.body.image, found) if _is_single(site) else Room()
+
+
+def _is_single(site: Site) -> bool:
+    return site.settings.engine == "docker"
 
 
 def _down(
@@ -193,8 +205,8 @@ def _check(
 ) -> None:
     """Refuse with all that was found. The lock is looked at last: what it guards may move until then."""
     problems = [*missing, *site.target.settings_problems(spec, target.body.image)]
-    if site.settings.engine == "docker":  # the nodes of a Swarm have disks and processors of their own
-        problems += preflight.image_problems(site.engine, target.body.image, found)
+    if _is_single(site):  # the nodes of a Swarm have processors of their own
+        problems += preflight.image_problems(site.engine, target.body.image)
     occupied = site.target.occupation_problems(spec)
     preflight.refuse(
         f"deploy {target.body.version} of {site.place}",

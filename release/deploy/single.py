@@ -12,7 +12,7 @@ from release.deploy.gates import Gates
 from release.deploy.health import Watch, await_healthy
 from release.deploy.keeper import EngineKeeper, Keeper
 from release.deploy.plan import Strategy
-from release.deploy.preflight import Bytes
+from release.deploy.preflight import Bytes, Tell, unheard
 from release.deploy.rollout import Crew, Swap, step
 from release.deploy.target import Means, Order, Way
 from release.errors import DeploymentFailed, EngineError, MixedState, Problem, Restored, UsageError
@@ -74,9 +74,9 @@ class SingleEngine:
         is_containerd = self.engine.info.image_store == "containerd"
         return Digest(image.digest if is_containerd else image.config_digest)
 
-    def locate(self, image: Image) -> Bytes:
+    def locate(self, image: Image, tell: Tell = unheard) -> Bytes:
         """In its store, else in the registry."""
-        return preflight.locate(self.engine, image)
+        return preflight.locate(self.engine, image, tell)
 
     def fetch(self, release: Release, found: Bytes, emit: Emit) -> None:
         """Pull what is not there, and give it a name of its own: that spares it when images are tidied."""

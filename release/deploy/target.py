@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 from release.deploy.docker import Identity, Ours, Place
 from release.deploy.keeper import Keeper
 from release.deploy.plan import Strategy
-from release.deploy.preflight import Bytes
+from release.deploy.preflight import Bytes, Tell, unheard
 from release.errors import Problem, UsageError
 from release.events import Emit
 from release.images.engine import ContainerState
@@ -79,8 +79,8 @@ class Target(Protocol):
     def id_of(self, image: Image) -> Digest:
         """What `ContainerState.image` says of something that runs this released image."""
 
-    def locate(self, image: Image) -> Bytes:
-        """Where the bytes would come from. Raises EngineError."""
+    def locate(self, image: Image, tell: Tell = unheard) -> Bytes:
+        """Where the bytes would come from; `tell` hears of a registry that is asked. Raises EngineError."""
 
     def fetch(self, release: Release, found: Bytes, emit: Emit) -> None:
         """Bring the bytes, and keep them from being tidied away.

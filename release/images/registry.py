@@ -45,8 +45,6 @@ DOCKER_LIST: Final = "application/vnd.docker.distribution.manifest.list.v2+json"
 _HUB_HOST: Final = "registry-1.docker.io"
 _ACCEPT: Final = ", ".join((OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST))
 """All four: with fewer, Distribution 2.8 answers another digest, or 404, for an image that is there."""
-_SECONDS: Final = (5.0, 30.0)
-"""To connect, and between two bytes."""
 _LONGEST_PAUSE: Final = 30.0
 """Seconds; a registry that asks for more is believed at once."""
 _ATTEMPTS: Final = 5
@@ -57,6 +55,25 @@ _BUNDLE: Final = str(DEFAULT_CA_BUNDLE_PATH)
 _LONGEST_QUOTE: Final = 500
 """Characters of a registry's own words in a message."""
 _FAILURES: Final = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How long a registry is waited for, and how often it is asked again."""
+
+    seconds: tuple[float, float]
+    """To connect, and between two bytes."""
+    patience: Patience
+
+
+CALM: Final = Pace(
+    seconds=(5.0, 30.0), patience=Patience(attempts=_ATTEMPTS, first=0.3, longest=5.0, timeout=120.0)
+)
+"""For a release: what it would lose is more than some minutes."""
+PRESSED: Final = Pace(
+    seconds=(5.0, 10.0), patience=Patience(attempts=2, first=0.3, longest=2.0, timeout=10.0)
+)
+"""For an operator who waits: a registry that stays silent is given up within 10 s."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +165,7 @@ class Registry:
         *,
         tell: Callable[[str], None] = _unheard,
         cancellation: Cancellation | None = None,
+        pace: Pace = CALM,
     ) -> None:
         """Make no request yet.
 
@@ -155,12 +173,14 @@ class Registry:
             repository: what is read and written.
             tell: called with a phrase whenever something is tried again.
             cancellation: ends every pause between two attempts, and what would come after it.
+            pace: how long it is waited for.
 
         Raises:
             UsageError: a file of certificates that we were given cannot be read.
         """
         self._repository = repository
         self._tell = tell
+        self._pace = pace
         self._cancellation = cancellation or Cancellation()
         self._session = requests.Session()
         self._session.mount("https://", trust.Adapter(trust.context(repository.host)))
@@ -207,7 +227,8 @@ class Registry:
         with closing(requests.Session()) as session:
             session.mount("https://", trust.Adapter(trust.engine_context(self._host)))
             try:
-                session.get(f"{self._base}/v2/", timeout=_SECONDS, auth=_anonymous, verify=_BUNDLE).close()
+                url, seconds = f"{self._base}/v2/", self._pace.seconds
+                session.get(url, timeout=seconds, auth=_anonymous, verify=_BUNDLE).close()
             except requests.exceptions.SSLError:
                 return False
             except _FAILURES:
@@ -395,7 +416,7 @@ class Registry:
             return response
 
         try:
-            return _PATIENCE.trying(send, self._again(attempted), self._cancellation)
+            return self._pace.patience.trying(send, self._again(attempted), self._cancellation)
         except _Temporary as error:
             return error.response
         except _FAILURES as error:
@@ -441,7 +462,7 @@ class Registry:
         """The one door to the network. Loopback is never asked of a proxy, as by Docker."""
         parts = urlsplit(url)
         proxies = {"no_proxy": parts.hostname or ""} if is_loopback(parts.netloc) else None
-        return self._session.request(method, url, timeout=_SECONDS, proxies=proxies, **kwargs)
+        return self._session.request(method, url, timeout=self._pace.seconds, proxies=proxies, **kwargs)
 
     @property
     def _base(self) -> str:
@@ -562,8 +583,6 @@ class _Temporary(Exception):
         super().__init__(response.status_code)
         self.response = response
 
-
-_PATIENCE: Final = Patience(attempts=_ATTEMPTS, first=0.3, longest=5.0, timeout=120.0)
 
 _HINTS: Final[Mapping[int, str]] = {
     405: "the registry takes nothing: is it read-only, in maintenance, or a mirror?",

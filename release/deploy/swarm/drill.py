@@ -23,7 +23,7 @@ from release.deploy.drill import (
     is_left_behind,
     refuse,
 )
-from release.deploy.preflight import Bytes
+from release.deploy.preflight import Bytes, telling
 from release.deploy.site import Site
 from release.deploy.swarm import spec as specs
 from release.deploy.swarm.nodes import Route
@@ -176,7 +176,7 @@ def prepare(
     spec = recorded_settings(site, target, ran)
     secrets, missing = read_secrets(site, spec) if conditions.secrets else ({}, [])
     here = SwarmTarget(engine=ground.engine, place=site.place, ways=_ways(ground))
-    found = here.locate(target.body.image)
+    found = here.locate(target.body.image, telling(site.desk.emit))
     rehearsal = SwarmRehearsal(
         place=site.place,
         engine=ground.engine,

@@ -10,7 +10,7 @@ from release.deploy import preflight
 from release.deploy.docker import DEPLOYMENT, SERVING, Ours, Place
 from release.deploy.keeper import Keeper
 from release.deploy.plan import Strategy
-from release.deploy.preflight import Bytes
+from release.deploy.preflight import Bytes, Tell, unheard
 from release.deploy.swarm import placement
 from release.deploy.swarm import spec as specs
 from release.deploy.swarm.drift import spec_drift
@@ -163,7 +163,7 @@ class SwarmTarget:
 
     # before anything is touched
 
-    def locate(self, image: Image) -> Bytes:
+    def locate(self, image: Image, tell: Tell = unheard) -> Bytes:
         """In the registry that all nodes ask; without one, in the engine of the only node.
 
         Where the registry cannot give it, on the nodes themselves.
@@ -171,11 +171,10 @@ class SwarmTarget:
         if Repository(image.repository).host == preflight.EMBEDDED:
             return self._alone(image, preflight.find_stored(self.engine, image) is not None)
         try:
-            missing = preflight.missing_in_registry(image)
-        except RegistryUnreachable as error:
-            return self._on_nodes(image, f"{error.attempted}: {error.found}", is_silent=True)
+            missing = preflight.missing_in_registry(image, tell)
         except RegistryError as error:
-            missing = f"{error.attempted}: {error.found}"
+            why, is_silent = f"{error.attempted}: {error.found}", isinstance(error, RegistryUnreachable)
+            return replace(self._on_nodes(image, why, is_silent=is_silent), hint=error.hint)
         return self._on_nodes(image, missing, is_silent=False) if missing else Bytes(where="registry")
 
     def _on_nodes(self, image: Image, why: str, *, is_silent: bool) -> Bytes:

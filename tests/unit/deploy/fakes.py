@@ -24,7 +24,7 @@ from release.records import (
     SmokeSpec,
     Source,
 )
-from release.reference import Digest
+from release.reference import Digest, Repository
 from release.runspec import Probe, RunSpec
 
 ACTOR = Actor(name="Ada Lovelace", email="ada@example.org")
@@ -235,6 +235,9 @@ class FakeEngine(Engine):
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise AssertionError("the code under test asks for something that no test expects")
+
+    def named_images(self, repository: Repository | None) -> Sequence[StoredImage]:
+        return self.images
 
     pull = tag = untag = push = inspect = wait = follow = read_file = exported = _refuse
 

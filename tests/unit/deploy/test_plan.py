@@ -63,6 +63,11 @@ def test_where_nothing_runs_nothing_is_stopped() -> None:
     assert plan.notes == ("the ledger says that 0.1.0 runs; the engine runs: none",)
 
 
+def test_what_is_known_of_room_is_a_note() -> None:
+    """An estimate stands in nobody's way."""
+    assert "too little" in make_plan(facts(room="too little")).notes
+
+
 def test_what_runs_already_with_equal_settings_is_only_verified() -> None:
     """The very release, settings, secrets and image."""
     assert make_plan(facts(target=OLD)).strategy == "verify"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,21 +10,26 @@ from pathlib import Path
 
 import pytest
 
+from release.deploy import preflight
 from release.deploy.docker import Place
 from release.deploy.preflight import (
     Bytes,
+    Room,
     image_problems,
     locate,
     occupation_problems,
     refuse,
+    room,
     settings_problems,
 )
 from release.errors import LockHeld, NotReady, Problem, TargetUnavailable
-from release.images.engine import ContainerState
-from release.records import Descriptor
+from release.images.engine import ContainerState, StoredImage
+from release.images.registry import OCI_MANIFEST
+from release.records import Descriptor, Image
 from release.reference import Digest
 from release.runspec import Mount, Publish, RunSpec
 from tests.unit.deploy.fakes import INFO, FakeEngine, digest, release, state, stored
+from tests.unit.images.fake_registry import FakeRegistry, serving
 
 PLACE = Place(service="api", environment="production")
 NOWHERE = Bytes(where="nowhere", problem="the engine does not have it")
@@ -168,22 +174,100 @@ def test_an_image_for_another_platform_is_told() -> None:
     """System and processor; a variant of the same processor is the engine's to judge."""
     image = release().body.image
     arm = FakeEngine(info=replace(INFO, platform="linux/arm64"))
-    (problem,) = image_problems(arm, image, ENGINE)
+    (problem,) = image_problems(arm, image)
     assert problem.message == "it is for linux/amd64, and the engine runs linux/arm64"
     variant = image.model_copy(update={"platform": "linux/arm64/v8"})
-    assert image_problems(arm, variant, ENGINE) == []
+    assert image_problems(arm, variant) == []
+
+
+BASE, OWN = digest("base"), digest("own")
+HUGE = tuple(Descriptor(digest=str(digest(f"packed {name}")), size=1 << 60) for name in ("base", "own"))
+
+
+def sized(*layers: Descriptor) -> Image:
+    return release().body.image.model_copy(update={"layers": layers})
+
+
+def here(root: Path, *images: StoredImage) -> FakeEngine:
+    return FakeEngine(info=replace(INFO, data_root=str(root), image_store="graph"), images=images)
+
+
+TO_PULL = Bytes(where="registry", diff_ids=(BASE, OWN))
 
 
 def test_too_little_room_is_told_where_it_can_be_seen(tmp_path: Path) -> None:
     """On this machine, for bytes that are to be pulled: packed and unpacked."""
-    layer = Descriptor(digest=str(digest("layer")), size=1 << 60)
-    image = release().body.image.model_copy(update={"layers": (layer,)})
-    here = FakeEngine(info=replace(INFO, data_root=str(tmp_path)))
-    (problem,) = image_problems(here, image, Bytes(where="registry"))
-    assert f"below {tmp_path}" in problem.message
-    assert image_problems(here, image, ENGINE) == []
-    there = FakeEngine(host="tcp://192.0.2.1:2376", info=here.info)
-    assert image_problems(there, image, Bytes(where="registry")) == []
+    found = room(here(tmp_path), sized(*HUGE), TO_PULL)
+    assert f"below {tmp_path}" in found.short
+    assert f"{(2 << 60) * 3:,} bytes" in found.short
+    assert room(here(tmp_path), sized(*HUGE), ENGINE) == Room()
+    assert room(here(tmp_path), sized(), TO_PULL) == Room()
+
+
+def test_layers_that_are_there_need_no_room(tmp_path: Path) -> None:
+    """As far as they lie on the same ones: a layer on another base is another one."""
+    small = Descriptor(digest=str(digest("small")), size=1)
+    base = replace(stored(digest("before")), diff_ids=(BASE, digest("other")))
+    assert room(here(tmp_path, base), sized(HUGE[0], small), TO_PULL) == Room()
+    moved = replace(base, diff_ids=(OWN, BASE))
+    assert room(here(tmp_path, moved), sized(HUGE[0], small), TO_PULL).short
+
+
+def test_room_that_nobody_here_can_see_is_told_too(tmp_path: Path) -> None:
+    """On another machine, or in a folder that is not there: nothing speaks against it, or for it."""
+    far = replace(here(tmp_path), host="tcp://192.0.2.1:2376")
+    assert "not known from here" in room(far, sized(*HUGE), TO_PULL).unknown
+    assert "not known from here" in room(here(tmp_path / "absent"), sized(*HUGE), TO_PULL).unknown
+
+
+def test_a_containerd_store_may_lie_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Room in either folder is room."""
+    monkeypatch.setattr(preflight, "_CONTAINERD", tmp_path)
+    engine = FakeEngine(info=replace(INFO, data_root="/proc", image_store="containerd"))
+    assert f"below /proc or {tmp_path}" in room(engine, sized(*HUGE), TO_PULL).short
+    assert room(engine, sized(HUGE[0].model_copy(update={"size": 1})), TO_PULL) == Room()
+
+
+def test_what_a_registry_would_give_is_told_with_its_layers() -> None:
+    """Its config names them, uncompressed; that it is asked is said."""
+    config = json.dumps({"rootfs": {"type": "layers", "diff_ids": [str(BASE)]}}).encode()
+    layer, told = b"a layer", list[str]()
+    with serving(FakeRegistry()) as registry:
+        registry.blobs = {str(Digest.of(blob)): blob for blob in (config, layer)}
+        manifest = registry.add(manifest_of(config, layer))
+        image = release().body.image.model_copy(
+            update={"repository": registry.repository.text, "digest": str(manifest)}
+        )
+        found = locate(FakeEngine(), image, told.append)
+    assert found == Bytes(where="registry", diff_ids=(BASE,))
+    assert told == [f"asking the registry {registry.host} for the image"]
+
+
+def manifest_of(config: bytes, layer: bytes) -> bytes:
+    def descriptor(blob: bytes, kind: str) -> dict[str, object]:
+        return {"mediaType": kind, "digest": str(Digest.of(blob)), "size": len(blob)}
+
+    return json.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "config": descriptor(config, "application/vnd.oci.image.config.v1+json"),
+            "layers": [descriptor(layer, "application/vnd.oci.image.layer.v1.tar+gzip")],
+        }
+    ).encode()
+
+
+def test_a_registry_that_wants_a_login_says_so_before_anything_else(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The bytes may well be there: no copy has to be found, and nothing built again."""
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    with serving(FakeRegistry(auth="basic")) as registry:
+        image = release().body.image.model_copy(update={"repository": registry.repository.text})
+        found = locate(FakeEngine(), image)
+    with pytest.raises(TargetUnavailable) as caught:
+        refuse("deploy", found, [], None)
+    assert caught.value.hint.startswith(f"docker login {registry.host}; else ")
 
 
 def test_what_is_barred_makes_the_target_unavailable() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -23,8 +24,10 @@ from release.images.registry import (
     DOCKER_MANIFEST,
     OCI_INDEX,
     OCI_MANIFEST,
+    PRESSED,
     Blob,
     Manifest,
+    Pace,
     Registry,
 )
 from release.patience import Patience
@@ -500,19 +503,34 @@ def test_a_pause_that_is_no_time_is_our_own(text: str | None) -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, {"Retry-After": "30"}], ids=["our own", "named"])
-def test_a_pause_ends_when_the_work_is_cancelled(
-    fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
-) -> None:
+def test_a_pause_ends_when_the_work_is_cancelled(fake: FakeRegistry, headers: dict[str, str]) -> None:
     """Another gate failed, or Ctrl-C: nobody waits for the rest of it, and nothing more is asked."""
-    monkeypatch.setattr(registry, "_PATIENCE", Patience(attempts=5, first=3600.0, longest=3600.0))
+    slow = Pace(seconds=(5.0, 5.0), patience=Patience(attempts=5, first=3600.0, longest=3600.0))
     fake.faults = [Answer(status=503, headers=headers)] * 5
     cancellation = Cancellation()
     stopping = threading.Thread(target=cancellation.request, args=("the lint failed",))
-    client = Registry(fake.repository, tell=lambda _: stopping.start(), cancellation=cancellation)
+    client = Registry(fake.repository, tell=lambda _: stopping.start(), cancellation=cancellation, pace=slow)
     with stamina.set_testing(False), closing(client), pytest.raises(Cancelled):
         client.has_blob(Digest.of(LAYER))
     stopping.join()
     assert len(fake.faults) == 4
+
+
+def test_a_silent_registry_is_given_up_at_the_pace_of_who_waits() -> None:
+    """It takes the connection and says nothing; what is tried again is told."""
+    told: list[str] = []
+    pace = Pace(seconds=(1.0, 0.2), patience=Patience(attempts=2, first=0.01, longest=0.01))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = Repository(f"127.0.0.1:{silent.getsockname()[1]}/acme/api")
+        begin = time.monotonic()
+        with (
+            closing(Registry(place, tell=told.append, pace=pace)) as client,
+            pytest.raises(RegistryUnreachable),
+        ):
+            client.has_blob(Digest.of(LAYER))
+    assert time.monotonic() - begin < 3
+    assert len(told) == 1
+    assert PRESSED.seconds[1] * PRESSED.patience.attempts <= 20
 
 
 def test_a_registry_that_is_not_there_is_unreachable(fake: FakeRegistry) -> None:
