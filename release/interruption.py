@@ -38,7 +38,7 @@ class Interruption:
         self.cancellation = Cancellation()
         self.arrived: signal.Signals | None = None
         self.too_late = False
-        """Whether what it would have stopped was done already; a session says so."""
+        """Whether what it would have stopped was done already; sessions and tasks say so."""
         self._at_once = at_once
         self._arrived_at = 0.0
         self._held = False

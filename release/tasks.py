@@ -501,7 +501,8 @@ def _interrupted(console: Console, interruption: Interruption) -> int:
     from release.events import Warned
 
     name = interruption.arrived.name if interruption.arrived is not None else "a signal"
-    console.emit(Warned(text=f"{name} arrived: nothing was changed"))
+    done = "what was asked for is done, and stays" if interruption.too_late else "nothing was changed"
+    console.emit(Warned(text=f"{name} arrived: {done}"))
     return _signal_status(interruption)
 
 

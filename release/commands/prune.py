@@ -105,7 +105,10 @@ def prune_after(site: Site, *, answers: bool) -> None:
 
 @contextmanager
 def _only_warning(desk: Desk, said: str) -> Iterator[None]:
+    """Whatever it is: a defect of the pruning is no failure of what is done."""
     try:
         yield
     except ReleaseError as error:
         desk.emit(Warned(text=f"{said}: cannot {error.attempted}: {error.found}"))
+    except Exception as error:  # noqa: BLE001
+        desk.emit(Warned(text=f"{said}: {type(error).__name__}: {error}"))

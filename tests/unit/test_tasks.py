@@ -193,6 +193,24 @@ def test_a_signal_ends_as_the_shell_expects(number: signal.Signals, status: int)
     assert killed(number) == status
 
 
+@pytest.mark.parametrize(
+    ("done", "said"), [(False, "nothing was changed"), (True, "what was asked for is done, and stays")]
+)
+def test_a_signal_tells_whether_it_came_too_late(
+    done: bool, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """While what comes after a deployment is under way, as pruning, something was changed."""
+
+    def body(_console: Console, interruption: Interruption) -> int:
+        interruption.too_late = done
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(5)
+        return 0
+
+    assert guarded(body) == 130
+    assert f"SIGINT arrived: {said}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("error", "status"), [(Restored("a", "b"), 143), (MixedState("a", "b"), 4)])
 def test_a_signal_after_which_everything_is_as_before_ends_as_the_signal(
     error: ReleaseError, status: int

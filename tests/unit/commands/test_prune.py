@@ -1,0 +1,33 @@
+"""What follows a deployment that is done can only warn."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from release.commands import prune
+from release.errors import EngineError
+from release.events import Event, Warned
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (EngineError("list the images", "busy"), "nothing was pruned: cannot list the images: busy"),
+        (KeyError("Size"), "nothing was pruned: KeyError: 'Size'"),
+    ],
+)
+def test_pruning_after_a_deployment_only_warns(
+    error: Exception, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the pruning itself has a defect."""
+
+    def failing(*_: object) -> None:
+        raise error
+
+    said: list[Event] = []
+    monkeypatch.setattr(prune, "grounds", failing)
+    prune.prune_after(cast(Any, SimpleNamespace(desk=SimpleNamespace(emit=said.append))), answers=True)
+    assert said == [Warned(text=told)]
