@@ -65,7 +65,9 @@ def carry_out(prepared: Prepared, *, message: str, interruption: Interruption) -
     held = lock.held(keeper, site.place, holder, site.desk.emit, breaking=prepared.breaks)
     with interruption.held(), held:
         _same_as_planned(prepared)
-        return attempt.run(started, interruption, lambda: lock.ensure(keeper, site.place, holder))
+        outcome = attempt.run(started, interruption, lambda: lock.ensure(keeper, site.place, holder))
+        interruption.too_late = True
+        return outcome
 
 
 def _verify(prepared: Prepared, interruption: Interruption) -> Outcome:
@@ -163,8 +165,8 @@ class Attempt:
         try:
             with nullcontext() if waits else self._recording(opening):
                 evidence = self._rolled_out(interruption, still_mine)
-        except (DeploymentFailed, LockHeld) as error:
-            self._append(_status(error), self.prepared.mask(reason(error)))
+        except ReleaseError as error:
+            self._append(_status(error), self.prepared.mask(_detail(error)))
             raise
         message = self.prepared.mask(self.message)
         words = self.prepared.aftermath.bodies(self.deployment, message)
@@ -195,20 +197,23 @@ class Attempt:
 
         Raises NotReady, TargetUnavailable, LockHeld: what came in between; nothing was touched.
         """
+        try:
+            if unrecorded:
+                self.prepared.site.desk.ledger.look_again()
+            self._refuse_what_is_barred()
+            still_mine()
+        except ReleaseError as error:
+            failed = self._draft(self._event("failed", self.prepared.mask(_detail(error))))
+            self._record("failed", [*unrecorded, failed])
+            raise
+
+    def _refuse_what_is_barred(self) -> None:
         prepared, target = self.prepared, self.prepared.target
-        if unrecorded:
-            prepared.site.desk.ledger.look_again()
         said = policy.words(prepared.site.desk.ledger, prepared.site.place, target.id)
         barred = policy.barred(said, target, prepared.allowed)
         against = policy.closed(said, prepared.site.place, prepared.plan.reason, prepared.allowed)
-        try:
-            attempted = f"deploy {target.body.version} of {prepared.site.place}"
-            preflight.refuse(attempted, prepared.bytes, against, None, barred=barred)
-            still_mine()
-        except ReleaseError as error:
-            failed = self._draft(self._event("failed", prepared.mask(error.found)))
-            self._record("failed", [*unrecorded, failed])
-            raise
+        attempted = f"deploy {target.body.version} of {prepared.site.place}"
+        preflight.refuse(attempted, prepared.bytes, against, None, barred=barred)
 
     def _left_open(self) -> list[Draft[Body]]:
         """The end of what somebody began and never ended: this deployment takes its place."""
@@ -228,17 +233,15 @@ class Attempt:
         A rollback's start is only kept here: its end takes it along, and nobody waits for a git server.
         """
         site = self.prepared.site
-        draft = drafts[0]
+        draft, decides = drafts[0], self._decides(status)
         try:
-            records = site.desk.ledger.append_events(drafts, publish=self._publishes(status))
-        except LedgerError as error:
-            if status == "started" and self.prepared.plan.reason == "promote":
-                raise
-            site.desk.emit(
-                Warned(
-                    text=f"the event {status!r} is not in the ledger yet: {error.attempted}: {error.found}"
-                )
+            records = site.desk.ledger.append_events(
+                drafts, publish=self._publishes(status), keep=not decides
             )
+        except Exception as error:
+            if decides:
+                raise _not_begun(self.prepared, error) from error
+            site.desk.emit(Warned(text=self.prepared.mask(_unrecorded(status, error))))
             return event_json(draft, None)
         if records is None and status != "started":
             site.desk.emit(
@@ -247,7 +250,11 @@ class Attempt:
         return event_json(draft, records[0] if records is not None else None)
 
     def _publishes(self, status: Status) -> bool:
-        return self.prepared.answers and (status != "started" or self.prepared.plan.reason == "promote")
+        return self.prepared.answers and (status != "started" or self._decides(status))
+
+    def _decides(self, status: Status) -> bool:
+        """Whether nothing is done where it cannot be recorded."""
+        return status == "started" and self.prepared.plan.reason == "promote"
 
     def _event(self, status: Status, detail: str) -> Deployment:
         prepared = self.prepared
@@ -300,6 +307,36 @@ def _status(error: ReleaseError) -> Status:
     if isinstance(error, MixedState):
         return "mixed"
     return "restored" if isinstance(error, Restored) else "failed"
+
+
+def _detail(error: ReleaseError) -> str:
+    """For the record. A rollout has words of its own for what it touched; any other error came before."""
+    if isinstance(error, DeploymentFailed | LockHeld):
+        return reason(error)
+    return f"{reason(error)}; nothing was touched"
+
+
+def _not_begun(prepared: Prepared, error: Exception) -> Exception:
+    """A start that was not recorded is none."""
+    untouched = f"{prepared.site.place} was not touched"
+    if isinstance(error, LedgerError):
+        error.hint = "; ".join(filter(None, [error.hint, untouched]))
+        return error
+    return LedgerError(
+        f"record that the deployment to {prepared.site.place} starts", _words(error), untouched
+    )
+
+
+def _unrecorded(status: Status, error: Exception) -> str:
+    """What is missing in the ledger, why, and what helps."""
+    missing = f"the event {status!r}, with what goes with it, is not in the ledger"
+    if not isinstance(error, ReleaseError):
+        return f"{missing}: {_words(error)}"
+    return "; ".join(filter(None, [f"{missing}: {error.attempted}: {error.found}", error.hint]))
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def event_json(draft: Draft[Body], record: Record[Body] | None) -> dict[str, Any]:

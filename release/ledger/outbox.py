@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +38,7 @@ class Outbox:
         self._folder = folder
 
     def put(self, draft: Draft[Body]) -> None:
-        """Keep an event; the same one only once. Raises LedgerError when the disk refuses."""
+        """Keep an event; the same one only once. Raises LedgerError when the disk or the system refuses."""
         files = self._files()
         if any(file.stem.endswith(name(draft)) for file in files):
             return
@@ -69,7 +70,7 @@ class Outbox:
             os.close(folder)
 
     def kept(self) -> tuple[Kept, ...]:
-        """All events, oldest first. Raises LedgerError naming a file that cannot be read."""
+        """All events, oldest first. Raises LedgerError naming a file or a folder that cannot be read."""
         read = ((path, self._content(path)) for path in self._files())
         return tuple(
             Kept(path=path, draft=parse(content, str(path)).draft())
@@ -83,11 +84,40 @@ class Outbox:
             return path.read_bytes()
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise _unreadable(path, error) from error
 
     def drop(self, kept: Sequence[Kept]) -> None:
-        """Forget events that are in the ledger."""
-        for event in kept:
-            event.path.unlink(missing_ok=True)
+        """Forget events that are in the ledger. One that stays is found there, and is no second one."""
+        with suppress(OSError):
+            for event in kept:
+                event.path.unlink(missing_ok=True)
+
+    def withdraw(self, drafts: Sequence[Draft[Body]]) -> None:
+        """Forget events that never came about. Raises LedgerError: one stays, and would be published."""
+        names = {name(draft) for draft in drafts}
+        for path in self._files():
+            if path.stem.partition("-")[2] in names:
+                try:
+                    path.unlink(missing_ok=True)
+                except OSError as error:
+                    found = f"{error.strerror or error}"
+                    raise LedgerError(f"forget the event in {path}", found, f"rm {path}") from error
 
     def _files(self) -> list[Path]:
-        return sorted(self._folder.glob("[0-9]*.json"))
+        try:
+            there = sorted(self._folder.iterdir())
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise _unreadable(self._folder, error) from error
+        return [path for path in there if path.match("[0-9]*.json")]
+
+
+def _unreadable(path: Path, error: OSError) -> LedgerError:
+    """As after a command that another user ran here, whose files are nobody else's."""
+    return LedgerError(
+        f"read the events that wait in {path}",
+        str(error.strerror or error),
+        f"they are yours after `sudo chown -R $(id -u) {path}`; then run the command again",
+    )

@@ -357,7 +357,7 @@ class Ledger:
         return records[0] if records is not None else None
 
     def append_events(
-        self, drafts: Sequence[Draft[Body]], *, publish: bool = True
+        self, drafts: Sequence[Draft[Body]], *, publish: bool = True, keep: bool = True
     ) -> tuple[Record[Body], ...] | None:
         """Add deployment events and words, after those that wait; None when the remote does not answer.
 
@@ -365,9 +365,10 @@ class Ledger:
             drafts: the events; they are published in one append, all or none.
             publish: False keeps it in this clone without asking the remote, for who cannot wait. The next
                 event that is published takes it along. Without a remote there is nothing to wait for.
+            keep: False where events that the ledger refuses do not come about: they are not kept then.
 
         With a remote the event is on this disk before anything is sent, and stays there, unsynced, until it
-        is published: whatever is raised here, the event is not lost.
+        is published: whatever is raised here, an event that is to be kept is not lost.
 
         Raises:
             LedgerRejected, LedgerError: as `append`, with what is kept in the hint.
@@ -385,7 +386,10 @@ class Ledger:
         except LedgerUnreachable:
             return None
         except ReleaseError as error:
-            error.hint += "; what happened is kept in this clone, and `invoke sync` publishes it"
+            if keep:
+                error.hint += "; what happened is kept in this clone, and `invoke sync` publishes it"
+            else:
+                self._outbox.withdraw(drafts)
             raise
         # when it is not among them, another process of this clone has published it: appending finds it
         return tuple(published.get(outbox.name(draft)) or self.append([draft])[0] for draft in drafts)

@@ -53,6 +53,43 @@ def test_a_write_that_fails_leaves_no_file(tmp_path: Path, monkeypatch: pytest.M
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_cannot_be_read_is_named_with_what_helps(tmp_path: Path) -> None:
+    """Another user's file, here a folder in its place, or a folder that is none: never a bare error."""
+    (tmp_path / "000000001-0123456789abcdef.json").mkdir()
+    with pytest.raises(LedgerError, match=r"000000001-.*Is a directory") as caught:
+        Outbox(tmp_path).kept()
+    assert "sudo chown" in caught.value.hint
+    (tmp_path / "file").write_text("")
+    for use in (Outbox.kept, lambda outbox: outbox.put(event("1" * 64))):
+        with pytest.raises(LedgerError, match="Not a directory"):
+            use(Outbox(tmp_path / "file"))
+
+
+def test_an_event_that_never_came_about_is_withdrawn_alone(tmp_path: Path) -> None:
+    """Those before it wait on."""
+    outbox = Outbox(tmp_path)
+    for number in "12":
+        outbox.put(event(number * 64))
+    outbox.withdraw([event("2" * 64)])
+    assert [kept.draft for kept in outbox.kept()] == [event("1" * 64)]
+
+
+def test_an_event_that_cannot_be_forgotten_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in the ledger, and found there."""
+    outbox = Outbox(tmp_path)
+    outbox.put(event("1" * 64))
+
+    def refusing(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refusing)
+    outbox.drop(outbox.kept())
+    with pytest.raises(LedgerError, match="Permission denied"):
+        outbox.withdraw([event("1" * 64)])
+
+
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     """The reader can look at it and move it away."""
     outbox = Outbox(tmp_path)

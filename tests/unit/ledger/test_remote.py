@@ -327,6 +327,20 @@ def test_an_event_that_the_server_declines_is_kept(ada: Repository, server: Repo
     assert chain(ada)[-1].endswith(" healthy")
 
 
+def test_an_event_that_does_not_come_about_unless_it_is_taken_is_not_kept(
+    ada: Repository, server: Repository
+) -> None:
+    """`invoke sync` must not publish a deployment that never was; what waited before it waits on."""
+    ledger_of(ada).append([note("1")])
+    ledger_of(ada).append_event(event("1" * 64), publish=False)
+    server.hook("pre-receive", "exit 1")
+    ledger = ledger_of(ada)
+    with pytest.raises(LedgerRejected) as caught:
+        ledger.append_events([event("2" * 64)], keep=False)
+    assert "invoke sync" not in caught.value.hint
+    assert [draft.body for draft in ledger.unsynced()] == [event("1" * 64).body]
+
+
 def test_a_server_without_atomic_pushes_is_told_apart(ada: Repository, server: Repository) -> None:
     """Record and tag could land one without the other: the message names the setting, nothing lands."""
     server.git("config", "receive.advertiseAtomic", "false")
