@@ -14,6 +14,7 @@ from typing import Final
 from release.errors import EngineError
 from release.images.engine import ContainerState, Engine
 from release.images.reach import reachable
+from release.process import Cancellation
 from release.runspec import RunSpec
 
 _CONNECT_SECONDS: Final = 5.0
@@ -38,7 +39,9 @@ class Gates:
         return cls(tcp=spec.health_tcp or (), command=spec.health_command)
 
 
-def ask_gates(gates: Gates, engine: Engine, state: ContainerState, *, timeout: int) -> tuple[bool, str]:
+def ask_gates(
+    gates: Gates, engine: Engine, state: ContainerState, *, timeout: int, cancellation: Cancellation
+) -> tuple[bool, str]:
     """Whether all gates hold, and what there is, in a few words; the first that does not hold ends it.
 
     Args:
@@ -46,6 +49,7 @@ def ask_gates(gates: Gates, engine: Engine, state: ContainerState, *, timeout: i
         engine: where the container runs.
         state: the running container. A port that cannot be reached from this machine is not asked.
         timeout: milliseconds that the program may take.
+        cancellation: ends the wait for the program. Raises Cancelled.
     """
     said = []
     for port in gates.tcp:
@@ -56,7 +60,7 @@ def ask_gates(gates: Gates, engine: Engine, state: ContainerState, *, timeout: i
             if not holds:
                 return False, said[-1]
     if gates.command is not None:
-        holds, text = _ends_well(gates.command, engine, state, timeout)
+        holds, text = _ends_well(gates.command, engine, state, timeout, cancellation)
         said.append(text)
         if not holds:
             return False, text
@@ -83,11 +87,15 @@ def _stays(connection: socket.socket) -> bool:
 
 
 def _ends_well(
-    command: tuple[str, ...], engine: Engine, state: ContainerState, timeout: int
+    command: tuple[str, ...],
+    engine: Engine,
+    state: ContainerState,
+    timeout: int,
+    cancellation: Cancellation,
 ) -> tuple[bool, str]:
     words = f"`{shlex.join(command)}`"
     try:
-        ended = engine.execute(state.id, command, env={}, timeout=timeout)
+        ended = engine.execute(state.id, command, env={}, timeout=timeout, cancellation=cancellation)
     except TimeoutError:
         return False, f"{words} still runs after {timeout / 1000:g} s"
     except EngineError as error:

@@ -88,7 +88,9 @@ def await_healthy(watch: Watch) -> Healthy:
 
 def _through_gates(watch: Watch, state: ContainerState) -> tuple[bool, str]:
     """Ask the gates; a program that failed is not run again at once."""
-    holds, text = ask_gates(watch.gates, watch.engine, state, timeout=watch.timeout)
+    holds, text = ask_gates(
+        watch.gates, watch.engine, state, timeout=watch.timeout, cancellation=watch.cancellation
+    )
     if not holds:
         time.sleep(_PAUSE_SECONDS)
     return holds, text

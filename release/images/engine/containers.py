@@ -163,19 +163,26 @@ class Containers(Connection):
             return _only_member(b"".join(chunks))
 
     def execute(
-        self, container: str, argv: Sequence[str], *, env: Mapping[str, str], timeout: int
+        self,
+        container: str,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        timeout: int,
+        cancellation: Cancellation | None = None,
     ) -> Executed:
         """Run a program inside a running container, as its own user, with nothing on its standard input.
 
         Raises:
             EngineError: there is no such container, or it does not run.
             TimeoutError: the program has not ended after `timeout` milliseconds; it is left alone.
+            Cancelled: before it ended; it is left alone.
         """
         words = [f"{key}={value}" for key, value in env.items()]
         try:
             with (
                 self._asking(f"run {argv[0]} in the container {_short(container)}"),
-                self._line(deadline=Deadline.after(timeout)) as line,
+                self._line(cancellation, deadline=Deadline.after(timeout)) as line,
             ):
                 made = line.exec_create(container, list(argv), environment=words)["Id"]
                 stream = _started(line, f"{line.base_url}/v{self.info.api_version}/exec/{made}/start")

@@ -62,6 +62,12 @@ def test_a_program_in_a_container_that_does_not_end_is_given_up(engine: Engine, 
     container = started("import time; time.sleep(60)")
     with pytest.raises(TimeoutError, match="still runs after 300 ms"):
         engine.execute(container, ["sleep", "60"], env={}, timeout=300)
+    cancellation = Cancellation()
+    signal = threading.Timer(0.3, cancellation.request, ("SIGINT arrived",))
+    signal.start()
+    with pytest.raises(Cancelled, match="SIGINT arrived"):
+        engine.execute(container, ["sleep", "60"], env={}, timeout=30_000, cancellation=cancellation)
+    signal.join()
     engine.stop(container, grace=0)
     with pytest.raises(EngineError, match="is not running"):
         engine.execute(container, ["true"], env={}, timeout=30_000)

@@ -10,6 +10,7 @@ from release.errors import EngineError, NameTaken, PortTaken
 from release.images.engine import ContainerSpec, ContainerState, Engine, EngineInfo, Executed, StoredImage
 from release.images.values import Publisher
 from release.ledger.query import Event
+from release.process import Cancellation
 from release.records import (
     Actor,
     Base,
@@ -229,7 +230,13 @@ class FakeEngine(Engine):
         return next((image for image in self.images if image.id == digest), None)
 
     def execute(
-        self, container: str, argv: Sequence[str], *, env: Mapping[str, str], timeout: int
+        self,
+        container: str,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        timeout: int,
+        cancellation: Cancellation | None = None,
     ) -> Executed:
         raise AssertionError(f"no test expects {argv} with {env} in {container} within {timeout} ms")
 

@@ -12,6 +12,7 @@ import pytest
 from release.deploy.gates import Gates, ask_gates
 from release.errors import EngineError
 from release.images.values import Executed
+from release.process import Cancellation
 from release.runspec import RunSpec
 from tests.unit.deploy.fakes import FakeEngine, state
 
@@ -40,7 +41,7 @@ def listening(*, greet: bytes = b"", close: bool = False) -> Iterator[int]:
 
 def asked(port: int) -> tuple[bool, str]:
     running = state(ports={5432: ("127.0.0.1", port)})
-    return ask_gates(Gates(tcp=(5432,)), FakeEngine(), running, timeout=1000)
+    return ask_gates(Gates(tcp=(5432,)), FakeEngine(), running, timeout=1000, cancellation=Cancellation())
 
 
 @pytest.mark.parametrize("greet", [b"", b"220 ready\r\n"])
@@ -71,8 +72,15 @@ class Running(FakeEngine):
         self.ending = ending
 
     def execute(
-        self, container: str, argv: Sequence[str], *, env: Mapping[str, str], timeout: int
+        self,
+        container: str,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        timeout: int,
+        cancellation: Cancellation | None = None,
     ) -> Executed:
+        assert cancellation is not None, "a signal ends the wait"
         if isinstance(self.ending, Exception):
             raise self.ending
         return self.ending
@@ -96,7 +104,10 @@ def test_a_program_holds_that_ends_with_status_0(
 ) -> None:
     """What it said last is told when it does not."""
     gates = Gates(command=("check", "-a"))
-    assert ask_gates(gates, Running(ending), state(), timeout=1000) == (holds, text)
+    assert ask_gates(gates, Running(ending), state(), timeout=1000, cancellation=Cancellation()) == (
+        holds,
+        text,
+    )
 
 
 def test_gates_are_what_was_recorded() -> None:
@@ -111,5 +122,7 @@ def test_the_first_gate_that_does_not_hold_ends_the_asking() -> None:
         port = server.getsockname()[1]
     engine = Running(AssertionError("it was run"))
     running = state(ports={1: ("127.0.0.1", port)})
-    holds, text = ask_gates(Gates(tcp=(1,), command=("check",)), engine, running, timeout=1000)
+    holds, text = ask_gates(
+        Gates(tcp=(1,), command=("check",)), engine, running, timeout=1000, cancellation=Cancellation()
+    )
     assert (holds, text) == (False, "port 1 accepts no connection: Connection refused")

@@ -16,7 +16,7 @@ from release.deploy.gates import Gates
 from release.deploy.health import Healthy, Watch, await_healthy, keep_watch, warn_unreachable
 from release.errors import Cancelled, DeploymentFailed
 from release.events import Event, Warned
-from release.images.engine import ContainerState
+from release.images.engine import ContainerState, Executed
 from release.process import Cancellation
 from release.redact import Mask, Redacted
 from release.runspec import Probe
@@ -145,6 +145,23 @@ def test_the_wait_can_be_given_up() -> None:
     cancellation.request("SIGINT arrived")
     with pytest.raises(Cancelled):
         await_healthy(watch(Changing([state(health="starting")]), cancellation=cancellation))
+
+
+def test_a_program_that_is_waited_for_is_given_up_with_the_wait() -> None:
+    """A signal does not wait for the end of `health_command`."""
+    cancellation = Cancellation()
+
+    class Busy(FakeEngine):
+        def execute(self, *_: Any, cancellation: Cancellation | None = None, **__: Any) -> Executed:
+            assert cancellation is not None
+            cancellation.request("SIGINT arrived")
+            cancellation.check()
+            raise AssertionError("it was cancelled")
+
+    engine = Busy()
+    engine.add(state(health="healthy"))
+    with pytest.raises(Cancelled):
+        await_healthy(watch(engine, cancellation=cancellation, gates=Gates(command=("check",))))
 
 
 @pytest.mark.parametrize(("host", "warned"), [("ssh://far.example", True), ("unix:///x", False)])

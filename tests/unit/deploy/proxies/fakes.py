@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from release.images.engine import ContainerState, Executed
+from release.process import Cancellation
 from tests.unit.deploy.fakes import FakeEngine, state
 
 NETWORK = "edge"
@@ -37,7 +38,13 @@ class FakeHAProxy(FakeEngine):
         return cls(seats={f"seat{number}": dict(known) for number in range(1, count + 1)})
 
     def execute(
-        self, container: str, argv: Sequence[str], *, env: Mapping[str, str], timeout: int
+        self,
+        container: str,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        timeout: int,
+        cancellation: Cancellation | None = None,
     ) -> Executed:
         assert (container, argv[:2], timeout > 0) == ("lb", ["sh", "-c"], True)
         if "STATE" in env:
@@ -93,7 +100,13 @@ class FakeCaddy(FakeEngine):
     deaf: bool = False
 
     def execute(
-        self, container: str, argv: Sequence[str], *, env: Mapping[str, str], timeout: int
+        self,
+        container: str,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        timeout: int,
+        cancellation: Cancellation | None = None,
     ) -> Executed:
         assert (container, argv[:2], timeout > 0) == ("lb", ["sh", "-c"], True)
         assert (env["HOST"], env["PORT"]) == ("127.0.0.1", "2019")

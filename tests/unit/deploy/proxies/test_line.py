@@ -10,6 +10,7 @@ import pytest
 from release.deploy.proxies.line import Line
 from release.errors import ProxyError
 from release.images.engine import Executed
+from release.process import Cancellation
 from tests.unit.deploy.fakes import FakeEngine
 
 
@@ -21,7 +22,13 @@ class Answering(FakeEngine):
     env: dict[str, str] = field(default_factory=dict)
 
     def execute(
-        self, container: str, argv: Sequence[str], *, env: Mapping[str, str], timeout: int
+        self,
+        container: str,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        timeout: int,
+        cancellation: Cancellation | None = None,
     ) -> Executed:
         self.env = dict(env)
         if self.ended is None:
