@@ -279,6 +279,7 @@ def _order(halves: Halves) -> Order:
             version=body.version,
             commit=body.source.commit,
             digest=Digest(started.digest),
+            record=started.release,
         ),
         image=body.image,
         spec=started.run_spec,

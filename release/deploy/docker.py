@@ -22,6 +22,7 @@ DEPLOYMENT: Final = "release.deployment"
 VERSION: Final = "release.version"
 COMMIT: Final = "release.commit"
 DIGEST: Final = "release.digest"
+RECORD: Final = "release.record"
 REPLICA: Final = "release.replica"
 
 SERVING: Final = "serving"
@@ -114,6 +115,8 @@ class Identity:
     version: str
     commit: str
     digest: Digest
+    record: str
+    """The id of the release's record."""
 
     def labels(self) -> dict[str, str]:
         """As labels."""
@@ -122,6 +125,7 @@ class Identity:
             VERSION: self.version,
             COMMIT: self.commit,
             DIGEST: str(self.digest),
+            RECORD: self.record,
         }
 
 

@@ -136,6 +136,7 @@ class Rehearsal:
             version=body.version,
             commit=body.source.commit,
             digest=Digest(body.image.digest),
+            record=self.target.id,
         )
         made = container_spec(self.place, identity, apart, image=image, secrets=self.secrets)
         return replace(

@@ -110,7 +110,11 @@ def down(
         return None
     body = running.body
     identity = Identity(
-        deployment="", version=body.version, commit=body.source.commit, digest=Digest(body.image.digest)
+        deployment="",
+        version=body.version,
+        commit=body.source.commit,
+        digest=Digest(body.image.digest),
+        record=running.id,
     )
     made = container_spec(site.place, identity, spec, image=site.target.id_of(body.image), secrets=secrets)
     alone = replace(

@@ -92,6 +92,7 @@ def _order(prepared: Prepared, deployment: str) -> Order:
             version=body.version,
             commit=body.source.commit,
             digest=Digest(body.image.digest),
+            record=prepared.target.id,
         ),
         image=body.image,
         spec=prepared.spec,

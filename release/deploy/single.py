@@ -136,7 +136,12 @@ class SingleEngine:
     def _fits(self, order: Order, proxy: Proxy) -> None:
         image = self.engine.inspect(self.id_of(order.image))
         if image is not None and (reason := proxy.unfit(image)):
-            raise DeploymentFailed(f"deploy {order}", f"{reason}; nothing was touched")
+            raise DeploymentFailed(
+                f"deploy {order}",
+                f"{reason}; nothing was touched",
+                "`invoke history` lists other releases; "
+                f"another `kind` in environments.{order.place.environment}.proxy may take this one",
+            )
 
     def swap(self, order: Order) -> Swap:
         """What is to be done with containers."""

@@ -62,7 +62,7 @@ class Line:
         try:
             ended = self.engine.execute(self.container, argv, env=env, timeout=_SECONDS * 1000)
         except TimeoutError as error:
-            raise ProxyError(attempted, f"no answer within {_SECONDS} s") from error
+            raise ProxyError(attempted, f"no answer within {_SECONDS} s", self._hint) from error
         if ended.status == _NO_PROGRAM:
             raise ProxyError(
                 attempted,
@@ -71,9 +71,9 @@ class Line:
             )
         if ended.status != 0:
             said = ended.errors.decode(errors="replace").strip() or f"status {ended.status}"
-            raise ProxyError(
-                attempted,
-                said.splitlines()[-1],
-                f"`docker logs {self.container}`; does the proxy listen at {self.address}?",
-            )
+            raise ProxyError(attempted, said.splitlines()[-1], self._hint)
         return ended.output
+
+    @property
+    def _hint(self) -> str:
+        return f"`docker logs {self.container}`; does the proxy listen at {self.address}?"

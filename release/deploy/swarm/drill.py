@@ -115,6 +115,7 @@ class SwarmRehearsal(Rehearsal):
                 version=body.version,
                 commit=body.source.commit,
                 digest=Digest(body.image.digest),
+                record=self.target.id,
             ),
             image=body.image,
             spec=self._settings(),

@@ -268,6 +268,7 @@ def recorded_spec(
         version=release.version,
         commit=release.source.commit,
         digest=Digest(release.image.digest),
+        record=deployment.release,
     )
     parts = Parts(
         networks={name: networks.get(name, name) for name in spec.networks},

@@ -111,7 +111,7 @@ class Connection:
         try:
             yield
         except APIError as error:
-            raise EngineError(f"{attempted} on {self.host}", explanation(error)) from error
+            raise EngineError(f"{attempted} on {self.host}", explanation(error), _hint(error)) from error
         except _FAILURES as error:
             raise EngineUnreachable(
                 f"{attempted} on the engine at {self._address}",
@@ -275,6 +275,18 @@ def explanation(error: BaseException) -> str:
     if isinstance(error, APIError):
         return f"{error.explanation or 'no explanation'} (status {error.status_code})"
     return str(error)
+
+
+def _hint(error: APIError) -> str:
+    """What helps, by the status alone (Docker Engine API: every operation's responses)."""
+    code = error.status_code or 0
+    if code >= requests.codes.server_error:
+        return "its own log says more: `journalctl -u docker` on its machine; `docker info` tells what it has"
+    if code == requests.codes.not_found:
+        return "somebody removed it meanwhile, or it never was there: `docker ps -a`, `docker network ls`"
+    if code == requests.codes.conflict:
+        return "something else is at work there or has it: `docker ps -a` shows what; then try again"
+    return "compare the settings with what this engine can do: `docker info`, docs/reference/configuration.md"
 
 
 def _engine_info(version: Mapping[str, Any], info: Mapping[str, Any]) -> EngineInfo:

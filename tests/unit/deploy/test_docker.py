@@ -8,7 +8,9 @@ from release.runspec import Publish, RunSpec
 from tests.unit.deploy.fakes import FakeEngine, digest, state
 
 PLACE = Place(service="api", environment="production")
-IDENTITY = Identity(deployment="0123456789ab", version="0.1.0", commit="c" * 40, digest=digest("m"))
+IDENTITY = Identity(
+    deployment="0123456789ab", version="0.1.0", commit="c" * 40, digest=digest("m"), record="e" * 64
+)
 
 
 def test_a_container_is_ours_by_its_labels_and_not_by_its_name() -> None:
@@ -22,6 +24,23 @@ def test_a_container_is_ours_by_its_labels_and_not_by_its_name() -> None:
     ours = look(engine, PLACE)
     assert [container.name for container in ours.running] == ["mine"]
     assert [container.name for container in ours.stopped] == ["left"]
+
+
+def test_a_container_tells_what_it_is_and_which_record_says_so() -> None:
+    """Enough to find the release without a ledger that knows the deployment."""
+    made = container_spec(PLACE, IDENTITY, RunSpec(), image=digest("i"), secrets={})
+    told = {name.removeprefix("release."): value for name, value in made.labels.items()}
+    assert told == {
+        "service": "api",
+        "environment": "production",
+        "role": "serving",
+        "deployment": "0123456789ab",
+        "version": "0.1.0",
+        "commit": "c" * 40,
+        "digest": str(digest("m")),
+        "record": "e" * 64,
+        "replica": "1",
+    }
 
 
 def test_our_labels_stand_against_labels_of_the_settings() -> None:

@@ -9,9 +9,10 @@ import pytest
 
 from release.deploy.docker import Place, describe
 from release.deploy.single import SingleEngine
-from release.errors import ProxyError
+from release.errors import DeploymentFailed, ProxyError
 from release.runspec import RunSpec
-from tests.unit.deploy.fakes import FakeEngine, state
+from tests.unit.deploy.fakes import FakeEngine, digest, state, stored
+from tests.unit.deploy.swarm.fakes import means, order
 from tests.unit.deploy.test_startfirst import FakeProxy
 
 PLACE = Place(service="api", environment="production")
@@ -83,3 +84,16 @@ def test_names_that_no_name_server_takes_are_a_problem(monkeypatch: pytest.Monke
     (problem,) = single.settings_problems(RunSpec(proxy="dns"))
     assert problem.path == f"environments.{'e' * 20}.proxy"
     assert "makes names of 74 letters" in problem.message
+
+
+def test_an_image_that_cannot_stand_behind_the_proxy_is_refused_with_a_way_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing was touched."""
+    single, proxy = target()
+    image = stored(digest("config 0.2.0"))
+    monkeypatch.setattr(type(proxy), "unfit", lambda *_: "the image has no HEALTHCHECK")
+    monkeypatch.setattr(FakeEngine, "inspect", lambda *_: image)
+    with pytest.raises(DeploymentFailed, match="no HEALTHCHECK; nothing was touched") as caught:
+        single.roll_out(order(), means())
+    assert "environments.production.proxy" in caught.value.hint

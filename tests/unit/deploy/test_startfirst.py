@@ -28,7 +28,9 @@ from release.runspec import RunSpec
 from tests.unit.deploy.fakes import FakeEngine, Kept, digest, state
 
 PLACE = Place(service="api", environment="production")
-IDENTITY = Identity(deployment="0123456789ab", version="0.2.0", commit="c" * 40, digest=digest("m"))
+IDENTITY = Identity(
+    deployment="0123456789ab", version="0.2.0", commit="c" * 40, digest=digest("m"), record="e" * 64
+)
 NEW, OLD = "api-production-0123456789ab", "api-production"
 IMAGE = digest("new")
 

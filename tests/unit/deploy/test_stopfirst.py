@@ -50,7 +50,9 @@ def engine_with_old(**changes: Any) -> FakeEngine:
 
 
 def order(engine: FakeEngine) -> Swap:
-    identity = Identity(deployment="0123456789ab", version="0.2.0", commit="c" * 40, digest=digest("m"))
+    identity = Identity(
+        deployment="0123456789ab", version="0.2.0", commit="c" * 40, digest=digest("m"), record="e" * 64
+    )
     return Swap(
         place=PLACE,
         deployment=identity.deployment,

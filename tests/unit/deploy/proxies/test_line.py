@@ -67,3 +67,4 @@ def test_a_proxy_that_cannot_be_spoken_to_is_an_error_of_its_own(ended: Executed
     with pytest.raises(ProxyError, match=found) as caught:
         asked.ask("hello")
     assert caught.value.attempted == "speak to the proxy in lb at /run/admin.sock"
+    assert caught.value.hint

@@ -41,7 +41,7 @@ def test_router_and_service_can_have_another_name() -> None:
 
 def test_a_container_is_made_with_the_labels() -> None:
     """They cannot be added later; ours stand against them."""
-    identity = Identity(deployment="d", version="0.1.0", commit="c" * 40, digest=digest("m"))
+    identity = Identity(deployment="d", version="0.1.0", commit="c" * 40, digest=digest("m"), record="e" * 64)
     made = container_spec(
         PLACE,
         identity,

@@ -182,6 +182,7 @@ def order(deployment: str = "2" * 12, *, before: Ours | None = None, **settings:
             version="0.2.0",
             commit="c" * 40,
             digest=Digest(RELEASE.body.image.digest),
+            record=RELEASE.id,
         ),
         image=RELEASE.body.image,
         spec=RunSpec(**{**quick, **settings}),

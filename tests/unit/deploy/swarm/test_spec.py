@@ -108,6 +108,7 @@ def test_service_and_containers_carry_who_they_are() -> None:
     inside = spec["TaskTemplate"]["ContainerSpec"]["Labels"]
     assert spec["Labels"] == {**inside, MARK: mark(spec)}
     assert inside["release.deployment"] == "2" * 12
+    assert inside["release.record"] == RELEASE.id
     assert inside["team"] == "core"
 
 

@@ -8,8 +8,10 @@ import threading
 from pathlib import Path
 
 import pytest
+import requests
+from docker.errors import APIError
 
-from release.errors import EngineUnreachable, UsageError
+from release.errors import EngineError, EngineUnreachable, UsageError
 from release.images.engine import Engine
 
 
@@ -110,3 +112,23 @@ def test_the_current_context_of_docker_is_followed(settings: Path) -> None:
     settings.write_text(json.dumps({"currentContext": "gone"}))
     with pytest.raises(UsageError, match="'gone'"):
         Engine.connect()
+
+
+@pytest.mark.parametrize(
+    ("status", "hint"),
+    [
+        (400, "docker info"),
+        (404, "somebody removed it"),
+        (409, "something else is at work"),
+        (500, "journalctl -u docker"),
+    ],
+)
+def test_every_error_that_an_engine_answers_with_has_a_hint(status: int, hint: str) -> None:
+    """By its status: the wording of engines changes."""
+    engine = Engine.__new__(Engine)
+    vars(engine).update(host="unix:///x", _client=None)
+    answer = requests.Response()
+    answer.status_code = status
+    with pytest.raises(EngineError, match="no such log driver") as caught, engine.talking("create it"):
+        raise APIError("refused", response=answer, explanation="no such log driver")
+    assert hint in caught.value.hint
