@@ -11,6 +11,7 @@ import pytest
 from release.process import output_of
 from tests.lab.conftest import Make
 from tests.lab.test_swarm import drift
+from tests.lab.world import SwarmWorld
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -25,25 +26,44 @@ STEPS: Final = (
 """Each that changes something: the lock, its event, the service, and the event that it ended."""
 
 
-def test_an_operator_who_dies_at_any_step_is_put_right_from_another_clone(make: Make, tmp_path: Path) -> None:
-    """Every task of one release, no lock, no drift; the next deployment finds nothing in its way."""
+IN_A_FAILURE: Final = (
+    ("after", "update", "1"),
+    ("before", "update", "2"),
+    ("after", "update", "2"),
+    ("before", "append_events", "2"),
+)
+"""The release crashes: the spec is submitted, then the old one again, then that is recorded."""
+SURE: Final = ("--yes", "--break-lock", "--message", "the laptop fell into the sea")
+
+
+@pytest.fixture
+def away(make: Make, tmp_path: Path) -> tuple[SwarmWorld, Path]:
+    """A service with 0.1.0 deployed, and another operator's clone."""
     remote, elsewhere = tmp_path / "remote.git", tmp_path / "elsewhere"
     output_of(["git", "init", "--quiet", "--bare", str(remote)])
     world = make(remote=remote)
     world.environ |= world.machines.environ()
     for version in ("0.1.0", "0.2.0"):
         world.release(version)
+    world.release("0.3.0", mode="crashing")
     first = world.invoke("deploy", "--to", "0.1.0", "--yes")
     assert first.status == 0, first.err
     output_of(["git", "clone", "--quiet", str(remote), str(elsewhere)])
     for file in ("pyproject.toml", "tasks.py"):
         (elsewhere / file).write_text((world.root / file).read_text())
+    return world, elsewhere
+
+
+def test_an_operator_who_dies_at_any_step_is_put_right_from_another_clone(
+    away: tuple[SwarmWorld, Path],
+) -> None:
+    """Every task of one release, no lock, no drift; the next deployment finds nothing in its way."""
+    world, elsewhere = away
     runs, other = "0.1.0", "0.2.0"
     for step in STEPS:
         died = world.dying(*step, "deploy", "--to", other, "--yes")
         assert died.status == -signal.SIGKILL, (step, died.err)
-        sure = ("--yes", "--break-lock", "--message", "the laptop fell into the sea")
-        done = world.invoke("converge", *sure, cwd=elsewhere)
+        done = world.invoke("converge", *SURE, cwd=elsewhere)
         assert done.status == 0, (step, done.err)
         status = world.invoke("status", "--json", cwd=elsewhere).data
         assert (drift(world), status["lock"]) == ([], None), step
@@ -51,3 +71,21 @@ def test_an_operator_who_dies_at_any_step_is_put_right_from_another_clone(make: 
         if status["running"]["version"] == other:
             runs, other = other, runs
         world.settles(runs)
+
+
+def test_a_release_that_crashes_when_its_operator_is_dead_is_given_back(
+    away: tuple[SwarmWorld, Path],
+) -> None:
+    """Also where the operator died while putting back: what ran before runs, is proven, and so recorded."""
+    world, elsewhere = away
+    for step in IN_A_FAILURE:
+        died = world.dying(*step, "deploy", "--to", "0.3.0", "--yes")
+        assert died.status == -signal.SIGKILL, (step, died.err)
+        done = world.invoke("converge", *SURE, cwd=elsewhere)
+        assert done.status == 0, (step, done.err)
+        assert "restored" in done.out, (step, done.out)
+        world.settles("0.1.0")
+        status = world.invoke("status", "--json", cwd=elsewhere).data
+        assert (drift(world), status["lock"], status["running"]["version"]) == ([], None, "0.1.0"), step
+        chosen = f"label=release.service={world.service}"
+        assert world.manager.docker("config", "ls", "--quiet", "--filter", chosen) == "", step

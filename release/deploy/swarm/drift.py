@@ -1,4 +1,4 @@
-"""How a service's spec differs from the recorded one: key by key, in the words of the settings. Pure.
+"""How a service's spec differs from the recorded one: key by key, in the words of the settings.
 
 Only a spec that somebody changed is compared: the mark over it says so. Values of secrets are in no spec; a
 variable that was set by hand and looks like a secret is told without its value.
@@ -10,7 +10,18 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from release.deploy.swarm.spec import MARK, OURS, at, container_of, without_empty
+from release.deploy.swarm.spec import (
+    MARK,
+    OURS,
+    at,
+    container_of,
+    is_as_written,
+    named_spec,
+    networks_of,
+    without_empty,
+)
+from release.deploy.target import Order
+from release.images.swarm import Swarm
 from release.runspec import duration_text, size_text
 from release.suspicion import suspicion
 
@@ -56,6 +67,27 @@ _NANO: Final = 1_000_000
 PLATFORMS: Final = "TaskTemplate.Placement.Platforms"
 
 
+def changed(swarm: Swarm, spec: Mapping[str, Any], order: Order) -> Iterator[tuple[str, str]]:
+    """What somebody changed of a spec since it was written for this order. See `spec_drift`.
+
+    Args:
+        swarm: asked for the names of networks.
+        spec: as the Swarm has it.
+        order: as it was recorded.
+
+    Raises:
+        EngineError.
+    """
+    if is_as_written(spec):
+        return
+    known = {name: swarm.network(name) for name in order.spec.networks}
+    ids = {name: network.id for name, network in known.items() if network is not None}
+    for network in networks_of(spec):
+        there = swarm.network(network)
+        ids.setdefault(there.name if there is not None else network, network)
+    yield from spec_drift(spec, named_spec(order, ids), {network: name for name, network in ids.items()})
+
+
 def spec_drift(
     found: Mapping[str, Any], wanted: Mapping[str, Any], networks: Mapping[str, str]
 ) -> Iterator[tuple[str, str]]:
@@ -63,7 +95,7 @@ def spec_drift(
 
     Args:
         found: the spec as the Swarm has it.
-        wanted: the recorded one, as `service_spec` writes it.
+        wanted: the recorded one, as `named_spec` tells it.
         networks: names of networks by id.
     """
     is_now, should_be = dict(_told(found, networks)), dict(_told(wanted, networks))

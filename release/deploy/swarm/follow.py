@@ -130,7 +130,8 @@ def _lines(watch: Watch, task: Task) -> tuple[str, ...]:
 
 def _failed(watch: Watch, found: str, lines: tuple[str, ...] = ()) -> DeploymentFailed:
     attempted = f"see the service {watch.name} run"
-    return DeploymentFailed(attempted, watch.mask(found), tail=watch.mask.lines(lines))
+    hint = f"`docker service ps --no-trunc {watch.name}` on a manager shows every task with its error"
+    return DeploymentFailed(attempted, watch.mask(found), hint, watch.mask.lines(lines))
 
 
 @dataclass(kw_only=True)

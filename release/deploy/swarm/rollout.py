@@ -17,9 +17,10 @@ from release.deploy.docker import DEPLOYMENT, SERVING
 from release.deploy.rollout import reason, step
 from release.deploy.swarm import spec as specs
 from release.deploy.swarm.asking import Asking, ask_tasks
+from release.deploy.swarm.drift import changed
 from release.deploy.swarm.follow import Watch, await_settled
 from release.deploy.swarm.spec import Part, Parts
-from release.deploy.swarm.tasks import View, ended_ids, node_name, replicas, view
+from release.deploy.swarm.tasks import View, ended_ids, node_name, replicas, update_of, view
 from release.deploy.target import Means, Order
 from release.errors import (
     DeploymentFailed,
@@ -42,6 +43,8 @@ _TRIES: Final = 20
 _PAUSE_SECONDS: Final = 0.5
 
 T = TypeVar("T")
+Before = Callable[[], Service | None]
+"""Tells the service as it was before this order; None where there was none. Raises EngineError."""
 
 
 def longest(spec: RunSpec, health_timeout: int) -> int:
@@ -83,15 +86,8 @@ class Rollout:
             self._forget()
             raise
         except BaseException as error:
-            raise self._untouched(error) or self._give_up(before, error) from error
-        try:
-            evidence = self._prove()
-        except MixedState:
-            raise
-        except BaseException as error:
-            raise self._give_up(before, error) from error
-        self._forget()
-        return evidence
+            raise self._untouched(error) or self._give_up(lambda: before, error) from error
+        return self._proven(lambda: before)
 
     def _begin(self, before: Service | None) -> None:
         written = specs.service_spec(self.order, self._parts())
@@ -103,21 +99,17 @@ class Rollout:
             say(f"{self.name}, {self.order.image.digest}")
 
     def resume(self) -> str:
-        """Prove what was submitted; see `Target.resume`."""
-        if not self._is_ours(self._found()):
-            raise DeploymentFailed(f"finish {self.order}", "its spec was never submitted", "use --revert")
-        evidence = self._prove()
-        self._forget()
-        return evidence
+        """Prove what was submitted, or put back what ran before; see `Target.resume`."""
+        now = self._found()
+        if self._is_ours(now):
+            return self._proven(self._remembered)
+        doing = update_of(now) if now is not None else None
+        found = f"its spec was taken back{f': {doing}' if doing else ''}"
+        raise self._give_up(self._remembered, DeploymentFailed(f"finish {self.order}", found))
 
     def retract(self) -> str:
-        """Put back what ran before; see `Target.retract`."""
-        now = self._found()
-        if now is None or not self._is_ours(now):
-            self._forget()
-            return "nothing was submitted: " + (now.name if now is not None else "there is no service")
-        before = self._remembered(now)
-        ended = self._put_back(before, "it never ended", ())
+        """See what ran before run again, put back where it is not; see `Target.retract`."""
+        ended = self._put_back(self._remembered, "it never ended", ())
         if isinstance(ended, Restored):
             return ended.found
         raise ended
@@ -133,23 +125,31 @@ class Rollout:
         content = Redacted(json.dumps(before.spec))
         self._stored("configs", specs.before_name(place, deployment), content, labels)
 
-    def _remembered(self, now: Service) -> Service | None:
-        """The service with the spec that was kept; None where nothing ran before."""
+    def _remembered(self) -> Service | None:
+        """The service with the spec that ran before; None where nothing did.
+
+        It is kept before anything is submitted, until something is proven to run. So where it is not kept,
+        and the service is of the deployment before, that is what ran. Raises EngineError.
+        """
         name = specs.before_name(self.order.place, self.order.identity.deployment)
-        kept = self.swarm.find("configs", name)
+        now, kept = self._found_patiently(), self.swarm.find("configs", name)
         if kept is not None:
-            return replace(now, spec=json.loads(self.swarm.content(kept.id)))
+            return _known(now, json.loads(self.swarm.content(kept.id)))
+        owner = now.labels.get(DEPLOYMENT) if now is not None else None
+        if owner and not self._is_ours(now) and self.order.replaces in (owner, None):
+            return now
         if self.order.replaces is None:
             return None
-        raise MixedState(
+        raise EngineError(
             f"revert {self.order}",
-            f"the spec that ran before is kept nowhere: the Swarm has no config {name}",
-            "`invoke converge --finish` if it is healthy, else `invoke rollback`",
+            f"the spec that ran before is kept nowhere: the Swarm has no config {name}, and the service is "
+            f"of deployment {owner or 'unknown'}",
+            "`invoke rollback` puts the last healthy release back",
         )
 
     def _forget(self) -> None:
         """What is settled needs nothing kept. What cannot be removed now is small, and harmless."""
-        labels = self.order.place.labels(specs.BEFORE)
+        labels = self.order.place.labels(specs.BEFORE) | {DEPLOYMENT: self.order.identity.deployment}
         try:
             for kept in self.swarm.stored("configs", labels):
                 self.swarm.drop("configs", kept.id)
@@ -240,7 +240,7 @@ class Rollout:
                 return
             if _spec(now) != _spec(before):
                 raise self._overtaken()
-        raise EngineError(f"update the service {self.name}", f"its version moved {_TRIES} times", "try again")
+        raise self._moving(f"update the service {self.name}")
 
     def _sent(self, now: Service | None, written: Mapping[str, Any]) -> bool:
         image = specs.image_reference(self.order)
@@ -253,10 +253,22 @@ class Rollout:
 
     # proving
 
+    def _proven(self, before: Before) -> str:
+        """The evidence; where there is none, what ran before is put back. See `Target.roll_out`."""
+        try:
+            evidence = self._prove()
+        except MixedState:
+            raise
+        except BaseException as error:
+            raise self._give_up(before, error) from error
+        self._forget()
+        return evidence
+
     def _prove(self) -> str:
         with step(self.means.emit, "health") as say:
             watch = self._watch(self.order.spec, self.order.identity.deployment)
             seen = await_settled(replace(watch, check=self.means.cancellation.check))
+            self._check_spec(seen)
             self._check_images(seen)
             say(evidence := self._evidence(self.order.spec, seen, self.means.cancellation.check))
         self._tell_lost(seen)
@@ -276,13 +288,33 @@ class Rollout:
             mask=self.means.mask,
         )
 
+    def _check_spec(self, seen: View) -> None:
+        """Nobody changed it in the middle: it would carry our labels all the same. Raises MixedState."""
+        spec = seen.service.spec
+        if specs.is_as_written(spec):
+            return
+        told = _patient(lambda: list(changed(self.swarm, spec, self.order)), self.order.health_timeout)
+        what = "; ".join(f"{name} {text}" for name, text in told)
+        raise MixedState(
+            f"prove that {self.order} runs",
+            self.means.mask(
+                f"somebody changed the service by hand in the middle, and it is left as it is: {what}. "
+                f"{seen.all()}"
+            ),
+            "agree with them; the next deployment or rollback puts the recorded settings back",
+        )
+
     def _check_images(self, seen: View) -> None:
         """Every task runs the digest of the record."""
         wanted = Digest(self.order.image.digest)
         wrong = [task for task in seen.good if task.image != wanted]
         if wrong:
             found = f"{seen.describe(wrong[0])} runs {wrong[0].image}, not {wanted}"
-            raise DeploymentFailed(f"prove that {self.order} runs", found)
+            raise DeploymentFailed(
+                f"prove that {self.order} runs",
+                found,
+                f"`docker service ps --no-trunc {self.name}` on a manager shows what each task runs",
+            )
 
     def _evidence(self, spec: RunSpec, seen: View, check: Callable[[], None]) -> str:
         """What was seen, in a few words, after asking."""
@@ -306,15 +338,16 @@ class Rollout:
         found = self.means.mask(f"{why}; nothing was touched")
         return DeploymentFailed(f"deploy {self.order}", found, self.means.mask(hint))
 
-    def _give_up(self, before: Service | None, error: BaseException) -> DeploymentFailed:
+    def _give_up(self, before: Before, error: BaseException) -> DeploymentFailed:
         """Put back what ran before; the error that says how that went."""
         why, tail = self.means.mask(reason(error)), _tail(error)
         self.means.emit(Warned(text=f"{why}: putting back what ran before"))
         return self._put_back(before, why, tail)
 
-    def _put_back(self, before: Service | None, why: str, tail: tuple[str, ...]) -> DeploymentFailed:
+    def _put_back(self, before: Before, why: str, tail: tuple[str, ...]) -> DeploymentFailed:
         try:
-            ended = self._removed(why, tail) if before is None else self._restored(before, why, tail)
+            ran = before()
+            ended = self._removed(why, tail) if ran is None else self._restored(ran, why, tail)
         except ReleaseError as left:
             return self._mixed(why, self.means.mask(reason(left)), tail)
         self._forget()
@@ -349,7 +382,11 @@ class Rollout:
         deadline = time.monotonic() + (self.order.health_timeout + self.order.spec.stop_grace) / 1000
         while left := self._tasks_left(service):
             if time.monotonic() > deadline:
-                raise EngineError(f"remove the service {self.name}", f"tasks are left: {', '.join(left)}")
+                raise EngineError(
+                    f"remove the service {self.name}",
+                    f"tasks are left: {', '.join(left)}",
+                    "they end when their engines can stop them: `docker ps` there",
+                )
             time.sleep(_PAUSE_SECONDS)
 
     def _tasks_left(self, service: Service) -> list[str]:
@@ -402,12 +439,23 @@ class Rollout:
         allowed = (self.order.identity.deployment, before.labels.get(DEPLOYMENT))
         for _ in range(_TRIES):
             if now is not None and now.labels.get(DEPLOYMENT) not in allowed:
-                raise EngineError(attempted, "somebody else changed it in the middle")
+                raise EngineError(
+                    attempted,
+                    "somebody else changed it in the middle",
+                    "`invoke status` shows what runs; agree with them, then deploy or roll back",
+                )
             self._send_back(before, now)
             now = self._found_patiently()
             if _spec(now) == before.spec:
                 return
-        raise EngineError(attempted, f"its version moved {_TRIES} times")
+        raise self._moving(attempted)
+
+    def _moving(self, attempted: str) -> EngineError:
+        return EngineError(
+            attempted,
+            f"its version moved {_TRIES} times",
+            f"something else updates it again and again: `docker service inspect {self.name}`",
+        )
 
     def _send_back(self, before: Service, now: Service | None) -> None:
         """Whether it arrived is seen afterwards."""
@@ -456,6 +504,15 @@ def _running(seen: View) -> str:
     count = len({task.node for task in seen.good})
     where = f"{count} {'node' if count == 1 else 'nodes'}"
     return f"{len(seen.good)} of {seen.wanted} tasks run on {where}"
+
+
+def _known(now: Service | None, spec: Mapping[str, Any]) -> Service:
+    """A service with this spec, also where there is none any more."""
+    if now is not None:
+        return replace(now, spec=spec)
+    return Service(
+        id="", name=spec["Name"], version=0, spec=spec, updated_at="", update=None, update_message=""
+    )
 
 
 def _spec(service: Service | None) -> Mapping[str, Any] | None:

@@ -251,25 +251,14 @@ def _secret(path: str, part: Part) -> dict[str, Any]:
     }
 
 
-def recorded_spec(
-    place: Place, deployment: Deployment, release: Release, networks: Mapping[str, str]
-) -> dict[str, Any]:
-    """What a deployment wrote, as its record tells it: without the ids of secrets and configs.
+def named_spec(order: Order, networks: Mapping[str, str]) -> dict[str, Any]:
+    """What is written for an order, told by names alone: without the ids of secrets and configs.
 
     Args:
-        place: where.
-        deployment: its record.
-        release: which it made run.
+        order: what is to run.
         networks: ids by name.
     """
-    spec = deployment.run_spec
-    identity = Identity(
-        deployment=deployment.deployment,
-        version=release.version,
-        commit=release.source.commit,
-        digest=Digest(release.image.digest),
-        record=deployment.release,
-    )
+    place, spec = order.place, order.spec
     parts = Parts(
         networks={name: networks.get(name, name) for name in spec.networks},
         secrets={
@@ -280,17 +269,27 @@ def recorded_spec(
             for path, file in (spec.files or {}).items()
         },
     )
-    order = Order(
+    return service_spec(order, parts)
+
+
+def recorded_order(place: Place, deployment: Deployment, release: Release) -> Order:
+    """What a deployment of this release was to make run, as its record tells it."""
+    return Order(
         place=place,
-        identity=identity,
+        identity=Identity(
+            deployment=deployment.deployment,
+            version=release.version,
+            commit=release.source.commit,
+            digest=Digest(release.image.digest),
+            record=deployment.release,
+        ),
         image=release.image,
-        spec=spec,
+        spec=deployment.run_spec,
         secrets={},
         before=Ours(running=(), stopped=()),
         old=None,
         health_timeout=0,
     )
-    return service_spec(order, parts)
 
 
 def networks_of(spec: Mapping[str, Any]) -> tuple[str, ...]:

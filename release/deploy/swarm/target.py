@@ -13,7 +13,7 @@ from release.deploy.plan import Strategy
 from release.deploy.preflight import Bytes, Tell, unheard
 from release.deploy.swarm import placement
 from release.deploy.swarm import spec as specs
-from release.deploy.swarm.drift import spec_drift
+from release.deploy.swarm.drift import changed
 from release.deploy.swarm.keeper import SwarmKeeper
 from release.deploy.swarm.nodes import Route, look_into, spread
 from release.deploy.swarm.rollout import Rollout, identities, longest
@@ -147,15 +147,8 @@ class SwarmTarget:
         found = self._found()
         if found is None or found.labels.get(DEPLOYMENT) != deployment.deployment:
             return
-        if specs.is_as_written(found.spec):
-            return
-        known = {name: self.swarm.network(name) for name in deployment.run_spec.networks}
-        ids = {name: network.id for name, network in known.items() if network is not None}
-        for network in specs.networks_of(found.spec):
-            there = self.swarm.network(network)
-            ids.setdefault(there.name if there is not None else network, network)
-        wanted = specs.recorded_spec(self.place, deployment, release, ids)
-        yield from spec_drift(found.spec, wanted, {network: name for name, network in ids.items()})
+        order = specs.recorded_order(self.place, deployment, release)
+        yield from changed(self.swarm, found.spec, order)
 
     def _view(self, service: Service) -> View:
         tasks, nodes = self.swarm.tasks(service.id), self.swarm.nodes()
@@ -281,16 +274,22 @@ class SwarmTarget:
         """Submit the spec, follow its tasks, ask the service; put back what ran before where that fails."""
         return Rollout(swarm=self.swarm, order=order, means=means).run()
 
-    def objection(self, order: Order, way: Way) -> UsageError | None:  # noqa: ARG002 - a manager keeps both
-        """Nothing: the service's present and recorded settings are all that is needed."""
-        return None
+    def objection(self, order: Order, way: Way) -> UsageError | None:
+        """A spec that is not there cannot be proven. What ran before is kept: it can always be put back."""
+        found, wanted = self._found(), order.identity.deployment
+        labels = [*(one.labels for one in order.before.running), found.labels if found is not None else {}]
+        if way == "revert" or any(each.get(DEPLOYMENT) == wanted for each in labels):
+            return None
+        return UsageError(
+            f"finish {order}", "its spec was never submitted, or is taken back already", "use --revert"
+        )
 
     def resume(self, order: Order, means: Means) -> str:
-        """Prove what was submitted."""
+        """Prove what was submitted; put back the spec that was kept where that fails."""
         return Rollout(swarm=self.swarm, order=order, means=means).resume()
 
     def retract(self, order: Order, means: Means) -> str:
-        """Put back the spec that was kept before the first change."""
+        """See the spec run that was there before the first change; put it back where it is not there."""
         return Rollout(swarm=self.swarm, order=order, means=means).retract()
 
     def verify(self, order: Order, means: Means) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from release.deploy.swarm.drift import spec_drift
-from release.deploy.swarm.spec import is_as_written, recorded_spec
+from release.deploy.swarm.spec import is_as_written, named_spec, recorded_order
 from release.records import Deployment
 from tests.unit.deploy.swarm.fakes import PLACE, RELEASE, order
 from tests.unit.deploy.swarm.test_spec import EVERYTHING
@@ -30,7 +30,7 @@ def written() -> dict[str, Any]:
         message="",
         status="healthy",
     )
-    return recorded_spec(PLACE, deployment, RELEASE.body, NETWORKS)
+    return named_spec(recorded_order(PLACE, deployment, RELEASE.body), NETWORKS)
 
 
 def container(spec: dict[str, Any]) -> dict[str, Any]:

@@ -284,12 +284,143 @@ def test_what_a_dead_operator_submitted_is_finished() -> None:
     assert fake.kept == {}
 
 
-def test_what_was_never_submitted_cannot_be_finished() -> None:
-    """And taking it back touches nothing."""
+def died(fake: FakeSwarm, before: Service | None) -> Rollout:
+    """Submitted by an operator who died then; what the next one has in hand."""
+    ordered = replace(over(before), replaces=OLD) if before is not None else order(NEW)
+    rollout = Rollout(swarm=real(fake), order=ordered, means=means())
+    rollout._remember(before)
+    rollout._submit(before, service_spec(ordered, Parts()))
+    return rollout
+
+
+def test_what_a_dead_operator_submitted_and_fails_is_taken_back() -> None:
+    """As the dead one would have done: by the spec that it kept."""
+    before = running()
+    fake = FakeSwarm(there=before, tasks_of=crashing)
+    with pytest.raises(Restored, match=r"exit status 7.*what ran before runs again"):
+        died(fake, before).resume()
+    assert fake.there is not None
+    assert fake.there.spec == before.spec
+    assert fake.kept == {}
+
+
+def test_a_first_deployment_of_a_dead_operator_that_fails_is_removed() -> None:
+    """Nothing ran before."""
+    fake = FakeSwarm(tasks_of=crashing)
+    with pytest.raises(DeploymentFailed, match="nothing runs now"):
+        died(fake, None).resume()
+    assert fake.there is None
+
+
+@pytest.mark.parametrize("way", ["resume", "retract"])
+def test_a_spec_that_is_kept_nowhere_is_told_with_what_failed(way: str) -> None:
+    """Somebody removed the config: nothing is guessed, and the service stays."""
+    before = running()
+    fake = FakeSwarm(there=before, tasks_of=crashing)
+    rollout = died(fake, before)
+    fake.kept.clear()
+    with pytest.raises(MixedState, match=r"kept nowhere.*api-production") as caught:
+        getattr(rollout, way)()
+    assert ("exit status 7" in caught.value.found) == (way == "resume")
+    assert deployment_of(fake) == NEW
+
+
+def taken_back(before: Service) -> tuple[FakeSwarm, Rollout]:
+    """By the Swarm's policy or by a dead operator: the label is the old one again."""
+    fake = FakeSwarm(there=before)
+    rollout = died(fake, before)
+    fake.there = replace(before, version=20, update="rollback_started")
+    return fake, rollout
+
+
+def test_what_was_taken_back_already_is_proven_before_it_is_called_restored() -> None:
+    """What was kept goes then."""
+    fake, rollout = taken_back(running())
+    fake.calls.clear()
+    assert "runs again: 1 of 1 tasks run" in rollout.retract()
+    assert (fake.calls, fake.kept) == ([], {})
+
+
+def test_what_was_taken_back_and_does_not_run_is_not_called_restored() -> None:
+    """Every task of it fails; what was kept stays."""
+    fake, rollout = taken_back(running())
+    fake.tasks_of = lambda now: [task(now, state="failed", desired="shutdown")]
+    with pytest.raises(MixedState):
+        rollout.retract()
+    assert len(fake.kept) == 1
+
+
+def test_finishing_what_was_taken_back_ends_with_what_ran_before() -> None:
+    """A task of ours may still run; the spec is another, and so is the end."""
     before = running()
     fake = FakeSwarm(there=before)
-    rollout = Rollout(swarm=real(fake), order=over(before), means=means())
-    with pytest.raises(DeploymentFailed, match="never submitted"):
+    rollout = died(fake, before)
+    fake.there = replace(before, version=20, update="rollback_completed", update_message="of task x")
+    with pytest.raises(Restored, match="rolled its last update back by the policy: of task x"):
         rollout.resume()
-    assert "nothing was submitted" in rollout.retract()
+
+
+def test_what_ran_before_comes_back_where_somebody_removed_the_service() -> None:
+    """The kept spec is all that is needed."""
+    before = running()
+    fake = FakeSwarm(there=before)
+    rollout = died(fake, before)
+    fake.there = None
+    assert "runs again" in rollout.retract()
+    assert deployment_of(fake) == OLD
+
+
+def test_taking_back_what_was_never_submitted_touches_nothing() -> None:
+    """What runs is proven all the same."""
+    before = running()
+    fake = FakeSwarm(there=before)
+    ordered = replace(over(before), replaces=OLD)
+    rollout = Rollout(swarm=real(fake), order=ordered, means=means())
+    assert "what ran before runs again: 1 of 1 tasks run" in rollout.retract()
     assert fake.calls == []
+
+
+def test_a_service_of_a_third_deployment_is_not_called_what_ran_before() -> None:
+    """Nothing is kept, and nobody knows what it should be."""
+    before = running()
+    fake = FakeSwarm(there=before)
+    ordered = replace(over(before), replaces="3" * 12)
+    with pytest.raises(MixedState, match=f"of deployment {OLD}"):
+        Rollout(swarm=real(fake), order=ordered, means=means()).retract()
+    assert fake.calls == []
+
+
+def test_only_what_was_kept_for_this_deployment_is_forgotten() -> None:
+    """Another one, that ended in the middle, may need its own yet."""
+    before = running()
+    fake = FakeSwarm(there=before)
+    other = replace(over(before), identity=replace(over(before).identity, deployment="5" * 12))
+    Rollout(swarm=real(fake), order=other, means=means())._remember(before)
+    run(fake, over(before))
+    assert list(fake.kept) == ["release-before-api-production-" + "5" * 12]
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "said"),
+    [
+        ({"Mode": {"Replicated": {"Replicas": 1}}}, "replicas is 1, and 3 is recorded"),
+        ({"UpdateConfig": None}, "swarm.order is not there, and start-first is recorded"),
+    ],
+    ids=["scaled", "updated"],
+)
+def test_a_service_that_is_changed_by_hand_in_the_middle_is_no_success(
+    by_hand: dict[str, Any], said: str
+) -> None:
+    """Its labels are ours still: the mark tells, and what differs is named."""
+    before = running()
+    fake = FakeSwarm(there=before)
+
+    def changed() -> None:
+        assert fake.there is not None
+        fake.there = replace(fake.there, version=30, spec={**fake.there.spec, **by_hand})
+
+    fake.steps = [lambda: None, changed]
+    with pytest.raises(MixedState, match="changed the service by hand") as caught:
+        run(fake, over(before, replicas=3))
+    assert said in caught.value.found
+    assert fake.calls == ["update"]
