@@ -383,7 +383,7 @@ def _node(data: Mapping[str, Any]) -> Node:
     return Node(
         id=data["ID"],
         name=about["Hostname"],
-        address=data["Status"].get("Addr") or "",
+        address=_address(data["Status"].get("Addr") or "", manager.get("Addr") or ""),
         is_ready=data["Status"]["State"] == "ready",
         availability=data["Spec"]["Availability"],
         is_manager=data["Spec"]["Role"] == "manager",
@@ -397,6 +397,16 @@ def _node(data: Mapping[str, Any]) -> Node:
         labels=data["Spec"].get("Labels") or {},
         engine_labels=engine.get("Labels") or {},
     )
+
+
+def _address(seen: str, manages_at: str) -> str:
+    """As the leader sees the node; itself it may see at 0.0.0.0, as after an election.
+
+    A manager has an address for the others, too, with a port (NodeInspect, ManagerStatus.Addr).
+    """
+    if seen not in ("0.0.0.0", "::") or not manages_at:  # noqa: S104 - compared, not bound
+        return seen
+    return manages_at.rpartition(":")[0].strip("[]")
 
 
 def _service(data: Mapping[str, Any]) -> Service:

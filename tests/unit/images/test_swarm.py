@@ -42,13 +42,14 @@ class Client:
 
     def __init__(self, swarm: Mapping[str, Any]) -> None:
         self.swarm = swarm
+        self.node = NODE
         self.posted: list[tuple[str, Mapping[str, str]]] = []
 
     def info(self) -> Mapping[str, Any]:
         return {"Swarm": self.swarm}
 
     def nodes(self) -> list[Mapping[str, Any]]:
-        return [NODE]
+        return [self.node]
 
     base_url, api_version, timeout = "http+docker://there", "1.45", 60
 
@@ -133,3 +134,23 @@ def test_only_a_login_that_there_is_goes_along_for_the_nodes(
     sent = [json.loads(base64.urlsafe_b64decode(text)) for text in headers.values()]
     login = {"username": "me", "password": "word", "serveraddress": "registry.example"}
     assert sent == ([login] if known else [])
+
+
+@pytest.mark.parametrize(
+    ("seen", "manages_at", "address"),
+    [
+        ("10.0.0.2", "10.0.0.9:2377", "10.0.0.2"),
+        ("0.0.0.0", "10.0.0.9:2377", "10.0.0.9"),  # noqa: S104 - told, not bound
+        ("::", "[fd00::9]:2377", "fd00::9"),
+        ("0.0.0.0", "", "0.0.0.0"),  # noqa: S104
+    ],
+)
+def test_a_leader_that_knows_no_address_of_its_own_has_that_of_the_managers(
+    seen: str, manages_at: str, address: str
+) -> None:
+    """After an election it tells 0.0.0.0 of itself, which is another machine for everybody who asks."""
+    engine = Talking(None)
+    status, manager = {"State": "ready", "Addr": seen}, {"Leader": True, "Addr": manages_at}
+    engine.client.node = {**NODE, "Status": status, "ManagerStatus": manager}
+    (node,) = Swarm(engine=cast(Engine, engine)).nodes()
+    assert node.address == address
