@@ -430,6 +430,8 @@ class Rollout:
         )
         with step(self.means.emit, "health") as say:
             seen = await_settled(watch)
+            if specs.mark(seen.service.spec) != specs.mark(before.spec):
+                raise self._overruled(f"see the service {self.name} run as before")
             say(self._evidence(old, seen, lambda: None))
         return seen
 
@@ -439,16 +441,19 @@ class Rollout:
         allowed = (self.order.identity.deployment, before.labels.get(DEPLOYMENT))
         for _ in range(_TRIES):
             if now is not None and now.labels.get(DEPLOYMENT) not in allowed:
-                raise EngineError(
-                    attempted,
-                    "somebody else changed it in the middle",
-                    "`invoke status` shows what runs; agree with them, then deploy or roll back",
-                )
+                raise self._overruled(attempted)
             self._send_back(before, now)
             now = self._found_patiently()
             if _spec(now) == before.spec:
                 return
         raise self._moving(attempted)
+
+    def _overruled(self, attempted: str) -> EngineError:
+        return EngineError(
+            attempted,
+            "somebody else changed it in the middle",
+            "`invoke status` shows what runs; agree with them, then deploy or roll back",
+        )
 
     def _moving(self, attempted: str) -> EngineError:
         return EngineError(

@@ -424,3 +424,21 @@ def test_a_service_that_is_changed_by_hand_in_the_middle_is_no_success(
         run(fake, over(before, replicas=3))
     assert said in caught.value.found
     assert fake.calls == ["update"]
+
+
+def test_what_somebody_changes_while_it_is_put_back_does_not_run_as_before() -> None:
+    """Its labels are the old ones, and its tasks are well: exit 4 all the same."""
+    before = running()
+    fake = FakeSwarm(there=before)
+
+    def scaled(now: Service) -> list[Task]:
+        if now.labels["release.deployment"] == NEW:
+            return crashing(now)
+        changed = {**now.spec, "Mode": {"Replicated": {"Replicas": 2}}}
+        fake.there = replace(now, version=40, spec=changed)
+        return all_run(fake.there)
+
+    fake.tasks_of = scaled
+    with pytest.raises(MixedState, match="somebody else changed it in the middle"):
+        run(fake, over(before))
+    assert fake.calls == ["update", "update"]
