@@ -17,9 +17,9 @@ from release.chain.lending import lends, lent, refuse_declared_proxies, refuse_k
 from release.chain.mirror import mirrored, named_images, origin
 from release.chain.passes import Pass, Reuse
 from release.chain.plan import Plan
-from release.chain.progress import is_engines_failure, step_of
+from release.chain.progress import has_begun, is_about_bases, is_engines_failure, step_of
 from release.chain.shop import Shop, evidence
-from release.errors import EngineUnreachable, GateFailed
+from release.errors import CommandFailed, EngineUnreachable, GateFailed
 from release.events import Notice
 from release.images.dockerignore import excluder
 from release.images.engine import StoredImage
@@ -181,7 +181,15 @@ def _keeps_no_secret(shop: Shop, image: StoredImage) -> None:
 
 
 def _buildx() -> str:
-    return output_of(["docker", "buildx", "version"]).split()[1]
+    """Its version. Raises GateFailed: there is none."""
+    try:
+        return output_of(["docker", "buildx", "version"]).split()[1]
+    except (CommandFailed, IndexError) as error:
+        raise GateFailed(
+            "build",
+            "docker has no buildx, which builds the image",
+            "install Docker's buildx plugin (docker-buildx-plugin), and see: docker buildx version",
+        ) from error
 
 
 def context_archive(shop: Shop) -> Path:
@@ -304,7 +312,8 @@ def run_buildkit(shop: Shop, stage: str, name: Reference, command: Command, *, h
     Builds of one commit that end at the same moment collide when the engine's store names their image
     (containerd: "already exists"), and one that is overloaded may fail after the naming: then the image is
     there. Or the engine was restarted, too slow, or lost the session. What can be built once can be built
-    again, out of the cache.
+    again, out of the cache; a base image that could not be looked up may be there then. Where BuildKit did
+    not begin, and the engine answers, the reason stays.
 
     Raises:
         GateFailed: with the log's end. EngineUnreachable: where that is the reason.
@@ -327,7 +336,7 @@ def _again(shop: Shop, stage: str, name: Reference, error: Exception, left: int)
     if isinstance(error, EngineUnreachable):
         shop.say(stage, f"BuildKit failed, and then the engine: {error.found}; building again ({left} left)")
         return True
-    if not isinstance(error, _BuildFailed):
+    if not isinstance(error, _BuildFailed) or not has_begun(error.completed.output):
         return False
     if error.stands is not None:
         shop.say(stage, f"BuildKit failed, and the engine has {name}: building it again ({left} left)")
@@ -336,11 +345,27 @@ def _again(shop: Shop, stage: str, name: Reference, error: Exception, left: int)
         last = next(reversed(error.completed.tail), "it said nothing")
         shop.say(stage, f"BuildKit failed outside of the Dockerfile ({last}): building again ({left} left)")
         return True
+    if is_about_bases(error.completed.output):
+        last = next(reversed(error.completed.tail), "it said nothing")
+        shop.say(stage, f"a base image could not be looked up ({last}): building again ({left} left)")
+        return True
     return False
 
 
 def _given_up(stage: str, error: _BuildFailed, hint: str) -> GateFailed:
     completed = error.completed
+    if not has_begun(completed.output):
+        _buildx()
+        return GateFailed(
+            stage, "BuildKit did not begin", hint or "do what its last lines ask for", completed.tail
+        )
+    if is_about_bases(completed.output):
+        return GateFailed(
+            stage,
+            "the image could not be built: a base image could not be looked up",
+            "see that FROM names an image that exists, that its registry answers, and that it knows you",
+            completed.tail,
+        )
     if error.stands is None and is_engines_failure(completed.output):
         found = f"the image could not be built: the engine broke off {_PATIENCE.attempts} times"
         return GateFailed(

@@ -86,3 +86,18 @@ def test_a_mirror_that_fails_once_is_asked_again(running_registry: lab.RunningRe
         found = mirrored((named,), {"docker.io": place}, {}, told.append)
     assert found == {str(named): f"{place}/library/python:{tag}@{copy.digest}"}
     assert "the registry answers 503; trying again" in told[0]
+
+
+def test_a_base_whose_registry_is_in_trouble_is_looked_up_again(
+    make: Make,  # noqa: F811
+    running_registry: lab.RunningRegistry,
+) -> None:
+    """BuildKit gives up, and shows the place of the FROM; the second build finds it."""
+    with fault_proxy(running_registry.host) as proxy:
+        base = put_image(Repository(f"{proxy.host}/{lab.unique()}"))
+        service = make(files={"Dockerfile": f"FROM {base} AS runtime\n"})
+        proxy.arm(Fault(method="HEAD|GET", path="/manifests/", action=Answer(status=503), times=2))
+        ran = service.nox("build")
+    assert ran.status == 0, ran.all
+    (log,) = (service.folder / ".release/runs").glob("*/build.log")
+    assert "a base image could not be looked up" in log.read_text(), (log.read_text(), proxy.hits)

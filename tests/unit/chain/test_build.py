@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from release.chain import build as stage
 from release.chain.build import build_command, resolved_bases, source_policy
@@ -127,6 +130,35 @@ def test_a_build_that_the_engine_broke_off_is_repeated(tmp_path: Path) -> None:
     """Nothing of it is the Dockerfile's fault: an overloaded engine gets more time."""
     broken = "#1 [internal] load remote build context\\n#1 ERROR: x\\n"
     assert builds(tmp_path, 3, lambda _: None, broken) == (3, "")
+
+
+def test_a_base_that_could_not_be_looked_up_is_looked_up_again(tmp_path: Path) -> None:
+    """Its registry was in trouble for a moment; or the name is wrong, which is said in the end."""
+    lost = "#2 [internal] load metadata for x:1\\n#2 ERROR: 503\\nDockerfile:1\\n--------------------\\n"
+    (tmp_path / "once").mkdir()
+    assert builds(tmp_path / "once", 2, lambda _: None, lost) == (2, "")
+    tried, found = builds(tmp_path, 4, lambda _: None, lost)
+    assert tried == 3
+    assert found == "the image could not be built: a base image could not be looked up"
+
+
+@pytest.mark.parametrize("stands", ["an image", None])
+def test_what_did_not_begin_is_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stands: object
+) -> None:
+    """The engine answers, and buildx has said what is wrong, as an unknown flag; or there is none at all."""
+    monkeypatch.setattr(stage, "_buildx", lambda: "v0.1")
+    assert builds(tmp_path, 4, lambda _: stands, "unknown flag") == (1, "BuildKit did not begin")
+
+
+def test_a_docker_without_buildx_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once, with what to install."""
+    docker = tmp_path / "docker"
+    docker.write_text("#!/bin/sh\nexit 1\n")
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    tried, found = builds(tmp_path, 4, lambda _: None, "docker: unknown command")
+    assert (tried, found) == (1, "docker has no buildx, which builds the image")
 
 
 def test_an_engine_that_goes_on_breaking_off_is_named(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from release.chain.progress import is_engines_failure, step_of
+from release.chain.progress import has_begun, is_about_bases, is_engines_failure, step_of
 
 READ = """\
 #0 building with "default" instance using docker driver
@@ -40,13 +40,12 @@ def test_a_step_is_an_instruction_of_the_dockerfile(line: str, step: str) -> Non
 @pytest.mark.parametrize(
     "output",
     [
-        "",
         "#1 [internal] load remote build context\n#1 ERROR: x\n",
         f"{READ}#5 [2/2] RUN true\n#5 DONE 0.1s\n#6 exporting to image\n#6 ERROR: x\n",
         f"{READ}#5 [2/2] RUN sleep 9\n#5 0.1 begun\n",
         f"{READ}#5 [2/2] RUN sleep 9\n#5 CANCELED\n",
     ],
-    ids=["nothing has begun", "context", "export", "cut in the middle", "taken back"],
+    ids=["context", "export", "cut in the middle", "taken back"],
 )
 def test_what_is_not_of_the_dockerfile_may_be_built_again(output: str) -> None:
     """The engine was too slow, went away, or lost the session."""
@@ -61,9 +60,35 @@ def test_what_is_not_of_the_dockerfile_may_be_built_again(output: str) -> None:
         f"{READ}#2 [internal] load metadata for x:1\n#2 ERROR: x\n{PLACE}ERROR: x\n",
         f"{READ}{PLACE}ERROR: x\n",
         f"{READ}ERROR: x\n",
+        "unknown flag: --x\n",
     ],
-    ids=["a program", "a program, and others with it", "a base", "a wrong word", "no such stage"],
+    ids=["a program", "a program, and others with it", "a base", "a wrong word", "no such stage", "nothing"],
 )
 def test_the_dockerfiles_own_failures_stand(output: str) -> None:
     """An instruction failed, a place in it is shown, or all went well and it was not possible."""
     assert not is_engines_failure(output)
+
+
+LOST = "#2 [internal] load metadata for x:1\n#2 ERROR: x\n"
+
+
+@pytest.mark.parametrize(
+    ("output", "answer"),
+    [
+        (f"{READ}{LOST}{PLACE}ERROR: x\n", True),
+        (f"{READ}{LOST}#3 [internal] load metadata for y:1\n#3 CANCELED\n{PLACE}ERROR: x\n", True),
+        (f"{READ}{LOST}#5 [2/2] RUN false\n#5 ERROR: x\n{PLACE}", False),
+        (f"{READ}{PLACE}ERROR: x\n", False),
+        ("", False),
+    ],
+    ids=["one", "another was given up with it", "a program too", "a wrong word", "nothing"],
+)
+def test_a_base_that_could_not_be_looked_up_is_told_from_the_rest(output: str, answer: bool) -> None:
+    """Its registry may have been in trouble, although BuildKit shows the place of the FROM."""
+    assert is_about_bases(output) is answer
+
+
+def test_a_build_has_begun_with_its_first_vertex() -> None:
+    """What buildx says before that is its own."""
+    assert not has_begun('#0 building with "default" instance using docker driver\nERROR: no key\n')
+    assert has_begun(READ)
