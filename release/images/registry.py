@@ -408,9 +408,15 @@ class Registry:
         is_streamed: bool = False,
     ) -> requests.Response:
         """The registry's answer, whatever it is, after as many attempts as are reasonable."""
+        return self._patiently(
+            lambda: self._send(method, path, headers=headers, body=body, is_streamed=is_streamed), attempted
+        )
+
+    def _patiently(self, request: Callable[[], requests.Response], attempted: str) -> requests.Response:
+        """The answer to a request that may be sent again. Raises RegistryUnreachable."""
 
         def send() -> requests.Response:
-            response = self._send(method, path, headers=headers, body=body, is_streamed=is_streamed)
+            response = request()
             if response.status_code in _TEMPORARY and not _asks_for_more_patience(response):
                 raise _Temporary(response)
             return response
@@ -512,7 +518,8 @@ class Registry:
         if urlsplit(realm).scheme != "https" and self._base.startswith("https:"):
             raise RegistryError(attempted, "it would send the password over a connection without TLS")
         asked = {key: value for key in ("service", "scope") if (value := challenge.get(key))}
-        response = self._expect(self._ask_for_token(realm, asked, known), attempted, 200)
+        answered = self._patiently(lambda: self._ask_for_token(realm, asked, known), attempted)
+        response = self._expect(answered, attempted, 200)
         answer = _json_object(response.content, attempted)
         token = answer.get("token") or answer.get("access_token")
         if not token:
@@ -651,7 +658,9 @@ def _for_how_long(response: requests.Response) -> str:
 
 
 def _seconds_until(moment: datetime) -> float:
-    return (moment - datetime.now(UTC)).total_seconds()
+    """A date without a zone, or with the unknown one (-0000), is read as the GMT that it has to be."""
+    known = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return (known - datetime.now(UTC)).total_seconds()
 
 
 class _Hashed(io.RawIOBase):

@@ -52,6 +52,8 @@ class FakeRegistry:
     identity_token: str = ""
     faults: list[Answer] = field(default_factory=list)
     """Given out first, one per request to /v2/acme/."""
+    token_faults: list[Answer] = field(default_factory=list)
+    """Given out first by the token server."""
     requests: list[Request] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
     """Scopes of the tokens given out."""
@@ -84,7 +86,7 @@ class FakeRegistry:
         """The answer to a request."""
         self.requests.append(request)
         if request.path == "/token":
-            return self._token(request)
+            return self.token_faults.pop(0) if self.token_faults else self._token(request)
         if not self._knows(request):
             return self._challenge(request)
         if request.path == "/v2/":

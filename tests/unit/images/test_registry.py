@@ -368,6 +368,28 @@ def test_a_token_server_that_gives_none_is_a_refusal(
         client.manifest(fake.repository.tagged("1.0.0"))
 
 
+@pytest.mark.parametrize("status", [429, 500, 502, 503])
+@pytest.mark.parametrize("entry", [{}, {"identitytoken": "t0ken"}], ids=["a password", "an identity token"])
+def test_a_token_server_in_trouble_is_asked_again(
+    fake: FakeRegistry, settings: Path, status: int, entry: dict[str, str]
+) -> None:
+    """As the registry itself, and that is told; what asks for more patience is believed at once."""
+    fake.auth, fake.identity_token = "bearer", entry.get("identitytoken", "")
+    login(settings, fake, **entry)
+    fake.add(image(), "1.0.0")
+    fake.token_faults = [Answer(status=status, headers={"Retry-After": "0"})] * 2
+    told: list[str] = []
+    with closing(Registry(fake.repository, tell=told.append)) as client:
+        assert client.manifest(fake.repository.tagged("1.0.0")) is not None
+        assert len(told) == 2
+        assert f"get a token for {fake.repository}" in told[0]
+        fake.token_faults = [Answer(status=status, headers={"Retry-After": "3600"})] * 2
+        with pytest.raises(RegistryError, match=f"answers {status}") as caught:
+            client.put_manifest(Manifest.parse(image()), "2.0.0")
+    assert "wait 60 min" in caught.value.hint
+    assert len(fake.token_faults) == 1
+
+
 # --- again
 
 
@@ -486,8 +508,16 @@ def test_a_pause_that_the_registry_asks_for_is_made(fake: FakeRegistry, client: 
         ("7", 7, 7),
         (format_datetime(IN_A_DAY, usegmt=True), 80_000, 86_400),
         (format_datetime(datetime.now(UTC) - timedelta(days=1), usegmt=True), 0, 0),
+        (IN_A_DAY.strftime("%a, %d %b %Y %H:%M:%S -0000"), 80_000, 86_400),
+        (IN_A_DAY.strftime("%a, %d %b %Y %H:%M:%S"), 80_000, 86_400),
     ],
-    ids=["seconds", "tomorrow", "yesterday"],  # every worker must know a test by the same name
+    ids=[
+        "seconds",
+        "tomorrow",
+        "yesterday",
+        "an unknown zone",
+        "no zone",
+    ],  # every worker must know a test by the same name
 )
 def test_a_pause_is_a_number_or_a_date(text: str, low: float, high: float) -> None:
     """Seconds from now (RFC 9110, 10.2.3); never before now."""
