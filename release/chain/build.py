@@ -21,6 +21,7 @@ from release.chain.progress import has_begun, is_about_bases, is_engines_failure
 from release.chain.shop import Shop, evidence
 from release.errors import CommandFailed, EngineUnreachable, GateFailed
 from release.events import Notice
+from release.images.credentials import lend_logins
 from release.images.dockerignore import excluder
 from release.images.engine import StoredImage
 from release.patience import Patience
@@ -320,7 +321,10 @@ def run_buildkit(shop: Shop, stage: str, name: Reference, command: Command, *, h
     """
 
     def once() -> Completed:
-        completed = shop.execute(stage, command, check=False, shown=step_of)
+        with shop.folder.staged("docker") as folder:
+            logins = lend_logins(folder, shop.environ)
+            ready = replace(command, env={**command.env, **logins})
+            completed = shop.execute(stage, ready, check=False, shown=step_of)
         if completed.status != 0:
             raise _BuildFailed(completed, shop.engine.inspect(name))
         return completed

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, cast
 
-from docker.auth import AuthConfig, load_config
+from docker.auth import AuthConfig, load_config, resolve_index_name
 from docker.credentials.errors import StoreError
 from docker.errors import DockerException
+from docker.utils.config import find_config_file
 
 from release.errors import UsageError
 
 VARIABLE: Final = "DOCKER_AUTH_CONFIG"
 """Holds the text of a config.json, as CI systems give it to a job."""
+
+_FILE: Final = "config.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +46,61 @@ def credentials(host: str, environ: Mapping[str, str] = os.environ) -> Credentia
     return _credentials(_resolved(given, host) or {}) or _credentials(_resolved(_kept(host), host) or {})
 
 
+def lend_logins(folder: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Make a folder that is to `docker` as its own configuration is, with the logins of DOCKER_AUTH_CONFIG.
+
+    Args:
+        folder: empty, and to be read by nobody else; the caller removes it.
+        environ: holds the logins, if there are any.
+
+    Returns:
+        The variables that make `docker` look there; none, and an empty folder, where no logins are given.
+    """
+    known = _all_given(environ.get(VARIABLE, ""))
+    if not known:
+        return {}
+    home = Path(environ.get("DOCKER_CONFIG") or Path.home() / ".docker").absolute()
+    for entry in home.glob("*"):
+        if entry.name != _FILE:  # plugins, contexts, builders
+            (folder / entry.name).symlink_to(entry)
+    kept = _document(home / _FILE)
+    kept = kept if isinstance(kept, dict) else {}
+    names = {*known, *map(resolve_index_name, known)}
+    document = kept | {
+        "auths": {**(kept.get("auths") or {}), **{name: _entry(login) for name, login in known.items()}},
+        "credHelpers": {**(kept.get("credHelpers") or {}), **dict.fromkeys(names, "")},  # no helper: `auths`
+    }
+    with os.fdopen(os.open(folder / _FILE, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+        json.dump(document, file)
+    return {"DOCKER_CONFIG": str(folder)}
+
+
+def _all_given(text: str) -> dict[str, Credentials]:
+    """By the names that they have there; one that is damaged is nobody's login."""
+    found = dict[str, Credentials]()
+    with suppress(ValueError, AttributeError):
+        for name in json.loads(text or "{}").get("auths") or {}:
+            with suppress(UsageError):
+                if login := _credentials(_resolved(_given(text, name), name) or {}):
+                    found[name] = login
+    return found
+
+
+def _entry(login: Credentials) -> dict[str, str]:
+    """As `docker login` writes it."""
+    if login.identity_token:
+        return {"identitytoken": login.identity_token}
+    return {"auth": _encoded(login.user, login.password)}
+
+
+def _encoded(user: str, password: str) -> str:
+    return base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
+
+
 def _given(text: str, host: str) -> AuthConfig:
     """The variable's text may be a secret from its first character on: an error must not quote it."""
     try:
-        document = json.loads(text or "{}")
-        return AuthConfig.load_config(None, document) if document else AuthConfig({})
+        return _of(host, json.loads(text or "{}"))
     except (DockerException, ValueError, AttributeError, TypeError):
         raise UsageError(
             f"read the credentials for {host}",
@@ -54,14 +110,42 @@ def _given(text: str, host: str) -> AuthConfig:
 
 
 def _kept(host: str) -> AuthConfig:
+    file = find_config_file()
+    document = _document(Path(str(file))) if file is not None else {}
     try:
-        return load_config()
-    except (DockerException, ValueError) as error:
+        return _of(host, document) if document is not None else load_config()
+    except (DockerException, ValueError, AttributeError, TypeError) as error:
         raise UsageError(
             f"read the credentials for {host}",
             f"Docker's config.json is damaged: {error}",
             f"docker login {host}",
         ) from error
+
+
+def _document(file: Path) -> Any:
+    """A file's JSON; None where it is none, as in Docker's oldest format, or cannot be read."""
+    with suppress(OSError, ValueError):
+        return json.loads(file.read_text(encoding="utf-8"))
+    return None
+
+
+def _of(host: str, document: Any) -> AuthConfig:
+    """What concerns a host: another one's damaged login is not its trouble."""
+    if not document:
+        return AuthConfig({})
+    logins = {
+        name: _with_auth(entry)
+        for name, entry in (document.get("auths") or {}).items()
+        if resolve_index_name(name) == resolve_index_name(host)
+    }
+    return AuthConfig.load_config(None, document | {"auths": logins})
+
+
+def _with_auth(entry: Any) -> Any:
+    """User and password may stand for themselves: `docker` reads both forms, docker-py one."""
+    if not isinstance(entry, dict) or entry.get("auth") or not entry.get("username"):
+        return entry
+    return entry | {"auth": _encoded(entry["username"], entry.get("password") or "")}
 
 
 def _resolved(config: AuthConfig, host: str) -> Mapping[str, Any] | None:

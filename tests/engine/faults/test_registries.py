@@ -190,6 +190,26 @@ def test_every_way_of_a_login_reaches_a_real_registry(
             assert manifest.digest == image
 
 
+def test_a_base_image_is_fetched_with_the_logins_of_the_job(
+    make: Make,  # noqa: F811
+    engine: Engine,
+    image: Digest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """BuildKit is lent what DOCKER_AUTH_CONFIG holds; nothing of it stays in the run's folder."""
+    with lab.running_registry(tmp_path / "registry", login=LOGIN) as registry:
+        monkeypatch.setenv(VARIABLE, json.dumps({"auths": {registry.host: {"auth": LOGIN.encoded}}}))
+        base = Repository(registry.repository())
+        with pushed(engine, image, base):
+            pass
+        service = make(files={"Dockerfile": f"FROM {base}:sha-1 AS runtime\n"})
+        ran = service.nox("build")
+    assert ran.status == 0, ran.all
+    kept = [file.read_text() for file in (service.folder / ".release").rglob("*") if file.is_file()]
+    assert not any(LOGIN.encoded in text or LOGIN.password in text for text in [*kept, ran.all])
+
+
 def test_tokens_are_fetched_and_fetched_again_when_they_end(
     engine: Engine, image: Digest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from release.errors import UsageError
-from release.images.credentials import VARIABLE, Credentials, credentials
+from release.images.credentials import VARIABLE, Credentials, credentials, lend_logins
 
 HOST = "registry.example:5000"
 
@@ -129,6 +129,60 @@ def test_a_damaged_login_is_a_usage_error(kept: Path) -> None:
         credentials(HOST, {})
     assert "secret" not in str(caught.value)
     assert caught.value.hint == f"docker login {HOST}"
+
+
+def test_a_user_and_a_password_may_stand_for_themselves(kept: Path) -> None:
+    """As in a file that a program has written; `docker` reads both forms."""
+    kept.write_text(json.dumps({"auths": {HOST: {"username": "ada", "password": "pw-of-ada"}}}))
+    assert credentials(HOST, {}) == login("ada")
+
+
+@pytest.mark.parametrize("broken", [{"auth": "!secret!"}, "a word", {"auth": 1}])
+def test_another_hosts_damaged_login_is_not_ours(kept: Path, broken: object) -> None:
+    """In the file and in the variable."""
+    known = json.dumps({"auths": {**json.loads(config("ada"))["auths"], "other.example": broken}})
+    kept.write_text(known)
+    assert credentials(HOST, {}) == credentials(HOST, {VARIABLE: known}) == login("ada")
+    with pytest.raises(UsageError):
+        credentials("other.example", {})
+
+
+def lent(folder: Path, text: str, kept: Path) -> dict[str, str]:
+    folder.mkdir()
+    return lend_logins(folder, {VARIABLE: text, "DOCKER_CONFIG": str(kept.parent)})
+
+
+def test_docker_is_lent_the_jobs_logins(kept: Path, tmp_path: Path) -> None:
+    """Beside what its own configuration holds; nobody else may read it, and no helper is asked for them."""
+    kept.write_text(json.dumps({"credsStore": "x", "auths": {"other.example": {"auth": "eDp5"}}}))
+    (tmp_path / "cli-plugins").mkdir()
+    folder = tmp_path / "lent"
+    both = {HOST: {"username": "ada", "password": "pw-of-ada"}, "token.example": {"identitytoken": "t0ken"}}
+    assert lent(folder, json.dumps({"auths": {**both, "broken.example": 1}}), kept) == {
+        "DOCKER_CONFIG": str(folder)
+    }
+    assert (folder / "config.json").stat().st_mode & 0o777 == 0o600
+    assert (folder / "cli-plugins").resolve() == tmp_path / "cli-plugins"
+    written = json.loads((folder / "config.json").read_text())
+    assert written == {
+        "credsStore": "x",
+        "auths": {
+            "other.example": {"auth": "eDp5"},
+            HOST: json.loads(config("ada"))["auths"][HOST],
+            "token.example": {"identitytoken": "t0ken"},
+        },
+        "credHelpers": {HOST: "", "token.example": ""},
+    }
+    assert json.loads(kept.read_text())["auths"] == {"other.example": {"auth": "eDp5"}}
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"auths": {}}', "hunter2", "[]", '{"auths": "x"}'])
+def test_docker_keeps_its_own_configuration_where_no_login_is_given(
+    kept: Path, tmp_path: Path, text: str
+) -> None:
+    """Nothing is made."""
+    assert lent(tmp_path / "lent", text, kept) == {}
+    assert list((tmp_path / "lent").iterdir()) == []
 
 
 def test_credentials_are_not_shown() -> None:
