@@ -18,6 +18,7 @@ from release.errors import NotReady, Problem, RegistryError, ReleaseError, Targe
 from release.events import Emit, Progress
 from release.images.engine import Engine, StoredImage
 from release.images.reach import is_local
+from release.images.values import Taken
 from release.records import Image
 from release.reference import Digest, Reference, Repository
 from release.runspec import Publish, RunSpec
@@ -279,18 +280,21 @@ def _ports(engine: Engine, place: Place, spec: RunSpec) -> Iterator[str]:
     own = frozenset(taken for each in there if place.owns(each) for taken in each.places)
     others = [each for each in there if not place.owns(each)]
     for publish in spec.publish:
+        port = f"port {publish.host}" + ("" if publish.protocol == "tcp" else f"/{publish.protocol}")
         holder = next((other for other in others if _any_overlaps(other.places, publish)), None)
         if holder is not None:
-            yield f"port {publish.host} is published by the container {holder.name}: stop it, or take another"
+            yield f"{port} is published by the container {holder.name}: stop it, or take another"
         elif is_local(engine.host) and not _any_overlaps(own, publish) and _in_use(publish):
-            yield f"port {publish.host} of {publish.address} is in use here: `ss -ltnp` names the program"
+            listed = f"`ss -l{publish.protocol[0]}np`"
+            yield f"{port} of {publish.address} is in use here: {listed} names the program"
 
 
-def _any_overlaps(places: frozenset[tuple[str, int]], publish: Publish) -> bool:
+def _any_overlaps(places: Iterable[Taken], publish: Publish) -> bool:
     wild = ("", "0.0.0.0", "::")  # noqa: S104 - compared, not bound
     return any(
-        port == publish.host and (address == publish.address or address in wild or publish.address in wild)
-        for address, port in places
+        (taken.port, taken.protocol) == (publish.host, publish.protocol)
+        and (taken.address == publish.address or taken.address in wild or publish.address in wild)
+        for taken in places
     )
 
 

@@ -166,13 +166,21 @@ class Executed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Taken:
+    """A place of a machine that a container's port is published on. TCP and UDP have ports of their own."""
+
+    address: str
+    port: int
+    protocol: str = "tcp"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Publisher:
     """A running container and the places of its machine that its ports are published on."""
 
     name: str
     labels: Mapping[str, str]
-    places: frozenset[tuple[str, int]]
-    """Addresses and ports."""
+    places: frozenset[Taken]
 
 
 def publisher(data: Mapping[str, Any]) -> Publisher:
@@ -182,7 +190,9 @@ def publisher(data: Mapping[str, Any]) -> Publisher:
         name=next(iter(data.get("Names") or ("?",))).removeprefix("/"),
         labels=data.get("Labels") or {},
         places=frozenset(
-            (port.get("IP") or "", port["PublicPort"]) for port in ports if port.get("PublicPort")
+            Taken(address=port.get("IP") or "", port=port["PublicPort"], protocol=port.get("Type") or "tcp")
+            for port in ports
+            if port.get("PublicPort")
         ),
     )
 

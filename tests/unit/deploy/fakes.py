@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from release.errors import EngineError, NameTaken, PortTaken
 from release.images.engine import ContainerSpec, ContainerState, Engine, EngineInfo, Executed, StoredImage
-from release.images.values import Publisher
+from release.images.values import Publisher, Taken
 from release.ledger.query import Event
 from release.process import Cancellation
 from release.records import (
@@ -214,7 +214,12 @@ class FakeEngine(Engine):
     def publishers(self) -> Sequence[Publisher]:
         there = [kept.state for kept in self.kept if kept.state.status in ("running", "restarting", "paused")]
         return [
-            Publisher(name=one.name, labels=one.labels, places=frozenset(one.ports.values())) for one in there
+            Publisher(
+                name=one.name,
+                labels=one.labels,
+                places=frozenset(Taken(address=address, port=port) for address, port in one.ports.values()),
+            )
+            for one in there
         ]
 
     def logs(self, container: str, *, lines: int) -> tuple[str, ...]:

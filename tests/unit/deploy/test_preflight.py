@@ -103,6 +103,17 @@ def test_a_port_of_another_container_names_that_container(busy: int) -> None:
     assert "published by the container stranger" in problem
 
 
+def test_tcp_and_udp_have_ports_of_their_own(busy: int) -> None:
+    """A container that publishes the same number for the other protocol is in nobody's way."""
+    (tcp,) = publish(busy)
+    udp = tcp.model_copy(update={"protocol": "udp"})
+    engine = FakeEngine(host="ssh://far.example")
+    engine.add(published("stranger", busy))
+    assert problems(engine, publish=(udp,)) == []
+    assert len(problems(engine, publish=(tcp,))) == 1
+    assert problems(FakeEngine(), publish=(udp,)) == []
+
+
 def test_a_port_of_another_program_is_found_by_trying_it(busy: int) -> None:
     """The engine does not know it."""
     (problem,) = problems(FakeEngine(), publish=publish(busy))

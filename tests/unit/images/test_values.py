@@ -15,6 +15,7 @@ from release.images.values import (
     Executed,
     PlacedFile,
     Publisher,
+    Taken,
     container_config,
     container_state,
     executed,
@@ -317,11 +318,19 @@ def test_a_list_of_containers_tells_who_publishes_where() -> None:
         "Labels": {"a": "b"},
         "Ports": [
             {"IP": "127.0.0.1", "PrivatePort": 8000, "PublicPort": 8080, "Type": "tcp"},
+            {"IP": "::", "PrivatePort": 8000, "PublicPort": 8080, "Type": "udp"},
             {"PrivatePort": 9000, "Type": "tcp"},
         ],
     }
     assert publisher(data) == Publisher(
-        name="api-production", labels={"a": "b"}, places=frozenset({("127.0.0.1", 8080)})
+        name="api-production",
+        labels={"a": "b"},
+        places=frozenset(
+            {
+                Taken(address="127.0.0.1", port=8080, protocol="tcp"),
+                Taken(address="::", port=8080, protocol="udp"),
+            }
+        ),
     )
     assert publisher({"Names": None, "Labels": None, "Ports": None}).places == frozenset()
 
