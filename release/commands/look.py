@@ -13,8 +13,8 @@ from release.commands.door import Door, environment_of, find, target_of
 from release.deploy import view
 from release.deploy.operation import event_json
 from release.deploy.site import Desk
-from release.errors import LedgerError
-from release.events import Notice
+from release.errors import EngineError, LedgerError, NotReady, ReleaseError
+from release.events import Notice, Warned
 from release.ledger import query
 from release.records import Body, Deployment, Draft, Freeze, Quarantine, Record, Release, Verification
 
@@ -23,27 +23,40 @@ if TYPE_CHECKING:
 
 
 def status(door: Door) -> int:
-    """What really runs; 1 where it differs from the ledger and the command line wants to know."""
+    """What really runs; 1 where it differs from the ledger and the command line wants to know.
+
+    An engine that cannot be asked hides nothing of the other environments: its error is told, and its exit
+    status is given at the end.
+    """
+    failed: list[ReleaseError] = []
     with door.desk() as desk:
         desk.refresh()
         named = door.words.environment
         every: list[str | None] = [*desk.service.environments]
         names = [named] if named is not None or not every else every
-        found = [_status(desk, name) for name in names]
+        found = [_status(desk, name, failed) for name in names]
     if door.words.json:
         data = [each.to_json() for each in found]
         door.console.document(data[0] if len(data) == 1 else data)
     else:
         for each in found:
             door.console.sheet(f"{each.service} in {each.environment}", view.status_rows(each))
+    if failed:
+        return max(error.exit_code for error in failed)
     return 1 if door.words.exit_code and any(each.drift for each in found) else 0
 
 
-def _status(desk: Desk, environment: str | None) -> Status:
-    from release.deploy.status import read_status
+def _status(desk: Desk, environment: str | None, failed: list[ReleaseError]) -> Status:
+    from release.deploy.status import read_status, unseen_status
 
-    with desk.site(environment) as site:
-        return read_status(site)
+    spot = desk.spot(environment)
+    try:
+        with desk.site(environment) as site:
+            return read_status(site)
+    except (EngineError, NotReady) as error:
+        failed.append(error)
+        desk.emit(Warned(text=f"{spot.place}: {error}"))
+        return unseen_status(spot, error)
 
 
 def history(door: Door) -> int:

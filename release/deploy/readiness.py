@@ -21,7 +21,7 @@ from release.deploy.swarm.nodes import Machines, look_into, spread
 from release.deploy.swarm.target import SwarmTarget
 from release.deploy.topology import moved, placed
 from release.deploy.wanted import fingerprints, pinned_problems, read_secrets, recorded_settings
-from release.errors import EngineError, EngineUnreachable, ReleaseError
+from release.errors import EngineError, NotReady, ReleaseError
 from release.images.engine import Engine
 from release.ledger import query
 from release.ledger.query import Event
@@ -107,7 +107,7 @@ def assess(desk: Desk, environment: str, question: Question) -> Readiness:
         with desk.site(environment) as site, ExitStack() as stack:
             machines = _machines(site, stack)
             return _assessed(_Assessment(spot, site, problem, question, machines), began)
-    except EngineUnreachable as error:
+    except (EngineError, NotReady) as error:
         problem = f"{error.attempted}: {error.found}"
     return _assessed(_Assessment(spot, None, problem, question), began)
 

@@ -11,9 +11,10 @@ from release.deploy import journal, lock
 from release.deploy.docker import DEPLOYMENT, VERSION, Ours, describe
 from release.deploy.drift import settings_drift
 from release.deploy.secrets import FingerprintKey
-from release.deploy.site import Site
+from release.deploy.site import Site, Spot
 from release.deploy.swarm.target import SwarmTarget
 from release.deploy.swarm.tasks import Placed
+from release.errors import ReleaseError
 from release.images.engine import ContainerState
 from release.ledger import query
 from release.ledger.query import Event
@@ -54,7 +55,8 @@ class Status:
 
     service: str
     environment: str
-    engine: str
+    engine: str | None
+    """Its address; None where it could not be asked, and what runs is not known."""
     running: Running | None
     """The first of them."""
     replicas: tuple[Running, ...]
@@ -80,6 +82,26 @@ class Status:
         return asdict(self)
 
 
+def unseen_status(spot: Spot, error: ReleaseError) -> Status:
+    """What the ledger says of an environment whose engine cannot be asked; that it cannot is the drift."""
+    event = spot.current()
+    return Status(
+        service=spot.place.service,
+        environment=spot.place.environment,
+        engine=None,
+        running=None,
+        replicas=(),
+        expected=_expected(event, spot.release_of(event)) if event is not None else None,
+        drift=(f"cannot {error.attempted}: {error.found}",),
+        leftovers=(),
+        lock=None,
+        freeze=_frozen(spot),
+        quarantine=_quarantine(spot, event),
+        unfinished=None,
+        unsynced=len(spot.desk.ledger.unsynced()),
+    )
+
+
 def read_status(site: Site) -> Status:
     """Ask the engine and the ledger. Raises EngineError, LedgerError."""
     ours, event = site.target.look(), site.current()
@@ -92,7 +114,6 @@ def read_status(site: Site) -> Status:
     unfinished = journal.find(site, ours, left) if holder is None else None
     expected = _expected(event, site.release_of(event)) if event is not None else None
     report = site.target.report() if isinstance(site.target, SwarmTarget) else None
-    frost = query.frozen(site.desk.ledger, site.place.service, site.place.environment, now())
     return Status(
         service=site.place.service,
         environment=site.place.environment,
@@ -109,7 +130,7 @@ def read_status(site: Site) -> Status:
             describe([container]) for container in (*ours.running[wanted:], *ours.waiting, *ours.stopped)
         ),
         lock=str(holder) if holder is not None else None,
-        freeze=f"{site.place.environment} {frost}" if frost is not None else None,
+        freeze=_frozen(site),
         quarantine=_quarantine(site, event),
         unfinished=str(unfinished) if unfinished is not None else None,
         unsynced=len(site.desk.ledger.unsynced()),
@@ -118,12 +139,18 @@ def read_status(site: Site) -> Status:
     )
 
 
-def _quarantine(site: Site, event: Event | None) -> str | None:
-    release = site.release_of(event)
+def _frozen(spot: Spot) -> str | None:
+    place = spot.place
+    frost = query.frozen(spot.desk.ledger, place.service, place.environment, now())
+    return f"{place.environment} {frost}" if frost is not None else None
+
+
+def _quarantine(spot: Spot, event: Event | None) -> str | None:
+    release = spot.release_of(event)
     if release is None:
         return None
-    place = site.place
-    word = query.quarantined(site.desk.ledger, place.service, release.id, place.environment)
+    place = spot.place
+    word = query.quarantined(spot.desk.ledger, place.service, release.id, place.environment)
     return f"{release.body.version} {word}" if word is not None else None
 
 

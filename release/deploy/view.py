@@ -174,8 +174,9 @@ def deployed(outcome: Outcome) -> Deployed:
 def status_rows(status: Status) -> list[Row]:
     """What runs, what should, and what is open."""
     expected = status.expected
-    rows = [("engine", status.engine)]
-    rows.append(("running", "\n".join(_serving(status.replicas)) or "nothing"))
+    nothing = "nothing" if status.engine is not None else "not known"
+    rows = [("engine", status.engine or "could not be asked")]
+    rows.append(("running", "\n".join(_serving(status.replicas)) or nothing))
     if expected is not None:
         said = f": {expected.message}" if expected.message else ""
         rows.append(

@@ -158,6 +158,29 @@ def test_a_silent_git_server_is_waited_for_once_and_shortly(make: Make, bare_rem
     assert world.invoke("sync", "--json").data == {"published": 4, "unsynced": 0}
 
 
+def test_a_dead_engine_is_told_and_hides_no_other(world: World) -> None:
+    """Nobody listens, and a door of ssh that is closed: status tells every environment, and ends with 6."""
+    assert world.invoke("deploy", "--to", "0.1.0", "--yes").status == 0
+    port = lab.free_port()
+    hosts = {"staging": f"tcp://127.0.0.1:{port}", "far": f"ssh://nobody@127.0.0.1:{port}"}
+    with (world.root / "pyproject.toml").open("a") as file:
+        for name, host in hosts.items():
+            file.write(f'[tool.release.environments.{name}]\nhost = "{host}"\n')
+    found = world.invoke("status", "--json")
+    assert found.status == 6
+    by_name = {each["environment"]: each for each in found.data}
+    assert by_name["production"]["running"]["version"] == "0.1.0"
+    assert by_name["production"]["drift"] == []
+    for name in hosts:
+        assert by_name[name]["engine"] is None
+        assert f"127.0.0.1:{port}" in by_name[name]["drift"][0]
+        back = world.invoke("rollback", "--environment", name, "--yes")
+        assert back.status == 6, back.err
+        assert f"127.0.0.1:{port}" in back.err
+    checked = world.invoke("verify", "--json")
+    assert [each["environment"] for each in checked.data] == ["production", *hosts]
+
+
 def test_a_rollback_publishes_all_of_its_events_at_its_end(make: Make, bare_remote: Path) -> None:
     """Nothing waits for the server before the service is back; afterwards it has everything."""
     world = make(remote=bare_remote)
