@@ -21,6 +21,7 @@
     │   └── RegistryUnreachable     6  the registry does not answer
     ├── EngineError                 1  the engine answered with an error
     │   ├── NameTaken               1  a container of that name exists
+    │   ├── ImageLost               1  the engine has an image's name, and not all of its bytes
     │   ├── PortTaken               1  a port to be published is in use on the engine's machine
     │   ├── ProxyError              1  the proxy before a service does not answer, or not as it was told
     │   └── EngineUnreachable       6  the engine does not answer
@@ -207,6 +208,10 @@ class EngineError(ReleaseError):
 
 class NameTaken(EngineError):
     """A container of that name exists on the engine."""
+
+
+class ImageLost(EngineError):
+    """The engine lacks an image, or has its name and documents and lost some of its layers."""
 
 
 class PortTaken(EngineError):

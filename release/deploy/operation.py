@@ -6,7 +6,7 @@ import secrets as randomness
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -14,16 +14,26 @@ from typing import Any, Final, Literal
 from release.actor import TOOL, now
 from release.deploy import fence, journal, lock, policy, preflight
 from release.deploy.docker import DEPLOYMENT, Identity
+from release.deploy.keeper import Keeper
 from release.deploy.lock import Holder
 from release.deploy.plan import Plan
+from release.deploy.preflight import EMBEDDED, Bytes
 from release.deploy.prepare import Prepared
 from release.deploy.rollout import elapsed_ms, reason, step
 from release.deploy.target import Means, Order
-from release.errors import DeploymentFailed, LedgerError, LockHeld, MixedState, ReleaseError, Restored
+from release.errors import (
+    DeploymentFailed,
+    ImageLost,
+    LedgerError,
+    LockHeld,
+    MixedState,
+    ReleaseError,
+    Restored,
+)
 from release.events import Warned
 from release.interruption import Interruption
 from release.records import Body, Deployment, Draft, Record, TargetState
-from release.reference import Digest
+from release.reference import Digest, Repository
 
 _LOCK_MINUTES: Final = 15
 
@@ -62,12 +72,32 @@ def carry_out(prepared: Prepared, *, message: str, interruption: Interruption) -
     started = attempt.start()
     keeper = site.target.keeper(site.target.id_of(body.image))
     holder = _holder(prepared, deployment, keeper.now(), journal.write(started))
-    held = lock.held(keeper, site.place, holder, site.desk.emit, breaking=prepared.breaks)
-    with interruption.held(), held:
+    with interruption.held(), _locked(prepared, keeper, holder):
         _same_as_planned(prepared)
         outcome = attempt.run(started, interruption, lambda: lock.ensure(keeper, site.place, holder))
         interruption.too_late = True
         return outcome
+
+
+@contextmanager
+def _locked(prepared: Prepared, keeper: Keeper, holder: Holder) -> Iterator[None]:
+    """Hold the lock. Where it is made of the image, this is when an engine notices that it lost some of it.
+
+    Raises LockHeld, RegistryError, EngineError: nothing was touched.
+    """
+    site, image = prepared.site, prepared.target.body.image
+    with ExitStack() as stack:
+        for is_last in (Repository(image.repository).host == EMBEDDED, True):
+            held = lock.held(keeper, site.place, holder, site.desk.emit, breaking=prepared.breaks)
+            try:
+                stack.enter_context(held)
+                break
+            except ImageLost as error:
+                if is_last:
+                    raise
+                site.desk.emit(Warned(text=f"{error.attempted}: {error.found}; the registry is asked for it"))
+                site.target.fetch(prepared.target.body, Bytes(where="registry"), site.desk.emit)
+        yield
 
 
 def _verify(prepared: Prepared, interruption: Interruption) -> Outcome:

@@ -17,8 +17,8 @@ import requests
 from docker.errors import APIError, NotFound, create_api_error_from_http_exception
 from docker.utils import version_lt
 
-from release.errors import EngineError, NameTaken, PortTaken
-from release.images.engine.connection import Connection, Deadline, Late
+from release.errors import EngineError, ImageLost, NameTaken, PortTaken
+from release.images.engine.connection import Connection, Deadline, Late, explanation
 from release.images.values import (
     ContainerSpec,
     ContainerState,
@@ -33,6 +33,7 @@ from release.images.values import (
     whole_seconds,
 )
 from release.process import Cancellation
+from release.reference import Digest
 
 _REMOVAL_SECONDS: Final = 30
 _STATUS_TRIES: Final = 20
@@ -45,13 +46,14 @@ class Containers(Connection):
     """An engine's containers."""
 
     def create(self, spec: ContainerSpec) -> str:
-        """Create a container and return its id. Raises EngineError (name taken: NameTaken)."""
+        """Create a container and return its id. Raises NameTaken, ImageLost, EngineError."""
         attempted = f"create the container {spec.name or f'of {spec.image.short}'}"
         config, later = container_config(spec), self._networks_for_later(spec)
         for network in later:
             del config["NetworkingConfig"]["EndpointsConfig"][network]
         with self._asking(attempted), _conflict(attempted, spec.name):
-            answer = self._client.create_container_from_config(config, spec.name)  # type: ignore[no-untyped-call]
+            with _lost(attempted, spec.image):
+                answer = self._client.create_container_from_config(config, spec.name)  # type: ignore[no-untyped-call]
             made = str(answer["Id"])
             for network in later:
                 self._client.connect_container_to_network(made, network, aliases=list(spec.aliases))
@@ -261,6 +263,19 @@ def _ended(line: docker.APIClient, made: str) -> int:
             return int(about["ExitCode"])
         time.sleep(_STATUS_SECONDS)
     raise requests.ConnectionError("the output ended before the program did")
+
+
+@contextmanager
+def _lost(attempted: str, image: Digest) -> Iterator[None]:
+    """ContainerCreate answers 404 for an image that is not there, or of which a layer is not.
+
+    A containerd store keeps names, documents and layers apart: an image that is inspected well may lack some.
+    """
+    try:
+        yield
+    except NotFound as error:
+        hint = f"docker pull, by digest, or docker load from a copy brings the bytes of {image.short} again"
+        raise ImageLost(attempted, explanation(error), hint) from error
 
 
 @contextmanager

@@ -12,10 +12,10 @@ from pathlib import Path
 import docker
 import pytest
 
-from release.errors import Cancelled, EngineError, NameTaken, PortTaken
+from release.errors import Cancelled, EngineError, ImageLost, NameTaken, PortTaken
 from release.images.engine import ContainerSpec, Engine
 from release.process import Cancellation, Command, output_of, run
-from release.reference import Reference
+from release.reference import Digest, Reference
 from release.runspec import Mount, Publish
 from tests.engine import lab
 
@@ -55,6 +55,15 @@ def started(engine: Engine, python: Run) -> Run:
 
 def finish(engine: Engine, container: str) -> int:
     return engine.wait(container, timeout=30_000, cancellation=Cancellation())
+
+
+def test_an_image_that_the_store_does_not_give_is_an_error_of_its_own(
+    engine: Engine, spec: ContainerSpec
+) -> None:
+    """The same answer as for one that lost a layer: it can be brought again, and that is said."""
+    with pytest.raises(ImageLost) as caught:
+        engine.create(replace(spec, image=Digest.of(b"nobody has this")))
+    assert "docker pull" in caught.value.hint
 
 
 def test_a_program_in_a_container_that_does_not_end_is_given_up(engine: Engine, started: Run) -> None:
