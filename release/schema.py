@@ -59,7 +59,7 @@ mirrors = { "docker.io" = "registry.example/hub" }
 [tool.release.build.secrets]
 netrc = { from_file = "~/.netrc" }
 index = { from_env = "INDEX_TOKEN" }
-ca = { from_command = ["cat", "/etc/ssl/company.pem"] }
+ca = { from_command = ["cat", "/etc/ssl/company.pem"], timeout = "10s" }
 
 [tool.release.push]
 stalled = "2m"
@@ -128,7 +128,7 @@ watch = "10s"
 [tool.release.environments.production.secrets]
 DATABASE_URL = { from_env = "PROD_DATABASE_URL", policy = "pinned" }
 SIGNING_KEY = { from_file = "/run/keys/signing", file = "/run/secrets/signing" }
-API_TOKEN = { from_command = ["op", "read", "op://prod/api/token"] }
+API_TOKEN = { from_command = ["op", "read", "op://prod/api/token"], timeout = "30s" }
 
 [tool.release.environments.production.files."/etc/api/settings.toml"]
 source = "deploy/production.toml"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from release.config import Secret
-from release.errors import ReleaseError
-from release.process import Command, run
+from release.errors import Cancelled, ReleaseError
+from release.process import Cancellation, Command, Completed, run
 from release.redact import Redacted
 
 
@@ -20,8 +21,16 @@ class Unresolved:
     reason: str
 
 
+def _unheard(_text: str) -> None:
+    """Nobody is told."""
+
+
 def resolve(
-    sources: Mapping[str, Secret], *, root: Path, environ: Mapping[str, str]
+    sources: Mapping[str, Secret],
+    *,
+    root: Path,
+    environ: Mapping[str, str],
+    tell: Callable[[str], None] = _unheard,
 ) -> tuple[dict[str, Redacted], tuple[Unresolved, ...]]:
     """Read every secret from where it comes from.
 
@@ -29,6 +38,7 @@ def resolve(
         sources: by variable name.
         root: the folder that relative files and commands start from.
         environ: the operator's environment.
+        tell: called with a phrase before a command is run, which may take its time.
 
     Returns:
         The values by name, and every one that could not be read.
@@ -36,6 +46,8 @@ def resolve(
     values: dict[str, Redacted] = {}
     missing: list[Unresolved] = []
     for name, source in sources.items():
+        if source.from_command is not None:
+            tell(f"reading the secret {name} from `{source.from_command[0]}`")
         value = _read(name, source, root, environ)
         if isinstance(value, Unresolved):
             missing.append(value)
@@ -49,7 +61,7 @@ def _read(name: str, source: Secret, root: Path, environ: Mapping[str, str]) -> 
         return _of_variable(name, source.from_env, environ)
     if source.from_file is not None:
         return _of_file(name, root / Path(source.from_file).expanduser())
-    return _of_command(name, source.from_command or (), root)
+    return _of_command(name, source, root)
 
 
 def _of_variable(name: str, variable: str, environ: Mapping[str, str]) -> Redacted | Unresolved:
@@ -71,10 +83,13 @@ def _of_file(name: str, path: Path) -> Redacted | Unresolved:
     return Redacted(value) if value else Unresolved(name=name, reason=f"the file {path} is empty")
 
 
-def _of_command(name: str, words: tuple[str, ...], root: Path) -> Redacted | Unresolved:
+def _of_command(name: str, source: Secret, root: Path) -> Redacted | Unresolved:
     """Only the first word and the status are named: what such a program writes may hold the value."""
+    words = source.from_command or ()
     try:
-        ended = run(Command(argv=words, cwd=root), check=False, stderr="inherit")
+        ended = _ran(Command(argv=words, cwd=root), source.timeout)
+    except Cancelled as error:
+        return Unresolved(name=name, reason=f"the command `{words[0]}` {error.found}")
     except ReleaseError as error:
         return Unresolved(name=name, reason=f"the command `{words[0]}` cannot be run: {error.found}")
     value = ended.output.removesuffix("\n").removesuffix("\r")
@@ -84,3 +99,19 @@ def _of_command(name: str, words: tuple[str, ...], root: Path) -> Redacted | Unr
         )
         return Unresolved(name=name, reason=f"the command `{words[0]}` {found}")
     return Redacted(value)
+
+
+def _ran(command: Command, timeout: int) -> Completed:
+    """It has no terminal: a question would stand between the lines that are shown, and in CI for ever.
+
+    Raises Cancelled: it did not end in time, and was stopped with its children.
+    """
+    patience = Cancellation()
+    late = f"did not end within {timeout / 1000:g} s: it has no terminal to ask on, so unlock it before"
+    clock = threading.Timer(timeout / 1000, patience.request, (late,))
+    clock.daemon = True
+    clock.start()
+    try:
+        return run(command, check=False, stderr="inherit", cancellation=patience)
+    finally:
+        clock.cancel()

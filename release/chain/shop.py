@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -196,7 +196,9 @@ class Shop:
         Asked for once: a command may ask a person.
         """
         sources = self.plan.service.build.secrets
-        values, unread = resolve(sources, root=self.source.root, environ=self.environ)
+        values, unread = resolve(
+            sources, root=self.source.root, environ=self.environ, tell=partial(self.say, "build")
+        )
         self.mask.hide(values.values())
         return values, unread
 

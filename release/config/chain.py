@@ -97,6 +97,8 @@ class Secret(Value):
     """A file of the operator's machine, ~ for the home folder; one newline at its end is dropped."""
     from_command: Words | None = None
     """A command whose standard output is the value, as ["op", "read", "op://prod/db/url"]."""
+    timeout: Duration = 60_000
+    """How long such a command may take; then it is stopped, and the secret is not read."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Secret:

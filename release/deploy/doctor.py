@@ -235,7 +235,7 @@ def _asking(today: Environment) -> RunSpec:
 
 def _secrets(desk: Desk, name: str, settings: Environment) -> Finding:
     """Whether every secret can be read now."""
-    values, unread = resolve(settings.secrets, root=desk.source.root, environ=desk.environ)
+    values, unread = resolve(settings.secrets, root=desk.source.root, environ=desk.environ, tell=desk.tell)
     if unread:
         found = "; ".join(f"{item.name}: {item.reason}" for item in unread)
         return Finding(

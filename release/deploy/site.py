@@ -17,7 +17,7 @@ from release.deploy.docker import Place
 from release.deploy.single import SingleEngine
 from release.deploy.target import Target
 from release.errors import LedgerError
-from release.events import Emit, Notice, Warned
+from release.events import Emit, Notice, Progress, Warned
 from release.images.engine import Engine
 from release.images.trust import believe
 from release.ledger import query, signing
@@ -92,6 +92,10 @@ class Desk:
             found = f"the git remote {remote} does not answer: going by what this clone knows"
             self.emit(Warned(text=f"{found} ({silence.found})"))
         return silence is None
+
+    def tell(self, text: str) -> None:
+        """Say which secret is being read: a command that gives it may take its time."""
+        self.emit(Progress(name="secrets", text=text))
 
     @cached_property
     def actor(self) -> Actor:

@@ -90,7 +90,8 @@ def read_secrets(site: Spot, spec: RunSpec) -> tuple[dict[str, Redacted], list[P
     """
     configured = site.settings.secrets
     sources = {name: configured[name] for name in spec.secrets if name in configured}
-    values, unread = resolve(sources, root=site.desk.source.root, environ=site.desk.environ)
+    desk = site.desk
+    values, unread = resolve(sources, root=desk.source.root, environ=desk.environ, tell=desk.tell)
     gone = [
         Unresolved(
             name=name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,20 @@ def test_only_the_standard_output_of_a_command_is_the_value(
     code = f"import sys; print({CANARY!r}); print('unlocked', file=sys.stderr)"
     assert read(Secret(from_command=(sys.executable, "-c", code)), tmp_path) == CANARY
     assert capfd.readouterr().err == "unlocked\n"
+
+
+def test_a_command_that_does_not_end_is_stopped_and_told(tmp_path: Path) -> None:
+    """With its children; which secret takes its time is said before."""
+    told: list[str] = []
+    stuck = Secret(from_command=("sh", "-c", f"echo {CANARY}; sleep 60 & wait"), timeout="300ms")  # type: ignore[arg-type]
+    begin = time.monotonic()
+    values, (missing,) = resolve({"TOKEN": stuck}, root=tmp_path, environ={}, tell=told.append)
+    assert time.monotonic() - begin < 10
+    assert values == {}
+    assert told == ["reading the secret TOKEN from `sh`"]
+    assert missing.name == "TOKEN"
+    assert "`sh` did not end within 0.3 s" in missing.reason
+    assert CANARY not in missing.reason
 
 
 def test_every_secret_that_cannot_be_read_is_told_at_once(tmp_path: Path) -> None:
