@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -75,10 +75,19 @@ def general(line: str) -> str:
 
 @dataclass
 class Walk:
-    """A reader who types what the tutorial says, in one shell's folder and environment."""
+    """A reader who types what the tutorial says, in one shell's folder and environment.
+
+    Their service and its port are their own, so that a developer's own `hello` stays as it is.
+    """
 
     folder: Path
     environ: dict[str, str]
+    service: str = field(default_factory=lambda: lab.unique("hello"))
+    port: int = field(default_factory=lab.free_port)
+
+    def own(self, text: str) -> str:
+        """What the tutorial says, with their names."""
+        return text.replace("hello", self.service).replace("8080", str(self.port))
 
     def file(self, block: Block) -> None:
         (self.folder / (block.file or "")).write_text(block.text)
@@ -113,15 +122,15 @@ def reader(tmp_path: Path, engine: Engine) -> Iterator[Walk]:
         ROOT / "examples", copy / "examples", ignore=shutil.ignore_patterns(".*_cache", "__pycache__")
     )
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    yield Walk(folder=copy, environ={**os.environ, **IDENTITY, "PATH": path, "NO_COLOR": "1"})
-    lab.remove_service(engine, "hello")
+    made = Walk(folder=copy, environ={**os.environ, **IDENTITY, "PATH": path, "NO_COLOR": "1"})
+    yield made
+    lab.remove_service(engine, made.service)
 
 
 def test_the_tutorial_does_what_it_says(reader: Walk) -> None:
     """A reader who types every line sees every line that is shown."""
-    port = str(lab.free_port())
     for block in blocks(TUTORIAL):
-        ours = Block(block.file, block.kind, block.text.replace("8080", port))
+        ours = Block(block.file, block.kind, reader.own(block.text))
         if ours.file is not None:
             reader.file(ours)
         elif ours.kind == "console":
