@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,8 +106,16 @@ def test_who_waits_gets_the_lock_when_it_is_free(world: World) -> None:
     assert world.invoke("deploy", "--to", "0.1.0", "--yes", "--wait", "soon").status == 2
     world.release("0.3.0", mode="sick")
     world.configure(health_timeout='"4s"')
-    with world.started("deploy", "--to", "0.3.0", "--yes", when="▸ health"):
-        waited = world.invoke("deploy", "--to", "0.2.0", "--yes", "--wait", "120")
+    with world.started("deploy", "--to", "0.3.0", "--yes", when="▸ health") as first:
+        first.send_signal(signal.SIGSTOP)
+        try:
+            waited = world.when(
+                *("deploy", "--to", "0.2.0", "--yes", "--wait", "120"),
+                line="waiting for Ada Lovelace",
+                act=lambda _: first.send_signal(signal.SIGCONT),
+            )
+        finally:
+            first.send_signal(signal.SIGCONT)
     assert waited.status == 0, waited.err
     assert "waiting for Ada Lovelace" in waited.err
     assert world.answer()["VERSION"] == "0.2.0"

@@ -304,13 +304,13 @@ class World:
         )
 
     @contextmanager
-    def started(self, *words: str, when: str) -> Iterator[None]:
+    def started(self, *words: str, when: str) -> Iterator[subprocess.Popen[str]]:
         """Run `invoke` beside the block, which begins when its standard error has this text."""
         with self.start(*words) as process:
             assert process.stderr is not None
             seen = next((line for line in process.stderr if when in line), None)
             assert seen is not None, f"{words} ended without {when}"
-            yield
+            yield process
             process.communicate(timeout=120)
 
     def interrupted(self, *words: str, when: str, number: signal.Signals) -> Ended:
