@@ -118,17 +118,24 @@ def test_a_release_that_does_not_become_healthy_fails_the_drill(make: Make) -> N
     assert world.invoke("drill").status == 6
 
 
-def test_a_killed_drill_is_tidied_by_the_next_one(world: World) -> None:
-    """SIGKILL leaves its container and network; a signal that can be heard leaves nothing."""
-    deployed(world)
-    ended = world.interrupted("drill", when="▸ health", number=signal.SIGKILL)
+def test_a_killed_drill_is_tidied_by_the_next_one(make: Make) -> None:
+    """SIGKILL leaves its container and network; a signal that can be heard leaves nothing.
+
+    Without its secret this one is not healthy before it is killed, however late that is.
+    """
+    world = make()
+    world.release("0.1.0", mode="sick")
+    world.configure(secrets='{ MODE = { from_env = "DRILL_MODE" } }')
+    assert world.invoke("deploy", "--to", "0.1.0", "--yes", DRILL_MODE="good").status == 0
+    drill = ("drill", "--to", "0.1.0")
+    ended = world.interrupted(*drill, when="▸ health", number=signal.SIGKILL)
     assert ended.status == -signal.SIGKILL
     assert len(left(world)) == 2
-    after = world.invoke("drill")
+    after = world.invoke(*drill, "--with-secrets", "--yes", DRILL_MODE="good")
     assert after.status == 0, after.err
     assert "left behind by a drill that was killed" in after.err
     assert left(world) == []
-    stopped = world.interrupted("drill", when="▸ start", number=signal.SIGTERM)
+    stopped = world.interrupted(*drill, when="▸ start", number=signal.SIGTERM)
     assert stopped.status == 143, stopped.err
     assert left(world) == []
     assert len(drills(world)) == 1
