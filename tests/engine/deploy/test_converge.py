@@ -36,9 +36,14 @@ def elsewhere(shared: World, bare_remote: Path, tmp_path: Path) -> Elsewhere:
     output_of(["git", "clone", "--quiet", str(bare_remote), str(clone)])
     shared.git("config", "user.name", "Grace Hopper", cwd=clone)
     shared.git("config", "user.email", "grace@example.org", cwd=clone)
-    for name in ("pyproject.toml", "tasks.py"):
-        (clone / name).write_text((shared.root / name).read_text())
+    bring_settings(shared, clone)
     return lambda *words: shared.invoke(*words, cwd=clone)
+
+
+def bring_settings(world: World, clone: Path) -> None:
+    """Another clone has today's settings."""
+    for name in ("pyproject.toml", "tasks.py"):
+        (clone / name).write_text((world.root / name).read_text())
 
 
 def assert_one_state(world: World, elsewhere: Elsewhere, version: str) -> None:
@@ -102,10 +107,13 @@ def test_a_death_after_all_was_recorded_leaves_a_lock_that_is_removed(
     assert_one_state(shared, elsewhere, "0.2.0")
 
 
-def test_a_new_one_that_runs_and_is_not_healthy_is_undone(shared: World, elsewhere: Elsewhere) -> None:
+def test_a_new_one_that_runs_and_is_not_healthy_is_undone(
+    shared: World, elsewhere: Elsewhere, tmp_path: Path
+) -> None:
     """With status 3 where finishing was asked for; the plan says what it found."""
-    shared.configure(health_timeout='"3s"')
     assert shared.dying("after", "start", "1", "deploy", "--to", "0.3.0", "--yes").status == -signal.SIGKILL
+    shared.configure(health_timeout='"3s"')
+    bring_settings(shared, tmp_path / "elsewhere")
     plan = elsewhere("converge", "--plan", "--break-lock", "--message", "x")
     assert plan.status == 0, plan.err
     for part in (
