@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,12 +23,7 @@ RELEASE = (sys.executable, "-m", "nox", "-s", "release")
 SLOW = {"test.py": "import time; time.sleep(300)"}
 
 
-@pytest.fixture(autouse=True)
-def _heard() -> Iterator[None]:
-    """A shell starts what runs in the background with SIGINT ignored, and its programs would inherit that."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+pytestmark = pytest.mark.usefixtures("heard")
 
 
 def until_tests_run(engine: Engine, service: Service) -> None:

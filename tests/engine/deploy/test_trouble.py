@@ -194,6 +194,7 @@ def test_a_rollback_publishes_all_of_its_events_at_its_end(make: Make, bare_remo
     assert len(there.splitlines()) == 2 + 6 + 2, "two releases, three deployments, quarantine and freeze"
 
 
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
