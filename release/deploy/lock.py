@@ -12,13 +12,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 from release.deploy.docker import Place
 from release.deploy.keeper import Keeper, Kept
 from release.errors import EngineError, LockHeld, NameTaken
 from release.events import Emit, Notice, Warned
 from release.owner import Owner
+
+Task = Literal["deploy", "converge", "prune"]
+"""What needs the lock."""
 
 LOCK: Final = "lock"
 """The role in the labels."""
@@ -128,21 +131,37 @@ def await_free(
 
 @contextmanager
 def held(
-    keeper: Keeper, place: Place, holder: Holder, emit: Emit, *, breaking: Holder | None = None
+    keeper: Keeper,
+    place: Place,
+    holder: Holder,
+    emit: Emit,
+    *,
+    breaking: Holder | None = None,
+    task: Task = "deploy",
 ) -> Iterator[None]:
-    """Hold the lock while the block runs. `breaking` is whose lock is taken away, alive or not.
+    """Hold the lock while the block runs.
+
+    Args:
+        keeper: where it is kept.
+        place: whose lock it is.
+        holder: we.
+        emit: told of a lock that is taken over.
+        breaking: whose lock is taken away, alive or not.
+        task: what needs it, for the loser.
 
     Raises:
         LockHeld: another deployment holds it.
     """
     try:
-        _take(keeper, place, holder, emit, breaking)
+        _take(keeper, place, holder, emit, breaking, task)
         yield
     finally:
         _give_back(keeper, place, holder, emit)
 
 
-def _take(keeper: Keeper, place: Place, mine: Holder, emit: Emit, breaking: Holder | None) -> None:
+def _take(
+    keeper: Keeper, place: Place, mine: Holder, emit: Emit, breaking: Holder | None, task: Task
+) -> None:
     """Make it. A lock left behind is removed by id: two takers cannot remove each other's."""
     for _ in range(_TRIES):
         with suppress(NameTaken):
@@ -150,17 +169,21 @@ def _take(keeper: Keeper, place: Place, mine: Holder, emit: Emit, breaking: Hold
             return
         kept = keeper.get(place.lock)
         if kept is not None:
-            _remove_left_behind(keeper, place, kept, emit, breaking)
-    raise held_error(place, Holder.parse(kept.labels if kept is not None else {}))
+            _remove_left_behind(keeper, place, kept, emit, breaking, task)
+    raise LockHeld(
+        f"{task} {place}",
+        f"others take its lock {place.lock} and give it back: {_TRIES} times it was theirs",
+        "run the command again; `invoke status` shows who holds it",
+    )
 
 
 def _remove_left_behind(
-    keeper: Keeper, place: Place, kept: Kept, emit: Emit, breaking: Holder | None
+    keeper: Keeper, place: Place, kept: Kept, emit: Emit, breaking: Holder | None, task: Task
 ) -> None:
     holder = Holder.parse(kept.labels)
     reason = _reason(keeper, holder, breaking)
     if not reason:
-        raise held_error(place, holder)
+        raise held_error(place, holder, task)
     emit(Warned(text=f"taking over the lock of {holder}: {reason}"))
     keeper.drop(kept.id)
 
@@ -185,21 +208,29 @@ def ensure(keeper: Keeper, place: Place, mine: Holder) -> None:
         )
 
 
-def held_error(place: Place, holder: Holder) -> LockHeld:
+def held_error(place: Place, holder: Holder, task: Task = "deploy") -> LockHeld:
     """The message for the loser."""
+    ends = f"its lock {place.lock} ends by itself at {holder.expires}"
+    wait = f"--wait SECONDS waits for it; {ends}" if task == "deploy" else ends
     return LockHeld(
-        f"deploy {place}",
+        f"{task} {place}",
         f"another deployment is under way: {holder}",
-        f"--wait SECONDS waits for it; its lock {place.lock} ends by itself at {holder.expires}. If its "
-        "machine is surely dead: `invoke converge --break-lock --message WHY`",
+        f"{wait}. If its machine is surely dead: `invoke converge --break-lock --message WHY`",
     )
+
+
+def drop(keeper: Keeper, place: Place, holder: Holder) -> bool:
+    """Remove the lock if it is this holder's; whether it was. Raises EngineError."""
+    kept = keeper.get(place.lock)
+    if kept is None or Holder.parse(kept.labels) != holder:
+        return False
+    keeper.drop(kept.id)
+    return True
 
 
 def _give_back(keeper: Keeper, place: Place, holder: Holder, emit: Emit) -> None:
     """Remove the lock if it is ours. One that stays behind expires: no reason to fail what was done."""
     try:
-        kept = keeper.get(place.lock)
-        if kept is not None and Holder.parse(kept.labels) == holder:
-            keeper.drop(kept.id)
+        drop(keeper, place, holder)
     except EngineError as error:
         emit(Warned(text=f"the lock {place.lock} stays until {holder.expires}: {error.found}"))

@@ -405,7 +405,7 @@ def _locked(site: Site, engine: Engine, planned: Pruning) -> Any:
         milliseconds=_LOCK_MINUTES * 60_000,
     )
     anchor = _anchor(engine, planned) if site.settings.engine == "docker" else None
-    return lock.held(site.target.keeper(anchor), site.place, holder, site.desk.emit)
+    return lock.held(site.target.keeper(anchor), site.place, holder, site.desk.emit, task="prune")
 
 
 def _dropped(engine: Engine, unneeded: Unneeded, emit: Emit) -> bool:

@@ -14,9 +14,10 @@ import pytest
 
 from release.deploy.docker import Place
 from release.deploy.keeper import EngineKeeper
-from release.deploy.lock import LOCK, Holder, await_free, ensure, held, peek
-from release.errors import EngineError, LockHeld
+from release.deploy.lock import LOCK, Holder, await_free, drop, ensure, held, held_error, peek
+from release.errors import EngineError, LockHeld, NameTaken
 from release.events import Event, Notice, Warned
+from release.images.engine import ContainerSpec
 from tests.unit.deploy.fakes import INFO, FakeEngine, digest, state
 
 PLACE = Place(service="api", environment="production")
@@ -64,6 +65,38 @@ def test_the_loser_is_told_who_holds_it_where_since_when_and_the_way_out() -> No
         assert part in text
     assert engine.names() == {PLACE.lock: "created"}
     assert peek(keeper(engine), PLACE) == other
+
+
+def test_the_loser_is_told_of_the_command_that_it_gave_and_of_ways_that_this_command_has() -> None:
+    """`--wait` is for deployments and rollbacks."""
+    engine = FakeEngine()
+    taken(engine, other := holder(host="elsewhere", deployment="1" * 12))
+    with pytest.raises(LockHeld) as caught, held(keeper(engine), PLACE, holder(), print, task="prune"):
+        raise AssertionError("the lock was given twice")
+    assert (caught.value.attempted, "--wait" in caught.value.hint) == ("prune api in production", False)
+    assert "--wait" in held_error(PLACE, other).hint
+
+
+def test_a_lock_that_is_gone_whenever_it_is_looked_at_names_nobody() -> None:
+    """Others take it and give it back all the time."""
+
+    class Busy(FakeEngine):
+        def create(self, spec: ContainerSpec) -> str:
+            raise NameTaken(f"create {spec.name}", "it exists")
+
+    told = pytest.raises(LockHeld, match=f"others take its lock {PLACE.lock} and give it back")
+    with told, held(keeper(Busy()), PLACE, holder(), print):
+        raise AssertionError("the lock was given twice")
+
+
+def test_a_lock_is_dropped_only_if_it_is_of_this_holder() -> None:
+    """Whose it is by now keeps it."""
+    engine, seen = FakeEngine(), holder(deployment="1" * 12)
+    taken(engine, replace(seen, who="Grace"))
+    assert not drop(keeper(engine), PLACE, seen)
+    assert engine.names() == {PLACE.lock: "created"}
+    assert drop(keeper(engine), PLACE, replace(seen, who="Grace"))
+    assert not drop(keeper(engine), PLACE, seen)
 
 
 def expired() -> Holder:
