@@ -67,6 +67,11 @@ class Place:
         """The name of one of several containers that serve, counted from 1; the second ends in `.2`."""
         return self.container if replica == 1 else f"{self.container}.{replica}"
 
+    def gave(self, name: str) -> bool:
+        """Whether it is a name of a container that serves."""
+        first, _, replica = name.rpartition(".")
+        return name == self.container or (first == self.container and replica.isdigit())
+
     def fresh(self, deployment: str, replica: int = 1) -> str:
         """The name of a new container until it is verified: the old one keeps the good name until then."""
         return f"{self.container}-{deployment}{'' if replica == 1 else f'.{replica}'}"

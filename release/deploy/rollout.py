@@ -54,6 +54,8 @@ class Swap:
     """Milliseconds that the new ones must stay healthy while the old ones are kept."""
     drain: int = 0
     """Milliseconds that requests under way may take when the traffic has moved on."""
+    lost: bool = False
+    """Whether what ran before is gone, so that the new ones stay, whatever comes."""
 
     def __str__(self) -> str:
         """For people: `0.2.0 of api in production`."""
@@ -251,12 +253,26 @@ def nothing_ran(crew: Crew, order: Swap, error: BaseException) -> DeploymentFail
     )
 
 
+def left_alone(crew: Crew, order: Swap, error: BaseException) -> MixedState:
+    """There is nothing to put back, though something ran: the new ones are all that is left."""
+    try:
+        there = describe(news(crew, order))
+    except EngineError as silent:
+        there = f"what is there, which the engine does not say ({silent.found}),"
+    return MixedState(
+        f"finish {order}",
+        f"{why(crew, error)}; what ran before is gone, and {there} was left alone",
+        "`invoke rollback` puts the last healthy release back",
+        tail_of(error),
+    )
+
+
 def mixed(
     crew: Crew, order: Swap, error: BaseException, left: BaseException, traffic: str = ""
 ) -> MixedState:
     """Say exactly what is where, as far as the engine still answers."""
     if isinstance(left, LockHeld):
-        return _left_alone(crew, order, error, left, traffic)
+        return _left_to_another(crew, order, error, left, traffic)
     failed = f"putting back what ran before failed too ({why(crew, left)})"
     return MixedState(
         f"deploy {order}",
@@ -266,7 +282,7 @@ def mixed(
     )
 
 
-def _left_alone(crew: Crew, order: Swap, error: BaseException, lost: LockHeld, traffic: str) -> MixedState:
+def _left_to_another(crew: Crew, order: Swap, error: BaseException, lost: LockHeld, traffic: str) -> MixedState:
     """The place is somebody else's: what they do there is not undone, and nothing of ours is tidied."""
     first = "" if isinstance(error, LockHeld) else f"{why(crew, error)}; "
     return MixedState(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +15,7 @@ from release.deploy.plan import Strategy
 from release.deploy.preflight import Bytes, Tell, unheard
 from release.deploy.rollout import Crew, Swap, step
 from release.deploy.target import Means, Order, Way
-from release.errors import DeploymentFailed, EngineError, MixedState, Problem, Restored, UsageError
+from release.errors import DeploymentFailed, EngineError, Problem, Restored, UsageError
 from release.events import Emit
 from release.images.engine import ContainerSpec, ContainerState, Engine
 from release.records import Image, Release
@@ -178,7 +178,7 @@ class SingleEngine:
         """A container that was never made, or one whose files may be missing; an old one that is gone."""
         new, swapped = self._halves(order)
         if way == "revert":
-            return _gone(order, new) if new and not swapped.before.running and order.old else None
+            return _gone(order) if swapped.lost else None
         if not new:
             return UsageError(f"finish {order}", "its container was never made", "use --revert")
         if (order.spec.files or order.spec.secret_files) and any(one.status == "created" for one in new):
@@ -189,8 +189,6 @@ class SingleEngine:
     def resume(self, order: Order, means: Means) -> str:
         """Start and prove what was made, then tidy up."""
         new, swapped = self._halves(order)
-        if not swapped.before.running and order.old is not None:
-            self._only_these_left(order, means, new)
         if self.proxy is None:
             return stopfirst.finish(self._crew(means), swapped, new[0].id)
         from release.deploy import startfirst
@@ -208,20 +206,8 @@ class SingleEngine:
         else:
             ended = startfirst.give_back(crew, swapped, self.proxy, error)
         if isinstance(ended, Restored):
-            return describe(swapped.before.running)
+            return ended.found
         raise ended
-
-    def _only_these_left(self, order: Order, means: Means, new: tuple[ContainerState, ...]) -> None:
-        """What ran before is gone, so the new one stays, whatever its health. Raises MixedState."""
-        try:
-            self.verify(replace(order, before=Ours(running=new, stopped=())), means)
-        except DeploymentFailed as error:
-            raise MixedState(
-                f"finish {order}",
-                f"{error.found}; what ran before is removed already, and {describe(new)} was left alone",
-                "`invoke rollback` puts the last healthy release back",
-                error.tail,
-            ) from error
 
     def _halves(self, order: Order) -> tuple[tuple[ContainerState, ...], Swap]:
         """The containers that the order made, if there are any, and the swap as it was meant."""
@@ -229,10 +215,23 @@ class SingleEngine:
         there = (*order.before.up, *order.before.stopped)
         new = tuple(each for each in there if mine <= each.labels.items())
         others = [each for each in there if each not in new]
-        old = [each for each in others if each.labels.get(DEPLOYMENT) == order.replaces]
-        kept = old or [each for each in others if each in order.before.up]
+        kept = self._ran_before(order, others)
         rest = tuple(each for each in others if each not in kept)
-        return new, replace(self.swap(order), before=Ours(running=tuple(kept), stopped=rest))
+        return new, replace(
+            self.swap(order),
+            before=Ours(running=tuple(kept), stopped=rest),
+            lost=bool(new) and not kept and order.replaces is not None,
+        )
+
+    def _ran_before(self, order: Order, others: list[ContainerState]) -> list[ContainerState]:
+        """Which of them ran before: those that it replaces; else what runs; else what has the good names.
+
+        A container gets a good name when it is proven, and keeps it until it goes. One of another deployment
+        than the order says was put there by somebody whose events the order's giver did not know.
+        """
+        named = [each for each in others if each.labels.get(DEPLOYMENT, "") == order.replaces]
+        up = [each for each in others if each in order.before.up]
+        return named or up or [each for each in others if self.place.gave(each.name)]
 
     def _crew(self, means: Means) -> Crew:
         return Crew(
@@ -261,9 +260,10 @@ class SingleEngine:
         )
 
 
-def _gone(order: Order, new: Iterable[ContainerState]) -> UsageError:
+def _gone(order: Order) -> UsageError:
+    there = describe((*order.before.up, *order.before.stopped))
     return UsageError(
         f"revert {order}",
-        f"what ran before is removed already; there is only {describe(new)}",
+        f"what ran before, the deployment {order.replaces}, is there no more; there is only {there}",
         "`invoke converge --finish` if it is healthy, else `invoke rollback`",
     )

@@ -25,6 +25,7 @@ from release.deploy.rollout import (
     Swap,
     create,
     elapsed_ms,
+    left_alone,
     mixed,
     news,
     not_ours,
@@ -179,6 +180,8 @@ def give_back(crew: Crew, order: Swap, proxy: Proxy, error: BaseException) -> Re
     """
     if (lost := not_ours(crew, order)) is not None:
         return mixed(crew, order, error, lost, _traffic(crew, order, proxy))
+    if order.lost:
+        return left_alone(crew, order, error)
     crew.emit(Warned(text=f"{why(crew, error)}: what ran before keeps the traffic"))
     try:
         still = until_back(

@@ -6,11 +6,14 @@ one gets the name. So putting back is starting what is still there.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from release.deploy.docker import describe
 from release.deploy.rollout import (
     Crew,
     Swap,
     create,
+    left_alone,
     mixed,
     not_ours,
     nothing_ran,
@@ -23,8 +26,9 @@ from release.deploy.rollout import (
     tail_of,
     why,
 )
-from release.errors import ReleaseError, Restored
+from release.errors import EngineError, ReleaseError, Restored
 from release.events import Warned
+from release.images.engine import ContainerState
 
 
 def swap(crew: Crew, order: Swap) -> str:
@@ -73,6 +77,8 @@ def give_back(crew: Crew, order: Swap, error: BaseException) -> ReleaseError:
     """
     if (lost := not_ours(crew, order)) is not None:
         return mixed(crew, order, error, lost)
+    if order.lost:
+        return left_alone(crew, order, error)
     crew.emit(Warned(text=f"{why(crew, error)}: putting back what ran before"))
     removal, start = remove_new(crew, order), start_old(crew, order, order.before.running)
     if (left := removal or start) is not None:
@@ -81,7 +87,16 @@ def give_back(crew: Crew, order: Swap, error: BaseException) -> ReleaseError:
         return nothing_ran(crew, order, error)
     return Restored(
         f"deploy {order}",
-        f"{why(crew, error)}; what ran before runs again: {describe(order.before.running)}",
+        f"{why(crew, error)}; what ran before runs again: {describe(_now(crew, order.before.running))}",
         "read the lines above before the next attempt",
         tail_of(error),
     )
+
+
+def _now(crew: Crew, containers: Iterable[ContainerState]) -> list[ContainerState]:
+    """As they are, or as they were where the engine does not say."""
+    known = list(containers)
+    try:
+        return [crew.engine.state(one.id) or one for one in known]
+    except EngineError:
+        return known

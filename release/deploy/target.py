@@ -42,7 +42,7 @@ class Order:
     health_timeout: int
     """Milliseconds."""
     replaces: str | None = None
-    """The deployment that ran before, where one that ended in the middle is gone on with."""
+    """The deployment that ran before, as the one says that ended in the middle and is gone on with."""
 
     def __str__(self) -> str:
         """For people: `0.2.0 of api in production`."""

@@ -419,3 +419,15 @@ def test_a_replica_that_was_restarted_while_the_next_one_came_is_no_success() ->
     with pytest.raises(Restored, match="it did not stay up: running, started again at 2026-11-20T11:00:00Z"):
         startfirst.swap(crew(engine), order(engine, replicas=2), proxy)
     assert engine.names() == {OLD: "running", f"{OLD}.2": "running"}
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_the_new_ones_stay_whatever_their_health_where_the_old_ones_are_gone(replicas: int) -> None:
+    """Nothing else could have the traffic; also where another of them was never made."""
+    engine = FakeEngine(starting=crashing)
+    meant = replace(order(engine, replicas=replicas), lost=True)
+    engine.start(engine.create(meant.containers[0]))
+    proxy = FakeProxy(engine=engine, traffic={f"id-{NEW}"})
+    with pytest.raises(MixedState, match=rf"what ran before is gone, and {NEW} .* was left alone"):
+        startfirst.finish(crew(engine), meant, proxy)
+    assert (engine.names(), proxy.traffic) == ({NEW: "exited"}, {f"id-{NEW}"})

@@ -10,7 +10,7 @@ import pytest
 
 from release.deploy.docker import Identity, Place, container_spec, look
 from release.deploy.rollout import Crew, Swap
-from release.deploy.stopfirst import swap
+from release.deploy.stopfirst import finish, swap
 from release.errors import (
     Cancelled,
     DeploymentFailed,
@@ -241,6 +241,35 @@ def test_leftovers_of_a_crash_go_when_the_new_one_is_proven_and_not_before() -> 
     with pytest.raises(Restored):
         run(engine)
     assert engine.names() == {OLD: "running", "api-production-dead": "created"}
+
+
+def left_over(engine: FakeEngine) -> Swap:
+    """A swap that broke off when the old one was gone already."""
+    meant = replace(order(engine), lost=True)
+    engine.create(meant.containers[0])
+    return meant
+
+
+def test_the_new_one_stays_whatever_its_health_where_the_old_one_is_gone() -> None:
+    """Nothing else is there: it is left alone, and the message says so."""
+    engine = FakeEngine(starting=crashing)
+    crew = Crew(engine=engine, emit=lambda event: None, cancellation=Cancellation(), mask=Mask())
+    with pytest.raises(MixedState, match=rf"exit status 1; what ran before is gone, and {NEW} .*left alone"):
+        finish(crew, left_over(engine), f"id-{NEW}")
+    assert engine.names() == {NEW: "exited"}
+    engine.starting = healthy
+    assert finish(crew, order(engine), f"id-{NEW}") == "health check healthy"
+
+
+def test_what_runs_again_is_told_as_it_is_then() -> None:
+    """Not as it was when it was stopped."""
+    engine = engine_with_old(starting=crashing)
+    engine.stop(OLD, grace=0)
+    before = replace(look(engine, PLACE), running=look(engine, PLACE).stopped, stopped=())
+    engine.create(order(engine).containers[0])
+    crew = Crew(engine=engine, emit=lambda event: None, cancellation=Cancellation(), mask=Mask())
+    with pytest.raises(Restored, match=rf"{OLD} \(0.1.0, running, healthy\)"):
+        finish(crew, replace(order(engine), before=before), f"id-{NEW}")
 
 
 def test_tidying_up_that_fails_is_a_warning() -> None:
