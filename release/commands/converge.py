@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from release.commands.change import allowance
 from release.commands.door import Door, agree
-from release.deploy.converge import Halves, carry_out, examine, tidy
+from release.deploy.converge import Found, Halves, carry_out, examine, look, tidy
 from release.deploy.site import Site
 from release.deploy.target import Way
 from release.errors import UsageError
@@ -20,15 +20,16 @@ def converge(door: Door) -> int:
     allowance(words)
     with door.desk() as desk, desk.site(words.environment) as site:
         answers = desk.refresh()
-        halves = examine(site, way=way, break_lock=words.break_lock)
+        found = look(site, break_lock=words.break_lock)
+        halves = examine(site, found, way=way)
         if halves is None:
-            return _nothing_open(door, site)
+            return _nothing_open(door, site, found, answers=answers)
         return _converge(door, halves, answers=answers)
 
 
-def _nothing_open(door: Door, site: Site) -> int:
+def _nothing_open(door: Door, site: Site, found: Found, *, answers: bool) -> int:
     """Say so; a lock whose deployment ended is removed."""
-    if not door.words.plan and tidy(site):
+    if not door.words.plan and tidy(site, found, message=door.words.message, answers=answers):
         door.console.emit(Notice(text="removed a lock whose deployment had ended"))
     if door.words.json:
         door.console.document(None)
@@ -39,6 +40,7 @@ def _nothing_open(door: Door, site: Site) -> int:
 
 def _converge(door: Door, halves: Halves, *, answers: bool) -> int:
     words, console = door.words, door.console
+    console.hide(halves.secrets)
     if words.plan:
         if words.json:
             console.document(halves.to_json())

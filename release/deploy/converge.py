@@ -5,28 +5,38 @@ What was meant is read where it happened (`release.deploy.journal`), so any oper
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from release.actor import TOOL, now
 from release.deploy import journal, lock, policy
-from release.deploy.docker import DEPLOYMENT, Identity, describe
+from release.deploy.docker import DEPLOYMENT, Identity, Ours, describe, secrets_in
 from release.deploy.journal import End, Unfinished
 from release.deploy.lock import Holder
 from release.deploy.operation import event_json
 from release.deploy.rollout import reason
-from release.deploy.sight import Sight, look_around
+from release.deploy.sight import Sight, look_around, running_event
 from release.deploy.site import Site
 from release.deploy.target import Means, Order, Way
 from release.deploy.wanted import read_secrets
-from release.errors import DeploymentFailed, LedgerError, LockHeld, MixedState, Restored, TargetUnavailable
+from release.errors import (
+    DeploymentFailed,
+    EngineError,
+    LedgerError,
+    LockHeld,
+    MixedState,
+    Restored,
+    TargetUnavailable,
+)
 from release.events import Warned
 from release.interruption import Interruption
+from release.ledger.query import Event
 from release.ledger.releases import release_record
-from release.records import Body, Deployment, Draft, Record, Release
-from release.redact import Mask
+from release.records import Body, Deployment, Draft, Note, Record, Release
+from release.redact import Mask, Redacted
 from release.reference import Digest
+from release.runspec import RunSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +47,12 @@ class Halves:
     sight: Sight
     unfinished: Unfinished
     release: Record[Release]
+    before: Event | None
+    """The deployment that ran before, as the one says that was begun; None where this ledger lacks it."""
+    secrets: tuple[Redacted, ...] = field(repr=False)
+    """The values that play a part, as far as they are known here or stand in the containers."""
+    breaks: Holder | None
+    """Who may be alive, and whose lock is taken away all the same."""
     way: Way
     asked: bool
     """Whether somebody named the way."""
@@ -78,38 +94,69 @@ class Converged:
     record: dict[str, Any]
 
 
-def examine(site: Site, *, way: Way | None, break_lock: bool = False) -> Halves | None:
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What was found, and who is passed over for it."""
+
+    sight: Sight
+    breaks: Holder | None
+    """Who may be alive, and whose lock is taken away all the same."""
+
+
+def look(site: Site, *, break_lock: bool = False) -> Found:
+    """What there is. `break_lock`: also where the lock's holder seems to be alive.
+
+    Raises:
+        LockHeld: the deployment may still be under way.
+    """
+    sight = look_around(site)
+    holder = lock.alive(site.target.keeper(), sight.holder)
+    if holder is not None and journal.ended(site, holder.deployment):
+        holder = None
+    if holder is not None and not break_lock:
+        raise lock.held_error(site.place, holder, "converge")
+    unfinished = sight.unfinished or journal.find_last(site)
+    return Found(sight=replace(sight, unfinished=unfinished), breaks=holder)
+
+
+def examine(site: Site, found: Found, *, way: Way | None) -> Halves | None:
     """What was begun here and never ended; None where nothing is open.
 
     Args:
         site: the environment.
+        found: what there is.
         way: what to do; absent: finish where the new one runs, and revert should it not prove healthy;
             revert where it does not run.
-        break_lock: also where the lock's holder seems to be alive.
 
     Raises:
-        LockHeld: the deployment may still be under way.
         TargetUnavailable: its release is not in the ledger.
     """
-    sight = look_around(site)
-    keeper = site.target.keeper()
-    holder = lock.alive(keeper, sight.holder)
-    has_ended = holder is not None and journal.ended(site, holder.deployment)
-    if holder is not None and not break_lock and not has_ended:
-        raise lock.held_error(site.place, holder)
-    if sight.unfinished is None:
+    ours, unfinished = found.sight.ours, found.sight.unfinished
+    if unfinished is None:
         return None
-    runs = any(
-        each.labels.get(DEPLOYMENT) == sight.unfinished.started.deployment for each in sight.ours.running
-    )
+    started = unfinished.started
+    before = site.event_of(started.previous) if started.previous is not None else None
+    runs = any(each.labels.get(DEPLOYMENT) == started.deployment for each in ours.running)
     return Halves(
         site=site,
-        sight=sight,
-        unfinished=sight.unfinished,
-        release=_release(site, sight.unfinished),
+        sight=found.sight,
+        unfinished=unfinished,
+        release=_release(site, unfinished),
+        before=before,
+        secrets=tuple(_secrets(site, ours, started.run_spec, before)),
+        breaks=found.breaks,
         way=way or ("finish" if runs else "revert"),
         asked=way is not None,
     )
+
+
+def _secrets(site: Site, ours: Ours, spec: RunSpec, before: Event | None) -> Iterator[Redacted]:
+    """Where this clone cannot read a secret, or another value of it today, the containers still have it."""
+    yield from read_secrets(site, spec)[0].values()
+    old = before.deployment.run_spec.secrets if before is not None else {}
+    names = {*spec.secrets, *old, *site.settings.secrets}
+    for container in (*ours.up, *ours.stopped) if names else ():
+        yield from secrets_in(site.engine, container.id, names)
 
 
 def _release(site: Site, unfinished: Unfinished) -> Record[Release]:
@@ -123,13 +170,17 @@ def _release(site: Site, unfinished: Unfinished) -> Record[Release]:
         ) from error
 
 
-def tidy(site: Site) -> bool:
-    """Remove a lock where nothing is half done any more; whether there was one."""
-    keeper = site.target.keeper()
-    kept = keeper.get(site.place.lock)
-    if kept is None:
+def tidy(site: Site, found: Found, *, message: str, answers: bool) -> bool:
+    """Remove the lock that was found, where nothing is half done any more; whether it was still there.
+
+    Where its holder may be alive, a note says whose it was, and why it was taken.
+    """
+    holder = found.sight.holder
+    if holder is None or not lock.drop(site.target.keeper(), site.place, holder):
         return False
-    keeper.drop(kept.id)
+    if found.breaks is not None:
+        text = f"`invoke converge` took the lock of {site.place} from {found.breaks}: {message}"
+        _append(site, [_draft(site, "converge", Note(text=text))], publish=answers)
     return True
 
 
@@ -143,15 +194,24 @@ def carry_out(halves: Halves, *, message: str, answers: bool, interruption: Inte
         UsageError: this way is not open any more, or not yet; nothing was touched.
     """
     site = halves.site
-    secrets, _ = read_secrets(site, halves.unfinished.started.run_spec)
-    means = Means(emit=site.desk.emit, cancellation=interruption.cancellation, mask=Mask(secrets.values()))
+    means = Means(emit=site.desk.emit, cancellation=interruption.cancellation, mask=Mask(halves.secrets))
     objection = site.target.objection(_order(halves), halves.way)
     if objection is not None:
-        raise objection  # before the lock is taken: it holds the journal
+        raise objection
+    kept = journal.keep(site, halves.unfinished, publish=answers) or halves.unfinished
+    halves = replace(halves, unfinished=kept)
     keeper = site.target.keeper(site.target.id_of(halves.release.body.image))
-    held = lock.held(keeper, site.place, _holder(halves), site.desk.emit, breaking=halves.sight.holder)
+    held = lock.held(
+        keeper,
+        site.place,
+        _holder(halves),
+        site.desk.emit,
+        breaking=halves.sight.holder,
+        task="converge",
+    )
     with interruption.held(), held:
         _same_as_found(halves)
+        _not_ended(halves, answers=answers)
         return _Ending(halves=halves, means=means, message=message, answers=answers).run()
 
 
@@ -176,6 +236,19 @@ def _same_as_found(halves: Halves) -> None:
             halves.title,
             f"somebody came first: running {describe(now_there.running)}",
             "run it again",
+        )
+
+
+def _not_ended(halves: Halves, *, answers: bool) -> None:
+    """Under the lock: nobody ended it since the ledger was read."""
+    site = halves.site
+    if answers:
+        site.desk.refresh()
+    if journal.ended(site, halves.unfinished.started.deployment):
+        raise LockHeld(
+            halves.title,
+            "somebody ended it in the same moment; nothing was touched",
+            "`invoke status` shows what runs",
         )
 
 
@@ -211,67 +284,85 @@ class _Ending:
 
     def _recorded(self, end: End, evidence: str) -> Converged:
         """Append what the ledger lacks, with what follows from a healthy end."""
-        halves, site = self.halves, self.halves.site
-        body = halves.unfinished.ended(
-            end, site.target.name, _proven(halves, end), self.means.mask(evidence), self._said()
-        )
+        halves, site, evidence = self.halves, self.halves.site, self.means.mask(evidence)
+        body = self._ended(end, evidence)
         drafts = [*halves.unfinished.drafts(self._draft(body)), *map(self._draft, self._words(end))]
-        try:
-            records = site.desk.ledger.append_events(drafts, publish=self.answers)
-        except LedgerError as error:
-            site.desk.emit(Warned(text=f"the end is not in the ledger yet: {error.attempted}: {error.found}"))
-            records = None
-        ended = next(
-            (each for each in records or () if isinstance(each.body, Deployment) and each.body == body), None
-        )
-        record = event_json(self._draft(body), ended)
-        return Converged(end=end, evidence=evidence, record=record)
+        records = _append(site, drafts, publish=self.answers)
+        ended = next((each for each in records if each.body == body), None)
+        return Converged(end=end, evidence=evidence, record=event_json(self._draft(body), ended))
+
+    def _ended(self, end: End, evidence: str) -> Deployment:
+        halves, target = self.halves, self.halves.site.target
+        body = halves.unfinished.ended(end, target.name, _proven(halves, end), evidence, self._said())
+        if halves.breaks is None:
+            return body
+        return body.model_copy(update={"took_lock_from": str(halves.breaks)})
 
     def _said(self) -> str:
-        done = "finished" if self.halves.way == "finish" else "reverted"
-        return f"{done} by `invoke converge`" + (f": {self.message}" if self.message else "")
+        done, why = "finished" if self.halves.way == "finish" else "reverted", self.means.mask(self.message)
+        return f"{done} by `invoke converge`" + (f": {why}" if why else "")
 
     def _words(self, end: End) -> Iterable[Body]:
         """What a rollback leaves behind, as if it had ended by itself."""
         if end != "healthy":
             return ()
         halves, site, started = self.halves, self.halves.site, self.halves.unfinished.started
+        if started.reason == "rollback" and started.previous is not None and halves.before is None:
+            text = f"the deployment {started.previous} that ran before is not in this clone's ledger"
+            site.desk.emit(Warned(text=f"{text}: its release is not set aside; `invoke quarantine` does it"))
         said = policy.words(site.desk.ledger, site.place, halves.release.id)
         after = policy.aftermath(
             site.place,
             "rollback" if started.reason == "rollback" else "promote",
             halves.release,
-            site.release_of(halves.sight.previous),
+            site.release_of(halves.before),
             said,
             freeze=site.settings.freeze_after_rollback,
         )
         return after.bodies(started.deployment, started.message or self._said())
 
     def _draft(self, body: Body) -> Draft[Body]:
-        desk, started = self.halves.site.desk, self.halves.unfinished.started
-        return Draft(
-            service=self.halves.site.place.service,
-            recorded_at=now(),
-            actor=desk.actor,
-            run=desk.run(started.deployment),
-            tool=TOOL,
-            body=body,
-        )
+        return _draft(self.halves.site, self.halves.unfinished.started.deployment, body)
+
+
+def _draft(site: Site, run: str, body: Body) -> Draft[Body]:
+    return Draft(
+        service=site.place.service,
+        recorded_at=now(),
+        actor=site.desk.actor,
+        run=site.desk.run(run),
+        tool=TOOL,
+        body=body,
+    )
+
+
+def _append(site: Site, drafts: list[Draft[Body]], *, publish: bool) -> tuple[Record[Body], ...]:
+    """Add them to the ledger; none, and a warning, where that has to wait: what was done is done."""
+    try:
+        return site.desk.ledger.append_events(drafts, publish=publish) or ()
+    except LedgerError as error:
+        site.desk.emit(Warned(text=f"this is not in the ledger yet: {error.attempted}: {error.found}"))
+        return ()
 
 
 def _proven(halves: Halves, end: End) -> str | None:
     """The digest that is proven to run after this end."""
-    before = halves.sight.previous
-    proven = {
-        "healthy": halves.unfinished.started.digest,
-        "restored": before.deployment.digest if before is not None else None,
-    }
-    return proven.get(end)
+    if end == "restored":
+        runs = _runs(halves.site)
+        return runs.deployment.digest if runs is not None else None
+    return halves.unfinished.started.digest if end == "healthy" else None
+
+
+def _runs(site: Site) -> Event | None:
+    """The healthy deployment that was put back, where engine and ledger tell."""
+    try:
+        return running_event(site, site.target.look())
+    except EngineError:
+        return None
 
 
 def _order(halves: Halves) -> Order:
     site, started, body = halves.site, halves.unfinished.started, halves.release.body
-    previous = halves.sight.previous
     return Order(
         place=site.place,
         identity=Identity(
@@ -285,7 +376,7 @@ def _order(halves: Halves) -> Order:
         spec=started.run_spec,
         secrets={},
         before=halves.sight.ours,
-        old=previous.deployment.run_spec if previous is not None else None,
+        old=halves.before.deployment.run_spec if halves.before is not None else None,
         health_timeout=site.settings.health_timeout,
-        replaces=previous.deployment.deployment if previous is not None else None,
+        replaces=started.previous,
     )

@@ -5,7 +5,7 @@ A container is ours by its labels, never by its name: a name can be taken by any
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -204,6 +204,18 @@ def _files(spec: RunSpec, secrets: Mapping[str, Redacted]) -> tuple[PlacedFile, 
         if name in places
     ]
     return (*public, *private)
+
+
+def secrets_in(engine: Engine, container: str, names: Iterable[str]) -> Iterator[Redacted]:
+    """The values of these secrets as `container_spec` gave them to a container. Raises EngineError."""
+    about = engine.inspected(container) or {}
+    given = dict(line.partition("=")[::2] for line in (about.get("Config") or {}).get("Env") or ())
+    for name in names:
+        if name in given:
+            yield Redacted(given[name])
+        content = engine.read_file(container, given[f"{name}_FILE"]) if f"{name}_FILE" in given else None
+        if content is not None:
+            yield Redacted(content.decode(errors="replace"))
 
 
 def describe(containers: Iterable[ContainerState]) -> str:

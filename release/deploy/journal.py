@@ -7,14 +7,15 @@ the git server may be away.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from release.deploy.docker import DEPLOYMENT, Ours
 from release.deploy.lock import Holder
 from release.deploy.site import Spot
 from release.errors import LedgerError
-from release.ledger.deployments import Event, events_of
+from release.events import Warned
+from release.ledger.deployments import Event, deployments, events_of
 from release.records import Body, Deployment, Draft, TargetState, parse
 
 End = Literal["healthy", "restored", "failed", "mixed"]
@@ -43,7 +44,7 @@ class Unfinished:
     """The draft's body."""
     version: str
     recorded: bool
-    """Whether the ledger has that event."""
+    """Whether the ledger has that event, or this clone, where it waits to be published."""
 
     def __str__(self) -> str:
         """For people: what was begun, by whom and when."""
@@ -64,6 +65,25 @@ class Unfinished:
         return [end] if self.recorded else [self.draft, end]
 
 
+def keep(spot: Spot, unfinished: Unfinished | None, *, publish: bool) -> Unfinished | None:
+    """See that the ledger, or this clone, has the start, before the lock that tells of it is taken over.
+
+    Args:
+        spot: the environment.
+        unfinished: what was begun there and never ended, if anything was.
+        publish: whether to ask the ledger's remote now, and not with the next event.
+    """
+    if unfinished is None or unfinished.recorded:
+        return unfinished
+    try:
+        spot.desk.ledger.append_events([unfinished.draft], publish=publish)
+    except LedgerError as error:
+        text = f"only the lock tells of {unfinished} until it ended: {error.attempted}: {error.found}"
+        spot.desk.emit(Warned(text=text))
+        return unfinished
+    return replace(unfinished, recorded=True)
+
+
 def find(spot: Spot, ours: Ours, holder: Holder | None) -> Unfinished | None:
     """What was begun at a place and never ended: by the lock, else by what the containers say they are.
 
@@ -78,13 +98,35 @@ def find(spot: Spot, ours: Ours, holder: Holder | None) -> Unfinished | None:
     )
 
 
+def find_last(spot: Spot) -> Unfinished | None:
+    """What was begun last at a place, where the ledger knows no end of it.
+
+    For who holds the lock, or takes it next: whoever has it may be about to record the end.
+    """
+    last = next(deployments(spot.desk.ledger, spot.place.service, spot.place.environment), None)
+    if last is None or last.deployment.status != "started":
+        return None
+    found = (_open(spot, draft) for draft in _starts(spot, last.deployment.deployment))
+    return next(filter(None, found), None)
+
+
 def _by_labels(spot: Spot, ours: Ours) -> Iterator[Draft[Body]]:
     """Starts that the ledger knows, of deployments whose containers are there."""
     names = [each.labels.get(DEPLOYMENT, "") for each in (*ours.running, *ours.stopped)]
     for name in dict.fromkeys(filter(None, names)):
-        for event in _events(spot, name):
-            if event.deployment.status == "started" and event.record is not None:
-                yield spot.desk.ledger.record(event.record).draft()
+        yield from _starts(spot, name)
+
+
+def _starts(spot: Spot, deployment: str) -> Iterator[Draft[Body]]:
+    """The event that a deployment started, as it was written: in the ledger, or waiting here."""
+    waiting = spot.desk.ledger.unsynced()
+    for event in _events(spot, deployment):
+        if event.deployment.status == "started" and event.record is not None:
+            yield spot.desk.ledger.record(event.record).draft()
+    for draft in waiting:
+        body = draft.body
+        if isinstance(body, Deployment) and (body.deployment, body.status) == (deployment, "started"):
+            yield draft
 
 
 def _open(spot: Spot, draft: Draft[Body]) -> Unfinished | None:

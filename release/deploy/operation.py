@@ -68,6 +68,7 @@ def carry_out(prepared: Prepared, *, message: str, interruption: Interruption) -
         return _verify(prepared, interruption)
     site, body, deployment = prepared.site, prepared.target.body, randomness.token_hex(6)
     site.target.fetch(body, prepared.bytes, site.desk.emit)
+    prepared = _with_start_kept(prepared)
     attempt = Attempt(prepared=prepared, deployment=deployment, message=message)
     started = attempt.start()
     keeper = site.target.keeper(site.target.id_of(body.image))
@@ -98,6 +99,13 @@ def _locked(prepared: Prepared, keeper: Keeper, holder: Holder) -> Iterator[None
                 site.desk.emit(Warned(text=f"{error.attempted}: {error.found}; the registry is asked for it"))
                 site.target.fetch(prepared.target.body, Bytes(where="registry"), site.desk.emit)
         yield
+
+
+def _with_start_kept(prepared: Prepared) -> Prepared:
+    """The start of what is half done is kept here: taking over the lock that tells of it removes it."""
+    publish = prepared.answers and prepared.plan.reason == "promote"
+    left = journal.keep(prepared.site, prepared.sight.unfinished, publish=publish)
+    return replace(prepared, sight=replace(prepared.sight, unfinished=left))
 
 
 def _verify(prepared: Prepared, interruption: Interruption) -> Outcome:

@@ -31,7 +31,7 @@ class Sight:
 def look_around(site: Site) -> Sight:
     """Ask the target and the ledger. Raises EngineError, LedgerError."""
     holder, ours = lock.find(site.target.keeper(), site.place), site.target.look()
-    event = _running_event(site, ours)
+    event = running_event(site, ours)
     is_open = holder is not None or event is None or len(ours.running) != 1 or bool(ours.stopped)
     return Sight(
         ours=ours,
@@ -56,7 +56,7 @@ def last_good(site: Site, sight: Sight) -> str:
     return "-0" if failed or sight.unfinished is not None else "previous"
 
 
-def _running_event(site: Site, ours: Ours) -> Event | None:
+def running_event(site: Site, ours: Ours) -> Event | None:
     """The deployment that the serving containers say they are, if the ledger knows it as healthy."""
     names = {container.labels.get(DEPLOYMENT, "") for container in ours.running}
     return site.event_of(names.pop()) if len(names) == 1 else None

@@ -208,6 +208,11 @@ class FakeEngine(Engine):
         found = [kept.state for kept in self.kept if container in (kept.state.id, kept.state.name)]
         return found[0] if found else None
 
+    def inspected(self, container: str) -> Mapping[str, Any] | None:
+        found = [kept for kept in self.kept if kept.state.id == container]
+        env = [f"{name}={value}" for kept in found for name, value in kept.spec.env.items()]
+        return {"Config": {"Env": env}} if found else None
+
     def containers(self, labels: Mapping[str, str]) -> Sequence[ContainerState]:
         return [kept.state for kept in self.kept if labels.items() <= kept.state.labels.items()]
 
