@@ -151,8 +151,13 @@ def examine(site: Site, found: Found, *, way: Way | None) -> Halves | None:
 
 
 def _secrets(site: Site, ours: Ours, spec: RunSpec, before: Event | None) -> Iterator[Redacted]:
-    """Where this clone cannot read a secret, or another value of it today, the containers still have it."""
+    """Where this clone cannot read a secret, or another value of it today, the containers still have it.
+
+    Those of a Swarm are on its nodes, and it gives their secrets to nobody.
+    """
     yield from read_secrets(site, spec)[0].values()
+    if site.settings.engine != "docker":
+        return
     old = before.deployment.run_spec.secrets if before is not None else {}
     names = {*spec.secrets, *old, *site.settings.secrets}
     for container in (*ours.up, *ours.stopped) if names else ():
