@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from release.deploy.docker import secrets_in
 from release.process import output_of
 from tests.engine import lab
 from tests.engine.deploy.world import Ended, World
@@ -117,6 +118,12 @@ def test_the_volume_of_secret_files_goes_with_its_container_on_every_way(world: 
         about = json.loads(output_of(["docker", "inspect", world.container]))[0]
         return [mount["Name"] for mount in about["Mounts"]]
 
+    def given() -> list[set[str]]:
+        """What each container has, in whatever state: what is masked where no clone can read it."""
+        there = world.engine.containers({"release.service": world.service, "release.role": "serving"})
+        each = (secrets_in(world.engine, one.id, ("TOKEN", "PLAIN")) for one in there)
+        return [{value.reveal() for value in values} for values in each]
+
     for words, status in (("0.1.0", 0), ("0.2.0", 0), ("0.3.0", 3)):
         assert world.invoke("deploy", "--to", words, "--yes").status == status
         assert volumes() == mounted()
@@ -124,7 +131,8 @@ def test_the_volume_of_secret_files_goes_with_its_container_on_every_way(world: 
         died = world.dying(*step, "deploy", "--to", "0.1.0", "--yes")
         assert died.status == -signal.SIGKILL, died.err
         assert len(volumes()) == 2
-        assert world.invoke("converge", *sure).status == 0
+        assert given() == [{CANARY, OTHER}] * 2
+        assert world.invoke("converge", *sure, PROD_TOKEN="").status == 0
         assert world.answer()["VERSION"] == version
         assert volumes() == mounted()
     assert world.invoke("rollback", "--to", "0.2.0", "--yes").status == 0

@@ -1,6 +1,6 @@
 """The operator's machine dies at any step of a deployment behind a proxy; somebody else puts it right.
 
-Two of the steps, drawn anew in each run; `RELEASE_SEED` makes a run repeat, and with RELEASE_SOAK all are
+Some of the steps, drawn anew in each run; `RELEASE_SEED` makes a run repeat, and with RELEASE_SOAK all are
 played.
 """
 
@@ -9,12 +9,15 @@ from __future__ import annotations
 import os
 import random
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from release.process import output_of
 from tests.engine import lab
-from tests.engine.deploy.traffic.edge import NGINX, Edge, Stand
+from tests.engine.deploy.traffic.edge import HAPROXY, NGINX, Edge, Kind, Stand
 from tests.engine.deploy.world import Ended
 
 STEPS: Final = (
@@ -35,8 +38,24 @@ STEPS: Final = (
 )
 """Each that changes something: the lock, its event, the new container, its start, the two names, the old
 one's stop and its end, and the event that it ended."""
+STEPS_OF_TWO: Final = (
+    ("after", "create", "2"),
+    ("after", "create", "3"),
+    ("after", "start", "1"),
+    ("before", "stop", "1"),
+    ("after", "stop", "1"),
+    ("before", "start", "2"),
+    ("after", "start", "2"),
+    ("before", "stop", "2"),
+    ("after", "stop", "2"),
+    ("after", "remove", "1"),
+    ("after", "remove", "2"),
+    ("after", "rename", "1"),
+    ("before", "append_events", "2"),
+)
+"""Those between the two replicas: only the first is made, serves, is stopped, is gone, is named."""
 SEED: Final = int(os.environ.get("RELEASE_SEED") or random.SystemRandom().randrange(10**6))
-SAMPLE: Final = len(STEPS) if "RELEASE_SOAK" in os.environ else 2
+ALL: Final = "RELEASE_SOAK" in os.environ
 SURE: Final = ("--yes", "--break-lock", "--message", "the laptop fell into the sea")
 
 
@@ -55,12 +74,24 @@ def put_right(edge: Edge, elsewhere: Path) -> Ended:
     return edge.world.invoke("converge", *SURE, cwd=elsewhere)
 
 
+@pytest.mark.parametrize(
+    ("kind", "replicas", "steps", "sample"),
+    [(NGINX, 1, STEPS, 2), (HAPROXY, 2, STEPS_OF_TWO, 1)],
+    ids=["nginx", "haproxy-with-two-replicas"],
+)
 def test_an_operator_who_dies_at_any_step_costs_no_request_and_the_next_puts_it_right(
-    stand: Stand, bare_remote: Path, tmp_path: Path
+    kind: Kind,
+    replicas: int,
+    steps: Sequence[tuple[str, str, str]],
+    sample: int,
+    stand: Stand,
+    bare_remote: Path,
+    tmp_path: Path,
 ) -> None:
-    """One container with the good name, in traffic; no lock; ledger and engine agree; nothing has failed."""
+    """The good names, in traffic; no lock; ledger and engine agree; nothing has failed."""
     print(f"RELEASE_SEED={SEED}")
-    edge = stand(NGINX, remote=bare_remote)
+    edge = stand(kind, remote=bare_remote, **({"replicas": str(replicas)} if replicas > 1 else {}))
+    names = {edge.world.container, *(f"{edge.world.container}.{n}" for n in range(2, replicas + 1))}
     first = edge.world.invoke("deploy", "--to", "0.1.0", "--yes")
     assert first.status == 0, first.err
     elsewhere = clone_of(edge, bare_remote, tmp_path / "elsewhere")
@@ -68,15 +99,16 @@ def test_an_operator_who_dies_at_any_step_costs_no_request_and_the_next_puts_it_
     lab.eventually(load.answers, what="the service behind its proxy")
     runs, other = "0.1.0", "0.2.0"
     with load.going_on():
-        for step in random.Random(SEED).sample(STEPS, SAMPLE):
+        for step in random.Random(SEED).sample(steps, len(steps) if ALL else sample):
             where = f"{' '.join(step)}, seed {SEED}"
             died = edge.world.dying(*step, "deploy", "--to", other, "--yes")
             assert died.status == -signal.SIGKILL, (where, died.err)
             done = put_right(edge, elsewhere)
             assert done.status == 0, (where, done.err)
             status = edge.world.invoke("status", "--json", cwd=elsewhere).data
-            assert edge.world.containers() == {edge.world.container: "running"}, where
+            assert edge.world.containers() == dict.fromkeys(names, "running"), where
             assert (status["drift"], status["leftovers"], status["lock"]) == ([], [], None), where
+            assert len({one["version"] for one in status["replicas"]}) == 1, where
             assert status["running"]["version"] in (runs, other), where
             if status["running"]["version"] == other:
                 runs, other = other, runs
