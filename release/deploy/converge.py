@@ -108,6 +108,7 @@ def look(site: Site, *, break_lock: bool = False) -> Found:
 
     Raises:
         LockHeld: the deployment may still be under way.
+        TargetUnavailable: what the lock tells of it is not understood here.
     """
     sight = look_around(site)
     holder = lock.alive(site.target.keeper(), sight.holder)
@@ -116,7 +117,20 @@ def look(site: Site, *, break_lock: bool = False) -> Found:
     if holder is not None and not break_lock:
         raise lock.held_error(site.place, holder, "converge")
     unfinished = sight.unfinished or journal.find_last(site)
+    if unfinished is None and sight.holder is not None:
+        _understood(site, sight.holder)
     return Found(sight=replace(sight, unfinished=unfinished), breaks=holder)
+
+
+def _understood(site: Site, left: Holder) -> None:
+    """A lock is not taken for an empty one because a later version wrote it. Raises TargetUnavailable."""
+    if not left.journal or journal.read(left.journal) is not None or journal.ended(site, left.deployment):
+        return
+    raise TargetUnavailable(
+        f"converge {site.place}",
+        f"the lock of {left} tells of a deployment that this version of the library does not understand",
+        "upgrade the release library",
+    )
 
 
 def examine(site: Site, found: Found, *, way: Way | None) -> Halves | None:

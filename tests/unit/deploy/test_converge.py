@@ -20,7 +20,7 @@ from release.deploy.prepare import prepare
 from release.deploy.single import SingleEngine
 from release.deploy.site import Desk, Site
 from release.deploy.target import Way
-from release.errors import EngineError, LockHeld, MixedState, Restored, UsageError
+from release.errors import EngineError, LockHeld, MixedState, Restored, TargetUnavailable, UsageError
 from release.events import Event, Warned
 from release.images.engine import ContainerSpec, ContainerState
 from release.interruption import Interruption
@@ -373,6 +373,15 @@ def test_tidying_up_removes_only_the_lock_that_was_seen(world: World) -> None:
     assert converge.tidy(world.site, converge.look(world.site), message="", answers=True)
     assert world.names() == {OLD: "running"}
     assert notes(world) == []
+
+
+def test_a_lock_of_a_later_version_is_left_where_it_is(world: World) -> None:
+    """Something may be half done: it is not understood, and that is said."""
+    deployed(world)
+    world.lock(None, journal='{"kind": "deployment", "schema": "9.0"}')
+    with pytest.raises(TargetUnavailable, match="does not understand"):
+        converge.look(world.site)
+    assert PLACE.lock in world.names()
 
 
 def notes(world: World) -> list[str]:
