@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import signal
+import socket
+import threading
 import time
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -225,6 +228,66 @@ def test_who_lost_the_lock_leaves_the_place_to_who_took_it(world: World) -> None
     assert "everything is left as it is" in first.err
     assert world.containers() == {world.container: "running"}
     assert world.answer()["VERSION"] == "0.2.0"
+
+
+class Doorway:
+    """Another address of an engine, which can be shut for a while: what is under way through it is cut."""
+
+    def __init__(self, path: Path, engine: str) -> None:
+        self.address, self._engine = f"unix://{path}", engine.removeprefix("unix://")
+        self._passing: list[socket.socket] = []
+        self._is_shut = False
+        self._server = socket.create_server(str(path), family=socket.AF_UNIX)
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def shut(self, seconds: float) -> None:
+        """Nobody comes through, and whoever is inside is thrown out."""
+        self._is_shut = True
+        for end in self._passing:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        time.sleep(seconds)
+        self._is_shut = False
+
+    def close(self) -> None:
+        """For good."""
+        self._server.close()
+
+    def _serve(self) -> None:
+        with suppress(OSError):  # it was closed
+            while True:
+                outside, _ = self._server.accept()
+                if self._is_shut:
+                    outside.close()
+                    continue
+                inside = socket.socket(socket.AF_UNIX)
+                inside.connect(self._engine)
+                self._passing += [outside, inside]
+                for ends in ((outside, inside), (inside, outside)):
+                    threading.Thread(target=self._pass, args=ends, daemon=True).start()
+
+    @staticmethod
+    def _pass(here: socket.socket, there: socket.socket) -> None:
+        with suppress(OSError):
+            while chunk := here.recv(65536):
+                there.sendall(chunk)
+            there.shutdown(socket.SHUT_WR)
+
+
+def test_an_engine_that_is_away_while_the_old_one_stops_is_waited_for(make: Make, tmp_path: Path) -> None:
+    """As when an upgrade restarts it: what ran before is put back when it answers again."""
+    world = make()
+    world.release("0.1.0")
+    world.release("0.2.0", mode="crashing")
+    with closing(Doorway(tmp_path / "door", world.engine.host)) as door:
+        world.configure(host=f'"{door.address}"')
+        assert world.invoke("deploy", "--to", "0.1.0", "--yes").status == 0
+        ended = world.when("deploy", "--to", "0.2.0", "--yes", line="▸ stop", act=lambda _: door.shut(1.5))
+        assert ended.status == 3, ended.err
+        assert "waiting, 20 s at most" in ended.err
+        assert world.containers() == {world.container: "running"}
+        assert world.answer()["VERSION"] == "0.1.0"
+        assert world.statuses()[-2:] == ["started", "restored"]
 
 
 def test_after_a_killed_operator_the_next_deployment_cleans_up(world: World) -> None:
