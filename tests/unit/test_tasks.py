@@ -203,12 +203,12 @@ def test_a_signal_tells_whether_it_came_too_late(
 
     def body(_console: Console, interruption: Interruption) -> int:
         interruption.too_late = done
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(5)
         return 0
 
-    assert guarded(body) == 130
-    assert f"SIGINT arrived: {said}" in capsys.readouterr().err
+    assert guarded(body) == 143
+    assert f"SIGTERM arrived: {said}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("error", "status"), [(Restored("a", "b"), 143), (MixedState("a", "b"), 4)])
