@@ -212,8 +212,9 @@ class Swarm(Value):
     reserve_cpus: Cpus | None = None
     """How many processors of its node are kept free for each task."""
     nodes: dict[str, NodeEngine] = Field(default_factory=dict)
-    """The engines of the nodes, by host name, address or id of the node: for `prune`, `verify` and `doctor`,
-    which can look only at the engines that they are told of, and for another manager to talk to."""
+    """The engines of the nodes, by host name, address or id of the node: for pulling ahead, volumes, `prune`,
+    `verify` and `doctor`, which can look only at engines that they are told of, and for another manager to
+    talk to."""
 
     def spec(self, *, publishes: bool) -> SwarmSpec:
         """As deployments record it; `publishes` tells whether the service publishes ports."""

@@ -67,7 +67,7 @@ def carry_out(prepared: Prepared, *, message: str, interruption: Interruption) -
     if prepared.plan.strategy == "verify":
         return _verify(prepared, interruption)
     site, body, deployment = prepared.site, prepared.target.body, randomness.token_hex(6)
-    site.target.fetch(body, prepared.bytes, site.desk.emit)
+    site.target.fetch(body, prepared.spec, prepared.bytes, site.desk.emit)
     prepared = _with_start_kept(prepared)
     attempt = Attempt(prepared=prepared, deployment=deployment, message=message)
     started = attempt.start()

@@ -78,7 +78,13 @@ class SingleEngine:
         """In its store, else in the registry."""
         return preflight.locate(self.engine, image, tell)
 
-    def fetch(self, release: Release, found: Bytes, emit: Emit) -> None:
+    def fetch(
+        self,
+        release: Release,
+        spec: RunSpec,  # noqa: ARG002 - there is one place
+        found: Bytes,
+        emit: Emit,
+    ) -> None:
         """Pull what is not there, and give it a name of its own: that spares it when images are tidied."""
         image = found.stored
         if image is None:

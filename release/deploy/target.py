@@ -82,8 +82,8 @@ class Target(Protocol):
     def locate(self, image: Image, tell: Tell = unheard) -> Bytes:
         """Where the bytes would come from; `tell` hears of a registry that is asked. Raises EngineError."""
 
-    def fetch(self, release: Release, found: Bytes, emit: Emit) -> None:
-        """Bring the bytes, and keep them from being tidied away.
+    def fetch(self, release: Release, spec: RunSpec, found: Bytes, emit: Emit) -> None:
+        """Bring the bytes to where these settings may make it run, and keep them from being tidied away.
 
         Raises:
             RegistryError, TargetUnavailable, EngineError.

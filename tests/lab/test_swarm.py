@@ -14,10 +14,11 @@ from tests.lab.world import REPLICAS, SwarmWorld
 pytestmark = [pytest.mark.xdist_group("swarm"), pytest.mark.timeout(240)]
 
 
-def deployed(world: SwarmWorld, version: str = "0.1.0") -> None:
-    """Deploy and expect it to go well."""
+def deployed(world: SwarmWorld, version: str = "0.1.0") -> str:
+    """Deploy and expect it to go well; what was told."""
     ended = world.invoke("deploy", "--to", version, "--yes")
     assert ended.status == 0, ended.err
+    return ended.err
 
 
 def drift(world: SwarmWorld) -> list[str]:
@@ -30,7 +31,7 @@ def test_deployments_and_rollbacks_run_the_recorded_digest_on_every_node(world: 
     world.configure(env='{ GREETING = "first" }')
     deployed(world, "0.1.0")
     world.configure(env='{ GREETING = "second" }')
-    deployed(world, "0.2.0")
+    assert "ahead: 3 of 3 nodes that lacked it" in deployed(world, "0.2.0")
     assert set(world.answers().values()) == {"0.2.0"}
     ended = world.invoke("rollback", "--yes")
     assert ended.status == 0, ended.err

@@ -218,7 +218,7 @@ def drill(
     """
     swarm = rehearsal.scratch.swarm
     sweep(swarm, rehearsal.place, emit)
-    rehearsal.scratch.fetch(rehearsal.target.body, rehearsal.found, emit)
+    rehearsal.scratch.fetch(rehearsal.target.body, rehearsal.order().spec, rehearsal.found, emit)
     means = Means(emit=emit, cancellation=cancellation, mask=Mask(rehearsal.secrets.values()))
     rollout = Rollout(swarm=swarm, order=rehearsal.order(), means=means)
     with apart(rollout, emit):

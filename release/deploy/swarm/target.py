@@ -11,11 +11,11 @@ from release.deploy.docker import DEPLOYMENT, SERVING, Ours, Place
 from release.deploy.keeper import Keeper
 from release.deploy.plan import Strategy
 from release.deploy.preflight import Bytes, Tell, unheard
-from release.deploy.swarm import placement
+from release.deploy.swarm import ahead, placement
 from release.deploy.swarm import spec as specs
 from release.deploy.swarm.drift import changed
 from release.deploy.swarm.keeper import SwarmKeeper
-from release.deploy.swarm.nodes import Route, look_into, spread
+from release.deploy.swarm.nodes import Machines, Route, look_into, spread
 from release.deploy.swarm.rollout import Rollout, identities, longest
 from release.deploy.swarm.tasks import Placed, View, placed, update_of, view
 from release.deploy.target import Means, Order, Way
@@ -197,10 +197,19 @@ class SwarmTarget:
             "Set `registry` to one that all nodes reach, and release again",
         )
 
-    def fetch(self, release: Release, found: Bytes, emit: Emit) -> None:
-        """The nodes pull by themselves; in an engine's own store the image gets a name of its own."""
+    def fetch(self, release: Release, spec: RunSpec, found: Bytes, emit: Emit) -> None:
+        """Pull on nodes that can be looked into; in an engine's own store the image gets a name of its own.
+
+        The others pull when they get a task. What is not known of their volumes is told here, too.
+        """
         if found.where == "nodes":
             emit(Warned(text=f"{found.problem}; one that lacks the image cannot run it"))
+        with ExitStack() as stack:
+            machines = self._fitting(spec, release.image, stack)
+            for text in ahead.unseen_volumes(machines, spec):
+                emit(Warned(text=text))
+            if found.where == "registry":
+                ahead.bring(machines, release.image, emit)
         name = Repository(release.image.repository).tagged(f"sha-{release.source.commit}")
         if found.stored is not None and str(name) not in found.stored.references:
             self.engine.tag(found.stored.id, name)
@@ -213,6 +222,7 @@ class SwarmTarget:
         found = {
             "swarm": self._placement(spec, image),
             "networks": self._networks(spec),
+            "volumes": self._volumes(spec, image),
             "publish": _addresses(spec),
         }
         found["health"] = _gates(spec)
@@ -227,14 +237,26 @@ class SwarmTarget:
     def _listed(self, found: Mapping[str, Iterator[str] | list[str]]) -> list[Problem]:
         return preflight.listed(self.place, found)
 
-    def _placement(self, spec: RunSpec, image: Image | None) -> Iterator[str]:
+    def _asked(self, spec: RunSpec, image: Image | None) -> placement.Asked:
         service = self._found()
-        asked = placement.Asked(
+        return placement.Asked(
             spec=spec,
             platform=image.platform if image is not None else None,
             service=service.id if service is not None else "",
         )
+
+    def _placement(self, spec: RunSpec, image: Image | None) -> Iterator[str]:
+        asked = self._asked(spec, image)
         return placement.problems(asked, self.swarm.nodes(), self.swarm.all_tasks())
+
+    def _fitting(self, spec: RunSpec, image: Image | None, stack: ExitStack) -> Machines:
+        """The nodes that may run it, and the engines of those that can be looked into."""
+        return ahead.fitting(look_into(self.swarm, self.ways, stack), self._asked(spec, image))
+
+    def _volumes(self, spec: RunSpec, image: Image | None) -> Iterator[str]:
+        if ahead.volumes(spec):
+            with ExitStack() as stack:
+                yield from ahead.missing_volumes(self._fitting(spec, image, stack), spec)
 
     def _networks(self, spec: RunSpec) -> Iterator[str]:
         for name in spec.networks:

@@ -1,4 +1,4 @@
-"""A place in a Swarm: what it refuses before anything is touched."""
+"""A place in a Swarm: what it does and refuses before anything is touched."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from dataclasses import dataclass, replace
 import pytest
 
 from release.deploy.docker import DEPLOYMENT, Ours
+from release.deploy.preflight import Bytes
 from release.deploy.swarm.spec import Parts, service_spec
 from release.deploy.swarm.target import SwarmTarget
 from release.deploy.target import Way
+from release.events import Event
 from release.images.swarm import Swarm
+from release.reference import Digest
+from release.runspec import Mount, RunSpec
 from tests.unit.deploy import fakes as containers
-from tests.unit.deploy.swarm.fakes import PLACE, FakeSwarm, order, real, service
+from tests.unit.deploy.swarm.fakes import PLACE, RELEASE, FakeSwarm, node, order, real, service
 
 OLD, NEW = "1" * 12, "2" * 12
 
@@ -53,3 +57,27 @@ def test_what_is_not_there_cannot_be_finished(
     error = target(fake).objection(order(NEW, before=Ours(running=running, stopped=())), way)
     assert (error is None) == open_
     assert error is None or "--revert" in error.hint
+
+
+DATA = RunSpec(volumes=(Mount.model_validate("data:/data"),))
+
+
+def test_bytes_are_fetched_ahead_and_what_is_not_known_is_said() -> None:
+    """Here the manager has them already, and of the other node nobody knows anything."""
+    stored = containers.stored(Digest(RELEASE.body.image.digest))
+    fake = FakeSwarm(engine=containers.FakeEngine(images=(stored,)), machines=[node(), node("b")])
+    said = list[Event]()
+    target(fake).fetch(RELEASE.body, DATA, Bytes(where="registry"), said.append)
+    assert [str(getattr(event, "text", event)).partition(":")[0] for event in said] == [
+        "nobody knows of the volume data on b",
+        "not fetched ahead",
+    ]
+
+
+def test_a_volume_that_is_not_there_is_refused() -> None:
+    """As on one engine."""
+    fake = FakeSwarm(engine=containers.FakeEngine())
+    (problem,) = target(fake).settings_problems(DATA)
+    assert problem.path == "environments.production.volumes"
+    assert problem.message.startswith("a has no volume data")
+    assert target(FakeSwarm(engine=containers.FakeEngine(volumes=("data",)))).settings_problems(DATA) == []
