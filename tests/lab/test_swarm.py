@@ -77,15 +77,13 @@ def test_a_rotated_secret_is_a_new_object_and_its_value_is_in_no_spec(world: Swa
 
 
 def test_of_two_operators_at_once_one_is_told_so(world: SwarmWorld) -> None:
-    """Exit 0 and exit 5; what runs is the winner's, on every node."""
+    """They reach for the lock together: exit 0 and exit 5; what runs is the winner's, on every node."""
     deployed(world)
     world.release("0.3.0")
-    both = {version: world.start("deploy", "--to", version, "--yes") for version in ("0.2.0", "0.3.0")}
-    for process in both.values():
-        process.communicate(timeout=120)
-    codes = {version: process.returncode for version, process in both.items()}
-    assert sorted(codes.values()) == [0, 5], codes
-    (winner,) = [version for version, code in codes.items() if code == 0]
+    both = ("0.2.0", "0.3.0")
+    ended = dict(zip(both, world.meet(*(("deploy", "--to", to, "--yes") for to in both)), strict=True))
+    assert sorted(end.status for end in ended.values()) == [0, 5], [end.err for end in ended.values()]
+    (winner,) = [version for version, end in ended.items() if end.status == 0]
     world.settles(winner)
     assert drift(world) == []
 
