@@ -97,7 +97,9 @@ def _locked(prepared: Prepared, keeper: Keeper, holder: Holder) -> Iterator[None
                 if is_last:
                     raise
                 site.desk.emit(Warned(text=f"{error.attempted}: {error.found}; the registry is asked for it"))
-                site.target.fetch(prepared.target.body, Bytes(where="registry"), site.desk.emit)
+                site.target.fetch(
+                    prepared.target.body, prepared.spec, Bytes(where="registry"), site.desk.emit
+                )
         yield
 
 

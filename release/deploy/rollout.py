@@ -282,7 +282,9 @@ def mixed(
     )
 
 
-def _left_to_another(crew: Crew, order: Swap, error: BaseException, lost: LockHeld, traffic: str) -> MixedState:
+def _left_to_another(
+    crew: Crew, order: Swap, error: BaseException, lost: LockHeld, traffic: str
+) -> MixedState:
     """The place is somebody else's: what they do there is not undone, and nothing of ours is tidied."""
     first = "" if isinstance(error, LockHeld) else f"{why(crew, error)}; "
     return MixedState(

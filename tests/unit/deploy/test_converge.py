@@ -115,7 +115,13 @@ class World:
         """One that a deployment made; what it was given stands in it."""
         body = self.releases[version].body
         image = Digest(body.image.digest)
-        identity = Identity(deployment=deployment, version=version, commit=body.source.commit, digest=image)
+        identity = Identity(
+            deployment=deployment,
+            version=version,
+            commit=body.source.commit,
+            digest=image,
+            record=self.releases[version].id,
+        )
         spec = container_spec(PLACE, identity, RunSpec(env=env), image=image, secrets={})
         known = state(name, image=image, status=status, health="healthy", labels=dict(spec.labels))
         self.engine.kept.append(Kept(spec=spec, state=known))

@@ -16,6 +16,7 @@ from release.deploy.prepare import Prepared
 from release.errors import ImageLost
 from release.events import Event, Warned
 from release.records import Record, Release
+from release.runspec import RunSpec
 from tests.unit.deploy.fakes import FakeEngine, digest, release
 
 PLACE = Place(service="api", environment="production")
@@ -25,7 +26,7 @@ LOST = ImageLost("create the container release-lock-api-production", "a layer is
 class Breaking(FakeEngine):
     """Makes no container until the image was fetched."""
 
-    def heal(self, _body: Release, found: Bytes, _emit: Any) -> None:
+    def heal(self, _body: Release, _spec: RunSpec, found: Bytes, _emit: Any) -> None:
         assert found == Bytes(where="registry")
         self.breaking = {}
 
@@ -34,7 +35,7 @@ def prepared(engine: Breaking, target: Record[Release], told: list[Event]) -> Pr
     site = SimpleNamespace(
         place=PLACE, desk=SimpleNamespace(emit=told.append), target=SimpleNamespace(fetch=engine.heal)
     )
-    return cast(Prepared, SimpleNamespace(site=site, target=target, breaks=None))
+    return cast(Prepared, SimpleNamespace(site=site, target=target, spec=RunSpec(), breaks=None))
 
 
 def locked(repository: str) -> list[Event]:
