@@ -55,7 +55,7 @@ class Cancellation:
             if self._reason is not None:
                 return
             self._reason = reason
-            threads = [threading.Thread(target=stop) for stop in self._stoppers.values()]
+            threads = [threading.Thread(target=_quietly, args=(stop,)) for stop in self._stoppers.values()]
         for thread in threads:  # side by side: one that takes its time does not keep the others running
             thread.start()
         for thread in threads:
@@ -84,6 +84,12 @@ class Cancellation:
         finally:
             with self._lock:
                 self._stoppers.pop(id(stop), None)
+
+
+def _quietly(stop: Callable[[], None]) -> None:
+    """Whoever is stopped tells by itself how that ended; nobody hears what is raised in a thread."""
+    with suppress(ReleaseError):
+        stop()
 
 
 @dataclass(frozen=True, kw_only=True)

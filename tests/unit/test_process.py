@@ -285,6 +285,20 @@ def test_stoppers_run_side_by_side() -> None:
     assert sorted(met) == [0, 1]
 
 
+def test_a_stopper_that_fails_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the engine is away: whoever is stopped tells how that ended. The others are stopped."""
+    raised: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", raised.append)
+
+    def fail() -> None:
+        raise ReleaseError("remove the container 0123", "nothing listens there")
+
+    cancellation, calls = Cancellation(), list[str]()
+    with cancellation.stopping(fail), cancellation.stopping(lambda: calls.append("stopped")):
+        cancellation.request("enough")
+    assert (raised, calls) == ([], ["stopped"])
+
+
 def test_work_is_checked_against_the_cancellation() -> None:
     """Nothing happens before the request; after it every check raises."""
     cancellation = Cancellation()
