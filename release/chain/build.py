@@ -119,8 +119,9 @@ def source_policy(places: Mapping[str, str]) -> dict[str, Any]:
 def _environment(shop: Shop) -> dict[str, str]:
     """Which engine builds, and from which bases where plan or settings say so: one choice for a whole run."""
     policy = shop.folder.path / _POLICY
-    if not policy.exists() and (places := _places(shop)):
-        shop.folder.write(_POLICY, source_policy(places))
+    with shop.once:
+        if not policy.exists() and (places := _places(shop)):
+            shop.folder.write(_POLICY, source_policy(places))
     chosen = {_POLICY_VARIABLE: str(policy)} if policy.exists() else {}
     return shop.engine.command_environment() | chosen
 
@@ -157,7 +158,11 @@ def build(shop: Shop) -> BuiltImage:
         )
     stored = shop.engine.inspect(plan.candidate)
     if stored is None:
-        raise GateFailed("build", f"BuildKit ended well, but the engine has no image {plan.candidate}")
+        raise GateFailed(
+            "build",
+            f"BuildKit ended well, but the engine has no image {plan.candidate}",
+            "run the same again; something may remove images there while it builds, as `docker image prune`",
+        )
     _keeps_no_secret(shop, stored)
     return BuiltImage(
         reference=plan.candidate,
@@ -196,7 +201,7 @@ def _buildx() -> str:
 def context_archive(shop: Shop) -> Path:
     """The build context of this run; made when the first build asks for it, while the others wait."""
     archive = shop.folder.path / "context.tar"
-    with shop.packing:
+    with shop.once:
         if not archive.exists():
             write_archive(_context(shop.source, shop.plan), archive)
     return archive

@@ -117,8 +117,10 @@ class RunFolder:
         return log if log.exists() else None
 
     def write(self, name: str, data: Any) -> None:
-        """Keep a document as indented JSON."""
-        (self.path / name).write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+        """Keep a document as indented JSON; whoever reads it finds the whole, or nothing."""
+        fresh = self.path / f"{name}.new"
+        fresh.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+        fresh.replace(self.path / name)
 
 
 class Products:
@@ -173,8 +175,8 @@ class Shop:
     gates: list[Gate] = field(default_factory=list)
     reusable: frozenset[str] = frozenset()
     """Stages that need not run again where they have passed on the same inputs."""
-    packing: threading.Lock = field(default_factory=threading.Lock)
-    """Held while the build context is written."""
+    once: threading.Lock = field(default_factory=threading.Lock)
+    """Held while something is made that is one for the whole run, whoever needs it first."""
     aside: Aside = field(default_factory=Aside)
     """What no stage waits for."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -189,12 +191,17 @@ class Shop:
         with self._lock:
             return self._engine
 
-    @cached_property
+    @property
     def build_secrets(self) -> tuple[Mapping[str, Redacted], tuple[Unresolved, ...]]:
         """What the build is lent, by id, and what could not be read.
 
         Asked for once: a command may ask a person.
         """
+        with self.once:
+            return self._build_secrets
+
+    @cached_property
+    def _build_secrets(self) -> tuple[Mapping[str, Redacted], tuple[Unresolved, ...]]:
         sources = self.plan.service.build.secrets
         values, unread = resolve(
             sources, root=self.source.root, environ=self.environ, tell=partial(self.say, "build")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -178,6 +180,26 @@ def test_a_build_during_which_the_engine_restarts_is_repeated(tmp_path: Path) ->
 
     broken = "#1 [internal] load remote build context\\n"
     assert builds(tmp_path, 3, inspect, broken) == (3, "")
+
+
+def test_the_source_policy_is_made_once_for_all_builds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two are made beside each other: none reads what the other is still writing."""
+    asked: list[object] = []
+
+    def places(_: object) -> dict[str, str]:
+        asked.append(1)
+        time.sleep(0.2)
+        return {"a:1": "b:1"}
+
+    monkeypatch.setattr(stage, "_places", places)
+    engine: Any = SimpleNamespace(command_environment=dict)
+    made = shop(tmp_path, [], open_engine=lambda: engine)
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        first, second = pool.map(lambda _: stage._environment(made), range(2))
+    assert first == second
+    assert len(asked) == 1
 
 
 def test_stages_are_replaced_by_images_of_the_engine() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import stat
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,16 @@ def test_where_there_are_no_unnamed_files_the_owner_alone_may_read_it(
         assert file.read_text() == CANARY
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert not file.exists()
+
+
+def test_a_command_is_asked_once_by_all_builds_of_a_run(tmp_path: Path) -> None:
+    """Two are made beside each other, and a command may ask a person."""
+    script = "echo asked >> asked; sleep 0.3; echo secret"
+    place = shop(tmp_path, secrets={"index": {"from_command": ["sh", "-c", script]}})
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        first, second = pool.map(lambda _: place.build_secrets, range(2))
+    assert first is second
+    assert (tmp_path / "asked").read_text() == "asked\n"
 
 
 def test_what_is_lent_is_masked_in_logs_from_then_on(tmp_path: Path) -> None:

@@ -56,6 +56,16 @@ def test_archives_go_and_logs_stay(tmp_path: Path) -> None:
     assert json.loads((folder.path / "plan.json").read_text()) == {"version": "0.1.0"}
 
 
+def test_a_document_is_read_whole_or_not_at_all(tmp_path: Path) -> None:
+    """While it is written again, a program may be reading it."""
+    folder = RunFolder.create(tmp_path)
+    folder.write("policy.json", {"rules": []})
+    with (folder.path / "policy.json").open() as reader:
+        folder.write("policy.json", {"rules": ["another"]})
+        assert json.load(reader) == {"rules": []}
+    assert json.loads((folder.path / "policy.json").read_text()) == {"rules": ["another"]}
+
+
 def test_a_product_is_found_by_its_type() -> None:
     """Each stage makes one value of a type of its own."""
     products = Products()
