@@ -187,6 +187,8 @@ def _shop(project: Project, plan: Plan, door: _Door) -> Shop:
 def _release(project: Project, options: Options, door: _Door) -> None:
     from release.chain.plan import released_json
 
+    if not door.arguments.plan:
+        _forget_the_last(project.reports)
     project.refresh()
     facts = project.facts(options)
     record = project.released(facts, options)
@@ -262,6 +264,17 @@ def _released(record: Record[Release], commits: Sequence[str]) -> Released:
         tag=body.source.tag,
         commits=tuple(commits),
     )
+
+
+def _forget_the_last(reports: Reports) -> None:
+    """A run that fails hands on nothing, also not what an earlier one has left. Raises ReleaseError."""
+    from release.errors import ReleaseError
+
+    try:
+        reports.forget(reports.variables)
+    except OSError as error:
+        attempted = f"take away {reports.variables} of an earlier run"
+        raise ReleaseError(attempted, str(error), "correct the folder's owner, or remove the file") from error
 
 
 def _hand_on(reports: Reports, released: Released, console: Console) -> None:

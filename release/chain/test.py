@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from release.chain import leftovers, passes
@@ -117,7 +117,11 @@ def _test_image(shop: Shop, built: BuiltImage) -> Iterator[StoredImage]:
     try:
         image = shop.engine.inspect(name)
         if image is None:
-            raise GateFailed("test", f"the engine has no image {name} after building it")
+            raise GateFailed(
+                "test",
+                f"the engine has no image {name} after building it",
+                "run the same again; something may remove images there, as `docker image prune`",
+            )
         yield image
     finally:
         shop.aside.do(lambda: _rename(shop, name))
@@ -318,7 +322,8 @@ def _other_layers(image: StoredImage, released: StoredImage) -> str:
 
 def with_report(command: tuple[str, ...]) -> tuple[str, ...]:
     """The command, asked for a JUnit report where it is pytest's."""
-    return (*command, *_REPORT) if "pytest" in command else command
+    is_pytest = any(PurePosixPath(word).name == "pytest" for word in command)
+    return (*command, *_REPORT) if is_pytest else command
 
 
 def _run(shop: Shop, image: StoredImage) -> tuple[str, ...]:

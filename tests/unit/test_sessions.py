@@ -18,6 +18,7 @@ from release import sessions
 from release.chain.record import Recorded
 from release.chain.reports import Reports
 from release.console import Console
+from release.errors import LedgerUnreachable, ReleaseError
 from release.interruption import Interrupted, Interruption
 from release.records import Record
 from release.sessions import SESSIONS, parse_arguments, reusable
@@ -152,6 +153,28 @@ def test_a_release_whose_variables_cannot_be_written_stands(
     released: Any = SimpleNamespace(version="1.4.0", digest="sha256:0", reference="localhost/api@sha256:0")
     sessions._hand_on(Reports(path=tmp_path / "reports"), released, console)
     assert "the release stands" in capsys.readouterr().err
+
+
+def test_a_run_that_fails_hands_on_nothing(tmp_path: Path, console: Console) -> None:
+    """What an earlier run has left in a kept workspace goes before anything else, and not by --plan."""
+    reports = Reports(path=tmp_path / "reports")
+    reports.put(reports.variables, "RELEASE_VERSION=1.3.0\n")
+    project: Any = ReleasedProject()
+    project.reports = reports
+    options: Any = None
+    sessions._release(project, options, door(console, "--plan"))
+    assert reports.variables.exists()
+
+    def away() -> None:
+        raise LedgerUnreachable("read the ledger", "the remote does not answer")
+
+    project.refresh = away
+    with pytest.raises(LedgerUnreachable):
+        sessions._release(project, options, door(console))
+    assert not reports.variables.exists()
+    reports.variables.mkdir()
+    with pytest.raises(ReleaseError, match="of an earlier run"):
+        sessions._release(project, options, door(console))
 
 
 def test_a_signal_after_the_commit_point_knows_that_there_is_a_release(

@@ -60,7 +60,9 @@ def test_files_named_by_the_installation_are_copied_first() -> None:
 def test_pytest_is_asked_for_a_report() -> None:
     """Other programs are run as they are configured."""
     assert with_report(("python", "-m", "pytest"))[-1].startswith("--junitxml=")
+    assert with_report(("/venv/bin/pytest", "-q"))[-1].startswith("--junitxml=")
     assert with_report(("make", "check")) == ("make", "check")
+    assert with_report(("make", "pytest-all")) == ("make", "pytest-all")
 
 
 def place(tmp_path: Path, engine: object) -> Shop:
