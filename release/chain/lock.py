@@ -151,7 +151,10 @@ def _uv_failure(path: str, error: CommandFailed) -> GateFailed:
     if error.status == 1:
         return GateFailed("lock", f"{path} is stale", "run `uv lock` and commit the result", error.tail)
     return GateFailed(
-        "lock", f"{path} could not be checked (uv ended with status {error.status})", "see below", error.tail
+        "lock",
+        f"{path} could not be checked (uv ended with status {error.status})",
+        "do what uv's last lines ask for, and run `uv lock --check`",
+        error.tail,
     )
 
 

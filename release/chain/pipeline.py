@@ -195,9 +195,15 @@ def _typed(shop: Shop, stage: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        hint = f"make room for {shop.folder.path}" if is_full else f"look at {error.filename or 'its owner'}"
-        raise GateFailed(stage, str(error), f"{hint}, and run the same again") from error
+        raise GateFailed(stage, str(error), f"{_remedy(shop, error)}, and run the same again") from error
+
+
+def _remedy(shop: Shop, error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"make room for {shop.folder.path}"
+    if error.filename is None:
+        return "look what this machine lacks, by the system's own words"
+    return f"look at {error.filename} and its owner"
 
 
 def _since(clock: float) -> int:

@@ -30,8 +30,18 @@ def promote(shop: Shop) -> Promoted:
     """Put the recorded release under its version tag. Raises RegistryError, EngineError."""
     release = shop.products.get(Recorded).record.body
     with_registry = shop.plan.service.registry is not None
-    tag = put_tag(release, shop.engine if not with_registry else None, shop.emit, shop.cancellation)
+    try:
+        tag = put_tag(release, shop.engine if not with_registry else None, shop.emit, shop.cancellation)
+    except (RegistryError, EngineError):
+        shop.emit(Warned(text=_released(release.version)))
+        raise
     return Promoted(evidence=str(tag).encode(), summary=str(tag))
+
+
+def _released(version: str) -> str:
+    return (
+        f"{version} is released and recorded, only its image's tag is missing: `nox -s release` again puts it"
+    )
 
 
 def put_tag(

@@ -138,7 +138,9 @@ def _through_registry(shop: Shop, built: BuiltImage) -> _Seen:
     manifest = registry.manifest(built.reference)
     if manifest is None:
         raise GateFailed(
-            "push", f"the registry took {built.reference}, and has no manifest under that name", "push again"
+            "push",
+            f"the registry took {built.reference}, and has no manifest under that name",
+            "run `nox -s release` again, or `nox -s push`; if it stays, read the registry's log",
         )
     _version_is_free(shop, registry, manifest)
     shop.say("push", "reading it back")

@@ -111,7 +111,11 @@ def _probe(shop: Shop, container: str, config: Smoke) -> str:
     where = reachable(shop.engine.host, state, config.port) if state is not None else None
     if where is None:
         _alive(shop, container)
-        raise GateFailed("smoke", f"the engine published no port for {config.port}")
+        raise GateFailed(
+            "smoke",
+            f"the engine published no port for {config.port}",
+            "run the same again; if it stays, read the engine's log",
+        )
     host, port = where
     shop.say("smoke", f"asking {config.path} on port {config.port}")
     answer = await_answer(config.probe, host, port, alive=_now_and_then(shop, container))

@@ -151,7 +151,11 @@ def manifest_of(layout: Layout, digest: Digest) -> Manifest:
     """The image manifest of this digest. Raises EngineError naming what is missing of it."""
     content = layout.documents.get(digest)
     if content is None:
-        raise EngineError("read the image back from the engine", f"manifest {digest} is not in its export")
+        raise EngineError(
+            "read the image back from the engine",
+            f"manifest {digest} is not in its export",
+            "build again with: -- --no-cache",
+        )
     manifest = Manifest.parse(content)
     missing = [blob.digest for blob in (manifest.config, *manifest.layers) if blob.digest not in layout.blobs]
     if missing:

@@ -54,6 +54,7 @@ _BUNDLE: Final = str(DEFAULT_CA_BUNDLE_PATH)
 """Said outright, so that requests does not take the one that the environment names."""
 _LONGEST_QUOTE: Final = 500
 """Characters of a registry's own words in a message."""
+_DAMAGED: Final = "the registry or a proxy is damaged: read its log; is it a registry at all?"
 _FAILURES: Final = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 
@@ -118,16 +119,16 @@ class Manifest:
                 layers=tuple(_blob(layer) for layer in data["layers"] or ()),  # Go writes none as null
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise RegistryError(attempted, f"it is damaged: {error!r}") from error
+            raise RegistryError(attempted, f"it is damaged: {error!r}", _DAMAGED) from error
 
 
 def _json_object(content: bytes, attempted: str) -> dict[str, Any]:
     try:
         data = json.loads(content)
     except ValueError as error:
-        raise RegistryError(attempted, f"it is not JSON: {error}") from error
+        raise RegistryError(attempted, f"it is not JSON: {error}", _DAMAGED) from error
     if not isinstance(data, dict):
-        raise RegistryError(attempted, "it is not a JSON object")
+        raise RegistryError(attempted, "it is not a JSON object", _DAMAGED)
     return data
 
 
@@ -135,7 +136,7 @@ def _media_type(data: Mapping[str, Any], sent_as: str | None, attempted: str) ->
     """An OCI manifest may leave out `mediaType`; where it is there, it is what was sent."""
     within = data.get("mediaType") or (OCI_INDEX if "manifests" in data else OCI_MANIFEST)
     if "mediaType" in data and sent_as is not None and sent_as != within:
-        raise RegistryError(attempted, f"it was sent as {sent_as}, and says that it is {within}")
+        raise RegistryError(attempted, f"it was sent as {sent_as}, and says that it is {within}", _DAMAGED)
     found = str(sent_as or within)
     if found in {OCI_INDEX, DOCKER_LIST}:
         raise RegistryError(
@@ -144,7 +145,11 @@ def _media_type(data: Mapping[str, Any], sent_as: str | None, attempted: str) ->
             "build with --provenance=false --sbom=false and for one platform",
         )
     if found not in {OCI_MANIFEST, DOCKER_MANIFEST}:
-        raise RegistryError(attempted, f"it is no image manifest but {found}")
+        raise RegistryError(
+            attempted,
+            f"it is no image manifest but {found}",
+            "an image has to be under that name, as `docker push` of today writes it: see who pushes there",
+        )
     return found
 
 
@@ -259,7 +264,7 @@ class Registry:
             tags = _json_object(response.content, attempted).get("tags") or []
             following = self._following(response, attempted)
             if following is not None and not {str(tag) for tag in tags} - found.keys():
-                raise RegistryError(attempted, f"after {page} it names a next page and nothing new")
+                raise RegistryError(attempted, f"after {page} it names a next page and nothing new", _DAMAGED)
             found |= dict.fromkeys(map(str, tags))
             page = following
         return tuple(found)
@@ -271,7 +276,11 @@ class Registry:
             return None
         parts = urlsplit(urljoin(response.url, link))
         if parts.netloc != urlsplit(self._base).netloc:
-            raise RegistryError(attempted, f"the next page is said to be on another server, {parts.netloc}")
+            raise RegistryError(
+                attempted,
+                f"the next page is said to be on another server, {parts.netloc}",
+                "the registry, or a proxy before it, has to be told its public name",
+            )
         return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
     def digest(self, reference: Reference) -> Digest | None:

@@ -183,7 +183,11 @@ class Images(Connection):
         )
         found = self.inspect(reference)
         if found is None:
-            raise EngineError(f"pull {reference}", "the engine says that it has it, and does not find it")
+            raise EngineError(
+                f"pull {reference}",
+                "the engine says that it has it, and does not find it",
+                "run the same again; something may remove images there, as `docker image prune`",
+            )
         return found
 
     def _pull(self, reference: Reference, on_bytes: OnBytes | None, cancellation: Cancellation) -> None:

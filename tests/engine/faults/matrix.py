@@ -321,7 +321,7 @@ READS: Final = (
         trouble=_fault(_MANIFEST, _answer(404, "MANIFEST_UNKNOWN"), times=ALWAYS),
         happened="has no manifest under that name",
         state=NOTHING,
-        hint="push again",
+        hint="run `nox -s release` again",
     ),
     Cell(
         fault="403",

@@ -98,6 +98,28 @@ def test_a_stage_starts_after_those_it_needs(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [
+        (OSError(28, "No space left on device"), "make room for "),
+        (PermissionError(13, "Permission denied", "/etc/x"), "look at /etc/x and its owner, "),
+        (OSError(24, "Too many open files"), "look what this machine lacks, "),
+    ],
+)
+def test_trouble_of_the_machine_is_told_with_what_to_look_at(
+    tmp_path: Path, error: OSError, hint: str
+) -> None:
+    """A file where one is named; the stage fails as by any other trouble."""
+
+    def fail(_: Shop) -> Made:
+        raise error
+
+    with pytest.raises(GateFailed) as caught:
+        run_stages(shop(tmp_path, []), [stage("lint", action=fail)])
+    assert caught.value.hint.startswith(hint)
+    assert caught.value.hint.endswith("and run the same again")
+
+
 def test_a_failing_gate_stops_the_others(tmp_path: Path) -> None:
     """What runs is cancelled, what waits never starts, and the first failure is the one that is raised."""
     running = threading.Event()

@@ -14,10 +14,11 @@ import pytest
 
 from release.chain.build import BuiltImage
 from release.chain.plan import Options, make_plan
-from release.chain.promote import put_tag
+from release.chain.promote import promote, put_tag
 from release.chain.push import push
+from release.chain.record import Recorded
 from release.chain.shop import Shop
-from release.errors import GateFailed, LedgerUnreachable, VersionTaken
+from release.errors import GateFailed, LedgerUnreachable, RegistryError, VersionTaken
 from release.events import Event, Warned
 from release.ledger import query
 from release.ledger.store import Ledger
@@ -177,6 +178,19 @@ def test_a_versions_tag_without_a_release_is_left_to_people(place: Place) -> Non
     with pytest.raises(GateFailed, match="the ledger has no such release") as caught:
         push(place.shop)
     assert "by hand" in caught.value.hint
+
+
+def test_a_release_whose_tag_could_not_be_put_is_said_to_exist(place: Place) -> None:
+    """The stage fails, and nobody takes it for a release that failed."""
+    record: Any = release("0.1.0").at(1, None)
+    body = record.body.model_copy(
+        update={"image": record.body.image.model_copy(update={"repository": str(place.registry.repository)})}
+    )
+    place.shop.products.add(Recorded(record=replace(record, body=body), evidence=b"", summary=""))
+    with pytest.raises(RegistryError, match="no longer has this manifest"):
+        promote(place.shop)
+    (said,) = [event.text for event in place.events if isinstance(event, Warned)]
+    assert said.startswith("0.1.0 is released and recorded")
 
 
 def test_the_commits_tag_is_the_releases_after_the_commit_point(place: Place) -> None:

@@ -140,8 +140,9 @@ def test_an_index_that_does_not_say_so_is_found_out() -> None:
 )
 def test_what_is_no_image_manifest_is_refused(content: bytes, sent_as: str | None, found: str) -> None:
     """Everything else is a RegistryError that says what was found."""
-    with pytest.raises(RegistryError, match=found):
+    with pytest.raises(RegistryError, match=found) as caught:
         Manifest.parse(content, sent_as)
+    assert caught.value.hint
 
 
 # --- reading
