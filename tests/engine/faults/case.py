@@ -30,7 +30,7 @@ class Taken:
     """Something is in the registry before: under this tag, this image (`ours`) or another one."""
 
     tag: str
-    """"candidate" or "version"."""
+    """"candidate", "version", or "another": of an earlier image of the same layers."""
     ours: bool
     after: str = ""
     """The stage after which it appears; empty: before the run."""
@@ -120,6 +120,8 @@ class Cell:
     """How many new attempts the run tells of."""
     hint: str = ""
     """A phrase of what the error says to do next."""
+    sends: bool = True
+    """Whether anything of a layer or config may be uploaded."""
     stalled: int = 120_000
     """`push.stalled`, in milliseconds."""
     is_long: bool = False

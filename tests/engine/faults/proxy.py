@@ -36,6 +36,11 @@ class Answer:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Expired:
+    """401, as for a token that has ended; the proxy gives a new one itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Reset:
     """The connection is reset (RST) before anything is answered."""
 
@@ -79,7 +84,7 @@ class Forget:
     """The registry is not asked; the answer is the one that it would have given: 201, taken."""
 
 
-Action = Answer | Reset | CutUpload | CutDownload | Damage | Header | Slow | Forget
+Action = Answer | Reset | CutUpload | CutDownload | Damage | Header | Slow | Forget | Expired
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +105,9 @@ class Fault:
         """Whether a request is of this kind."""
         return bool(re.fullmatch(self.method, method) and re.search(self.path, path))
 
+
+_TOKEN: Final = "/token"
+"""Where the proxy gives tokens: registries have nothing there."""
 
 ALWAYS: Final = 10**6
 """`times`: for as long as the proxy runs."""
@@ -179,6 +187,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing: the test reads `requests`."""
 
     def _handle(self) -> None:
+        if self.path.startswith(_TOKEN):
+            self._reply(200, {"Content-Type": "application/json"}, b'{"token": "new"}')
+            return
         action = self.shared.meet(self.command, self.path)
         with contextlib.suppress(_Broken):
             self._act(action)
@@ -193,6 +204,9 @@ class _Handler(BaseHTTPRequestHandler):
         if isinstance(action, Answer):
             self._read_all()
             self._answer(action)
+        elif isinstance(action, Expired):
+            self._read_all()
+            self._reply(401, {"WWW-Authenticate": f'Bearer realm="http://{self.shared.host}{_TOKEN}"'}, b"{}")
         elif isinstance(action, Forget):
             self._read_all()
             self._reply(201, {"Location": self.path}, b"")

@@ -235,7 +235,7 @@ class Stand:
     def _occupy(self, tag: str, *, ours: bool) -> None:
         """Another release run was here, or somebody else."""
         commit = self.service.git("rev-parse", "HEAD")
-        name = f"sha-{commit}" if tag == "candidate" else VERSION
+        name = {"candidate": f"sha-{commit}", "version": VERSION, "another": "earlier"}[tag]
         image = self.passed.built.stored.id if ours else self._other_image()
         target = f"{self.registry.host}/{self.name}/{self.service.name}:{name}"
         output_of(["docker", "tag", image.text, target])

@@ -19,6 +19,7 @@ from tests.engine.faults.matrix import CELLS
 from tests.engine.faults.stand import Passed, Stand, passed_gates, stand
 from tests.engine.service import IDENTITY
 
+WRITES = ("POST", "PUT", "PATCH")
 AGAIN = ("; trying again", "uploading again")
 
 
@@ -53,10 +54,17 @@ def test_every_cell_of_the_matrix(cell: Cell, passed: Passed, engine: Engine, tm
         assert cell.happened in told, told
         assert sum(any(words in line for words in AGAIN) for line in place.told) == cell.again, told
         assert error is None or (error.hint and cell.hint in error.hint), told
+        assert cell.sends or not uploads(place), uploads(place)
         hits = len(place.proxy.hits)
         assert hits or not place.proxy.faults, "the fault was never met"
         is_as_the_cell_says(place, cell)
         run_again(place, cell)
+
+
+def uploads(place: Stand) -> list[str]:
+    """Requests that begin, continue or end an upload, whoever sent them."""
+    sent = (request.split(" ", 1) for request in place.proxy.requests)
+    return [f"{method} {path}" for method, path in sent if method in WRITES and "/blobs/" in path]
 
 
 def is_as_the_cell_says(place: Stand, cell: Cell) -> None:
