@@ -11,6 +11,7 @@ import socket
 from dataclasses import dataclass
 from typing import Final
 
+from release.deploy.inside import ACCEPTS, Inside
 from release.errors import EngineError
 from release.images.engine import ContainerState, Engine
 from release.images.reach import reachable
@@ -40,42 +41,49 @@ class Gates:
 
 
 def ask_gates(
-    gates: Gates, engine: Engine, state: ContainerState, *, timeout: int, cancellation: Cancellation
+    gates: Gates,
+    engine: Engine,
+    state: ContainerState,
+    *,
+    inside: Inside,
+    timeout: int,
+    cancellation: Cancellation,
 ) -> tuple[bool, str]:
     """Whether all gates hold, and what there is, in a few words; the first that does not hold ends it.
 
     Args:
         gates: what to ask.
         engine: where the container runs.
-        state: the running container. A port that cannot be reached from this machine is not asked.
+        state: the running container.
+        inside: asks a port that cannot be reached from this machine; where it cannot either, it is not asked.
         timeout: milliseconds that the program may take.
         cancellation: ends the wait for the program. Raises Cancelled.
     """
     said = []
     for port in gates.tcp:
         where = reachable(engine.host, state, port)
-        if where is not None:
-            holds, text = _accepts(*where)
+        text = _accepts(*where) if where is not None else inside.tcp(port, state)
+        if text is not None:
             said.append(f"port {port} {text}")
-            if not holds:
+            if text != ACCEPTS:
                 return False, said[-1]
     if gates.command is not None:
-        holds, text = _ends_well(gates.command, engine, state, timeout, cancellation)
-        said.append(text)
+        holds, told = _ends_well(gates.command, engine, state, timeout, cancellation)
+        said.append(told)
         if not holds:
-            return False, text
+            return False, told
     return True, ", ".join(said)
 
 
-def _accepts(host: str, port: int) -> tuple[bool, str]:
+def _accepts(host: str, port: int) -> str:
     """Open a connection, and see it stay open for a moment, or bring something."""
     try:
         with socket.create_connection((host, port), timeout=_CONNECT_SECONDS) as connection:
             if _stays(connection):
-                return True, "accepts connections"
+                return ACCEPTS
     except OSError as error:
-        return False, f"accepts no connection: {error.strerror or error}"
-    return False, "closes connections at once"
+        return f"accepts no connection: {error.strerror or error}"
+    return "closes connections at once"
 
 
 def _stays(connection: socket.socket) -> bool:

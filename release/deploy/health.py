@@ -6,10 +6,12 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 from release.deploy.away import until_back
 from release.deploy.gates import Gates, ask_gates
+from release.deploy.inside import Inside
 from release.errors import DeploymentFailed, EngineError
 from release.events import Emit, Progress, Warned
 from release.images.engine import ContainerState, Engine
@@ -47,6 +49,11 @@ class Watch:
     """Ends the wait."""
     gates: Gates = Gates()  # noqa: RUF009 - frozen
 
+    @cached_property
+    def inside(self) -> Inside:
+        """Asks from inside the container what cannot be reached from here."""
+        return Inside(engine=self.engine, cancellation=self.cancellation)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Healthy:
@@ -83,13 +90,18 @@ def await_healthy(watch: Watch) -> Healthy:
             said = known
         if time.monotonic() - began > watch.timeout / 1000:
             raise _failed(watch, f"after {watch.timeout / 1000:g} s {text}")
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_LOOK_SECONDS if _is_seen(watch, state) else _PAUSE_SECONDS)
 
 
 def _through_gates(watch: Watch, state: ContainerState) -> tuple[bool, str]:
     """Ask the gates; a program that failed is not run again at once."""
     holds, text = ask_gates(
-        watch.gates, watch.engine, state, timeout=watch.timeout, cancellation=watch.cancellation
+        watch.gates,
+        watch.engine,
+        state,
+        inside=watch.inside,
+        timeout=watch.timeout,
+        cancellation=watch.cancellation,
     )
     if not holds:
         time.sleep(_PAUSE_SECONDS)
@@ -142,25 +154,50 @@ def _judge(watch: Watch, state: ContainerState, answer: Answer | None, seconds: 
         return well, checked
     return (
         seconds >= _SETTLE_SECONDS,
-        "running, with no health check and no port that can be reached from here",
+        "running, and nothing decides but that: no health check, and no port that can be asked",
     )
 
 
 def _answer(watch: Watch, state: ContainerState) -> Answer | None:
-    where = reachable(watch.engine.host, state, watch.probe.port) if watch.probe is not None else None
-    return ask(watch.probe, *where) if watch.probe is not None and where is not None else None
+    """What the recorded request gives, from here or from inside; None where neither can make it."""
+    if watch.probe is None:
+        return None
+    where = reachable(watch.engine.host, state, watch.probe.port)
+    if where is not None:
+        return ask(watch.probe, *where)
+    is_due = state.status == "running" and state.health in ("none", "healthy")
+    return watch.inside.http(watch.probe, state) if is_due else None
+
+
+def _is_seen(watch: Watch, state: ContainerState) -> bool:
+    """Whether the request is made from here, which costs the container nothing but the answer."""
+    return watch.probe is None or reachable(watch.engine.host, state, watch.probe.port) is not None
 
 
 def warn_unreachable(watch: Watch) -> None:
-    """Say so when the recorded request cannot be made from here."""
+    """Say who decides where ports cannot be asked from here."""
     state = _state(watch)
-    if watch.probe is not None and reachable(watch.engine.host, state, watch.probe.port) is None:
-        reason = f"port {watch.probe.port} of {state.name} cannot be reached from this machine"
-        watch.emit(Warned(text=f"{reason}: its health check alone decides"))
-    for port in watch.gates.tcp:
-        if reachable(watch.engine.host, state, port) is None:
-            reason = f"port {port} of {state.name} cannot be reached from this machine"
-            watch.emit(Warned(text=f"{reason}: whether it accepts connections is not known"))
+    ports = [*([watch.probe.port] if watch.probe is not None else []), *watch.gates.tcp]
+    hidden = [port for port in dict.fromkeys(ports) if reachable(watch.engine.host, state, port) is None]
+    if not hidden:
+        return
+    noun = "port" if len(hidden) == 1 else "ports"
+    found = f"{noun} {', '.join(map(str, hidden))} of {state.name} cannot be reached from this machine"
+    with suppress(EngineError):  # it ended already: whoever waits for it says so
+        if watch.inside.can_ask(state):
+            watch.emit(Progress(name=STEP, text=f"{found}: asked from inside the container"))
+        else:
+            watch.emit(
+                Warned(text=f"{found}, and it has no Python to ask from inside: {_judge_of(watch, state)}")
+            )
+
+
+def _judge_of(watch: Watch, state: ContainerState) -> str:
+    if state.health != "none":
+        return "its health check alone decides"
+    if watch.gates.command is not None:
+        return "its health_command alone decides"
+    return "nothing decides but that it runs: give it a HEALTHCHECK, or health_command"
 
 
 def _state(watch: Watch) -> ContainerState:

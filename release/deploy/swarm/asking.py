@@ -54,7 +54,10 @@ def ask_tasks(asking: Asking, spec: RunSpec, seen: View) -> Iterator[str]:
     if len(reached) < len(places) or not places:
         silent = [f"{host}:{port}" for host, port in places if (host, port) not in reached]
         where = ", ".join(silent) or f"port {spec.probe.port} of the tasks"
-        text = f"{where} cannot be reached from this machine: the Swarm's health check alone decides"
+        found = f"{where} cannot be reached from this machine"
+        text = (
+            f"{found}: the Swarm alone decides, by the image's HEALTHCHECK or `healthcheck`, if there is one"
+        )
         asking.emit(Warned(text=text))
     if reached:
         answered = f"{len(reached)} of {len(places)} addresses"

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 import pytest
 
 from release.deploy.gates import Gates, ask_gates
+from release.deploy.inside import Inside
 from release.errors import EngineError
+from release.images.engine import ContainerState
 from release.images.values import Executed
 from release.process import Cancellation
 from release.runspec import RunSpec
@@ -41,7 +43,14 @@ def listening(*, greet: bytes = b"", close: bool = False) -> Iterator[int]:
 
 def asked(port: int) -> tuple[bool, str]:
     running = state(ports={5432: ("127.0.0.1", port)})
-    return ask_gates(Gates(tcp=(5432,)), FakeEngine(), running, timeout=1000, cancellation=Cancellation())
+    engine = FakeEngine()
+    return ask_all(Gates(tcp=(5432,)), engine, running)
+
+
+def ask_all(gates: Gates, engine: FakeEngine, running: ContainerState) -> tuple[bool, str]:
+    return ask_gates(
+        gates, engine, running, inside=Inside(engine=engine), timeout=1000, cancellation=Cancellation()
+    )
 
 
 @pytest.mark.parametrize("greet", [b"", b"220 ready\r\n"])
@@ -104,10 +113,7 @@ def test_a_program_holds_that_ends_with_status_0(
 ) -> None:
     """What it said last is told when it does not."""
     gates = Gates(command=("check", "-a"))
-    assert ask_gates(gates, Running(ending), state(), timeout=1000, cancellation=Cancellation()) == (
-        holds,
-        text,
-    )
+    assert ask_all(gates, Running(ending), state()) == (holds, text)
 
 
 def test_gates_are_what_was_recorded() -> None:
@@ -122,7 +128,5 @@ def test_the_first_gate_that_does_not_hold_ends_the_asking() -> None:
         port = server.getsockname()[1]
     engine = Running(AssertionError("it was run"))
     running = state(ports={1: ("127.0.0.1", port)})
-    holds, text = ask_gates(
-        Gates(tcp=(1,), command=("check",)), engine, running, timeout=1000, cancellation=Cancellation()
-    )
+    holds, text = ask_all(Gates(tcp=(1,), command=("check",)), engine, running)
     assert (holds, text) == (False, "port 1 accepts no connection: Connection refused")

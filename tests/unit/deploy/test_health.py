@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -164,13 +164,76 @@ def test_a_program_that_is_waited_for_is_given_up_with_the_wait() -> None:
         await_healthy(watch(engine, cancellation=cancellation, gates=Gates(command=("check",))))
 
 
-@pytest.mark.parametrize(("host", "warned"), [("ssh://far.example", True), ("unix:///x", False)])
-def test_a_request_that_cannot_be_made_from_here_is_said(host: str, warned: bool) -> None:
-    """A port of a far engine's own loopback."""
-    engine, said = FakeEngine(host=host), list[Event]()
-    engine.add(state(ports={8000: ("127.0.0.1", 8080)}))
-    warn_unreachable(watch(engine, probe=PROBE, emit=said.append))
-    assert [type(event) for event in said] == ([Warned] if warned else [])
+class Far(FakeEngine):
+    """An engine on another machine whose container has no Python (126), or gives these answers with it."""
+
+    def __init__(self, *answers: bytes, **changes: Any) -> None:
+        super().__init__(host="ssh://far.example")
+        self.answers = list(answers)
+        self.asked: list[Sequence[str]] = []
+        self.add(state(ports={8000: ("127.0.0.1", 8080)}, address="172.17.0.2", **changes))
+
+    def execute(
+        self,
+        container: str,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        timeout: int,
+        cancellation: Cancellation | None = None,
+    ) -> Executed:
+        self.asked.append(argv)
+        if not self.answers:
+            return Executed(status=126, output=b"executable file not found", errors=b"")
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        return Executed(status=int(b"Error" in answer), output=answer, errors=answer)
+
+
+def warned(engine: FakeEngine, **changes: Any) -> list[str]:
+    said: list[Event] = []
+    warn_unreachable(watch(engine, probe=PROBE, emit=said.append, **changes))
+    return [event.text for event in said if isinstance(event, Warned)]
+
+
+def test_a_port_that_can_be_asked_from_here_or_from_inside_is_no_news() -> None:
+    """On this machine, or with the Python of the image."""
+    here = FakeEngine()
+    here.add(state(ports={8000: ("127.0.0.1", 8080)}))
+    assert warned(here) == []
+    assert warned(Far(b"")) == []
+
+
+@pytest.mark.parametrize(
+    ("health", "gates", "judge"),
+    [
+        ("starting", Gates(), "its health check alone decides"),
+        ("none", Gates(command=("ok",)), "its health_command alone decides"),
+        ("none", Gates(), "nothing decides but that it runs: give it a HEALTHCHECK, or health_command"),
+    ],
+)
+def test_who_decides_where_nobody_can_ask_is_said(health: str, gates: Gates, judge: str) -> None:
+    """An image without Python, on a far engine, with a port of its own loopback."""
+    (text,) = warned(Far(health=health), gates=gates)
+    assert text.endswith(f"it has no Python to ask from inside: {judge}")
+
+
+def test_a_far_container_is_asked_from_inside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At its own address, until the right answer comes; a port is tried in the same way."""
+    monkeypatch.setattr(health, "_PAUSE_SECONDS", 0.01)
+    engine = Far(b"ConnectionRefusedError: not yet", b"503 Busy", b"200 OK", b"accepts connections")
+    found = await_healthy(watch(engine, probe=PROBE, gates=Gates(tcp=(9000,))))
+    assert found.evidence == "GET /healthz gave 200 OK, port 9000 accepts connections"
+    assert [list(argv[4:]) for argv in engine.asked[-2:]] == [
+        ["172.17.0.2", "8000", "/healthz"],
+        ["172.17.0.2", "9000"],
+    ]
+
+
+def test_a_far_container_that_gives_no_answer_is_not_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That it runs is not enough where it can be asked."""
+    monkeypatch.setattr(health, "_PAUSE_SECONDS", 0.01)
+    with pytest.raises(DeploymentFailed, match="gave no answer: ConnectionRefusedError: no"):
+        await_healthy(watch(Far(b"ConnectionRefusedError: no"), probe=PROBE, timeout=100))
 
 
 def test_the_gates_are_asked_when_everything_else_is_well() -> None:
