@@ -98,14 +98,15 @@ class SingleEngine:
     def settings_problems(
         self,
         spec: RunSpec,
-        image: Image | None = None,  # noqa: ARG002 - `preflight.image_problems` judges it
+        image: Image | None = None,
     ) -> list[Problem]:
         """Networks and volumes that are not there, and what the proxy lacks."""
         problems = preflight.settings_problems(self.engine, self.place, spec)
         if self.proxy is None:
             return problems
         where = f"environments.{self.place.environment}.proxy"
-        said = [*self._long_names(spec), *self.proxy.problems(spec.replicas)]
+        unfit = self._unfit(self.proxy, image, spec) if image is not None else ""
+        said = [*self._long_names(spec), *self.proxy.problems(spec.replicas), *filter(None, [unfit])]
         return [*problems, *(Problem(path=where, message=message) for message in said)]
 
     def _long_names(self, spec: RunSpec) -> Iterator[str]:
@@ -140,14 +141,18 @@ class SingleEngine:
         return startfirst.swap(crew, self.swap(order), self.proxy)
 
     def _fits(self, order: Order, proxy: Proxy) -> None:
-        image = self.engine.inspect(self.id_of(order.image))
-        if image is not None and (reason := proxy.unfit(image)):
+        """Once more, for an image that was pulled after everything else was asked."""
+        if reason := self._unfit(proxy, order.image, order.spec):
             raise DeploymentFailed(
                 f"deploy {order}",
                 f"{reason}; nothing was touched",
                 "`invoke history` lists other releases; "
                 f"another `kind` in environments.{order.place.environment}.proxy may take this one",
             )
+
+    def _unfit(self, proxy: Proxy, image: Image, spec: RunSpec) -> str:
+        stored = preflight.find_stored(self.engine, image)
+        return proxy.unfit(stored, spec.healthcheck) if stored is not None else ""
 
     def swap(self, order: Order) -> Swap:
         """What is to be done with containers."""

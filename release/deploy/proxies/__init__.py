@@ -18,6 +18,7 @@ from release.deploy.proxies.dns import Dns
 from release.deploy.proxies.haproxy import HAProxy
 from release.deploy.proxies.traefik import Traefik
 from release.images.engine import ContainerState, Engine, StoredImage
+from release.runspec import Healthcheck
 
 
 class Proxy(Protocol):
@@ -30,8 +31,11 @@ class Proxy(Protocol):
     def problems(self, replicas: int) -> Iterable[str]:
         """What would keep so many containers from taking the traffic, asked before anything is touched."""
 
-    def unfit(self, image: StoredImage) -> str:
-        """Why containers of this image cannot stand behind it; nothing where they can."""
+    def unfit(self, image: StoredImage, check: Healthcheck | None) -> str:
+        """Why containers of this image with this health check cannot stand behind it; nothing where they can.
+
+        `check` is what the settings put in the place of the image's own.
+        """
 
     def labels(self) -> Mapping[str, str]:
         """What it reads on containers."""

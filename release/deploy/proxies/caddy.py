@@ -20,6 +20,7 @@ from release.deploy.docker import Place
 from release.deploy.proxies.line import Line
 from release.errors import EngineError, ProxyError
 from release.images.engine import ContainerState, Engine, StoredImage
+from release.runspec import Healthcheck
 
 _SHOWN: Final = 60
 """How many bytes of an answer that is none are told."""
@@ -42,7 +43,7 @@ class Caddy:
         except EngineError as error:
             yield f"{error.attempted}: {error.found}"
 
-    def unfit(self, image: StoredImage) -> str:  # noqa: ARG002 - the protocol's
+    def unfit(self, image: StoredImage, check: Healthcheck | None) -> str:  # noqa: ARG002 - the protocol's
         """Any image will do: it is told when a container is ready."""
         return ""
 

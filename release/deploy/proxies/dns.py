@@ -18,6 +18,7 @@ from release.config import Proxy as Settings
 from release.deploy.docker import DEPLOYMENT, Place
 from release.errors import EngineError, NameTaken, ProxyError
 from release.images.engine import ContainerState, Engine, StoredImage
+from release.runspec import Healthcheck
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,7 @@ class Dns:
         """None: the engine that has the containers has the name."""
         return ()
 
-    def unfit(self, image: StoredImage) -> str:  # noqa: ARG002 - the protocol's
+    def unfit(self, image: StoredImage, check: Healthcheck | None) -> str:  # noqa: ARG002 - the protocol's
         """Any image will do: it is told when a container is ready."""
         return ""
 

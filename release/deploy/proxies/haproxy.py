@@ -21,6 +21,7 @@ from release.deploy.docker import Place
 from release.deploy.proxies.line import Line
 from release.errors import EngineError, ProxyError
 from release.images.engine import ContainerState, Engine, StoredImage
+from release.runspec import Healthcheck
 
 _FORMAT: Final = "1"
 _RUNNING: Final = 2
@@ -93,7 +94,7 @@ class HAProxy:
                 "one more while they are replaced (server-template)"
             )
 
-    def unfit(self, image: StoredImage) -> str:  # noqa: ARG002 - the protocol's
+    def unfit(self, image: StoredImage, check: Healthcheck | None) -> str:  # noqa: ARG002 - the protocol's
         """Any image will do: it is told when a container is ready."""
         return ""
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from release.config import Proxy as Settings
 from release.deploy.docker import Place
 from release.images.engine import ContainerState, Engine, StoredImage
+from release.runspec import Healthcheck
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +35,14 @@ class Traefik:
         """None that could be asked: it takes no orders."""
         return ()
 
-    def unfit(self, image: StoredImage) -> str:
+    def unfit(self, image: StoredImage, check: Healthcheck | None) -> str:
         """Without a health check it would send requests to a container that just starts."""
-        if image.has_healthcheck:
+        early = "Traefik would send requests before the container listens"
+        if check is not None and check.disable:
+            return f"`healthcheck.disable` leaves no health check: {early}"
+        if image.has_healthcheck or (check is not None and check.command):
             return ""
-        return "the image has no HEALTHCHECK: Traefik would send requests before the container listens"
+        return f"the image has no HEALTHCHECK, and the settings no `healthcheck.command`: {early}"
 
     def labels(self) -> Mapping[str, str]:
         """A router with the rule, a service with the port, and a retry for connections that are refused."""

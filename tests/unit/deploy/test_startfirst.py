@@ -24,7 +24,7 @@ from release.events import Event, Warned
 from release.images.engine import ContainerState, StoredImage
 from release.process import Cancellation
 from release.redact import Mask
-from release.runspec import RunSpec
+from release.runspec import Healthcheck, RunSpec
 from tests.unit.deploy.fakes import FakeEngine, Kept, digest, state
 
 PLACE = Place(service="api", environment="production")
@@ -49,7 +49,7 @@ class FakeProxy:
     def problems(self, replicas: int) -> Iterable[str]:
         raise AssertionError(replicas)
 
-    def unfit(self, image: StoredImage) -> str:
+    def unfit(self, image: StoredImage, check: Healthcheck | None) -> str:
         raise AssertionError(image)
 
     def labels(self) -> Mapping[str, str]:

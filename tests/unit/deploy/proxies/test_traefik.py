@@ -7,8 +7,10 @@ from dataclasses import replace
 from release.config import Proxy as Settings
 from release.deploy.docker import Identity, Place, container_spec
 from release.deploy.proxies.traefik import Traefik
-from release.runspec import RunSpec
-from tests.unit.deploy.fakes import FakeEngine, digest, stored
+from release.deploy.single import SingleEngine
+from release.reference import Digest
+from release.runspec import Healthcheck, RunSpec
+from tests.unit.deploy.fakes import FakeEngine, digest, release, stored
 from tests.unit.deploy.proxies.fakes import NETWORK, container
 
 PLACE = Place(service="api", environment="production")
@@ -66,5 +68,26 @@ def test_what_is_healthy_labelled_and_on_the_network_is_in_traffic() -> None:
 
 def test_an_image_without_a_health_check_cannot_stand_behind_it() -> None:
     """Requests would come before it listens."""
-    assert "no HEALTHCHECK" in proxy().unfit(stored(digest("i")))
-    assert proxy().unfit(replace(stored(digest("i")), has_healthcheck=True)) == ""
+    bare, checked = stored(digest("i")), replace(stored(digest("i")), has_healthcheck=True)
+    assert "no HEALTHCHECK" in proxy().unfit(bare, None)
+    assert "no HEALTHCHECK" in proxy().unfit(bare, Healthcheck(interval=1000))
+    assert proxy().unfit(checked, None) == ""
+
+
+def test_a_health_check_of_the_settings_stands_for_the_images() -> None:
+    """One that is given, and one that is taken away."""
+    bare, checked = stored(digest("i")), replace(stored(digest("i")), has_healthcheck=True)
+    assert proxy().unfit(bare, Healthcheck(command=("check",))) == ""
+    assert "healthcheck.disable" in proxy().unfit(checked, Healthcheck(disable=True))
+
+
+def test_an_image_that_cannot_stand_behind_it_is_told_before_anything_is_touched() -> None:
+    """With what else the settings lack; one that is still to be pulled is judged when it is there."""
+    target, given = release().body.image, RunSpec(networks=(NETWORK,))
+    engine = FakeEngine(images=(stored(Digest(target.digest)),), networks=(NETWORK,))
+    single = SingleEngine(engine=engine, place=PLACE, proxy=replace(proxy(), engine=engine))
+    (problem,) = single.settings_problems(given, target)
+    assert problem.path == "environments.production.proxy"
+    assert "no HEALTHCHECK" in problem.message
+    engine.images = ()
+    assert single.settings_problems(given, target) == []
