@@ -120,7 +120,7 @@ class Rehearsal:
         joined = self.spec.networks if self.conditions.networks else ()
         apart = self.spec.model_copy(
             update={
-                "env": self.stand_ins() | self.spec.env,
+                "env": self.stand_in_paths() | self.spec.env,
                 "publish": (),
                 "networks": (self.name, *joined),
                 "volumes": tuple(empty(mount) for mount in self.spec.volumes),
@@ -138,7 +138,7 @@ class Rehearsal:
             digest=Digest(body.image.digest),
             record=self.target.id,
         )
-        made = container_spec(self.place, identity, apart, image=image, secrets=self.secrets)
+        made = container_spec(self.place, identity, apart, image=image, secrets=self.values())
         return replace(
             made,
             name=self.name,
@@ -146,6 +146,19 @@ class Rehearsal:
             labels=identity.labels() | self.labels,
             publish_ephemeral=tuple(sorted(ports)),
         )
+
+    def values(self) -> dict[str, Redacted]:
+        """The real secrets, or those of the smoke run: files or variables, as the settings say."""
+        if self.conditions.secrets:
+            return dict(self.secrets)
+        return {name: Redacted(value) for name, value in self.stand_ins().items()}
+
+    def stand_in_paths(self) -> dict[str, str]:
+        """What the smoke run said of secrets that are files, where it gave a path and no value."""
+        smoke: SmokeSpec = self.target.body.smoke
+        files = {} if self.conditions.secrets else (self.spec.secret_files or {})
+        names = files.keys() - smoke.env.keys()
+        return {key: smoke.env[key] for name in names if (key := f"{name}_FILE") in smoke.env}
 
     def stand_ins(self) -> dict[str, str]:
         """Values of the smoke run for secrets, where the real ones are not read."""

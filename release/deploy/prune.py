@@ -398,14 +398,16 @@ def prune(
 
 def _locked(site: Site, engine: Engine, planned: Pruning) -> Any:
     """The environment's lock, made of an image that stays. Raises LockHeld on entering."""
+    anchor = _anchor(engine, planned) if site.settings.engine == "docker" else None
+    keeper = site.target.keeper(anchor)
     holder = Holder.here(
         who=site.desk.actor.name,
         url=site.desk.run("prune").url,
         deployment="prune",
         milliseconds=_LOCK_MINUTES * 60_000,
+        now=keeper.now(),
     )
-    anchor = _anchor(engine, planned) if site.settings.engine == "docker" else None
-    return lock.held(site.target.keeper(anchor), site.place, holder, site.desk.emit, task="prune")
+    return lock.held(keeper, site.place, holder, site.desk.emit, task="prune")
 
 
 def _dropped(engine: Engine, unneeded: Unneeded, emit: Emit) -> bool:

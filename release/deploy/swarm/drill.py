@@ -37,7 +37,7 @@ from release.images.swarm import Kind, Swarm
 from release.ledger.query import Event
 from release.process import Cancellation
 from release.records import Record, Release
-from release.redact import Mask, Redacted
+from release.redact import Mask
 from release.reference import Digest
 from release.runspec import Publish, RunSpec, SwarmSpec
 
@@ -119,7 +119,7 @@ class SwarmRehearsal(Rehearsal):
             ),
             image=body.image,
             spec=self._settings(),
-            secrets=self._values(),
+            secrets=self.values(),
             before=Ours(running=(), stopped=()),
             old=None,
             health_timeout=self.health_timeout,
@@ -130,7 +130,7 @@ class SwarmRehearsal(Rehearsal):
         return self.spec.model_copy(
             update={
                 "env": self.stand_ins() | self.spec.env,
-                "secrets": dict.fromkeys(self._values(), _STAND_IN),
+                "secrets": dict.fromkeys(self.values(), _STAND_IN),
                 "publish": self._port(),
                 "networks": self.spec.networks if self.conditions.networks else (),
                 "volumes": tuple(empty(mount) for mount in self.spec.volumes),
@@ -141,12 +141,6 @@ class SwarmRehearsal(Rehearsal):
                 "swarm": swarm.model_copy(update={"publish_mode": "host", "order": "stop-first"}),
             }
         )
-
-    def _values(self) -> dict[str, Redacted]:
-        """Secrets as files of the task: the real ones, or those of the smoke run."""
-        if self.conditions.secrets:
-            return dict(self.secrets)
-        return {name: Redacted(value) for name, value in self.stand_ins().items()}
 
     def _port(self) -> tuple[Publish, ...]:
         """A free one of the node; none where the service itself is not to be reached from outside."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from release.deploy.docker import Place
@@ -33,7 +34,9 @@ SPEC = RunSpec.model_validate(
 
 def rehearsal(conditions: Conditions, **changes: Any) -> Rehearsal:
     known = release()
-    smoke = known.body.smoke.model_copy(update={"env": {"TOKEN": "stand-in", "OTHER": "x"}})
+    smoke = known.body.smoke.model_copy(
+        update={"env": {"TOKEN": "stand-in", "URL_FILE": "/smoke/url", "OTHER": "x"}}
+    )
     target = type(known)(envelope=known.envelope, body=known.body.model_copy(update={"smoke": smoke}))
     values: dict[str, Any] = {"secrets": {}, **changes}
     return Rehearsal(
@@ -77,6 +80,17 @@ def test_without_the_real_secrets_it_has_those_of_the_smoke_run() -> None:
     assert found.env == {"LEVEL": "info", "TOKEN": "stand-in"}
     real = rehearsal(Conditions(secrets=True), secrets={"TOKEN": Redacted("a"), "URL": Redacted("b")})
     assert real.container(digest("image")).env == {"LEVEL": "info", "TOKEN": "a", "URL": "b"}
+
+
+def test_a_secret_that_is_a_file_is_one_in_a_drill_too() -> None:
+    """With the smoke run's value; where that run gave a path alone, the path."""
+    spec = SPEC.model_copy(
+        update={"secret_files": {"TOKEN": "/run/secrets/token", "URL": "/run/secrets/url"}}
+    )
+    made = replace(rehearsal(Conditions()), spec=spec)
+    found = made.container(digest("image"))
+    assert found.env == {"LEVEL": "info", "TOKEN_FILE": "/run/secrets/token", "URL_FILE": "/smoke/url"}
+    assert [(file.path, file.content) for file in found.files] == [("/run/secrets/token", b"stand-in")]
 
 
 def test_real_networks_are_joined_without_a_name_that_takes_traffic() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,11 +13,14 @@ import pytest
 
 from release import config
 from release.config import Retention
-from release.deploy.prune import needed, needs
+from release.deploy.lock import peek
+from release.deploy.prune import Kept, Pruning, _locked, needed, needs
+from release.deploy.single import SingleEngine
 from release.deploy.site import Desk, Site
 from release.records import Body, Record
 from release.runspec import RunSpec
 from release.source import Source
+from tests.unit.deploy.fakes import INFO, FakeEngine, digest
 from tests.unit.ledger.samples import digits, event, moment, quarantine, release
 from tests.unit.repository import ENVIRONMENT, Repository
 
@@ -145,3 +149,26 @@ def test_settings_that_a_rollback_could_restore_must_stay(desk: Desk) -> None:
     assert stays == {"k:2", "k:4", "k:5"}
     assert ended == {digits(value, 12) for value in ("k:1", "k:2", "k:3", "k:5")}
     assert past.settings(200)[0] == {"k:1", "k:2", "k:3", "k:4", "k:5"}
+
+
+def test_the_lock_of_a_prune_ends_by_the_engines_clock(desk: Desk) -> None:
+    """As a deployment's: one that this machine's clock ended, hours ago there, would keep nobody out."""
+    ahead = timedelta(hours=5)
+    engine = FakeEngine(info=replace(INFO, ahead_ms=int(ahead.total_seconds() * 1000)))
+    spot = desk.spot("production")
+    target = SingleEngine(engine=engine, place=spot.place)
+    site = Site(desk=desk, settings=spot.settings, place=spot.place, engine=engine, target=target)
+    planned = Pruning(
+        service="api",
+        engine="here",
+        environments=("production",),
+        node="",
+        removals=(),
+        kept=(Kept(version="0.1.0", digest="", image=str(digest("image")), reasons=(), layers={}),),
+        containers=(),
+        unknown=(),
+    )
+    with _locked(site, engine, planned):
+        holder = peek(target.keeper(), spot.place)
+        assert holder is not None
+        assert datetime.fromisoformat(holder.since) > datetime.now(UTC) + ahead / 2
