@@ -40,6 +40,12 @@ class Place:
     service: str
     environment: str
 
+    @classmethod
+    def of(cls, labels: Mapping[str, str]) -> Place | None:
+        """Whose a container says that it is; None where no deployment made it."""
+        service, environment = labels.get(SERVICE), labels.get(ENVIRONMENT)
+        return cls(service=service, environment=environment) if service and environment else None
+
     @property
     def container(self) -> str:
         """The name of the container that serves."""

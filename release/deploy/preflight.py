@@ -265,7 +265,15 @@ def _start_interval(engine: Engine, spec: RunSpec) -> Iterator[str]:
 def _name(engine: Engine, place: Place) -> Iterator[str]:
     """The name that the new container gets in the end must be free or ours."""
     holder = engine.state(place.container)
-    if holder is not None and not place.owns(holder):
+    if holder is None or place.owns(holder):
+        return
+    other = Place.of(holder.labels)
+    if other is not None and other != place:
+        yield (
+            f"{other} has a container called {place.container}, as {place} would: two places of one engine "
+            "need names that differ; give this service or environment another one"
+        )
+    else:
         yield (
             f"a container called {place.container} exists that no deployment made: "
             f"docker rename {place.container} {place.container}-before"

@@ -147,6 +147,18 @@ def test_a_stranger_under_our_name_is_told() -> None:
     assert "docker rename api-production" in problem
 
 
+def test_another_place_whose_containers_have_our_name_is_named() -> None:
+    """Nobody is told to rename what serves somebody else."""
+    mine = Place(service="api", environment="eu-production")
+    other = Place(service="api-eu", environment="production")
+    engine = FakeEngine()
+    engine.add(state(other.container, labels=other.labels("serving")))
+    (problem,) = occupation_problems(engine, mine, RunSpec())
+    assert "api-eu in production has a container called api-eu-production" in problem.message
+    assert "docker rename" not in problem.message
+    assert occupation_problems(engine, other, RunSpec()) == []
+
+
 LOCKED = LockHeld("deploy api in production", "another deployment is under way: Grace")
 PROBLEM = Problem(path="environments.production.networks", message="the engine has no network a")
 
