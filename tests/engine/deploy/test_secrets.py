@@ -106,7 +106,6 @@ def test_the_volume_of_secret_files_goes_with_its_container_on_every_way(world: 
     """Replaced, restored, reverted and finished after a death, rolled back: the one that serves is left."""
     (world.root / "plain").write_text(OTHER)
     world.release("0.3.0", mode="sick")
-    world.configure(secrets=FILES, health_timeout='"3s"')
     world.environ["PROD_TOKEN"] = CANARY
     chosen = ["docker", "volume", "ls", "--quiet", "--filter", f"label=release.service={world.service}"]
     sure = ("--yes", "--break-lock", "--message", "the laptop fell into the sea")
@@ -124,9 +123,11 @@ def test_the_volume_of_secret_files_goes_with_its_container_on_every_way(world: 
         each = (secrets_in(world.engine, one.id, ("TOKEN", "PLAIN")) for one in there)
         return [{value.reveal() for value in values} for values in each]
 
-    for words, status in (("0.1.0", 0), ("0.2.0", 0), ("0.3.0", 3)):
-        assert world.invoke("deploy", "--to", words, "--yes").status == status
+    for version, status, timeout in (("0.1.0", 0, "20s"), ("0.2.0", 0, "20s"), ("0.3.0", 3, "2s")):
+        world.configure(secrets=FILES, health_timeout=f'"{timeout}"')
+        assert world.invoke("deploy", "--to", version, "--yes").status == status
         assert volumes() == mounted()
+    world.configure(secrets=FILES)
     for step, version in ((("after", "create", "2"), "0.2.0"), (("before", "remove", "1"), "0.1.0")):
         died = world.dying(*step, "deploy", "--to", "0.1.0", "--yes")
         assert died.status == -signal.SIGKILL, died.err
@@ -178,14 +179,18 @@ def test_canaries_in_every_place_are_found_nowhere(world: World, tmp_path: Path)
       KEY = {{ from_file = "{tmp_path / "key"}", file = "/run/secrets/key", policy = "pinned" }},
       COMMANDED = {{ from_command = ["{script}"] }}
     }}""".replace("\n", " ")
-    world.configure(secrets=sources, health_timeout='"6s"', restart='"no"')
+    world.configure(secrets=sources, restart='"no"')
 
     def run(*words: str) -> Ended:
         return world.invoke(*words, PROD_TOKEN=values["TOKEN"], DOCKER_CONFIG=str(docker))
 
+    def failing(message: str) -> Ended:
+        world.configure(**{**world.settings, "health_timeout": '"4s"'})
+        return run("deploy", "--to", "0.3.0", "--yes", "--message", message)
+
     said = [
         run("deploy", "--to", "0.1.0", "--yes", "--json"),
-        run("deploy", "--to", "0.3.0", "--yes", "--message", values["KEY"]),
+        failing(values["KEY"]),
         run("status", "--json"),
         run("history", "--json"),
         run("verify", "--json"),

@@ -36,9 +36,10 @@ def test_a_release_that_does_not_serve_never_costs_a_request(
     kind: Kind, mode: str, said: str, stand: Stand
 ) -> None:
     """It crashes, never answers well, or answers badly as soon as it has the traffic."""
-    edge = stand(kind, health_timeout='"4s"')
+    edge = stand(kind)
     edge.world.release("0.3.0", mode=mode)
     deployed(edge)
+    edge.configure(health_timeout='"4s"')
     load = edge.load()
     with load.going_on():
         failed = edge.world.invoke("deploy", "--to", "0.3.0", "--yes")
