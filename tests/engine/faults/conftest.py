@@ -1,0 +1,16 @@
+"""What all faults of registries have in common."""
+
+from __future__ import annotations
+
+import pytest
+
+from release import patience
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is tried again in this process is tried soon: as often, but nobody waits for seconds.
+
+    A pause that a registry names itself is as long as it says.
+    """
+    monkeypatch.setattr(patience, "_spread", lambda seconds: seconds / 20)
