@@ -6,13 +6,16 @@ one gets the name. So putting back is starting what is still there.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
+from dataclasses import replace
 
 from release.deploy.docker import describe
 from release.deploy.rollout import (
     Crew,
     Swap,
     create,
+    elapsed_ms,
     left_alone,
     mixed,
     not_ours,
@@ -27,7 +30,7 @@ from release.deploy.rollout import (
     why,
 )
 from release.errors import EngineError, ReleaseError, Restored
-from release.events import Warned
+from release.events import Notice, Warned
 from release.images.engine import ContainerState
 
 
@@ -55,6 +58,7 @@ def finish(crew: Crew, order: Swap, new: str) -> str:
 
 def _bring_up(crew: Crew, order: Swap, new: str) -> str:
     engine, (spec,) = crew.engine, order.containers
+    served, began = [old.name for old in order.before.running if old.status == "running"], time.monotonic()
     if order.before.running:
         with step(crew.emit, "stop") as say:
             for old in order.before.running:
@@ -67,7 +71,19 @@ def _bring_up(crew: Crew, order: Swap, new: str) -> str:
     with step(crew.emit, "health") as say:
         proven = prove(crew, order, new, spec)
         say(proven.evidence)
+    if served:
+        text = _downtime(crew, order, served, elapsed_ms(began))
+        proven = replace(proven, evidence=f"{proven.evidence}, {text}")
     return stay(crew, order, [proven])
+
+
+def _downtime(crew: Crew, order: Swap, served: list[str], milliseconds: int) -> str:
+    """Tell for how long nobody answered; in a few words, for the record."""
+    measured = f"{milliseconds / 1000:.1f} s"
+    old = ", ".join(served)
+    text = f"downtime {measured}: from the stop of {old} until {order.version} was healthy"
+    crew.emit(Notice(text=text))
+    return f"after {measured} of downtime"
 
 
 def give_back(crew: Crew, order: Swap, error: BaseException) -> ReleaseError:

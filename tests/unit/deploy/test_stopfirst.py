@@ -83,10 +83,21 @@ def run(
     return swap(crew, replace(order(engine), **changes))
 
 
+def test_the_downtime_is_measured_and_told() -> None:
+    """From the old one's stop until the new one is healthy; where nothing served, there is none."""
+    told: list[Event] = []
+    run(engine_with_old(), emit=told.append)
+    text = "downtime 0.0 s: from the stop of api-production until 0.2.0 was healthy"
+    assert [event for event in told if isinstance(event, Notice)] == [Notice(text=text)]
+    told.clear()
+    assert run(FakeEngine(starting=healthy), emit=told.append) == "health check healthy"
+    assert not any(isinstance(event, Notice) for event in told)
+
+
 def test_the_new_one_is_made_before_the_old_one_stops_and_the_old_one_goes_last() -> None:
     """The order of a rollout, as the engine saw it."""
     engine = engine_with_old()
-    assert run(engine) == "health check healthy"
+    assert run(engine) == "health check healthy, after 0.0 s of downtime"
     assert engine.calls == [
         f"create {NEW}",
         f"stop {OLD}",
@@ -276,7 +287,7 @@ def test_tidying_up_that_fails_is_a_warning() -> None:
     """The new one serves: that is the result."""
     said: list[Event] = []
     engine = engine_with_old(breaking={f"remove {OLD}": EngineError("remove it", "busy")})
-    assert run(engine, emit=said.append) == "health check healthy"
+    assert run(engine, emit=said.append) == "health check healthy, after 0.0 s of downtime"
     assert [event.text for event in said if isinstance(event, Warned)] == [
         "0.2.0 of api in production serves, but tidying up failed: remove it: busy"
     ]
