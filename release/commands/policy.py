@@ -35,13 +35,21 @@ def _say(door: Door, desk: Desk, release: Record[Release]) -> None:
     words, service = door.words, desk.service.service
     where = words.environment or "every environment"
     if words.lift and query.quarantined(desk.ledger, service, release.id, words.environment) is None:
-        door.console.result(f"{service} {release.body.version} is not quarantined in {where}")
+        _unchanged(door, f"{service} {release.body.version} is not quarantined in {where}")
         return
     body = Quarantine(
         release=release.id, environment=words.environment, message=words.message, lifted=words.lift
     )
     done = "may be deployed again" if words.lift else "is quarantined"
     _record(door, desk, body, f"{service} {release.body.version} {done} in {where}: {words.message}")
+
+
+def _unchanged(door: Door, sentence: str) -> None:
+    """Tell that there was nothing to record: as data, nothing."""
+    if door.words.json:
+        door.console.document(None)
+    else:
+        door.console.result(sentence)
 
 
 def _record(door: Door, desk: Desk, body: Body, sentence: str) -> None:
@@ -97,7 +105,7 @@ def thaw(door: Door) -> int:
         desk.refresh()
         place = desk.spot(words.environment).place
         if query.frozen(desk.ledger, place.service, place.environment, now()) is None:
-            door.console.result(f"{place} is not frozen")
+            _unchanged(door, f"{place} is not frozen")
             return 0
         body = Freeze(environment=place.environment, message=words.message, thawed=True)
         _record(door, desk, body, f"{place} takes deployments again: {words.message}")
