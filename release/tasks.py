@@ -40,6 +40,7 @@ _ACTING: Final = {
     "wait": "how many seconds to wait while somebody else deploys",
     "break_lock": "take the lock from whoever holds it; needs a message",
     "rebuild": "an image that is nowhere any more: build it again from its record, and prove it",
+    "again": "replace what runs although it runs as asked",
 }
 
 
@@ -64,6 +65,7 @@ def deploy(
     wait: str = "0",
     break_lock: bool = False,
     rebuild: bool = False,
+    again: bool = False,
     thaw: bool = False,
     json: bool = False,
 ) -> None:
@@ -80,7 +82,8 @@ def deploy(
         cross_migrations=cross_migrations,
         wait=wait,
         break_lock=break_lock,
-        again=rebuild,
+        remake=rebuild,
+        again=again,
         thaw=thaw,
         json=json,
     )
@@ -101,6 +104,7 @@ def rollback(
     wait: str = "0",
     break_lock: bool = False,
     rebuild: bool = False,
+    again: bool = False,
     json: bool = False,
 ) -> None:
     """Put an earlier release back, with the settings it ran with."""
@@ -116,7 +120,8 @@ def rollback(
         cross_migrations=cross_migrations,
         wait=wait,
         break_lock=break_lock,
-        again=rebuild,
+        remake=rebuild,
+        again=again,
         json=json,
     )
 

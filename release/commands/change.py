@@ -6,12 +6,12 @@ import time
 from dataclasses import replace
 
 from release.commands.door import Door, Words, agree, find
-from release.deploy import lock, view
+from release.deploy import journal, lock, view
 from release.deploy.operation import Outcome, carry_out
 from release.deploy.plan import Plan, Reason
 from release.deploy.policy import Allowance
 from release.deploy.prepare import Prepared, prepare
-from release.deploy.sight import last_good, look_around
+from release.deploy.sight import Sight, last_good, look_around
 from release.deploy.site import Desk, Site
 from release.errors import Cancelled, LockHeld, TargetUnavailable, UsageError
 from release.events import Notice
@@ -35,7 +35,9 @@ def _nothing_named(desk: Desk) -> UsageError:
     newest = next(query.releases(desk.ledger, desk.service.service), None)
     example = newest.body.version if newest is not None else "0.1.0"
     return UsageError(
-        "deploy", "--to is missing", f"invoke deploy --to {example}; `invoke history` lists releases"
+        "deploy",
+        "--to is missing",
+        f"{desk.command(f'deploy --to {example}')}; `{desk.command('history')}` lists releases",
     )
 
 
@@ -45,29 +47,43 @@ def _change(door: Door, why: Reason) -> int:
     with door.desk() as desk, desk.site(door.words.environment) as site:
         while True:
             _await_lock(door, site, deadline)
+            was_shown = False
             try:
-                return _change_once(door, site, why, allowed)
+                prepared = _prepared(door, site, why, allowed)
+                was_shown = True
+                return _carried_out(door, site, prepared)
             except LockHeld:
-                if time.monotonic() >= deadline or not door.words.yes:
+                if time.monotonic() >= deadline or (was_shown and not door.words.yes):
                     raise
 
 
 def _await_lock(door: Door, site: Site, deadline: float) -> None:
     """Wait until nobody deploys here, where the command line says so. Raises LockHeld."""
-    left = deadline - time.monotonic()
-    if left > 0 and door.words.patience and not door.words.break_lock:
-        emit, check = door.console.emit, door.interruption.cancellation.check
-        lock.await_free(site.target.keeper(), site.place, seconds=left, emit=emit, check=check)
-
-
-def _change_once(door: Door, site: Site, why: Reason, allowed: Allowance) -> int:
-    words, console, desk = door.words, door.console, site.desk
-    answers, sight = desk.refresh(), look_around(site)
-    to = words.to or _choice(door, site, last_good(site, sight))
-    found = find(door, desk, to, site.place.environment)
-    prepared = prepare(
-        site, found.release, why, answers=answers, ran=found.event, allowed=allowed, sight=sight
+    left, keeper = deadline - time.monotonic(), site.target.keeper()
+    if left <= 0 or door.words.break_lock or lock.peek(keeper, site.place) is None:
+        return
+    site.desk.refresh()  # a lock whose deployment has ended is nobody's
+    lock.await_free(
+        keeper,
+        site.place,
+        seconds=left,
+        emit=door.console.emit,
+        check=door.interruption.cancellation.check,
+        is_over=lambda holder: journal.ended(site, holder.deployment),
     )
+
+
+def _prepared(door: Door, site: Site, why: Reason, allowed: Allowance) -> Prepared:
+    """Everything found out and decided; nothing is shown yet."""
+    answers, sight = site.desk.refresh(), look_around(site)
+    to = door.words.to or _choice(door, site, sight)
+    found = find(door, site.desk, to, site.place.environment)
+    return prepare(site, found.release, why, answers=answers, ran=found.event, allowed=allowed, sight=sight)
+
+
+def _carried_out(door: Door, site: Site, prepared: Prepared) -> int:
+    """Shown, agreed to, done and told."""
+    words, console = door.words, door.console
     console.hide(prepared.hidden)
     if words.plan:
         _show_plan(door, prepared.plan)
@@ -80,7 +96,7 @@ def _change_once(door: Door, site: Site, why: Reason, allowed: Allowance) -> int
     outcome = carry_out(prepared, message=words.message, interruption=door.interruption)
     _tell(door, site, outcome)
     if outcome.changed:
-        _tidy(site, answers=answers)
+        _tidy(site, answers=prepared.answers)
     return 0
 
 
@@ -94,7 +110,8 @@ def _made_again(door: Door, site: Site, prepared: Prepared) -> Prepared:
         raise TargetUnavailable(
             f"build {made.version} again from its record",
             f"{made.verdict}, and nothing was touched: {'; '.join(made.notes)}",
-            "`invoke history` lists other releases; `docker load` brings this one from a copy",
+            f"`{site.place.command('history')}` lists other releases; "
+            "`docker load` brings this one from a copy",
         )
     return replace(prepared, bytes=site.target.locate(prepared.target.body.image))
 
@@ -107,13 +124,14 @@ def _tidy(site: Site, *, answers: bool) -> None:
         prune_after(site, answers=answers)
 
 
-def _choice(door: Door, site: Site, default: str) -> str:
+def _choice(door: Door, site: Site, sight: Sight) -> str:
     """What to go back to, where nothing is named: a person at a terminal may choose. Raises Cancelled."""
+    default = last_good(site, sight)
     if door.words.yes or door.words.plan or door.words.json or not door.console.interactive:
         return default
     from release.deploy.candidates import candidates, chosen
 
-    offered = candidates(site)
+    offered = candidates(site, sight.left)
     title = f"roll back {site.place}"
     door.console.fields(f"{title} to", view.candidate_rows(offered))
     while True:
@@ -139,7 +157,8 @@ def allowance(words: Words) -> Allowance:
         thaw=words.thaw,
         break_lock=words.break_lock,
         cross_migrations=words.cross_migrations,
-        rebuild=words.again,
+        rebuild=words.remake,
+        again=words.again,
     )
 
 
@@ -157,8 +176,17 @@ def _tell(door: Door, site: Site, outcome: Outcome) -> None:
         door.console.document(outcome.record)
     else:
         door.console.result(view.outcome_line(outcome))
-    if outcome.changed and outcome.plan.reason == "rollback" and outcome.plan.before is not None:
-        door.console.emit(Notice(text=f"to undo this: {undo(site, outcome)}"))
+    if outcome.changed and outcome.plan.reason == "rollback" and (how := _undoing(site, outcome)):
+        door.console.emit(Notice(text=how))
+
+
+def _undoing(site: Site, outcome: Outcome) -> str:
+    """How a rollback is undone; nothing where what it replaced was never verified healthy."""
+    before = outcome.plan.before
+    if before is None or before.status not in ("healthy", "unknown"):
+        return ""
+    once = ", once `invoke sync` ran in the clone that deployed it" if before.status == "unknown" else ""
+    return f"to undo this{once}: {undo(site, outcome)}"
 
 
 def undo(site: Site, outcome: Outcome) -> str:
@@ -166,11 +194,7 @@ def undo(site: Site, outcome: Outcome) -> str:
     before, after = outcome.plan.before, outcome.plan.after
     assert before is not None  # noqa: S101 - a rollback from nothing has nothing to undo
     target = before.version if before.version != after.version else before.deployment
-    words = ["invoke rollback", f"--to {target}"]
-    if len(site.desk.config.services) > 1:
-        words.append(f"--service {site.place.service}")
-    if len(site.desk.service.environments) > 1:
-        words.append(f"--environment {site.place.environment}")
+    words = f"rollback --to {target}"
     if outcome.abandons:
-        words.append(f'--allow-quarantined --message "undo the rollback to {after.version}"')
-    return " ".join(words)
+        words += f' --allow-quarantined --message "undo the rollback to {after.version}"'
+    return site.place.command(words)

@@ -58,8 +58,9 @@ class Words:
     finish: bool = False
     revert: bool = False
     rebuild: str | None = None
-    again: bool = False
+    remake: bool = False
     """`deploy` and `rollback` with `--rebuild`."""
+    again: bool = False
     repair: bool = False
     keep: bool = False
     on: str | None = None
@@ -117,7 +118,13 @@ def agree(door: Door, title: str) -> None:
 
 def find(door: Door, desk: Desk, target: str, environment: str | None) -> query.Found:
     """What a target means; how it was read is told."""
-    meant = query.find(desk.ledger, desk.service.service, target, environment=environment)
+    meant = query.find(
+        desk.ledger,
+        desk.service.service,
+        target,
+        environment=environment,
+        command=lambda words: desk.command(words, environment),
+    )
     for note in meant.notes:
         door.console.emit(Notice(text=note))
     return meant

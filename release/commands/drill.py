@@ -26,7 +26,9 @@ def drill(door: Door) -> int:
     with door.desk() as desk, desk.site(words.environment) as site:
         answers = desk.refresh()
         service, place = desk.service.service, site.place
-        found = query.find(desk.ledger, service, words.to or "previous", environment=place.environment)
+        found = query.find(
+            desk.ledger, service, words.to or "previous", environment=place.environment, command=place.command
+        )
         for note in found.notes:
             door.console.emit(Notice(text=note))
         conditions = Conditions(secrets=words.with_secrets, networks=words.with_networks)

@@ -60,7 +60,9 @@ def _rebuild(door: Door) -> int:
     words = door.words
     with door.desk() as desk:
         answers = desk.refresh()
-        found = query.find(desk.ledger, desk.service.service, words.rebuild or "", environment=None)
+        found = query.find(
+            desk.ledger, desk.service.service, words.rebuild or "", environment=None, command=desk.command
+        )
         with door.interruption.held(), Engine.connect() as engine:
             made = remake(desk, found.release, engine, door.interruption.cancellation, keep=words.keep)
         if words.record:

@@ -25,18 +25,19 @@ class Candidate:
     word: Word | None
     """What sets it aside."""
     is_current: bool
-    """Whether the ledger says that it runs now."""
+    """Whether it runs now."""
 
 
-def candidates(spot: Spot) -> tuple[Candidate, ...]:
-    """The last releases that ran here, the current one first."""
+def candidates(spot: Spot, running: Record[Release] | None) -> tuple[Candidate, ...]:
+    """The last releases that ran here verified healthy, last one first; `running` is what runs now."""
     ledger, place = spot.desk.ledger, spot.place
     found = []
-    for number, event in enumerate(islice(ran(ledger, place.service, place.environment), _OFFERED)):
+    for event in islice(ran(ledger, place.service, place.environment), _OFFERED):
         release = spot.release_of(event)
         if release is not None:
             word = query.quarantined(ledger, place.service, release.id, place.environment)
-            found.append(Candidate(release=release, event=event, word=word, is_current=number == 0))
+            is_current = running is not None and running.id == release.id
+            found.append(Candidate(release=release, event=event, word=word, is_current=is_current))
     return tuple(found)
 
 

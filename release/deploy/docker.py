@@ -6,7 +6,7 @@ A container is ours by its labels, never by its name: a name can be taken by any
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from release.images.engine import ContainerSpec, ContainerState, Engine
@@ -33,12 +33,23 @@ _OWNER_READS: Final = 0o400
 _UP: Final = ("running", "restarting", "paused")
 
 
+def command(words: str, flags: Iterable[str]) -> str:
+    """A whole command; what its words name themselves is not named again."""
+    return " ".join(["invoke", words, *(flag for flag in flags if flag.partition(" ")[0] not in words)])
+
+
 @dataclass(frozen=True, kw_only=True)
 class Place:
     """A service in an environment: what its containers are called."""
 
     service: str
     environment: str
+    flags: tuple[str, ...] = field(default=(), compare=False)
+    """What names both in a command, as far as the configuration has several: `--service api`."""
+
+    def command(self, words: str) -> str:
+        """A command about this place as it can be copied: `invoke status --environment production`."""
+        return command(words, self.flags)
 
     @classmethod
     def of(cls, labels: Mapping[str, str]) -> Place | None:

@@ -46,6 +46,18 @@ class Unfinished:
     recorded: bool
     """Whether the ledger has that event, or this clone, where it waits to be published."""
 
+    @property
+    def event(self) -> Event:
+        """Its start, as the ledger tells events."""
+        draft = self.draft
+        return Event(
+            deployment=self.started,
+            recorded_at=draft.recorded_at,
+            actor=draft.actor,
+            run=draft.run,
+            record=None,
+        )
+
     def __str__(self) -> str:
         """For people: what was begun, by whom and when."""
         what = "rollback" if self.started.reason == "rollback" else "deployment"
@@ -141,8 +153,8 @@ def _open(spot: Spot, draft: Draft[Body]) -> Unfinished | None:
 
 
 def ended(spot: Spot, deployment: str) -> bool:
-    """Whether the ledger knows how a deployment ended."""
-    return _has_end(_events(spot, deployment))
+    """Whether the ledger knows how a deployment ended. Of one without a name it knows nothing."""
+    return bool(deployment) and _has_end(_events(spot, deployment))
 
 
 def _has_end(events: Iterable[Event]) -> bool:

@@ -114,11 +114,20 @@ def peek(keeper: Keeper, place: Place) -> Holder | None:
 
 
 def await_free(
-    keeper: Keeper, place: Place, *, seconds: float, emit: Emit, check: Callable[[], None] = lambda: None
+    keeper: Keeper,
+    place: Place,
+    *,
+    seconds: float,
+    emit: Emit,
+    check: Callable[[], None] = lambda: None,
+    is_over: Callable[[Holder], bool] = lambda _: False,
 ) -> None:
-    """Wait until nobody holds the lock. Raises LockHeld when the time is over, and what `check` raises."""
+    """Wait until nobody holds the lock, or `is_over` says that its holder's deployment has ended.
+
+    Raises LockHeld when the time is over, and what `check` raises.
+    """
     deadline, said = time.monotonic() + seconds, ""
-    while (holder := peek(keeper, place)) is not None:
+    while (holder := peek(keeper, place)) is not None and not is_over(holder):
         left = deadline - time.monotonic()
         if left <= 0:
             raise held_error(place, holder)
@@ -194,7 +203,7 @@ def _reason(keeper: Keeper, holder: Holder, breaking: Holder | None) -> str:
         return "its process is gone"
     if holder.expired(keeper.now()):
         return f"it expired at {holder.expires}"
-    return "--break-lock was said" if holder == breaking else ""
+    return "its deployment has ended, or --break-lock was said" if holder == breaking else ""
 
 
 def ensure(keeper: Keeper, place: Place, mine: Holder) -> None:
@@ -204,7 +213,7 @@ def ensure(keeper: Keeper, place: Place, mine: Holder) -> None:
         raise LockHeld(
             f"deploy {place}",
             f"the lock was taken meanwhile by {found}" if found is not None else "the lock is gone meanwhile",
-            "nothing was touched; `invoke status` shows what runs",
+            f"nothing was touched; `{place.command('status')}` shows what runs",
         )
 
 
@@ -215,7 +224,7 @@ def held_error(place: Place, holder: Holder, task: Task = "deploy") -> LockHeld:
     return LockHeld(
         f"{task} {place}",
         f"another deployment is under way: {holder}",
-        f"{wait}. If its machine is surely dead: `invoke converge --break-lock --message WHY`",
+        f"{wait}. If its machine is surely dead: `{place.command('converge --break-lock --message WHY')}`",
     )
 
 

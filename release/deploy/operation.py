@@ -114,9 +114,19 @@ def _verify(prepared: Prepared, interruption: Interruption) -> Outcome:
     """It runs as asked: look whether it serves. Nothing is touched and nothing is recorded."""
     site, container = prepared.site, prepared.ours.running[0]
     deployment = container.labels[DEPLOYMENT]
-    with step(site.desk.emit, "verify") as say:
-        say(evidence := site.target.verify(_order(prepared, deployment), _means(prepared, interruption)))
+    try:
+        with step(site.desk.emit, "verify") as say:
+            say(evidence := site.target.verify(_order(prepared, deployment), _means(prepared, interruption)))
+    except DeploymentFailed as error:
+        raise DeploymentFailed(error.attempted, error.found, _replacing(prepared), error.tail) from error
     return _outcome(prepared, deployment, evidence, changed=False, record=_known(prepared))
+
+
+def _replacing(prepared: Prepared) -> str:
+    """What to do where it runs as asked and does not serve."""
+    verb = "rollback" if prepared.plan.reason == "rollback" else "deploy"
+    command = prepared.site.place.command(f"{verb} --to {prepared.plan.after.version} --again")
+    return f"nothing was touched; `{command}` replaces it, though it runs as asked"
 
 
 def _means(prepared: Prepared, interruption: Interruption) -> Means:
@@ -174,7 +184,7 @@ def _same_as_planned(prepared: Prepared) -> None:
         raise LockHeld(
             f"deploy {prepared.target.body.version} of {prepared.site.place}",
             "another deployment came first: what runs is no longer what the plan was made for",
-            "`invoke status` shows what runs; then run the command again",
+            f"`{prepared.site.place.command('status')}` shows what runs; then run the command again",
         )
 
 
@@ -251,7 +261,7 @@ class Attempt:
     def _refuse_what_is_barred(self) -> None:
         prepared, target = self.prepared, self.prepared.target
         said = policy.words(prepared.site.desk.ledger, prepared.site.place, target.id)
-        barred = policy.barred(said, target, prepared.allowed)
+        barred = policy.barred(said, prepared.site.place, target, prepared.allowed)
         against = policy.closed(said, prepared.site.place, prepared.plan.reason, prepared.allowed)
         attempted = f"deploy {target.body.version} of {prepared.site.place}"
         preflight.refuse(attempted, prepared.bytes, against, None, barred=barred)

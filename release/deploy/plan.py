@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from semver import Version
 
 from release.deploy import secrets
-from release.deploy.docker import VERSION, Ours, Place, describe
+from release.deploy.docker import COMMIT, DEPLOYMENT, DIGEST, VERSION, Ours, Place, describe
 from release.images.engine import ContainerState
 from release.ledger.diff import Change, bases, changes, flat
 from release.ledger.query import Event
@@ -23,6 +23,20 @@ Reason = Literal["promote", "rollback"]
 Strategy = Literal["stop-first", "start-first", "rolling", "first", "verify"]
 """Stop the old one and start the new one; behind a proxy, the other way round; a Swarm replaces task by task;
 nothing runs yet; it runs already and is only looked at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """Commits by their first lines, newest first."""
+
+    lines: tuple[str, ...] = ()
+    """At most as many as a plan lists."""
+    count: int | None = 0
+    """How many there are; None where this clone cannot say."""
+
+
+NO_COMMITS: Final = Listed()
+"""None lie between."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,14 +55,16 @@ class Facts:
     strategy: Strategy
     """How what runs would be replaced."""
     event: Event | None
-    """The healthy deployment that runs; where the engine's containers tell of none, the ledger's last one."""
+    """Of the deployment that put `release` there, however it ended, if the ledger knows it."""
     release: Record[Release] | None
-    """Of that deployment."""
+    """What runs, proven; where nothing does, the release that ran or was tried last."""
     runs_event: bool
-    """Whether the engine really runs that deployment."""
+    """Whether the engine really runs that deployment, and the ledger knows it as healthy."""
     bytes_from: str
-    undone: tuple[str, ...] = ()
-    added: tuple[str, ...] = ()
+    expected: str = ""
+    """The version that the ledger says should be running."""
+    undone: Listed = NO_COMMITS
+    added: Listed = NO_COMMITS
     durations: tuple[int, ...] = ()
     """Milliseconds of earlier healthy deployments here."""
     build_ms: int = 0
@@ -62,11 +78,13 @@ class Facts:
     rehearsed: str = ""
     """The last drill here that went well, in a few words."""
     frost: str = ""
-    """What freezes the environment, where it is deployed to all the same."""
+    """What freezes the environment, which takes this all the same."""
     unfinished: str = ""
     """What was begun and never ended."""
     broken: str = ""
     """Whose lock is taken away."""
+    again: bool = False
+    """Whether what runs as asked is replaced all the same."""
     crossing: Crossing | None = None
     """The migrations between what runs and the target."""
     then: tuple[str, ...] = ()
@@ -85,6 +103,9 @@ class Side:
     message: str = ""
     deployment: str = ""
     """By which it runs; empty for a release that is yet to run."""
+    status: str = ""
+    """Of that deployment: healthy, started, failed, mixed. Where nothing is recorded of it, unknown: then
+    `moment` is when the container was started, and `who` is empty."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +126,10 @@ class Plan:
     secrets: Mapping[str, str]
     """By name: rotated, not comparable, added or removed; what is the same is not listed."""
     undone: tuple[str, ...]
+    undone_count: int | None
+    """How many there are, listed or not; None where this clone cannot say."""
     added: tuple[str, ...]
+    added_count: int | None
     packages: tuple[Change, ...]
     bases: tuple[Change, ...]
     notes: tuple[str, ...]
@@ -150,8 +174,10 @@ def make_plan(facts: Facts) -> Plan:
         spec=facts.spec,
         settings=settings_changes(old, facts.spec) if old is not None else (),
         secrets=secret_changes(old.secrets, facts.spec.secrets) if old is not None else {},
-        undone=facts.undone,
-        added=facts.added,
+        undone=facts.undone.lines,
+        undone_count=facts.undone.count,
+        added=facts.added.lines,
+        added_count=facts.added.count,
         packages=_packages(facts.release, facts.target),
         bases=_bases(facts.release, facts.target),
         notes=tuple(_notes(facts)),
@@ -162,17 +188,37 @@ def make_plan(facts: Facts) -> Plan:
 
 
 def _before(facts: Facts) -> Side | None:
-    if facts.event is None or facts.release is None:
-        return None
-    event, body = facts.event, facts.release.body
+    event = facts.event
+    if facts.release is None or event is None:
+        return _unrecorded(facts)
+    body = facts.release.body
     return Side(
         version=body.version,
-        digest=event.deployment.digest,
+        digest=body.image.digest,
         commit=body.source.commit,
         moment=event.recorded_at,
         who=event.actor.name,
         message=event.deployment.message,
         deployment=event.deployment.deployment,
+        status=event.deployment.status,
+    )
+
+
+def _unrecorded(facts: Facts) -> Side | None:
+    """What runs by a deployment of which nothing is recorded here: as its labels say, None without them."""
+    version = facts.release.body.version if facts.release is not None else ""
+    running = sorted(facts.ours.running, key=lambda one: one.labels.get(VERSION, "") != version)
+    labels = running[0].labels if running else {}
+    if not all(labels.get(name) for name in (VERSION, DIGEST, COMMIT)):
+        return None
+    return Side(
+        version=labels[VERSION],
+        digest=labels[DIGEST],
+        commit=labels[COMMIT],
+        moment=running[0].started_at,
+        who="",
+        deployment=labels.get(DEPLOYMENT, ""),
+        status="unknown",
     )
 
 
@@ -190,7 +236,7 @@ def _after(target: Record[Release]) -> Side:
 def _strategy(facts: Facts) -> Strategy:
     if not facts.ours.running:
         return "first"
-    return "verify" if _is_there_already(facts) else facts.strategy
+    return "verify" if _is_there_already(facts) and not facts.again else facts.strategy
 
 
 def _is_there_already(facts: Facts) -> bool:
@@ -241,11 +287,9 @@ def _bases(old: Record[Release] | None, new: Record[Release]) -> tuple[Change, .
 def _notes(facts: Facts) -> Iterable[str]:
     """What is not as one would think."""
     yield from _said(facts)
-    if facts.event is not None and not facts.runs_event:
-        real = describe(facts.ours.running)
-        yield f"the ledger says that {_version(facts)} runs; the engine runs: {real}"
-    elif facts.event is None and facts.ours.running:
-        yield f"the ledger knows nothing of what runs: {describe(facts.ours.running)}"
+    yield from _unexpected(facts)
+    if facts.again and _is_there_already(facts):
+        yield f"{facts.target.body.version} runs already with these settings, and is replaced: --again"
     if facts.moved:
         yield facts.moved
     if facts.room:
@@ -259,8 +303,24 @@ def _notes(facts: Facts) -> Iterable[str]:
         version = facts.target.body.version
         yield (
             f"{version} is older than what runs, and gets today's settings; "
-            f"`invoke rollback --to {version}` restores its own"
+            f"`{facts.place.command(f'rollback --to {version}')}` restores its own"
         )
+
+
+def _unexpected(facts: Facts) -> Iterable[str]:
+    """How what runs differs from what the ledger says."""
+    real = describe(facts.ours.running)
+    if facts.expected and (facts.expected != _version(facts) or not facts.runs_event):
+        yield f"the ledger says that {facts.expected} runs; the engine runs: {real}"
+    elif facts.event is None and facts.ours.running:
+        yield f"the ledger knows nothing of what runs: {real}"
+    if facts.event is None and facts.release is not None:
+        yield (
+            "this clone's ledger lacks the deployment that runs: `invoke sync` in the clone that made it "
+            "publishes it"
+        )
+    elif facts.release is None and facts.ours.running:
+        yield "what runs is no release that this clone knows: nothing is compared with it or set aside"
 
 
 def _said(facts: Facts) -> Iterable[str]:
@@ -268,7 +328,7 @@ def _said(facts: Facts) -> Iterable[str]:
     said = {
         f"{facts.target.body.version} {facts.quarantine}": facts.quarantine,
         f"half done: {facts.unfinished}, never ended; this takes its place, "
-        "`invoke converge` finishes or reverts it instead": facts.unfinished,
+        f"`{facts.place.command('converge')}` finishes or reverts it instead": facts.unfinished,
         f"the lock is taken from {facts.broken}": facts.broken,
         f"{facts.place.environment} {facts.frost}": facts.frost,
     }
@@ -276,7 +336,7 @@ def _said(facts: Facts) -> Iterable[str]:
 
 
 def _version(facts: Facts) -> str:
-    return facts.release.body.version if facts.release is not None else "an unknown release"
+    return facts.release.body.version if facts.release is not None else ""
 
 
 def _is_older(facts: Facts) -> bool:

@@ -18,6 +18,7 @@ from release.errors import Problem
 from release.ledger import query
 from release.ledger.query import Frost, Word
 from release.ledger.store import Ledger
+from release.ledger.targets import lifting
 from release.records import Body, Freeze, Quarantine, Record, Release
 from release.runspec import duration_text
 
@@ -32,6 +33,8 @@ class Allowance:
     break_lock: bool = False
     rebuild: bool = False
     """Build the image again from its record, where its bytes are nowhere."""
+    again: bool = False
+    """Replace what runs though it runs as asked."""
 
 
 NOTHING: Final = Allowance()
@@ -44,24 +47,28 @@ class Words:
 
     quarantine: Word | None
     frost: Frost | None
+    beneath: Frost | None = None
+    """What would freeze the environment if no rollback had."""
 
 
 def words(ledger: Ledger, place: Place, release: str) -> Words:
     """Read them. `release` is the record's id. Raises LedgerError."""
+    where = (ledger, place.service, place.environment, now())
     return Words(
         quarantine=query.quarantined(ledger, place.service, release, place.environment),
-        frost=query.frozen(ledger, place.service, place.environment, now()),
+        frost=query.frozen(*where),
+        beneath=query.frozen_beneath(*where),
     )
 
 
-def barred(said: Words, target: Record[Release], allowed: Allowance) -> list[Problem]:
+def barred(said: Words, place: Place, target: Record[Release], allowed: Allowance) -> list[Problem]:
     """A release that is set aside, unless that is allowed."""
     if said.quarantine is None or allowed.quarantined:
         return []
-    version, place = target.body.version, said.quarantine.quarantine.environment
-    where = f" --environment {place}" if place is not None else ""
+    version = target.body.version
+    lift = place.command(lifting(version, said.quarantine.quarantine.environment))
     text = (
-        f"{version} {said.quarantine}; `invoke quarantine {version} --lift{where} --message WHY` ends that, "
+        f"{version} {said.quarantine}; `{lift}` ends that, "
         "--allow-quarantined --message WHY deploys it all the same"
     )
     return [Problem(path="quarantine", message=text)]
@@ -73,7 +80,7 @@ def closed(said: Words, place: Place, why: Reason, allowed: Allowance) -> list[P
         return []
     text = (
         f"{place.environment} {said.frost}; --thaw --message WHY deploys all the same, "
-        "`invoke thaw --message WHY` ends that"
+        f"`{place.command('thaw --message WHY')}` ends that"
     )
     return [Problem(path="freeze", message=text)]
 
@@ -92,6 +99,8 @@ class Aftermath:
     """Milliseconds that the environment is frozen for when the rollback is healthy."""
     thaw: bool = False
     """Whether a freeze ends when this is healthy."""
+    refreeze: Freeze | None = None
+    """What somebody froze the environment with before a rollback did, and holds on when that is undone."""
 
     def sentences(self) -> tuple[str, ...]:
         """For the plan."""
@@ -101,6 +110,7 @@ class Aftermath:
             f"{version} is no longer quarantined in {where}": self.welcome,
             f"{where} is frozen for {duration_text(self.freeze)}": bool(self.freeze),
             f"{where} is thawed": self.thaw,
+            f"{where} stays frozen as before the rollback": self.refreeze is not None,
         }
         return tuple(text for text, holds in told.items() if text and holds)
 
@@ -120,6 +130,8 @@ class Aftermath:
             yield Quarantine(release=self.abandoned.id, environment=where, message=why, deployment=deployment)
         if self.thaw:
             yield Freeze(environment=where, message=message, thawed=True, deployment=deployment)
+        if self.refreeze is not None:
+            yield self.refreeze
         if self.freeze:
             yield Freeze(
                 environment=where, message=why, until=after(now(), self.freeze), deployment=deployment
@@ -138,26 +150,38 @@ def aftermath(
     """What follows.
 
     A release that a rollback set aside, and that is put back all the same, is welcome again; going back to
-    it undoes that rollback, so nothing is set aside or frozen for it.
+    it undoes that rollback, so nothing is set aside or frozen for it. What a person froze is not shortened by
+    a rollback, and not ended by undoing it.
 
     Args:
         place: where.
         why: deploy or rollback.
         target: what is put there.
-        left: what is there now, as far as the ledger knows.
+        left: what is set aside, if it is another one.
         said: about the target and the environment.
         freeze: milliseconds, as configured.
     """
     undoes = said.quarantine is not None and said.quarantine.quarantine.deployment is not None
     back = why == "rollback" and not undoes
+    by_rollback = said.frost is not None and said.frost.freeze.deployment is not None
+    over = (said.frost is not None and why == "promote") or (undoes and by_rollback)
+    holds = said.beneath if why == "rollback" and over else None
     return Aftermath(
         place=place,
         target=target,
         abandoned=left if back and left is not None and left.id != target.id else None,
         welcome=undoes,
-        freeze=freeze if back else 0,
-        thaw=said.frost is not None and (why == "promote" or undoes),
+        freeze=freeze if back and not _outlasts(said.frost, freeze) else 0,
+        thaw=over and holds is None,
+        refreeze=holds.freeze if holds is not None else None,
     )
+
+
+def _outlasts(frost: Frost | None, milliseconds: int) -> bool:
+    """Whether what is frozen already stays so for longer."""
+    if frost is None:
+        return False
+    return frost.freeze.until is None or frost.freeze.until > after(now(), milliseconds)
 
 
 def after(moment: str, milliseconds: int) -> str:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from release.deploy import fence, lock, policy, preflight
+from release.deploy import fence, journal, lock, policy, preflight
 from release.deploy.docker import Ours
 from release.deploy.fence import Down
 from release.deploy.lock import Holder
-from release.deploy.plan import Facts, Plan, Reason, make_plan
+from release.deploy.plan import NO_COMMITS, Facts, Listed, Plan, Reason, make_plan
 from release.deploy.policy import NOTHING, Aftermath, Allowance
 from release.deploy.preflight import Bytes, Room
 from release.deploy.sight import Sight, look_around
@@ -22,6 +22,7 @@ from release.deploy.topology import moved, placed
 from release.deploy.wanted import fingerprints, pinned_problems, read_secrets, wanted_settings
 from release.errors import Problem, SourceError, UsageError
 from release.ledger import query
+from release.ledger.diff import lacking
 from release.ledger.query import Event
 from release.migrations import Crossing
 from release.records import Record, Release
@@ -50,6 +51,8 @@ class Prepared:
     down: Down | None
     """What runs before anything is replaced, to undo migrations."""
     allowed: Allowance
+    breaks: Holder | None
+    """Whose lock is taken away."""
     answers: bool
     """Whether the ledger's remote answered a moment ago."""
 
@@ -67,11 +70,6 @@ class Prepared:
     def previous(self) -> Event | None:
         """What the ledger says should be running."""
         return self.sight.previous
-
-    @property
-    def breaks(self) -> Holder | None:
-        """Whose lock is taken away."""
-        return self.sight.holder if self.allowed.break_lock else None
 
     @property
     def mask(self) -> Mask:
@@ -123,15 +121,19 @@ def prepare(
     room = _room(site, target, found)
     missing += [Problem(path="image", message=room.short)] if room.short and why == "promote" else []
     sight = sight or look_around(site)
-    left = site.release_of(sight.event or sight.previous)
+    left = _baseline(site, sight)
     between = fence.crossing(site, left, target)
     down, unread = _down(site, sight, left, between)
     against = [*policy.closed(said, site.place, why, allowed), *fence.closed(site, between, allowed)]
-    barred = policy.barred(said, target, allowed)
-    _check(site, target, spec, found, [*against, *missing, *unread], barred, _obstacle(site, sight, allowed))
-    after = policy.aftermath(site.place, why, target, left, said, freeze=site.settings.freeze_after_rollback)
+    barred = policy.barred(said, site.place, target, allowed)
+    breaks = _breaks(site, sight, allowed)
+    holder = lock.alive(site.target.keeper(), sight.holder) if breaks is None else None
+    _check(site, target, spec, found, [*against, *missing, *unread], barred, holder)
+    after = policy.aftermath(
+        site.place, why, target, sight.left, said, freeze=site.settings.freeze_after_rollback
+    )
     facts = _facts(site, target, why, spec, found, sight, allowed)
-    quarantine, frost = str(said.quarantine or ""), str(said.frost or "") if why == "promote" else ""
+    quarantine, frost = str(said.quarantine or ""), str(said.frost or "")
     elsewhere = moved(known, site.settings) if why == "rollback" else ""
     plan = make_plan(
         replace(
@@ -156,6 +158,7 @@ def prepare(
         aftermath=after,
         down=down,
         allowed=allowed,
+        breaks=breaks,
         answers=answers,
     )
 
@@ -217,9 +220,18 @@ def _check(
     )
 
 
-def _obstacle(site: Site, sight: Sight, allowed: Allowance) -> Holder | None:
-    """Who holds the lock and keeps it."""
-    return None if allowed.break_lock else lock.alive(site.target.keeper(), sight.holder)
+def _breaks(site: Site, sight: Sight, allowed: Allowance) -> Holder | None:
+    """Whose lock is taken away: the command line says so, or the deployment has ended and it is nobody's."""
+    holder = sight.holder
+    if holder is None or allowed.break_lock:
+        return holder
+    return holder if journal.ended(site, holder.deployment) else None
+
+
+def _broken(breaks: Holder | None, allowed: Allowance) -> str:
+    if breaks is None:
+        return ""
+    return str(breaks) if allowed.break_lock else f"{breaks}, whose deployment has ended"
 
 
 def _facts(
@@ -231,8 +243,7 @@ def _facts(
     sight: Sight,
     allowed: Allowance,
 ) -> Facts:
-    event = sight.event or sight.previous
-    before = site.release_of(event)
+    before = sight.left
     return Facts(
         place=site.place,
         engine=site.target.name,
@@ -242,17 +253,32 @@ def _facts(
         ours=sight.ours,
         image=site.target.id_of(target.body.image),
         strategy=site.target.strategy(spec),
-        event=event,
+        event=sight.told,
         release=before,
+        expected=_expected(site, sight),
         runs_event=sight.event is not None,
         unfinished=str(sight.unfinished or ""),
-        broken=str(sight.holder) if allowed.break_lock and sight.holder is not None else "",
+        broken=_broken(_breaks(site, sight, allowed), allowed),
+        again=allowed.again,
         bytes_from=found.where,
-        undone=_commits(site, before, target) if before is not None else (),
-        added=_commits(site, target, before) if before is not None else (),
+        undone=_commits(site, before, target) if before is not None else NO_COMMITS,
+        added=_commits(site, target, before) if before is not None else NO_COMMITS,
         durations=site.durations(_DURATIONS),
         build_ms=_build_ms(target.body) if found.where == "rebuild" else 0,
     )
+
+
+def _baseline(site: Site, sight: Sight) -> Record[Release] | None:
+    """Whose migrations the data has: what is left, or for want of that what the ledger says."""
+    return sight.left if sight.left is not None else site.release_of(sight.previous)
+
+
+def _expected(site: Site, sight: Sight) -> str:
+    """The version that the ledger says should be running."""
+    if sight.previous is None:
+        return ""
+    release = site.release_of(sight.previous)
+    return release.body.version if release is not None else "an unknown release"
 
 
 def _build_ms(body: Release) -> int:
@@ -267,14 +293,16 @@ def _rehearsed(site: Site) -> str:
     return f"{last.verification.duration_ms / 1000:.1f} s on {last.recorded_at[:10]}"
 
 
-def _commits(site: Site, newer: Record[Release], older: Record[Release]) -> tuple[str, ...]:
-    """First lines of the commits in one release and not in the other; the id where git lacks them."""
+def _commits(site: Site, newer: Record[Release], older: Record[Release]) -> Listed:
+    """First lines of the commits in one release and not in the other, or which of the two git lacks."""
     commit, since = newer.body.source.commit, older.body.source.commit
     if commit == since:
-        return ()
+        return NO_COMMITS
     try:
-        messages = site.desk.source.messages(commit, since=since, folder=site.desk.service.context)
-        lines = [message.partition("\n")[0] for _, message in zip(range(_COMMITS), messages, strict=False)]
+        messages = tuple(site.desk.source.messages(commit, since=since, folder=site.desk.service.context))
     except SourceError:
-        return (f"{commit} (not in this clone)",)
-    return tuple(lines)
+        return Listed(
+            lines=(f"not listed: this clone lacks {lacking(site.desk.source, commit, since)}",), count=None
+        )
+    lines = (message.partition("\n")[0] for message in messages[:_COMMITS])
+    return Listed(lines=tuple(lines), count=len(messages))

@@ -13,7 +13,7 @@ from typing import Final, Self
 from release import config
 from release.actor import actor, run_url
 from release.config import Config, Environment, Service
-from release.deploy.docker import Place
+from release.deploy.docker import Place, command
 from release.deploy.single import SingleEngine
 from release.deploy.target import Target
 from release.errors import LedgerError
@@ -30,7 +30,7 @@ PATIENCE_SECONDS: Final = 5.0
 """How long an operator waits for a git server, for all that it says and sends: once in a command."""
 
 _REMEMBERED: Final = 500
-"""How many deployment events are searched for what a container says it is."""
+"""How many deployment events are looked through for what deployments take."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +153,19 @@ class Desk:
         return Spot(desk=self, settings=settings, place=self._place(name))
 
     def _place(self, environment: str) -> Place:
-        return Place(service=self.service.service, environment=environment)
+        return Place(
+            service=self.service.service, environment=environment, flags=tuple(self._flags(environment))
+        )
+
+    def _flags(self, environment: str | None) -> Iterator[str]:
+        if len(self.config.services) > 1:
+            yield f"--service {self.service.service}"
+        if environment is not None and len(self.service.environments) > 1:
+            yield f"--environment {environment}"
+
+    def command(self, words: str, environment: str | None = None) -> str:
+        """A command as it can be copied, about one environment or none: see `Place.command`."""
+        return command(words, self._flags(environment))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,10 +181,20 @@ class Spot:
         return query.current(self.desk.ledger, self.place.service, self.place.environment)
 
     def event_of(self, deployment: str) -> Event | None:
-        """The healthy event of this deployment, among the latest."""
-        events = query.deployments(self.desk.ledger, self.place.service, self.place.environment)
-        found = (event for event in islice(events, _REMEMBERED) if event.deployment.deployment == deployment)
+        """The healthy event of this deployment."""
+        found = self.events_of(deployment)
         return next((event for event in found if event.deployment.status == "healthy"), None)
+
+    def events_of(self, deployment: str) -> tuple[Event, ...]:
+        """All that is recorded of this deployment, in the order of time; nothing where none is named."""
+        every = query.events_of(self.desk.ledger, self.place.service, deployment) if deployment else ()
+        mine = [
+            event
+            for event in every
+            if (event.deployment.deployment, event.deployment.environment)
+            == (deployment, self.place.environment)
+        ]
+        return tuple(sorted(mine, key=lambda event: event.recorded_at))
 
     def durations(self, limit: int) -> tuple[int, ...]:
         """Milliseconds of the latest healthy deployments."""

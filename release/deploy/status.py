@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from release.actor import now
 from release.deploy import journal, lock
 from release.deploy.docker import DEPLOYMENT, VERSION, Ours, describe
 from release.deploy.drift import settings_drift
+from release.deploy.proof import proven
 from release.deploy.secrets import FingerprintKey
 from release.deploy.site import Site, Spot
 from release.deploy.swarm.target import SwarmTarget
@@ -183,7 +184,7 @@ def _strangers(site: Site, ours: Ours) -> tuple[ContainerState, ...]:
 
 
 def _running(site: Site, container: ContainerState, event: Event | None) -> Running:
-    release = _proven(site, container, event)
+    release = proven(site, container, site.release_of(event))
     labels = container.labels
     return Running(
         container=container.name,
@@ -196,26 +197,6 @@ def _running(site: Site, container: ContainerState, event: Event | None) -> Runn
         started_at=container.started_at,
         restarts=container.restarts,
     )
-
-
-def _proven(site: Site, container: ContainerState, event: Event | None) -> Record[Release] | None:
-    """The release whose content the container runs. A label is a claim; the image's id is the proof."""
-    ledger, service = site.desk.ledger, site.place.service
-    label = container.labels.get(VERSION)
-    claimed = query.release_of_version(ledger, service, label) if label else None
-    likely = [release for release in (claimed, site.release_of(event)) if release is not None]
-    found = _first(site, container, likely)
-    return found if found is not None else _first(site, container, query.releases(ledger, service))
-
-
-def _first(
-    site: Site, container: ContainerState, candidates: Iterable[Record[Release]]
-) -> Record[Release] | None:
-    return next((release for release in candidates if _is(site, container, release)), None)
-
-
-def _is(site: Site, container: ContainerState, release: Record[Release]) -> bool:
-    return container.image == site.target.id_of(release.body.image)
 
 
 def _expected(event: Event, release: Record[Release] | None) -> Expected:

@@ -75,7 +75,7 @@ def plan_title(plan: Plan) -> str:
 def plan_rows(plan: Plan) -> list[Row]:
     """A plan, without what does not change."""
     rows = [
-        ("from", _side(plan.before, "deployed") if plan.before is not None else "nothing known"),
+        ("from", _from(plan.before) if plan.before is not None else "nothing known"),
         ("to", _side(plan.after, "released")),
         ("engine", plan.engine),
         ("bytes", _BYTES[plan.bytes_from]),
@@ -85,8 +85,8 @@ def plan_rows(plan: Plan) -> list[Row]:
         ("rehearsed", plan.rehearsed),
         ("settings", _list(map(_changed, plan.settings))),
         ("secrets", _list(f"{name}: {_secret(told)}" for name, told in plan.secrets.items())),
-        ("undone", _list(plan.undone)),
-        ("added", _list(plan.added)),
+        ("undone", _list(plan.undone, plan.undone_count)),
+        ("added", _list(plan.added, plan.added_count)),
         ("packages", _list(map(_changed, plan.packages))),
         ("bases", _list(map(_changed, plan.bases))),
         ("migrations", _crossing(plan.crossing)),
@@ -121,10 +121,23 @@ def _candidate(each: Candidate) -> str:
     return "\n".join([f"{body.version}  {Digest(body.image.digest).short}  {when}", *marks])
 
 
+def _from(side: Side) -> str:
+    """What is left; of a deployment that is not known as healthy, how it stands."""
+    if side.status == "unknown":
+        return f"{_what(side)}\nstarted {age(side.moment)} by a deployment that this clone does not know"
+    if side.status == "healthy":
+        return _side(side, "deployed")
+    how = {"started": "never ended", "mixed": "left a mixed state"}.get(side.status, side.status)
+    return f"{_side(side, 'tried')} ({how})"
+
+
 def _side(side: Side, done: str) -> str:
-    who = f"{done} {age(side.moment)} by {side.who}"
     said = f": {side.message}" if side.message else ""
-    return f"{side.version}  {Digest(side.digest).short}  commit {side.commit[:12]}\n{who}{said}"
+    return f"{_what(side)}\n{done} {age(side.moment)} by {side.who}{said}"
+
+
+def _what(side: Side) -> str:
+    return f"{side.version}  {Digest(side.digest).short}  commit {side.commit[:12]}"
 
 
 def _changed(change: Change) -> str:
@@ -143,9 +156,10 @@ def _secret(told: str) -> str:
     return {"rotated": "rotated since", "not comparable": "unknown: other fingerprint key"}.get(told, told)
 
 
-def _list(lines: Iterable[str]) -> str:
+def _list(lines: Iterable[str], count: int | None = None) -> str:
+    """The first of them, and how many more there are; `count` where they are more than these lines."""
     every = list(lines)
-    rest = [f"… and {len(every) - _LISTED} more"] if len(every) > _LISTED else []
+    rest = [f"… and {(count or len(every)) - _LISTED} more"] if len(every) > _LISTED else []
     return "\n".join([*every[:_LISTED], *rest])
 
 

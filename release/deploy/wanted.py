@@ -63,7 +63,8 @@ def recorded_settings(site: Spot, target: Record[Release], ran: Event | None) ->
     raise TargetUnavailable(
         f"roll {site.place} back to {version}",
         f"it never was verified healthy in {site.place.environment}: there are no settings to restore",
-        f"`invoke deploy --to {version}` deploys it with today's settings; `invoke history` shows what ran",
+        f"`{place.command(f'deploy --to {version}')}` deploys it with today's settings; "
+        f"`{place.command('history')}` shows what ran",
     )
 
 

@@ -198,7 +198,7 @@ def commits_between(source: Source, old: str, new: str, *, folder: str) -> Commi
     ways = [_log(source, newer, older, folder) for newer, older in ((new, old), (old, new))]
     added, undone = ways
     if added is None or undone is None:
-        return Commits(note=f"commits are not listed: this clone lacks {_lacking(source, old, new)}")
+        return Commits(note=f"commits are not listed: this clone lacks {lacking(source, old, new)}")
     note = "the clone is shallow: more commits may lie between" if source.is_shallow() else ""
     return Commits(added=added, undone=undone, note=note)
 
@@ -212,7 +212,7 @@ def _log(source: Source, newer: str, older: str, folder: str) -> tuple[str, ...]
     return tuple(filter(None, answer.text.split("\0"))) if answer.status == 0 else None
 
 
-def _lacking(source: Source, *commits: str) -> str:
-    """The commits that are not here, in full."""
+def lacking(source: Source, *commits: str) -> str:
+    """Those of these commits that are not here, in full."""
     gone = [commit for commit in commits if source.plumbing.object(commit) is None]
     return " and ".join(gone) or " or ".join(commits)

@@ -39,9 +39,22 @@ def frozen(ledger: Ledger, service: str, environment: str, moment: str) -> Frost
         environment: its name.
         moment: usually now (RFC 3339, UTC, milliseconds).
     """
-    waiting = [_told(draft, draft.body) for draft in _unsynced(ledger, service, environment)]
-    last = waiting[-1] if waiting else next(_recorded(ledger, service, environment), None)
+    last = next(_words(ledger, service, environment), None)
     return last if last is not None and last.holds(moment) else None
+
+
+def frozen_beneath(ledger: Ledger, service: str, environment: str, moment: str) -> Frost | None:
+    """What would freeze an environment if no rollback had frozen it. See `frozen`."""
+    words = _words(ledger, service, environment)
+    last = next((word for word in words if word.freeze.thawed or word.freeze.deployment is None), None)
+    return last if last is not None and last.holds(moment) else None
+
+
+def _words(ledger: Ledger, service: str, environment: str) -> Iterator[Frost]:
+    """Everything that was said about an environment, last word first."""
+    waiting = [_told(draft, draft.body) for draft in _unsynced(ledger, service, environment)]
+    yield from reversed(waiting)
+    yield from _recorded(ledger, service, environment)
 
 
 def freezes(ledger: Ledger, service: str, environment: str) -> Iterator[Record[Body]]:

@@ -15,11 +15,12 @@ from release.ledger.deployments import (
     Event,
     current,
     deployments,
+    events_of,
     last_healthy,
     ran,
     running_at,
 )
-from release.ledger.freezes import Frost, freezes, frozen
+from release.ledger.freezes import Frost, freezes, frozen, frozen_beneath
 from release.ledger.moments import Clock, Moment, read_since
 from release.ledger.quarantines import Word, quarantined
 from release.ledger.releases import (
@@ -46,8 +47,10 @@ __all__ = [
     "Word",
     "current",
     "deployments",
+    "events_of",
     "find",
     "frozen",
+    "frozen_beneath",
     "history",
     "is_steps_back",
     "last_drill",

@@ -101,6 +101,11 @@ class Ledger:
         """The commit that is read from; None for an empty ledger."""
         return self._head
 
+    @property
+    def remote(self) -> str | None:
+        """The git remote that it is pushed to; None where it stays here."""
+        return self._branch.remote
+
     def __str__(self) -> str:
         """As git writes the branch: `origin/release-ledger`, or the branch alone."""
         return str(self._branch)

@@ -31,6 +31,10 @@ _VERSION_PREFIX = re.compile(r"v?(\d+(?:\.\d+)?)")
 _STEPS_BACK = re.compile(r"-(\d{1,4})")
 
 
+Command = Callable[[str], str]
+"""Makes the whole command of words such as "history": service and environment are named where needed."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Found:
     """What a target means."""
@@ -50,6 +54,7 @@ class Question:
     service: str
     target: str
     environment: str | None
+    command: Command
 
     @property
     def attempted(self) -> str:
@@ -70,7 +75,13 @@ class Question:
 
 
 def find(
-    ledger: Ledger, service: str, target: str, *, environment: str | None, clock: Clock | None = None
+    ledger: Ledger,
+    service: str,
+    target: str,
+    *,
+    environment: str | None,
+    clock: Clock | None = None,
+    command: Command = "invoke {}".format,
 ) -> Found:
     """What `--to` means: see docs/reference/targets.md.
 
@@ -80,13 +91,16 @@ def find(
         target: the words of the operator.
         environment: where it is to run, or ran.
         clock: now and the local zone, for times; absent: this machine's.
+        command: how messages write what to run next.
 
     Raises:
         TargetUnavailable: the target is nothing (naming the nearest) or several things (listing them).
         UsageError: the target needs an environment and none is given, or is a time that cannot be read.
     """
     wanted = target.strip()
-    question = Question(ledger=ledger, service=service, target=wanted, environment=environment)
+    question = Question(
+        ledger=ledger, service=service, target=wanted, environment=environment, command=command
+    )
     steps = _steps(wanted)
     if steps is not None:
         return _back(question, steps)
@@ -254,7 +268,7 @@ def _nothing(question: Question) -> TargetUnavailable:
         return TargetUnavailable(
             question.attempted,
             f"the ledger {ledger} has no release of {service}{listed}",
-            f"is {service} the right name? `nox -s release` makes its first" if others else "nox -s release",
+            f"is {service} the right name? `nox -s release` makes its first" if others else _first(ledger),
         )
     newest = itertools.islice(releases(ledger, service), _SHOWN)
     listed = "".join(f"\n  {_line(record)}" for record in newest)
@@ -262,8 +276,17 @@ def _nothing(question: Question) -> TargetUnavailable:
     return TargetUnavailable(
         question.attempted,
         f"nothing is called so; the last releases:{listed}",
-        f"did you mean --to {near}?" if near else "use a version of this list; `invoke history` has more",
+        f"did you mean --to {near}?"
+        if near
+        else f"use a version of this list; {_history(question)} has more",
     )
+
+
+def _first(ledger: Ledger) -> str:
+    """What brings releases where there is none at all: the ledger itself, where this clone has none yet."""
+    if ledger.head is None and ledger.remote is not None:
+        return f"`invoke sync` brings the ledger when the git remote {ledger.remote} answers"
+    return "nox -s release"
 
 
 def _nearest(question: Question, known: Sequence[str]) -> str | None:
@@ -310,15 +333,33 @@ def _not_so_many(question: Question) -> TargetUnavailable:
     listed = "".join(
         f"\n  {_line(release)}{'' if release in standing else '  quarantined'}" for release in ran
     )
-    aside = next((release.body.version for release in ran[1:] if release not in standing), None)
-    lift = f"`invoke quarantine {aside} --lift --message WHY` takes {aside} back, or " if aside else ""
+    aside = next((release for release in ran[1:] if release not in standing), None)
+    lift = f"{_lifting(question, aside)}, or " if aside is not None else ""
     return TargetUnavailable(
         question.attempted,
         f"only {len(ran)} ran there verified healthy:{listed}"
         if ran
         else "nothing ran there verified healthy",
-        f"{lift}name a release: --to VERSION; `invoke history` lists them",
+        f"{lift}name a release: --to VERSION; {_history(question)} lists them",
     )
+
+
+def _lifting(question: Question, release: Record[Release]) -> str:
+    """How a release is taken back where it was set aside: here, or everywhere."""
+    word = quarantined(question.ledger, question.service, release.id, question.environment)
+    place = word.quarantine.environment if word is not None else None
+    version = release.body.version
+    return f"`{question.command(lifting(version, place))}` takes {version} back"
+
+
+def lifting(version: str, environment: str | None) -> str:
+    """The words that end a quarantine said for an environment, or for all of them."""
+    where = f" --environment {environment}" if environment is not None else ""
+    return f"quarantine {version} --lift{where} --message WHY"
+
+
+def _history(question: Question) -> str:
+    return f"`{question.command('history')}`"
 
 
 def _ran(question: Question, environment: str) -> Iterator[Record[Release]]:
@@ -344,7 +385,7 @@ def _too_early(question: Question, moment: moments.Moment) -> TargetUnavailable:
         return TargetUnavailable(
             question.attempted,
             f"{moment.said}; nothing ever ran there verified healthy",
-            "name a release: --to VERSION; `invoke history` lists them",
+            f"name a release: --to VERSION; {_history(question)} lists them",
         )
     version = question.release(first.deployment.release).body.version
     return TargetUnavailable(

@@ -172,9 +172,27 @@ def test_a_bare_rollback_after_a_death_goes_to_the_last_healthy_release(
     back = elsewhere("rollback", *SURE)
     assert back.status == 0, back.err
     assert "half done: the deployment" in back.err
+    assert "by Ada Lovelace (never ended)" in back.err
+    assert "0.3.0 is quarantined in production" in back.err
     assert "`invoke converge` finishes or reverts it instead" in back.err
     assert_one_state(shared, elsewhere, "0.2.0")
     assert shared.statuses()[-4:] == ["started", "failed", "started", "healthy"]
+
+
+def test_what_only_the_clone_that_deployed_it_knows_is_rolled_back_in_another(
+    shared: World, elsewhere: Elsewhere, bare_remote: Path
+) -> None:
+    """The git server was away: bare, it goes to the last healthy release, and sets aside what really runs."""
+    away = bare_remote.rename(bare_remote.with_name("away.git"))
+    assert shared.invoke("deploy", "--to", "0.2.0", "--yes").status == 0
+    away.rename(bare_remote)
+    back = elsewhere("rollback", "--yes")
+    assert back.status == 0, back.err
+    assert "by a deployment that this clone does not know" in back.err
+    assert "feat: 0.2.0" in back.err
+    assert "0.2.0 is quarantined in production" in back.err
+    assert "once `invoke sync` ran in the clone that deployed it: invoke rollback --to 0.2.0" in back.err
+    assert_one_state(shared, elsewhere, "0.1.0")
 
 
 def test_a_broken_lock_is_recorded_with_whom_it_was_taken_from(shared: World, elsewhere: Elsewhere) -> None:

@@ -197,6 +197,21 @@ def test_deploying_what_runs_already_only_verifies_it(world: World) -> None:
     assert world.statuses() == ["started", "healthy"]
 
 
+def test_what_runs_already_is_replaced_where_that_is_said(world: World) -> None:
+    """`--again`: another container of the same release; how long nobody answered is measured and told."""
+    assert world.invoke("deploy", "--to", "0.1.0", "--yes").status == 0
+    before = world.engine.state(world.container)
+    again = world.invoke("deploy", "--to", "0.1.0", "--yes", "--again", "--json")
+    assert again.status == 0, again.err
+    assert "0.1.0 runs already with these settings, and is replaced" in again.err
+    assert re.search(r"downtime \d+\.\d s: from the stop of \S+ until 0\.1\.0 was healthy", again.err)
+    assert "s of downtime" in again.data["targets"][0]["detail"]
+    after = world.engine.state(world.container)
+    assert before is not None
+    assert after is not None
+    assert before.id != after.id
+
+
 def test_a_lock_of_another_deployment_is_respected(world: World) -> None:
     """Exit status 5, naming the holder; nothing was touched."""
     place = Place(service=world.service, environment="production")

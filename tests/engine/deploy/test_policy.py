@@ -64,14 +64,19 @@ def test_a_frozen_environment_takes_a_deployment_that_thaws_it_and_says_why(worl
     assert world.answer()["VERSION"] == "0.3.0"
 
 
-def test_a_rollback_is_never_stopped_by_a_freeze(world: World) -> None:
-    """Somebody froze the environment while the wrong release runs."""
+def test_a_rollback_is_never_stopped_by_a_freeze_and_never_ends_one(world: World) -> None:
+    """Somebody froze the environment while the wrong release runs: it stays so, after the undoing too."""
     for version in ("0.1.0", "0.2.0"):
         assert world.invoke("deploy", "--to", version, "--yes").status == 0
     frozen = world.invoke("freeze", "--message", "audit")
     assert frozen.status == 0, frozen.err
-    assert world.invoke("rollback", "--yes").status == 0
+    back = world.invoke("rollback", "--yes")
+    assert back.status == 0, back.err
+    assert "production is frozen until somebody thaws it: audit" in back.err
     assert world.answer()["VERSION"] == "0.1.0"
+    assert world.invoke(*undo(back)).status == 0
+    assert world.answer()["VERSION"] == "0.2.0"
+    assert "audit" in world.invoke("status", "--json").data["freeze"]
 
 
 def test_an_environment_is_frozen_and_thawed_by_hand(world: World) -> None:
@@ -83,6 +88,7 @@ def test_an_environment_is_frozen_and_thawed_by_hand(world: World) -> None:
     assert world.invoke("deploy", "--to", "0.1.0", "--yes").status == 2
     assert world.invoke("thaw", "--message", "over").status == 0
     assert "is not frozen" in world.invoke("thaw", "--message", "over").out
+    assert world.invoke("thaw", "--message", "over", "--json").data is None
     assert world.invoke("deploy", "--to", "0.1.0", "--yes").status == 0
 
 

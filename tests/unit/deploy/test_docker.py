@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from release.deploy.docker import Identity, Place, container_spec, look
 from release.redact import Redacted
 from release.runspec import Publish, RunSpec
@@ -41,6 +43,16 @@ def test_a_container_tells_what_it_is_and_which_record_says_so() -> None:
         "record": "e" * 64,
         "replica": "1",
     }
+
+
+def test_a_command_about_a_place_names_what_the_configuration_has_several_of() -> None:
+    """It can be copied as it is; what its words name is not named twice. Equal places stay equal."""
+    several = replace(PLACE, flags=("--service api", "--environment production"))
+    assert PLACE.command("status") == "invoke status"
+    assert several.command("status") == "invoke status --service api --environment production"
+    lift = "quarantine 1.0.0 --lift --environment staging"
+    assert several.command(lift) == f"invoke {lift} --service api"
+    assert several == PLACE
 
 
 def test_our_labels_stand_against_labels_of_the_settings() -> None:

@@ -106,11 +106,12 @@ def attempt(
         target=TARGET,
         spec=RunSpec(),
         bytes=Bytes(where="engine"),
-        sight=Sight(ours=ours, event=None, previous=None, holder=None, unfinished=None),
+        sight=Sight(ours=ours, event=None, previous=None, holder=None, unfinished=None, left=None, told=None),
         secrets={"TOKEN": Redacted("canary-secret")},
         aftermath=Aftermath(place=PLACE, target=TARGET, abandoned=None, welcome=False, freeze=0, thaw=False),
         down=None,
         allowed=NOTHING,
+        breaks=None,
         answers=True,
     )
     return Attempt(prepared=prepared, deployment="0123456789ab", message="")

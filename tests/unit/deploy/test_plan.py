@@ -10,7 +10,7 @@ import pytest
 
 from release.deploy import view
 from release.deploy.docker import Ours, Place
-from release.deploy.plan import Facts, make_plan, secret_changes, settings_changes
+from release.deploy.plan import Facts, Listed, make_plan, secret_changes, settings_changes
 from release.runspec import Publish, RunSpec
 from tests.unit.deploy.fakes import digest, event, release, state
 
@@ -37,6 +37,7 @@ def facts(**changes: Any) -> Facts:
         strategy="stop-first",
         event=event(OLD, SPEC, message="first"),
         release=OLD,
+        expected="0.1.0",
         runs_event=True,
         bytes_from="engine",
     )
@@ -137,7 +138,8 @@ def test_the_expected_time_is_the_median_of_earlier_deployments() -> None:
 
 def test_an_older_version_is_deployed_and_said_to_be_older() -> None:
     """And that a rollback would restore its own settings. A rollback needs no such hint."""
-    changes = {"target": OLD, "event": event(NEW, SPEC), "release": NEW, "ours": running("0.2.0")}
+    changes = {"target": OLD, "event": event(NEW, SPEC), "release": NEW}
+    changes |= {"expected": "0.2.0", "ours": running("0.2.0")}
     (note,) = make_plan(facts(**changes)).notes
     assert "`invoke rollback --to 0.1.0`" in note
     assert make_plan(facts(reason="rollback", **changes)).notes == ()
@@ -152,7 +154,7 @@ def test_leftovers_of_an_earlier_deployment_are_noted() -> None:
 
 def test_a_container_that_the_ledger_does_not_know_is_noted() -> None:
     """Nothing to compare with."""
-    plan = make_plan(facts(event=None, release=None, runs_event=False))
+    plan = make_plan(facts(event=None, release=None, expected="", runs_event=False))
     assert plan.before is None
     assert "the ledger knows nothing of what runs" in plan.notes[0]
 
@@ -167,7 +169,12 @@ def test_a_plan_is_json() -> None:
 
 def test_a_plan_is_shown_without_what_does_not_change() -> None:
     """Labels only for what there is to say."""
-    plan = make_plan(facts(spec=SPEC.model_copy(update={"env": {"LOG_LEVEL": "debug"}}), undone=("fix: a",)))
+    plan = make_plan(
+        facts(
+            spec=SPEC.model_copy(update={"env": {"LOG_LEVEL": "debug"}}),
+            undone=Listed(lines=("fix: a",), count=1),
+        )
+    )
     rows = dict(view.plan_rows(plan))
     assert view.plan_title(plan) == "deploy api in production to 0.2.0"
     assert rows["settings"] == "env.LOG_LEVEL: info → debug"
@@ -177,8 +184,10 @@ def test_a_plan_is_shown_without_what_does_not_change() -> None:
 
 def test_a_long_list_is_cut_and_says_so() -> None:
     """A tired reader sees the first lines and how many more there are."""
-    rows = dict(view.plan_rows(make_plan(facts(added=tuple(f"feat: {n}" for n in range(20))))))
-    assert rows["added"].endswith("feat: 14\n… and 5 more")
+    rows = dict(
+        view.plan_rows(make_plan(facts(added=Listed(lines=tuple(f"feat: {n}" for n in range(20)), count=81))))
+    )
+    assert rows["added"].endswith("feat: 14\n… and 66 more")
 
 
 def test_behind_a_proxy_the_plan_says_start_first_and_no_downtime() -> None:

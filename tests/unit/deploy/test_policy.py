@@ -27,8 +27,14 @@ def quarantine(*, by_rollback: bool = False, environment: str | None = "producti
     return Word(quarantine=said, recorded_at=MOMENT, actor=ACTOR)
 
 
-def frost() -> Frost:
-    return Frost(freeze=Freeze(environment="production", message="audit"), recorded_at=MOMENT, actor=ACTOR)
+def frost(*, by_rollback: bool = False, until: str | None = None) -> Frost:
+    word = Freeze(
+        environment="production",
+        message="audit",
+        until=until,
+        deployment=DEPLOYMENT if by_rollback else None,
+    )
+    return Frost(freeze=word, recorded_at=MOMENT, actor=ACTOR)
 
 
 def said(**words: Any) -> Words:
@@ -37,13 +43,13 @@ def said(**words: Any) -> Words:
 
 def test_a_release_that_is_set_aside_is_barred_unless_that_is_allowed() -> None:
     """The way out names the environment it was said for."""
-    (problem,) = barred(said(quarantine=quarantine()), NEW, Allowance())
+    (problem,) = barred(said(quarantine=quarantine()), PLACE, NEW, Allowance())
     assert "0.2.0 is quarantined in production: loses orders" in problem.message
     assert "`invoke quarantine 0.2.0 --lift --environment production --message WHY`" in problem.message
-    (everywhere,) = barred(said(quarantine=quarantine(environment=None)), NEW, Allowance())
+    (everywhere,) = barred(said(quarantine=quarantine(environment=None)), PLACE, NEW, Allowance())
     assert "--lift --message WHY" in everywhere.message
-    assert barred(said(quarantine=quarantine()), NEW, Allowance(quarantined=True)) == []
-    assert barred(said(), NEW, Allowance()) == []
+    assert barred(said(quarantine=quarantine()), PLACE, NEW, Allowance(quarantined=True)) == []
+    assert barred(said(), PLACE, NEW, Allowance()) == []
 
 
 def test_a_frozen_environment_is_closed_to_deployments_and_never_to_rollbacks() -> None:
@@ -87,7 +93,7 @@ def test_a_rollback_sets_aside_what_it_left_and_freezes() -> None:
             "rollback",
             NEW,
             OLD,
-            said(quarantine=quarantine(by_rollback=True), frost=frost()),
+            said(quarantine=quarantine(by_rollback=True), frost=frost(by_rollback=True)),
             1,
             ("0.2.0 is no longer quarantined in production", "production is thawed"),
         ),
@@ -110,6 +116,27 @@ def test_what_follows_depends_on_what_was_said(
     found = following(why, target, left, words, freeze=freeze)
     assert found.sentences() == expected
     assert len(bodies(found)) == len(expected)
+
+
+@pytest.mark.parametrize(
+    ("until", "froze"), [(None, False), ("2999-01-01T00:00:00.000Z", False), (MOMENT, True)]
+)
+def test_a_rollback_freezes_only_for_longer_than_somebody_did(until: str | None, *, froze: bool) -> None:
+    """The last word decides, so a shorter one would end the longer one early."""
+    found = following("rollback", OLD, NEW, said(frost=frost(until=until)))
+    assert any(isinstance(body, Freeze) for body in bodies(found)) is froze
+
+
+def test_undoing_a_rollback_ends_its_freeze_and_nobody_elses() -> None:
+    """A person's stays; one that the rollback's had covered is said once more."""
+    aside = quarantine(by_rollback=True)
+    stays = following("rollback", NEW, OLD, said(quarantine=aside, frost=frost()))
+    assert stays.sentences() == ("0.2.0 is no longer quarantined in production",)
+    covered = frost(until="2999-01-01T00:00:00.000Z")
+    words = said(quarantine=aside, frost=frost(by_rollback=True), beneath=covered)
+    found = following("rollback", NEW, OLD, words)
+    assert "production stays frozen as before the rollback" in found.sentences()
+    assert bodies(found)[-1] == covered.freeze
 
 
 def test_a_moment_later_is_written_as_records_write_it() -> None:

@@ -50,6 +50,26 @@ def test_the_last_word_on_the_environment_decides(
     assert frozen(ledger) == expected
 
 
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ([word("audit"), word("rolled back", deployment="0123456789ab")], "audit"),
+        ([word("rolled back", deployment="0123456789ab")], None),
+        ([word("audit"), word("fine", thawed=True), word("rolled back", deployment="0123456789ab")], None),
+        ([word("audit", until=BEFORE), word("rolled back", deployment="0123456789ab")], None),
+    ],
+)
+def test_what_a_person_froze_lies_beneath_what_a_rollback_froze(
+    here: Repository, said: Sequence[Draft[Body]], expected: str | None
+) -> None:
+    """As far as it still holds and nobody ended it."""
+    ledger = samples.ledger(here.root)
+    for draft in said:
+        ledger.append_event(draft)
+    found = query.frozen_beneath(ledger, "api", "production", NOON)
+    assert (found.freeze.message if found is not None else None) == expected
+
+
 def test_a_freeze_says_until_when_why_and_who() -> None:
     """As the end of a sentence that begins with the environment."""
     frost = query.Frost(

@@ -179,6 +179,13 @@ def test_an_empty_ledger_says_how_to_begin(told: Told) -> None:
     assert caught.value.hint == "nox -s release"
 
 
+def test_a_clone_without_the_ledger_is_told_to_bring_it(ada: Repository) -> None:
+    """The git remote is away: releasing would help nobody."""
+    with pytest.raises(TargetUnavailable, match="has no release") as caught:
+        query.find(samples.ledger(ada.root, remote="origin"), "api", "1.0.0", environment=None)
+    assert caught.value.hint == "`invoke sync` brings the ledger when the git remote origin answers"
+
+
 def test_a_service_without_releases_is_told_which_have_some(told: Told) -> None:
     """As after a wrong name in the settings."""
     told.ledger.append([release("1.0.0", service="web")])

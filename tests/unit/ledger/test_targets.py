@@ -246,6 +246,20 @@ def test_what_is_quarantined_is_passed_over_and_said(ledger: Ledger) -> None:
         find(ledger, "-2")
 
 
+def test_the_command_that_takes_one_back_names_where_it_was_set_aside(ledger: Ledger) -> None:
+    """Without the environment it would end nothing; service and environment as who asks writes them."""
+    one, two = ledger.append([release("1.0.0"), release("1.1.0")])
+    ledger.append([at(one, "2026-11-20T10:00"), at(two, "2026-11-20T11:00")])
+    ledger.append([quarantine(one, environment="production")])
+    with pytest.raises(TargetUnavailable) as caught:
+        query.find(ledger, "api", "previous", environment="production", command="do {} --service api".format)
+    assert (
+        "`do quarantine 1.0.0 --lift --environment production --message WHY --service api`"
+        in caught.value.hint
+    )
+    assert "`do history --service api` lists them" in caught.value.hint
+
+
 def test_what_is_quarantined_can_still_be_named(ledger: Ledger) -> None:
     """A line where nothing else is left means its highest: whoever deploys it is refused with the reason."""
     (one,) = ledger.append([release("1.0.0")])
