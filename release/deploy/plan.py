@@ -319,6 +319,8 @@ def _unexpected(facts: Facts) -> Iterable[str]:
             "this clone's ledger lacks the deployment that runs: `invoke sync` in the clone that made it "
             "publishes it"
         )
+        if facts.crossing is not None and facts.crossing.undone:
+            yield "its settings are not known here, so no `down` command runs: its migrations stay in the data"
     elif facts.release is None and facts.ours.running:
         yield "what runs is no release that this clone knows: nothing is compared with it or set aside"
 

@@ -189,8 +189,8 @@ def _is_single(site: Site) -> bool:
 def _down(
     site: Site, sight: Sight, running: Record[Release] | None, between: Crossing | None
 ) -> tuple[Down | None, list[Problem]]:
-    """The command that undoes migrations, and what it lacks. It runs with the settings of what runs."""
-    spec = sight.event.deployment.run_spec if sight.event is not None else None
+    """The command that undoes migrations, and what it lacks. It runs with the settings of what is left."""
+    spec = sight.told.deployment.run_spec if sight.told is not None else None
     if spec is None or between is None or not between.undone:
         return None, []
     secrets, missing = read_secrets(site, spec)

@@ -144,7 +144,7 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
 TABLE = {
     "service": "api",
     "smoke": {"port": 8000},
-    "migrations": {"paths": ["migrations/*.py"]},
+    "migrations": {"paths": ["migrations/*.py"], "down": ["app", "down", "{count}"]},
     "environments": {"production": {"env": {"LOG_LEVEL": "info"}}},
 }
 SPEC = RunSpec(env={"LOG_LEVEL": "info"})

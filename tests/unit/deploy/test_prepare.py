@@ -50,6 +50,7 @@ def test_a_deployment_of_another_clone_is_what_is_left(scene: Scene) -> None:
             "this clone's ledger lacks the deployment that runs: `invoke sync` in the clone that made it "
             "publishes it"
         ),
+        "its settings are not known here, so no `down` command runs: its migrations stay in the data",
     )
     assert "by a deployment that this clone does not know" in shown(prepared, "from")
 
@@ -66,6 +67,8 @@ def test_what_was_tried_in_vain_is_fenced_and_set_aside(scene: Scene, status: st
         scene.prepared("1.4.2")
     prepared = scene.prepared("1.4.2", allowed=OVER)
     assert prepared.plan.then[0] == "1.5.0 is quarantined in production"
+    assert prepared.down is not None
+    assert (prepared.down.version, prepared.down.container.command) == ("1.5.0", ("app", "down", "1"))
     told = shown(prepared, "from")
     how = {"mixed": "left a mixed state", "failed": "failed", "started": "never ended"}[status]
     assert "by Ada Lovelace: why 1.5.0" in told
