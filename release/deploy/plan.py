@@ -320,7 +320,7 @@ def _unexpected(facts: Facts) -> Iterable[str]:
             "publishes it"
         )
         if facts.crossing is not None and facts.crossing.undone:
-            yield "its settings are not known here, so no `down` command runs: its migrations stay in the data"
+            yield "its settings are not known here, so no `down` command runs: its migrations stay"
     elif facts.release is None and facts.ours.running:
         yield "what runs is no release that this clone knows: nothing is compared with it or set aside"
 

@@ -172,7 +172,8 @@ def _located(site: Site, target: Record[Release], allowed: Allowance) -> Bytes:
         raise UsageError(
             f"build {target.body.version} again for {site.place}",
             "it is a Swarm, whose nodes take images from the registry",
-            f"invoke verify --rebuild {target.body.version} --keep, and docker push what it keeps",
+            f"`{site.desk.command(f'verify --rebuild {target.body.version} --keep')}`, "
+            "and docker push what it keeps",
         )
     return replace(found, where="rebuild")
 

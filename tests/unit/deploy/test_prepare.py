@@ -50,7 +50,7 @@ def test_a_deployment_of_another_clone_is_what_is_left(scene: Scene) -> None:
             "this clone's ledger lacks the deployment that runs: `invoke sync` in the clone that made it "
             "publishes it"
         ),
-        "its settings are not known here, so no `down` command runs: its migrations stay in the data",
+        "its settings are not known here, so no `down` command runs: its migrations stay",
     )
     assert "by a deployment that this clone does not know" in shown(prepared, "from")
 
