@@ -185,7 +185,8 @@ def _release(site: Site, unfinished: Unfinished) -> Record[Release]:
         raise TargetUnavailable(
             f"converge {site.place}",
             f"{unfinished} is of a release that this clone's ledger lacks: {error.found}",
-            "run it again when the git remote answers; `invoke rollback` puts the last healthy release back",
+            f"run it again when the git remote answers; `{site.place.command('rollback')}` puts the last "
+            "healthy release back",
         ) from error
 
 

@@ -262,7 +262,7 @@ def left_alone(crew: Crew, order: Swap, error: BaseException) -> MixedState:
     return MixedState(
         f"finish {order}",
         f"{why(crew, error)}; what ran before is gone, and {there} was left alone",
-        "`invoke rollback` puts the last healthy release back",
+        f"`{order.place.command('rollback')}` puts the last healthy release back",
         tail_of(error),
     )
 
@@ -277,7 +277,8 @@ def mixed(
     return MixedState(
         f"deploy {order}",
         f"{why(crew, error)}; {failed}. {_what_is_where(crew, order)}{traffic}",
-        "`invoke status`; `docker logs` and `docker start` with the names above; then deploy or roll back",
+        f"`{order.place.command('status')}`; `docker logs` and `docker start` with the names above; "
+        "then deploy or roll back",
         tail_of(error),
     )
 

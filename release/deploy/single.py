@@ -276,5 +276,6 @@ def _gone(order: Order) -> UsageError:
     return UsageError(
         f"revert {order}",
         f"what ran before, the deployment {order.replaces}, is there no more; there is only {there}",
-        "`invoke converge --finish` if it is healthy, else `invoke rollback`",
+        f"`{order.place.command('converge --finish')}` if it is healthy, "
+        f"else `{order.place.command('rollback')}`",
     )

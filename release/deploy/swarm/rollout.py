@@ -144,7 +144,7 @@ class Rollout:
             f"revert {self.order}",
             f"the spec that ran before is kept nowhere: the Swarm has no config {name}, and the service is "
             f"of deployment {owner or 'unknown'}",
-            "`invoke rollback` puts the last healthy release back",
+            f"`{self.order.place.command('rollback')}` puts the last healthy release back",
         )
 
     def _forget(self) -> None:
@@ -184,7 +184,7 @@ class Rollout:
         return LockHeld(
             f"deploy {self.order}",
             "somebody else changed the service in the same moment; nothing was touched",
-            "`invoke status` shows what runs; then run the command again",
+            f"`{self.order.place.command('status')}` shows what runs; then run the command again",
         )
 
     # submitting
@@ -479,8 +479,8 @@ class Rollout:
         return MixedState(
             f"deploy {self.order}",
             f"{why}; putting back what ran before failed too ({left}). {self._what_is_where()}",
-            f"`invoke status`; `docker node ls` and `docker service ps {self.name}` on a manager; "
-            "then deploy or roll back",
+            f"`{self.order.place.command('status')}`; `docker node ls` and "
+            f"`docker service ps {self.name}` on a manager; then deploy or roll back",
             tail,
         )
 
