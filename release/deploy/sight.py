@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
+
+from semver import Version
 
 from release.deploy import journal, lock
 from release.deploy.docker import DEPLOYMENT, Ours
@@ -69,14 +72,38 @@ def last_good(site: Site, sight: Sight) -> str:
     """What a rollback that names nothing goes back to, as a target.
 
     Usually what ran healthy before the current release. Where something else runs than the last healthy
-    release, or the last attempt left nothing, it is that one, unless it is set aside.
+    release, or the last attempt left nothing, it is that one, unless it is set aside. Where an earlier one
+    runs again, another clone rolled back: it is what was healthy before that one, and never a way forward.
     """
     current = sight.previous
     if current is None or _is_current(site, sight, current):
         return "previous"
-    place = site.place
-    word = query.quarantined(site.desk.ledger, place.service, current.deployment.release, place.environment)
-    return "-0" if word is None else "previous"
+    if _is_earlier(site, sight, current):
+        return _before_left(site, sight) or "previous"
+    return "-0" if _stands(site, current) else "previous"
+
+
+def _stands(site: Site, event: Event) -> bool:
+    """Whether the release of a deployment is not set aside here."""
+    ledger, place = site.desk.ledger, site.place
+    return query.quarantined(ledger, place.service, event.deployment.release, place.environment) is None
+
+
+def _is_earlier(site: Site, sight: Sight, current: Event) -> bool:
+    """Whether a lower version than the last healthy one runs, and no attempt at it that did not end well."""
+    expected, left = site.release_of(current), sight.left
+    tried = sight.told is not None and sight.told.deployment.status != "healthy"
+    if expected is None or left is None or tried:
+        return False
+    return Version.parse(left.body.version) < Version.parse(expected.body.version)
+
+
+def _before_left(site: Site, sight: Sight) -> str | None:
+    """The version that was healthy before the one that is left, the last time that it was."""
+    events = query.ran(site.desk.ledger, site.place.service, site.place.environment)
+    older = itertools.dropwhile(lambda event: not _is_of(event, sight.left), events)
+    standing = (site.release_of(event) for event in itertools.islice(older, 1, None) if _stands(site, event))
+    return next((release.body.version for release in standing if release is not None), None)
 
 
 def _is_of(event: Event | None, release: Record[Release] | None) -> bool:

@@ -36,6 +36,17 @@ def test_a_release_that_another_clone_deployed_is_left_for_the_last_healthy_one(
     assert left(scene) == ("1.5.0", None, "-0")
 
 
+def test_a_rollback_that_another_clone_made_is_not_gone_forward_from(scene: Scene) -> None:
+    """An earlier release runs again: the target is what was healthy before it, not what it replaced."""
+    scene.release("1.4.0", "1.4.1", "1.4.2")
+    for version in ("1.4.0", "1.4.1", "1.4.2"):
+        scene.deploy(version)
+    scene.runs("1.4.1", "0123456789ab")
+    assert left(scene) == ("1.4.1", None, "1.4.0")
+    scene.say(Quarantine(release=scene.releases["1.4.0"].id, environment=None, message="bad"))
+    assert left(scene)[2] == "previous"
+
+
 def test_a_label_is_a_claim_and_the_image_is_the_proof(scene: Scene) -> None:
     """A container that calls itself 1.4.2 and runs the image of 1.5.0 is 1.5.0."""
     scene.release("1.4.2", "1.5.0")
