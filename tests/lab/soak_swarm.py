@@ -74,7 +74,8 @@ def test_an_image_that_one_node_cannot_pull_is_told_with_the_node(world: SwarmWo
     finally:
         machine.show(registry)
     assert ended.status == 3, ended.err
-    assert machine.address in ended.err
+    assert f"({machine.address}): cannot pull" in ended.err.partition("submit")[0]
+    assert machine.address in ended.err.partition("submit")[2]
     world.settles("0.1.0")
 
 
@@ -99,6 +100,23 @@ def test_a_spec_changed_by_hand_is_drift_and_the_next_deployment_puts_it_right(
     assert {task["version"] for task in tasks} == {"0.1.0"}
     deployed(world)
     world.settles("0.1.0")
+    assert drift(world) == []
+
+
+def test_a_service_that_is_scaled_in_the_middle_of_a_deployment_is_no_success(world: SwarmWorld) -> None:
+    """All of its tasks are well, and it is not what was deployed: exit 4 says what differs."""
+    world.configure(**{"swarm.monitor": '"4s"'})
+    deployed(world)
+    with world.start("deploy", "--to", "0.2.0", "--yes") as process:
+        err = world.read_until(process, "of 3 tasks run")
+        world.manager.docker("service", "scale", "--detach", f"{world.name}=1")
+        _, rest = process.communicate(timeout=120)
+    assert process.returncode == 4, err + rest
+    assert "changed the service by hand in the middle" in rest
+    assert "replicas is 1, and 3 is recorded" in rest
+    world.settles("0.2.0", 1)
+    deployed(world, "0.2.0")
+    world.settles("0.2.0")
     assert drift(world) == []
 
 
@@ -159,10 +177,11 @@ def test_a_node_that_is_cut_off_in_the_middle_is_told(world: SwarmWorld) -> None
 
 
 def test_what_a_swarm_lacks_is_listed_at_once(world: SwarmWorld) -> None:
-    """Networks that are not there or not for services, no node to run on, an engine that is no manager."""
-    world.configure(networks='["nowhere", "bridge"]')
+    """Networks, not there or not for services, volumes, nodes to run it, an engine that is no manager."""
+    world.configure(networks='["nowhere", "bridge"]', volumes='["no-such-volume:/data"]')
     ended = world.invoke("deploy", "--to", "0.1.0", "--yes")
     assert ended.status == 2, ended.err
+    assert ended.err.count("has no volume no-such-volume") == 3
     assert "docker network create --driver overlay nowhere" in ended.err
     assert "the network bridge is this engine's alone" in ended.err
     world.configure(
