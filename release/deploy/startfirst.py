@@ -119,12 +119,16 @@ def _see(crew: Crew, order: Swap, proxy: Proxy) -> None:
 
 
 def _retire(crew: Crew, order: Swap, proxy: Proxy, old: Sequence[ContainerState]) -> None:
-    """Let requests under way end, then stop it; it is kept."""
+    """Let requests under way end, then stop it; it is kept.
+
+    The proxy forgets it before that: an operator who dies in between leaves no place of it taken for ever.
+    """
     with step(crew.emit, "drain") as say:
         said = _drain(order, proxy, old)
+        crew.still_mine()
+        proxy.forget(old)
         for container in old:
             crew.stop(container.id, grace=order.old_grace if said else max(order.old_grace, order.drain))
-        proxy.forget(old)
         say(f"{_names(old)} stopped{said}")
 
 
@@ -149,6 +153,8 @@ def _finish(crew: Crew, order: Swap, proxy: Proxy, made: Sequence[str]) -> None:
     try:
         if up:
             _retire(crew, order, proxy, up)
+        if order.before.stopped:
+            proxy.forget(order.before.stopped)
     except ReleaseError as error:
         names = _names(up)
         crew.emit(Warned(text=f"{order} serves, but {names} did not leave: {error.attempted}: {error.found}"))

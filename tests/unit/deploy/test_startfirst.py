@@ -128,8 +128,8 @@ def test_the_new_one_is_proven_before_the_switch_and_the_old_one_stops_after_it(
         f"create {NEW}",
         f"start {NEW}",
         f"switch {OLD} to {NEW}",
-        f"stop {OLD}",
         f"forget {OLD}",
+        f"stop {OLD}",
         f"remove {OLD}",
         f"rename {NEW} {OLD}",
     ]
