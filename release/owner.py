@@ -51,17 +51,21 @@ class Owner:
         """As labels of what it owns in an engine."""
         return {f"{_PREFIX}{key}": getattr(self, key) for key in self.__dataclass_fields__}
 
-    def gone(self) -> bool:
+    def gone(self, *, shared: bool = False) -> bool:
         """Whether it was a process of this machine and namespace and is no more; others are not known.
 
-        No process outlives its machine's boot.
+        No process outlives its machine's boot. But machines that were made from one image may have one name
+        and one id, so of what they could all have put there only this very boot is known.
+
+        Args:
+            shared: whether other machines may have put it there, as into an engine of the network.
         """
         if self.host != socket.gethostname() or not self.pid.isdecimal() or not self.process:
             return False
         mine = identify(os.getpid())
         here, there = mine.split("/"), self.process.split("/")
         if here[0] != there[0]:
-            return bool(self.machine) and self.machine == _machine(mine)
+            return not shared and bool(self.machine) and self.machine == _machine(mine)
         return here[:2] == there[:2] and _has_ended(int(self.pid), self.process)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from release.errors import EngineError
 from release.events import Emit, Notice, Warned
+from release.images.reach import is_local
 from release.owner import Owner, identify
 from release.process import end_group
 from release.reference import Reference
@@ -139,13 +140,14 @@ def _half_made_tools(folder: Path, run: str) -> None:
 
 def _in_engine(engine: Engine, service: str, emit: Emit) -> None:
     """Containers of the gates, and names of test images, by their owner's labels."""
+    shared = not is_local(engine.host)
     for role in ("test", "smoke"):
         for container in engine.containers(_ours(service, role)):
-            if Owner.parse(container.labels).gone():
+            if Owner.parse(container.labels).gone(shared=shared):
                 emit(_told(container.name))
                 engine.remove(container.id)
     for name, labels in engine.labelled_images(_ours(service, "test")).items():
-        if Owner.parse(labels).gone() and Reference.parse(name).tag != LAST:
+        if Owner.parse(labels).gone(shared=shared) and Reference.parse(name).tag != LAST:
             emit(_told(name))
             engine.untag(Reference.parse(name))
 

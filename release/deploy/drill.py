@@ -367,7 +367,7 @@ def sweep(engine: Engine, place: Place, emit: Emit) -> None:
 
 def is_left_behind(labels: Mapping[str, str]) -> bool:
     """Whether the process of a drill is gone, or its time is over, by the labels of something of it."""
-    return Owner.parse(labels).gone() or _expired(labels)
+    return Owner.parse(labels).gone(shared=True) or _expired(labels)
 
 
 def _expired(labels: Mapping[str, str]) -> bool:
