@@ -23,6 +23,16 @@ def matching(files: Mapping[str, str], patterns: Iterable[str]) -> dict[str, str
     return {path: oid for path, oid in sorted(files.items()) if any(rule.fullmatch(path) for rule in rules)}
 
 
+def idle(files: Iterable[str], patterns: Iterable[str]) -> tuple[str, ...]:
+    """What to say of patterns that no path matches: a fence that nobody ever meets."""
+    paths = tuple(files)
+    return tuple(
+        f"migrations.paths: {pattern!r} matches no file, so that it fences nothing"
+        for pattern in patterns
+        if not any(map(_rule(pattern).fullmatch, paths))
+    )
+
+
 def _rule(pattern: str) -> re.Pattern[str]:
     written, place = "", 0
     for part in _PARTS.finditer(pattern):

@@ -17,10 +17,11 @@ from release.chain.push import PushedImage
 from release.chain.shop import Shop
 from release.chain.smoke import SmokePassed
 from release.config import Service
+from release.events import Emit, Warned
 from release.images.engine import EngineInfo
 from release.images.registry import Manifest
 from release.ledger.store import TagRequest
-from release.migrations import matching, summary
+from release.migrations import idle, matching, summary
 from release.records import Built, Descriptor, Draft, Image, Migrations, Record, Release, Source
 from release.source import Source as Repository
 
@@ -70,15 +71,17 @@ def _release(shop: Shop) -> Release:
         build=_built(plan, built, pushed, shop.engine.info),
         gates=tuple(shop.gates),
         smoke=products.get(SmokePassed).spec,
-        migrations=migrations(shop.source, shop.plan.commit.id, shop.plan.service),
+        migrations=migrations(shop.source, shop.plan.commit.id, shop.plan.service, shop.emit),
     )
 
 
-def migrations(source: Repository, commit: str, service: Service) -> Migrations | None:
-    """Those of a commit, where paths are configured. Raises SourceError."""
+def migrations(source: Repository, commit: str, service: Service, emit: Emit) -> Migrations | None:
+    """Those of a commit, where paths are configured; patterns without any are told. Raises SourceError."""
     if service.migrations is None:
         return None
     files = source.listing(commit, service.context)
+    for sentence in idle(files, service.migrations.paths):
+        emit(Warned(text=sentence))
     return summary(matching(files, service.migrations.paths))
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from release.config import Environment
+from release.config import Environment, Migrations
 from release.deploy.site import PATIENCE_SECONDS, Desk, Site
 from release.deploy.swarm.nodes import Machine, Machines, look_into
 from release.deploy.swarm.target import SwarmTarget, no_manager
@@ -22,6 +22,7 @@ from release.images.reach import is_local
 from release.images.registry import PRESSED, Registry
 from release.images.swarm import Node, Swarm
 from release.ledger import query
+from release.migrations import idle, matching
 from release.runspec import RunSpec
 from release.secret import resolve
 
@@ -54,6 +55,8 @@ def examine(
         yield _finding("git", lambda: _git(desk))
         yield _finding("ledger", lambda: _ledger(desk))
         yield _finding("registry", lambda: _registry(desk))
+        if desk.service.migrations is not None:
+            yield _migrations(desk, desk.service.migrations)
         for name, settings in desk.service.environments.items():
             yield from _place(desk, name)
             yield _secrets(desk, name, settings)
@@ -101,6 +104,17 @@ def _registry(desk: Desk) -> str:
     with closing(Registry(desk.service.repository, pace=PRESSED)) as registry:
         registry.ping()
     return f"{desk.service.repository.host} answers"
+
+
+def _migrations(desk: Desk, settings: Migrations) -> Finding:
+    """A pattern that matches nothing is a fence that nobody ever meets."""
+    try:
+        files = desk.source.listing(desk.source.head().id, desk.service.context)
+    except ReleaseError as error:
+        return _ill("migrations", error)
+    wrong = idle(files, settings.paths)
+    found = "; ".join(wrong) or f"{len(matching(files, settings.paths))} in the last commit"
+    return Finding(name="migrations", well=not wrong, found=found, hint="mend the pattern" if wrong else "")
 
 
 def _place(desk: Desk, name: str) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from release import migrations
 from release.deploy.docker import Identity, container_spec
 from release.deploy.policy import Allowance
 from release.deploy.rollout import step
@@ -44,6 +45,22 @@ def crossing(site: Spot, running: Record[Release] | None, target: Record[Release
         return _by_records(running, target, error)
     found = between(*sides)
     return found if found.undone or found.added else None
+
+
+def idle(site: Spot, *releases: Record[Release] | None) -> tuple[str, ...]:
+    """What to say of patterns that match no file of any of these releases: a wrong one fences nothing.
+
+    Nothing is said where this clone lacks one of their commits.
+    """
+    settings = site.desk.service.migrations
+    known = [release.body.source.commit for release in releases if release is not None]
+    if settings is None or not known:
+        return ()
+    try:
+        found = [site.desk.source.listing(commit, site.desk.service.context) for commit in known]
+    except SourceError:
+        return ()
+    return migrations.idle([path for files in found for path in files], settings.paths)
 
 
 def _files(site: Spot, release: Record[Release], paths: tuple[str, ...]) -> dict[str, str]:

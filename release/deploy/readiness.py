@@ -333,6 +333,7 @@ class _Assessment:
         running = self.spot.release_of(self.spot.current())
         between = fence.crossing(self.spot, running, case.release)
         case.notes += [problem.message for problem in fence.closed(self.spot, between, policy.NOTHING)]
+        case.notes += fence.idle(self.spot, running, case.release)
 
     def _secrets_of(self, spec: RunSpec) -> tuple[list[str], dict[str, str]]:
         key = tuple(sorted(spec.secrets.items()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from release.migrations import Crossing, between, matching, summary
+from release.migrations import Crossing, between, idle, matching, summary
 
 FILES = {
     "README.md": "1",
@@ -67,3 +67,10 @@ def test_a_summary_tells_any_difference() -> None:
     assert summary(dict(reversed(files.items()))) == known
     assert summary({**files, "m/2.py": "c"}).sha256 != known.sha256
     assert summary({}).count == 0
+
+
+def test_a_pattern_that_matches_nothing_is_told() -> None:
+    """Each by itself: one that is mistyped beside one that is right."""
+    (said,) = idle(FILES, ["migrations/versions/*.py", "migration/versions/*.py"])
+    assert said == "migrations.paths: 'migration/versions/*.py' matches no file, so that it fences nothing"
+    assert idle(FILES, ["**/migrations/0*.py"]) == ()

@@ -8,6 +8,7 @@ from typing import Any
 from release import config
 from release.chain.record import migrations
 from release.config import Service
+from release.events import Event, Warned
 from release.source import Source
 from tests.unit.repository import Repository
 
@@ -18,7 +19,7 @@ def service(**settings: Any) -> Service:
 
 
 def test_the_migrations_of_the_commit_are_recorded_where_paths_are_configured(tmp_path: Path) -> None:
-    """Below the service's folder, of what is committed; without paths nothing is recorded."""
+    """Of what is committed below the service's folder; a pattern without any is told; none without paths."""
     repository = Repository.init(tmp_path / "here")
     repository.commit(
         "feat: start", **{"api/migrations/1.py": "one", "api/migrations/2.py": "two", "3.py": "x"}
@@ -27,9 +28,14 @@ def test_the_migrations_of_the_commit_are_recorded_where_paths_are_configured(tm
     source = Source.open(repository.root)
     try:
         commit = source.head().id
-        found = migrations(source, commit, service(migrations={"paths": ["migrations/*.py"]}))
+        said: list[Event] = []
+        paths = ["migrations/*.py", "migrations/*.sql"]
+        found = migrations(source, commit, service(migrations={"paths": paths}), said.append)
         assert found is not None
         assert (found.count, found.head) == (2, "migrations/2.py")
-        assert migrations(source, commit, service()) is None
+        assert [event.text for event in said if isinstance(event, Warned)] == [
+            "migrations.paths: 'migrations/*.sql' matches no file, so that it fences nothing"
+        ]
+        assert migrations(source, commit, service(), said.append) is None
     finally:
         source.close()
