@@ -296,7 +296,7 @@ class World:
         return subprocess.Popen(
             self.argv(*words),
             cwd=self.root,
-            env={**os.environ, **environ},
+            env={**os.environ, **self.environ, **environ},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
