@@ -10,8 +10,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Final
 
 from release.records import Migrations
+
+HEAD: Final = "{head}"
+"""In a down command: the last migration that stays."""
 
 _PARTS = re.compile(r"\*\*/|\*\*|\*|\?")
 _MEANING = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
@@ -67,9 +71,13 @@ class Crossing:
         """Whether the fence stands in the way."""
         return bool(self.undone or self.unknown)
 
-    def command(self, words: Iterable[str]) -> tuple[str, ...]:
-        """The words of a down command, with what they stand for."""
-        known = {"{count}": str(len(self.undone)), "{head}": PurePosixPath(self.head).stem}
+    def command(self, words: Iterable[str], base: str | None) -> tuple[str, ...]:
+        """The words of a down command, with what they stand for.
+
+        Where the other has no migration, `base` is its head; without one, `{head}` stays as it is.
+        """
+        head = PurePosixPath(self.head).stem or base or HEAD
+        known = {"{count}": str(len(self.undone)), HEAD: head}
         return tuple(_filled(word, known) for word in words)
 
     def __str__(self) -> str:

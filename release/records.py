@@ -223,6 +223,18 @@ class TargetState(Part):
     detail: str = ""
 
 
+class Undoing(Part):
+    """Migrations that a command undoes before an older release goes in: the data changes, however it ends."""
+
+    migrations: tuple[str, ...]
+    """Their paths."""
+    command: tuple[str, ...]
+    version: str
+    """Of the release that brought them, in whose image the command runs."""
+    status: Literal["planned", "done", "uncertain"]
+    """`planned`: in the event that starts the attempt. `uncertain`: it began; a part of it may be done."""
+
+
 class Deployment(Part):
     """One event of one attempt to make an environment run a release: an attempt starts, then ends."""
 
@@ -243,6 +255,8 @@ class Deployment(Part):
     duration_ms: int | None = None
     took_lock_from: str | None = None
     """Whose lock was broken for it, in words: there only when one was."""
+    down: Undoing | None = None
+    """There only where migrations are undone first; in an event that ends it, where that began."""
 
 
 class Quarantine(Part):

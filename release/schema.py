@@ -85,7 +85,8 @@ tmpfs = ["/tmp"]
 
 [tool.release.migrations]
 paths = ["migrations/versions/*.py"]
-down = ["alembic", "downgrade", "-{count}"]
+down = ["alembic", "downgrade", "{head}"]
+base = "base"
 timeout = "10m"
 
 [tool.release.retention]

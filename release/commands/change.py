@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from typing import Literal
 
 from release.commands.door import Door, Words, agree, find
 from release.deploy import journal, lock, view
@@ -157,9 +158,20 @@ def allowance(words: Words) -> Allowance:
         thaw=words.thaw,
         break_lock=words.break_lock,
         cross_migrations=words.cross_migrations,
+        down=_known_of_data(words.down),
         rebuild=words.remake,
         again=words.again,
     )
+
+
+def _known_of_data(word: str | None) -> Literal["done", "again"] | None:
+    """The word of `--down`. Raises UsageError."""
+    match word:
+        case None | "done" | "again":
+            return word
+        case _:
+            hint = "--down done: the data is as the older release needs it; --down again: run it once more"
+            raise UsageError(f"go back with --down {word!r}", "that is neither done nor again", hint)
 
 
 def _show_plan(door: Door, plan: Plan) -> None:

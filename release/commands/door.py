@@ -54,6 +54,7 @@ class Words:
     until: str | None = None
     break_lock: bool = False
     cross_migrations: bool = False
+    down: str | None = None
     wait: str = "0"
     finish: bool = False
     revert: bool = False

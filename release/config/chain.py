@@ -212,8 +212,12 @@ class Migrations(Value):
     """The files below `context`, one for each migration, as ["migrations/versions/*.py"]: `*` stays in one
     folder, `**/` is any number of them. Going back over one of them needs `--cross-migrations`."""
     down: Words | None = None
-    """A command that undoes them, run in the newer image before it is replaced; `{count}` is their number and
-    `{head}` the name of the last one that stays, without its suffix: ["alembic", "downgrade", "-{count}"]."""
+    """A command that undoes them, run in the newer image before it is replaced (a Swarm runs none); `{count}`
+    is their number and `{head}` the name of the last one that stays, without its suffix:
+    ["alembic", "downgrade", "-{count}"]."""
+    base: Annotated[str, Field(min_length=1)] | None = None
+    """What `{head}` stands for where no migration stays: "base" for Alembic, "zero" for Django. Absent:
+    going back that far with a command that has `{head}` is refused."""
     timeout: Duration = 600_000
     """After this time the command is stopped, and the rollback with it."""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from release.actor import TOOL, now
-from release.deploy import journal, lock, policy
+from release.deploy import down, journal, lock, policy
 from release.deploy.docker import DEPLOYMENT, Identity, Ours, describe, secrets_in
 from release.deploy.journal import End, Unfinished
 from release.deploy.lock import Holder
@@ -26,6 +26,8 @@ from release.errors import (
     LedgerError,
     LockHeld,
     MixedState,
+    NotReady,
+    Problem,
     Restored,
     TargetUnavailable,
 )
@@ -33,7 +35,7 @@ from release.events import Warned
 from release.interruption import Interruption
 from release.ledger.query import Event
 from release.ledger.releases import release_record
-from release.records import Body, Deployment, Draft, Note, Record, Release
+from release.records import Body, Deployment, Draft, Note, Record, Release, Undoing
 from release.redact import Mask, Redacted
 from release.reference import Digest
 from release.runspec import RunSpec
@@ -56,6 +58,10 @@ class Halves:
     way: Way
     asked: bool
     """Whether somebody named the way."""
+    down: Undoing | None
+    """The migrations that it undid, or perhaps did."""
+    busy: tuple[Problem, ...]
+    """What of it still works on the data."""
 
     @property
     def title(self) -> str:
@@ -73,6 +79,8 @@ class Halves:
             ("stopped", describe(ours.stopped)),
             ("ledger", f"{expected.body.version} was verified healthy last" if expected else "nothing"),
             ("lock", f"left by {holder}" if holder is not None else "none"),
+            *([("migrations", down.fact(self.down))] if self.down is not None else []),
+            *(("at work", busy.message) for busy in self.busy),
         ]
 
     def to_json(self) -> dict[str, Any]:
@@ -143,10 +151,12 @@ def examine(site: Site, found: Found, *, way: Way | None) -> Halves | None:
             revert where it does not run.
 
     Raises:
+        NotReady: nothing is open, and a command still undoes migrations.
         TargetUnavailable: its release is not in the ledger.
     """
-    ours, unfinished = found.sight.ours, found.sight.unfinished
+    ours, unfinished, there = found.sight.ours, found.sight.unfinished, down.left(site)
     if unfinished is None:
+        _refuse(f"converge {site.place}", down.at_work(there))
         return None
     started = unfinished.started
     before = site.event_of(started.previous) if started.previous is not None else None
@@ -161,7 +171,15 @@ def examine(site: Site, found: Found, *, way: Way | None) -> Halves | None:
         breaks=found.breaks,
         way=way or ("finish" if runs else "revert"),
         asked=way is not None,
+        down=down.outcome(there, started.deployment, started.down, locked=found.sight.holder is not None),
+        busy=tuple(down.at_work(there)),
     )
+
+
+def _refuse(attempted: str, busy: Iterable[Problem]) -> None:
+    """Nothing is decided while a command of it changes the data. Raises NotReady."""
+    if found := "; ".join(problem.message for problem in busy):
+        raise NotReady(attempted, f"{found}; nothing was touched", "run it again when that has ended")
 
 
 def _secrets(site: Site, ours: Ours, spec: RunSpec, before: Event | None) -> Iterator[Redacted]:
@@ -214,6 +232,7 @@ def carry_out(halves: Halves, *, message: str, answers: bool, interruption: Inte
         UsageError: this way is not open any more, or not yet; nothing was touched.
     """
     site = halves.site
+    _refuse(halves.title, halves.busy)
     means = Means(emit=site.desk.emit, cancellation=interruption.cancellation, mask=Mask(halves.secrets))
     objection = site.target.objection(_order(halves), halves.way)
     if objection is not None:
@@ -290,33 +309,52 @@ class _Ending:
             return self._recorded("restored", target.retract(order, self.means))
         except MixedState as error:
             self._recorded("mixed", reason(error))
-            raise
+            raise self._whole(error) from error
         except Restored as error:
             done = self._recorded("restored", reason(error))
             if halves.asked:
-                raise
+                raise self._whole(error) from error
             return done
         except DeploymentFailed as error:
             done = self._recorded("failed", reason(error))
             if halves.way == "revert":
                 return done
-            raise
+            raise self._whole(error) from error
 
-    def _recorded(self, end: End, evidence: str) -> Converged:
+    def _whole(self, error: DeploymentFailed) -> DeploymentFailed:
+        """With what happened to the data before it."""
+        return down.preceded(error, self.halves.down) if self.halves.down is not None else error
+
+    def _recorded(self, end: End, seen: str) -> Converged:
         """Append what the ledger lacks, with what follows from a healthy end."""
-        halves, site, evidence = self.halves, self.halves.site, self.means.mask(evidence)
+        halves, site = self.halves, self.halves.site
+        told = f"{down.fact(halves.down)}; then: {seen}" if halves.down is not None else seen
+        evidence = self.means.mask(told)
         body = self._ended(end, evidence)
         drafts = [*halves.unfinished.drafts(self._draft(body)), *map(self._draft, self._words(end))]
         records = _append(site, drafts, publish=self.answers)
         ended = next((each for each in records if each.body == body), None)
+        if halves.down is not None:
+            self._about_data(end, halves.down, is_known=ended is not None)
         return Converged(end=end, evidence=evidence, record=event_json(self._draft(body), ended))
 
     def _ended(self, end: End, evidence: str) -> Deployment:
         halves, target = self.halves, self.halves.site.target
-        body = halves.unfinished.ended(end, target.name, _proven(halves, end), evidence, self._said())
+        proven = _proven(halves, end)
+        body = halves.unfinished.ended(end, target.name, proven, evidence, self._said(), halves.down)
         if halves.breaks is None:
             return body
         return body.model_copy(update={"took_lock_from": str(halves.breaks)})
+
+    def _about_data(self, end: End, undoing: Undoing, *, is_known: bool) -> None:
+        """Say what is to be done; the ledger knows what the container of the command knew."""
+        halves = self.halves
+        if end == "healthy":
+            down.tidy(halves.site)
+            return
+        halves.site.desk.emit(Warned(text=f"{down.fact(undoing)}: {down.remedy(undoing)}"))
+        if is_known:
+            down.tidy(halves.site, halves.unfinished.started.deployment)
 
     def _said(self) -> str:
         done, why = "finished" if self.halves.way == "finish" else "reverted", self.means.mask(self.message)

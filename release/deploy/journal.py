@@ -16,7 +16,7 @@ from release.deploy.site import Spot
 from release.errors import LedgerError
 from release.events import Warned
 from release.ledger.deployments import Event, deployments, events_of
-from release.records import Body, Deployment, Draft, TargetState, parse
+from release.records import Body, Deployment, Draft, TargetState, Undoing, parse
 
 End = Literal["healthy", "restored", "failed", "mixed"]
 
@@ -64,13 +64,22 @@ class Unfinished:
         who, since = self.draft.actor.name, self.draft.recorded_at[:19]
         return f"the {what} {self.started.deployment} to {self.version} by {who}, begun {since}Z"
 
-    def ended(self, end: End, target: str, digest: str | None, detail: str, message: str) -> Deployment:
+    def ended(
+        self,
+        end: End,
+        target: str,
+        digest: str | None,
+        detail: str,
+        message: str,
+        down: Undoing | None = None,
+    ) -> Deployment:
         """The event that ends it. It has no duration: nobody worked on it all the time."""
         state = TargetState(
             name=target, status="failed" if end == "mixed" else end, digest=digest, detail=detail
         )
         said = "; ".join(text for text in (self.started.message, message) if text)
-        return self.started.model_copy(update={"status": end, "targets": (state,), "message": said})
+        changes = {"status": end, "targets": (state,), "message": said, "down": down}
+        return self.started.model_copy(update=changes)
 
     def drafts(self, end: Draft[Body]) -> list[Draft[Body]]:
         """What the ledger lacks of it, with this end."""

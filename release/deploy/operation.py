@@ -12,8 +12,9 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from release.actor import TOOL, now
-from release.deploy import fence, journal, lock, policy, preflight
+from release.deploy import down, journal, lock, policy, preflight
 from release.deploy.docker import DEPLOYMENT, Identity
+from release.deploy.journal import Unfinished
 from release.deploy.keeper import Keeper
 from release.deploy.lock import Holder
 from release.deploy.plan import Plan
@@ -32,7 +33,7 @@ from release.errors import (
 )
 from release.events import Warned
 from release.interruption import Interruption
-from release.records import Body, Deployment, Draft, Record, TargetState
+from release.records import Body, Deployment, Draft, Record, TargetState, Undoing
 from release.reference import Digest, Repository
 
 _LOCK_MINUTES: Final = 15
@@ -167,6 +168,7 @@ def _holder(prepared: Prepared, deployment: str, there: datetime, told: str) -> 
     desk, settings = prepared.site.desk, prepared.site.settings
     patience = prepared.site.target.patience(prepared.spec, settings.health_timeout)
     longest = 2 * (patience + settings.stop_grace)
+    longest += prepared.down.timeout if prepared.down is not None else 0
     return Holder.here(
         who=desk.actor.name,
         url=desk.run(deployment).url,
@@ -217,7 +219,7 @@ class Attempt:
             with nullcontext() if waits else self._recording(opening):
                 evidence = self._rolled_out(interruption, still_mine)
         except ReleaseError as error:
-            self._append(_status(error), self.prepared.mask(_detail(error)))
+            self._append(_status(error), self.prepared.mask(_detail(error, self._untouched)))
             raise
         message = self.prepared.mask(self.message)
         words = self.prepared.aftermath.bodies(self.deployment, message)
@@ -237,9 +239,13 @@ class Attempt:
     def _rolled_out(self, interruption: Interruption, still_mine: Callable[[], None]) -> str:
         prepared = self.prepared
         means = replace(_means(prepared, interruption), still_mine=still_mine)
-        if prepared.down is not None:
-            fence.run(prepared.site, prepared.down, means)
-        return prepared.site.target.roll_out(_order(prepared, self.deployment), means)
+        order = _order(prepared, self.deployment)
+        if prepared.down is None:
+            return prepared.site.target.roll_out(order, means)
+        down.run(prepared.site, prepared.down, self.deployment, means)
+        with down.told_first(prepared.down.undoing):
+            still_mine()
+            return prepared.site.target.roll_out(order, means)
 
     def _still_allowed(self, still_mine: Callable[[], None], unrecorded: list[Draft[Body]]) -> None:
         """Ask again, on the ledger of this moment: a word of the last seconds holds too.
@@ -252,9 +258,11 @@ class Attempt:
             if unrecorded:
                 self.prepared.site.desk.ledger.look_again()
             self._refuse_what_is_barred()
+            self._refuse_what_was_undone()
             still_mine()
         except ReleaseError as error:
-            failed = self._draft(self._event("failed", self.prepared.mask(_detail(error))))
+            detail = self.prepared.mask(_detail(error, "nothing was touched"))
+            failed = self._draft(self._event("failed", detail))
             self._record("failed", [*unrecorded, failed])
             raise
 
@@ -266,17 +274,50 @@ class Attempt:
         attempted = f"deploy {target.body.version} of {prepared.site.place}"
         preflight.refuse(attempted, prepared.bytes, against, None, barred=barred)
 
+    def _refuse_what_was_undone(self) -> None:
+        prepared = self.prepared
+        if prepared.down is not None:
+            site, before = prepared.site, prepared.undone
+            down.ensure(site, prepared.sight, self.deployment, before, answers=prepared.answers)
+
+    @property
+    def _untouched(self) -> str:
+        """What stays true of an error that came before the rollout touched anything."""
+        return "nothing was touched" if self.prepared.down is None else "what runs was not touched"
+
     def _left_open(self) -> list[Draft[Body]]:
         """The end of what somebody began and never ended: this deployment takes its place."""
         left = self.prepared.sight.unfinished
         if left is None:
             return []
         detail = f"it never ended; the deployment {self.deployment} takes its place"
-        end = left.ended("failed", self.prepared.site.target.name, None, detail, "")
+        end = left.ended("failed", self.prepared.site.target.name, None, detail, "", self._left_undone(left))
         return left.drafts(self._draft(end))
 
+    def _left_undone(self, left: Unfinished) -> Undoing | None:
+        """What it did to the data before it ended in the middle."""
+        site, locked, planned = self.prepared.site, self.prepared.sight.holder is not None, left.started.down
+        return (
+            down.outcome(down.left(site), left.started.deployment, planned, locked=locked)
+            if planned
+            else None
+        )
+
     def _append(self, status: Status, detail: str, words: Iterable[Body] = ()) -> dict[str, Any]:
-        return self._record(status, [*map(self._draft, (self._event(status, detail), *words))])
+        """The end, and what came of undoing migrations: the ledger has it, so no container has to."""
+        site, planned = self.prepared.site, self._planned
+        came = down.came_of(site, self.deployment, planned)
+        event = self._event(status, detail).model_copy(update={"down": came})
+        record = self._record(status, [*map(self._draft, (event, *words))])
+        if status == "healthy" and site.desk.service.migrations is not None:
+            down.tidy(site)
+        elif planned is not None and record["id"] is not None:
+            down.tidy(site, self.deployment)
+        return record
+
+    @property
+    def _planned(self) -> Undoing | None:
+        return self.prepared.down.undoing if self.prepared.down is not None else None
 
     def _record(self, status: Status, drafts: list[Draft[Body]]) -> dict[str, Any]:
         """Add events. What cannot be recorded stops a deployment before it starts, and never a rollback.
@@ -322,6 +363,7 @@ class Attempt:
             targets=self._targets(status, detail),
             duration_ms=elapsed_ms(self.began) if status != "started" else None,
             took_lock_from=str(prepared.breaks) if prepared.breaks is not None else None,
+            down=self._planned if status == "started" else None,
         )
 
     def _draft(self, body: Body) -> Draft[Body]:
@@ -360,11 +402,11 @@ def _status(error: ReleaseError) -> Status:
     return "restored" if isinstance(error, Restored) else "failed"
 
 
-def _detail(error: ReleaseError) -> str:
+def _detail(error: ReleaseError, untouched: str) -> str:
     """For the record. A rollout has words of its own for what it touched; any other error came before."""
     if isinstance(error, DeploymentFailed | LockHeld):
         return reason(error)
-    return f"{reason(error)}; nothing was touched"
+    return f"{reason(error)}; {untouched}"
 
 
 def _not_begun(prepared: Prepared, error: Exception) -> Exception:

@@ -40,6 +40,19 @@ NO_COMMITS: Final = Listed()
 
 
 @dataclass(frozen=True, kw_only=True)
+class First:
+    """A command that undoes migrations before anything is replaced, beside what serves."""
+
+    command: tuple[str, ...]
+    version: str
+    """Of the release whose image it runs in."""
+    image: str
+    """By digest."""
+    timeout: int
+    """Milliseconds."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Facts:
     """Everything that a plan is made from, read before it is made."""
 
@@ -87,6 +100,9 @@ class Facts:
     """Whether what runs as asked is replaced all the same."""
     crossing: Crossing | None = None
     """The migrations between what runs and the target."""
+    down: First | None = None
+    about_data: tuple[str, ...] = ()
+    """What else has to be known of migrations, in sentences."""
     then: tuple[str, ...] = ()
     """What is recorded with it: quarantines, freezes and their ends."""
 
@@ -135,6 +151,8 @@ class Plan:
     notes: tuple[str, ...]
     crossing: Crossing | None = None
     """The migrations that lie between; None where there are none, or nobody said where they are."""
+    down: First | None = None
+    """What undoes them first; None where nothing does."""
     then: tuple[str, ...] = ()
     """What is recorded with it when it is healthy: quarantines, freezes and their ends."""
     rehearsed: str = ""
@@ -150,12 +168,13 @@ class Plan:
             "spec": self.spec.model_dump(mode="json", exclude_none=True),
             "secrets": dict(self.secrets),
             "crossing": asdict(self.crossing) if self.crossing is not None else None,
+            "down": asdict(self.down) if self.down is not None else None,
             **{key: [asdict(change) for change in getattr(self, key)] for key in _CHANGES},
         }
 
 
 _CHANGES: Final = ("settings", "packages", "bases")
-_VALUES: Final = ("before", "after", "spec", "secrets", "crossing", *_CHANGES)
+_VALUES: Final = ("before", "after", "spec", "secrets", "crossing", "down", *_CHANGES)
 
 
 def make_plan(facts: Facts) -> Plan:
@@ -183,6 +202,7 @@ def make_plan(facts: Facts) -> Plan:
         notes=tuple(_notes(facts)),
         rehearsed=facts.rehearsed,
         crossing=facts.crossing,
+        down=facts.down,
         then=facts.then if _strategy(facts) != "verify" else (),
     )
 
@@ -287,6 +307,7 @@ def _bases(old: Record[Release] | None, new: Record[Release]) -> tuple[Change, .
 def _notes(facts: Facts) -> Iterable[str]:
     """What is not as one would think."""
     yield from _said(facts)
+    yield from facts.about_data
     yield from _unexpected(facts)
     if facts.again and _is_there_already(facts):
         yield f"{facts.target.body.version} runs already with these settings, and is replaced: --again"
@@ -319,8 +340,6 @@ def _unexpected(facts: Facts) -> Iterable[str]:
             "this clone's ledger lacks the deployment that runs: `invoke sync` in the clone that made it "
             "publishes it"
         )
-        if facts.crossing is not None and facts.crossing.undone:
-            yield "its settings are not known here, so no `down` command runs: its migrations stay"
     elif facts.release is None and facts.ours.running:
         yield "what runs is no release that this clone knows: nothing is compared with it or set aside"
 

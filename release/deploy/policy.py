@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 from release.actor import now
 from release.deploy.docker import Place
@@ -30,6 +30,8 @@ class Allowance:
     quarantined: bool = False
     thaw: bool = False
     cross_migrations: bool = False
+    down: Literal["done", "again"] | None = None
+    """What is known of migrations that were to be undone: they are, or have to be once more."""
     break_lock: bool = False
     rebuild: bool = False
     """Build the image again from its record, where its bytes are nowhere."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from release.deploy import fence, journal, lock, policy, preflight
+from release.deploy import down, fence, journal, lock, policy, preflight
 from release.deploy.docker import Ours
-from release.deploy.fence import Down
+from release.deploy.down import Down, Earlier
 from release.deploy.lock import Holder
 from release.deploy.plan import NO_COMMITS, Facts, Listed, Plan, Reason, make_plan
 from release.deploy.policy import NOTHING, Aftermath, Allowance
@@ -50,6 +50,8 @@ class Prepared:
     """What is recorded with it."""
     down: Down | None
     """What runs before anything is replaced, to undo migrations."""
+    undone: Earlier | None
+    """Who undid some already, so that the data may be older than what runs."""
     allowed: Allowance
     breaks: Holder | None
     """Whose lock is taken away."""
@@ -122,13 +124,12 @@ def prepare(
     missing += [Problem(path="image", message=room.short)] if room.short and why == "promote" else []
     sight = sight or look_around(site)
     left = _baseline(site, sight)
-    between = fence.crossing(site, left, target)
-    down, unread = _down(site, sight, left, between)
-    against = [*policy.closed(said, site.place, why, allowed), *fence.closed(site, between, allowed)]
+    data = _data(site, sight, left, target, allowed)
+    against = [*policy.closed(said, site.place, why, allowed), *data.problems]
     barred = policy.barred(said, site.place, target, allowed)
     breaks = _breaks(site, sight, allowed)
     holder = lock.alive(site.target.keeper(), sight.holder) if breaks is None else None
-    _check(site, target, spec, found, [*against, *missing, *unread], barred, holder)
+    _check(site, target, spec, found, [*against, *missing], barred, holder)
     after = policy.aftermath(
         site.place, why, target, sight.left, said, freeze=site.settings.freeze_after_rollback
     )
@@ -140,7 +141,9 @@ def prepare(
             facts,
             quarantine=quarantine,
             frost=frost,
-            crossing=between,
+            crossing=data.crossing,
+            down=data.down.first if data.down is not None else None,
+            about_data=data.notes,
             then=after.sentences(),
             rehearsed=_rehearsed(site),
             moved=elsewhere,
@@ -156,7 +159,8 @@ def prepare(
         sight=sight,
         secrets=secrets,
         aftermath=after,
-        down=down,
+        down=data.down,
+        undone=data.earlier,
         allowed=allowed,
         breaks=breaks,
         answers=answers,
@@ -187,15 +191,36 @@ def _is_single(site: Site) -> bool:
     return site.settings.engine == "docker"
 
 
-def _down(
-    site: Site, sight: Sight, running: Record[Release] | None, between: Crossing | None
-) -> tuple[Down | None, list[Problem]]:
-    """The command that undoes migrations, and what it lacks. It runs with the settings of what is left."""
-    spec = sight.told.deployment.run_spec if sight.told is not None else None
-    if spec is None or between is None or not between.undone:
-        return None, []
-    secrets, missing = read_secrets(site, spec)
-    return fence.down(site, between, running, spec, secrets), missing
+@dataclass(frozen=True, kw_only=True)
+class _Data:
+    """What is to become of the data, where it is said which files are migrations."""
+
+    crossing: Crossing | None = None
+    down: Down | None = None
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+    earlier: Earlier | None = None
+
+
+def _data(
+    site: Site,
+    sight: Sight,
+    left: Record[Release] | None,
+    target: Record[Release],
+    allowed: Allowance,
+) -> _Data:
+    if site.desk.service.migrations is None:
+        return _Data()
+    between, there = fence.crossing(site, left, target), down.left(site)
+    before = down.earlier_of(site, there, sight)
+    first, against = down.decide(site, sight, left, between, allowed, before)
+    return _Data(
+        crossing=between,
+        down=first,
+        problems=(*fence.closed(site, between, allowed), *against, *down.at_work(there)),
+        notes=(*fence.idle(site, left, target), *down.notes(site, between, allowed, before)),
+        earlier=before,
+    )
 
 
 def _check(

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from release.actor import now
-from release.deploy import journal, lock
+from release.deploy import down, journal, lock
 from release.deploy.docker import DEPLOYMENT, VERSION, Ours, describe
 from release.deploy.drift import settings_drift
 from release.deploy.proof import proven
@@ -75,6 +75,8 @@ class Status:
     unsynced: int
     tasks: tuple[Placed, ...] = ()
     """Of a service in a Swarm: every one that may run, and where."""
+    migrations: str | None = None
+    """Who undid some, where nothing was verified healthy since."""
     update: str | None = None
     """How a Swarm's last update stands, where it is not simply done."""
 
@@ -114,6 +116,8 @@ def read_status(site: Site) -> Status:
     holder = lock.alive(site.target.keeper(), left)
     unfinished = journal.find(site, ours, left) if holder is None else None
     expected = _expected(event, site.release_of(event)) if event is not None else None
+    downs = down.left(site)
+    before = down.earlier(site, downs, unfinished, locked=left is not None) if holder is None else None
     report = site.target.report() if isinstance(site.target, SwarmTarget) else None
     return Status(
         service=site.place.service,
@@ -128,12 +132,14 @@ def read_status(site: Site) -> Status:
             )
         ),
         leftovers=tuple(
-            describe([container]) for container in (*ours.running[wanted:], *ours.waiting, *ours.stopped)
+            describe([container])
+            for container in (*ours.running[wanted:], *ours.waiting, *ours.stopped, *downs)
         ),
         lock=str(holder) if holder is not None else None,
         freeze=_frozen(site),
         quarantine=_quarantine(site, event),
         unfinished=str(unfinished) if unfinished is not None else None,
+        migrations=str(before) if before is not None else None,
         unsynced=len(site.desk.ledger.unsynced()),
         tasks=report.tasks if report is not None else (),
         update=report.update if report is not None else None,

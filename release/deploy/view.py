@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from release.deploy.plan import Plan, Side
+from release.deploy.plan import First, Plan, Side
 from release.events import Deployed
 from release.ledger.query import Event, Tried, Word
 from release.migrations import Crossing
@@ -24,6 +24,7 @@ from release.records import (
     Verification,
 )
 from release.reference import Digest
+from release.runspec import duration_text
 
 if TYPE_CHECKING:
     from release.deploy.candidates import Candidate
@@ -90,10 +91,19 @@ def plan_rows(plan: Plan) -> list[Row]:
         ("packages", _list(map(_changed, plan.packages))),
         ("bases", _list(map(_changed, plan.bases))),
         ("migrations", _crossing(plan.crossing)),
+        ("first", _first(plan.down)),
         ("then", "\n".join(plan.then)),
         ("note", "\n".join(plan.notes)),
     ]
     return [(label, text) for label, text in rows if text]
+
+
+def _first(down: First | None) -> str:
+    if down is None:
+        return ""
+    where = f"in a container of {down.version}, {down.image},"
+    how = f"with the settings that it was deployed with, for {duration_text(down.timeout)} at most"
+    return f"`{' '.join(down.command)}`\n{where}\n{how}"
 
 
 def _crossing(found: Crossing | None) -> str:
@@ -199,6 +209,7 @@ def status_rows(status: Status) -> list[Row]:
     rows += [("tasks", "\n".join(map(str, status.tasks))), ("update", status.update or "")]
     rows += [("drift", "\n".join(status.drift)), ("leftovers", "\n".join(status.leftovers))]
     rows += [("freeze", status.freeze or ""), ("quarantine", status.quarantine or "")]
+    rows += [("migrations", status.migrations or "")]
     rows += [("half done", f"{status.unfinished}; `invoke converge`" if status.unfinished else "")]
     rows += [("lock", f"held by {status.lock}" if status.lock else "")]
     rows += [("unsynced", f"{status.unsynced} events wait for `invoke sync`" if status.unsynced else "")]

@@ -56,7 +56,7 @@ def test_a_down_command_is_told_how_many_and_what_stays() -> None:
     """In any word; other braces are left alone."""
     crossing = Crossing(undone=("m/2_b.py", "m/3_c.py"), head="m/1_a.py")
     words = ("alembic", "downgrade", "-{count}", "to={head}", "{other}")
-    assert crossing.command(words) == ("alembic", "downgrade", "-2", "to=1_a", "{other}")
+    assert crossing.command(words, None) == ("alembic", "downgrade", "-2", "to=1_a", "{other}")
 
 
 def test_a_summary_tells_any_difference() -> None:
@@ -67,6 +67,14 @@ def test_a_summary_tells_any_difference() -> None:
     assert summary(dict(reversed(files.items()))) == known
     assert summary({**files, "m/2.py": "c"}).sha256 != known.sha256
     assert summary({}).count == 0
+
+
+def test_where_no_migration_stays_the_configured_word_stands_for_it() -> None:
+    """Without one the mark stays, so that nobody runs a command with an empty word."""
+    crossing = Crossing(undone=("m/1_a.py",), head="")
+    words = ("migrate", "shop", "{head}")
+    assert crossing.command(words, "zero") == ("migrate", "shop", "zero")
+    assert crossing.command(words, None) == words
 
 
 def test_a_pattern_that_matches_nothing_is_told() -> None:

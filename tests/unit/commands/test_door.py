@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from release.commands.change import allowance
 from release.commands.door import Words, number
 from release.errors import UsageError
 
@@ -26,3 +27,11 @@ def test_a_release_that_is_named_by_nothing_is_no_wish_for_the_one_before(text: 
     """`rollback --to "$VERSION" --yes` with a variable that is not set must not choose by itself."""
     with pytest.raises(UsageError, match="--to is empty"):
         Words(to=text)
+
+
+def test_what_is_known_of_the_data_is_one_of_two_words() -> None:
+    """Another one is refused with both."""
+    assert [allowance(Words(down=word)).down for word in (None, "done", "again")] == [None, "done", "again"]
+    with pytest.raises(UsageError, match="neither done nor again") as caught:
+        allowance(Words(down="skip"))
+    assert "--down again" in caught.value.hint

@@ -129,7 +129,7 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     repository = Repository.init(tmp_path)
-    repository.commit("feat: start")
+    repository.commit("feat: start", **{"migrations/1_users.py": ""})
     parsed = config.parse({"tool": {"release": TABLE}})
     with closing(Source.open(tmp_path)) as source:
         desk = Desk(

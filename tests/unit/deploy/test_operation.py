@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from release.deploy import lock, operation, policy
+from release.deploy import down, lock, operation, policy
 from release.deploy.docker import Ours, Place
 from release.deploy.operation import Attempt
 from release.deploy.policy import NOTHING, Aftermath, Words
@@ -19,10 +19,10 @@ from release.deploy.preflight import Bytes
 from release.deploy.prepare import Prepared
 from release.deploy.sight import Sight
 from release.deploy.target import Means
-from release.errors import EngineError, LedgerError, LedgerRejected, LockHeld, ReleaseError
+from release.errors import EngineError, LedgerError, LedgerRejected, LockHeld, ReleaseError, Restored
 from release.events import Event, Warned
 from release.interruption import Interruption
-from release.records import Body, Deployment, Draft, Run
+from release.records import Body, Deployment, Draft, Run, Undoing
 from release.redact import Redacted
 from release.runspec import RunSpec
 from tests.unit.deploy.fakes import ACTOR, release
@@ -95,6 +95,7 @@ def attempt(
         emit=(said if said is not None else []).append,
         actor=ACTOR,
         run=lambda deployment: Run(id=deployment),
+        service=SimpleNamespace(migrations=None),
     )
     site = SimpleNamespace(
         desk=desk, target=target, place=PLACE, settings=SimpleNamespace(health_timeout=300)
@@ -110,6 +111,7 @@ def attempt(
         secrets={"TOKEN": Redacted("canary-secret")},
         aftermath=Aftermath(place=PLACE, target=TARGET, abandoned=None, welcome=False, freeze=0, thaw=False),
         down=None,
+        undone=None,
         allowed=NOTHING,
         breaks=None,
         answers=True,
@@ -140,6 +142,45 @@ def test_what_started_ends_in_the_record_whatever_the_engine_says(why: str) -> N
     with pytest.raises(EngineError):
         run(attempt(ledger, target, why))
     assert ledger.said == [("started", ""), ("failed", "*** is broken; nothing was touched")]
+
+
+UNDOING = Undoing(migrations=("m/2.py",), command=("down", "1"), version="0.3.0", status="planned")
+UNDONE = UNDOING.model_copy(update={"status": "done"})
+
+
+@pytest.fixture
+def undone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command ran and did its work."""
+    monkeypatch.setattr(down, "ensure", lambda *_, **__: None)
+    monkeypatch.setattr(down, "run", lambda *_: None)
+    monkeypatch.setattr(down, "came_of", lambda *_: UNDONE)
+
+
+@pytest.mark.usefixtures("undone")
+@pytest.mark.parametrize(
+    ("error", "then"),
+    [
+        (EngineError("inspect it", "it is broken"), "it is broken; what runs was not touched"),
+        (Restored("deploy it", "it is sick; what ran before runs again"), None),
+        (LockHeld("deploy it", "the lock was taken meanwhile"), None),
+    ],
+)
+def test_an_end_after_migrations_were_undone_says_that_and_never_that_nothing_was_touched(
+    error: ReleaseError, then: str | None
+) -> None:
+    """Whatever kind of error it is; the record and the message agree."""
+    ledger = FakeLedger()
+    one = attempt(ledger, FakeTarget(act=fails(error)))
+    undoing = SimpleNamespace(undoing=UNDOING, secrets={})
+    with pytest.raises(type(error)) as caught:
+        run(replace(one, prepared=replace(one.prepared, down=cast(Any, undoing))))
+    assert caught.value.found == f"{down.fact(UNDONE)}; then: {error.found}"
+    status, detail = ledger.said[-1]
+    assert status == ("restored" if isinstance(error, Restored) else "failed")
+    assert detail == f"{down.fact(UNDONE)}; then: {then or error.found}"
+    ended = ledger.kept[-1].body
+    assert isinstance(ended, Deployment)
+    assert ended.down == UNDONE
 
 
 @pytest.mark.parametrize("moment", ["look", "words"])

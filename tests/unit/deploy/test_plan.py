@@ -10,7 +10,7 @@ import pytest
 
 from release.deploy import view
 from release.deploy.docker import Ours, Place
-from release.deploy.plan import Facts, Listed, make_plan, secret_changes, settings_changes
+from release.deploy.plan import Facts, First, Listed, make_plan, secret_changes, settings_changes
 from release.runspec import Publish, RunSpec
 from tests.unit.deploy.fakes import digest, event, release, state
 
@@ -227,3 +227,15 @@ def test_what_runs_is_not_only_verified_while_nobody_knows_whether_it_gets_reque
     """The deployment puts it into traffic."""
     unclear = replace(running("0.1.0"), unclear="the proxy sends requests to none of them")
     assert make_plan(facts(target=OLD, ours=unclear, strategy="start-first")).strategy == "start-first"
+
+
+def test_what_undoes_migrations_first_is_shown_with_its_image_and_time() -> None:
+    """It will run in production: word for word, for people and machines."""
+    first = First(command=("alembic", "downgrade", "-2"), version="0.2.0", image="acme/api@x", timeout=60_000)
+    plan = make_plan(facts(down=first, about_data=("look at the data",)))
+    rows = dict(view.plan_rows(plan))
+    assert rows["first"].startswith("`alembic downgrade -2`\nin a container of 0.2.0, acme/api@x,")
+    assert rows["first"].endswith("for 1m at most")
+    assert plan.to_json()["down"]["command"] == first.command
+    assert "look at the data" in plan.notes
+    assert make_plan(facts()).to_json()["down"] is None

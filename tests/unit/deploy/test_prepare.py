@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from release.deploy import view
@@ -36,8 +38,11 @@ def test_a_deployment_of_another_clone_is_what_is_left(scene: Scene) -> None:
     scene.runs("1.5.0", "0123456789ab")
     with pytest.raises(NotReady, match=r"migrations/7_orders\.py"):
         scene.prepared("1.4.2")
-    prepared = scene.prepared("1.4.2", allowed=OVER)
+    with pytest.raises(NotReady, match=r"`app down 1` cannot run: .* its settings are not known here"):
+        scene.prepared("1.4.2", allowed=OVER)
+    prepared = scene.prepared("1.4.2", allowed=replace(OVER, down="done"))
     plan = prepared.plan
+    assert prepared.down is None
     assert plan.before is not None
     assert (plan.before.version, plan.before.deployment) == ("1.5.0", "0123456789ab")
     assert (plan.before.status, plan.before.who) == ("unknown", "")
@@ -45,12 +50,12 @@ def test_a_deployment_of_another_clone_is_what_is_left(scene: Scene) -> None:
     assert "1.5.0 is quarantined in production" in plan.then
     assert "1.4.2 is quarantined in production" not in plan.then
     assert plan.notes == (
+        "`app down 1` does not run: --down done says that the data is as the older release needs it",
         "the ledger says that 1.4.2 runs; the engine runs: api-production (1.5.0, running)",
         (
             "this clone's ledger lacks the deployment that runs: `invoke sync` in the clone that made it "
             "publishes it"
         ),
-        "its settings are not known here, so no `down` command runs: its migrations stay",
     )
     assert "by a deployment that this clone does not know" in shown(prepared, "from")
 
@@ -68,7 +73,10 @@ def test_what_was_tried_in_vain_is_fenced_and_set_aside(scene: Scene, status: st
     prepared = scene.prepared("1.4.2", allowed=OVER)
     assert prepared.plan.then[0] == "1.5.0 is quarantined in production"
     assert prepared.down is not None
-    assert (prepared.down.version, prepared.down.container.command) == ("1.5.0", ("app", "down", "1"))
+    assert (prepared.down.identity.version, prepared.down.container.command) == (
+        "1.5.0",
+        ("app", "down", "1"),
+    )
     told = shown(prepared, "from")
     how = {"mixed": "left a mixed state", "failed": "failed", "started": "never ended"}[status]
     assert "by Ada Lovelace: why 1.5.0" in told
