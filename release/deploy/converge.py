@@ -14,7 +14,7 @@ from release.deploy import down, journal, lock, policy
 from release.deploy.docker import DEPLOYMENT, Identity, Ours, describe, secrets_in
 from release.deploy.journal import End, Unfinished
 from release.deploy.lock import Holder
-from release.deploy.operation import event_json
+from release.deploy.operation import event_json, unrecorded
 from release.deploy.rollout import reason
 from release.deploy.sight import Sight, look_around, running_event
 from release.deploy.site import Site
@@ -218,7 +218,7 @@ def tidy(site: Site, found: Found, *, message: str, answers: bool) -> bool:
         return False
     if found.breaks is not None:
         text = f"`invoke converge` took the lock of {site.place} from {found.breaks}: {message}"
-        _append(site, [_draft(site, "converge", Note(text=text))], publish=answers)
+        _append(site, [_draft(site, "converge", Note(text=text))], "whose lock was taken", publish=answers)
     return True
 
 
@@ -233,25 +233,27 @@ def carry_out(halves: Halves, *, message: str, answers: bool, interruption: Inte
     """
     site = halves.site
     _refuse(halves.title, halves.busy)
-    means = Means(emit=site.desk.emit, cancellation=interruption.cancellation, mask=Mask(halves.secrets))
     objection = site.target.objection(_order(halves), halves.way)
     if objection is not None:
         raise objection
     kept = journal.keep(site, halves.unfinished, publish=answers) or halves.unfinished
     halves = replace(halves, unfinished=kept)
-    keeper = site.target.keeper(site.target.id_of(halves.release.body.image))
+    keeper, holder = site.target.keeper(site.target.id_of(halves.release.body.image)), _holder(halves)
+    means = Means(
+        emit=site.desk.emit,
+        cancellation=interruption.cancellation,
+        mask=Mask(halves.secrets),
+        still_mine=lambda: lock.ensure(keeper, site.place, holder),
+    )
     held = lock.held(
-        keeper,
-        site.place,
-        _holder(halves),
-        site.desk.emit,
-        breaking=halves.sight.holder,
-        task="converge",
+        keeper, site.place, holder, site.desk.emit, breaking=halves.sight.holder, task="converge"
     )
     with interruption.held(), held:
         _same_as_found(halves)
         _not_ended(halves, answers=answers)
-        return _Ending(halves=halves, means=means, message=message, answers=answers).run()
+        done = _Ending(halves=halves, means=means, message=message, answers=answers).run()
+        interruption.too_late = True
+        return done
 
 
 def _holder(halves: Halves) -> Holder:
@@ -332,7 +334,8 @@ class _Ending:
         evidence = self.means.mask(told)
         body = self._ended(end, evidence)
         drafts = [*halves.unfinished.drafts(self._draft(body)), *map(self._draft, self._words(end))]
-        records = _append(site, drafts, publish=self.answers)
+        missing = f"the event {end!r}, with what goes with it,"
+        records = _append(site, drafts, missing, publish=self.answers, mask=self.means.mask)
         ended = next((each for each in records if each.body == body), None)
         if halves.down is not None:
             self._about_data(end, halves.down, is_known=ended is not None)
@@ -394,12 +397,15 @@ def _draft(site: Site, run: str, body: Body) -> Draft[Body]:
     )
 
 
-def _append(site: Site, drafts: list[Draft[Body]], *, publish: bool) -> tuple[Record[Body], ...]:
-    """Add them to the ledger; none, and a warning, where that has to wait: what was done is done."""
+def _append(
+    site: Site, drafts: list[Draft[Body]], missing: str, *, publish: bool, mask: Mask | None = None
+) -> tuple[Record[Body], ...]:
+    """Add them to the ledger; none, and a warning, where that cannot be: what was done is done."""
     try:
         return site.desk.ledger.append_events(drafts, publish=publish) or ()
-    except LedgerError as error:
-        site.desk.emit(Warned(text=f"this is not in the ledger yet: {error.attempted}: {error.found}"))
+    except Exception as error:  # noqa: BLE001 - whatever it is, it undoes nothing
+        text = unrecorded(missing, error)
+        site.desk.emit(Warned(text=mask(text) if mask is not None else text))
         return ()
 
 

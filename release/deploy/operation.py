@@ -333,7 +333,8 @@ class Attempt:
         except Exception as error:
             if decides:
                 raise _not_begun(self.prepared, error) from error
-            site.desk.emit(Warned(text=self.prepared.mask(_unrecorded(status, error))))
+            missing = f"the event {status!r}, with what goes with it,"
+            site.desk.emit(Warned(text=self.prepared.mask(unrecorded(missing, error))))
             return event_json(draft, None)
         if records is None and status != "started":
             site.desk.emit(
@@ -420,12 +421,12 @@ def _not_begun(prepared: Prepared, error: Exception) -> Exception:
     )
 
 
-def _unrecorded(status: Status, error: Exception) -> str:
+def unrecorded(missing: str, error: Exception) -> str:
     """What is missing in the ledger, why, and what helps."""
-    missing = f"the event {status!r}, with what goes with it, is not in the ledger"
     if not isinstance(error, ReleaseError):
-        return f"{missing}: {_words(error)}"
-    return "; ".join(filter(None, [f"{missing}: {error.attempted}: {error.found}", error.hint]))
+        return f"{missing} is not in the ledger: {_words(error)}"
+    text = f"{missing} is not in the ledger: {error.attempted}: {error.found}"
+    return "; ".join(filter(None, [text, error.hint]))
 
 
 def _words(error: Exception) -> str:

@@ -20,12 +20,21 @@ from release.deploy.prepare import prepare
 from release.deploy.single import SingleEngine
 from release.deploy.site import Desk, Site
 from release.deploy.target import Way
-from release.errors import EngineError, LockHeld, MixedState, Restored, TargetUnavailable, UsageError
+from release.errors import (
+    EngineError,
+    LedgerError,
+    LockHeld,
+    MixedState,
+    Restored,
+    TargetUnavailable,
+    UsageError,
+)
 from release.events import Event, Warned
 from release.images.engine import ContainerSpec, ContainerState
 from release.interruption import Interruption
 from release.ledger import query
 from release.records import Body, Deployment, Draft, Note, Record, Release, Run
+from release.redact import Redacted
 from release.reference import Digest
 from release.runspec import RunSpec
 from release.source import Source
@@ -351,6 +360,57 @@ def test_an_engine_that_fails_in_the_middle_leaves_the_journal(world: World) -> 
         replace(world, site=failing).converge()
     assert world.statuses()[-1] == (NEXT, "started")
     assert world.converge().end == "healthy"
+    assert world.names() == {OLD: "running"}
+
+
+def test_nothing_is_taken_away_where_somebody_else_has_the_lock_by_now(world: World) -> None:
+    """An operator who converges may sleep, too: the one who came after goes on with all that is there."""
+    deployed(world)
+    world.append(started := begun(world))
+    world.lock(started)
+    world.container("0.2.0", NEXT, NEW, "running")
+
+    def taken(kept: Kept) -> ContainerState:
+        """While what ran before is looked at, somebody breaks the lock."""
+        world.engine.remove(f"id-{PLACE.lock}")
+        world.lock(started, expires="2999-01-01T00:00:00+00:00")
+        return sick(kept)
+
+    world.engine.kept[0].state = replace(world.engine.kept[0].state, status="exited", health="none")
+    world.engine.kept[1].state = replace(world.engine.kept[1].state, status="exited")
+    world.engine.starting = taken
+    with pytest.raises(MixedState, match="the lock was taken meanwhile by Grace"):
+        world.converge("finish")
+    assert world.names() == {PLACE.lock: "created", OLD: "exited", NEW: "exited"}
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (LedgerError("keep it", f"{CANARY} is full", "make room"), "keep it: *** is full; make room"),
+        (OSError(24, "Too many open files"), "OSError: [Errno 24] Too many open files"),
+    ],
+)
+def test_an_end_that_cannot_be_recorded_is_an_end(
+    world: World, error: Exception, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It serves: what is missing is a warning with what helps, and a signal from then on comes too late."""
+    deployed(world)
+    world.append(started := begun(world))
+    world.lock(started)
+    world.container("0.2.0", NEXT, NEW, "running")
+    halves = converge.examine(world.site, converge.look(world.site), way=None)
+    assert halves is not None
+
+    def failing(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(type(world.site.desk.ledger), "append_events", failing)
+    halves, interruption = replace(halves, secrets=(Redacted(CANARY),)), Interruption()
+    done = converge.carry_out(halves, message="", answers=True, interruption=interruption)
+    assert (done.end, done.record["id"], interruption.too_late) == ("healthy", None, True)
+    warnings = [each.text for each in world.said if isinstance(each, Warned)]
+    assert f"the event 'healthy', with what goes with it, is not in the ledger: {told}" in warnings
     assert world.names() == {OLD: "running"}
 
 
