@@ -288,11 +288,17 @@ class Attempt:
     def _left_open(self) -> list[Draft[Body]]:
         """The end of what somebody began and never ended: this deployment takes its place."""
         left = self.prepared.sight.unfinished
-        if left is None:
+        if left is None or self._has_ended(left):
             return []
         detail = f"it never ended; the deployment {self.deployment} takes its place"
         end = left.ended("failed", self.prepared.site.target.name, None, detail, "", self._left_undone(left))
         return left.drafts(self._draft(end))
+
+    def _has_ended(self, left: Unfinished) -> bool:
+        """Under the lock: whoever began it may have recorded its end since the ledger was read."""
+        if self.prepared.answers:
+            self.prepared.site.desk.refresh()
+        return journal.ended(self.prepared.site, left.started.deployment)
 
     def _left_undone(self, left: Unfinished) -> Undoing | None:
         """What it did to the data before it ended in the middle."""
