@@ -21,11 +21,21 @@ def tests(session: nox.Session) -> None:
     """Style, types and every test: unit and engine, two at a time."""
     if not session.posargs:
         style(session)
+    compile_all(session)
     session.run(
         *("python", "-m", "pytest", "-n", "2", "--dist", "loadgroup", "--durations", "15"),
         *session.posargs,
         external=True,
     )
+
+
+def compile_all(session: nox.Session) -> None:
+    """Byte-code, as an installed package has it.
+
+    The tests start thousands of processes; where PYTHONDONTWRITEBYTECODE is set, each would compile this
+    library anew, which takes as long as all that it imports from elsewhere.
+    """
+    session.run("python", "-m", "compileall", "-q", "release", "tests", external=True)
 
 
 @nox.session(venv_backend="none", default=False)
@@ -53,6 +63,7 @@ def docs(session: nox.Session) -> None:
 @nox.session(venv_backend="none", default=False)
 def soak(session: nox.Session) -> None:
     """Long runs: many writers on one ledger, releases killed, engines that die, a Swarm in trouble."""
+    compile_all(session)
     session.run(
         *("python", "-m", "pytest", "-s", "--timeout=3000", "-o", "python_files=soak_*.py"),
         *(session.posargs or ["tests/soak", "tests/lab"]),
