@@ -89,10 +89,10 @@ than by hand, and sooner than the others.
 _TRAFFIC: Final = """\
 ## Under load
 
-A small service behind each proxy of `examples/proxies`, six workers that ask all the time: three keep their
-connections, three make a new one for each request. *Made again* are requests on a kept connection that was
+A small service behind each proxy of `examples/proxies`, four workers that ask all the time: two keep their
+connections, two make a new one for each request. *Made again* are requests on a kept connection that was
 found closed (RFC 9112, section 9.3.1). The longest gap is the longest time between two answers, whoever got
-them: median, smallest and largest of three turns. Goals: none failed, and a gap of at most 25 ms. With a port
+them: median, smallest and largest of five turns. Goals: none failed, and a gap of at most 25 ms. With a port
 of its own the service is stopped first: for how long nobody answers, beside doing the same by hand.
 """
 

@@ -17,7 +17,7 @@ from tests.engine.deploy.traffic.edge import APP, KINDS, Kind, edge
 from tests.engine.deploy.traffic.load import Load
 from tests.engine.deploy.world import World
 
-RUNS: Final = 3
+RUNS: Final = 5
 _QUIET_SECONDS: Final = 2.0
 
 
