@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,10 @@ from tests.terminal import NEUTRAL
 
 for _name in NEUTRAL - {"CI"}:  # output is tested as nobody's in particular, wherever the tests run
     os.environ.pop(_name, None)
+
+for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_number) is signal.SIG_IGN:  # as in a shell's background, and under `nohup`
+        signal.signal(_number, _handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

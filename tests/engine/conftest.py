@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -55,18 +54,6 @@ def locked_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.Ru
     """A registry of this worker alone, with TLS and a login."""
     with lab.running_registry(tmp_path_factory.mktemp("locked"), login=lab.Login(), tls=True) as running:
         yield running
-
-
-@pytest.fixture
-def heard() -> Iterator[None]:
-    """Programs hear signals, also where a shell ignores SIGINT in the background or `nohup` SIGHUP."""
-    before = {
-        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
-        signal.SIGHUP: signal.signal(signal.SIGHUP, signal.SIG_DFL),
-    }
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -99,7 +99,7 @@ def test_the_project_s_own_tests_need_real_proxies(dev: ModuleType) -> None:
 def test_a_swarm_of_several_machines_needs_namespaces(dev: ModuleType) -> None:
     """The tests run a sample of what the long runs do."""
     assert "lab" in dev.needs(["tests"])
-    assert dev.needs(["soak"]) == ["engine", "base", "registry", "lab"]
+    assert dev.needs(["soak"]) == ["engine", "base", "registry", "proxies", "lab"]
 
 
 def recipe(dev: ModuleType, monkeypatch: pytest.MonkeyPatch, *, label: str) -> None:

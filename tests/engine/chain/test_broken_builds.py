@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import socket
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -15,74 +11,9 @@ from tests.engine import lab
 from tests.engine.chain.conftest import Make
 from tests.engine.chain.test_release import nothing_happened, released
 from tests.engine.service import DOCKERFILE, Ran, Service, slow_dockerfile
+from tests.engine.way import way
 
 SLEEP: Final = "RUN sleep 3"
-
-
-class Way:
-    """A way to the engine on which the talks with BuildKit can be cut."""
-
-    def __init__(self, folder: Path, engine: str) -> None:
-        self.path, self._engine = folder / "way.sock", engine
-        self.server = socket.socket(socket.AF_UNIX)
-        self.server.bind(str(self.path))
-        self.server.listen()
-        self._builds: list[socket.socket] = []
-
-    def serve(self) -> None:
-        """Take connections until the listening socket is closed."""
-        with suppress(OSError):
-            while True:
-                client, _ = self.server.accept()
-                threading.Thread(target=self._pass_on, args=(client,), daemon=True).start()
-
-    def _pass_on(self, client: socket.socket) -> None:
-        with client, socket.socket(socket.AF_UNIX) as engine:
-            engine.connect(self._engine)
-            back = threading.Thread(target=_copy, args=(engine, client), daemon=True)
-            back.start()
-            _copy(client, engine, lambda first: self._note(first, client, engine))
-            back.join()
-
-    def _note(self, first: bytes, *ends: socket.socket) -> None:
-        """BuildKit is spoken to through a connection that is turned into one of gRPC."""
-        if first.startswith((b"POST /grpc", b"POST /session")):
-            self._builds.extend(ends)
-
-    def cut(self) -> None:
-        """End every talk with BuildKit, as an engine in trouble does."""
-        for end in self._builds:
-            _hang_up(end)
-
-
-def _copy(source: socket.socket, sink: socket.socket, first: Callable[[bytes], None] | None = None) -> None:
-    """To its end; `first` is shown what comes first."""
-    with suppress(OSError):
-        while data := source.recv(65536):
-            if first is not None:
-                first(data)
-                first = None
-            sink.sendall(data)
-    _hang_up(sink)
-
-
-def _hang_up(end: socket.socket) -> None:
-    with suppress(OSError):
-        end.shutdown(socket.SHUT_RDWR)
-
-
-@contextmanager
-def way(folder: Path, engine: Engine) -> Iterator[Way]:
-    """Such a way, while the block runs."""
-    made = Way(folder, engine.host.removeprefix("unix://"))
-    thread = threading.Thread(target=made.serve)
-    thread.start()
-    try:
-        yield made
-    finally:
-        made.server.shutdown(socket.SHUT_RDWR)
-        made.server.close()
-        thread.join()
 
 
 def log_of(service: Service) -> str:
@@ -95,7 +26,7 @@ def test_a_build_that_the_engine_broke_off_is_made_again(make: Make, engine: Eng
     with way(tmp_path, engine) as there:
         service = make(
             files={"Dockerfile": slow_dockerfile(SLEEP, before="USER 10001")},
-            environ={"DOCKER_HOST": f"unix://{there.path}"},
+            environ={"DOCKER_HOST": there.address},
         )
         with service.start(sys.executable, "-m", "nox", "-s", "release") as process:
             lab.eventually(lambda: SLEEP in log_of(service), what="the build", seconds=100)

@@ -254,7 +254,7 @@ BROKEN: dict[str, tuple[dict[str, Any], dict[str, str], str, str]] = {
     ),
     "a service that ignores SIGTERM": (
         {"smoke": {"port": 8000, "stop_grace": "1s"}},
-        {"app.py": APP.replace("    sys.exit(0)", "    pass")},
+        {"app.py": APP.replace("    os._exit(0)", "    pass")},
         "smoke",
         "after SIGTERM it was killed",
     ),

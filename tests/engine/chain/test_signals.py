@@ -23,9 +23,6 @@ RELEASE = (sys.executable, "-m", "nox", "-s", "release")
 SLOW = {"test.py": "import time; time.sleep(300)"}
 
 
-pytestmark = pytest.mark.usefixtures("heard")
-
-
 def until_tests_run(engine: Engine, service: Service) -> None:
     """The chain is in the middle of everything."""
     mine = {"release.service": service.name, "release.role": "test"}

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import signal
-import socket
-import threading
 import time
-from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +15,7 @@ from release.reference import Reference
 from tests.engine import lab
 from tests.engine.deploy.conftest import Make
 from tests.engine.deploy.world import Ended, World
+from tests.engine.way import way
 
 
 def test_a_rollback_works_while_the_registry_is_down(make: Make) -> None:
@@ -197,7 +195,6 @@ def test_a_rollback_publishes_all_of_its_events_at_its_end(make: Make, bare_remo
     assert len(there.splitlines()) == 2 + 6 + 2, "two releases, three deployments, quarantine and freeze"
 
 
-@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
@@ -230,59 +227,15 @@ def test_who_lost_the_lock_leaves_the_place_to_who_took_it(world: World) -> None
     assert world.answer()["VERSION"] == "0.2.0"
 
 
-class Doorway:
-    """Another address of an engine, which can be shut for a while: what is under way through it is cut."""
-
-    def __init__(self, path: Path, engine: str) -> None:
-        self.address, self._engine = f"unix://{path}", engine.removeprefix("unix://")
-        self._passing: list[socket.socket] = []
-        self._is_shut = False
-        self._server = socket.create_server(str(path), family=socket.AF_UNIX)
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def shut(self, seconds: float) -> None:
-        """Nobody comes through, and whoever is inside is thrown out."""
-        self._is_shut = True
-        for end in self._passing:
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-        time.sleep(seconds)
-        self._is_shut = False
-
-    def close(self) -> None:
-        """For good."""
-        self._server.close()
-
-    def _serve(self) -> None:
-        with suppress(OSError):  # it was closed
-            while True:
-                outside, _ = self._server.accept()
-                if self._is_shut:
-                    outside.close()
-                    continue
-                inside = socket.socket(socket.AF_UNIX)
-                inside.connect(self._engine)
-                self._passing += [outside, inside]
-                for ends in ((outside, inside), (inside, outside)):
-                    threading.Thread(target=self._pass, args=ends, daemon=True).start()
-
-    @staticmethod
-    def _pass(here: socket.socket, there: socket.socket) -> None:
-        with suppress(OSError):
-            while chunk := here.recv(65536):
-                there.sendall(chunk)
-            there.shutdown(socket.SHUT_WR)
-
-
 def test_an_engine_that_is_away_while_the_old_one_stops_is_waited_for(make: Make, tmp_path: Path) -> None:
     """As when an upgrade restarts it: what ran before is put back when it answers again."""
     world = make()
     world.release("0.1.0")
     world.release("0.2.0", mode="crashing")
-    with closing(Doorway(tmp_path / "door", world.engine.host)) as door:
-        world.configure(host=f'"{door.address}"')
+    with way(tmp_path, world.engine) as there:
+        world.configure(host=f'"{there.address}"')
         assert world.invoke("deploy", "--to", "0.1.0", "--yes").status == 0
-        ended = world.when("deploy", "--to", "0.2.0", "--yes", line="▸ stop", act=lambda _: door.shut(1.5))
+        ended = world.when("deploy", "--to", "0.2.0", "--yes", line="▸ stop", act=lambda _: there.shut(1.5))
         assert ended.status == 3, ended.err
         assert "waiting, 20 s at most" in ended.err
         assert world.containers() == {world.container: "running"}

@@ -232,8 +232,8 @@ def test_a_file_comes_out_of_a_stopped_container(engine: Engine, started: Run) -
 
 def test_stopping_asks_politely_and_then_kills(engine: Engine, started: Run) -> None:
     """SIGTERM first; a process that ignores it is killed after the grace; stopping twice is no error."""
-    code = "import signal, sys, time\nsignal.signal(15, {})\nprint('ready', flush=True)\ntime.sleep(60)"
-    polite, deaf = started(code.format("lambda *_: sys.exit(0)")), started(code.format("signal.SIG_IGN"))
+    code = "import os, signal, time\nsignal.signal(15, {})\nprint('ready', flush=True)\ntime.sleep(60)"
+    polite, deaf = started(code.format("lambda *_: os._exit(0)")), started(code.format("signal.SIG_IGN"))
     for container, grace in ((polite, 10_000), (deaf, 1000)):
         lab.eventually(lambda: engine.logs(container, lines=1), what="the signal handler")  # noqa: B023
         engine.stop(container, grace=grace)
