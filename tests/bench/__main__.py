@@ -82,8 +82,8 @@ _ROLLBACK: Final = """\
 digest and waiting for the health check. *Verified healthy* is counted from the start of the command until it
 knows that health check and request hold: for the others that is their end; ours says so, removes the old
 container, records it and gives the lock back. *Nobody answers* is what somebody sees who asks all the time.
-By hand kills what runs; the others let it finish its requests. Goal: verified healthy at most 500 ms later
-than by hand, and sooner than the others.
+By hand kills what runs; the others, and the second row of it, let it finish its requests. Goal: verified
+healthy at most 500 ms later than by hand, and sooner than the others.
 """
 
 _TRAFFIC: Final = """\
@@ -92,8 +92,10 @@ _TRAFFIC: Final = """\
 A small service behind each proxy of `examples/proxies`, four workers that ask all the time: two keep their
 connections, two make a new one for each request. *Made again* are requests on a kept connection that was
 found closed (RFC 9112, section 9.3.1). The longest gap is the longest time between two answers, whoever got
-them: median, smallest and largest of five turns. Goals: none failed, and a gap of at most 25 ms. With a port
-of its own the service is stopped first: for how long nobody answers, beside doing the same by hand.
+them: median, smallest and largest of five turns. *A container beside it* is one of the same image that is
+run, stopped and removed by hand, which the proxy knows nothing of: what the work of the engine costs. Goals:
+none failed, and a gap of at most 25 ms. With a port of its own the service is stopped first: for how long
+nobody answers, beside doing the same by hand.
 """
 
 Measured = Callable[[Path, Path], str]

@@ -33,9 +33,9 @@ VERSIONS: Final = ("0.1.0", "0.1.1")
 
 RAW: Final = """\
 set -eu
-docker rm --force "$NAME" >/dev/null 2>&1 || true
+{end}
 docker run --detach --name "$NAME" --restart unless-stopped --publish "127.0.0.1:$PORT:8000" "$IMAGE"
-until [ "$(docker inspect --format '{{.State.Health.Status}}' "$NAME")" = healthy ]; do sleep 0.05; done
+until [ "$(docker inspect --format '{{{{.State.Health.Status}}}}' "$NAME")" = healthy ]; do sleep 0.05; done
 curl --silent --fail --output /dev/null "http://127.0.0.1:$PORT/healthz"
 """
 
@@ -67,7 +67,10 @@ PLAYBOOK: Final = """\
       delay: 0.1
 """
 
+KILL: Final = 'docker rm --force "$NAME" >/dev/null 2>&1 || true'
+STOP: Final = 'docker stop "$NAME" >/dev/null 2>&1 && docker rm "$NAME" >/dev/null || true'
 BARE: Final = "docker by hand"
+GENTLE: Final = "the same with `docker stop`"
 OURS: Final = "`invoke rollback`"
 
 
@@ -214,7 +217,8 @@ def _ways(room: Path) -> Iterator[dict[str, tuple[int, Swap]]]:
     (room / "clone" / "compose.yaml").write_text(COMPOSE)
     (room / "clone" / "playbook.yml").write_text(PLAYBOOK)
     rivals = {
-        BARE: Rival(argv=("sh", "-c", RAW), service=service, images=images),
+        BARE: Rival(argv=("sh", "-c", RAW.format(end=KILL)), service=service, images=images),
+        GENTLE: Rival(argv=("sh", "-c", RAW.format(end=STOP)), service=service, images=images),
         "`docker compose up -d --wait`": Rival(
             argv=("docker", "compose", "up", "--detach", "--wait"), service=service, images=images
         ),

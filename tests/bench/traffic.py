@@ -19,6 +19,7 @@ from tests.engine.deploy.world import World
 
 RUNS: Final = 5
 _QUIET_SECONDS: Final = 2.0
+_BESIDE_SECONDS: Final = 1.0
 
 
 def rows(_store: Path, room: Path) -> str:
@@ -40,14 +41,25 @@ def _behind(engine: Engine, kind: Kind, room: Path) -> list[list[str]]:
         stand.configure(freeze_after_rollback='"0s"')
         _released(world)
         _done(world, "deploy", "--to", "0.1.0")
-        loads: dict[str, list[Load]] = {"deploy": [], "rollback": []}
+        loads: dict[str, list[Load]] = {"deploy": [], "rollback": [], "a container beside it,": []}
+        beside = partial(_beside, stand.network, world.images[0])
         quiet = [_loaded(stand.port, lambda: time.sleep(_QUIET_SECONDS)) for _ in range(RUNS)]
         for _ in range(RUNS):
             loads["deploy"].append(
                 _loaded(stand.port, lambda: _done(world, "deploy", "--to", "0.2.0", "--allow-quarantined"))
             )
             loads["rollback"].append(_loaded(stand.port, lambda: _done(world, "rollback", "--to", "0.1.0")))
+            loads["a container beside it,"].append(_loaded(stand.port, beside))
         return [_row(f"{verb} behind {kind}", seen, quiet) for verb, seen in loads.items()]
+
+
+def _beside(network: str, image: str) -> None:
+    """A container that has nothing to do with it comes and goes."""
+    name = lab.unique("beside")
+    output_of(["docker", "run", "--detach", "--name", name, "--network", network, image])
+    time.sleep(_BESIDE_SECONDS)
+    output_of(["docker", "stop", name])
+    output_of(["docker", "rm", name])
 
 
 def _released(world: World) -> None:
