@@ -128,7 +128,6 @@ def run(
     on_line: Callable[[str], None] | None = None,
     check: bool = True,
     stderr: Literal["merge", "inherit"] = "merge",
-    on_start: Callable[[int], None] = lambda _: None,
 ) -> Completed:
     """Run a program to its end.
 
@@ -141,7 +140,6 @@ def run(
         check: whether a status other than 0 is an error.
         stderr: "merge" makes standard error part of the output; "inherit" leaves it to the reader of ours, so
             that the output is the program's result alone.
-        on_start: called with the program's process group, which is its own number too.
 
     Raises:
         CommandFailed: the status is not 0, and `check` is set.
@@ -155,7 +153,6 @@ def run(
         _started(command, stdin, stderr) as process,
         cancellation.stopping(lambda: _stop(process)),
     ):
-        on_start(process.pid)
         output = _drain(process, log, mask or Mask(), on_line)
         status = process.wait()
     cancellation.check()
@@ -314,14 +311,6 @@ def _stop(process: subprocess.Popen[str]) -> None:
             process.wait(_GRACE_SECONDS)
         _await_orphans(process.pid)
         os.killpg(process.pid, signal.SIGKILL)
-
-
-def end_group(group: int) -> None:
-    """End a process group that is not of this process: politely, then for certain."""
-    with suppress(ProcessLookupError):  # the group is empty
-        os.killpg(group, signal.SIGTERM)
-        _await_orphans(group)
-        os.killpg(group, signal.SIGKILL)
 
 
 def kill_all() -> None:

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Final
 from release.errors import EngineError
 from release.events import Emit, Notice, Warned
 from release.images.reach import is_local
-from release.owner import Owner, identify
-from release.process import end_group
+from release.owner import Owner
 from release.reference import Reference
 
 if TYPE_CHECKING:
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
 
 _OWNER: Final = "owner.json"
 """In a run's folder while the run lives, and after it was killed."""
-
-_PROGRAMS: Final = "programs"
-"""In a run's folder: which programs it has started, a line each."""
 
 LAST: Final = "last"
 """The tag of the image that a service's tests ran in last: it stays until the next tests."""
@@ -40,15 +36,6 @@ def begin(run: Path) -> None:
     """Note in a run's folder who owns it."""
     about = {**Owner.here().labels(), _STAGING: str(_usual_staging(run))}
     (run / _OWNER).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-
-
-def began(run: Path, group: int) -> None:
-    """Note a program of a run, by its process group: it outlives a run that is killed.
-
-    What cannot be noted is not found after a kill, and nothing else.
-    """
-    with suppress(OSError), (run / _PROGRAMS).open("a", encoding="utf-8") as programs:
-        programs.write(f"{group} {identify(group)}\n")
 
 
 def _usual_staging(run: Path) -> Path:
@@ -75,8 +62,7 @@ def end(run: Path) -> None:
         shutil.rmtree(staging, ignore_errors=True)
     for archive in run.glob("*.tar"):
         archive.unlink(missing_ok=True)
-    for note in (_PROGRAMS, _OWNER):
-        (run / note).unlink(missing_ok=True)
+    (run / _OWNER).unlink(missing_ok=True)
 
 
 def lives(run: Path) -> bool:
@@ -104,7 +90,7 @@ def sweep(home: Path, service: str, reach: Callable[[], Engine], emit: Emit) -> 
     """
     for run in (home / "runs").glob("*"):
         try:
-            _in_folder(run, home / "tools", emit)
+            _in_folder(run, home / "tools")
         except OSError as error:
             todo = f"correct the owner of {run}, or remove it"
             emit(Warned(text=f"what the killed run {run.name} left stays: {error}; {todo}"))
@@ -114,23 +100,11 @@ def sweep(home: Path, service: str, reach: Callable[[], Engine], emit: Emit) -> 
         emit(Warned(text=f"what killed runs left in the engine stays there: {error.found}"))
 
 
-def _in_folder(run: Path, tools: Path, emit: Emit) -> None:
-    """Programs and temporary files of a killed run. Raises OSError."""
+def _in_folder(run: Path, tools: Path) -> None:
+    """Temporary files of a killed run. Raises OSError."""
     if (run / _OWNER).exists() and not lives(run):
-        for group in _still_running(run):
-            emit(Notice(text=f"stopping the process group {group}, left behind by a run that was killed"))
-            end_group(group)
         end(run)
         _half_made_tools(tools, run.name)
-
-
-def _still_running(run: Path) -> Iterator[int]:
-    """Programs of a run that are the very processes that it has started, by their start time."""
-    with suppress(FileNotFoundError):
-        for line in (run / _PROGRAMS).read_text(encoding="utf-8").splitlines():
-            number, _, process = line.partition(" ")
-            if number.isdecimal() and process and identify(int(number)) == process:
-                yield int(number)
 
 
 def _half_made_tools(folder: Path, run: str) -> None:

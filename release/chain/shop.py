@@ -238,7 +238,6 @@ class Shop:
             cancellation=self.cancellation,
             on_line=lambda line: self.flash(stage, shown(line)),
             check=check,
-            on_start=lambda group: leftovers.began(self.folder.path, group),
         )
 
     def logging(self, stage: str) -> AbstractContextManager[Callable[[str], None]]:

@@ -313,13 +313,6 @@ def test_the_output_of_a_short_program_has_no_white_space_around_it() -> None:
     assert output_of(("sh", "-c", 'echo " $FLAVOUR "'), FLAVOUR="x") == "x"
 
 
-def test_who_asks_learns_the_group_when_a_program_starts() -> None:
-    """It is the program's own number."""
-    groups: list[int] = []
-    ended = run(Command(argv=("sh", "-c", "echo $$")), on_start=groups.append)
-    assert groups == [int(ended.output)]
-
-
 def test_a_program_leads_a_group_of_its_own() -> None:
     """A signal to it does not reach us."""
     group = run(python("import os; print(os.getpgrp() == os.getpid(), os.getpgrp())")).output.split()

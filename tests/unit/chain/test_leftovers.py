@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 from release.chain import leftovers
 from release.chain.shop import KEPT_RUNS, RunFolder
 from release.errors import EngineUnreachable
-from release.events import Event, Notice, Warned
+from release.events import Event, Warned
 from release.images.engine import Engine
 
 
@@ -124,36 +123,6 @@ def test_the_folder_of_a_living_run_is_kept_however_many_there_are(tmp_path: Pat
     assert len(os.listdir(old.parent)) == KEPT_RUNS + 2  # noqa: PTH208 - names are enough
 
 
-def unreachable() -> Engine:
-    raise EngineUnreachable("reach the engine", "it is away")
-
-
-def test_a_program_that_outlives_its_run_is_stopped(tmp_path: Path) -> None:
-    """Not one that has its number by chance, and none of a living run."""
-    dead, living = (RunFolder.create(tmp_path / "here") for _ in range(2))
-    words = ("sh", "-c", "sleep 60 & wait")
-    with (
-        subprocess.Popen(words, start_new_session=True) as left,
-        subprocess.Popen(words, start_new_session=True) as another,
-    ):
-        leftovers.began(dead.path, left.pid)
-        leftovers.began(living.path, another.pid)
-        noted = (dead.path / "programs").read_text()
-        chance = f"{another.pid} {noted.partition(' ')[2].rpartition('/')[0]}/1\n"
-        (dead.path / "programs").write_text(chance + noted)
-        killed(dead)
-        told: list[Event] = []
-        leftovers.sweep(tmp_path / "here" / ".release", "api", unreachable, told.append)
-        assert left.wait(10) == -signal.SIGTERM
-        assert another.poll() is None
-        os.killpg(another.pid, signal.SIGKILL)
-    assert [event.text for event in told if isinstance(event, Notice)] == [
-        f"stopping the process group {left.pid}, left behind by a run that was killed"
-    ]
-    assert not (dead.path / "programs").exists()
-    assert (living.path / "programs").exists()
-
-
 def test_what_cannot_be_removed_is_named_and_fails_nothing(tmp_path: Path) -> None:
     """A run's folder that is somebody else's; the others are swept, and so is the engine."""
     stuck, dead = (RunFolder.create(tmp_path / "here") for _ in range(2))
@@ -161,7 +130,11 @@ def test_what_cannot_be_removed_is_named_and_fails_nothing(tmp_path: Path) -> No
     (stuck.path / "owner.json").unlink()
     (stuck.path / "owner.json").mkdir()  # unlink(2) refuses
     told: list[Event] = []
-    leftovers.sweep(tmp_path / "here" / ".release", "api", unreachable, told.append)
+
+    def reach() -> Engine:
+        raise EngineUnreachable("reach the engine", "it is away")
+
+    leftovers.sweep(tmp_path / "here" / ".release", "api", reach, told.append)
     first, second = (event.text for event in told if isinstance(event, Warned))
     assert f"what the killed run {stuck.id} left stays" in first
     assert "it is away" in second
