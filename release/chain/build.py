@@ -361,6 +361,11 @@ def _again(shop: Shop, stage: str, name: Reference, error: Exception, left: int)
     return False
 
 
+_ANEW: Final = (
+    "where the instruction is right, the build cache may be damaged: `-- --no-cache` builds every layer anew"
+)
+
+
 def _given_up(stage: str, error: _BuildFailed, hint: str) -> GateFailed:
     completed = error.completed
     if not has_begun(completed.output):
@@ -383,7 +388,8 @@ def _given_up(stage: str, error: _BuildFailed, hint: str) -> GateFailed:
             "no instruction of the Dockerfile failed: look at the engine's log, load and room",
             completed.tail,
         )
-    return GateFailed(stage, "the image could not be built", hint, completed.tail)
+    todo = "; ".join(filter(None, (hint, _ANEW)))
+    return GateFailed(stage, "the image could not be built", todo, completed.tail)
 
 
 def label_options(labels: Mapping[str, str]) -> tuple[str, ...]:

@@ -54,7 +54,7 @@ class Story:
         """A new commit; a run that is killed; a second run; and what a stranger sees."""
         self.version += 1
         version = f"0.{self.version}.0"
-        self.service.commit("feat: more", {"app.py": f"{APP}# {self.version}\n"})
+        self.service.commit("feat: more", {"app.py": f"{APP}# {self.service.name} {self.version}\n"})
         begin = time.monotonic()
         with self.service.start(*RELEASE, TMPDIR=str(self.temporary)) as process:
             said = kill(process)
