@@ -325,19 +325,44 @@ def run_buildkit(shop: Shop, stage: str, name: Reference, command: Command, *, h
         GateFailed: with the log's end. EngineUnreachable: where that is the reason.
     """
 
-    def once() -> Completed:
+    def once(asked: Command = command) -> Completed:
         with shop.folder.staged("docker") as folder:
             logins = lend_logins(folder, shop.environ)
-            ready = replace(command, env={**command.env, **logins})
+            ready = replace(asked, env={**asked.env, **logins})
             completed = shop.execute(stage, ready, check=False, shown=step_of)
         if completed.status != 0:
             raise _BuildFailed(completed, shop.engine.inspect(name))
         return completed
 
     try:
-        return _PATIENCE.trying(once, partial(_again, shop, stage, name), shop.cancellation)
+        try:
+            return _PATIENCE.trying(once, partial(_again, shop, stage, name), shop.cancellation)
+        except _BuildFailed as error:
+            if not _may_be_damage(shop, error):
+                raise
+            shop.say(stage, "the build before was broken off, and may have damaged the cache: building anew")
+            return once(_anew(command))
     except _BuildFailed as error:
         raise _given_up(stage, error, hint) from None
+
+
+def _may_be_damage(shop: Shop, error: _BuildFailed) -> bool:
+    """Whether an instruction failed right after a build that somebody broke off.
+
+    BuildKit may keep a step of that one which it can neither use nor replace; seen with its release 0.13, in
+    Docker Engine 26.1.
+    """
+    output = error.completed.output
+    begun = has_begun(output) and not is_engines_failure(output) and not is_about_bases(output)
+    return begun and shop.folder.follows_a_broken_off(("build", "test"))
+
+
+def _anew(command: Command) -> Command:
+    """The same, without what is in the cache."""
+    words = list(command.argv)
+    if "build" in words and "--no-cache" not in words:
+        words.insert(words.index("build") + 1, "--no-cache")
+    return replace(command, argv=tuple(words))
 
 
 def _again(shop: Shop, stage: str, name: Reference, error: Exception, left: int) -> bool | float:

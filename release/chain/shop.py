@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -35,6 +35,8 @@ T = TypeVar("T")
 
 KEPT_RUNS: Final = 50
 """How many runs' folders are kept."""
+
+_STAGES: Final = "stages.jsonl"
 
 HOME: Final = ".release"
 """Our folder in the service's repository: logs, tools, nothing that cannot be made again."""
@@ -92,8 +94,17 @@ class RunFolder:
         What cannot be kept is left out: a full disk must not fail a release that is recorded already.
         """
         line = json.dumps({"at": now(), "stage": stage, "event": event})
-        with suppress(OSError), (self.path / "stages.jsonl").open("a", encoding="utf-8") as stages:
+        with suppress(OSError), (self.path / _STAGES).open("a", encoding="utf-8") as stages:
             stages.write(f"{line}\n")
+
+    def follows_a_broken_off(self, stages: Collection[str]) -> bool:
+        """Whether the last run here that began one of these stages was killed or stopped in it."""
+        earlier = (path for path in self.path.parent.glob("*") if path.name < self.id)
+        for path in sorted(earlier, reverse=True):
+            last = {note["stage"]: note["event"] for note in _notes(path) if note["stage"] in stages}
+            if last:
+                return not {"started", "stopped"}.isdisjoint(last.values())
+        return False
 
     def tidy(self) -> None:
         """Remove what the run needs no more: temporary files, and what can be made again from the commit.
@@ -121,6 +132,14 @@ class RunFolder:
         fresh = self.path / f"{name}.new"
         fresh.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
         fresh.replace(self.path / name)
+
+
+def _notes(run: Path) -> Iterator[Mapping[str, str]]:
+    """What a run noted of its stages; a line that is not whole says nothing."""
+    with suppress(OSError), (run / _STAGES).open(encoding="utf-8") as stages:
+        for line in stages:
+            with suppress(ValueError):
+                yield json.loads(line)
 
 
 class Products:

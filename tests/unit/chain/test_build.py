@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable
@@ -126,6 +127,28 @@ def test_a_build_that_goes_on_failing_is_given_up(tmp_path: Path) -> None:
 def test_a_build_that_fails_is_not_repeated(tmp_path: Path) -> None:
     """The Dockerfile is wrong: once is enough."""
     assert builds(tmp_path, 2, lambda _: None) == (1, "the image could not be built")
+
+
+@pytest.mark.parametrize(
+    ("noted", "tries"),
+    [(["started"], 2), (["started", "stopped"], 2), (["started", "failed"], 1), (["started", "passed"], 1)],
+)
+def test_a_build_that_fails_after_one_that_was_broken_off_is_made_anew(
+    tmp_path: Path, noted: list[str], tries: int
+) -> None:
+    """Whoever broke that off may have left a step that fails each time; once more is enough."""
+    before = tmp_path / ".release/runs/20200101T000000-00000000"
+    before.mkdir(parents=True)
+    notes = [json.dumps({"at": "", "stage": "build", "event": event}) for event in noted]
+    (before / "stages.jsonl").write_text("\n".join([*notes, '{"at": ']))
+    assert builds(tmp_path, 9, lambda _: None) == (tries, "the image could not be built")
+
+
+def test_anew_is_without_the_cache() -> None:
+    """Said once."""
+    made = stage._anew(Command(argv=("docker", "buildx", "build", "-")))
+    assert made.argv == ("docker", "buildx", "build", "--no-cache", "-")
+    assert stage._anew(made) == made
 
 
 def test_a_build_that_the_engine_broke_off_is_repeated(tmp_path: Path) -> None:
