@@ -325,12 +325,15 @@ def run_buildkit(shop: Shop, stage: str, name: Reference, command: Command, *, h
         GateFailed: with the log's end. EngineUnreachable: where that is the reason.
     """
 
+    failures: list[Completed] = []
+
     def once(asked: Command = command) -> Completed:
         with shop.folder.staged("docker") as folder:
             logins = lend_logins(folder, shop.environ)
             ready = replace(asked, env={**asked.env, **logins})
             completed = shop.execute(stage, ready, check=False, shown=step_of)
         if completed.status != 0:
+            failures.append(completed)
             raise _BuildFailed(completed, shop.engine.inspect(name))
         return completed
 
@@ -338,7 +341,7 @@ def run_buildkit(shop: Shop, stage: str, name: Reference, command: Command, *, h
         try:
             return _PATIENCE.trying(once, partial(_again, shop, stage, name), shop.cancellation)
         except _BuildFailed as error:
-            if not _may_be_damage(shop, error):
+            if not _may_be_damage(shop, error, is_first=len(failures) == 1):
                 raise
             shop.say(stage, "the build before was broken off, and may have damaged the cache: building anew")
             return once(_anew(command))
@@ -346,15 +349,20 @@ def run_buildkit(shop: Shop, stage: str, name: Reference, command: Command, *, h
         raise _given_up(stage, error, hint) from None
 
 
-def _may_be_damage(shop: Shop, error: _BuildFailed) -> bool:
-    """Whether an instruction failed right after a build that somebody broke off.
+def _may_be_damage(shop: Shop, error: _BuildFailed, *, is_first: bool) -> bool:
+    """Whether an instruction failed right after a build that somebody broke off: a run, or the engine here.
 
     BuildKit may keep a step of that one which it can neither use nor replace; seen with its release 0.13, in
     Docker Engine 26.1.
     """
     output = error.completed.output
-    begun = has_begun(output) and not is_engines_failure(output) and not is_about_bases(output)
-    return begun and shop.folder.follows_a_broken_off(("build", "test"))
+    begun = (
+        error.stands is None
+        and has_begun(output)
+        and not is_engines_failure(output)
+        and not is_about_bases(output)
+    )
+    return begun and (not is_first or shop.folder.follows_a_broken_off(("build", "test")))
 
 
 def _anew(command: Command) -> Command:

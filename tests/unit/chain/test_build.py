@@ -144,6 +144,18 @@ def test_a_build_that_fails_after_one_that_was_broken_off_is_made_anew(
     assert builds(tmp_path, 9, lambda _: None) == (tries, "the image could not be built")
 
 
+def test_a_build_that_fails_after_the_engine_broke_it_off_is_made_anew(tmp_path: Path) -> None:
+    """The attempt before may have left such a step, too."""
+    said = "#1 [internal] load remote build context\\n#1 ERROR: x\\n"
+    once = f'echo built >> "$0"; test $(wc -l < "$0") -gt 1 && printf "{WRONG}" || printf "{said}"; false'
+    log = tmp_path / "builds"
+    engine: Any = SimpleNamespace(inspect=lambda _: None)
+    made = shop(tmp_path, [], open_engine=lambda: engine)
+    with pytest.raises(GateFailed, match="the image could not be built"):
+        stage.run_buildkit(made, "build", plan().candidate, Command(argv=("sh", "-c", once, str(log))))
+    assert len(log.read_text().splitlines()) == 3
+
+
 def test_anew_is_without_the_cache() -> None:
     """Said once."""
     made = stage._anew(Command(argv=("docker", "buildx", "build", "-")))
