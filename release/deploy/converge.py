@@ -289,7 +289,7 @@ def _not_ended(halves: Halves, *, answers: bool) -> None:
         raise LockHeld(
             halves.title,
             "somebody ended it in the same moment; nothing was touched",
-            "`invoke status` shows what runs",
+            f"`{site.place.command('status')}` shows what runs",
         )
 
 

@@ -291,7 +291,8 @@ def _left_to_another(
     return MixedState(
         f"deploy {order}",
         f"{first}{why(crew, lost)}: everything is left as it is. {_what_is_where(crew, order)}{traffic}",
-        "`invoke status` shows what runs when they are done; agree with them, then deploy or roll back",
+        f"`{order.place.command('status')}` shows what runs when they are done; agree with them, "
+        "then deploy or roll back",
         tail_of(error),
     )
 

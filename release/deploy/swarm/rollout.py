@@ -452,7 +452,8 @@ class Rollout:
         return EngineError(
             attempted,
             "somebody else changed it in the middle",
-            "`invoke status` shows what runs; agree with them, then deploy or roll back",
+            f"`{self.order.place.command('status')}` shows what runs; agree with them, "
+            "then deploy or roll back",
         )
 
     def _moving(self, attempted: str) -> EngineError:
