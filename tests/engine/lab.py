@@ -53,10 +53,36 @@ def unique(prefix: str = "release-test") -> str:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listened on a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port
+    """A TCP port of 127.0.0.1 that nobody listens on, and that nobody else is given.
+
+    It is taken seconds later, while other tests open connections by the thousand. So it is none of those
+    that the kernel gives to connections (ip(7), `ip_local_port_range`), none of another worker's, and never
+    given twice.
+    """
+    return next(port for port in _ports() if _is_free(port))
+
+
+_PORTS: Final = range(10_000, 32_000)
+_GIVEN: Final[set[int]] = set()
+
+
+def _ports() -> Iterator[int]:
+    """Each of this worker's share once, from a random one on."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    share = _PORTS[int(worker) % 16 :: 16]
+    start = secrets.randbelow(len(share))
+    for port in (*share[start:], *share[:start]):
+        if port not in _GIVEN:
+            _GIVEN.add(port)
+            yield port
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager
