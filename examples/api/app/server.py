@@ -1,6 +1,6 @@
-"""How gunicorn runs the service: `gunicorn --config python:app.server app.main:app`.
+"""How the container runs the service: `python -m app.server`.
 
-https://gunicorn.org/reference/settings/ describes each name.
+One process, which is the container's own and receives its signals: a container is what is scaled.
 """
 
 from __future__ import annotations
@@ -8,19 +8,14 @@ from __future__ import annotations
 import json
 import os
 import platform
+import signal
 import sys
 
 from app.settings import SERVICE, Settings
 
-bind = "0.0.0.0:8000"  # of the container: whoever runs it decides where it is published
-worker_class = "uvicorn_worker.UvicornWorker"
-# A container is what is scaled; and a second worker that SIGTERM meets while it starts does not hear it.
-workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
-preload_app = True  # imported once, then forked: more workers cost little memory and no time
-worker_tmp_dir = "/dev/shm"  # noqa: S108 - heartbeats stay in memory, and the root may be read-only
-graceful_timeout = 8  # requests under way may end; below the 10 s after which an engine kills
-control_socket_disable = True  # a container is told what to do by signals; there is no folder for a socket
-loglevel = os.environ.get("LOG_LEVEL", "info")
+HOST = "0.0.0.0"  # noqa: S104 - of the container: whoever runs it decides where it is published
+PORT = 8000
+GRACE = 8  # seconds that requests under way may take to end; below the 10 s after which an engine kills
 
 
 def start_line(settings: Settings) -> str:
@@ -32,12 +27,30 @@ def start_line(settings: Settings) -> str:
             "version": settings.version,
             "commit": settings.commit,
             "python": platform.python_version(),
-            "workers": workers,
         }
     )
 
 
-def on_starting(server: object) -> None:
-    """Gunicorn's hook: runs once, in the process that starts the workers."""
+def main() -> None:
+    """Serve until SIGTERM, and until the requests under way have ended."""
+    # A process 1 without a handler does not hear SIGTERM; uvicorn sets its own when everything is imported.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     sys.stdout.write(f"{start_line(Settings.read(os.environ))}\n")
     sys.stdout.flush()
+
+    import uvicorn
+
+    from app.main import app
+
+    uvicorn.run(
+        app,
+        host=HOST,
+        port=PORT,
+        timeout_graceful_shutdown=GRACE,
+        log_level=os.environ.get("LOG_LEVEL", "info"),
+        access_log=False,  # a proxy has each request in its log
+    )
+
+
+if __name__ == "__main__":
+    main()
