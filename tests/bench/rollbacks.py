@@ -269,6 +269,9 @@ def _rolled_back(service: Service, version: str) -> float:
     return next(moment for moment, line in said if line.startswith("✓ health"))
 
 
-def _remove(container: str) -> None:
-    if output_of(["docker", "ps", "--all", "--quiet", "--filter", f"name=^{container}$"]).strip():
-        output_of(["docker", "rm", "--force", container])
+def _remove(name: str) -> None:
+    """The container of this name, and the network that Compose made for it."""
+    if output_of(["docker", "ps", "--all", "--quiet", "--filter", f"name=^{name}$"]).strip():
+        output_of(["docker", "rm", "--force", name])
+    if output_of(["docker", "network", "ls", "--quiet", "--filter", f"name=^{name}_default$"]).strip():
+        output_of(["docker", "network", "rm", f"{name}_default"])

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from release.deploy.docker import DEPLOYMENT
+from release.deploy.docker import DEPLOYMENT, Place
 from release.deploy.health import STEP
 from release.deploy.swarm.tasks import View, view
 from release.errors import DeploymentFailed, EngineError, MixedState
@@ -27,6 +27,7 @@ class Watch:
     """A service to wait for, and what is expected of it."""
 
     swarm: Swarm
+    place: Place
     name: str
     deployment: str
     """Whose tasks are to run."""
@@ -106,7 +107,7 @@ def _judge_owner(watch: Watch, seen: View) -> None:
         f"see the service {watch.name} run",
         f"somebody else changed it in the middle: it is now of deployment {owner or 'unknown'}, not of "
         f"{watch.deployment}, and is left as it is. {seen.all()}",
-        "`invoke status` shows what runs; agree with them, then deploy or roll back",
+        f"`{watch.place.command('status')}` shows what runs; agree with them, then deploy or roll back",
     )
 
 

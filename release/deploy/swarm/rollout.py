@@ -278,6 +278,7 @@ class Rollout:
         swarm = spec.swarm or SwarmSpec()
         return Watch(
             swarm=self.swarm,
+            place=self.order.place,
             name=self.name,
             deployment=deployment,
             monitor=max(swarm.monitor, spec.watch or 0),
