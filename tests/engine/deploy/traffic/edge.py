@@ -14,7 +14,7 @@ from release.process import output_of
 from release.reference import Reference
 from release.runspec import Mount
 from tests.engine import lab
-from tests.engine.deploy.traffic.load import Load
+from tests.engine.deploy.traffic.load import OFTEN_SECONDS, SELDOM_SECONDS, Load
 from tests.engine.deploy.world import World
 
 EXAMPLES: Final = Path(__file__).parents[4] / "examples" / "proxies"
@@ -124,7 +124,9 @@ CADDY_DNS: Final = Kind(
     settings='kind = "dns"',
 )
 KINDS: Final = (NGINX, HAPROXY, HAPROXY_DNS, CADDY, CADDY_DNS)
-PLAYED: Final = KINDS if "RELEASE_SOAK" in os.environ else (NGINX, HAPROXY, CADDY)
+SOAK: Final = "RELEASE_SOAK" in os.environ
+"""Whether `nox -s soak` asks: everything, and often."""
+PLAYED: Final = KINDS if SOAK else (NGINX, HAPROXY, CADDY)
 """What the tests try under load: each program once; `nox -s soak` all."""
 TOLD: Final = (HAPROXY, CADDY)
 """Those that take orders."""
@@ -148,7 +150,7 @@ class Edge:
 
     def load(self) -> Load:
         """Requests through the proxy."""
-        return Load(port=self.port)
+        return Load(port=self.port, pause=OFTEN_SECONDS if SOAK else SELDOM_SECONDS)
 
 
 Stand = Callable[..., Edge]

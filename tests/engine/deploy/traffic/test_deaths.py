@@ -17,7 +17,7 @@ import pytest
 
 from release.process import output_of
 from tests.engine import lab
-from tests.engine.deploy.traffic.edge import HAPROXY, NGINX, Edge, Kind, Stand
+from tests.engine.deploy.traffic.edge import HAPROXY, NGINX, SOAK, Edge, Kind, Stand
 from tests.engine.deploy.world import Ended
 
 STEPS: Final = (
@@ -55,7 +55,6 @@ STEPS_OF_TWO: Final = (
 )
 """Those between the two replicas: only the first is made, serves, is stopped, is gone, is named."""
 SEED: Final = int(os.environ.get("RELEASE_SEED") or random.SystemRandom().randrange(10**6))
-ALL: Final = "RELEASE_SOAK" in os.environ
 SURE: Final = ("--yes", "--break-lock", "--message", "the laptop fell into the sea")
 
 
@@ -99,7 +98,7 @@ def test_an_operator_who_dies_at_any_step_costs_no_request_and_the_next_puts_it_
     lab.eventually(load.answers, what="the service behind its proxy")
     runs, other = "0.1.0", "0.2.0"
     with load.going_on():
-        for step in random.Random(SEED).sample(steps, len(steps) if ALL else sample):
+        for step in random.Random(SEED).sample(steps, len(steps) if SOAK else sample):
             where = f"{' '.join(step)}, seed {SEED}"
             died = edge.world.dying(*step, "deploy", "--to", other, "--yes")
             assert died.status == -signal.SIGKILL, (where, died.err)
