@@ -90,7 +90,8 @@ _TRAFFIC: Final = """\
 ## Under load
 
 A small service behind each proxy of `examples/proxies`, four workers that ask all the time: two keep their
-connections, two make a new one for each request. *Made again* are requests on a kept connection that was
+connections, two make a new one for each request. They stand for other machines, so they have the processors
+before all else (niceness -10, where root measures). *Made again* are requests on a kept connection that was
 found closed (RFC 9112, section 9.3.1). The longest gap is the longest time between two answers, whoever got
 them: median, smallest and largest of five turns. *A container beside it* is one of the same image that is
 run, stopped and removed by hand, which the proxy knows nothing of: what the work of the engine costs. Goals:

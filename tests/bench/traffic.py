@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from functools import partial
@@ -73,7 +74,7 @@ def _done(world: World, *words: str) -> None:
 
 
 def _loaded(port: int, action: Callable[[], object]) -> Load:
-    load = Load(port=port)
+    load = Load(port=port, comes_first=os.geteuid() == 0)
     with load.going_on():
         action()
     return load

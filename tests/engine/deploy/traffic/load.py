@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +23,9 @@ leave no time for the service, the proxy and the engine beside them.
 OFTEN_SECONDS: Final = 0.004
 """Between two requests of a worker: together they ask some seven hundred times a second."""
 
+_FIRST: Final = -10
+"""The niceness of clients that stand for other machines: who waits for a processor here measures that."""
+
 SELDOM_SECONDS: Final = 0.016
 """Some two hundred times a second: where no gap is measured, the tests beside it have the processors."""
 
@@ -35,6 +39,8 @@ class Load:
     port: int
     pause: float = OFTEN_SECONDS
     """Seconds between two requests of a worker."""
+    comes_first: bool = False
+    """Whether the workers have the processors before all else, as if on machines of their own. For root."""
     answered: list[float] = field(default_factory=list)
     versions: set[str] = field(default_factory=set)
     failed: list[str] = field(default_factory=list)
@@ -56,6 +62,8 @@ class Load:
 
     def work(self, *, keeps: bool) -> None:
         """One worker, until it is told to stop."""
+        if self.comes_first:
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _FIRST)
         connection, deadline = None, time.monotonic() + _LONGEST_SECONDS
         while not self._stop.is_set() and time.monotonic() < deadline:
             fresh = connection is None
