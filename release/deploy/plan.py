@@ -102,6 +102,7 @@ class Facts:
     """The migrations between what runs and the target."""
     down: First | None = None
     about_data: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
     """What else has to be known of migrations, in sentences."""
     then: tuple[str, ...] = ()
     """What is recorded with it: quarantines, freezes and their ends."""
@@ -308,6 +309,7 @@ def _notes(facts: Facts) -> Iterable[str]:
     """What is not as one would think."""
     yield from _said(facts)
     yield from facts.about_data
+    yield from facts.cautions
     yield from _unexpected(facts)
     if facts.again and _is_there_already(facts):
         yield f"{facts.target.body.version} runs already with these settings, and is replaced: --again"

@@ -144,6 +144,7 @@ def prepare(
             crossing=data.crossing,
             down=data.down.first if data.down is not None else None,
             about_data=data.notes,
+            cautions=site.target.cautions(),
             then=after.sentences(),
             rehearsed=_rehearsed(site),
             moved=elsewhere,

@@ -118,6 +118,10 @@ class SingleEngine:
                 "shorten the service's or the environment's name"
             )
 
+    def cautions(self) -> tuple[str, ...]:
+        """What the proxy may lose."""
+        return tuple(self.proxy.cautions()) if self.proxy is not None else ()
+
     def occupation_problems(self, spec: RunSpec) -> list[Problem]:
         """Ports, and the container's name."""
         return preflight.occupation_problems(self.engine, self.place, spec)

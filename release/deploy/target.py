@@ -92,6 +92,9 @@ class Target(Protocol):
     def settings_problems(self, spec: RunSpec, image: Image | None = None) -> list[Problem]:
         """What the settings, and this image, ask for and the target lacks. Raises EngineError."""
 
+    def cautions(self) -> tuple[str, ...]:
+        """What may cost a request all the same, for the plan."""
+
     def occupation_problems(self, spec: RunSpec) -> list[Problem]:
         """Ports and names that others have. Not asked while a deployment goes on. Raises EngineError."""
 

@@ -37,6 +37,9 @@ class Proxy(Protocol):
         `check` is what the settings put in the place of the image's own.
         """
 
+    def cautions(self) -> Iterable[str]:
+        """What may cost a request all the same, for the plan."""
+
     def labels(self) -> Mapping[str, str]:
         """What it reads on containers."""
 

@@ -11,6 +11,7 @@ import http.client
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, cast
@@ -22,6 +23,7 @@ from release.errors import EngineError, ProxyError
 from release.images.engine import ContainerState, Engine, StoredImage
 from release.runspec import Healthcheck
 
+_MIGRATES: Final = "/proc/sys/net/ipv4/tcp_migrate_req"
 _SHOWN: Final = 60
 """How many bytes of an answer that is none are told."""
 
@@ -46,6 +48,19 @@ class Caddy:
     def unfit(self, image: StoredImage, check: Healthcheck | None) -> str:  # noqa: ARG002 - the protocol's
         """Any image will do: it is told when a container is ready."""
         return ""
+
+    def cautions(self) -> Iterable[str]:
+        """Each change opens its port anew, beside the old one; what waits at the old one is lost with it.
+
+        Unless the kernel hands it on: `tcp_migrate_req` of the container's network (Linux documentation, "IP
+        Sysctl"), since 5.14.
+        """
+        with suppress(EngineError):  # that it does not answer is said as a problem
+            if self._line.run(["sh", "-c", f"cat {_MIGRATES} || true"], {}).strip() != b"1":
+                yield (
+                    f"Caddy in {self.settings.container} may lose a request when its upstreams change: start "
+                    "it with --sysctl net.ipv4.tcp_migrate_req=1"
+                )
 
     def labels(self) -> Mapping[str, str]:
         """None: it is told."""

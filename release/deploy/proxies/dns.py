@@ -39,6 +39,10 @@ class Dns:
         """Any image will do: it is told when a container is ready."""
         return ""
 
+    def cautions(self) -> Iterable[str]:
+        """None."""
+        return ()
+
     def labels(self) -> Mapping[str, str]:
         """None: it looks at names."""
         return {}

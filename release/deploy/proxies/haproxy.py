@@ -98,6 +98,10 @@ class HAProxy:
         """Any image will do: it is told when a container is ready."""
         return ""
 
+    def cautions(self) -> Iterable[str]:
+        """None."""
+        return ()
+
     def labels(self) -> Mapping[str, str]:
         """None: it is told."""
         return {}

@@ -44,6 +44,10 @@ class Traefik:
             return ""
         return f"the image has no HEALTHCHECK, and the settings no `healthcheck.command`: {early}"
 
+    def cautions(self) -> Iterable[str]:
+        """None."""
+        return ()
+
     def labels(self) -> Mapping[str, str]:
         """A router with the rule, a service with the port, and a retry for connections that are refused."""
         name, retry = self.name, f"{self.name}-retry"

@@ -228,6 +228,10 @@ class SwarmTarget:
         found["health"] = _gates(spec)
         return self._listed(found)
 
+    def cautions(self) -> tuple[str, ...]:
+        """None: requests go through the Swarm's own mesh, or to the ports of its nodes."""
+        return ()
+
     def occupation_problems(self, spec: RunSpec) -> list[Problem]:
         """Ports of other services, and a service of our name that is not ours."""
         if not self._is_manager():

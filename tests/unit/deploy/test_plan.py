@@ -239,3 +239,8 @@ def test_what_undoes_migrations_first_is_shown_with_its_image_and_time() -> None
     assert plan.to_json()["down"]["command"] == first.command
     assert "look at the data" in plan.notes
     assert make_plan(facts()).to_json()["down"] is None
+
+
+def test_what_may_cost_a_request_is_a_note() -> None:
+    """Before anybody says yes."""
+    assert "it may lose a request" in make_plan(facts(cautions=("it may lose a request",))).notes

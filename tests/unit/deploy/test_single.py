@@ -97,3 +97,10 @@ def test_an_image_that_cannot_stand_behind_the_proxy_is_refused_with_a_way_on(
     with pytest.raises(DeploymentFailed, match="no HEALTHCHECK; nothing was touched") as caught:
         single.roll_out(order(), means())
     assert "environments.production.proxy" in caught.value.hint
+
+
+def test_what_a_proxy_may_lose_is_a_caution() -> None:
+    """And nothing where there is none."""
+    single, _ = target()
+    assert single.cautions() == ("it may lose a request",)
+    assert target(proxy=None)[0].cautions() == ()

@@ -52,6 +52,9 @@ class FakeProxy:
     def unfit(self, image: StoredImage, check: Healthcheck | None) -> str:
         raise AssertionError(image)
 
+    def cautions(self) -> Iterable[str]:
+        return ("it may lose a request",)
+
     def labels(self) -> Mapping[str, str]:
         raise AssertionError
 

@@ -9,10 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from release.images.engine import ContainerSpec, Engine
 from release.process import output_of
-from release.reference import Reference
-from release.runspec import Mount
 from tests.engine import lab
 from tests.engine.deploy.traffic.load import OFTEN_SECONDS, SELDOM_SECONDS, Load
 from tests.engine.deploy.world import World
@@ -86,6 +83,8 @@ class Kind:
     file: str
     program: tuple[str, ...]
     settings: str
+    options: tuple[str, ...] = ()
+    """Of `docker run`."""
 
     def __str__(self) -> str:
         """As tests are called."""
@@ -116,6 +115,7 @@ CADDY: Final = Kind(
     file="caddy.json",
     program=("caddy", "run", "--config", "/etc/edge/caddy.json"),
     settings='kind = "caddy", container = "{proxy}", admin = "127.0.0.1:2019", backend = "api"',
+    options=("--sysctl", "net.ipv4.tcp_migrate_req=1"),
 )
 CADDY_DNS: Final = Kind(
     name="caddy-dns",
@@ -174,21 +174,13 @@ def edge(world: World, kind: Kind, folder: Path, *, text: str | None = None) -> 
 
 
 def _started(world: World, kind: Kind, folder: Path, *, network: str, proxy: str) -> Edge:
-    engine: Engine = world.engine
-    image = engine.inspect(Reference.parse(lab.PROXIES_IMAGE))
-    assert image is not None, "./dev builds it"
-    engine.create(
-        ContainerSpec(
-            image=image.id,
-            name=proxy,
-            command=kind.program,
-            env={"HOME": "/tmp", "XDG_CONFIG_HOME": "/tmp"},
-            networks=(network,),
-            volumes=(Mount(source=str(folder), target="/etc/edge", read_only=True),),
-            publish_ephemeral=(8080,),
-        )
+    output_of(
+        [
+            *("docker", "run", "--detach", "--name", proxy, "--network", network, *kind.options),
+            *("--env", "HOME=/tmp", "--env", "XDG_CONFIG_HOME=/tmp", "--publish", "127.0.0.1::8080"),
+            *("--volume", f"{folder}:/etc/edge:ro", lab.PROXIES_IMAGE, *kind.program),
+        ]
     )
-    engine.start(proxy)
-    state = engine.state(proxy)
+    state = world.engine.state(proxy)
     assert state is not None
     return Edge(world=world, kind=kind, network=network, proxy=proxy, port=state.ports[8080][1])

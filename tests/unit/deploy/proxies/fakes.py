@@ -98,6 +98,8 @@ class FakeCaddy(FakeEngine):
     upstreams: list[dict[str, Any]] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     deaf: bool = False
+    migrates: bytes = b"1\n"
+    """What the kernel says of connections that wait at a port which is closed."""
 
     def execute(
         self,
@@ -109,6 +111,8 @@ class FakeCaddy(FakeEngine):
         cancellation: Cancellation | None = None,
     ) -> Executed:
         assert (container, argv[:2], timeout > 0) == ("lb", ["sh", "-c"], True)
+        if "tcp_migrate_req" in argv[2]:
+            return Executed(status=0, output=self.migrates, errors=b"")
         assert (env["HOST"], env["PORT"]) == ("127.0.0.1", "2019")
         head, _, body = env["WORDS"].partition("\r\n\r\n")
         request = head.splitlines()[0]

@@ -7,7 +7,7 @@ import pytest
 from release.config import Proxy as Settings
 from release.deploy.docker import Place
 from release.deploy.proxies.caddy import Caddy
-from release.errors import ProxyError
+from release.errors import EngineError, ProxyError
 from release.images.engine import Executed
 from tests.unit.deploy.proxies.fakes import NETWORK, FakeCaddy, container
 
@@ -73,3 +73,21 @@ def test_an_answer_that_is_no_upstreams_is_the_proxys_error(
     monkeypatch.setattr(FakeCaddy, "_answer", lambda *_: Executed(status=0, output=text, errors=b""))
     with pytest.raises(ProxyError, match="it answers no upstreams"):
         proxy(FakeCaddy()).carried([OLD, NEW])
+
+
+@pytest.mark.parametrize(("migrates", "count"), [(b"1\n", 0), (b"0\n", 1), (b"", 1)])
+def test_a_network_that_loses_waiting_connections_is_a_caution(migrates: bytes, count: int) -> None:
+    """Nothing is said by a kernel that is too old to know it."""
+    cautions = list(proxy(FakeCaddy(migrates=migrates)).cautions())
+    assert len(cautions) == count
+    assert all("--sysctl net.ipv4.tcp_migrate_req=1" in caution for caution in cautions)
+
+
+def test_a_caddy_that_does_not_answer_is_no_caution(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a problem, said once."""
+
+    def refused(*_: object, **__: object) -> Executed:
+        raise EngineError("run sh", "there is no such container")
+
+    monkeypatch.setattr(FakeCaddy, "execute", refused)
+    assert list(proxy(FakeCaddy()).cautions()) == []
