@@ -270,8 +270,10 @@ def _is_there_already(facts: Facts) -> bool:
 
 
 def _serves(container: ContainerState, image: Digest) -> bool:
-    well = container.status == "running" and container.health in ("none", "healthy")
-    return well and container.image == image
+    """Also where the engine has not run its check yet: it is waited for, and seen."""
+    is_new = container.health == "starting" and container.restarts == 0
+    well = container.health in ("none", "healthy") or is_new
+    return container.status == "running" and well and container.image == image
 
 
 def settings_changes(old: RunSpec, new: RunSpec) -> tuple[Change, ...]:

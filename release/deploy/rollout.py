@@ -108,13 +108,18 @@ def _withdraw(crew: Crew, order: Swap, error: BaseException) -> ReleaseError:
     )
 
 
-def prove(crew: Crew, order: Swap, new: str, spec: ContainerSpec) -> Healthy:
+def prove(crew: Crew, order: Swap, new: str, spec: ContainerSpec, *, at_once: bool = False) -> Healthy:
     """Wait until it is healthy, and see that it runs the very image of the record.
+
+    Args:
+        crew, order: who, and what is to be done.
+        new, spec: the container, and what it was made from.
+        at_once: see `Watch.at_once`. Not where somebody else goes by what the engine says of its health.
 
     Raises:
         DeploymentFailed: it does not.
     """
-    watched = watch_new(crew, order, new)
+    watched = replace(watch_new(crew, order, new), at_once=at_once)
     warn_unreachable(watched)
     seen = await_healthy(watched)
     if (found := seen.state.image) != spec.image:

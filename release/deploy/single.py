@@ -272,6 +272,7 @@ class SingleEngine:
             mask=means.mask,
             cancellation=means.cancellation,
             gates=Gates.of(order.spec),
+            at_once=self.proxy is None,
         )
 
 

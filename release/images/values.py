@@ -27,6 +27,10 @@ _NANOSECONDS: Final = 1_000_000
 _FRAME: Final = struct.Struct(">BxxxL")
 """The header of a frame (Docker Engine API 1.45, ContainerAttach, "Stream format")."""
 
+_SHELL: Final = ("/bin/sh", "-c")
+_CHECK_TIMEOUT: Final = 30_000
+"""The engine's own, in milliseconds (Dockerfile reference, HEALTHCHECK)."""
+
 Health = Literal["none", "starting", "healthy", "unhealthy"]
 
 
@@ -154,6 +158,10 @@ class ContainerState:
     """Network → its address there; empty while it does not run."""
     aliases: tuple[str, ...] = ()
     """Its further names on these networks."""
+    check: tuple[str, ...] = ()
+    """The program of its health check and its words; empty where there is none."""
+    check_timeout: int = _CHECK_TIMEOUT
+    """Milliseconds that one run of it may take."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -385,7 +393,22 @@ def container_state(data: Mapping[str, Any]) -> ContainerState:
         aliases=tuple(
             alias for network in _networks(data).values() for alias in network.get("Aliases") or ()
         ),
+        check=_check(data["Config"]),
+        check_timeout=_check_timeout(data["Config"]),
     )
+
+
+def _check(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Of ["CMD", …] the words; of ["CMD-SHELL", text] the container's shell and it (API, HealthConfig)."""
+    kind, *words = (config.get("Healthcheck") or {}).get("Test") or ["NONE"]
+    if kind == "CMD-SHELL":
+        return (*(config.get("Shell") or _SHELL), *words)
+    return tuple(words) if kind == "CMD" else ()
+
+
+def _check_timeout(config: Mapping[str, Any]) -> int:
+    """The API counts nanoseconds; 0 is the engine's own."""
+    return ((config.get("Healthcheck") or {}).get("Timeout") or 0) // 1_000_000 or _CHECK_TIMEOUT
 
 
 def _networks(data: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -392,3 +392,30 @@ def test_a_person_at_a_terminal_is_asked_once(world: World, tmp_path: Path) -> N
     assert world.containers() == {}
     assert "status=0" in typed("y")
     assert world.answer()["VERSION"] == "0.1.0"
+
+
+SLOW_CHECK = """\
+HEALTHCHECK --interval=10m CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://localhost:8000/')"]
+"""
+
+
+def test_a_health_check_that_the_engine_runs_seldom_is_not_waited_for(world: World) -> None:
+    """Its clock begins with the interval: ten minutes, and a deployment has twenty seconds here."""
+    world.release("0.3.0", extra=SLOW_CHECK)
+    done = world.invoke("deploy", "--to", "0.3.0", "--yes")
+    assert done.status == 0, done.err
+    assert "health check healthy, GET /healthz gave 200 OK" in done.err
+    seen = world.invoke("status", "--json").data
+    assert ([one["health"] for one in seen["replicas"]], seen["drift"]) == (["starting"], [])
+    again = world.invoke("deploy", "--to", "0.3.0", "--yes")
+    assert again.status == 0, again.err
+    assert "only verified" in again.err
+
+
+def test_a_health_check_that_fails_fails_whoever_runs_it(world: World) -> None:
+    """The engine has the last word on what is not well."""
+    world.release("0.3.0", extra="HEALTHCHECK --interval=300ms --retries=2 CMD false")
+    failed = world.invoke("deploy", "--to", "0.3.0", "--yes")
+    assert failed.status == 1, failed.err
+    assert "its health check says unhealthy" in failed.err
+    assert world.containers() == {}

@@ -14,7 +14,7 @@ import pytest
 from release.deploy import health
 from release.deploy.gates import Gates
 from release.deploy.health import Healthy, Watch, await_healthy, keep_watch, warn_unreachable
-from release.errors import Cancelled, DeploymentFailed
+from release.errors import Cancelled, DeploymentFailed, EngineError
 from release.events import Event, Warned
 from release.images.engine import ContainerState, Executed
 from release.process import Cancellation
@@ -294,3 +294,80 @@ def test_one_wrong_answer_is_forgiven_and_two_are_not() -> None:
         engine.add(state(ports={8000: ("127.0.0.1", port)}))
         with pytest.raises(DeploymentFailed, match="did not stay well: 500"):
             keep_watch([seen(watch(engine, probe=PROBE))], 600_000)
+
+
+class Checked(Changing):
+    """A container whose own check ends in these ways when it is run here, the last one for ever."""
+
+    def __init__(self, states: list[ContainerState], *endings: int | Exception) -> None:
+        super().__init__([replace(one, check=("ask", "me"), check_timeout=700) for one in states])
+        self.endings = list(endings)
+        self.ran = 0
+
+    def execute(
+        self,
+        container: str,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        timeout: int,
+        cancellation: Cancellation | None = None,
+    ) -> Executed:
+        assert (container, argv, env, timeout) == ("id-api-production", ("ask", "me"), {}, 700)
+        assert cancellation is not None, "a signal ends it"
+        self.ran += 1
+        ending = self.endings.pop(0) if len(self.endings) > 1 else self.endings[0]
+        if isinstance(ending, Exception):
+            raise ending
+        return Executed(status=ending, output=b"", errors=b"")
+
+
+def test_its_own_check_is_run_at_once_where_that_is_asked_for() -> None:
+    """An image may have it run every 30 s: nobody waits for the engine's clock at night."""
+    engine = Checked([state(health="starting")], 0)
+    healthy = await_healthy(watch(engine, at_once=True))
+    assert (healthy.evidence, healthy.state.health, engine.ran) == ("health check healthy", "healthy", 1)
+    with pytest.raises(DeploymentFailed, match=r"after 0\.1 s health check starting"):
+        await_healthy(watch(engine, timeout=100))
+    assert engine.ran == 1
+
+
+@pytest.mark.parametrize(
+    "ending", [1, 126, TimeoutError("it still runs"), EngineError("run ask", "there is no such program")]
+)
+def test_a_check_that_it_does_not_pass_here_is_left_to_the_engine(ending: int | Exception) -> None:
+    """It has its retries and its period of grace; and it is not asked at every look."""
+    states = [state(health="starting")] * 5
+    engine = Checked([*states, state(health="healthy")], ending)
+    assert await_healthy(watch(engine, at_once=True)).evidence == "health check healthy"
+    assert engine.ran == 1
+    sick = Checked([*states, state(health="unhealthy")], ending)
+    with pytest.raises(DeploymentFailed, match="says unhealthy"):
+        await_healthy(watch(sick, at_once=True))
+
+
+def test_a_check_is_run_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not yet is not never."""
+    monkeypatch.setattr(health, "_PAUSE_SECONDS", 0.05)
+    engine = Checked([state(health="starting")], 1, 1, 0)
+    assert await_healthy(watch(engine, at_once=True)).evidence == "health check healthy"
+    assert engine.ran == 3
+
+
+def test_a_check_is_run_when_the_recorded_request_is_answered_well() -> None:
+    """Before that it could only fail."""
+    with answering([500, 500, 200]) as port:
+        engine = Checked([state(health="starting", ports={8000: ("127.0.0.1", port)})], 0)
+        evidence = await_healthy(watch(engine, probe=PROBE, at_once=True)).evidence
+    assert evidence == "health check healthy, GET /healthz gave 200 OK"
+    assert engine.ran == 1
+
+
+def test_what_was_checked_here_may_still_be_starting_by_the_engines_clock() -> None:
+    """But it may not be unhealthy."""
+    engine = Checked([state(health="starting")], 0)
+    healthy = await_healthy(watch(engine, at_once=True))
+    assert keep_watch([healthy], 50) == "stayed healthy for 0.05 s"
+    engine.states = [state(health="unhealthy")]
+    with pytest.raises(DeploymentFailed, match="says unhealthy"):
+        keep_watch([healthy], 600_000)

@@ -74,6 +74,13 @@ def test_what_runs_already_with_equal_settings_is_only_verified() -> None:
     assert make_plan(facts(target=OLD)).strategy == "verify"
 
 
+def test_what_the_engine_has_not_checked_yet_is_waited_for_and_not_replaced() -> None:
+    """It may take half a minute; what was restarted meanwhile is another matter."""
+    assert make_plan(facts(target=OLD, ours=running("0.1.0", health="starting"))).strategy == "verify"
+    again = running("0.1.0", health="starting", restarts=1)
+    assert make_plan(facts(target=OLD, ours=again)).strategy == "stop-first"
+
+
 @pytest.mark.parametrize(
     "changes",
     [

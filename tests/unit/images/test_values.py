@@ -359,3 +359,30 @@ def test_further_names_are_names_on_every_network() -> None:
     spec = ContainerSpec(image=IMAGE, networks=("edge", "back"), aliases=("api-any",))
     endpoints = container_config(spec)["NetworkingConfig"]["EndpointsConfig"]
     assert endpoints == {"edge": {"Aliases": ["api-any"]}, "back": {"Aliases": ["api-any"]}}
+
+
+@pytest.mark.parametrize(
+    ("config", "check", "timeout"),
+    [
+        ({}, (), 30_000),
+        ({"Healthcheck": None}, (), 30_000),
+        ({"Healthcheck": {"Test": ["NONE"]}}, (), 30_000),
+        ({"Healthcheck": {"Test": ["CMD", "ask", "me"], "Timeout": 3_000_000_000}}, ("ask", "me"), 3000),
+        (
+            {"Healthcheck": {"Test": ["CMD-SHELL", "ask || exit 1"]}},
+            ("/bin/sh", "-c", "ask || exit 1"),
+            30_000,
+        ),
+        (
+            {"Healthcheck": {"Test": ["CMD-SHELL", "ask"]}, "Shell": ["/bin/bash", "-lc"]},
+            ("/bin/bash", "-lc", "ask"),
+            30_000,
+        ),
+    ],
+)
+def test_the_program_of_a_health_check_is_known(
+    config: dict[str, Any], check: tuple[str, ...], timeout: int
+) -> None:
+    """As the engine would run it."""
+    state = container_state({**inspected(), "Config": config})
+    assert (state.check, state.check_timeout) == (check, timeout)
