@@ -82,7 +82,7 @@ def await_healthy(watch: Watch) -> Healthy:
         state = _alive(watch, first)
         answer = _answer(watch, state)
         if time.monotonic() >= next_check and _lacks_only_its_check(watch, state, answer):
-            state = _checked(watch, state)
+            state = _checked(watch, state, within=watch.timeout - int((time.monotonic() - began) * 1000))
             next_check = time.monotonic() + _PAUSE_SECONDS
         done, text = _judge(watch, state, answer, time.monotonic() - began)
         if done:
@@ -104,13 +104,22 @@ def _lacks_only_its_check(watch: Watch, state: ContainerState, answer: Answer | 
     return watch.at_once and answers and state.status == "running" and state.health == "starting"
 
 
-def _checked(watch: Watch, state: ContainerState) -> ContainerState:
-    """Run its own check as the engine does. One that it does not pass is left to the engine to judge."""
-    if not state.check:
+def _checked(watch: Watch, state: ContainerState, *, within: int) -> ContainerState:
+    """Run its own check as the engine does. One that it does not pass is left to the engine to judge.
+
+    Args:
+        watch, state: whose.
+        within: milliseconds that are left for the whole wait.
+    """
+    if not state.check or within <= 0:
         return state
     with suppress(EngineError, TimeoutError):
         ended = watch.engine.execute(
-            state.id, state.check, env={}, timeout=state.check_timeout, cancellation=watch.cancellation
+            state.id,
+            state.check,
+            env={},
+            timeout=min(state.check_timeout, within),
+            cancellation=watch.cancellation,
         )
         if ended.status == 0:
             return replace(state, health="healthy")

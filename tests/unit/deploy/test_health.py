@@ -302,7 +302,7 @@ class Checked(Changing):
     def __init__(self, states: list[ContainerState], *endings: int | Exception) -> None:
         super().__init__([replace(one, check=("ask", "me"), check_timeout=700) for one in states])
         self.endings = list(endings)
-        self.ran = 0
+        self.ran, self.patience = 0, 0
 
     def execute(
         self,
@@ -313,7 +313,8 @@ class Checked(Changing):
         timeout: int,
         cancellation: Cancellation | None = None,
     ) -> Executed:
-        assert (container, argv, env, timeout) == ("id-api-production", ("ask", "me"), {}, 700)
+        assert (container, argv, env) == ("id-api-production", ("ask", "me"), {})
+        self.patience = timeout
         assert cancellation is not None, "a signal ends it"
         self.ran += 1
         ending = self.endings.pop(0) if len(self.endings) > 1 else self.endings[0]
@@ -327,6 +328,7 @@ def test_its_own_check_is_run_at_once_where_that_is_asked_for() -> None:
     engine = Checked([state(health="starting")], 0)
     healthy = await_healthy(watch(engine, at_once=True))
     assert (healthy.evidence, healthy.state.health, engine.ran) == ("health check healthy", "healthy", 1)
+    assert engine.patience == 700
     with pytest.raises(DeploymentFailed, match=r"after 0\.1 s health check starting"):
         await_healthy(watch(engine, timeout=100))
     assert engine.ran == 1
@@ -371,3 +373,11 @@ def test_what_was_checked_here_may_still_be_starting_by_the_engines_clock() -> N
     engine.states = [state(health="unhealthy")]
     with pytest.raises(DeploymentFailed, match="says unhealthy"):
         keep_watch([healthy], 600_000)
+
+
+def test_a_check_may_not_take_longer_than_the_whole_wait() -> None:
+    """One that hangs ends with it."""
+    engine = Checked([state(health="starting")], TimeoutError("it still runs"))
+    with pytest.raises(DeploymentFailed, match=r"after 0\.05 s health check starting"):
+        await_healthy(watch(engine, timeout=50, at_once=True))
+    assert 0 < engine.patience <= 50
