@@ -220,14 +220,8 @@ def stored_image(data: Mapping[str, Any]) -> StoredImage:
         user=config.get("User") or "",
         labels=config.get("Labels") or {},
         size=data["Size"],
-        has_healthcheck=_has_healthcheck(config.get("Healthcheck") or {}),
+        has_healthcheck=bool(_check(config)),
     )
-
-
-def _has_healthcheck(data: Mapping[str, Any]) -> bool:
-    """`HEALTHCHECK NONE` in a Dockerfile is written ["NONE"]; without one there is nothing."""
-    test = data.get("Test") or []
-    return bool(test) and test != ["NONE"]
 
 
 def container_config(spec: ContainerSpec) -> dict[str, Any]:
@@ -399,7 +393,10 @@ def container_state(data: Mapping[str, Any]) -> ContainerState:
 
 
 def _check(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Of ["CMD", …] the words; of ["CMD-SHELL", text] the container's shell and it (API, HealthConfig)."""
+    """Of ["CMD", …] the words; of ["CMD-SHELL", text] the container's shell and it (API, HealthConfig).
+
+    `HEALTHCHECK NONE` in a Dockerfile is written ["NONE"]; without one there is nothing.
+    """
     kind, *words = (config.get("Healthcheck") or {}).get("Test") or ["NONE"]
     if kind == "CMD-SHELL":
         return (*(config.get("Shell") or _SHELL), *words)
@@ -408,7 +405,7 @@ def _check(config: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _check_timeout(config: Mapping[str, Any]) -> int:
     """The API counts nanoseconds; 0 is the engine's own."""
-    return ((config.get("Healthcheck") or {}).get("Timeout") or 0) // 1_000_000 or _CHECK_TIMEOUT
+    return ((config.get("Healthcheck") or {}).get("Timeout") or 0) // _NANOSECONDS or _CHECK_TIMEOUT
 
 
 def _networks(data: Mapping[str, Any]) -> Mapping[str, Any]:
