@@ -147,7 +147,7 @@ def next_version(
         raise NothingToRelease(
             "choose the next version",
             f"no commit since {base} is a feat, fix, perf, revert or breaking change",
-            "to release all the same: --bump patch",
+            "to release all the same: `nox -s release -- --bump patch`",
         )
     # before 1.0.0 anything may change: only who asks for 1.0.0 gets it
     bump = Bump.MINOR if base.major == 0 and bump is Bump.MAJOR else bump

@@ -143,7 +143,7 @@ def test_no_commit_that_matters_is_nothing_to_release() -> None:
     """It is an error, and says how to release all the same."""
     with pytest.raises(NothingToRelease, match=r"no commit since 1\.0\.0") as caught:
         following("chore: a", "words", last="1.0.0")
-    assert "--bump patch" in caught.value.hint
+    assert "`nox -s release -- --bump patch`" in caught.value.hint
 
 
 @pytest.mark.parametrize(
