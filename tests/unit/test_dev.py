@@ -56,10 +56,12 @@ class Commands:
 
     def __init__(self) -> None:
         self.ran: list[str] = []
+        self.argv: dict[str, list[str]] = {}
         self.effects: dict[str, Callable[[], object]] = {}
 
     def __call__(self, what: str, argv: list[str], fix: str = "", **env: str) -> None:
         self.ran.append(what)
+        self.argv[what] = argv
         self.effects.get(what, lambda: None)()
 
 
@@ -249,6 +251,20 @@ def test_a_venv_whose_python_is_gone_is_made_anew(dev: ModuleType, commands: Com
     python.symlink_to("/nonexistent/python3")
     dev.venv()
     assert commands.ran.count("make .venv") == 2
+
+
+def test_a_venv_is_made_anew_by_a_python_that_outlives_it(
+    dev: ModuleType, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where .venv is active its python runs this door, and goes with the folder."""
+    dev.venv()
+    python, system = dev.VENV / "bin" / "python", Path(sys.executable).resolve()
+    python.unlink()
+    python.symlink_to(system)
+    monkeypatch.setattr(dev.sys, "executable", str(python))
+    (dev.ROOT / "requirements.txt").write_text("nox==2\n")
+    dev.venv()
+    assert commands.argv["make .venv"][0] == str(system)
 
 
 # --- packages
