@@ -39,8 +39,9 @@ what, what was found, and what to do next; nothing is decided from its wording.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
+
+from release.frozen import Struct
 
 
 class ReleaseError(Exception):
@@ -73,8 +74,7 @@ class UsageError(ReleaseError):
     exit_code = 2
 
 
-@dataclass(frozen=True, kw_only=True)
-class Problem:
+class Problem(Struct, frozen=True, kw_only=True):
     """One thing that is wrong in a configuration: the key's path, and what is wrong with its value."""
 
     path: str

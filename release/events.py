@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
+from release.frozen import Struct
 
-@dataclass(frozen=True, kw_only=True)
-class Planned:
+
+class Planned(Struct, frozen=True, kw_only=True):
     """A run of the chain begins: for which version and commit, and where it leaves its logs."""
 
     service: str
@@ -20,15 +20,13 @@ class Planned:
     """The run's folder, from where the command runs."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Started:
+class Started(Struct, frozen=True, kw_only=True):
     """A stage or a step began."""
 
     name: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Progress:
+class Progress(Struct, frozen=True, kw_only=True):
     """A line of what it is doing now."""
 
     name: str
@@ -37,8 +35,7 @@ class Progress:
     """One of many, as a line of a test's output: shown in place on a terminal, elsewhere now and then."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Finished:
+class Finished(Struct, frozen=True, kw_only=True):
     """It ended well, after so many milliseconds; `summary` is one short phrase."""
 
     name: str
@@ -48,8 +45,7 @@ class Finished:
     """The stage's log, if it has one."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Failed:
+class Failed(Struct, frozen=True, kw_only=True):
     """It ended badly; the error itself is raised and rendered by the door."""
 
     name: str
@@ -61,22 +57,19 @@ class Failed:
     """Another stage's failure, or a signal, ended it."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Notice:
+class Notice(Struct, frozen=True, kw_only=True):
     """Something the reader should know that is no failure."""
 
     text: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Warned:
+class Warned(Struct, frozen=True, kw_only=True):
     """Something the reader should act on, though the work goes on."""
 
     text: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Finding:
+class Finding(Struct, frozen=True, kw_only=True):
     """One thing that a gate found in a file of the commit."""
 
     file: str
@@ -88,16 +81,14 @@ class Finding:
     column: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Found:
+class Found(Struct, frozen=True, kw_only=True):
     """What a failing gate found, file by file. Its log says the same, for people."""
 
     name: str
     findings: tuple[Finding, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Released:
+class Released(Struct, frozen=True, kw_only=True):
     """A release exists: the result of a run, also of one that found it made already."""
 
     service: str
@@ -111,8 +102,7 @@ class Released:
     """First lines of the commits since the release before."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Deployed:
+class Deployed(Struct, frozen=True, kw_only=True):
     """An environment runs a release, verified; `changed` is whether it did not before."""
 
     service: str

@@ -8,10 +8,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
+from release.frozen import Struct
 from release.records import Migrations
 
 HEAD: Final = "{head}"
@@ -53,8 +53,7 @@ def summary(files: Mapping[str, str]) -> Migrations:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Crossing:
+class Crossing(Struct, frozen=True, kw_only=True):
     """What lies between the release that runs and the one that is to run."""
 
     undone: tuple[str, ...] = ()

@@ -11,9 +11,10 @@ import os
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
+
+from release.frozen import Struct
 
 _PREFIX: Final = "release.owner."
 _MACHINE: Final = Path("/etc/machine-id")
@@ -23,8 +24,7 @@ _DEAD: Final = ("Z", "X")
 """States of processes that have ended and that nobody has collected."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Owner:
+class Owner(Struct, frozen=True, kw_only=True):
     """A process of some machine."""
 
     host: str
@@ -45,11 +45,11 @@ class Owner:
     @classmethod
     def parse(cls, labels: Mapping[str, str]) -> Self:
         """Read the labels back; what is missing is empty."""
-        return cls(**{key: labels.get(f"{_PREFIX}{key}", "") for key in cls.__dataclass_fields__})
+        return cls(**{key: labels.get(f"{_PREFIX}{key}", "") for key in cls.__struct_fields__})
 
     def labels(self) -> dict[str, str]:
         """As labels of what it owns in an engine."""
-        return {f"{_PREFIX}{key}": getattr(self, key) for key in self.__dataclass_fields__}
+        return {f"{_PREFIX}{key}": getattr(self, key) for key in self.__struct_fields__}
 
     def gone(self, *, shared: bool = False) -> bool:
         """Whether it was a process of this machine and namespace and is no more; others are not known.

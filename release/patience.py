@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from release.frozen import Struct
 from release.process import Cancellation
 
 T = TypeVar("T")
@@ -22,8 +22,7 @@ _SPREAD: Final = 0.5
 logging.getLogger("stamina").addHandler(logging.NullHandler())  # else each pause is a line on standard error
 
 
-@dataclass(frozen=True, kw_only=True)
-class Patience:
+class Patience(Struct, frozen=True, kw_only=True):
     """How often something is tried.
 
     Args:

@@ -11,12 +11,12 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from subprocess import PIPE, Popen, TimeoutExpired
 from typing import IO, Final
 
 from release.errors import ReleaseError, SourceError
+from release.frozen import Struct
 
 ANSWER_SECONDS: Final = 20.0
 """How long a git server may take to say what it has."""
@@ -33,8 +33,7 @@ _SSH: Final = "ssh -oBatchMode=yes -oConnectTimeout=10"
 _EMPTY_WHERE_SET: Final = ("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE", "GIT_PREFIX")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True):
     """What a git command gave: its exit status (negative: killed by that signal) and its two outputs."""
 
     status: int

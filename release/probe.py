@@ -5,17 +5,16 @@ from __future__ import annotations
 import http.client
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
+from release.frozen import Struct
 from release.runspec import Probe
 
 INTERVAL_SECONDS: Final = 0.05
 _REQUEST_SECONDS: Final = 5.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True):
     """One answer, or what came instead of one."""
 
     status: int | None

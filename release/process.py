@@ -14,11 +14,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final, Literal
 
 from release.errors import Cancelled, CommandFailed, ReleaseError
+from release.frozen import Struct, field
 from release.redact import Mask
 
 TAIL_LINES: Final = 20
@@ -92,8 +92,7 @@ def _quietly(stop: Callable[[], None]) -> None:
         stop()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Command:
+class Command(Struct, frozen=True, kw_only=True):
     """A program to run: its words, folder, additional environment, and the file that is its input."""
 
     argv: tuple[str, ...]
@@ -106,8 +105,7 @@ class Command:
         return " ".join(self.argv)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Completed:
+class Completed(Struct, frozen=True, kw_only=True):
     """A program that ended: its status and its output (standard output and error together)."""
 
     status: int

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import Annotated, Any, ClassVar, Final, Generic, Literal, TypeVar
 
@@ -17,6 +16,7 @@ import rfc8785
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from release.errors import LedgerError
+from release.frozen import Struct
 from release.runspec import Probe, RunSpec
 
 SCHEMA: Final = "1.0"
@@ -331,6 +331,7 @@ class Note(Part):
 
 
 Body = Release | Deployment | Quarantine | Freeze | Verification | Note
+B = TypeVar("B", bound=Part)
 B_co = TypeVar("B_co", bound=Part, covariant=True)
 
 _Kind = type[Release] | type[Deployment] | type[Quarantine] | type[Freeze] | type[Verification] | type[Note]
@@ -353,8 +354,7 @@ class Envelope(Part):
     tool: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Draft(Generic[B_co]):
+class Draft(Struct, Generic[B_co], frozen=True, kw_only=True):
     """A record that has not found its place in the chain yet."""
 
     service: str
@@ -363,6 +363,17 @@ class Draft(Generic[B_co]):
     run: Run
     tool: str
     body: B_co
+
+    def of(self, body: B) -> Draft[B]:
+        """The same about another body, or about one that is known better."""
+        return Draft(
+            service=self.service,
+            recorded_at=self.recorded_at,
+            actor=self.actor,
+            run=self.run,
+            tool=self.tool,
+            body=body,
+        )
 
     def at(self, seq: int, prev: str | None) -> Record[B_co]:
         """The record at this place."""
@@ -380,8 +391,7 @@ class Draft(Generic[B_co]):
         return Record(envelope=envelope, body=self.body)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Record(Generic[B_co]):
+class Record(Struct, Generic[B_co], frozen=True, kw_only=True):
     """One entry of the ledger."""
 
     envelope: Envelope

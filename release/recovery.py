@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from release.actor import TOOL, now
 from release.chain.recover import Recoverer, Recovery
 from release.deploy.site import Desk
 from release.errors import LedgerError, LedgerUnreachable
+from release.frozen import Struct
 from release.ledger import rebuild
 from release.ledger.rebuild import Survey
 from release.records import Draft, Release
@@ -59,8 +59,7 @@ def plan(desk: Desk) -> Plan:
     return _index(desk) if desk.ledger.head is not None else _releases(desk)
 
 
-@dataclass(frozen=True, kw_only=True)
-class IndexPlan:
+class IndexPlan(Struct, frozen=True, kw_only=True):
     """Add the missing index entries."""
 
     desk: Desk
@@ -111,8 +110,7 @@ def _index(desk: Desk) -> IndexPlan:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class ReleasesPlan:
+class ReleasesPlan(Struct, frozen=True, kw_only=True):
     """Begin the ledger anew, with the releases that their images tell of."""
 
     desk: Desk

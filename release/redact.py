@@ -9,10 +9,11 @@ import sys
 import threading
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final, NoReturn
 from urllib.parse import quote, quote_plus
 from xml.sax.saxutils import escape
+
+from release.frozen import Struct, field
 
 MASK: Final = "***"
 """What stands where a secret was."""
@@ -150,8 +151,7 @@ class MaskedStream:
         return self._mask(rest)
 
 
-@dataclass(frozen=True)
-class _Forms:
+class _Forms(Struct, frozen=True):
     """The texts to be found: as they are, and without breaks; all of them by their beginnings."""
 
     whole: frozenset[str] = frozenset()
@@ -194,8 +194,7 @@ class _Forms:
         return any(len(form) > size and end.endswith(form[:size]) for form in self.heads.get(head, ()))
 
 
-@dataclass(frozen=True)
-class _Squeezed:
+class _Squeezed(Struct, frozen=True):
     """A text without line breaks and control sequences, and where each piece of it was."""
 
     text: str

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from typing import Final, Self
+
+from release.frozen import Struct
 
 DOCKER_HUB: Final = "docker.io"
 """The registry that a name without a host belongs to."""
@@ -24,8 +25,7 @@ _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, order=True)
-class Digest:
+class Digest(Struct, frozen=True, order=True):
     """`sha256:` and 64 hexadecimal digits. Raises ValueError for anything else."""
 
     text: str
@@ -55,8 +55,7 @@ class Digest:
         return self.text
 
 
-@dataclass(frozen=True, order=True)
-class Repository:
+class Repository(Struct, frozen=True, order=True):
     """Where images of one name live: `registry.example:5000/acme/api`, or `api` on the default registry.
 
     Raises:
@@ -109,8 +108,7 @@ def _split(text: str) -> tuple[str, str]:
     return "", text
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reference:
+class Reference(Struct, frozen=True, kw_only=True):
     """A repository with a tag, a digest, or both. Raises ValueError for a bad tag."""
 
     repository: Repository

@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from semver import Version
@@ -24,6 +23,7 @@ from release.config import Service
 from release.deploy.rollout import elapsed_ms, step
 from release.deploy.site import Desk
 from release.errors import ConfigError, SourceError
+from release.frozen import Struct
 from release.images.engine import Engine
 from release.process import Cancellation
 from release.records import Examined, Record, Release, Verification
@@ -38,8 +38,7 @@ _OURS: Final = ("VERSION", "COMMIT", "SOURCE_DATE_EPOCH")
 Verdict = Literal["identical", "same content", "different"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class RecordedPlan(Plan):
+class RecordedPlan(Plan, frozen=True, kw_only=True):
     """A plan that takes from the record what a plan of today would make anew."""
 
     release: Release
@@ -61,8 +60,7 @@ class RecordedPlan(Plan):
         return self.release.build.args
 
 
-@dataclass(frozen=True, kw_only=True)
-class Remade:
+class Remade(Struct, frozen=True, kw_only=True):
     """What came out."""
 
     service: str
@@ -88,7 +86,7 @@ class Remade:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data."""
-        return {key: getattr(self, key) for key in self.__dataclass_fields__} | {"proven": self.proven}
+        return {key: getattr(self, key) for key in self.__struct_fields__} | {"proven": self.proven}
 
     def verification(self) -> Verification:
         """What the ledger keeps of it."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import (
@@ -23,6 +22,8 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from release.frozen import Struct
 
 _SIZE = re.compile(r"([0-9]+)\s*([bkmg]?)b?", re.IGNORECASE)
 _SIZE_UNITS: Final = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
@@ -47,8 +48,7 @@ Items = Annotated[tuple[_T, ...], Field(strict=False)]
 """A tuple that is written as a list, in TOML and in JSON."""
 
 
-@dataclass(frozen=True)
-class Matching:
+class Matching(Struct, frozen=True):
     """A rule for text: the pattern that all of it matches, and the words that say so to people.
 
     The error it raises has the type `not_matching` and carries the words, not the text: whoever renders it

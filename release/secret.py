@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from release.config import Secret
 from release.errors import Cancelled, ReleaseError
+from release.frozen import Struct
 from release.process import Cancellation, Command, Completed, run
 from release.redact import Redacted
 
 
-@dataclass(frozen=True, kw_only=True)
-class Unresolved:
+class Unresolved(Struct, frozen=True, kw_only=True):
     """A secret that could not be read: its name, and why, without a trace of any value."""
 
     name: str

@@ -13,12 +13,12 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import nox
 
+from release.frozen import Struct
 from release.garbage import leave_as_it_is, unswept
 
 if TYPE_CHECKING:
@@ -48,8 +48,7 @@ SESSIONS: Final = {
 """The sessions, in the order of the chain, with the line that `nox -l` shows."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Door:
+class _Door(Struct, frozen=True, kw_only=True):
     """What a session works with."""
 
     name: str

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 from semver import Version
 
 from release.errors import ReleaseError, SourceError
+from release.frozen import Struct
 from release.plumbing import ANSWER_SECONDS, FETCH_SECONDS, Answer, Plumbing
 from release.process import Command, run
 from release.version import versions_in
@@ -30,8 +30,7 @@ _SHOW_COMMIT: Final = (
 _IDENTITY = re.compile(r"(?P<name>.*) <(?P<email>.*)> \d+ [+-]\d{4}", re.DOTALL)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Commit:
+class Commit(Struct, frozen=True, kw_only=True):
     """A commit, as a release records it."""
 
     id: str
@@ -41,8 +40,7 @@ class Commit:
     subject: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Entry:
+class Entry(Struct, frozen=True, kw_only=True):
     """One file of a committed tree."""
 
     path: str
@@ -53,8 +51,7 @@ class Entry:
     """For a symbolic link, its target."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class VersionTag:
+class VersionTag(Struct, frozen=True, kw_only=True):
     """A version tag and the commit it stands on."""
 
     name: str

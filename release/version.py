@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
 from semver import Version
 
 from release.errors import NothingToRelease, UsageError, VersionTaken
+from release.frozen import Struct
 
 FIRST: Final = Version(0, 1, 0)
 """The version of a service's first release."""
@@ -38,8 +38,7 @@ class Bump(IntEnum):
 _BUMPS: Final = {"feat": Bump.MINOR, "fix": Bump.PATCH, "perf": Bump.PATCH, "revert": Bump.PATCH}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Request:
+class Request(Struct, frozen=True, kw_only=True):
     """What the command line asks for: an exact version, a bump, or neither."""
 
     version: Version | None = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from release.chain.shop import HOME, RunFolder, Shop
 from release.config import Config, Service
 from release.errors import ConfigError, LedgerUnreachable, Problem, SourceError
 from release.events import Emit, Notice, Warned
+from release.frozen import Struct, field
 from release.images.engine import Engine
 from release.images.trust import believe
 from release.ledger import query
@@ -28,8 +28,7 @@ from release.source import Commit, Source
 from release.version import tag_prefix
 
 
-@dataclass(frozen=True, kw_only=True)
-class Project:
+class Project(Struct, frozen=True, kw_only=True, dict=True):
     """One service of a repository at one commit, ready to be planned."""
 
     source: Source

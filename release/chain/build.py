@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +20,7 @@ from release.chain.progress import has_begun, is_about_bases, is_engines_failure
 from release.chain.shop import Shop, evidence
 from release.errors import CommandFailed, EngineUnreachable, GateFailed
 from release.events import Notice
+from release.frozen import Struct, replace
 from release.images.credentials import lend_logins
 from release.images.dockerignore import excluder
 from release.images.engine import StoredImage
@@ -37,8 +37,7 @@ _POLICY_VARIABLE: Final = "EXPERIMENTAL_BUILDKIT_SOURCE_POLICY"
 _RESOLVED = re.compile(r"FROM (?P<reference>\S+?)@(?P<digest>sha256:[0-9a-f]{64})")
 
 
-@dataclass(frozen=True, kw_only=True)
-class BuiltImage:
+class BuiltImage(Struct, frozen=True, kw_only=True):
     """The candidate: an image in the engine's store, and what went into it."""
 
     reference: Reference

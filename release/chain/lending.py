@@ -20,13 +20,13 @@ import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
 from release.chain.shop import Shop
 from release.errors import GateFailed
+from release.frozen import Struct
 from release.redact import SHORTEST, Redacted, passwords_in
 
 PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY")
@@ -38,8 +38,7 @@ _CONNECT_SECONDS: Final = 5.0
 _ARG: Final = re.compile(r"^\s*ARG\s+(.+)$", re.IGNORECASE | re.MULTILINE)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ssh:
+class Ssh(Struct, frozen=True, kw_only=True):
     """One `--mount=type=ssh`: its id, and the agent's socket or the key's file."""
 
     id: str

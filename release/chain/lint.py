@@ -8,7 +8,6 @@ import shlex
 import shutil
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,11 +17,11 @@ from release.chain.reports import machine_readable, ruff_findings
 from release.chain.shop import HOME, Shop, evidence
 from release.errors import CommandFailed, GateFailed
 from release.events import Found, Warned
+from release.frozen import Struct
 from release.process import Command, run
 
 
-@dataclass(frozen=True, kw_only=True)
-class LintPassed:
+class LintPassed(Struct, frozen=True, kw_only=True):
     """Every command ended with status 0."""
 
     evidence: bytes

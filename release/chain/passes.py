@@ -14,7 +14,6 @@ import os
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import release
 from release.actor import TOOL
 from release.errors import EngineError, ReleaseError
+from release.frozen import Struct
 from release.records import Gate
 
 if TYPE_CHECKING:
@@ -49,8 +49,7 @@ class Product(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class Pass:
+class Pass(Struct, frozen=True, kw_only=True):
     """A gate that passed."""
 
     gate: Gate
@@ -61,8 +60,7 @@ class Pass:
     """JSON data from which the stage makes its product again."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reuse:
+class Reuse(Struct, frozen=True, kw_only=True):
     """How a stage is spared: what its result depends on, what is kept of it, how that is taken up again."""
 
     inputs: Callable[[Shop], Mapping[str, Any] | None]

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
 from typing import Final
 
 from release.actor import now
@@ -24,11 +23,11 @@ from release.chain.smoke import SMOKE_REUSE, smoke
 from release.chain.test import TEST_REUSE, image_ahead, test
 from release.errors import Cancelled, GateFailed, ReleaseError
 from release.events import Failed, Finished, Started
+from release.frozen import Struct
 from release.records import Gate
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stage:
+class Stage(Struct, frozen=True, kw_only=True):
     """One step of the chain."""
 
     name: str

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from semver import Version
 
 from release.config import Service
 from release.errors import NothingToRelease, SourceError, VersionTaken
+from release.frozen import Struct, field, replace
 from release.records import Base, Record, Release
 from release.reference import Reference, Repository
 from release.source import Commit, VersionTag
@@ -20,8 +20,7 @@ be a new value for every commit, and with it every layer would be new; the real 
 (reproducible-builds.org, SOURCE_DATE_EPOCH specification 1.0)"""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(Struct, frozen=True, kw_only=True):
     """What the command line asks for."""
 
     request: Request = field(default_factory=Request)
@@ -29,8 +28,7 @@ class Options:
     allow_dirty: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class Facts:
+class Facts(Struct, frozen=True, kw_only=True):
     """Everything a plan is made from, read before it is made."""
 
     commit: Commit
@@ -47,8 +45,7 @@ class Facts:
     remote_url: str | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True):
     """What will be built, tested and recorded."""
 
     service: Service

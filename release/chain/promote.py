@@ -5,12 +5,11 @@ The commit's tag is the release's too from here on: what a slower run of the com
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from release.chain.record import Recorded
 from release.chain.shop import Shop
 from release.errors import EngineError, RegistryError
 from release.events import Emit, Notice, Warned
+from release.frozen import Struct
 from release.images.engine import Engine
 from release.images.registry import Registry
 from release.process import Cancellation
@@ -18,8 +17,7 @@ from release.records import Image, Release
 from release.reference import Digest, Reference, Repository
 
 
-@dataclass(frozen=True, kw_only=True)
-class Promoted:
+class Promoted(Struct, frozen=True, kw_only=True):
     """The version tag stands on the recorded manifest."""
 
     evidence: bytes

@@ -9,7 +9,6 @@ was sent.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -18,6 +17,7 @@ from release.chain.plan import SOURCE_DATE_EPOCH
 from release.chain.shop import Shop, evidence
 from release.errors import GateFailed, LedgerUnreachable, TransferBroken
 from release.events import Notice, Warned
+from release.frozen import Struct
 from release.images.engine import Engine
 from release.images.layout import Readable, late_files, manifest_of, own_layers, read_layout
 from release.images.registry import Blob, Manifest, Registry
@@ -31,8 +31,7 @@ from release.reference import Digest, Reference
 _UPLOAD: Final = Patience(attempts=4, first=1.0, longest=5.0)
 
 
-@dataclass(frozen=True, kw_only=True)
-class PushedImage:
+class PushedImage(Struct, frozen=True, kw_only=True):
     """An image that was read back and hashed. `late` names files that carry the clock of the build."""
 
     manifest: Manifest
@@ -65,8 +64,7 @@ def push(shop: Shop) -> PushedImage:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Seen:
+class _Seen(Struct, frozen=True, kw_only=True):
     """What is where releases live, as far as it was looked at."""
 
     manifest: Manifest

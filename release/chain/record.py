@@ -6,7 +6,6 @@ Before it nothing was released; after it everything else can be repaired from th
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import cast
 
 from release.actor import TOOL, now
@@ -18,6 +17,7 @@ from release.chain.shop import Shop
 from release.chain.smoke import SmokePassed
 from release.config import Service
 from release.events import Emit, Warned
+from release.frozen import Struct
 from release.images.engine import EngineInfo
 from release.images.registry import Manifest
 from release.ledger.store import TagRequest
@@ -26,8 +26,7 @@ from release.records import Built, Descriptor, Draft, Image, Migrations, Record,
 from release.source import Source as Repository
 
 
-@dataclass(frozen=True, kw_only=True)
-class Recorded:
+class Recorded(Struct, frozen=True, kw_only=True):
     """The release is in the ledger."""
 
     record: Record[Release]

@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -23,6 +22,7 @@ from release.chain.plan import SOURCE_DATE_EPOCH, Plan
 from release.chain.smoke import recorded_smoke
 from release.config import Config, Service
 from release.errors import EngineUnreachable, RegistryError, RegistryUnreachable, ReleaseError
+from release.frozen import Struct
 from release.images.engine import Engine
 from release.images.layout import manifest_of, read_layout
 from release.images.registry import Manifest, Registry
@@ -103,8 +103,7 @@ class InEngine:
         return manifest, layout.documents[manifest.config.digest]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Recovery:
+class Recovery(Struct, frozen=True, kw_only=True):
     """What was found of one service."""
 
     service: str
@@ -114,8 +113,7 @@ class Recovery:
     """A sentence for each version that cannot be recorded: which, and why."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Candidate:
+class Candidate(Struct, frozen=True, kw_only=True):
     """A version that was released, as far as tags tell."""
 
     version: Version
@@ -125,8 +123,7 @@ class Candidate:
     """Its git tag."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Case:
+class _Case(Struct, frozen=True, kw_only=True):
     """One image on its way to a record."""
 
     candidate: Candidate

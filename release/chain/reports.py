@@ -10,20 +10,19 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 from xml.etree import ElementTree
 
 from release.events import Finding, Released
+from release.frozen import Struct
 
 _RUFF: Final = ("ruff", "check")
 _CRASH: Final = re.compile(r"^(?P<file>[^\s:]+):(?P<line>[0-9]+): ", re.MULTILINE)
 """Where pytest says in the text of a failure that it happened: as "tests/test_api.py:12: AssertionError"."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reports:
+class Reports(Struct, frozen=True, kw_only=True):
     """`.release/reports/<service>/`."""
 
     path: Path

@@ -9,7 +9,6 @@ import shutil
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -22,6 +21,7 @@ from release.chain.plan import Plan
 from release.chain.reports import Reports
 from release.errors import ReleaseError
 from release.events import Emit, Progress
+from release.frozen import Reticent, Struct, field
 from release.images.engine import Engine
 from release.ledger.store import Ledger
 from release.owner import Owner
@@ -42,8 +42,7 @@ HOME: Final = ".release"
 """Our folder in the service's repository: logs, tools, nothing that cannot be made again."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunFolder:
+class RunFolder(Struct, frozen=True, kw_only=True):
     """`.release/runs/<run>/`: everything that a run leaves for people and for other processes."""
 
     path: Path
@@ -174,9 +173,10 @@ class Products:
         return product
 
 
-@dataclass(frozen=True, kw_only=True)
-class Shop:
+class Shop(Reticent, frozen=True, kw_only=True, dict=True):
     """The place where a chain runs."""
+
+    unshown = frozenset({"environ"})
 
     plan: Plan
     source: Source
@@ -186,7 +186,7 @@ class Shop:
     emit: Emit
     open_engine: Callable[[], Engine]
     open_ledger: Callable[[], Ledger]
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     mask: Mask = field(default_factory=Mask)
     """Takes secrets out of what is written: the environment's, and the build's once it is lent them."""
     cancellation: Cancellation = field(default_factory=Cancellation)

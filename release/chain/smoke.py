@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from release.chain.build import BuiltImage, engine_facts
@@ -12,6 +11,7 @@ from release.chain.passes import Pass, Reuse
 from release.chain.shop import Shop, evidence
 from release.config import Smoke
 from release.errors import EngineError, GateFailed
+from release.frozen import Struct
 from release.images.engine import ContainerSpec
 from release.images.reach import is_local, reachable
 from release.images.values import LOOPBACK, UNWATCHED
@@ -33,8 +33,7 @@ _LOG_LINES: Final = 1_000_000
 """The whole output, as far as anybody reads it."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class SmokePassed:
+class SmokePassed(Struct, frozen=True, kw_only=True):
     """The image started, answered, and stopped when told."""
 
     spec: SmokeSpec

@@ -14,7 +14,6 @@ import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, Future, wait
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -36,6 +35,7 @@ from release.chain.shop import Shop, evidence
 from release.config import Test
 from release.errors import EngineError, GateFailed
 from release.events import Found
+from release.frozen import Struct, replace
 from release.images.engine import ContainerSpec, StoredImage
 from release.images.values import UNWATCHED
 from release.process import TAIL_LINES, Command
@@ -51,8 +51,7 @@ _LAST_WORDS_SECONDS: Final = 10.0
 """How long the output of a container that was removed is waited for."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class TestsPassed:
+class TestsPassed(Struct, frozen=True, kw_only=True):
     """The tests passed in an image that begins with the released layers."""
 
     evidence: bytes
@@ -149,8 +148,7 @@ def _name(shop: Shop) -> Reference:
     return Repository(f"localhost/release-test/{shop.plan.service.service}").tagged(shop.folder.id)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ahead:
+class Ahead(Struct, frozen=True, kw_only=True):
     """The test stage's image, being built beside the released one."""
 
     future: Future[None]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import Literal
 
 from release.commands.door import Door, Words, agree, find
@@ -16,6 +15,7 @@ from release.deploy.sight import Sight, last_good, look_around
 from release.deploy.site import Desk, Site
 from release.errors import Cancelled, LockHeld, TargetUnavailable, UsageError
 from release.events import Notice
+from release.frozen import replace
 from release.ledger import query
 
 

@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +13,7 @@ from release.console import Console
 from release.deploy.site import Desk
 from release.errors import Cancelled, UsageError
 from release.events import Notice
+from release.frozen import Struct
 from release.interruption import Interruption
 from release.ledger import query
 
@@ -28,8 +28,7 @@ def number(text: str, attempted: str, hint: str, *, least: int = 1) -> int:
     return value
 
 
-@dataclass(frozen=True, kw_only=True)
-class Words:
+class Words(Struct, frozen=True, kw_only=True):
     """What the command line says."""
 
     to: str | None = None
@@ -89,8 +88,7 @@ class Words:
         return number(self.wait, f"wait for {self.wait!r} seconds", "use --wait 60", least=0)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Door:
+class Door(Struct, frozen=True, kw_only=True):
     """What every command works with."""
 
     words: Words

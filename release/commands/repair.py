@@ -7,7 +7,6 @@ moved it, or why.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -19,6 +18,7 @@ from release.deploy.preflight import EMBEDDED
 from release.deploy.site import Desk
 from release.errors import LedgerUnreachable, ReleaseError
 from release.events import Notice
+from release.frozen import Struct
 from release.images.engine import Engine
 from release.images.registry import Registry
 from release.ledger import query, rebuild
@@ -31,8 +31,7 @@ _SHOWN = 15
 """How many lines of one kind are shown."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Finding:
+class Finding(Struct, frozen=True, kw_only=True):
     """One thing that is not as the records say."""
 
     kind: str

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, get_args, get_origin
 
@@ -15,6 +14,7 @@ from pydantic_core import ErrorDetails
 from release.config.kinds import FILE, ROOT
 from release.config.service import Config, Service
 from release.errors import ConfigError, Problem
+from release.frozen import Struct
 
 
 def load(root: Path) -> Config:
@@ -48,8 +48,7 @@ def _wrong(path: str, message: str) -> ConfigError:
     return ConfigError(FILE, [Problem(path=path, message=message)])
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Written:
+class _Written(Struct, frozen=True, kw_only=True):
     """One service as it is written: its name's path, its own table's path, its keys and those it inherits."""
 
     name: object

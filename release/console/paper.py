@@ -8,12 +8,12 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import IO, Final, Literal, TextIO, cast
 
 import rich.console
 from rich.text import Text
 
+from release.frozen import Struct
 from release.redact import ESCAPES, Mask
 
 _CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -25,8 +25,7 @@ _PLAIN_MARKS: Final = str.maketrans(
 """For a stream whose encoding lacks them, as LANG=C has it."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Line:
+class Line(Struct, frozen=True, kw_only=True):
     """One line for people: a mark, a text, and how rich shows each."""
 
     text: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +11,7 @@ from release.console.layout import error_lines, event_lines, tail_of
 from release.console.paper import Line, Paper
 from release.errors import ReleaseError
 from release.events import Event, Failed, Progress, Started
+from release.frozen import Struct
 from release.redact import Redacted
 
 _QUIET_SECONDS: Final = 10.0
@@ -24,8 +24,7 @@ Clock = Callable[[], float]
 """Seconds of a clock that only goes forward."""
 
 
-@dataclass(kw_only=True)
-class _Pace:
+class _Pace(Struct, kw_only=True):
     """When a stage last said something, and how often it did."""
 
     last: float

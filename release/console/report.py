@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Final
 
 from release.console.layout import one_line, seconds, tail_of
 from release.errors import ReleaseError
 from release.events import Deployed, Event, Failed, Finished, Found, Planned, Released, Warned
+from release.frozen import Struct, field
 
 _COMMITS: Final = 50
 """How many commits a page lists."""
@@ -18,8 +18,7 @@ _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>()#+!|~&])")
 """What Markdown may take for markup (CommonMark 0.31, 2.4)."""
 
 
-@dataclass(kw_only=True)
-class Report:
+class Report(Struct, kw_only=True):
     """The events that a reader wants to see again in the end."""
 
     planned: Planned | None = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, replace
 from typing import Final
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -16,12 +15,12 @@ from release.console.paper import Line, Paper
 from release.console.plain import Clock, Plain
 from release.errors import ReleaseError
 from release.events import Event, Failed, Finished, Progress, Started
+from release.frozen import Struct, replace
 
 _REDRAW_SECONDS: Final = 0.125
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Running:
+class _Running(Struct, frozen=True, kw_only=True):
     """A stage on its way: since when, and what it is doing."""
 
     name: str

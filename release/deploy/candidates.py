@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
 from release.deploy.site import Spot
+from release.frozen import Struct
 from release.ledger import query
 from release.ledger.deployments import ran
 from release.ledger.query import Event, Word
@@ -16,8 +16,7 @@ from release.records import Record, Release
 _OFFERED: Final = 9
 
 
-@dataclass(frozen=True, kw_only=True)
-class Candidate:
+class Candidate(Struct, frozen=True, kw_only=True):
     """A release that ran here, verified healthy, and the last time that it did."""
 
     release: Record[Release]

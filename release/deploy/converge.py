@@ -6,7 +6,6 @@ What was meant is read where it happened (`release.deploy.journal`), so any oper
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from release.actor import TOOL, now
@@ -32,6 +31,7 @@ from release.errors import (
     TargetUnavailable,
 )
 from release.events import Warned
+from release.frozen import Struct, replace
 from release.interruption import Interruption
 from release.ledger.query import Event
 from release.ledger.releases import release_record
@@ -41,8 +41,7 @@ from release.reference import Digest
 from release.runspec import RunSpec
 
 
-@dataclass(frozen=True, kw_only=True)
-class Halves:
+class Halves(Struct, frozen=True, kw_only=True):
     """A deployment that ended in the middle, and what is decided about it."""
 
     site: Site
@@ -51,7 +50,7 @@ class Halves:
     release: Record[Release]
     before: Event | None
     """The deployment that ran before, as the one says that was begun; None where this ledger lacks it."""
-    secrets: tuple[Redacted, ...] = field(repr=False)
+    secrets: tuple[Redacted, ...]
     """The values that play a part, as far as they are known here or stand in the containers."""
     breaks: Holder | None
     """Who may be alive, and whose lock is taken away all the same."""
@@ -93,8 +92,7 @@ class Halves:
         }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Converged:
+class Converged(Struct, frozen=True, kw_only=True):
     """How it ended."""
 
     end: End
@@ -102,8 +100,7 @@ class Converged:
     record: dict[str, Any]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Found:
+class Found(Struct, frozen=True, kw_only=True):
     """What was found, and who is passed over for it."""
 
     sight: Sight
@@ -293,8 +290,7 @@ def _not_ended(halves: Halves, *, answers: bool) -> None:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Ending:
+class _Ending(Struct, frozen=True, kw_only=True):
     """The end of a deployment that somebody else began."""
 
     halves: Halves

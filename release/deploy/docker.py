@@ -6,9 +6,9 @@ A container is ours by its labels, never by its name: a name can be taken by any
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
+from release.frozen import Struct
 from release.images.engine import ContainerSpec, ContainerState, Engine
 from release.images.values import PlacedFile, Publisher
 from release.redact import Redacted
@@ -38,13 +38,12 @@ def command(words: str, flags: Iterable[str]) -> str:
     return " ".join(["invoke", words, *(flag for flag in flags if flag.partition(" ")[0] not in words)])
 
 
-@dataclass(frozen=True, kw_only=True)
-class Place:
+class Place(Struct, frozen=True, kw_only=True):
     """A service in an environment: what its containers are called."""
 
     service: str
     environment: str
-    flags: tuple[str, ...] = field(default=(), compare=False)
+    flags: tuple[str, ...] = ()
     """What names both in a command, as far as the configuration has several: `--service api`."""
 
     def command(self, words: str) -> str:
@@ -98,8 +97,7 @@ class Place:
         return f"{self.service} in {self.environment}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ours:
+class Ours(Struct, frozen=True, kw_only=True):
     """The containers of a place: those that run, and what earlier deployments left stopped."""
 
     running: tuple[ContainerState, ...]
@@ -129,8 +127,7 @@ def look(engine: Engine, place: Place) -> Ours:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Identity:
+class Identity(Struct, frozen=True, kw_only=True):
     """What a container says about itself in its labels."""
 
     deployment: str

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -17,6 +16,7 @@ from release.deploy.swarm.target import SwarmTarget, no_manager
 from release.deploy.topology import placed
 from release.errors import EngineError, LedgerUnreachable, ReleaseError
 from release.events import Emit
+from release.frozen import Struct
 from release.images.engine import Engine
 from release.images.reach import is_local
 from release.images.registry import PRESSED, Registry
@@ -31,8 +31,7 @@ LEAST_FREE_BYTES: Final = 2 * 1024**3
 """An image of a Python service with its layers unpacked, and some room."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Finding:
+class Finding(Struct, frozen=True, kw_only=True):
     """One thing that was looked at. `hint` is what to do where it is not well."""
 
     name: str

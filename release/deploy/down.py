@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeVar
 
 from release.config import Migrations
@@ -24,6 +23,7 @@ from release.deploy.target import Means
 from release.deploy.wanted import read_secrets
 from release.errors import DeploymentFailed, EngineError, LockHeld, Problem, ReleaseError
 from release.events import Progress, Warned
+from release.frozen import Struct, replace
 from release.images.engine import ContainerSpec, ContainerState
 from release.ledger import query
 from release.ledger.deployments import events_of
@@ -43,8 +43,7 @@ _IDLE: Final = ("created", "exited", "dead", "removing")
 _PATH: Final = "migrations.down"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Down:
+class Down(Struct, frozen=True, kw_only=True):
     """The command, and the container that it runs in, which gets its name and labels when it is made."""
 
     container: ContainerSpec
@@ -52,7 +51,7 @@ class Down:
     """Of the release whose image it is."""
     repository: str
     undoing: Undoing
-    secrets: Mapping[str, Redacted] = field(repr=False)
+    secrets: Mapping[str, Redacted]
     timeout: int
     """Milliseconds."""
 
@@ -70,8 +69,7 @@ class Down:
 # --- beforehand
 
 
-@dataclass(frozen=True, kw_only=True)
-class Earlier:
+class Earlier(Struct, frozen=True, kw_only=True):
     """An attempt that undid migrations, and after which nothing was verified healthy."""
 
     attempt: str

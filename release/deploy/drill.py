@@ -11,7 +11,6 @@ from __future__ import annotations
 import secrets as randomness
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -32,6 +31,7 @@ from release.errors import (
     TargetUnavailable,
 )
 from release.events import Emit, Notice, Warned
+from release.frozen import Struct, field, replace
 from release.images.engine import ContainerSpec, Engine, StoredImage
 from release.ledger.query import Event
 from release.owner import Owner
@@ -49,8 +49,7 @@ _SPARE_MINUTES: Final = 15
 """After the longest that a drill may take: what is left then was left by a machine that died."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Conditions:
+class Conditions(Struct, frozen=True, kw_only=True):
     """What is real in a rehearsal."""
 
     secrets: bool = False
@@ -70,8 +69,7 @@ class Conditions:
             yield f"ports: {', '.join(str(port) for port in spec.publish)} were not published"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rehearsal:
+class Rehearsal(Struct, frozen=True, kw_only=True):
     """What is to be rehearsed, and where; made before anything is started."""
 
     place: Place
@@ -80,7 +78,7 @@ class Rehearsal:
     spec: RunSpec
     """The recorded settings."""
     conditions: Conditions
-    secrets: Mapping[str, Redacted] = field(repr=False)
+    secrets: Mapping[str, Redacted]
     bytes_from: str
     stored: StoredImage | None
     health_timeout: int
@@ -225,8 +223,7 @@ def refuse(attempted: str, found: Bytes, missing: Sequence[Problem]) -> None:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Drilled:
+class Drilled(Struct, frozen=True, kw_only=True):
     """A rehearsal that ended well."""
 
     rehearsal: Rehearsal

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import shlex
 import socket
-from dataclasses import dataclass
 from typing import Final
 
 from release.deploy.inside import ACCEPTS, Inside
 from release.errors import EngineError
+from release.frozen import Struct
 from release.images.engine import ContainerState, Engine
 from release.images.reach import reachable
 from release.process import Cancellation
@@ -23,8 +23,7 @@ _CLOSING_SECONDS: Final = 0.25
 """An engine's own proxy accepts for a container that does not listen, and closes at once."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Gates:
+class Gates(Struct, frozen=True, kw_only=True):
     """The gates of one deployment."""
 
     tcp: tuple[int, ...] = ()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
@@ -14,6 +13,7 @@ from release.deploy.gates import Gates, ask_gates
 from release.deploy.inside import Inside
 from release.errors import DeploymentFailed, EngineError
 from release.events import Emit, Progress, Warned
+from release.frozen import Struct, field, replace
 from release.images.engine import ContainerState, Engine
 from release.images.reach import reachable
 from release.probe import Answer, ask
@@ -34,8 +34,7 @@ _SETTLE_SECONDS: Final = 2.0
 """How long a container without health check and reachable port must stay up to count as running."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Watch:
+class Watch(Struct, frozen=True, kw_only=True, dict=True):
     """A container to wait for."""
 
     engine: Engine
@@ -44,10 +43,10 @@ class Watch:
     timeout: int
     """Milliseconds from now to the moment it must be healthy."""
     emit: Emit
-    mask: Mask = Mask()  # noqa: RUF009 - holds nothing
+    mask: Mask = Mask()
     cancellation: Cancellation = field(default_factory=Cancellation)
     """Ends the wait."""
-    gates: Gates = Gates()  # noqa: RUF009 - frozen
+    gates: Gates = Gates()
     at_once: bool = False
     """Whether its own check is run as soon as it answers, not when the engine's interval is over."""
 
@@ -57,8 +56,7 @@ class Watch:
         return Inside(engine=self.engine, cancellation=self.cancellation)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Healthy:
+class Healthy(Struct, frozen=True, kw_only=True):
     """A container that serves, as it was when that was seen, and the evidence, in a few words."""
 
     watch: Watch

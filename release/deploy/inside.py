@@ -6,10 +6,10 @@ image without one cannot be asked so.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Final
 
 from release.errors import EngineError
+from release.frozen import Struct, field
 from release.images.engine import ContainerState, Engine, Executed
 from release.probe import Answer
 from release.process import Cancellation
@@ -40,8 +40,7 @@ print("accepts connections" if stays else "closes connections at once")
 ACCEPTS: Final = "accepts connections"
 
 
-@dataclass(kw_only=True)
-class Inside:
+class Inside(Struct, kw_only=True):
     """One container's own view of its ports."""
 
     engine: Engine

@@ -7,7 +7,6 @@ the git server may be away.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from typing import Literal
 
 from release.deploy.docker import DEPLOYMENT, Ours
@@ -15,6 +14,7 @@ from release.deploy.lock import Holder
 from release.deploy.site import Spot
 from release.errors import LedgerError
 from release.events import Warned
+from release.frozen import Struct, replace
 from release.ledger.deployments import Event, deployments, events_of
 from release.records import Body, Deployment, Draft, TargetState, Undoing, parse
 
@@ -34,8 +34,7 @@ def read(text: str) -> Draft[Body] | None:
         return None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Unfinished:
+class Unfinished(Struct, frozen=True, kw_only=True):
     """A deployment that started and, as far as ledger and engine tell, never ended."""
 
     draft: Draft[Body]

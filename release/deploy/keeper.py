@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from release.frozen import Struct
 from release.images.engine import ContainerSpec, Engine
 from release.reference import Digest
 
 
-@dataclass(frozen=True, kw_only=True)
-class Kept:
+class Kept(Struct, frozen=True, kw_only=True):
     """A lock as it is found."""
 
     id: str
@@ -35,8 +34,7 @@ class Keeper(Protocol):
         """The time there: locks of machines with different clocks expire by one clock."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class EngineKeeper:
+class EngineKeeper(Struct, frozen=True, kw_only=True):
     """On one engine: a container that is created and never started.
 
     Names of containers are unique on an engine (Docker Engine API 1.45, ContainerCreate: 409 when the name is

@@ -10,7 +10,6 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
@@ -18,6 +17,7 @@ from release.deploy.docker import Place
 from release.deploy.keeper import Keeper, Kept
 from release.errors import EngineError, LockHeld, NameTaken
 from release.events import Emit, Notice, Warned
+from release.frozen import Struct, plain
 from release.owner import Owner
 
 Task = Literal["deploy", "converge", "prune"]
@@ -31,8 +31,7 @@ _TRIES: Final = 3
 _WAIT_SECONDS: Final = 0.5
 
 
-@dataclass(frozen=True, kw_only=True)
-class Holder:
+class Holder(Struct, frozen=True, kw_only=True):
     """Who holds a lock: enough to ask them, and to see whether their process is still there."""
 
     who: str
@@ -76,12 +75,12 @@ class Holder:
 
     def labels(self) -> dict[str, str]:
         """As labels of the lock."""
-        return {f"{_PREFIX}{key}": value for key, value in asdict(self).items()}
+        return {f"{_PREFIX}{key}": value for key, value in plain(self).items()}
 
     @classmethod
     def parse(cls, labels: Mapping[str, str]) -> Holder:
         """Read the labels back; what is missing is empty."""
-        return cls(**{key: labels.get(f"{_PREFIX}{key}", "") for key in cls.__dataclass_fields__})
+        return cls(**{key: labels.get(f"{_PREFIX}{key}", "") for key in cls.__struct_fields__})
 
     def expired(self, now: datetime) -> bool:
         """Whether the time is over. A lock that does not say counts as expired: no holder of ours made it."""

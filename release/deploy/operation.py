@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -32,6 +31,7 @@ from release.errors import (
     Restored,
 )
 from release.events import Warned
+from release.frozen import Struct, field, replace
 from release.interruption import Interruption
 from release.records import Body, Deployment, Draft, Record, TargetState, Undoing
 from release.reference import Digest, Repository
@@ -41,8 +41,7 @@ _LOCK_MINUTES: Final = 15
 Status = Literal["started", "healthy", "restored", "failed", "mixed"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
+class Outcome(Struct, frozen=True, kw_only=True):
     """How it ended well: a new deployment, or one that was found running as asked."""
 
     plan: Plan
@@ -190,8 +189,7 @@ def _same_as_planned(prepared: Prepared) -> None:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Attempt:
+class Attempt(Struct, frozen=True, kw_only=True):
     """One deployment under way, and its events."""
 
     prepared: Prepared

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any, Final, Literal
 
@@ -11,6 +10,7 @@ from semver import Version
 
 from release.deploy import secrets
 from release.deploy.docker import COMMIT, DEPLOYMENT, DIGEST, VERSION, Ours, Place, describe
+from release.frozen import Struct, plain
 from release.images.engine import ContainerState
 from release.ledger.diff import Change, bases, changes, flat
 from release.ledger.query import Event
@@ -25,8 +25,7 @@ Strategy = Literal["stop-first", "start-first", "rolling", "first", "verify"]
 nothing runs yet; it runs already and is only looked at."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Listed:
+class Listed(Struct, frozen=True, kw_only=True):
     """Commits by their first lines, newest first."""
 
     lines: tuple[str, ...] = ()
@@ -39,8 +38,7 @@ NO_COMMITS: Final = Listed()
 """None lie between."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class First:
+class First(Struct, frozen=True, kw_only=True):
     """A command that undoes migrations before anything is replaced, beside what serves."""
 
     command: tuple[str, ...]
@@ -52,8 +50,7 @@ class First:
     """Milliseconds."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Facts:
+class Facts(Struct, frozen=True, kw_only=True):
     """Everything that a plan is made from, read before it is made."""
 
     place: Place
@@ -108,8 +105,7 @@ class Facts:
     """What is recorded with it: quarantines, freezes and their ends."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Side:
+class Side(Struct, frozen=True, kw_only=True):
     """One end of the change. `moment` is when it was deployed (before) or released (after)."""
 
     version: str
@@ -125,8 +121,7 @@ class Side:
     `moment` is when the container was started, and `who` is empty."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True):
     """What will happen. Times in milliseconds, moments in RFC 3339."""
 
     service: str
@@ -161,16 +156,16 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data."""
-        rest = {key: getattr(self, key) for key in self.__dataclass_fields__ if key not in _VALUES}
+        rest = {key: getattr(self, key) for key in self.__struct_fields__ if key not in _VALUES}
         return {
             **rest,
-            "before": asdict(self.before) if self.before is not None else None,
-            "after": asdict(self.after),
+            "before": plain(self.before) if self.before is not None else None,
+            "after": plain(self.after),
             "spec": self.spec.model_dump(mode="json", exclude_none=True),
             "secrets": dict(self.secrets),
-            "crossing": asdict(self.crossing) if self.crossing is not None else None,
-            "down": asdict(self.down) if self.down is not None else None,
-            **{key: [asdict(change) for change in getattr(self, key)] for key in _CHANGES},
+            "crossing": plain(self.crossing) if self.crossing is not None else None,
+            "down": plain(self.down) if self.down is not None else None,
+            **{key: [plain(change) for change in getattr(self, key)] for key in _CHANGES},
         }
 
 

@@ -7,7 +7,6 @@ operator and every CI job; a rollback is never stopped by a freeze.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
@@ -15,6 +14,7 @@ from release.actor import now
 from release.deploy.docker import Place
 from release.deploy.plan import Reason
 from release.errors import Problem
+from release.frozen import Struct
 from release.ledger import query
 from release.ledger.query import Frost, Word
 from release.ledger.store import Ledger
@@ -23,8 +23,7 @@ from release.records import Body, Freeze, Quarantine, Record, Release
 from release.runspec import duration_text
 
 
-@dataclass(frozen=True, kw_only=True)
-class Allowance:
+class Allowance(Struct, frozen=True, kw_only=True):
     """What the command line allows beyond the usual; each of it is recorded."""
 
     quarantined: bool = False
@@ -43,8 +42,7 @@ NOTHING: Final = Allowance()
 """The usual."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Words:
+class Words(Struct, frozen=True, kw_only=True):
     """What the ledger says about a release and an environment, as far as it concerns this deployment."""
 
     quarantine: Word | None
@@ -87,8 +85,7 @@ def closed(said: Words, place: Place, why: Reason, allowed: Allowance) -> list[P
     return [Problem(path="freeze", message=text)]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Aftermath:
+class Aftermath(Struct, frozen=True, kw_only=True):
     """What is recorded with a deployment beside itself."""
 
     place: Place

@@ -8,14 +8,14 @@ import shutil
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from release.deploy.docker import Place
+from release.deploy.docker import SERVING, Place
 from release.errors import NotReady, Problem, RegistryError, ReleaseError, TargetUnavailable
 from release.events import Emit, Progress
+from release.frozen import Struct
 from release.images.engine import Engine, StoredImage
 from release.images.reach import is_local
 from release.images.values import Taken
@@ -48,8 +48,7 @@ def telling(emit: Emit) -> Tell:
     return lambda text: emit(Progress(name="registry", text=text))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Bytes:
+class Bytes(Struct, frozen=True, kw_only=True):
     """Where the bytes of a release are."""
 
     where: Literal["engine", "registry", "nodes", "rebuild", "nowhere"]
@@ -62,8 +61,7 @@ class Bytes:
     """The uncompressed layers, base first, of what a registry would give."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Room:
+class Room(Struct, frozen=True, kw_only=True):
     """What is known of room for bytes that are to be pulled; both empty where there is enough, or no need.
 
     An estimate: what a pull takes is known when it has ended. One that fails changes nothing.
@@ -268,7 +266,7 @@ def _name(engine: Engine, place: Place) -> Iterator[str]:
     if holder is None or place.owns(holder):
         return
     other = Place.of(holder.labels)
-    if other is not None and other != place:
+    if other is not None and other.labels(SERVING) != place.labels(SERVING):
         yield (
             f"{other} has a container called {place.container}, as {place} would: two places of one engine "
             "need names that differ; give this service or environment another one"

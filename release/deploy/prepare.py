@@ -6,7 +6,6 @@ shown; `operation.carry_out` does what was shown.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import Final
 
 from release.deploy import down, fence, journal, lock, policy, preflight
@@ -21,6 +20,7 @@ from release.deploy.site import Site
 from release.deploy.topology import moved, placed
 from release.deploy.wanted import fingerprints, pinned_problems, read_secrets, wanted_settings
 from release.errors import Problem, SourceError, UsageError
+from release.frozen import Struct, replace
 from release.ledger import query
 from release.ledger.diff import lacking
 from release.ledger.query import Event
@@ -35,8 +35,7 @@ _COMMITS: Final = 50
 """How many commits a plan lists at most."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Prepared:
+class Prepared(Struct, frozen=True, kw_only=True):
     """What was found and decided before anything is touched."""
 
     site: Site
@@ -45,7 +44,7 @@ class Prepared:
     spec: RunSpec
     bytes: Bytes
     sight: Sight
-    secrets: dict[str, Redacted] = field(repr=False)
+    secrets: dict[str, Redacted]
     aftermath: Aftermath
     """What is recorded with it."""
     down: Down | None
@@ -192,8 +191,7 @@ def _is_single(site: Site) -> bool:
     return site.settings.engine == "docker"
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Data:
+class _Data(Struct, frozen=True, kw_only=True):
     """What is to become of the data, where it is said which files are migrations."""
 
     crossing: Crossing | None = None

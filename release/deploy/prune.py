@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
 from typing import Any, Final
@@ -26,6 +25,7 @@ from release.deploy.swarm.objects import Needs, Unneeded, unneeded
 from release.deploy.swarm.target import SwarmTarget
 from release.errors import EngineError, LockHeld
 from release.events import Emit, Warned
+from release.frozen import Struct, plain
 from release.images.engine import Engine, StoredImage
 from release.images.swarm import Swarm
 from release.ledger import layout, query
@@ -41,8 +41,7 @@ _SETTLED: Final = ("healthy", "restored", "failed")
 """Ends after which nothing is to be put back any more."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Removal:
+class Removal(Struct, frozen=True, kw_only=True):
     """An image that goes: a release that nothing needs any more."""
 
     version: str
@@ -51,23 +50,21 @@ class Removal:
     """Its id in the engine's store."""
     names: tuple[str, ...]
     """All of them are taken away, and with the last one the image goes."""
-    layers: Mapping[str, int] = field(repr=False)
+    layers: Mapping[str, int]
     """Compressed bytes by digest, as recorded."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Kept:
+class Kept(Struct, frozen=True, kw_only=True):
     """An image that stays, and why."""
 
     version: str
     digest: str
     image: str
     reasons: tuple[str, ...]
-    layers: Mapping[str, int] = field(repr=False)
+    layers: Mapping[str, int]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Pruning:
+class Pruning(Struct, frozen=True, kw_only=True):
     """What goes and what stays on one engine."""
 
     service: str
@@ -102,11 +99,10 @@ class Pruning:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data."""
-        return {**_without_layers(asdict(self)), "freed": self.freed(self.removals)}
+        return {**_without_layers(plain(self)), "freed": self.freed(self.removals)}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Pruned:
+class Pruned(Struct, frozen=True, kw_only=True):
     """What went."""
 
     pruning: Pruning
@@ -128,9 +124,9 @@ class Pruned:
         """As JSON data."""
         return {
             **self.pruning.to_json(),
-            "removed": [_without_layers(asdict(each)) for each in self.removed],
+            "removed": [_without_layers(plain(each)) for each in self.removed],
             "removed_containers": list(self.containers),
-            "removed_objects": [asdict(each) for each in self.objects],
+            "removed_objects": [plain(each) for each in self.objects],
             "freed": self.freed,
         }
 
@@ -144,8 +140,7 @@ def _without_layers(data: Any) -> Any:
     return data
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ground:
+class Ground(Struct, frozen=True, kw_only=True):
     """An engine that is pruned, and whose environments it serves."""
 
     engine: Engine

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from release.actor import TOOL, now
@@ -22,6 +21,7 @@ from release.deploy.swarm.target import SwarmTarget
 from release.deploy.topology import moved, placed
 from release.deploy.wanted import fingerprints, pinned_problems, read_secrets, recorded_settings
 from release.errors import EngineError, NotReady, ReleaseError
+from release.frozen import Struct, field, plain
 from release.images.engine import Engine
 from release.ledger import query
 from release.ledger.query import Event
@@ -37,8 +37,7 @@ _RECORDED: dict[Result, Literal["passed", "failed", "skipped"]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Question:
+class Question(Struct, frozen=True, kw_only=True):
     """How to ask."""
 
     releases: int
@@ -54,8 +53,7 @@ class Question:
     """Raises when the work is to be given up."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
+class Verdict(Struct, frozen=True, kw_only=True):
     """One release: whether a rollback to it could begin now."""
 
     version: str
@@ -73,8 +71,7 @@ class Verdict:
     """What does not stop a rollback, and should be known."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Readiness:
+class Readiness(Struct, frozen=True, kw_only=True):
     """One environment."""
 
     service: str
@@ -94,7 +91,7 @@ class Readiness:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data."""
-        return {"ready": self.ready, **asdict(self)}
+        return {"ready": self.ready, **plain(self)}
 
 
 def assess(desk: Desk, environment: str, question: Question) -> Readiness:
@@ -136,8 +133,7 @@ def _assessed(assessment: _Assessment, began: float) -> Readiness:
     )
 
 
-@dataclass
-class _Case:
+class _Case(Struct):
     """What is found about one release while it is looked at."""
 
     release: Record[Release]

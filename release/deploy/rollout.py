@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 
 from release.deploy.away import until_back
 from release.deploy.docker import DEPLOYMENT, SERVING, Ours, Place, describe, look
@@ -24,14 +23,14 @@ from release.errors import (
     ReleaseError,
 )
 from release.events import Emit, Failed, Finished, Started, Warned
+from release.frozen import Struct, replace
 from release.images.engine import ContainerSpec, ContainerState, Engine
 from release.process import Cancellation
 from release.redact import Mask
 from release.runspec import Probe
 
 
-@dataclass(frozen=True, kw_only=True)
-class Swap:
+class Swap(Struct, frozen=True, kw_only=True):
     """What is to be done at a place: the new containers, how they are proven, and how the old ones are."""
 
     place: Place
@@ -48,8 +47,8 @@ class Swap:
     """Milliseconds."""
     before: Ours
     """What was there when the plan was made."""
-    gates: Gates = Gates()  # noqa: RUF009 - frozen
-    old_gates: Gates = Gates()  # noqa: RUF009 - frozen
+    gates: Gates = Gates()
+    old_gates: Gates = Gates()
     watch: int = 0
     """Milliseconds that the new ones must stay healthy while the old ones are kept."""
     drain: int = 0
@@ -62,8 +61,7 @@ class Swap:
         return f"{self.version} of {self.place}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Crew:
+class Crew(Struct, frozen=True, kw_only=True):
     """What a rollout works with."""
 
     engine: Engine

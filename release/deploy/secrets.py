@@ -13,18 +13,17 @@ import os
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from release.frozen import Struct
 from release.redact import Redacted
 
 KEY_VARIABLE: Final = "RELEASE_FINGERPRINT_KEY"
 """A key that a team shares, so that fingerprints made on different machines can be compared."""
 
 
-@dataclass(frozen=True)
-class FingerprintKey:
+class FingerprintKey(Struct, frozen=True):
     """The key of fingerprints. Its bytes are not shown."""
 
     _secret: Redacted

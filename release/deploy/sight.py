@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 
 from semver import Version
 
@@ -13,14 +12,14 @@ from release.deploy.journal import Unfinished
 from release.deploy.lock import Holder
 from release.deploy.proof import proven
 from release.deploy.site import Site
+from release.frozen import Struct
 from release.images.engine import ContainerState
 from release.ledger import query
 from release.ledger.query import Event
 from release.records import Record, Release
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sight:
+class Sight(Struct, frozen=True, kw_only=True):
     """What was found, at one moment."""
 
     ours: Ours

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from release.deploy import preflight, stopfirst
@@ -17,6 +16,7 @@ from release.deploy.rollout import Crew, Swap, step
 from release.deploy.target import Means, Order, Way
 from release.errors import DeploymentFailed, EngineError, Problem, Restored, UsageError
 from release.events import Emit
+from release.frozen import Struct, replace
 from release.images.engine import ContainerSpec, ContainerState, Engine
 from release.records import Image, Release
 from release.reference import Digest, Repository
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 _LABEL: Final = 63
 
 
-@dataclass(frozen=True, kw_only=True)
-class SingleEngine:
+class SingleEngine(Struct, frozen=True, kw_only=True):
     """A place on one engine. See `release.deploy.target.Target` for what each method promises."""
 
     engine: Engine

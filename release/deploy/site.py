@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -18,6 +17,7 @@ from release.deploy.single import SingleEngine
 from release.deploy.target import Target
 from release.errors import LedgerError
 from release.events import Emit, Notice, Progress, Warned
+from release.frozen import Struct
 from release.images.engine import Engine
 from release.images.trust import believe
 from release.ledger import query, signing
@@ -33,8 +33,7 @@ _REMEMBERED: Final = 500
 """How many deployment events are looked through for what deployments take."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Desk:
+class Desk(Struct, frozen=True, kw_only=True, dict=True):
     """A service's repository as an operator uses it. The configuration is the working copy's: today's."""
 
     source: Source
@@ -168,8 +167,7 @@ class Desk:
         return command(words, self._flags(environment))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Spot:
+class Spot(Struct, frozen=True, kw_only=True):
     """One environment of a service, as configuration and ledger know it."""
 
     desk: Desk
@@ -217,8 +215,7 @@ class Spot:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Site(Spot):
+class Site(Spot, frozen=True, kw_only=True):
     """One environment of a service, and what it is made of."""
 
     engine: Engine

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from typing import Any
 
 from release.actor import now
@@ -16,14 +15,14 @@ from release.deploy.site import Site, Spot
 from release.deploy.swarm.target import SwarmTarget
 from release.deploy.swarm.tasks import Placed
 from release.errors import ReleaseError
+from release.frozen import Struct, plain
 from release.images.engine import ContainerState
 from release.ledger import query
 from release.ledger.query import Event
 from release.records import Record, Release
 
 
-@dataclass(frozen=True, kw_only=True)
-class Running:
+class Running(Struct, frozen=True, kw_only=True):
     """One container that serves. `digest` is the released manifest that it is proven to run, if any."""
 
     container: str
@@ -38,8 +37,7 @@ class Running:
     restarts: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Expected:
+class Expected(Struct, frozen=True, kw_only=True):
     """The last deployment that was verified healthy."""
 
     version: str | None
@@ -50,8 +48,7 @@ class Expected:
     message: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Status:
+class Status(Struct, frozen=True, kw_only=True):
     """One environment: what runs, what should, how they differ, and what is open."""
 
     service: str
@@ -82,7 +79,7 @@ class Status:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data."""
-        return asdict(self)
+        return plain(self)
 
 
 def unseen_status(spot: Spot, error: ReleaseError) -> Status:

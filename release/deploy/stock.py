@@ -10,11 +10,11 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final, Literal, Self
 
 from release.deploy.preflight import EMBEDDED, image_reference
 from release.errors import EngineError, RegistryError, RegistryUnreachable
+from release.frozen import Struct
 from release.images.engine import Engine, StoredImage
 from release.images.layout import manifest_of, read_layout
 from release.images.registry import Blob, Manifest, Registry
@@ -26,8 +26,7 @@ _AT_ONCE: Final = 4
 _CHUNK: Final = 1 << 20
 
 
-@dataclass(frozen=True, kw_only=True)
-class Holding:
+class Holding(Struct, frozen=True, kw_only=True):
     """Whether a registry holds the whole image."""
 
     state: Literal["whole", "lacking", "silent", "none"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import replace
 
 from release.deploy.docker import describe
 from release.deploy.rollout import (
@@ -31,6 +30,7 @@ from release.deploy.rollout import (
 )
 from release.errors import EngineError, ReleaseError, Restored
 from release.events import Notice, Warned
+from release.frozen import replace
 from release.images.engine import ContainerState
 
 

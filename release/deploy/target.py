@@ -7,7 +7,6 @@ what can fail beforehand, how to make a release run, and how to put back what ra
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from release.deploy.docker import Identity, Ours, Place
@@ -16,6 +15,7 @@ from release.deploy.plan import Strategy
 from release.deploy.preflight import Bytes, Tell, unheard
 from release.errors import Problem, UsageError
 from release.events import Emit
+from release.frozen import Struct
 from release.images.engine import ContainerState
 from release.process import Cancellation
 from release.records import Image, Release
@@ -27,15 +27,14 @@ Way = Literal["finish", "revert"]
 """What becomes of a rollout that ended in the middle."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Order:
+class Order(Struct, frozen=True, kw_only=True):
     """What a target is told to do: which release, how it runs, and what was there when the plan was made."""
 
     place: Place
     identity: Identity
     image: Image
     spec: RunSpec
-    secrets: Mapping[str, Redacted] = field(repr=False)
+    secrets: Mapping[str, Redacted]
     before: Ours
     old: RunSpec | None
     """The recorded settings of what runs; None where the ledger does not know it."""
@@ -49,8 +48,7 @@ class Order:
         return f"{self.identity.version} of {self.place}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Means:
+class Means(Struct, frozen=True, kw_only=True):
     """What a rollout talks with, and when it is to be given up."""
 
     emit: Emit

@@ -8,7 +8,6 @@ import os
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -18,6 +17,7 @@ from docker.errors import DockerException
 from docker.utils.config import find_config_file
 
 from release.errors import UsageError
+from release.frozen import Reticent
 
 VARIABLE: Final = "DOCKER_AUTH_CONFIG"
 """Holds the text of a config.json, as CI systems give it to a job."""
@@ -25,13 +25,14 @@ VARIABLE: Final = "DOCKER_AUTH_CONFIG"
 _FILE: Final = "config.json"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Credentials:
+class Credentials(Reticent, frozen=True, kw_only=True):
     """What Docker knows for a registry: a user and a password, or an identity token (never shown)."""
 
+    unshown = frozenset({"password", "identity_token"})
+
     user: str = ""
-    password: str = field(default="", repr=False)
-    identity_token: str = field(default="", repr=False)
+    password: str = ""
+    identity_token: str = ""
 
 
 def credentials(host: str, environ: Mapping[str, str] = os.environ) -> Credentials | None:

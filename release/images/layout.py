@@ -11,11 +11,11 @@ import io
 import json
 import tarfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import IO, BinaryIO, Final, Protocol, cast
 
 from release.errors import EngineError
+from release.frozen import Struct
 from release.images.registry import Manifest
 from release.reference import Digest
 
@@ -25,8 +25,7 @@ _SMALL: Final = 4 << 20
 """Bytes. Documents up to this size are kept: a manifest is at most this large for most registries."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Layout:
+class Layout(Struct, frozen=True, kw_only=True):
     """What an image layout holds: the digests of all its blobs, the small ones with their bytes."""
 
     blobs: frozenset[Digest]

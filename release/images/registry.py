@@ -17,7 +17,6 @@ import ipaddress
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from ssl import SSLCertVerificationError
@@ -29,6 +28,7 @@ import urllib3
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, parse_dict_header
 
 from release.errors import RegistryError, RegistryUnreachable
+from release.frozen import Struct
 from release.images import faults, trust
 from release.patience import Again, Patience
 from release.process import Cancellation
@@ -58,8 +58,7 @@ _DAMAGED: Final = "the registry or a proxy is damaged: read its log; is it a reg
 _FAILURES: Final = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Pace:
+class Pace(Struct, frozen=True, kw_only=True):
     """How long a registry is waited for, and how often it is asked again."""
 
     seconds: tuple[float, float]
@@ -77,8 +76,7 @@ PRESSED: Final = Pace(
 """For an operator who waits: a registry that stays silent is given up within 10 s."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Blob:
+class Blob(Struct, frozen=True, kw_only=True):
     """A descriptor: digest, size in bytes, media type."""
 
     digest: Digest
@@ -86,8 +84,7 @@ class Blob:
     media_type: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Manifest:
+class Manifest(Struct, frozen=True, kw_only=True):
     """An image manifest, as bytes and as what they say. `digest` was computed here from `content`."""
 
     digest: Digest

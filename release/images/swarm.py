@@ -11,7 +11,6 @@ import base64
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 import requests
@@ -19,6 +18,7 @@ from docker import APIClient
 from docker.errors import APIError, NotFound, create_api_error_from_http_exception
 
 from release.errors import EngineError, NameTaken, NoQuorum
+from release.frozen import Reticent, Struct, field
 from release.images.engine import Engine
 from release.images.engine.transfers import auth_config
 from release.redact import Redacted
@@ -42,8 +42,7 @@ Kind = Literal["secrets", "configs"]
 """What a Swarm keeps for its services."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Membership:
+class Membership(Struct, frozen=True, kw_only=True):
     """What an engine is in a Swarm."""
 
     is_active: bool
@@ -56,8 +55,7 @@ class Membership:
     """Why it cannot tell of its Swarm, though it is a manager."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Node:
+class Node(Struct, frozen=True, kw_only=True):
     """A machine of the Swarm."""
 
     id: str
@@ -96,20 +94,21 @@ class Node:
         return self.is_ready and self.availability == "active"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Service:
+class Service(Reticent, frozen=True, kw_only=True):
     """A service as the Swarm has it. `version` is what an update must name, or it is refused."""
+
+    unshown = frozenset({"spec", "previous"})
 
     id: str
     name: str
     version: int
-    spec: Mapping[str, Any] = field(repr=False)
+    spec: Mapping[str, Any]
     updated_at: str
     update: str | None
     """How its last update stands: updating, paused, completed, rollback_started, rollback_paused or
     rollback_completed; None for a service that was only created."""
     update_message: str
-    previous: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    previous: Mapping[str, Any] = field(default_factory=dict)
     """The spec before its last update, which the Swarm itself would go back to; empty for none."""
 
     @property
@@ -118,8 +117,7 @@ class Service:
         return self.spec.get("Labels") or {}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Task:
+class Task(Struct, frozen=True, kw_only=True):
     """One run of a service on a node."""
 
     id: str
@@ -151,8 +149,7 @@ class Task:
     """Ids of the secrets and configs that it was given."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stored:
+class Stored(Struct, frozen=True, kw_only=True):
     """A secret or a config, without its content."""
 
     id: str
@@ -160,8 +157,7 @@ class Stored:
     labels: Mapping[str, str]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Network:
+class Network(Struct, frozen=True, kw_only=True):
     """A network as services see it."""
 
     id: str
@@ -170,8 +166,7 @@ class Network:
     name: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Swarm:
+class Swarm(Struct, frozen=True, kw_only=True):
     """The Swarm that an engine manages. Every method raises EngineError, EngineUnreachable, NoQuorum."""
 
     engine: Engine

@@ -10,9 +10,9 @@ import io
 import struct
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast
 
+from release.frozen import Reticent, Struct, field
 from release.reference import Digest
 from release.runspec import Healthcheck, Mount, Publish
 
@@ -34,8 +34,7 @@ _CHECK_TIMEOUT: Final = 30_000
 Health = Literal["none", "starting", "healthy", "unhealthy"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class EngineInfo:
+class EngineInfo(Struct, frozen=True, kw_only=True):
     """What an engine says about itself."""
 
     name: str
@@ -44,7 +43,7 @@ class EngineInfo:
     platform: str
     """As "linux/amd64"."""
     image_store: Literal["containerd", "graph"]
-    ahead_ms: int = field(default=0, compare=False)
+    ahead_ms: int = 0
     """How many milliseconds its clock was ahead of this machine's when it was asked: each time another."""
     data_root: str = ""
     """Its folder, on its own machine; empty where it does not say."""
@@ -55,8 +54,7 @@ class EngineInfo:
         return (int(major), int(minor or 0)) >= version
 
 
-@dataclass(frozen=True, kw_only=True)
-class StoredImage:
+class StoredImage(Struct, frozen=True, kw_only=True):
     """An image in the engine's store."""
 
     id: Digest
@@ -72,27 +70,29 @@ class StoredImage:
     has_healthcheck: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class PlacedFile:
+class PlacedFile(Reticent, frozen=True, kw_only=True):
     """A file that is put into a container before it starts."""
 
+    unshown = frozenset({"content"})
+
     path: str
-    content: bytes = field(repr=False)
+    content: bytes
     mode: int
     private: bool = False
     """It belongs to the container's user, not to root; and it is in a volume that goes with the container,
     not in the container's own layer, which `docker commit` and `docker export` would copy."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ContainerSpec:
+class ContainerSpec(Reticent, frozen=True, kw_only=True):
     """Everything that the engine is told about a container. Memory in bytes, cpus in thousandths."""
+
+    unshown = frozenset({"env"})
 
     image: Digest
     """The id in the engine's store, never a tag."""
     name: str | None = None
     command: tuple[str, ...] | None = None
-    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    env: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     publish: tuple[Publish, ...] = ()
     publish_ephemeral: tuple[int, ...] = ()
@@ -134,8 +134,7 @@ class ContainerSpec:
         return tuple(sorted({path.rpartition("/")[0] for path in apart}))
 
 
-@dataclass(frozen=True, kw_only=True)
-class ContainerState:
+class ContainerState(Struct, frozen=True, kw_only=True):
     """A container as the engine sees it now."""
 
     id: str
@@ -164,8 +163,7 @@ class ContainerState:
     """Milliseconds that one run of it may take."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Executed:
+class Executed(Struct, frozen=True, kw_only=True):
     """A program that was run inside a container, and ended."""
 
     status: int
@@ -173,8 +171,7 @@ class Executed:
     errors: bytes
 
 
-@dataclass(frozen=True, kw_only=True)
-class Taken:
+class Taken(Struct, frozen=True, kw_only=True):
     """A place of a machine that a container's port is published on. TCP and UDP have ports of their own."""
 
     address: str
@@ -182,8 +179,7 @@ class Taken:
     protocol: str = "tcp"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Publisher:
+class Publisher(Struct, frozen=True, kw_only=True):
     """A running container and the places of its machine that its ports are published on."""
 
     name: str

@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from release.errors import LedgerError, ReleaseError
+from release.frozen import Struct
 from release.ledger import layout
 from release.ledger.signing import Signers, is_signed
 from release.ledger.violations import Violation
@@ -27,16 +27,14 @@ _TWICE: Final = {"version": "version-twice", "digest": "digest-twice"}
 """Kinds of index where a second record is a violation of its own."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Entry:
+class Entry(Struct, frozen=True, kw_only=True):
     """An index entry that is missing: the record that implies it, and the commit that should have it."""
 
     record: str
     commit: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Filed:
+class Filed(Struct, frozen=True, kw_only=True):
     """A record's file: the id that it is named by, what it says where it can be read, and what is wrong."""
 
     id: str

@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from release.errors import (
@@ -20,6 +19,7 @@ from release.errors import (
     LedgerUnreachable,
     VersionTaken,
 )
+from release.frozen import Struct
 from release.ledger.tree import DURABLE
 from release.plumbing import ANSWER_SECONDS, FETCH_SECONDS, Answer, Plumbing
 
@@ -36,8 +36,7 @@ _QUIET: Final = ("-c", "core.hooksPath=/dev/null")
 """Hooks of the clone are for code: none of them may hold up or change an append."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Tag:
+class Tag(Struct, frozen=True, kw_only=True):
     """A git tag to be made: the tag object, and the commit it stands on."""
 
     name: str
@@ -50,8 +49,7 @@ class Tag:
         return f"refs/tags/{self.name}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Move:
+class Move(Struct, frozen=True, kw_only=True):
     """What is to land together: the ledger from `base` to `commit`, and a tag. Either may be absent."""
 
     base: str | None
@@ -59,8 +57,7 @@ class Move:
     tag: Tag | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Until:
+class Until(Struct, frozen=True, kw_only=True):
     """How long a server is waited for: up to a moment in all, or, without one, as each question deserves."""
 
     moment: float | None = None
@@ -82,16 +79,14 @@ class Until:
 _PATIENT: Final = Until()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Refusal:
+class Refusal(Struct, frozen=True, kw_only=True):
     """A reference that a push did not move: what it is, and what git says about it."""
 
     ref: str
     summary: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Known:
+class Known(Struct, frozen=True, kw_only=True):
     """The ledger's references in this clone."""
 
     seen: str | None

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from release.frozen import Struct
 from release.ledger import layout
 from release.ledger.releases import newest_first, record_at, release_of_digest, wrong_kind
 from release.ledger.store import Ledger
 from release.records import Actor, Body, Deployment, Draft, Record, Run
 
 
-@dataclass(frozen=True, kw_only=True)
-class Event:
+class Event(Struct, frozen=True, kw_only=True):
     """A deployment event: in the ledger, or kept here until the remote answers."""
 
     deployment: Deployment

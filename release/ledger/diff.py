@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from release.frozen import Struct, plain
 from release.ledger.deployments import last_healthy
 from release.ledger.store import Ledger
 from release.ledger.targets import Found
@@ -17,8 +17,7 @@ _COMMITS: Final = 1000
 """How many commits are listed at most, each way."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Change:
+class Change(Struct, frozen=True, kw_only=True):
     """One value that is other than before; None where it is absent."""
 
     key: str
@@ -26,8 +25,7 @@ class Change:
     new: Any
 
 
-@dataclass(frozen=True, kw_only=True)
-class End:
+class End(Struct, frozen=True, kw_only=True):
     """One of the two releases. `released` is RFC 3339 in UTC; `size` is bytes of its layers, compressed."""
 
     version: str
@@ -37,8 +35,7 @@ class End:
     size: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Commits:
+class Commits(Struct, frozen=True, kw_only=True):
     """Commits of the service's folder, newest first, as `<12 digits> <first line>`."""
 
     added: tuple[str, ...] = ()
@@ -49,8 +46,7 @@ class Commits:
     """Why the lists are empty or may not be whole."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Difference:
+class Difference(Struct, frozen=True, kw_only=True):
     """From one release to another."""
 
     service: str
@@ -71,7 +67,7 @@ class Difference:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data."""
-        return asdict(self)
+        return plain(self)
 
 
 def compare(

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from release.frozen import Struct
 from release.ledger import layout
 from release.ledger.releases import record_at, wrong_kind
 from release.ledger.store import Ledger
 from release.records import Actor, Body, Draft, Envelope, Freeze, Record
 
 
-@dataclass(frozen=True, kw_only=True)
-class Frost:
+class Frost(Struct, frozen=True, kw_only=True):
     """One word on an environment: frozen, or not any more."""
 
     freeze: Freeze
@@ -74,7 +73,7 @@ def _unsynced(ledger: Ledger, service: str, environment: str) -> Iterator[Draft[
     for draft in ledger.unsynced():
         body = draft.body
         if draft.service == service and isinstance(body, Freeze) and body.environment == environment:
-            yield Draft(**{**vars(draft), "body": body})
+            yield draft.of(body)
 
 
 def _told(place: Envelope | Draft[Freeze], body: Freeze) -> Frost:

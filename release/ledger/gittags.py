@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from release.frozen import Struct
 from release.ledger.violations import Violation
 from release.plumbing import ANSWER_SECONDS, Plumbing
 from release.records import Record, Release
 
 
-@dataclass(frozen=True, kw_only=True)
-class Tags:
+class Tags(Struct, frozen=True, kw_only=True):
     """The git tags and the commits they stand on."""
 
     here: dict[str, str]

@@ -14,12 +14,12 @@ showed twice is refused, with the two moments it could be.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta, timezone, tzinfo
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from release.errors import UsageError
+from release.frozen import Struct, field
 
 FORMS: Final = '"2026-11-21 20:00", "20:00", "yesterday 18:00", 2h, or 2026-11-21T20:00+01:00'
 
@@ -37,16 +37,14 @@ _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _OFFSET: Final = re.compile(r"([+-])(\d{2}):?(\d{2})")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Clock:
+class Clock(Struct, frozen=True, kw_only=True):
     """What the person's clock shows: now, and the zone it is set to (None: this machine's, as `TZ` says)."""
 
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     zone: tzinfo | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Moment:
+class Moment(Struct, frozen=True, kw_only=True):
     """One moment, and the sentence that says how it was read."""
 
     at: datetime

@@ -10,15 +10,14 @@ import os
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from release.errors import LedgerError
+from release.frozen import Struct
 from release.records import Body, Draft, parse
 
 
-@dataclass(frozen=True, kw_only=True)
-class Kept:
+class Kept(Struct, frozen=True, kw_only=True):
     """One event and the file that keeps it."""
 
     path: Path

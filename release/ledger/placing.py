@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import islice
 from typing import Final, Protocol
 
 from release.errors import LedgerError, VersionTaken
+from release.frozen import replace
 from release.ledger import layout
 from release.records import Body, Deployment, Draft, Freeze, Quarantine, Record, Release, Verification
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from release.frozen import Struct
 from release.ledger import layout
 from release.ledger.releases import record_at, wrong_kind
 from release.ledger.store import Ledger
 from release.records import Actor, Quarantine
 
 
-@dataclass(frozen=True, kw_only=True)
-class Word:
+class Word(Struct, frozen=True, kw_only=True):
     """One word on a release: set aside, or not any more."""
 
     quarantine: Quarantine

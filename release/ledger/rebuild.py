@@ -7,10 +7,10 @@ again, in the order of the records, as if each had just been appended.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from release.errors import LedgerError
+from release.frozen import Struct
 from release.ledger import layout
 from release.ledger.store import Ledger
 from release.records import Actor, Body, Record
@@ -19,8 +19,7 @@ _ODD: Final = {"", ".", "..", ".git"}
 """Names that git does not take for a file's."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Survey:
+class Survey(Struct, frozen=True, kw_only=True):
     """The index held against the records."""
 
     records: int

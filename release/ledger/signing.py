@@ -6,12 +6,12 @@ Git tells a signature by one letter (git-log, "PRETTY FORMATS", `%G?`) and the k
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from release.config import Ledger as Settings
 from release.errors import LedgerError, LedgerUnsigned
+from release.frozen import Struct
 from release.ledger import layout
 from release.plumbing import Plumbing
 from release.source import Source
@@ -31,8 +31,7 @@ _STATES: Final = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Signature:
+class Signature(Struct, frozen=True, kw_only=True):
     """What git says of one commit's signature: its letter, and the key's fingerprint where one is known."""
 
     letter: str
@@ -45,8 +44,7 @@ class Signature:
         return cls(letter=letter, fingerprint=fingerprint)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Signers:
+class Signers(Struct, frozen=True, kw_only=True):
     """Who may sign the ledger's commits.
 
     Without a file these are whom this machine knows: the keys of the gpg keyring, and the file that git's own

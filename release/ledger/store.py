@@ -12,7 +12,6 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
@@ -20,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from release.config import GitName, Slug
 from release.errors import LedgerError, LedgerUnreachable, NotALedger, ReleaseError, VersionTaken
+from release.frozen import Struct, replace
 from release.ledger import layout, outbox
 from release.ledger.branch import Branch, Move, Tag, give_way
 from release.ledger.placing import Placing
@@ -43,8 +43,7 @@ _GIT_NAME: Final = TypeAdapter[str](GitName)
 _NOT_IN_NAMES: Final = re.compile(r"[<>\x00-\x1f]")
 
 
-@dataclass(frozen=True, kw_only=True)
-class TagRequest:
+class TagRequest(Struct, frozen=True, kw_only=True):
     """A git tag that lands together with a record, or not at all."""
 
     name: str

@@ -6,12 +6,12 @@ import difflib
 import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from semver import Version
 
 from release.errors import TargetUnavailable, UsageError
+from release.frozen import Struct
 from release.ledger import layout, moments
 from release.ledger.deployments import Event, events_of, first_healthy, ran, running_at
 from release.ledger.moments import Clock
@@ -35,8 +35,7 @@ Command = Callable[[str], str]
 """Makes the whole command of words such as "history": service and environment are named where needed."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Found:
+class Found(Struct, frozen=True, kw_only=True):
     """What a target means."""
 
     release: Record[Release]
@@ -46,8 +45,7 @@ class Found:
     """How it was read, and what was passed over: sentences for the person who asked."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Question:
+class Question(Struct, frozen=True, kw_only=True):
     """Where a target is looked up."""
 
     ledger: Ledger

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final, Literal
 
+from release.frozen import Struct
 from release.ledger import layout
 from release.ledger.releases import newest_first, record_at, wrong_kind
 from release.ledger.store import Ledger
@@ -17,8 +17,7 @@ IN_ENVIRONMENTS: Final[tuple[What, ...]] = ("readiness", "drill")
 """What is tried out in an environment; a rebuild is of a release alone."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Tried:
+class Tried(Struct, frozen=True, kw_only=True):
     """One check, and when and by whom."""
 
     verification: Verification

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from typing import Any, Final
+
+from release.frozen import Struct, plain
 
 KINDS: Final = {
     "rewound": "the branch no longer contains a commit that it contained before",
@@ -39,8 +40,7 @@ KINDS: Final = {
 """Every kind of violation and what it means."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Violation:
+class Violation(Struct, frozen=True, kw_only=True):
     """One thing that is not as it must be.
 
     Raises:
@@ -67,11 +67,10 @@ class Violation:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data."""
-        return asdict(self)
+        return plain(self)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Report:
+class Report(Struct, frozen=True, kw_only=True):
     """What was proved of one ledger, and what was not."""
 
     ledger: str
@@ -87,4 +86,4 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data."""
-        return asdict(self)
+        return plain(self)

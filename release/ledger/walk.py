@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import IO, Final
 
+from release.frozen import Struct
 from release.ledger.signing import FORMAT, Signature, Signers
 from release.plumbing import Plumbing
 
@@ -21,8 +21,7 @@ _HEADER: Final = b"\x01"
 _CHUNK: Final = 1 << 16
 
 
-@dataclass(frozen=True, kw_only=True)
-class Change:
+class Change(Struct, frozen=True, kw_only=True):
     """What a commit did to one path, as `git diff-tree --raw` tells it."""
 
     letter: str
@@ -34,8 +33,7 @@ class Change:
     path: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Step:
+class Step(Struct, frozen=True, kw_only=True):
     """One commit of the ledger."""
 
     commit: str

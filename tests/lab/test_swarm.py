@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
+from release.frozen import replace
 from release.images.engine import Engine
 from release.images.swarm import Swarm
 from release.reference import Reference

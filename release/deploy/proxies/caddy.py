@@ -12,7 +12,6 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, cast
 
@@ -20,6 +19,7 @@ from release.config import Proxy as Settings
 from release.deploy.docker import Place
 from release.deploy.proxies.line import Line
 from release.errors import EngineError, ProxyError
+from release.frozen import Struct
 from release.images.engine import ContainerState, Engine, StoredImage
 from release.runspec import Healthcheck
 
@@ -28,8 +28,7 @@ _SHOWN: Final = 60
 """How many bytes of an answer that is none are told."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Caddy:
+class Caddy(Struct, frozen=True, kw_only=True, dict=True):
     """One handler of a Caddy."""
 
     engine: Engine

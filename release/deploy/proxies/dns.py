@@ -12,17 +12,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from release.config import Proxy as Settings
 from release.deploy.docker import DEPLOYMENT, Place
 from release.errors import EngineError, NameTaken, ProxyError
+from release.frozen import Struct
 from release.images.engine import ContainerState, Engine, StoredImage
 from release.runspec import Healthcheck
 
 
-@dataclass(frozen=True, kw_only=True)
-class Dns:
+class Dns(Struct, frozen=True, kw_only=True):
     """A name on a network."""
 
     engine: Engine

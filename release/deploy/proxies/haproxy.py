@@ -12,7 +12,6 @@ import csv
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
@@ -20,6 +19,7 @@ from release.config import Proxy as Settings
 from release.deploy.docker import Place
 from release.deploy.proxies.line import Line
 from release.errors import EngineError, ProxyError
+from release.frozen import Struct
 from release.images.engine import ContainerState, Engine, StoredImage
 from release.runspec import Healthcheck
 
@@ -33,8 +33,7 @@ _CONFIRM_SECONDS: Final = 10.0
 _INTERVAL_SECONDS: Final = 0.05
 
 
-@dataclass(frozen=True, kw_only=True)
-class Seat:
+class Seat(Struct, frozen=True, kw_only=True):
     """One server of the backend, as `show servers state` tells."""
 
     name: str
@@ -65,8 +64,7 @@ class Seat:
         return self.address != "-" and self.address == container.networks.get(network)
 
 
-@dataclass(frozen=True, kw_only=True)
-class HAProxy:
+class HAProxy(Struct, frozen=True, kw_only=True, dict=True):
     """One backend of an HAProxy."""
 
     engine: Engine

@@ -7,10 +7,10 @@ words is looked for there: perl (in every Debian image), socat, or for ports nc 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from release.errors import ProxyError
+from release.frozen import Struct
 from release.images.engine import Engine
 
 _SECONDS: Final = 15
@@ -36,8 +36,7 @@ exit {_NO_PROGRAM}
 """
 
 
-@dataclass(frozen=True, kw_only=True)
-class Line:
+class Line(Struct, frozen=True, kw_only=True):
     """Where a proxy takes orders: a socket or a port, seen from inside its container."""
 
     engine: Engine

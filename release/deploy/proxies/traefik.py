@@ -8,16 +8,15 @@ of. Source: Traefik 3 documentation, "Docker" (routing configuration) and "Retry
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from release.config import Proxy as Settings
 from release.deploy.docker import Place
+from release.frozen import Struct
 from release.images.engine import ContainerState, Engine, StoredImage
 from release.runspec import Healthcheck
 
 
-@dataclass(frozen=True, kw_only=True)
-class Traefik:
+class Traefik(Struct, frozen=True, kw_only=True):
     """A router and a service of a Traefik."""
 
     engine: Engine

@@ -7,7 +7,6 @@ bytes are brought before anything is touched. A volume is made by itself, too, a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from threading import Thread
 
 from release.deploy import preflight
@@ -16,6 +15,7 @@ from release.deploy.swarm.nodes import Machine, Machines, not_looked_into, sprea
 from release.deploy.swarm.placement import Asked, room
 from release.errors import EngineError, ReleaseError
 from release.events import Emit, Notice, Warned
+from release.frozen import replace
 from release.images.engine import Engine
 from release.records import Image
 from release.runspec import RunSpec

@@ -5,13 +5,13 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
 from release.deploy.swarm.tasks import View
 from release.errors import DeploymentFailed
 from release.events import Emit, Warned
+from release.frozen import Struct
 from release.images.reach import is_local
 from release.images.swarm import Node
 from release.probe import INTERVAL_SECONDS, ask
@@ -22,8 +22,7 @@ _CONNECT_SECONDS: Final = 3.0
 Place = tuple[str, int]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Asking:
+class Asking(Struct, frozen=True, kw_only=True):
     """How a service is asked."""
 
     host: str

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
@@ -33,6 +32,7 @@ from release.deploy.target import Means, Order
 from release.deploy.wanted import read_secrets, recorded_settings
 from release.errors import DeploymentFailed, EngineError
 from release.events import Emit, Notice, Warned
+from release.frozen import field
 from release.images.swarm import Kind, Swarm
 from release.ledger.query import Event
 from release.process import Cancellation
@@ -46,8 +46,7 @@ _STAND_IN: Final = "drill:secret"
 _OBJECTS: Final[tuple[tuple[Kind, str], ...]] = (("secrets", specs.SECRET), ("configs", specs.FILE))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Scratch(Place):
+class Scratch(Place, frozen=True, kw_only=True):
     """A place beside a real one: what is in it is never taken for the real one's."""
 
     drill: str
@@ -73,13 +72,12 @@ def _labels(place: Place, role: str) -> dict[str, str]:
     return known | {ROLE: DRILL if role == SERVING else f"{DRILL}-{role}"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class SwarmRehearsal(Rehearsal):
+class SwarmRehearsal(Rehearsal, frozen=True, kw_only=True, dict=True):
     """What is to be rehearsed in which Swarm; made before anything is started."""
 
     target_of: SwarmTarget
     """The real place there, whose manager is talked to."""
-    found: Bytes = field(default_factory=lambda: Bytes(where="registry"), repr=False)
+    found: Bytes = field(default_factory=lambda: Bytes(where="registry"))
 
     @cached_property
     def scratch(self) -> SwarmTarget:

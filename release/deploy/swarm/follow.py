@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Final
 
 from release.deploy.docker import DEPLOYMENT, Place
@@ -13,6 +12,7 @@ from release.deploy.health import STEP
 from release.deploy.swarm.tasks import View, view
 from release.errors import DeploymentFailed, EngineError, MixedState
 from release.events import Emit, Notice, Progress, Warned
+from release.frozen import Struct, field
 from release.images.swarm import Swarm, Task
 from release.process import TAIL_LINES
 from release.redact import Mask
@@ -22,8 +22,7 @@ _DONE: Final = ("completed", "rollback_completed")
 """How the Swarm says that it has replaced all tasks: forward, or when it went back by itself."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Watch:
+class Watch(Struct, frozen=True, kw_only=True):
     """A service to wait for, and what is expected of it."""
 
     swarm: Swarm
@@ -46,7 +45,7 @@ class Watch:
     known: frozenset[str] = frozenset()
     """Ids of tasks that had ended before."""
     emit: Emit
-    mask: Mask = Mask()  # noqa: RUF009 - holds nothing
+    mask: Mask = Mask()
     check: Callable[[], None] = lambda: None
     """Raises when the wait is to be given up."""
 
@@ -135,8 +134,7 @@ def _failed(watch: Watch, found: str, lines: tuple[str, ...] = ()) -> Deployment
     return DeploymentFailed(attempted, watch.mask(found), hint, watch.mask.lines(lines))
 
 
-@dataclass(kw_only=True)
-class _Clock:
+class _Clock(Struct, kw_only=True):
     """Time without progress, time of silence, and what was told."""
 
     watch: Watch

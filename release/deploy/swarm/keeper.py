@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from release.deploy.keeper import Kept
 from release.deploy.swarm.spec import lock_name
+from release.frozen import Struct
 from release.images.swarm import Swarm
 from release.redact import Redacted
 
 
-@dataclass(frozen=True, kw_only=True)
-class SwarmKeeper:
+class SwarmKeeper(Struct, frozen=True, kw_only=True):
     """Names of configs are unique in a Swarm (Docker Engine API 1.45, ConfigCreate: 409)."""
 
     swarm: Swarm

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from release.deploy.preflight import find_stored
 from release.deploy.swarm.tasks import node_name
 from release.errors import EngineError, EngineUnreachable, ReleaseError
 from release.events import Emit, Warned
+from release.frozen import Struct
 from release.images.engine import Engine
 from release.images.swarm import Node, Swarm
 from release.records import Image
@@ -38,12 +38,11 @@ Connect = Callable[[Route, ExitStack], Swarm]
 """The Swarm as another engine of it knows it, open as long as the stack is."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Machine:
+class Machine(Struct, frozen=True, kw_only=True):
     """A node, and its engine where somebody may look into it."""
 
     node: Node
-    engine: Engine | None = field(default=None, repr=False)
+    engine: Engine | None = None
     unseen: str = ""
     """Why there is no engine."""
     named: bool = False
@@ -54,8 +53,7 @@ class Machine:
         return node_name(self.node, self.node.id)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Machines:
+class Machines(Struct, frozen=True, kw_only=True):
     """All nodes of a Swarm."""
 
     every: tuple[Machine, ...]
@@ -184,8 +182,7 @@ def _machine(
     return Machine(node=node, unseen=told.get(node.id) or f"not asked: {HINT}", named=named)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Spread:
+class Spread(Struct, frozen=True, kw_only=True):
     """Which of the machines that the Swarm may give tasks to have an image."""
 
     has: tuple[Machine, ...] = ()

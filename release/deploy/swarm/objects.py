@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from release.deploy.docker import DEPLOYMENT, Place
 from release.deploy.swarm import spec as specs
+from release.frozen import Struct
 from release.images.swarm import Kind, Service, Stored, Swarm, Task, parts_of
 from release.runspec import RunSpec
 
@@ -23,8 +23,7 @@ _ROLES: Final[Sequence[tuple[Kind, str]]] = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Unneeded:
+class Unneeded(Struct, frozen=True, kw_only=True):
     """An object that nothing refers to."""
 
     kind: Kind
@@ -36,8 +35,7 @@ class Unneeded:
         return f"{self.kind.removesuffix('s')} {self.name}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Needs:
+class Needs(Struct, frozen=True, kw_only=True):
     """What must stay, as the ledger tells it."""
 
     specs: Sequence[RunSpec]

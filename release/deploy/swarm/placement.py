@@ -11,10 +11,10 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from release.deploy.swarm.tasks import node_name
+from release.frozen import Struct, field
 from release.images.swarm import Node, Task
 from release.runspec import RunSpec, SwarmSpec
 
@@ -23,8 +23,7 @@ _NODE_LABEL: Final = "node.labels."
 _ENGINE_LABEL: Final = "engine.labels."
 
 
-@dataclass(frozen=True, kw_only=True)
-class Asked:
+class Asked(Struct, frozen=True, kw_only=True):
     """What a service asks of nodes."""
 
     spec: RunSpec
@@ -44,8 +43,7 @@ class Asked:
         return not (self.spec.publish and self.swarm.publish_mode == "host")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Room:
+class Room(Struct, frozen=True, kw_only=True):
     """One node: why it takes no task, or how many."""
 
     node: Node

@@ -10,7 +10,6 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from release.deploy.docker import DEPLOYMENT, SERVING
@@ -33,6 +32,7 @@ from release.errors import (
     Restored,
 )
 from release.events import Warned
+from release.frozen import Struct, replace
 from release.images.swarm import Kind, Service, Swarm
 from release.redact import Redacted
 from release.reference import Digest, Reference
@@ -63,8 +63,7 @@ def identities(service: Service) -> list[str]:
     return [f"{service.id}.{slot}@{text[:16]}" for slot in range(1, replicas(service) + 1)]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rollout:
+class Rollout(Struct, frozen=True, kw_only=True):
     """One order under way in a Swarm."""
 
     swarm: Swarm

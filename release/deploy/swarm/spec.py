@@ -9,11 +9,11 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from release.deploy.docker import SERVING, Identity, Ours, Place
 from release.deploy.target import Order
+from release.frozen import Struct, field
 from release.images.values import healthcheck_config
 from release.records import Deployment, Release
 from release.reference import Digest, Reference, Repository
@@ -40,16 +40,14 @@ _READABLE_BY_ALL: Final = 0o444
 """Users of images are numbers that no node knows; a secret is in a file system of its task's own."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Part:
+class Part(Struct, frozen=True, kw_only=True):
     """A secret or a config in the Swarm: its id, and its name, which tells one content from another."""
 
     id: str
     name: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Parts:
+class Parts(Struct, frozen=True, kw_only=True):
     """Ids of what a spec leans on."""
 
     networks: Mapping[str, str] = field(default_factory=dict)

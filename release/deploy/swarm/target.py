@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
 
 from release.deploy import preflight
 from release.deploy.docker import DEPLOYMENT, SERVING, Ours, Place
@@ -21,6 +20,7 @@ from release.deploy.swarm.tasks import Placed, View, placed, update_of, view
 from release.deploy.target import Means, Order, Way
 from release.errors import NotReady, Problem, RegistryError, RegistryUnreachable, UsageError
 from release.events import Emit, Warned
+from release.frozen import Struct, field, replace
 from release.images.engine import ContainerState, Engine
 from release.images.swarm import Membership, Service, Swarm, image_digest
 from release.records import Deployment, Image, Release
@@ -28,8 +28,7 @@ from release.reference import Digest, Repository
 from release.runspec import RunSpec
 
 
-@dataclass(frozen=True, kw_only=True)
-class Report:
+class Report(Struct, frozen=True, kw_only=True):
     """What a status tells of a service in a Swarm."""
 
     tasks: tuple[Placed, ...]
@@ -37,8 +36,7 @@ class Report:
     """How its last update stands, where it is not simply done."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class SwarmTarget:
+class SwarmTarget(Struct, frozen=True, kw_only=True):
     """A place in a Swarm. See `release.deploy.target.Target` for what each method promises."""
 
     engine: Engine

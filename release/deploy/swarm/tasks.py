@@ -6,10 +6,10 @@ A Swarm calls a task running when its container is, and where the image has a he
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from release.deploy.docker import DEPLOYMENT, VERSION
+from release.frozen import Struct
 from release.images.swarm import Node, Service, Task
 
 BY_ITSELF: Final = ("failed", "rejected", "complete")
@@ -28,8 +28,7 @@ _STATES: Final = (
 """On the way, in this order."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class View:
+class View(Struct, frozen=True, kw_only=True):
     """A service at one moment, seen from one deployment."""
 
     service: Service
@@ -44,7 +43,7 @@ class View:
     """Of other deployments, not ended, on nodes that answer."""
     lost: tuple[Task, ...]
     """Of any, not ended as far as the Swarm knows, on nodes that do not answer."""
-    nodes: Mapping[str, Node] = field(repr=False)
+    nodes: Mapping[str, Node]
 
     @property
     def is_settled(self) -> bool:
@@ -77,8 +76,7 @@ class View:
         return "; ".join(map(self.describe, tasks)) or "no task"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Placed:
+class Placed(Struct, frozen=True, kw_only=True):
     """One task as a status tells it."""
 
     name: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,13 +14,13 @@ from docker.tls import TLSConfig
 from docker.utils import kwargs_from_env, parse_host
 
 from release.errors import EngineUnreachable, UsageError
+from release.frozen import Struct
 from release.images import faults, ssh
 
 DEFAULT_HOST: Final = "unix:///var/run/docker.sock"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Address:
+class Address(Struct, frozen=True, kw_only=True):
     """Where an engine is, who said so, and what TLS needs."""
 
     host: str

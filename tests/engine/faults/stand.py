@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +32,7 @@ from release.chain.test import TestsPassed
 from release.config import Push
 from release.errors import ReleaseError
 from release.events import Event, Finished, Notice, Started
+from release.frozen import replace
 from release.images.engine import Engine
 from release.images.registry import DOCKER_MANIFEST, OCI_MANIFEST
 from release.ledger.branch import Branch

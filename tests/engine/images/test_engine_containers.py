@@ -6,13 +6,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import docker
 import pytest
 
 from release.errors import Cancelled, EngineError, ImageLost, NameTaken, PortTaken
+from release.frozen import replace
 from release.images.engine import ContainerSpec, Engine
 from release.process import Cancellation, Command, output_of, run
 from release.reference import Digest, Reference

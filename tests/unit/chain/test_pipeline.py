@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from release.chain.plan import Options, make_plan
 from release.chain.shop import RunFolder, Shop
 from release.errors import Cancelled, GateFailed
 from release.events import Event, Failed, Finished, Started
+from release.frozen import replace
 from release.records import Actor, Run
 from tests.unit.chain.test_plan import SERVICE, facts
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +20,7 @@ from release.chain.record import Recorded
 from release.chain.shop import Shop
 from release.errors import GateFailed, LedgerUnreachable, RegistryError, VersionTaken
 from release.events import Event, Warned
+from release.frozen import replace
 from release.ledger import query
 from release.ledger.store import Ledger
 from release.records import Release

@@ -66,7 +66,7 @@ class Scene:
         found = event(self.releases[version], "started", deployment=name, at=moment(self.minute))
         assert isinstance(found.body, Deployment)
         body = found.body.model_copy(update={"reason": reason, "message": f"why {version}"})
-        return Draft(**{**vars(found), "body": body})
+        return found.of(body)
 
     def deploy(self, version: str, status: str = "healthy", reason: str = "promote") -> str:
         """Recorded from its start to its end, and not on the engine; its id."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from release.errors import (
     UsageError,
 )
 from release.events import Event, Warned
+from release.frozen import replace
 from release.images.engine import ContainerSpec, ContainerState
 from release.interruption import Interruption
 from release.ledger import query
@@ -350,14 +351,14 @@ def test_an_engine_that_fails_in_the_middle_leaves_the_journal(world: World) -> 
     rolled_back(world)
     target = world.site.target
 
-    class Failing(SingleEngine):
+    class Failing(SingleEngine, frozen=True):
         def resume(self, *_: Any) -> str:
             raise EngineError("ask the engine", "no answer")
 
-    failing = replace(world.site, target=Failing(engine=world.engine, place=PLACE))
+    site, failing = world.site, Failing(engine=world.engine, place=PLACE)
     assert isinstance(target, SingleEngine)
     with pytest.raises(EngineError):
-        replace(world, site=failing).converge()
+        World(site=replace(site, target=failing), engine=world.engine, said=[]).converge()
     assert world.statuses()[-1] == (NEXT, "started")
     assert world.converge().end == "healthy"
     assert world.names() == {OLD: "running"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from release.deploy import doctor
 from release.deploy.doctor import clock, disk, machine_findings, quorum
 from release.deploy.swarm.nodes import Machine, Machines
 from release.errors import EngineError
+from release.frozen import replace
 from tests.unit.deploy.fakes import INFO, FakeEngine
 from tests.unit.deploy.swarm.fakes import node
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from release.errors import (
     Restored,
 )
 from release.events import Event, Progress, Warned
+from release.frozen import replace
 from release.images.engine import ContainerState
 from release.ledger.deployments import as_event
 from release.migrations import Crossing

@@ -38,7 +38,7 @@ SPEC = RunSpec.model_validate(
 
 def made(spec: RunSpec = SPEC, **environ: str) -> dict[str, Any]:
     """A container as the engine describes it when it was made from these settings."""
-    names = ContainerSpec.__dataclass_fields__.keys() & RunSpec.model_fields.keys() - {"files"}
+    names = set(ContainerSpec.__struct_fields__) & RunSpec.model_fields.keys() - {"files"}
     values: dict[str, Any] = {name: getattr(spec, name) for name in names}
     values["env"] = {"PATH": "/bin", **spec.env, "TOKEN": "swordfish", **environ}
     config = container_config(ContainerSpec(image=digest("image"), **values))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from release.deploy.docker import Place
 from release.deploy.drill import Conditions, Rehearsal, sweep
+from release.frozen import replace
 from release.owner import Owner
 from release.redact import Redacted
 from release.runspec import RunSpec

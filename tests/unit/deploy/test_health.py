@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
@@ -16,6 +15,7 @@ from release.deploy.gates import Gates
 from release.deploy.health import Healthy, Watch, await_healthy, keep_watch, warn_unreachable
 from release.errors import Cancelled, DeploymentFailed, EngineError
 from release.events import Event, Warned
+from release.frozen import replace
 from release.images.engine import ContainerState, Executed
 from release.process import Cancellation
 from release.redact import Mask, Redacted

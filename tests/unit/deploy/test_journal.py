@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from release.deploy import journal
 from release.deploy.journal import Unfinished
+from release.frozen import replace
 from release.records import Body, Deployment, Draft, Run
 from release.runspec import RunSpec
 from tests.unit.deploy.fakes import ACTOR, MOMENT, event, release

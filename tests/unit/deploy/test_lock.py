@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +16,7 @@ from release.deploy.keeper import EngineKeeper
 from release.deploy.lock import LOCK, Holder, await_free, drop, ensure, held, held_error, peek
 from release.errors import EngineError, LockHeld, NameTaken
 from release.events import Event, Notice, Warned
+from release.frozen import replace
 from release.images.engine import ContainerSpec
 from tests.unit.deploy.fakes import INFO, FakeEngine, digest, state
 

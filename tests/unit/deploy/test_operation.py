@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -21,6 +21,7 @@ from release.deploy.sight import Sight
 from release.deploy.target import Means
 from release.errors import EngineError, LedgerError, LedgerRejected, LockHeld, ReleaseError, Restored
 from release.events import Event, Warned
+from release.frozen import replace
 from release.interruption import Interruption
 from release.records import Body, Deployment, Draft, Run, Undoing
 from release.redact import Redacted

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from release.deploy.operation import Attempt, carry_out
 from release.errors import DeploymentFailed
+from release.frozen import replace
 from release.interruption import Interruption
 from release.records import Deployment
 from tests.unit.deploy.scene import Scene, scene

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from release.deploy import view
 from release.deploy.docker import Ours, Place
 from release.deploy.plan import Facts, First, Listed, make_plan, secret_changes, settings_changes
+from release.frozen import replace
 from release.runspec import Publish, RunSpec
 from tests.unit.deploy.fakes import digest, event, release, state
 
@@ -145,7 +145,7 @@ def test_the_expected_time_is_the_median_of_earlier_deployments() -> None:
 
 def test_an_older_version_is_deployed_and_said_to_be_older() -> None:
     """And that a rollback would restore its own settings. A rollback needs no such hint."""
-    changes = {"target": OLD, "event": event(NEW, SPEC), "release": NEW}
+    changes: dict[str, Any] = {"target": OLD, "event": event(NEW, SPEC), "release": NEW}
     changes |= {"expected": "0.2.0", "ours": running("0.2.0")}
     (note,) = make_plan(facts(**changes)).notes
     assert "`invoke rollback --to 0.1.0`" in note

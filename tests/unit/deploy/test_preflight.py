@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +22,7 @@ from release.deploy.preflight import (
     settings_problems,
 )
 from release.errors import LockHeld, NotReady, Problem, TargetUnavailable
+from release.frozen import replace
 from release.images.engine import ContainerState, StoredImage
 from release.images.registry import OCI_MANIFEST
 from release.records import Descriptor, Image
@@ -238,7 +238,8 @@ def test_layers_that_are_there_need_no_room(tmp_path: Path) -> None:
 
 def test_room_that_nobody_here_can_see_is_told_too(tmp_path: Path) -> None:
     """On another machine, or in a folder that is not there: nothing speaks against it, or for it."""
-    far = replace(here(tmp_path), host="tcp://192.0.2.1:2376")
+    far = here(tmp_path)
+    far.host = "tcp://192.0.2.1:2376"
     assert "not known from here" in room(far, sized(*HUGE), TO_PULL).unknown
     assert "not known from here" in room(here(tmp_path / "absent"), sized(*HUGE), TO_PULL).unknown
 

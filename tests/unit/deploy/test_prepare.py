@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from release.deploy import view
 from release.deploy.policy import Allowance
 from release.deploy.prepare import Prepared
 from release.errors import LockHeld, NotReady
+from release.frozen import replace
 from release.records import Freeze, Quarantine
 from tests.unit.deploy.scene import Scene, scene
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +16,7 @@ from release.deploy.lock import peek
 from release.deploy.prune import Kept, Pruning, _locked, needed, needs
 from release.deploy.single import SingleEngine
 from release.deploy.site import Desk, Site
+from release.frozen import replace
 from release.records import Body, Record
 from release.runspec import RunSpec
 from release.source import Source

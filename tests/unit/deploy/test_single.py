@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from release.deploy.docker import Place, describe
 from release.deploy.single import SingleEngine
 from release.errors import DeploymentFailed, ProxyError
+from release.frozen import replace
 from release.runspec import RunSpec
 from tests.unit.deploy.fakes import FakeEngine, digest, state, stored
 from tests.unit.deploy.swarm.fakes import means, order

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -21,6 +21,7 @@ from release.errors import (
     Restored,
 )
 from release.events import Event, Warned
+from release.frozen import replace
 from release.images.engine import ContainerState, StoredImage
 from release.process import Cancellation
 from release.redact import Mask

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,6 +21,7 @@ from release.errors import (
     Restored,
 )
 from release.events import Emit, Event, Notice, Warned
+from release.frozen import replace
 from release.images.engine import ContainerState
 from release.process import Cancellation
 from release.redact import Mask, Redacted

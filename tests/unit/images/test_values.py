@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import tarfile
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from release.frozen import replace
 from release.images.values import (
     ContainerSpec,
     EngineInfo,

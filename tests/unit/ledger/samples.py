@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from release.frozen import replace
 from release.ledger.store import Ledger, TagRequest
 from release.records import (
     Actor,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 
 from release.deploy import view
+from release.frozen import replace
 from release.ledger import query
 from release.ledger.diff import Change, Commits, Difference, commits_between, compare
 from release.ledger.store import Ledger

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import PurePosixPath
 
 import pytest
 
 from release.errors import LedgerError, NotALedger, VersionTaken
+from release.frozen import replace
 from release.ledger import layout
 from release.ledger.branch import Branch, Move
 from release.ledger.store import TagRequest

@@ -7,7 +7,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from release.config import Ledger as Settings
 from release.errors import LedgerError, NotALedger, VersionTaken
+from release.frozen import replace
 from release.ledger import layout
 from release.ledger.verify import verify
 from release.ledger.violations import KINDS, Violation

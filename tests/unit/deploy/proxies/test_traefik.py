@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from release.config import Proxy as Settings
 from release.deploy.docker import Identity, Place, container_spec
 from release.deploy.proxies.traefik import Traefik
 from release.deploy.single import SingleEngine
+from release.frozen import replace
 from release.reference import Digest
 from release.runspec import Healthcheck, RunSpec
 from tests.unit.deploy.fakes import FakeEngine, digest, release, stored

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from release.deploy.docker import DEPLOYMENT, Identity, Ours, Place
 from release.deploy.target import Means, Order
 from release.errors import EngineError, EngineUnreachable, NameTaken
 from release.events import Event
+from release.frozen import replace
 from release.images.swarm import Kind, Membership, Network, Node, Service, Stored, Swarm, Task, image_digest
 from release.process import Cancellation
 from release.redact import Mask, Redacted

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 from release.deploy.docker import DEPLOYMENT
 from release.deploy.swarm import spec as specs
 from release.deploy.swarm.objects import Needs, unneeded
 from release.deploy.swarm.spec import Part, Parts, service_spec
+from release.frozen import replace
 from release.images.swarm import Service
 from release.redact import Redacted
 from release.runspec import RecordedFile, RunSpec

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from release.deploy.swarm.placement import Asked, problems, unmet
 from release.deploy.swarm.spec import Parts, service_spec
+from release.frozen import replace
 from release.images.swarm import Node, Task
 from release.runspec import Publish, RunSpec, SwarmSpec
 from tests.unit.deploy.swarm import fakes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from release.deploy.swarm.spec import Parts, service_spec
 from release.deploy.target import Order
 from release.errors import Cancelled, DeploymentFailed, EngineUnreachable, LockHeld, MixedState, Restored
 from release.events import Event, Warned
+from release.frozen import replace
 from release.images.swarm import Service, Task
 from release.process import Cancellation
 from tests.unit.deploy import fakes as containers

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 import pytest
 
 from release.deploy.docker import DEPLOYMENT, Ours
@@ -12,6 +10,7 @@ from release.deploy.swarm.spec import Parts, service_spec
 from release.deploy.swarm.target import SwarmTarget
 from release.deploy.target import Way
 from release.events import Event
+from release.frozen import replace
 from release.images.swarm import Swarm
 from release.reference import Digest
 from release.runspec import Mount, RunSpec
@@ -21,8 +20,7 @@ from tests.unit.deploy.swarm.fakes import PLACE, RELEASE, FakeSwarm, node, order
 OLD, NEW = "1" * 12, "2" * 12
 
 
-@dataclass(frozen=True, kw_only=True)
-class Target(SwarmTarget):
+class Target(SwarmTarget, frozen=True, kw_only=True):
     """In a Swarm in memory."""
 
     fake: FakeSwarm
