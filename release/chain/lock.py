@@ -7,14 +7,12 @@ failures: the first is the team's to mend, the second the network's.
 from __future__ import annotations
 
 import hashlib
-import re
 import shlex
 import sys
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -22,17 +20,18 @@ from packaging.utils import canonicalize_name
 
 from release.chain.context import write_folder
 from release.chain.lint import find_uv
+from release.chain.lockfiles import DEFAULTS, behind, header_words, logical_lines
 from release.chain.passes import Pass, Reuse, variables
 from release.chain.shop import Shop, evidence
 from release.config import Lock
 from release.errors import CommandFailed, GateFailed
+from release.frozen import Struct
 from release.process import Command
 from release.records import LockFile
 from release.source import Source
 
 
-@dataclass(frozen=True, kw_only=True)
-class LockChecked:
+class LockChecked(Struct, frozen=True, kw_only=True):
     """The lockfile is fresh."""
 
     file: LockFile
@@ -40,8 +39,7 @@ class LockChecked:
     summary: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Found:
+class _Found(Struct, frozen=True, kw_only=True):
     """A lockfile in the committed tree, laid out below `folder`."""
 
     folder: Path
@@ -68,16 +66,31 @@ def lock(shop: Shop) -> LockChecked:
 
 
 def _inputs(shop: Shop) -> Mapping[str, Any]:
-    """The service's files, the settings, and what steers the tools; the package index is not in it."""
+    """The files that the check reads, the settings, and what steers the tools; no package index is in it."""
     service = shop.plan.service
     return {
-        "files": shop.source.tree(shop.plan.commit.id, service.context),
+        "files": _files(shop),
         "context": service.context,
         "settings": service.lock.model_dump(mode="json"),
         "uv": version("uv"),
         "python": sys.version,
         "variables": variables("UV_", "PIP_"),
     }
+
+
+def _files(shop: Shop) -> Mapping[str, str] | str:
+    """The git ids of the files that decide; else that of the service's folder."""
+    commit, context, config = shop.plan.commit.id, shop.plan.service.context, shop.plan.service.lock
+    listing = shop.source.listing(commit, context)
+    found = behind(
+        listing,
+        lambda path: shop.source.read(commit, (PurePosixPath(context) / path).as_posix()),
+        path=config.path,
+        source=config.source,
+    )
+    if found is None:
+        return shop.source.tree(commit, context)
+    return {path: listing[path] for path in sorted(found)}
 
 
 def _restore(_shop: Shop, passed: Pass) -> LockChecked:
@@ -91,7 +104,7 @@ LOCK_REUSE: Final = Reuse(
 
 
 def _find(folder: Path, config: Lock) -> _Found:
-    candidates = [config.path] if config.path is not None else list(_DEFAULTS)
+    candidates = [config.path] if config.path is not None else list(DEFAULTS)
     for name in candidates:
         file = folder / name
         if file.is_file():
@@ -105,7 +118,7 @@ def _find(folder: Path, config: Lock) -> _Found:
 
 def read_committed(source: Source, commit: str, context: str, config: Lock) -> LockFile | None:
     """A commit's lockfile as records keep it, read and not checked; None when there is none to be read."""
-    for name in [config.path] if config.path is not None else _DEFAULTS:
+    for name in [config.path] if config.path is not None else DEFAULTS:
         path = (Path(context) / name).as_posix()
         content = source.read(commit, path)
         if content is not None:
@@ -244,8 +257,7 @@ def compile_command(
 
 def header_options(content: str) -> list[str]:
     """Options in the header's command line that change what is resolved; others are left aside."""
-    header = re.search(r"^#\s+(?:uv pip compile|pip-compile)\b(.*)$", content, re.MULTILINE)
-    words = shlex.split(header[1]) if header else []
+    words = header_words(content)
     options: list[str] = []
     for position, word in enumerate(words):
         name, equals, value = word.partition("=")
@@ -265,9 +277,7 @@ def _without(options: list[str], name: str) -> list[str]:
 
 def pins(content: str) -> frozenset[str]:
     """The requirements as they bind: each with its marker and its hashes, without comments and line ends."""
-    joined = re.sub(r"\\\r?\n", " ", content)
-    lines = (re.sub(r"(^|\s)#.*$", "", line).strip() for line in joined.splitlines())
-    return frozenset(_with_sorted_hashes(line.split()) for line in lines if line)
+    return frozenset(_with_sorted_hashes(line.split()) for line in logical_lines(content))
 
 
 def _with_sorted_hashes(words: list[str]) -> str:
@@ -311,4 +321,3 @@ _KINDS: Final[Mapping[str, Callable[[Shop, _Found], Mapping[str, str]]]] = {
     "uv.lock": _uv,
     "requirements.txt": _requirements,
 }
-_DEFAULTS: Final = ("uv.lock", "requirements.txt")

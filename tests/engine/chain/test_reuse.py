@@ -106,11 +106,24 @@ def test_a_base_that_moved_is_built_on(make: Make, engine: Engine) -> None:
         output_of(["docker", "rmi", "--force", base])
 
 
+def test_another_commit_with_the_same_lockfile_does_not_check_it_again(make: Make) -> None:
+    """Code is no input of it; what the lockfile is made from is."""
+    service = make()
+    assert service.nox("check").status == 0
+    service.commit("feat: more", {"app.py": f"{APP}# more\n"})
+    assert service.nox("check").status == 0
+    assert ended(service, "reused") == {"lock"}
+    service.commit("build: say more", {"requirements.in": "# none\n"})
+    assert service.nox("check").status == 0
+    assert ended(service, "reused") == set()
+
+
 def test_other_files_and_damage_and_no_reuse_run_everything(make: Make) -> None:
     """Another tree is another question; a pass that cannot be read is none; and it can be forbidden."""
     service = make()
     assert service.nox("check").status == 0
-    service.commit("feat: more", {"app.py": f"{APP}# more\n"})
+    more = {"app.py": f"{APP}# more\n", "requirements.in": "# more\n"}
+    service.commit("feat: more", more)
     assert service.nox("check").status == 0
     assert ended(service, "reused") == set()
     for kept in (service.folder / ".release/passed").iterdir():

@@ -1,0 +1,127 @@
+"""Which committed files the check of a lockfile reads, where they tell that themselves.
+
+A lockfile of packages from an index depends on what declares them, and on no line of the service's code. What
+is built or read beyond that - a folder as a requirement, a dynamic version, settings of uv - is not followed:
+then every file of the service counts.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import shlex
+import tomllib
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+from packaging.requirements import Requirement
+
+Read = Callable[[str], bytes | None]
+"""The content of a committed file by its path below `context`; None: there is no such regular file."""
+
+DEFAULTS: Final = ("uv.lock", "requirements.txt")
+_INCLUDE = re.compile(r"(?:-r|-c|--requirement|--constraint)(?:\s+|=)(\S+)")
+_SETTINGS: Final = "uv.toml"
+_PROJECT: Final = "pyproject.toml"
+_HARMLESS: Final = {"package", "dev-dependencies"}
+"""Keys of `[tool.uv]` that name no file."""
+
+
+def logical_lines(content: str) -> list[str]:
+    """The lines of a requirements file as they bind: joined, without comments and empty ones."""
+    joined = re.sub(r"\\\r?\n", " ", content)
+    lines = (re.sub(r"(^|\s)#.*$", "", line).strip() for line in joined.splitlines())
+    return [line for line in lines if line]
+
+
+def header_words(content: str) -> list[str]:
+    """The words of the command that compiled a requirements file, by its header; none without one."""
+    header = re.search(r"^#\s+(?:uv pip compile|pip-compile)\b(.*)$", content, re.MULTILINE)
+    return shlex.split(header[1]) if header else []
+
+
+def behind(
+    names: Collection[str], read: Read, *, path: str | None, source: str | None
+) -> frozenset[str] | None:
+    """The files that decide whether a lockfile is fresh, itself among them.
+
+    Args:
+        names: all committed files below `context`.
+        read: gives the content of one.
+        path: the lockfile; None: the first of `DEFAULTS` that is there.
+        source: what a requirements.txt is compiled from; None: the `.in` file of its name.
+
+    Returns:
+        Their paths below `context`; None where they cannot be told from their content.
+    """
+    lockfile = path or next((name for name in DEFAULTS if name in names), None)
+    if lockfile is None or _SETTINGS in names:
+        return None
+    try:
+        if PurePosixPath(lockfile).name == "uv.lock":
+            return _of_project(lockfile, names, read)
+        return _of_requirements(lockfile, source, names, read)
+    except (ValueError, LookupError, TypeError, AttributeError):  # what is wrong the gate says
+        return None
+
+
+def _of_project(lockfile: str, names: Collection[str], read: Read) -> frozenset[str] | None:
+    folder = PurePosixPath(lockfile).parent
+    project = (folder / _PROJECT).as_posix()
+    settings = (folder / _SETTINGS).as_posix()
+    if settings in names or not _is_static(tomllib.loads(_text(read, project))):
+        return None
+    return frozenset({lockfile, project})
+
+
+def _is_static(project: Mapping[str, Any]) -> bool:
+    """Whether a project itself says all that uv locks, by packages' names. Raises InvalidRequirement."""
+    known, uv = project["project"], project.get("tool", {}).get("uv", {})
+    if known.get("dynamic") or not uv.keys() <= _HARMLESS:
+        return False
+    groups = known.get("optional-dependencies", {}) | project.get("dependency-groups", {})
+    declared = [*known.get("dependencies", ()), *uv.get("dev-dependencies", ())]
+    declared += [each for group in groups.values() for each in group if isinstance(each, str)]
+    return _are_of_an_index(declared)
+
+
+def _of_requirements(
+    lockfile: str, source: str | None, names: Collection[str], read: Read
+) -> frozenset[str] | None:
+    if _PROJECT in names and "uv" in tomllib.loads(_text(read, _PROJECT)).get("tool", {}):
+        return None
+    found, waiting = {lockfile}, [source or str(PurePosixPath(lockfile).with_suffix(".in"))]
+    waiting += _INCLUDE.findall(" ".join(header_words(_text(read, lockfile))))
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        if PurePosixPath(name).suffix not in (".in", ".txt"):
+            return None
+        found.add(name)
+        includes, declared = _lines(_text(read, name))
+        waiting += [posixpath.normpath(posixpath.join(posixpath.dirname(name), each)) for each in includes]
+        if not _are_of_an_index(declared):
+            return None
+    return frozenset(found)
+
+
+def _lines(text: str) -> tuple[list[str], list[str]]:
+    """What a requirements file includes, and what it requires (pip, "Requirements File Format")."""
+    lines = logical_lines(text)
+    includes = {line: match[1] for line in lines if (match := _INCLUDE.fullmatch(line))}
+    declared = [re.sub(r"\s--hash=\S+", "", line) for line in lines if line not in includes]
+    return list(includes.values()), declared
+
+
+def _are_of_an_index(declared: Iterable[str]) -> bool:
+    """Whether each is a package by its name. Raises InvalidRequirement: another option, a folder."""
+    return all(Requirement(each).url is None for each in declared)
+
+
+def _text(read: Read, name: str) -> str:
+    content = read(name)
+    if content is None:
+        raise LookupError(name)
+    return content.decode("utf-8")
