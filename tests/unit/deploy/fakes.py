@@ -139,6 +139,17 @@ class Kept:
 INFO = EngineInfo(name="fake", version="1", api_version="1", platform="linux/amd64", image_store="containerd")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """A program that is to run in a container."""
+
+    container: str
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    timeout: int
+    cancellation: Cancellation | None
+
+
 @dataclass
 class FakeEngine(Engine):
     """Containers in memory. `starting` says what becomes of a container that is started."""
@@ -249,7 +260,13 @@ class FakeEngine(Engine):
         timeout: int,
         cancellation: Cancellation | None = None,
     ) -> Executed:
-        raise AssertionError(f"no test expects {argv} with {env} in {container} within {timeout} ms")
+        return self.ran(
+            Order(container=container, argv=argv, env=env, timeout=timeout, cancellation=cancellation)
+        )
+
+    def ran(self, order: Order) -> Executed:
+        """What comes of a program in a container: for a test that expects one."""
+        raise AssertionError(f"no test expects {order}")
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise AssertionError("the code under test asks for something that no test expects")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -16,7 +16,7 @@ from release.images.engine import ContainerState
 from release.images.values import Executed
 from release.process import Cancellation
 from release.runspec import RunSpec
-from tests.unit.deploy.fakes import FakeEngine, state
+from tests.unit.deploy.fakes import FakeEngine, Order, state
 
 
 @contextmanager
@@ -80,16 +80,8 @@ class Running(FakeEngine):
         super().__init__()
         self.ending = ending
 
-    def execute(
-        self,
-        container: str,
-        argv: Sequence[str],
-        *,
-        env: Mapping[str, str],
-        timeout: int,
-        cancellation: Cancellation | None = None,
-    ) -> Executed:
-        assert cancellation is not None, "a signal ends the wait"
+    def ran(self, order: Order) -> Executed:
+        assert order.cancellation is not None, "a signal ends the wait"
         if isinstance(self.ending, Exception):
             raise self.ending
         return self.ending

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -20,7 +20,7 @@ from release.images.engine import ContainerState, Executed
 from release.process import Cancellation
 from release.redact import Mask, Redacted
 from release.runspec import Probe
-from tests.unit.deploy.fakes import FakeEngine, state
+from tests.unit.deploy.fakes import FakeEngine, Order, state
 
 PROBE = Probe(port=8000, path="/healthz")
 
@@ -152,10 +152,10 @@ def test_a_program_that_is_waited_for_is_given_up_with_the_wait() -> None:
     cancellation = Cancellation()
 
     class Busy(FakeEngine):
-        def execute(self, *_: Any, cancellation: Cancellation | None = None, **__: Any) -> Executed:
-            assert cancellation is not None
-            cancellation.request("SIGINT arrived")
-            cancellation.check()
+        def ran(self, order: Order) -> Executed:
+            assert order.cancellation is not None
+            order.cancellation.request("SIGINT arrived")
+            order.cancellation.check()
             raise AssertionError("it was cancelled")
 
     engine = Busy()
@@ -173,16 +173,8 @@ class Far(FakeEngine):
         self.asked: list[Sequence[str]] = []
         self.add(state(ports={8000: ("127.0.0.1", 8080)}, address="172.17.0.2", **changes))
 
-    def execute(
-        self,
-        container: str,
-        argv: Sequence[str],
-        *,
-        env: Mapping[str, str],
-        timeout: int,
-        cancellation: Cancellation | None = None,
-    ) -> Executed:
-        self.asked.append(argv)
+    def ran(self, order: Order) -> Executed:
+        self.asked.append(order.argv)
         if not self.answers:
             return Executed(status=126, output=b"executable file not found", errors=b"")
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -302,21 +294,13 @@ class Checked(Changing):
     def __init__(self, states: list[ContainerState], *endings: int | Exception) -> None:
         super().__init__([replace(one, check=("ask", "me"), check_timeout=700) for one in states])
         self.endings = list(endings)
-        self.ran, self.patience = 0, 0
+        self.times, self.patience = 0, 0
 
-    def execute(
-        self,
-        container: str,
-        argv: Sequence[str],
-        *,
-        env: Mapping[str, str],
-        timeout: int,
-        cancellation: Cancellation | None = None,
-    ) -> Executed:
-        assert (container, argv, env) == ("id-api-production", ("ask", "me"), {})
-        self.patience = timeout
-        assert cancellation is not None, "a signal ends it"
-        self.ran += 1
+    def ran(self, order: Order) -> Executed:
+        assert (order.container, order.argv, order.env) == ("id-api-production", ("ask", "me"), {})
+        self.patience = order.timeout
+        assert order.cancellation is not None, "a signal ends it"
+        self.times += 1
         ending = self.endings.pop(0) if len(self.endings) > 1 else self.endings[0]
         if isinstance(ending, Exception):
             raise ending
@@ -327,11 +311,11 @@ def test_its_own_check_is_run_at_once_where_that_is_asked_for() -> None:
     """An image may have it run every 30 s: nobody waits for the engine's clock at night."""
     engine = Checked([state(health="starting")], 0)
     healthy = await_healthy(watch(engine, at_once=True))
-    assert (healthy.evidence, healthy.state.health, engine.ran) == ("health check healthy", "healthy", 1)
+    assert (healthy.evidence, healthy.state.health, engine.times) == ("health check healthy", "healthy", 1)
     assert engine.patience == 700
     with pytest.raises(DeploymentFailed, match=r"after 0\.1 s health check starting"):
         await_healthy(watch(engine, timeout=100))
-    assert engine.ran == 1
+    assert engine.times == 1
 
 
 @pytest.mark.parametrize(
@@ -342,7 +326,7 @@ def test_a_check_that_it_does_not_pass_here_is_left_to_the_engine(ending: int | 
     states = [state(health="starting")] * 5
     engine = Checked([*states, state(health="healthy")], ending)
     assert await_healthy(watch(engine, at_once=True)).evidence == "health check healthy"
-    assert engine.ran == 1
+    assert engine.times == 1
     sick = Checked([*states, state(health="unhealthy")], ending)
     with pytest.raises(DeploymentFailed, match="says unhealthy"):
         await_healthy(watch(sick, at_once=True))
@@ -353,7 +337,7 @@ def test_a_check_is_run_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(health, "_PAUSE_SECONDS", 0.05)
     engine = Checked([state(health="starting")], 1, 1, 0)
     assert await_healthy(watch(engine, at_once=True)).evidence == "health check healthy"
-    assert engine.ran == 3
+    assert engine.times == 3
 
 
 def test_a_check_is_run_when_the_recorded_request_is_answered_well() -> None:
@@ -362,7 +346,7 @@ def test_a_check_is_run_when_the_recorded_request_is_answered_well() -> None:
         engine = Checked([state(health="starting", ports={8000: ("127.0.0.1", port)})], 0)
         evidence = await_healthy(watch(engine, probe=PROBE, at_once=True)).evidence
     assert evidence == "health check healthy, GET /healthz gave 200 OK"
-    assert engine.ran == 1
+    assert engine.times == 1
 
 
 def test_what_was_checked_here_may_still_be_starting_by_the_engines_clock() -> None:

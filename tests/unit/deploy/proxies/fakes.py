@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from release.images.engine import ContainerState, Executed
-from release.process import Cancellation
-from tests.unit.deploy.fakes import FakeEngine, state
+from tests.unit.deploy.fakes import FakeEngine, Order, state
 
 NETWORK = "edge"
 
@@ -37,21 +35,13 @@ class FakeHAProxy(FakeEngine):
         known = {"addr": "0.0.0.0", "port": "8000", "op": "0", "admin": "5", "fqdn": domain}  # noqa: S104
         return cls(seats={f"seat{number}": dict(known) for number in range(1, count + 1)})
 
-    def execute(
-        self,
-        container: str,
-        argv: Sequence[str],
-        *,
-        env: Mapping[str, str],
-        timeout: int,
-        cancellation: Cancellation | None = None,
-    ) -> Executed:
-        assert (container, argv[:2], timeout > 0) == ("lb", ["sh", "-c"], True)
-        if "STATE" in env:
-            self.files[env["FILE"]] = env["STATE"]
+    def ran(self, order: Order) -> Executed:
+        assert (order.container, order.argv[:2], order.timeout > 0) == ("lb", ["sh", "-c"], True)
+        if "STATE" in order.env:
+            self.files[order.env["FILE"]] = order.env["STATE"]
             return Executed(status=0, output=b"", errors=b"")
-        assert env["SOCKET"] == "/run/admin.sock"
-        return Executed(status=0, output=self._answer(env["WORDS"].rstrip("\n")).encode(), errors=b"")
+        assert order.env["SOCKET"] == "/run/admin.sock"
+        return Executed(status=0, output=self._answer(order.env["WORDS"].rstrip("\n")).encode(), errors=b"")
 
     def _answer(self, words: str) -> str:
         self.said.append(words)
@@ -101,20 +91,12 @@ class FakeCaddy(FakeEngine):
     migrates: bytes = b"1\n"
     """What the kernel says of connections that wait at a port which is closed."""
 
-    def execute(
-        self,
-        container: str,
-        argv: Sequence[str],
-        *,
-        env: Mapping[str, str],
-        timeout: int,
-        cancellation: Cancellation | None = None,
-    ) -> Executed:
-        assert (container, argv[:2], timeout > 0) == ("lb", ["sh", "-c"], True)
-        if "tcp_migrate_req" in argv[2]:
+    def ran(self, order: Order) -> Executed:
+        assert (order.container, order.argv[:2], order.timeout > 0) == ("lb", ["sh", "-c"], True)
+        if "tcp_migrate_req" in order.argv[2]:
             return Executed(status=0, output=self.migrates, errors=b"")
-        assert (env["HOST"], env["PORT"]) == ("127.0.0.1", "2019")
-        head, _, body = env["WORDS"].partition("\r\n\r\n")
+        assert (order.env["HOST"], order.env["PORT"]) == ("127.0.0.1", "2019")
+        head, _, body = order.env["WORDS"].partition("\r\n\r\n")
         request = head.splitlines()[0]
         self.said.append(request)
         if "/id/api/upstreams" not in request:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -10,8 +9,7 @@ import pytest
 from release.deploy.proxies.line import Line
 from release.errors import ProxyError
 from release.images.engine import Executed
-from release.process import Cancellation
-from tests.unit.deploy.fakes import FakeEngine
+from tests.unit.deploy.fakes import FakeEngine, Order
 
 
 @dataclass
@@ -21,18 +19,10 @@ class Answering(FakeEngine):
     ended: Executed | None = None
     env: dict[str, str] = field(default_factory=dict)
 
-    def execute(
-        self,
-        container: str,
-        argv: Sequence[str],
-        *,
-        env: Mapping[str, str],
-        timeout: int,
-        cancellation: Cancellation | None = None,
-    ) -> Executed:
-        self.env = dict(env)
+    def ran(self, order: Order) -> Executed:
+        self.env = dict(order.env)
         if self.ended is None:
-            raise TimeoutError(f"{argv[0]} in {container} still runs after {timeout} ms")
+            raise TimeoutError(f"{order.argv[0]} in {order.container} still runs after {order.timeout} ms")
         return self.ended
 
 
