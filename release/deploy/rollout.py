@@ -53,6 +53,8 @@ class Swap(Struct, frozen=True, kw_only=True):
     """Milliseconds that the new ones must stay healthy while the old ones are kept."""
     drain: int = 0
     """Milliseconds that requests under way may take when the traffic has moved on."""
+    at_once: bool = False
+    """See `Watch.at_once`. Not where a proxy goes by what the engine says of a container's health."""
     lost: bool = False
     """Whether what ran before is gone, so that the new ones stay, whatever comes."""
 
@@ -106,18 +108,17 @@ def _withdraw(crew: Crew, order: Swap, error: BaseException) -> ReleaseError:
     )
 
 
-def prove(crew: Crew, order: Swap, new: str, spec: ContainerSpec, *, at_once: bool = False) -> Healthy:
+def prove(crew: Crew, order: Swap, new: str, spec: ContainerSpec) -> Healthy:
     """Wait until it is healthy, and see that it runs the very image of the record.
 
     Args:
         crew, order: who, and what is to be done.
         new, spec: the container, and what it was made from.
-        at_once: see `Watch.at_once`. Not where somebody else goes by what the engine says of its health.
 
     Raises:
         DeploymentFailed: it does not.
     """
-    watched = replace(watch_new(crew, order, new), at_once=at_once)
+    watched = watch_new(crew, order, new)
     warn_unreachable(watched)
     seen = await_healthy(watched)
     if (found := seen.state.image) != spec.image:
@@ -135,6 +136,7 @@ def watch(crew: Crew, order: Swap, container: str) -> Watch:
         emit=crew.emit,
         mask=crew.mask,
         gates=order.old_gates,
+        at_once=order.at_once,
     )
 
 

@@ -175,7 +175,13 @@ class SingleEngine(Struct, frozen=True, kw_only=True):
             old_gates=Gates.of(order.old),
             watch=order.spec.watch or 0,
             drain=self.drain,
+            at_once=self._checks_at_once,
         )
+
+    @property
+    def _checks_at_once(self) -> bool:
+        """Nobody but us goes by what the engine says of a container's health."""
+        return self.proxy is None or not self.proxy.traffic_with_health
 
     def _container(self, order: Order, replica: int) -> ContainerSpec:
         return container_spec(
@@ -271,7 +277,7 @@ class SingleEngine(Struct, frozen=True, kw_only=True):
             mask=means.mask,
             cancellation=means.cancellation,
             gates=Gates.of(order.spec),
-            at_once=self.proxy is None,
+            at_once=self._checks_at_once,
         )
 
 

@@ -69,7 +69,7 @@ def _bring_up(crew: Crew, order: Swap, new: str) -> str:
         engine.start(new)
         say(spec.name or new)
     with step(crew.emit, "health") as say:
-        proven = prove(crew, order, new, spec, at_once=True)
+        proven = prove(crew, order, new, spec)
         say(proven.evidence)
     if served:
         text = _downtime(crew, order, served, elapsed_ms(began))

@@ -17,7 +17,7 @@ from release.reference import Reference
 from release.runspec import Publish
 from tests.engine import lab
 from tests.engine.deploy.conftest import Make
-from tests.engine.deploy.world import World
+from tests.engine.deploy.world import SLOW_CHECK, World
 
 MISSING_ENGINE = '"unix:///no/such/docker.sock"'
 
@@ -392,11 +392,6 @@ def test_a_person_at_a_terminal_is_asked_once(world: World, tmp_path: Path) -> N
     assert world.containers() == {}
     assert "status=0" in typed("y")
     assert world.answer()["VERSION"] == "0.1.0"
-
-
-SLOW_CHECK = """\
-HEALTHCHECK --interval=10m CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://localhost:8000/')"]
-"""
 
 
 def test_a_health_check_that_the_engine_runs_seldom_is_not_waited_for(world: World) -> None:

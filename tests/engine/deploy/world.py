@@ -67,6 +67,11 @@ signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 http.server.ThreadingHTTPServer(("0.0.0.0", 8000), Handler).serve_forever()
 """
 
+SLOW_CHECK: Final = """\
+HEALTHCHECK --interval=10m CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://localhost:8000/')"]
+"""
+"""An engine runs it first when ten minutes are over."""
+
 DOCKERFILE: Final = f"""\
 FROM {lab.SMALL_IMAGE}
 ENV PYTHONDONTWRITEBYTECODE=1 VERSION={{version}} IMAGE_MODE={{mode}}

@@ -71,6 +71,18 @@ def test_the_strategy_follows_from_the_place(proxied: bool, strategy: str) -> No
     assert single.strategy(RunSpec()) == strategy
 
 
+def test_its_own_check_is_run_at_once_unless_the_proxy_goes_by_the_engine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Traefik sends requests to what the engine calls healthy: it must have said so before."""
+    monkeypatch.setattr(FakeProxy, "labels", lambda _: {})
+    (alone, _), (behind, proxy) = target(proxy=None), target()
+    assert alone.swap(order()).at_once
+    assert behind.swap(order()).at_once
+    proxy.traffic_with_health = True
+    assert not behind.swap(order()).at_once
+
+
 def test_replicas_have_time_one_after_the_other() -> None:
     """The lock must not expire before the last."""
     single, _ = target()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.engine.deploy.traffic.edge import PLAYED, Kind, Stand
+from tests.engine.deploy.traffic.edge import HAPROXY, PLAYED, Kind, Stand
 from tests.engine.deploy.traffic.load import Slow
+from tests.engine.deploy.world import SLOW_CHECK
 
 
 @pytest.mark.parametrize("kind", PLAYED, ids=str)
@@ -27,3 +28,15 @@ def test_no_request_fails_while_releases_are_deployed_and_rolled_back(kind: Kind
     assert world.containers() == {world.container: "running"}
     assert world.invoke("status", "--json").data["drift"] == []
     print(f"{kind}: {load}")
+
+
+def test_a_health_check_that_the_engine_runs_seldom_is_not_waited_for(stand: Stand) -> None:
+    """This proxy has a check of its own: ten minutes would be over long after a deployment's time."""
+    edge = stand(HAPROXY)
+    edge.world.release("0.3.0", extra=SLOW_CHECK)
+    for version in ("0.1.0", "0.3.0"):
+        done = edge.world.invoke("deploy", "--to", version, "--yes")
+        assert done.status == 0, done.err
+    assert "health check healthy, GET /healthz gave 200 OK" in done.err
+    seen = edge.world.invoke("status", "--json").data
+    assert ([one["health"] for one in seen["replicas"]], seen["drift"]) == (["starting"], [])
