@@ -71,8 +71,8 @@ script does the same six steps one after the other, and pushes a tag; the plain 
 docker run … pytest && docker push` and nothing else: one image, which is pushed with the tests in it. Each
 has a clone, a registry and a remote of its own, and no build cache in the first row. Ratios are of the same
 turn: median and range. Goals: at most 1,000 ms beyond the path; 0.80 of the script cold and 0.90 in the other
-rows; of the plain chain 1.10 with a suite of 1 s, less than 1.00 with one of 10 s. Where nothing changed,
-lock and lint are used again from the run before, and so are their times.
+rows; of the plain chain 1.10 with a suite of 1 s, less than 1.00 with one of 10 s. Where only code
+changed, lock is used again from an earlier run, and where nothing changed lint too: so are their times.
 """
 
 _ROLLBACK: Final = """\
