@@ -56,7 +56,7 @@ def behind(
         Their paths below `context`; None where they cannot be told from their content.
     """
     lockfile = path or next((name for name in DEFAULTS if name in names), None)
-    if lockfile is None or _SETTINGS in names:
+    if lockfile is None:
         return None
     try:
         if PurePosixPath(lockfile).name == "uv.lock":
@@ -69,10 +69,13 @@ def behind(
 def _of_project(lockfile: str, names: Collection[str], read: Read) -> frozenset[str] | None:
     folder = PurePosixPath(lockfile).parent
     project = (folder / _PROJECT).as_posix()
-    settings = (folder / _SETTINGS).as_posix()
-    if settings in names or not _is_static(tomllib.loads(_text(read, project))):
+    others = [
+        folder / _SETTINGS,
+        *(above / name for above in folder.parents for name in (_SETTINGS, _PROJECT)),
+    ]
+    if any(other.as_posix() in names for other in others):  # uv takes settings and a workspace from above
         return None
-    return frozenset({lockfile, project})
+    return frozenset({lockfile, project}) if _is_static(tomllib.loads(_text(read, project))) else None
 
 
 def _is_static(project: Mapping[str, Any]) -> bool:
@@ -89,6 +92,8 @@ def _is_static(project: Mapping[str, Any]) -> bool:
 def _of_requirements(
     lockfile: str, source: str | None, names: Collection[str], read: Read
 ) -> frozenset[str] | None:
+    if _SETTINGS in names:
+        return None
     if _PROJECT in names and "uv" in tomllib.loads(_text(read, _PROJECT)).get("tool", {}):
         return None
     found, waiting = {lockfile}, [source or str(PurePosixPath(lockfile).with_suffix(".in"))]

@@ -56,6 +56,13 @@ def test_a_project_is_its_own_file_and_its_lock() -> None:
     assert found(files, path="sub/uv.lock") == {"sub/uv.lock", "sub/pyproject.toml"}
 
 
+@pytest.mark.parametrize("above", ["uv.toml", "pyproject.toml", "apps/pyproject.toml"])
+def test_a_project_below_another_makes_every_file_count(above: str) -> None:
+    """It may be a member of a workspace, whose lockfile and settings it has."""
+    files = {"apps/api/uv.lock": "", "apps/api/pyproject.toml": PROJECT, above: ""}
+    assert found(files, path="apps/api/uv.lock") is None
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -88,6 +95,7 @@ def test_a_project_that_is_built_or_has_others_makes_every_file_count(more: str)
     "files",
     [
         {"uv.toml": "", "requirements.txt": "", "requirements.in": ""},
+        {"uv.toml": "", "uv.lock": "", "pyproject.toml": PROJECT},
         {"pyproject.toml": "[tool.uv.pip]\n", "requirements.txt": "", "requirements.in": ""},
         {"uv.lock": "", "pyproject.toml": "[tool.black]\n"},
         {"uv.lock": "", "pyproject.toml": "[project\n"},
