@@ -9,13 +9,12 @@ import shutil
 import sys
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from release.frozen import replace
 from release.images.engine import Engine
 from release.process import output_of
 from release.reference import Digest, Reference
