@@ -366,14 +366,8 @@ class Draft(Struct, Generic[B_co], frozen=True, kw_only=True):
 
     def of(self, body: B) -> Draft[B]:
         """The same about another body, or about one that is known better."""
-        return Draft(
-            service=self.service,
-            recorded_at=self.recorded_at,
-            actor=self.actor,
-            run=self.run,
-            tool=self.tool,
-            body=body,
-        )
+        known: dict[str, Any] = {name: getattr(self, name) for name in self.__struct_fields__}
+        return Draft(**known | {"body": body})
 
     def at(self, seq: int, prev: str | None) -> Record[B_co]:
         """The record at this place."""
