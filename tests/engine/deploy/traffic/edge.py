@@ -84,7 +84,7 @@ class Kind:
     program: tuple[str, ...]
     settings: str
     options: tuple[str, ...] = ()
-    """Of `docker run`."""
+    """Of `docker run`, as the how-to has them."""
 
     def __str__(self) -> str:
         """As tests are called."""
@@ -96,6 +96,7 @@ NGINX: Final = Kind(
     file="nginx.conf",
     program=("nginx", "-c", "/etc/edge/nginx.conf"),
     settings='kind = "dns"',
+    options=("--sysctl", "net.ipv4.tcp_tw_reuse=1"),
 )
 HAPROXY: Final = Kind(
     name="haproxy",

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+from typing import Final
+
 import pytest
 
-from tests.engine.deploy.traffic.edge import HAPROXY, PLAYED, Kind, Stand
+from tests.engine.deploy.traffic.edge import HAPROXY, NGINX, PLAYED, Kind, Stand
 from tests.engine.deploy.traffic.load import Slow
 from tests.engine.deploy.world import SLOW_CHECK
+
+_PORTS: Final = 400
+"""More than are asked for in a second, fewer than in three."""
 
 
 @pytest.mark.parametrize("kind", PLAYED, ids=str)
@@ -40,3 +47,17 @@ def test_a_health_check_that_the_engine_runs_seldom_is_not_waited_for(stand: Sta
     assert "health check healthy, GET /healthz gave 200 OK" in done.err
     seen = edge.world.invoke("status", "--json").data
     assert ([one["health"] for one in seen["replicas"]], seen["drift"]) == (["starting"], [])
+
+
+def test_nginx_does_not_run_out_of_ports(stand: Stand) -> None:
+    """It makes a connection for each request; a port that was used could else not be used again for a minute."""
+    few = ("--sysctl", f"net.ipv4.ip_local_port_range=32768 {32768 + _PORTS - 1}")
+    edge = stand(replace(NGINX, options=(*NGINX.options, *few)))
+    first = edge.world.invoke("deploy", "--to", "0.1.0", "--yes")
+    assert first.status == 0, first.err
+    load, ends = edge.load(), time.monotonic() + 60
+    with load.going_on():
+        while len(load.answered) < 2 * _PORTS and not load.failed and time.monotonic() < ends:
+            time.sleep(0.1)
+    assert load.failed == []
+    assert len(load.answered) >= 2 * _PORTS
