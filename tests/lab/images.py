@@ -1,26 +1,18 @@
-"""Images of two megabytes, made by hand and sent straight to a registry: no engine is needed for that."""
+"""Images of two megabytes, made by hand; they can be sent straight to a registry, without an engine."""
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
-import json
 import shutil
 import tarfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import requests
 
-from release.images.engine import Engine
 from release.reference import Digest
-from tests.engine import lab
-
-MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
-_CONFIG: Final = "application/vnd.oci.image.config.v1+json"
-_LAYER: Final = "application/vnd.oci.image.layer.v1.tar+gzip"
+from tests.engine import lab, tiny
 
 _SCRIPT: Final = """\
 #!/bin/sh
@@ -38,55 +30,24 @@ wait
 """Serves its version and its secret. Mode `crashing` ends at once, `sick` is never well."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class SmallImage:
-    """An image in a registry: digests of its manifest, its config and its one layer."""
-
-    digest: Digest
-    config: Digest
-    layer: Digest
-    size: int
-    """Of the manifest, in bytes."""
+def made(name: str, *, version: str, mode: str) -> tiny.Documents:
+    """An image of its own for this version, on no base, with a health check."""
+    return tiny.documents(_config(version, mode), _layer(f"{name} {version}"))
 
 
-def push(
-    registry: lab.RunningRegistry, name: str, *, version: str, mode: str, checked: bool = True
-) -> SmallImage:
-    """Send an image of its own for this version; `checked` gives it a health check."""
-    tar = _layer(f"{name} {version}")
-    layer = gzip.compress(tar, mtime=0)
-    config = json.dumps(_config(version, mode, Digest.of(tar), checked=checked)).encode()
-    manifest = json.dumps(
-        {
-            "schemaVersion": 2,
-            "mediaType": MANIFEST,
-            "config": _descriptor(_CONFIG, config),
-            "layers": [_descriptor(_LAYER, layer)],
-        }
-    ).encode()
+def push(registry: lab.RunningRegistry, name: str, image: tiny.Documents) -> None:
+    """Send it, without an engine."""
     with _session(registry) as session:
-        for blob in (layer, config):
+        for blob in (image.layer, image.config):
             _upload(session, registry, name, blob)
-        url = f"https://{registry.host}/v2/{name}/manifests/{Digest.of(manifest)}"
-        session.put(url, data=manifest, headers={"Content-Type": MANIFEST}).raise_for_status()
-    return SmallImage(
-        digest=Digest.of(manifest), config=Digest.of(config), layer=Digest.of(layer), size=len(manifest)
-    )
+        url = f"https://{registry.host}/v2/{name}/manifests/{image.image.id}"
+        session.put(url, data=image.manifest, headers={"Content-Type": tiny.MANIFEST}).raise_for_status()
 
 
 def forget(registry: lab.RunningRegistry, name: str, digest: str) -> None:
     """Let the registry lose a manifest."""
     with _session(registry) as session:
         session.delete(f"https://{registry.host}/v2/{name}/manifests/{digest}").raise_for_status()
-
-
-def build(engine: Engine, name: str, *, version: str, mode: str, folder: Path) -> Digest:
-    """The same without a registry: into an engine's own store; the image's id there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "layer.tar").write_bytes(_layer(f"{name} {version}"))
-    lines = ["FROM scratch", "ADD layer.tar /", f"ENV PATH=/bin VERSION={version} IMAGE_MODE={mode}"]
-    lines += ['CMD ["/bin/sh", "/serve"]', ""]
-    return lab.build(engine, name, dockerfile="\n".join(lines), folder=folder)
 
 
 def _session(registry: lab.RunningRegistry) -> requests.Session:
@@ -108,11 +69,7 @@ def _upload(session: requests.Session, registry: lab.RunningRegistry, name: str,
     done.raise_for_status()
 
 
-def _descriptor(media_type: str, content: bytes) -> dict[str, Any]:
-    return {"mediaType": media_type, "digest": str(Digest.of(content)), "size": len(content)}
-
-
-def _config(version: str, mode: str, layer: Digest, *, checked: bool) -> dict[str, Any]:
+def _config(version: str, mode: str) -> dict[str, Any]:
     second = 1_000_000_000
     health = {
         "Test": ["CMD", "/bin/test", "-f", "/tmp/well"],
@@ -122,17 +79,16 @@ def _config(version: str, mode: str, layer: Digest, *, checked: bool) -> dict[st
         "StartInterval": second // 5,
         "StartPeriod": second,
     }
-    config: dict[str, Any] = {
+    config = {
         "Env": ["PATH=/bin", f"VERSION={version}", f"IMAGE_MODE={mode}"],
         "Cmd": ["/bin/sh", "/serve"],
+        "Healthcheck": health,
     }
-    if checked:
-        config["Healthcheck"] = health
     return {
         "architecture": "amd64",
         "os": "linux",
         "config": config,
-        "rootfs": {"type": "layers", "diff_ids": [str(layer)]},
+        "rootfs": {"type": "layers", "diff_ids": []},
     }
 
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from tests.engine import lab
-from tests.engine.deploy.world import Ended, TinyImage, World, tiny_image
+from tests.engine import lab, tiny
+from tests.engine.deploy.world import Ended, World
 from tests.lab import images
 from tests.lab.machines import Machine, Machines, ready
 
@@ -86,24 +86,15 @@ class SwarmWorld(World):
         chosen = ("--filter", f"label=release.service={self.service}", "--format", "{{.Name}}")
         return self.manager.docker("secret", "ls", *chosen).split()
 
-    def build(self, version: str, mode: str, commit: str, extra: str) -> TinyImage:
+    def build(self, version: str, mode: str, commit: str, settings: Mapping[str, Any]) -> tiny.TinyImage:
         """No engine is needed: the image goes straight to the registry; or it stays in the engine's store."""
+        made = images.made(self.service, version=version, mode=mode)
         if self.embedded:
-            return self._embedded(version, mode, commit)
-        made = images.push(self.machines.registry, self.service, version=version, mode=mode)
-        self.digests[version] = str(made.digest)
-        return TinyImage(
-            id=made.digest,
-            config=made.config,
-            layers=(made.layer,),
-            media_type=images.MANIFEST,
-            size=made.size,
-        )
-
-    def _embedded(self, version: str, mode: str, commit: str) -> TinyImage:
-        name, folder = f"{self.repository}:sha-{commit}", self.root.parent / f"image-{version}"
-        made = images.build(self.engine, name, version=version, mode=mode, folder=folder)
-        return tiny_image(self.engine, name, made)
+            tiny.load(self.engine, f"{self.repository}:sha-{commit}", made)
+        else:
+            images.push(self.machines.registry, self.service, made)
+            self.digests[version] = str(made.image.id)
+        return made.image
 
     def invoke(self, *words: str, cwd: Path | None = None, **environ: str) -> Ended:
         """With the lab's login and authority."""

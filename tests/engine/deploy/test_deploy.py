@@ -92,9 +92,8 @@ def test_a_release_that_never_answers_well_leaves_the_old_one_serving(world: Wor
 def test_the_health_check_of_the_image_decides_together_with_the_request(make: Make) -> None:
     """A check that passes is waited for; one that fails brings the old one back."""
     world = make()
-    check = "HEALTHCHECK --interval=1s --retries=1 CMD"
-    world.release("0.1.0", extra=f'{check} ["true"]')
-    world.release("0.2.0", extra=f'{check} ["false"]')
+    for version, word in (("0.1.0", "true"), ("0.2.0", "false")):
+        world.release(version, Healthcheck={"Test": ["CMD", word], "Interval": 10**9, "Retries": 1})
     deployed = world.invoke("deploy", "--to", "0.1.0", "--yes")
     assert deployed.status == 0, deployed.err
     assert "health check healthy, GET /healthz gave 200 OK" in deployed.err
@@ -396,7 +395,7 @@ def test_a_person_at_a_terminal_is_asked_once(world: World, tmp_path: Path) -> N
 
 def test_a_health_check_that_the_engine_runs_seldom_is_not_waited_for(world: World) -> None:
     """Its clock begins with the interval: ten minutes, and a deployment has twenty seconds here."""
-    world.release("0.3.0", extra=SLOW_CHECK)
+    world.release("0.3.0", Healthcheck=SLOW_CHECK)
     done = world.invoke("deploy", "--to", "0.3.0", "--yes")
     assert done.status == 0, done.err
     assert "health check healthy, GET /healthz gave 200 OK" in done.err
@@ -409,7 +408,8 @@ def test_a_health_check_that_the_engine_runs_seldom_is_not_waited_for(world: Wor
 
 def test_a_health_check_that_fails_fails_whoever_runs_it(world: World) -> None:
     """The engine has the last word on what is not well."""
-    world.release("0.3.0", extra="HEALTHCHECK --interval=300ms --retries=2 CMD false")
+    often = {"Test": ["CMD", "false"], "Interval": 3 * 10**8, "Retries": 2}
+    world.release("0.3.0", Healthcheck=often)
     failed = world.invoke("deploy", "--to", "0.3.0", "--yes")
     assert failed.status == 1, failed.err
     assert "its health check says unhealthy" in failed.err

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import tarfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
@@ -32,10 +31,11 @@ from release.records import (
     SmokeSpec,
 )
 from release.records import Source as SourceRecord
-from release.reference import Digest, Reference
+from release.reference import Reference
 from release.runspec import Probe
 from release.source import Source
-from tests.engine import lab
+from tests.engine import lab, tiny
+from tests.engine.tiny import TinyImage
 
 APP: Final = """\
 import http.server, json, os, signal, sys, threading, time
@@ -67,45 +67,11 @@ signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 http.server.ThreadingHTTPServer(("0.0.0.0", 8000), Handler).serve_forever()
 """
 
-SLOW_CHECK: Final = """\
-HEALTHCHECK --interval=10m CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://localhost:8000/')"]
-"""
-"""An engine runs it first when ten minutes are over."""
-
-DOCKERFILE: Final = f"""\
-FROM {lab.SMALL_IMAGE}
-ENV PYTHONDONTWRITEBYTECODE=1 VERSION={{version}} IMAGE_MODE={{mode}}
-COPY app.py /app.py
-CMD ["python", "/app.py"]
-{{extra}}
-"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TinyImage:
-    """A tiny image on the engine: its id and its documents' digests."""
-
-    id: Digest
-    config: Digest
-    layers: tuple[Digest, ...]
-    media_type: str
-    size: int
-
-
-def tiny_image(engine: Engine, name: str, made: Digest) -> TinyImage:
-    """What its manifest says, read from the engine's store; the rest of the image is not waited for."""
-    with engine.exported(Reference.parse(name)) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
-        document = next(tar.extractfile(member) for member in tar if member.name.endswith(made.hex))
-        assert document is not None
-        content = document.read()
-    manifest = json.loads(content)
-    return TinyImage(
-        id=made,
-        config=Digest(manifest["config"]["digest"]),
-        layers=tuple(Digest(layer["digest"]) for layer in manifest["layers"]),
-        media_type=manifest["mediaType"],
-        size=len(content),
-    )
+SLOW_CHECK: Final = {
+    "Test": ["CMD", "python", "-c", "import urllib.request as u; u.urlopen('http://localhost:8000/')"],
+    "Interval": 600 * 10**9,
+}
+"""A health check of an image's config: an engine runs it first when ten minutes are over."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,23 +160,28 @@ class World:
         self.git("commit", "-q", "--allow-empty", "-m", message)
         return self.git("rev-parse", "HEAD")
 
-    def release(self, version: str, *, mode: str = "good", extra: str = "") -> str:
-        """Build a tiny image and append its release record with the library; the image's digest."""
+    def release(self, version: str, *, mode: str = "good", **settings: Any) -> str:
+        """Make a tiny image and append its release record with the library; the image's digest.
+
+        Settings are those of the image's config, as the OCI Image Specification writes them.
+        """
         commit = self.commit(f"feat: {version}")
-        image = self.build(version, mode, commit, extra)
+        image = self.build(version, mode, commit, settings)
         record = self.record(version, commit, image, {"fastapi": version})
         return record.body.image.digest
 
-    def build(self, version: str, mode: str, commit: str, extra: str) -> TinyImage:
+    def build(self, version: str, mode: str, commit: str, settings: Mapping[str, Any]) -> TinyImage:
         """An image of its own for this service and version."""
         name = f"{self.repository}:sha-{commit}"
-        folder = self.root.parent / f"{self.service}-{version}"
-        folder.mkdir(exist_ok=True)
-        (folder / "app.py").write_text(self.app + f"# {self.service}\n")
-        dockerfile = DOCKERFILE.format(version=version, mode=mode, extra=extra)
-        made = lab.build(self.engine, name, dockerfile=dockerfile, folder=folder)
+        environ = ["PYTHONDONTWRITEBYTECODE=1", f"VERSION={version}", f"IMAGE_MODE={mode}"]
+        image = tiny.on_small_base(
+            self.engine,
+            files={"app.py": self.app + f"# {self.service}\n"},
+            settings={"Cmd": ["python", "/app.py"], "Env": environ, **settings},
+        )
+        tiny.load(self.engine, name, image)
         self.images.append(name)
-        return tiny_image(self.engine, name, made)
+        return image.image
 
     def record(
         self, version: str, commit: str, image: TinyImage, packages: Mapping[str, str]

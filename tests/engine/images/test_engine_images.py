@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 import tarfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from release.images.engine import Engine, StoredImage
 from release.images.registry import Manifest, Registry
 from release.process import Cancellation
 from release.reference import Digest, Reference, Repository
-from tests.engine import lab
+from tests.engine import lab, tiny
 
 NOWHERE = Digest.of(b"nobody ever built this")
 
@@ -155,6 +157,22 @@ def test_an_image_comes_out_as_a_stream(either: Engine, reference: Reference) ->
         raise FileNotFoundError("mine")
     with pytest.raises(EngineError), either.exported(reference.repository.tagged("other")):
         raise AssertionError("there is no such image")
+
+
+def test_an_image_that_was_exported_in_part_leaves_nothing_when_it_goes(
+    engine: Engine, repository: Repository
+) -> None:
+    """Its own layer is not in the store any more: an image layout without it cannot be loaded."""
+    lab.small_image()
+    reference, own = repository.tagged("sha-1"), lab.unique()
+    made = tiny.on_small_base(engine, files={own: own}, settings={})
+    tiny.load(engine, str(reference), made)
+    with engine.exported(reference) as stream:
+        stream.read(1)
+    engine.untag(reference)
+    with pytest.raises(subprocess.CalledProcessError):
+        tiny.load(engine, str(reference), replace(made, layer=b""))
+    engine.untag(reference)
 
 
 def test_a_layout_out_of_a_containerd_store_names_the_digest(

@@ -40,7 +40,7 @@ def test_no_request_fails_while_releases_are_deployed_and_rolled_back(kind: Kind
 def test_a_health_check_that_the_engine_runs_seldom_is_not_waited_for(stand: Stand) -> None:
     """This proxy has a check of its own: ten minutes would be over long after a deployment's time."""
     edge = stand(HAPROXY)
-    edge.world.release("0.3.0", extra=SLOW_CHECK)
+    edge.world.release("0.3.0", Healthcheck=SLOW_CHECK)
     for version in ("0.1.0", "0.3.0"):
         done = edge.world.invoke("deploy", "--to", version, "--yes")
         assert done.status == 0, done.err
@@ -50,7 +50,7 @@ def test_a_health_check_that_the_engine_runs_seldom_is_not_waited_for(stand: Sta
 
 
 def test_nginx_does_not_run_out_of_ports(stand: Stand) -> None:
-    """It makes a connection for each request; a port that was used could else not be used again for a minute."""
+    """It makes a connection for each request; a used port would else stay taken for a minute."""
     few = ("--sysctl", f"net.ipv4.ip_local_port_range=32768 {32768 + _PORTS - 1}")
     edge = stand(replace(NGINX, options=(*NGINX.options, *few)))
     first = edge.world.invoke("deploy", "--to", "0.1.0", "--yes")
