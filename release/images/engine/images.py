@@ -114,6 +114,9 @@ class Images(Connection):
     ) -> Iterator[BinaryIO]:
         """The image as a tar stream (containerd store: an OCI image layout), as `docker save` gives it.
 
+        What its reader leaves is read to its end: an engine whose client hangs up before keeps the export's
+        lease, and with it all bytes of the image, for good (containerd, "Garbage Collection", leases).
+
         Raises Cancelled when the cancellation cut it.
         """
         with (
@@ -122,6 +125,8 @@ class Images(Connection):
         ):
             stream.peek(1)
             yield cast(BinaryIO, stream)
+            while stream.read(_CHUNK):
+                pass
 
     def _export(self, line: docker.APIClient, reference: Reference | Digest) -> Iterator[bytes]:
         with self._asking(f"export the image {reference}"):
