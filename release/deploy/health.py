@@ -10,7 +10,7 @@ from typing import Final
 
 from release.deploy.away import until_back
 from release.deploy.gates import Gates, ask_gates
-from release.deploy.inside import Inside
+from release.deploy.inside import Inside, OwnCheck
 from release.errors import DeploymentFailed, EngineError
 from release.events import Emit, Progress, Warned
 from release.frozen import Struct, field, replace
@@ -26,6 +26,9 @@ STEP: Final = "health"
 
 _LOOK_SECONDS: Final = 0.025
 """From one look at a starting container to the next: half of it is what a deployment waits too long."""
+
+_CLOSE_SECONDS: Final = 0.01
+"""The same when it answers already: looks take no processor from its start any more."""
 
 _PAUSE_SECONDS: Final = 0.5
 """From one run of a program in the container, or one look at it, to the next."""
@@ -74,14 +77,14 @@ def await_healthy(watch: Watch) -> Healthy:
     began = time.monotonic()
     first = _state(watch)
     said: tuple[str, int | None] | None = None
-    next_check = began
+    own = OwnCheck(watch.engine, watch.cancellation, pause=_PAUSE_SECONDS)
     while True:
         watch.cancellation.check()
         state = _alive(watch, first)
         answer = _answer(watch, state)
-        if time.monotonic() >= next_check and _lacks_only_its_check(watch, state, answer):
-            state = _checked(watch, state, within=watch.timeout - int((time.monotonic() - began) * 1000))
-            next_check = time.monotonic() + _PAUSE_SECONDS
+        within = watch.timeout - int((time.monotonic() - began) * 1000)
+        if _lacks_only_its_check(watch, state, answer) and own.passed(state, within=within):
+            state = replace(state, health="healthy")
         done, text = _judge(watch, state, answer, time.monotonic() - began)
         if done:
             done, more = _through_gates(watch, state)
@@ -94,34 +97,18 @@ def await_healthy(watch: Watch) -> Healthy:
             said = known
         if time.monotonic() - began > watch.timeout / 1000:
             raise _failed(watch, f"after {watch.timeout / 1000:g} s {text}")
-        time.sleep(_LOOK_SECONDS if _is_seen(watch, state) else _PAUSE_SECONDS)
+        time.sleep(_until_next_look(watch, state, answer))
+
+
+def _until_next_look(watch: Watch, state: ContainerState, answer: Answer | None) -> float:
+    if not _is_seen(watch, state):
+        return _PAUSE_SECONDS
+    return _CLOSE_SECONDS if _lacks_only_its_check(watch, state, answer) else _LOOK_SECONDS
 
 
 def _lacks_only_its_check(watch: Watch, state: ContainerState, answer: Answer | None) -> bool:
     answers = watch.probe is None or (answer is not None and answer.satisfies(watch.probe))
     return watch.at_once and answers and state.status == "running" and state.health == "starting"
-
-
-def _checked(watch: Watch, state: ContainerState, *, within: int) -> ContainerState:
-    """Run its own check as the engine does. One that it does not pass is left to the engine to judge.
-
-    Args:
-        watch, state: whose.
-        within: milliseconds that are left for the whole wait.
-    """
-    if not state.check or within <= 0:
-        return state
-    with suppress(EngineError, TimeoutError):
-        ended = watch.engine.execute(
-            state.id,
-            state.check,
-            env={},
-            timeout=min(state.check_timeout, within),
-            cancellation=watch.cancellation,
-        )
-        if ended.status == 0:
-            return replace(state, health="healthy")
-    return state
 
 
 def _through_gates(watch: Watch, state: ContainerState) -> tuple[bool, str]:
