@@ -70,7 +70,7 @@ PLAYBOOK: Final = """\
 KILL: Final = 'docker rm --force "$NAME" >/dev/null 2>&1 || true'
 STOP: Final = 'docker stop "$NAME" >/dev/null 2>&1 && docker rm "$NAME" >/dev/null || true'
 BARE: Final = "docker by hand"
-GENTLE: Final = "the same with `docker stop`"
+GENTLE: Final = "`docker stop` by hand"
 OURS: Final = "`invoke rollback`"
 
 
@@ -156,11 +156,15 @@ def rows(_store: Path, room: Path) -> str:
         {name: Figure(runs=tuple(getattr(turn, key) for turn in taken)) for name, taken in turns.items()}
         for key in ("verified", "ended", "silent")
     )
-    base = verified[BARE]
+    base, gentle = verified[BARE], verified[GENTLE]
+    head = ["", "verified healthy", "ratio", "more than by hand", f"more than with {GENTLE}"]
     return table(
-        ["", "verified healthy", "ratio", "more than by hand", "to its end", "nobody answers"],
+        [*head, "to its end", "nobody answers"],
         [
-            [name, str(took), ratio(took, base), _more(took, base), str(ended[name]), str(silent[name])]
+            [
+                *(name, str(took), ratio(took, base), _more(took, base), _more(took, gentle)),
+                *(str(ended[name]), str(silent[name])),
+            ]
             for name, took in verified.items()
         ],
     )
