@@ -78,13 +78,14 @@ changed, lock is used again from an earlier run, and where nothing changed lint 
 _ROLLBACK: Final = """\
 ## A rollback
 
-`examples/api` on one engine, its own host port (stop-first); by hand is `docker rm -f`, `docker run` by
-digest and waiting for the health check. *Verified healthy* is counted from the start of the command until it
-knows that health check and request hold: for the others that is their end; ours says so, removes the old
-container, records it and gives the lock back. *Nobody answers* is what somebody sees who asks all the time.
-`docker rm -f` kills what runs, with its requests; all others let it finish them. Goal: verified healthy at
-most 500 ms later than by hand, and sooner than the others. Measured on an engine that keeps few records of
-builds: with many each removal takes longer ([why](../explanation/rollback-time.md)), which by hand waits for.
+`examples/api` on one engine, its own host port (stop-first); by hand is `docker stop`, `docker rm`, `docker
+run` by digest and waiting for the health check. *Verified healthy* is counted from the start of the command
+until it knows that health check and request hold: for the others that is their end; ours says so, removes
+the old container, records it and gives the lock back. *Nobody answers* is what somebody sees who asks all
+the time. `docker rm -f` kills what runs, with its requests; all others let it finish them. Goal: verified
+healthy at most 500 ms later than by hand, and sooner than Compose and Ansible. Measured on an engine that
+keeps few records of builds: with many each removal takes longer ([why](../explanation/rollback-time.md)),
+which by hand waits for.
 """
 
 _TRAFFIC: Final = """\
