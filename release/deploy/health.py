@@ -27,9 +27,6 @@ STEP: Final = "health"
 _LOOK_SECONDS: Final = 0.025
 """From one look at a starting container to the next: half of it is what a deployment waits too long."""
 
-_CLOSE_SECONDS: Final = 0.01
-"""The same while its own check is run: it answers already, and looks take no processor from its start."""
-
 _PAUSE_SECONDS: Final = 0.5
 """From one run of a program in the container, or one look at it, to the next."""
 
@@ -97,13 +94,7 @@ def await_healthy(watch: Watch) -> Healthy:
             said = known
         if time.monotonic() - began > watch.timeout / 1000:
             raise _failed(watch, f"after {watch.timeout / 1000:g} s {text}")
-        time.sleep(_until_next_look(watch, state, own))
-
-
-def _until_next_look(watch: Watch, state: ContainerState, own: OwnCheck) -> float:
-    if own.is_under_way:
-        return _CLOSE_SECONDS
-    return _LOOK_SECONDS if _is_seen(watch, state) else _PAUSE_SECONDS
+        time.sleep(_LOOK_SECONDS if _is_seen(watch, state) else _PAUSE_SECONDS)
 
 
 def _lacks_only_its_check(watch: Watch, state: ContainerState, answer: Answer | None) -> bool:

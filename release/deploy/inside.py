@@ -116,11 +116,6 @@ class OwnCheck:
         self._run: threading.Thread | None = None
         self._is_passed, self._next = False, 0.0
 
-    @property
-    def is_under_way(self) -> bool:
-        """Whether a run goes on."""
-        return self._run is not None and self._run.is_alive()
-
     def passed(self, state: ContainerState, *, within: int) -> bool:
         """Whether the latest run, a moment ago, was passed. Where it is time for one, the next begins.
 
@@ -128,8 +123,8 @@ class OwnCheck:
             state: the running container.
             within: milliseconds that a run may take, where the check itself allows more.
         """
-        is_due = not self.is_under_way and time.monotonic() >= self._next
-        if is_due and state.check and within > 0:
+        is_idle = self._run is None or not self._run.is_alive()
+        if is_idle and time.monotonic() >= self._next and state.check and within > 0:
             self._is_passed = False
             self._run = threading.Thread(target=self._ask, args=(state, within), daemon=True)
             self._run.start()
