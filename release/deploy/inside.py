@@ -1,17 +1,14 @@
 """Asking a container from inside it: where its engine is far away and its ports cannot be reached from here.
 
 A request is made by the Python that is in the image, as a program of its own in the running container. An
-image without one cannot be asked so. And the container's own health check is a program in it, too.
+image without one cannot be asked so.
 """
 
 from __future__ import annotations
 
-import threading
-import time
-from contextlib import suppress
 from typing import Final
 
-from release.errors import Cancelled, EngineError
+from release.errors import EngineError
 from release.frozen import Struct, field
 from release.images.engine import ContainerState, Engine, Executed
 from release.probe import Answer
@@ -97,50 +94,6 @@ class Inside(Struct, kw_only=True):
                 return ended
             del self._pythons[0]
         return None
-
-
-class OwnCheck:
-    """A container's own health check, run as its engine runs it, beside whatever looks at the container.
-
-    A run that is not passed is left to the engine to judge, which has its retries and its period of grace.
-    """
-
-    def __init__(self, engine: Engine, cancellation: Cancellation, *, pause: float) -> None:
-        """Run nothing yet.
-
-        Args:
-            engine, cancellation: which engine, and what ends a run.
-            pause: seconds from the end of a run to the next.
-        """
-        self._engine, self._cancellation, self._pause = engine, cancellation, pause
-        self._run: threading.Thread | None = None
-        self._is_passed, self._next = False, 0.0
-
-    def passed(self, state: ContainerState, *, within: int) -> bool:
-        """Whether the latest run, a moment ago, was passed. Where it is time for one, the next begins.
-
-        Args:
-            state: the running container.
-            within: milliseconds that a run may take, where the check itself allows more.
-        """
-        is_idle = self._run is None or not self._run.is_alive()
-        if is_idle and time.monotonic() >= self._next and state.check and within > 0:
-            self._is_passed = False
-            self._run = threading.Thread(target=self._ask, args=(state, within), daemon=True)
-            self._run.start()
-        return self._is_passed
-
-    def _ask(self, state: ContainerState, within: int) -> None:
-        with suppress(EngineError, TimeoutError, Cancelled):
-            ended = self._engine.execute(
-                state.id,
-                state.check,
-                env={},
-                timeout=min(state.check_timeout, within),
-                cancellation=self._cancellation,
-            )
-            self._is_passed = ended.status == 0
-        self._next = time.monotonic() + self._pause
 
 
 def _last(errors: bytes) -> str:

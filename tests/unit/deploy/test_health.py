@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -38,7 +38,7 @@ def answering(statuses: list[int], reason: str | None = None) -> Iterator[int]:
             """Say nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread = Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server.server_address[1]
         server.shutdown()
@@ -338,32 +338,6 @@ def test_a_check_is_run_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> 
     engine = Checked([state(health="starting")], 1, 1, 0)
     assert await_healthy(watch(engine, at_once=True)).evidence == "health check healthy"
     assert engine.times == 3
-
-
-def test_the_engine_may_be_first() -> None:
-    """Its own run of the check is over while ours still goes on: nobody waits for both."""
-    over = threading.Event()
-
-    class Slow(Checked):
-        def ran(self, order: Order) -> Executed:
-            over.wait(5)
-            return super().ran(order)
-
-    engine = Slow([*[state(health="starting")] * 5, state(health="healthy")], 0)
-    assert await_healthy(watch(engine, at_once=True)).evidence == "health check healthy"
-    assert engine.times == 0
-    over.set()
-
-
-def test_a_check_that_was_passed_a_while_ago_is_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A gate held everything up meanwhile."""
-    monkeypatch.setattr(health, "_PAUSE_SECONDS", 0.05)
-    engine = Checked([state(health="starting")], 0, 1)
-    gates = iter([False, True])
-    monkeypatch.setattr(health, "ask_gates", lambda *_, **__: (next(gates), ""))
-    with pytest.raises(DeploymentFailed, match="health check starting"):
-        await_healthy(watch(engine, timeout=500, at_once=True))
-    assert engine.times > 1
 
 
 def test_a_check_is_run_when_the_recorded_request_is_answered_well() -> None:
