@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import gzip
-import hashlib
 import io
 import json
 import os
@@ -24,8 +23,8 @@ from release.reference import Digest, Reference
 from tests.engine import lab
 
 MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
-CONFIG: Final = "application/vnd.oci.image.config.v1+json"
-LAYER: Final = "application/vnd.oci.image.layer.v1.tar+gzip"
+_CONFIG: Final = "application/vnd.oci.image.config.v1+json"
+_LAYER: Final = "application/vnd.oci.image.layer.v1.tar+gzip"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +75,8 @@ def documents(
     manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
-        "config": _descriptor(CONFIG, written),
-        "layers": [*below, _descriptor(LAYER, layer)],
+        "config": _descriptor(_CONFIG, written),
+        "layers": [*below, _descriptor(_LAYER, layer)],
     }
     return Documents(manifest=json.dumps(manifest).encode(), config=written, layer=layer)
 
@@ -97,7 +96,7 @@ def load(engine: Engine, name: str, made: Documents) -> None:
             {**_descriptor(MANIFEST, made.manifest), "annotations": {"io.containerd.image.name": name}}
         ],
     }
-    blobs = {f"blobs/sha256/{hashlib.sha256(blob).hexdigest()}": blob for blob in _blobs(made)}
+    blobs = {f"blobs/sha256/{Digest.of(blob).hex}": blob for blob in (made.manifest, made.config, made.layer)}
     layout = {"oci-layout": b'{"imageLayoutVersion": "1.0.0"}', "index.json": json.dumps(index).encode()}
     subprocess.run(
         ["docker", "load", "--quiet"],
@@ -120,10 +119,6 @@ def _small_base(engine: Engine) -> tuple[tuple[Mapping[str, Any], ...], Mapping[
         read = read_layout(stream).documents
     manifest = json.loads(read[stored.id])
     return tuple(manifest["layers"]), json.loads(read[Digest(manifest["config"]["digest"])])
-
-
-def _blobs(made: Documents) -> tuple[bytes, ...]:
-    return made.manifest, made.config, made.layer
 
 
 def _descriptor(media_type: str, content: bytes) -> dict[str, object]:
