@@ -51,9 +51,10 @@ def style(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Write the reference documents that come from the types, and the table of faults."""
     from release.schema import documents
+    from tests import attacks
     from tests.engine.faults.page import page
 
-    for path, text in (documents() | {"faults.md": page()}).items():
+    for path, text in (documents() | {"faults.md": page(), "attacks.md": attacks.page()}).items():
         file = Path("docs/reference") / path
         file.parent.mkdir(exist_ok=True)
         file.write_text(text, encoding="utf-8")
