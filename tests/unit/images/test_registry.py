@@ -18,7 +18,6 @@ import pytest
 import stamina
 
 from release.errors import Cancelled, RegistryError, RegistryUnreachable
-from release.images import registry
 from release.images.registry import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
@@ -29,6 +28,8 @@ from release.images.registry import (
     Manifest,
     Pace,
     Registry,
+    is_loopback,
+    retry,
 )
 from release.patience import Patience
 from release.process import Cancellation
@@ -522,7 +523,7 @@ def test_a_pause_that_the_registry_asks_for_is_made(fake: FakeRegistry, client: 
 )
 def test_a_pause_is_a_number_or_a_date(text: str, low: float, high: float) -> None:
     """Seconds from now (RFC 9110, 10.2.3); never before now."""
-    pause = registry._retry_after(text)
+    pause = retry.retry_after(text)
     assert pause is not None
     assert low <= pause <= high
 
@@ -530,7 +531,7 @@ def test_a_pause_is_a_number_or_a_date(text: str, low: float, high: float) -> No
 @pytest.mark.parametrize("text", [None, "", "soon"])
 def test_a_pause_that_is_no_time_is_our_own(text: str | None) -> None:
     """Nonsense is as good as nothing."""
-    assert registry._retry_after(text) is None
+    assert retry.retry_after(text) is None
 
 
 @pytest.mark.parametrize("headers", [{}, {"Retry-After": "30"}], ids=["our own", "named"])
@@ -638,7 +639,7 @@ def test_a_list_of_tags_that_is_none_is_refused(fake: FakeRegistry, client: Regi
 )
 def test_only_loopback_may_do_without_tls(hostname: str, expected: bool) -> None:
     """Docker's rule."""
-    assert registry.is_loopback(hostname) is expected
+    assert is_loopback(hostname) is expected
 
 
 def test_docker_hub_has_another_address() -> None:
@@ -663,4 +664,4 @@ def test_a_password_is_not_sent_without_tls(monkeypatch: pytest.MonkeyPatch, set
     login_of_me = {"registry.example": {"auth": base64.b64encode(b"me:pw").decode()}}
     settings.write_text(json.dumps({"auths": login_of_me}))
     with pytest.raises(RegistryError, match="without TLS"):
-        made._introduce('Bearer realm="http://evil.example/token",service="x"')
+        made._login.introduce('Bearer realm="http://evil.example/token",service="x"', is_tls=True)

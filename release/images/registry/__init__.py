@@ -1,0 +1,37 @@
+"""A registry through the OCI Distribution API: reading back what was pushed, and promoting it.
+
+Source: OCI Distribution Specification 1.1; tokens: Distribution's "Token Authentication Specification" and
+its "OAuth2 Token Authentication". Uploads of layers are the engine's work, not ours.
+
+What can be asked again is asked again after a broken connection, a 429 or a 5xx, a few times, and each time
+is told; a download goes on where it broke. Anything else a registry answers stands, and so does a 429 or 5xx
+that asks for more patience than a release has, as a used-up quota does.
+"""
+
+from __future__ import annotations
+
+from release.images.registry.auth import is_loopback
+from release.images.registry.client import Registry
+from release.images.registry.manifest import (
+    DOCKER_LIST,
+    DOCKER_MANIFEST,
+    OCI_INDEX,
+    OCI_MANIFEST,
+    Blob,
+    Manifest,
+)
+from release.images.registry.retry import CALM, PRESSED, Pace
+
+__all__ = [
+    "CALM",
+    "DOCKER_LIST",
+    "DOCKER_MANIFEST",
+    "OCI_INDEX",
+    "OCI_MANIFEST",
+    "PRESSED",
+    "Blob",
+    "Manifest",
+    "Pace",
+    "Registry",
+    "is_loopback",
+]

@@ -1,0 +1,102 @@
+"""Image manifests: their media types, and what one says of its config and layers.
+
+Source: OCI Image Specification 1.1, "Image Manifest"; Docker's image manifest version 2, schema 2.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from release.errors import RegistryError
+from release.frozen import Struct
+from release.reference import Digest
+
+OCI_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
+OCI_INDEX: Final = "application/vnd.oci.image.index.v1+json"
+DOCKER_MANIFEST: Final = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_LIST: Final = "application/vnd.docker.distribution.manifest.list.v2+json"
+
+ACCEPT: Final = ", ".join((OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST))
+"""All four: with fewer, Distribution 2.8 answers another digest, or 404, for an image that is there."""
+DAMAGED: Final = "the registry or a proxy is damaged: read its log; is it a registry at all?"
+
+
+class Blob(Struct, frozen=True, kw_only=True):
+    """A descriptor: digest, size in bytes, media type."""
+
+    digest: Digest
+    size: int
+    media_type: str
+
+
+class Manifest(Struct, frozen=True, kw_only=True):
+    """An image manifest, as bytes and as what they say. `digest` was computed here from `content`."""
+
+    digest: Digest
+    media_type: str
+    content: bytes
+    config: Blob
+    layers: tuple[Blob, ...]
+
+    @classmethod
+    def parse(cls, content: bytes, media_type: str | None = None) -> Manifest:
+        """Parse an image manifest. Raises RegistryError for an index, a list, or anything else.
+
+        Args:
+            content: the bytes, as the registry has them.
+            media_type: what they were sent as; without it, what they say of themselves.
+
+        Source: OCI Image Specification 1.1, "Image Manifest"; Docker's image manifest version 2, schema 2.
+        """
+        digest = Digest.of(content)
+        attempted = f"read the image manifest {digest.short}"
+        data = json_object(content, attempted)
+        found = _media_type(data, media_type, attempted)
+        try:
+            return cls(
+                digest=digest,
+                media_type=found,
+                content=content,
+                config=_blob(data["config"]),
+                layers=tuple(_blob(layer) for layer in data["layers"] or ()),  # Go writes none as null
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise RegistryError(attempted, f"it is damaged: {error!r}", DAMAGED) from error
+
+
+def json_object(content: bytes, attempted: str) -> dict[str, Any]:
+    """Return a JSON object. Raise RegistryError for anything else."""
+    try:
+        data = json.loads(content)
+    except ValueError as error:
+        raise RegistryError(attempted, f"it is not JSON: {error}", DAMAGED) from error
+    if not isinstance(data, dict):
+        raise RegistryError(attempted, "it is not a JSON object", DAMAGED)
+    return data
+
+
+def _media_type(data: Mapping[str, Any], sent_as: str | None, attempted: str) -> str:
+    """An OCI manifest may leave out `mediaType`; where it is there, it is what was sent."""
+    within = data.get("mediaType") or (OCI_INDEX if "manifests" in data else OCI_MANIFEST)
+    if "mediaType" in data and sent_as is not None and sent_as != within:
+        raise RegistryError(attempted, f"it was sent as {sent_as}, and says that it is {within}", DAMAGED)
+    found = str(sent_as or within)
+    if found in {OCI_INDEX, DOCKER_LIST}:
+        raise RegistryError(
+            attempted,
+            f"it is an index of several images ({found}), and a release is one image",
+            "build with --provenance=false --sbom=false and for one platform",
+        )
+    if found not in {OCI_MANIFEST, DOCKER_MANIFEST}:
+        raise RegistryError(
+            attempted,
+            f"it is no image manifest but {found}",
+            "an image has to be under that name, as `docker push` of today writes it: see who pushes there",
+        )
+    return found
+
+
+def _blob(data: Mapping[str, Any]) -> Blob:
+    return Blob(digest=Digest(data["digest"]), size=int(data["size"]), media_type=str(data["mediaType"]))
