@@ -118,6 +118,23 @@ class Built(Part):
     """Files of the new layers that carry a time of their own: empty for an image that is reproducible."""
 
 
+class TestsRan(Part):
+    """What shows that the tests of a release ran, and what was run."""
+
+    __test__: ClassVar[bool] = False
+
+    argv: tuple[str, ...]
+    """The program of the tests' container and its words, as the engine tells them."""
+    evidence: Literal["junit", "output", "exit-status"]
+    """`junit`: a report. `output`: a count in the output. `exit-status`: only the status, as configured."""
+    count: int | None = None
+    """How many tests ran; missing where nothing tells it."""
+    skipped: int | None = None
+    """How many were skipped beside them, where a report tells it."""
+    reason: str | None = None
+    """Why the exit status is all there is, in the words of the configuration."""
+
+
 class Gate(Part):
     """One stage and what it showed."""
 
@@ -128,6 +145,8 @@ class Gate(Part):
     evidence_sha256: Hex64
     run: str | None = None
     """The earlier run that passed it on the same inputs; missing: the record's own run."""
+    tests: TestsRan | None = None
+    """There only in the gate `test`; older releases do not have it."""
 
 
 class SmokeSpec(Part):
@@ -233,6 +252,8 @@ class Undoing(Part):
     """Of the release that brought them, in whose image the command runs."""
     status: Literal["planned", "done", "uncertain"]
     """`planned`: in the event that starts the attempt. `uncertain`: it began; a part of it may be done."""
+    ran: tuple[str, ...] | None = None
+    """The program of its container and its words, as the engine tells them; older events do not have it."""
 
 
 class Deployment(Part):

@@ -187,6 +187,9 @@ Name = Annotated[
 SignalName = Annotated[str, Matching(r"SIG[A-Z][A-Z0-9]*([+-][0-9]+)?", 'a signal, as "SIGTERM"')]
 """The name of a signal, as the engine takes it (Engine API 1.45, ContainerCreate, "StopSignal")."""
 
+Entrypoint = Literal["keep", "replace"]
+"""Whether a command takes the place of the image's ENTRYPOINT, or is given to it as arguments."""
+
 RequestPath = Annotated[str, Matching(r"/[!-~]*", 'the path of a request, as "/healthz"')]
 """Path and query of an HTTP request, in visible ASCII (RFC 9112, section 3.2.1)."""
 
@@ -336,6 +339,8 @@ class RunSpec(Value):
     model_config = ConfigDict(extra="allow")
 
     command: Items[str] | None = None
+    entrypoint: Entrypoint | None = None
+    """What `command` did with the image's ENTRYPOINT; None: it was kept, as older versions always did."""
     env: dict[VariableName, str] = Field(default_factory=dict)
     secrets: dict[VariableName, str] = Field(default_factory=dict)
     publish: Items[Publish] = ()

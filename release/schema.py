@@ -86,6 +86,7 @@ tmpfs = ["/tmp"]
 [tool.release.migrations]
 paths = ["migrations/versions/*.py"]
 down = ["alembic", "downgrade", "{head}"]
+entrypoint = "replace"
 base = "base"
 timeout = "10m"
 
@@ -99,6 +100,7 @@ last_copies = false
 engine = "docker"
 host = "ssh://deploy@production.example"
 command = ["gunicorn", "app.main:app"]
+entrypoint = "replace"
 env = { LOG_LEVEL = "info" }
 publish = ["127.0.0.1:8080:8000"]
 networks = ["backend"]

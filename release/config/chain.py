@@ -19,6 +19,7 @@ from release.config.kinds import (
 from release.runspec import (
     AbsolutePath,
     Duration,
+    Entrypoint,
     Items,
     Matching,
     Memory,
@@ -215,6 +216,8 @@ class Migrations(Value):
     """A command that undoes them, run in the newer image before it is replaced (a Swarm runs none); `{count}`
     is their number and `{head}` the name of the last one that stays, without its suffix:
     ["alembic", "downgrade", "-{count}"]."""
+    entrypoint: Entrypoint = "replace"
+    """Whether that command runs in the place of the image's ENTRYPOINT, or "keep": as its arguments."""
     base: Annotated[str, Field(min_length=1)] | None = None
     """What `{head}` stands for where no migration stays: "base" for Alembic, "zero" for Django. Absent:
     going back that far with a command that has `{head}` is refused."""

@@ -14,6 +14,7 @@ from release.runspec import (
     AbsolutePath,
     Cpus,
     Duration,
+    Entrypoint,
     FileMode,
     Healthcheck,
     Items,
@@ -233,7 +234,9 @@ class Environment(Value):
     host: EngineAddress | None = None
     """The engine's address, as "ssh://deploy@host"."""
     command: Words | None = None
-    """Replaces the image's command."""
+    """Replaces the image's ENTRYPOINT and CMD."""
+    entrypoint: Entrypoint = "replace"
+    """"keep": `command` replaces the CMD alone, and the image's ENTRYPOINT gets it as arguments."""
     env: dict[VariableName, str] = Field(default_factory=dict)
     """Environment values."""
     secrets: dict[VariableName, EnvironmentSecret] = Field(default_factory=dict)

@@ -169,6 +169,7 @@ def container_spec(
         name=name,
         aliases=(name, place.any) if spec.proxy is not None else (),
         command=spec.command,
+        entrypoint=spec.entrypoint or "keep",
         env=spec.env | _variables(spec, secrets),
         files=_files(spec, secrets),
         labels={

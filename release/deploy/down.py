@@ -199,7 +199,14 @@ def _made(
     serving = container_spec(site.place, identity, spec, image=site.target.id_of(body.image), secrets=secrets)
     return Down(
         container=replace(
-            serving, name=None, command=command, labels={}, aliases=(), publish=(), restart="no"
+            serving,
+            name=None,
+            command=command,
+            entrypoint=settings.entrypoint,
+            labels={},
+            aliases=(),
+            publish=(),
+            restart="no",
         ),
         identity=identity,
         repository=body.image.repository,
@@ -374,11 +381,11 @@ def outcome(
     if container.status == "created":
         return None
     done = container.status == "exited" and container.exit_code == 0
-    return _as(planned, "done" if done else "uncertain")
+    return _as(planned, "done" if done else "uncertain", ran=container.argv)
 
 
-def _as(planned: Undoing, status: Literal["done", "uncertain"]) -> Undoing:
-    return planned.model_copy(update={"status": status})
+def _as(planned: Undoing, status: Literal["done", "uncertain"], *, ran: tuple[str, ...] = ()) -> Undoing:
+    return planned.model_copy(update={"status": status, "ran": ran or None})
 
 
 def came_of(site: Site, deployment: str, planned: Undoing | None) -> Undoing | None:

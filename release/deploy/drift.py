@@ -52,7 +52,9 @@ def _wanted(spec: RunSpec) -> dict[str, Any]:
         "volumes": sorted(map(str, spec.volumes)),
     }
     if spec.command is not None:
-        decided["command"] = list(spec.command)
+        replaced = spec.entrypoint == "replace"
+        decided["entrypoint" if replaced else "command"] = list(spec.command)
+        decided |= {"command": []} if replaced else {}
     if spec.user is not None:
         decided["user"] = spec.user
     return decided | {f"labels.{name}": value for name, value in spec.labels.items()}
@@ -74,7 +76,8 @@ def _found(about: Mapping[str, Any]) -> dict[str, Any]:
         "publish": sorted(_ports(host.get("PortBindings") or {})),
         "stop_grace": config.get("StopTimeout"),
         "volumes": sorted(_mounts(host.get("Mounts") or ())),
-        "command": config.get("Cmd"),
+        "command": config.get("Cmd") or [],
+        "entrypoint": config.get("Entrypoint"),
         "user": config.get("User"),
         **{f"labels.{name}": value for name, value in (config.get("Labels") or {}).items()},
     }

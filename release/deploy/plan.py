@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 from semver import Version
 
-from release.deploy import secrets
+from release.deploy import entrypoint, secrets
 from release.deploy.docker import COMMIT, DEPLOYMENT, DIGEST, VERSION, Ours, Place, describe
 from release.frozen import Struct, plain
 from release.images.engine import ContainerState
@@ -175,7 +175,7 @@ _VALUES: Final = ("before", "after", "spec", "secrets", "crossing", "down", *_CH
 
 def make_plan(facts: Facts) -> Plan:
     """Decide. Nothing is asked and nothing is touched."""
-    old = facts.event.deployment.run_spec if facts.event is not None else None
+    old = _old_spec(facts)
     return Plan(
         service=facts.place.service,
         environment=facts.place.environment,
@@ -201,6 +201,11 @@ def make_plan(facts: Facts) -> Plan:
         down=facts.down,
         then=facts.then if _strategy(facts) != "verify" else (),
     )
+
+
+def _old_spec(facts: Facts) -> RunSpec | None:
+    """Return the settings of what runs, as its deployment recorded them."""
+    return facts.event.deployment.run_spec if facts.event is not None else None
 
 
 def _before(facts: Facts) -> Side | None:
@@ -310,6 +315,8 @@ def _notes(facts: Facts) -> Iterable[str]:
     yield from _unexpected(facts)
     if facts.again and _is_there_already(facts):
         yield f"{facts.target.body.version} runs already with these settings, and is replaced: --again"
+    if said := entrypoint.caution(_old_spec(facts), facts.spec):
+        yield said
     if facts.moved:
         yield facts.moved
     if facts.room:

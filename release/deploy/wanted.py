@@ -36,6 +36,7 @@ def _todays(site: Site, target: Record[Release]) -> tuple[RunSpec, list[Problem]
     files, problems = read_files(given.files, root=site.desk.source.root, where=where)
     secret_files = {name: source.file for name, source in given.secrets.items() if source.file is not None}
     own: dict[str, Any] = {
+        "entrypoint": "replace" if given.command is not None and given.entrypoint == "replace" else None,
         "files": files or None,
         "healthcheck": given.healthcheck.recorded if given.healthcheck is not None else None,
         "probe": target.body.smoke.probe,

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, cast
 
 from release.frozen import Reticent, Struct, field
 from release.reference import Digest
-from release.runspec import Healthcheck, Mount, Publish
+from release.runspec import Entrypoint, Healthcheck, Mount, Publish
 
 LOOPBACK: Final = "127.0.0.1"
 """Where the ports are published that only this machine may reach."""
@@ -68,6 +68,8 @@ class StoredImage(Struct, frozen=True, kw_only=True):
     size: int
     """Bytes."""
     has_healthcheck: bool
+    entrypoint: tuple[str, ...] = ()
+    """Its ENTRYPOINT; empty where it has none."""
 
 
 class PlacedFile(Reticent, frozen=True, kw_only=True):
@@ -92,6 +94,8 @@ class ContainerSpec(Reticent, frozen=True, kw_only=True):
     """The id in the engine's store, never a tag."""
     name: str | None = None
     command: tuple[str, ...] | None = None
+    entrypoint: Entrypoint = "keep"
+    """Whether `command` runs in the place of the image's ENTRYPOINT, or is given to it as arguments."""
     env: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     publish: tuple[Publish, ...] = ()
@@ -99,6 +103,8 @@ class ContainerSpec(Reticent, frozen=True, kw_only=True):
     """Container ports bound to a free port of `ephemeral_address`."""
     ephemeral_address: str = LOOPBACK
     networks: tuple[str, ...] = ()
+    has_network: bool = True
+    """False: it has its loopback device and no other."""
     aliases: tuple[str, ...] = ()
     """Further names on each of these networks, beside the container's own."""
     volumes: tuple[Mount, ...] = ()
@@ -161,6 +167,10 @@ class ContainerState(Struct, frozen=True, kw_only=True):
     """The program of its health check and its words; empty where there is none."""
     check_timeout: int = _CHECK_TIMEOUT
     """Milliseconds that one run of it may take."""
+    argv: tuple[str, ...] = ()
+    """The program that it runs and its words, ENTRYPOINT and command together."""
+    workdir: str = "/"
+    """The folder that the program begins in."""
 
 
 class Executed(Struct, frozen=True, kw_only=True):
@@ -217,6 +227,7 @@ def stored_image(data: Mapping[str, Any]) -> StoredImage:
         labels=config.get("Labels") or {},
         size=data["Size"],
         has_healthcheck=bool(_check(config)),
+        entrypoint=tuple(config.get("Entrypoint") or ()),
     )
 
 
@@ -232,7 +243,7 @@ def container_config(spec: ContainerSpec) -> dict[str, Any]:
         "NetworkingConfig": {"EndpointsConfig": {network: _endpoint(spec) for network in spec.networks}},
     }
     if spec.command is not None:
-        config["Cmd"] = list(spec.command)
+        config["Entrypoint" if spec.entrypoint == "replace" else "Cmd"] = list(spec.command)
     if spec.user is not None:
         config["User"] = spec.user
     if spec.stop_signal is not None:
@@ -275,11 +286,17 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
         "CapAdd": list(spec.cap_add),
         "CapDrop": list(spec.cap_drop),
         "SecurityOpt": ["no-new-privileges:true"] if spec.no_new_privileges else [],
-        **({"NetworkMode": spec.networks[0]} if spec.networks else {}),
+        **_network_mode(spec),
         **({"Init": spec.init} if spec.init is not None else {}),
         **_logging(spec),
         **_limits(spec),
     }
+
+
+def _network_mode(spec: ContainerSpec) -> dict[str, str]:
+    if not spec.has_network:
+        return {"NetworkMode": "none"}
+    return {"NetworkMode": spec.networks[0]} if spec.networks else {}
 
 
 def _own_volume(folder: str, labels: Mapping[str, str]) -> dict[str, Any]:
@@ -385,6 +402,8 @@ def container_state(data: Mapping[str, Any]) -> ContainerState:
         ),
         check=_check(data["Config"]),
         check_timeout=_check_timeout(data["Config"]),
+        argv=(data["Path"], *(data.get("Args") or ())) if data.get("Path") else (),
+        workdir=data["Config"].get("WorkingDir") or "/",
     )
 
 

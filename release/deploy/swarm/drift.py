@@ -28,6 +28,7 @@ from release.suspicion import suspicion
 _CONTAINER: Final = "TaskTemplate.ContainerSpec."
 _NAMES: Final = {
     f"{_CONTAINER}Image": "image",
+    f"{_CONTAINER}Command": "entrypoint",
     f"{_CONTAINER}Args": "command",
     f"{_CONTAINER}User": "user",
     f"{_CONTAINER}ReadOnly": "read_only",

@@ -146,7 +146,7 @@ def _container(order: Order, parts: Parts, labels: Mapping[str, str]) -> dict[st
     return {
         "Image": str(image_reference(order)),
         "Labels": dict(labels),
-        "Args": list(spec.command or ()),
+        "Command" if spec.entrypoint == "replace" else "Args": list(spec.command or ()),
         "Env": [f"{key}={value}" for key, value in env.items()],
         "User": spec.user or "",
         "ReadOnly": spec.read_only,

@@ -158,6 +158,7 @@ def test_it_runs_in_the_newer_image_and_the_plan_says_so(bench: Bench) -> None:
     assert problems == ""
     assert what.undoing == PLANNED
     assert (what.container.publish, what.container.restart) == ((), "no")
+    assert (what.container.command, what.container.entrypoint) == (("alembic", "downgrade", "-2"), "replace")
     image = f"localhost/api@{bench.left.body.image.digest}"
     first = what.first
     assert (first.command, first.version, first.image, first.timeout) == (
@@ -166,6 +167,13 @@ def test_it_runs_in_the_newer_image_and_the_plan_says_so(bench: Bench) -> None:
         image,
         1_800_000,
     )
+
+
+def test_the_entrypoint_can_be_kept(bench: Bench) -> None:
+    """As for an image whose ENTRYPOINT prepares what the command needs."""
+    what, _ = bench.decide(bench.site(down=ALEMBIC, entrypoint="keep"))
+    assert what is not None
+    assert what.container.entrypoint == "keep"
 
 
 @pytest.mark.parametrize("given", [{"found": None}, {"found": Crossing(added=("m/4.py",))}])
@@ -380,6 +388,13 @@ def test_its_container_tells_what_came_of_it(
     """One that is gone says nothing, unless the lock stands: then it was never there."""
     assert down.outcome(there, DEPLOYMENT, PLANNED, locked=locked) == expected
     assert down.outcome(there, DEPLOYMENT, None, locked=locked) is None
+
+
+def test_what_ran_is_recorded_as_the_engine_tells_it() -> None:
+    """The program and its words, whatever was asked for."""
+    there = replace(container("exited"), argv=("/bin/sh", "/srv/run.sh", "alembic"))
+    found = down.outcome((there,), DEPLOYMENT, PLANNED, locked=True)
+    assert found == DONE.model_copy(update={"ran": ("/bin/sh", "/srv/run.sh", "alembic")})
 
 
 def test_one_that_works_stops_everybody(bench: Bench) -> None:

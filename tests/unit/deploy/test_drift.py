@@ -58,6 +58,24 @@ def test_a_container_that_was_made_from_the_settings_does_not_differ() -> None:
 
 
 @pytest.mark.parametrize(
+    ("change", "name", "found"),
+    [
+        ({"Entrypoint": ["sh"]}, "entrypoint", "sh, and serve is recorded"),
+        ({"Cmd": ["--debug"]}, "command", "--debug, and none is recorded"),
+    ],
+)
+def test_a_command_in_the_place_of_the_entrypoint_is_compared_there(
+    change: dict[str, Any], name: str, found: str
+) -> None:
+    """With nothing behind it."""
+    spec = SPEC.model_copy(update={"entrypoint": "replace"})
+    about = made(spec)
+    assert drift(about, spec) == {}
+    about["Config"] |= change
+    assert drift(about, spec) == {name: found}
+
+
+@pytest.mark.parametrize(
     ("part", "key", "value", "name", "found"),
     [
         ("HostConfig", "Memory", 512 * 1024**2, "memory", "512m, and 256m is recorded"),

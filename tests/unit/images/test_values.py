@@ -56,6 +56,21 @@ def test_a_bare_spec_leaves_everything_to_the_image() -> None:
     }
 
 
+def test_a_command_replaces_the_entrypoint_or_is_given_to_it() -> None:
+    """ContainerCreate: a new Entrypoint drops the image's Cmd too."""
+    for entrypoint, key, other in (("replace", "Entrypoint", "Cmd"), ("keep", "Cmd", "Entrypoint")):
+        spec = ContainerSpec(image=IMAGE, command=("serve", "--fast"), entrypoint=entrypoint)  # type: ignore[arg-type]
+        config = container_config(spec)
+        assert config[key] == ["serve", "--fast"]
+        assert other not in config
+
+
+def test_a_container_without_a_network_has_none() -> None:
+    """Docker's own network `none`: the loopback device alone."""
+    config = container_config(ContainerSpec(image=IMAGE, has_network=False))
+    assert config["HostConfig"]["NetworkMode"] == "none"
+
+
 def test_settings_that_replace_the_images_own_are_sent_when_they_are_given() -> None:
     """Times of a health check are nanoseconds; no logging driver means the engine's, with these options."""
     config = container_config(

@@ -23,6 +23,7 @@ from tests.unit.deploy.swarm.fakes import PLACE, RELEASE, order
 
 EVERYTHING: dict[str, Any] = {
     "command": ("serve", "--fast"),
+    "entrypoint": "keep",
     "env": {"LEVEL": "info"},
     "secrets": {"TOKEN": "11111111:2222222222222222"},
     "publish": (Publish(host=8080, container=8000),),
@@ -100,6 +101,21 @@ def test_settings_become_the_spec_of_a_service() -> None:
     assert spec["EndpointSpec"]["Ports"] == [
         {"Protocol": "tcp", "TargetPort": 8000, "PublishedPort": 8080, "PublishMode": "host"}
     ]
+
+
+@pytest.mark.parametrize(
+    ("entrypoint", "key", "other"),
+    [("replace", "Command", "Args"), ("keep", "Args", "Command"), (None, "Args", "Command")],
+)
+def test_a_command_runs_in_the_place_of_the_entrypoint_or_is_given_to_it(
+    entrypoint: str | None, key: str, other: str
+) -> None:
+    """A record without the key is an older one, whose command was given to the ENTRYPOINT."""
+    asked = {**EVERYTHING, "entrypoint": entrypoint}
+    parts = Parts(networks={"web": "id-web"}, secrets={"TOKEN": Part(id="id-token", name="name-of-token")})
+    container = service_spec(order(**asked), parts)["TaskTemplate"]["ContainerSpec"]
+    assert container[key] == ["serve", "--fast"]
+    assert other not in container
 
 
 def test_service_and_containers_carry_who_they_are() -> None:

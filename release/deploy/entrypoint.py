@@ -1,0 +1,23 @@
+"""What becomes of an image's ENTRYPOINT where the settings name a command."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from release.runspec import RunSpec
+
+_CAUTION: Final = (
+    "`command` replaces the ENTRYPOINT of the image, if it has one. The deployment before gave its command "
+    'to the ENTRYPOINT as arguments: `entrypoint = "keep"` goes on with that'
+)
+
+
+def caution(old: RunSpec | None, new: RunSpec) -> str:
+    """Return the note of a plan that replaces an ENTRYPOINT which was kept before; else an empty text.
+
+    Records of older versions do not have the key `entrypoint`: these versions always kept it.
+    """
+    if old is None or old.command is None or new.command is None:
+        return ""
+    was_kept, is_replaced = old.entrypoint != "replace", new.entrypoint == "replace"
+    return _CAUTION if was_kept and is_replaced else ""
