@@ -30,6 +30,7 @@ OUTSIDE = {
         "images/engine/address.py",
         "images/engine/connection.py",
         "images/engine/containers.py",
+        "images/engine/execution.py",
         "images/engine/images.py",
         "images/swarm.py",
         "images/credentials.py",

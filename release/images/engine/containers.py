@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import errno
-import io
 import socket
-import tarfile
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any, Final, cast
 
-import docker
 import requests
-from docker.errors import APIError, NotFound, create_api_error_from_http_exception
+from docker.errors import APIError, NotFound
 from docker.utils import version_lt
 
 from release.errors import EngineError, ImageLost, NameTaken, PortTaken
 from release.images.engine.connection import Connection, Deadline, Late, explanation
+from release.images.engine.copies import LARGEST, only_file
+from release.images.engine.execution import ended, started, whole
+from release.images.engine.output import lines_of
 from release.images.values import (
     ContainerSpec,
     ContainerState,
@@ -26,7 +26,6 @@ from release.images.values import (
     Publisher,
     container_config,
     container_state,
-    executed,
     files_archive,
     numbers_of,
     publisher,
@@ -36,8 +35,9 @@ from release.process import Cancellation
 from release.reference import Digest
 
 _REMOVAL_SECONDS: Final = 30
-_STATUS_TRIES: Final = 20
-_STATUS_SECONDS: Final = 0.02
+_COPY_MS: Final = 120_000
+"""How long a file may take to be copied out of a container."""
+_MOST_LINKS: Final = 8
 _IS_FOLDER: Final = 1 << 31
 """Go's os.ModeDir, in the mode of a container's file."""
 
@@ -132,37 +132,50 @@ class Containers(Connection):
         except Late:
             raise TimeoutError(f"container {_short(container)} still runs after {timeout} ms") from None
 
-    def follow(self, container: str) -> Iterator[str]:
-        """Its output, line by line, until it ends. Closing the iterator ends it early."""
+    def follow(self, container: str, whole: Callable[[str], None] | None = None) -> Iterator[str]:
+        """Its output, line by line, until it ends. Closing the iterator ends it early.
+
+        A long line is cut (see `lines_of`); `whole` gets all of the text as it comes.
+        """
         with self._asking(f"follow the container {_short(container)}"), self._line() as line:
-            yield from _lines(line.logs(container, stream=True, follow=True))
+            yield from lines_of(line.logs(container, stream=True, follow=True), whole)
 
     def logs(self, container: str, *, lines: int) -> tuple[str, ...]:
-        """The last lines of its output."""
-        with self._asking(f"read the output of the container {_short(container)}"):
-            return tuple(_lines([self._client.logs(container, tail=lines)]))
+        """The last lines of its output, long ones cut (see `lines_of`)."""
+        attempted = f"read the output of the container {_short(container)}"
+        with self._asking(attempted), self._line() as line:
+            found = lines_of(line.logs(container, stream=True, follow=False, tail=lines))
+            return tuple(deque(found, maxlen=lines))
 
-    def read_file(self, container: str, path: str) -> bytes | None:
+    def read_file(self, container: str, path: str, *, limit: int = LARGEST) -> bytes | None:
         """One file out of a container, also a stopped one; None when it is not there.
 
         A link is followed. What was on a tmpfs is gone when the container has stopped.
+
+        Raises:
+            TooLarge: it has more bytes than `limit`.
+            EngineError: it is no file, or cannot be read in time.
         """
         attempted = f"read {path} in the container {_short(container)}"
         with self._asking(attempted):
             try:
-                return self._read_file(container, path, attempted)
+                return self._read_file(container, path, limit, attempted)
             except NotFound:
                 self._client.inspect_container(container)
                 return None
+            except Late:
+                raise EngineError(attempted, f"it was not read within {_COPY_MS / 1000:g} s") from None
 
-    def _read_file(self, container: str, path: str, attempted: str) -> bytes:
-        with self._line() as line:
-            chunks, about = line.get_archive(container, path)
-            if about["mode"] & _IS_FOLDER:
-                raise EngineError(attempted, "it is a folder")
-            if about["linkTarget"] not in ("", path):
-                return self._read_file(container, about["linkTarget"], attempted)
-            return _only_member(b"".join(chunks))
+    def _read_file(self, container: str, path: str, limit: int, attempted: str) -> bytes:
+        for _ in range(_MOST_LINKS):
+            with self._line(deadline=Deadline.after(_COPY_MS)) as line:
+                chunks, about = line.get_archive(container, path)
+                if about["mode"] & _IS_FOLDER:
+                    raise EngineError(attempted, "it is a folder")
+                if about["linkTarget"] in ("", path):
+                    return only_file(chunks, limit, attempted)
+                path = about["linkTarget"]
+        raise EngineError(attempted, f"more than {_MOST_LINKS} links lead from one to the next")
 
     def execute(
         self,
@@ -176,7 +189,7 @@ class Containers(Connection):
         """Run a program inside a running container, as its own user, with nothing on its standard input.
 
         Raises:
-            EngineError: there is no such container, or it does not run.
+            EngineError: there is no such container, it does not run, or the output is too large.
             TimeoutError: the program has not ended after `timeout` milliseconds; it is left alone.
             Cancelled: before it ended; it is left alone.
         """
@@ -187,8 +200,8 @@ class Containers(Connection):
                 self._line(cancellation, deadline=Deadline.after(timeout)) as line,
             ):
                 made = line.exec_create(container, list(argv), environment=words)["Id"]
-                stream = _started(line, f"{line.base_url}/v{self.info.api_version}/exec/{made}/start")
-                return _whole(_ended(line, made), stream)
+                stream = started(line, f"{line.base_url}/v{self.info.api_version}/exec/{made}/start", argv[0])
+                return whole(ended(line, made), stream)
         except Late:
             raise TimeoutError(f"{argv[0]} in {_short(container)} still runs after {timeout} ms") from None
 
@@ -231,38 +244,6 @@ class Containers(Connection):
         with suppress(NotFound):
             return cast("Mapping[str, Any]", self._client.inspect_container(container))
         return None
-
-
-def _started(line: docker.APIClient, url: str) -> bytes:
-    """The output of a program in a container (ExecStart), to its end.
-
-    Asked without an upgrade of the connection, the answer is a plain body that ends. docker-py asks for one,
-    and reads past the buffer in which the first of the output may already be.
-    """
-    answer = line.post(url, json={"Tty": False, "Detach": False})
-    try:
-        answer.raise_for_status()
-    except requests.HTTPError as error:
-        create_api_error_from_http_exception(error)
-    return answer.content
-
-
-def _whole(status: int, stream: bytes) -> Executed:
-    """What the program said, to its end: a connection that broke ends in the middle of something."""
-    try:
-        return executed(status, stream)
-    except ValueError as error:
-        raise requests.ConnectionError(str(error)) from error
-
-
-def _ended(line: docker.APIClient, made: str) -> int:
-    """The status of a program whose output has ended; the engine may write it down a moment later."""
-    for _ in range(_STATUS_TRIES):
-        about = line.exec_inspect(made)
-        if about["ExitCode"] is not None:
-            return int(about["ExitCode"])
-        time.sleep(_STATUS_SECONDS)
-    raise requests.ConnectionError("the output ended before the program did")
 
 
 @contextmanager
@@ -325,19 +306,3 @@ def _listens(port: int) -> bool:
         except OSError as error:
             return error.errno == errno.EADDRINUSE
     return False
-
-
-def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
-    """Chunks as lines, without their ends; a chunk may end in the middle of a line or of a character."""
-    rest = b""
-    for chunk in chunks:
-        *whole, rest = (rest + chunk).split(b"\n")
-        yield from (line.rstrip(b"\r").decode(errors="replace") for line in whole)
-    if rest:
-        yield rest.decode(errors="replace")
-
-
-def _only_member(archive: bytes) -> bytes:
-    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        member = tar.extractfile(tar.getmembers()[0])
-        return member.read() if member is not None else b""

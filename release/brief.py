@@ -1,0 +1,24 @@
+"""Short forms of long text, for screens, messages and records; logs keep the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+LINE: Final = 2_000
+"""Characters of one line on a screen or in the end of a log that an error carries."""
+
+SUMMARY: Final = 200
+"""Characters of a stage's summary."""
+
+
+def shortened(text: str, longest: int = LINE) -> str:
+    """Return the text, or its first characters and how many more there are."""
+    if len(text) <= longest:
+        return text
+    return f"{text[:longest]}… ({len(text) - longest:,} more characters)"
+
+
+def tail(lines: Iterable[str], count: int) -> tuple[str, ...]:
+    """Return the last lines, each of them short."""
+    return tuple(shortened(line) for line in list(lines)[-count:])

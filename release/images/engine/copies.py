@@ -1,0 +1,76 @@
+"""Files that are copied out of containers: an archive of an engine, read within a limit."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from release.errors import EngineError
+from release.runspec import size_text
+
+LARGEST: Final = 16 * 1024**2
+"""Bytes of a file that are read where the caller names no other limit."""
+
+_AROUND: Final = 64 * 1024
+"""Bytes of an archive around its file: headers, padding, and the end."""
+
+
+class TooLarge(EngineError):
+    """Something in a container is larger than what is read of it."""
+
+
+def too_large(attempted: str, limit: int) -> TooLarge:
+    """Return the error for a file or an output above the limit."""
+    return TooLarge(attempted, f"it is larger than {size_text(limit)}, the limit", "make it smaller")
+
+
+def only_file(chunks: Iterable[bytes], limit: int, attempted: str) -> bytes:
+    """Return the content of the one file in an archive (GetContainerArchive).
+
+    A member says how large it is, and may be sparse: then few bytes stand for many. So what is read from the
+    engine is limited, and what the member expands to, too.
+
+    Raises:
+        TooLarge: the archive or its file is larger than the limit allows.
+        EngineError: it is no file, or the archive is damaged.
+    """
+    stream = _Limited(chunks, limit + _AROUND, too_large(attempted, limit))
+    try:
+        with tarfile.open(fileobj=stream, mode="r|") as tar:
+            member = tar.next()
+            if member is None or not member.isreg():
+                raise EngineError(attempted, "it is not a regular file")
+            if member.size > limit:
+                raise too_large(attempted, limit)
+            content = tar.extractfile(member)
+            read = content.read(limit + 1) if content is not None else b""
+    except (tarfile.TarError, ValueError, OverflowError, RecursionError, EOFError) as error:
+        raise EngineError(attempted, f"the engine's archive is damaged: {error}") from error
+    if len(read) != member.size:
+        raise EngineError(attempted, "the engine's archive ends early")
+    return read
+
+
+class _Limited(io.RawIOBase):
+    """Chunks as a file that raises once too much was read of it."""
+
+    def __init__(self, chunks: Iterable[bytes], limit: int, error: EngineError) -> None:
+        super().__init__()
+        self._chunks: Iterator[bytes] = iter(chunks)
+        self._left, self._error = limit, error
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return at most so many bytes. Raises the error above the limit."""
+        if not self._rest:
+            self._rest = next(self._chunks, b"")
+        taken, self._rest = (self._rest[:size], self._rest[size:]) if size >= 0 else (self._rest, b"")
+        self._left -= len(taken)
+        if self._left < 0:
+            raise self._error
+        return taken
