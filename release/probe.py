@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import http.client
+import io
+import re
 import time
 from collections.abc import Callable
 from typing import Final
 
 from release.frozen import Struct
 from release.runspec import Probe
+from release.wire import Reader, connected
 
 INTERVAL_SECONDS: Final = 0.05
-_REQUEST_SECONDS: Final = 5.0
+REQUEST_SECONDS: Final = 5.0
+"""From the begin of a request to the end of its answer's head."""
+_MOST_BYTES: Final = 256 * 1024
+"""Of an answer. A head has at most 100 lines of 64 KiB for http.client: that is more than anybody needs."""
+_BODY_BYTES: Final = 512
+"""Of the body of a wrong answer."""
+_BODY_SECONDS: Final = 0.5
+"""How long its first bytes may take."""
+_BODY_TEXT: Final = 120
+"""Characters of it that are shown."""
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -20,44 +32,135 @@ class Answer(Struct, frozen=True, kw_only=True):
     status: int | None
     text: str
     """As "200 OK", or "no answer: connection refused"."""
+    location: str = ""
+    """The address that a redirect names."""
+    body: str = ""
+    """The first characters of a wrong answer's body, in one line."""
+    spoke: bool = False
+    """Whether bytes came that are not HTTP."""
 
     def satisfies(self, probe: Probe) -> bool:
         """Whether this is the answer the probe waits for."""
         return self.status == probe.status
 
+    @property
+    def whole(self) -> str:
+        """The status with where it leads and the begin of its body: `302 Found to /login: <html>…`."""
+        leads = f" to {self.location}" if self.location else ""
+        return f"{self.text}{leads}" + (f": {self.body}" if self.body else "")
 
-def ask(probe: Probe, host: str, port: int) -> Answer:
-    """Make the request once; a connection that fails is an answer too."""
-    connection = http.client.HTTPConnection(host, port, timeout=_REQUEST_SECONDS)
+
+def ask(probe: Probe, host: str, port: int, *, check: Callable[[], None] = lambda: None) -> Answer:
+    """Make the request once; a connection that fails is an answer too. Redirects are not followed.
+
+    The whole request ends within `REQUEST_SECONDS`, however slowly the other side sends and how much.
+
+    Args:
+        probe: the request.
+        host: where the service listens.
+        port: as seen from here.
+        check: called several times a second while nothing comes; raises when the answer is not wanted any
+            more.
+    """
+    end = time.monotonic() + REQUEST_SECONDS
     try:
-        connection.request("GET", probe.path, headers={"User-Agent": "release-probe", "Connection": "close"})
-        response = connection.getresponse()
-        return Answer(status=response.status, text=f"{response.status} {response.reason}")
+        with connected(host, port, seconds=REQUEST_SECONDS, check=check) as line:
+            return _asked(probe, host, port, Reader(line, end=end, most=_MOST_BYTES, check=check))
     except (OSError, http.client.HTTPException) as error:
-        return Answer(status=None, text=f"no answer: {_said(error)}")
+        spoke = isinstance(error, http.client.BadStatusLine) and not isinstance(error, ConnectionError)
+        return Answer(status=None, text=f"no answer: {_said(error)}", spoke=spoke)
+
+
+def request_headers(probe: Probe) -> dict[str, str]:
+    """The header fields of the request beside `Host`, which is there only where the probe names one."""
+    own = {"User-Agent": "release-probe", "Accept-Encoding": "identity", "Connection": "close"}
+    given = {"Host": probe.host} if probe.host is not None else {}
+    given |= probe.headers or {}
+    known = {name.lower() for name in given}
+    return {name: value for name, value in own.items() if name.lower() not in known} | given
+
+
+def _asked(probe: Probe, host: str, port: int, reader: Reader) -> Answer:
+    connection = http.client.HTTPConnection(host, port)
+    connection.sock = _Wire(reader)
+    try:
+        connection.putrequest("GET", probe.path, skip_host=_has_host(probe), skip_accept_encoding=True)
+        for name, value in request_headers(probe).items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        response = connection.getresponse()
+        text = f"{response.status} {response.reason[:_BODY_TEXT]}".rstrip()
+        if response.status == probe.status:
+            return Answer(status=response.status, text=text)
+        location = cleaned(response.headers.get("Location") or "")
+        reader.hurry(_BODY_SECONDS)
+        return Answer(status=response.status, text=text, location=location, body=_body(response))
     finally:
         connection.close()
+
+
+def _has_host(probe: Probe) -> bool:
+    return any(name.lower() == "host" for name in request_headers(probe))
+
+
+def _body(response: http.client.HTTPResponse) -> str:
+    """The first characters of what it says; nothing where they do not come."""
+    try:
+        return cleaned(response.read1(_BODY_BYTES).decode(errors="replace"))
+    except (OSError, http.client.HTTPException):
+        return ""
+
+
+def cleaned(text: str) -> str:
+    """Text of a service in one short line, without characters that command a terminal."""
+    words = " ".join(re.sub(r"[^ -~\u00a1-\u1fff]+", " ", text).split())
+    return words if len(words) <= _BODY_TEXT else f"{words[:_BODY_TEXT]}…"
+
+
+class _Wire:
+    """The socket as http.client uses it. `ask` closes it."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    def sendall(self, content: bytes) -> None:
+        """Send the request."""
+        self._reader.line.sendall(content)
+
+    def makefile(self, _: str) -> io.BufferedReader:
+        """Return the reader with a buffer."""
+        return io.BufferedReader(self._reader)
+
+    def close(self) -> None:
+        """Leave the socket open: the answer is still read from it."""
 
 
 def _said(error: Exception) -> str:
     """What an error says, without a number of the system's."""
     told = error.strerror if isinstance(error, OSError) else None
-    return told or str(error) or type(error).__name__
+    return cleaned(told or str(error) or type(error).__name__)
 
 
-def await_answer(probe: Probe, host: str, port: int, *, alive: Callable[[], None]) -> Answer:
-    """Ask until the right answer comes or the probe's time is over; the last answer.
+def await_answer(
+    probe: Probe,
+    host: str,
+    port: int,
+    *,
+    alive: Callable[[], None],
+    is_over: Callable[[], bool],
+) -> Answer:
+    """Ask until the right answer comes or the time is over; the last answer.
 
     Args:
-        probe: the request and the time in milliseconds.
+        probe: the request.
         host: where the service listens.
         port: as seen from here.
-        alive: called before each request; raises when waiting has no sense any more.
+        alive: called before each request, and while one waits; raises when waiting has no sense any more.
+        is_over: whether the time is over.
     """
-    deadline = time.monotonic() + probe.timeout / 1000
     while True:
         alive()
-        answer = ask(probe, host, port)
-        if answer.satisfies(probe) or time.monotonic() >= deadline:
+        answer = ask(probe, host, port, check=alive)
+        if answer.satisfies(probe) or is_over():
             return answer
         time.sleep(INTERVAL_SECONDS)

@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar, Final, Generic, Literal, TypeVar
 import rfc8785
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from release.capped import RECORDED, Brief
 from release.errors import LedgerError
 from release.frozen import Struct
 from release.runspec import Probe, RunSpec
@@ -239,7 +240,7 @@ class TargetState(Part):
     name: str
     status: Literal["healthy", "restored", "failed", "untouched"]
     digest: DigestText | None = None
-    detail: str = ""
+    detail: Brief = ""
 
 
 class Undoing(Part):
@@ -274,7 +275,7 @@ class Deployment(Part):
     status: Literal["started", "healthy", "restored", "failed", "mixed"]
     targets: tuple[TargetState, ...] = ()
     duration_ms: int | None = None
-    took_lock_from: str | None = None
+    took_lock_from: Brief | None = None
     """Whose lock was broken for it, in words: there only when one was."""
     down: Undoing | None = None
     """There only where migrations are undone first; in an event that ends it, where that began."""
@@ -321,9 +322,9 @@ class Examined(Part):
     digest: DigestText
     result: Literal["passed", "failed", "skipped"]
     """`skipped`: it is set aside, and nobody would go there."""
-    problems: tuple[str, ...] = ()
+    problems: tuple[Brief, ...] = ()
     """What speaks against it."""
-    unchecked: tuple[str, ...] = ()
+    unchecked: tuple[Brief, ...] = ()
     """What was not, or could not be, judged."""
 
 
@@ -339,7 +340,7 @@ class Verification(Part):
     releases: tuple[Examined, ...]
     duration_ms: int
     """Of the whole check; of a drill that passed: from the command's start to verified healthy."""
-    detail: str = ""
+    detail: Brief = ""
     """What was seen, in a few words."""
 
 
@@ -348,7 +349,7 @@ class Note(Part):
 
     kind: ClassVar[str] = "note"
 
-    text: str
+    text: Brief
 
 
 Body = Release | Deployment | Quarantine | Freeze | Verification | Note
@@ -474,5 +475,6 @@ def _parse(data: dict[str, Any], name: str) -> Record[Body]:
         )
     mine = {field.alias or key for key, field in Envelope.model_fields.items()}
     envelope = Envelope.model_validate({key: value for key, value in data.items() if key in mine})
-    body = KINDS[kind].model_validate({key: value for key, value in data.items() if key not in mine})
+    rest = {key: value for key, value in data.items() if key not in mine}
+    body = KINDS[kind].model_validate(rest, context=RECORDED)
     return Record(envelope=envelope, body=body)

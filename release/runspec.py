@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -194,6 +195,34 @@ RequestPath = Annotated[str, Matching(r"/[!-~]*", 'the path of a request, as "/h
 """Path and query of an HTTP request, in visible ASCII (RFC 9112, section 3.2.1)."""
 
 
+HostName = Annotated[
+    str,
+    Matching(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?", 'a host, as "api.example"'),
+]
+"""Host and port of a request (RFC 9110, section 7.2)."""
+
+HeaderName = Annotated[str, Matching(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}", "the name of a header field")]
+"""A token (RFC 9110, section 5.1)."""
+
+HeaderValue = Annotated[
+    str, Matching(r"[!-~]([ -~]{0,998}[!-~])?", "the value of a header field, in visible ASCII")
+]
+"""RFC 9110, section 5.5, without what is obsolete there."""
+
+_FRAMING: Final = frozenset({"connection", "content-length", "expect", "te", "trailer", "transfer-encoding"})
+
+
+def _own_headers(headers: dict[str, str]) -> dict[str, str]:
+    """Refuse fields that change how the request itself is read (RFC 9112, section 6), and the host."""
+    wrong = [name for name in headers if name.lower() in {*_FRAMING, "upgrade", "host"}]
+    if wrong:
+        raise ValueError(f"{', '.join(wrong)}: the request sets this itself; for Host there is `host`")
+    twice = [name for name in headers if [other.lower() for other in headers].count(name.lower()) > 1]
+    if twice:
+        raise ValueError(f"{', '.join(twice)}: the same header field, written in two ways")
+    return headers
+
+
 class Publish(Value):
     """One published port: `[address:]host:container[/tcp|udp]`."""
 
@@ -273,6 +302,10 @@ class Probe(Value):
     status: Annotated[int, Field(ge=100, le=599)] = 200
     timeout: Annotated[int, Field(gt=0)] = 30_000
     """How long the service may take from its start to the first right answer, in milliseconds."""
+    host: HostName | None = None
+    """The `Host` header; None: the address that is asked."""
+    headers: Annotated[dict[HeaderName, HeaderValue], AfterValidator(_own_headers)] | None = None
+    """Further header fields of the request."""
 
 
 class Healthcheck(Value):

@@ -30,7 +30,8 @@ _LOOK_SECONDS: Final = 0.5
 """How often the engine is asked whether the container still runs, while it does not answer."""
 
 _LOG_LINES: Final = 1_000_000
-"""The whole output, as far as anybody reads it."""
+_LOG_BYTES: Final = 8 * 1024 * 1024
+"""What is kept of the container's output: its last lines, and its last bytes."""
 
 
 class SmokePassed(Struct, frozen=True, kw_only=True):
@@ -117,7 +118,14 @@ def _probe(shop: Shop, container: str, config: Smoke) -> str:
         )
     host, port = where
     shop.say("smoke", f"asking {config.path} on port {config.port}")
-    answer = await_answer(config.probe, host, port, alive=_now_and_then(shop, container))
+    end = time.monotonic() + config.timeout / 1000
+    answer = await_answer(
+        config.probe,
+        host,
+        port,
+        alive=_now_and_then(shop, container),
+        is_over=lambda: time.monotonic() >= end,
+    )
     if not answer.satisfies(config.probe):
         raise GateFailed(
             "smoke",
@@ -179,7 +187,7 @@ def _stop(shop: Shop, container: str, config: Smoke) -> int:
 
 def _keep_log(shop: Shop, container: str) -> None:
     try:
-        lines = shop.engine.logs(container, lines=_LOG_LINES)
+        lines = shop.engine.logs(container, lines=_LOG_LINES, limit=_LOG_BYTES, longest=None)
     except EngineError:
         return
     shop.write_log("smoke", lines)

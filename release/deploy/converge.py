@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from release.actor import TOOL, now
+from release.capped import brief
 from release.deploy import down, journal, lock, policy
 from release.deploy.docker import DEPLOYMENT, Identity, Ours, describe, secrets_in
 from release.deploy.journal import End, Unfinished
@@ -343,7 +344,7 @@ class _Ending(Struct, frozen=True, kw_only=True):
         body = halves.unfinished.ended(end, target.name, proven, evidence, self._said(), halves.down)
         if halves.breaks is None:
             return body
-        return body.model_copy(update={"took_lock_from": str(halves.breaks)})
+        return body.model_copy(update={"took_lock_from": brief(str(halves.breaks))})
 
     def _about_data(self, end: End, undoing: Undoing, *, is_known: bool) -> None:
         """Say what is to be done; the ledger knows what the container of the command knew."""

@@ -15,12 +15,16 @@ from release.errors import EngineError
 from release.frozen import Struct
 from release.images.engine import ContainerState, Engine
 from release.images.reach import reachable
+from release.probe import cleaned
 from release.process import Cancellation
 from release.runspec import RunSpec
+from release.wire import connected
 
 _CONNECT_SECONDS: Final = 5.0
 _CLOSING_SECONDS: Final = 0.25
 """An engine's own proxy accepts for a container that does not listen, and closes at once."""
+_OUTPUT_BYTES: Final = 4096
+"""What is kept of what the program writes."""
 
 
 class Gates(Struct, frozen=True, kw_only=True):
@@ -61,7 +65,7 @@ def ask_gates(
     said = []
     for port in gates.tcp:
         where = reachable(engine.host, state, port)
-        text = _accepts(*where) if where is not None else inside.tcp(port, state)
+        text = _accepts(*where, cancellation) if where is not None else inside.tcp(port, state)
         if text is not None:
             said.append(f"port {port} {text}")
             if text != ACCEPTS:
@@ -74,10 +78,10 @@ def ask_gates(
     return True, ", ".join(said)
 
 
-def _accepts(host: str, port: int) -> str:
+def _accepts(host: str, port: int, cancellation: Cancellation) -> str:
     """Open a connection, and see it stay open for a moment, or bring something."""
     try:
-        with socket.create_connection((host, port), timeout=_CONNECT_SECONDS) as connection:
+        with connected(host, port, seconds=_CONNECT_SECONDS, check=cancellation.check) as connection:
             if _stays(connection):
                 return ACCEPTS
     except OSError as error:
@@ -102,11 +106,13 @@ def _ends_well(
 ) -> tuple[bool, str]:
     words = f"`{shlex.join(command)}`"
     try:
-        ended = engine.execute(state.id, command, env={}, timeout=timeout, cancellation=cancellation)
+        ended = engine.execute(
+            state.id, command, env={}, timeout=timeout, cancellation=cancellation, limit=_OUTPUT_BYTES
+        )
     except TimeoutError:
         return False, f"{words} still runs after {timeout / 1000:g} s"
     except EngineError as error:
         return False, f"{words} could not be run: {error.found}"
     lines = (ended.errors or ended.output).decode(errors="replace").strip().splitlines()
-    told = f": {lines[-1]}" if lines and ended.status else ""
+    told = f": {cleaned(lines[-1])}" if lines and ended.status else ""
     return ended.status == 0, f"{words} ended with status {ended.status}{told}"

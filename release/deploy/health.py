@@ -30,6 +30,9 @@ _LOOK_SECONDS: Final = 0.025
 _PAUSE_SECONDS: Final = 0.5
 """From one run of a program in the container, or one look at it, to the next."""
 
+_CHECK_BYTES: Final = 4096
+"""What is kept of what a health check writes: its status decides."""
+
 _SETTLE_SECONDS: Final = 2.0
 """How long a container without health check and reachable port must stay up to count as running."""
 
@@ -80,11 +83,11 @@ def await_healthy(watch: Watch) -> Healthy:
         state = _alive(watch, first)
         answer = _answer(watch, state)
         if time.monotonic() >= next_check and _lacks_only_its_check(watch, state, answer):
-            state = _checked(watch, state, within=watch.timeout - int((time.monotonic() - began) * 1000))
+            state = _checked(watch, state, within=_left(watch, began))
             next_check = time.monotonic() + _PAUSE_SECONDS
         done, text = _judge(watch, state, answer, time.monotonic() - began)
         if done:
-            done, more = _through_gates(watch, state)
+            done, more = _through_gates(watch, state, within=_left(watch, began))
             text = ", ".join(filter(None, [text, more]))
         if done:
             return Healthy(watch=watch, state=state, evidence=watch.mask(text))
@@ -94,7 +97,7 @@ def await_healthy(watch: Watch) -> Healthy:
             said = known
         if time.monotonic() - began > watch.timeout / 1000:
             raise _failed(watch, f"after {watch.timeout / 1000:g} s {text}")
-        time.sleep(_LOOK_SECONDS if _is_seen(watch, state) else _PAUSE_SECONDS)
+        watch.cancellation.pause(_LOOK_SECONDS if _is_seen(watch, state) else _PAUSE_SECONDS)
 
 
 def _lacks_only_its_check(watch: Watch, state: ContainerState, answer: Answer | None) -> bool:
@@ -118,24 +121,30 @@ def _checked(watch: Watch, state: ContainerState, *, within: int) -> ContainerSt
             env={},
             timeout=min(state.check_timeout, within),
             cancellation=watch.cancellation,
+            limit=_CHECK_BYTES,
         )
         if ended.status == 0:
             return replace(state, health="healthy")
     return state
 
 
-def _through_gates(watch: Watch, state: ContainerState) -> tuple[bool, str]:
+def _left(watch: Watch, began: float) -> int:
+    """Milliseconds that are left of the whole wait; at least one."""
+    return max(1, watch.timeout - int((time.monotonic() - began) * 1000))
+
+
+def _through_gates(watch: Watch, state: ContainerState, *, within: int) -> tuple[bool, str]:
     """Ask the gates; a program that failed is not run again at once."""
     holds, text = ask_gates(
         watch.gates,
         watch.engine,
         state,
         inside=watch.inside,
-        timeout=watch.timeout,
+        timeout=within,
         cancellation=watch.cancellation,
     )
     if not holds:
-        time.sleep(_PAUSE_SECONDS)
+        watch.cancellation.pause(_PAUSE_SECONDS)
     return holds, text
 
 
@@ -196,7 +205,7 @@ def _answer(watch: Watch, state: ContainerState) -> Answer | None:
         return None
     where = reachable(watch.engine.host, state, watch.probe.port)
     if where is not None:
-        return ask(watch.probe, *where)
+        return ask(watch.probe, *where, check=watch.cancellation.check)
     is_due = state.status == "running" and state.health in ("none", "healthy")
     return watch.inside.http(watch.probe, state) if is_due else None
 

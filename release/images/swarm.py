@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from itertools import takewhile
 from typing import Any, Final, Literal
 
 import requests
@@ -21,6 +23,7 @@ from release.errors import EngineError, NameTaken, NoQuorum
 from release.frozen import Reticent, Struct, field
 from release.images.engine import Engine
 from release.images.engine.transfers import auth_config
+from release.images.frames import CHUNK, LOG_LIMIT, Frames
 from release.redact import Redacted
 from release.reference import Digest, Reference
 
@@ -293,9 +296,11 @@ class Swarm(Struct, frozen=True, kw_only=True):
                 _url(client, f"tasks/{task}/logs"),
                 params={"stdout": "1", "stderr": "1", "tail": str(lines)},
                 timeout=_LOG_SECONDS,
+                stream=True,
             )
-            _check(answer)
-        return tuple(b"".join(_frames(answer.content)).decode(errors="replace").splitlines())[-lines:]
+            with closing(answer):
+                _check(answer)
+                return _last_lines(answer, time.monotonic() + 2 * _LOG_SECONDS)[-lines:]
 
     # secrets and configs
 
@@ -460,9 +465,9 @@ def _stored(data: Mapping[str, Any]) -> Stored:
     return Stored(id=data["ID"], name=data["Spec"]["Name"], labels=data["Spec"].get("Labels") or {})
 
 
-def _frames(content: bytes) -> Iterator[bytes]:
-    """Output and errors in one stream: eight bytes, then text (ContainerAttach, "Stream format")."""
-    while len(content) >= 8:
-        size = int.from_bytes(content[4:8], "big")
-        yield content[8 : 8 + size]
-        content = content[8 + size :]
+def _last_lines(answer: requests.Response, end: float) -> tuple[str, ...]:
+    """The last lines of a task's output, as far as they came in time."""
+    frames = Frames(LOG_LIMIT, merged=True)
+    with suppress(ValueError):
+        frames.read(takewhile(lambda _: time.monotonic() < end, answer.iter_content(CHUNK)))
+    return frames.output.lines()

@@ -7,9 +7,8 @@ ContainerInspect.
 from __future__ import annotations
 
 import io
-import struct
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal, cast
 
 from release.frozen import Reticent, Struct, field
@@ -24,8 +23,6 @@ UNWATCHED: Final = Healthcheck(disable=True)
 
 _NANOSECONDS: Final = 1_000_000
 """In a millisecond."""
-_FRAME: Final = struct.Struct(">BxxxL")
-"""The header of a frame (Docker Engine API 1.45, ContainerAttach, "Stream format")."""
 
 _SHELL: Final = ("/bin/sh", "-c")
 _CHECK_TIMEOUT: Final = 30_000
@@ -178,7 +175,10 @@ class Executed(Struct, frozen=True, kw_only=True):
 
     status: int
     output: bytes
+    """The last bytes of it, within the limit of the call."""
     errors: bytes
+    is_cut: bool = False
+    """Whether there was more of either than the limit."""
 
 
 class Taken(Struct, frozen=True, kw_only=True):
@@ -426,26 +426,6 @@ def _check_timeout(config: Mapping[str, Any]) -> int:
 def _networks(data: Mapping[str, Any]) -> Mapping[str, Any]:
     networks: Mapping[str, Any] = data["NetworkSettings"].get("Networks") or {}
     return networks
-
-
-def executed(status: int, stream: bytes) -> Executed:
-    """The output of ExecStart without a terminal. Raises ValueError: it ends in the middle."""
-    found: dict[int, list[bytes]] = {1: [], 2: []}
-    for kind, content in _frames(stream):
-        found.setdefault(kind, []).append(content)
-    return Executed(status=status, output=b"".join(found[1]), errors=b"".join(found[2]))
-
-
-def _frames(stream: bytes) -> Iterator[tuple[int, bytes]]:
-    """Frames, each with its stream and its size first (ContainerAttach, "Stream format")."""
-    place = 0
-    while place < len(stream):
-        begin = place + _FRAME.size
-        kind, size = _FRAME.unpack(stream[place:begin].ljust(_FRAME.size, b"\xff"))
-        place = begin + size
-        if place > len(stream):
-            raise ValueError(f"the output ends in the middle of a frame, after {len(stream)} bytes")
-        yield kind, stream[begin:place]
 
 
 def _health(state: Mapping[str, Any]) -> Health:

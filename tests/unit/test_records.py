@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from release.capped import LONGEST
 from release.errors import LedgerError
-from release.records import KINDS, SCHEMA, Body, Draft, Note, Record, parse
+from release.records import KINDS, SCHEMA, Body, Draft, Note, Record, TargetState, parse
 from tests.unit.ledger import samples
 
 
@@ -163,3 +164,19 @@ def test_any_text_survives(text: str) -> None:
     assert isinstance(found.body, Note)
     assert found.body.text == text
     assert found.id == record.id
+
+
+@pytest.mark.attack(
+    "a release makes the message of its failure hundreds of megabytes long",
+    "text of others is cut to 4,000 characters when a record is made",
+)
+def test_what_others_wrote_is_cut_in_a_new_record() -> None:
+    """The number of characters that are left out is there; a record that has more is read as it is."""
+    flood = "x" * 10_000_000
+    found = TargetState(name="engine", status="failed", detail=flood)
+    assert len(found.detail) <= LONGEST
+    assert found.detail.endswith("x… (9,996,050 more characters)")
+    note = samples.note(flood)
+    assert len(note.at(1, None).to_bytes()) < 2 * LONGEST
+    old = json.dumps(samples.note("short").at(1, None).to_json() | {"text": "y" * 9_000}).encode()
+    assert parse(old, "x").body == Note.model_construct(text="y" * 9_000)

@@ -12,6 +12,7 @@ from typing import Final
 from release.errors import ProxyError
 from release.frozen import Struct
 from release.images.engine import Engine
+from release.images.frames import OUTPUT_LIMIT
 
 _SECONDS: Final = 15
 _NO_PROGRAM: Final = 97
@@ -71,6 +72,8 @@ class Line(Struct, frozen=True, kw_only=True):
         if ended.status != 0:
             said = ended.errors.decode(errors="replace").strip() or f"status {ended.status}"
             raise ProxyError(attempted, said.splitlines()[-1], self._hint)
+        if ended.is_cut:
+            raise ProxyError(attempted, f"its answer is longer than {OUTPUT_LIMIT // 1024} KiB", self._hint)
         return ended.output
 
     @property

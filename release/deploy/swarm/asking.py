@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -16,6 +15,7 @@ from release.images.reach import is_local
 from release.images.swarm import Node
 from release.probe import INTERVAL_SECONDS, ask
 from release.runspec import Probe, RunSpec, SwarmSpec
+from release.wire import connected
 
 _CONNECT_SECONDS: Final = 3.0
 
@@ -46,7 +46,7 @@ def ask_tasks(asking: Asking, spec: RunSpec, seen: View) -> Iterator[str]:
     if spec.probe is None:
         return
     places = _places(asking, spec, seen)
-    reached = [place for place in places if _is_reachable(*place)]
+    reached = [place for place in places if _is_reachable(*place, asking.check)]
     times = seen.wanted if _is_mesh(spec) else 1
     for host, port in reached:
         _await_answers(asking, spec.probe, host, port, times)
@@ -89,10 +89,10 @@ def _address(host: str, node: Node) -> str:
     return "127.0.0.1" if is_local(host) else str(urlsplit(host).hostname)
 
 
-def _is_reachable(host: str, port: int) -> bool:
+def _is_reachable(host: str, port: int, check: Callable[[], None]) -> bool:
     """Whether there is a way to it from here. A refusal is an answer: the way is there."""
     try:
-        socket.create_connection((host, port), timeout=_CONNECT_SECONDS).close()
+        connected(host, port, seconds=_CONNECT_SECONDS, check=check).close()
     except ConnectionRefusedError:
         return True
     except OSError:
@@ -105,7 +105,7 @@ def _await_answers(asking: Asking, probe: Probe, host: str, port: int, times: in
     deadline, good = time.monotonic() + asking.patience / 1000, 0
     while good < times:
         asking.check()
-        answer = ask(probe, host, port)
+        answer = ask(probe, host, port, check=asking.check)
         good = good + 1 if answer.satisfies(probe) else 0
         if not good and time.monotonic() > deadline:
             found = f"after {asking.patience / 1000:g} s GET {probe.path} gave {answer.text}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -15,10 +14,11 @@ from docker.errors import APIError, NotFound
 from docker.utils import version_lt
 
 from release.errors import EngineError, ImageLost, NameTaken, PortTaken
+from release.images.engine import execution
 from release.images.engine.connection import Connection, Deadline, Late, explanation
 from release.images.engine.copies import LARGEST, only_file
-from release.images.engine.execution import ended, started, whole
 from release.images.engine.output import lines_of
+from release.images.frames import LOG_LIMIT, LONGEST_LINE, OUTPUT_LIMIT
 from release.images.values import (
     ContainerSpec,
     ContainerState,
@@ -38,6 +38,8 @@ _REMOVAL_SECONDS: Final = 30
 _COPY_MS: Final = 120_000
 """How long a file may take to be copied out of a container."""
 _MOST_LINKS: Final = 8
+_LOG_MILLISECONDS: Final = 60_000
+"""How long the engine may take to send the last lines of a container."""
 _IS_FOLDER: Final = 1 << 31
 """Go's os.ModeDir, in the mode of a container's file."""
 
@@ -140,12 +142,20 @@ class Containers(Connection):
         with self._asking(f"follow the container {_short(container)}"), self._line() as line:
             yield from lines_of(line.logs(container, stream=True, follow=True), whole)
 
-    def logs(self, container: str, *, lines: int) -> tuple[str, ...]:
-        """The last lines of its output, long ones cut (see `lines_of`)."""
+    def logs(
+        self, container: str, *, lines: int, limit: int = LOG_LIMIT, longest: int | None = LONGEST_LINE
+    ) -> tuple[str, ...]:
+        """The last lines of its output: at most `limit` bytes, each line of at most `longest` characters.
+
+        Raises:
+            EngineError: there is no such container, or the engine does not send them in time.
+        """
         attempted = f"read the output of the container {_short(container)}"
-        with self._asking(attempted), self._line() as line:
-            found = lines_of(line.logs(container, stream=True, follow=False, tail=lines))
-            return tuple(deque(found, maxlen=lines))
+        try:
+            with self._asking(attempted), self._line(deadline=Deadline.after(_LOG_MILLISECONDS)) as line:
+                return execution.tail(line, container, lines, limit).lines(longest)
+        except Late:
+            raise EngineError(attempted, f"no end of it within {_LOG_MILLISECONDS / 1000:g} s") from None
 
     def read_file(self, container: str, path: str, *, limit: int = LARGEST) -> bytes | None:
         """One file out of a container, also a stopped one; None when it is not there.
@@ -185,11 +195,14 @@ class Containers(Connection):
         env: Mapping[str, str],
         timeout: int,
         cancellation: Cancellation | None = None,
+        limit: int = OUTPUT_LIMIT,
     ) -> Executed:
         """Run a program inside a running container, as its own user, with nothing on its standard input.
 
+        The last `limit` bytes of its output and of its errors are kept, whatever it writes.
+
         Raises:
-            EngineError: there is no such container, it does not run, or the output is too large.
+            EngineError: there is no such container, or it does not run.
             TimeoutError: the program has not ended after `timeout` milliseconds; it is left alone.
             Cancelled: before it ended; it is left alone.
         """
@@ -200,8 +213,15 @@ class Containers(Connection):
                 self._line(cancellation, deadline=Deadline.after(timeout)) as line,
             ):
                 made = line.exec_create(container, list(argv), environment=words)["Id"]
-                stream = started(line, f"{line.base_url}/v{self.info.api_version}/exec/{made}/start", argv[0])
-                return whole(ended(line, made), stream)
+                frames = execution.started(
+                    line, f"{line.base_url}/v{self.info.api_version}/exec/{made}/start", limit
+                )
+                return Executed(
+                    status=execution.ended(line, made),
+                    output=frames.output.content,
+                    errors=frames.errors.content,
+                    is_cut=frames.output.is_cut or frames.errors.is_cut,
+                )
         except Late:
             raise TimeoutError(f"{argv[0]} in {_short(container)} still runs after {timeout} ms") from None
 

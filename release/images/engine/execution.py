@@ -1,49 +1,60 @@
-"""Programs that are run in a container: their output within a limit, and their exit status."""
+"""Output of containers and of programs in them, read from the engine's API within limits."""
 
 from __future__ import annotations
 
 import time
 from typing import Final
+from urllib.parse import quote
 
 import docker
 import requests
 from docker.errors import create_api_error_from_http_exception
 
-from release.images.engine.copies import too_large
-from release.images.values import Executed, executed
+from release.images.frames import CHUNK, Frames, Tail
 
-_CHUNK: Final = 64 * 1024
-_MOST_SAID: Final = 4 * 1024**2
-"""Bytes that a program which is run in a container may write: health checks and answers are short."""
 _STATUS_TRIES: Final = 20
 _STATUS_SECONDS: Final = 0.02
+_RAW: Final = "docker.raw-stream"
+"""The end of the media type of output that has no frames (ContainerLogs, API 1.42 and later)."""
 
 
-def started(line: docker.APIClient, url: str, program: str) -> bytes:
-    """The output of a program in a container (ExecStart), to its end. Raises TooLarge.
+def started(line: docker.APIClient, url: str, limit: int) -> Frames:
+    """The output of a program in a container (ExecStart), to its end.
 
     Asked without an upgrade of the connection, the answer is a plain body that ends. docker-py asks for one,
     and reads past the buffer in which the first of the output may already be.
     """
     answer = line.post(url, json={"Tty": False, "Detach": False}, stream=True)
+    _checked(answer)
+    return _whole(answer, limit)
+
+
+def _checked(answer: requests.Response) -> None:
     try:
         answer.raise_for_status()
     except requests.HTTPError as error:
         create_api_error_from_http_exception(error)
-    said = bytearray()
-    for chunk in answer.iter_content(_CHUNK):
-        said += chunk
-        if len(said) > _MOST_SAID:
-            raise too_large(f"read the output of {program}", _MOST_SAID)
-    return bytes(said)
 
 
-def whole(status: int, stream: bytes) -> Executed:
-    """What the program said, to its end: a connection that broke ends in the middle of something."""
+def _whole(answer: requests.Response, limit: int, *, merged: bool = False) -> Frames:
+    """The frames of an answer, to its end: a connection that broke ends in the middle of one."""
     try:
-        return executed(status, stream)
+        return Frames(limit, merged=merged).read(answer.iter_content(CHUNK))
     except ValueError as error:
         raise requests.ConnectionError(str(error)) from error
+
+
+def tail(line: docker.APIClient, container: str, lines: int, limit: int) -> Tail:
+    """The last lines of a container (ContainerLogs). With a terminal they come without frames."""
+    url = f"{line.base_url}/v{line.api_version}/containers/{quote(container, safe='')}/logs"
+    answer = line.get(url, params={"stdout": "1", "stderr": "1", "tail": str(lines)}, stream=True)
+    _checked(answer)
+    if not answer.headers.get("Content-Type", "").endswith(_RAW):
+        return _whole(answer, limit, merged=True).output
+    kept = Tail(limit)
+    for chunk in answer.iter_content(CHUNK):
+        kept.add(chunk)
+    return kept
 
 
 def ended(line: docker.APIClient, made: str) -> int:

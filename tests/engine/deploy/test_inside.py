@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from release.deploy import inside
 from release.deploy.gates import Gates
 from release.deploy.health import Watch, await_healthy, warn_unreachable
 from release.errors import DeploymentFailed
@@ -45,5 +48,50 @@ def test_a_request_and_a_connection_are_made_by_the_python_of_the_image(far: Eng
         assert found.evidence == "GET / gave 200 OK, port 8000 accepts connections"
         with pytest.raises(DeploymentFailed, match="no answer: ConnectionRefusedError"):
             await_healthy(watch(8001, 1))
+    finally:
+        far.remove(container)
+
+
+DRIPPING = """
+import http.server, time
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path == "/slow":
+            while True:
+                self.wfile.write(b"H")
+                time.sleep(0.05)
+        self.send_response(200 if self.headers["Host"] == "api.example" else 400)
+        self.end_headers()
+http.server.ThreadingHTTPServer(("0.0.0.0", 8000), Handler).serve_forever()
+"""
+
+
+@pytest.mark.attack(
+    "a release that can be asked from inside alone answers its probe a byte at a time",
+    "the program that asks ends itself by an alarm, and none is left in the container",
+)
+def test_a_request_from_inside_has_an_end_and_names_its_host(
+    far: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow answer is none; `host` reaches the service from inside too."""
+    monkeypatch.setattr(inside, "_HTTP", re.sub(r"alarm\(\d+\)", "alarm(2)", inside._HTTP))
+    image = far.inspect(Reference.parse(lab.SMALL_IMAGE))
+    assert image is not None
+    serve = ("python", "-c", DRIPPING)
+    container = far.create(ContainerSpec(image=image.id, command=serve, name=lab.unique("inside")))
+    try:
+        far.start(container)
+        state = far.state(container)
+        assert state is not None
+        asking = inside.Inside(engine=far)
+        lab.eventually(lambda: asking.tcp(8000, state) == inside.ACCEPTS, what="the service")
+        named = Probe(port=8000, path="/", host="api.example")
+        texts = [asking.http(probe, state) for probe in (named, Probe(port=8000, path="/"))]
+        assert [found.text for found in texts if found is not None] == ["200 OK", "400 Bad Request"]
+        slow = asking.http(Probe(port=8000, path="/slow"), state)
+        assert slow is not None
+        assert slow.text == "no answer: it takes too long"
+        left = far.execute(container, ["sh", "-c", "ls /proc | grep -c '^[0-9]'"], env={}, timeout=10_000)
+        assert int(left.output) <= 4  # the service, and the programs that count
     finally:
         far.remove(container)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -80,6 +81,35 @@ def test_a_program_in_a_container_that_does_not_end_is_given_up(engine: Engine, 
     engine.stop(container, grace=0)
     with pytest.raises(EngineError, match="is not running"):
         engine.execute(container, ["true"], env={}, timeout=30_000)
+
+
+@pytest.mark.attack(
+    "a health command in the container prints without measure",
+    "the reader keeps the last bytes of the output",
+)
+def test_a_program_that_prints_much_leaves_its_last_bytes(engine: Engine, started: Run) -> None:
+    """Its whole output is read, in little memory; a caller may want fewer bytes than usual."""
+    container = started("import time; time.sleep(60)")
+    flood = "import sys; [sys.stdout.write('x' * 2**20) for _ in range(64)]; print('the end')"
+    tracemalloc.start()
+    found = engine.execute(container, ["python", "-c", flood], env={}, timeout=60_000, limit=4096)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (found.status, found.is_cut, len(found.output)) == (0, True, 4096)
+    assert found.output.endswith(b"xthe end\n")
+    assert peak < 16 * 2**20
+
+
+@pytest.mark.attack(
+    "a container writes one line of many megabytes before it fails",
+    "the last lines of a log are read within a limit of bytes, and each line is cut",
+)
+def test_the_last_lines_of_a_container_have_a_limit(engine: Engine, started: Run) -> None:
+    """Of bytes, and of characters in a line."""
+    container = started("print('x' * 2**24); print('y' * 5000); print('the end')")
+    finish(engine, container)
+    long, end = engine.logs(container, lines=20)
+    assert (long[:3], len(long) < 3000, end) == ("yyy", True, "the end")
 
 
 def test_a_container_has_further_names_and_an_address_on_its_network(engine: Engine, python: Run) -> None:

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from release.errors import EngineError, NameTaken, PortTaken
 from release.frozen import replace
 from release.images.engine import ContainerSpec, ContainerState, Engine, EngineInfo, Executed, StoredImage
+from release.images.frames import LOG_LIMIT, LONGEST_LINE, OUTPUT_LIMIT
 from release.images.values import Publisher, Taken
 from release.ledger.query import Event
 from release.process import Cancellation
@@ -148,6 +149,7 @@ class Order:
     env: Mapping[str, str]
     timeout: int
     cancellation: Cancellation | None
+    limit: int = OUTPUT_LIMIT
 
 
 @dataclass
@@ -239,7 +241,9 @@ class FakeEngine(Engine):
             for one in there
         ]
 
-    def logs(self, container: str, *, lines: int) -> tuple[str, ...]:
+    def logs(
+        self, container: str, *, lines: int, limit: int = LOG_LIMIT, longest: int | None = LONGEST_LINE
+    ) -> tuple[str, ...]:
         return self._get(container).logs[-lines:]
 
     def has_network(self, name: str) -> bool:
@@ -259,9 +263,17 @@ class FakeEngine(Engine):
         env: Mapping[str, str],
         timeout: int,
         cancellation: Cancellation | None = None,
+        limit: int = OUTPUT_LIMIT,
     ) -> Executed:
         return self.ran(
-            Order(container=container, argv=argv, env=env, timeout=timeout, cancellation=cancellation)
+            Order(
+                container=container,
+                argv=argv,
+                env=env,
+                timeout=timeout,
+                cancellation=cancellation,
+                limit=limit,
+            )
         )
 
     def ran(self, order: Order) -> Executed:

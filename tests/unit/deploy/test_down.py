@@ -334,7 +334,7 @@ def test_one_that_never_began_keeps_the_engines_hint(bench: Bench, call: str, er
 def test_what_it_wrote_is_told_and_no_reason_to_fail(bench: Bench) -> None:
     """Where it cannot be read, that is told instead."""
 
-    def silent(container: str, *, lines: int) -> tuple[str, ...]:
+    def silent(container: str, *, lines: int, **_: object) -> tuple[str, ...]:
         raise EngineError("read it", "no answer")
 
     bench.engine.logs = silent  # type: ignore[method-assign]

@@ -215,7 +215,7 @@ def test_a_far_container_is_asked_from_inside(monkeypatch: pytest.MonkeyPatch) -
     engine = Far(b"ConnectionRefusedError: not yet", b"503 Busy", b"200 OK", b"accepts connections")
     found = await_healthy(watch(engine, probe=PROBE, gates=Gates(tcp=(9000,))))
     assert found.evidence == "GET /healthz gave 200 OK, port 9000 accepts connections"
-    assert [list(argv[4:]) for argv in engine.asked[-2:]] == [
+    assert [list(argv[4:7]) for argv in engine.asked[-2:]] == [
         ["172.17.0.2", "8000", "/healthz"],
         ["172.17.0.2", "9000"],
     ]

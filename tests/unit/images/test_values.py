@@ -12,13 +12,11 @@ from release.frozen import replace
 from release.images.values import (
     ContainerSpec,
     EngineInfo,
-    Executed,
     PlacedFile,
     Publisher,
     Taken,
     container_config,
     container_state,
-    executed,
     files_archive,
     healthcheck_config,
     numbers_of,
@@ -348,25 +346,6 @@ def test_a_list_of_containers_tells_who_publishes_where() -> None:
         ),
     )
     assert publisher({"Names": None, "Labels": None, "Ports": None}).places == frozenset()
-
-
-def test_output_of_a_program_is_told_apart_from_its_errors() -> None:
-    """Frames: the stream's number, three bytes of nothing, the size (ContainerAttach, "Stream format")."""
-
-    def frame(stream: int, content: bytes) -> bytes:
-        return bytes([stream, 0, 0, 0]) + len(content).to_bytes(4, "big") + content
-
-    sent = frame(1, b"one ") + frame(2, b"oh") + frame(1, b"two") + frame(1, b"")
-    assert executed(3, sent) == Executed(status=3, output=b"one two", errors=b"oh")
-    assert executed(0, b"") == Executed(status=0, output=b"", errors=b"")
-
-
-@pytest.mark.parametrize("cut", [1, 7, 8, 10])
-def test_an_output_that_ends_in_the_middle_is_none(cut: int) -> None:
-    """In the head of a frame, and in its content."""
-    whole = b"\x01\0\0\0\0\0\0\x03one"
-    with pytest.raises(ValueError, match=f"in the middle of a frame, after {cut + len(whole)} bytes"):
-        executed(0, whole + whole[:cut])
 
 
 def test_further_names_are_names_on_every_network() -> None:

@@ -1,0 +1,35 @@
+"""Text of a record that others wrote or caused: it is cut to a length when the record is made.
+
+A record that exists is read as it is: its id is the hash of its bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, ValidationInfo
+
+LONGEST: Final = 4_000
+"""Characters."""
+
+_ROOM: Final = 50
+"""For the words about the rest."""
+
+RECORDED: Final = {"recorded": True}
+"""The context in which a record that exists is read."""
+
+
+def brief(text: str) -> str:
+    """Return the text, or its first characters and the number of those that are left out."""
+    if len(text) <= LONGEST:
+        return text
+    kept = LONGEST - _ROOM
+    return f"{text[:kept]}… ({len(text) - kept:,} more characters)"
+
+
+def _unless_recorded(text: str, info: ValidationInfo) -> str:
+    return text if (info.context or {}).get("recorded") else brief(text)
+
+
+Brief = Annotated[str, AfterValidator(_unless_recorded)]
+"""Text of at most `LONGEST` characters in a new record."""
