@@ -17,8 +17,10 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO, Any, Final, Literal
 
+from release import private
 from release.errors import Cancelled, CommandFailed, ReleaseError
 from release.frozen import Struct, field
+from release.inherited import BASIC, EVERYTHING, inherited
 from release.redact import Mask
 
 TAIL_LINES: Final = 20
@@ -31,8 +33,6 @@ _LAST_SECONDS: Final = 1.0
 """How long a program that has hung up may take to end."""
 _RUNNING: Final[set[int]] = set()
 """The process groups of programs that run now."""
-
-_UNSET: Final = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")
 
 
 class Cancellation:
@@ -93,11 +93,14 @@ def _quietly(stop: Callable[[], None]) -> None:
 
 
 class Command(Struct, frozen=True, kw_only=True):
-    """A program to run: its words, folder, additional environment, and the file that is its input."""
+    """A program to run: its words, folder, environment, and the file that is its input."""
 
     argv: tuple[str, ...]
     cwd: Path | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    """Variables beside the inherited ones, or in their place."""
+    inherits: tuple[str, ...] = BASIC
+    """Names and patterns of the variables that it gets of the operator's environment: `release.inherited`."""
     stdin: Path | None = None
 
     def __str__(self) -> str:
@@ -253,8 +256,7 @@ def dial(command: Command) -> Dialled:
 
 
 def _environment(command: Command) -> dict[str, str]:
-    inherited = {key: value for key, value in os.environ.items() if key not in _UNSET}
-    return inherited | dict(command.env)
+    return inherited(command.inherits) | dict(command.env)
 
 
 def _not_started(command: Command, error: OSError) -> ReleaseError:
@@ -289,7 +291,7 @@ def _drain(
 def appending(log: Path, mask: Mask) -> Iterator[Callable[[str], None]]:
     """Append text to a log, masked, as it comes; its pieces may be cut anywhere."""
     stream = mask.stream()
-    with log.open("a", encoding="utf-8", errors="backslashreplace") as sink:
+    with private.appended(log) as sink:
 
         def write(text: str) -> None:
             sink.write(stream.feed(text))
@@ -326,6 +328,6 @@ def _await_orphans(group: int) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def output_of(argv: Sequence[str], **overrides: str) -> str:
-    """The output of a short program that must succeed, without white space around it."""
-    return run(Command(argv=tuple(argv), env=overrides)).output.strip()
+def output_of(argv: Sequence[str], *, inherits: tuple[str, ...] = EVERYTHING) -> str:
+    """Return the output of a short program of the operator that must succeed, without white space around."""
+    return run(Command(argv=tuple(argv), inherits=inherits)).output.strip()

@@ -41,10 +41,12 @@ require_signed = true
 path = "requirements.txt"
 source = "requirements.in"
 python = "3.13"
+pass_env = ["INDEX_REGION"]
 
 [tool.release.lint]
 tools = ["ruff==0.14.5"]
 commands = ["ruff check .", "ruff format --check ."]
+pass_env = ["RUFF_CACHE_DIR"]
 
 [tool.release.build]
 dockerfile = "Dockerfile"

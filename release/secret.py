@@ -9,6 +9,7 @@ from pathlib import Path
 from release.config import Secret
 from release.errors import Cancelled, ReleaseError
 from release.frozen import Struct
+from release.inherited import EVERYTHING
 from release.process import Cancellation, Command, Completed, run
 from release.redact import Redacted
 
@@ -86,7 +87,7 @@ def _of_command(name: str, source: Secret, root: Path) -> Redacted | Unresolved:
     """Only the first word and the status are named: what such a program writes may hold the value."""
     words = source.from_command or ()
     try:
-        ended = _ran(Command(argv=words, cwd=root), source.timeout)
+        ended = _ran(Command(argv=words, cwd=root, inherits=EVERYTHING), source.timeout)
     except Cancelled as error:
         return Unresolved(name=name, reason=f"the command `{words[0]}` {error.found}")
     except ReleaseError as error:

@@ -278,11 +278,12 @@ def _forget_the_last(reports: Reports) -> None:
 
 def _hand_on(reports: Reports, released: Released, console: Console) -> None:
     """Tell the jobs that come after. What cannot be written does not unmake the release."""
+    from release.errors import ReleaseError
     from release.events import Warned
 
     try:
         reports.put_release(released)
-    except OSError as error:
+    except (OSError, ReleaseError) as error:
         console.emit(Warned(text=f"{reports.variables} could not be written, the release stands: {error}"))
 
 

@@ -14,6 +14,7 @@ from semver import Version
 
 from release.errors import ReleaseError, SourceError
 from release.frozen import Struct
+from release.inherited import EVERYTHING
 from release.plumbing import ANSWER_SECONDS, FETCH_SECONDS, Answer, Plumbing
 from release.process import Command, run
 from release.version import versions_in
@@ -340,7 +341,10 @@ def _commit_of(answer: Answer) -> Commit:
 def _discover(folder: Path, *questions: str) -> list[str]:
     """Ask git where we are, with no variable set; what it refuses is told apart by what lies there."""
     command = Command(
-        argv=("git", "rev-parse", "--path-format=absolute", *questions), cwd=folder, env={"LC_ALL": "C"}
+        argv=("git", "rev-parse", "--path-format=absolute", *questions),
+        cwd=folder,
+        env={"LC_ALL": "C"},
+        inherits=EVERYTHING,
     )
     try:
         done = run(command, check=False)

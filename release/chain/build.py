@@ -24,6 +24,7 @@ from release.frozen import Struct, replace
 from release.images.credentials import lend_logins
 from release.images.dockerignore import excluder
 from release.images.engine import StoredImage
+from release.inherited import ENGINE
 from release.patience import Patience
 from release.process import Command, Completed, output_of
 from release.records import Base
@@ -91,7 +92,7 @@ def build_command(
         *(("--platform", service.build.platform) if service.build.platform else ()),
         *(("--no-cache",) if plan.no_cache else ()),
     ]
-    return Command(argv=("docker", "buildx", "build", *options, "-"), stdin=archive)
+    return Command(argv=("docker", "buildx", "build", *options, "-"), stdin=archive, inherits=ENGINE)
 
 
 def source_policy(places: Mapping[str, str]) -> dict[str, Any]:
@@ -188,7 +189,7 @@ def _keeps_no_secret(shop: Shop, image: StoredImage) -> None:
 def _buildx() -> str:
     """Its version. Raises GateFailed: there is none."""
     try:
-        return output_of(["docker", "buildx", "version"]).split()[1]
+        return output_of(["docker", "buildx", "version"], inherits=ENGINE).split()[1]
     except (CommandFailed, IndexError) as error:
         raise GateFailed(
             "build",
@@ -300,6 +301,7 @@ def run_build(
             lending=(*label_options(labels or {}), *stage_options(stages or {}), *lending),
         )
         completed = run_buildkit(shop, stage, name, replace(command, env=_environment(shop)))
+    metadata.chmod(0o600)  # the builder writes it with a mode of its own
     return json.loads(metadata.read_text(encoding="utf-8")), completed.output
 
 

@@ -11,13 +11,17 @@ import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
+from release import private
 from release.chain.plan import SOURCE_DATE_EPOCH
 from release.source import Entry
 
 
 def write_archive(entries: Iterable[Entry], path: Path) -> None:
     """Write the archive of these files, which come sorted, with every folder before what is in it."""
-    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
+    with (
+        private.created(path) as stream,
+        tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive,
+    ):
         seen: set[str] = set()
         for entry in entries:
             for folder in _new_folders(entry.path, seen):

@@ -6,14 +6,19 @@ Everything that a run makes outside of the repository carries its owner: in labe
 from __future__ import annotations
 
 import json
+import os
+import re
+import secrets
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from release.errors import EngineError
+from release import private
+from release.errors import EngineError, ReleaseError
 from release.events import Emit, Notice, Warned
 from release.images.reach import is_local
 from release.owner import Owner
@@ -29,25 +34,37 @@ LAST: Final = "last"
 """The tag of the image that a service's tests ran in last: it stays until the next tests."""
 
 _STAGING: Final = "staging"
-"""Where its temporary files are: a folder named `release-<run>`."""
+"""Where its temporary files are: a folder `release-<run>-<16 random digits>`."""
 
 
 def begin(run: Path) -> None:
-    """Note in a run's folder who owns it."""
-    about = {**Owner.here().labels(), _STAGING: str(_usual_staging(run))}
-    (run / _OWNER).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    """Note in a run's folder who owns it, and where its temporary files will be: other users cannot guess."""
+    staging = Path(tempfile.gettempdir()) / f"release-{run.name}-{secrets.token_hex(8)}"
+    about = {**Owner.here().labels(), _STAGING: str(staging)}
+    private.write(run / _OWNER, json.dumps(about, indent=2) + "\n")
 
 
-def _usual_staging(run: Path) -> Path:
-    return Path(tempfile.gettempdir()) / f"release-{run.name}"
+def _staging(run: Path) -> Path | None:
+    """The folder for the run's temporary files, made or not; None where the owner's file names none."""
+    path = Path(_about(run).get(_STAGING, ""))
+    named = re.fullmatch(rf"release-{re.escape(run.name)}-[0-9a-f]{{16}}", path.name)
+    return path if named and path.is_absolute() else None
 
 
 @contextmanager
 def staged(run: Path, name: str) -> Iterator[Path]:
-    """A folder outside of the repository while the block runs: no tool finds settings above it."""
-    staging = Path(_about(run).get(_STAGING) or _usual_staging(run))
-    staging.mkdir(mode=0o700, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=staging, prefix=f"{name}-") as folder:
+    """A folder outside of the repository while the block runs: no tool finds settings above it.
+
+    Raises ReleaseError: the run has ended, or another user made the folder for temporary files first.
+    """
+    staging = _staging(run)
+    if staging is None:
+        raise ReleaseError(
+            f"make a temporary folder of the run {run.name}",
+            f"{run / _OWNER} does not name its place: the file is gone or damaged",
+            "run the command again",
+        )
+    with tempfile.TemporaryDirectory(dir=private.temporary(staging), prefix=f"{name}-") as folder:
         yield Path(folder)
 
 
@@ -56,13 +73,20 @@ def end(run: Path) -> None:
 
     Raises OSError: something stays, and so does the owner.
     """
-    about = _about(run)
-    staging = Path(about.get(_STAGING, ""))
-    if staging.name == f"release-{run.name}" and not staging.is_symlink():
+    staging = _staging(run)
+    if staging is not None and _is_ours(staging):
         shutil.rmtree(staging, ignore_errors=True)
     for archive in run.glob("*.tar"):
         archive.unlink(missing_ok=True)
     (run / _OWNER).unlink(missing_ok=True)
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether this user has made the folder; a link is another thing."""
+    with suppress(OSError):
+        found = folder.lstat()
+        return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+    return False
 
 
 def lives(run: Path) -> bool:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shlex
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any, Final
 
 from release.chain.context import write_folder
 from release.chain.passes import Pass, Reuse
 from release.chain.reports import machine_readable, ruff_findings
-from release.chain.shop import HOME, Shop, evidence
+from release.chain.shop import Shop, evidence
+from release.chain.tools import tool_environment
+from release.config import Lint
 from release.errors import CommandFailed, GateFailed
 from release.events import Found, Warned
-from release.frozen import Struct
+from release.frozen import Struct, replace
+from release.inherited import BASIC, inherited
 from release.process import Command, run
 
 
@@ -37,7 +38,7 @@ def lint(shop: Shop) -> LintPassed:
     with shop.folder.staged("lint") as tree:
         write_folder(shop.source.entries(shop.plan.commit.id, "."), tree)
         for command in config.commands:
-            _run(shop, lint_command(command, cwd=tree / shop.plan.service.context, tools=tools), tree)
+            _run(shop, lint_command(command, config, cwd=tree / shop.plan.service.context, tools=tools), tree)
     ran = {"tools": config.tools, "commands": config.commands, "tree": shop.plan.commit.tree}
     return LintPassed(evidence=evidence("lint", ran), summary=", ".join(config.tools) or "no tools")
 
@@ -50,6 +51,7 @@ def _inputs(shop: Shop) -> dict[str, Any]:
         "context": service.context,
         "settings": service.lint.model_dump(mode="json"),
         "python": sys.version,
+        "environment": inherited(service.lint.pass_env),
         "programs": [_program(shlex.split(command)[0]) for command in service.lint.commands],
     }
 
@@ -70,11 +72,17 @@ def _restore(_shop: Shop, passed: Pass) -> LintPassed:
 LINT_REUSE: Final = Reuse(inputs=_inputs, keep=lambda _shop, _made: {}, restore=_restore)
 
 
-def lint_command(line: str, *, cwd: Path, tools: Path | None) -> Command:
-    """The command line of one linter, with the tools' folder first on the path."""
+def lint_command(line: str, config: Lint, *, cwd: Path, tools: Path | None) -> Command:
+    """The command line of one linter, with the tools' folder first on the path.
+
+    Python writes no byte-code: it would change the tools' folder, which is sealed.
+    """
     path = os.environ.get("PATH", os.defpath)
     return Command(
-        argv=tuple(shlex.split(line)), cwd=cwd, env={"PATH": f"{tools}{os.pathsep}{path}" if tools else path}
+        argv=tuple(shlex.split(line)),
+        cwd=cwd,
+        env={"PATH": f"{tools}{os.pathsep}{path}" if tools else path, "PYTHONDONTWRITEBYTECODE": "1"},
+        inherits=(*BASIC, *config.pass_env),
     )
 
 
@@ -84,7 +92,7 @@ def _run(shop: Shop, command: Command, tree: Path) -> None:
         raise GateFailed(
             "lint", f"`{command.argv[0]}` is not installed", "name it in `lint.tools`, with its exact version"
         )
-    resolved = Command(argv=(program, *command.argv[1:]), cwd=command.cwd, env=command.env)
+    resolved = replace(command, argv=(program, *command.argv[1:]))
     try:
         shop.execute("lint", resolved)
     except CommandFailed as error:
@@ -100,54 +108,6 @@ def _tell_findings(shop: Shop, command: Command, tree: Path) -> None:
     argv = machine_readable(command.argv)
     if argv is None:
         return
-    again = Command(argv=argv, cwd=command.cwd, env=command.env)
-    ran = run(again, cancellation=shop.cancellation, check=False)
+    ran = run(replace(command, argv=argv), cancellation=shop.cancellation, check=False)
     if findings := ruff_findings(ran.output, tree.resolve()):
         shop.emit(Found(name="lint", findings=findings))
-
-
-def tool_environment(shop: Shop) -> Path:
-    """The folder with the tools' programs; made once for each set of exact versions.
-
-    It is made beside its place and then renamed, so that one that exists is complete.
-    """
-    tools = sorted(shop.plan.service.lint.tools)
-    key = hashlib.sha256("\n".join([sys.version, *tools]).encode()).hexdigest()[:16]
-    place = shop.source.root / HOME / "tools" / key
-    if not place.exists():
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=place.parent, prefix=f"{key}-{shop.folder.id}-") as folder:
-            fresh = Path(folder) / "venv"
-            _install(shop, fresh, tools)
-            _rename(fresh, place)
-    return place / "bin"
-
-
-def _install(shop: Shop, folder: Path, tools: list[str]) -> None:
-    uv = find_uv()
-    python = str(folder / "bin" / "python")
-    commands = [
-        (uv, "venv", "--quiet", "--relocatable", "--python", sys.executable, str(folder)),
-        (uv, "pip", "install", "--python", python, *tools),
-    ]
-    try:
-        for argv in commands:
-            shop.execute("lint", Command(argv=argv))
-    except CommandFailed as error:
-        hint = "is the package index reachable, and do these versions exist?"
-        raise GateFailed("lint", f"{', '.join(tools)} could not be installed", hint, error.tail) from error
-
-
-def _rename(fresh: Path, place: Path) -> None:
-    try:
-        fresh.rename(place)
-    except OSError:
-        if not place.exists():  # another run made it at the same time: that one is as good
-            raise
-
-
-def find_uv() -> str:
-    """The `uv` program that is installed with this library."""
-    from uv import find_uv_bin
-
-    return os.fspath(find_uv_bin())

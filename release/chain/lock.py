@@ -19,13 +19,14 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from release.chain.context import write_folder
-from release.chain.lint import find_uv
 from release.chain.lockfiles import DEFAULTS, behind, header_words, logical_lines
 from release.chain.passes import Pass, Reuse, variables
 from release.chain.shop import Shop, evidence
+from release.chain.tools import find_uv
 from release.config import Lock
 from release.errors import CommandFailed, GateFailed
 from release.frozen import Struct
+from release.inherited import PACKAGES, inherited
 from release.process import Command
 from release.records import LockFile
 from release.source import Source
@@ -74,7 +75,7 @@ def _inputs(shop: Shop) -> Mapping[str, Any]:
         "settings": service.lock.model_dump(mode="json"),
         "uv": version("uv"),
         "python": sys.version,
-        "variables": variables("UV_", "PIP_"),
+        "variables": variables("UV_", "PIP_") | inherited(service.lock.pass_env),
     }
 
 
@@ -151,7 +152,11 @@ def _kind(path: str) -> str:
 
 
 def _uv(shop: Shop, found: _Found) -> Mapping[str, str]:
-    command = Command(argv=(find_uv(), "lock", "--check"), cwd=(found.folder / found.path).parent)
+    command = Command(
+        argv=(find_uv(), "lock", "--check"),
+        cwd=(found.folder / found.path).parent,
+        inherits=(*PACKAGES, *found.config.pass_env),
+    )
     try:
         shop.execute("lock", command)
     except CommandFailed as error:
@@ -206,7 +211,8 @@ def _recompiled(shop: Shop, found: _Found, source: str) -> str:
     """Compile again on top of what is pinned: pins that still satisfy the source stay as they are."""
     argv = compile_command(find_uv(), found.content, source, found.path, python=found.config.python)
     try:
-        shop.execute("lock", Command(argv=argv, cwd=found.folder, env=_THIS_PYTHON))
+        inherits = (*PACKAGES, *found.config.pass_env)
+        shop.execute("lock", Command(argv=argv, cwd=found.folder, env=_THIS_PYTHON, inherits=inherits))
     except CommandFailed as error:
         raise GateFailed(
             "lock",

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import release
+from release import private
 from release.actor import TOOL
 from release.errors import EngineError, ReleaseError
 from release.frozen import Struct
@@ -108,10 +109,11 @@ class Passes:
 
     def keep(self, key: str, passed: Pass) -> None:
         """Keep a pass, and not too many. Raises OSError: it is not kept, and nothing else is wrong."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        private.below(self._folder.parent, self._folder.name)
         unnamed = self._folder / f".{secrets.token_hex(8)}"
         try:
-            unnamed.write_bytes(_written(key, passed))
+            with private.created(unnamed) as stream:
+                stream.write(_written(key, passed))
             unnamed.replace(self._path(passed.gate.name, key))
         finally:
             unnamed.unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 from xml.etree import ElementTree
 
+from release import private
 from release.events import Finding, Released
 from release.frozen import Struct
 
@@ -43,10 +44,8 @@ class Reports(Struct, frozen=True, kw_only=True):
 
     def put(self, file: Path, text: str) -> None:
         """Write a report; a reader sees the old one or the new one."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        fresh = file.with_name(f"{file.name}.new")
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(file)
+        home = self.path.parent.parent
+        private.write(private.below(home, *self.path.relative_to(home).parts) / file.name, text)
 
     def put_release(self, release: Released) -> None:
         """The release, for the jobs that come after."""

@@ -14,6 +14,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from release import private
 from release.actor import now
 from release.chain import leftovers
 from release.chain.aside import Aside
@@ -52,7 +53,7 @@ class RunFolder(Struct, frozen=True, kw_only=True):
         """A new folder, named by the time and eight random digits; git ignores it. The oldest ones go.
 
         Raises:
-            ReleaseError: it cannot be made: the disk is full, or somebody else's.
+            ReleaseError: it cannot be made, or a folder on the way is a link or another user's.
         """
         home = root / HOME
         try:
@@ -64,16 +65,16 @@ class RunFolder(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def _created(cls, home: Path) -> RunFolder:
-        home.mkdir(exist_ok=True)
-        (home / ".gitignore").write_text("*\n", encoding="utf-8")
-        for old in sorted((home / "runs").glob("*"), reverse=True)[KEPT_RUNS:]:
+        runs = private.below(home, "runs")
+        private.write(home / ".gitignore", "*\n")
+        for old in sorted(runs.glob("*"), reverse=True)[KEPT_RUNS:]:
             if not leftovers.lives(old):
                 with suppress(OSError):  # somebody else's: it stays
                     leftovers.end(old)
                 shutil.rmtree(old, ignore_errors=True)
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-        path = home / "runs" / f"{stamp}-{secrets.token_hex(4)}"
-        path.mkdir(parents=True)
+        path = runs / f"{stamp}-{secrets.token_hex(4)}"
+        path.mkdir(mode=0o700)
         leftovers.begin(path)
         return cls(path=path)
 
@@ -93,7 +94,7 @@ class RunFolder(Struct, frozen=True, kw_only=True):
         What cannot be kept is left out: a full disk must not fail a release that is recorded already.
         """
         line = json.dumps({"at": now(), "stage": stage, "event": event})
-        with suppress(OSError), (self.path / _STAGES).open("a", encoding="utf-8") as stages:
+        with suppress(OSError), private.appended(self.path / _STAGES) as stages:
             stages.write(f"{line}\n")
 
     def follows_a_broken_off(self, stages: Collection[str]) -> bool:
@@ -128,9 +129,7 @@ class RunFolder(Struct, frozen=True, kw_only=True):
 
     def write(self, name: str, data: Any) -> None:
         """Keep a document as indented JSON; whoever reads it finds the whole, or nothing."""
-        fresh = self.path / f"{name}.new"
-        fresh.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-        fresh.replace(self.path / name)
+        private.write(self.path / name, json.dumps(data, indent=2) + "\n")
 
 
 def _notes(run: Path) -> Iterator[Mapping[str, str]]:

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
+from release import private
 from release.chain import leftovers, passes
 from release.chain.build import (
     BUILD_REUSE,
@@ -38,6 +39,7 @@ from release.events import Found
 from release.frozen import Struct, replace
 from release.images.engine import ContainerSpec, StoredImage
 from release.images.values import UNWATCHED
+from release.inherited import ENGINE
 from release.process import TAIL_LINES, Command
 from release.reference import Reference, Repository
 from release.source import Entry
@@ -271,7 +273,7 @@ def layer_command(name: Reference, archive: Path, *, lending: tuple[str, ...] = 
         *("--file", _DOCKERFILE, "--tag", str(name)),
         *lending,
     ]
-    return Command(argv=("docker", "buildx", "build", *options, "-"), stdin=archive)
+    return Command(argv=("docker", "buildx", "build", *options, "-"), stdin=archive, inherits=ENGINE)
 
 
 def _dockerfile(text: str) -> Entry:
@@ -425,5 +427,5 @@ def _keep_report(shop: Shop, container: str) -> bytes | None:
 
 
 def _lay_out(shop: Shop, report: str) -> None:
-    (shop.folder.path / "junit.xml").write_text(report, encoding="utf-8")
+    private.write(shop.folder.path / "junit.xml", report)
     shop.reports.put(shop.reports.junit, report)

@@ -78,6 +78,8 @@ class Lock(Value):
     """For requirements.txt, what it is compiled from; absent: the `.in` file of the same name."""
     python: Annotated[str, Matching(r"3\.[0-9]+", 'a version of Python, as "3.13"')] | None = None
     """The Python that the lockfile is resolved for; absent: the one in its own header."""
+    pass_env: Items[VariableName] = ()
+    """Variables of the operator's environment that uv gets beside the usual ones."""
 
 
 class Lint(Value):
@@ -87,6 +89,8 @@ class Lint(Value):
     """Requirements, each with `==` and an exact version."""
     commands: Items[CommandLine] = ()
     """Commands run in `context` of the committed tree, split into words as a shell would."""
+    pass_env: Items[VariableName] = ()
+    """Variables of the operator's environment that the commands get beside the usual ones."""
 
 
 class Secret(Value):

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
+from release.inherited import ENGINE
 from release.process import Command, dial
 
 CONNECT_SECONDS = 10
@@ -24,7 +25,8 @@ def command(address: str) -> Command:
     words = ["ssh", "-T", "-o", f"ConnectTimeout={CONNECT_SECONDS}"]
     words += ["-l", parts.username] if parts.username else []
     words += ["-p", str(parts.port)] if parts.port else []
-    return Command(argv=(*words, "--", parts.hostname or "", "docker", "system", "dial-stdio"))
+    argv = (*words, "--", parts.hostname or "", "docker", "system", "dial-stdio")
+    return Command(argv=argv, inherits=ENGINE)
 
 
 class Adapter(requests.adapters.HTTPAdapter):

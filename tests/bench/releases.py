@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from release.inherited import ENGINE
 from release.process import Command, output_of, run
 from release.source import Source
 from tests.bench.measure import ratio, side_by_side, table
@@ -68,4 +69,4 @@ def _remove_images(service: Service) -> None:
     label = f"label=org.opencontainers.image.title={service.name}"
     names = output_of(["docker", "images", "--filter", label, "--format", "{{.Repository}}:{{.Tag}}"]).split()
     if names:
-        run(Command(argv=("docker", "rmi", "--force", *names)), check=False)
+        run(Command(inherits=ENGINE, argv=("docker", "rmi", "--force", *names)), check=False)

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from release.images.engine import Engine
+from release.inherited import ENGINE
 from release.process import Command, output_of, run
 from release.reference import Digest, Reference
 
@@ -415,7 +416,10 @@ def _secure_words(folder: Path) -> list[str]:
 
 def _answers(address: str) -> bool:
     asked = run(
-        Command(argv=("docker", "--host", address, "version", "--format", "{{.Server.Version}}")), check=False
+        Command(
+            inherits=ENGINE, argv=("docker", "--host", address, "version", "--format", "{{.Server.Version}}")
+        ),
+        check=False,
     )
     return asked.status == 0
 
@@ -484,9 +488,11 @@ def _unmounted(folder: Path) -> Iterator[None]:
 
 def _remove_containers(address: str) -> None:
     docker = ("docker", "--host", address)
-    listed = run(Command(argv=(*docker, "ps", "--all", "--quiet")), check=False).output.split()
+    listed = run(
+        Command(inherits=ENGINE, argv=(*docker, "ps", "--all", "--quiet")), check=False
+    ).output.split()
     if listed:
-        run(Command(argv=(*docker, "rm", "--force", "--volumes", *listed)), check=False)
+        run(Command(inherits=ENGINE, argv=(*docker, "rm", "--force", "--volumes", *listed)), check=False)
 
 
 # --- ssh
@@ -522,7 +528,7 @@ def build(engine: Engine, reference: str, *, dockerfile: str, folder: Path) -> D
     (folder / "Dockerfile").write_text(dockerfile)
     words = ["docker", "buildx", "build", "--builder", "default", "--provenance=false", "--sbom=false"]
     words += ["--tag", reference, "--load", str(folder)]
-    run(Command(argv=tuple(words), env=engine.command_environment()))
+    run(Command(inherits=ENGINE, argv=tuple(words), env=engine.command_environment()))
     built = engine.inspect(Reference.parse(reference))
     assert built is not None
     return built.id
@@ -601,7 +607,7 @@ def remove_service(engine: Engine, name: str) -> None:
     title = f"label=org.opencontainers.image.title={name}"
     listed = ("docker", "images", "--filter", title, "--format", "{{.Repository}}:{{.Tag}}")
     if images := output_of([*listed]).split():
-        run(Command(argv=("docker", "rmi", "--force", *images)), check=False)
+        run(Command(inherits=ENGINE, argv=("docker", "rmi", "--force", *images)), check=False)
 
 
 @contextmanager

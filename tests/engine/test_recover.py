@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from release.images.engine import Engine
+from release.inherited import ENGINE
 from release.process import Command, output_of, run
 from tests.engine import lab
 from tests.engine.service import APP, Ran, Service, make_service
@@ -57,7 +58,10 @@ def cleaned(engine: Engine) -> Iterator[list[Service]]:
             engine.remove(container.id)
         label = f"label=org.opencontainers.image.title={service.name}"
         images = ["docker", "images", "--filter", label, "--format", "{{.Repository}}:{{.Tag}}"]
-        run(Command(argv=("docker", "rmi", "--force", *output_of(images).split())), check=False)
+        run(
+            Command(inherits=ENGINE, argv=("docker", "rmi", "--force", *output_of(images).split())),
+            check=False,
+        )
 
 
 def two_releases(service: Service) -> list[dict[str, Any]]:

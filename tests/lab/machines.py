@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from release.inherited import ENGINE
 from release.process import Command, output_of, run
 from tests.engine import lab
 
@@ -129,7 +130,7 @@ class Machine:
 
     def docker(self, *words: str, check: bool = True) -> str:
         """The `docker` command with its engine."""
-        done = run(Command(argv=("docker", "--host", self.host, *words)), check=check)
+        done = run(Command(inherits=ENGINE, argv=("docker", "--host", self.host, *words)), check=check)
         return done.output.strip()
 
     def _dockerd(self) -> list[str]:

@@ -136,7 +136,23 @@ def test_the_variables_of_an_outer_git_or_python_are_not_inherited(monkeypatch: 
     monkeypatch.setenv("GIT_DIR", "/elsewhere")
     monkeypatch.setenv("VIRTUAL_ENV", "/elsewhere")
     monkeypatch.setenv("KEPT", "yes")
-    assert run(shell('echo "$GIT_DIR-$VIRTUAL_ENV-$KEPT"')).output == "--yes\n"
+    command = shell('echo "$GIT_DIR-$VIRTUAL_ENV-$KEPT"', inherits=("*",))
+    assert run(command).output == "--yes\n"
+
+
+@pytest.mark.attack(
+    "A program of a tool or of a repository reads the passwords in the operator's environment",
+    "A program gets the basic variables, and others only where its command names them",
+)
+def test_a_program_gets_the_basic_variables_unless_its_command_names_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The default is the least, so that a new command cannot pass on too much by mistake."""
+    monkeypatch.setenv("PROD_DATABASE_URL", "canary")
+    monkeypatch.setenv("LC_ALL", "C")
+    said = 'echo "$PROD_DATABASE_URL-$LC_ALL"'
+    assert run(shell(said)).output == "-C\n"
+    assert run(shell(said, inherits=("PROD_*",))).output == "canary-\n"
 
 
 def test_a_missing_program_is_named_with_what_to_do() -> None:
@@ -310,7 +326,7 @@ def test_work_is_checked_against_the_cancellation() -> None:
 
 def test_the_output_of_a_short_program_has_no_white_space_around_it() -> None:
     """As a value that can be compared."""
-    assert output_of(("sh", "-c", 'echo " $FLAVOUR "'), FLAVOUR="x") == "x"
+    assert output_of(("sh", "-c", 'echo " x "')) == "x"
 
 
 def test_a_program_leads_a_group_of_its_own() -> None:

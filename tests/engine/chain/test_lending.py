@@ -282,7 +282,7 @@ def private_index(folder: Path) -> Iterator[str]:
 def test_the_gates_on_this_machine_reach_a_private_index_and_keep_its_password(
     make: Make, tmp_path: Path, stage: str
 ) -> None:
-    """They get the environment as it is; with a wrong password they fail, and show neither."""
+    """uv gets the settings of its indexes; with a wrong password they fail, and show neither."""
     service = make(
         files={"requirements.in": "lent-package\n", "requirements.txt": "lent-package==1.0\n"},
         lint={"tools": ["lent-package==1.0"], "commands": ["git --version"]},

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from release.chain.lint import find_uv
+from release.chain.tools import find_uv
 from tests.engine.chain.conftest import Make
 from tests.engine.service import Service
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from release.images.engine import Engine
+from release.inherited import ENGINE
 from release.process import Command, output_of, run
 from tests.engine import lab
 from tests.engine.chain.test_kills import releases_of
@@ -127,7 +128,7 @@ def middle_of(
         return lambda: any(SLEEP in log.read_text() for log in logs.glob("*/build.log"))
     label = f"label=release.role={during}"
     docker = ("docker", "--host", brittle.address, "ps", "--quiet", "--filter", label)
-    return lambda: bool(run(Command(argv=docker), check=False).output.strip())
+    return lambda: bool(run(Command(inherits=ENGINE, argv=docker), check=False).output.strip())
 
 
 def on_a_full_disk(service: Service, brittle: lab.BrittleEngine) -> Ran:

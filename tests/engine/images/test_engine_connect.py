@@ -14,6 +14,7 @@ import pytest
 from release.errors import Cancelled, EngineUnreachable, UsageError
 from release.frozen import replace
 from release.images.engine import ContainerSpec, Engine
+from release.inherited import ENGINE
 from release.process import Cancellation, Command, run
 from release.reference import Reference
 from tests.engine import lab
@@ -32,13 +33,13 @@ def docker_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def make_context(name: str, endpoint: str) -> None:
-    run(Command(argv=("docker", "context", "create", name, "--docker", endpoint)))
+    run(Command(inherits=ENGINE, argv=("docker", "context", "create", name, "--docker", endpoint)))
 
 
 def id_of(engine: Engine) -> str:
     """What the `docker` command says of the engine that it reaches with our variables."""
     words = ("docker", "info", "--format", "{{.ID}}")
-    return run(Command(argv=words, env=engine.command_environment())).output.strip()
+    return run(Command(inherits=ENGINE, argv=words, env=engine.command_environment())).output.strip()
 
 
 @pytest.fixture
@@ -73,14 +74,14 @@ def test_a_context_is_used(graph_engine: Engine, second: str, monkeypatch: pytes
     monkeypatch.setenv("DOCKER_CONTEXT", "prod")
     assert_reaches(Engine.connect(), second)
     monkeypatch.delenv("DOCKER_CONTEXT")
-    run(Command(argv=("docker", "context", "use", "prod")))
+    run(Command(inherits=ENGINE, argv=("docker", "context", "use", "prod")))
     assert_reaches(Engine.connect(), second)
 
 
 def test_the_command_line_is_led_back_from_another_context(graph_engine: Engine, engine: Engine) -> None:
     """Our variables win over a current context that leads elsewhere."""
     make_context("prod", f"host={graph_engine.host}")
-    run(Command(argv=("docker", "context", "use", "prod")))
+    run(Command(inherits=ENGINE, argv=("docker", "context", "use", "prod")))
     assert id_of(engine) != id_of(graph_engine)
 
 

@@ -15,6 +15,7 @@ import pytest
 from release.errors import Cancelled, EngineError, ImageLost, NameTaken, PortTaken
 from release.frozen import replace
 from release.images.engine import ContainerSpec, Engine
+from release.inherited import ENGINE
 from release.process import Cancellation, Command, output_of, run
 from release.reference import Digest, Reference
 from release.runspec import Mount, Publish
@@ -352,7 +353,13 @@ def volume(engine: Engine) -> Iterator[str]:
     """The name of a volume of this test's own; asked for before the containers, it is removed after them."""
     name = lab.unique()
     yield name
-    run(Command(argv=("docker", "volume", "rm", "--force", name), env=engine.command_environment()))
+    run(
+        Command(
+            inherits=ENGINE,
+            argv=("docker", "volume", "rm", "--force", name),
+            env=engine.command_environment(),
+        )
+    )
     assert not engine.has_volume(name)
 
 
@@ -394,9 +401,9 @@ def network(engine: Engine) -> Iterator[str]:
     """A network of this test's own."""
     name = lab.unique()
     environment = engine.command_environment()
-    run(Command(argv=("docker", "network", "create", name), env=environment))
+    run(Command(inherits=ENGINE, argv=("docker", "network", "create", name), env=environment))
     yield name
-    run(Command(argv=("docker", "network", "rm", name), env=environment))
+    run(Command(inherits=ENGINE, argv=("docker", "network", "rm", name), env=environment))
 
 
 def test_a_container_joins_its_networks(

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from release.chain import leftovers
+from release.chain.reports import Reports
 from release.chain.shop import KEPT_RUNS, RunFolder
-from release.errors import EngineUnreachable
+from release.errors import EngineUnreachable, ReleaseError
 from release.events import Event, Warned
 from release.images.engine import Engine
+from tests.unit.test_private import give_away
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +54,49 @@ def test_temporary_files_lie_outside_and_go_with_the_block(tmp_path: Path) -> No
     assert temporary(tmp_path) == []
 
 
+@pytest.mark.attack(
+    "Another local user knows a run's id and makes its temporary folder first, with programs in it",
+    "The folder's name has 16 random digits more than the id; one that exists must be this user's, mode 0700",
+)
+def test_the_temporary_folder_cannot_be_made_by_another_user_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The id does not tell its name; where the name is known all the same, the run refuses the folder."""
+    folder, other = (RunFolder.create(tmp_path / "here") for _ in range(2))
+    (tmp_path / "tmp" / f"release-{folder.id}").mkdir(mode=0o777)
+    named = [Path(json.loads((each.path / "owner.json").read_text())["staging"]) for each in (folder, other)]
+    tails = [
+        path.name.removeprefix(f"release-{each.id}-")
+        for path, each in zip(named, (folder, other), strict=True)
+    ]
+    assert all(len(tail) == 16 for tail in tails)
+    assert tails[0] != tails[1]
+    named[0].mkdir(mode=0o700)
+    give_away(named[0], monkeypatch)
+    with pytest.raises(ReleaseError, match="belongs to another user"), folder.staged("lint"):
+        pytest.fail("the folder was used")
+
+
+@pytest.mark.attack(
+    "A folder of files that other users left wide open, or that another user owns, stands as .release",
+    "Each folder of .release must be this user's and not a link; other users lose access to it",
+)
+def test_the_home_of_runs_is_its_owners_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders have mode 0700 and files 0600, also those that an earlier version made."""
+    home = tmp_path / "here" / ".release"
+    (home / "runs" / "old").mkdir(parents=True, mode=0o755)
+    (home / "runs" / "old" / "lint.log").write_text("")
+    folder = RunFolder.create(tmp_path / "here")
+    folder.note("lint", "started")
+    folder.write("plan.json", {})
+    Reports(path=home / "reports" / "api").put(home / "reports" / "api" / "junit.xml", "<x/>")
+    modes = {path: path.stat().st_mode & 0o777 for path in (home, *home.rglob("*"))}
+    assert {path: mode for path, mode in modes.items() if mode != (0o700 if path.is_dir() else 0o600)} == {}
+    give_away(home / "runs", monkeypatch)
+    with pytest.raises(ReleaseError, match="belongs to another user"):
+        RunFolder.create(tmp_path / "here")
+
+
 def test_a_run_that_ended_is_nobodys(tmp_path: Path) -> None:
     """Its folder stays, with its logs."""
     folder = RunFolder.create(tmp_path / "here")
@@ -81,8 +126,8 @@ def test_a_run_of_another_machine_is_left_alone(tmp_path: Path) -> None:
 def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
     """Its temporary files and archives; its logs are kept."""
     folder = RunFolder.create(tmp_path / "here")
-    staging = tmp_path / "tmp" / f"release-{folder.id}" / "lint-abc"
-    staging.mkdir(parents=True)
+    staging = Path(json.loads((folder.path / "owner.json").read_text())["staging"])
+    (staging / "lint-abc").mkdir(parents=True)
     (folder.path / "context.tar").write_bytes(b"x")
     folder.log("lint").write_text("linted")
     killed(folder)

@@ -1,0 +1,129 @@
+"""Environments with the lint tools in exact versions, which runs of one clone share.
+
+`.release/tools/<key>/` holds one. Its file `seal` holds the hash of every other file in it, sealed with the
+clone's key: an environment that a cache, a commit or another user has brought or changed is made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from release import private
+from release.errors import CommandFailed, GateFailed
+from release.inherited import PACKAGES
+from release.process import Command
+from release.seal import BadSeal, ClonesKey
+
+if TYPE_CHECKING:
+    from release.chain.shop import Shop
+
+_SEAL: Final = "seal"
+_PURPOSE: Final = "tools"
+
+
+def tool_environment(shop: Shop) -> Path:
+    """Return the folder with the tools' programs; made once for each set of exact versions.
+
+    It is made beside its place and then renamed, so that one that exists is complete.
+
+    Raises:
+        GateFailed: the tools cannot be installed.
+        ReleaseError: a folder on the way is another user's, or the clone's key cannot be used.
+    """
+    tools = sorted(shop.plan.service.lint.tools)
+    key = hashlib.sha256("\n".join([sys.version, *tools]).encode()).hexdigest()[:16]
+    seals = ClonesKey.of(shop.source.git_dir)
+    place = private.below(shop.folder.home, "tools") / key
+    if not is_sealed(place, seals):
+        with tempfile.TemporaryDirectory(dir=place.parent, prefix=f"{key}-{shop.folder.id}-") as folder:
+            fresh = Path(folder) / "venv"
+            _install(shop, fresh, tools)
+            seal(fresh, seals)
+            _put(fresh, place, Path(folder) / "before", seals)
+    return place / "bin"
+
+
+def _install(shop: Shop, folder: Path, tools: list[str]) -> None:
+    uv = find_uv()
+    python = str(folder / "bin" / "python")
+    commands = [
+        (uv, "venv", "--quiet", "--relocatable", "--python", sys.executable, str(folder)),
+        # compiled now: no later run adds files, and copied: uv's cache holds no link to them
+        (uv, "pip", "install", "--compile-bytecode", "--link-mode=copy", "--python", python, *tools),
+    ]
+    try:
+        for argv in commands:
+            shop.execute("lint", Command(argv=argv, inherits=PACKAGES))
+    except CommandFailed as error:
+        hint = "is the package index reachable, and do these versions exist?"
+        raise GateFailed("lint", f"{', '.join(tools)} could not be installed", hint, error.tail) from error
+
+
+def _put(fresh: Path, place: Path, before: Path, seals: ClonesKey) -> None:
+    """Rename the environment to its place. One without a good seal goes; one of another run is as good."""
+    if place.is_symlink():
+        place.unlink()
+    elif place.exists() and not is_sealed(place, seals):
+        place.rename(before)
+    try:
+        fresh.rename(place)
+    except OSError:
+        if not is_sealed(place, seals):
+            raise
+
+
+def seal(folder: Path, seals: ClonesKey) -> None:
+    """Write the seal over all files of an environment into it."""
+    private.write(folder / _SEAL, seals.seal(_digest(folder), _PURPOSE))
+
+
+def is_sealed(place: Path, seals: ClonesKey) -> bool:
+    """Whether this clone made the environment, and it is as it was made."""
+    if place.is_symlink() or not place.is_dir():
+        return False
+    with suppress(OSError, BadSeal):
+        return seals.open((place / _SEAL).read_bytes(), _PURPOSE) == _digest(place)
+    return False
+
+
+def _digest(folder: Path) -> bytes:
+    """Return the hash over names, modes and contents of all files but the seal. Raises OSError."""
+    whole = hashlib.sha256()
+    for path in sorted(_files(folder)):
+        name = path.relative_to(folder).as_posix()
+        if name != _SEAL:
+            whole.update(f"{len(os.fsencode(name))} {name} ".encode("utf-8", "surrogateescape"))
+            whole.update(_about(path) + b"\n")
+    return whole.hexdigest().encode()
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for root, folders, files in os.walk(folder):
+        yield from (Path(root, name) for name in (*folders, *files))
+
+
+def _about(path: Path) -> bytes:
+    mode = path.lstat().st_mode
+    if stat.S_ISLNK(mode):
+        return b"link " + os.fsencode(path.readlink())
+    if stat.S_ISDIR(mode):
+        return b"folder"
+    if not stat.S_ISREG(mode):
+        return b"other"
+    with path.open("rb") as stream:
+        return b"%o %s" % (stat.S_IMODE(mode), hashlib.file_digest(stream, "sha256").hexdigest().encode())
+
+
+def find_uv() -> str:
+    """Return the path of the `uv` program that is installed with this library."""
+    from uv import find_uv_bin
+
+    return os.fspath(find_uv_bin())

@@ -1,0 +1,134 @@
+"""Folders and files of one user: made with modes 0700 and 0600, and checked where they are found.
+
+A folder that another user made, or may write to, can hold that user's programs and settings. Such a folder,
+and a link in its place, is refused.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO, Final, TextIO
+
+from release.errors import ReleaseError
+
+_OTHERS: Final = 0o077
+"""The bits of a mode that let other users in."""
+
+
+def temporary(folder: Path) -> Path:
+    """Make a folder for this user alone, or take one that this user has made before, with mode 0700.
+
+    For folders below one that all users write to: of a folder with another mode nobody knows the content.
+
+    Raises:
+        ReleaseError: it is a link, belongs to another user, or has another mode.
+        OSError: it cannot be made.
+    """
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    wrong = _not_ours(found)
+    if not wrong and found.st_mode & _OTHERS:
+        wrong = f"other users may use it (mode {stat.S_IMODE(found.st_mode):04o})"
+    if wrong:
+        raise ReleaseError(
+            f"use the temporary folder {folder}",
+            wrong,
+            f"see who made it: ls -ld {folder}; then remove it, or set TMPDIR to a folder of your own",
+        )
+    return folder
+
+
+def owned(folder: Path) -> Path:
+    """Make a folder of this user, or take over the one that is there; other users lose access to it.
+
+    Raises:
+        ReleaseError: it is a link, or belongs to another user.
+        OSError: it cannot be made, or its mode cannot be changed.
+    """
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    if wrong := _not_ours(found):
+        raise ReleaseError(
+            f"use the folder {folder}",
+            wrong,
+            f"look at it: ls -ld {folder}; then remove it, or run: sudo chown -R $(id -u) {folder}",
+        )
+    if found.st_mode & _OTHERS:
+        folder.chmod(stat.S_IMODE(found.st_mode) & ~_OTHERS)
+        _tighten(folder)
+    return folder
+
+
+def below(home: Path, *names: str) -> Path:
+    """Return the folder `home/names...`; each folder from `home` on is made, or checked, as by `owned`."""
+    folder = owned(home)
+    for name in names:
+        folder = owned(folder / name)
+    return folder
+
+
+def opener(path: str, flags: int) -> int:
+    """Open a file of this user alone, for `open(..., opener=opener)`. Raises OSError, also for a link."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def created(path: Path) -> BinaryIO:
+    """Open a file that only this user can read, emptied if it is there. Raises OSError."""
+    return open(path, "wb", opener=opener)
+
+
+def appended(path: Path) -> TextIO:
+    """Open a text file that only this user can read, to write after what it holds. Raises OSError."""
+    return open(path, "a", encoding="utf-8", errors="backslashreplace", opener=opener)
+
+
+def write(path: Path, content: str | bytes) -> None:
+    """Write a file that only this user can read, in the place of an older one. Raises OSError.
+
+    A reader sees the old file or the new one.
+    """
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    data = content.encode() if isinstance(content, str) else content
+    try:
+        with created(fresh) as stream:
+            stream.write(data)
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def _not_ours(found: os.stat_result) -> str:
+    """Return why this is not a folder of this user; an empty text for one that is. Raises OSError: a file."""
+    if stat.S_ISLNK(found.st_mode):
+        return "it is a link"
+    if not stat.S_ISDIR(found.st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    if found.st_uid != os.geteuid():
+        return f"it belongs to another user (uid {found.st_uid})"
+    return ""
+
+
+def _tighten(folder: Path) -> None:
+    """Take the access of others from all that an earlier version left here. What is not ours stays as it is.
+
+    A file with several names may be a file of another folder: it stays as it is.
+    """
+    for path in _all_below(folder):
+        with suppress(OSError):
+            found = path.lstat()
+            single = stat.S_ISDIR(found.st_mode) or (stat.S_ISREG(found.st_mode) and found.st_nlink == 1)
+            if single and found.st_uid == os.geteuid() and found.st_mode & _OTHERS:
+                path.chmod(stat.S_IMODE(found.st_mode) & ~_OTHERS)
+
+
+def _all_below(folder: Path) -> Iterator[Path]:
+    for root, folders, files in os.walk(folder):
+        yield from (Path(root, name) for name in (*folders, *files))
