@@ -293,8 +293,8 @@ def _again(project: Project, record: Record[Release], console: Console) -> None:
     The run that released it may have been killed right after that: what it left is removed.
     """
     from release.chain import leftovers
+    from release.chain.home import HOME
     from release.chain.promote import put_tag
-    from release.chain.shop import HOME
     from release.events import Notice
 
     body, service = record.body, project.service

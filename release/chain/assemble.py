@@ -10,9 +10,10 @@ from pathlib import Path
 
 from release import config
 from release.actor import actor, run_url
+from release.chain.home import HOME, refuse_committed_home
 from release.chain.plan import Facts, Options, Plan, already_released, describe_changes, gates_plan, make_plan
 from release.chain.reports import Reports
-from release.chain.shop import HOME, RunFolder, Shop
+from release.chain.shop import RunFolder, Shop
 from release.config import Config, Service
 from release.errors import ConfigError, LedgerUnreachable, Problem, SourceError
 from release.events import Emit, Notice, Warned
@@ -41,9 +42,13 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
 
     @classmethod
     def open(cls, folder: Path, service: str | None, emit: Emit, mask: Mask | None = None) -> Project:
-        """Read the configuration out of the commit. Raises SourceError, ConfigError, UsageError."""
+        """Read the configuration out of the commit.
+
+        Raises SourceError: also for a commit with a `.release/` in it; ConfigError, UsageError.
+        """
         source = Source.open(folder)
         commit = source.head()
+        refuse_committed_home(source, commit.id)
         configured = committed_config(source, commit)
         chosen = configured.service(service)
         if chosen.registry_ca is not None:

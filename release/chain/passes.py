@@ -1,8 +1,8 @@
 """Gates that passed before on the same inputs: what they saw is kept, and used again instead of running them.
 
 `.release/passed/<gate>-<key>.json` holds one pass. The key is the hash of everything that the gate's result
-depends on; docs/explanation/commit-point.md lists it. A file is used only while it is young, and only when it
-hashes to what its own first line says: anything else is as if it were not there, and the gate runs.
+depends on; docs/explanation/commit-point.md lists it. A file is used only while it is young, and only when
+this clone sealed it (`release.seal`). Any other file is ignored, and the gate runs.
 """
 
 from __future__ import annotations
@@ -23,14 +23,22 @@ import release
 from release import private
 from release.actor import TOOL
 from release.errors import EngineError, ReleaseError
+from release.events import Notice
 from release.frozen import Struct
 from release.records import Gate
+from release.seal import BadSeal, ClonesKey
 
 if TYPE_CHECKING:
     from release.chain.shop import Shop
 
 LASTS: Final = timedelta(hours=24)
 """How long a pass counts: package indexes and base tags move, and no key knows it."""
+
+_PURPOSE: Final = "passed"
+"""The kind of file, in its seal."""
+
+_LARGEST: Final = 256 * 1024**2
+"""Bytes of a file that are read."""
 
 KEPT: Final = 200
 """How many passes a clone keeps."""
@@ -95,16 +103,22 @@ def _canonical(data: Mapping[str, Any]) -> bytes:
 class Passes:
     """The passes that a clone keeps."""
 
-    def __init__(self, folder: Path) -> None:
-        """The folder is made with the first pass."""
-        self._folder = folder
+    def __init__(self, folder: Path, seal: ClonesKey) -> None:
+        """The folder is made with the first pass; the seal is the clone's own."""
+        self._folder, self._seal = folder, seal
 
     def find(self, gate: str, key: str) -> Pass | None:
-        """The pass with this key; None when there is none, when it is too old, or not to be trusted."""
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            found = _parse(self._path(gate, key).read_bytes(), key)
-            if found.gate.name == gate and _is_young(found.gate.started):
-                return found
+        """The pass with this key; None when there is none, or it is too old or belongs to something else.
+
+        Raises:
+            BadSeal: a file is there, and this clone did not write it, or not so.
+        """
+        with suppress(OSError):
+            content = self._seal.open(_read(self._path(gate, key)), _PURPOSE)
+            with suppress(ValueError, KeyError, TypeError):
+                found = _parse(content, key)
+                if found.gate.name == gate and _is_young(found.gate.started):
+                    return found
         return None
 
     def keep(self, key: str, passed: Pass) -> None:
@@ -113,7 +127,7 @@ class Passes:
         unnamed = self._folder / f".{secrets.token_hex(8)}"
         try:
             with private.created(unnamed) as stream:
-                stream.write(_written(key, passed))
+                stream.write(self._seal.seal(_written(key, passed), _PURPOSE))
             unnamed.replace(self._path(passed.gate.name, key))
         finally:
             unnamed.unlink(missing_ok=True)
@@ -131,6 +145,13 @@ class Passes:
             file.unlink(missing_ok=True)
 
 
+def _read(file: Path) -> bytes:
+    """Return the file's first bytes, as many as a pass may have. Raises OSError: a link, or not there."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as stream:
+        return stream.read(_LARGEST)
+
+
 def _written_at(file: Path) -> float:
     """0 for a file that somebody else has just removed."""
     try:
@@ -140,8 +161,8 @@ def _written_at(file: Path) -> float:
 
 
 def _written(key: str, passed: Pass) -> bytes:
-    """The hash of the rest on a line of its own, then the rest."""
-    body = _canonical(
+    """A pass as JSON."""
+    return _canonical(
         {
             "key": key,
             "gate": passed.gate.model_dump(mode="json", exclude_none=True),
@@ -150,15 +171,11 @@ def _written(key: str, passed: Pass) -> bytes:
             "data": passed.data,
         }
     )
-    return hashlib.sha256(body).hexdigest().encode() + b"\n" + body
 
 
 def _parse(content: bytes, key: str) -> Pass:
-    """Raises ValueError, KeyError, TypeError: damaged, of another key, or of another shape."""
-    seal, _, body = content.partition(b"\n")
-    if seal.decode() != hashlib.sha256(body).hexdigest():
-        raise ValueError("its content is not what it was")
-    data = json.loads(body)
+    """Raises ValueError, KeyError, TypeError: of another key, or of another shape."""
+    data = json.loads(content)
     gate, evidence = Gate.model_validate(data["gate"]), base64.b64decode(data["evidence"], validate=True)
     if data["key"] != key or gate.evidence_sha256 != hashlib.sha256(evidence).hexdigest():
         raise ValueError("it belongs to something else")
@@ -187,14 +204,14 @@ def known_by(shop: Shop, gate: str, reuse: Reuse | None) -> str | None:
 def stands(shop: Shop, gate: str, reuse: Reuse) -> bool:
     """Whether the gate has passed before on what it is about to look at, as far as the kept pass tells."""
     key = known_by(shop, gate, reuse) if gate in shop.reusable else None
-    return key is not None and _passes(shop).find(gate, key) is not None
+    return key is not None and _find(shop, gate, key) is not None
 
 
 def taken_up(shop: Shop, gate: str, key: str | None, reuse: Reuse | None) -> tuple[Gate, Product] | None:
     """The gate and its product as they were when it passed; None where it has to run."""
     if key is None or reuse is None or gate not in shop.reusable:
         return None
-    passed = _passes(shop).find(gate, key)
+    passed = _find(shop, gate, key)
     if passed is None:
         return None
     with suppress(EngineError, KeyError, TypeError, ValueError, OSError):
@@ -218,7 +235,31 @@ def keep(shop: Shop, gate: Gate, key: str | None, reuse: Reuse | None, product: 
 
 
 def _passes(shop: Shop) -> Passes:
-    return Passes(shop.folder.home / "passed")
+    """The clone's passes. Raises ReleaseError: its key cannot be used."""
+    return Passes(shop.folder.home / "passed", ClonesKey.of(shop.source.git_dir))
+
+
+def _find(shop: Shop, gate: str, key: str) -> Pass | None:
+    """The pass of this clone with this key. One that is not its own is told, once in a run, and ignored."""
+    try:
+        return _passes(shop).find(gate, key)
+    except BadSeal as error:
+        _notice(shop, f"results in {shop.folder.home / 'passed'} are ignored: {error}. The gates run")
+    except ReleaseError as error:
+        _notice(shop, f"results of earlier runs are not used: {error.found}\n  → {error.hint}")
+    return None
+
+
+class _Noticed(Struct, frozen=True):
+    """A run has said that kept passes are ignored."""
+
+
+def _notice(shop: Shop, text: str) -> None:
+    with shop.once:
+        was_said = shop.products.has(_Noticed)
+        shop.products.add(_Noticed())
+    if not was_said:
+        shop.emit(Notice(text=text))
 
 
 def variables(*prefixes: str) -> dict[str, str]:

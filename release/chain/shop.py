@@ -18,6 +18,7 @@ from release import private
 from release.actor import now
 from release.chain import leftovers
 from release.chain.aside import Aside
+from release.chain.home import HOME
 from release.chain.plan import Plan
 from release.chain.reports import Reports
 from release.errors import ReleaseError
@@ -38,9 +39,6 @@ KEPT_RUNS: Final = 50
 """How many runs' folders are kept."""
 
 _STAGES: Final = "stages.jsonl"
-
-HOME: Final = ".release"
-"""Our folder in the service's repository: logs, tools, nothing that cannot be made again."""
 
 
 class RunFolder(Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from release.chain import passes
 from release.chain.passes import KEPT, Pass, Passes, key_of
 from release.records import Gate
+from release.seal import BadSeal, ClonesKey
 
 KEY = key_of("test", {"image": "one"})
 
@@ -31,21 +33,31 @@ def made(*, age: timedelta = timedelta(minutes=2), evidence: bytes = b"\xff seen
     return Pass(gate=gate, summary="12 passed", evidence=evidence, data={"junit": None})
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "passed"
+
+
+@pytest.fixture
+def kept(folder: Path) -> Passes:
+    """The passes of a clone."""
+    return Passes(folder, ClonesKey.of(folder.parent / "git"))
+
+
 def the_file(folder: Path) -> Path:
     (file,) = folder.iterdir()
     return file
 
 
-def test_a_pass_is_found_as_it_was_kept(tmp_path: Path) -> None:
+def test_a_pass_is_found_as_it_was_kept(kept: Passes) -> None:
     """Gate, phrase, evidence and the stage's own data."""
-    kept, passed = Passes(tmp_path / "passed"), made()
+    passed = made()
     kept.keep(KEY, passed)
     assert kept.find("test", KEY) == passed
 
 
-def test_other_inputs_are_another_pass(tmp_path: Path) -> None:
+def test_other_inputs_are_another_pass(kept: Passes) -> None:
     """Every input is part of the key, and so is the gate."""
-    kept = Passes(tmp_path)
     kept.keep(KEY, made())
     assert kept.find("test", key_of("test", {"image": "two"})) is None
     assert key_of("smoke", {"image": "one"}) != KEY
@@ -63,69 +75,112 @@ def test_the_order_of_inputs_is_no_input() -> None:
 
 
 @pytest.mark.parametrize("age", [timedelta(hours=25), timedelta(minutes=-5)], ids=["old", "of the future"])
-def test_only_a_recent_pass_counts(tmp_path: Path, age: timedelta) -> None:
+def test_only_a_recent_pass_counts(kept: Passes, age: timedelta) -> None:
     """What no key knows moves on, as package indexes do; and a clock may have been wrong."""
-    kept = Passes(tmp_path)
     kept.keep(KEY, made(age=age))
     assert kept.find("test", KEY) is None
 
 
-def _sealed(body: bytes) -> bytes:
+def hashed(content: bytes) -> bytes:
+    """As a file was before seals: everybody can make one."""
+    body = content.partition(b"\n")[2]
     return hashlib.sha256(body).hexdigest().encode() + b"\n" + body
-
-
-def _edited(content: bytes, key: str, value: object) -> bytes:
-    data = json.loads(content.partition(b"\n")[2])
-    return _sealed(json.dumps(data | {key: value}).encode())
 
 
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "cut short": lambda content: content[:-10],
-    "empty": lambda content: b"",
+    "empty": lambda _: b"",
     "one byte changed": lambda content: content.replace(b"12 passed", b"99 passed"),
-    "not JSON": lambda content: _sealed(b"{"),
-    "another shape": lambda content: _sealed(b"[]"),
-    "not text": lambda content: b"\xff\n\xff",
-    "of another key": lambda content: _edited(content, "key", "0" * 64),
-    "other evidence": lambda content: _edited(content, "evidence", "AAAA"),
-    "evidence that is no base64": lambda content: _edited(content, "evidence", "!"),
-    "no gate": lambda content: _edited(content, "gate", {}),
-    "no data": lambda content: _edited(content, "data", None),
+    "hashed, not sealed": hashed,
+    "not text": lambda _: b"\xff\n\xff",
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_file_is_as_if_it_were_not_there(tmp_path: Path, damage: str) -> None:
+@pytest.mark.attack(
+    "A commit or a cache brings a file .release/passed/test-<key>.json, made for the right key",
+    "Only files with a seal of this clone's own key are read; the gate runs",
+)
+def test_a_file_without_this_clones_seal_is_refused(kept: Passes, folder: Path, damage: str) -> None:
     """The gate then runs again, and what it saw takes the file's place."""
-    kept, file = Passes(tmp_path), None
     kept.keep(KEY, made())
-    file = the_file(tmp_path)
+    file = the_file(folder)
     file.write_bytes(DAMAGE[damage](file.read_bytes()))
-    assert kept.find("test", KEY) is None
+    with pytest.raises(BadSeal):
+        kept.find("test", KEY)
     kept.keep(KEY, made())
     assert kept.find("test", KEY) is not None
 
 
-def test_a_file_under_another_name_is_not_used(tmp_path: Path) -> None:
-    """A pass of one gate does not pass another."""
-    kept = Passes(tmp_path)
+def test_a_pass_of_another_clone_is_refused(kept: Passes, folder: Path, tmp_path: Path) -> None:
+    """Its key is another one, so its seal is."""
+    Passes(folder, ClonesKey.of(tmp_path / "other")).keep(KEY, made())
+    with pytest.raises(BadSeal):
+        kept.find("test", KEY)
+
+
+ODD: dict[str, Callable[[dict[str, object]], object]] = {
+    "another shape": lambda _: [],
+    "of another key": lambda data: data | {"key": "0" * 64},
+    "other evidence": lambda data: data | {"evidence": "AAAA"},
+    "evidence that is no base64": lambda data: data | {"evidence": "!"},
+    "no gate": lambda data: data | {"gate": {}},
+    "no data": lambda data: data | {"data": None},
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_a_sealed_file_of_another_kind_is_as_if_it_were_not_there(
+    kept: Passes, folder: Path, odd: str
+) -> None:
+    """As one that was renamed, or that another version wrote."""
     kept.keep(KEY, made())
-    the_file(tmp_path).rename(tmp_path / f"smoke-{KEY}.json")
+    file, key = the_file(folder), ClonesKey.of(folder.parent / "git")
+    data = json.loads(key.open(file.read_bytes(), "passed"))
+    file.write_bytes(key.seal(json.dumps(ODD[odd](data)).encode(), "passed"))
+    assert kept.find("test", KEY) is None
+
+
+def test_a_file_under_another_name_is_not_used(kept: Passes, folder: Path) -> None:
+    """A pass of one gate does not pass another."""
+    kept.keep(KEY, made())
+    the_file(folder).rename(folder / f"smoke-{KEY}.json")
     assert kept.find("smoke", KEY) is None
 
 
-def test_no_more_are_kept_than_are_of_use(tmp_path: Path) -> None:
+def test_a_link_is_not_followed(kept: Passes, folder: Path) -> None:
+    """Nor is a pipe waited for."""
+    kept.keep(KEY, made())
+    file = the_file(folder)
+    file.rename(folder.parent / "elsewhere")
+    file.symlink_to(folder.parent / "elsewhere")
+    assert kept.find("test", KEY) is None
+
+
+def test_passes_belong_to_their_owner(kept: Passes, folder: Path) -> None:
+    """Also in a folder that an older version made, and whatever the umask is."""
+    folder.mkdir(mode=0o755)
+    before = os.umask(0)
+    try:
+        kept.keep(KEY, made())
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE(the_file(folder).stat().st_mode) == 0o600
+
+
+def test_no_more_are_kept_than_are_of_use(kept: Passes, folder: Path) -> None:
     """The oldest go, and so does what a killed run left half written."""
-    kept = Passes(tmp_path)
-    unfinished = tmp_path / ".0011223344556677"
+    folder.mkdir()
+    unfinished = folder / ".0011223344556677"
     unfinished.write_bytes(b"half")
     for number in range(KEPT):
-        old = tmp_path / f"test-{number:064x}.json"
+        old = folder / f"test-{number:064x}.json"
         old.write_bytes(b"")
         os.utime(old, (number, number))
     os.utime(unfinished, (0, 0))
     kept.keep(KEY, made())
-    names = {file.name for file in tmp_path.iterdir()}
+    names = {file.name for file in folder.iterdir()}
     assert len(names) == KEPT
     assert f"test-{KEY}.json" in names
     assert not {f"test-{0:064x}.json", unfinished.name} & names

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from release.chain.pipeline import GATES, STAGES, Stage, needed_for, run_stages
 from release.chain.plan import Options, make_plan
 from release.chain.shop import RunFolder, Shop
 from release.errors import Cancelled, GateFailed
-from release.events import Event, Failed, Finished, Started
+from release.events import Event, Failed, Finished, Notice, Started
 from release.frozen import replace
 from release.records import Actor, Run
 from tests.unit.chain.test_plan import SERVICE, facts
@@ -37,7 +38,7 @@ def refuse() -> Any:
 def shop(tmp_path: Path, events: list[Event], **more: Any) -> Shop:
     return Shop(
         plan=make_plan(SERVICE, facts(), Options(), several=False),
-        source=None,  # type: ignore[arg-type]  # these stages read no repository
+        source=SimpleNamespace(git_dir=tmp_path / "git"),  # type: ignore[arg-type]  # for the clone's key alone
         folder=RunFolder.create(tmp_path),
         actor=Actor(name="a", email="a@b"),
         run=Run(id="run"),
@@ -276,3 +277,32 @@ def test_a_pass_that_cannot_be_kept_is_no_failure(tmp_path: Path) -> None:
     (made.folder.home / "passed").write_text("in the way")
     run_stages(made, [counted.stage])
     assert [gate.name for gate in made.gates] == ["one"]
+
+
+@pytest.mark.attack(
+    "Files in .release/passed come from another clone, as a CI cache brings them",
+    "They are ignored, one line says so, and the gates run",
+)
+def test_passes_of_another_clone_are_told_once_and_not_used(tmp_path: Path) -> None:
+    """Two stages have one each; the key of this clone is another one."""
+    events: list[Event] = []
+    stages = [Counted(files="a"), Counted(files="b")]
+    pair = [replace(each.stage, name=name) for each, name in zip(stages, ("one", "two"), strict=True)]
+    run_stages(shop(tmp_path, []), pair)
+    (tmp_path / "git" / "release" / "key").unlink()
+    run_stages(shop(tmp_path, events, reusable=frozenset({"one", "two"})), pair)
+    assert [each.ran for each in stages] == [2, 2]
+    told = [event.text for event in events if isinstance(event, Notice)]
+    assert len(told) == 1
+    assert "passed are ignored: the seal does not fit" in told[0]
+
+
+def test_a_key_that_others_can_read_is_not_used(tmp_path: Path) -> None:
+    """The gates run and nothing is kept; the line says what to do."""
+    counted, events = Counted(files="a"), list[Event]()
+    run_stages(shop(tmp_path, []), [counted.stage])
+    (tmp_path / "git" / "release" / "key").chmod(0o644)
+    run_stages(shop(tmp_path, events, reusable=ONE), [counted.stage])
+    assert counted.ran == 2
+    (told,) = [event.text for event in events if isinstance(event, Notice)]
+    assert "other users may read or write it (mode 0644)" in told
