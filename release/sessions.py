@@ -95,7 +95,7 @@ def _run(name: str, session: nox.Session) -> None:
     leave_as_it_is()
     with unswept("release.console"):
         from release.console import Console
-        from release.errors import ReleaseError
+        from release.errors import ReleaseError, UsageError
         from release.interruption import Interrupted, Interruption
 
     _quiet()
@@ -110,6 +110,8 @@ def _run(name: str, session: nox.Session) -> None:
             if interruption.arrived is not None:
                 _interrupted(door, error)
             console.error(error)
+            if error.exit_code == UsageError.exit_code:
+                raise SystemExit(error.exit_code) from error  # nox itself gives 1 for each failed session
             session.error(f"{name}: {type(error).__name__}")
         except Interrupted:
             _interrupted(door, None)
@@ -191,6 +193,8 @@ def _release(project: Project, options: Options, door: _Door) -> None:
     project.refresh()
     facts = project.facts(options)
     record = project.released(facts, options)
+    if record is None:
+        project.tell_commits(facts, options)
     if door.arguments.plan:
         door.console.document(released_json(record) if record else project.plan(facts, options).to_json())
         return
@@ -199,7 +203,7 @@ def _release(project: Project, options: Options, door: _Door) -> None:
         _again(project, record, door.console)
     else:
         record = _make(_shop(project, project.plan(facts, options), door), door)
-    released = _released(record, [message.partition("\n")[0] for message in facts.messages])
+    released = _released(record, [message.subject for message in facts.messages])
     _hand_on(project.reports, released, door.console)
     door.console.emit(released)
     if door.arguments.json:
@@ -334,7 +338,10 @@ def _stages(project: Project, options: Options, door: _Door) -> None:
     from release.chain.pipeline import GATES, needed_for
 
     project.ledger.refresh()
-    plan = project.gates_plan(project.facts(options), options)
+    facts = project.facts(options)
+    plan = project.gates_plan(facts, options)
+    if door.name == "check":
+        project.tell_commits(facts, options)
     if door.arguments.plan:
         door.console.document(plan.to_json())
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from semver import Version
 
+from release.commits import Message
 from release.errors import ReleaseError, SourceError
 from release.frozen import Struct
 from release.inherited import EVERYTHING
@@ -183,40 +184,40 @@ class Source:
 
         Where both have a tag of one name, the remote's is taken: it is the one that others see.
         """
-        commits = self._local_tags(prefix) | (self._remote_tags(remote, prefix) if remote is not None else {})
-        tags = (
-            VersionTag(name=name, version=version, commit=commit)
-            for name, commit in commits.items()
-            for version in versions_in([name], prefix)
+        return version_tags(self.tags(f"{prefix}*", remote=remote), prefix)
+
+    def tags(self, *patterns: str, remote: str | None) -> dict[str, str]:
+        """Every tag of these patterns with its commit: here and, if it answers, on the remote."""
+        return self._local_tags(*patterns) | (
+            self._remote_tags(remote, *patterns) if remote is not None else {}
         )
-        return tuple(sorted(tags, key=lambda tag: tag.version))
 
     def published_tags(self, prefix: str, remote: str | None) -> dict[str, str]:
         """Tags where others see them, and their commits: on the server, or here where there is none.
 
         Raises SourceError: the server does not answer.
         """
-        return self._local_tags(prefix) if remote is None else self._listed_tags(remote, prefix)
+        return self._local_tags(f"{prefix}*") if remote is None else self._listed_tags(remote, f"{prefix}*")
 
-    def _local_tags(self, prefix: str) -> dict[str, str]:
+    def _local_tags(self, *patterns: str) -> dict[str, str]:
         answer = self._must(
             "list the git tags",
-            *("for-each-ref", "--format=%(refname) %(objectname) %(*objectname)", f"refs/tags/{prefix}*"),
+            *("for-each-ref", "--format=%(refname) %(objectname) %(*objectname)"),
+            *(f"refs/tags/{pattern}" for pattern in patterns),
         )
         lines = (line.split() for line in answer.text.splitlines())
         return {name.removeprefix("refs/tags/"): ids[-1] for name, *ids in lines}
 
-    def _remote_tags(self, remote: str, prefix: str) -> dict[str, str]:
+    def _remote_tags(self, remote: str, *patterns: str) -> dict[str, str]:
         """Tags of a server and the commits they stand on; none when it does not answer."""
         try:
-            return self._listed_tags(remote, prefix)
+            return self._listed_tags(remote, *patterns)
         except SourceError:
             return {}
 
-    def _listed_tags(self, remote: str, prefix: str) -> dict[str, str]:
-        answer = self.plumbing.run(
-            "ls-remote", "--tags", _word(remote), f"refs/tags/{prefix}*", timeout=ANSWER_SECONDS
-        )
+    def _listed_tags(self, remote: str, *patterns: str) -> dict[str, str]:
+        refs = [f"refs/tags/{pattern}" for pattern in patterns]
+        answer = self.plumbing.run("ls-remote", "--tags", _word(remote), *refs, timeout=ANSWER_SECONDS)
         if answer.status != 0:
             raise SourceError(
                 f"list the git tags of {remote}", answer.words, f"git ls-remote --tags {remote}"
@@ -248,16 +249,18 @@ class Source:
         if status != 0:
             raise SourceError(f"list the ancestors of {commit}", words, "look further with: git fsck")
 
-    def messages(self, commit: str, *, since: str | None, folder: str) -> Iterator[str]:
-        """Messages of the commits after `since` that touch the folder, newest first."""
+    def messages(self, commit: str, *, since: str | None, folder: str) -> Iterator[Message]:
+        """Messages of the commits after `since` that touch the folder, children before parents."""
         place = _inside(folder)
         answer = self._must(
             f"read the commit messages up to {commit}",
-            *("log", "-z", "--no-show-signature", "--encoding=UTF-8", "--format=%B", _word(commit)),
+            *("log", "-z", "--topo-order", "--no-show-signature", "--encoding=UTF-8", "--format=%H%n%B"),
+            _word(commit),
             *([f"^{_word(since)}"] if since is not None else []),
             *("--", *([place] if place else [])),
         )
-        return iter(_records(answer))
+        pairs = (record.partition("\n") for record in _records(answer))
+        return (Message(id=oid, text=text) for oid, _, text in pairs)
 
     def entries(self, commit: str, folder: str) -> Iterator[Entry]:
         """The files of the commit below a folder, sorted by path. Raises SourceError for a submodule."""
@@ -329,6 +332,16 @@ class Source:
         if answer.status != 0:
             raise SourceError(attempted, answer.words, "look further with: git status, git fsck")
         return answer
+
+
+def version_tags(commits: Mapping[str, str], prefix: str) -> tuple[VersionTag, ...]:
+    """The version tags among these tags and their commits, ascending by version."""
+    tags = (
+        VersionTag(name=name, version=version, commit=commit)
+        for name, commit in commits.items()
+        for version in versions_in([name], prefix)
+    )
+    return tuple(sorted(tags, key=lambda tag: tag.version))
 
 
 def _commit_of(answer: Answer) -> Commit:

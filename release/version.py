@@ -1,41 +1,26 @@
-"""Which version a release has: Conventional Commits since the last one, in semver.
+"""The version of a release: the bump that its commits ask for, in semver.
 
-Sources: Semantic Versioning 2.0.0 (items 8-11) and Conventional Commits 1.0.0 (items 1, 8, 11-13). Before
-1.0.0 a breaking change raises the minor part (semver item 4: anything may change).
+Source: Semantic Versioning 2.0.0 (items 8-11). Before 1.0.0 a breaking change raises the minor part (item 4:
+anything may change). `release.commits` reads the messages.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
-from enum import IntEnum
 from typing import Final
 
 from semver import Version
 
+from release.commits import Bump
 from release.errors import NothingToRelease, UsageError, VersionTaken
 from release.frozen import Struct
+from release.nearly import Reading
 
 FIRST: Final = Version(0, 1, 0)
 """The version of a service's first release."""
 
 _TAG_LENGTH: Final = 128
 """OCI Distribution Specification 1.1, "Pulling manifests"."""
-
-_HEADER = re.compile(r"(?P<type>[a-zA-Z]+)(?:\([^()\r\n]*\))?(?P<breaking>!)?: \S")
-_BREAKING_FOOTER = re.compile(r"^BREAKING[ -]CHANGE: \S", re.MULTILINE)
-
-
-class Bump(IntEnum):
-    """How far a version moves; the largest among the commits wins."""
-
-    NONE = 0
-    PATCH = 1
-    MINOR = 2
-    MAJOR = 3
-
-
-_BUMPS: Final = {"feat": Bump.MINOR, "fix": Bump.PATCH, "perf": Bump.PATCH, "revert": Bump.PATCH}
 
 
 class Request(Struct, frozen=True, kw_only=True):
@@ -93,17 +78,6 @@ def _parse_bump(text: str) -> Bump:
     return Bump[text.upper()]
 
 
-def bump_of(message: str) -> Bump:
-    """What one commit message asks for. A message that follows no convention asks for nothing."""
-    header, _, body = message.partition("\n")
-    match = _HEADER.match(header)
-    if match is None:
-        return Bump.NONE
-    if match["breaking"] or _BREAKING_FOOTER.search(body):
-        return Bump.MAJOR
-    return _BUMPS.get(match["type"].lower(), Bump.NONE)
-
-
 def tag_prefix(service: str, *, several: bool) -> str:
     """What stands before the version in a git tag: `v`, or `api/v` in a repository of several services."""
     return f"{service}/v" if several else "v"
@@ -120,7 +94,8 @@ def next_version(
     request: Request,
     last: Version | None,
     existing: Sequence[Version],
-    messages: Iterable[str],
+    reading: Reading,
+    own_line: bool = False,
 ) -> Version:
     """Choose the version of the next release.
 
@@ -128,29 +103,34 @@ def next_version(
         request: what the command line asks for.
         last: the newest version among the commit's ancestors; None before the first release.
         existing: every version of this service, on any branch and in the ledger.
-        messages: commit messages since `last`, any order; read only when the request is empty.
+        reading: the commit messages since `last`; used only when the request is empty.
+        own_line: if no commit since `last` is part of a higher version: then the line of `last` may go on.
 
     Raises:
         NothingToRelease: no message asks for a version.
         VersionTaken: the version asked for, or the one computed, is at or below one that exists.
     """
     if request.version is not None:
-        return _requested(request.version, existing)
+        return _requested(request.version, last if own_line else None, existing)
     if last is None and not existing and request.bump is None:
         return FIRST
     base = last if last is not None else Version(0, 0, 0)
-    if request.bump is not None:
-        return _above(_bumped(base, request.bump), base, existing)
-    bump = max(map(bump_of, messages), default=Bump.NONE)
+    bump = request.bump if request.bump is not None else reading.bump
     if bump is Bump.NONE:
-        raise NothingToRelease(
-            "choose the next version",
-            f"no commit since {base} is a feat, fix, perf, revert or breaking change",
-            "to release all the same: `nox -s release -- --bump patch`",
-        )
-    # before 1.0.0 anything may change: only who asks for 1.0.0 gets it
-    bump = Bump.MINOR if base.major == 0 and bump is Bump.MAJOR else bump
-    return _above(_bumped(base, bump), base, existing)
+        raise _nothing(base, reading)
+    if request.bump is None and base.major == 0 and bump is Bump.MAJOR:
+        bump = Bump.MINOR  # before 1.0.0 anything may change: only who asks for 1.0.0 gets it
+    return _above(_bumped(base, bump), base, existing, own_line=own_line)
+
+
+def _nothing(base: Version, reading: Reading) -> NothingToRelease:
+    found = f"no commit since {base} is a feat, fix, perf, revert or breaking change"
+    if reading.cancelled:
+        found += f"; {reading.cancelled} unreleased commits and reverts cancel out"
+    if reading.near:
+        found += f"; not read as one: {reading.near[0]}"
+    hint = "to release all the same: `nox -s release -- --bump patch`"
+    return NothingToRelease("choose the next version", found, hint)
 
 
 def _bumped(base: Version, bump: Bump) -> Version:
@@ -163,7 +143,7 @@ def _bumped(base: Version, bump: Bump) -> Version:
     return base.bump_patch() if bump is Bump.PATCH else base.bump_minor()
 
 
-def _requested(version: Version, existing: Sequence[Version]) -> Version:
+def _requested(version: Version, base: Version | None, existing: Sequence[Version]) -> Version:
     """An exact version is free, and above its own line; a new line is above every version."""
     if version in existing:
         raise VersionTaken(
@@ -172,6 +152,8 @@ def _requested(version: Version, existing: Sequence[Version]) -> Version:
             f"a released version is never made again; `invoke show {version}` says what it is. "
             f"Leave out --version, or give --version {_after(max(existing))} or higher",
         )
+    if base is not None and base < version and _continues(version, base, existing):
+        return version
     line = [known for known in existing if (known.major, known.minor) == (version.major, version.minor)]
     floor = max(line or existing, default=None)
     if floor is not None and version < floor:
@@ -183,17 +165,39 @@ def _requested(version: Version, existing: Sequence[Version]) -> Version:
     return version
 
 
-def _above(computed: Version, base: Version, existing: Sequence[Version]) -> Version:
-    """Never at or below a version that exists: tags on release branches count."""
+def _line(version: Version, existing: Sequence[Version]) -> list[Version]:
+    """The versions that a version has to be above: of its minor line, or for a new minor its major line."""
+    digits = 2 if version.patch else 1
+    return [known for known in existing if known.to_tuple()[:digits] == version.to_tuple()[:digits]]
+
+
+def _continues(version: Version, base: Version, existing: Sequence[Version]) -> bool:
+    """Return if a version is the newest of the line that it is made on."""
+    return version.major == base.major and all(known < version for known in _line(version, existing))
+
+
+def _above(computed: Version, base: Version, existing: Sequence[Version], *, own_line: bool) -> Version:
+    """Never at or below a version of its line; below another line only on a line of its own."""
     highest = max(existing, default=None)
     if highest is None or computed > highest:
         return computed
+    if own_line and _continues(computed, base, existing):
+        return computed
+    attempted = f"release version {computed}, the next after {base}"
+    if own_line and computed.major > base.major:
+        raise VersionTaken(
+            attempted,
+            f"{highest} exists, and these commits hold a breaking change: the line of {base} cannot take it",
+            f"release the change from a branch that contains {highest}. If it breaks nothing on this line: "
+            "`nox -s release -- --bump minor`",
+        )
     line = [known for known in existing if (known.major, known.minor) == (computed.major, computed.minor)]
     maintain = f", or --version {computed} to maintain {computed.major}.{computed.minor}"
+    above = max(_line(computed, existing)) if own_line else highest
     raise VersionTaken(
-        f"release version {computed}, the next after {base}",
-        f"{highest} exists on a branch that this commit does not contain",
-        f"give --version {_after(highest)} or higher{maintain if line and computed > max(line) else ''}",
+        attempted,
+        f"{above} exists on a branch that this commit does not contain",
+        f"give --version {_after(above)} or higher{maintain if line and computed > max(line) else ''}",
     )
 
 

@@ -8,25 +8,38 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
+from semver import Version
+
 from release import config
 from release.actor import actor, run_url
 from release.chain.home import HOME, refuse_committed_home
-from release.chain.plan import Facts, Options, Plan, already_released, describe_changes, gates_plan, make_plan
+from release.chain.plan import (
+    Facts,
+    Options,
+    Plan,
+    already_released,
+    describe_changes,
+    gates_plan,
+    make_plan,
+    refuse_other_tags,
+)
 from release.chain.reports import Reports
 from release.chain.shop import RunFolder, Shop
 from release.config import Config, Service
-from release.errors import ConfigError, LedgerUnreachable, Problem, SourceError
+from release.errors import ConfigError, LedgerUnreachable, Problem, SourceError, UsageError
 from release.events import Emit, Notice, Warned
-from release.frozen import Struct, field
+from release.frozen import Struct, field, replace
 from release.images.engine import Engine
 from release.images.trust import believe
 from release.ledger import query
 from release.ledger.store import Ledger
+from release.loosetags import loose_tags, patterns
 from release.process import Cancellation
 from release.records import Record, Release, Run
 from release.redact import Mask
-from release.source import Commit, Source
-from release.version import tag_prefix
+from release.source import Commit, Source, VersionTag, version_tags
+from release.unreleased import messages_since, stands_on_own_line
+from release.version import Request, tag_prefix
 
 
 class Project(Struct, frozen=True, kw_only=True, dict=True):
@@ -70,22 +83,49 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
 
     def facts(self, options: Options) -> Facts:
         """Read everything that a plan is made from."""
-        tags = self.source.version_tags(
-            tag_prefix(self.service.service, several=self.several), self.service.ledger.remote
-        )
+        prefix, remote = tag_prefix(self.service.service, several=self.several), self.service.ledger.remote
+        commits = self.source.tags(*patterns(prefix), remote=remote)
         self._complete_history(options)
-        last = self.source.last_version(self.commit.id, tags)
-        since = last.commit if last is not None else None
-        return Facts(
+        exact, others = version_tags(commits, prefix), loose_tags(commits, prefix)
+        facts = Facts(
             commit=self.commit,
             changed=self.source.changed(),
-            tags=tags,
-            last=last,
-            messages=tuple(self.source.messages(self.commit.id, since=since, folder=self.service.context)),
+            tags=(),
+            last=None,
+            messages=(),
             released_versions=query.versions(self.ledger, self.service.service),
             of_commit=query.release_of_commit(self.ledger, self.service.service, self.commit.id),
-            remote_url=self.source.remote_url(self.service.ledger.remote or "origin"),
+            remote_url=self.source.remote_url(remote or "origin"),
         )
+        if self.service.tags == "loose" or not others:
+            return self._since(facts, (*exact, *others))
+        loosely = self._since(facts, (*exact, *others)) if self.service.tags is None else None
+        return replace(self._since(facts, exact), loosely=loosely)
+
+    def _since(self, facts: Facts, tags: tuple[VersionTag, ...]) -> Facts:
+        """Add the history since the newest of these tags that the commit contains."""
+        last = self.source.last_version(self.commit.id, tags)
+        since = last.commit if last is not None else None
+        named = {str(tag.version) for tag in tags}
+        untagged = (Version.parse(text) for text in facts.released_versions if text not in named)
+        known = last is not None and all(version <= last.version for version in untagged)
+        return replace(
+            facts,
+            tags=tags,
+            last=last,
+            messages=messages_since(self.source, self.commit.id, since=since, folder=self.service.context),
+            own_line=known
+            and stands_on_own_line(self.source, self.commit.id, last, tags, self.service.ledger.remote),
+        )
+
+    def tell_commits(self, facts: Facts, options: Options) -> None:
+        """Tell how the commits were read, if they choose the version."""
+        if options.request != Request() or (facts.last is None and not facts.tags):
+            return
+        for text in facts.reading.warnings:
+            self.emit(Warned(text=text))
+        for text in facts.reading.notices:
+            self.emit(Notice(text=text))
 
     def _complete_history(self, options: Options) -> None:
         """A version from commits needs the commits: a shallow clone, as CI makes, is deepened first."""
@@ -122,6 +162,10 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
         """The plan of a run that releases nothing."""
         if facts.changed:
             self.emit(Warned(text=f"{describe_changes(facts.changed)}: this run looks at the commit"))
+        try:
+            refuse_other_tags(facts, options)
+        except UsageError as error:
+            self.emit(Warned(text=f"a release would be refused: {error.found}; {error.hint}"))
         return gates_plan(self.service, facts, options, several=self.several)
 
     def _warn_of_strangers(self) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, Final
 
 from semver import Version
 
+from release.commits import Message
 from release.config import Service
-from release.errors import NothingToRelease, SourceError, VersionTaken
+from release.errors import NothingToRelease, SourceError, UsageError, VersionTaken
 from release.frozen import Struct, field, replace
+from release.nearly import Reading, read
 from release.records import Base, Record, Release
 from release.reference import Reference, Repository
 from release.source import Commit, VersionTag
@@ -28,7 +31,7 @@ class Options(Struct, frozen=True, kw_only=True):
     allow_dirty: bool = False
 
 
-class Facts(Struct, frozen=True, kw_only=True):
+class Facts(Struct, frozen=True, kw_only=True, dict=True):
     """Everything a plan is made from, read before it is made."""
 
     commit: Commit
@@ -37,12 +40,21 @@ class Facts(Struct, frozen=True, kw_only=True):
     tags: tuple[VersionTag, ...]
     last: VersionTag | None
     """The newest version tag in the commit's history."""
-    messages: tuple[str, ...]
+    messages: tuple[Message, ...]
     """Of the commits after it."""
     released_versions: tuple[str, ...]
     of_commit: Record[Release] | None
     """The release of this commit, if there is one."""
     remote_url: str | None
+    own_line: bool = False
+    """No commit after `last` is part of a higher version."""
+    loosely: Facts | None = None
+    """The same with tags such as `v4.2` read as versions; None if there are none, or `tags` decides."""
+
+    @cached_property
+    def reading(self) -> Reading:
+        """The messages, read."""
+        return read(self.messages)
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -151,17 +163,51 @@ def make_plan(service: Service, facts: Facts, options: Options, *, several: bool
 
     Raises:
         SourceError: files are changed and not committed.
+        UsageError: tags in other forms would make another version.
         NothingToRelease, VersionTaken: see `release.version.next_version`.
     """
     if not options.allow_dirty:
         refuse_changes(facts)
-    version = next_version(
+    version = _next(facts, options)
+    if facts.loosely is not None:
+        refuse_other_tags(facts, options)
+    return _plan(service, facts, options, version, several=several)
+
+
+def _next(facts: Facts, options: Options) -> Version:
+    return next_version(
         request=options.request,
         last=facts.last.version if facts.last is not None else None,
         existing=_existing(facts),
-        messages=facts.messages,
+        reading=facts.reading if options.request == Request() else Reading(),
+        own_line=facts.own_line,
     )
-    return _plan(service, facts, options, version, several=several)
+
+
+def refuse_other_tags(facts: Facts, options: Options) -> None:
+    """Refuse a version that would be another one if tags such as `v4.2` were versions. Raises UsageError."""
+    if facts.loosely is None:
+        return
+    found, loosely = _outcome(facts, options), _outcome(facts.loosely, options)
+    if found == loosely:
+        return
+    exact = {tag.name for tag in facts.tags}
+    names = [tag.name for tag in reversed(facts.loosely.tags) if tag.name not in exact]
+    raise UsageError(
+        f"choose the next version ({found})",
+        f"the git tags {', '.join(names[:3])}{', …' if len(names) > 3 else ''} are not MAJOR.MINOR.PATCH, "
+        "and this version does not count them",
+        f'with tags = "loose" in [tool.release] they count, and the next version is {loosely}; '
+        'tags = "strict" ignores them',
+    )
+
+
+def _outcome(facts: Facts, options: Options) -> str:
+    """The next version, or "none" where there is an error."""
+    try:
+        return str(_next(facts, options))
+    except (NothingToRelease, VersionTaken):
+        return "none"
 
 
 def _plan(service: Service, facts: Facts, options: Options, version: Version, *, several: bool) -> Plan:
@@ -177,7 +223,7 @@ def _plan(service: Service, facts: Facts, options: Options, version: Version, *,
 
 def gates_plan(service: Service, facts: Facts, options: Options, *, several: bool) -> Plan:
     """A plan for the gates alone: where no version is due, `-dev` of the next patch."""
-    options = replace(options, allow_dirty=True)
+    options, facts = replace(options, allow_dirty=True), replace(facts, loosely=None)
     if facts.of_commit is None:
         try:
             return make_plan(service, facts, options, several=several)

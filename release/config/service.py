@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -29,6 +29,9 @@ class Service(Value):
     """As "registry.example/acme": images go to `<registry>/<service>`; absent: they stay in the engine."""
     registry_ca: RelativePath | None = None
     """Certificates (PEM) believed for the registry, beside the system's and the engine's own."""
+    tags: Literal["strict", "loose"] | None = None
+    """Git tags such as `v4.2`: "loose" reads it as 4.2.0, "strict" ignores it; absent: a release is refused
+    if such a tag would change its version."""
     ledger: Ledger = Ledger()
     lock: Lock = Lock()
     lint: Lint = Lint()

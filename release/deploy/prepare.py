@@ -329,5 +329,5 @@ def _commits(site: Site, newer: Record[Release], older: Record[Release]) -> List
         return Listed(
             lines=(f"not listed: this clone lacks {lacking(site.desk.source, commit, since)}",), count=None
         )
-    lines = (message.partition("\n")[0] for message in messages[:_COMMITS])
+    lines = (message.subject for message in messages[:_COMMITS])
     return Listed(lines=tuple(lines), count=len(messages))

@@ -297,7 +297,7 @@ def test_messages_are_those_that_touch_the_folder_since_the_tag(here: Repository
     here.write("web/a", "1")
     here.commit("feat: web")
     head = here.commit("feat: everywhere", **{"api/b": "1", "web/b": "1"})
-    assert list(source.messages(head, since=since, folder="api")) == [
+    assert [message.text for message in source.messages(head, since=since, folder="api")] == [
         "feat: everywhere\n",
         "fix: api\n\nBREAKING CHANGE: all of it\n\nlast line\n",
     ]
@@ -310,7 +310,7 @@ def test_a_folder_name_is_no_pattern(here: Repository, source: Source) -> None:
     here.commit("feat: odd")
     here.write("ab/x", "1")
     head = here.commit("feat: other")
-    assert list(source.messages(head, since=None, folder="a[b]")) == ["feat: odd\n"]
+    assert [message.text for message in source.messages(head, since=None, folder="a[b]")] == ["feat: odd\n"]
 
 
 @pytest.mark.parametrize("branches", [False, True], ids=["one line", "a higher version on a branch"])
@@ -327,7 +327,7 @@ def test_messages_after_the_last_of_many_versions(tmp_path: Path, branches: bool
     assert last is not None
     messages = list(source.messages(head, since=last.commit, folder="."))
     assert (last.name, len(tags), len(messages)) == ("v0.9.0", 9 + branches, 40)
-    assert messages[0] == "feat: change 400\n"
+    assert (messages[0].text, messages[0].id) == ("feat: change 400\n", head)
 
 
 # the committed tree

@@ -7,19 +7,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 from semver import Version
 
+from release.commits import Message
 from release.errors import NothingToRelease, UsageError, VersionTaken
-from release.version import Bump, Request, bump_of, next_version, parse, tag_prefix, versions_in
+from release.nearly import read
+from release.version import Request, next_version, parse, tag_prefix, versions_in
 
 
 def following(
-    *messages: str, last: str | None = None, existing: tuple[str, ...] = (), version: str = "", bump: str = ""
+    *messages: str,
+    last: str | None = None,
+    existing: tuple[str, ...] = (),
+    version: str = "",
+    bump: str = "",
+    own_line: bool = False,
 ) -> str:
     """The next version, as text."""
     found = next_version(
         request=Request.parse(version=version or None, bump=bump or None),
         last=Version.parse(last) if last else None,
         existing=[Version.parse(text) for text in (*existing, *([last] if last else []))],
-        messages=messages,
+        reading=read([Message(text=text) for text in messages]),
+        own_line=own_line,
     )
     return str(found)
 
@@ -69,39 +77,6 @@ def test_an_unknown_bump_is_refused(text: str) -> None:
     """The three that exist are listed."""
     with pytest.raises(UsageError, match="none of patch, minor, major"):
         Request.parse(version=None, bump=text)
-
-
-# what a commit asks for
-
-
-@pytest.mark.parametrize(
-    ("message", "bump"),
-    [
-        ("feat: new", Bump.MINOR),
-        ("feat(api): new", Bump.MINOR),
-        ("FEAT: new", Bump.MINOR),
-        ("fix: old", Bump.PATCH),
-        ("perf(db core): faster", Bump.PATCH),
-        ("revert: it", Bump.PATCH),
-        ("chore: tidy", Bump.NONE),
-        ("docs(api): words", Bump.NONE),
-        ("feat!: all new", Bump.MAJOR),
-        ("chore(api)!: all new", Bump.MAJOR),
-        ("fix: x\n\nBREAKING CHANGE: all of it\n", Bump.MAJOR),
-        ("chore: x\n\nbody\n\nReviewed-by: Z\nBREAKING-CHANGE: all\n", Bump.MAJOR),
-        ("fix: x\r\n\r\nBREAKING CHANGE: all\r\n", Bump.MAJOR),
-        ("fix: x\n\nbreaking change: not a footer\n", Bump.PATCH),
-        ("fix: x\n\nthis is no BREAKING CHANGE: at all\n", Bump.PATCH),
-        ("Merge branch 'feat: x'", Bump.NONE),
-        ("feat : x", Bump.NONE),
-        ("feat:x", Bump.NONE),
-        ("feature: x", Bump.NONE),
-        ("", Bump.NONE),
-    ],
-)
-def test_a_commit_message_asks_for_a_bump(message: str, bump: Bump) -> None:
-    """Conventional Commits 1.0.0; other messages ask for nothing."""
-    assert bump_of(message) is bump
 
 
 # the next version
@@ -211,6 +186,61 @@ def test_a_computed_version_is_never_at_or_below_one_that_exists() -> None:
     assert caught.value.hint == "give --version 2.0.0 or higher"
 
 
+@pytest.mark.parametrize(
+    ("last", "message", "existing", "expected"),
+    [
+        ("1.4.0", "fix: x", ("2.1.0",), "1.4.1"),
+        ("1.4.0", "feat: x", ("2.1.0",), "1.5.0"),
+        ("1.4.0", "fix: x", ("1.5.0", "1.6.2", "2.1.0"), "1.4.1"),
+        ("1.4.0-rc.1", "fix: x", ("2.1.0",), "1.4.0"),
+        ("0.4.0", "feat!: x", ("1.0.0",), "0.5.0"),
+        ("1.4.0", "fix: x", ("2.0.0-rc.1",), "1.4.1"),
+    ],
+)
+def test_a_line_of_its_own_goes_on_by_itself(
+    last: str, message: str, existing: tuple[str, ...], expected: str
+) -> None:
+    """A branch that maintains an old version needs no --version."""
+    assert following(message, last=last, existing=existing, own_line=True) == expected
+
+
+@pytest.mark.parametrize(
+    ("message", "existing", "found", "hint"),
+    [
+        ("fix: x", ("1.4.1", "2.1.0"), "1.4.1 exists", "give --version 1.4.2 or higher"),
+        ("fix: x", ("1.4.3", "2.1.0"), "1.4.3 exists", "give --version 1.4.4 or higher"),
+        ("feat: x", ("1.5.0", "2.1.0"), "1.5.0 exists", "give --version 1.5.1 or higher"),
+        ("feat: x", ("1.6.0", "2.1.0"), "1.6.0 exists", "give --version 1.6.1 or higher"),
+        ("feat!: x", ("2.1.0",), "2.1.0 exists, and these commits hold a breaking change", "--bump minor"),
+    ],
+)
+def test_an_old_line_never_takes_a_version_that_exists_or_sorts_below_one(
+    message: str, existing: tuple[str, ...], found: str, hint: str
+) -> None:
+    """The hint has the next one that is free."""
+    with pytest.raises(VersionTaken, match=found) as caught:
+        following(message, last="1.4.0", existing=existing, own_line=True)
+    assert hint in caught.value.hint
+
+
+def test_an_old_line_takes_a_bump_and_a_version_that_is_asked_for() -> None:
+    """Within the line."""
+    assert following(last="1.4.0", existing=("2.1.0",), bump="minor", own_line=True) == "1.5.0"
+    assert following(last="1.4.0", existing=("2.1.0",), version="1.5.0", own_line=True) == "1.5.0"
+    with pytest.raises(VersionTaken):
+        following(last="1.4.0", existing=("2.1.0",), bump="major", own_line=True)
+    with pytest.raises(VersionTaken):
+        following(last="1.4.0", existing=("2.1.0",), version="1.3.9", own_line=True)
+
+
+def test_nothing_to_release_names_the_line_that_nearly_was_something() -> None:
+    """And the commits that cancel out."""
+    with pytest.raises(NothingToRelease, match=r"not read as one: `feat:x` \(write `feat: x` for a minor"):
+        following("feat:x", last="1.0.0")
+    with pytest.raises(NothingToRelease, match="2 unreleased commits and reverts cancel out"):
+        following('Revert "feat: bad"', "feat: bad", last="1.0.0")
+
+
 versions = st.builds(Version, st.integers(0, 3), st.integers(0, 3), st.integers(0, 3))
 messages = st.lists(st.sampled_from(("feat: a", "fix: b", "feat!: c", "chore: d")), max_size=3)
 
@@ -222,10 +252,27 @@ def test_whatever_happened_the_next_version_is_new_and_the_highest(
     """Or there is none, and an error says why."""
     known = [*existing, *([last] if last is not None else [])]
     try:
-        found = next_version(request=Request(), last=last, existing=known, messages=said)
+        reading = read([Message(text=text) for text in said])
+        found = next_version(request=Request(), last=last, existing=known, reading=reading)
     except (NothingToRelease, VersionTaken):
         return
     assert all(found > version for version in known)
+
+
+@given(versions, st.lists(versions, max_size=4), messages)
+def test_a_line_of_its_own_never_takes_a_version_at_or_below_one_of_the_line(
+    last: Version, existing: list[Version], said: list[str]
+) -> None:
+    """Whatever exists on other lines."""
+    reading, known = read([Message(text=text) for text in said]), [*existing, last]
+    try:
+        found = next_version(request=Request(), last=last, existing=known, reading=reading, own_line=True)
+    except (NothingToRelease, VersionTaken):
+        return
+    line = [each for each in known if (each.major, each.minor) == (found.major, found.minor)]
+    assert found > last
+    assert found not in known
+    assert all(found > each for each in line)
 
 
 # tags

@@ -8,10 +8,11 @@ import pytest
 from semver import Version
 
 from release.chain.plan import Facts, Options, already_released, describe_changes, gates_plan, make_plan
+from release.commits import Bump, Message
 from release.config import Config, parse
-from release.errors import NothingToRelease, SourceError, VersionTaken
+from release.errors import NothingToRelease, SourceError, UsageError, VersionTaken
 from release.source import Commit, VersionTag
-from release.version import Bump, Request
+from release.version import Request
 
 COMMIT = Commit(id="a" * 40, tree="b" * 40, time="2026-11-21T20:00:00.000Z", subject="feat: greet")
 
@@ -31,7 +32,9 @@ def facts(**changes: Any) -> Facts:
         "of_commit": None,
         "remote_url": None,
     }
-    return Facts(**(known | changes))
+    known |= changes
+    known["messages"] = tuple(Message(text=text) for text in known["messages"])
+    return Facts(**known)
 
 
 def tagged(text: str) -> VersionTag:
@@ -161,3 +164,50 @@ def test_the_way_to_the_remote_changes_no_label() -> None:
 def test_a_commit_without_a_release_is_not_released() -> None:
     """Nothing is found, nothing is refused."""
     assert already_released(facts(), Options(request=Request(version=Version(2, 0, 0)))) is None
+
+
+# tags in other forms
+
+
+def loosely(**changes: Any) -> Facts:
+    """Facts with a tag v4.2 that may be a version."""
+    tags = (
+        *changes.get("tags", ()),
+        VersionTag(name="v4.2", version=Version.parse("4.2.0"), commit="c" * 40),
+    )
+    last = max(tags, key=lambda tag: tag.version)
+    return facts(**changes, loosely=facts(**(changes | {"tags": tags, "last": last})))
+
+
+def test_a_version_that_such_a_tag_would_change_is_refused() -> None:
+    """The sentence names the tag, and both ways to decide."""
+    with pytest.raises(UsageError, match=r"v4\.2 are not MAJOR\.MINOR\.PATCH") as caught:
+        make_plan(SERVICE, loosely(), Options(), several=False)
+    assert 'tags = "loose"' in caught.value.hint
+    assert "the next version is 4.3.0" in caught.value.hint
+    assert 'tags = "strict"' in caught.value.hint
+    wanted = Options(request=Request.parse(version="4.2.0", bump=None))
+    with pytest.raises(UsageError, match="v4"):
+        make_plan(SERVICE, loosely(), wanted, several=False)
+
+
+def test_a_tag_that_changes_nothing_does_not_matter() -> None:
+    """Releases are above it already."""
+    last = tagged("4.4.0")
+    plan = make_plan(SERVICE, loosely(tags=(last,), last=last), Options(), several=False)
+    assert str(plan.version) == "4.5.0"
+
+
+def test_gates_run_beside_such_a_tag() -> None:
+    """They release nothing."""
+    assert str(gates_plan(SERVICE, loosely(), Options(), several=False).version) == "0.1.0"
+
+
+def test_a_line_of_its_own_goes_on() -> None:
+    """Other lines count only where a commit is part of them."""
+    old, new = tagged("1.4.0"), tagged("2.1.0")
+    known: dict[str, Any] = {"tags": (old, new), "last": old, "messages": ("fix: x",)}
+    plan = make_plan(SERVICE, facts(**known, own_line=True), Options(), several=False)
+    assert str(plan.version) == "1.4.1"
+    with pytest.raises(VersionTaken):
+        make_plan(SERVICE, facts(**known), Options(), several=False)

@@ -1,0 +1,84 @@
+"""The commits since a version, as the choice of the next one needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from release.commits import Message, named_by
+from release.errors import SourceError
+from release.frozen import replace
+from release.plumbing import FETCH_SECONDS
+from release.source import Source, VersionTag
+
+
+def messages_since(source: Source, commit: str, *, since: str | None, folder: str) -> tuple[Message, ...]:
+    """Return the messages after `since` that touch the folder, newest first, with the targets of reverts.
+
+    Raises:
+        SourceError: git cannot list them.
+    """
+    found = source.messages(commit, since=since, folder=folder)
+    return tuple(_with_targets(source, message, commit, since) for message in found)
+
+
+def _with_targets(source: Source, message: Message, commit: str, since: str | None) -> Message:
+    """Look up the commits that a revert names. One that is not in this history does not count."""
+    undone: list[str] = []
+    released = False
+    for name in named_by(message.text):
+        answer = source.plumbing.run("rev-list", "--parents", "--max-count=1", name, "--")
+        oid, *parents = answer.text.split() if answer.status == 0 else [""]
+        if not oid or not _is_before(source, oid, commit):
+            continue
+        if since is not None and _is_before(source, oid, since):
+            released = True
+            continue
+        onto = next((parent for parent in parents if parent in message.text), None)
+        undone += _brought(source, oid, onto) if len(parents) > 1 and onto is not None else [oid]
+    return replace(message, undone=tuple(undone), released=released) if undone or released else message
+
+
+def _is_before(source: Source, oid: str, commit: str) -> bool:
+    return source.plumbing.run("merge-base", "--is-ancestor", oid, commit).status == 0
+
+
+def _brought(source: Source, merge: str, onto: str) -> list[str]:
+    """List a merge and the commits that it brought to one of its parents."""
+    return source.plumbing.run("rev-list", merge, f"^{onto}", "--").text.split()
+
+
+def stands_on_own_line(
+    source: Source, commit: str, last: VersionTag | None, tags: Sequence[VersionTag], remote: str | None
+) -> bool:
+    """Return if no commit since the last version is part of a higher one.
+
+    Then the branch maintains the last version. Else higher versions were made on branches of this history,
+    and the next version has to be above them.
+    """
+    higher = [tag for tag in tags if last is not None and tag.version > last.version]
+    if last is None or not higher or source.is_shallow() or not _fetched(source, higher, remote):
+        return False
+    since = ("rev-list", "--count", commit, f"^{last.commit}")
+    others = "".join(f"^{tag.commit}\n" for tag in higher).encode()
+    own, alone = source.plumbing.run(*since), source.plumbing.run(*since, "--stdin", stdin=others)
+    return own.status == alone.status == 0 and own.text == alone.text
+
+
+def _fetched(source: Source, tags: Sequence[VersionTag], remote: str | None) -> bool:
+    """Fetch the commits of tags that a clone of one branch lacks. Return if all are here."""
+    missing = _missing(source, tags)
+    if not missing or remote is None:
+        return not missing
+    refs = [f"refs/tags/{tag.name}" for tag in missing]
+    fetch = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
+    source.plumbing.run(*fetch, "--no-auto-maintenance", remote, *refs, timeout=FETCH_SECONDS)
+    return not _missing(source, tags)
+
+
+def _missing(source: Source, tags: Sequence[VersionTag]) -> list[VersionTag]:
+    asked = "".join(f"{tag.commit}\n" for tag in tags).encode()
+    answer = source.plumbing.run("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked)
+    if answer.status != 0:
+        raise SourceError("look up the commits of the version tags", answer.words, "git fsck --full")
+    lines = answer.text.splitlines()
+    return [tag for tag, line in zip(tags, lines, strict=True) if not line.endswith(" commit")]
