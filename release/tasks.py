@@ -294,10 +294,22 @@ def thaw(
     _run("thaw", message=message, service=service, environment=environment, json=json)
 
 
-@task(help={key: _COMMON[key] for key in ("service", "json")})
-def sync(_context: Context, *, service: str | None = None, json: bool = False) -> None:
+@task(
+    help={
+        **{key: _ACTING[key] for key in ("service", "yes", "json")},
+        "adopt": "an event that was put aside and that you have looked at: its file's name",
+    }
+)
+def sync(
+    _context: Context,
+    *,
+    adopt: str | None = None,
+    service: str | None = None,
+    yes: bool = False,
+    json: bool = False,
+) -> None:
     """Publish deployment events that wait for the git remote, and fetch what others recorded."""
-    _run("sync", service=service, json=json)
+    _run("sync", adopt=adopt, service=service, yes=yes, json=json)
 
 
 @task(

@@ -79,7 +79,13 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
     def ledger(self) -> Ledger:
         """The ledger, as this clone knows it."""
         settings = self.service.ledger
-        return Ledger.open(self.source, branch=settings.branch, remote=settings.remote, sign=settings.sign)
+        return Ledger.open(
+            self.source,
+            branch=settings.branch,
+            remote=settings.remote,
+            sign=settings.sign,
+            tell=lambda text: self.emit(Warned(text=text)),
+        )
 
     def facts(self, options: Options) -> Facts:
         """Read everything that a plan is made from."""

@@ -40,6 +40,7 @@ class Words(Struct, frozen=True, kw_only=True):
     json: bool = False
     limit: str = "20"
     ledger: bool = False
+    adopt: str | None = None
     since: str | None = None
     other: str | None = None
     lift: bool = False

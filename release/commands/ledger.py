@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from release import config, recovery
 from release.commands.door import Door, agree
 from release.deploy import view
 from release.deploy.imagetags import ImageTags
+from release.deploy.site import Desk
+from release.errors import UsageError
+from release.ledger import outbox
 from release.ledger.verify import verify as verify_ledger
 from release.source import Source
 
@@ -16,6 +20,8 @@ from release.source import Source
 def sync(door: Door) -> int:
     """Publish events that were kept here, and fetch what others recorded. Raises LedgerUnreachable."""
     with door.desk() as desk:
+        if door.words.adopt is not None:
+            _adopt(door, desk, door.words.adopt)
         if not desk.ledger.refresh() and desk.ledger.silence is not None:
             raise desk.ledger.silence
         published = desk.ledger.sync()
@@ -25,6 +31,26 @@ def sync(door: Door) -> int:
     else:
         door.console.result(f"{published} events published, {waiting} waiting")
     return 0
+
+
+def _adopt(door: Door, desk: Desk, file: str) -> None:
+    """Show an event that was put aside, and keep it if a person says that it is good.
+
+    Raises UsageError: there is no such file, or it holds no event. LedgerError: it cannot be kept.
+    """
+    waiting = outbox.Outbox(desk.source.git_dir)
+    path = waiting.refused / Path(file).name
+    title = f"adopt the event in {path}"
+    try:
+        draft = outbox.event_in(outbox.unsealed(outbox.content_of(path)), path.name)
+    except (outbox.Refused, OSError) as error:
+        raise UsageError(title, str(error), f"ls -l {waiting.refused}") from error
+    content = draft.at(1, None).to_json()
+    hidden = ("schema", "seq", "prev")
+    rows = [(key, json.dumps(value)) for key, value in content.items() if key not in hidden]
+    door.console.fields(title, rows)
+    agree(door, title)
+    waiting.adopt(path, draft)
 
 
 def verify_ledgers(door: Door) -> int:

@@ -70,7 +70,13 @@ class Desk(Struct, frozen=True, kw_only=True, dict=True):
     def ledger(self) -> Ledger:
         """The ledger as this clone knows it. Raises NotALedger."""
         settings = self.service.ledger
-        return Ledger.open(self.source, branch=settings.branch, remote=settings.remote, sign=settings.sign)
+        return Ledger.open(
+            self.source,
+            branch=settings.branch,
+            remote=settings.remote,
+            sign=settings.sign,
+            tell=lambda text: self.emit(Warned(text=text)),
+        )
 
     def refresh(self) -> bool:
         """Bring the ledger up to date; False, and a warning, when the remote does not answer soon.

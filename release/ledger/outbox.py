@@ -1,20 +1,33 @@
 """Deployment events that the git server has not got yet: one file each, in order.
 
-A file is a record that has no place in the chain yet, in the ledger's own bytes; it is on the disk before
-its name is, so that a file that can be seen is whole.
+A file is a record that has no place in the chain yet, in the ledger's own bytes, after a line with the seal
+of this clone; it is on the disk before its name is, so that a file that can be seen is whole. A file without
+the seal, as out of a cache, is put aside: it would be signed and published in the operator's name.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import secrets
-from collections.abc import Sequence
+import stat
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
-from release.errors import LedgerError
+from release import private
+from release.errors import LedgerError, ReleaseError
 from release.frozen import Struct
-from release.records import Body, Draft, parse
+from release.records import Body, Deployment, Draft, Freeze, Note, Quarantine, Verification, parse
+from release.seal import BadSeal, ClonesKey
+
+KINDS: Final = (Deployment, Quarantine, Freeze, Verification, Note)
+"""What may wait for the server. A release does not: its record and its git tag land together."""
+
+_PURPOSE: Final = "outbox"
+_LARGEST: Final = 16 << 20
+"""Bytes of an event; it holds the files of its settings."""
 
 
 class Kept(Struct, frozen=True, kw_only=True):
@@ -30,20 +43,32 @@ def name(draft: Draft[Body]) -> str:
 
 
 class Outbox:
-    """The events of one clone that wait to be published."""
+    """The events of one clone that wait to be published. Each file is sealed with the clone's key."""
 
-    def __init__(self, folder: Path) -> None:
-        """The folder is made when the first event comes."""
-        self._folder = folder
+    def __init__(self, git_dir: Path, tell: Callable[[str], None] = lambda _: None) -> None:
+        """Read nothing yet; folders are made when the first event comes.
+
+        Args:
+            git_dir: the common git folder.
+            tell: called with a sentence for each file that is put aside.
+        """
+        self._git_dir, self._tell = git_dir, tell
+        self._folder = git_dir / "release" / "unsynced"
+        self.refused = git_dir / "release" / "refused"
+        """Files that were found among the events and are not this clone's."""
+        self._written: dict[str, bytes] = {}
+        """What this process itself has written, by file."""
 
     def put(self, draft: Draft[Body]) -> None:
         """Keep an event; the same one only once. Raises LedgerError when the disk or the system refuses."""
-        files = self._files()
-        if any(file.stem.endswith(name(draft)) for file in files):
+        if not isinstance(draft.body, KINDS):
+            raise TypeError(f"a {type(draft.body).__name__} does not wait: it is appended, or fails")
+        if any(kept.draft == draft for kept in self.kept()):
             return
+        files = self._files()
         number = int(files[-1].name.partition("-")[0]) + 1 if files else 1
         try:
-            self._write(f"{number:09d}-{name(draft)}.json", draft.at(1, None).to_bytes())
+            self._write(f"{number:09d}-{name(draft)}.json", self._sealed(draft.at(1, None).to_bytes()))
         except OSError as error:
             raise LedgerError(
                 f"keep the event of {draft.service} in {self._folder}",
@@ -51,15 +76,26 @@ class Outbox:
                 "make room or mend the permissions; the event is not recorded anywhere yet",
             ) from error
 
+    def _sealed(self, content: bytes) -> bytes:
+        """With the seal; without it where the key cannot be used, for a rollback waits for nothing."""
+        try:
+            return ClonesKey.of(self._git_dir).seal(content, _PURPOSE)
+        except ReleaseError as error:
+            self._tell(
+                f"an event is kept without a seal: could not {error.attempted}: {error.found}; {error.hint}"
+            )
+            return content
+
     def _write(self, file: str, content: bytes) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         unnamed = self._folder / f".{secrets.token_hex(8)}"
         try:
-            with unnamed.open("wb") as stream:
+            with private.created(unnamed) as stream:
                 stream.write(content)
                 stream.flush()
                 os.fsync(stream.fileno())
             unnamed.rename(self._folder / file)
+            self._written[file] = content
         finally:
             unnamed.unlink(missing_ok=True)
         folder = os.open(self._folder, os.O_RDONLY)
@@ -69,22 +105,56 @@ class Outbox:
             os.close(folder)
 
     def kept(self) -> tuple[Kept, ...]:
-        """All events, oldest first. Raises LedgerError naming a file or a folder that cannot be read."""
-        read = ((path, self._content(path)) for path in self._files())
-        return tuple(
-            Kept(path=path, draft=parse(content, str(path)).draft())
-            for path, content in read
-            if content is not None
-        )
+        """All events of this clone, oldest first; every other file is put aside, and told.
 
-    def _content(self, path: Path) -> bytes | None:
-        """The file; None when another process has published it in the meantime."""
+        Raises LedgerError: the folder cannot be read.
+        """
+        read = ((path, self._draft(path)) for path in self._files())
+        return tuple(Kept(path=path, draft=draft) for path, draft in read if draft is not None)
+
+    def _draft(self, path: Path) -> Draft[Body] | None:
+        """The event in a file; None when another process has published it, and when it is put aside."""
         try:
-            return path.read_bytes()
+            return self._opened(path)
         except FileNotFoundError:
             return None
+        except Refused as error:
+            self._put_aside(path, str(error))
         except OSError as error:
-            raise _unreadable(path, error) from error
+            self._put_aside(path, f"it cannot be read: {error.strerror or error}")
+        except ReleaseError as error:
+            self._tell(f"{path} is not published: could not {error.attempted}: {error.found}; {error.hint}")
+        return None
+
+    def _opened(self, path: Path) -> Draft[Body]:
+        """Raises Refused, OSError; ReleaseError: the clone's key cannot be used."""
+        sealed = content_of(path)
+        if sealed == self._written.get(path.name):
+            return event_in(unsealed(sealed), path.name)
+        try:
+            content = ClonesKey.of(self._git_dir).open(sealed, _PURPOSE)
+        except BadSeal as error:
+            raise Refused("it does not have this clone's seal") from error
+        return event_in(content, path.name)
+
+    def _put_aside(self, path: Path, found: str) -> None:
+        """Move a file out of the way, so that it stops no command and is found again."""
+        place = self.refused / path.name
+        try:
+            self.refused.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.rename(place)
+        except OSError as error:
+            moved = f"it cannot be moved to {self.refused} ({error.strerror or error}), and is not published"
+            self._tell(f"{path} is ignored: {found}; {moved}")
+            return
+        look = f"if it is yours, look at it and publish it with: invoke sync --adopt {place.name}"
+        self._tell(f"an event that waited was put aside in {place}: {found}. Nothing of it was used; {look}")
+
+    def adopt(self, path: Path, draft: Draft[Body]) -> None:
+        """Keep an event that was put aside, and that a person has looked at. Raises LedgerError."""
+        self.put(draft)
+        with suppress(OSError):
+            path.unlink()
 
     def drop(self, kept: Sequence[Kept]) -> None:
         """Forget events that are in the ledger. One that stays is found there, and is no second one."""
@@ -111,6 +181,45 @@ class Outbox:
         except OSError as error:
             raise _unreadable(self._folder, error) from error
         return [path for path in there if path.match("[0-9]*.json")]
+
+
+def content_of(path: Path) -> bytes:
+    """The bytes of a file of this user.
+
+    Raises:
+        Refused: it is a link or no file, another user's, or too large for an event.
+        OSError: it cannot be read.
+    """
+    found = path.lstat()
+    if not stat.S_ISREG(found.st_mode):
+        raise Refused("it is a link or a folder, not a file")
+    if found.st_uid != os.geteuid():
+        raise Refused(f"it belongs to another user (uid {found.st_uid})")
+    if found.st_size > _LARGEST:
+        raise Refused(f"it is larger than the {_LARGEST >> 20} MiB of an event")
+    with open(path, "rb", opener=private.opener) as stream:
+        return stream.read(_LARGEST + 1)
+
+
+def unsealed(sealed: bytes) -> bytes:
+    """The bytes without the line of a seal, whoever made it."""
+    line, _, content = sealed.partition(b"\n")
+    return content if re.fullmatch(rb"[0-9a-f]{64}", line) else sealed
+
+
+def event_in(content: bytes, file: str) -> Draft[Body]:
+    """The event that these bytes are. Raises Refused: damaged, or of a kind that does not wait."""
+    try:
+        draft = parse(content, file).draft()
+    except LedgerError as error:
+        raise Refused(error.found) from error
+    if not isinstance(draft.body, KINDS):
+        raise Refused(f"a {draft.body.kind} does not wait here: it is recorded at once, or not at all")
+    return draft
+
+
+class Refused(Exception):
+    """A file that is not an event of this clone, and why."""
 
 
 def _unreadable(path: Path, error: OSError) -> LedgerError:

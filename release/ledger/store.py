@@ -43,6 +43,10 @@ _GIT_NAME: Final = TypeAdapter[str](GitName)
 _NOT_IN_NAMES: Final = re.compile(r"[<>\x00-\x1f]")
 
 
+def _unheard(_text: str) -> None:
+    """Tell it to no one."""
+
+
 class TagRequest(Struct, frozen=True, kw_only=True):
     """A git tag that lands together with a record, or not at all."""
 
@@ -54,13 +58,15 @@ class TagRequest(Struct, frozen=True, kw_only=True):
 class Ledger:
     """The ledger of one repository."""
 
-    def __init__(self, source: Source, branch: Branch, *, sign: bool = False) -> None:
+    def __init__(
+        self, source: Source, branch: Branch, *, sign: bool = False, tell: Callable[[str], None] = _unheard
+    ) -> None:
         """Use `open`."""
         self._sign = sign
         self._plumbing: Plumbing = source.plumbing
         self._branch = branch
         self._trees = Trees(source.plumbing)
-        self._outbox = outbox.Outbox(source.git_dir / "release" / "unsynced")
+        self._outbox = outbox.Outbox(source.git_dir, tell)
         self._head: str | None = None
         self._tree: str | None = None
         self._time = 0
@@ -70,7 +76,15 @@ class Ledger:
         """Why the last refresh learned nothing; None where it did."""
 
     @classmethod
-    def open(cls, source: Source, *, branch: str, remote: str | None, sign: bool = False) -> Ledger:
+    def open(
+        cls,
+        source: Source,
+        *,
+        branch: str,
+        remote: str | None,
+        sign: bool = False,
+        tell: Callable[[str], None] = _unheard,
+    ) -> Ledger:
         """Open it; an absent branch is an empty ledger.
 
         Args:
@@ -78,6 +92,7 @@ class Ledger:
             branch: its branch.
             remote: where it is pushed to; None keeps it here.
             sign: whether git signs each commit, as the committer's own git settings say.
+            tell: called with a sentence for each waiting event that is not this clone's and is put aside.
 
         Raises:
             NotALedger: the branch holds something else.
@@ -91,7 +106,7 @@ class Ledger:
                 "there is no such remote in this clone",
                 f"git remote add {remote} <address>, or change `remote` in [tool.release.ledger]",
             )
-        ledger = cls(source, Branch(source.plumbing, branch=branch, remote=remote), sign=sign)
+        ledger = cls(source, Branch(source.plumbing, branch=branch, remote=remote), sign=sign, tell=tell)
         ledger._look_at(ledger._branch.head())
         return ledger
 
