@@ -92,6 +92,7 @@ class Plumbing:
                 "it is not installed",
                 "install git 2.31 or later, or add the folder where it is to PATH",
             ) from error
+        self.root = root
         self._git = git.Git(str(root))
         self._git.update_environment(**_environment(root, git_dir, common_dir))
         if not self._chooses_ssh():

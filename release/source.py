@@ -313,7 +313,7 @@ class Source:
     def remote_url(self, remote: str) -> str | None:
         """The remote's address without user, password and query; None when there is no such remote."""
         answer = self.plumbing.run("remote", "get-url", "--", _word(remote))
-        return _public(answer.text) if answer.status == 0 else None
+        return public_address(answer.text) if answer.status == 0 else None
 
     def identity(self) -> tuple[str, str]:
         """Name and address of the person, as git would write them into a commit. Raises SourceError."""
@@ -422,7 +422,7 @@ def _inside(folder: str) -> str:
     return "" if path == PurePosixPath() else path.as_posix()
 
 
-def _public(address: str) -> str:
+def public_address(address: str) -> str:
     """An address without what is nobody's business."""
     parts = urlsplit(address)
     if parts.scheme and parts.netloc:

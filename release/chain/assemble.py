@@ -145,7 +145,9 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
 
         Raises:
             LedgerUnreachable: the remote does not answer.
+            LedgerError: git fetches from one repository and pushes to another.
         """
+        self.ledger.check_address()
         self.ledger.refresh()
         if self.ledger.silence is not None:
             remote = self.service.ledger.remote

@@ -20,6 +20,7 @@ from release.errors import (
     VersionTaken,
 )
 from release.frozen import Struct
+from release.ledger.address import addresses, check
 from release.ledger.tree import DURABLE
 from release.plumbing import ANSWER_SECONDS, FETCH_SECONDS, Answer, Plumbing
 
@@ -152,6 +153,8 @@ class Branch:
         self._seen = f"refs/release/{remote}/{branch}"
         self._tracking = f"refs/remotes/{remote}/{branch}"
         self._tags_there: set[Tag] = set()
+        self._target: str | None = None
+        """The word for `git push`, once it is known."""
         self._server: str | None = None
         """What the server had when `head` was asked last."""
 
@@ -234,6 +237,11 @@ class Branch:
             seen = self._known().seen  # read first: what the server says afterwards must contain it
             self._follow(self._listed(until=until).get(self._ref), seen, until)
         return self.head()
+
+    def check_address(self) -> None:
+        """Compare the ledger where git fetches and where it pushes. Raises LedgerError, LedgerUnreachable."""
+        if self.remote is not None:
+            check(self._git, self.remote, self._ref)
 
     def _listed(self, *refs: str, until: Until = _PATIENT) -> dict[str, str]:
         """The server's objects of the ledger branch and these references. Raises LedgerUnreachable."""
@@ -375,9 +383,11 @@ class Branch:
 
     def _push(self, *options: str, specs: Sequence[str]) -> Answer:
         assert self.remote is not None  # noqa: S101 - only called with a remote
+        if self._target is None:
+            self._target = addresses(self._git, self.remote).target
         return self._git.run(
             *(*_QUIET, "push", "--porcelain", "--no-verify", "--no-follow-tags", *options),
-            *("--recurse-submodules=no", self.remote, *specs),
+            *("--recurse-submodules=no", self._target, *specs),
             timeout=PUSH_SECONDS,
         )
 

@@ -143,6 +143,15 @@ class Ledger:
             self._look_at(self._branch.head())
         return self.silence is None
 
+    def check_address(self) -> None:
+        """Refuse a remote that is read from one repository and pushed to another, before anything is built.
+
+        Raises:
+            LedgerError: the addresses hold different ledgers.
+            LedgerUnreachable: one of them does not answer.
+        """
+        self._branch.check_address()
+
     def look_again(self) -> None:
         """Read from where the branch stands in this clone now; no remote is asked. Raises LedgerError."""
         self._look_at(self._branch.head())
