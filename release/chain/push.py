@@ -19,7 +19,8 @@ from release.errors import GateFailed, LedgerUnreachable, TransferBroken
 from release.events import Notice, Warned
 from release.frozen import Struct
 from release.images.engine import Engine
-from release.images.layout import Readable, late_files, manifest_of, own_layers, read_layout
+from release.images.imageconfig import own_layers
+from release.images.layout import Readable, late_files, manifest_of, read_layout
 from release.images.registry import Blob, Manifest, Registry
 from release.ledger import query
 from release.ledger.placing import content_of, version_taken
@@ -142,9 +143,8 @@ def _through_registry(shop: Shop, built: BuiltImage) -> _Seen:
         )
     _version_is_free(shop, registry, manifest)
     shop.say("push", "reading it back")
-    with registry.blob(manifest.config) as stream:
-        config = stream.read()
-    own = {manifest.layers[position].digest for position in own_layers(config, SOURCE_DATE_EPOCH)}
+    config = registry.document(manifest.config)
+    own = {layer.digest for layer in _own(manifest, config)}
     known = _known(shop, registry, manifest)
     late = {
         layer.digest: _read_back(shop, registry, layer, inspect=layer.digest in own)
@@ -272,8 +272,14 @@ def _read_back(shop: Shop, registry: Registry, layer: Blob, *, inspect: bool) ->
         return late_files(stream, SOURCE_DATE_EPOCH) if inspect else ()
 
 
+def _own(manifest: Manifest, config: bytes) -> list[Blob]:
+    """The layers that our build made; a config with more steps than layers names no further ones."""
+    own = own_layers(config, SOURCE_DATE_EPOCH)
+    return [layer for position, layer in enumerate(manifest.layers) if position in own]
+
+
 def _late_in_own_layers(
     manifest: Manifest, config: bytes, late: Mapping[Digest, tuple[str, ...]]
 ) -> tuple[str, ...]:
-    layers = [manifest.layers[position] for position in own_layers(config, SOURCE_DATE_EPOCH)]
+    layers = _own(manifest, config)
     return tuple(name for layer in layers for name in late.get(layer.digest, ()))

@@ -77,8 +77,7 @@ class InRegistry:
         manifest = self._registry.manifest(reference)
         if manifest is None:
             return None
-        with self._registry.blob(manifest.config) as stream:
-            return manifest, stream.read()
+        return manifest, self._registry.document(manifest.config)
 
 
 class InEngine:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import shutil
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from release.errors import NotReady, Problem, RegistryError, ReleaseError, Targe
 from release.events import Emit, Progress
 from release.frozen import Struct
 from release.images.engine import Engine, StoredImage
+from release.images.imageconfig import diff_ids
 from release.images.reach import is_local
 from release.images.values import Taken
 from release.records import Image
@@ -119,7 +119,7 @@ def _in_registry(image: Image, tell: Tell) -> Bytes:
         missing = _missing(registry, image, manifest)
         if missing or manifest is None:
             return Bytes(where="nowhere", problem=missing)
-        return Bytes(where="registry", diff_ids=_diff_ids(registry, manifest))
+        return Bytes(where="registry", diff_ids=diff_ids(registry.document(manifest.config)))
 
 
 @contextmanager
@@ -140,13 +140,6 @@ def _missing(registry: Registry, image: Image, manifest: Manifest | None) -> str
     gone = [blob.digest for blob in blobs if not registry.has_blob(blob.digest)]
     names = ", ".join(digest.short for digest in gone)
     return f"the registry has its manifest, but lacks {len(gone)} of its blobs: {names}" if gone else ""
-
-
-def _diff_ids(registry: Registry, manifest: Manifest) -> tuple[Digest, ...]:
-    """Of its config (OCI Image Specification 1.1, "Image Configuration", rootfs.diff_ids)."""
-    with registry.blob(manifest.config) as stream:
-        config = json.loads(stream.read())
-    return tuple(Digest(layer) for layer in config["rootfs"]["diff_ids"])
 
 
 def fetch(engine: Engine, image: Image, emit: Emit) -> StoredImage:

@@ -11,7 +11,6 @@ import io
 import json
 import tarfile
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import IO, BinaryIO, Final, Protocol, cast
 
 from release.errors import EngineError
@@ -113,18 +112,6 @@ class HashingReader:
         while self.read(_CHUNK):
             pass
         return Digest(f"sha256:{self._hash.hexdigest()}")
-
-
-def own_layers(config: bytes, epoch: int) -> tuple[int, ...]:
-    """Positions of the layers that our build made, not its bases.
-
-    BuildKit writes SOURCE_DATE_EPOCH as the creation time of each step of its own (OCI Image Specification
-    1.1, "Image Configuration", `history`); steps without a layer say `empty_layer`.
-    """
-    history = json.loads(config).get("history") or []
-    made = [step for step in history if not step.get("empty_layer")]
-    stamp = datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return tuple(position for position, step in enumerate(made) if step.get("created") == stamp)
 
 
 def late_files(layer: Readable, epoch: int, *, limit: int = 5) -> tuple[str, ...]:

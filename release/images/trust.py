@@ -15,6 +15,7 @@ from typing import Any, Final
 from requests.adapters import HTTPAdapter
 
 from release.errors import UsageError
+from release.images.guard import guard
 
 ENGINE_FOLDER: Final = Path("/etc/docker/certs.d")
 """Where an engine looks, on its own machine."""
@@ -83,7 +84,10 @@ class Adapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Connections straight to the registry."""
         super().init_poolmanager(*args, ssl_context=self._settings, **kwargs)
+        guard(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         """Connections through a proxy."""
-        return super().proxy_manager_for(proxy, ssl_context=self._settings, **kwargs)
+        manager = super().proxy_manager_for(proxy, ssl_context=self._settings, **kwargs)
+        guard(manager)
+        return manager

@@ -10,7 +10,7 @@ that asks for more patience than a release has, as a used-up quota does.
 
 from __future__ import annotations
 
-from release.images.registry.auth import is_loopback
+from release.images.registry.address import is_loopback
 from release.images.registry.client import Registry
 from release.images.registry.manifest import (
     DOCKER_LIST,

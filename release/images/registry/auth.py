@@ -1,112 +1,105 @@
 """Who we are to a registry: answering its challenges with the credentials that Docker has.
 
-Source: RFC 9110, 11; Distribution's "Token Authentication Specification" and "OAuth2 Token Authentication".
+A login leaves over TLS alone, or to this machine. It follows no redirect to another scheme or host.
+
+Source: RFC 9110, 11; RFC 6750, 2.1; Distribution's "Token Authentication Specification" and "OAuth2 Token
+Authentication".
 """
 
 from __future__ import annotations
 
 import base64
-import ipaddress
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol
-from urllib.parse import urlsplit
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, Protocol
 
-import requests
 from requests.utils import parse_dict_header
 
 from release.errors import RegistryError
+from release.images.registry.address import Address, is_loopback
 from release.images.registry.manifest import json_object
+from release.images.registry.refusal import quoted
+from release.images.registry.wire import Answer, Request
 from release.reference import Repository
 
 if TYPE_CHECKING:
     from release.images.credentials import Credentials
 
+_TOKEN: Final = re.compile(r"[!-~]{1,65536}")
+"""Wider than RFC 6750 allows; without the line ends that would begin another header."""
+_LONGEST_CHALLENGE: Final = 8 * 1024
+_HINT: Final = "see which token server the registry names in its settings"
 
-class Exchange(Protocol):
-    """Sends one request."""
 
-    def __call__(self, method: str, url: str, **kwargs: object) -> requests.Response:
-        """Return the response."""
+class Answered(Protocol):
+    """Sends a request that may be sent again, and checks that its status is 200."""
+
+    def __call__(self, request: Request, attempted: str, /) -> Answer:
+        """Return the answer. Raise RegistryError."""
 
 
 class Login:
     """The authorization of requests to one repository's registry."""
 
-    def __init__(
-        self,
-        repository: Repository,
-        exchange: Exchange,
-        patiently: Callable[[Callable[[], requests.Response], str], requests.Response],
-    ) -> None:
-        """Ask nothing yet.
-
-        Args:
-            repository: what is read and written.
-            exchange: sends one request.
-            patiently: sends a request that may be sent again, and checks that its status is 200.
-        """
+    def __init__(self, repository: Repository, answered: Answered) -> None:
+        """Ask nothing yet."""
         self._repository = repository
-        self._exchange = exchange
-        self._patiently = patiently
-        self._authorization: str | None = None
+        self._answered = answered
+        self.value: str | None = None
+        """Of the header; None while the registry asked for nothing."""
 
-    def authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Add what the registry asked for, if it did."""
-        if self._authorization is not None:
-            request.headers["Authorization"] = self._authorization
-        return request
-
-    def introduce(self, challenge: str, *, is_tls: bool) -> bool:
+    def introduce(self, challenge: str) -> bool:
         """Answer a challenge (RFC 9110, 11.6.1); False when there is nothing to say that was not said."""
         from release.images.credentials import credentials
 
-        known, before = credentials(self._repository.host), self._authorization
-        scheme, _, rest = challenge.partition(" ")
+        known, before = credentials(self._repository.host), self.value
+        scheme, _, rest = challenge[:_LONGEST_CHALLENGE].partition(" ")
         if scheme.lower() == "bearer":
-            self._authorization = f"Bearer {self._token(_parameters(rest), known, is_tls=is_tls)}"
+            self.value = f"Bearer {self._token(_parameters(rest), known)}"
         elif scheme.lower() == "basic" and known is not None:
-            self._authorization = _basic(known)
-        return self._authorization != before
+            self.value = _basic(known)
+        return self.value != before
 
-    def _token(self, challenge: Mapping[str, str | None], known: Credentials | None, *, is_tls: bool) -> str:
+    def _token(self, challenge: Mapping[str, str | None], known: Credentials | None) -> str:
         """A token for what the challenge names, from the server that it names."""
         realm = challenge.get("realm") or ""
-        attempted = f"get a token for {self._repository} from {realm}"
-        if urlsplit(realm).scheme != "https" and is_tls:
-            raise RegistryError(attempted, "it would send the password over a connection without TLS")
+        attempted = f"get a token for {self._repository} from {quoted(realm[:200])}"
         asked = {key: value for key in ("service", "scope") if (value := challenge.get(key))}
-        response = self._patiently(lambda: self._ask_for_token(realm, asked, known), attempted)
-        answer = json_object(response.content, attempted)
-        token = answer.get("token") or answer.get("access_token")
+        answer = self._answered(_request(self._server(realm, attempted), asked, known), attempted)
+        found = json_object(answer.content, attempted)
+        token = found.get("token") or found.get("access_token")
         if not token:
             raise RegistryError(attempted, "the answer holds no token", "read the registry's log")
-        return str(token)
+        if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+            raise RegistryError(attempted, "the answer holds something that cannot be a token", _HINT)
+        return token
 
-    def _ask_for_token(
-        self, realm: str, asked: dict[str, str], known: Credentials | None
-    ) -> requests.Response:
-        if known is not None and known.identity_token:
-            grant = {
-                "grant_type": "refresh_token",
-                "client_id": "release",
-                "refresh_token": known.identity_token,
-            }
-            return self._exchange("POST", realm, data=asked | grant, auth=anonymous)
-        if known is None:
-            return self._exchange("GET", realm, params=asked, auth=anonymous)
-        basic = _basic(known)
-        return self._exchange(
-            "GET", realm, params=asked | {"account": known.user}, auth=lambda r: _with_authorization(r, basic)
-        )
+    def _server(self, realm: str, attempted: str) -> Address:
+        """The token server's address. Raises RegistryError: not an address, or a login would be readable."""
+        try:
+            address = Address.parse(realm)
+        except ValueError as error:
+            found = f"the registry names a token server without an address: {error}"
+            raise RegistryError(attempted, found, _HINT) from None
+        is_here = address.is_loopback and is_loopback(self._repository.host)
+        if address.scheme != "https" and not is_here:
+            raise RegistryError(attempted, "it would send the password over a connection without TLS", _HINT)
+        return address
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host, with or without a port, is 127.0.0.0/8, ::1 or localhost: engines ask for no TLS."""
-    hostname = urlsplit(f"//{host}").hostname or ""
-    try:
-        return ipaddress.ip_address(hostname).is_loopback
-    except ValueError:
-        return hostname == "localhost"
+def _request(server: Address, asked: Mapping[str, str], known: Credentials | None) -> Request:
+    if known is not None and known.identity_token:
+        grant = {"grant_type": "refresh_token", "client_id": "release", "refresh_token": known.identity_token}
+        return Request(method="POST", url=server.text, body={**asked, **grant}, stays=True)
+    if known is None:
+        return Request(method="GET", url=server.text, parameters=asked, stays=True)
+    return Request(
+        method="GET",
+        url=server.text,
+        parameters={**asked, "account": known.user},
+        headers={"Authorization": _basic(known)},
+        stays=True,
+    )
 
 
 def _parameters(challenge: str) -> Mapping[str, str | None]:
@@ -117,13 +110,3 @@ def _parameters(challenge: str) -> Mapping[str, str | None]:
 def _basic(known: Credentials) -> str:
     """RFC 7617."""
     return f"Basic {base64.b64encode(f'{known.user}:{known.password}'.encode()).decode()}"
-
-
-def anonymous(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """No credentials: without this, requests would look into ~/.netrc."""
-    return request
-
-
-def _with_authorization(request: requests.PreparedRequest, value: str) -> requests.PreparedRequest:
-    request.headers["Authorization"] = value
-    return request

@@ -5,12 +5,13 @@ Source: OCI Image Specification 1.1, "Image Manifest"; Docker's image manifest v
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from release import jsontext
 from release.errors import RegistryError
 from release.frozen import Struct
+from release.images.registry.refusal import quoted
 from release.reference import Digest
 
 OCI_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
@@ -20,6 +21,8 @@ DOCKER_LIST: Final = "application/vnd.docker.distribution.manifest.list.v2+json"
 
 ACCEPT: Final = ", ".join((OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST))
 """All four: with fewer, Distribution 2.8 answers another digest, or 404, for an image that is there."""
+MOST_LAYERS: Final = 1000
+"""More than any engine can stack."""
 DAMAGED: Final = "the registry or a proxy is damaged: read its log; is it a registry at all?"
 
 
@@ -59,29 +62,27 @@ class Manifest(Struct, frozen=True, kw_only=True):
                 digest=digest,
                 media_type=found,
                 content=content,
-                config=_blob(data["config"]),
-                layers=tuple(_blob(layer) for layer in data["layers"] or ()),  # Go writes none as null
+                config=_blob(data.get("config")),
+                layers=_layers(data.get("layers", "missing")),
             )
-        except (KeyError, TypeError, ValueError) as error:
-            raise RegistryError(attempted, f"it is damaged: {error!r}", DAMAGED) from error
+        except ValueError as error:
+            raise RegistryError(attempted, f"it is damaged: {error}", DAMAGED) from error
 
 
 def json_object(content: bytes, attempted: str) -> dict[str, Any]:
     """Return a JSON object. Raise RegistryError for anything else."""
     try:
-        data = json.loads(content)
+        return jsontext.read_object(content)
     except ValueError as error:
-        raise RegistryError(attempted, f"it is not JSON: {error}", DAMAGED) from error
-    if not isinstance(data, dict):
-        raise RegistryError(attempted, "it is not a JSON object", DAMAGED)
-    return data
+        raise RegistryError(attempted, str(error), DAMAGED) from error
 
 
 def _media_type(data: Mapping[str, Any], sent_as: str | None, attempted: str) -> str:
     """An OCI manifest may leave out `mediaType`; where it is there, it is what was sent."""
     within = data.get("mediaType") or (OCI_INDEX if "manifests" in data else OCI_MANIFEST)
     if "mediaType" in data and sent_as is not None and sent_as != within:
-        raise RegistryError(attempted, f"it was sent as {sent_as}, and says that it is {within}", DAMAGED)
+        found = f"it was sent as {quoted(sent_as)}, and says that it is {quoted(within)}"
+        raise RegistryError(attempted, found, DAMAGED)
     found = str(sent_as or within)
     if found in {OCI_INDEX, DOCKER_LIST}:
         raise RegistryError(
@@ -92,11 +93,27 @@ def _media_type(data: Mapping[str, Any], sent_as: str | None, attempted: str) ->
     if found not in {OCI_MANIFEST, DOCKER_MANIFEST}:
         raise RegistryError(
             attempted,
-            f"it is no image manifest but {found}",
+            f"it is not an image manifest but {quoted(found)}",
             "an image has to be under that name, as `docker push` of today writes it: see who pushes there",
         )
     return found
 
 
-def _blob(data: Mapping[str, Any]) -> Blob:
-    return Blob(digest=Digest(data["digest"]), size=int(data["size"]), media_type=str(data["mediaType"]))
+def _layers(found: Any) -> tuple[Blob, ...]:
+    """Go writes an empty list as null."""
+    if found is not None and not isinstance(found, list):
+        raise ValueError("its `layers` are not a list")
+    if len(found or ()) > MOST_LAYERS:
+        raise ValueError(f"it has more than {MOST_LAYERS} layers")
+    return tuple(_blob(layer) for layer in found or ())
+
+
+def _blob(found: Any) -> Blob:
+    if not isinstance(found, dict):
+        raise ValueError("a descriptor is not an object")  # noqa: TRY004 - as all else that is damaged
+    digest, size, media_type = (found.get(key) for key in ("digest", "size", "mediaType"))
+    if not isinstance(digest, str) or not isinstance(media_type, str):
+        raise ValueError("a descriptor lacks its digest or its media type")  # noqa: TRY004
+    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+        raise ValueError("a descriptor has a size that is not a number of bytes")
+    return Blob(digest=Digest(digest[:100]), size=size, media_type=media_type)

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Final
 
 import requests
 import urllib3
 
 from release.frozen import Struct
 from release.images import faults
+from release.images.guard import Late, TooMuch
+from release.images.registry.refusal import codes
+from release.images.registry.wire import Answer
 from release.patience import Patience
 
 ATTEMPTS: Final = 5
 TEMPORARY: Final = frozenset({429, 500, 502, 503, 504})
-FAILURES: Final = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+FAILURES: Final = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
+"""What `wire.exchange` raises; requests lets some ValueErrors through that belong to addresses."""
 _LONGEST_PAUSE: Final = 30.0
 """Seconds; a registry that asks for more is believed at once."""
-_LONGEST_QUOTE: Final = 500
-"""Characters of a registry's own words in a message."""
+_MOST_DIGITS: Final = 9
+"""Of a number of seconds: thirty years are as good as any longer time."""
 
 
 class Pace(Struct, frozen=True, kw_only=True):
@@ -29,14 +32,24 @@ class Pace(Struct, frozen=True, kw_only=True):
     seconds: tuple[float, float]
     """To connect, and between two bytes."""
     patience: Patience
+    answer: float
+    """Seconds for one answer as a whole."""
+    total: float
+    """Seconds for one question: all attempts, redirects and tokens."""
 
 
 CALM: Final = Pace(
-    seconds=(5.0, 30.0), patience=Patience(attempts=ATTEMPTS, first=0.3, longest=5.0, timeout=120.0)
+    seconds=(5.0, 30.0),
+    patience=Patience(attempts=ATTEMPTS, first=0.3, longest=5.0, timeout=120.0),
+    answer=120.0,
+    total=240.0,
 )
 """For a release: what it would lose is more than some minutes."""
 PRESSED: Final = Pace(
-    seconds=(5.0, 10.0), patience=Patience(attempts=2, first=0.3, longest=2.0, timeout=10.0)
+    seconds=(5.0, 10.0),
+    patience=Patience(attempts=2, first=0.3, longest=2.0, timeout=10.0),
+    answer=10.0,
+    total=20.0,
 )
 """For an operator who waits: a registry that stays silent is given up within 10 s."""
 
@@ -44,22 +57,24 @@ PRESSED: Final = Pace(
 class Temporary(Exception):
     """An answer that may be another one in a moment."""
 
-    def __init__(self, response: requests.Response) -> None:
-        """Keep the response."""
-        super().__init__(response.status_code)
-        self.response = response
+    def __init__(self, answer: Answer) -> None:
+        """Keep the answer."""
+        super().__init__(answer.status)
+        self.answer = answer
 
 
 def pause(error: Exception) -> bool | float:
     """Whether to ask again; a number of seconds where the registry names it (RFC 9110, 10.2.3)."""
     if isinstance(error, Temporary):
-        error.response.close()
-        return retry_after(error.response.headers.get("Retry-After")) or True
-    if isinstance(error, requests.exceptions.SSLError):
+        error.answer.close()
+        return retry_after(error.answer.headers.get("Retry-After")) or True
+    if isinstance(error, requests.exceptions.SSLError) or any(faults.find(error, kind) for kind in _FINAL):
         return False
     return isinstance(error, _BROKEN)
 
 
+_FINAL: Final = (TooMuch, Late)
+"""The same would come again, and take as long."""
 _BROKEN: Final = (
     requests.ConnectionError,
     requests.Timeout,
@@ -72,7 +87,7 @@ _BROKEN: Final = (
 def what_happened(error: Exception) -> str:
     """Return the cause of a new attempt, for people."""
     if isinstance(error, Temporary):
-        return f"the registry answers {error.response.status_code}"
+        return f"the registry answers {error.answer.status}"
     return faults.words(error)
 
 
@@ -80,57 +95,54 @@ def retry_after(text: str | None) -> float | None:
     """Seconds from now (RFC 9110, 10.2.3: a number of them, or a date); None for anything else."""
     if text is None:
         return None
+    if (seconds := _whole_seconds(text)) is not None:
+        return seconds
     try:
-        seconds = float(text) if text.isdigit() else _seconds_until(parsedate_to_datetime(text))
-    except ValueError:
+        return max(_seconds_until(parsedate_to_datetime(text[:100])), 0.0)
+    except (ValueError, TypeError, OverflowError, LookupError):
         return None
-    return max(seconds, 0.0)
 
 
-def asks_for_more_patience(response: requests.Response) -> bool:
+def _whole_seconds(text: str) -> float | None:
+    """A number of seconds, thirty years at most; None for anything else."""
+    if not (text.isascii() and text.isdigit()):
+        return None
+    return float(text) if len(text) <= _MOST_DIGITS else float("9" * _MOST_DIGITS)
+
+
+def asks_for_more_patience(answer: Answer) -> bool:
     """Whether asking again soon is useless: it names a later time, or refuses for another reason than haste.
 
     A used-up quota comes as 429 with the code DENIED, with a long Retry-After, or with nothing remaining in a
     long window (`RateLimit-Remaining: 0;w=21600`, as Docker Hub writes it: seconds).
     """
-    wait = max(retry_after(response.headers.get("Retry-After")) or 0.0, _window(response))
-    return wait > _LONGEST_PAUSE or "DENIED" in _codes(response)
+    return _wait(answer) > _LONGEST_PAUSE or "DENIED" in codes(answer.content)
 
 
-def _window(response: requests.Response) -> float:
+def _wait(answer: Answer) -> float:
+    return max(retry_after(answer.headers.get("Retry-After")) or 0.0, _window(answer))
+
+
+def _window(answer: Answer) -> float:
     """Seconds of the rate limit's window, where nothing of it remains; else 0."""
-    remaining, _, window = response.headers.get("RateLimit-Remaining", "").partition(";w=")
-    return float(window) if remaining.strip() == "0" and window.isdigit() else 0.0
+    remaining, _, window = answer.headers.get("RateLimit-Remaining", "").partition(";w=")
+    return (_whole_seconds(window) or 0.0) if remaining.strip() == "0" else 0.0
 
 
-def for_how_long(response: requests.Response) -> str:
-    """Return the time that the registry names, as " 30 s"; nothing if it names none."""
-    seconds = max(retry_after(response.headers.get("Retry-After")) or 0.0, _window(response))
+def for_how_long(answer: Answer) -> str:
+    """Return the time that the registry names, as " 30 s"; nothing if it names none, or a senseless one."""
+    seconds = _wait(answer)
     if seconds < 1:
         return ""
+    if seconds >= _SENSELESS:
+        return " (the registry names more than a year)"
     return f" {seconds:.0f} s" if seconds < 120 else f" {seconds / 60:.0f} min"
+
+
+_SENSELESS: Final = 365 * 86400.0
 
 
 def _seconds_until(moment: datetime) -> float:
     """A date without a zone, or with the unknown one (-0000), is read as the GMT that it has to be."""
     known = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     return (known - datetime.now(UTC)).total_seconds()
-
-
-def _errors(response: requests.Response) -> Sequence[Mapping[str, Any]]:
-    """The errors in a body (OCI Distribution, "Error Codes"), if it holds any."""
-    try:
-        errors = response.json()["errors"]
-    except (ValueError, LookupError, TypeError, requests.RequestException):
-        return ()
-    return [error for error in errors if isinstance(error, dict)] if isinstance(errors, list) else ()
-
-
-def _codes(response: requests.Response) -> frozenset[str]:
-    return frozenset(str(error.get("code", "")) for error in _errors(response))
-
-
-def said(response: requests.Response) -> str:
-    """The codes and messages of an error, for people."""
-    said = (f": {error.get('code', '')} {error.get('message', '')}".rstrip() for error in _errors(response))
-    return "".join(said)[:_LONGEST_QUOTE]

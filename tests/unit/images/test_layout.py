@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from release.errors import EngineError
-from release.images.layout import late_files, manifest_of, own_layers, read_layout
+from release.images.imageconfig import own_layers
+from release.images.layout import late_files, manifest_of, read_layout
 from release.reference import Digest
 
 EPOCH = 315532800

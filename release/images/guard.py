@@ -1,0 +1,157 @@
+"""HTTP connections whose answers have an end: in time, in bytes of headers, and when the work is cancelled.
+
+A timeout of `requests` counts from byte to byte: a server that sends one byte every few seconds is never
+given up. Here each wait for bytes is cut into short pieces; between them the total time and the cancellation
+count.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final
+
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from release.frozen import Struct
+from release.process import Cancellation
+
+MOST_HEADER_BYTES: Final = 256 * 1024
+"""Of one answer: its status, headers and interim answers together."""
+
+_PIECE: Final = 1.0
+"""Seconds of one wait; a cancellation is heard after it at the latest."""
+
+logging.getLogger("urllib3").addHandler(logging.NullHandler())  # else odd headers are logged with a traceback
+
+
+class Late(TimeoutError):
+    """The answer was not whole when its time was over."""
+
+
+class TooMuch(OSError):
+    """The answer is larger than its limit. The text says what came, and the limit."""
+
+
+class Allowance(Struct, frozen=True, kw_only=True):
+    """The time that an answer may take."""
+
+    until: float
+    """On the clock of `time.monotonic`."""
+    silence: float
+    """Seconds between two bytes."""
+    cancellation: Cancellation
+
+
+_ENDLESS: Final = Allowance(until=float("inf"), silence=60.0, cancellation=Cancellation())
+_now: ContextVar[Allowance] = ContextVar("allowance", default=_ENDLESS)
+
+
+@contextmanager
+def allowing(seconds: float, silence: float, cancellation: Cancellation) -> Iterator[Allowance]:
+    """In the block, answers end within so many seconds; an outer block that ends earlier counts too.
+
+    The body of an answer that is read after the block still has the time of the block.
+    """
+    until = min(time.monotonic() + seconds, _now.get().until)
+    token = _now.set(Allowance(until=until, silence=silence, cancellation=cancellation))
+    try:
+        yield _now.get()
+    finally:
+        _now.reset(token)
+
+
+def is_over() -> bool:
+    """Whether the time of the block around this call is over."""
+    return time.monotonic() >= _now.get().until
+
+
+class _Incoming(io.RawIOBase):
+    """The bytes of one answer."""
+
+    def __init__(self, sock: Any, file: io.RawIOBase) -> None:
+        """Read from the socket; `file` keeps it open."""
+        self._sock, self._file = sock, file
+        self._allowance = _now.get()
+        self._header_bytes: int | None = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def end_of_headers(self) -> None:
+        """Count no more: from here on it is the body, which its reader limits."""
+        self._header_bytes = None
+
+    def readinto(self, buffer: Any) -> int:
+        count = self._received(buffer)
+        if self._header_bytes is not None:
+            self._header_bytes += count
+            if self._header_bytes > MOST_HEADER_BYTES:
+                raise TooMuch(f"its headers are larger than {MOST_HEADER_BYTES} bytes")
+        return count
+
+    def _received(self, buffer: Any) -> int:
+        usual, begun = self._sock.gettimeout(), time.monotonic()
+        try:
+            while True:
+                self._allowance.cancellation.check()
+                self._sock.settimeout(self._piece(begun))
+                try:
+                    return int(self._sock.recv_into(buffer))
+                except TimeoutError:
+                    pass
+        finally:
+            self._sock.settimeout(usual)
+
+    def _piece(self, begun: float) -> float:
+        """Return the length of the next wait. Raise Late, TimeoutError."""
+        now = time.monotonic()
+        total, silence = self._allowance.until - now, begun + self._allowance.silence - now
+        if total <= 0:
+            raise Late("the answer is not complete in time")
+        if silence <= 0:
+            raise TimeoutError("no byte came in time")
+        return max(min(total, silence, _PIECE), 0.001)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        file: Any = self.fp
+        self._incoming = _Incoming(sock, file.detach())
+        self.fp = io.BufferedReader(self._incoming)
+
+    def begin(self) -> None:
+        super().begin()
+        self._incoming.end_of_headers()
+
+
+class _Plain(HTTPConnection):
+    response_class = _Response
+
+
+class _Tls(HTTPSConnection):
+    response_class = _Response
+
+
+class _PlainPool(HTTPConnectionPool):
+    ConnectionCls = _Plain
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _Tls
+
+
+def guard(manager: Any) -> None:
+    """Make the connections of an urllib3 pool manager count."""
+    manager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}

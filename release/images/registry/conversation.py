@@ -1,0 +1,242 @@
+"""Questions to one registry: who we are, attempts, times, and what is refused.
+
+What can be asked again is asked again after a broken connection, a 429 or a 5xx, a few times, and each time
+is told. Anything else a registry answers stands, and so does a 429 or 5xx that asks for more patience than a
+release has, as a used-up quota does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from ssl import SSLCertVerificationError
+from typing import Final, NoReturn
+
+import requests
+
+from release.errors import RegistryError, RegistryUnreachable
+from release.frozen import replace
+from release.images import faults, trust
+from release.images.guard import TooMuch, allowing
+from release.images.registry.address import Address, is_loopback
+from release.images.registry.auth import Login
+from release.images.registry.refusal import quoted, said
+from release.images.registry.retry import (
+    FAILURES,
+    TEMPORARY,
+    Pace,
+    Temporary,
+    asks_for_more_patience,
+    for_how_long,
+    pause,
+    what_happened,
+)
+from release.images.registry.wire import Answer, Request, Session, exchange
+from release.patience import Again
+from release.process import Cancellation
+from release.reference import DOCKER_HUB, Repository
+
+_HUB_HOST: Final = "registry-1.docker.io"
+_STRANGE: Final = "see that it is a registry, and read its log and that of a proxy before it"
+
+
+class Conversation:
+    """Requests to the registry of one repository."""
+
+    def __init__(
+        self, repository: Repository, tell: Callable[[str], None], cancellation: Cancellation, pace: Pace
+    ) -> None:
+        """Make no request yet. Raises UsageError: a file of certificates cannot be read."""
+        self._repository, self._host = repository, repository.host
+        self._tell, self._cancellation, self._pace = tell, cancellation, pace
+        self._session = Session(repository.host)
+        self._known_base: str | None = None
+        self._login = Login(repository, self._answered)
+
+    def close(self) -> None:
+        """Close its connections; a later request opens new ones."""
+        self._session.close()
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        attempted: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        is_streamed: bool = False,
+        more_seconds: float = 0.0,
+    ) -> Answer:
+        """Return the answer, whatever it is, after as many attempts as are reasonable.
+
+        `more_seconds` are added to the usual time, as for a large blob. Raises RegistryError,
+        RegistryUnreachable.
+        """
+        request = Request(method=method, url=path, headers=headers or {}, body=body, is_streamed=is_streamed)
+        return self._patiently(lambda: self._send(request), attempted, more_seconds)
+
+    def try_once(self, method: str, path: str) -> None:
+        """Send a request whose answer does not count."""
+        try:
+            with self._within(0.0):
+                self._send(Request(method=method, url=path)).close()
+        except (*FAILURES, RegistryError):
+            return
+
+    def trusts(self, session: Session) -> bool:
+        """Whether the registry's certificate is believed by these connections; true if there is none."""
+        try:
+            with self._within(0.0):
+                exchange(session, Request(method="GET", url=f"{self.base.text}/v2/"), self._pace.seconds)
+        except requests.exceptions.SSLError:
+            return False
+        except FAILURES:
+            return True
+        return True
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Several questions of one purpose, which end together."""
+        with allowing(seconds, self._pace.seconds[1], self._cancellation):
+            yield
+
+    @property
+    def total(self) -> float:
+        """Seconds of one question."""
+        return self._pace.total
+
+    @contextmanager
+    def _within(self, more_seconds: float) -> Iterator[None]:
+        with allowing(self._pace.answer + more_seconds, self._pace.seconds[1], self._cancellation):
+            yield
+
+    def _patiently(self, request: Callable[[], Answer], attempted: str, more_seconds: float = 0.0) -> Answer:
+        def send() -> Answer:
+            with self._within(more_seconds):
+                answer = request()
+            if answer.status in TEMPORARY and not asks_for_more_patience(answer):
+                raise Temporary(answer)
+            return answer
+
+        try:
+            with self.within(self._pace.total + more_seconds):
+                return self._pace.patience.trying(send, self.again(attempted), self._cancellation)
+        except Temporary as error:
+            return error.answer
+        except FAILURES as error:
+            raise self.failure(attempted, error) from error
+
+    def _answered(self, request: Request, attempted: str) -> Answer:
+        """Return the answer of a token server, which has to succeed."""
+
+        def send() -> Answer:
+            return exchange(self._session, request, self._pace.seconds)
+
+        return self.expect(self._patiently(send, attempted), attempted, 200)
+
+    def again(self, attempted: str) -> Again:
+        """Return what decides after a failure whether to try again, and tells it."""
+
+        def decide(error: Exception, left: int) -> bool | float:
+            wait = pause(error)
+            if wait is not False:
+                soon = "" if wait is True else f" in {wait:.0f} s"
+                self._tell(f"{attempted}: {what_happened(error)}; trying again{soon} ({left} left)")
+            return wait
+
+        return decide
+
+    def _send(self, request: Request) -> Answer:
+        """One request; where the registry asks who we are, once more with the answer."""
+        whole = replace(request, url=f"{self.base.text}{request.url}")
+
+        def send() -> Answer:
+            return exchange(self._session, whole, self._pace.seconds, self._authorization)
+
+        answer = send()
+        if answer.status == requests.codes.unauthorized and self.is_ours(answer.url):
+            answer.close()
+            if self._login.introduce(answer.headers.get("WWW-Authenticate", "")):
+                return send()
+        return answer
+
+    def _authorization(self, address: Address) -> str | None:
+        """A storage server that we were sent on to is not told who we are."""
+        return self._login.value if address.origin == self.base.origin else None
+
+    def is_ours(self, url: str) -> bool:
+        """Whether an address is the registry's own: scheme, host and port."""
+        try:
+            return Address.parse(url).origin == self.base.origin
+        except ValueError:
+            return False
+
+    @property
+    def base(self) -> Address:
+        """The registry's address, without a path."""
+        if self._known_base is None:
+            self._known_base = f"{self._scheme()}://{_HUB_HOST if self._host == DOCKER_HUB else self._host}"
+        return Address.parse(self._known_base)
+
+    def _scheme(self) -> str:
+        """TLS, but on loopback plain HTTP where TLS is not spoken: Docker's rule."""
+        if not is_loopback(self._host):
+            return "https"
+        try:
+            url = f"https://{self._host}/v2/"
+            exchange(self._session, Request(method="GET", url=url), self._pace.seconds)
+        except requests.exceptions.SSLError as error:
+            if faults.find(error, SSLCertVerificationError):
+                raise
+            return "http"
+        return "https"
+
+    # what it answers
+
+    def expect(self, answer: Answer, attempted: str, *statuses: int) -> Answer:
+        """Return the answer, if it has one of these statuses. Raises RegistryError."""
+        if answer.status not in statuses:
+            self._refuse(answer, attempted)
+        return answer
+
+    def _refuse(self, answer: Answer, attempted: str) -> NoReturn:
+        answer.close()
+        found = f"the registry answers {answer.status}{said(answer.content)}"
+        raise RegistryError(attempted, found, self._hint(answer))
+
+    def _hint(self, answer: Answer) -> str:
+        """What to do next, by status (RFC 9110, 15; RFC 4918, 11.5)."""
+        status = answer.status
+        if status == requests.codes.unauthorized:
+            return f"docker login {self._host}"
+        if status == requests.codes.forbidden:
+            return f"docker login {self._host} as somebody who may do this in {self._repository}"
+        if status == requests.codes.too_many_requests:
+            return f"wait{for_how_long(answer)} and run the same again, or log in to be given more"
+        if status in TEMPORARY:
+            return f"wait{for_how_long(answer)} and run the same again; if it stays, read the registry's log"
+        return _HINTS.get(status, f"see that {self._repository} exists and is spelled right")
+
+    def failure(self, attempted: str, error: BaseException) -> RegistryError:
+        """Return the error for an answer that did not come, or not within its limits."""
+        at = f"{attempted} at {self._host}"
+        large = faults.find(error, TooMuch)
+        if large is not None or isinstance(error, ValueError):
+            return RegistryError(at, quoted(str(large or error)), _STRANGE)
+        untrusted = faults.find(error, SSLCertVerificationError) is not None
+        return RegistryUnreachable(
+            at,
+            quoted(faults.words(error)),
+            "put its authority's certificate where the engine and we both look, "
+            f"{trust.engine_folder(self._host)}/ca.crt, or name the file in `registry_ca` or {trust.VARIABLE}"
+            if untrusted
+            else "see that the registry runs and that this machine reaches it",
+        )
+
+
+_HINTS: Final[Mapping[int, str]] = {
+    405: "the registry takes nothing: is it read-only, in maintenance, or a mirror?",
+    413: "the registry takes no more from us: remove old images there, or ask for more room",
+    507: "the registry takes no more from us: remove old images there, or ask for more room",
+}

@@ -1,0 +1,44 @@
+"""The errors in a registry's answer, for people (OCI Distribution Specification 1.1, "Error Codes")."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from release import jsontext
+
+LONGEST_QUOTE: Final = 500
+"""Characters of a registry's own words in a message."""
+
+_MOST_ERRORS: Final = 5
+_LONGEST_CODE: Final = 80
+
+
+def codes(content: bytes) -> frozenset[str]:
+    """Return the codes of the errors in a body."""
+    return frozenset(_text(error.get("code"))[:_LONGEST_CODE] for error in _errors(content))
+
+
+def said(content: bytes) -> str:
+    """Return the codes and messages of an error's body; nothing if it holds none that can be read."""
+    pairs = ((_text(error.get("code")), _text(error.get("message"))) for error in _errors(content))
+    return "".join(f": {code} {message}".rstrip() for code, message in pairs)[:LONGEST_QUOTE]
+
+
+def quoted(value: object) -> str:
+    """Return a few characters of a registry's own words."""
+    text = str(value) if isinstance(value, str | int | None) else type(value).__name__
+    return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}..."
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _errors(content: bytes) -> Sequence[Mapping[str, Any]]:
+    try:
+        errors = jsontext.read_object(content).get("errors")
+    except ValueError:
+        return ()
+    found = errors[:_MOST_ERRORS] if isinstance(errors, list) else ()
+    return [error for error in found if isinstance(error, dict)]

@@ -1,0 +1,58 @@
+"""Pages of tags, and the addresses that they and uploads name."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import urljoin, urlsplit
+
+from requests.utils import parse_header_links
+
+from release.errors import RegistryError
+from release.images.registry.address import Address
+from release.images.registry.manifest import DAMAGED, json_object
+from release.images.registry.wire import Answer
+
+MOST_TAGS: Final = 100_000
+MOST_PAGES: Final = 1_000
+
+_TAG: Final = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
+TOO_MANY: Final = "remove tags that nobody uses from this repository, or see that it is a registry"
+
+
+def tags_of(response: Answer, attempted: str) -> list[str]:
+    """Return the tags of one page. Raise RegistryError: something else is listed."""
+    data = json_object(response.content, attempted)
+    if "tags" not in data:
+        raise RegistryError(attempted, "the answer is not a list of tags", DAMAGED)
+    found = data["tags"] or []  # Go writes an empty list as null
+    if not isinstance(found, list) or not all(isinstance(tag, str) and _TAG.fullmatch(tag) for tag in found):
+        raise RegistryError(attempted, "it lists something that is not a tag", DAMAGED)
+    return found
+
+
+def next_link(header: str) -> str | None:
+    """The address of the next page (RFC 8288); None if there is none."""
+    links = parse_header_links(header[:_LONGEST_LINK])
+    return next((str(link["url"]) for link in links if link.get("rel") == "next"), None)
+
+
+_LONGEST_LINK: Final = 16 * 1024
+
+
+def path_of(response: Answer, location: str) -> tuple[str, str] | None:
+    """An address that an answer names: the whole, and its path and query. None if it is not an address."""
+    try:
+        whole = urljoin(response.url, location)
+        parts = urlsplit(whole)
+    except ValueError:
+        return None
+    return whole, f"{parts.path}?{parts.query}" if parts.query else parts.path
+
+
+def shown(place: tuple[str, str] | None) -> str:
+    """Return scheme and host of an address that an answer names, for people."""
+    try:
+        return str(Address.parse(place[0] if place is not None else ""))
+    except ValueError:
+        return "with an address that cannot be read"

@@ -1,0 +1,171 @@
+"""One request to a registry or its token server, and its answer within limits.
+
+Redirects are followed here: `requests` would read the body of each without a limit, and would send what it
+finds in ~/.netrc to the next host. Proxies of the environment are used; ~/.netrc is not read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from typing import Any, Final
+
+import requests
+from requests.structures import CaseInsensitiveDict
+from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies
+
+from release.frozen import Struct, field
+from release.images import trust
+from release.images.guard import TooMuch
+from release.images.registry.address import Address, following
+
+DOCUMENT: Final = 4 * 1024 * 1024
+"""Bytes of a manifest, a config, a page of tags, or a token server's answer, at most."""
+
+ERROR: Final = 64 * 1024
+"""Bytes that are read of an answer with an error; the rest is not read."""
+
+MOST_REDIRECTS: Final = 5
+
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_PIECE: Final = 64 * 1024
+_SUCCESSES: Final = range(200, 300)
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """What came: the status, the headers, the body. `url` is the address that gave it."""
+
+    status: int
+    url: str
+    headers: Mapping[str, str]
+    content: bytes = b""
+    response: requests.Response | None = None
+    """The body that was not read yet, of a request whose body is streamed."""
+
+    def close(self) -> None:
+        """Close the connection of a streamed body."""
+        if self.response is not None:
+            self.response.close()
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    """What is sent."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | Mapping[str, str] | None = None
+    parameters: Mapping[str, str] | None = None
+    is_streamed: bool = False
+    stays: bool = False
+    """Whether it holds a login: then no redirect to another host or scheme is followed."""
+
+
+class Session(requests.Session):
+    """Connections that follow no redirect by themselves and take no login from a file."""
+
+    def __init__(self, host: str, *, as_engine: bool = False) -> None:
+        """Open no connection yet. Raises UsageError: a file of certificates cannot be read.
+
+        Args:
+            host: the registry, whose certificates are believed.
+            as_engine: whether only those that an engine on this machine believes are.
+        """
+        super().__init__()
+        self.trust_env = False
+        adapter = trust.Adapter(trust.engine_context(host) if as_engine else trust.context(host))
+        self.mount("https://", adapter)
+        self.mount("http://", adapter)
+        named = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+        self.verify = str(DEFAULT_CA_BUNDLE_PATH) if as_engine or not named else named
+        self.headers.update({"User-Agent": "release", "Accept-Encoding": "identity"})
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
+        """Return none: see `exchange`."""
+        return None
+
+
+def exchange(
+    session: Session,
+    request: Request,
+    seconds: tuple[float, float],
+    authorization: Callable[[Address], str | None] = lambda _address: None,
+) -> Answer:
+    """Send a request, follow its redirects, and read its answer.
+
+    Args:
+        session: the connections.
+        request: what is sent.
+        seconds: to connect, and between two bytes.
+        authorization: the value of the header for an address; none for a host that gets no login.
+
+    Raises:
+        requests.RequestException, urllib3.exceptions.HTTPError, OSError: no answer came.
+        TooMuch: the answer is larger than its limit.
+        ValueError: an address or a redirect is refused; the text says why.
+    """
+    address, parameters = Address.parse(request.url), request.parameters
+    for _ in range(MOST_REDIRECTS + 1):
+        headers = dict(request.headers)
+        if (login := authorization(address)) is not None:
+            headers["Authorization"] = login
+        response = session.request(
+            request.method,
+            address.text,
+            params=parameters,
+            data=request.body,
+            headers=headers,
+            auth=_as_it_is,
+            timeout=seconds,
+            stream=True,
+            allow_redirects=False,
+            proxies={} if address.is_loopback else get_environ_proxies(address.text),
+        )
+        if response.status_code not in _REDIRECTS:
+            return _answer(request, response)
+        response.close()
+        place = response.headers.get("Location", "")
+        address = following(request.method, address, place, response.status_code, stays=request.stays)
+        parameters = None
+    raise ValueError(f"it redirects more than {MOST_REDIRECTS} times")
+
+
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Add nothing: without it, requests takes a login out of the address."""
+    return request
+
+
+def _answer(request: Request, response: requests.Response) -> Answer:
+    about: dict[str, Any] = {
+        "status": response.status_code,
+        "url": response.url,
+        "headers": CaseInsensitiveDict(response.headers),
+    }
+    if request.is_streamed and response.status_code in _SUCCESSES:
+        _check_encoding(response)
+        return Answer(**about, response=response)
+    with closing(response):
+        return Answer(**about, content=b"" if request.method == "HEAD" else _body(response))
+
+
+def _body(response: requests.Response) -> bytes:
+    is_error = response.status_code not in _SUCCESSES
+    most = ERROR if is_error else DOCUMENT
+    if not is_error:
+        _check_encoding(response)
+    content = bytearray()
+    while len(content) <= most and (piece := response.raw.read(_PIECE, decode_content=False)):
+        content += piece
+    if len(content) > most:
+        if not is_error:
+            raise TooMuch(f"the answer is larger than {most} bytes")
+        del content[most:]
+    return bytes(content)
+
+
+def _check_encoding(response: requests.Response) -> None:
+    """Refuse a body that is packed: a few bytes of it may be any number of bytes."""
+    found = response.headers.get("Content-Encoding", "identity").strip().lower()
+    if found not in {"", "identity"}:
+        raise TooMuch(f"the answer is packed ({found[:40]}), which was not asked for")
