@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import random
+import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
@@ -18,8 +18,6 @@ or yes after so many seconds."""
 
 _SPREAD: Final = 0.5
 """A pause is longer or shorter by up to this part of it: many that failed together do not return together."""
-
-logging.getLogger("stamina").addHandler(logging.NullHandler())  # else each pause is a line on standard error
 
 
 class Patience(Struct, frozen=True, kw_only=True):
@@ -43,27 +41,21 @@ class Patience(Struct, frozen=True, kw_only=True):
         Raises:
             Cancelled: at once when the work is cancelled, also in the middle of a pause.
         """
-        import stamina  # a rollback to bytes that are here does not wait for it
-
-        def decide(error: Exception) -> bool | float:
-            cancellation.check()
-            left = self.attempts - attempt.num
-            pause = again(error, left) if left > 0 else False
-            if pause is False:
-                return False
-            cancellation.pause(_spread(attempt.next_wait) if pause is True else pause)
-            return 0.0  # the pause is over: stamina's own could not be ended
-
-        for attempt in stamina.retry_context(
-            decide,
-            attempts=self.attempts,
-            timeout=self.timeout,
-            wait_initial=self.first,
-            wait_max=self.longest,
-        ):
-            with attempt:
+        begun, pause = time.monotonic(), self.first
+        for left in range(self.attempts - 1, -1, -1):
+            try:
                 return call()
+            except Exception as error:
+                cancellation.check()
+                wish = again(error, left) if left and not self._is_late(begun) else False
+                if wish is False:
+                    raise
+            cancellation.pause(_spread(pause) if wish is True else wish)
+            pause = min(2 * pause, self.longest)
         raise AssertionError("the last attempt returns or raises")
+
+    def _is_late(self, begun: float) -> bool:
+        return self.timeout is not None and time.monotonic() - begun >= self.timeout
 
 
 def _spread(seconds: float) -> float:

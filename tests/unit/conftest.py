@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-import stamina
+
+from release import patience
+
+_SPREAD = patience._spread
 
 
 @pytest.fixture(autouse=True)
-def _no_pauses() -> Iterator[None]:
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is tried again is tried at once, as often as ever; a test of the pauses says otherwise."""
-    with stamina.set_testing(True, attempts=10, cap=True):
-        yield
+    monkeypatch.setattr(patience, "_spread", lambda _: 0.0)
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch, _no_pauses: None) -> None:
+    """Pauses are made."""
+    monkeypatch.setattr(patience, "_spread", _SPREAD)

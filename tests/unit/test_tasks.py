@@ -53,7 +53,6 @@ def test_a_task_imports_nothing_that_only_others_need(command: str) -> None:
             "release.images.registry",
             "release.images.swarm",
             "release.commands.verify",
-            "stamina",
             "packaging",
         ),
     )

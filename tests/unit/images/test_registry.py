@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import stamina
 
 from release.errors import Cancelled, RegistryError, RegistryUnreachable
 from release.frozen import replace
@@ -504,8 +503,7 @@ def test_a_pause_that_the_registry_asks_for_is_made(fake: FakeRegistry, client: 
     fake.add(image(), "1.0.0")
     fake.faults = [Answer(status=429, headers={"Retry-After": "1"})]
     before = time.monotonic()
-    with stamina.set_testing(False):
-        assert client.manifest(fake.repository.tagged("1.0.0")) is not None
+    assert client.manifest(fake.repository.tagged("1.0.0")) is not None
     assert time.monotonic() - before >= 1.0
 
 
@@ -539,6 +537,7 @@ def test_a_pause_that_is_no_time_is_our_own(text: str | None) -> None:
     assert retry.retry_after(text) is None
 
 
+@pytest.mark.usefixtures("pauses")
 @pytest.mark.parametrize("headers", [{}, {"Retry-After": "30"}], ids=["our own", "named"])
 def test_a_pause_ends_when_the_work_is_cancelled(fake: FakeRegistry, headers: dict[str, str]) -> None:
     """Another gate failed, or Ctrl-C: nobody waits for the rest of it, and nothing more is asked."""
@@ -547,7 +546,7 @@ def test_a_pause_ends_when_the_work_is_cancelled(fake: FakeRegistry, headers: di
     cancellation = Cancellation()
     stopping = threading.Thread(target=cancellation.request, args=("the lint failed",))
     client = Registry(fake.repository, tell=lambda _: stopping.start(), cancellation=cancellation, pace=slow)
-    with stamina.set_testing(False), closing(client), pytest.raises(Cancelled):
+    with closing(client), pytest.raises(Cancelled):
         client.has_blob(Digest.of(LAYER))
     stopping.join()
     assert len(fake.faults) == 4
