@@ -15,12 +15,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import IO, Any, Final, Literal
+from typing import IO, Any, Final
 
 from release import private
 from release.errors import Cancelled, CommandFailed, ReleaseError
 from release.frozen import Struct, field
+from release.inert import InertStream
 from release.inherited import BASIC, EVERYTHING, inherited
+from release.lastlines import LastLines
 from release.redact import Mask
 
 TAIL_LINES: Final = 20
@@ -31,6 +33,8 @@ _ORPHAN_SECONDS: Final = 1.0
 _POLL_SECONDS: Final = 0.01
 _LAST_SECONDS: Final = 1.0
 """How long a program that has hung up may take to end."""
+_LAST_WORDS: Final = 3
+"""How many lines of its standard error a failed connection tells."""
 _RUNNING: Final[set[int]] = set()
 """The process groups of programs that run now."""
 
@@ -128,7 +132,7 @@ def run(
     cancellation: Cancellation | None = None,
     on_line: Callable[[str], None] | None = None,
     check: bool = True,
-    stderr: Literal["merge", "inherit"] = "merge",
+    apart: list[str] | None = None,
 ) -> Completed:
     """Run a program to its end.
 
@@ -139,8 +143,8 @@ def run(
         cancellation: stops the program and its children when requested.
         on_line: called with each line of output.
         check: whether a status other than 0 is an error.
-        stderr: "merge" makes standard error part of the output; "inherit" leaves it to the reader of ours, so
-            that the output is the program's result alone.
+        apart: receives the last lines of standard error, unmasked, also of a program that is stopped. The
+            output is standard output alone then; else both.
 
     Raises:
         CommandFailed: the status is not 0, and `check` is set.
@@ -151,7 +155,7 @@ def run(
     cancellation.check()
     with (
         _opened(command.stdin) as stdin,
-        _started(command, stdin, stderr) as process,
+        _started(command, stdin, apart) as process,
         cancellation.stopping(lambda: _stop(process)),
     ):
         output = _drain(process, log, mask or Mask(), on_line)
@@ -173,7 +177,7 @@ def _opened(path: Path | None) -> Iterator[IO[bytes] | int]:
 
 @contextmanager
 def _started(
-    command: Command, stdin: IO[bytes] | int, stderr: Literal["merge", "inherit"]
+    command: Command, stdin: IO[bytes] | int, apart: list[str] | None
 ) -> Iterator[subprocess.Popen[str]]:
     try:
         process = subprocess.Popen(
@@ -182,7 +186,7 @@ def _started(
             env=_environment(command),
             stdin=stdin,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT if stderr == "merge" else None,
+            stderr=subprocess.STDOUT if apart is None else subprocess.PIPE,
             text=True,
             encoding="utf-8",
             errors="replace",
@@ -191,6 +195,7 @@ def _started(
     except OSError as error:
         raise _not_started(command, error) from error
     _RUNNING.add(process.pid)
+    complaints = LastLines(process.stderr) if process.stderr is not None else None
     with process:
         try:
             yield process
@@ -199,23 +204,33 @@ def _started(
             raise
         finally:
             _RUNNING.discard(process.pid)
+            if complaints is not None and apart is not None:
+                apart += complaints.end()
+
+
+class ProgramEnded(ConnectionResetError):
+    """The program at the other end of a connection failed; the text has its status and its last words."""
 
 
 class Dialled(socket.socket):
     """A socket whose other end is the standard input and output of a program."""
 
     process: subprocess.Popen[bytes]
+    complaints: LastLines
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         """As a socket's. An end is an end only where the program says that all went well.
 
-        Raises ConnectionResetError: it failed, as ssh does when it is cut off.
+        Raises ProgramEnded: it failed, as ssh does when it is cut off.
         """
         count = super().recv_into(*args, **kwargs)
         if count == 0:
             with suppress(subprocess.TimeoutExpired):  # it goes on: the end is ours
                 if status := self.process.wait(_LAST_SECONDS):
-                    raise ConnectionResetError(f"the program ended with status {status}")
+                    words = "; ".join(self.complaints.end()[-_LAST_WORDS:])
+                    raise ProgramEnded(
+                        f"the program ended with status {status}: {words or 'it gave no reason'}"
+                    )
         return count
 
     def close(self) -> None:
@@ -245,13 +260,19 @@ def dial(command: Command) -> Dialled:
         end = theirs.fileno()
         try:
             process = subprocess.Popen(
-                command.argv, env=_environment(command), stdin=end, stdout=end, start_new_session=True
+                command.argv,
+                env=_environment(command),
+                stdin=end,
+                stdout=end,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
             )
         except OSError as error:
             ours.close()
             raise _not_started(command, error) from error
     dialled = Dialled(fileno=ours.detach())
-    dialled.process = process
+    assert process.stderr is not None  # noqa: S101 - it was opened as a pipe
+    dialled.process, dialled.complaints = process, LastLines(process.stderr)
     return dialled
 
 
@@ -289,18 +310,19 @@ def _drain(
 
 @contextmanager
 def appending(log: Path, mask: Mask) -> Iterator[Callable[[str], None]]:
-    """Append text to a log, masked, as it comes; its pieces may be cut anywhere."""
-    stream = mask.stream()
+    """Append text to a log, masked and inert, line by line; its pieces may be cut anywhere."""
+    stream, lines = mask.stream(), InertStream()
+    again = mask.stream()  # control may have been inside a secret
     with private.appended(log) as sink:
 
         def write(text: str) -> None:
-            sink.write(stream.feed(text))
+            sink.write(again.feed(lines.feed(stream.feed(text))))
             sink.flush()
 
         try:
             yield write
         finally:
-            sink.write(stream.end())
+            sink.write(again.feed(lines.feed(stream.end()) + lines.end()) + again.end())
 
 
 def _stop(process: subprocess.Popen[str]) -> None:

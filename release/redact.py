@@ -14,6 +14,7 @@ from urllib.parse import quote, quote_plus
 from xml.sax.saxutils import escape
 
 from release.frozen import Struct, field
+from release.inert import ESCAPES
 
 MASK: Final = "***"
 """What stands where a secret was."""
@@ -28,9 +29,6 @@ _SHORTEST_SLICE: Final = 6
 """Of base64, within a larger text."""
 
 _HEAD: Final = 4
-
-ESCAPES: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-_]")
-"""Terminal control sequences (ECMA-48, 5.4 and 8.3), and xterm's for the title, which end by BEL or ST."""
 
 _BREAK: Final = re.compile(rf"[\r\n]+(?:(?:#\d+ )?\d+\.\d+ )?|{ESCAPES.pattern}")
 """What may stand in the middle of a secret: also what BuildKit's plain output puts before each line, and

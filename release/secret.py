@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from release.config import Secret
@@ -11,7 +12,7 @@ from release.errors import Cancelled, ReleaseError
 from release.frozen import Struct
 from release.inherited import EVERYTHING
 from release.process import Cancellation, Command, Completed, run
-from release.redact import Redacted
+from release.redact import Mask, Redacted
 
 
 class Unresolved(Struct, frozen=True, kw_only=True):
@@ -38,7 +39,7 @@ def resolve(
         sources: by variable name.
         root: the folder that relative files and commands start from.
         environ: the operator's environment.
-        tell: called with a phrase before a command is run, which may take its time.
+        tell: called with a phrase before a command is run, and with its standard error after that, masked.
 
     Returns:
         The values by name, and every one that could not be read.
@@ -47,8 +48,9 @@ def resolve(
     missing: list[Unresolved] = []
     for name, source in sources.items():
         if source.from_command is not None:
-            tell(f"reading the secret {name} from `{source.from_command[0]}`")
-        value = _read(name, source, root, environ)
+            value = _of_command(name, source, root, partial(_tell_masked, tell, tuple(values.values())))
+        else:
+            value = _read(name, source, root, environ)
         if isinstance(value, Unresolved):
             missing.append(value)
         else:
@@ -59,9 +61,16 @@ def resolve(
 def _read(name: str, source: Secret, root: Path, environ: Mapping[str, str]) -> Redacted | Unresolved:
     if source.from_env is not None:
         return _of_variable(name, source.from_env, environ)
-    if source.from_file is not None:
-        return _of_file(name, root / Path(source.from_file).expanduser())
-    return _of_command(name, source, root)
+    return _of_file(name, root / Path(source.from_file or "").expanduser())
+
+
+def _tell_masked(
+    tell: Callable[[str], None], known: Sequence[Redacted], lines: Sequence[str], output: str = ""
+) -> None:
+    """Tell lines without the secrets that are known, and without what the command wrote as its value."""
+    mask = Mask([*known, Redacted(output)])
+    for line in mask.lines(lines):
+        tell(line)
 
 
 def _of_variable(name: str, variable: str, environ: Mapping[str, str]) -> Redacted | Unresolved:
@@ -83,15 +92,24 @@ def _of_file(name: str, path: Path) -> Redacted | Unresolved:
     return Redacted(value) if value else Unresolved(name=name, reason=f"the file {path} is empty")
 
 
-def _of_command(name: str, source: Secret, root: Path) -> Redacted | Unresolved:
-    """Only the first word and the status are named: what such a program writes may hold the value."""
+def _of_command(name: str, source: Secret, root: Path, tell: Callable[..., None]) -> Redacted | Unresolved:
+    """The value from the command's standard output.
+
+    A reason holds the first word and the status alone, for what such a program writes may hold the value. Its
+    standard error is told when it has ended: only then all that has to be masked in it is known.
+    """
     words = source.from_command or ()
+    tell([f"reading the secret {name} from `{words[0]}`"])
+    output, complaints = list[str](), list[str]()
     try:
-        ended = _ran(Command(argv=words, cwd=root, inherits=EVERYTHING), source.timeout)
+        asked = Command(argv=words, cwd=root, inherits=EVERYTHING)
+        ended = _ran(asked, source.timeout, output.append, complaints)
     except Cancelled as error:
         return Unresolved(name=name, reason=f"the command `{words[0]}` {error.found}")
     except ReleaseError as error:
         return Unresolved(name=name, reason=f"the command `{words[0]}` cannot be run: {error.found}")
+    finally:
+        tell([f"`{words[0]}`: {line}" for line in complaints], "\n".join(output))
     value = ended.output.removesuffix("\n").removesuffix("\r")
     if ended.status != 0 or not value:
         found = (
@@ -101,8 +119,8 @@ def _of_command(name: str, source: Secret, root: Path) -> Redacted | Unresolved:
     return Redacted(value)
 
 
-def _ran(command: Command, timeout: int) -> Completed:
-    """It has no terminal: a question would stand between the lines that are shown, and in CI for ever.
+def _ran(command: Command, timeout: int, on_line: Callable[[str], None], complaints: list[str]) -> Completed:
+    """Run it without a terminal: a question would stand between the lines that are shown, and in CI for ever.
 
     Raises Cancelled: it did not end in time, and was stopped with its children.
     """
@@ -112,6 +130,6 @@ def _ran(command: Command, timeout: int) -> Completed:
     clock.daemon = True
     clock.start()
     try:
-        return run(command, check=False, stderr="inherit", cancellation=patience)
+        return run(command, check=False, apart=complaints, on_line=on_line, cancellation=patience)
     finally:
         clock.cancel()

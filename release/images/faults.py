@@ -10,6 +10,8 @@ from typing import Final
 import requests
 import urllib3
 
+from release.process import ProgramEnded
+
 _WORDS: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (FileNotFoundError, "there is no such socket"),
     (PermissionError, "this user may not use it (permission denied)"),
@@ -28,6 +30,9 @@ _WORDS: Final[tuple[tuple[type[BaseException], str], ...]] = (
 
 def words(error: BaseException) -> str:
     """What happened, for people: "nothing listens there (connection refused)"."""
+    ended = find(error, ProgramEnded)
+    if ended is not None:
+        return str(ended)
     for kind, text in _WORDS:
         if find(error, kind) is not None:
             return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -92,9 +93,20 @@ def test_the_tail_of_a_completed_program_is_its_last_lines() -> None:
 
 
 def test_standard_error_can_be_kept_out_of_the_output(capfd: pytest.CaptureFixture[str]) -> None:
-    """The output is then the program's result alone; the reader still sees the rest."""
-    assert run(shell("echo out; echo err >&2"), stderr="inherit").output == "out\n"
-    assert capfd.readouterr().err == "err\n"
+    """The output is the program's result alone; the caller gets the other lines, and nothing is printed."""
+    complaints: list[str] = []
+    assert run(shell("echo out; echo err >&2"), apart=complaints).output == "out\n"
+    assert complaints == ["err"]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_child_that_keeps_standard_error_open_keeps_nobody_waiting() -> None:
+    """As an agent that a program leaves in the background."""
+    complaints: list[str] = []
+    child = shell("echo err >&2; sleep 60 >/dev/null & echo $!")
+    pid = int(run(child, apart=complaints).output)
+    os.kill(pid, signal.SIGKILL)
+    assert complaints == ["err"]
 
 
 def test_a_log_receives_the_output_after_what_it_holds(tmp_path: Path) -> None:

@@ -34,10 +34,54 @@ def test_a_secret_comes_from_a_file_without_its_last_newline(tmp_path: Path) -> 
 def test_only_the_standard_output_of_a_command_is_the_value(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """What it says on standard error goes to the operator."""
+    """The standard error is told, by the one place that prints."""
     code = f"import sys; print({CANARY!r}); print('unlocked', file=sys.stderr)"
-    assert read(Secret(from_command=(sys.executable, "-c", code)), tmp_path) == CANARY
-    assert capfd.readouterr().err == "unlocked\n"
+    told: list[str] = []
+    source = Secret(from_command=(sys.executable, "-c", code))
+    values, _ = resolve({"TOKEN": source}, root=tmp_path, environ={}, tell=told.append)
+    assert values["TOKEN"].reveal() == CANARY
+    assert told[1:] == [f"`{sys.executable}`: unlocked"]
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.attack(
+    "a program of `from_command` writes the secret, or another one, to standard error",
+    "its standard error is shown after its end, with the value and all known secrets masked",
+)
+@pytest.mark.parametrize(
+    ("script", "seen"),
+    [
+        ("echo trace $V >&2; echo $V", "`sh`: trace ***"),
+        ("echo fetched for $OTHER >&2; echo $V", "`sh`: fetched for ***"),
+        ("echo $V; echo refused $V >&2; exit 3", "`sh`: refused ***"),
+        ("echo $V; echo waiting $V >&2; sleep 60 & wait", "`sh`: waiting ***"),
+        ("printf '%s' $V; printf '%s' $V | base64 >&2", "`sh`: ***=="),
+    ],
+    ids=["traced", "another's", "failed", "stopped", "encoded"],
+)
+def test_the_standard_error_of_a_command_shows_no_secret(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], script: str, seen: str
+) -> None:
+    """Also of a command that fails, or that is stopped after it wrote the value."""
+    told: list[str] = []
+    values = f"V={CANARY}; OTHER=other-secret-1;"
+    sources = {
+        "OTHER": Secret(from_env="OTHER"),
+        "TOKEN": Secret(from_command=("sh", "-c", f"{values} {script}"), timeout="1s"),  # type: ignore[arg-type]
+    }
+    resolve(sources, root=tmp_path, environ={"OTHER": "other-secret-1"}, tell=told.append)
+    assert told[-1] == seen
+    assert CANARY not in "".join(told)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_endless_standard_error_is_cut(tmp_path: Path) -> None:
+    """Its last lines are told; the program never waits for a reader."""
+    told: list[str] = []
+    noisy = Secret(from_command=("sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' x >&2; echo value"))
+    values, missing = resolve({"TOKEN": noisy}, root=tmp_path, environ={}, tell=told.append)
+    assert (values["TOKEN"].reveal(), missing) == ("value", ())
+    assert sum(map(len, told)) < 100_000
 
 
 def test_a_command_that_does_not_end_is_stopped_and_told(tmp_path: Path) -> None:

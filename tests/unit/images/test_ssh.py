@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from release.errors import ReleaseError
-from release.images import ssh
+from release.images import faults, ssh
 from release.process import Command, dial
 
 
@@ -42,6 +42,16 @@ def test_a_program_that_fails_has_not_said_all() -> None:
         with pytest.raises(ConnectionResetError, match="the program ended with status 255"):
             stream.read()
     dialled.close()
+
+
+def test_the_last_words_of_a_program_that_fails_are_in_the_error(capfd: pytest.CaptureFixture[str]) -> None:
+    """Another machine's standard error is text of others: it is not printed beside the console."""
+    dialled = dial(Command(argv=("sh", "-c", "echo '::error::Permission denied' >&2; exit 255")))
+    with pytest.raises(ConnectionResetError) as caught, dialled.makefile("rb") as stream:
+        stream.read()
+    dialled.close()
+    assert faults.words(caught.value) == "the program ended with status 255: ::error::Permission denied"
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_program_that_ends_well_has_said_all() -> None:
