@@ -11,6 +11,7 @@ from release.chain.recover import Recoverer, Recovery
 from release.deploy.site import Desk
 from release.errors import LedgerError, LedgerUnreachable
 from release.frozen import Struct
+from release.inert import inert_line
 from release.ledger import rebuild
 from release.ledger.rebuild import Survey
 from release.records import Draft, Release
@@ -187,4 +188,4 @@ def _line(release: Release) -> str:
 
 def _lines(lines: Sequence[str], between: str = "\n") -> str:
     more = [f"… {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
-    return between.join([*lines[:_SHOWN], *more])
+    return between.join(map(inert_line, [*lines[:_SHOWN], *more]))

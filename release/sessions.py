@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import atexit
-import logging
 import os
 import signal
 from collections.abc import Callable, Sequence
@@ -97,8 +96,9 @@ def _run(name: str, session: nox.Session) -> None:
         from release.console import Console
         from release.errors import ReleaseError, UsageError
         from release.interruption import Interrupted, Interruption
+        from release.libraries import silence
 
-    _quiet()
+    silence()
     arguments = parse_arguments(name, session.posargs)
     with Console() as console:
         interruption = Interruption(at_once=console.abandon)
@@ -143,12 +143,6 @@ def _interrupted(door: _Door, error: ReleaseError | None) -> NoReturn:
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     raise SystemExit(128 + number)
-
-
-def _quiet() -> None:
-    """nox shows what every library logs; here only warnings concern the reader."""
-    for library in ("git", "docker", "urllib3", "stamina"):
-        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 def _dispatch(door: _Door) -> None:

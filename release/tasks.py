@@ -501,7 +501,9 @@ def guarded(body: Callable[[Console, Interruption], int]) -> int:
     with unswept("release.console"):
         from release.console import Console
         from release.interruption import Interrupted, Interruption
+        from release.libraries import silence
 
+    silence()
     with Console() as console:
         interruption = Interruption(at_once=lambda: console.abandon(_LEFT))
         try:

@@ -25,6 +25,7 @@ from release.errors import ReleaseError
 from release.events import Emit, Progress
 from release.frozen import Reticent, Struct, field
 from release.images.engine import Engine
+from release.inert import json_text
 from release.ledger.store import Ledger
 from release.owner import Owner
 from release.process import Cancellation, Command, Completed, appending, run
@@ -127,7 +128,7 @@ class RunFolder(Struct, frozen=True, kw_only=True):
 
     def write(self, name: str, data: Any) -> None:
         """Keep a document as indented JSON; whoever reads it finds the whole, or nothing."""
-        private.write(self.path / name, json.dumps(data, indent=2) + "\n")
+        private.write(self.path / name, json_text(data) + "\n")
 
 
 def _notes(run: Path) -> Iterator[Mapping[str, str]]:

@@ -21,6 +21,7 @@ from release.events import Notice
 from release.frozen import Struct
 from release.images.engine import Engine
 from release.images.registry import Registry
+from release.inert import inert_lines
 from release.ledger import query, rebuild
 from release.ledger.store import TagRequest
 from release.records import Record, Release
@@ -253,7 +254,7 @@ def _rows(missing: list[Finding], left: list[Finding]) -> list[tuple[str, str]]:
 
 def _lines(findings: list[Finding]) -> str:
     more = [f"… {len(findings) - _SHOWN} more"] if len(findings) > _SHOWN else []
-    return "\n".join([*(f"{each.kind}  {each.name}: {each.found}" for each in findings[:_SHOWN]), *more])
+    return inert_lines([*(f"{each.kind}  {each.name}: {each.found}" for each in findings[:_SHOWN]), *more])
 
 
 def _show(door: Door, desk: Desk, missing: list[Finding], left: list[Finding]) -> None:

@@ -8,7 +8,6 @@ the work.
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import shutil
@@ -25,6 +24,7 @@ from release.console.paper import Lasting, Line, Paper
 from release.console.plain import Clock, Plain
 from release.errors import ReleaseError
 from release.events import Event
+from release.inert import hanging, inert, inert_line, json_text
 from release.redact import Mask, Redacted
 
 __all__ = ["Console", "Rows"]
@@ -78,7 +78,7 @@ class Console:
             if os.isatty(2):
                 os.write(2, _SHOW_CURSOR)
             if words and select.select((), (2,), (), 0)[1]:
-                os.write(2, f"{words}\n".encode())
+                os.write(2, f"{inert(words)}\n".encode())
 
     def hide(self, values: Iterable[Redacted]) -> None:
         """Replace these values too, from now on."""
@@ -101,7 +101,8 @@ class Console:
 
     def fields(self, title: str, rows: Rows) -> None:
         """A titled list of labels and values on standard error, as a plan before it is carried out."""
-        self._write(Line(text=title, style="bold"), *(Line(text=line) for line in field_lines(rows)))
+        lines = field_lines(self._clean_rows(rows))
+        self._write(Line(text=inert_line(title), style="bold"), *(Line(text=line) for line in lines))
 
     def error(self, error: ReleaseError) -> None:
         """What was attempted, what was found, the end of the log if there is one, and the next step."""
@@ -139,25 +140,35 @@ class Console:
 
     # the result
     def result(self, text: str) -> None:
-        """Write the result, or a line of it, to standard output."""
+        """Write the result, or a line of it, to standard output. Lines after the first are indented."""
+        self._print(hanging(self._paper.clean(text)))
+
+    def _print(self, text: str) -> None:
+        """Write clean text to standard output."""
         with self._lock:
-            trouble = self._result.attempt(self._paper.clean(text) + "\n")
+            trouble = self._result.attempt(f"{text}\n")
             if trouble is not None:
                 said = f"the result could not be written to standard output: {trouble.strerror}"
                 self._view.write(Line(mark="! ", mark_style="bold yellow", text=said))
 
     def document(self, data: Any) -> None:
-        """Write the result as indented JSON."""
-        self.result(json.dumps(data, indent=2))
+        """Write the result as indented JSON: secrets are masked in its texts, and it stays JSON."""
+        self._print(json_text(data, clean=self.mask))
 
     def sheet(self, title: str, rows: Rows) -> None:
         """Write a titled list of labels and values as the result."""
-        self.result("\n".join([title, *field_lines(rows)]))
+        lines = [inert_line(title), *field_lines(self._clean_rows(rows))]
+        self._print(self._paper.clean("\n".join(lines)))
+
+    def _clean_rows(self, rows: Rows) -> Rows:
+        """Return the rows as they will be seen, so that columns fit; a label is one line."""
+        return [(one_line(self._paper.clean(label)), self._paper.clean(text)) for label, text in rows]
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Write rows in aligned columns; on a terminal, lines are cut at its width."""
         limit = shutil.get_terminal_size().columns if self._result.isatty() else None
-        for line in table_lines(columns, [[one_line(cell) for cell in row] for row in rows], limit):
+        cells = [[one_line(self._paper.clean(cell)) for cell in row] for row in rows]
+        for line in table_lines(columns, cells, limit):
             self.result(line)
 
 

@@ -7,7 +7,6 @@ standard output, so that the latter keeps to the result.
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import stat
 import sys
@@ -31,9 +30,6 @@ _ANNOTATIONS: Final = 10
 _SUMMARY_BYTES: Final = 1024 * 1024
 """How large a step's summary may be."""
 
-_COMMAND: Final = re.compile(r"^(\s*):(?=:)|##(?=\[)", re.MULTILINE)
-"""How a line begins that the runner reads as a command; the older form is one anywhere in a line."""
-
 
 class GitHub(Plain):
     """Plain lines, each stage's log as a group when it ended, and what the runner wants to know."""
@@ -41,8 +37,7 @@ class GitHub(Plain):
     def __init__(self, paper: Paper, environ: Mapping[str, str], clock: Clock = time.monotonic) -> None:
         """The runner names its files in the environment."""
         super().__init__(paper, clock)
-        self._environ, self._report = environ, Report()
-        paper.inert = inert
+        self._environ, self._report = environ, Report(clean=paper.clean)
 
     def show(self, event: Event) -> None:
         """Render an event."""
@@ -81,7 +76,7 @@ class GitHub(Plain):
         if not self._report.is_empty:
             page = self._report.markdown()
             self._put("GITHUB_STEP_SUMMARY", page.encode()[:_SUMMARY_BYTES].decode(errors="ignore"))
-            self._report = Report()
+            self._report = Report(clean=self.paper.clean)
 
     def _group(self, event: Finished | Failed) -> None:
         """The stage's line, and below it the log, in which nothing is a command."""
@@ -145,11 +140,6 @@ def data(text: str) -> str:
 def _property(text: str) -> str:
     """The text as a command's property."""
     return data(text).replace(":", "%3A").replace(",", "%2C")
-
-
-def inert(text: str) -> str:
-    """The text with nothing in it that the runner takes for a command."""
-    return _COMMAND.sub(lambda found: f"{found[0]} " if found[0] == "##" else f"{found[1]}: ", text)
 
 
 def _is_file() -> bool:

@@ -1,12 +1,11 @@
-"""Writing to the standard streams: masked, without control sequences of others, while somebody reads."""
+"""Writing to the standard streams: masked, and with the text of others inert."""
 
 from __future__ import annotations
 
 import io
 import os
-import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import IO, Final, Literal, TextIO, cast
 
@@ -14,10 +13,8 @@ import rich.console
 from rich.text import Text
 
 from release.frozen import Struct
-from release.redact import ESCAPES, Mask
-
-_CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u202a-\u202e\u2066-\u2069]")
-"""C0 and C1 but tab and newline, and what turns the direction of text (Unicode 9, 2.1 to 2.4)."""
+from release.inert import hanging, inert
+from release.redact import Mask
 
 _PLAIN_MARKS: Final = str.maketrans(
     {"▸": ">", "·": "-", "✓": "+", "✗": "x", "•": "*", "│": "|", "→": ">", "…": "...", "▲": "^"}
@@ -137,8 +134,6 @@ class Paper:
             color_system=None if environ.get("NO_COLOR") else "auto",
             _environ=environ,
         )
-        self.inert: Callable[[str], str] = lambda text: text
-        """Takes the meaning out of what a CI system would read as a command to it."""
 
     @property
     def is_terminal(self) -> bool:
@@ -152,7 +147,7 @@ class Paper:
 
     def line(self, line: Line) -> None:
         """Write one line."""
-        text = self.inert(self.clean(line.text))
+        text = hanging(self.clean(line.text))
         self.rich.print(Text(self.drawn(line.mark), line.mark_style) + Text(self.drawn(text), line.style))
 
     def ask(self, question: str) -> None:
@@ -160,12 +155,12 @@ class Paper:
         self.rich.print(Text(self.drawn(self.clean(question))), end="")
 
     def raw(self, text: str) -> None:
-        """Write as it is: what a CI system is told."""
+        """Write as it is: our own commands to a CI system, with text that is `clean` in them."""
         self._stream.write(text)
 
     def clean(self, text: str) -> str:
-        """Without control and without secrets; also those that a control sequence was put into."""
-        return self._mask(_CONTROL.sub("", ESCAPES.sub("", self._mask(text))))
+        """Return text that commands nothing and holds no secret, also none that control was put into."""
+        return self._mask(inert(self._mask(text)))
 
     def drawn(self, text: str) -> str:
         """As standard error can show it."""

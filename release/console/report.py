@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from release.console.layout import one_line, seconds, tail_of
 from release.errors import ReleaseError
 from release.events import Deployed, Event, Failed, Finished, Found, Planned, Released, Warned
 from release.frozen import Struct, field
+from release.inert import inert
 
 _COMMITS: Final = 50
 """How many commits a page lists."""
 
-_SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>()#+!|~&])")
-"""What Markdown may take for markup (CommonMark 0.31, 2.4)."""
+_SPECIAL: Final = re.compile(
+    r"([\\`*_{}\[\]<>()#+!|~&@$]|:(?=//)|(?<=www)\.|^[-=]|(?<=\A\d)[.)])", re.IGNORECASE
+)
+"""What Markdown may take for markup (CommonMark 0.31, 2.4), and GitHub for an address or a name."""
 
 
 class Report(Struct, kw_only=True):
@@ -27,6 +30,8 @@ class Report(Struct, kw_only=True):
     findings: list[Found] = field(default_factory=list)
     result: Released | Deployed | None = None
     error: ReleaseError | None = None
+    clean: Callable[[str], str] = inert
+    """Makes text inert, and masks secrets."""
 
     def add(self, event: Event) -> None:
         """Keep what belongs on the page."""
@@ -48,39 +53,39 @@ class Report(Struct, kw_only=True):
         return not (self.ended or self.result or self.error)
 
     def markdown(self) -> str:
-        """The page."""
+        """Return the page. Text is made clean first: what is removed later could take an escape along."""
         parts = [
             f"### {self._title()}",
             _table(("", ""), self._facts()),
-            _table(("stage", "", "time", ""), map(_stage_row, self.ended)),
+            _table(("stage", "", "time", ""), map(self._stage_row, self.ended)),
             _list("Commits", self._commits()),
-            _list("Warnings", [text_of(warning) for warning in self.warnings]),
+            _list("Warnings", list(map(self._text, self.warnings))),
             self._error(),
         ]
         return "\n\n".join(part for part in parts if part) + "\n"
 
     def _title(self) -> str:
         if self.error is not None:
-            return f"✗ {self._name()}: {text_of(self.error.attempted)} failed"
+            return f"✗ {self._name()}: {self._text(self.error.attempted)} failed"
         if isinstance(self.result, Deployed):
             verb = "runs in" if self.result.changed else "already ran in"
-            return f"✓ {self._name()} {verb} {text_of(self.result.environment)}"
+            return f"✓ {self._name()} {verb} {self._text(self.result.environment)}"
         return f"✓ {self._name()}{' is released' if self.result is not None else ': all gates passed'}"
 
     def _name(self) -> str:
         known = self.result or self.planned
-        return text_of(f"{known.service} {known.version}") if known is not None else "release"
+        return self._text(f"{known.service} {known.version}") if known is not None else "release"
 
     def _facts(self) -> list[tuple[str, str]]:
-        facts = [("commit", code(self.planned.commit))] if self.planned is not None else []
+        facts = [("commit", self._code(self.planned.commit))] if self.planned is not None else []
         if self.result is None:
             return facts
         tag = self.result.tag if isinstance(self.result, Released) else None
         return [
-            ("version", code(self.result.version)),
-            ("digest", code(self.result.digest)),
-            ("reference", code(self.result.reference)),
-            *([("git tag", code(tag))] if tag else []),
+            ("version", self._code(self.result.version)),
+            ("digest", self._code(self.result.digest)),
+            ("reference", self._code(self.result.reference)),
+            *([("git tag", self._code(tag))] if tag else []),
             *facts,
         ]
 
@@ -88,21 +93,26 @@ class Report(Struct, kw_only=True):
         if not isinstance(self.result, Released):
             return []
         more = len(self.result.commits) - _COMMITS
-        lines = [text_of(commit) for commit in self.result.commits[:_COMMITS]]
+        lines = [self._text(commit) for commit in self.result.commits[:_COMMITS]]
         return [*lines, f"… and {more} more"] if more > 0 else lines
 
     def _error(self) -> str:
         if self.error is None:
             return ""
-        tail = "\n".join(tail_of(self.error))
+        tail = self.clean("\n".join(tail_of(self.error)))
         quoted = f"\n\n{_fenced(tail)}" if tail else ""
-        hint = f"\n\n→ {text_of(self.error.hint)}" if self.error.hint else ""
-        return f"#### Error\n\n{text_of(self.error.found)}{quoted}{hint}"
+        hint = f"\n\n→ {self._text(self.error.hint)}" if self.error.hint else ""
+        return f"#### Error\n\n{self._text(self.error.found)}{quoted}{hint}"
 
+    def _stage_row(self, event: Finished | Failed) -> tuple[str, ...]:
+        mark = "✓" if isinstance(event, Finished) else "✗"
+        return (self._text(event.name), mark, seconds(event.duration_ms), self._text(event.summary))
 
-def _stage_row(event: Finished | Failed) -> tuple[str, ...]:
-    mark = "✓" if isinstance(event, Finished) else "✗"
-    return (event.name, mark, seconds(event.duration_ms), text_of(event.summary))
+    def _text(self, text: str) -> str:
+        return text_of(self.clean(text))
+
+    def _code(self, text: str) -> str:
+        return code(self.clean(text))
 
 
 def _table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 from release.deploy.drill import Drilled, Rehearsal
 from release.deploy.prune import Pruned, Pruning, summary
 from release.deploy.readiness import Readiness, Verdict
+from release.inert import inert_lines
 from release.reference import Digest
 
 
@@ -75,8 +76,8 @@ def readiness_line(found: Readiness) -> str:
 def rebuild_text(made: Rebuilt) -> str:
     """The result of a rebuild, and below it why it is so."""
     kept = f"  kept as {made.kept}" if made.kept is not None else ""
-    lines = [f"{made.service} {made.version} rebuilt  {made.verdict}  {made.digest}{kept}"]
-    return "\n".join([*lines, *(f"  {note}" for note in made.notes)])
+    line = f"{made.service} {made.version} rebuilt  {made.verdict}  {made.digest}{kept}"
+    return inert_lines([line, *(f"  {note}" for note in made.notes)])
 
 
 def drill_title(rehearsal: Rehearsal) -> str:
@@ -91,7 +92,7 @@ def drill_rows(rehearsal: Rehearsal) -> list[tuple[str, str]]:
         ("engine", rehearsal.engine.host),
         ("image", f"{rehearsal.target.body.image.digest}, from the {rehearsal.bytes_from}"),
         (rehearsal.what, rehearsal.name),
-        ("not proven", "\n".join(rehearsal.unchecked)),
+        ("not proven", inert_lines(rehearsal.unchecked)),
     ]
     return [(label, text) for label, text in rows if text]
 
@@ -121,11 +122,11 @@ def prune_rows(plan: Pruning) -> list[tuple[str, str]]:
         f"{each.version}  {Digest(each.digest).short}  {', '.join(each.names)}" for each in plan.removals
     )
     rows = [
-        ("remove", "\n".join(going) or "no image"),
-        ("containers", "\n".join(plan.containers)),
-        ("objects", "\n".join(map(str, plan.objects))),
-        ("keep", "\n".join(map(summary, plan.kept))),
-        ("left alone", "\n".join(plan.unknown) and "not in the ledger: " + ", ".join(plan.unknown)),
+        ("remove", inert_lines(going) or "no image"),
+        ("containers", inert_lines(plan.containers)),
+        ("objects", inert_lines(map(str, plan.objects))),
+        ("keep", inert_lines(map(summary, plan.kept))),
+        ("left alone", f"not in the ledger: {', '.join(plan.unknown)}" if plan.unknown else ""),
     ]
     return [(label, text) for label, text in rows if text]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from release.deploy.plan import First, Plan, Side
 from release.events import Deployed
+from release.inert import inert_line, inert_lines
 from release.ledger.query import Event, Tried, Word
 from release.migrations import Crossing
 from release.records import (
@@ -58,6 +59,10 @@ _LISTED: Final = 15
 """How many lines of one kind a plan shows."""
 
 
+def _said(message: str) -> str:
+    return f": {inert_line(message)}" if message else ""
+
+
 def age(moment: str) -> str:
     """How long ago a moment was, in its largest unit: "2 h ago"."""
     seconds = int((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())
@@ -92,8 +97,8 @@ def plan_rows(plan: Plan) -> list[Row]:
         ("bases", _list(map(_changed, plan.bases))),
         ("migrations", _crossing(plan.crossing)),
         ("first", _first(plan.down)),
-        ("then", "\n".join(plan.then)),
-        ("note", "\n".join(plan.notes)),
+        ("then", inert_lines(plan.then)),
+        ("note", inert_lines(plan.notes)),
     ]
     return [(label, text) for label, text in rows if text]
 
@@ -103,7 +108,7 @@ def _first(down: First | None) -> str:
         return ""
     where = f"in a container of {down.version}, {down.image},"
     how = f"with the settings that it was deployed with, for {duration_text(down.timeout)} at most"
-    return f"`{' '.join(down.command)}`\n{where}\n{how}"
+    return inert_lines([f"`{' '.join(down.command)}`", where, how])
 
 
 def _crossing(found: Crossing | None) -> str:
@@ -126,9 +131,9 @@ def candidate_rows(offered: Sequence[Candidate]) -> list[Row]:
 def _candidate(each: Candidate) -> str:
     marks = [*(["runs now"] if each.is_current else []), *([str(each.word)] if each.word else [])]
     body, event = each.release.body, each.event
-    said = f": {event.deployment.message}" if event.deployment.message else ""
-    when = f"healthy {age(event.recorded_at)} by {event.actor.name}{said}"
-    return "\n".join([f"{body.version}  {Digest(body.image.digest).short}  {when}", *marks])
+    said = _said(event.deployment.message)
+    when = f"healthy {age(event.recorded_at)} by {inert_line(event.actor.name)}{said}"
+    return inert_lines([f"{body.version}  {Digest(body.image.digest).short}  {when}", *marks])
 
 
 def _from(side: Side) -> str:
@@ -142,8 +147,8 @@ def _from(side: Side) -> str:
 
 
 def _side(side: Side, done: str) -> str:
-    said = f": {side.message}" if side.message else ""
-    return f"{_what(side)}\n{done} {age(side.moment)} by {side.who}{said}"
+    said = _said(side.message)
+    return f"{_what(side)}\n{done} {age(side.moment)} by {inert_line(side.who)}{said}"
 
 
 def _what(side: Side) -> str:
@@ -170,7 +175,7 @@ def _list(lines: Iterable[str], count: int | None = None) -> str:
     """The first of them, and how many more there are; `count` where they are more than these lines."""
     every = list(lines)
     rest = [f"… and {(count or len(every)) - _LISTED} more"] if len(every) > _LISTED else []
-    return "\n".join([*every[:_LISTED], *rest])
+    return inert_lines([*every[:_LISTED], *rest])
 
 
 def outcome_line(outcome: Outcome) -> str:
@@ -200,18 +205,21 @@ def status_rows(status: Status) -> list[Row]:
     expected = status.expected
     nothing = "nothing" if status.engine is not None else "not known"
     rows = [("engine", status.engine or "could not be asked")]
-    rows.append(("running", "\n".join(_serving(status.replicas)) or nothing))
+    rows.append(("running", inert_lines(_serving(status.replicas)) or nothing))
     if expected is not None:
-        said = f": {expected.message}" if expected.message else ""
+        said = _said(expected.message)
         rows.append(
-            ("ledger", f"{expected.version}  deployed {age(expected.moment)} by {expected.who}{said}")
+            (
+                "ledger",
+                f"{expected.version}  deployed {age(expected.moment)} by {inert_line(expected.who)}{said}",
+            )
         )
-    rows += [("tasks", "\n".join(map(str, status.tasks))), ("update", status.update or "")]
-    rows += [("drift", "\n".join(status.drift)), ("leftovers", "\n".join(status.leftovers))]
-    rows += [("freeze", status.freeze or ""), ("quarantine", status.quarantine or "")]
+    rows += [("tasks", inert_lines(map(str, status.tasks))), ("update", inert_line(status.update or ""))]
+    rows += [("drift", inert_lines(status.drift)), ("leftovers", inert_lines(status.leftovers))]
+    rows += [("freeze", inert_line(status.freeze or "")), ("quarantine", inert_line(status.quarantine or ""))]
     rows += [("migrations", status.migrations or "")]
     rows += [("half done", f"{status.unfinished}; `invoke converge`" if status.unfinished else "")]
-    rows += [("lock", f"held by {status.lock}" if status.lock else "")]
+    rows += [("lock", f"held by {inert_line(status.lock)}" if status.lock else "")]
     rows += [("unsynced", f"{status.unsynced} events wait for `invoke sync`" if status.unsynced else "")]
     return [(label, text) for label, text in rows if text]
 
@@ -285,7 +293,7 @@ def _lock(lock: LockFile | None) -> str:
 def _recovered(recovered: Recovered | None) -> list[Row]:
     if recovered is None:
         return []
-    told = f"read from {recovered.origin}\nnot known: {', '.join(recovered.unknown)}"
+    told = inert_lines([f"read from {recovered.origin}", f"not known: {', '.join(recovered.unknown)}"])
     return [("recovered", told)]
 
 
@@ -293,16 +301,19 @@ def release_rows(record: Record[Release]) -> list[Row]:
     """A release, readably."""
     envelope, body = record.envelope, record.body
     return [
-        ("image", f"{body.image.repository}@{body.image.digest}\n{body.image.platform}"),
+        ("image", inert_lines([f"{body.image.repository}@{body.image.digest}", body.image.platform])),
         ("config", body.image.config_digest),
         ("commit", f"{body.source.commit}\ncommitted {body.source.commit_time}, tag {body.source.tag}"),
-        ("released", f"{envelope.recorded_at} by {envelope.actor.name} <{envelope.actor.email}>"),
-        ("run", envelope.run.url or envelope.run.id),
+        (
+            "released",
+            f"{envelope.recorded_at} by {inert_line(f'{envelope.actor.name} <{envelope.actor.email}>')}",
+        ),
+        ("run", inert_line(envelope.run.url or envelope.run.id)),
         ("lock", _lock(body.lock)),
-        ("bases", "\n".join(f"{base.reference}@{base.digest}" for base in body.bases)),
+        ("bases", inert_lines(f"{base.reference}@{base.digest}" for base in body.bases)),
         (
             "gates",
-            "\n".join(
+            inert_lines(
                 f"{gate.name}: {gate.status} in {gate.duration_ms / 1000:.1f} s" for gate in body.gates
             ),
         ),
@@ -332,11 +343,11 @@ def standing_rows(event: Event | None, word: Word | None) -> list[Row]:
     """The deployment that was asked for, and whether the release is set aside."""
     rows: list[Row] = []
     if event is not None:
-        told, said = event.deployment, f": {event.deployment.message}" if event.deployment.message else ""
+        told, said = event.deployment, _said(event.deployment.message)
         where = f"{told.deployment} in {told.environment}, {told.status}"
-        rows.append(("deployment", f"{where}\n{event.recorded_at} by {event.actor.name}{said}"))
+        rows.append(("deployment", f"{where}\n{event.recorded_at} by {inert_line(event.actor.name)}{said}"))
         rows.append(("settings", json.dumps(told.run_spec.model_dump(mode="json", exclude_none=True))))
-    return [*rows, *([("standing", str(word))] if word is not None else [])]
+    return [*rows, *([("standing", inert_line(str(word)))] if word is not None else [])]
 
 
 def tried_rows(tried: Sequence[Tried]) -> list[Row]:
@@ -347,7 +358,7 @@ def tried_rows(tried: Sequence[Tried]) -> list[Row]:
         f"{_findings(each.verification)}"
         for each in tried[-_LISTED:]
     ]
-    return [("tried out", "\n".join(lines))] if lines else []
+    return [("tried out", inert_lines(lines))] if lines else []
 
 
 def difference_title(found: Difference) -> str:
@@ -362,15 +373,15 @@ def difference_rows(found: Difference) -> list[Row]:
     rows = [
         ("from", f"{before.version}  {before.digest}\nreleased {before.released}"),
         ("to", f"{after.version}  {after.digest}\nreleased {after.released}"),
-        ("commits", f"{before.commit[:12]} → {after.commit[:12]}\n{commits.note}".rstrip()),
-        ("added", "\n".join(commits.added)),
-        ("undone", "\n".join(commits.undone)),
-        ("packages", "\n".join(map(_changed, found.packages))),
-        ("bases", "\n".join(map(_changed, found.bases))),
-        ("settings", "\n".join(map(_changed, found.settings))),
+        ("commits", f"{before.commit[:12]} → {after.commit[:12]}\n{inert_line(commits.note)}".rstrip()),
+        ("added", inert_lines(commits.added)),
+        ("undone", inert_lines(commits.undone)),
+        ("packages", inert_lines(map(_changed, found.packages))),
+        ("bases", inert_lines(map(_changed, found.bases))),
+        ("settings", inert_lines(map(_changed, found.settings))),
         ("size", f"{before.size:,} → {after.size:,} bytes ({found.size:+,})"),
         ("shared", f"{found.shared_layers} layers, {found.shared_bytes:,} bytes"),
-        ("note", "\n".join(found.notes)),
+        ("note", inert_lines(found.notes)),
     ]
     return [(label, text) for label, text in rows if text]
 
@@ -378,5 +389,6 @@ def difference_rows(found: Difference) -> list[Row]:
 def finding_row(finding: Finding) -> Row:
     """One answer of the doctor: ok, or what to do."""
     if finding.well:
-        return finding.name, f"ok: {finding.found}"
-    return finding.name, f"NOT OK: {finding.found}" + (f"\n→ {finding.hint}" if finding.hint else "")
+        return finding.name, inert_line(f"ok: {finding.found}")
+    hint = [f"→ {finding.hint}"] if finding.hint else []
+    return finding.name, inert_lines([f"NOT OK: {finding.found}", *hint])

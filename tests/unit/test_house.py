@@ -99,3 +99,76 @@ def test_one_room_prints() -> None:
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "sys"
         } & {"stdin", "stdout", "stderr"}
         assert not ({"print"} & calls or streams) or room_of(module) == "console", module
+
+
+PRINTING = {
+    "logging": {"libraries.py"},
+    "warnings": {"images/credentials.py"},
+    "traceback": {"console/__init__.py"},
+    "rich": {"console/layout.py", "console/paper.py", "console/terminal.py"},
+    "fileinput": set[str](),
+    "curses": set[str](),
+    "syslog": set[str](),
+}
+"""Modules that can write to a stream of ours, and who may import them."""
+
+RAW = {"console/github.py": 3, "console/gitlab.py": 3}
+"""Calls of `Paper.raw`, which cleans nothing: our own commands to a CI system, around text that is clean."""
+
+
+@pytest.mark.parametrize("library", PRINTING)
+def test_what_can_print_is_imported_by_few(library: str) -> None:
+    """Nothing of others reaches a stream around the function that makes it inert."""
+    users = {name_of(m) for m in MODULES if any(name.split(".")[0] == library for name in imports_of(m))}
+    assert users <= PRINTING[library]
+
+
+def test_nothing_is_written_around_the_console() -> None:
+    """No standard stream by another name, no device, no descriptor, no raw line."""
+    raw = dict.fromkeys(RAW, 0)
+    for module in MODULES:
+        name = name_of(module)
+        for node in nodes_of(module):
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                assert called not in ("print", "input", "breakpoint", "os.system", "os.popen"), name
+                assert called != "os.write" or name == "console/__init__.py", name
+                assert called != "getattr" or ast.unparse(node.args[0]) != "sys" or name == "console/paper.py"
+                if called.endswith(".raw") and name.startswith("console/"):
+                    raw[name] += 1
+            if isinstance(node, ast.Attribute):
+                assert node.attr not in ("__stdout__", "__stderr__"), name
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                assert not node.value.startswith(("/dev/std", "/dev/tty", "/dev/fd", "/proc/self/fd")), name
+            if isinstance(node, ast.ImportFrom) and node.module == "sys":
+                assert not {alias.name for alias in node.names} & {"stdout", "stderr", "stdin"}, name
+    assert raw == RAW
+
+
+def test_no_program_writes_to_our_streams() -> None:
+    """Each one has its standard output and standard error connected to something that we read."""
+    calls = [
+        (name_of(module), {keyword.arg for keyword in node.keywords})
+        for module in MODULES
+        for node in nodes_of(module)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("subprocess.Popen", "Popen")
+    ]
+    assert {name for name, _ in calls} == {"process.py"}
+    assert all({"stdout", "stderr"} <= given for _, given in calls)
+
+
+def test_logs_are_opened_in_one_place() -> None:
+    """`process.appending` masks them and makes them inert; the others append JSON, or text that is clean."""
+    appending = {
+        name_of(module)
+        for module in MODULES
+        for node in nodes_of(module)
+        if isinstance(node, ast.Call) and _appends(node)
+    }
+    assert appending == {"private.py", "process.py", "chain/shop.py", "console/github.py"}
+
+
+def _appends(call: ast.Call) -> bool:
+    modes = (argument.value for argument in call.args if isinstance(argument, ast.Constant))
+    called = ast.unparse(call.func)
+    return called.endswith("appended") or (called.endswith("open") and not {"a", "ab", "a+"}.isdisjoint(modes))

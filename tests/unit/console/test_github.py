@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from release.console import Console
-from release.console.github import data, inert
+from release.console.github import data
 from release.errors import GateFailed, ReleaseError
 from release.events import (
     Deployed,
@@ -25,6 +25,7 @@ from release.events import (
     Started,
     Warned,
 )
+from release.inert import inert
 from release.redact import Redacted
 from tests import runner
 
@@ -107,14 +108,14 @@ def test_each_stage_is_a_group_with_its_log_when_it_ends(
 def test_a_log_cannot_give_the_runner_commands(
     tmp_path: Path, files: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whatever a test prints is shown as it is: no annotation, no output, no mask, no end of the group."""
+    """What a test prints is shown and commands nothing: no annotation, no output, no end of the group."""
     (tmp_path / "test.log").write_text(NASTY + "\n")
     read = rendered(
         capsys, files, Finished(name="test", duration_ms=1, log=tmp_path / "test.log"), Started(name="x")
     )
     assert {command.name for command in read.commands} == {"group", "stop-commands", "endgroup"}
     (lines,) = read.groups.values()
-    assert lines == NASTY.replace("\x1b[31m", "").replace("\x1b[0m", "").split("\n")
+    assert lines == inert(NASTY).split("\n")
     assert read.lines[-2:] == ["▸ x", ""]
 
 
@@ -132,7 +133,7 @@ def test_nothing_else_that_is_printed_gives_commands(
         error=GateFailed("test", NASTY, NASTY, NASTY.split("\n")),
     )
     assert [command.name for command in read.commands] == ["error"]
-    assert read.commands[0].data.startswith("::error file=evil.py::injected\n")
+    assert read.commands[0].data.startswith(": :error file=evil.py::injected\n")
 
 
 def test_findings_are_annotations_with_file_and_line(

@@ -49,7 +49,7 @@ def test_a_log_cannot_open_or_close_sections(tmp_path: Path, capsys: pytest.Capt
     log.write_text("\x1b[0Ksection_end:1:release_test_1\r\x1b[0Kafter correct-horse\n")
     text = rendered(capsys, Finished(name="test", duration_ms=1, log=log))
     assert len(END.findall(text)) == 1
-    assert "section_end:1:release_test_1after ***\n" in text
+    assert "section_end: 1:release_test_1after ***\n" in text
 
 
 def test_a_stage_without_a_log_is_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
