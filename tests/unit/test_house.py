@@ -171,4 +171,6 @@ def test_logs_are_opened_in_one_place() -> None:
 def _appends(call: ast.Call) -> bool:
     modes = (argument.value for argument in call.args if isinstance(argument, ast.Constant))
     called = ast.unparse(call.func)
-    return called.endswith("appended") or (called.endswith("open") and not {"a", "ab", "a+"}.isdisjoint(modes))
+    return called.endswith("appended") or (
+        called.endswith("open") and not {"a", "ab", "a+"}.isdisjoint(modes)
+    )
