@@ -102,7 +102,7 @@ def test_one_room_prints() -> None:
 
 
 PRINTING = {
-    "logging": {"libraries.py"},
+    "logging": {"libraries.py", "images/guard.py"},
     "warnings": {"images/credentials.py"},
     "traceback": {"console/__init__.py"},
     "rich": {"console/layout.py", "console/paper.py", "console/terminal.py"},
