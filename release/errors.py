@@ -13,7 +13,10 @@
     ├── LedgerError                 1  the ledger could not be read or written
     │   ├── NotALedger              1  the branch holds something else
     │   ├── LedgerRewritten         1  the ledger no longer contains what it contained before
-    │   ├── LedgerUnsigned          1  a record that must be signed is not, or not by an allowed signer
+    │   ├── LedgerUnproven          1  a commit of the ledger breaks its rules: nothing is read past it
+    │   │   └── LedgerUnsigned      1  a commit that must be signed is not, or not by an allowed signer
+    │   ├── LedgerShallow           1  this clone has only the end of the ledger's history
+    │   ├── RecordUnknown           1  a later version wrote the record
     │   ├── LedgerRejected          1  the server refused the append, and says why
     │   └── LedgerUnreachable       6  the git remote does not answer
     ├── RegistryError               1  the registry answered with an error, or with other bytes
@@ -174,8 +177,20 @@ class LedgerRewritten(LedgerError):
         self.now = now
 
 
-class LedgerUnsigned(LedgerError):
-    """A record that must be signed is not, or not by an allowed signer."""
+class LedgerUnproven(LedgerError):
+    """A commit of the ledger breaks its rules. Commands read the ledger up to the commit before it."""
+
+
+class LedgerUnsigned(LedgerUnproven):
+    """A commit that must be signed is not, or not by an allowed signer."""
+
+
+class LedgerShallow(LedgerError):
+    """This clone has only the end of the ledger's history, as after `git clone --depth 1`."""
+
+
+class RecordUnknown(LedgerError):
+    """A later version of the library wrote the record: its kind or its schema is not known here."""
 
 
 class LedgerRejected(LedgerError):

@@ -30,6 +30,9 @@ _END_SECONDS: Final = 1.0
 _SSH: Final = "ssh -oBatchMode=yes -oConnectTimeout=10"
 """Asks nothing and gives up soon."""
 
+_NO_GRAFTS: Final = f"{os.devnull}/grafts"
+"""A path that cannot exist: `.git/info/grafts` would show another history than the commits have."""
+
 _EMPTY_WHERE_SET: Final = ("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE", "GIT_PREFIX")
 
 
@@ -262,6 +265,7 @@ def _environment(root: Path, git_dir: Path, common_dir: Path) -> dict[str, str]:
         "GIT_LITERAL_PATHSPECS": "1",
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_GRAFT_FILE": _NO_GRAFTS,
     }
     if "GIT_OBJECT_DIRECTORY" in os.environ:
         ours["GIT_OBJECT_DIRECTORY"] = str(common_dir / "objects")

@@ -8,17 +8,22 @@ Keys that this version does not know are kept; a kind or a schema of another maj
 from __future__ import annotations
 
 import hashlib
-import json
+from datetime import datetime
+from functools import cached_property
 from operator import attrgetter
 from typing import Annotated, Any, ClassVar, Final, Generic, Literal, TypeVar
 
 import rfc8785
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from release import jsontext
 from release.capped import RECORDED, Brief
-from release.errors import LedgerError
+from release.errors import LedgerError, RecordUnknown
 from release.frozen import Struct
 from release.runspec import Probe, RunSpec
+
+LIMITS: Final = jsontext.Bounds(size=4 * 1024 * 1024, depth=32)
+"""Limits of a record. The largest real ones hold a package list of some thousand names: 200 kB."""
 
 SCHEMA: Final = "1.0"
 """Version of the record format: the minor part grows with new keys, the major part with changed ones."""
@@ -26,7 +31,19 @@ SCHEMA: Final = "1.0"
 DigestText = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 Hex64 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 GitId = Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
-Moment = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
+
+
+def _a_real_moment(text: str) -> str:
+    """Return the text. Raise ValueError for a month 13, a day 31 of February, an hour 24."""
+    datetime.fromisoformat(text)
+    return text
+
+
+Moment = Annotated[
+    str,
+    Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"),
+    AfterValidator(_a_real_moment),
+]
 """RFC 3339 in UTC with milliseconds, so that text order is time order."""
 DeploymentId = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
 
@@ -362,6 +379,15 @@ KINDS: Final[dict[str, _Kind]] = {
 }
 
 
+class Genesis(Part):
+    """Binding of a ledger to its repository and of a service to the ledger, in one record of each service."""
+
+    ledger: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    """Random id of the ledger; the same in every genesis of it."""
+    roots: tuple[GitId, ...] = ()
+    """Commits without a parent in the history of the code; empty if a shallow clone made the record."""
+
+
 class Envelope(Part):
     """What every record says about itself. `seq` counts per service from 1; `prev` is the record before."""
 
@@ -374,6 +400,10 @@ class Envelope(Part):
     actor: Actor
     run: Run
     tool: str
+    genesis: Genesis | None = None
+    """Only in the first record of a service that a version with this key appended."""
+    verified_head: GitId | None = None
+    """Parent of the record's commit, if the writer required signatures and proved the ledger up to it."""
 
 
 class Draft(Struct, Generic[B_co], frozen=True, kw_only=True):
@@ -391,7 +421,14 @@ class Draft(Struct, Generic[B_co], frozen=True, kw_only=True):
         known: dict[str, Any] = {name: getattr(self, name) for name in self.__struct_fields__}
         return Draft(**known | {"body": body})
 
-    def at(self, seq: int, prev: str | None) -> Record[B_co]:
+    def at(
+        self,
+        seq: int,
+        prev: str | None,
+        *,
+        genesis: Genesis | None = None,
+        verified_head: str | None = None,
+    ) -> Record[B_co]:
         """The record at this place."""
         kind: str = getattr(self.body, "kind")  # noqa: B009 - a class variable of every body
         envelope = Envelope(
@@ -403,19 +440,21 @@ class Draft(Struct, Generic[B_co], frozen=True, kw_only=True):
             actor=self.actor,
             run=self.run,
             tool=self.tool,
+            genesis=genesis,
+            verified_head=verified_head,
         )
         return Record(envelope=envelope, body=self.body)
 
 
-class Record(Struct, Generic[B_co], frozen=True, kw_only=True):
+class Record(Struct, Generic[B_co], frozen=True, kw_only=True, dict=True):
     """One entry of the ledger."""
 
     envelope: Envelope
     body: B_co
 
-    @property
+    @cached_property
     def id(self) -> str:
-        """The sha256 of the record's bytes, 64 hexadecimal digits."""
+        """Sha256 of the record's bytes, 64 hexadecimal digits; for a read record, of the bytes as read."""
         return hashlib.sha256(self.to_bytes()).hexdigest()
 
     def to_bytes(self) -> bytes:
@@ -448,33 +487,48 @@ def parse(content: bytes, name: str) -> Record[Body]:
         name: what to call it in an error, as its path in the ledger.
 
     Raises:
-        LedgerError: not JSON, another major, an unknown kind, or a body that is not of its kind.
+        RecordUnknown: another major, or a kind of a later version.
+        LedgerError: not JSON within the limits, or an envelope or a body that is not of its kind.
+    """
+    envelope, data = parse_envelope(content, name)
+    try:
+        body = KINDS[envelope.kind].model_validate(data, context=RECORDED)
+    except ValidationError as error:
+        raise _damaged(name, error) from error
+    record: Record[Body] = Record(envelope=envelope, body=body)
+    record.__dict__["id"] = hashlib.sha256(content).hexdigest()
+    return record
+
+
+def parse_envelope(content: bytes, name: str, *, later: bool = False) -> tuple[Envelope, dict[str, Any]]:
+    """Read a record's envelope; the second value is the data of its body. Raises as `parse`.
+
+    `later` also reads the envelope of a record that a later version wrote.
     """
     try:
-        data = json.loads(content)
-        if not isinstance(data, dict):
-            raise LedgerError(f"read the record {name}", "it is not a JSON object")
-        return _parse(data, name)
-    except (ValueError, ValidationError) as error:
-        raise LedgerError(
-            f"read the record {name}", f"it is damaged: {error}", "invoke verify --ledger"
-        ) from error
+        data = jsontext.read_object(content, LIMITS)
+        if not later:
+            _check_known(data, name)
+        envelope = Envelope.model_validate({key: data[key] for key in _OF_ENVELOPE if key in data})
+    except ValueError as error:  # a ValidationError is one
+        raise _damaged(name, error) from error
+    return envelope, {key: value for key, value in data.items() if key not in _OF_ENVELOPE}
 
 
-def _parse(data: dict[str, Any], name: str) -> Record[Body]:
-    schema, kind = str(data.get("schema")), str(data.get("kind"))
+_OF_ENVELOPE: Final = tuple(field.alias or key for key, field in Envelope.model_fields.items())
+
+
+def _damaged(name: str, error: ValueError) -> LedgerError:
+    found = str(error).replace("\n", " ")[:300]
+    return LedgerError(f"read the record {name}", f"it is damaged: {found}", "invoke verify --ledger")
+
+
+def _check_known(data: dict[str, Any], name: str) -> None:
+    schema, kind = str(data.get("schema"))[:40], str(data.get("kind"))[:40]
     if schema.split(".", maxsplit=1)[0] != SCHEMA.split(".")[0]:
-        raise LedgerError(
-            f"read the record {name}",
-            f"its schema is {schema}, and this version reads {SCHEMA}",
-            "upgrade the release library",
-        )
-    if kind not in KINDS:
-        raise LedgerError(
-            f"read the record {name}", f"its kind {kind!r} is not known here", "upgrade the release library"
-        )
-    mine = {field.alias or key for key, field in Envelope.model_fields.items()}
-    envelope = Envelope.model_validate({key: value for key, value in data.items() if key in mine})
-    rest = {key: value for key, value in data.items() if key not in mine}
-    body = KINDS[kind].model_validate(rest, context=RECORDED)
-    return Record(envelope=envelope, body=body)
+        found = f"its schema is {schema!r}, and this version reads {SCHEMA}"
+    elif kind not in KINDS:
+        found = f"this version does not know its kind {kind!r}"
+    else:
+        return
+    raise RecordUnknown(f"read the record {name}", found, "upgrade the release library")

@@ -57,6 +57,8 @@ def plan(desk: Desk) -> Plan:
             "its remote does not answer, and may have all of it",
             "try again when it is back",
         )
+    if desk.ledger.unproven is not None:
+        raise desk.ledger.unproven
     return _index(desk) if desk.ledger.head is not None else _releases(desk)
 
 

@@ -166,6 +166,13 @@ class Source:
         answer = self._must("ask whether the clone is shallow", "rev-parse", "--is-shallow-repository")
         return answer.text == "true"
 
+    def roots(self) -> frozenset[str]:
+        """Return the commits without a parent in the history of HEAD; none in a shallow clone."""
+        if self.is_shallow():
+            return frozenset()
+        answer = self.plumbing.run("rev-list", "--max-parents=0", "HEAD")
+        return frozenset(answer.text.split()) if answer.status == 0 else frozenset()
+
     def deepen(self, remote: str) -> None:
         """Fetch the missing history and all tags of a shallow clone. Raises SourceError with the command."""
         depth = ["--unshallow"] if self.is_shallow() else []

@@ -32,6 +32,7 @@ from release.frozen import Struct, field, replace
 from release.images.engine import Engine
 from release.images.trust import believe
 from release.ledger import query
+from release.ledger.opening import open_ledger
 from release.ledger.store import Ledger
 from release.loosetags import loose_tags, patterns
 from release.process import Cancellation
@@ -47,6 +48,8 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
 
     source: Source
     service: Service
+    services: frozenset[str]
+    """Names of all services of the configuration."""
     several: bool
     commit: Commit
     emit: Emit
@@ -69,6 +72,7 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
         return cls(
             source=source,
             service=chosen,
+            services=frozenset(configured.services),
             several=configured.several,
             commit=commit,
             emit=emit,
@@ -78,14 +82,13 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def ledger(self) -> Ledger:
         """The ledger, as this clone knows it."""
-        settings = self.service.ledger
-        return Ledger.open(
-            self.source,
-            branch=settings.branch,
-            remote=settings.remote,
-            sign=settings.sign,
-            tell=lambda text: self.emit(Warned(text=text)),
-        )
+        return open_ledger(self.source, self.service.ledger, self.services, self._say, self._warn)
+
+    def _say(self, text: str) -> None:
+        self.emit(Notice(text=text))
+
+    def _warn(self, text: str) -> None:
+        self.emit(Warned(text=text))
 
     def facts(self, options: Options) -> Facts:
         """Read everything that a plan is made from."""
@@ -146,6 +149,7 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
         Raises:
             LedgerUnreachable: the remote does not answer.
             LedgerError: git fetches from one repository and pushes to another.
+            LedgerUnproven: a commit of the ledger breaks its rules.
         """
         self.ledger.check_address()
         self.ledger.refresh()
@@ -156,6 +160,8 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
                 f"the remote does not answer ({self.ledger.silence.found})",
                 "a release needs it, so that two of them cannot take one version; try again when it is back",
             )
+        if self.ledger.unproven is not None:
+            raise self.ledger.unproven
 
     def released(self, facts: Facts, options: Options) -> Record[Release] | None:
         """The release that this commit already is. Raises VersionTaken."""

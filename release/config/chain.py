@@ -66,7 +66,9 @@ class Ledger(Value):
     allowed_signers: RelativePath | None = None
     """Who may sign: ssh keys in git's own file format; absent: whom the verifier's own gpg and ssh know."""
     require_signed: bool = False
-    """Whether deploy and rollback refuse a record that no allowed signer has signed."""
+    """Whether nothing is read past a commit that no allowed signer has signed; also means `sign`."""
+    id: Annotated[str, Matching(r"[0-9a-f]{32}", "32 hexadecimal digits")] | None = None
+    """Id of the ledger, as its genesis record says; another ledger in its place is refused, in any clone."""
 
 
 class Lock(Value):

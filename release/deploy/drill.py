@@ -189,9 +189,8 @@ def prepare_drill(
     Raises:
         TargetUnavailable: no settings are recorded, or the bytes are nowhere.
         NotReady: a secret cannot be read, or a network is not there.
-        EngineError, LedgerUnsigned.
+        EngineError.
     """
-    site.desk.require_signed(target.id)
     spec = recorded_settings(site, target, ran)
     secrets, missing = read_secrets(site, spec) if conditions.secrets else ({}, [])
     found = preflight.locate(engine, target.body.image, preflight.telling(site.desk.emit))

@@ -109,9 +109,11 @@ def prepare(
         NotReady: frozen; secrets, ports, networks or volumes; with everything else that was found.
         LockHeld: another deployment is under way.
         EngineError: the engine does not answer, or not well.
-        LedgerUnsigned: the settings ask for signatures, and a record that this relies on has none.
+        LedgerUnproven: a commit of the ledger breaks its rules; a rollback goes by the verified head.
     """
-    site.desk.require_signed(target.id)
+    unproven = site.desk.ledger.unproven
+    if unproven is not None and why == "promote":
+        raise unproven
     said = policy.words(site.desk.ledger, site.place, target.id)
     known, lacking = wanted_settings(site, target, why, ran)
     wanted = placed(known, site.settings)

@@ -15,13 +15,15 @@ from release.config import Config, Environment, Service
 from release.deploy.docker import Place, command
 from release.deploy.single import SingleEngine
 from release.deploy.target import Target
-from release.errors import LedgerError
+from release.errors import LedgerError, LedgerUnproven
 from release.events import Emit, Notice, Progress, Warned
 from release.frozen import Struct
 from release.images.engine import Engine
 from release.images.trust import believe
-from release.ledger import query, signing
+from release.ledger import query
+from release.ledger.opening import open_ledger
 from release.ledger.query import Event
+from release.ledger.releases import as_release
 from release.ledger.store import Ledger
 from release.records import Actor, Record, Release, Run
 from release.source import Source
@@ -68,15 +70,23 @@ class Desk(Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def ledger(self) -> Ledger:
-        """The ledger as this clone knows it. Raises NotALedger."""
-        settings = self.service.ledger
-        return Ledger.open(
-            self.source,
-            branch=settings.branch,
-            remote=settings.remote,
-            sign=settings.sign,
-            tell=lambda text: self.emit(Warned(text=text)),
-        )
+        """The ledger as this clone knows it, up to its verified head. Raises NotALedger, LedgerRewritten."""
+        services = self.config.services.keys()
+        ledger = open_ledger(self.source, self.service.ledger, services, self._say, self._warn)
+        self._warn_unproven(ledger, None)
+        return ledger
+
+    def _say(self, text: str) -> None:
+        self.emit(Notice(text=text))
+
+    def _warn(self, text: str) -> None:
+        self.emit(Warned(text=text))
+
+    def _warn_unproven(self, ledger: Ledger, told: LedgerUnproven | None) -> None:
+        """Warn that the ledger is read up to its verified head alone, once for each reason."""
+        error = ledger.unproven
+        if error is not None and (told is None or error.found != told.found):
+            self._warn(f"cannot {error.attempted}: {error.found}; {error.hint}")
 
     def refresh(self) -> bool:
         """Bring the ledger up to date; False, and a warning, when the remote does not answer soon.
@@ -91,7 +101,9 @@ class Desk(Struct, frozen=True, kw_only=True, dict=True):
         if remote is not None and self.ledger.head is None:
             self.emit(Notice(text=f"this clone has nothing of the ledger yet: fetching it from {remote}"))
             patience = None
+        told = self.ledger.unproven
         self.ledger.refresh(patience)
+        self._warn_unproven(self.ledger, told)
         silence = self.ledger.silence
         if silence is not None:
             found = f"the git remote {remote} does not answer: going by what this clone knows"
@@ -106,15 +118,6 @@ class Desk(Struct, frozen=True, kw_only=True, dict=True):
     def actor(self) -> Actor:
         """Who works here. git is asked once: a deployment makes several records."""
         return actor(self.source.identity(), self.environ)
-
-    def require_signed(self, record: str | None) -> None:
-        """Refuse a record that no allowed signer has signed, where the settings ask for that.
-
-        Raises LedgerUnsigned, LedgerError. An event that waits here to be published is our own.
-        """
-        settings, head = self.service.ledger, self.ledger.head
-        if record is not None and head is not None:
-            signing.require(self.source, settings, head, record)
 
     def run(self, run: str) -> Run:
         """The run of this id, with the CI job's address."""
@@ -216,9 +219,7 @@ class Spot(Struct, frozen=True, kw_only=True):
             record = self.desk.ledger.record(event.deployment.release)
         except LedgerError:
             return None
-        return (
-            Record(envelope=record.envelope, body=record.body) if isinstance(record.body, Release) else None
-        )
+        return as_release(record) if isinstance(record.body, Release) else None
 
 
 class Site(Spot, frozen=True, kw_only=True):

@@ -1,167 +1,175 @@
-"""The commits of a ledger, one after the other, held against what a writer of ours would have made.
+"""Rules of a ledger's commits, checked one commit after the other.
 
-What is kept between commits is one number and one id for each service, so memory does not grow with the
-ledger.
+Each rule states what the writer of this library would have done. `verify --ledger` lists every violation;
+`release.ledger.proof` stops at the first one, on the way of every command.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, cast
 
-from release.errors import LedgerError, ReleaseError
-from release.frozen import Struct
+from release.errors import LedgerError, LedgerShallow, ReleaseError
+from release.frozen import Struct, field
 from release.ledger import layout
+from release.ledger.entries import INDEX, Entries, text_of
+from release.ledger.filed import Filed, read
+from release.ledger.lineage import Lineage
 from release.ledger.signing import Signers, is_signed
-from release.ledger.violations import Violation
+from release.ledger.tree import Trees
+from release.ledger.violations import Violation, of_change, of_commit
 from release.ledger.walk import FILE, Change, Step
 from release.plumbing import Plumbing
-from release.records import SCHEMA, Body, Record, Release, parse
+from release.records import SCHEMA, Body, Deployment, Record, Release, parse
 
 _RECORD: Final = re.compile(r"records/(?P<folder>[0-9a-f]{2})/(?P<id>(?P=folder)[0-9a-f]{62})\.json")
-_INDEX: Final = "index/"
-_TWICE: Final = {"version": "version-twice", "digest": "digest-twice"}
-"""Kinds of index where a second record is a violation of its own."""
 
 
-class Entry(Struct, frozen=True, kw_only=True):
-    """An index entry that is missing: the record that implies it, and the commit that should have it."""
+class Before(Struct, frozen=True, kw_only=True):
+    """State of a ledger at a commit: everything that the rules for the next commit depend on."""
 
-    record: str
-    commit: str
-
-
-class Filed(Struct, frozen=True, kw_only=True):
-    """A record's file: the id that it is named by, what it says where it can be read, and what is wrong."""
-
-    id: str
-    record: Record[Body] | None = None
-    problem: Violation | None = None
-
-    @property
-    def place(self) -> tuple[str, int]:
-        """Where it belongs in the order of a commit."""
-        known = self.record.envelope if self.record is not None else None
-        return (known.service, known.seq) if known is not None else ("~", 0)
+    commit: str | None = None
+    """None: before the first commit."""
+    seconds: int | None = None
+    """Committer time of the commit."""
+    last: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    """Number and id of each service's last record."""
+    lineage: Lineage = field(default_factory=Lineage)
 
 
 class Audit:
-    """The verification of one ledger's commits, in order."""
+    """The check of one ledger's commits, in order."""
 
-    def __init__(self, plumbing: Plumbing, *, signers: Signers | None, all_signed: bool) -> None:
-        """Nothing is seen yet.
+    def __init__(
+        self,
+        plumbing: Plumbing,
+        *,
+        signers: Signers | None = None,
+        all_signed: bool = False,
+        before: Before | None = None,
+    ) -> None:
+        """Begin after a commit that is known to be right, or before the first one.
 
         Args:
             plumbing: the repository.
-            signers: who may sign; None where signatures do not matter.
+            signers: who may sign; None: signatures do not matter.
             all_signed: whether commits before the first signed one must be signed too.
+            before: the state at the commit before the first that is checked.
         """
+        before = before or Before()
         self._git = plumbing
         self._signers = signers
         self._all_signed = all_signed
-        self._last: dict[str, tuple[int, str]] = {}
-        self._missing: dict[str, Entry] = {}
-        self._before: Step | None = None
+        self._commit, self._seconds = before.commit, before.seconds
+        self._last = dict(before.last)
+        self._lineage = before.lineage
+        self._root = before.commit
+        self._healthy: set[str] = set()
+        self._entries = Entries(self._content)
         self._unsigned: list[str] = []
         self._any_signed = False
         self.commits = self.records = self.releases = 0
+        self.vouches = False
+        """Whether a record of the last commit names that commit's parent as verified head."""
+
+    @property
+    def state(self) -> Before:
+        """State after the last commit that was checked."""
+        return Before(
+            commit=self._commit, seconds=self._seconds, last=dict(self._last), lineage=self._lineage
+        )
 
     def step(self, step: Step) -> tuple[list[Violation], list[Record[Release]]]:
-        """What is wrong with the next commit, and the releases that it records."""
+        """Check the next commit. Return its violations, and the releases that it records."""
         filed = list(self._filed(step))
-        releases = [
-            Record(envelope=each.record.envelope, body=each.record.body)
-            for each in filed
-            if each.record is not None and isinstance(each.record.body, Release)
-        ]
+        found = [each.record for each in filed if each.record is not None]
+        releases = [cast("Record[Release]", record) for record in found if isinstance(record.body, Release)]
         self.commits += 1
         self.records += len(filed)
         self.releases += len(releases)
+        vouched = {record.envelope.verified_head for record in found} - {None}
+        self.vouches = bool(vouched) and vouched == set(step.parents)
         violations = list(self._violations(step, filed))
-        self._before = step
+        self._commit, self._seconds = step.commit, step.seconds
         return violations, releases
 
     def _violations(self, step: Step, filed: Sequence[Filed]) -> Iterator[Violation]:
         records = [each.record for each in filed if each.record is not None and each.problem is None]
         added = {change.path: change for change in step.changes if change.letter == "A"}
-        yield from self._lineage(step)
+        yield from self._order(step)
         yield from _growth(step)
         yield from _places(step, added)
         yield from self._format(step, added)
         yield from (each.problem for each in filed if each.problem is not None)
         yield from self._chain(step, filed)
-        missing = len(self._missing)
-        yield from self._indexes(step, added, filed)
-        if not filed and len(self._missing) >= missing:
-            yield _of_commit(step, "no-records", "it adds no record", "one record or more in each commit")
+        yield from self._entries.violations(step, self._commit, added, filed)
         yield from self._time(step, records)
+        yield from self._once_healthy(step, records)
+        for record in records:
+            yield from self._lineage.violations(step, record)
+            self._lineage = self._lineage.with_record(record)
         yield from self._signature(step)
 
     def rest(self) -> Iterator[Violation]:
-        """What is still wrong after the last commit."""
-        for path, entry in self._missing.items():
-            yield Violation(
-                kind="index-missing",
-                commit=entry.commit,
-                path=path,
-                found="no such file",
-                expected=f"the record {entry.record}",
-            )
+        """Return what is still wrong after the last commit."""
+        yield from self._entries.rest()
         if not self._any_signed:
             yield from map(_unsigned, self._unsigned)
 
     @property
     def unsigned_before(self) -> int:
-        """How many commits are unsigned because signing began later."""
+        """Number of commits that are unsigned because signing began later."""
         return len(self._unsigned) if self._any_signed else 0
 
     # the commit
 
-    def _lineage(self, step: Step) -> Iterator[Violation]:
+    def _order(self, step: Step) -> Iterator[Violation]:
         if len(step.parents) > 1:
             others = ", ".join(step.parents[1:])
-            yield _of_commit(step, "merge", f"it also has the parent {others}", "one parent")
-        if self._before is None and _has_parent(self._git, step.commit):
-            raise LedgerError(
+            yield of_commit(step, "merge", f"it also has the parent {others}", "one parent")
+        parent = step.parents[0] if step.parents else None
+        if parent is None and _has_parent(self._git, step.commit):
+            raise LedgerShallow(
                 "prove the ledger from its first commit on",
                 f"this clone's history begins at {step.commit}, which has a parent",
                 "fetch the rest: git fetch --unshallow",
             )
+        if parent != self._commit:
+            found = f"its parent is {parent or 'missing'}"
+            yield of_commit(step, "history-cut", found, f"the parent {self._commit}")
 
     def _format(self, step: Step, added: dict[str, Change]) -> Iterator[Violation]:
         """The first commit has the file, and no other one."""
         change = added.get(layout.FORMAT_PATH)
         expected = f"release-ledger {SCHEMA}"
-        if self._before is not None:
+        if self._commit is not None:
             if change is not None:
-                yield _of_change(step, change, "format", "it comes again", "only in the first commit")
+                yield of_change(step, change, "format", "it comes again", "only in the first commit")
             return
         if change is None:
-            yield _of_commit(
-                step, "format", "the first commit has no such file", expected, layout.FORMAT_PATH
-            )
+            found = "the first commit has no such file"
+            yield of_commit(step, "format", found, expected, layout.FORMAT_PATH)
             return
         content = self._content(change.object) or b""
         version = layout.format_version(content)
         if version is None or content != f"release-ledger {version}\n".encode():
-            yield _of_change(step, change, "format", _text(content), expected)
+            yield of_change(step, change, "format", text_of(content), expected)
         elif version.partition(".")[0] != SCHEMA.partition(".")[0]:
             found = f"its format is {version}, and this version reads {SCHEMA}"
             raise LedgerError("prove the ledger", found, "upgrade the release library")
 
     def _time(self, step: Step, records: Sequence[Record[Body]]) -> Iterator[Violation]:
         """A writer gives a commit the time of its record, and never one before the commit before."""
-        before = self._before.seconds if self._before is not None else None
+        before = self._seconds
         if before is not None and step.seconds < before:
-            yield _of_commit(step, "commit-time", _moment(step.seconds), f"{_moment(before)} or later")
+            yield of_commit(step, "commit-time", _moment(step.seconds), f"{_moment(before)} or later")
             return
         known = {_seconds(record.envelope.recorded_at) for record in records} | {before}
         if records and step.seconds not in known:
             times = sorted(seconds for seconds in known if seconds is not None)
-            yield _of_commit(step, "commit-time", _moment(step.seconds), " or ".join(map(_moment, times)))
+            yield of_commit(step, "commit-time", _moment(step.seconds), " or ".join(map(_moment, times)))
 
     def _signature(self, step: Step) -> Iterator[Violation]:
         signers, signature = self._signers, step.signature
@@ -176,142 +184,63 @@ class Audit:
         self._any_signed = True
         if not signers.allow(signature):
             kind = "bad-signature" if signature.letter == "B" else "unknown-signer"
-            yield _of_commit(step, kind, signers.found(signature), "a signature of an allowed signer")
+            yield of_commit(step, kind, signers.found(signature), "a signature of an allowed signer")
 
     # records
 
     def _filed(self, step: Step) -> Iterator[Filed]:
-        """The record files that the commit adds, by service and number; last those that tell neither."""
+        """Return the record files that the commit adds, by service and number; damaged ones last."""
         found = [
-            self._read(step, change, match["id"])
+            read(step, change, match["id"], self._content(change.object))
             for change in step.changes
             if change.letter == "A" and change.mode.startswith("100")
             for match in [_RECORD.fullmatch(change.path)]
             if match is not None
         ]
-        yield from sorted(found, key=lambda each: each.place)
-
-    def _read(self, step: Step, change: Change, record: str) -> Filed:
-        content = self._content(change.object)
-        if content is None:
-            found = f"git's object {change.object} is missing or damaged"
-            return Filed(id=record, problem=_of_change(step, change, "damaged", found, "the record"))
-        name = hashlib.sha256(content).hexdigest()
-        if name != record:
-            found = f"its content hashes to {name}"
-            return Filed(id=record, problem=_of_change(step, change, "record-name", found, "that name"))
-        try:
-            read = parse(content, change.path)
-        except LedgerError as error:
-            expected = f"a record of schema {SCHEMA}"
-            problem = _of_change(step, change, "record-unreadable", error.found, expected)
-            return Filed(id=record, problem=problem)
-        if read.id != record:
-            found = f"{len(content)} bytes that say the record {read.id}"
-            problem = _of_change(step, change, "record-not-canonical", found, "that record's own bytes")
-            return Filed(id=record, record=read, problem=problem)
-        return Filed(id=record, record=read)
+        yield from sorted(found, key=lambda each: each.place[:2])
 
     def _chain(self, step: Step, filed: Sequence[Filed]) -> Iterator[Violation]:
         """Numbers and predecessors. After a fault it goes on from what was found."""
         for each in filed:
-            if each.record is None:
+            service, seq, prev = each.place
+            if seq == 0:
                 continue
-            place, path = each.record.envelope, layout.record_path(each.id)
-            number, before = self._last.get(place.service, (0, None))
-            if place.seq != number + 1:
-                kind = "seq-gap" if place.seq > number + 1 else "seq-repeated"
-                found, expected = (f"{place.service} number {count}" for count in (place.seq, number + 1))
-                yield _of_commit(step, kind, found, expected, path)
-            if place.prev != before:
-                found = place.prev or "none"
-                yield _of_commit(step, "prev", found, before or "none, as it is the first", path)
-            self._last[place.service] = (place.seq, each.id)
+            path = layout.record_path(each.id)
+            number, before = self._last.get(service, (0, None))
+            if seq != number + 1:
+                kind = "seq-gap" if seq > number + 1 else "seq-repeated"
+                found, expected = (f"{service} number {count}" for count in (seq, number + 1))
+                yield of_commit(step, kind, found, expected, path)
+            if prev != before:
+                yield of_commit(step, "prev", prev or "none", before or "none, as it is the first", path)
+            self._last[service] = (seq, each.id)
 
-    # indexes
+    def _once_healthy(self, step: Step, records: Collection[Record[Body]]) -> Iterator[Violation]:
+        """A deployment ends once."""
+        for record in records:
+            body, service = record.body, record.envelope.service
+            if not isinstance(body, Deployment) or body.status != "healthy":
+                continue
+            key = f"{service}/{body.deployment}"
+            if key in self._healthy or (self._root is not None and self._healthy_before(service, body)):
+                found = f"the deployment {body.deployment} was healthy before"
+                yield of_commit(step, "healthy-twice", found, "one end", layout.record_path(record.id))
+            self._healthy.add(key)
 
-    def _indexes(self, step: Step, added: dict[str, Change], filed: Sequence[Filed]) -> Iterator[Violation]:
-        """Every entry that the records imply, and no other; an entry that was missing may come later."""
-        for change in step.changes:
-            if change.letter == "D" and change.path.startswith(_INDEX):
-                lost = _text(self._content(change.old) or b"")
-                self._missing[change.path] = Entry(record=lost, commit=step.commit)
-        entries = {path: change for path, change in added.items() if path.startswith(_INDEX)}
-        implied: dict[str, str] = {}
-        for each in filed:
-            if each.record is not None and each.problem is None:
-                yield from self._implied(step, each.record, entries, implied)
-        for path, record in implied.items():
-            yield from self._entry(step, path, record, entries)
-        ids = {each.id for each in filed}
-        of_problems = {_blob(each.id, len(step.commit)) for each in filed if each.problem is not None}
-        for path, change in entries.items():
-            if path not in implied and change.object not in of_problems:
-                yield from self._unimplied(step, change, ids)
-
-    def _implied(
-        self, step: Step, record: Record[Body], entries: dict[str, Change], implied: dict[str, str]
-    ) -> Iterator[Violation]:
-        """Note a record's entries; two records of one commit may want the same."""
-
-        def taken(path: str) -> bool:
-            return path in implied or (path not in entries and self._earlier(path) is not None)
-
-        for path in layout.paths_of(record, taken):
-            if path in implied:
-                yield from self._twice(step, path, record.id, implied[path])
-            implied.setdefault(path, record.id)
-
-    def _earlier(self, path: str) -> str | None:
-        """What an entry holds in the tree before this commit; None when it is not there."""
-        if self._before is None:
-            return None
-        content = self._content(f"{self._before.commit}:{path}")
-        return _text(content) if content is not None else None
-
-    def _entry(self, step: Step, path: str, record: str, entries: dict[str, Change]) -> Iterator[Violation]:
-        """One entry that must be there."""
-        change = entries.get(path)
-        waiting = self._missing.get(path)
-        if change is None:
-            holder = self._earlier(path)
-            if holder is None:
-                self._missing[path] = Entry(record=record, commit=step.commit)
-            else:
-                yield from self._twice(step, path, record, holder)
-        elif change.object != _blob(record, len(change.object)):
-            found = _text(self._content(change.object) or b"")
-            yield _of_change(step, change, "index-wrong", found, record)
-        elif waiting is not None:
-            yield from self._twice(step, path, record, waiting.record)
-
-    def _twice(self, step: Step, path: str, record: str, holder: str) -> Iterator[Violation]:
-        """Two records want one path."""
-        if record == holder:
-            return
-        kind = _TWICE.get(path.split("/")[2], "index-wrong")
-        expected = f"only the record {holder}" if kind != "index-wrong" else record
-        found = f"also the record {record}" if kind != "index-wrong" else holder
-        yield _of_commit(step, kind, found, expected, path)
-
-    def _unimplied(self, step: Step, change: Change, ids: Collection[str]) -> Iterator[Violation]:
-        """An entry without a record in its commit: one that was missing, or one without a reason."""
-        found = _text(self._content(change.object) or b"")
-        waiting = self._missing.get(change.path)
-        if waiting is not None and change.object == _blob(waiting.record, len(change.object)):
-            del self._missing[change.path]
-            return
-        event = next((path for path in self._missing if _is_same_event(change, path, ids)), None)
-        if event is not None:
-            del self._missing[event]
-            yield _of_change(step, change, "event-time", "an event at this time", event)
-            return
-        yield _of_change(
-            step, change, "index-unfounded", f"it names {found}", "no entry: no record implies it"
-        )
+    def _healthy_before(self, service: str, body: Deployment) -> bool:
+        """Look into the tree that the audit began at."""
+        trees, folder = Trees(self._git), layout.deployment_folder(service, body.deployment)
+        tree = trees.tree_of(self._root or "")
+        for name in trees.names(tree, folder):
+            if name.startswith(f"{body.deployment}-"):
+                path = layout.record_path(text_of(trees.read(tree, f"{folder}/{name}") or b""))
+                found = parse(trees.read(tree, path) or b"", path).body
+                if isinstance(found, Deployment) and found.status == "healthy":
+                    return True
+        return False
 
     def _content(self, name: str) -> bytes | None:
-        """The content of a file; None when it is missing or damaged."""
+        """Return the content of a file; None if it is missing or damaged."""
         try:
             found = self._git.object(name) if "\n" not in name else None
         except ReleaseError:
@@ -320,44 +249,29 @@ class Audit:
 
 
 def _has_parent(plumbing: Plumbing, commit: str) -> bool:
-    """Whether the commit itself names a parent; in a shallow clone git's log does not say so."""
+    """Return whether the commit itself names a parent; in a shallow clone git's log does not say so."""
     found = plumbing.object(commit)
     return found is not None and b"\nparent " in found[1].partition(b"\n\n")[0]
-
-
-def _is_same_event(change: Change, path: str, ids: Collection[str]) -> bool:
-    """Whether an entry is the missing one of an event of this commit, at another time."""
-    folder, record = change.path.split("/")[:4], change.path.rpartition("-")[2]
-    missing = path.split("/")[:4], path.rpartition("-")[2]
-    return (folder, record) == missing and folder[2:3] == ["environment"] and record in ids
 
 
 def _growth(step: Step) -> Iterator[Violation]:
     """A commit adds plain files, and does nothing else."""
     for change in step.changes:
         if change.letter == "D":
-            yield _of_change(step, change, "deleted", "deleted", f"the content {change.old}")
+            yield of_change(step, change, "deleted", "deleted", f"the content {change.old}")
         elif change.letter != "A" and change.object != change.old:
-            yield _of_change(
+            yield of_change(
                 step, change, "changed", f"the content {change.object}", f"{change.old}, unchanged"
             )
         if change.letter != "D" and change.mode != FILE:
-            yield _of_change(step, change, "mode", f"mode {change.mode}", f"mode {FILE}")
+            yield of_change(step, change, "mode", f"mode {change.mode}", f"mode {FILE}")
 
 
 def _places(step: Step, added: dict[str, Change]) -> Iterator[Violation]:
     """Files lie where a ledger has files."""
     for path, change in added.items():
-        if path != layout.FORMAT_PATH and not path.startswith(_INDEX) and not _RECORD.fullmatch(path):
-            yield _of_change(step, change, "foreign-path", "a file", "only records, indexes and `format`")
-
-
-def _of_change(step: Step, change: Change, kind: str, found: str, expected: str) -> Violation:
-    return _of_commit(step, kind, found, expected, change.path)
-
-
-def _of_commit(step: Step, kind: str, found: str, expected: str, path: str = "") -> Violation:
-    return Violation(kind=kind, commit=step.commit, path=path, found=found, expected=expected)
+        if path != layout.FORMAT_PATH and not path.startswith(INDEX) and not _RECORD.fullmatch(path):
+            yield of_change(step, change, "foreign-path", "a file", "only records, indexes and `format`")
 
 
 def _unsigned(commit: str) -> Violation:
@@ -370,25 +284,13 @@ def _unsigned(commit: str) -> Violation:
     )
 
 
-def _blob(record: str, width: int) -> str:
-    """Git's id of an index entry's file that holds this record's id (git-hash-object), by the id's length."""
-    content = f"{record}\n".encode()
-    data = b"blob %d\0%s" % (len(content), content)
-    if width == 64:
-        return hashlib.sha256(data).hexdigest()
-    return hashlib.sha1(data, usedforsecurity=False).hexdigest()
-
-
-def _text(content: bytes) -> str:
-    """The beginning of a small file, as one line that can be shown."""
-    text = content[:100].decode("utf-8", "replace").removesuffix("\n")
-    return text if text.isprintable() and text else repr(text)
-
-
 def _seconds(moment: str) -> int:
     return int(datetime.fromisoformat(moment).timestamp())
 
 
 def _moment(seconds: int) -> str:
-    """A git time as text."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+    """Return a git time as text."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+    except (OverflowError, OSError, ValueError):
+        return f"{seconds} seconds after 1970"

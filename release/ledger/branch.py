@@ -33,6 +33,9 @@ _PATIENCE: Final = 3
 _PATIENT_LOSSES: Final = 6
 """How many races a writer loses before it stops being polite."""
 
+_WHOLE: Final = 2**31 - 1
+"""The depth that git takes for all of a history (git-fetch, `--unshallow`)."""
+
 _QUIET: Final = ("-c", "core.hooksPath=/dev/null")
 """Hooks of the clone are for code: none of them may hold up or change an append."""
 
@@ -94,6 +97,8 @@ class Known(Struct, frozen=True, kw_only=True):
     """What the server had when we last looked."""
     tracking: str | None
     local: str | None
+    verified: str | None
+    """What this clone has proved."""
     checked_out: bool
     """Whether a working tree stands on the local branch."""
 
@@ -152,11 +157,16 @@ class Branch:
         self._ref = f"refs/heads/{branch}"
         self._seen = f"refs/release/{remote}/{branch}"
         self._tracking = f"refs/remotes/{remote}/{branch}"
+        self._verified = f"refs/release-verified/{remote or 'local'}/{branch}"
         self._tags_there: set[Tag] = set()
         self._target: str | None = None
         """The word for `git push`, once it is known."""
         self._server: str | None = None
         """What the server had when `head` was asked last."""
+        self.verified: str | None = None
+        """What this clone had proved when `head` was asked last."""
+        self.is_proven: Callable[[str], bool] = lambda _: True
+        """Tells whether a commit that the server no longer has was ever proven."""
 
     def __str__(self) -> str:
         """As git writes it: `origin/release-ledger`, or the branch alone."""
@@ -165,7 +175,7 @@ class Branch:
     # what is known here
 
     def _known(self) -> Known:
-        refs = (self._seen, self._tracking, self._ref)
+        refs = (self._seen, self._tracking, self._ref, self._verified)
         answer = self._must(
             "look up the ledger's references",
             *("for-each-ref", "--format=%(refname)%09%(objectname)%09%(worktreepath)", *refs),
@@ -176,6 +186,7 @@ class Branch:
             seen=there.get(self._seen),
             tracking=there.get(self._tracking),
             local=there.get(self._ref),
+            verified=there.get(self._verified),
             checked_out=bool(rows.get(self._ref, ("", ""))[1]),
         )
 
@@ -186,6 +197,7 @@ class Branch:
             LedgerRewritten: the local branch and the server's have gone different ways.
         """
         known = self._known()
+        self.verified = known.verified
         self._server = server = known.seen or known.tracking
         if self.remote is None or server is None or known.local is None:
             return known.local if self.remote is None else server or known.local
@@ -234,14 +246,57 @@ class Branch:
         """
         if self.remote is not None:
             until = Until.after(seconds)
-            seen = self._known().seen  # read first: what the server says afterwards must contain it
-            self._follow(self._listed(until=until).get(self._ref), seen, until)
+            known = self._known()  # read first: what the server says afterwards must contain it
+            tip = self._listed(until=until).get(self._ref)
+            self._follow(tip, known.seen, until)
+            self._compare(tip, known)
         return self.head()
 
     def check_address(self) -> None:
         """Compare the ledger where git fetches and where it pushes. Raises LedgerError, LedgerUnreachable."""
         if self.remote is not None:
             check(self._git, self.remote, self._ref)
+
+    def _compare(self, tip: str | None, known: Known) -> None:
+        """See that the server's tip contains what git's own tracking branch had. Raises LedgerRewritten."""
+        other = known.tracking
+        if other is None or other in (known.seen, tip):
+            return
+        if tip is None or not (self._contains(tip, other) or self._is_forgiven(other, tip)):
+            raise self._changed_behind_us(other, tip)
+
+    def deepen(self) -> None:
+        """Fetch the whole history of the ledger into a shallow clone. Raises LedgerUnreachable."""
+        self._complete(f"--depth={_WHOLE}", by_hand="git fetch --unshallow")
+
+    def fill(self, tip: str) -> None:
+        """Fetch the files that a partial clone of the ledger left out, at once. Raises LedgerUnreachable."""
+        if self.remote is None or self._git.run("config", f"remote.{self.remote}.promisor").text != "true":
+            return
+        listed = self._git.run("rev-list", "--objects", "--missing=print", tip, "--", "records")
+        if listed.status != 0 or "?" in {line[:1] for line in listed.text.splitlines()}:
+            self._complete("--refetch", "--no-filter", by_hand="git fetch --refetch --no-filter")
+
+    def _complete(self, *options: str, by_hand: str) -> None:
+        if self.remote is None:
+            return
+        fetch = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", *options)
+        answer = self._git.run(*fetch, self.remote, self._ref, timeout=FETCH_SECONDS)
+        if answer.status != 0:
+            raise LedgerUnreachable(
+                f"fetch the whole ledger {self}", answer.words, f"try it by hand: {by_hand}"
+            )
+
+    def advance(self, commit: str) -> None:
+        """Bring the local branch and the memory of what is proven to a proven commit, never backwards."""
+        known = self._known()
+        rows = [(self._verified, known.verified)]
+        if self.remote is not None and not known.checked_out:
+            rows.append((self._ref, known.local))
+        updates = dict(self._behind(rows, commit, None))
+        if updates:
+            self._update(updates)
+        self.verified = commit
 
     def _listed(self, *refs: str, until: Until = _PATIENT) -> dict[str, str]:
         """The server's objects of the ledger branch and these references. Raises LedgerUnreachable."""
@@ -296,15 +351,26 @@ class Branch:
         """
         if tip is None or self._git.object(tip) is None:
             return False
-        if seen is not None and not self._contains(tip, seen):
+        if seen is not None and not (self._contains(tip, seen) or self._is_forgiven(seen, tip)):
             raise self._changed_behind_us(seen, tip)
         return True
+
+    def _is_forgiven(self, seen: str, tip: str) -> bool:
+        """Return whether the server lost only commits that never were proven, and then follow it."""
+        known = self._known()
+        if known.verified is None or not self._contains(tip, known.verified) or self.is_proven(seen):
+            return False
+        refs = {self._seen: known.seen, self._tracking: known.tracking}
+        if not known.checked_out:
+            refs[self._ref] = known.local
+        lost = {ref: (tip, old) for ref, old in refs.items() if old and not self._contains(tip, old)}
+        return self._update(lost).status == 0
 
     def _fetch(self, until: Until = _PATIENT) -> Answer:
         assert self.remote is not None  # noqa: S101 - only called with a remote
         return self._git.run(
             *("fetch", "--quiet", "--no-tags", "--no-prune", "--refmap="),
-            *("--no-recurse-submodules", "--no-auto-maintenance", "--no-write-fetch-head"),
+            *("--no-recurse-submodules", "--no-auto-maintenance", "--no-write-fetch-head", "--no-filter"),
             *(self.remote, f"{self._ref}:{self._seen}"),
             timeout=until.left(FETCH_SECONDS),
         )
@@ -347,7 +413,7 @@ class Branch:
                 self._give_up(move, answer)
             wait(attempt)
         if self.remote is not None:
-            self._settle(move.commit, move.tag, onto=move.base)
+            self._settle(move.commit, move.tag, onto=move.base, proven=True)
         return True
 
     def _moved_here(self, move: Move) -> Answer:
@@ -466,28 +532,37 @@ class Branch:
             f'{self.remote}, without force: docs/reference/ledger.md, "Permissions"',
         )
 
-    def _settle(self, commit: str | None, tag: Tag | None, *, onto: str | None = None) -> None:
-        """Bring this clone's references to what the server has now, never backwards. A later time will do."""
+    def _settle(
+        self, commit: str | None, tag: Tag | None, *, onto: str | None = None, proven: bool = False
+    ) -> None:
+        """Bring this clone's references to what the server has now, never backwards. A later time will do.
+
+        Args:
+            commit: what the server has.
+            tag: a tag that it has.
+            onto: a commit that is known to come before.
+            proven: whether this process made the commit on a proven one.
+        """
         for attempt in range(_PATIENCE):
             known = self._known()
-            updates = dict(self._outdated(known, commit or known.seen, onto))
+            rows = [(self._seen, known.seen), (self._tracking, known.tracking)]
+            if proven:
+                rows.append((self._verified, known.verified))
+                rows += [(self._ref, known.local)] if not known.checked_out else []
+            updates = dict(self._behind(rows, commit or known.seen, onto))
             if tag is not None and self.tag(tag.name) is None:
                 updates[tag.ref] = (tag.object, None)
             if not updates or self._update(updates).status == 0:
                 return
             wait(attempt)
 
-    def _outdated(
-        self, known: Known, commit: str | None, onto: str | None
+    def _behind(
+        self, rows: Sequence[tuple[str, str | None]], commit: str | None, onto: str | None
     ) -> Iterator[tuple[str, tuple[str, str | None]]]:
         """References that the commit comes after; `onto` is one that it is known to come after."""
-        if commit is None:
-            return
-        rows = [(self._seen, known.seen), (self._tracking, known.tracking)]
-        rows += [(self._ref, known.local)] if not known.checked_out else []
-        for ref, old in rows:
-            if old != commit and (old in (None, onto) or self._contains(commit, old)):
-                yield ref, (commit, old)
+        for ref, old in rows if commit is not None else ():
+            if old != commit and (old in (None, onto) or self._contains(commit or "", old or "")):
+                yield ref, (commit or "", old)
 
     def _must(self, attempted: str, *arguments: str) -> str:
         answer = self._git.run(*arguments)

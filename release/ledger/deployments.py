@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 from release.frozen import Struct
 from release.ledger import layout
-from release.ledger.releases import newest_first, record_at, release_of_digest, wrong_kind
+from release.ledger.reading import record_at
+from release.ledger.releases import newest_first, release_of_digest, wrong_kind
 from release.ledger.store import Ledger
 from release.records import Actor, Body, Deployment, Draft, Record, Run
 

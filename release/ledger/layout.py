@@ -164,3 +164,8 @@ def paths_of(record: Record[Body], taken: Callable[[str], bool]) -> Iterator[str
         yield from _verification_paths(service, record, body)
     elif isinstance(body, Freeze):
         yield f"{freeze_folder(service, body.environment)}/{seq:09d}"
+
+
+def implies(record: Record[Body], path: str) -> bool:
+    """Return whether this record is the reason for an index entry at this path."""
+    return any(path in paths_of(record, lambda _, taken=taken: taken) for taken in (False, True))  # type: ignore[misc]

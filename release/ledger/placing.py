@@ -2,63 +2,65 @@
 
 from __future__ import annotations
 
-import re
+import secrets
 from collections.abc import Iterator
 from itertools import islice
-from typing import Final, Protocol
+from typing import Final
 
 from release.errors import LedgerError, VersionTaken
-from release.frozen import replace
+from release.frozen import Struct, field, replace
 from release.ledger import layout
-from release.records import Body, Deployment, Draft, Freeze, Quarantine, Record, Release, Verification
-
-_ID = re.compile(r"[0-9a-f]{64}")
-
-
-class Reader(Protocol):
-    """A ledger as it is read: `release.ledger.store.Ledger`."""
-
-    def read(self, path: str) -> bytes | None:
-        """One file."""
-
-    def names(self, folder: str) -> tuple[str, ...]:
-        """The names in a folder, sorted."""
-
-    def record(self, record: str) -> Record[Body]:
-        """One record by its id."""
+from release.ledger.audit import Before
+from release.ledger.proof import Policies
+from release.ledger.reading import Reader, entry, last, record_at, record_if_at
+from release.records import (
+    Body,
+    Deployment,
+    Draft,
+    Freeze,
+    Genesis,
+    Quarantine,
+    Record,
+    Release,
+    Verification,
+)
 
 
-def entry(ledger: Reader, path: str) -> str | None:
-    """The record id in an index file; None when there is no such file. Raises LedgerError: no id in it."""
-    content = ledger.read(path)
-    if content is None:
-        return None
-    found = content.decode("utf-8", "replace").removesuffix("\n")
-    if not _ID.fullmatch(found):
-        raise LedgerError(
-            f"read the index entry {path} of the ledger", "it holds no record id", "invoke verify --ledger"
-        )
-    return found
+class Stamp(Struct, frozen=True, kw_only=True):
+    """What a writer adds to the envelope: the genesis of a service, and the head that it has proved."""
 
+    policies: Policies
+    state: Before = Before()
+    fresh: str = field(default_factory=lambda: secrets.token_hex(16))
+    """Id of the ledger, if it has none yet."""
 
-def last(ledger: Reader, service: str) -> tuple[int, str | None]:
-    """Number and id of a service's last record; 0 and None before the first. Three short listings."""
-    folder = layout.seq_folder(service)
-    for _ in range(3):
-        names = ledger.names(folder)
-        if not names:
-            return 0, None
-        folder = f"{folder}/{names[-1]}"
-    number = folder.rpartition("/")[2].partition("-")[0]
-    return int(number), entry(ledger, folder)
+    def on(self, state: Before) -> Stamp:
+        """Return the stamp for a commit on this state."""
+        return replace(self, state=state)
+
+    def genesis(self, service: str) -> Genesis | None:
+        """Return what binds a service that is not bound yet; None if it is, or nothing is to be bound."""
+        home, lineage = self.policies.policy.home, self.state.lineage
+        if not self.policies.bind or service in lineage.bound:
+            return None
+        ledger = lineage.ledger or home.ledger or self.fresh
+        return Genesis(ledger=ledger, roots=tuple(sorted(home.roots())))
+
+    @property
+    def verified_head(self) -> str | None:
+        """Return the head that was proven with signatures, or that a person vouches for."""
+        proven = self.policies.policy.signers is not None or self.policies.vouch
+        return self.state.commit if proven else None
 
 
 class Placing:
     """The places of the drafts of one append, on one state of the ledger."""
 
-    def __init__(self, ledger: Reader) -> None:
+    def __init__(self, ledger: Reader, stamp: Stamp | None = None) -> None:
         """Nothing is placed yet."""
         self._ledger = ledger
+        self._stamp = stamp
+        self._bound: set[str] = set()
         self._last: dict[str, tuple[int, str | None]] = {}
         self._new: dict[str, Record[Body]] = {}
         self.files: dict[str, bytes] = {}
@@ -75,13 +77,20 @@ class Placing:
 
     def _added(self, draft: Draft[Body]) -> Record[Body]:
         number, before = self._last.get(draft.service) or last(self._ledger, draft.service)
-        record = draft.at(number + 1, before)
+        record = self._at(draft, number + 1, before)
         paths = layout.paths_of(record, lambda path: self._entry(path) is not None)
         self.files |= {path: f"{record.id}\n".encode() for path in paths}
         self.files[layout.record_path(record.id)] = record.to_bytes()
         self._new[record.id] = record
         self._last[draft.service] = (record.envelope.seq, record.id)
         return record
+
+    def _at(self, draft: Draft[Body], seq: int, prev: str | None) -> Record[Body]:
+        if self._stamp is None:
+            return draft.at(seq, prev)
+        genesis = self._stamp.genesis(draft.service) if draft.service not in self._bound else None
+        self._bound.add(draft.service)
+        return draft.at(seq, prev, genesis=genesis, verified_head=self._stamp.verified_head)
 
     def existing(self, draft: Draft[Body]) -> Record[Body] | None:
         """The record that says what the draft says, if there is one. Raises VersionTaken, LedgerError."""
@@ -100,27 +109,38 @@ class Placing:
 
     def _same_release(self, draft: Draft[Body], body: Release) -> Record[Body] | None:
         """One version, one digest; both ways round."""
-        known = self._entry(layout.version_path(draft.service, body.version))
-        if known is not None:
-            record = self._record(known)
+        record = self._known(layout.version_path(draft.service, body.version))
+        if record is not None:
             if _identity(record.body) == _identity(body):
                 return record
             raise _taken(draft, body, record)
-        known = self._entry(layout.digest_path(draft.service, body.image.digest.removeprefix("sha256:")))
-        if known is not None:
-            raise _taken(draft, body, self._record(known), "one image has one version: deploy that one")
+        record = self._known(layout.digest_path(draft.service, body.image.digest.removeprefix("sha256:")))
+        if record is not None:
+            raise _taken(draft, body, record, "one image has one version: deploy that one")
         return None
 
     def _same_event(self, draft: Draft[Body], body: Deployment) -> Record[Body] | None:
-        """The event of the same attempt that says the same; its time may have been set right since."""
-        events = self._events(draft.service, body.deployment)
-        return next((record for record in events if _says(record, draft)), None)
+        """The event of the same attempt that says the same; its time may have been set right since.
+
+        Raises LedgerError: the deployment was healthy already, and as something else.
+        """
+        events = list(self._events(draft.service, body.deployment))
+        same = next((record for record in events if _says(record, draft)), None)
+        if same is not None or body.status != "healthy":
+            return same
+        healthy = next((record for record in events if _is_healthy(record, body)), None)
+        if healthy is not None and _what_ran(healthy.body) != _what_ran(body):
+            raise LedgerError(
+                f"record that the deployment {body.deployment} is healthy",
+                f"the record {healthy.id} says so already, with another release or other settings",
+                "a deployment is healthy once; `invoke history` shows it",
+            )
+        return healthy
 
     def _same_word(self, draft: Draft[Body], folder: str, prefix: str) -> Record[Body] | None:
         """The same word of the same moment: one that waited for the server may have arrived already."""
         names = [name for name in self._ledger.names(folder) if name.startswith(prefix)]
-        known = (entry(self._ledger, f"{folder}/{name}") for name in names)
-        records = [self._ledger.record(record) for record in known if record is not None]
+        records = [record_at(self._ledger, f"{folder}/{name}") for name in names]
         same = (record for record in (*records, *self._new.values()) if record.draft() == draft)
         return next(same, None)
 
@@ -132,16 +152,14 @@ class Placing:
         folder, _, name = path.rpartition("/")
         beginning = f"{name.partition('-')[0]}-"
         names = [name for name in self._ledger.names(folder) if name.startswith(beginning)]
-        known = (entry(self._ledger, f"{folder}/{name}") for name in names)
-        records = [self._ledger.record(record) for record in known if record is not None]
+        records = [record_at(self._ledger, f"{folder}/{name}") for name in names]
         same = (record for record in (*records, *self._new.values()) if record.draft() == draft)
         return next(same, None)
 
     def _events(self, service: str, deployment: str) -> Iterator[Record[Body]]:
         folder = layout.deployment_folder(service, deployment)
         names = [name for name in self._ledger.names(folder) if name.startswith(f"{deployment}-")]
-        known = (entry(self._ledger, f"{folder}/{name}") for name in names)
-        yield from (self._ledger.record(record) for record in known if record is not None)
+        yield from (record_at(self._ledger, f"{folder}/{name}") for name in names)
         for record in self._new.values():
             if isinstance(record.body, Deployment) and record.envelope.service == service:
                 yield record
@@ -150,8 +168,12 @@ class Placing:
         added = self.files.get(path)
         return added.decode().strip() if added is not None else entry(self._ledger, path)
 
-    def _record(self, record: str) -> Record[Body]:
-        return self._new.get(record) or self._ledger.record(record)
+    def _known(self, path: str) -> Record[Body] | None:
+        """Return the record of an index entry, of this append or of the ledger."""
+        added = self.files.get(path)
+        if added is not None:
+            return self._new[added.decode().strip()]
+        return record_if_at(self._ledger, path)
 
 
 def version_taken(attempted: str, commit: str, taken: Record[Body], hint: str = "") -> VersionTaken:
@@ -196,5 +218,15 @@ def _identity(body: Body) -> tuple[str, str] | None:
 
 
 def _says(record: Record[Body], draft: Draft[Body]) -> bool:
-    place = record.envelope
-    return replace(draft, recorded_at=place.recorded_at).at(place.seq, place.prev).id == record.id
+    return replace(draft, recorded_at=record.envelope.recorded_at) == record.draft()
+
+
+def _is_healthy(record: Record[Body], of: Deployment) -> bool:
+    body = record.body
+    known = (body.deployment, body.status) if isinstance(body, Deployment) else None
+    return known == (of.deployment, "healthy")
+
+
+def _what_ran(body: Body) -> tuple[object, ...]:
+    assert isinstance(body, Deployment)  # noqa: S101 - asked of events alone
+    return body.environment, body.release, body.digest, body.run_spec

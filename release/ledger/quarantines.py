@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from release.frozen import Struct
 from release.ledger import layout
-from release.ledger.releases import record_at, wrong_kind
+from release.ledger.reading import record_at
+from release.ledger.releases import wrong_kind
 from release.ledger.store import Ledger
 from release.records import Actor, Quarantine
 

@@ -23,9 +23,9 @@ from release.ledger.deployments import (
 from release.ledger.freezes import Frost, freezes, frozen, frozen_beneath
 from release.ledger.moments import Clock, Moment, read_since
 from release.ledger.quarantines import Word, quarantined
+from release.ledger.reading import record_at
 from release.ledger.releases import (
     newest_first,
-    record_at,
     release_of_commit,
     release_of_digest,
     release_of_version,

@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
 from release.errors import LedgerError
 from release.ledger import layout
-from release.ledger.placing import entry
+from release.ledger.reading import record_at, record_if_at
 from release.ledger.store import Ledger
 from release.records import Body, Record, Release
 
 
 def release_of_version(ledger: Ledger, service: str, version: str) -> Record[Release] | None:
     """The release of exactly this version."""
-    found = entry(ledger, layout.version_path(service, version))
-    return release_record(ledger, found) if found is not None else None
+    return _release_at(ledger, layout.version_path(service, version))
 
 
 def release_of_digest(ledger: Ledger, service: str, digest: str) -> Record[Release] | None:
     """The release of this whole digest, `sha256:` and 64 digits."""
-    found = entry(ledger, layout.digest_path(service, digest.removeprefix("sha256:")))
-    return release_record(ledger, found) if found is not None else None
+    return _release_at(ledger, layout.digest_path(service, digest.removeprefix("sha256:")))
+
+
+def _release_at(ledger: Ledger, path: str) -> Record[Release] | None:
+    found = record_if_at(ledger, path)
+    return as_release(found) if found is not None else None
 
 
 def release_of_commit(ledger: Ledger, service: str, commit: str) -> Record[Release] | None:
     """The newest release of this full commit id."""
-    found = entries(ledger, layout.commit_folder(service, commit), commit)
-    return max((release_record(ledger, record) for record in found), key=seq, default=None)
+    found = records_in(ledger, layout.commit_folder(service, commit), commit)
+    return max(map(as_release, found), key=seq, default=None)
 
 
 def releases(ledger: Ledger, service: str) -> Iterator[Record[Release]]:
@@ -54,7 +58,7 @@ def as_release(record: Record[Body]) -> Record[Release]:
     """The same record, known to be a release. Raises LedgerError."""
     if not isinstance(record.body, Release):
         raise wrong_kind(record, Release.kind)
-    return Record(envelope=record.envelope, body=record.body)
+    return cast("Record[Release]", record)
 
 
 def wrong_kind(record: Record[Body], kind: str) -> LedgerError:
@@ -68,11 +72,11 @@ def seq(record: Record[Release]) -> int:
     return record.envelope.seq
 
 
-def entries(ledger: Ledger, folder: str, prefix: str) -> tuple[str, ...]:
-    """Ids of the records in a folder whose names begin like this."""
-    names = (name for name in ledger.names(folder) if name.startswith(prefix))
-    found = (entry(ledger, f"{folder}/{name}") for name in names)
-    return tuple(record for record in found if record is not None)
+def records_in(ledger: Ledger, folder: str, prefix: str) -> Iterator[Record[Body]]:
+    """Return the records in a folder whose names begin like this. Raises as `record_at`."""
+    for name in ledger.names(folder):
+        if name.startswith(prefix):
+            yield record_at(ledger, f"{folder}/{name}")
 
 
 def newest_first(ledger: Ledger, folder: str, *, depth: int, limit: str = "") -> Iterator[str]:
@@ -92,10 +96,3 @@ def newest_first(ledger: Ledger, folder: str, *, depth: int, limit: str = "") ->
             yield path
         else:
             yield from newest_first(ledger, path, depth=depth - 1, limit=limit)
-
-
-def record_at(ledger: Ledger, path: str) -> Record[Body]:
-    """The record that an index entry names. The path comes from a listing."""
-    found = entry(ledger, path)
-    assert found is not None  # noqa: S101 - see above
-    return ledger.record(found)

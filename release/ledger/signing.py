@@ -6,15 +6,14 @@ Git tells a signature by one letter (git-log, "PRETTY FORMATS", `%G?`) and the k
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from release.config import Ledger as Settings
-from release.errors import LedgerError, LedgerUnsigned
+from release.errors import LedgerError
 from release.frozen import Struct
-from release.ledger import layout
 from release.plumbing import Plumbing
-from release.source import Source
 
 FORMAT: Final = "%G?|%GF"
 """What git is asked to tell of each commit's signature."""
@@ -105,41 +104,16 @@ def is_signed(plumbing: Plumbing, commit: str) -> bool:
     return any(line.startswith((b"gpgsig ", b"gpgsig-sha256 ")) for line in head.split(b"\n"))
 
 
-def require(source: Source, settings: Settings, head: str, record: str) -> None:
-    """Refuse a record that no allowed signer has signed; the commit that added it counts.
-
-    Args:
-        source: the repository.
-        settings: of the ledger; nothing is refused unless they say `require_signed`.
-        head: the ledger's commit that is read from.
-        record: its id.
-
-    Raises:
-        LedgerUnsigned: its commit is not signed by an allowed signer.
-        LedgerError: the file of allowed signers is missing, or git cannot answer.
-    """
-    signers = Signers.of(source.root, settings) if settings.require_signed else None
-    if signers is None:
-        return
-    commit, signature = _of_record(source.plumbing, signers, head, record)
-    if not signers.allow(signature):
-        unsigned = signature.letter == "N" and not is_signed(source.plumbing, commit)
-        raise LedgerUnsigned(
-            f"rely on the record {record}, which the ledger's commit {commit} added",
-            "the commit is not signed" if unsigned else signers.found(signature),
-            "find out who wrote it: git log --show-signature "
-            f"{commit[:12]} -1; `require_signed` in [tool.release.ledger] asks for an allowed signer",
-        )
-
-
-def _of_record(plumbing: Plumbing, signers: Signers, head: str, record: str) -> tuple[str, Signature]:
+def signatures(plumbing: Plumbing, signers: Signers, commits: Sequence[str]) -> list[Signature]:
+    """Return the signature of each commit. Raises LedgerError: git cannot answer."""
     answer = plumbing.run(
-        *(*signers.options, "log", "-1", "--first-parent", "--diff-filter=A", "--no-show-signature"),
-        *(f"--format=%H|{FORMAT}", head, "--", layout.record_path(record)),
+        *(*signers.options, "log", "--no-walk=unsorted", "--stdin", "--no-show-signature"),
+        *("--no-notes", "--no-color", f"--format=%H|{FORMAT}"),
+        stdin="".join(f"{commit}\n" for commit in commits).encode(),
     )
-    if answer.status != 0 or not answer.text:
+    rows = [line.partition("|") for line in answer.text.splitlines()]
+    if answer.status != 0 or [commit for commit, _, _ in rows] != list(commits):
         raise LedgerError(
-            f"find the ledger's commit that added the record {record}", answer.words, "invoke verify --ledger"
+            f"check the signatures of {len(commits)} commits of the ledger", answer.words, "git fsck"
         )
-    commit, _, signature = answer.text.partition("|")
-    return commit, Signature.parse(signature)
+    return [Signature.parse(text) for _, _, text in rows]

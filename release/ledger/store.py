@@ -18,11 +18,23 @@ from typing import Final, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from release.config import GitName, Slug
-from release.errors import LedgerError, LedgerUnreachable, NotALedger, ReleaseError, VersionTaken
+from release.errors import (
+    LedgerError,
+    LedgerShallow,
+    LedgerUnproven,
+    LedgerUnreachable,
+    LedgerUnsigned,
+    NotALedger,
+    ReleaseError,
+    VersionTaken,
+)
 from release.frozen import Struct, replace
 from release.ledger import layout, outbox
 from release.ledger.branch import Branch, Move, Tag, give_way
-from release.ledger.placing import Placing
+from release.ledger.memory import Memory
+from release.ledger.placing import Placing, Stamp
+from release.ledger.proof import Policies, Proved, Prover
+from release.ledger.signing import signatures
 from release.ledger.tree import DURABLE, Trees
 from release.plumbing import Answer, Plumbing
 from release.process import Cancellation
@@ -59,21 +71,36 @@ class Ledger:
     """The ledger of one repository."""
 
     def __init__(
-        self, source: Source, branch: Branch, *, sign: bool = False, tell: Callable[[str], None] = _unheard
+        self,
+        source: Source,
+        branch: Branch,
+        *,
+        sign: bool,
+        policies: Policies,
+        tell: Callable[[str], None] = _unheard,
     ) -> None:
         """Use `open`."""
-        self._sign = sign
+        self._sign = sign or policies.policy.signers is not None
+        self._policies = policies
         self._plumbing: Plumbing = source.plumbing
         self._branch = branch
+        branch.is_proven = self._is_proven
+        fingerprint = policies.policy.fingerprint()
+        memory = Memory(source.git_dir, branch.remote, branch.name, fingerprint)
+        self._prover = Prover(source.plumbing, str(branch), memory, policies)
+        self._stamp = Stamp(policies=policies)
         self._trees = Trees(source.plumbing)
         self._outbox = outbox.Outbox(source.git_dir, tell)
+        self._tip: str | None = None
         self._head: str | None = None
         self._tree: str | None = None
-        self._time = 0
+        self._time = self._written_at = 0
         self._landings: deque[float] = deque(maxlen=_BULK)
         self._lost_at: float | None = None
         self.silence: LedgerUnreachable | None = None
         """Why the last refresh learned nothing; None where it did."""
+        self.unproven: LedgerUnproven | None = None
+        """Why the ledger is read up to its verified head alone; None if that is its last commit."""
 
     @classmethod
     def open(
@@ -83,6 +110,7 @@ class Ledger:
         branch: str,
         remote: str | None,
         sign: bool = False,
+        policies: Policies | None = None,
         tell: Callable[[str], None] = _unheard,
     ) -> Ledger:
         """Open it; an absent branch is an empty ledger.
@@ -92,6 +120,7 @@ class Ledger:
             branch: its branch.
             remote: where it is pushed to; None keeps it here.
             sign: whether git signs each commit, as the committer's own git settings say.
+            policies: what the ledger must fulfil to be believed; required signatures also mean `sign`.
             tell: called with a sentence for each waiting event that is not this clone's and is put aside.
 
         Raises:
@@ -106,7 +135,8 @@ class Ledger:
                 "there is no such remote in this clone",
                 f"git remote add {remote} <address>, or change `remote` in [tool.release.ledger]",
             )
-        ledger = cls(source, Branch(source.plumbing, branch=branch, remote=remote), sign=sign, tell=tell)
+        there = Branch(source.plumbing, branch=branch, remote=remote)
+        ledger = cls(source, there, sign=sign, policies=policies or Policies(), tell=tell)
         ledger._look_at(ledger._branch.head())
         return ledger
 
@@ -156,17 +186,37 @@ class Ledger:
         """Read from where the branch stands in this clone now; no remote is asked. Raises LedgerError."""
         self._look_at(self._branch.head())
 
-    def _look_at(self, head: str | None) -> None:
-        """Read from this commit from now on. Raises NotALedger, LedgerError."""
-        if head is None or head == self._head:
-            self._head, self._tree = head, self._tree if head is not None else None
+    def _look_at(self, tip: str | None) -> None:
+        """Read from this commit, or from the last one before it that is proven. Raises as `Prover.prove`."""
+        if tip is not None and tip == self._tip:
+            return
+        if tip is not None:
+            self._check_format(self._trees.tree_of(tip))
+        proved = self._proved(tip)
+        self._tip, self.unproven, head = tip, proved.error, proved.head
+        if head is None:
+            self._head = self._tree = None
             return
         content = self._trees.content(head, "commit", f"the commit {head}")
         fields = content.partition(b"\n\n")[0].decode("utf-8", "replace")
-        tree = fields.split(None, 2)[1]
-        self._check_format(tree)
         self._time = int(re.findall(r"^committer .* (\d+) [+-]\d{4}$", fields, re.MULTILINE)[0])
-        self._head, self._tree = head, tree
+        self._head, self._tree = head, fields.split(None, 2)[1]
+        if self._branch.verified != head:
+            self._branch.advance(head)
+
+    def _proved(self, tip: str | None) -> Proved:
+        """Prove the ledger up to a commit; a shallow or partial clone fetches what it lacks first."""
+        if tip is not None and self._branch.verified is None:
+            self._branch.fill(tip)
+        try:
+            return self._prover.prove(tip, self._branch.verified)
+        except LedgerShallow:
+            self._branch.deepen()
+            return self._prover.prove(tip, self._branch.verified)
+
+    def _is_proven(self, commit: str) -> bool:
+        """Return whether a commit would be proven, though the server does not have it any more."""
+        return self._prover.prove(commit, self._branch.verified).head == commit
 
     def _check_format(self, tree: str) -> None:
         content = self._trees.read(tree, layout.FORMAT_PATH)
@@ -228,7 +278,7 @@ class Ledger:
             if not files:
                 return 0
             commit = self._commit(files, f"{len(files)} index entries rebuilt from the records\n", actor, at)
-            return len(files) if self._landed(Move(base=self._head, commit=commit, tag=None)) else None
+            return len(files) if self._landed(Move(base=self._head, commit=commit, tag=None), ()) else None
 
         return self._won(attempt, Cancellation())
 
@@ -240,6 +290,8 @@ class Ledger:
             self._look_at(self._branch.refresh())
         self._let_others_in()
         for attempt in itertools.count():
+            if self.unproven is not None:
+                raise self.unproven
             begin = time.monotonic()
             landed = attempt_once()
             if landed is not None:
@@ -259,19 +311,23 @@ class Ledger:
         self, drafts: Sequence[Draft[Body]], tag: TagRequest | None
     ) -> tuple[Record[Body], ...] | None:
         """Try once on the present head; None when another writer came first."""
-        placing = Placing(self)
+        placing = Placing(self, self._stamp.on(self._prover.state))
         records = tuple(placing.place(draft) for draft in drafts)
         wanted = self._wanted(tag, records[0], again=not placing.new) if tag is not None and records else None
         commit = self._recorded(placing) if placing.new else None
         if commit is None and wanted is None:
             return records
-        return records if self._landed(Move(base=self._head, commit=commit, tag=wanted)) else None
+        return (
+            records if self._landed(Move(base=self._head, commit=commit, tag=wanted), placing.new) else None
+        )
 
-    def _landed(self, move: Move) -> bool:
+    def _landed(self, move: Move, records: Sequence[Record[Body]]) -> bool:
         """Whether the move landed before another writer's; then it is read from."""
         if not self._branch.publish(move):
             return False
         self._landings.append(time.monotonic())
+        if move.commit is not None:
+            self._prover.extend(move.base, move.commit, self._written_at, records)
         self._look_at(self._branch.head())
         return True
 
@@ -291,16 +347,32 @@ class Ledger:
         """Write blobs, trees and the commit; no reference moves."""
         first = {layout.FORMAT_PATH: layout.FORMAT} if self._tree is None else {}
         tree = self._trees.grown(self._tree, first | dict(files))
-        at = max(self._time, _seconds(moment))
+        self._written_at = at = max(self._time, _seconds(moment))
         parent = ("-p", self._head) if self._head is not None else ()
         signature = "--gpg-sign" if self._sign else "--no-gpg-sign"
-        return self._written(
+        commit = self._written(
             self._plumbing.run(
                 *(*DURABLE, "-c", "i18n.commitEncoding=UTF-8", "commit-tree", signature, tree, *parent),
                 stdin=message.encode(),
                 env=_signature(actor, at),
             )
         )
+        self._check_own_signature(commit)
+        return commit
+
+    def _check_own_signature(self, commit: str) -> None:
+        """See that others will believe the commit, before it is published. Raises LedgerUnsigned."""
+        signers = self._policies.policy.signers
+        if signers is None:
+            return
+        (signature,) = signatures(self._plumbing, signers, [commit])
+        if not signers.allow(signature):
+            raise LedgerUnsigned(
+                f"append to the ledger {self._branch} with a signature of yours",
+                signers.found(signature),
+                "nothing was recorded; let an allowed signer add your key to `allowed_signers`, or set git's "
+                "`user.signingKey` to the key that is there",
+            )
 
     def _message(self, records: Sequence[Record[Body]]) -> str:
         """What the commit holds: a line for each record."""
@@ -333,7 +405,7 @@ class Ledger:
 
         def attempt() -> bool | None:
             tag = self._wanted(request, record, again=False)
-            landed = tag is None or self._landed(Move(base=self._head, commit=None, tag=tag))
+            landed = tag is None or self._landed(Move(base=self._head, commit=None, tag=tag), ())
             return True if landed else None
 
         self._won(attempt, Cancellation())
@@ -402,7 +474,7 @@ class Ledger:
             LedgerRejected, LedgerError: as `append`, with what is kept in the hint.
         """
         drafts = [self._in_order(draft) for draft in drafts]
-        if self._branch.remote is None:
+        if self._branch.remote is None and self.unproven is None:
             self.sync()
             return self.append(drafts)
         for draft in drafts:
@@ -411,7 +483,7 @@ class Ledger:
             return None
         try:
             published = self._published()
-        except LedgerUnreachable:
+        except (LedgerUnreachable, LedgerUnproven):
             return None
         except ReleaseError as error:
             if keep:

@@ -16,7 +16,15 @@ from release.ledger import layout, moments
 from release.ledger.deployments import Event, events_of, first_healthy, ran, running_at
 from release.ledger.moments import Clock
 from release.ledger.quarantines import quarantined
-from release.ledger.releases import entries, release_of_version, release_record, releases, seq, versions
+from release.ledger.releases import (
+    as_release,
+    records_in,
+    release_of_version,
+    release_record,
+    releases,
+    seq,
+    versions,
+)
 from release.ledger.store import Ledger
 from release.records import Record, Release
 
@@ -189,8 +197,8 @@ def _by_digits(question: Question) -> Iterator[Found]:
 
 
 def _named(question: Question, folder: str, digits: str) -> Iterator[Found]:
-    for record in entries(question.ledger, folder, digits):
-        yield Found(release=question.release(record))
+    for record in records_in(question.ledger, folder, digits):
+        yield Found(release=as_release(record))
 
 
 def _deployed(question: Question, digits: str) -> Iterator[Found]:

@@ -83,6 +83,10 @@ class Trees:
             raise LedgerError(f"read {name} of the ledger", f"git's object {oid} {state}", hint)
         return found[1]
 
+    def tree_of(self, commit: str) -> str:
+        """Return the tree of a commit. Raises LedgerError."""
+        return self.content(commit, "commit", f"the commit {commit}").split(None, 2)[1].decode()
+
     def listing(self, tree: str, name: str) -> Listing:
         """One folder. Raises LedgerError."""
         known = self._listings.get(tree)

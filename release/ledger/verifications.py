@@ -8,7 +8,8 @@ from typing import Final, Literal
 
 from release.frozen import Struct
 from release.ledger import layout
-from release.ledger.releases import newest_first, record_at, wrong_kind
+from release.ledger.reading import record_at
+from release.ledger.releases import newest_first, wrong_kind
 from release.ledger.store import Ledger
 from release.records import Actor, Body, Record, Verification
 

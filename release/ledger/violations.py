@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from release.frozen import Struct, plain
+from release.ledger.walk import Change, Step
 
 KINDS: Final = {
     "rewound": "the branch no longer contains a commit that it contained before",
@@ -19,6 +20,7 @@ KINDS: Final = {
     "commit-time": "a commit's time is before its parent's, or is not that of its records",
     "record-name": "a record's file is not named by the hash of its content",
     "record-unreadable": "a record is not JSON, or not of a kind and schema that this version reads",
+    "record-later": "a later version of the library wrote a record; this one cannot judge it",
     "record-not-canonical": "a record's bytes are not the canonical ones (RFC 8785 and a newline)",
     "seq-gap": "numbers are missing before a record",
     "seq-repeated": "a record has a number that was there before",
@@ -29,6 +31,10 @@ KINDS: Final = {
     "event-time": "an event stands in the index at another time than its record says",
     "version-twice": "a version is released a second time",
     "digest-twice": "a digest is released under a second version",
+    "healthy-twice": "a deployment is recorded as healthy a second time",
+    "foreign-ledger": "a record is bound to another ledger, or to another repository",
+    "foreign-service": "a record of a service that this ledger and this repository do not have",
+    "history-cut": "a commit does not follow the one before it: the history is cut off or made anew",
     "tag-missing": "a release's git tag does not exist",
     "tag-moved": "a release's git tag stands on another commit than the recorded one",
     "image-tag-missing": "a release's tag does not exist in the registry",
@@ -87,3 +93,13 @@ class Report(Struct, frozen=True, kw_only=True):
     def to_json(self) -> dict[str, Any]:
         """As JSON data."""
         return plain(self)
+
+
+def of_commit(step: Step, kind: str, found: str, expected: str, path: str = "") -> Violation:
+    """Return a violation of a commit, or of one path in it."""
+    return Violation(kind=kind, commit=step.commit, path=path, found=found, expected=expected)
+
+
+def of_change(step: Step, change: Change, kind: str, found: str, expected: str) -> Violation:
+    """Return a violation of what a commit did to one path."""
+    return of_commit(step, kind, found, expected, change.path)

@@ -6,7 +6,6 @@ git tell another history than its objects do - grafts, a graph file, replaced ob
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from typing import IO, Final
 
@@ -45,13 +44,19 @@ class Step(Struct, frozen=True, kw_only=True):
 
 
 def walk(
-    plumbing: Plumbing, head: str, signers: Signers | None, trouble: Callable[[str], None]
+    plumbing: Plumbing,
+    head: str,
+    signers: Signers | None,
+    trouble: Callable[[str], None],
+    *,
+    since: str | None = None,
 ) -> Iterator[Step]:
-    """Every commit from the first to the head.
+    """Return every commit up to the head, the oldest first.
 
     Args:
         plumbing: the repository.
         head: the last commit.
+        since: a commit; it and what comes before it are left out.
         signers: whose signatures count; without them signatures are not looked at, which is much faster.
         trouble: told in git's words when it cannot read the history, as objects are missing or damaged.
     """
@@ -61,8 +66,7 @@ def walk(
         *(*options, "-c", "core.commitGraph=false", "log", "--reverse", "--first-parent"),
         *("--diff-merges=first-parent", "--raw", "-r", "-z", "--root", "--no-renames", "--no-abbrev"),
         *("--no-show-signature", "--no-notes", "--no-color", "--ignore-submodules=none"),
-        *(f"--format=%x01%H|%ct|%P|{signature}", head, "--"),
-        env={"GIT_GRAFT_FILE": os.devnull},
+        *(f"--format=%x01%H|%ct|%P|{signature}", head, *((f"^{since}",) if since else ()), "--"),
     ) as stream:
         yield from _steps(_tokens(stream.out))
         status, words = stream.end()

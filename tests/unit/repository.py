@@ -40,14 +40,17 @@ class Repository:
         self.git("config", "user.email", "ada@example.org")
         return self
 
-    def git(self, *arguments: str, stdin: bytes = b"", check: bool = True) -> str:
+    def git(
+        self, *arguments: str, stdin: bytes = b"", check: bool = True, env: dict[str, str] | None = None
+    ) -> str:
+        neutral = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
         done = subprocess.run(
             ("git", *arguments),
             cwd=self.root,
             input=stdin,
             capture_output=True,
             check=False,
-            env={key: value for key, value in os.environ.items() if not key.startswith("GIT_")} | ENVIRONMENT,
+            env=neutral | ENVIRONMENT | (env or {}),
         )
         if check and done.returncode != 0:
             raise AssertionError(f"git {arguments}: {done.stderr.decode()}")

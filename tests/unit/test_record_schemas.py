@@ -12,7 +12,7 @@ import rfc8785
 from jsonschema import ValidationError
 
 from release import schema
-from release.errors import LedgerError
+from release.errors import LedgerError, RecordUnknown
 from release.records import KINDS, KNOWN_UNLESS_RECOVERED, Body, Draft, Release, parse
 from release.schema import record_schema
 from tests import schemas
@@ -153,7 +153,7 @@ def test_another_major_is_refused(version: str | None) -> None:
 @pytest.mark.parametrize("kind", ["holiday", "", None])
 def test_an_unknown_kind_is_refused(kind: str | None) -> None:
     """It may change what the records around it mean."""
-    with pytest.raises(LedgerError, match="is not known here"):
+    with pytest.raises(RecordUnknown, match="does not know its kind"):
         parse(content(note() | {"kind": kind}), "x")
 
 

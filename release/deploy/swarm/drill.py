@@ -163,9 +163,8 @@ def prepare(
     Raises:
         TargetUnavailable: no settings are recorded, or the bytes are nowhere.
         NotReady: a secret cannot be read, or no node can run it.
-        EngineError, LedgerUnsigned.
+        EngineError.
     """
-    site.desk.require_signed(target.id)
     spec = recorded_settings(site, target, ran)
     secrets, missing = read_secrets(site, spec) if conditions.secrets else ({}, [])
     here = SwarmTarget(engine=ground.engine, place=site.place, ways=_ways(ground))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -76,11 +77,19 @@ class Forgery:
         last = self.record(-1)
         return self.append(draft, last.envelope.seq + 1, last.id)
 
-    def write(self) -> None:
-        """Make the branch anew out of the commits."""
+    def write(self, *, remembered: bool = False) -> None:
+        """Make the branch anew out of the commits; the clone forgets what it proved unless `remembered`."""
         self.repository.git("fast-import", "--quiet", "--force", stdin=_stream(self.commits))
         self.repository.git("update-ref", BRANCH, "refs/heads/forged")
         self.repository.git("update-ref", "-d", "refs/heads/forged")
+        if not remembered:
+            forget(self.repository)
+
+
+def forget(repository: Repository) -> None:
+    """Take away what the clone has proved, as if it had just been made."""
+    repository.git("update-ref", "-d", "refs/release-verified/local/release-ledger")
+    shutil.rmtree(repository.root / ".git" / "release" / "verified", ignore_errors=True)
 
 
 def files_of(record: Record[Body]) -> Files:

@@ -8,14 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from release.config import Ledger as Settings
-from release.errors import LedgerError, LedgerUnsigned
-from release.ledger import signing
+from release.errors import LedgerError
 from release.ledger.signing import Signature, Signers
 from release.ledger.store import Ledger
 from release.source import Source
-from tests.unit.ledger.forge import BRANCH, verified
-from tests.unit.ledger.samples import event, note
+from tests.unit.ledger.forge import BRANCH, forget, verified
+from tests.unit.ledger.samples import note
 from tests.unit.repository import Repository
 
 SIGNERS = ".release-signers"
@@ -98,6 +96,7 @@ def test_a_signature_of_another_commit_is_named(signed: Repository) -> None:
         "hash-object", "-t", "commit", "-w", "--stdin", stdin=content.replace("note", "nose").encode()
     )
     signed.git("update-ref", BRANCH, forged)
+    forget(signed)
     assert kinds(signed) == ["bad-signature"]
 
 
@@ -147,56 +146,6 @@ def test_a_key_that_cannot_be_used_stops_the_append(signed: Repository) -> None:
         ledger(signed).append([note("a")])
     assert "signingkey" in raised.value.hint
     assert BRANCH not in signed.refs()
-
-
-# what deployments ask
-
-
-@pytest.fixture
-def source(signed: Repository) -> Iterator[Source]:
-    opened = Source.open(signed.root)
-    yield opened
-    opened.close()
-
-
-def test_a_signed_record_is_relied_on(signed: Repository, source: Source) -> None:
-    """Also when a later commit is not signed."""
-    (record,) = ledger(signed).append([note("a")])
-    ledger(signed, sign=False).append([note("b")])
-    head = signed.git("rev-parse", BRANCH)
-    signing.require(source, Settings.model_validate(STRICT), head, record.id)
-
-
-def test_an_unsigned_record_is_refused(signed: Repository, source: Source) -> None:
-    """The error names the commit that added it."""
-    (record,) = ledger(signed, sign=False).append([event("0" * 64)])
-    head = signed.git("rev-parse", BRANCH)
-    ledger(signed).append([note("b")])
-    with pytest.raises(LedgerUnsigned, match="not signed") as raised:
-        signing.require(source, Settings.model_validate(STRICT), signed.git("rev-parse", BRANCH), record.id)
-    assert head in str(raised.value)
-
-
-def test_a_record_signed_by_somebody_else_is_refused(signed: Repository, source: Source, keys: Path) -> None:
-    """A signature alone is not enough."""
-    use(signed, keys / "eve")
-    (record,) = ledger(signed).append([note("a")])
-    with pytest.raises(LedgerUnsigned, match="is not in"):
-        signing.require(source, Settings.model_validate(STRICT), signed.git("rev-parse", BRANCH), record.id)
-
-
-def test_nothing_is_refused_unless_the_settings_say_so(signed: Repository, source: Source) -> None:
-    """`sign` alone makes signatures and asks for none."""
-    (record,) = ledger(signed, sign=False).append([note("a")])
-    settings = Settings.model_validate({**STRICT, "require_signed": False})
-    signing.require(source, settings, signed.git("rev-parse", BRANCH), record.id)
-
-
-def test_a_record_that_is_in_no_commit_is_an_error(signed: Repository, source: Source) -> None:
-    """It is not taken for signed."""
-    ledger(signed).append([note("a")])
-    with pytest.raises(LedgerError, match="find the ledger's commit"):
-        signing.require(source, Settings.model_validate(STRICT), signed.git("rev-parse", BRANCH), "0" * 64)
 
 
 # gpg

@@ -19,6 +19,7 @@ from tests.unit.ledger.samples import by, event, note, release, says, tagged
 from tests.unit.repository import Repository
 
 BRANCH = "refs/heads/release-ledger"
+VERIFIED = "refs/release-verified/local/release-ledger"
 
 
 def tree(repository: Repository, commit: str = BRANCH) -> list[str]:
@@ -338,18 +339,19 @@ def test_a_remote_that_is_not_configured_is_named(here: Repository) -> None:
 # damage
 
 
-def test_an_edited_record_is_found_when_it_is_read(here: Repository) -> None:
-    """Its content does not hash to its name."""
+def test_an_edited_record_is_not_read(here: Repository) -> None:
+    """The commit that edits it is named, and the ledger is read up to the commit before it."""
     ledger = samples.ledger(here.root)
     (record,) = ledger.append([release("1.0.0")])
     path = layout.record_path(record.id)
     here.git("worktree", "add", "-q", "../ledger", "release-ledger")
     forged = Repository(here.root.parent / "ledger")
     forged.write(path, record.to_bytes().replace(b"1.0.0", b"1.0.1"))
-    forged.commit("forged")
-    with pytest.raises(LedgerError, match="it was edited") as caught:
-        samples.ledger(here.root).record(record.id)
-    assert path in caught.value.hint
+    commit = forged.commit("forged")
+    again = samples.ledger(here.root)
+    assert again.unproven is not None
+    assert (commit in again.unproven.found, path in again.unproven.found) == (True, True)
+    assert again.record(record.id) == record
 
 
 def test_a_record_that_is_absent_is_named(here: Repository) -> None:
@@ -439,7 +441,7 @@ def test_a_writer_that_dies_before_the_reference_moves_leaves_the_ledger_as_it_w
             samples.ledger(here.root).append([draft], tag=tagged(draft, commit))
     assert here.refs() == before
     samples.ledger(here.root).append([draft], tag=tagged(draft, commit))
-    assert set(here.refs()) - set(before) == {BRANCH, "refs/tags/v1.0.0"}
+    assert set(here.refs()) - set(before) == {BRANCH, VERIFIED, "refs/tags/v1.0.0"}
 
 
 def test_a_reference_that_cannot_be_locked_is_an_error_and_nothing_lands(here: Repository) -> None:

@@ -1,0 +1,188 @@
+"""Index entries of a ledger's commits, compared with the records that they follow from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Final
+
+from release.errors import LedgerError
+from release.frozen import Struct
+from release.ledger import layout
+from release.ledger.filed import Filed
+from release.ledger.violations import Violation, of_change, of_commit
+from release.ledger.walk import Change, Step
+from release.records import Body, Record, parse
+
+INDEX: Final = "index/"
+_TWICE: Final = {"version": "version-twice", "digest": "digest-twice"}
+"""Kinds of index where a second record is a violation of its own."""
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """An index entry that is missing: the record that implies it, and the commit that should have it."""
+
+    record: str
+    commit: str
+
+
+class Entries:
+    """The index of one ledger while its commits are read in order."""
+
+    def __init__(self, content: Callable[[str], bytes | None]) -> None:
+        """`content` gives a file by git's expression for it, as `<commit>:<path>`; None if it is missing."""
+        self._content = content
+        self._missing: dict[str, Entry] = {}
+
+    def violations(
+        self, step: Step, before: str | None, added: dict[str, Change], filed: Sequence[Filed]
+    ) -> Iterator[Violation]:
+        """Compare one commit's entries with its records; an entry that was missing may come later.
+
+        Args:
+            step: the commit.
+            before: the commit before it.
+            added: what it adds, by path.
+            filed: its records.
+        """
+        self._note_deleted(step)
+        entries = {path: change for path, change in added.items() if path.startswith(INDEX)}
+        implied: dict[str, str] = {}
+        for each in filed:
+            if each.record is not None and each.problem is None:
+                yield from self._implied(step, before, each.record, entries, implied)
+        for path, record in implied.items():
+            yield from self._entry(step, before, path, record, entries)
+        unjudged = {blob(each.id, len(step.commit)) for each in filed if each.problem or each.later}
+        ids = {each.id for each in filed}
+        completed = 0
+        for path, change in entries.items():
+            if path not in implied and change.object not in unjudged:
+                found = list(self._unimplied(step, before, change, ids))
+                completed += not found
+                yield from found
+        if not filed and not completed:
+            yield of_commit(step, "no-records", "it adds no record", "one record or more in each commit")
+
+    def rest(self) -> Iterator[Violation]:
+        """Entries that are missing after the last commit."""
+        for path, entry in self._missing.items():
+            yield Violation(
+                kind="index-missing",
+                commit=entry.commit,
+                path=path,
+                found="no such file",
+                expected=f"the record {entry.record}",
+            )
+
+    def _note_deleted(self, step: Step) -> None:
+        for change in step.changes:
+            if change.letter == "D" and change.path.startswith(INDEX):
+                lost = text_of(self._content(change.old) or b"")
+                self._missing[change.path] = Entry(record=lost, commit=step.commit)
+
+    def _implied(
+        self,
+        step: Step,
+        before: str | None,
+        record: Record[Body],
+        entries: dict[str, Change],
+        implied: dict[str, str],
+    ) -> Iterator[Violation]:
+        """Note a record's entries; two records of one commit may want the same."""
+
+        def taken(path: str) -> bool:
+            return path in implied or (path not in entries and self._earlier(before, path) is not None)
+
+        for path in layout.paths_of(record, taken):
+            if path in implied:
+                yield from self._twice(step, path, record.id, implied[path])
+            implied.setdefault(path, record.id)
+
+    def _earlier(self, before: str | None, path: str) -> str | None:
+        """Return what an entry holds in the tree before this commit; None if it is not there."""
+        content = self._content(f"{before}:{path}") if before is not None else None
+        return text_of(content) if content is not None else None
+
+    def _entry(
+        self, step: Step, before: str | None, path: str, record: str, entries: dict[str, Change]
+    ) -> Iterator[Violation]:
+        """One entry that must be there."""
+        change = entries.get(path)
+        waiting = self._missing.get(path)
+        if change is None:
+            holder = self._earlier(before, path)
+            if holder is None:
+                self._missing[path] = Entry(record=record, commit=step.commit)
+            else:
+                yield from self._twice(step, path, record, holder)
+        elif change.object != blob(record, len(change.object)):
+            found = text_of(self._content(change.object) or b"")
+            yield of_change(step, change, "index-wrong", found, record)
+        elif waiting is not None:
+            yield from self._twice(step, path, record, waiting.record)
+
+    def _twice(self, step: Step, path: str, record: str, holder: str) -> Iterator[Violation]:
+        """Two records want one path."""
+        if record == holder:
+            return
+        kind = _TWICE.get(path.split("/")[2], "index-wrong")
+        expected = f"only the record {holder}" if kind != "index-wrong" else record
+        found = f"also the record {record}" if kind != "index-wrong" else holder
+        yield of_commit(step, kind, found, expected, path)
+
+    def _unimplied(
+        self, step: Step, before: str | None, change: Change, ids: Collection[str]
+    ) -> Iterator[Violation]:
+        """An entry without a record in its commit: one that was missing, or one without a reason."""
+        waiting = self._missing.get(change.path)
+        if waiting is not None and change.object == blob(waiting.record, len(change.object)):
+            del self._missing[change.path]
+            return
+        event = next((path for path in self._missing if _is_same_event(change, path, ids)), None)
+        if event is not None:
+            del self._missing[event]
+            yield of_change(step, change, "event-time", "an event at this time", event)
+            return
+        found = text_of(self._content(change.object) or b"")
+        if not self._completes(before, change, found):
+            expected = "no entry: no record implies it"
+            yield of_change(step, change, "index-unfounded", f"it names {found}", expected)
+
+    def _completes(self, before: str | None, change: Change, record: str) -> bool:
+        """Return whether the entry names an earlier record that implies it, as `ledger-rebuild` adds it."""
+        if before is None or change.object != blob(record, len(change.object)):
+            return False
+        path = layout.record_path(record)
+        content = self._content(f"{before}:{path}")
+        try:
+            return content is not None and layout.implies(parse(content, path), change.path)
+        except LedgerError:
+            return False
+
+
+def _is_same_event(change: Change, path: str, ids: Collection[str]) -> bool:
+    """Return whether an entry is the missing one of an event of this commit, at another time."""
+    folder, record = change.path.split("/")[:4], change.path.rpartition("-")[2]
+    missing = path.split("/")[:4], path.rpartition("-")[2]
+    return (folder, record) == missing and folder[2:3] == ["environment"] and record in ids
+
+
+def blob(record: str, width: int) -> str:
+    """Return git's id of an index entry's file that holds this record's id (git-hash-object).
+
+    Args:
+        record: the id.
+        width: digits of a git id: 40 (SHA-1) or 64 (SHA-256).
+    """
+    content = f"{record}\n".encode("utf-8", "surrogateescape")
+    data = b"blob %d\0%s" % (len(content), content)
+    if width == 64:
+        return hashlib.sha256(data).hexdigest()
+    return hashlib.sha1(data, usedforsecurity=False).hexdigest()
+
+
+def text_of(content: bytes) -> str:
+    """Return the beginning of a small file, as one line that can be shown."""
+    text = content[:100].decode("utf-8", "replace").removesuffix("\n")
+    return text if text.isprintable() and text else repr(text)

@@ -1,0 +1,76 @@
+"""Which repository a ledger belongs to, and which services it has: the rules of the genesis records.
+
+The first record that a service appends carries a `genesis`: the id of the ledger, and the root commits of the
+code. So a ledger of another repository is refused, though the same people signed it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from release.frozen import Struct, replace
+from release.ledger import layout
+from release.ledger.violations import Violation, of_commit
+from release.ledger.walk import Step
+from release.records import Body, Genesis, Record
+
+
+class Home(Struct, frozen=True, kw_only=True):
+    """This repository, as the operator's clone and configuration tell."""
+
+    services: frozenset[str] = frozenset()
+    """Services of today's configuration."""
+    ledger: str | None = None
+    """Id of the ledger that the configuration names."""
+    roots: Callable[[], frozenset[str]] = frozenset
+    """Gives the commits without a parent in the history of HEAD; none in a shallow clone."""
+
+
+class Lineage(Struct, frozen=True, kw_only=True):
+    """Binding of a ledger up to one commit."""
+
+    ledger: str | None = None
+    """Id of the ledger; None before its first genesis."""
+    bound: frozenset[str] = frozenset()
+    """Services with a genesis."""
+    older: frozenset[str] = frozenset()
+    """Services that had records before the first genesis of the ledger."""
+    home: Home = Home()
+
+    def with_record(self, record: Record[Body]) -> Lineage:
+        """Return the binding after one more record."""
+        genesis, service = record.envelope.genesis, record.envelope.service
+        if genesis is not None:
+            return replace(self, ledger=self.ledger or genesis.ledger, bound=self.bound | {service})
+        if self.ledger is None and service not in self.older:
+            return replace(self, older=self.older | {service})
+        return self
+
+    def violations(self, step: Step, record: Record[Body]) -> Iterator[Violation]:
+        """Return the rules that one more record breaks."""
+        genesis, service = record.envelope.genesis, record.envelope.service
+        if genesis is not None:
+            yield from self._foreign(step, record, genesis)
+        elif self.ledger is not None and service not in self.bound | self.older | self.home.services:
+            path = layout.record_path(record.id)
+            found = f"the service {service}, which has no genesis here and is not configured"
+            yield of_commit(step, "foreign-service", found, "a service of this ledger", path)
+
+    def _foreign(self, step: Step, record: Record[Body], genesis: Genesis) -> Iterator[Violation]:
+        path, service = layout.record_path(record.id), record.envelope.service
+        expected = self.ledger or self.home.ledger
+        if expected is not None and genesis.ledger != expected:
+            found = f"{service} is bound to the ledger {genesis.ledger}"
+            yield of_commit(step, "foreign-ledger", found, f"the ledger {expected}", path)
+        elif service in self.bound:
+            yield of_commit(step, "foreign-ledger", f"{service} is bound a second time", "once", path)
+        elif self._is_elsewhere(genesis):
+            found = f"the repository with the root commit {', '.join(genesis.roots)[:200]}"
+            here = ", ".join(sorted(self.home.roots()))[:200]
+            yield of_commit(step, "foreign-ledger", found, f"this repository: {here}", path)
+
+    def _is_elsewhere(self, genesis: Genesis) -> bool:
+        if self.home.ledger is not None or not genesis.roots:
+            return False
+        here = self.home.roots()
+        return bool(here) and not here & set(genesis.roots)

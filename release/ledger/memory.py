@@ -1,0 +1,102 @@
+"""Verified head of a ledger, kept beside it: the commit that this clone proved, and the state there.
+
+The file is `.git/release/verified/<remote>/<branch>`, sealed with the clone's key. A file that does not fit
+is ignored: the ledger is then proved from its first commit again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from release import jsontext
+from release.errors import ReleaseError
+from release.frozen import Struct
+from release.ledger.audit import Before
+from release.ledger.lineage import Home, Lineage
+from release.ledger.signing import Signers
+from release.seal import BadSeal, ClonesKey
+
+_RULES: Final = 1
+"""Number of the set of rules; a file that was written under another one does not count."""
+_PURPOSE: Final = "verified head"
+
+
+class Policy(Struct, frozen=True, kw_only=True):
+    """What a ledger must fulfil to be believed."""
+
+    signers: Signers | None = None
+    """Who must have signed; None: signatures are not required."""
+    home: Home = Home()
+
+    def fingerprint(self) -> str:
+        """Return a hash that changes with the rules, the signers and the ledger's configured id."""
+        signers = self.signers
+        keys = "" if signers is None else _content(signers.file)
+        words = (_RULES, signers is not None, keys, self.home.ledger)
+        return hashlib.sha256(json.dumps(words).encode()).hexdigest()
+
+
+def _content(file: Path | None) -> str:
+    return file.read_text(encoding="utf-8", errors="replace") if file is not None else "keys of this machine"
+
+
+class Memory:
+    """The file of one ledger in one clone."""
+
+    def __init__(self, git_dir: Path, remote: str | None, branch: str, fingerprint: str) -> None:
+        """Read nothing yet."""
+        self._git_dir = git_dir
+        self._path = git_dir / "release" / "verified" / (remote or "local") / branch
+        self._fingerprint = fingerprint
+
+    def load(self, home: Home) -> Before | None:
+        """Return the state at the verified head; None if there is none under this policy."""
+        try:
+            sealed = self._path.read_bytes()
+            content = ClonesKey.of(self._git_dir).open(sealed, _PURPOSE)
+            data = jsontext.read_object(content)
+        except (OSError, BadSeal, ValueError, ReleaseError):
+            return None
+        return _state(data, home) if data.get("policy") == self._fingerprint else None
+
+    def save(self, state: Before) -> None:
+        """Keep a state. A disk that refuses costs the next command a longer proof, and nothing else."""
+        content = json.dumps({"policy": self._fingerprint, **_data(state)}).encode()
+        unnamed = self._path.with_name(f".{secrets.token_hex(8)}")
+        with suppress(OSError, ReleaseError):
+            sealed = ClonesKey.of(self._git_dir).seal(content, _PURPOSE)
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            try:
+                descriptor = os.open(unnamed, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                with os.fdopen(descriptor, "wb") as stream:
+                    stream.write(sealed)
+                unnamed.replace(self._path)
+            finally:
+                unnamed.unlink(missing_ok=True)
+
+
+def _data(state: Before) -> dict[str, Any]:
+    lineage = state.lineage
+    return {
+        "commit": state.commit,
+        "seconds": state.seconds,
+        "last": {service: list(place) for service, place in state.last.items()},
+        "ledger": lineage.ledger,
+        "bound": sorted(lineage.bound),
+        "older": sorted(lineage.older),
+    }
+
+
+def _state(data: Mapping[str, Any], home: Home) -> Before:
+    lineage = Lineage(
+        ledger=data["ledger"], bound=frozenset(data["bound"]), older=frozenset(data["older"]), home=home
+    )
+    last = {service: (int(seq), str(record)) for service, (seq, record) in data["last"].items()}
+    return Before(commit=data["commit"], seconds=data["seconds"], last=last, lineage=lineage)

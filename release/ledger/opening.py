@@ -1,0 +1,57 @@
+"""Opening a service's ledger as its settings say: signers, and the repository that it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from functools import cache
+
+from release.config import Ledger as Settings
+from release.ledger.lineage import Home
+from release.ledger.memory import Policy
+from release.ledger.proof import Policies
+from release.ledger.signing import Signers
+from release.ledger.store import Ledger
+from release.source import Source
+
+
+def open_ledger(
+    source: Source,
+    settings: Settings,
+    services: Collection[str],
+    say: Callable[[str], None],
+    warn: Callable[[str], None],
+    *,
+    vouching: bool = False,
+) -> Ledger:
+    """Open a ledger and prove what this clone has of it.
+
+    Args:
+        source: the repository.
+        settings: of the ledger.
+        services: the services of today's configuration.
+        say: called with a sentence about a long proof.
+        warn: called with a sentence for each waiting event that this clone did not write.
+        vouching: read past commits that nobody allowed signed, for a person who vouches for them.
+
+    Raises:
+        NotALedger: the branch holds something else.
+        LedgerRewritten: it does not contain what this clone proved before.
+        LedgerError: git cannot read it, or there is no file of allowed signers.
+    """
+    policy = Policy(
+        signers=Signers.of(source.root, settings) if settings.require_signed and not vouching else None,
+        home=home(source, settings, services),
+    )
+    return Ledger.open(
+        source,
+        branch=settings.branch,
+        remote=settings.remote,
+        sign=settings.sign or settings.require_signed,
+        policies=Policies(policy=policy, say=say, bind=True, vouch=vouching),
+        tell=warn,
+    )
+
+
+def home(source: Source, settings: Settings, services: Collection[str]) -> Home:
+    """Return what tells this repository and its services from others."""
+    return Home(services=frozenset(services), ledger=settings.id, roots=cache(source.roots))

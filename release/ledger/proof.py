@@ -1,0 +1,242 @@
+"""The verified head: the one rule for what any command may believe of a ledger.
+
+From the last commit that this clone proved, each further commit must follow the rules of
+`release.ledger.audit`, and be signed by an allowed signer where that is required. Nothing is read past a
+commit that fails. A signed commit whose record names its parent as `verified_head` vouches for all commits
+before it: its writer proved them, signatures included.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from release.errors import LedgerError, LedgerRewritten, LedgerUnproven, LedgerUnsigned
+from release.frozen import Struct
+from release.ledger.audit import Audit, Before
+from release.ledger.lineage import Lineage
+from release.ledger.memory import Memory, Policy
+from release.ledger.signing import Signature, Signers, is_signed, signatures
+from release.ledger.violations import Violation
+from release.ledger.walk import Step, walk
+from release.plumbing import Plumbing
+from release.records import Body, Record
+
+TOLERATED: Final = frozenset({"index-missing", "record-later"})
+"""Violations that hide something and claim nothing: reading goes on past them."""
+
+LIMIT_SECONDS: Final = 900.0
+"""How long a proof may take, in a clone that has none yet."""
+
+_SAID: Final = 2_000
+"""From so many commits on, a proof from the first commit is announced."""
+_CHUNKS: Final = (1, 16, 256)
+"""How many signatures are asked for at once: the newest alone usually suffices."""
+
+
+class Policies(Struct, frozen=True, kw_only=True):
+    """Policy of a ledger, and where a long proof is announced."""
+
+    policy: Policy = Policy()
+    say: Callable[[str], None] = lambda _: None
+    bind: bool = False
+    """Whether an append binds its service to the ledger and the ledger to the repository."""
+    vouch: bool = False
+    """Whether an append vouches for all commits before it, as after a proof with signatures."""
+
+
+class Proved(Struct, frozen=True, kw_only=True):
+    """How far a ledger is proven."""
+
+    head: str | None
+    """The verified head; None: nothing is proven, or the ledger is empty."""
+    error: LedgerUnproven | None = None
+    """Why it is not proven up to its last commit."""
+
+
+class Seen(Struct, frozen=True, kw_only=True):
+    """A commit that follows the rules, before its signature is checked."""
+
+    commit: str
+    vouches: bool
+    """Whether one of its records names its parent as verified head."""
+
+
+class Prover:
+    """The proof of one ledger in one clone."""
+
+    def __init__(self, plumbing: Plumbing, name: str, memory: Memory, policies: Policies) -> None:
+        """Prove nothing yet. `name` is the ledger's, for messages."""
+        self._git = plumbing
+        self._name = name
+        self._memory = memory
+        self._policy, self._say = policies.policy, policies.say
+        self._state: Before | None = None
+
+    @property
+    def state(self) -> Before:
+        """State at the verified head."""
+        return self._state or self._beginning()
+
+    def _beginning(self) -> Before:
+        return Before(lineage=Lineage(home=self._policy.home))
+
+    def prove(self, tip: str | None, remembered: str | None) -> Proved:
+        """Prove the ledger up to a commit, from the last one that was proven.
+
+        Args:
+            tip: the newest commit that is known.
+            remembered: the verified head of an earlier command.
+
+        Raises:
+            LedgerRewritten: the ledger does not contain what was proven before.
+            LedgerError: git cannot read the history, or the proof takes too long.
+        """
+        known = self._known(remembered)
+        if tip is None or tip == known.commit:
+            return Proved(head=tip)
+        last = known.commit or remembered
+        if last is not None and not self._contains(tip, last):
+            if self._contains(last, tip):  # another process of this clone is ahead
+                return Proved(head=tip)
+            raise self._rewritten(last, tip)
+        return self._walked(tip, known)
+
+    def extend(self, base: str | None, commit: str, seconds: int, records: Sequence[Record[Body]]) -> None:
+        """Take over a commit that this process made on the verified head, which needs no proof."""
+        state = self.state
+        if state.commit != base:
+            return
+        lineage, last = state.lineage, dict(state.last)
+        for record in records:
+            last[record.envelope.service] = (record.envelope.seq, record.id)
+            lineage = lineage.with_record(record)
+        self._keep(Before(commit=commit, seconds=seconds, last=last, lineage=lineage))
+
+    def _known(self, remembered: str | None) -> Before:
+        """State to begin at; that before the first commit, if the memory does not fit."""
+        if self._state is None or self._state.commit is None:
+            loaded = self._memory.load(self._policy.home) if remembered is not None else None
+            fresh = loaded is None or loaded.commit != remembered
+            self._state = self._beginning() if fresh or loaded is None else loaded
+        return self._state
+
+    def _walked(self, tip: str, known: Before) -> Proved:
+        state, seen, wrong = self._audited(tip, known)
+        signers = self._policy.signers
+        unsigned = self._first_unsigned(seen, signers) if signers is not None else None
+        if unsigned is not None:
+            wrong = self._unsigned(seen, unsigned)
+            state, _, _ = self._audited(tip, known, limit=unsigned)
+        if state.commit != known.commit:
+            self._keep(state)
+        return Proved(head=state.commit, error=wrong)
+
+    def _audited(
+        self, tip: str, known: Before, limit: int | None = None
+    ) -> tuple[Before, list[Seen], LedgerUnproven | None]:
+        """Follow at most so many commits as long as they keep the rules."""
+        audit, deadline = Audit(self._git, before=known), time.monotonic() + LIMIT_SECONDS
+        seen, trouble = list[Seen](), list[str]()
+        for step in self._steps(tip, known.commit, trouble):
+            if len(seen) == limit:
+                break
+            state = audit.state
+            found, _ = audit.step(step)
+            fatal = next((each for each in found if each.kind not in TOLERATED), None)
+            if fatal is not None:
+                return state, seen, self._broken(seen, fatal)
+            seen.append(Seen(commit=step.commit, vouches=audit.vouches))
+            if time.monotonic() > deadline:
+                raise self._stopped(f"the proof of {len(seen)} commits took {LIMIT_SECONDS:g} s")
+        if trouble:
+            raise self._stopped(trouble[0])
+        return audit.state, seen, None
+
+    def _steps(self, tip: str, since: str | None, trouble: list[str]) -> Iterator[Step]:
+        if since is None:
+            count = self._git.run("rev-list", "--count", "--first-parent", tip).text
+            if count.isdigit() and int(count) >= _SAID:
+                self._say(f"proving the {count} commits of the ledger {self._name}, once in this clone")
+        return walk(self._git, tip, None, trouble.append, since=since)
+
+    # signatures
+
+    def _first_unsigned(self, seen: list[Seen], signers: Signers) -> int | None:
+        """Return the place of the first commit that nobody allowed signed or vouched for."""
+        bad, place = None, len(seen)
+        for signature in self._newest_first(seen, signers):
+            place -= 1
+            if not signers.allow(signature):
+                bad = place
+            elif seen[place].vouches:
+                break
+        return bad
+
+    def _newest_first(self, seen: list[Seen], signers: Signers) -> Iterator[Signature]:
+        end, chunks = len(seen), iter(_CHUNKS)
+        size = 1
+        while end > 0:
+            size = next(chunks, size)
+            if size == _CHUNKS[-1] and end > _SAID:
+                self._say(f"checking the signatures of {end} commits of the ledger {self._name}")
+            commits = [each.commit for each in seen[max(0, end - size) : end]]
+            yield from reversed(signatures(self._git, signers, commits))
+            end -= len(commits)
+
+    def _unsigned(self, seen: list[Seen], place: int) -> LedgerUnsigned:
+        signers = self._policy.signers
+        assert signers is not None  # noqa: S101 - asked only with signers
+        commit = seen[place].commit
+        (signature,) = signatures(self._git, signers, [commit])
+        unsigned = signature.letter == "N" and not is_signed(self._git, commit)
+        found = "it is not signed" if unsigned else signers.found(signature)
+        return LedgerUnsigned(
+            f"read the ledger {self._name} past {self._end(seen[:place])}",
+            f"`require_signed` asks for an allowed signer, and of the commit {commit} {found}",
+            f"{_STILL_WORKS}. If the commit is honest, an allowed signer vouches for it: "
+            "invoke ledger-checkpoint",
+        )
+
+    # errors and memory
+
+    def _broken(self, seen: list[Seen], violation: Violation) -> LedgerUnproven:
+        return LedgerUnproven(
+            f"read the ledger {self._name} past {self._end(seen)}",
+            f"the commit {violation.commit} after it breaks a rule: {violation}",
+            f"{_STILL_WORKS}; `invoke verify --ledger` lists all violations",
+        )
+
+    def _end(self, seen: list[Seen]) -> str:
+        last = seen[-1].commit if seen else self.state.commit
+        return f"its verified head {last[:12]}" if last is not None else "its beginning"
+
+    def _keep(self, state: Before) -> None:
+        self._state = state
+        self._memory.save(state)
+
+    def _contains(self, later: str, earlier: str) -> bool:
+        answer = self._git.run("merge-base", "--is-ancestor", earlier, later)
+        if answer.status not in (0, 1):
+            raise LedgerError(f"compare the ledger commits {earlier} and {later}", answer.words, "git fsck")
+        return answer.status == 0
+
+    def _stopped(self, found: str) -> LedgerError:
+        return LedgerError(
+            f"prove the ledger {self._name}", found, "git fsck --full; a fresh clone may have all objects"
+        )
+
+    def _rewritten(self, seen: str, now: str) -> LedgerRewritten:
+        return LedgerRewritten(
+            f"follow the ledger {self._name}",
+            f"this clone proved it up to {seen}, and {now} does not contain that",
+            f"compare both: git log --graph {seen[:12]} {now[:12]}",
+            seen=seen,
+            now=now,
+        )
+
+
+_STILL_WORKS: Final = (
+    "commands go by the verified head: `rollback` and `status` work, and what they record waits in this clone"
+)
