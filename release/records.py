@@ -526,9 +526,9 @@ def _damaged(name: str, error: ValueError) -> LedgerError:
 def _check_known(data: dict[str, Any], name: str) -> None:
     schema, kind = str(data.get("schema"))[:40], str(data.get("kind"))[:40]
     if schema.split(".", maxsplit=1)[0] != SCHEMA.split(".")[0]:
-        found = f"its schema is {schema!r}, and this version reads {SCHEMA}"
+        found = f"its schema is {schema}, and this version reads {SCHEMA}"
     elif kind not in KINDS:
-        found = f"this version does not know its kind {kind!r}"
+        found = f"its kind {kind!r} is not known here"
     else:
         return
     raise RecordUnknown(f"read the record {name}", found, "upgrade the release library")

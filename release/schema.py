@@ -37,6 +37,7 @@ remote = "origin"
 sign = true
 allowed_signers = ".release-signers"
 require_signed = true
+id = "0123456789abcdef0123456789abcdef"
 
 [tool.release.lock]
 path = "requirements.txt"

@@ -153,7 +153,7 @@ def test_another_major_is_refused(version: str | None) -> None:
 @pytest.mark.parametrize("kind", ["holiday", "", None])
 def test_an_unknown_kind_is_refused(kind: str | None) -> None:
     """It may change what the records around it mean."""
-    with pytest.raises(RecordUnknown, match="does not know its kind"):
+    with pytest.raises(RecordUnknown, match="is not known here"):
         parse(content(note() | {"kind": kind}), "x")
 
 
