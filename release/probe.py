@@ -147,7 +147,8 @@ def await_answer(
     port: int,
     *,
     alive: Callable[[], None],
-    is_over: Callable[[], bool],
+    is_over: Callable[[Answer], bool],
+    interval: Callable[[], float] = lambda: INTERVAL_SECONDS,
 ) -> Answer:
     """Ask until the right answer comes or the time is over; the last answer.
 
@@ -156,11 +157,12 @@ def await_answer(
         host: where the service listens.
         port: as seen from here.
         alive: called before each request, and while one waits; raises when waiting has no sense any more.
-        is_over: whether the time is over.
+        is_over: whether the time is over, with this last answer.
+        interval: seconds from an answer to the next request.
     """
     while True:
         alive()
         answer = ask(probe, host, port, check=alive)
-        if answer.satisfies(probe) or is_over():
+        if answer.satisfies(probe) or is_over(answer):
             return answer
-        time.sleep(INTERVAL_SECONDS)
+        time.sleep(interval())

@@ -177,6 +177,14 @@ class SmokeSpec(Part):
     tmpfs: tuple[str, ...]
     env: dict[str, str]
     stop_grace: int
+    stop_signal: str | None = None
+    """The signal that it was sent; missing: SIGTERM, or it is not known."""
+    command: tuple[str, ...] | None = None
+    entrypoint: Literal["keep", "replace"] | None = None
+    """There only with `command`."""
+    init: bool | None = None
+    user: str | None = None
+    cap_add: tuple[str, ...] | None = None
 
 
 class Migrations(Part):

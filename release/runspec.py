@@ -212,7 +212,7 @@ HeaderValue = Annotated[
 _FRAMING: Final = frozenset({"connection", "content-length", "expect", "te", "trailer", "transfer-encoding"})
 
 
-def _own_headers(headers: dict[str, str]) -> dict[str, str]:
+def own_headers(headers: dict[str, str]) -> dict[str, str]:
     """Refuse fields that change how the request itself is read (RFC 9112, section 6), and the host."""
     wrong = [name for name in headers if name.lower() in {*_FRAMING, "upgrade", "host"}]
     if wrong:
@@ -304,7 +304,7 @@ class Probe(Value):
     """How long the service may take from its start to the first right answer, in milliseconds."""
     host: HostName | None = None
     """The `Host` header; None: the address that is asked."""
-    headers: Annotated[dict[HeaderName, HeaderValue], AfterValidator(_own_headers)] | None = None
+    headers: Annotated[dict[HeaderName, HeaderValue], AfterValidator(own_headers)] | None = None
     """Further header fields of the request."""
 
 
@@ -385,6 +385,8 @@ class RunSpec(Value):
     user: str | None = None
     read_only: bool = False
     tmpfs: Items[AbsolutePath] = ()
+    tmpfs_options: dict[AbsolutePath, str] | None = None
+    """Owner, mode and size of these folders, by path, as the engine takes them: "uid=10001,mode=0750"."""
     cap_add: Items[Name] = ()
     cap_drop: Items[Name] = ()
     restart: Literal["no", "on-failure", "always", "unless-stopped"] = "unless-stopped"

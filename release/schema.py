@@ -30,6 +30,7 @@ context = "services/api"
 registry = "registry.example/acme"
 registry_ca = "ops/registry-ca.pem"
 tags = "loose"                            # v4.2 counts as 4.2.0
+parallel = true
 
 [tool.release.ledger]
 branch = "release-ledger"
@@ -79,13 +80,21 @@ timeout = "10m"
 port = 8000
 path = "/healthz"
 status = 200
+host = "api.example"
+headers = { X-Forwarded-Proto = "https" }
 timeout = "30s"
 stop_grace = "10s"
+stop_signal = "SIGTERM"
+command = ["gunicorn", "app.main:app"]
+entrypoint = "replace"
+init = true
+user = "10001:10001"
+cap_add = ["NET_BIND_SERVICE"]
 env = { LOG_LEVEL = "debug" }
 memory = "512m"
 pids = 256
 read_only = true
-tmpfs = ["/tmp"]
+tmpfs = ["/tmp", "/run/app:uid=10001,gid=10001,mode=0750"]
 
 [tool.release.migrations]
 paths = ["migrations/versions/*.py"]

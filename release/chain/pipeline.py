@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Final
@@ -88,7 +88,7 @@ def _run_all(shop: Shop, stages: Sequence[Stage]) -> None:
         try:
             sweeping = pool.submit(_sweep, shop) if _uses_engine(stages) else None
             while waiting or running:
-                for stage in [stage for stage in waiting if done.issuperset(stage.after)]:
+                for stage in _ready(shop, waiting, running.values(), done):
                     waiting.remove(stage)
                     running[pool.submit(_run_stage, shop, stage)] = stage
                 finished, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -102,13 +102,22 @@ def _run_all(shop: Shop, stages: Sequence[Stage]) -> None:
             raise
 
 
+def _ready(shop: Shop, waiting: list[Stage], running: Collection[Stage], done: set[str]) -> list[Stage]:
+    """Return the stages that may begin: all whose turn it is, or one at a time with `parallel = false`."""
+    ready = [stage for stage in waiting if done.issuperset(stage.after)]
+    if shop.plan.service.parallel:
+        return ready
+    return [] if running else ready[:1]
+
+
 _BESIDE: Final = 2
 """Threads for what is done beside the stages: sweeping, and building ahead."""
 
 
 def _ahead(shop: Shop, stages: Sequence[Stage], pool: Executor) -> AbstractContextManager[None]:
     """The tests' own image is built beside the released one, where there will be tests."""
-    return image_ahead(shop, pool) if any(stage.action is test for stage in stages) else nullcontext()
+    tests = shop.plan.service.parallel and any(stage.action is test for stage in stages)
+    return image_ahead(shop, pool) if tests else nullcontext()
 
 
 def _sweep(shop: Shop) -> None:

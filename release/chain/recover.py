@@ -249,7 +249,7 @@ class Recoverer:
             bases=(),
             build=self._built(case),
             gates=(),
-            smoke=recorded_smoke(case.settings.smoke),
+            smoke=recorded_smoke(case.settings.smoke_run),
             recovered=Recovered(
                 origin=str(self._service.repository), unknown=tuple(sorted(self._unknown(case, lock)))
             ),

@@ -31,6 +31,7 @@ from release.runspec import (
     VariableName,
 )
 from release.suspicion import suspicion
+from release.tmpfs import Tmpfs
 
 
 def _public(options: dict[str, str]) -> dict[str, str]:
@@ -257,8 +258,8 @@ class Environment(Value):
     """Replaces the image's user."""
     read_only: bool = False
     """Whether the root file system is read-only."""
-    tmpfs: Items[AbsolutePath] = ()
-    """Folders in memory."""
+    tmpfs: Items[Tmpfs] = ()
+    """Folders in memory, with owner, mode and size if need be: "/run/app:uid=10001,gid=10001,mode=0750"."""
     cap_add: Items[Name] = ()
     """Capabilities added."""
     cap_drop: Items[Name] = ()
@@ -266,7 +267,7 @@ class Environment(Value):
     restart: Literal["no", "on-failure", "always", "unless-stopped"] = "unless-stopped"
     """What the engine does when the process ends."""
     stop_grace: Duration = 10_000
-    """From SIGTERM to SIGKILL."""
+    """From the stop signal to SIGKILL."""
     labels: dict[str, str] = Field(default_factory=dict)
     """Labels beside those that name service, environment, version, commit, digest and deployment."""
     files: dict[AbsolutePath, File] = Field(default_factory=dict)
@@ -325,7 +326,7 @@ class Environment(Value):
         """A file needs a folder that nothing else is mounted on, and that is its own where it is a volume."""
         secret = [source.file for source in self.secrets.values() if source.file is not None]
         apart = [*secret, *(self.files if self.read_only else ())]
-        mounted = {*self.tmpfs, *(mount.target for mount in self.volumes)}
+        mounted = {*(folder.path for folder in self.tmpfs), *(mount.target for mount in self.volumes)}
         twice = [path for path in {*secret, *self.files} if [*secret, *self.files].count(path) > 1]
         hidden = [path for path in self.files if path not in apart and not _above(path).isdisjoint(mounted)]
         taken = [path for path in apart if str(PurePosixPath(path).parent) in mounted]
@@ -360,6 +361,9 @@ class Environment(Value):
             problems.append("proxy is for one engine: a Swarm sends requests to its tasks itself")
         if self.health_tcp is not None or self.health_command is not None:
             problems.append("health_tcp and health_command are for one engine: a Swarm goes by healthcheck")
+        owned = [str(folder) for folder in self.tmpfs if (folder.uid, folder.gid) != (None, None)]
+        if owned:
+            problems.append(f"a Swarm gives folders in memory no owner: {', '.join(owned)}")
         if table.publish_mode == "host" and self.publish and table.order == "start-first":
             problems.append("two tasks cannot share a port of a node: swarm.order must be stop-first")
         if table.publish_mode == "ingress" and self.publish and table.endpoint_mode == "dnsrr":

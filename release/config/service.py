@@ -8,6 +8,7 @@ from typing import Literal, TypeVar
 
 from pydantic import Field, model_validator
 
+from release.config.alike import as_the_environments
 from release.config.chain import Build, Ledger, Lint, Lock, Migrations, Push, Retention, Smoke, Test
 from release.config.environment import Environment
 from release.config.kinds import FILE, ROOT, RegistryName, RelativePath, Slug
@@ -39,6 +40,8 @@ class Service(Value):
     push: Push = Push()
     test: Test = Test()
     smoke: Smoke
+    parallel: bool = True
+    """Whether gates that do not need each other run at the same time; false: one after the other."""
     migrations: Migrations | None = None
     retention: Retention = Retention()
     environments: dict[Slug, Environment] = Field(default_factory=dict)
@@ -58,6 +61,11 @@ class Service(Value):
                     f"environments.{name}.drill_on: no environment is called {environment.drill_on!r}"
                 )
         return self
+
+    @property
+    def smoke_run(self) -> Smoke:
+        """The settings of the smoke run, with those that the environments decide."""
+        return as_the_environments(self.smoke, self.environments.values())
 
     @property
     def repository(self) -> Repository:

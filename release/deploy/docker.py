@@ -14,6 +14,7 @@ from release.images.values import PlacedFile, Publisher
 from release.redact import Redacted
 from release.reference import Digest
 from release.runspec import RunSpec
+from release.tmpfs import texts
 
 SERVICE: Final = "release.service"
 ENVIRONMENT: Final = "release.environment"
@@ -187,7 +188,7 @@ def container_spec(
         pids=spec.pids,
         user=spec.user,
         read_only=spec.read_only,
-        tmpfs=spec.tmpfs,
+        tmpfs=texts(spec.tmpfs, spec.tmpfs_options),
         cap_add=spec.cap_add,
         cap_drop=spec.cap_drop,
         restart=spec.restart,

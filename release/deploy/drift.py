@@ -13,6 +13,7 @@ from release.deploy.secrets import FingerprintKey, compare
 from release.images.values import whole_seconds
 from release.redact import Redacted
 from release.runspec import RunSpec, size_text
+from release.tmpfs import texts
 
 _DEFAULT_NETWORK = "bridge"
 
@@ -45,7 +46,7 @@ def _wanted(spec: RunSpec) -> dict[str, Any]:
         "read_only": spec.read_only,
         "cap_add": sorted(map(_capability, spec.cap_add)),
         "cap_drop": sorted(map(_capability, spec.cap_drop)),
-        "tmpfs": sorted(spec.tmpfs),
+        "tmpfs": sorted(texts(spec.tmpfs, spec.tmpfs_options)),
         "networks": sorted(spec.networks) or [_DEFAULT_NETWORK],
         "publish": sorted(map(str, spec.publish)),
         "stop_grace": whole_seconds(spec.stop_grace),
@@ -71,7 +72,7 @@ def _found(about: Mapping[str, Any]) -> dict[str, Any]:
         "read_only": bool(host.get("ReadonlyRootfs")),
         "cap_add": sorted(map(_capability, host.get("CapAdd") or ())),
         "cap_drop": sorted(map(_capability, host.get("CapDrop") or ())),
-        "tmpfs": sorted(host.get("Tmpfs") or ()),
+        "tmpfs": sorted(texts(host.get("Tmpfs") or (), _told(host.get("Tmpfs") or {}))),
         "networks": sorted(networks),
         "publish": sorted(_ports(host.get("PortBindings") or {})),
         "stop_grace": config.get("StopTimeout"),
@@ -81,6 +82,11 @@ def _found(about: Mapping[str, Any]) -> dict[str, Any]:
         "user": config.get("User"),
         **{f"labels.{name}": value for name, value in (config.get("Labels") or {}).items()},
     }
+
+
+def _told(options: Mapping[str, str]) -> dict[str, str]:
+    """Return the options of folders in memory that have any."""
+    return {path: text for path, text in options.items() if text}
 
 
 def _capability(name: str) -> str:

@@ -16,6 +16,7 @@ from release.records import Record, Release
 from release.redact import Redacted
 from release.runspec import RunSpec
 from release.secret import Unresolved, resolve
+from release.tmpfs import options_of
 
 
 def wanted_settings(
@@ -43,6 +44,8 @@ def _todays(site: Site, target: Record[Release]) -> tuple[RunSpec, list[Problem]
         "secret_files": secret_files or None,
         "secrets": dict.fromkeys(given.secrets, ""),
         "swarm": given.swarm_spec,
+        "tmpfs": tuple(folder.path for folder in given.tmpfs),
+        "tmpfs_options": options_of(given.tmpfs),
     }
     names = RunSpec.model_fields.keys() & type(given).model_fields.keys() - {"proxy", *own}
     return RunSpec(**{name: getattr(given, name) for name in names}, **own), problems

@@ -67,6 +67,12 @@ class StoredImage(Struct, frozen=True, kw_only=True):
     has_healthcheck: bool
     entrypoint: tuple[str, ...] = ()
     """Its ENTRYPOINT; empty where it has none."""
+    command: tuple[str, ...] = ()
+    """Its CMD; empty where it has none."""
+    folder: str = ""
+    """Its WORKDIR."""
+    exposed: tuple[int, ...] = ()
+    """The TCP ports of its EXPOSE."""
 
 
 class PlacedFile(Reticent, frozen=True, kw_only=True):
@@ -113,6 +119,7 @@ class ContainerSpec(Reticent, frozen=True, kw_only=True):
     user: str | None = None
     read_only: bool = False
     tmpfs: tuple[str, ...] = ()
+    """Folders in memory, each with its options: "/run/app:uid=10001"."""
     cap_add: tuple[str, ...] = ()
     cap_drop: tuple[str, ...] = ()
     no_new_privileges: bool = False
@@ -162,6 +169,9 @@ class ContainerState(Struct, frozen=True, kw_only=True):
     """Its further names on these networks."""
     check: tuple[str, ...] = ()
     """The program of its health check and its words; empty where there is none."""
+    stop_signal: str = ""
+    """What its image or its settings say; empty: SIGTERM."""
+    created_at: str = ""
     check_timeout: int = _CHECK_TIMEOUT
     """Milliseconds that one run of it may take."""
     argv: tuple[str, ...] = ()
@@ -228,7 +238,16 @@ def stored_image(data: Mapping[str, Any]) -> StoredImage:
         size=data["Size"],
         has_healthcheck=bool(_check(config)),
         entrypoint=tuple(config.get("Entrypoint") or ()),
+        command=tuple(config.get("Cmd") or ()),
+        folder=config.get("WorkingDir") or "",
+        exposed=_exposed(config.get("ExposedPorts") or {}),
     )
+
+
+def _exposed(ports: Mapping[str, Any]) -> tuple[int, ...]:
+    """The TCP ports of an image's config, which are written as "8000/tcp"."""
+    parts = (name.partition("/") for name in ports)
+    return tuple(sorted(int(port) for port, _, kind in parts if kind == "tcp" and port.isdecimal()))
 
 
 def container_config(spec: ContainerSpec) -> dict[str, Any]:
@@ -278,7 +297,7 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
         "PortBindings": _bindings(spec),
         "RestartPolicy": {"Name": spec.restart},
         "ReadonlyRootfs": spec.read_only,
-        "Tmpfs": dict.fromkeys(spec.tmpfs, ""),
+        "Tmpfs": dict(folder.partition(":")[::2] for folder in spec.tmpfs),
         "Mounts": [
             *map(_mount, spec.volumes),
             *(_own_volume(folder, spec.labels) for folder in spec.own_folders),
@@ -400,6 +419,8 @@ def container_state(data: Mapping[str, Any]) -> ContainerState:
         aliases=tuple(
             alias for network in _networks(data).values() for alias in network.get("Aliases") or ()
         ),
+        stop_signal=data["Config"].get("StopSignal") or "",
+        created_at=data.get("Created") or "",
         check=_check(data["Config"]),
         check_timeout=_check_timeout(data["Config"]),
         argv=(data["Path"], *(data.get("Args") or ())) if data.get("Path") else (),

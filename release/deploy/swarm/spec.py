@@ -18,6 +18,7 @@ from release.images.values import healthcheck_config
 from release.records import Deployment, Release
 from release.reference import Digest, Reference, Repository
 from release.runspec import Mount, Publish, RunSpec, SwarmSpec
+from release.tmpfs import Tmpfs, texts
 
 MARK: Final = "release.spec"
 """The label that tells a spec as we wrote it from one that somebody changed since."""
@@ -151,7 +152,7 @@ def _container(order: Order, parts: Parts, labels: Mapping[str, str]) -> dict[st
         "User": spec.user or "",
         "ReadOnly": spec.read_only,
         "StopGracePeriod": spec.stop_grace * _NANO,
-        "Mounts": [*map(_mount, spec.volumes), *map(_memory, spec.tmpfs)],
+        "Mounts": [*map(_mount, spec.volumes), *map(_memory, texts(spec.tmpfs, spec.tmpfs_options))],
         "Secrets": [_secret(places[name], part) for name, part in sorted(parts.secrets.items())],
         "Configs": [_config(path, file.mode, parts.files[path]) for path, file in (spec.files or {}).items()],
         "CapabilityAdd": [_capability(name) for name in spec.cap_add],
@@ -229,8 +230,12 @@ def _mount(mount: Mount) -> dict[str, Any]:
     }
 
 
-def _memory(path: str) -> dict[str, Any]:
-    return {"Type": "tmpfs", "Target": path}
+def _memory(text: str) -> dict[str, Any]:
+    folder = Tmpfs.model_validate(text)
+    told = {"SizeBytes": folder.size, "Mode": folder.mode}
+    options = {name: value for name, value in told.items() if value is not None}
+    mount = {"Type": "tmpfs", "Target": folder.path}
+    return {**mount, "TmpfsOptions": options} if options else mount
 
 
 def _config(path: str, mode: int, part: Part) -> dict[str, Any]:

@@ -225,8 +225,26 @@ class Containers(Connection):
         except Late:
             raise TimeoutError(f"{argv[0]} in {_short(container)} still runs after {timeout} ms") from None
 
+    def processor_time(self, container: str) -> float | None:
+        """Seconds of processor time that it has had (ContainerStats); None where the engine does not tell."""
+        if not self.info.speaks((1, 41)):
+            return None
+        with self._asking(f"ask for the processor time of {_short(container)}"):
+            told: Any = self._client.stats(container, stream=False, one_shot=True)
+        used = ((told.get("cpu_stats") or {}).get("cpu_usage") or {}).get("total_usage")
+        return used / 1e9 if isinstance(used, int) and used else None
+
+    def signal(self, container: str, number: int) -> None:
+        """Send a signal to its process 1 (ContainerKill). No error when it has ended."""
+        with self._asking(f"send a signal to the container {_short(container)}"):
+            try:
+                self._client.kill(container, number)
+            except APIError as error:
+                if error.status_code != requests.codes.conflict:
+                    raise
+
     def stop(self, container: str, *, grace: int) -> None:
-        """SIGTERM, and SIGKILL after `grace` milliseconds. No error when it is stopped already."""
+        """Its stop signal, and SIGKILL after `grace` milliseconds. No error when it is stopped already."""
         with self._asking(f"stop the container {_short(container)}"):
             self._client.stop(container, timeout=whole_seconds(grace))
 

@@ -75,6 +75,17 @@ def test_the_gates_push_nothing_and_record_nothing() -> None:
     assert {each.name for each in needed_for(GATES)} == {"lock", "lint", "build", "test", "smoke"}
 
 
+def test_gates_run_one_after_the_other_where_that_is_asked_for(tmp_path: Path) -> None:
+    """With `parallel = false`: in the order of the chain, and nothing begins while another runs."""
+    events: list[Event] = []
+    one = shop(tmp_path, events)
+    service = SERVICE.model_copy(update={"parallel": False})
+    one = replace(one, plan=replace(one.plan, service=service))
+    run_stages(one, [stage("a"), stage("b"), stage("c", "a"), stage("d")])
+    order = [(type(event), event.name) for event in events if isinstance(event, Started | Finished)]
+    assert order == [(kind, name) for name in "abcd" for kind in (Started, Finished)]
+
+
 def test_independent_stages_run_at_the_same_time(tmp_path: Path) -> None:
     """Each of two stages waits for the other to have started."""
     meeting = threading.Barrier(2, timeout=10)

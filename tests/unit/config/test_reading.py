@@ -142,7 +142,7 @@ restart = "sometimes"
         ('stop_grace = "0s"', "stop_grace", "input should be greater than 0, not '0s'"),
         ('read_only = "yes"', "read_only", "write true or false, not 'yes'"),
         ('tmpfs = "/tmp"', "tmpfs", "write a list, not '/tmp'"),
-        ('tmpfs = ["tmp"]', "tmpfs[0]", '\'tmp\' is not an absolute path without ":" and ","'),
+        ('tmpfs = ["tmp"]', "tmpfs[0]", "'tmp' is not a folder in memory: write a path"),
         ("user = 1000", "user", "write text in quotes, not 1000"),
         ('env = "A=1"', "env", "write a table, not 'A=1'"),
         ('env = { "A-B" = "1" }', "env.A-B", "'A-B' is not the name of a variable"),

@@ -38,6 +38,7 @@ EVERYTHING: dict[str, Any] = {
     "user": "10001",
     "read_only": True,
     "tmpfs": ("/tmp",),
+    "tmpfs_options": {"/tmp": "mode=0700,size=64m"},
     "cap_add": ("NET_BIND_SERVICE",),
     "cap_drop": ("ALL",),
     "restart": "on-failure",

@@ -1,0 +1,89 @@
+"""How long the service of a smoke run may take to start, where tests run beside it.
+
+`smoke.timeout` is wall time as long as the container gets the processor that it wants. A container that has
+had less processor time than that, and still computes, gets more wall time: up to `MOST` times the timeout.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from release.probe import INTERVAL_SECONDS
+
+MOST: Final = 5
+"""How many times the timeout may pass in wall time."""
+
+_WINDOW_SECONDS: Final = 2.0
+"""From one look at the container's processor time to the next."""
+
+_BUSY: Final = 0.03
+"""The part of one processor from which on a container counts as computing."""
+
+_SELDOM_SECONDS: Final = 0.5
+
+_WINDOWS: Final = 2
+"""How many looks in a row must find it idle."""
+
+Usage = Callable[[], float | None]
+"""Seconds of processor time that the container has had since its start; None: the engine does not tell."""
+
+
+class StartClock:
+    """Tells when a container has had its time to start."""
+
+    def __init__(self, timeout: float, usage: Usage, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Begin now. `timeout` is in seconds."""
+        self._timeout, self._usage, self._clock = timeout, usage, clock
+        self._began = clock()
+        self._seen: tuple[float, float | None] | None = None
+        self._computed: deque[bool] = deque(maxlen=_WINDOWS)
+        self.had: float | None = None
+        """Seconds of processor time at the last look."""
+
+    @property
+    def interval(self) -> float:
+        """Seconds to the next request: seldom when the timeout is over, because each takes processor time."""
+        return INTERVAL_SECONDS if self.passed < self._timeout else _SELDOM_SECONDS
+
+    @property
+    def passed(self) -> float:
+        """Seconds of wall time since the begin."""
+        return self._clock() - self._began
+
+    def is_over(self, *, starting: bool = True) -> bool:
+        """Whether the container has had its time, does not compute any more, or has reached the cap.
+
+        One that answers already, though not as it should, is not starting any more: it gets its wall time.
+        """
+        passed = self.passed
+        if passed < max(0.0, self._timeout - _WINDOW_SECONDS):
+            return False
+        self._look(passed)
+        if passed < self._timeout:
+            return False
+        computes = not self._computed or any(self._computed)
+        starving = self.had is not None and self.had < self._timeout and computes
+        return not (starving and starting) or passed >= MOST * self._timeout
+
+    def _look(self, passed: float) -> None:
+        if self._seen is None:
+            self.had = self._usage()
+            self._seen = passed, self.had
+            return
+        then, before = self._seen
+        if passed - then < _WINDOW_SECONDS:
+            return
+        self.had = self._usage()
+        if self.had is not None and before is not None:
+            self._computed.append((self.had - before) / (passed - then) >= _BUSY)
+        self._seen = passed, self.had
+
+    def __str__(self) -> str:
+        """For people: `30 s`, or `75 s, of which it had the processor for 12 s`."""
+        wall = f"{self.passed:.0f} s"
+        if self.had is None or self.passed < self._timeout * 1.1:
+            return f"{self._timeout:g} s"
+        return f"{wall}, of which it had the processor for {self.had:.0f} s"
