@@ -404,7 +404,7 @@ class RunSpec(Value):
     health_tcp: Items[Port] | None = None
     health_command: Items[str] | None = None
     watch: int | None = None
-    """Milliseconds that it had to stay healthy before what ran before was taken away."""
+    """Milliseconds that it had to stay healthy before what ran before was taken away; None: 10,000."""
     replicas: int = 1
     proxy: str | None = None
     """The kind of proxy that the containers sat behind; none: they took their requests themselves."""

@@ -82,11 +82,12 @@ def smoke(shop: Shop) -> SmokePassed:
             status, signal = run.stop(container)
         finally:
             _keep_log(shop, container)
+    named = "" if signal == TERM else f" after {signal}"
     facts = {"image": str(built.stored.id), "answer": answer, "exit": status}
     return SmokePassed(
         spec=recorded_smoke(config),
         evidence=evidence("smoke", facts if signal == TERM else facts | {"signal": str(signal)}),
-        summary=f"{config.path} answered {answer}, stopped with status {status} after {signal}",
+        summary=f"{config.path} answered {answer}, stopped with status {status}{named}",
     )
 
 

@@ -287,8 +287,9 @@ class Environment(Value):
     """Ports of the container that must accept connections before it counts as healthy."""
     health_command: Words | None = None
     """A program in the container that must end with status 0 before it counts as healthy."""
-    watch: Duration | None = None
-    """How long it must then stay healthy, without an end or a restart, while what ran before is kept."""
+    watch: Pause | None = None
+    """How long it must then stay healthy, without an end or a restart, while what ran before is kept. Absent:
+    10 s; "0s": it is looked at once more. A rollback does not wait for it."""
     drill_on: Slug | None = None
     """The environment on whose engine drills of this one run; absent: on its own."""
     swarm: Swarm | None = None

@@ -10,7 +10,7 @@ from typing import Any
 
 from release.actor import TOOL, now
 from release.capped import brief
-from release.deploy import down, journal, lock, policy
+from release.deploy import down, journal, lock, policy, watching
 from release.deploy.docker import DEPLOYMENT, Identity, Ours, describe, secrets_in
 from release.deploy.journal import End, Unfinished
 from release.deploy.lock import Holder
@@ -439,5 +439,6 @@ def _order(halves: Halves) -> Order:
         before=halves.sight.ours,
         old=halves.before.deployment.run_spec if halves.before is not None else None,
         health_timeout=site.settings.health_timeout,
+        watch=watching.wanted(started.run_spec, started.reason),
         replaces=started.previous,
     )

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from release.actor import TOOL, now
-from release.deploy import down, journal, lock, policy, preflight
+from release.deploy import down, journal, lock, policy, preflight, watching
 from release.deploy.docker import DEPLOYMENT, Identity
 from release.deploy.journal import Unfinished
 from release.deploy.keeper import Keeper
@@ -150,6 +150,7 @@ def _order(prepared: Prepared, deployment: str) -> Order:
         before=prepared.ours,
         old=prepared.event.deployment.run_spec if prepared.event is not None else None,
         health_timeout=site.settings.health_timeout,
+        watch=watching.wanted(prepared.spec, prepared.plan.reason),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 from semver import Version
 
-from release.deploy import entrypoint, secrets
+from release.deploy import entrypoint, secrets, watching
 from release.deploy.docker import COMMIT, DEPLOYMENT, DIGEST, VERSION, Ours, Place, describe
 from release.frozen import Struct, plain
 from release.images.engine import ContainerState
@@ -153,6 +153,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     """What is recorded with it when it is healthy: quarantines, freezes and their ends."""
     rehearsed: str = ""
     """What the last drill here took, and when it was."""
+    watch: int = 0
+    """Milliseconds that it must stay healthy, while what ran before is kept."""
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data."""
@@ -197,6 +199,7 @@ def make_plan(facts: Facts) -> Plan:
         bases=_bases(facts.release, facts.target),
         notes=tuple(_notes(facts)),
         rehearsed=facts.rehearsed,
+        watch=watching.wanted(facts.spec, facts.reason) if _strategy(facts) != "verify" else 0,
         crossing=facts.crossing,
         down=facts.down,
         then=facts.then if _strategy(facts) != "verify" else (),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from release.deploy import preflight, stopfirst
+from release.deploy import preflight, stopfirst, watching
 from release.deploy.docker import DEPLOYMENT, Ours, Place, container_spec, describe, look
 from release.deploy.gates import Gates
 from release.deploy.health import Watch, await_healthy
@@ -131,7 +131,7 @@ class SingleEngine(Struct, frozen=True, kw_only=True):
 
     def patience(self, spec: RunSpec, health_timeout: int) -> int:
         """Until each is healthy, and what the old ones take to drain and to stop."""
-        return spec.replicas * (health_timeout + self.drain + spec.stop_grace) + (spec.watch or 0)
+        return spec.replicas * (health_timeout + self.drain + spec.stop_grace) + watching.longest(spec)
 
     def roll_out(self, order: Order, means: Means) -> str:
         """Swap the containers."""
@@ -173,7 +173,7 @@ class SingleEngine(Struct, frozen=True, kw_only=True):
             before=order.before,
             gates=Gates.of(order.spec),
             old_gates=Gates.of(order.old),
-            watch=order.spec.watch or 0,
+            watch=order.watch,
             drain=self.drain,
             at_once=self._checks_at_once,
         )

@@ -10,6 +10,7 @@ from release.deploy import down, journal, lock
 from release.deploy.docker import DEPLOYMENT, VERSION, Ours, describe
 from release.deploy.drift import settings_drift
 from release.deploy.proof import proven
+from release.deploy.restarts import ended_tasks, restarted
 from release.deploy.secrets import FingerprintKey
 from release.deploy.site import Site, Spot
 from release.deploy.swarm.target import SwarmTarget
@@ -125,7 +126,11 @@ def read_status(site: Site) -> Status:
         expected=expected,
         drift=tuple(
             dict.fromkeys(
-                (*_drift(serving, wanted, expected, ours, strangers), *_otherwise(site, ours, event))
+                (
+                    *_drift(serving, wanted, expected, ours, strangers),
+                    *_otherwise(site, ours, event),
+                    *(restarted(site, ours.running, event) if report is None else ended_tasks(report.tasks)),
+                )
             )
         ),
         leftovers=tuple(

@@ -40,6 +40,8 @@ class Order(Struct, frozen=True, kw_only=True):
     """The recorded settings of what runs; None where the ledger does not know it."""
     health_timeout: int
     """Milliseconds."""
+    watch: int = 0
+    """Milliseconds that it must stay healthy then, while what ran before is kept."""
     replaces: str | None = None
     """The deployment that ran before, as the one says that ended in the middle and is gone on with."""
 

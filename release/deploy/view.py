@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from release.deploy import watching
 from release.deploy.plan import First, Plan, Side
 from release.events import Deployed
 from release.inert import inert_line, inert_lines
@@ -88,6 +89,7 @@ def plan_rows(plan: Plan) -> list[Row]:
         ("strategy", _STRATEGY[plan.strategy]),
         ("downtime", _DOWNTIME.get(plan.strategy, "")),
         ("expected", f"{plan.expected_ms / 1000:.1f} s" if plan.expected_ms is not None else ""),
+        ("watch", watching.words(plan.watch, replaces=plan.strategy != "first")),
         ("rehearsed", plan.rehearsed),
         ("settings", _list(map(_changed, plan.settings))),
         ("secrets", _list(f"{name}: {_secret(told)}" for name, told in plan.secrets.items())),

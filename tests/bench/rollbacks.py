@@ -244,7 +244,7 @@ def _ways(room: Path) -> Iterator[dict[str, tuple[int, Swap]]]:
 
 def _released(folder: Path, port: int) -> Service:
     """Two releases, both of which ran in production."""
-    production = {"publish": [f"127.0.0.1:{port}:8000"]}
+    production = {"publish": [f"127.0.0.1:{port}:8000"], "watch": "0s"}
     service = make_service(folder, files=example(), **settings(), environments={"production": production})
     for number, version in enumerate(VERSIONS):
         if number:

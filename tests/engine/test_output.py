@@ -56,7 +56,7 @@ def test_a_release_and_a_rollback_on_a_terminal(make: Make, engine: Engine) -> N
     port = lab.free_port()
     service = make(
         files={"test.py": f"{TEST}sys.stdout.flush()\n__import__('time').sleep(1)\n"},
-        environments={"production": {"publish": [f"127.0.0.1:{port}:8000"]}},
+        environments={"production": {"publish": [f"127.0.0.1:{port}:8000"], "watch": "0s"}},
     )
     seen = on(Terminal(80, 30), service, *NOX, "release")
     assert seen.status == 0, seen.text

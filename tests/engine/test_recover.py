@@ -45,7 +45,7 @@ def port() -> int:
 
 @pytest.fixture
 def environments(port: int) -> dict[str, Any]:
-    return {"production": {"publish": [f"127.0.0.1:{port}:8000"], "stop_grace": "3s"}}
+    return {"production": {"publish": [f"127.0.0.1:{port}:8000"], "stop_grace": "3s", "watch": "0s"}}
 
 
 @pytest.fixture

@@ -70,7 +70,7 @@ def test_last_weeks_image_comes_back_byte_for_byte(service: Service, engine: Eng
 def test_a_rollback_to_an_image_that_is_nowhere_builds_it_again(service: Service, engine: Engine) -> None:
     """It is refused and told how; with --rebuild it is built from the record, proven, and serves."""
     port = lab.free_port()
-    service.configure(environments={"production": {"publish": [f"127.0.0.1:{port}:8000"]}})
+    service.configure(environments={"production": {"publish": [f"127.0.0.1:{port}:8000"], "watch": "0s"}})
     first, _ = two_deployed(service)
     forget(service, first)
 
@@ -94,7 +94,7 @@ def test_a_rollback_to_what_comes_out_as_another_image_touches_nothing(
     port = lab.free_port()
     service.configure(
         test={"command": ["python3", "-c", "print(1)"]},
-        environments={"production": {"publish": [f"127.0.0.1:{port}:8000"]}},
+        environments={"production": {"publish": [f"127.0.0.1:{port}:8000"], "watch": "0s"}},
     )
     service.commit("feat: look at the clock", {"Dockerfile": DOCKERFILE.replace("USER 10001", CLOCK)})
     first, _ = two_deployed(service)

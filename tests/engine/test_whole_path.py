@@ -36,6 +36,7 @@ def settings(registry: str, port: int, greeting: str) -> dict[str, Any]:
                 "publish": [f"127.0.0.1:{port}:8000"],
                 "env": {"GREETING": greeting},
                 "memory": "256m",
+                "watch": "0s",
                 "read_only": True,
                 "tmpfs": ["/tmp"],
             }

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
+from release.deploy import watching
 from release.deploy.docker import DEPLOYMENT, SERVING
 from release.deploy.rollout import reason, step
 from release.deploy.swarm import spec as specs
@@ -51,7 +52,7 @@ def longest(spec: RunSpec, health_timeout: int) -> int:
     """Milliseconds for all rounds of an update: starting, watching, stopping the old ones, and the pauses."""
     swarm = spec.swarm or SwarmSpec()
     rounds = -(-spec.replicas // (swarm.parallelism or spec.replicas)) + 1
-    return rounds * (health_timeout + swarm.monitor + swarm.delay + spec.stop_grace) + (spec.watch or 0)
+    return rounds * (health_timeout + swarm.monitor + swarm.delay + spec.stop_grace) + watching.longest(spec)
 
 
 def identities(service: Service) -> list[str]:
@@ -265,7 +266,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
 
     def _prove(self) -> str:
         with step(self.means.emit, "health") as say:
-            watch = self._watch(self.order.spec, self.order.identity.deployment)
+            watch = self._watch(self.order.spec, self.order.identity.deployment, self.order.watch)
             seen = await_settled(replace(watch, check=self.means.cancellation.check))
             self._check_spec(seen)
             self._check_images(seen)
@@ -273,15 +274,15 @@ class Rollout(Struct, frozen=True, kw_only=True):
         self._tell_lost(seen)
         return evidence
 
-    def _watch(self, spec: RunSpec, deployment: str) -> Watch:
+    def _watch(self, spec: RunSpec, deployment: str, milliseconds: int = 0) -> Watch:
         swarm = spec.swarm or SwarmSpec()
         return Watch(
             swarm=self.swarm,
             place=self.order.place,
             name=self.name,
             deployment=deployment,
-            monitor=max(swarm.monitor, spec.watch or 0),
-            pause=max(swarm.monitor, spec.watch or 0) + swarm.delay + spec.stop_grace,
+            monitor=max(swarm.monitor, milliseconds),
+            pause=max(swarm.monitor, milliseconds) + swarm.delay + spec.stop_grace,
             patience=self.order.health_timeout,
             longest=longest(spec, self.order.health_timeout),
             emit=self.means.emit,

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from release.process import output_of
+from tests.engine import lab
 from tests.engine.deploy.world import World
 
 
@@ -100,3 +101,47 @@ def test_a_release_that_breaks_within_the_watch_is_put_back(world: World) -> Non
     assert broken.status == 3, broken.err
     assert "the container ended: exit status 7" in broken.err
     assert world.answer()["VERSION"] == "0.1.0"
+
+
+def test_a_deployment_is_watched_by_default_and_a_rollback_is_not(world: World) -> None:
+    """The plan shows it; what ends within seconds is put back; a rollback tells its result at once."""
+    world.release("0.3.0", mode="short-lived")
+    assert world.invoke("deploy", "--to", "0.1.0", "--yes").status == 0
+    world.configure(watch="", restart='"no"')
+    broken = world.invoke("deploy", "--to", "0.3.0", "--yes")
+    assert broken.status == 3, broken.err
+    assert "10s after it is healthy; what ran before is kept as long" in broken.err
+    assert "the container ended: exit status 7" in broken.err
+    world.configure(watch='"1s"')
+    assert world.invoke("deploy", "--to", "0.2.0", "--yes").status == 0
+    back = world.invoke("rollback", "--to", "0.1.0", "--yes")
+    assert back.status == 0, back.err
+    again = world.invoke("rollback", "--to", "0.2.0", "--allow-quarantined", "--yes", "--message", "x")
+    assert again.status == 0, again.err
+    assert "▸ watch" not in back.err + again.err
+
+
+def test_what_restarted_after_it_was_proven_is_told(world: World) -> None:
+    """By the engine, after the process ended, or by hand; and not what a failed deployment put back."""
+    world.release("0.3.0", mode="sick")
+    world.configure(restart='"always"')
+    assert world.invoke("deploy", "--to", "0.1.0", "--yes").status == 0
+    world.configure(restart='"always"', health_timeout='"2s"')
+    assert world.invoke("deploy", "--to", "0.3.0", "--yes").status == 3
+    assert world.invoke("status", "--exit-code").status == 0, "it was put back, and proven"
+    output_of(["docker", "restart", "--time", "1", world.container])
+    by_hand = world.invoke("status", "--exit-code")
+    assert by_hand.status == 1, by_hand.out
+    assert "was started again at" in by_hand.out
+    assert world.invoke("deploy", "--to", "0.2.0", "--yes").status == 0
+    assert world.invoke("status", "--exit-code").status == 0
+    end = "import os, signal; os.kill(1, signal.SIGTERM)"
+    output_of(["docker", "exec", "--detach", world.container, "python", "-c", end])
+    lab.eventually(lambda: _restarts(world), what="the engine starts it again")
+    looping = world.invoke("status", "--exit-code")
+    assert looping.status == 1, looping.out
+    assert "ended and was restarted by the engine once" in looping.out
+
+
+def _restarts(world: World) -> int:
+    return int(output_of(["docker", "inspect", "--format", "{{.RestartCount}}", world.container]))

@@ -128,6 +128,7 @@ class World:
             "publish": f'["127.0.0.1:{self.port}:8000"]',
             "health_timeout": '"20s"',
             "stop_grace": '"3s"',
+            "watch": '"0s"',
             **settings,
         }
         registry = self.repository.rpartition("/")[0]
