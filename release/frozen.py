@@ -7,16 +7,18 @@ records - is read by pydantic instead, which says all that is wrong with it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from msgspec import Struct, field, to_builtins
+from msgspec import MsgspecError, Struct, convert, field, to_builtins
 
 if TYPE_CHECKING:
     from dataclasses import replace  # the same words, whose changes are checked against the fields
 else:
     from msgspec.structs import replace
 
-__all__ = ["Reticent", "Struct", "field", "plain", "replace"]
+__all__ = ["Reticent", "Struct", "checked", "field", "plain", "replace"]
+
+S = TypeVar("S", bound=Struct)
 
 
 class Reticent(Struct, frozen=True):
@@ -35,3 +37,14 @@ def plain(value: Struct) -> dict[str, Any]:
     """The value as data for JSON: a dictionary, and so the values in it."""
     data: dict[str, Any] = to_builtins(value)
     return data
+
+
+def checked(value: S) -> S:
+    """Return the value, if each field has the type that its class says. Raise ValueError otherwise.
+
+    For values that are made of an answer from outside; making one checks nothing.
+    """
+    try:
+        return convert(to_builtins(value), type(value))
+    except (MsgspecError, TypeError) as error:
+        raise ValueError(str(error)) from error

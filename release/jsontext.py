@@ -52,7 +52,7 @@ def read(content: bytes | str, bounds: Bounds = USUAL) -> Any:
     raw = _encoded(content)
     if len(raw) > bounds.size:
         raise ValueError(f"it has {len(raw)} bytes; the limit is {bounds.size}")
-    _check_shape(raw, bounds)
+    check_shape(raw, bounds)
     try:
         value = json.loads(
             raw.decode("utf-8"),
@@ -89,8 +89,11 @@ def _encoded(content: bytes | str) -> bytes:
         raise ValueError(_HALF) from None
 
 
-def _check_shape(raw: bytes, bounds: Bounds) -> None:
-    """Count values and depth before anything is built; a parser that recurses would end by the stack."""
+def check_shape(raw: bytes, bounds: Bounds) -> None:
+    """Count values and depth before anything is built; a parser that recurses would end by the stack.
+
+    Raise ValueError beyond the limits. For a text that another library parses.
+    """
     openings = raw.count(b"[") + raw.count(b"{")
     if openings <= bounds.depth and raw.count(b",") + openings <= bounds.values:
         return

@@ -11,16 +11,16 @@ import http.client
 import io
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final
 
+from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from release.frozen import Struct
-from release.process import Cancellation
 
 MOST_HEADER_BYTES: Final = 256 * 1024
 """Of one answer: its status, headers and interim answers together."""
@@ -46,30 +46,30 @@ class Allowance(Struct, frozen=True, kw_only=True):
     """On the clock of `time.monotonic`."""
     silence: float
     """Seconds between two bytes."""
-    cancellation: Cancellation
+    check: Callable[[], None]
+    """Called between two waits; ends the answer by what it raises."""
 
 
-_ENDLESS: Final = Allowance(until=float("inf"), silence=60.0, cancellation=Cancellation())
+def _unchecked() -> None:
+    """Go on."""
+
+
+_ENDLESS: Final = Allowance(until=float("inf"), silence=60.0, check=_unchecked)
 _now: ContextVar[Allowance] = ContextVar("allowance", default=_ENDLESS)
 
 
 @contextmanager
-def allowing(seconds: float, silence: float, cancellation: Cancellation) -> Iterator[Allowance]:
+def allowing(seconds: float, silence: float, check: Callable[[], None]) -> Iterator[Allowance]:
     """In the block, answers end within so many seconds; an outer block that ends earlier counts too.
 
     The body of an answer that is read after the block still has the time of the block.
     """
     until = min(time.monotonic() + seconds, _now.get().until)
-    token = _now.set(Allowance(until=until, silence=silence, cancellation=cancellation))
+    token = _now.set(Allowance(until=until, silence=silence, check=check))
     try:
         yield _now.get()
     finally:
         _now.reset(token)
-
-
-def is_over() -> bool:
-    """Whether the time of the block around this call is over."""
-    return time.monotonic() >= _now.get().until
 
 
 class _Incoming(io.RawIOBase):
@@ -100,7 +100,7 @@ class _Incoming(io.RawIOBase):
         usual, begun = self._sock.gettimeout(), time.monotonic()
         try:
             while True:
-                self._allowance.cancellation.check()
+                self._allowance.check()
                 self._sock.settimeout(self._piece(begun))
                 try:
                     return int(self._sock.recv_into(buffer))
@@ -124,24 +124,28 @@ class _Incoming(io.RawIOBase):
         super().close()
 
 
-class _Response(http.client.HTTPResponse):
+class Response(http.client.HTTPResponse):
+    """An answer of a connection that is guarded: `response_class` of its class."""
+
     def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
+        """Read from the socket within what is allowed now."""
         super().__init__(sock, *args, **kwargs)
         file: Any = self.fp
         self._incoming = _Incoming(sock, file.detach())
         self.fp = io.BufferedReader(self._incoming)
 
     def begin(self) -> None:
+        """Read the status and the headers."""
         super().begin()
         self._incoming.end_of_headers()
 
 
 class _Plain(HTTPConnection):
-    response_class = _Response
+    response_class = Response
 
 
 class _Tls(HTTPSConnection):
-    response_class = _Response
+    response_class = Response
 
 
 class _PlainPool(HTTPConnectionPool):
@@ -155,3 +159,39 @@ class _TlsPool(HTTPSConnectionPool):
 def guard(manager: Any) -> None:
     """Make the connections of an urllib3 pool manager count."""
     manager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
+
+
+class Adapter(HTTPAdapter):
+    """What requests asks for guarded connections."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Connections straight to a server."""
+        super().init_poolmanager(*args, **kwargs)
+        guard(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        """Connections through a proxy."""
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        guard(manager)
+        return manager
+
+
+def body(response: Any, most: int) -> bytes:
+    """Read the body of a response whose body is streamed. Raise TooMuch: more bytes, or packed ones."""
+    check_encoding(response)
+    content = bytearray()
+    while len(content) <= most and (piece := response.raw.read(_BYTES, decode_content=False)):
+        content += piece
+    if len(content) > most:
+        raise TooMuch(f"the answer is larger than {most} bytes")
+    return bytes(content)
+
+
+_BYTES: Final = 64 * 1024
+
+
+def check_encoding(response: Any) -> None:
+    """Refuse a body that is packed: a few bytes of it may be any number of bytes."""
+    found = response.headers.get("Content-Encoding", "identity").strip().lower()
+    if found not in {"", "identity"}:
+        raise TooMuch(f"the answer is packed ({found[:40]}), which was not asked for")

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
+from release.images import guard
 from release.inherited import ENGINE
 from release.process import Command, dial
 
@@ -29,13 +30,13 @@ def command(address: str) -> Command:
     return Command(argv=argv, inherits=ENGINE)
 
 
-class Adapter(requests.adapters.HTTPAdapter):
-    """What requests asks for a connection to the engine; it opens as many as are in use at once."""
+class PoolAdapter(requests.adapters.HTTPAdapter):
+    """What requests asks for a connection of one pool, which leads to the engine whatever the address."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, pool: urllib3.HTTPConnectionPool) -> None:
         """Open nothing yet."""
         super().__init__()
-        self._pool = _Pool("localhost", maxsize=10, program=command(address))
+        self._pool = pool
 
     def get_connection_with_tls_context(self, *_: Any, **__: Any) -> urllib3.HTTPConnectionPool:
         """The one pool, whatever the URL: the host in it means nothing."""
@@ -46,13 +47,23 @@ class Adapter(requests.adapters.HTTPAdapter):
         return request.path_url
 
     def close(self) -> None:
-        """End the programs of the connections that are not in use."""
+        """End the connections that are not in use."""
         self._pool.close()
         super().close()
 
 
+class Adapter(PoolAdapter):
+    """Connections through ssh; it opens as many as are in use at once."""
+
+    def __init__(self, address: str) -> None:
+        """Open nothing yet."""
+        super().__init__(_Pool("localhost", maxsize=10, program=command(address)))
+
+
 class _Connection(urllib3.connection.HTTPConnection):
     """One program. urllib3 passes `program` on from the pool."""
+
+    response_class = guard.Response
 
     def __init__(self, *args: Any, program: Command, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

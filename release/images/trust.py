@@ -12,10 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from requests.adapters import HTTPAdapter
-
 from release.errors import UsageError
-from release.images.guard import guard
+from release.images import guard
 
 ENGINE_FOLDER: Final = Path("/etc/docker/certs.d")
 """Where an engine looks, on its own machine."""
@@ -73,7 +71,7 @@ def _add(made: ssl.SSLContext, file: Path) -> None:
         ) from error
 
 
-class Adapter(HTTPAdapter):
+class Adapter(guard.Adapter):
     """Speaks TLS with the given settings; requests adds its own bundle, or the one that it is told to use."""
 
     def __init__(self, settings: ssl.SSLContext) -> None:
@@ -84,10 +82,7 @@ class Adapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Connections straight to the registry."""
         super().init_poolmanager(*args, ssl_context=self._settings, **kwargs)
-        guard(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         """Connections through a proxy."""
-        manager = super().proxy_manager_for(proxy, ssl_context=self._settings, **kwargs)
-        guard(manager)
-        return manager
+        return super().proxy_manager_for(proxy, ssl_context=self._settings, **kwargs)

@@ -11,7 +11,7 @@ import tarfile
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal, cast
 
-from release.frozen import Reticent, Struct, field
+from release.frozen import Reticent, Struct, checked, field
 from release.reference import Digest
 from release.runspec import Entrypoint, Healthcheck, Mount, Publish
 
@@ -210,15 +210,27 @@ class Publisher(Struct, frozen=True, kw_only=True):
 def publisher(data: Mapping[str, Any]) -> Publisher:
     """One entry of ContainerList as a value."""
     ports = data.get("Ports") or ()
-    return Publisher(
-        name=next(iter(data.get("Names") or ("?",))).removeprefix("/"),
-        labels=data.get("Labels") or {},
-        places=frozenset(
-            Taken(address=port.get("IP") or "", port=port["PublicPort"], protocol=port.get("Type") or "tcp")
-            for port in ports
-            if port.get("PublicPort")
-        ),
+    return checked(
+        Publisher(
+            name=next(iter(data.get("Names") or ("?",))).removeprefix("/"),
+            labels=data.get("Labels") or {},
+            places=frozenset(
+                Taken(
+                    address=port.get("IP") or "", port=port["PublicPort"], protocol=port.get("Type") or "tcp"
+                )
+                for port in ports
+                if port.get("PublicPort")
+            ),
+        )
     )
+
+
+def labels_of(data: Mapping[str, Any]) -> Mapping[str, str]:
+    """The labels in an answer. Raises TypeError: they are not texts under texts."""
+    labels = data.get("Labels") or {}
+    if not isinstance(labels, dict) or not all(isinstance(text, str) for text in labels.values()):
+        raise TypeError("its labels are not texts")
+    return labels
 
 
 def whole_seconds(milliseconds: int) -> int:
@@ -229,18 +241,20 @@ def whole_seconds(milliseconds: int) -> int:
 def stored_image(data: Mapping[str, Any]) -> StoredImage:
     """ImageInspect as a value."""
     config = data.get("Config") or {}
-    return StoredImage(
-        id=Digest(data["Id"]),
-        diff_ids=tuple(Digest(layer) for layer in (data.get("RootFS") or {}).get("Layers") or ()),
-        references=(*(data.get("RepoTags") or ()), *(data.get("RepoDigests") or ())),
-        user=config.get("User") or "",
-        labels=config.get("Labels") or {},
-        size=data["Size"],
-        has_healthcheck=bool(_check(config)),
-        entrypoint=tuple(config.get("Entrypoint") or ()),
-        command=tuple(config.get("Cmd") or ()),
-        folder=config.get("WorkingDir") or "",
-        exposed=_exposed(config.get("ExposedPorts") or {}),
+    return checked(
+        StoredImage(
+            id=Digest(data["Id"]),
+            diff_ids=tuple(Digest(layer) for layer in (data.get("RootFS") or {}).get("Layers") or ()),
+            references=(*(data.get("RepoTags") or ()), *(data.get("RepoDigests") or ())),
+            user=config.get("User") or "",
+            labels=config.get("Labels") or {},
+            size=data["Size"],
+            has_healthcheck=bool(_check(config)),
+            entrypoint=tuple(config.get("Entrypoint") or ()),
+            command=tuple(config.get("Cmd") or ()),
+            folder=config.get("WorkingDir") or "",
+            exposed=_exposed(config.get("ExposedPorts") or {}),
+        )
     )
 
 
@@ -400,31 +414,33 @@ def numbers_of(user: str, passwd: str, group: str) -> tuple[int, int]:
 
 
 def container_state(data: Mapping[str, Any]) -> ContainerState:
-    """ContainerInspect as a value."""
+    """ContainerInspect as a value. Raises ValueError, KeyError, TypeError: it is of another form."""
     state = data["State"]
-    return ContainerState(
-        id=data["Id"],
-        name=data["Name"].removeprefix("/"),
-        image=Digest(data["Image"]),
-        status=state["Status"],
-        health=_health(state),
-        exit_code=state["ExitCode"],
-        restarts=data.get("RestartCount", 0),
-        oom_killed=state["OOMKilled"],
-        started_at=state["StartedAt"],
-        labels=data["Config"].get("Labels") or {},
-        ports=_ports(data["NetworkSettings"].get("Ports") or {}),
-        address=_address(data),
-        networks={name: network.get("IPAddress") or "" for name, network in _networks(data).items()},
-        aliases=tuple(
-            alias for network in _networks(data).values() for alias in network.get("Aliases") or ()
-        ),
-        stop_signal=data["Config"].get("StopSignal") or "",
-        created_at=data.get("Created") or "",
-        check=_check(data["Config"]),
-        check_timeout=_check_timeout(data["Config"]),
-        argv=(data["Path"], *(data.get("Args") or ())) if data.get("Path") else (),
-        workdir=data["Config"].get("WorkingDir") or "/",
+    return checked(
+        ContainerState(
+            id=data["Id"],
+            name=data["Name"].removeprefix("/"),
+            image=Digest(data["Image"]),
+            status=state["Status"],
+            health=_health(state),
+            exit_code=state["ExitCode"],
+            restarts=data.get("RestartCount", 0),
+            oom_killed=state["OOMKilled"],
+            started_at=state["StartedAt"],
+            labels=data["Config"].get("Labels") or {},
+            ports=_ports(data["NetworkSettings"].get("Ports") or {}),
+            address=_address(data),
+            networks={name: network.get("IPAddress") or "" for name, network in _networks(data).items()},
+            aliases=tuple(
+                alias for network in _networks(data).values() for alias in network.get("Aliases") or ()
+            ),
+            stop_signal=data["Config"].get("StopSignal") or "",
+            created_at=data.get("Created") or "",
+            check=_check(data["Config"]),
+            check_timeout=_check_timeout(data["Config"]),
+            argv=(data["Path"], *(data.get("Args") or ())) if data.get("Path") else (),
+            workdir=data["Config"].get("WorkingDir") or "/",
+        )
     )
 
 

@@ -12,7 +12,14 @@ from docker.errors import NotFound
 
 from release.images.engine.containers import Containers
 from release.images.engine.images import Images
-from release.images.values import ContainerSpec, ContainerState, EngineInfo, Executed, StoredImage
+from release.images.values import (
+    ContainerSpec,
+    ContainerState,
+    EngineInfo,
+    Executed,
+    StoredImage,
+    labels_of,
+)
 
 __all__ = [
     "ContainerSpec",
@@ -43,7 +50,7 @@ class Engine(Images, Containers):
         wanted = [f"{key}={value}" for key, value in labels.items()]
         with self._asking(f"list the networks labelled {', '.join(wanted)}"):
             listed = self._client.networks(filters={"label": wanted})
-        return {network["Name"]: network.get("Labels") or {} for network in listed}
+            return {str(network["Name"]): labels_of(network) for network in listed}
 
     def remove_network(self, name: str) -> None:
         """Remove it. No error when it is gone. Raises EngineError: something is connected to it."""

@@ -7,11 +7,10 @@ its own, which a cancellation or a deadline can cut.
 from __future__ import annotations
 
 import os
+import re
 import socket
-import threading
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, Self, cast
 
@@ -23,16 +22,18 @@ from docker.errors import APIError, DockerException
 from docker.utils import parse_host
 
 from release.errors import EngineError, EngineUnreachable
-from release.images import faults, ssh
-from release.images.engine.address import DEFAULT_HOST, Address, find_address, reaching_hint, unreachable
+from release.images import faults
+from release.images.engine.address import Address, find_address, reaching_hint, unreachable
+from release.images.engine.client import CONNECT_SECONDS, READ_SECONDS, Strange
+from release.images.engine.client import client as client_of
+from release.images.engine.cutting import Deadline, Late, Scissors, cut_at
 from release.images.values import EngineInfo
 from release.process import Cancellation
 
-_CONNECT_SECONDS: Final = 5.0
 _ANSWER_SECONDS: Final = 10
 """For the first question to an engine."""
-_READ_SECONDS: Final = 120
-"""For any other: the engine may be busy starting a container on a slow disk."""
+_LONGEST_QUOTE: Final = 500
+"""Characters of an engine's own words in a message."""
 
 _FAILURES: Final = (DockerException, requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 """All that a call of docker-py raises when the engine, or the way to it, fails."""
@@ -50,7 +51,7 @@ class Connection:
         """Ask what kind of engine it is; use `connect`."""
         self.host = address.host
         self._address = address
-        self._client = _client(address, version=version["ApiVersion"], timeout=_READ_SECONDS)
+        self._client = client_of(address, version=version["ApiVersion"], timeout=READ_SECONDS)
         with self._asking("ask for the image store"):
             self.info = _engine_info(version, self._client.info())
 
@@ -63,10 +64,9 @@ class Connection:
         """
         address = find_address(host, context, os.environ)
         try:
-            version = _introduced(address)
-        except _FAILURES as error:
+            return cls(address, _introduced(address))
+        except (*_FAILURES, *STRANGE) as error:
             raise unreachable(address, error) from error
-        return cls(address, version)
 
     def close(self) -> None:
         """Close its connections; a later call opens new ones."""
@@ -112,12 +112,19 @@ class Connection:
             yield
         except APIError as error:
             raise EngineError(f"{attempted} on {self.host}", explanation(error), _hint(error)) from error
+        except (Strange, *STRANGE) as error:
+            if isinstance(error, requests.RequestException):
+                raise self._failed(attempted, error) from error
+            raise EngineError(f"{attempted} on {self.host}", strangeness(error), _STRANGE_HINT) from error
         except _FAILURES as error:
-            raise EngineUnreachable(
-                f"{attempted} on the engine at {self._address}",
-                faults.words(error),
-                reaching_hint(self._address, error),
-            ) from error
+            raise self._failed(attempted, error) from error
+
+    def _failed(self, attempted: str, error: BaseException) -> EngineUnreachable:
+        return EngineUnreachable(
+            f"{attempted} on the engine at {self._address}",
+            faults.words(error)[:_LONGEST_QUOTE],
+            reaching_hint(self._address, error),
+        )
 
     @contextmanager
     def _line(
@@ -125,10 +132,11 @@ class Connection:
     ) -> Iterator[docker.APIClient]:
         """A connection of its own. Raises Cancelled when it was cut, Late when the deadline cut it."""
         cancellation = cancellation or Cancellation()
-        client = _client(self._address, version=self.info.api_version, timeout=None)
-        scissors = _Scissors(client)
+        client = client_of(self._address, version=self.info.api_version, timeout=None)
+        scissors = Scissors(client)
+        client.check = scissors.check
         try:
-            with cancellation.stopping(scissors.cut), _cut_at(deadline, scissors):
+            with cancellation.stopping(scissors.cut), cut_at(deadline, scissors):
                 yield client
         except _FAILURES:
             cancellation.check()
@@ -143,38 +151,10 @@ class Connection:
             raise Late
 
 
-class _Client(docker.APIClient):
-    """docker-py's client with a short time to connect and a long one to answer."""
-
-    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """Split the one timeout of docker-py in two (None waits for ever); trust the engine's authority.
-
-        Left to itself, requests lets REQUESTS_CA_BUNDLE win over the authority that a client was given.
-        """
-        kwargs["verify"] = self.verify
-        timeout = kwargs.get("timeout")
-        if timeout is None or isinstance(timeout, int | float):
-            kwargs["timeout"] = (_CONNECT_SECONDS, timeout)
-        return super().send(request, **kwargs)
-
-
-def _client(address: Address, *, version: str, timeout: int | None) -> _Client:
-    client = _Client(
-        base_url=DEFAULT_HOST if address.is_ssh else address.host,
-        version=version,
-        timeout=_READ_SECONDS,
-        tls=address.tls or False,
-    )
-    if address.is_ssh:
-        client.mount("http+docker://", ssh.Adapter(address.host))
-    client.timeout = cast(int, timeout)  # None waits for ever; the types of docker-py do not know it
-    return client
-
-
 def _introduced(address: Address) -> Mapping[str, Any]:
     """The engine's answer to the one question that has no version in it: which versions it speaks."""
     _knock(address.host)
-    with closing(_client(address, version=DEFAULT_DOCKER_API_VERSION, timeout=_ANSWER_SECONDS)) as client:
+    with closing(client_of(address, version=DEFAULT_DOCKER_API_VERSION, timeout=_ANSWER_SECONDS)) as client:
         return cast("Mapping[str, Any]", client.version(api_version=False))
 
 
@@ -183,98 +163,28 @@ def _knock(host: str) -> None:
     path = str(parse_host(host)).removeprefix("http+unix://")
     if path.startswith("/"):
         with socket.socket(socket.AF_UNIX) as knocking:
-            knocking.settimeout(_CONNECT_SECONDS)
+            knocking.settimeout(CONNECT_SECONDS)
             knocking.connect(path)
-
-
-class _Scissors:
-    """Cuts the connection of a client from another thread: the reader then sees its end at once."""
-
-    def __init__(self, client: _Client) -> None:
-        self._responses: list[requests.Response] = []  # one call of docker-py may ask twice
-        self._is_cut = False
-        client.hooks["response"] = [self._keep]
-
-    def _keep(self, response: requests.Response, **_: object) -> None:
-        self._responses.append(response)
-        if self._is_cut:
-            self.cut()
-
-    def cut(self) -> None:
-        """End what is being read now, or will be."""
-        self._is_cut = True
-        for response in list(self._responses):
-            _shut(response)
-
-    def close(self) -> None:
-        """Close what was opened."""
-        for response in self._responses:
-            response.close()
-
-    @property
-    def is_cut(self) -> bool:
-        """Whether the end was ours."""
-        return self._is_cut
-
-
-def _shut(response: requests.Response) -> None:
-    """Stop a blocked read."""
-    with suppress(OSError, ValueError, RuntimeError):  # it has ended by itself
-        response.raw.shutdown()
-
-
-class Late(Exception):
-    """A deadline cut a connection."""
-
-    def __str__(self) -> str:
-        """What it means for a transfer."""
-        return "nothing moved for too long, and it was ended"
-
-
-class Deadline:
-    """When a connection is cut, on the monotonic clock; it may be put off."""
-
-    def __init__(self, at: float) -> None:
-        """In seconds, as time.monotonic() tells them."""
-        self.at = at
-
-    @classmethod
-    def after(cls, milliseconds: int) -> Deadline:
-        """From now on."""
-        return cls(time.monotonic() + milliseconds / 1000)
-
-    def put_off(self, milliseconds: int) -> None:
-        """It begins anew."""
-        self.at = time.monotonic() + milliseconds / 1000
-
-
-@contextmanager
-def _cut_at(deadline: Deadline | None, scissors: _Scissors) -> Iterator[None]:
-    if deadline is None:
-        yield
-        return
-    is_over = threading.Event()
-
-    def watch() -> None:
-        while (left := deadline.at - time.monotonic()) > 0:
-            if is_over.wait(left):
-                return
-        scissors.cut()
-
-    watching = threading.Thread(target=watch)
-    watching.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        watching.join()
 
 
 def explanation(error: BaseException) -> str:
     """What the engine says, with its status; any other error's own words."""
     if isinstance(error, APIError):
-        return f"{error.explanation or 'no explanation'} (status {error.status_code})"
-    return str(error)
+        said = str(error.explanation or "no explanation")[:_LONGEST_QUOTE]
+        return f"{said} (status {error.status_code})"
+    return str(error)[:_LONGEST_QUOTE]
+
+
+STRANGE: Final = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
+"""What reading an answer raises that is not of the form that the API documents."""
+_STRANGE_HINT: Final = "see that a Docker Engine answers at this address: `docker version`"
+
+
+def strangeness(error: BaseException) -> str:
+    """Why an answer is not one of an engine."""
+    if isinstance(error, Strange):
+        return str(error)
+    return f"its answer is not of the form that the API documents: {error!r}"[:_LONGEST_QUOTE]
 
 
 def _hint(error: APIError) -> str:
@@ -292,6 +202,8 @@ def _hint(error: APIError) -> str:
 def _engine_info(version: Mapping[str, Any], info: Mapping[str, Any]) -> EngineInfo:
     """The containerd store names its snapshotter in the driver's status; a graph driver says other things."""
     kinds = [value for key, value in info.get("DriverStatus") or () if key == "driver-type"]
+    if not re.fullmatch(r"\d{1,4}\.\d{1,4}", str(version["ApiVersion"])):
+        raise ValueError("its API has a version that is not one")
     return EngineInfo(
         name=info["Name"],
         version=version["Version"],

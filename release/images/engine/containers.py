@@ -15,8 +15,9 @@ from docker.utils import version_lt
 
 from release.errors import EngineError, ImageLost, NameTaken, PortTaken
 from release.images.engine import execution
-from release.images.engine.connection import Connection, Deadline, Late, explanation
+from release.images.engine.connection import Connection, explanation
 from release.images.engine.copies import LARGEST, only_file
+from release.images.engine.cutting import Deadline, Late
 from release.images.engine.output import lines_of
 from release.images.frames import LOG_LIMIT, LONGEST_LINE, OUTPUT_LIMIT
 from release.images.values import (
@@ -116,7 +117,7 @@ class Containers(Connection):
         """What it is doing; None when there is no such container."""
         with self._asking(f"inspect the container {_short(container)}"):
             found = self._inspected(container)
-        return None if found is None else container_state(found)
+            return None if found is None else container_state(found)
 
     def inspected(self, container: str) -> Mapping[str, Any] | None:
         """All that the engine says about it (ContainerInspect); its environment holds secrets."""
@@ -270,8 +271,8 @@ class Containers(Connection):
         with self._asking(f"list the containers labelled {', '.join(wanted)}"):
             listed = self._client.containers(all=True, filters={"label": wanted})
             found = [self._inspected(item["Id"]) for item in listed]
-        by_age = sorted((data for data in found if data is not None), key=_created)
-        return [container_state(data) for data in by_age]
+            by_age = sorted((data for data in found if data is not None), key=_created)
+            return [container_state(data) for data in by_age]
 
     def publishers(self) -> Sequence[Publisher]:
         """The containers that run, with their published ports: one question, however many there are."""

@@ -13,7 +13,8 @@ import docker
 from docker.errors import APIError, NotFound
 
 from release.errors import EngineError, TransferBroken
-from release.images.engine.connection import Connection, Deadline, Late, explanation
+from release.images.engine.connection import Connection, explanation
+from release.images.engine.cutting import Deadline, Late
 from release.images.engine.transfers import (
     STILL,
     OnBytes,
@@ -24,7 +25,7 @@ from release.images.engine.transfers import (
     moving,
     transfer_error,
 )
-from release.images.values import StoredImage, stored_image
+from release.images.values import StoredImage, labels_of, stored_image
 from release.patience import Patience
 from release.process import Cancellation
 from release.reference import Digest, Reference, Repository
@@ -71,8 +72,8 @@ class Images(Connection):
                 item["Id"]: [*(item.get("RepoTags") or ()), *(item.get("RepoDigests") or ())]
                 for item in listed
             }
-            wanted = [image for image, names in named.items() if _has_name_in(names, repository)]
-        found = (self.inspect(Digest(image)) for image in wanted)
+            wanted = [Digest(image) for image, names in named.items() if _has_name_in(names, repository)]
+        found = (self.inspect(image) for image in wanted)
         return [image for image in found if image is not None]
 
     def _listed(self, **question: Any) -> Sequence[Mapping[str, Any]]:
@@ -86,9 +87,9 @@ class Images(Connection):
         """Every tag of a repository in the engine's store, sorted."""
         with self._asking(f"list the images of {repository}"):
             listed = self._listed(name=repository.text)
-        names = (name for image in listed for name in image.get("RepoTags") or ())
-        found = (name.rpartition(":") for name in names)
-        return tuple(sorted(tag for place, _, tag in found if place == repository.text))
+            names = (name for image in listed for name in image.get("RepoTags") or ())
+            found = (name.rpartition(":") for name in names)
+            return tuple(sorted(tag for place, _, tag in found if place == repository.text))
 
     def tag(self, image: Digest, reference: Reference) -> None:
         """Give the image one more name. Raises ValueError for a reference without a tag."""
@@ -101,7 +102,7 @@ class Images(Connection):
         wanted = [f"{key}={value}" for key, value in labels.items()]
         with self._asking(f"list the images labelled {', '.join(wanted)}"):
             listed = self._listed(filters={"label": wanted})
-        return {name: image.get("Labels") or {} for image in listed for name in image.get("RepoTags") or ()}
+            return {str(name): labels_of(image) for image in listed for name in image.get("RepoTags") or ()}
 
     def untag(self, reference: Reference) -> None:
         """Take a name away; the image goes with its last name. No error when the name is unknown."""

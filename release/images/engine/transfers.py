@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from release.errors import RegistryError, ReleaseError, TransferBroken
 from release.images.credentials import credentials
-from release.images.engine.connection import Deadline
+from release.images.engine.cutting import Deadline
 from release.images.trust import engine_folder
 from release.reference import Reference
 
@@ -37,6 +37,10 @@ class TransferFailed(Exception):
     """What the engine says in the middle of a push or a pull."""
 
 
+MOST_PARTS: Final = 10_000
+"""Parts of one transfer, as its layers."""
+
+
 def moving(
     progress: Iterable[Mapping[str, Any]], deadline: Deadline, still: int
 ) -> Iterator[Mapping[str, Any]]:
@@ -46,6 +50,8 @@ def moving(
         if said.get(line.get("id")) != line:
             said[line.get("id")] = line
             deadline.put_off(still)
+        if len(said) > MOST_PARTS:
+            raise ValueError(f"it has more than {MOST_PARTS} parts")
         yield line
 
 

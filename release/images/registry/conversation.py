@@ -98,7 +98,7 @@ class Conversation:
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:
         """Several questions of one purpose, which end together."""
-        with allowing(seconds, self._pace.seconds[1], self._cancellation):
+        with allowing(seconds, self._pace.seconds[1], self._cancellation.check):
             yield
 
     @property
@@ -108,7 +108,7 @@ class Conversation:
 
     @contextmanager
     def _within(self, more_seconds: float) -> Iterator[None]:
-        with allowing(self._pace.answer + more_seconds, self._pace.seconds[1], self._cancellation):
+        with allowing(self._pace.answer + more_seconds, self._pace.seconds[1], self._cancellation.check):
             yield
 
     def _patiently(self, request: Callable[[], Answer], attempted: str, more_seconds: float = 0.0) -> Answer:

@@ -17,19 +17,18 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies
 
 from release.frozen import Struct, field
 from release.images import trust
-from release.images.guard import TooMuch
+from release.images.guard import TooMuch, body, check_encoding
 from release.images.registry.address import Address, following
 
 DOCUMENT: Final = 4 * 1024 * 1024
 """Bytes of a manifest, a config, a page of tags, or a token server's answer, at most."""
 
 ERROR: Final = 64 * 1024
-"""Bytes that are read of an answer with an error; the rest is not read."""
+"""Bytes of an answer with an error; of a larger one the status alone counts."""
 
 MOST_REDIRECTS: Final = 5
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_PIECE: Final = 64 * 1024
 _SUCCESSES: Final = range(200, 300)
 
 
@@ -143,29 +142,16 @@ def _answer(request: Request, response: requests.Response) -> Answer:
         "headers": CaseInsensitiveDict(response.headers),
     }
     if request.is_streamed and response.status_code in _SUCCESSES:
-        _check_encoding(response)
+        check_encoding(response)
         return Answer(**about, response=response)
     with closing(response):
         return Answer(**about, content=b"" if request.method == "HEAD" else _body(response))
 
 
 def _body(response: requests.Response) -> bytes:
-    is_error = response.status_code not in _SUCCESSES
-    most = ERROR if is_error else DOCUMENT
-    if not is_error:
-        _check_encoding(response)
-    content = bytearray()
-    while len(content) <= most and (piece := response.raw.read(_PIECE, decode_content=False)):
-        content += piece
-    if len(content) > most:
-        if not is_error:
-            raise TooMuch(f"the answer is larger than {most} bytes")
-        del content[most:]
-    return bytes(content)
-
-
-def _check_encoding(response: requests.Response) -> None:
-    """Refuse a body that is packed: a few bytes of it may be any number of bytes."""
-    found = response.headers.get("Content-Encoding", "identity").strip().lower()
-    if found not in {"", "identity"}:
-        raise TooMuch(f"the answer is packed ({found[:40]}), which was not asked for")
+    if response.status_code in _SUCCESSES:
+        return body(response, DOCUMENT)
+    try:
+        return body(response, ERROR)
+    except TooMuch:  # the status says enough
+        return b""

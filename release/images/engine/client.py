@@ -1,0 +1,116 @@
+"""docker-py's client with limits: of time for each answer, and of bytes and depth for each whole one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final, cast
+
+import docker
+import requests
+from docker.errors import DockerException
+from docker.utils import parse_host
+
+from release import jsontext
+from release.images import guard, ssh, unix
+from release.images.engine.address import DEFAULT_HOST, Address
+from release.images.engine.streams import CHUNK, messages, payloads
+
+CONNECT_SECONDS: Final = 5.0
+READ_SECONDS: Final = 120
+"""For an answer: the engine may be busy starting a container on a slow disk."""
+LARGEST_ANSWER: Final = 32 * 1024 * 1024
+"""Bytes of a whole answer, as a list of all containers."""
+ANSWER: Final = jsontext.Bounds(size=LARGEST_ANSWER, depth=100, values=2_000_000, largest=2**64)
+
+_MORE_SECONDS: Final = 10.0
+"""For the body, after the first byte came in time."""
+_ENDLESS: Final = float("inf")
+
+
+class Strange(DockerException):
+    """An answer that no engine gives: larger or deeper than its limit, packed, or of another form."""
+
+
+def _unchecked() -> None:
+    """Go on."""
+
+
+class Client(docker.APIClient):
+    """docker-py's client with a short time to connect and a long one to answer."""
+
+    check: Callable[[], None] = staticmethod(_unchecked)
+    """Called about every second while an answer is waited for; what it raises ends the wait."""
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        """Split the one timeout of docker-py in two (None waits for ever); trust the engine's authority.
+
+        Left to itself, requests lets REQUESTS_CA_BUNDLE win over the authority that a client was given, and
+        reads any answer whole. No redirect is followed: an engine gives none.
+        """
+        timeout, is_streamed = kwargs.get("timeout"), bool(kwargs.get("stream"))
+        if timeout is None or isinstance(timeout, int | float):
+            kwargs["timeout"] = (CONNECT_SECONDS, timeout)
+        silence = _ENDLESS if timeout is None else float(_last(timeout))
+        kwargs |= {"verify": self.verify, "stream": True, "allow_redirects": False}
+        total = _ENDLESS if timeout is None or is_streamed else silence + _MORE_SECONDS
+        with guard.allowing(total, silence, self.check):
+            response = super().send(request, **kwargs)
+            try:
+                _limit(response, is_streamed=is_streamed and response.ok)
+            except BaseException:
+                response.close()
+                raise
+        return response
+
+    def _stream_helper(self, response: requests.Response, decode: bool = False) -> Iterator[Any]:  # noqa: FBT001, FBT002
+        """Give what comes in pieces of a bounded size; decoded, one JSON object after the other."""
+        chunks = response.iter_content(CHUNK)
+        return messages(chunks) if decode else chunks
+
+    def _multiplexed_response_stream_helper(self, response: requests.Response) -> Iterator[bytes]:
+        """Give the output in a stream of frames, in pieces of a bounded size."""
+        return payloads(response.iter_content(CHUNK))
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
+        """Return none."""
+        return None
+
+
+def _last(timeout: Any) -> float:
+    return float(timeout[-1] or _ENDLESS) if isinstance(timeout, tuple) else float(timeout)
+
+
+def _limit(response: requests.Response, *, is_streamed: bool) -> None:
+    """Read a whole answer within its limits, so that docker-py finds it read. Raises Strange."""
+    try:
+        if is_streamed:
+            guard.check_encoding(response)
+            return
+        content = guard.body(response, LARGEST_ANSWER)
+        if content[:1] in (b"{", b"["):
+            jsontext.check_shape(content, ANSWER)
+    except (guard.TooMuch, ValueError) as error:
+        raise Strange(str(error)) from error
+    vars(response).update(_content=content, _content_consumed=True)
+    response.close()
+
+
+def client(address: Address, *, version: str, timeout: int | None) -> Client:
+    """Return a client of the engine; nothing is asked yet. `timeout` None waits for ever."""
+    made = Client(
+        base_url=DEFAULT_HOST if address.is_ssh else address.host,
+        version=version,
+        timeout=READ_SECONDS,
+        tls=address.tls or False,
+    )
+    path = str(parse_host(address.host)).removeprefix("http+unix://") if not address.is_ssh else ""
+    if address.is_ssh:
+        made.mount("http+docker://", ssh.Adapter(address.host))
+    elif path.startswith("/"):
+        made.mount("http+docker://", unix.adapter(path))
+    else:
+        made.mount("http://", guard.Adapter())
+        made.mount("https://", guard.Adapter())
+    made.headers["Accept-Encoding"] = "identity"
+    made.timeout = cast(int, timeout)  # the types of docker-py do not know None
+    return made
