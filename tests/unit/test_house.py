@@ -28,6 +28,7 @@ OUTSIDE = {
     "docker": {
         "images/engine/__init__.py",
         "images/engine/address.py",
+        "images/engine/client.py",
         "images/engine/connection.py",
         "images/engine/containers.py",
         "images/engine/execution.py",
