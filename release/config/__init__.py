@@ -1,4 +1,4 @@
-"""`[tool.release]` of pyproject.toml, parsed once into frozen values.
+"""`release.toml`, or `[tool.release]` of pyproject.toml, parsed once into frozen values.
 
 Every problem is reported at once, each with its key's path. Keys of `[tool.release]` itself describe one
 service; with `[tool.release.services.<name>]` tables they are the defaults of each of them.
@@ -18,6 +18,7 @@ from release.config.environment import (
 )
 from release.config.kinds import (
     FILE,
+    OWN_FILE,
     ROOT,
     CommandLine,
     GitName,
@@ -28,11 +29,13 @@ from release.config.kinds import (
     SshForward,
     Words,
 )
-from release.config.reading import load, parse
+from release.config.place import own_file
+from release.config.reading import load, parse, read
 from release.config.service import Config, Service
 
 __all__ = [
     "FILE",
+    "OWN_FILE",
     "ROOT",
     "Build",
     "CommandLine",
@@ -62,5 +65,7 @@ __all__ = [
     "Test",
     "Words",
     "load",
+    "own_file",
     "parse",
+    "read",
 ]

@@ -14,6 +14,8 @@ from release.runspec import Items, Matching
 
 FILE: Final = "pyproject.toml"
 ROOT: Final = "tool.release"
+OWN_FILE: Final = "release.toml"
+"""Holds the same tables without `tool.release`, where they are not in `FILE`."""
 
 
 Slug = Annotated[

@@ -1,9 +1,8 @@
-"""From pyproject.toml to frozen values: what services share, what is one's own, and all problems at once."""
+"""From configuration files to frozen values: what services share, what is one's own, all problems at once."""
 
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, get_args, get_origin
@@ -11,41 +10,41 @@ from typing import Any, Final, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from release.config.kinds import FILE, ROOT
+from release.config.place import ConfigTable, Read, chosen, written
 from release.config.service import Config, Service
 from release.errors import ConfigError, Problem
 from release.frozen import Struct
 
 
 def load(root: Path) -> Config:
-    """Read `pyproject.toml` in this folder. Raises ConfigError with every problem in it."""
-    file = root / FILE
-    try:
-        document = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise _wrong(ROOT, f"the file cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise _wrong(FILE, f"not TOML: {error}") from error
-    return parse(document)
+    """Read `release.toml` or `pyproject.toml` in this folder. Raises ConfigError with every problem in it."""
+    return read(lambda name: _content(root / name))
+
+
+def read(files: Read) -> Config:
+    """Read the configuration from the files that a function gives. Raises ConfigError."""
+    return _parsed(written(files))
 
 
 def parse(document: Mapping[str, Any]) -> Config:
     """Parse the whole document of a pyproject.toml. Raises ConfigError."""
-    table = _table(document, "tool").get("release")
-    if not isinstance(table, dict):
-        raise _wrong(ROOT, "the table is missing; docs/how-to/adopt.md shows one")
-    if "services" not in table:
-        return _parse_services([_single(table, _table(document, "project"))], several=False)
-    return _parse_services(_several(table), several=True)
+    return _parsed(chosen(document, None))
 
 
-def _table(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    table = document.get(key)
-    return table if isinstance(table, dict) else {}
+def _content(file: Path) -> bytes | None:
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        message = f"the file cannot be read: {error.strerror}"
+        raise ConfigError(file.name, [Problem(path=file.name, message=message)]) from error
 
 
-def _wrong(path: str, message: str) -> ConfigError:
-    return ConfigError(FILE, [Problem(path=path, message=message)])
+def _parsed(place: ConfigTable) -> Config:
+    if "services" not in place.table:
+        return _parse_services(place, [_single(place)], several=False)
+    return _parse_services(place, _several(place), several=True)
 
 
 class _Written(Struct, frozen=True, kw_only=True):
@@ -56,6 +55,8 @@ class _Written(Struct, frozen=True, kw_only=True):
     path: str
     own: Mapping[str, Any]
     defaults: Mapping[str, Any]
+    root: str
+    """The path of the table with the defaults."""
 
     @property
     def values(self) -> dict[str, Any]:
@@ -68,32 +69,40 @@ class _Written(Struct, frozen=True, kw_only=True):
         if keys == ["service"]:
             return self.name_path
         inherited = _holds(self.defaults, keys) and not _holds(self.own, keys)
-        return _joined(ROOT if inherited else self.path, keys)
+        return _joined(self.root if inherited else self.path, keys)
 
 
-def _single(table: Mapping[str, Any], project: Mapping[str, Any]) -> _Written:
+def _single(place: ConfigTable) -> _Written:
+    table, project = place.table, place.project
     inherits = "service" not in table and "name" in project
     return _Written(
         name=project["name"] if inherits else table.get("service"),
-        name_path="project.name" if inherits else f"{ROOT}.service",
-        path=ROOT,
+        name_path="project.name" if inherits else _joined(place.root, ["service"]),
+        path=place.root,
         own=table,
         defaults={},
+        root=place.root,
     )
 
 
-def _several(table: Mapping[str, Any]) -> list[_Written]:
-    defaults = {key: value for key, value in table.items() if key != "services"}
-    named = table["services"]
+def _several(place: ConfigTable) -> list[_Written]:
+    defaults = {key: value for key, value in place.table.items() if key != "services"}
+    named = place.table["services"]
+    root = _joined(place.root, ["services"])
     if not isinstance(named, dict) or not named or not all(isinstance(own, dict) for own in named.values()):
-        raise _wrong(f"{ROOT}.services", "write one table for each service")
-    paths = {name: f"{ROOT}.services.{name}" for name in named}
-    renamed = [ROOT] * ("service" in defaults) + [paths[name] for name in named if "service" in named[name]]
+        problem = Problem(path=root, message="write one table for each service")
+        raise ConfigError(place.file, [problem])
+    paths = {name: _joined(root, [name]) for name in named}
+    renamed = [place.root] * ("service" in defaults)
+    renamed += [paths[name] for name in named if "service" in named[name]]
     if renamed:
         message = "remove this key: the name of a service's table is its name"
-        raise ConfigError(FILE, [Problem(path=f"{path}.service", message=message) for path in renamed])
+        problems = [Problem(path=_joined(path, ["service"]), message=message) for path in renamed]
+        raise ConfigError(place.file, problems)
     return [
-        _Written(name=name, name_path=paths[name], path=paths[name], own=own, defaults=defaults)
+        _Written(
+            name=name, name_path=paths[name], path=paths[name], own=own, defaults=defaults, root=place.root
+        )
         for name, own in named.items()
     ]
 
@@ -120,13 +129,13 @@ def _holds(table: Any, keys: Sequence[int | str]) -> bool:
 def _joined(path: str, keys: Iterable[int | str]) -> str:
     for key in keys:
         path += f"[{key}]" if isinstance(key, int) else f".{key}"
-    return path
+    return path.removeprefix(".")
 
 
-def _parse_services(written: Iterable[_Written], *, several: bool) -> Config:
+def _parse_services(place: ConfigTable, tables: Iterable[_Written], *, several: bool) -> Config:
     services: dict[str, Service] = {}
     problems: list[Problem] = []
-    for each in written:
+    for each in tables:
         try:
             service = Service.model_validate(each.values, by_alias=True, by_name=False)
             services[service.service] = service
@@ -136,7 +145,7 @@ def _parse_services(written: Iterable[_Written], *, several: bool) -> Config:
                 for found in error.errors(include_url=False)
             ]
     if problems:
-        raise ConfigError(FILE, list(dict.fromkeys(problems)))
+        raise ConfigError(place.file, list(dict.fromkeys(problems)))
     return Config(services=services, several=several)
 
 

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from release.config.alike import as_the_environments
 from release.config.chain import Build, Ledger, Lint, Lock, Migrations, Push, Retention, Smoke, Test
 from release.config.environment import Environment
-from release.config.kinds import FILE, ROOT, RegistryName, RelativePath, Slug
+from release.config.kinds import FILE, OWN_FILE, ROOT, RegistryName, RelativePath, Slug
 from release.errors import UsageError
 from release.reference import Repository
 from release.runspec import Value
@@ -98,7 +98,9 @@ def _choose(what: str, name: str | None, known: Mapping[str, _T]) -> tuple[str, 
         return name, known[name]
     if not known:
         raise UsageError(
-            f"choose the {what}", "none is configured", f"add a table [{ROOT}.{what}s.<name>] to {FILE}"
+            f"choose the {what}",
+            "none is configured",
+            f"add a table [{ROOT}.{what}s.<name>] to {FILE}, or [{what}s.<name>] to {OWN_FILE}",
         )
     found = f"no {what} is called {name!r}" if name is not None else f"there are {len(known)} {what}s"
     close = difflib.get_close_matches(name or "", known, n=1)

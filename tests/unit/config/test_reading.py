@@ -247,8 +247,9 @@ def test_required_keys_are_named() -> None:
 
 @pytest.mark.parametrize("text", ["", "tool = 1", "[tool]\nrelease = 1", "[tool.other]"])
 def test_a_missing_table_is_said_plainly(text: str) -> None:
-    """With the page that shows one."""
-    assert problems(text) == {"tool.release": "the table is missing; docs/how-to/adopt.md shows one"}
+    """With both places where it may be."""
+    message = "the table is missing; write [tool.release] here, or its tables into release.toml"
+    assert problems(text) == {"tool.release": message}
 
 
 def test_a_project_that_is_no_table_does_not_matter() -> None:
@@ -340,9 +341,10 @@ def test_the_file_is_read_from_the_repositorys_root(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_said_plainly(tmp_path: Path) -> None:
-    """With the system's own word."""
+    """With both names that it may have."""
     with pytest.raises(
-        ConfigError, match=r"tool\.release: the file cannot be read: No such file or directory"
+        ConfigError,
+        match=r"there is no such file; write \[tool\.release\] here, or its tables into release\.toml",
     ):
         load(tmp_path)
 

@@ -1,0 +1,74 @@
+"""The file that holds the configuration: `release.toml`, or `[tool.release]` of `pyproject.toml`."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from release.config.kinds import FILE, OWN_FILE, ROOT
+from release.errors import ConfigError, Problem
+from release.frozen import Struct
+
+Read = Callable[[str], bytes | None]
+"""The content of a file by its path below the repository's root; None: it is not there."""
+
+
+class ConfigTable(Struct, frozen=True, kw_only=True):
+    """The configuration as it is written."""
+
+    file: str
+    root: str
+    """The path of its table in the file; empty: the whole file."""
+    table: Mapping[str, Any]
+    project: Mapping[str, Any]
+    """The `[project]` table of pyproject.toml."""
+
+
+def written(read: Read) -> ConfigTable:
+    """Find the table. Raises ConfigError: there is none, there are two, or a file is not TOML."""
+    return chosen(_document(FILE, read(FILE)), _document(OWN_FILE, read(OWN_FILE)))
+
+
+def chosen(project_file: Mapping[str, Any] | None, own: Mapping[str, Any] | None) -> ConfigTable:
+    """The one of two documents that configures; None: there is no such file. Raises ConfigError."""
+    project, table = (
+        table_in(project_file or {}, "project"),
+        table_in(project_file or {}, "tool").get("release"),
+    )
+    if own is not None and table is not None:
+        message = (
+            f"{OWN_FILE} configures the service too: move these tables into it, or remove one of the two"
+        )
+        raise ConfigError(FILE, [Problem(path=ROOT, message=message)])
+    if own is not None:
+        return ConfigTable(file=OWN_FILE, root="", table=own, project=project)
+    if isinstance(table, dict):
+        return ConfigTable(file=FILE, root=ROOT, table=table, project=project)
+    found = "the table is missing" if project_file is not None else "there is no such file"
+    message = f"{found}; write [{ROOT}] here, or its tables into {OWN_FILE}"
+    raise ConfigError(FILE, [Problem(path=ROOT, message=message)])
+
+
+def own_file(read: Read) -> str | None:
+    """The path of the file that holds nothing but the configuration, if that is where it is."""
+    if read(OWN_FILE) is None:
+        return None
+    try:
+        project_file = _document(FILE, read(FILE)) or {}
+    except ConfigError:
+        return None
+    return OWN_FILE if "release" not in table_in(project_file, "tool") else None
+
+
+def table_in(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """A table of a document; an empty one if it is missing, or something else."""
+    table = document.get(key)
+    return table if isinstance(table, dict) else {}
+
+
+def _document(file: str, content: bytes | None) -> Mapping[str, Any] | None:
+    try:
+        return tomllib.loads(content.decode("utf-8")) if content is not None else None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(file, [Problem(path=file, message=f"not TOML: {error}")]) from error
