@@ -242,7 +242,11 @@ _PAGE: Final = """\
 
 <!-- Written from the parser by `nox -s docs`. After a change of the parser, write it again. -->
 
-Everything stands in `[tool.release]` of `pyproject.toml`. It is parsed before anything else happens: every
+Everything stands in `[tool.release]` of `pyproject.toml`, or in a file `release.toml` beside it. The file has
+the same tables without `tool.release`: `[smoke]`, `[environments.production]`. Both at once are refused.
+`release.toml` is left out of the build context: a change of it rebuilds nothing.
+
+The configuration is parsed before anything else happens: every
 problem is reported at once, each with its key's path, and an unknown key is a problem too. A problem ends the
 command with exit status 2, and nothing was changed.
 

@@ -53,6 +53,31 @@ class Entry(Struct, frozen=True, kw_only=True):
     """For a symbolic link, its target."""
 
 
+class Leaf(Struct, frozen=True, kw_only=True):
+    """A path of a committed tree: a file, a link, a submodule."""
+
+    path: str
+    """Below the folder that was asked for, with /."""
+    mode: str
+    """Git's own, in six octal digits."""
+    oid: str
+
+    @property
+    def is_submodule(self) -> bool:
+        """Whether it names a commit of another repository."""
+        return self.mode == _SUBMODULE
+
+    @property
+    def is_link(self) -> bool:
+        """Whether it is a symbolic link."""
+        return self.mode == _SYMLINK
+
+    @property
+    def is_executable(self) -> bool:
+        """Whether it is a file that can be run."""
+        return self.mode == _EXECUTABLE
+
+
 class VersionTag(Struct, frozen=True, kw_only=True):
     """A version tag and the commit it stands on."""
 
@@ -269,30 +294,29 @@ class Source:
         pairs = (record.partition("\n") for record in _records(answer))
         return (Message(id=oid, text=text) for oid, _, text in pairs)
 
-    def entries(self, commit: str, folder: str) -> Iterator[Entry]:
-        """The files of the commit below a folder, sorted by path. Raises SourceError for a submodule."""
-        place = _inside(folder)
-        answer = self._must(
-            f"list the files of commit {commit} in {folder}",
-            *("ls-tree", "-r", "-z", "--full-tree", f"{_word(commit)}:{place}"),
-        )
-        for path, mode, oid in sorted(map(_tree_line, _records(answer))):
-            if mode == _SUBMODULE:
-                raise SourceError(
-                    f"read the files of commit {commit} in {folder}",
-                    f"{path} is a submodule, and its files are in no commit of this repository",
-                    "keep submodules outside of `context`, or commit their files",
-                )
-            content = self._content(oid, path)
-            yield Entry(path=path, executable=mode == _EXECUTABLE, symlink=mode == _SYMLINK, content=content)
-
-    def listing(self, commit: str, folder: str) -> dict[str, str]:
-        """The git ids of the commit's files below a folder, by path. Raises SourceError."""
+    def leaves(self, commit: str, folder: str) -> tuple[Leaf, ...]:
+        """What the commit has below a folder, but for folders, sorted by path. Raises SourceError."""
         answer = self._must(
             f"list the files of commit {commit} in {folder}",
             *("ls-tree", "-r", "-z", "--full-tree", f"{_word(commit)}:{_inside(folder)}"),
         )
-        return {path: oid for path, _, oid in map(_tree_line, _records(answer))}
+        return tuple(
+            Leaf(path=path, mode=mode, oid=oid)
+            for path, mode, oid in sorted(map(_tree_line, _records(answer)))
+        )
+
+    def leaf(self, commit: str, path: str) -> Leaf | None:
+        """What the commit has at a path, also a folder; None: nothing."""
+        answer = self._must(
+            f"look up {path} in commit {commit}",
+            *("ls-tree", "-z", "--full-tree", _word(commit), "--", _inside(path)),
+        )
+        found = (Leaf(path=path, mode=mode, oid=oid) for path, mode, oid in map(_tree_line, _records(answer)))
+        return next(found, None)
+
+    def listing(self, commit: str, folder: str) -> dict[str, str]:
+        """The git ids of the commit's files below a folder, by path. Raises SourceError."""
+        return {leaf.path: leaf.oid for leaf in self.leaves(commit, folder)}
 
     def tree(self, commit: str, folder: str) -> str:
         """The id of a folder's tree in the commit: the same for the same files. Raises SourceError."""
@@ -300,7 +324,8 @@ class Source:
         attempted = f"look up the folder {folder} in commit {commit}"
         return self._must(attempted, "rev-parse", "--verify", "--quiet", f"{_word(commit)}:{place}").text
 
-    def _content(self, oid: str, path: str) -> bytes:
+    def content(self, oid: str, path: str) -> bytes:
+        """The content of a file. Raises SourceError: it is missing."""
         found = self.plumbing.object(oid)
         if found is None:
             raise SourceError(
@@ -309,13 +334,9 @@ class Source:
         return found[1]
 
     def read(self, commit: str, path: str) -> bytes | None:
-        """One file of the commit; None when it is not there."""
-        place = _inside(path)
-        answer = self._must(
-            f"look up {path} in commit {commit}", "ls-tree", "-z", "--full-tree", _word(commit), "--", place
-        )
-        files = [(mode, oid) for _, mode, oid in map(_tree_line, _records(answer)) if mode.startswith("100")]
-        return self._content(files[0][1], path) if files else None
+        """One file of the commit; None when it is not there, or is a link."""
+        found = self.leaf(commit, path)
+        return self.content(found.oid, path) if found is not None and found.mode.startswith("100") else None
 
     def remote_url(self, remote: str) -> str | None:
         """The remote's address without user, password and query; None when there is no such remote."""

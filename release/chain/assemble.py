@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -25,8 +24,9 @@ from release.chain.plan import (
 )
 from release.chain.reports import Reports
 from release.chain.shop import RunFolder, Shop
+from release.committed import read_linked
 from release.config import Config, Service
-from release.errors import ConfigError, LedgerUnreachable, Problem, SourceError, UsageError
+from release.errors import LedgerUnreachable, SourceError, UsageError
 from release.events import Emit, Notice, Warned
 from release.frozen import Struct, field, replace
 from release.images.engine import Engine
@@ -228,15 +228,15 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
 
 
 def committed_config(source: Source, commit: Commit) -> Config:
-    """`[tool.release]` as it is in the commit, for what is released is what is committed."""
-    content = source.read(commit.id, config.FILE)
-    if content is None:
+    """The configuration as it is in the commit, for what is released is what is committed."""
+
+    def read(name: str) -> bytes | None:
+        return read_linked(source, commit.id, name)
+
+    if read(config.FILE) is None and read(config.OWN_FILE) is None:
         raise SourceError(
-            f"read {config.FILE} of commit {commit.id[:12]}",
-            "the commit has no such file",
-            f"commit a {config.FILE} with a [{config.ROOT}] table; docs/how-to/adopt.md shows one",
+            f"read the configuration of commit {commit.id[:12]}",
+            f"the commit has neither {config.OWN_FILE} nor {config.FILE}",
+            f"commit a {config.FILE} with a [{config.ROOT}] table, or a {config.OWN_FILE} with its tables",
         )
-    try:
-        return config.parse(tomllib.loads(content.decode("utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(config.FILE, [Problem(path=config.FILE, message=f"not TOML: {error}")]) from error
+    return config.read(read)

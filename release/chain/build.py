@@ -5,35 +5,37 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from release.chain.context import write_archive
+from release.chain.labels import refuse_reserved_labels
 from release.chain.lending import lends, lent, refuse_declared_proxies, refuse_kept_secrets
 from release.chain.mirror import mirrored, named_images, origin
 from release.chain.passes import Pass, Reuse
 from release.chain.plan import Plan
 from release.chain.progress import has_begun, is_about_bases, is_engines_failure, step_of
+from release.chain.selection import BuildContext, build_context, committed_dockerfile, selection
 from release.chain.shop import Shop, evidence
 from release.errors import CommandFailed, EngineUnreachable, GateFailed
 from release.events import Notice
 from release.frozen import Struct, replace
 from release.images.credentials import lend_logins
-from release.images.dockerignore import excluder
 from release.images.engine import StoredImage
 from release.inherited import ENGINE
 from release.patience import Patience
 from release.process import Command, Completed, output_of
 from release.records import Base
 from release.reference import Digest, Reference
-from release.source import Entry, Source
 
 _POLICY: Final = "source-policy.json"
 _POLICY_VARIABLE: Final = "EXPERIMENTAL_BUILDKIT_SOURCE_POLICY"
 """The name of the file with BuildKit's rules, for buildx 0.10 and later."""
+
+_NO_GIT: Final = {"BUILDX_GIT_LABELS": "0", "BUILDX_GIT_INFO": "0"}
+"""Variables that keep buildx from describing the repository around the context in labels of its own."""
 
 _RESOLVED = re.compile(r"FROM (?P<reference>\S+?)@(?P<digest>sha256:[0-9a-f]{64})")
 
@@ -70,10 +72,10 @@ def build_command(
     target: str | None,
     name: Reference,
     metadata: Path,
-    archive: Path,
+    context: BuildContext,
     lending: tuple[str, ...] = (),
 ) -> Command:
-    """The command line of a build whose context is the archive, with the options that lend it secrets.
+    """The command line of a build, with the options that lend it secrets.
 
     Provenance is off: BuildKit's attestation holds the time, and would make an index of a new digest each
     time.
@@ -82,7 +84,7 @@ def build_command(
     options = [
         *("--builder", "default", "--progress", "plain"),
         *("--provenance=false", "--sbom=false"),
-        *("--file", service.build.dockerfile),
+        *("--file", str(context.dockerfile)),
         *("--tag", str(name)),
         *("--metadata-file", str(metadata)),
         *_repeated("--build-arg", plan.build_args),
@@ -92,7 +94,7 @@ def build_command(
         *(("--platform", service.build.platform) if service.build.platform else ()),
         *(("--no-cache",) if plan.no_cache else ()),
     ]
-    return Command(argv=("docker", "buildx", "build", *options, "-"), stdin=archive, inherits=ENGINE)
+    return Command(argv=("docker", "buildx", "build", *options, str(context.folder)), inherits=ENGINE)
 
 
 def source_policy(places: Mapping[str, str]) -> dict[str, Any]:
@@ -123,7 +125,7 @@ def _environment(shop: Shop) -> dict[str, str]:
         if not policy.exists() and (places := _places(shop)):
             shop.folder.write(_POLICY, source_policy(places))
     chosen = {_POLICY_VARIABLE: str(policy)} if policy.exists() else {}
-    return shop.engine.command_environment() | chosen
+    return shop.engine.command_environment() | _NO_GIT | chosen
 
 
 def _places(shop: Shop) -> dict[str, str]:
@@ -132,7 +134,7 @@ def _places(shop: Shop) -> dict[str, str]:
     pinned = {base.reference: f"{base.reference}@{base.digest}" for base in plan.bases}
     if not mirrors:
         return pinned
-    text = _dockerfile(shop.source, plan).decode("utf-8", "replace")
+    text = committed_dockerfile(shop.source, plan).decode("utf-8", "replace")
     return pinned | mirrored(
         named_images(text, plan.build_args),
         mirrors,
@@ -149,12 +151,12 @@ def _repeated(option: str, values: dict[str, str]) -> list[str]:
 def build(shop: Shop) -> BuiltImage:
     """Build the candidate into the engine's store. Raises GateFailed."""
     plan = shop.plan
-    dockerfile = _dockerfile(shop.source, plan)
+    dockerfile = committed_dockerfile(shop.source, plan)
     refuse_declared_proxies(shop, dockerfile.decode("utf-8", "replace"))
     with ThreadPoolExecutor(max_workers=1) as beside:
         buildx = beside.submit(_buildx)
         metadata, output = run_build(
-            shop, "build", plan.service.build.target, plan.candidate, context_archive(shop)
+            shop, "build", plan.service.build.target, plan.candidate, build_context(shop)
         )
     stored = shop.engine.inspect(plan.candidate)
     if stored is None:
@@ -163,7 +165,7 @@ def build(shop: Shop) -> BuiltImage:
             f"BuildKit ended well, but the engine has no image {plan.candidate}",
             "run the same again; something may remove images there while it builds, as `docker image prune`",
         )
-    _keeps_no_secret(shop, stored)
+    _check(shop, stored)
     return BuiltImage(
         reference=plan.candidate,
         stored=stored,
@@ -175,12 +177,12 @@ def build(shop: Shop) -> BuiltImage:
     )
 
 
-def _keeps_no_secret(shop: Shop, image: StoredImage) -> None:
-    """An image that holds what it was lent loses its name: nobody can push it by mistake."""
-    if not lends(shop):
-        return
+def _check(shop: Shop, image: StoredImage) -> None:
+    """Refuse an image with reserved labels or with a secret in it. It loses its name then."""
     try:
-        refuse_kept_secrets(shop, shop.engine.told(image.id))
+        refuse_reserved_labels("build", image, shop.plan.labels)
+        if lends(shop):
+            refuse_kept_secrets(shop, shop.engine.told(image.id))
     except GateFailed:
         shop.engine.untag(shop.plan.candidate)
         raise
@@ -198,22 +200,16 @@ def _buildx() -> str:
         ) from error
 
 
-def context_archive(shop: Shop) -> Path:
-    """The build context of this run; made when the first build asks for it, while the others wait."""
-    archive = shop.folder.path / "context.tar"
-    with shop.once:
-        if not archive.exists():
-            write_archive(_context(shop.source, shop.plan), archive)
-    return archive
-
-
 def _inputs(shop: Shop) -> dict[str, Any] | None:
     """The service's files, all that BuildKit is told, and the engine. `--no-cache` always builds."""
     plan = shop.plan
     if plan.no_cache:
         return None
+    chosen = selection(shop)
     return {
-        "files": shop.source.tree(plan.commit.id, plan.service.context),
+        "files": chosen.key,
+        "dockerfile": hashlib.sha256(chosen.dockerfile).hexdigest(),
+        "ignore": hashlib.sha256(chosen.ignore or b"").hexdigest(),
         "settings": plan.service.build.model_dump(mode="json"),
         "args": plan.build_args,
         "labels": plan.labels,
@@ -274,7 +270,7 @@ def run_build(
     stage: str,
     target: str | None,
     name: Reference,
-    archive: Path,
+    context: BuildContext,
     *,
     labels: Mapping[str, str] | None = None,
     stages: Mapping[str, Reference] | None = None,
@@ -286,7 +282,7 @@ def run_build(
         stage: of the chain.
         target: the Dockerfile's stage that is built; None: its last.
         name: what the image is called.
-        archive: the build context.
+        context: the folder and the Dockerfile.
         labels: put on the image beside the plan's; no layer and no cache depends on them.
         stages: stages of the Dockerfile that are not built: these images of the engine are taken for them.
     """
@@ -297,7 +293,7 @@ def run_build(
             target=target,
             name=name,
             metadata=metadata,
-            archive=archive,
+            context=context,
             lending=(*label_options(labels or {}), *stage_options(stages or {}), *lending),
         )
         completed = run_buildkit(shop, stage, name, replace(command, env=_environment(shop)))
@@ -435,38 +431,6 @@ def stage_options(stages: Mapping[str, Reference]) -> tuple[str, ...]:
     """The words that make BuildKit take images in the place of stages (buildx, `--build-context`)."""
     images = {stage: f"docker-image://{image}" for stage, image in stages.items()}
     return tuple(_repeated("--build-context", images))
-
-
-def _dockerfile(source: Source, plan: Plan) -> bytes:
-    path = (Path(plan.service.context) / plan.service.build.dockerfile).as_posix()
-    content = source.read(plan.commit.id, path)
-    if content is None:
-        raise GateFailed(
-            "build",
-            f"commit {plan.commit.id[:12]} has no {path}",
-            "commit it, or set `context` and `build.dockerfile`; docs/how-to/adopt.md has a model",
-        )
-    return content
-
-
-def _context(source: Source, plan: Plan) -> Iterator[Entry]:
-    """The committed files of the context that `.dockerignore` leaves in. The Dockerfile itself always is."""
-    folder, dockerfile = plan.service.context, plan.service.build.dockerfile
-    excluded = excluder(source.read(plan.commit.id, (Path(folder) / ".dockerignore").as_posix()))
-    for entry in source.entries(plan.commit.id, folder):
-        if entry.path == dockerfile or not excluded(entry.path):
-            _is_content(entry)
-            yield entry
-
-
-def _is_content(entry: Entry) -> None:
-    """Git LFS commits a pointer in the place of a file (git-lfs specification, "The Pointer")."""
-    if entry.content.startswith(b"version https://git-lfs.github.com/spec/"):
-        raise GateFailed(
-            "build",
-            f"{entry.path} is kept by Git LFS: the commit, and so the image, would hold a pointer to it",
-            "commit the file itself, leave it out by .dockerignore, or fetch it in the Dockerfile by hash",
-        )
 
 
 def resolved_bases(output: str, mirrors: Mapping[str, str]) -> tuple[Base, ...]:

@@ -1,19 +1,27 @@
-"""The build context: the committed tree as an archive that is the same on every machine.
+"""Committed files on disk, the same on every machine.
 
 Names, order, modes, owners and times are fixed here; the user's umask, time zone, clock and checkout have no
-part in it. Format: POSIX.1-1988 ustar with pax headers for long names (Python's `tarfile.PAX_FORMAT`).
+part in it. Archives: POSIX.1-1988 ustar with pax headers for long names (Python's `tarfile.PAX_FORMAT`).
 """
 
 from __future__ import annotations
 
 import io
+import os
+import stat
 import tarfile
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 from release import private
 from release.chain.plan import SOURCE_DATE_EPOCH
+from release.errors import ReleaseError
 from release.source import Entry
+
+_DEFAULT_RIGHTS: Final = "system.posix_acl_default"
+"""The attribute of a folder with rights for what is made in it (acl(5))."""
 
 
 def write_archive(entries: Iterable[Entry], path: Path) -> None:
@@ -30,15 +38,65 @@ def write_archive(entries: Iterable[Entry], path: Path) -> None:
 
 
 def write_folder(entries: Iterable[Entry], folder: Path) -> None:
-    """Lay the files out in a folder, for tools that read files."""
+    """Write the files into a folder, for tools that read files."""
+    for entry in entries:
+        _write(entry, folder / entry.path)
+
+
+def write_fixed_folder(entries: Iterable[Entry], folder: Path, folders: Iterable[str]) -> None:
+    """Write the files into a new folder, with fixed modes and times: a builder sees nothing of this machine.
+
+    Args:
+        entries: the files and links.
+        folder: is made.
+        folders: paths of the folders in it, also of those without files.
+
+    Raises:
+        ReleaseError: the file system does not keep names or modes as they are committed.
+    """
+    folder.mkdir(parents=True)
+    with suppress(OSError, AttributeError):  # there are none, or this system has none
+        os.removexattr(folder, _DEFAULT_RIGHTS)
+    for name in sorted(folders):
+        (folder / name).mkdir(parents=True, exist_ok=True)
     for entry in entries:
         path = folder / entry.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if entry.symlink:
-            path.symlink_to(entry.content.decode())
-            continue
-        path.write_bytes(entry.content)
-        path.chmod(0o755 if entry.executable else 0o644)
+        if os.path.lexists(path):
+            raise _unfit(path, "another committed file has this name there")
+        _write(entry, path)
+        _fix(path, None if entry.symlink else _mode(entry))
+    for parent, _, _ in os.walk(folder, topdown=False):
+        Path(parent).chmod(0o755)
+        _fix(Path(parent), 0o755)
+
+
+def _write(entry: Entry, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if entry.symlink:
+        path.symlink_to(os.fsdecode(entry.content))
+        return
+    path.write_bytes(entry.content)
+    path.chmod(_mode(entry))
+
+
+def _mode(entry: Entry) -> int:
+    return 0o755 if entry.executable else 0o644
+
+
+def _fix(path: Path, mode: int | None) -> None:
+    """Set the time, and compare the mode with what the file system has kept."""
+    os.utime(path, (SOURCE_DATE_EPOCH, SOURCE_DATE_EPOCH), follow_symlinks=False)
+    kept = stat.S_IMODE(path.lstat().st_mode)
+    if mode is not None and kept != mode:
+        raise _unfit(path, f"the mode is {kept:04o} there, not {mode:04o}")
+
+
+def _unfit(path: Path, found: str) -> ReleaseError:
+    return ReleaseError(
+        f"write the build context to {path}",
+        f"the file system does not keep what is committed: {found}",
+        "use a clone on a file system that tells upper case from lower case and keeps modes",
+    )
 
 
 def _new_folders(path: str, seen: set[str]) -> Iterator[str]:
@@ -54,7 +112,7 @@ def _add(archive: tarfile.TarFile, entry: Entry) -> None:
         member.linkname = entry.content.decode()
         archive.addfile(member)
         return
-    member = _member(entry.path, tarfile.REGTYPE, 0o755 if entry.executable else 0o644)
+    member = _member(entry.path, tarfile.REGTYPE, _mode(entry))
     member.size = len(entry.content)
     archive.addfile(member, io.BytesIO(entry.content))
 

@@ -78,6 +78,8 @@ def end(run: Path) -> None:
         shutil.rmtree(staging, ignore_errors=True)
     for archive in run.glob("*.tar"):
         archive.unlink(missing_ok=True)
+    for context in run.glob("context*"):
+        shutil.rmtree(context, ignore_errors=True)
     (run / _OWNER).unlink(missing_ok=True)
 
 

@@ -14,6 +14,7 @@ from release.chain.passes import Pass, Reuse
 from release.chain.reports import machine_readable, ruff_findings
 from release.chain.shop import Shop, evidence
 from release.chain.tools import tool_environment
+from release.committed import Committed
 from release.config import Lint
 from release.errors import CommandFailed, GateFailed
 from release.events import Found, Warned
@@ -34,9 +35,10 @@ def lint(shop: Shop) -> LintPassed:
     config = shop.plan.service.lint
     if not config.commands:
         shop.emit(Warned(text="no lint commands are configured: [tool.release.lint] commands = [...]"))
-    tools = tool_environment(shop) if config.tools else None
+    tools = tool_environment(shop) if config.tools and config.commands else None
     with shop.folder.staged("lint") as tree:
-        write_folder(shop.source.entries(shop.plan.commit.id, "."), tree)
+        if config.commands:
+            write_folder(Committed(shop.source, shop.plan.commit.id, ".").entries(), tree)
         for command in config.commands:
             _run(shop, lint_command(command, config, cwd=tree / shop.plan.service.context, tools=tools), tree)
     ran = {"tools": config.tools, "commands": config.commands, "tree": shop.plan.commit.tree}

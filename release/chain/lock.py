@@ -23,6 +23,7 @@ from release.chain.lockfiles import DEFAULTS, behind, header_words, logical_line
 from release.chain.passes import Pass, Reuse, variables
 from release.chain.shop import Shop, evidence
 from release.chain.tools import find_uv
+from release.committed import Committed
 from release.config import Lock
 from release.errors import CommandFailed, GateFailed
 from release.frozen import Struct
@@ -53,7 +54,8 @@ def lock(shop: Shop) -> LockChecked:
     """Check the committed lockfile. Raises GateFailed: none, stale, or not checkable."""
     context, config = shop.plan.service.context, shop.plan.service.lock
     with shop.folder.staged("lock") as folder:
-        write_folder(shop.source.entries(shop.plan.commit.id, context), folder)
+        committed = Committed(shop.source, shop.plan.commit.id, context)
+        write_folder(committed.entries(_deciding(shop, committed)), folder)
         found = _find(folder, config)
         kind = _kind(found.path)
         packages = _KINDS[kind](shop, found)
@@ -81,17 +83,24 @@ def _inputs(shop: Shop) -> Mapping[str, Any]:
 
 def _files(shop: Shop) -> Mapping[str, str] | str:
     """The git ids of the files that decide; else that of the service's folder."""
+    commit, context = shop.plan.commit.id, shop.plan.service.context
+    committed = Committed(shop.source, commit, context)
+    found = _deciding(shop, committed)
+    if found is None:
+        return shop.source.tree(commit, context)
+    return {path: committed.leaves[path].oid for path in found}
+
+
+def _deciding(shop: Shop, committed: Committed) -> list[str] | None:
+    """The paths of the files that decide, sorted; None where any file may."""
     commit, context, config = shop.plan.commit.id, shop.plan.service.context, shop.plan.service.lock
-    listing = shop.source.listing(commit, context)
     found = behind(
-        listing,
+        committed.leaves,
         lambda path: shop.source.read(commit, (PurePosixPath(context) / path).as_posix()),
         path=config.path,
         source=config.source,
     )
-    if found is None:
-        return shop.source.tree(commit, context)
-    return {path: listing[path] for path in sorted(found)}
+    return sorted(found) if found is not None else None
 
 
 def _restore(_shop: Shop, passed: Pass) -> LockChecked:

@@ -20,6 +20,7 @@ from release.chain.assemble import committed_config
 from release.chain.lock import read_committed
 from release.chain.plan import SOURCE_DATE_EPOCH, Plan
 from release.chain.smoke import recorded_smoke
+from release.committed import read_linked
 from release.config import Config, Service
 from release.errors import EngineUnreachable, RegistryError, RegistryUnreachable, ReleaseError
 from release.frozen import Struct
@@ -294,7 +295,7 @@ class Recoverer:
         if case.commit is None:
             return None
         path = Path(case.settings.context) / case.settings.build.dockerfile
-        content = self._source.read(case.commit.id, path.as_posix())
+        content = read_linked(self._source, case.commit.id, path.as_posix())
         return hashlib.sha256(content).hexdigest() if content is not None else None
 
     def _built(self, case: _Case) -> Built:

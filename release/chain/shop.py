@@ -19,6 +19,7 @@ from release.actor import now
 from release.chain import leftovers
 from release.chain.aside import Aside
 from release.chain.home import HOME
+from release.chain.once import Once
 from release.chain.plan import Plan
 from release.chain.reports import Reports
 from release.errors import ReleaseError
@@ -194,6 +195,8 @@ class Shop(Reticent, frozen=True, kw_only=True, dict=True):
     """Stages that need not run again where they have passed on the same inputs."""
     once: threading.Lock = field(default_factory=threading.Lock)
     """Held while something is made that is one for the whole run, whoever needs it first."""
+    single: Once = field(default_factory=Once)
+    """Values that several stages need, such as the build context."""
     aside: Aside = field(default_factory=Aside)
     """What no stage waits for."""
     _lock: threading.Lock = field(default_factory=threading.Lock)

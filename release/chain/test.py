@@ -22,17 +22,19 @@ from release.chain import leftovers, passes
 from release.chain.build import (
     BUILD_REUSE,
     BuiltImage,
-    context_archive,
     engine_facts,
     label_options,
     run_build,
     run_buildkit,
 )
 from release.chain.context import write_archive
+from release.chain.labels import refuse_reserved_labels
 from release.chain.lending import lent
 from release.chain.passes import Pass, Reuse
 from release.chain.reports import failed_tests
+from release.chain.selection import build_context
 from release.chain.shop import Shop, evidence
+from release.committed import Committed
 from release.config import Test
 from release.errors import EngineError, GateFailed
 from release.events import Found
@@ -123,6 +125,7 @@ def _test_image(shop: Shop, built: BuiltImage) -> Iterator[StoredImage]:
                 f"the engine has no image {name} after building it",
                 "run the same again; something may remove images there, as `docker image prune`",
             )
+        refuse_reserved_labels("test", image, shop.labels("test"))
         yield image
     finally:
         shop.aside.do(lambda: _rename(shop, name))
@@ -203,7 +206,7 @@ def _build_ahead(shop: Shop, target: str) -> None:
 
 def _build_stage(shop: Shop, target: str, stages: Mapping[str, Reference] | None = None) -> None:
     run_build(
-        shop, "test", target, _name(shop), context_archive(shop), labels=shop.labels("test"), stages=stages
+        shop, "test", target, _name(shop), build_context(shop), labels=shop.labels("test"), stages=stages
     )
 
 
@@ -280,10 +283,11 @@ def _dockerfile(text: str) -> Entry:
     return Entry(path=_DOCKERFILE, executable=False, symlink=False, content=text.encode())
 
 
-def _layer_entries(shop: Shop, paths: tuple[str, ...]) -> list[Entry]:
+def _layer_entries(shop: Shop, paths: tuple[str, ...]) -> Iterator[Entry]:
     service = shop.plan.service
-    entries = list(shop.source.entries(shop.plan.commit.id, service.context))
-    found = {path: [entry for entry in entries if _is_below(entry.path, path)] for path in paths}
+    committed = Committed(shop.source, shop.plan.commit.id, service.context)
+    found = {path: [name for name in committed.leaves if _is_below(name, path)] for path in paths}
+    wanted = sorted({name for below in found.values() for name in below})
     missing = [path for path, below in found.items() if not below]
     if missing:
         raise GateFailed(
@@ -291,8 +295,13 @@ def _layer_entries(shop: Shop, paths: tuple[str, ...]) -> list[Entry]:
             f"commit {shop.plan.commit.id[:12]} has no {', '.join(missing)} in {service.context}",
             "commit them, or correct `test.copy` and `test.install`",
         )
-    wanted = {entry.path: entry for below in found.values() for entry in below}
-    return [wanted[path] for path in sorted(wanted)]
+    if submodules := sorted(set(wanted).intersection(committed.submodules)):
+        raise GateFailed(
+            "test",
+            f"{submodules[0]} is a submodule, and its files are in no commit of this repository",
+            "name what is beside it in `test.copy`, or commit its files",
+        )
+    return committed.entries(wanted)
 
 
 def _is_below(path: str, folder: str) -> bool:

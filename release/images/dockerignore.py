@@ -1,23 +1,177 @@
-"""Which files of a build context `.dockerignore` leaves out.
+"""The files of a build context that an ignore file leaves in, by BuildKit's own rules.
 
-BuildKit applies the file to a folder it reads itself, not to an archive that it is sent, so the archive is
-made without them. The rules are Docker's own, as its Python library implements them.
+BuildKit applies the file itself to the folder that it is given. These rules say the same beforehand: what is
+ignored is not read, not written, and refuses nothing. They follow moby's `patternmatcher` and `fsutil`, and
+are compared with the builder's own answer over generated pattern files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import posixpath
+import re
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Final
+
+from release.errors import ReleaseError
+from release.frozen import Struct
+from release.images.ignorepattern import BLANKS, UNDECODED, Pattern, cleaned
+
+_BOM: Final = b"\xef\xbb\xbf"
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_LONGEST_LINE: Final = 64 * 1024
+"""Bytes, from which on Go's reader of lines gives up (bufio.MaxScanTokenSize)."""
+
+_Answers = tuple[bool, ...]
+"""Of each pattern in order: whether a path, or a folder above it, is one of its."""
 
 
-def excluder(content: bytes | None) -> Callable[[str], bool]:
-    """A function that tells whether a path below the context is left out.
+class BadPattern(ReleaseError):
+    """BuildKit refuses a line of the file."""
 
-    Args:
-        content: the bytes of `.dockerignore`; None when there is none.
-    """
-    from docker.utils.build import PatternMatcher
 
-    lines = (line.strip() for line in (content or b"").decode("utf-8-sig").splitlines())
-    patterns = [line for line in lines if line and not line.startswith("#")]
-    matcher = PatternMatcher(patterns)
-    return lambda path: bool(matcher.matches(path))  # type: ignore[arg-type]  # the stubs want a PathLike
+class Kept(Struct, frozen=True, kw_only=True):
+    """Paths that are left in."""
+
+    files: frozenset[str]
+    folders: frozenset[str]
+    """Also those in which no file is left."""
+    submodules: frozenset[str]
+    """Also those that are ignored, if an exception may be for a file in them."""
+
+
+class Ignore:
+    """The rules of one ignore file."""
+
+    def __init__(self, content: bytes | None, name: str = ".dockerignore") -> None:
+        """Read it; None: there is no such file. Raises BadPattern."""
+        self._name = name
+        lines = list(self._lines(content or b""))
+        self._patterns = [Pattern(line, partial(self._bad, line)) for line in lines]
+        self._refuse_unsendable(lines)
+        self._exceptions = [pattern for pattern in self._patterns if pattern.is_exception]
+        self._may_skip = all(pattern.is_plain for pattern in self._exceptions)
+
+    def _bad(self, line: str, found: str) -> BadPattern:
+        return BadPattern(
+            f"read the patterns of {self._name}",
+            f"{line!r} is a pattern that BuildKit refuses: {found}",
+            f"correct this line of {self._name}, and commit it",
+        )
+
+    def _refuse_unsendable(self, lines: list[str]) -> None:
+        """BuildKit sends patterns as a header, which is encoded only if a character is not ASCII."""
+        unsendable = next((line for line in lines if _CONTROL.search(line)), None)
+        if unsendable is not None and all(line.isascii() for line in lines):
+            raise self._bad(unsendable, "it holds a control character")
+
+    def _lines(self, content: bytes) -> Iterator[str]:
+        """The patterns, one a line (moby/patternmatcher, `ignorefile`)."""
+        for line in content.removeprefix(_BOM).split(b"\n"):
+            if len(line) >= _LONGEST_LINE:
+                raise self._bad(f"{line[:20].decode('utf-8', 'replace')}…", "the line is too long")
+            text = UNDECODED.sub("\ufffd", line.decode("utf-8", "surrogateescape"))
+            if not text.startswith("#") and text.strip(BLANKS):
+                yield _normalised(text.strip(BLANKS))
+
+    def kept(self, files: Iterable[str], submodules: Iterable[str] = ()) -> Kept:
+        """What is left in of these paths below the context. Raises BadPattern."""
+        tree, found, waiting = _Tree(files, submodules), _Found(), list[tuple[str, _Answers]]([("", ())])
+        while waiting:
+            folder, above = waiting.pop()
+            for name in tree.below.get(folder, ()):
+                path = f"{folder}{name}"
+                ignored, answers = self._ask(path, above)
+                if path in tree.submodules:
+                    found.submodule(path, is_kept=not ignored or self._reaches(path))
+                elif f"{path}/" not in tree.below:
+                    found.file(path, is_kept=not ignored)
+                else:
+                    found.folder(path, is_kept=not ignored)
+                    if not (ignored and self._skips(path)):
+                        waiting.append((f"{path}/", answers))
+        return found.kept()
+
+    def _ask(self, path: str, above: _Answers) -> tuple[bool, _Answers]:
+        """Whether a path is ignored, and each pattern's answer (`MatchesUsingParentResults`)."""
+        ignored, answers = False, list[bool]()
+        for index, pattern in enumerate(self._patterns):
+            answer = bool(above) and above[index]
+            if not answer and pattern.is_exception == ignored:
+                answer = pattern.matches(path)
+            answers.append(answer)
+            if answer:
+                ignored = not pattern.is_exception
+        return ignored, tuple(answers)
+
+    def _skips(self, folder: str) -> bool:
+        """Whether an ignored folder is not looked into (fsutil, `filterFS.Walk`)."""
+        inside = f"{folder}/"
+        return self._may_skip and not any(
+            f"{exception.without_glob}/".startswith(inside) for exception in self._exceptions
+        )
+
+    def _reaches(self, folder: str) -> bool:
+        return any(exception.reaches(folder) for exception in self._exceptions)
+
+
+class _Found:
+    """Paths that are left in, while they are found."""
+
+    def __init__(self) -> None:
+        self._files, self._folders, self._submodules = set[str](), set[str](), set[str]()
+
+    def folder(self, path: str, *, is_kept: bool = True) -> None:
+        """A folder, and with it those above it."""
+        while is_kept and path and path not in self._folders:
+            self._folders.add(path)
+            path = posixpath.dirname(path)
+
+    def file(self, path: str, *, is_kept: bool) -> None:
+        """A file, and with it the folders above it."""
+        if is_kept:
+            self._files.add(path)
+            self.folder(posixpath.dirname(path))
+
+    def submodule(self, path: str, *, is_kept: bool) -> None:
+        """A submodule: a folder without content."""
+        if is_kept:
+            self._submodules.add(path)
+
+    def kept(self) -> Kept:
+        """All of them."""
+        return Kept(
+            files=frozenset(self._files),
+            folders=frozenset(self._folders),
+            submodules=frozenset(self._submodules),
+        )
+
+
+class _Tree:
+    """Paths by the folder that they are in."""
+
+    def __init__(self, files: Iterable[str], submodules: Iterable[str]) -> None:
+        self.below = dict[str, dict[str, None]]()
+        """Names by folder, which ends with /; the context's is empty."""
+        self.submodules = frozenset(submodules)
+        for path in (*files, *self.submodules):
+            self._add(path)
+
+    def _add(self, path: str) -> None:
+        while path:
+            folder, _, name = path.rpartition("/")
+            names = self.below.setdefault(f"{folder}/" if folder else "", {})
+            if name in names:
+                return
+            names[name] = None
+            path = folder
+
+
+def _normalised(pattern: str) -> str:
+    """The pattern without what says nothing: blanks, a / at its beginning, `.` and `..`."""
+    is_exception = pattern.startswith("!")
+    text = pattern.removeprefix("!").strip(BLANKS)
+    if text:
+        text = cleaned(text)
+        text = text[1:] if text.startswith("/") and len(text) > 1 else text
+    return f"!{text}" if is_exception else text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -333,47 +332,6 @@ def test_messages_after_the_last_of_many_versions(tmp_path: Path, branches: bool
 # the committed tree
 
 
-def test_entries_are_the_committed_files(here: Repository, source: Source) -> None:
-    """Sorted by path, with modes, whatever the working tree holds now."""
-    here.write("api/run.sh", "#!/bin/sh\n", mode=0o755)
-    here.write("api/z/data.bin", b"\0\r\n\xff")
-    here.write("api/a b\nc", "odd name")
-    (here.root / "api" / "link").symlink_to("z/data.bin")
-    here.write("web/other", "no")
-    head = here.commit()
-    here.write("api/run.sh", "edited")
-    here.write("api/new", "untracked")
-    found = [(e.path, e.executable, e.symlink, e.content) for e in source.entries(head, "api")]
-    assert found == [
-        ("a b\nc", False, False, b"odd name"),
-        ("link", False, True, b"z/data.bin"),
-        ("run.sh", True, False, b"#!/bin/sh\n"),
-        ("z/data.bin", False, False, b"\0\r\n\xff"),
-    ]
-    assert [entry.path for entry in source.entries(head, ".")][-1] == "web/other"
-
-
-def test_a_submodule_in_the_folder_is_refused(here: Repository, source: Source, tmp_path: Path) -> None:
-    """Its files are in no commit of this repository; outside of the folder it does not matter."""
-    inner = Repository.init(tmp_path / "inner")
-    oid = inner.commit(file="1")
-    here.write("api/a", "1")
-    here.git("update-index", "--add", "--cacheinfo", f"160000,{oid},vendor/inner")
-    here.git("add", "api")
-    here.git("commit", "-q", "-m", "feat: with a submodule")
-    head = source.head().id
-    assert [entry.path for entry in source.entries(head, "api")] == ["a"]
-    with pytest.raises(SourceError, match="vendor/inner is a submodule"):
-        list(source.entries(head, "."))
-
-
-def test_a_folder_that_the_commit_has_not_is_refused(here: Repository, source: Source) -> None:
-    """A misspelt context is not an empty one."""
-    head = here.commit(file="1")
-    with pytest.raises(SourceError, match="list the files of commit"):
-        list(source.entries(head, "nowhere"))
-
-
 def test_one_file_is_read_from_the_commit(here: Repository, source: Source) -> None:
     """What is not there is None; a folder is not a file."""
     here.write("api/pyproject.toml", "[tool]\n")
@@ -391,25 +349,6 @@ def test_a_path_that_leaves_the_repository_is_refused(here: Repository, source: 
         source.read(head, "../secret")
 
 
-def test_threads_read_at_the_same_time(here: Repository, source: Source) -> None:
-    """The stages of the chain read the commit together; nobody gets another's bytes."""
-    head = here.commit(**{f"file{number}": str(number) * 1000 for number in range(50)})
-    results: list[dict[str, bytes]] = []
-
-    def read() -> None:
-        results.append({entry.path: entry.content for entry in source.entries(head, ".")})
-
-    threads = [threading.Thread(target=read) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(results) == 4
-    assert all(
-        files[f"file{number}"] == str(number).encode() * 1000 for files in results for number in range(50)
-    )
-
-
 def test_a_damaged_object_is_an_error_and_reading_goes_on(here: Repository, source: Source) -> None:
     """Half-written objects are named; other objects can still be read."""
     here.commit(good="good", bad="bad content")
@@ -421,14 +360,6 @@ def test_a_damaged_object_is_an_error_and_reading_goes_on(here: Repository, sour
     with pytest.raises(ReleaseError, match="bad|" + oid):
         source.read(head, "bad")
     assert source.read(head, "good") == b"good"
-
-
-def test_many_files_are_read(here: Repository, source: Source) -> None:
-    """Two thousand files, each with its own content."""
-    head = here.commit(**{f"d{n % 20}/file{n}": f"content {n}" for n in range(2000)})
-    found = {entry.path: entry.content for entry in source.entries(head, ".")}
-    assert len(found) == 2000
-    assert found["d19/file1999"] == b"content 1999"
 
 
 # what leaves the machine

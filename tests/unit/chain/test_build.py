@@ -16,6 +16,7 @@ import pytest
 from release.chain import build as stage
 from release.chain.build import build_command, resolved_bases, source_policy
 from release.chain.plan import Options, Plan, make_plan
+from release.chain.selection import BuildContext
 from release.errors import EngineUnreachable, GateFailed
 from release.process import Command
 from tests.unit.chain.test_pipeline import shop
@@ -27,17 +28,18 @@ def plan(**table: Any) -> Plan:
 
 
 def words(made: Plan, target: str | None) -> tuple[str, ...]:
+    context = BuildContext(folder=Path("/run/context/0"), dockerfile=Path("/run/build/Dockerfile"))
     command = build_command(
-        made, target=target, name=made.candidate, metadata=Path("m.json"), archive=Path("c.tar")
+        made, target=target, name=made.candidate, metadata=Path("m.json"), context=context
     )
-    assert command.stdin == Path("c.tar")
     return command.argv
 
 
-def test_the_archive_on_standard_input_is_the_context() -> None:
-    """BuildKit never reads the working copy."""
-    assert words(plan(), None)[:3] == ("docker", "buildx", "build")
-    assert words(plan(), None)[-1] == "-"
+def test_the_written_folder_is_the_context() -> None:
+    """BuildKit never reads the working copy, and the Dockerfile is not in the context."""
+    found = words(plan(), None)
+    assert found[:3] == ("docker", "buildx", "build")
+    assert (found[-1], found[found.index("--file") + 1]) == ("/run/context/0", "/run/build/Dockerfile")
 
 
 def test_attestations_are_off() -> None:

@@ -1,4 +1,4 @@
-"""The context archive is the same bytes everywhere."""
+"""What is written for a builder is the same everywhere."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from release.chain.context import write_archive, write_folder
+from release.chain.context import write_archive, write_fixed_folder, write_folder
 from release.chain.plan import SOURCE_DATE_EPOCH
+from release.errors import ReleaseError
 from release.source import Entry
 
 ENTRIES = (
@@ -73,3 +74,53 @@ def test_a_folder_holds_the_files_with_their_modes(tmp_path: Path) -> None:
     assert (tmp_path / "app/link").readlink() == Path("deep/run.sh")
     assert (tmp_path / "app/deep/run.sh").stat().st_mode & 0o777 == 0o755
     assert (tmp_path / "Dockerfile").read_bytes() == b"FROM scratch\n"
+
+
+def facts(folder: Path) -> dict[str, tuple[int, int]]:
+    """Mode and time of everything in a folder, and of itself."""
+    found = ((path, path.lstat()) for path in (folder, *folder.rglob("*")))
+    return {
+        str(path.relative_to(folder)): (about.st_mode & 0o7777, about.st_mtime_ns) for path, about in found
+    }
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_a_folder_for_a_builder_has_fixed_modes_and_times(tmp_path: Path, umask: int) -> None:
+    """Neither the umask, nor the clock, nor the folder above is seen; folders without files stay."""
+    tmp_path.chmod(0o2775)
+    before = os.umask(umask)
+    try:
+        write_fixed_folder(ENTRIES, tmp_path / "context", ["app", "app/empty"])
+    finally:
+        os.umask(before)
+    time_ns = SOURCE_DATE_EPOCH * 10**9
+    found = facts(tmp_path / "context")
+    assert {time for _, time in found.values()} == {time_ns}
+    assert {name: mode for name, (mode, _) in found.items() if name != "app/link"} == {
+        ".": 0o755,
+        "Dockerfile": 0o644,
+        "app": 0o755,
+        "app/deep": 0o755,
+        "app/deep/run.sh": 0o755,
+        "app/empty": 0o755,
+        f"app/{'n' * 120}": 0o755,
+        f"app/{'n' * 120}/ü.py": 0o644,
+    }
+
+
+def test_two_names_that_are_one_on_this_file_system_are_refused(tmp_path: Path) -> None:
+    """A file would silently take the place of the other, and the image would depend on the machine."""
+    twice = [ENTRIES[0], ENTRIES[0]]
+    with pytest.raises(ReleaseError, match="another committed file has this name there"):
+        write_fixed_folder(twice, tmp_path / "context", [])
+
+
+def test_a_file_system_without_modes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a mounted folder of another system: every file could be run."""
+    monkeypatch.setattr(Path, "chmod", lambda *_: None)
+    before = os.umask(0o077)
+    try:
+        with pytest.raises(ReleaseError, match="the mode is 0600 there, not 0644"):
+            write_fixed_folder(ENTRIES, tmp_path / "context", [])
+    finally:
+        os.umask(before)

@@ -1,0 +1,226 @@
+"""One pattern of an ignore file, as BuildKit understands it (moby/patternmatcher, `Pattern`)."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from release.images.goregexp import BadExpression, compiled
+
+BLANKS: Final = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
+    map(chr, range(0x2000, 0x200B))
+)
+"""White space of Go's strings.TrimSpace."""
+
+UNDECODED: Final = re.compile("[\udc80-\udcff]")
+"""A byte that is no UTF-8, in the text of a path."""
+
+_GLOB: Final = re.compile(r"[*\[\]?^\\]")
+_QUOTED: Final = frozenset(".+()$")
+"""Also `|`, `{` and `}` are meant to be, and are not: a bit of a table is shifted out of its byte."""
+_ANY, _PARENTS, _NAME, _CHAR = ".*", "(.*/)?", "[^/]*", "[^/]"
+
+Bad = Callable[[str], Exception]
+"""Makes the error, from what is wrong."""
+
+
+def cleaned(path: str) -> str:
+    """The shortest name of a path, as Go's filepath.Clean."""
+    return posixpath.normpath(f"/{path.lstrip('/')}" if path.startswith("/") else path)
+
+
+class Pattern:
+    """Which paths it is for, and whether it takes them out of what is ignored."""
+
+    def __init__(self, line: str, bad: Bad) -> None:
+        """Read a cleaned line of an ignore file.
+
+        Args:
+            line: the pattern, with `!` where it is an exception.
+            bad: makes the error for what BuildKit refuses, here or at the first path that is asked for.
+        """
+        text = cleaned(line.strip(BLANKS))
+        self.is_exception = text.startswith("!")
+        self.text = text.removeprefix("!")
+        self._bad = bad
+        self._compiled: Callable[[str], bool] | None = None
+        if not self.text:
+            raise bad("it is an exception for nothing")
+        if found := _syntax_error(self.text):
+            raise bad(found)
+
+    @property
+    def without_glob(self) -> str:
+        """The pattern without a glob as its last part."""
+        return self.text.removesuffix("/**").removesuffix("/*")
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether only paths that begin with it can be in what it is for."""
+        return not _GLOB.search(self.without_glob)
+
+    def matches(self, path: str) -> bool:
+        """Whether it is for this very path."""
+        if self._compiled is None:
+            try:
+                self._compiled = _matcher(self.text)
+            except BadExpression as error:
+                raise self._bad(str(error)) from None
+        return self._compiled(path)
+
+    def reaches(self, folder: str) -> bool:
+        """Whether it may be for something in this folder, as far as its parts tell."""
+        parts, names = self.text.split("/"), folder.split("/")
+        fixed = next((index for index, part in enumerate(parts) if "**" in part), len(parts))
+        heads = zip(parts[:fixed], names, strict=False)
+        inside = fixed < len(parts) or len(parts) > len(names)
+        return inside and all(Pattern(part, self._bad).matches(name) for part, name in heads)
+
+
+def _syntax_error(pattern: str) -> str:
+    """What Go's filepath.Match finds wrong in a pattern, when it is asked for the name "."; empty: nothing.
+
+    It compares piece by piece - the text up to a `*` - and ends at the first that is not in the name. What
+    comes later may be wrong all the same.
+    """
+    rest, name = pattern, "."
+    while rest:
+        star, piece, rest = _piece(rest)
+        if star and not piece:
+            return ""
+        ends = [_compared(piece, name[skipped:]) for skipped in range(len(name) + 1 if star else 1)]
+        if _WRONG in ends:
+            return "a class in [] is empty or has no end, or nothing comes after the last \\"
+        fitting = [end for end in ends if end is not None and (rest or not end)]
+        if not fitting:
+            return ""
+        name = fitting[0]
+    return ""
+
+
+_WRONG: Final = "wrong"
+
+
+def _piece(pattern: str) -> tuple[bool, str, str]:
+    """Whether stars come first, the text up to the next one, and the rest (`scanChunk`)."""
+    text = pattern.lstrip("*")
+    at, is_class = 0, False
+    while at < len(text) and (is_class or text[at] != "*"):
+        at += 2 if text[at] == "\\" else 1
+        is_class = text[at - 1] == "[" or (is_class and text[at - 1] != "]") if at <= len(text) else is_class
+    return text != pattern, text[:at], text[at:]
+
+
+def _compared(piece: str, name: str) -> str | None:
+    """The rest of a name that begins with a piece; None: it does not; or `_WRONG` (`matchChunk`)."""
+    fits = True
+    while piece:
+        char, piece = piece[0], piece[1:]
+        fits = fits and bool(name)
+        if char == "[":
+            after, members = _class(piece)
+            if after is None:
+                return _WRONG
+            fits, piece = fits and members(name[0]), after
+        elif char != "?":
+            if char == "\\":
+                if not piece:
+                    return _WRONG
+                char, piece = piece[0], piece[1:]
+            fits = fits and name[0] == char
+        name = name[1:]
+    return name if fits else None
+
+
+def _class(text: str) -> tuple[str | None, Callable[[str], bool]]:
+    """The rest of a pattern after a class, whose [ is left out, and its members; no rest: it is none."""
+    rest: str | None = text.removeprefix("^")
+    ranges = list[tuple[str, str]]()
+    while rest is not None and not (ranges and rest.startswith("]")):
+        low, rest = _member(rest)
+        high = low
+        if rest is not None and rest.startswith("-"):
+            high, rest = _member(rest[1:])
+        ranges.append((low, high))
+    negated = text.startswith("^")
+    after = rest[1:] if rest is not None else None
+    return after, lambda char: any(low <= char <= high for low, high in ranges) != negated
+
+
+def _member(text: str) -> tuple[str, str | None]:
+    """A character of a class, and the rest; none: it is wrong, or nothing comes after it (`getEsc`)."""
+    if text[:1] in ("", "-", "]"):
+        return "", None
+    escaped = text[0] == "\\"
+    return text[escaped : escaped + 1], text[1 + escaped :] or None
+
+
+def _matcher(pattern: str) -> Callable[[str], bool]:
+    """The function that tells whether a path is one of a pattern's. Raises BadExpression."""
+    kind, expression = _expression(pattern)
+    if kind == "exact":
+        return lambda path: path == pattern
+    if kind == "prefix":
+        prefix = pattern[:-2]
+        return lambda path: path.startswith(prefix)
+    if kind == "suffix":
+        suffix = pattern.encode()[2:]
+        return lambda path: _ends(os.fsencode(path), suffix)
+    search = compiled(expression).search
+    return lambda path: search(UNDECODED.sub("\ufffd", path)) is not None
+
+
+def _ends(path: bytes, suffix: bytes) -> bool:
+    return path.endswith(suffix) or (suffix.startswith(b"/") and path == suffix[1:])
+
+
+def _expression(pattern: str) -> tuple[str, str]:
+    """How a pattern is compared, and its regular expression in Go's grammar."""
+    kind, parts = "exact", list[str]()
+    for index, (token, is_last) in enumerate(_tokens(pattern.removeprefix("\ufeff"))):
+        if token == "**" and is_last:  # noqa: S105 - part of a pattern
+            if kind == "exact":
+                kind = "prefix"
+            else:
+                kind = "regexp"
+                parts.append(_ANY)
+        elif token == "**":  # noqa: S105
+            kind = "regexp"
+            parts.append(_PARENTS)
+        elif token in ("*", "?"):
+            kind = "regexp"
+            parts.append(_NAME if token == "*" else _CHAR)  # noqa: S105
+        else:
+            kind = "regexp" if token[0] in "[]\\" else kind
+            parts.append(f"\\{token}" if token in _QUOTED else token)
+        if token == "**" and index == 0:  # noqa: S105
+            kind = "suffix"
+    return kind, f"^{_simplified(parts)}$"
+
+
+def _simplified(parts: list[str]) -> str:
+    """The parts as one text; what means the same when it comes twice in a row comes once, to be quicker."""
+    text, last = "", ""
+    has_literals = any(part[0] in "[\\" for part in parts if part not in (_NAME, _CHAR))
+    for part in parts:
+        if part != last or part not in (_PARENTS, _NAME) or has_literals:
+            text += part
+        last = part
+    return text
+
+
+def _tokens(pattern: str) -> Iterator[tuple[str, bool]]:
+    r"""The pattern's parts (`**` with the / after it, an escape, a character), and which is the last."""
+    at = 0
+    while at < len(pattern):
+        if pattern.startswith("**", at):
+            token, at = "**", at + 2
+            at += pattern.startswith("/", at)
+        elif pattern[at] == "\\":
+            token, at = pattern[at : at + 2], at + 2
+        else:
+            token, at = pattern[at], at + 1
+        yield token, at >= len(pattern)
