@@ -98,8 +98,6 @@ class Prover:
             return Proved(head=tip)
         last = known.commit or remembered
         if last is not None and not self._contains(tip, last):
-            if self._contains(last, tip):  # another process of this clone is ahead
-                return Proved(head=tip)
             raise self._rewritten(last, tip)
         return self._walked(tip, known)
 

@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from release.config import GitName, Slug
 from release.errors import (
     LedgerError,
+    LedgerRewritten,
     LedgerShallow,
     LedgerUnproven,
     LedgerUnreachable,
@@ -192,7 +193,14 @@ class Ledger:
             return
         if tip is not None:
             self._check_format(self._trees.tree_of(tip))
-        proved = self._proved(tip)
+        try:
+            proved = self._proved(tip)
+        except LedgerRewritten:
+            newest = self._branch.head()
+            if newest == tip:
+                raise
+            self._look_at(newest)  # another process of this clone went on between two looks
+            return
         self._tip, self.unproven, head = tip, proved.error, proved.head
         if head is None:
             self._head = self._tree = None

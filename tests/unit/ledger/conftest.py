@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.unit.ledger.keys import SIGNERS, use
 from tests.unit.repository import ENVIRONMENT, Repository
 
 
@@ -61,3 +63,21 @@ def ada(world: Path) -> Repository:
 def bob(world: Path) -> Repository:
     """Another clone of the server."""
     return Repository(world / "bob")
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the ssh keys of Ada and Eve."""
+    folder = tmp_path_factory.mktemp("keys")
+    for name in ("ada", "eve"):
+        words = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(folder / name))
+        subprocess.run(words, check=True)
+    return folder
+
+
+@pytest.fixture
+def signed(here: Repository, keys: Path) -> Repository:
+    """A repository where git signs with Ada's key, and Ada alone may sign."""
+    here.write(SIGNERS, f"ada@example.org {(keys / 'ada.pub').read_text()}")
+    use(here, keys / "ada")
+    return here

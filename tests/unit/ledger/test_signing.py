@@ -13,34 +13,9 @@ from release.ledger.signing import Signature, Signers
 from release.ledger.store import Ledger
 from release.source import Source
 from tests.unit.ledger.forge import BRANCH, forget, verified
+from tests.unit.ledger.keys import SIGNERS, use
 from tests.unit.ledger.samples import note
 from tests.unit.repository import Repository
-
-SIGNERS = ".release-signers"
-STRICT = {"sign": True, "allowed_signers": SIGNERS, "require_signed": True}
-
-
-@pytest.fixture(scope="session")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the ssh keys of Ada and Eve."""
-    folder = tmp_path_factory.mktemp("keys")
-    for name in ("ada", "eve"):
-        words = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(folder / name))
-        subprocess.run(words, check=True)
-    return folder
-
-
-@pytest.fixture
-def signed(here: Repository, keys: Path) -> Repository:
-    """A repository where git signs with Ada's key, and Ada alone may sign."""
-    here.write(SIGNERS, f"ada@example.org {(keys / 'ada.pub').read_text()}")
-    use(here, keys / "ada")
-    return here
-
-
-def use(repository: Repository, key: Path) -> None:
-    repository.git("config", "gpg.format", "ssh")
-    repository.git("config", "user.signingKey", str(key))
 
 
 def ledger(repository: Repository, *, sign: bool = True) -> Ledger:

@@ -1,0 +1,696 @@
+"""The verified head: nothing is read past a commit that breaks a rule, and nothing is appended after it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from release.config import Ledger as Settings
+from release.errors import LedgerError, LedgerRewritten, LedgerUnproven, LedgerUnsigned
+from release.ledger import layout, query
+from release.ledger.opening import open_ledger
+from release.ledger.reading import record_at
+from release.ledger.store import Ledger
+from release.records import Deployment, Record, Release
+from release.source import Source
+from tests.unit.ledger import intruder, samples
+from tests.unit.ledger.forge import BRANCH, forget
+from tests.unit.ledger.keys import SIGNERS, use
+from tests.unit.ledger.samples import ADA, digits, event, moment, note, quarantine, release
+from tests.unit.repository import Repository
+
+STRICT = {"allowed_signers": SIGNERS, "require_signed": True}
+LATE = moment(60)
+
+
+def opened(
+    repository: Repository,
+    *,
+    services: tuple[str, ...] = ("api",),
+    vouching: bool = False,
+    **settings: object,
+) -> Ledger:
+    """The ledger as a command opens it, with required signatures."""
+    read = Settings.model_validate({**STRICT, **settings})
+    source = Source.open(repository.root)
+    return open_ledger(source, read, services, lambda _: None, lambda _: None, vouching=vouching)
+
+
+def plain(repository: Repository, **settings: object) -> Ledger:
+    """The ledger as a command opens it, without required signatures."""
+    return opened(repository, require_signed=False, **settings)
+
+
+@pytest.fixture
+def proven(signed: Repository) -> Repository:
+    """A signed ledger with two releases; 0.1.0 ran in staging and production, 0.2.0 runs in production."""
+    ledger = opened(signed)
+    (one,) = ledger.append([release("0.1.0", at=moment(0))])
+    ledger.append([event(one, deployment="stage", environment="staging", at=moment(1))])
+    ledger.append([event(one, deployment="prod", at=moment(2))])
+    (two,) = ledger.append([release("0.2.0", at=moment(3))])
+    ledger.append([event(two, deployment="now", at=moment(4))])
+    ledger.append([quarantine(one, at=moment(5))])
+    return signed
+
+
+def head(repository: Repository) -> str:
+    return repository.git("rev-parse", BRANCH)
+
+
+def release_of(ledger: Ledger, version: str) -> Record[Release]:
+    found = query.release_of_version(ledger, "api", version)
+    assert found is not None
+    return found
+
+
+def refused(ledger: Ledger, commit: str, before: str) -> LedgerUnproven:
+    """The ledger is read up to one commit, and the next one is named."""
+    assert ledger.head == before
+    assert ledger.unproven is not None
+    assert commit in ledger.unproven.found
+    with pytest.raises(LedgerUnproven, match=commit):
+        ledger.append([note("after it", at=LATE)])
+    return ledger.unproven
+
+
+# what an intruder appends without a signature
+
+
+@pytest.mark.attack(
+    "an unsigned release record whose source is a commit of the attacker's, for `verify --rebuild`",
+    "the proof: its commit is not signed, so no command reads the record",
+)
+def test_an_unsigned_release_is_not_read(proven: Repository) -> None:
+    """Neither by version, digest or commit, nor in the list of releases."""
+    before = head(proven)
+    draft = release("9.0.0", commit=proven.git("rev-parse", "main"), at=LATE)
+    commit = intruder.append(proven, draft)
+    ledger = opened(proven)
+    assert isinstance(refused(ledger, commit, before), LedgerUnsigned)
+    assert query.release_of_version(ledger, "api", "9.0.0") is None
+    assert query.release_of_commit(ledger, "api", proven.git("rev-parse", "main")) is None
+    assert [each.body.version for each in query.releases(ledger, "api")] == ["0.2.0", "0.1.0"]
+
+
+@pytest.mark.attack(
+    "an unsigned `started` event of the running deployment with other settings, for `converge`",
+    "the proof: its commit is not signed, so converge does not see the event",
+)
+def test_an_unsigned_start_is_not_read(proven: Repository) -> None:
+    """The newest event stays the one that was signed."""
+    before = head(proven)
+    two = release_of(opened(proven), "0.2.0")
+    commit = intruder.append(proven, event(two, "started", deployment="now", at=LATE))
+    ledger = opened(proven)
+    refused(ledger, commit, before)
+    newest = next(query.deployments(ledger, "api", "production"))
+    assert (newest.deployment.status, newest.recorded_at) == ("healthy", moment(4))
+
+
+@pytest.mark.attack(
+    "a second unsigned `healthy` event of the running deployment's id, for `migrations.down`",
+    "the proof: its commit is not signed",
+)
+def test_an_unsigned_second_healthy_event_is_not_read(proven: Repository) -> None:
+    """The deployment keeps the settings that were signed."""
+    before = head(proven)
+    two = release_of(opened(proven), "0.2.0")
+    commit = intruder.append(proven, event(two, deployment="now", at=LATE))
+    ledger = opened(proven)
+    refused(ledger, commit, before)
+    assert len(list(query.events_of(ledger, "api", digits("now", 12)))) == 1
+
+
+@pytest.mark.attack(
+    "a second `healthy` event of one deployment in a ledger without required signatures",
+    "the rule that a deployment is healthy once",
+)
+@pytest.mark.parametrize("known", [True, False], ids=["on a verified head", "in a fresh clone"])
+def test_a_deployment_is_healthy_once(proven: Repository, *, known: bool) -> None:
+    """Whether this clone had proved the first event, or proves both now."""
+    ledger = plain(proven)
+    before, two = head(proven), release_of(ledger, "0.2.0")
+    commit = intruder.append(proven, event(two, deployment="now", at=LATE))
+    if not known:
+        forget(proven)
+    error = refused(plain(proven), commit, before)
+    assert "healthy-twice" in error.found
+
+
+@pytest.mark.attack(
+    "an unsigned lift of a signed quarantine", "the proof: the quarantine that was signed decides"
+)
+def test_an_unsigned_lift_does_not_decide(proven: Repository) -> None:
+    """0.1.0 stays quarantined."""
+    one = release_of(opened(proven), "0.1.0")
+    intruder.append(proven, quarantine(one, "fine", lifted=True, at=LATE))
+    assert query.quarantined(opened(proven), "api", one.id, "production") is not None
+
+
+@pytest.mark.attack("an unsigned freeze of production", "the proof: an unsigned freeze is not read")
+def test_an_unsigned_freeze_does_not_decide(proven: Repository) -> None:
+    """Production takes deployments."""
+    from release.records import Freeze
+
+    draft = samples.draft(Freeze(environment="production", message="stop"), at=LATE)
+    intruder.append(proven, draft)
+    assert query.frozen(opened(proven), "api", "production", LATE) is None
+
+
+@pytest.mark.attack(
+    "an unsigned record, and an honest signed one after it by a writer that did not look",
+    "the proof: the signed commit does not vouch for its parent, so reading stops before the unsigned one",
+)
+def test_a_signature_after_it_does_not_cure_an_unsigned_commit(proven: Repository) -> None:
+    """An older version of this library signs without a proof."""
+    before = head(proven)
+    commit = intruder.append(proven, release("9.0.0", at=LATE))
+    intruder.append(proven, note("honest", at=LATE), sign=True)
+    refused(opened(proven), commit, before)
+
+
+def test_a_signed_commit_of_an_older_version_is_believed(proven: Repository) -> None:
+    """It vouches for nothing, and is signed; so is each before it."""
+    commit = intruder.append(proven, note("older", at=LATE), sign=True)
+    forget(proven)
+    ledger = opened(proven)
+    assert (ledger.head, ledger.unproven) == (commit, None)
+
+
+@pytest.mark.attack(
+    "a commit that is signed with the key of somebody who is not an allowed signer",
+    "the proof: the key is not in the file of allowed signers",
+)
+def test_a_foreign_signature_is_no_signature(proven: Repository, keys: Path) -> None:
+    """The message names the key."""
+    before = head(proven)
+    use(proven, keys / "eve")
+    commit = intruder.append(proven, note("eve", at=LATE), sign=True)
+    assert "SHA256:" in refused(opened(proven), commit, before).found
+
+
+# indexes
+
+
+def _other(record: Record[Release], version: str) -> dict[str, str]:
+    """Index paths of a release, with the version, digest and commit of another one."""
+    number, commit = record.body.image.digest.removeprefix("sha256:"), record.body.source.commit
+    return {
+        "version": layout.version_path("api", version),
+        "digest": layout.digest_path("api", number[::-1]),
+        "commit": layout.commit_path("api", commit[::-1]),
+    }
+
+
+FAMILIES = {
+    **{
+        family: (lambda one, family=family: _other(one, "0.0.9")[family]) for family in _other.__annotations__
+    },
+}
+
+
+def _paths(ledger: Ledger) -> dict[str, tuple[str, str]]:
+    """A wrong place in each index, and the record that is put there."""
+    one = release_of(ledger, "0.1.0")
+    stage = next(query.deployments(ledger, "api", "staging"))
+    assert stage.record is not None
+    number, commit = one.body.image.digest.removeprefix("sha256:"), one.body.source.commit
+    of_event = {
+        "environment": layout.event_path("api", "production", LATE, stage.record),
+        "deployment": f"{layout.deployment_folder('api', 'ab')}/ab{'0' * 10}-000000002",
+        "healthy": f"{layout.healthy_folder('api', 'production', one.id)}/{one.id}-000000002",
+    }
+    of_release = {
+        "version": layout.version_path("api", "0.0.9"),
+        "digest": layout.digest_path("api", number[::-1]),
+        "commit": layout.commit_path("api", commit[::-1]),
+        "seq": layout.seq_path("api", 99, "release"),
+        "quarantine": f"{layout.quarantine_folder('api', one.id)}/{one.id}-000000099",
+        "freeze": f"{layout.freeze_folder('api', 'production')}/000000099",
+        "verification": f"{layout.verifications_folder('api', 'drill', 'production')}/2026/11/20/1-{one.id}",
+        "verified": f"{layout.verified_folder('api', one.id)}/{one.id}-000000099",
+    }
+    return {name: (path, stage.record) for name, path in of_event.items()} | {
+        name: (path, one.id) for name, path in of_release.items()
+    }
+
+
+INDEXES = (
+    *("environment", "deployment", "healthy", "version", "digest", "commit", "seq"),
+    *("quarantine", "freeze", "verification", "verified"),
+)
+
+
+@pytest.mark.attack(
+    "an index entry that names another record: production's healthy entry names a staging event, a version "
+    "names another version's record",
+    "the rule that each entry follows from its record; the same for every index",
+)
+@pytest.mark.parametrize("index", INDEXES)
+@pytest.mark.parametrize("sign", [True, False], ids=["signed", "unsigned"])
+def test_an_entry_that_does_not_follow_from_its_record_is_refused(
+    proven: Repository, index: str, *, sign: bool
+) -> None:
+    """Beside an honest record, signed or not."""
+    ledger = plain(proven)
+    before = head(proven)
+    path, record = _paths(ledger)[index]
+    honest = intruder.files_of(intruder.placed(proven, note("honest", at=LATE)))
+    forged = {**honest, path: f"{record}\n".encode()}
+    commit = intruder.commit(proven, forged, seconds=_at(LATE), sign=sign)
+    refused(plain(proven), commit, before)
+
+
+def _at(time: str) -> int:
+    from tests.unit.ledger.forge import seconds_of
+
+    return seconds_of(time)
+
+
+class Shelf:
+    """A ledger without a proof: whatever its files say is there."""
+
+    def __init__(self, files: dict[str, str], records: dict[str, Record[Release | Deployment]]) -> None:
+        self._files, self._records = files, records
+
+    def read(self, path: str) -> bytes | None:
+        return f"{self._files[path]}\n".encode() if path in self._files else None
+
+    def names(self, folder: str) -> tuple[str, ...]:
+        raise AssertionError(folder)
+
+    def record(self, record: str) -> Record[Release | Deployment]:
+        return self._records[record]
+
+
+@pytest.mark.parametrize("index", INDEXES)
+def test_a_read_compares_the_record_with_its_path(proven: Repository, index: str) -> None:
+    """A second lock behind the proof: service, kind, environment, release, status, number and time."""
+    ledger = plain(proven)
+    path, record = _paths(ledger)[index]
+    shelf = Shelf({path: record}, {record: ledger.record(record)})  # type: ignore[dict-item]
+    with pytest.raises(LedgerError, match="is not what the path says"):
+        record_at(shelf, path)  # type: ignore[arg-type]
+
+
+# the chain of commits
+
+
+@pytest.fixture
+def foreign(proven: Repository, tmp_path: Path) -> Repository:
+    """Another repository, whose ledger the same person signed."""
+    other = Repository.init(tmp_path / "other")
+    other.commit("feat: other", file="other")
+    for key in ("gpg.format", "user.signingKey"):
+        other.git("config", key, proven.git("config", key))
+    shutil.copyfile(proven.root / SIGNERS, other.root / SIGNERS)
+    opened(other).append([release("7.0.0", content="foreign", at=moment(6))])
+    return other
+
+
+@pytest.mark.attack(
+    "a merge of another repository's ledger, signed by the same key",
+    "the rule that each commit has one parent, the verified head",
+)
+@pytest.mark.parametrize("first", ["ours", "theirs"])
+@pytest.mark.parametrize("known", [True, False], ids=["verified before", "fresh clone"])
+def test_a_merge_is_refused(proven: Repository, foreign: Repository, first: str, *, known: bool) -> None:
+    """Whichever history comes first; it is a fast-forward for the branch."""
+    before = head(proven)
+    proven.git("fetch", "-q", str(foreign.root), "release-ledger:theirs")
+    theirs = proven.git("rev-parse", "theirs")
+    honest = intruder.files_of(intruder.placed(proven, note("merge", at=LATE)))
+    if first == "ours":
+        commit = intruder.commit(proven, honest, seconds=_at(LATE), more_parents=[theirs], sign=True)
+    else:
+        commit = intruder.commit(proven, {}, seconds=_at(LATE), instead_of=theirs, sign=True)
+    if not known:
+        forget(proven)
+    if first == "ours":
+        refused(opened(proven), commit, before)
+        return
+    ledger = opened(proven)
+    assert ledger.unproven is not None
+    assert query.release_of_version(ledger, "api", "7.0.0") is None
+
+
+@pytest.mark.attack(
+    "the ledger of another repository in place of this one's, signed by the same key, in a fresh clone",
+    "the genesis record: it binds a ledger to the root commits of its repository",
+)
+def test_the_ledger_of_another_repository_is_refused(proven: Repository, foreign: Repository) -> None:
+    """Nothing remembers the right one here but the code's own history."""
+    proven.git("fetch", "-q", "-f", str(foreign.root), "+release-ledger:release-ledger")
+    forget(proven)
+    ledger = opened(proven)
+    assert (ledger.head, ledger.unproven is not None) == (None, True)
+    assert ledger.unproven is not None
+    assert "foreign-ledger" in ledger.unproven.found
+
+
+@pytest.mark.attack(
+    "the ledger of another repository in a shallow clone, which does not know the code's root commits",
+    "`ledger.id` in the configuration, compared with the genesis record",
+)
+def test_a_configured_id_binds_the_ledger_in_any_clone(proven: Repository, foreign: Repository) -> None:
+    """The id is in the first record of the service."""
+    mine = next(query.history(opened(proven), "api", since=moment(0)))
+    assert mine is not None
+    first = record_at(opened(proven), layout.seq_path("api", 1, "release"))
+    assert first.envelope.genesis is not None
+    assert opened(proven, id=first.envelope.genesis.ledger).unproven is None
+    error = opened(foreign, id=first.envelope.genesis.ledger).unproven
+    assert error is not None
+    assert "foreign-ledger" in error.found
+
+
+@pytest.mark.attack(
+    "a record of a service of another repository, without required signatures",
+    "the rule that a service has a genesis in this ledger, or is configured here",
+)
+def test_a_foreign_service_is_refused(proven: Repository) -> None:
+    """A configured one that an older version released is not."""
+    plain(proven)
+    before = head(proven)
+    commit = intruder.append(proven, release("1.0.0", service="stranger", content="s", at=LATE))
+    assert "foreign-service" in refused(plain(proven), commit, before).found
+    assert plain(proven, services=("api", "stranger")).unproven is None
+
+
+CHANGES: dict[str, Callable[[Repository, Ledger], dict[str, bytes | None]]] = {
+    "changes a record": lambda _, ledger: {
+        layout.record_path(release_of(ledger, "0.1.0").id): b"{}\n",
+    },
+    "changes an index entry": lambda _, ledger: {
+        layout.version_path("api", "0.2.0"): f"{release_of(ledger, '0.1.0').id}\n".encode(),
+    },
+    "deletes a record": lambda _, ledger: {layout.record_path(release_of(ledger, "0.1.0").id): None},
+    "adds a foreign file": lambda *_: {"README.md": b"hello\n"},
+    "adds nothing": lambda *_: {},
+}
+
+
+@pytest.mark.attack(
+    "a commit that changes or deletes a path of the ledger, without required signatures",
+    "the rule that a commit adds records and their entries, and does nothing else",
+)
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_path_is_refused_on_every_read(proven: Repository, change: str) -> None:
+    """Not by `verify --ledger` alone."""
+    ledger = plain(proven)
+    before = head(proven)
+    commit = intruder.commit(proven, CHANGES[change](proven, ledger))
+    refused(plain(proven), commit, before)
+
+
+@pytest.mark.attack(
+    "a clone with `--depth 1 --no-single-branch`, whose boundary commit seems to have added every file",
+    "the proof: a shallow clone fetches the whole ledger before it reads any of it",
+)
+def test_a_shallow_clone_proves_the_whole_ledger(
+    proven: Repository, server: Repository, tmp_path: Path
+) -> None:
+    """An unsigned release is found behind the boundary."""
+    before = head(proven)
+    commit = intruder.append(proven, release("9.0.0", at=LATE))
+    intruder.append(proven, note("honest", at=LATE), sign=True)
+    proven.git("push", "-q", str(server.root), BRANCH)
+    ci = Repository.clone(
+        f"file://{server.root}", tmp_path / "ci", "--depth=1", "--no-single-branch", "--branch=main"
+    )
+    shutil.copyfile(proven.root / SIGNERS, ci.root / SIGNERS)
+    for key in ("gpg.format", "user.signingKey"):
+        ci.git("config", key, proven.git("config", key))
+    ledger = opened(ci, remote="origin")
+    ledger.refresh()
+    refused(ledger, commit, before)
+
+
+@pytest.mark.attack("a line in `.git/info/grafts` that hides an unsigned commit", "git is run without grafts")
+def test_grafts_hide_nothing(proven: Repository) -> None:
+    """The commit's own parents count."""
+    before = head(proven)
+    commit = intruder.append(proven, release("9.0.0", at=LATE))
+    tip = intruder.append(proven, note("honest", at=LATE), sign=True)
+    proven.write(".git/info/grafts", f"{tip} {before}\n")
+    refused(opened(proven), commit, before)
+
+
+@pytest.mark.attack(
+    "a rewind of the server's branch that only git's own tracking branch can tell",
+    "the server's branch must contain every commit that this clone remembers",
+)
+def test_a_rewind_is_told_from_the_tracking_branch(
+    ada: Repository, server: Repository, tmp_path: Path
+) -> None:
+    """A fresh clone has nothing else to remember."""
+    ledger = samples.ledger(ada.root, remote="origin")
+    ledger.append([note("1")])
+    ledger.append([note("2")])
+    fresh = Repository.clone(server, tmp_path / "fresh")
+    server.git("update-ref", BRANCH, f"{BRANCH}~1")
+    with pytest.raises(LedgerRewritten):
+        samples.ledger(fresh.root, remote="origin").refresh()
+
+
+def test_a_rewind_behind_the_verified_head_is_refused(proven: Repository) -> None:
+    """Also where no remote remembers anything."""
+    opened(proven)
+    proven.git("update-ref", BRANCH, f"{BRANCH}~1")
+    with pytest.raises(LedgerRewritten, match="this clone proved it up to"):
+        opened(proven)
+
+
+# records that cannot be read
+
+
+def _odd(change: Callable[[dict[str, object]], object], text: Callable[[str], str] = str) -> bytes:
+    data = samples.note("odd", at=LATE).at(7, digits("before")).to_json()
+    change(data)
+    return f"{text(json.dumps(data, sort_keys=True, separators=(',', ':')))}\n".encode(
+        "utf-8", "surrogatepass"
+    )
+
+
+ODD = {
+    "a number of 2**60": _odd(lambda data: data.update(seq=2**60)),
+    "a number of 5,000 digits": _odd(
+        lambda data: data.update(seq=1), lambda text: text.replace("1,", "9" * 5000 + ",", 1)
+    ),
+    "a lone surrogate": _odd(lambda data: data.update(text="\ud800")),
+    "100,000 levels": b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n",
+    "month 99": _odd(lambda data: data.update(recorded_at="2026-99-20T12:00:00.000Z")),
+    "not a number": _odd(lambda data: data.update(seq=float("nan"))),
+    "a service with a path": _odd(lambda data: data.update(service="../../x")),
+    "a list": b"[]\n",
+    "no UTF-8": b'{"kind":"\xff"}\n',
+    "nothing": b"",
+}
+
+
+@pytest.mark.attack(
+    "one malformed record: a number of 2**60, a lone surrogate, 100,000 levels, month 99, a bad index path",
+    "the limits of `records.parse`, and the proof, which names the commit and stops before it",
+)
+@pytest.mark.parametrize("kind", ODD)
+def test_a_malformed_record_ends_nothing(proven: Repository, kind: str) -> None:
+    """What was proven is read; the commit is named in one sentence."""
+    from hashlib import sha256
+
+    plain(proven)
+    before, content = head(proven), ODD[kind]
+    name = sha256(content).hexdigest()
+    commit = intruder.commit(proven, {layout.record_path(name): content})
+    ledger = plain(proven)
+    error = refused(ledger, commit, before)
+    assert len(str(error)) < 2_000
+    assert query.current(ledger, "api", "production") is not None
+
+
+@pytest.mark.parametrize(
+    "path", ["index/api/seq/x", "index/api/version/0/\udcff", "index/../x", "index/api/a\nb", "index/é/x"]
+)
+def test_a_bad_index_path_ends_nothing(proven: Repository, path: str) -> None:
+    """Whatever git takes for a name."""
+    plain(proven)
+    before = head(proven)
+    parts, content = path.split("/"), f"{'0' * 64}\n".encode()
+    blob = proven.git("hash-object", "-w", "--stdin", stdin=content)
+    commit = _deep(proven, parts, blob)
+    refused(plain(proven), commit, before)
+
+
+def _deep(repository: Repository, parts: list[str], blob: str) -> str:
+    """A commit whose tree has one more file, built by hand: git's index refuses some names."""
+    import subprocess
+
+    def tree_with(tree: str | None, names: list[str]) -> str:
+        rows: dict[bytes, bytes] = {}
+        if tree is not None:
+            out = subprocess.run(
+                ["git", "ls-tree", "-z", tree], cwd=repository.root, capture_output=True, check=True
+            ).stdout
+            for row in filter(None, out.split(b"\0")):
+                facts, _, name = row.partition(b"\t")
+                rows[name] = facts
+        name = names[0].encode("utf-8", "surrogateescape")
+        if len(names) == 1:
+            rows[name] = b"100644 blob " + blob.encode()
+        else:
+            known = rows.get(name, b"").split()
+            below = known[2].decode() if known and known[1] == b"tree" else None
+            rows[name] = b"040000 tree " + tree_with(below, names[1:]).encode()
+        listing = b"".join(facts + b"\t" + name + b"\0" for name, facts in sorted(rows.items()))
+        made = subprocess.run(
+            ["git", "hash-object", "-t", "tree", "-w", "--literally", "--stdin"],
+            input=_raw(rows),
+            cwd=repository.root,
+            capture_output=True,
+            check=True,
+        )
+        del listing
+        return made.stdout.decode().strip()
+
+    tree = tree_with(repository.git("rev-parse", f"{BRANCH}^{{tree}}"), parts)
+    at = repository.git("log", "-1", "--format=%ct", BRANCH)
+    made = repository.git(
+        *("commit-tree", "-m", "x", "-p", BRANCH, tree), env={"GIT_COMMITTER_DATE": f"@{at} +0000"}
+    )
+    repository.git("update-ref", BRANCH, made)
+    return made
+
+
+def _raw(rows: dict[bytes, bytes]) -> bytes:
+    """A tree object's bytes."""
+    pieces = []
+    for name, facts in sorted(rows.items(), key=lambda row: row[0] + b"/" * row[1].startswith(b"040000")):
+        mode, _, oid = facts.split()
+        pieces.append(mode.lstrip(b"0") + b" " + name + b"\0" + bytes.fromhex(oid.decode()))
+    return b"".join(pieces)
+
+
+# what goes on
+
+
+def test_an_event_waits_in_the_clone_while_the_ledger_is_not_proven(proven: Repository) -> None:
+    """A rollback is recorded here, and published once the branch is mended."""
+    before = head(proven)
+    one = release_of(opened(proven), "0.1.0")
+    intruder.append(proven, note("unsigned", at=LATE))
+    ledger = opened(proven)
+    assert ledger.append_event(event(one, deployment="back", at=LATE)) is None
+    current = query.current(ledger, "api", "production")
+    assert current is not None
+    assert (current.deployment.release, current.record) == (one.id, None)
+    proven.git("update-ref", BRANCH, before)
+    mended = opened(proven)
+    assert (mended.unproven, mended.sync()) == (None, 1)
+
+
+def test_a_branch_that_was_mended_on_the_server_is_followed(
+    signed: Repository, server: Repository, ada: Repository, keys: Path
+) -> None:
+    """The commits that the server lost never were proven; nobody has to touch the clone."""
+    for clone in (ada,):
+        shutil.copyfile(signed.root / SIGNERS, clone.root / SIGNERS)
+        use(clone, keys / "ada")
+    ledger = opened(ada, remote="origin")
+    ledger.append([note("1", at=moment(1))])
+    good = head(ada)
+    bad = intruder.append(ada, note("unsigned", at=LATE))
+    ada.git("push", "-q", "origin", BRANCH)
+    ledger = opened(ada, remote="origin")
+    ledger.refresh()
+    refused(ledger, bad, good)
+    server.git("update-ref", BRANCH, good)
+    mended = opened(ada, remote="origin")
+    mended.refresh()
+    assert (mended.head, mended.unproven) == (good, None)
+    mended.append([note("2", at=moment(2))])
+    assert server.git("rev-parse", f"{BRANCH}~1") == good
+
+
+def test_an_allowed_signer_vouches_for_what_came_before(proven: Repository) -> None:
+    """A person looked at an honest commit that was not signed; from then on every clone believes it."""
+    commit = intruder.append(proven, note("honest", at=LATE))
+    assert opened(proven).head != commit
+    (record,) = opened(proven, vouching=True).append([note("vouched", at=LATE)])
+    assert record.envelope.verified_head == commit
+    for fresh in (False, True):
+        if fresh:
+            forget(proven)
+        ledger = opened(proven)
+        assert (ledger.head, ledger.unproven) == (head(proven), None)
+
+
+def test_vouching_does_not_make_a_broken_rule_good(proven: Repository) -> None:
+    """Signatures alone are what a person can vouch for."""
+    intruder.commit(proven, {"README.md": b"hello\n"})
+    with pytest.raises(LedgerUnproven, match="foreign-path"):
+        opened(proven, vouching=True).append([note("vouched", at=LATE)])
+
+
+def test_a_signature_that_others_would_refuse_is_not_published(proven: Repository, keys: Path) -> None:
+    """The writer hears of it, and not the next reader."""
+    before = head(proven)
+    use(proven, keys / "eve")
+    with pytest.raises(LedgerUnsigned, match="with a signature of yours"):
+        opened(proven).append([note("eve", at=LATE)])
+    assert head(proven) == before
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b"x" * 64 + b"\n{}"])
+def test_a_damaged_memory_costs_a_longer_proof_and_nothing_else(proven: Repository, damage: bytes) -> None:
+    """The seal of the clone tells."""
+    opened(proven)
+    (memory,) = [path for path in (proven.root / ".git/release/verified").rglob("*") if path.is_file()]
+    memory.write_bytes(damage)
+    ledger = opened(proven)
+    assert (ledger.head, ledger.unproven) == (head(proven), None)
+
+
+def test_other_signers_mean_another_proof(proven: Repository, keys: Path) -> None:
+    """What was proven under other keys does not count."""
+    opened(proven)
+    proven.write(SIGNERS, f"eve@example.org {(keys / 'eve.pub').read_text()}")
+    assert isinstance(opened(proven).unproven, LedgerUnsigned)
+
+
+def test_each_record_of_a_strict_writer_vouches(proven: Repository) -> None:
+    """So a fresh clone checks one signature, the newest."""
+    newest = last = intruder.last_of(proven, "api")
+    assert newest is not None
+    assert last is not None
+    assert last.envelope.verified_head == proven.git("rev-parse", f"{BRANCH}~1")
+    assert last.envelope.actor == ADA
+
+
+def test_one_genesis_binds_each_service(proven: Repository) -> None:
+    """The first record of a service has it, the next ones do not; all name one ledger."""
+    ledger = opened(proven, services=("api", "web"))
+    ledger.append([release("1.0.0", service="web", content="web", at=LATE)])
+    first = {
+        service: record_at(ledger, layout.seq_path(service, 1, "release")).envelope.genesis
+        for service in ("api", "web")
+    }
+    later = record_at(ledger, layout.seq_path("api", 2, "deployment")).envelope.genesis
+    roots = proven.git("rev-list", "--max-parents=0", "main").split()
+    assert later is None
+    assert {genesis.ledger for genesis in first.values() if genesis} == {
+        genesis.ledger for genesis in [first["api"]] if genesis
+    }
+    assert [list(genesis.roots) for genesis in first.values() if genesis] == [roots, roots]
+
+
+def test_an_existing_ledger_is_bound_by_its_next_record(here: Repository) -> None:
+    """Its older records stay as they are."""
+    samples.ledger(here.root).append([note("older")])
+    (record,) = plain(here, allowed_signers=None).append([note("newer", at=LATE)])
+    assert record.envelope.genesis is not None
+    forget(here)
+    assert plain(here, allowed_signers=None).unproven is None
