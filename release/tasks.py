@@ -459,13 +459,21 @@ def ledger_rebuild(
     _run("ledger_rebuild", service=service, yes=yes, plan=plan, json=json)
 
 
+@task(help={key: {**_COMMON, **_ACTING}[key] for key in ("service", "message", "yes", "json")})
+def ledger_checkpoint(
+    _context: Context, *, service: str | None = None, message: str = "", yes: bool = False, json: bool = False
+) -> None:
+    """Vouch with your signature for commits of the ledger that nobody allowed has signed."""
+    _run("ledger_checkpoint", service=service, message=message, yes=yes, json=json)
+
+
 def namespace() -> Collection:
     """The tasks, for a service's tasks.py: `ns = release.namespace()`."""
     # invoke ends with status 1 for a wrong command line; here 1 means that something was tried and failed.
     vars(parser)["ParseError"] = WrongCommandLine
     return Collection(
         *(deploy, rollback, status, history, show, diff, converge, quarantine, freeze, thaw),
-        *(sync, verify, drill, prune, doctor, ledger_rebuild),
+        *(sync, verify, drill, prune, doctor, ledger_rebuild, ledger_checkpoint),
     )
 
 

@@ -26,6 +26,7 @@ MODULES: Final = {
     "thaw": "policy",
     "sync": "ledger",
     "ledger_rebuild": "ledger",
+    "ledger_checkpoint": "ledger",
 }
 """The module of each command; the command is its function of that name."""
 

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+import secrets as randomness
 from contextlib import closing
 from pathlib import Path
+from typing import Final
 
 from release import config, recovery
 from release.commands.door import Door, agree
 from release.deploy import view
 from release.deploy.imagetags import ImageTags
+from release.deploy.readiness import draft_of
 from release.deploy.site import Desk
-from release.errors import UsageError
+from release.errors import LedgerError, UsageError
 from release.ledger import outbox
 from release.ledger.verify import verify as verify_ledger
+from release.records import Note
 from release.source import Source
+
+_SHOWN: Final = 15
+"""How many commits a person is shown."""
 
 
 def sync(door: Door) -> int:
@@ -63,7 +70,7 @@ def verify_ledgers(door: Door) -> int:
         reports = []
         for settings in dict.fromkeys(service.ledger for service in services):
             with ImageTags() as tags:
-                reports.append(verify_ledger(source, settings, witness=tags))
+                reports.append(verify_ledger(source, settings, services=configured.services, witness=tags))
     if door.words.json:
         door.console.document([report.to_json() for report in reports])
     else:
@@ -91,3 +98,34 @@ def ledger_rebuild(door: Door) -> int:
     else:
         door.console.result(plan.done)
     return 0
+
+
+def ledger_checkpoint(door: Door) -> int:
+    """Vouch with a signature for the ledger so far: later proofs of signatures begin there."""
+    words = door.words
+    with door.desk() as desk:
+        if not words.message:
+            raise UsageError("vouch for the ledger", "the record needs to say why", "add --message WHY")
+        if not desk.refresh():
+            raise desk.ledger.silence or LedgerError("vouch for the ledger", "its remote does not answer")
+        before, ledger = desk.ledger.head, desk.vouching_ledger()
+        title = f"vouch for the ledger {ledger} up to {(ledger.head or 'nothing')[:12]}"
+        door.console.fields(title, _vouched_rows(desk, before, ledger.head))
+        agree(door, title)
+        text = f"vouched for the ledger up to {ledger.head}: {words.message}"
+        (record,) = ledger.append([draft_of(desk, Note(text=text), randomness.token_hex(6))])
+    if words.json:
+        door.console.document({"record": record.id, "verified_head": record.envelope.verified_head})
+    else:
+        door.console.result(f"{record.envelope.verified_head} vouched for by {record.envelope.actor.name}")
+    return 0
+
+
+def _vouched_rows(desk: Desk, before: str | None, head: str | None) -> list[tuple[str, str]]:
+    """What a person vouches for: the commits after the verified head."""
+    after = (f"^{before}",) if before is not None else ()
+    form = "--format=%h %an <%ae> %cI %s"
+    listed = desk.source.plumbing.run("log", "--first-parent", form, head or "HEAD", *after, "--")
+    lines = listed.text.splitlines()
+    shown = [*lines[:_SHOWN], *([f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else [])]
+    return [("verified", (before or "nothing")[:12]), ("commits", "\n".join(shown) or "none")]

@@ -378,8 +378,8 @@ def verification(found: Readiness) -> Verification:
     )
 
 
-def draft_of(desk: Desk, body: Verification, run: str) -> Draft[Body]:
-    """A record of a check by who works here, now."""
+def draft_of(desk: Desk, body: Body, run: str) -> Draft[Body]:
+    """Return a record by who works here, now."""
     return Draft(
         service=desk.service.service,
         recorded_at=now(),

@@ -76,6 +76,14 @@ class Desk(Struct, frozen=True, kw_only=True, dict=True):
         self._warn_unproven(ledger, None)
         return ledger
 
+    def vouching_ledger(self) -> Ledger:
+        """Open the ledger past commits that no allowed signer signed. Raises LedgerUnproven for any other."""
+        settings, services = self.service.ledger, self.config.services.keys()
+        ledger = open_ledger(self.source, settings, services, self._say, self._warn, vouching=True)
+        if ledger.unproven is not None:
+            raise ledger.unproven
+        return ledger
+
     def _say(self, text: str) -> None:
         self.emit(Notice(text=text))
 

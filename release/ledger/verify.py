@@ -5,17 +5,19 @@ What is proved, and what cannot be, is told in docs/explanation/ledger.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Protocol
 
 from release.config import Ledger as Settings
 from release.errors import LedgerRewritten, LedgerUnreachable, NotALedger
 from release.ledger import layout
-from release.ledger.audit import Audit
+from release.ledger.audit import Audit, Before
 from release.ledger.branch import Branch, transaction
 from release.ledger.gittags import Tags, known_tags
+from release.ledger.lineage import Home, Lineage
+from release.ledger.opening import home
 from release.ledger.signing import Signers
-from release.ledger.violations import Report, Violation
+from release.ledger.violations import OF_SIGNATURES, Report, Violation
 from release.ledger.walk import walk
 from release.records import Record, Release
 from release.source import Source
@@ -34,12 +36,15 @@ class Witness(Protocol):
         """What could not be looked at."""
 
 
-def verify(source: Source, settings: Settings, *, witness: Witness | None = None) -> Report:
-    """Prove the ledger of a repository.
+def verify(
+    source: Source, settings: Settings, *, services: Collection[str] = (), witness: Witness | None = None
+) -> Report:
+    """Prove the ledger of a repository, and list every violation.
 
     Args:
         source: the repository.
         settings: of the ledger.
+        services: the services of today's configuration.
         witness: asked about every release, as a registry.
 
     Raises:
@@ -47,11 +52,13 @@ def verify(source: Source, settings: Settings, *, witness: Witness | None = None
         LedgerError: git cannot tell the references, the history is cut off, or the ledger's format or the
             list of signers cannot be read.
     """
-    return _Verification(source, settings).report(witness)
+    return _Verification(source, settings, home(source, settings, services)).report(witness)
 
 
 class _Verification:
-    def __init__(self, source: Source, settings: Settings) -> None:
+    def __init__(self, source: Source, settings: Settings, here: Home) -> None:
+        self._home = here
+        self._vouched = 0
         self._git, self._settings = source.plumbing, settings
         self._branch = Branch(source.plumbing, branch=settings.branch, remote=settings.remote)
         self._remembered = f"refs/release-verified/{settings.remote or 'local'}/{settings.branch}"
@@ -62,7 +69,9 @@ class _Verification:
     def report(self, witness: Witness | None) -> Report:
         head = self._head()
         self._compare_with_memory(head)
-        audit = Audit(self._git, signers=self._signers, all_signed=self._settings.require_signed)
+        beginning = Before(lineage=Lineage(home=self._home))
+        strict = self._settings.require_signed
+        audit = Audit(self._git, signers=self._signers, all_signed=strict, before=beginning)
         if head is not None:
             self._check_whether_a_ledger(head)
             self._prove(head, audit, witness)
@@ -94,8 +103,7 @@ class _Verification:
 
     def _compare_with_memory(self, head: str | None) -> None:
         """The last commit that was verified here must be in the history."""
-        answer = self._git.run("for-each-ref", "--format=%(objectname)", self._remembered)
-        seen = answer.text
+        seen = self._seen()
         if not seen or seen == head:
             return
         contains = head is not None and self._git.run("merge-base", "--is-ancestor", seen, head).status == 0
@@ -103,11 +111,12 @@ class _Verification:
             self._violations.append(_rewound(seen, f"the branch is at {head or 'nothing'}, which lacks it"))
 
     def _remember(self, head: str) -> None:
-        """Keep the head of a clean ledger. Where it cannot be written, the next run knows the one before."""
-        if not self._violations:
-            old = self._git.run("for-each-ref", "--format=%(objectname)", self._remembered).text
-            update = {self._remembered: (head, old or None)}
-            self._git.run("update-ref", "--stdin", stdin=transaction(update))
+        """Keep the head of a clean ledger, if no command has proved it in this clone yet."""
+        if not self._violations and not self._seen():
+            self._git.run("update-ref", "--stdin", stdin=transaction({self._remembered: (head, None)}))
+
+    def _seen(self) -> str:
+        return self._git.run("for-each-ref", "--format=%(objectname)", self._remembered).text
 
     def _check_whether_a_ledger(self, head: str) -> None:
         """Nothing is said commit by commit of a branch that holds something else."""
@@ -128,14 +137,24 @@ class _Verification:
         for step in walk(self._git, head, self._signers, self._trouble):
             violations, releases = audit.step(step)
             self._violations += violations
+            if audit.vouches and not any(each.kind in OF_SIGNATURES for each in violations):
+                self._vouch()
             asked = ((each, record) for each in witnesses for record in releases)
             self._violations += [one for each, record in asked for one in each.ask(step.commit, record)]
         self._violations += audit.rest()
         if witness is not None:
             self._violations += witness.rest()
             self._unchecked += witness.unchecked()
+        if self._vouched:
+            self._unchecked.append(f"{self._vouched} signatures: a later signer vouches for the commits")
         if audit.unsigned_before:
             self._unchecked.append(f"{audit.unsigned_before} commits from before the first signed one")
+
+    def _vouch(self) -> None:
+        """An allowed signer proved the ledger up to here: signatures before it are not asked for."""
+        vouched = [each for each in self._violations if each.kind in OF_SIGNATURES]
+        self._violations = [each for each in self._violations if each.kind not in OF_SIGNATURES]
+        self._vouched += len(vouched)
 
     def _trouble(self, words: str) -> None:
         """Git stopped in the middle of the history."""

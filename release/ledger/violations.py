@@ -46,6 +46,10 @@ KINDS: Final = {
 """Every kind of violation and what it means."""
 
 
+OF_SIGNATURES: Final = frozenset({"unsigned", "bad-signature", "unknown-signer"})
+"""Kinds that a later signer may vouch for."""
+
+
 class Violation(Struct, frozen=True, kw_only=True):
     """One thing that is not as it must be.
 
