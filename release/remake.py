@@ -1,7 +1,8 @@
 """A released image made again from its record, without any cache, and held against what was recorded.
 
-It is built from the recorded commit, with the recorded arguments and labels, on the base images of the
-recorded digests. The config digest covers every uncompressed byte and all that a container is started with;
+It is built from the recorded commit, which has to be in the service's own history, with that commit's
+settings, the recorded labels and the base images of the recorded digests; secrets come from today's
+configuration. The config digest covers every uncompressed byte and all that a container is started with;
 the manifest digest also how layers were compressed, which BuildKit decides (OCI Image Specification 1.1,
 "Image Configuration" and "Image Manifest").
 """
@@ -11,10 +12,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final, Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from semver import Version
 
+from release import lineage
+from release.chain import again
 from release.chain.assemble import committed_config
 from release.chain.build import BuiltImage, build
 from release.chain.plan import Plan
@@ -31,9 +35,6 @@ from release.redact import Mask
 from release.reference import Digest, Reference, Repository
 from release.source import Commit
 from release.suspicion import secrets_of
-
-_OURS: Final = ("VERSION", "COMMIT", "SOURCE_DATE_EPOCH")
-"""Build arguments that are the release's own; a configuration may not have them."""
 
 Verdict = Literal["identical", "same content", "different"]
 
@@ -56,7 +57,7 @@ class RecordedPlan(Plan, frozen=True, kw_only=True):
 
     @property
     def build_args(self) -> dict[str, str]:
-        """As recorded."""
+        """As recorded: those of the commit's settings, and the release's own."""
         return self.release.build.args
 
 
@@ -118,7 +119,8 @@ def remake(
         keep: give the image the name that deployments find it by, if it is the released one.
 
     Raises:
-        SourceError: the commit is not in this clone, or its tree or Dockerfile is not the recorded one.
+        SourceError: the commit is not in this clone or not in the service's history, or it and the record
+            contradict each other.
         GateFailed: it could not be built. EngineError, Cancelled.
     """
     began = time.monotonic()
@@ -161,15 +163,16 @@ def _shop(desk: Desk, release: Release, engine: Engine, cancellation: Cancellati
 
 def _plan(desk: Desk, release: Release, folder: RunFolder) -> RecordedPlan:
     commit = _commit(desk, release)
-    name = desk.service.service
+    name, chosen = desk.service.service, _settings(desk, release, commit)
+    dockerfile = desk.source.read(commit.id, (Path(chosen.context) / chosen.build.dockerfile).as_posix())
     return RecordedPlan(
-        service=_settings(desk, release, commit),
+        service=chosen,
         version=Version.parse(release.version),
         commit=commit,
         tag=release.source.tag,
         remote_url=release.source.remote,
         no_cache=True,
-        bases=release.bases,
+        bases=again.bases(release, (dockerfile or b"").decode("utf-8", "replace")),
         release=release,
         scratch=Repository(f"localhost/release-rebuild/{name}").tagged(folder.id.lower()),
     )
@@ -184,26 +187,19 @@ def _commit(desk: Desk, release: Release) -> Commit:
     if release.source.tree not in (None, commit.tree):
         found = f"it has the tree {commit.tree}, and {release.source.tree} is recorded"
         raise SourceError(attempted, found, "git replace --list; git fsck")
+    attempted = f"build {release.version} again from its record"
+    lineage.require(desk.source, desk.service.service, desk.service.ledger, release, attempted)
     return commit
 
 
 def _settings(desk: Desk, release: Release, commit: Commit) -> Service:
-    """The commit's own settings, and the record's for all that it tells of the build."""
-    recorded = release.build
+    """As `again.settings`. Raises SourceError."""
     try:
-        settings = committed_config(desk.source, commit).service(desk.service.service)
+        committed = committed_config(desk.source, commit).service(desk.service.service)
     except ConfigError as error:
         found = f"this version of the library does not understand them: {error.found}"
         raise SourceError(f"read the settings of {release.version}", found, error.hint) from error
-    build_settings = settings.build.model_copy(
-        update={
-            "dockerfile": recorded.dockerfile,
-            "target": recorded.target,
-            "args": {key: value for key, value in recorded.args.items() if key not in _OURS},
-            "platform": release.image.platform,
-        }
-    )
-    return settings.model_copy(update={"context": recorded.context, "build": build_settings})
+    return again.settings(desk.service, committed, release)
 
 
 @contextmanager
@@ -231,10 +227,20 @@ def _knows_manifests(engine: Engine) -> bool:
 
 
 def _verdict(engine: Engine, release: Release, built: BuiltImage) -> Verdict:
+    """The same builder writes the same manifest: another one then is another image than the recorded one."""
     if str(built.config_digest) != release.image.config_digest:
         return "different"
-    known = _knows_manifests(engine) and str(built.stored.id) == release.image.digest
-    return "identical" if known else "same content"
+    if not _knows_manifests(engine):
+        return "same content"
+    if str(built.stored.id) == release.image.digest:
+        return "identical"
+    return "different" if _same_builder(engine, release, built) else "same content"
+
+
+def _same_builder(engine: Engine, release: Release, built: BuiltImage) -> bool:
+    recorded, about = release.build, engine.info
+    now = (f"{about.name} {about.version}", built.buildx, about.version, about.image_store)
+    return (recorded.buildkit, recorded.buildx, recorded.engine, recorded.exporter) == now
 
 
 def _keep(engine: Engine, release: Release, built: BuiltImage) -> Reference | None:
@@ -256,7 +262,9 @@ def _notes(engine: Engine, release: Release, built: BuiltImage, verdict: Verdict
     elif verdict == "same content":
         now = f"{engine.info.name} {engine.info.version}"
         yield f"another manifest: it was written by {release.build.buildkit}, and now by {now}"
-    if verdict == "different":
+    if verdict == "different" and str(built.config_digest) == release.image.config_digest:
+        yield f"the same builder made the manifest {built.stored.id}, and {release.image.digest} is recorded"
+    elif verdict == "different":
         yield f"the config is {built.config_digest}, and {release.image.config_digest} was released"
         yield from _differences(engine, release, built)
 

@@ -12,13 +12,14 @@ from typing import Any
 
 from semver import Version
 
+from release import lineage
 from release.actor import now
 from release.commands.door import Door, agree, number
 from release.deploy.preflight import EMBEDDED
 from release.deploy.site import Desk
 from release.errors import LedgerUnreachable, ReleaseError
 from release.events import Notice
-from release.frozen import Struct
+from release.frozen import Struct, replace
 from release.images.engine import Engine
 from release.images.registry import Registry
 from release.inert import inert_lines
@@ -124,7 +125,8 @@ def _tags(desk: Desk, last: str | None) -> Iterator[Finding]:
         there = standing.get(source.tag)
         if there is None:
             found = f"missing; {record.body.version} is released from {source.commit[:12]}"
-            yield Finding(kind="git-tag", name=source.tag, found=found, mend=_tag_maker(desk, record))
+            missing = Finding(kind="git-tag", name=source.tag, found=found, mend=_tag_maker(desk, record))
+            yield _believed(desk, record.body, missing)
         elif there != source.commit:
             found = f"stands on {there[:12]}; {record.body.version} is released from {source.commit[:12]}"
             yield Finding(kind="git-tag", name=source.tag, found=found, mend=None)
@@ -157,7 +159,18 @@ def _images(desk: Desk, shelves: _Shelves, door: Door) -> Iterator[Finding]:
         for tag in (record.body.version, f"sha-{record.body.source.commit}"):
             finding = shelves.look(record.body, repository.tagged(tag))
             if finding is not None:
-                yield finding
+                yield _believed(desk, record.body, finding)
+
+
+def _believed(desk: Desk, release: Release, finding: Finding) -> Finding:
+    """The finding; left alone where nothing but the record says that the release is the service's."""
+    if finding.mend is None:
+        return finding
+    service = desk.service
+    why = lineage.foreign(desk.source, service.service, service.ledger, release)
+    if why is None and release.image.repository != str(service.repository):
+        why = f"the record names {release.image.repository}, and the configuration {service.repository}"
+    return finding if why is None else replace(finding, found=f"{finding.found}; not added: {why}", mend=None)
 
 
 class _Shelves:
@@ -193,6 +206,9 @@ class _Shelves:
         manifest = registry.manifest(tag.repository.at(wanted))
         if manifest is None:
             return _named(tag, f"missing, and the registry no longer has {wanted}", None)
+        if str(manifest.config.digest) != release.image.config_digest:
+            told = f"missing; {wanted} has the config {manifest.config.digest}, and another one is recorded"
+            return _named(tag, told, None)
         return _named(tag, "missing", lambda: registry.put_manifest(manifest, tag.tag or ""))
 
     def _look_here(self, release: Release, tag: Reference) -> Finding | None:

@@ -1,0 +1,77 @@
+"""Whether a commit that a record names is in the history of the service's own code.
+
+A record is data: whoever can push to the ledger's branch can name any commit, and git fetches a commit along
+with the ledger where the ledger's history contains it. Such a commit is not the service's. A commit is, where
+it can be reached from the release's git tag, from the branch that is checked out, or from the default branch
+of the remote.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from release.config import Ledger
+from release.errors import SourceError
+from release.records import Release
+from release.source import Source
+from release.version import tag_prefix
+
+
+def tag_names(service: str, version: str) -> tuple[str, ...]:
+    """The names that a release's git tag can have: in a repository of one service, and of several."""
+    return tuple(f"{tag_prefix(service, several=several)}{version}" for several in (False, True))
+
+
+def foreign(source: Source, service: str, ledger: Ledger, release: Release) -> str | None:
+    """Why a release's commit is not known to be the service's; None where it is.
+
+    Args:
+        source: the clone.
+        service: its name.
+        ledger: its settings; the ledger's own branch proves nothing.
+        release: what a record says.
+    """
+    commit = release.source.commit
+    if release.source.tag not in tag_names(service, release.version):
+        return f"the git tag {release.source.tag!r} is not a name for {release.version} of {service}"
+    if source.commit(commit) is None:
+        return f"the commit {commit} is not in this clone"
+    places = tuple(_places(source, ledger, release.source.tag))
+    if any(_contains(source, place, commit) for place in places):
+        return None
+    named = ", ".join(place.removeprefix("refs/") for place in places) or "no branch, for none is checked out"
+    return f"the commit {commit} is not in the history of {named}"
+
+
+def require(source: Source, service: str, ledger: Ledger, release: Release, attempted: str) -> None:
+    """Refuse a release whose commit is not known to be the service's. Raises SourceError."""
+    why = foreign(source, service, ledger, release)
+    if why is not None:
+        remote = ledger.remote or "origin"
+        unshallow = " --unshallow" if source.is_shallow() else ""
+        raise SourceError(
+            attempted,
+            f"{why}, and nothing else shows that it is the service's code",
+            f"git fetch{unshallow} {remote} tag {release.source.tag}, or check out the branch that has it",
+        )
+
+
+def _places(source: Source, ledger: Ledger, tag: str) -> Iterator[str]:
+    """References that the service's code is reached from, as far as this clone has them."""
+    own = {f"refs/heads/{ledger.branch}", f"refs/remotes/{ledger.remote}/{ledger.branch}"}
+    symbolic = ["HEAD"] + ([f"refs/remotes/{ledger.remote}/HEAD"] if ledger.remote is not None else [])
+    for name in symbolic:
+        target = source.plumbing.run("symbolic-ref", "--quiet", name)
+        if target.status != 0 or target.text not in own:
+            yield name
+    yield f"refs/tags/{tag}"
+
+
+def _contains(source: Source, place: str, commit: str) -> bool:
+    """Whether a commit is reached from a reference; not, where the reference is not there."""
+    tip = source.plumbing.run("rev-parse", "--verify", "--quiet", f"{place}^{{commit}}")
+    if tip.status != 0:
+        return False
+    words = ("merge-base", "--is-ancestor", commit, tip.text)
+    return source.plumbing.run(*words, env={"GIT_GRAFT_FILE": os.devnull}).status == 0
