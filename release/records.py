@@ -204,6 +204,8 @@ class Recovered(Part):
     """The repository it was read from."""
     unknown: tuple[str, ...]
     """Paths of what could not be found out, as "build.buildkit"; a list or value there says nothing."""
+    by: Literal["git-tag", "commit-tag", "version-tag"] | None = None
+    """What named the image: the message of the git tag, or a tag of the image."""
 
 
 KNOWN_UNLESS_RECOVERED: Final = (

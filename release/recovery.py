@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from release.actor import TOOL, now
 from release.chain.recover import Recoverer, Recovery
@@ -127,11 +127,11 @@ class ReleasesPlan(Struct, frozen=True, kw_only=True):
 
     @property
     def rows(self) -> Rows:
-        """Each service's versions, what cannot be recovered, and what never can."""
+        """Each service's versions, what cannot be recovered, and what never can; nothing is cut."""
         rows: Rows = []
         for each in self.recoveries:
-            rows.append((each.service, _lines([_line(release) for release in each.releases])))
-            rows += [(f"{each.service}: not", _lines(each.left_out))] if each.left_out else []
+            rows.append((each.service, "\n".join(_line(release) for release in each.releases)))
+            rows += [(f"{each.service}: not", "\n".join(each.left_out))] if each.left_out else []
         lost = "no image tells of deployments: deploy what runs once more, and it is recorded"
         return [*rows, ("lost", lost)]
 
@@ -185,7 +185,15 @@ def _releases(desk: Desk) -> ReleasesPlan:
 
 def _line(release: Release) -> str:
     commit, digest = release.source.commit[:12], release.image.digest[:19]
-    return f"{release.version}  {digest}  commit {commit}"
+    by = release.recovered.by if release.recovered is not None else None
+    return f"{release.version}  {digest}  commit {commit}  {_BY.get(by or '', '')}".rstrip()
+
+
+_BY: Final = {
+    "git-tag": "by its git tag",
+    "commit-tag": "by the image's tag of the commit: the git tag names no digest",
+    "version-tag": "by the image's tag of the version alone, which can be moved: look at it first",
+}
 
 
 def _lines(lines: Sequence[str], between: str = "\n") -> str:

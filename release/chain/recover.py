@@ -1,25 +1,25 @@
 """Releases read back from their images when the ledger is gone: what an image says of itself, and its commit.
 
-A version tag is put on an image after its release was recorded, and a git tag lands together with the record:
-either shows that there was a release. What nobody can know any more is named in the record, never made up.
+A git tag lands together with the record: it shows that there was a release, and of which image. Its commit
+has to be in this clone. What nobody can know any more is named in the record, never made up.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from pydantic import ValidationError
-from semver import Version
 
 from release.chain.assemble import committed_config
 from release.chain.lock import read_committed
 from release.chain.plan import SOURCE_DATE_EPOCH, Plan
 from release.chain.smoke import recorded_smoke
+from release.chain.tagged import By, Candidate, candidates, unknown_to_git
 from release.committed import read_linked
 from release.config import Config, Service
 from release.errors import EngineUnreachable, RegistryError, RegistryUnreachable, ReleaseError
@@ -47,7 +47,6 @@ _NEVER_KNOWN: Final = (
     "build.exporter",
     "build.timestamps",
 )
-_OF_THE_COMMIT: Final = ("source.tree", "lock", "build.dockerfile_sha256")
 _OF_ITS_SETTINGS: Final = ("build.dockerfile", "build.context", "build.target", "build.args", "smoke")
 """Where the commit's settings cannot be read, today's are recorded, and said not to be known."""
 
@@ -113,25 +112,16 @@ class Recovery(Struct, frozen=True, kw_only=True):
     """A sentence for each version that cannot be recorded: which, and why."""
 
 
-class Candidate(Struct, frozen=True, kw_only=True):
-    """A version that was released, as far as tags tell."""
-
-    version: Version
-    image: Reference | None
-    """Under which name its image is; None where there is none."""
-    tag: VersionTag | None
-    """Its git tag."""
-
-
 class _Case(Struct, frozen=True, kw_only=True):
     """One image on its way to a record."""
 
     candidate: Candidate
+    by: By
+    """What named the image."""
     manifest: Manifest
     config: Mapping[str, Any]
     """The image's configuration (OCI Image Specification 1.1, "Image Configuration")."""
-    commit: Commit | None
-    """None when it is not in this clone."""
+    commit: Commit
     settings: Service
     """The commit's, or today's where those cannot be read."""
     has_settings: bool
@@ -162,55 +152,76 @@ class Recoverer:
         """From this place."""
         releases: list[Release] = []
         left_out: list[str] = []
-        for candidate in self._candidates(shelf.tags()):
+        tags, names = self._tags(), shelf.tags()
+        for tag in tags:
             try:
+                (candidate,) = candidates(self._source, self._service.service, (tag,), names)
                 releases.append(self._release(candidate, shelf))
             except (RegistryUnreachable, EngineUnreachable):
                 raise
             except ReleaseError as error:
-                left_out.append(f"{candidate.version}: {error.found}")
+                left_out.append(f"{tag.version}: {error.found}" + (f"; {error.hint}" if error.hint else ""))
+        left_out += [
+            f"{version}: an image has this name, and there is no git tag {self._prefix}{version}"
+            for version in unknown_to_git(tags, names)
+        ]
         return Recovery(service=self._service.service, releases=tuple(releases), left_out=tuple(left_out))
 
     @property
     def _prefix(self) -> str:
         return tag_prefix(self._service.service, several=self._config.several)
 
-    def _candidates(self, names: tuple[str, ...]) -> Iterator[Candidate]:
-        """Every version that a tag names, ascending."""
-        git = {
-            tag.version: tag for tag in self._source.version_tags(self._prefix, self._service.ledger.remote)
-        }
-        images = {Version.parse(name): name for name in names if Version.is_valid(name)}
-        for version in sorted(git.keys() | images.keys()):
-            tag = git.get(version)
-            kept = f"sha-{tag.commit}" if tag is not None else ""
-            name = images.get(version) or (kept if kept in names else None)
-            image = self._service.repository.tagged(name) if name else None
-            yield Candidate(version=version, image=image, tag=tag)
+    def _tags(self) -> tuple[VersionTag, ...]:
+        """Ascending by version."""
+        return self._source.version_tags(self._prefix, self._service.ledger.remote)
 
     def _release(self, candidate: Candidate, shelf: Shelf) -> Release:
-        """Raises ReleaseError: there is no image, or it contradicts its tags."""
-        found = shelf.image(candidate.image) if candidate.image is not None else None
-        if found is None:
-            raise _contradiction(candidate, "there is a git tag of it, and no image")
-        case = self._case(candidate, *found)
+        """Raises ReleaseError: there is no image or no commit, or they contradict each other."""
+        commit = self._source.commit(candidate.tag.commit)
+        if commit is None:
+            raise ReleaseError(
+                f"recover the release {candidate.version}",
+                f"the commit {candidate.tag.commit} of its git tag is not in this clone",
+                "git fetch --unshallow --tags",
+            )
+        case = self._case(candidate, commit, *self._image_of(candidate, shelf))
         self._check(case)
         try:
             return self._recorded(case)
         except ValidationError as error:
             raise _contradiction(candidate, f"its image does not say enough: {error}") from error
 
-    def _case(self, candidate: Candidate, manifest: Manifest, content: bytes) -> _Case:
+    def _image_of(self, candidate: Candidate, shelf: Shelf) -> tuple[By, Manifest, bytes]:
+        """The image that the git tag names; where it names none, that of the commit, else of the version."""
+        repository, wanted = self._service.repository, candidate.digest
+        places: list[tuple[By, Reference]] = []
+        if wanted is not None:
+            places.append(("git-tag", repository.at(wanted)))
+        places += [(by, repository.tagged(name)) for by, name in candidate.names]
+        others = []
+        for by, place in places:
+            found = shelf.image(place)
+            if found is not None and wanted in (None, found[0].digest):
+                return ("git-tag" if wanted is not None else by), *found
+            others += [f"{place.tag} is {found[0].digest}"] if found is not None else []
+        if wanted is not None and others:
+            said = f"its git tag names {wanted}, which is not there; {', '.join(others)}"
+            raise _contradiction(candidate, said)
+        raise _contradiction(candidate, "there is a git tag of it, and no image")
+
+    def _case(
+        self, candidate: Candidate, commit: Commit, by: By, manifest: Manifest, content: bytes
+    ) -> _Case:
         try:
             config = json.loads(content)
             labels = dict((config.get("config") or {}).get("Labels") or {})
         except (ValueError, TypeError, AttributeError) as error:
             attempted = f"read the config {manifest.config.digest}"
             raise RegistryError(attempted, f"its image has a config that is none: {error}") from error
-        commit = self._source.commit(labels.get(f"{_LABEL}revision", ""))
-        settings = self._settings(commit) if commit is not None else None
+        settings = self._settings(commit)
         return _Case(
             candidate=candidate,
+            by=by,
             manifest=manifest,
             config=config,
             labels=labels,
@@ -234,7 +245,7 @@ class Recoverer:
             if found != value:
                 raise _contradiction(case.candidate, f"its image has the {name} {found!r}, not {value!r}")
         tag, revision = case.candidate.tag, case.labels.get(f"{_LABEL}revision")
-        if tag is not None and tag.commit != revision:
+        if tag.commit != revision:
             raise _contradiction(
                 case.candidate,
                 f"its image was built from commit {revision}, and the git tag {tag.name} is on {tag.commit}",
@@ -252,13 +263,14 @@ class Recoverer:
             gates=(),
             smoke=recorded_smoke(case.settings.smoke_run),
             recovered=Recovered(
-                origin=str(self._service.repository), unknown=tuple(sorted(self._unknown(case, lock)))
+                origin=str(self._service.repository),
+                unknown=tuple(sorted(self._unknown(case, lock))),
+                by=case.by,
             ),
         )
 
     def _unknown(self, case: _Case, lock: LockFile | None) -> set[str]:
         unknown = {*_NEVER_KNOWN}
-        unknown |= {*_OF_THE_COMMIT} if case.commit is None else set()
         unknown |= {*_OF_ITS_SETTINGS} if not case.has_settings else set()
         unknown |= {"lock"} if lock is None else set()
         unknown |= {"build.dockerfile_sha256"} if self._dockerfile_sha256(case) is None else set()
@@ -279,21 +291,17 @@ class Recoverer:
 
     def _origin(self, case: _Case) -> Source:
         return Source(
-            commit=case.labels.get(f"{_LABEL}revision", ""),
-            tree=case.commit.tree if case.commit is not None else None,
+            commit=case.commit.id,
+            tree=case.commit.tree,
             commit_time=case.labels.get(f"{_LABEL}created", ""),
             remote=self._source.remote_url(self._service.ledger.remote or "origin"),
             tag=f"{self._prefix}{case.candidate.version}",
         )
 
     def _lock(self, case: _Case) -> LockFile | None:
-        if case.commit is None:
-            return None
         return read_committed(self._source, case.commit.id, case.settings.context, case.settings.lock)
 
     def _dockerfile_sha256(self, case: _Case) -> str | None:
-        if case.commit is None:
-            return None
         path = Path(case.settings.context) / case.settings.build.dockerfile
         content = read_linked(self._source, case.commit.id, path.as_posix())
         return hashlib.sha256(content).hexdigest() if content is not None else None
@@ -311,8 +319,6 @@ class Recoverer:
 
     def _arguments(self, case: _Case) -> dict[str, str]:
         """As the release gave them to the build."""
-        if case.commit is None:
-            return {}
         return Plan(
             service=case.settings,
             version=case.candidate.version,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from release.commands.door import Door, environment_of, find, target_of
 from release.deploy import view
+from release.deploy.marks import named
 from release.deploy.operation import event_json
 from release.deploy.site import Desk
 from release.errors import EngineError, LedgerError, NotReady, ReleaseError
@@ -121,6 +122,10 @@ def _json(entry: Record[Body] | Draft[Body]) -> dict[str, Any]:
     return event_json(entry, None)
 
 
+def _named(release: Release) -> str:
+    return named(release.version, recovered=release.recovered is not None)
+
+
 def _versions(desk: Desk) -> Any:
     """A function that names the version a record is about; each release is read once."""
 
@@ -130,11 +135,11 @@ def _versions(desk: Desk) -> Any:
             body = desk.ledger.record(record).body
         except LedgerError:
             return "?"
-        return body.version if isinstance(body, Release) else "?"
+        return _named(body) if isinstance(body, Release) else "?"
 
     def of(body: Body) -> str:
         if isinstance(body, Release):
-            return body.version
+            return _named(body)
         if isinstance(body, Verification):
             return of_release(body.releases[0].release) if len(body.releases) == 1 else ""
         return of_release(body.release) if isinstance(body, Deployment | Quarantine) else ""

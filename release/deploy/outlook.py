@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
 from release.deploy.drill import Drilled, Rehearsal
+from release.deploy.marks import named
 from release.deploy.prune import Pruned, Pruning, summary
 from release.deploy.readiness import Readiness, Verdict
 from release.inert import inert_lines
@@ -48,7 +49,7 @@ def readiness_rows(found: Readiness) -> Iterator[Sequence[str]]:
     for verdict in found.verdicts:
         yield (
             f"{found.service} {found.environment}",
-            verdict.version,
+            named(verdict.version, recovered=verdict.recovered),
             Digest(verdict.digest).short,
             verdict.result,
             "+".join(verdict.bytes),

@@ -116,6 +116,8 @@ class Side(Struct, frozen=True, kw_only=True):
     message: str = ""
     deployment: str = ""
     """By which it runs; empty for a release that is yet to run."""
+    recovered: bool = False
+    """Whether the release's record was made again from its image."""
     status: str = ""
     """Of that deployment: healthy, started, failed, mixed. Where nothing is recorded of it, unknown: then
     `moment` is when the container was started, and `who` is empty."""
@@ -225,6 +227,7 @@ def _before(facts: Facts) -> Side | None:
         message=event.deployment.message,
         deployment=event.deployment.deployment,
         status=event.deployment.status,
+        recovered=body.recovered is not None,
     )
 
 
@@ -254,6 +257,7 @@ def _after(target: Record[Release]) -> Side:
         commit=body.source.commit,
         moment=target.envelope.recorded_at,
         who=target.envelope.actor.name,
+        recovered=body.recovered is not None,
     )
 
 
@@ -316,6 +320,8 @@ def _notes(facts: Facts) -> Iterable[str]:
     yield from facts.about_data
     yield from facts.cautions
     yield from _unexpected(facts)
+    if (recovered := facts.target.body.recovered) is not None:
+        yield f"the record of {facts.target.body.version} was recovered from {recovered.origin}"
     if facts.again and _is_there_already(facts):
         yield f"{facts.target.body.version} runs already with these settings, and is replaced: --again"
     if said := entrypoint.caution(_old_spec(facts), facts.spec):

@@ -57,6 +57,8 @@ class Verdict(Struct, frozen=True, kw_only=True):
     """One release: whether a rollback to it could begin now."""
 
     version: str
+    recovered: bool = False
+    """Whether its record was made again from its image."""
     release: str
     """The id of its record."""
     digest: str
@@ -347,6 +349,7 @@ def _machine(platform: str) -> list[str]:
 def _verdict(release: Record[Release], result: Result, **found: Any) -> Verdict:
     return Verdict(
         version=release.body.version,
+        recovered=release.body.recovered is not None,
         release=release.id,
         digest=release.body.image.digest,
         result=result,

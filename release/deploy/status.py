@@ -28,6 +28,8 @@ class Running(Struct, frozen=True, kw_only=True):
 
     container: str
     version: str | None
+    recovered: bool
+    """Whether the record of that release was made again from its image."""
     digest: str | None
     image: str
     """The image's id in the engine's store."""
@@ -42,6 +44,8 @@ class Expected(Struct, frozen=True, kw_only=True):
     """The last deployment that was verified healthy."""
 
     version: str | None
+    recovered: bool
+    """Whether the record of that release was made again from its image."""
     digest: str
     deployment: str
     moment: str
@@ -197,6 +201,7 @@ def _running(site: Site, container: ContainerState, event: Event | None) -> Runn
     return Running(
         container=container.name,
         version=release.body.version if release is not None else labels.get(VERSION),
+        recovered=release is not None and release.body.recovered is not None,
         digest=release.body.image.digest if release is not None else None,
         image=str(container.image),
         deployment=labels.get(DEPLOYMENT),
@@ -210,6 +215,7 @@ def _running(site: Site, container: ContainerState, event: Event | None) -> Runn
 def _expected(event: Event, release: Record[Release] | None) -> Expected:
     return Expected(
         version=release.body.version if release is not None else None,
+        recovered=release is not None and release.body.recovered is not None,
         digest=event.deployment.digest,
         deployment=event.deployment.deployment,
         moment=event.recorded_at,

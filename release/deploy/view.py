@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from release.deploy import watching
+from release.deploy.marks import named
 from release.deploy.plan import First, Plan, Side
 from release.events import Deployed
 from release.inert import inert_line, inert_lines
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from release.deploy.doctor import Finding
     from release.deploy.operation import Outcome
     from release.deploy.status import Running, Status
-    from release.ledger.diff import Change, Difference
+    from release.ledger.diff import Change, Difference, End
     from release.ledger.violations import Report
 
 Row = tuple[str, str]
@@ -135,7 +136,8 @@ def _candidate(each: Candidate) -> str:
     body, event = each.release.body, each.event
     said = _said(event.deployment.message)
     when = f"healthy {age(event.recorded_at)} by {inert_line(event.actor.name)}{said}"
-    return inert_lines([f"{body.version}  {Digest(body.image.digest).short}  {when}", *marks])
+    version = named(body.version, recovered=body.recovered is not None)
+    return inert_lines([f"{version}  {Digest(body.image.digest).short}  {when}", *marks])
 
 
 def _from(side: Side) -> str:
@@ -154,7 +156,8 @@ def _side(side: Side, done: str) -> str:
 
 
 def _what(side: Side) -> str:
-    return f"{side.version}  {Digest(side.digest).short}  commit {side.commit[:12]}"
+    version = named(side.version, recovered=side.recovered)
+    return f"{version}  {Digest(side.digest).short}  commit {side.commit[:12]}"
 
 
 def _changed(change: Change) -> str:
@@ -210,11 +213,9 @@ def status_rows(status: Status) -> list[Row]:
     rows.append(("running", inert_lines(_serving(status.replicas)) or nothing))
     if expected is not None:
         said = _said(expected.message)
+        version = named(str(expected.version), recovered=expected.recovered)
         rows.append(
-            (
-                "ledger",
-                f"{expected.version}  deployed {age(expected.moment)} by {inert_line(expected.who)}{said}",
-            )
+            ("ledger", f"{version}  deployed {age(expected.moment)} by {inert_line(expected.who)}{said}")
         )
     rows += [("tasks", inert_lines(map(str, status.tasks))), ("update", inert_line(status.update or ""))]
     rows += [("drift", inert_lines(status.drift)), ("leftovers", inert_lines(status.leftovers))]
@@ -232,7 +233,8 @@ def _serving(replicas: Sequence[Running]) -> Iterator[str]:
     for running in replicas:
         restarts = f", {running.restarts} restarts" if running.restarts else ""
         health = f", {running.health}" if running.health != "none" else ""
-        what = f"{running.version or 'unknown version'}  {running.digest or 'no released digest'}"
+        version = named(running.version or "unknown version", recovered=running.recovered)
+        what = f"{version}  {running.digest or 'no released digest'}"
         if what != said:
             yield (said := what)
         yield f"{running.container}: {running.status}{health}{restarts}, started {age(running.started_at)}"
@@ -262,7 +264,7 @@ def history_row(entry: Entry, version: str) -> Sequence[str]:
 def _told(body: Any) -> tuple[str, str, str, str]:
     match body:
         case Release():
-            return "release", "", "released", ""
+            return "release", "", "recovered" if body.recovered is not None else "released", ""
         case Deployment():
             what = "rollback" if body.reason == "rollback" else "deploy"
             return what, body.environment, body.status, body.message
@@ -373,8 +375,8 @@ def difference_rows(found: Difference) -> list[Row]:
     """What differs; what is the same is left out, the size apart."""
     before, after, commits = found.before, found.after, found.commits
     rows = [
-        ("from", f"{before.version}  {before.digest}\nreleased {before.released}"),
-        ("to", f"{after.version}  {after.digest}\nreleased {after.released}"),
+        ("from", _end(before)),
+        ("to", _end(after)),
         ("commits", f"{before.commit[:12]} → {after.commit[:12]}\n{inert_line(commits.note)}".rstrip()),
         ("added", inert_lines(commits.added)),
         ("undone", inert_lines(commits.undone)),
@@ -386,6 +388,10 @@ def difference_rows(found: Difference) -> list[Row]:
         ("note", inert_lines(found.notes)),
     ]
     return [(label, text) for label, text in rows if text]
+
+
+def _end(end: End) -> str:
+    return f"{named(end.version, recovered=end.recovered)}  {end.digest}\nreleased {end.released}"
 
 
 def finding_row(finding: Finding) -> Row:

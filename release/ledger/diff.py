@@ -29,6 +29,8 @@ class End(Struct, frozen=True, kw_only=True):
     """One of the two releases. `released` is RFC 3339 in UTC; `size` is bytes of its layers, compressed."""
 
     version: str
+    recovered: bool
+    """Whether its record was made again from its image."""
     digest: str
     commit: str
     released: str
@@ -116,6 +118,7 @@ def _end(release: Record[Release]) -> End:
     body = release.body
     return End(
         version=body.version,
+        recovered=body.recovered is not None,
         digest=body.image.digest,
         commit=body.source.commit,
         released=release.envelope.recorded_at,
