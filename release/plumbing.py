@@ -9,12 +9,13 @@ import os
 import signal
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from subprocess import PIPE, Popen, TimeoutExpired
 from typing import IO, Final
 
+from release import unshown
 from release.errors import ReleaseError, SourceError
 from release.frozen import Struct
 
@@ -79,7 +80,8 @@ class Stream(threading.Thread):
         """Wait for the command's end. Returns its exit status and its last complaint, in git's words."""
         status = self._process.wait()
         self.join()
-        return status, self._line.decode("utf-8", "replace").strip() or "git gave no reason"
+        said = unshown.masked(self._line.decode("utf-8", "replace"))
+        return status, said.strip() or "git gave no reason"
 
 
 class Plumbing:
@@ -130,7 +132,8 @@ class Plumbing:
             except TimeoutExpired:
                 out = _stopped(process)
                 errors = f"no answer within {timeout:.3g} s".encode()
-        return Answer(status=process.returncode, out=out, errors=errors.decode("utf-8", "replace"))
+        said = unshown.masked(errors.decode("utf-8", "replace"))
+        return Answer(status=process.returncode, out=out, errors=said)
 
     @contextmanager
     def running(self, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Popen[bytes]]:
@@ -156,13 +159,34 @@ class Plumbing:
                 stream.join()
 
     def _started(self, *arguments: str, env: Mapping[str, str] | None = None) -> Popen[bytes]:
+        words = unshown.without(arguments)
         handle = self._git.execute(
-            ["git", *arguments], istream=PIPE, as_process=True, env=env, start_new_session=True
+            ["git", *words],
+            istream=PIPE,
+            as_process=True,
+            env={**self._logins(arguments), **(env or {})},
+            start_new_session=True,
         )
         # the handle would end the process at a moment of its own choice
         process, handle.proc = handle.proc, None
         assert process is not None  # noqa: S101 - a process that could not start has raised
         return process
+
+    def _logins(self, arguments: Sequence[str]) -> dict[str, str]:
+        """Variables by which git logs in to the remotes and addresses that a command names."""
+        if unshown.NETWORK.isdisjoint(arguments):
+            return {}
+        configured = self.run("config", "--get-regexp", r"^(remote|url)\.").text
+        if not any(map(unshown.tells_a_password, (configured, *arguments))):
+            return {}
+        options = ("--push",) if "push" in arguments else ()
+        pairs = [(word, word) for word in arguments]
+        for name in sorted(set(arguments) & _remotes(configured)):
+            given = self.run("config", "--get-all", f"remote.{name}.url").text.splitlines()
+            given += self.run("config", "--get-all", f"remote.{name}.pushurl").text.splitlines()
+            for address in self.run("remote", "get-url", "--all", *options, "--", name).text.splitlines():
+                pairs += [(each, address) for each in given]
+        return unshown.variables(pairs, os.environ)
 
     def object(self, oid: str) -> tuple[str, bytes] | None:
         """Type and content of an object, by its full id or an expression as `HEAD:path`; None when missing.
@@ -221,6 +245,12 @@ class Plumbing:
         """Stop the reader. The next question starts another."""
         with self._lock:
             self._end_reader()
+
+
+def _remotes(configured: str) -> set[str]:
+    """The names of remotes in the output of `git config --get-regexp`."""
+    keys = (line.partition(" ")[0] for line in configured.splitlines())
+    return {key.removeprefix("remote.").rpartition(".")[0] for key in keys if key.startswith("remote.")}
 
 
 def _stopped(process: Popen[bytes]) -> bytes:

@@ -18,6 +18,7 @@ from release.frozen import Struct
 from release.inherited import EVERYTHING
 from release.plumbing import ANSWER_SECONDS, FETCH_SECONDS, Answer, Plumbing
 from release.process import Command, run
+from release.unshown import masked
 from release.version import versions_in
 
 _SUBMODULE: Final = "160000"
@@ -456,4 +457,4 @@ def public_address(address: str) -> str:
     if parts.scheme and parts.netloc:
         return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
     match = _SCP_ADDRESS.fullmatch(address)
-    return match["rest"] if match is not None else address
+    return masked(match["rest"] if match is not None else address)

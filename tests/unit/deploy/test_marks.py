@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from release.commands import look
-from release.deploy import outlook, view
+from release.deploy import view
 from release.deploy.candidates import Candidate
 from release.deploy.marks import named
 from release.deploy.plan import Side
 from release.deploy.readiness import _verdict
 from release.deploy.site import Desk
 from release.ledger.diff import _end
-from release.ledger.query import find
+from release.ledger.query import deployments, find
 from release.records import Record, Recovered, Release
 from tests.unit.ledger import samples
 from tests.unit.repository import Repository
@@ -47,7 +47,7 @@ def test_history_and_candidates_say_it(desk: Desk, release: Record[Release]) -> 
     version = look._versions(desk)
     rows = [view.history_row(entry, version(entry.body)) for entry in look._entries(desk, None, None)]
     assert [(row[1], row[4]) for row in rows] == [(MARK, "healthy"), (MARK, "recovered")]
-    event = next(iter(look.query.deployments(desk.ledger, "api", "production")))
+    event = next(iter(deployments(desk.ledger, "api", "production")))
     offered = Candidate(release=release, event=event, word=None, is_current=False)
     assert view.candidate_rows([offered])[0][1].startswith(MARK)
 
@@ -60,7 +60,7 @@ def test_a_plan_a_difference_and_readiness_say_it(release: Record[Release]) -> N
     assert view._end(_end(release)).startswith(MARK)
     verdict = _verdict(release, "ready")
     assert verdict.recovered
-    assert outlook.named(verdict.version, recovered=verdict.recovered) == MARK
+    assert named(verdict.version, recovered=verdict.recovered) == MARK
 
 
 def test_other_releases_have_no_mark() -> None:

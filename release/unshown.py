@@ -1,0 +1,96 @@
+"""Passwords in the addresses of git remotes, kept off every command line.
+
+git hands an address to its helper programs as an argument, and every user of the machine can read arguments.
+Here the address goes without its login, and git asks a credential helper for user and password
+(gitcredentials). The helper is a line of shell that prints two variables of git's own environment, which only
+its owner can read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from release.frozen import Struct
+
+NETWORK: Final = frozenset({"fetch", "push", "ls-remote"})
+"""The git commands that talk to a server."""
+
+_LOGIN: Final = re.compile(r"(?<=://)[^/\s@]*:[^/\s]*@")
+_SCHEMES: Final = ("http", "https", "ftp", "ftps")
+_USER: Final = "RELEASE_GIT_USER"
+_PASSWORD: Final = "RELEASE_GIT_PASSWORD"  # noqa: S105 - a name
+_SAYS: Final = rf'printf "username=%s\npassword=%s\n" "${_USER}" "${_PASSWORD}"'
+_HELPER: Final = f'!f() {{ test "$1" != get || {_SAYS}; }}; f'
+
+
+def masked(text: str) -> str:
+    """The text without users and passwords in the addresses that it has."""
+    return _LOGIN.sub("", text)
+
+
+def tells_a_password(text: str) -> bool:
+    """Whether there is an address with a password in the text."""
+    return _LOGIN.search(text) is not None
+
+
+class Login(Struct, frozen=True, kw_only=True):
+    """An address without its login, and the login."""
+
+    address: str
+    site: str
+    """Scheme, host and port."""
+    user: str
+    password: str
+
+    @classmethod
+    def of(cls, address: str) -> Login | None:
+        """None for an address without a password, and for one that git does not log in to by one."""
+        parts = urlsplit(address)
+        if parts.scheme not in _SCHEMES or parts.password is None:
+            return None
+        place = parts.netloc.rpartition("@")[2]
+        return cls(
+            address=parts._replace(netloc=place).geturl(),
+            site=f"{parts.scheme}://{place}",
+            user=unquote(parts.username or ""),
+            password=unquote(parts.password),
+        )
+
+
+def without(arguments: Sequence[str]) -> list[str]:
+    """The words of a command line, with addresses without their logins."""
+    return [login.address if (login := Login.of(word)) is not None else word for word in arguments]
+
+
+def variables(pairs: Iterable[tuple[str, str]], environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment that makes git log in without a login in any address.
+
+    Args:
+        pairs: addresses as they are configured or given, and as git would resolve them.
+        environ: the environment that git gets; its own GIT_CONFIG_COUNT settings stay.
+
+    Returns:
+        Nothing where no address has a password.
+    """
+    logins = [(given, login) for given, address in pairs if (login := Login.of(address)) is not None]
+    if not logins:
+        return {}
+    first = logins[0][1]
+    key = f"credential.{first.site}.helper"
+    settings = [*_rewritten(logins), (key, ""), (key, _HELPER)]
+    count = int(environ.get("GIT_CONFIG_COUNT") or 0)
+    named = {_USER: first.user, _PASSWORD: first.password, "GIT_CONFIG_COUNT": str(count + len(settings))}
+    for number, (key, value) in enumerate(settings, start=count):
+        named |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return named
+
+
+def _rewritten(logins: Iterable[tuple[str, Login]]) -> Iterator[tuple[str, str]]:
+    """Rules for both forms of each address: git takes the longest one that fits (git-config, `url`)."""
+    for given, login in logins:
+        for word in dict.fromkeys((given, login.address)):
+            yield f"url.{login.address}.insteadOf", word
+            yield f"url.{login.address}.pushInsteadOf", word
