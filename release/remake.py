@@ -23,6 +23,7 @@ from release.chain.assemble import committed_config
 from release.chain.build import BuiltImage, build
 from release.chain.plan import Plan
 from release.chain.shop import RunFolder, Shop
+from release.committed import read_linked
 from release.config import Service
 from release.deploy.rollout import elapsed_ms, step
 from release.deploy.site import Desk
@@ -164,7 +165,8 @@ def _shop(desk: Desk, release: Release, engine: Engine, cancellation: Cancellati
 def _plan(desk: Desk, release: Release, folder: RunFolder) -> RecordedPlan:
     commit = _commit(desk, release)
     name, chosen = desk.service.service, _settings(desk, release, commit)
-    dockerfile = desk.source.read(commit.id, (Path(chosen.context) / chosen.build.dockerfile).as_posix())
+    path = Path(chosen.context) / chosen.build.dockerfile
+    dockerfile = read_linked(desk.source, commit.id, path.as_posix())
     return RecordedPlan(
         service=chosen,
         version=Version.parse(release.version),
