@@ -30,6 +30,9 @@ _LOOK_SECONDS: Final = 0.025
 _PAUSE_SECONDS: Final = 0.5
 """From one run of a program in the container, or one look at it, to the next."""
 
+_LEAST_MS: Final = 500
+"""What must be left of the wait for a program in the container to be run again."""
+
 _CHECK_BYTES: Final = 4096
 """What is kept of what a health check writes: its status decides."""
 
@@ -77,7 +80,7 @@ def await_healthy(watch: Watch) -> Healthy:
     began = time.monotonic()
     first = _state(watch)
     said: tuple[str, int | None] | None = None
-    next_check = began
+    next_check, gated = began, ""
     while True:
         watch.cancellation.check()
         state = _alive(watch, first)
@@ -87,8 +90,10 @@ def await_healthy(watch: Watch) -> Healthy:
             next_check = time.monotonic() + _PAUSE_SECONDS
         done, text = _judge(watch, state, answer, time.monotonic() - began)
         if done:
-            done, more = _through_gates(watch, state, within=_left(watch, began))
-            text = ", ".join(filter(None, [text, more]))
+            left = _left(watch, began)
+            is_late = bool(gated) and left < _LEAST_MS  # the last answer stands
+            done, gated = (False, gated) if is_late else _through_gates(watch, state, within=left)
+            text = ", ".join(filter(None, [text, gated]))
         if done:
             return Healthy(watch=watch, state=state, evidence=watch.mask(text))
         known = (state.health, answer.status if answer is not None else None)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from release import probe
 from release.chain.build import BuiltImage
 from release.chain.plan import Options, make_plan
 from release.chain.shop import RunFolder, Shop
@@ -371,3 +372,25 @@ def test_the_processor_time_of_a_container_is_told(bench: Bench) -> None:
         lab.eventually(lambda: (bench.engine.processor_time(container) or 0) > first, what="more of it")
     finally:
         bench.engine.remove(container)
+
+
+@pytest.mark.attack(
+    "a service answers the smoke run a byte at a time, and the gate never ends",
+    "each request has one end, and so has the gate",
+)
+def test_a_service_that_answers_slowly_ends_the_gate(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that does not answer."""
+    monkeypatch.setattr(probe, "REQUEST_SECONDS", 0.5)
+    run = bench.image(
+        """
+        import time
+        class Slow(Handler):
+            def do_GET(self):
+                while True:
+                    self.wfile.write(b"H")
+                    time.sleep(0.1)
+        Handler = Slow
+        serve()
+        """
+    )
+    assert "no answer: the answer did not end in time" in refused(run, timeout="1s").found

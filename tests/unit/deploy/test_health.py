@@ -365,3 +365,19 @@ def test_a_check_may_not_take_longer_than_the_whole_wait() -> None:
     with pytest.raises(DeploymentFailed, match=r"after 0\.05 s health check starting"):
         await_healthy(watch(engine, timeout=50, at_once=True))
     assert 0 < engine.patience <= 50
+
+
+def test_the_last_answer_of_a_program_is_told_when_the_time_is_over() -> None:
+    """It is not run once more with no time left: that would tell of the time alone."""
+
+    class Failing(FakeEngine):
+        def ran(self, order: Order) -> Executed:
+            assert order.timeout >= 1
+            return Executed(status=1, output=b"", errors=b"no database")
+
+    engine = Failing()
+    engine.add(state(health="healthy"))
+    with pytest.raises(
+        DeploymentFailed, match=r"after 0\.2 s health check healthy, `check` ended with status 1: no"
+    ):
+        await_healthy(watch(engine, timeout=200, gates=Gates(command=("check",))))

@@ -48,6 +48,7 @@ def test_words_go_to_a_socket_or_to_a_port() -> None:
         (Executed(status=97, output=b"", errors=b""), "none of perl, socat"),
         (Executed(status=111, output=b"", errors=b"a\nConnection refused\n"), "Connection refused"),
         (Executed(status=2, output=b"", errors=b""), "status 2"),
+        (Executed(status=0, output=b"x", errors=b"", is_cut=True), "its answer is longer than 1024 KiB"),
         (None, "no answer within"),
     ],
 )
