@@ -77,8 +77,12 @@ def _await_lock(door: Door, site: Site, deadline: float) -> None:
 def _prepared(door: Door, site: Site, why: Reason, allowed: Allowance) -> Prepared:
     """Everything found out and decided; nothing is shown yet."""
     answers, sight = site.desk.refresh(), look_around(site)
-    to = door.words.to or _choice(door, site, sight)
-    found = find(door, site.desk, to, site.place.environment)
+    try:
+        to = door.words.to or _choice(door, site, sight)
+        found = find(door, site.desk, to, site.place.environment)
+    except TargetUnavailable as error:
+        # it may be behind the commit that is not proven: that is the answer, and not that it does not exist
+        raise site.desk.ledger.unproven or error from error
     return prepare(site, found.release, why, answers=answers, ran=found.event, allowed=allowed, sight=sight)
 
 

@@ -6,6 +6,8 @@ import subprocess
 
 from release.reference import Digest, Reference
 from tests.engine.deploy.world import World
+from tests.unit.ledger import intruder
+from tests.unit.repository import Repository
 
 STRICT = '\n[tool.release.ledger]\nallowed_signers = ".release-signers"\nrequire_signed = true\n'
 
@@ -33,22 +35,58 @@ def test_a_ledger_is_verified_with_its_tags(world: World) -> None:
     assert all(violation["commit"] for violation in report["violations"])
 
 
-def test_unsigned_releases_are_refused_where_signatures_are_required(world: World) -> None:
-    """Deploy and rollback end with 1, name the commit, and touch nothing."""
-    assert world.invoke("deploy", "--to", "0.1.0", "--yes").status == 0
-    assert world.invoke("deploy", "--to", "0.2.0", "--yes").status == 0
+def _require_signatures(world: World) -> None:
+    """Let git sign with a key of the operator's, the only one that is allowed."""
     key = world.root.parent / "key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
-    (world.root / ".release-signers").write_text(
-        f"ada@example.org {key.with_suffix('.pub').read_text()}", encoding="utf-8"
-    )
+    public = key.with_suffix(".pub").read_text()
+    (world.root / ".release-signers").write_text(f"ada@example.org {public}", encoding="utf-8")
+    for name, value in {"gpg.format": "ssh", "user.signingKey": str(key)}.items():
+        world.git("config", name, value)
     with (world.root / "pyproject.toml").open("a") as file:
         file.write(STRICT)
+
+
+def test_an_unsigned_ledger_is_refused_until_somebody_vouches_for_it(world: World) -> None:
+    """Deploy and rollback end with 1, name the commit, and touch nothing; a checkpoint makes it good."""
+    assert world.invoke("deploy", "--to", "0.1.0", "--yes").status == 0
+    assert world.invoke("deploy", "--to", "0.2.0", "--yes").status == 0
+    _require_signatures(world)
     before = world.containers()
     for words in (("rollback", "--yes"), ("deploy", "--to", "0.1.0", "--yes")):
         refused = world.invoke(*words)
-        assert (refused.status, refused.out) == (1, "")
-        assert "is not signed" in refused.err
-        assert "git log --show-signature" in refused.err
+        assert (refused.status, refused.out) == (1, ""), refused.err
+        assert "it is not signed" in refused.err
+        assert "invoke ledger-checkpoint" in refused.err
     assert world.containers() == before
-    assert world.answer()["VERSION"] == "0.2.0"
+    vouched = world.invoke("ledger-checkpoint", "--yes", "--message", "from before we signed")
+    assert vouched.status == 0, vouched.err
+    back = world.invoke("rollback", "--yes")
+    assert (back.status, world.answer()["VERSION"]) == (0, "0.1.0"), back.err
+    report = world.invoke("verify", "--ledger")
+    assert report.status == 0, report.out
+    assert "a later signer vouches for the commits" in report.out
+
+
+def test_a_rollback_goes_by_the_verified_head(world: World) -> None:
+    """A malformed record after it refuses deployments and appends, and ends no command as a defect."""
+    assert world.invoke("deploy", "--to", "0.1.0", "--yes").status == 0
+    assert world.invoke("deploy", "--to", "0.2.0", "--yes").status == 0
+    good = world.git("rev-parse", "release-ledger").strip()
+    commit = intruder.commit(Repository(world.root), {"records/00/" + "0" * 64 + ".json": b'{"seq":1e999}'})
+    for words in (("status",), ("history",), ("rollback", "--plan"), ("show", "0.2.0"), ("doctor",)):
+        shown = world.invoke(*words)
+        assert shown.status == 0, shown.err
+        assert commit in shown.err
+    refused = world.invoke("deploy", "--to", "0.1.0", "--yes")
+    assert (refused.status, "defect" in refused.err) == (1, False), refused.err
+    report = world.invoke("verify", "--ledger")
+    assert (report.status, "record-name" in report.out, "defect" in report.err) == (1, True, False)
+    back = world.invoke("rollback", "--yes")
+    assert (back.status, world.answer()["VERSION"]) == (0, "0.1.0"), back.err
+    waits = world.invoke("sync")
+    assert (waits.status, commit in waits.err) == (1, True), waits.err
+    world.git("update-ref", "refs/heads/release-ledger", good)
+    mended = world.invoke("sync")
+    assert (mended.status, mended.out) == (0, "4 events published, 0 waiting\n"), mended.err
+    assert world.invoke("verify", "--ledger").status == 0
