@@ -23,7 +23,7 @@ from release.deploy.stock import Stock
 from release.deploy.swarm.nodes import Machine, look_into, not_looked_into
 from release.deploy.swarm.objects import Needs, Unneeded, unneeded
 from release.deploy.swarm.target import SwarmTarget
-from release.errors import EngineError, LockHeld
+from release.errors import EngineError, LedgerError, LockHeld
 from release.events import Emit, Warned
 from release.frozen import Struct, plain
 from release.images.engine import Engine, StoredImage
@@ -161,7 +161,20 @@ def needed(desk: Desk, retention: Retention, now: datetime) -> dict[str, list[st
         told = reasons.setdefault(release, [])
         if reason not in told:
             told.append(reason)
+    _check_complete(desk)
     return reasons
+
+
+def _check_complete(desk: Desk) -> None:
+    """Refuse to judge what is needed by a part of the ledger. Raises LedgerError."""
+    if desk.ledger.unproven is not None:
+        raise desk.ledger.unproven
+    if desk.ledger.skipped:
+        path, found = next(iter(desk.ledger.skipped.items()))
+        raise LedgerError("see which releases are needed", f"{path} cannot be read: {found}", _WHOLE_LEDGER)
+
+
+_WHOLE_LEDGER: Final = "nothing was pruned; invoke verify --ledger, or a fresh clone, or a later version"
 
 
 def _since(retention: Retention, now: datetime) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from release.frozen import Struct
 from release.ledger import layout
 from release.ledger.reading import record_at
-from release.ledger.releases import newest_first, release_of_digest, wrong_kind
+from release.ledger.releases import newest_first, readable, release_of_digest, wrong_kind
 from release.ledger.store import Ledger
 from release.records import Actor, Body, Deployment, Draft, Record, Run
 
@@ -44,7 +44,7 @@ def deployments(ledger: Ledger, service: str, environment: str, *, until: str = 
     folder = layout.environment_folder(service, environment)
     limit = layout.event_path(service, environment, until, "~") if until else ""
     paths = newest_first(ledger, folder, depth=3, limit=limit)
-    there = (as_event(record_at(ledger, path)) for path in paths)
+    there = (as_event(record) for record in readable(ledger, paths))
     # of two of the same moment, the one that was kept last is the newer
     newest = sorted(mine, key=_moment)[::-1]
     yield from heapq.merge(newest, there, key=_moment, reverse=True)
@@ -160,7 +160,7 @@ def first_healthy(ledger: Ledger, service: str, environment: str) -> Event | Non
     mine = [event for event in unsynced(ledger, service) if event.deployment.environment == environment]
     waiting = [event for event in mine if event.deployment.status == "healthy"]
     paths = _oldest_first(ledger, layout.environment_folder(service, environment), depth=3)
-    there = (as_event(record_at(ledger, path)) for path in paths)
+    there = (as_event(record) for record in readable(ledger, paths))
     found = next((event for event in there if event.deployment.status == "healthy"), None)
     return min([*([found] if found else []), *waiting], key=_moment, default=None)
 

@@ -23,9 +23,9 @@ from release.ledger.deployments import (
 from release.ledger.freezes import Frost, freezes, frozen, frozen_beneath
 from release.ledger.moments import Clock, Moment, read_since
 from release.ledger.quarantines import Word, quarantined
-from release.ledger.reading import record_at
 from release.ledger.releases import (
     newest_first,
+    readable,
     release_of_commit,
     release_of_digest,
     release_of_version,
@@ -109,9 +109,8 @@ def history(
             record for record in _since(ledger, service, since) if kind in (None, record.envelope.kind)
         )
     else:
-        for path in newest_first(ledger, layout.seq_folder(service), depth=2):
-            if kind is None or path.endswith(f"-{kind}"):
-                yield record_at(ledger, path)
+        every = newest_first(ledger, layout.seq_folder(service), depth=2)
+        yield from readable(ledger, (path for path in every if kind is None or path.endswith(f"-{kind}")))
 
 
 def _since(ledger: Ledger, service: str, since: str) -> Iterator[Record[Body]]:
@@ -120,14 +119,14 @@ def _since(ledger: Ledger, service: str, since: str) -> Iterator[Record[Body]]:
     folders = (layout.environment_folder(service, place) for place in places)
     events = (_events_since(ledger, folder, since) for folder in folders)
     paths = newest_first(ledger, layout.seq_folder(service), depth=2)
-    others = (record_at(ledger, path) for path in paths if not path.endswith(f"-{Deployment.kind}"))
+    others = readable(ledger, (path for path in paths if not path.endswith(f"-{Deployment.kind}")))
     recent = (record for record in others if record.envelope.recorded_at >= since)
     yield from heapq.merge(*events, recent, key=_in_time, reverse=True)
 
 
 def _events_since(ledger: Ledger, folder: str, since: str) -> Iterator[Record[Body]]:
     """The records in a folder of years, months and days, newest first, down to the moment."""
-    records = (record_at(ledger, path) for path in newest_first(ledger, folder, depth=3))
+    records = readable(ledger, newest_first(ledger, folder, depth=3))
     return itertools.takewhile(lambda record: record.envelope.recorded_at >= since, records)
 
 

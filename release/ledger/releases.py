@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import cast
 
 from release.errors import LedgerError
@@ -96,3 +96,12 @@ def newest_first(ledger: Ledger, folder: str, *, depth: int, limit: str = "") ->
             yield path
         else:
             yield from newest_first(ledger, path, depth=depth - 1, limit=limit)
+
+
+def readable(ledger: Ledger, paths: Iterable[str]) -> Iterator[Record[Body]]:
+    """Return the records of index entries; one that cannot be read is skipped with a warning."""
+    for path in paths:
+        try:
+            yield record_at(ledger, path)
+        except LedgerError as error:
+            ledger.skip(path, error)

@@ -92,6 +92,7 @@ class Ledger:
         self._stamp = Stamp(policies=policies)
         self._trees = Trees(source.plumbing)
         self._outbox = outbox.Outbox(source.git_dir, tell)
+        self._tell = tell
         self._tip: str | None = None
         self._head: str | None = None
         self._tree: str | None = None
@@ -100,6 +101,8 @@ class Ledger:
         self._lost_at: float | None = None
         self.silence: LedgerUnreachable | None = None
         """Why the last refresh learned nothing; None where it did."""
+        self.skipped: dict[str, str] = {}
+        """Index entries whose records could not be read, and why; who lists records went on without them."""
         self.unproven: LedgerUnproven | None = None
         """Why the ledger is read up to its verified head alone; None if that is its last commit."""
 
@@ -545,6 +548,12 @@ class Ledger:
         records = self.append([event.draft for event in kept])
         self._outbox.drop(kept)
         return {outbox.name(event.draft): record for event, record in zip(kept, records, strict=True)}
+
+    def skip(self, path: str, error: LedgerError) -> None:
+        """Note a record that cannot be read, and warn once."""
+        if path not in self.skipped:
+            self._tell(f"going on without the record at {path}: {error.found}")
+            self.skipped[path] = error.found
 
     # reading, all on the head that `refresh` or `append` last saw
 

@@ -674,3 +674,20 @@ def test_an_existing_ledger_is_bound_by_its_next_record(here: Repository) -> Non
     assert record.envelope.genesis is not None
     forget(here)
     assert plain(here).unproven is None
+
+
+def test_a_rollback_gets_past_a_record_that_it_does_not_need(proven: Repository) -> None:
+    """A record is damaged on this disk: the release before it is found with its settings, and one warning."""
+    ledger = opened(proven)
+    damaged = next(query.deployments(ledger, "api", "production")).record
+    assert damaged is not None
+    blob = proven.git("rev-parse", f"{BRANCH}:{layout.record_path(damaged)}")
+    (proven.root / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    told: list[str] = []
+    source, settings = Source.open(proven.root), Settings.model_validate(STRICT)
+    again = open_ledger(source, settings, ("api",), lambda _: None, told.append)
+    found = query.find(again, "api", "0.1.0", environment="production")
+    settled = query.last_healthy(again, "api", "production", found.release.id)
+    assert settled is not None
+    assert [event.recorded_at for event in query.deployments(again, "api", "production")] == [moment(2)]
+    assert len(told) == len(again.skipped) == 1
