@@ -16,7 +16,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
-from release.config import Service, chain, environment, service
+from release.config import Service, chain, environment, service, testing
 from release.records import KINDS, SCHEMA, Envelope, Part
 from release.runspec import Duration, FileMode, Memory, Pause, duration_text, size_text
 
@@ -73,8 +73,16 @@ read_back = "all"
 [tool.release.test]
 target = "test"
 command = ["python", "-m", "pytest", "-q"]
+entrypoint = "replace"
 env = { TZ = "UTC" }
 timeout = "10m"
+report = "/tmp/report.xml"
+count = "Passed: ([0-9]+)"
+network = true
+memory = "4g"
+pids = 4096
+cap_add = ["CHOWN"]
+new_privileges = false
 
 [tool.release.smoke]
 port = 8000
@@ -228,6 +236,9 @@ context = "services/web"
 install = ["-r requirements-dev.txt"]
 copy = ["tests"]
 secrets = { PIP_CONFIG_FILE = "pip" }
+command = ["./check.sh"]
+evidence = "exit-status"
+reason = "a shell script that checks pages; it counts no tests"
 
 [tool.release.services.web.build.secrets.pip]
 from_env = "PIP_CONFIG"
@@ -257,7 +268,8 @@ means that nothing is set.
 {tables}
 ## One service
 
-With every key, but `install`, `copy` and `test.secrets`, which exclude `target`:
+With every key, but `install`, `copy` and `test.secrets`, which exclude `target`, and `evidence` and `reason`,
+which exclude `report` and `count`:
 
 ```toml
 {one}```
@@ -377,7 +389,7 @@ def _meanings(title: str) -> dict[str, str]:
     """The text below each key of a class in `release.config`."""
     tables = {
         node.name: node
-        for module in (chain, environment, service)
+        for module in (chain, environment, service, testing)
         for node in ast.parse(inspect.getsource(module)).body
         if isinstance(node, ast.ClassDef)
     }

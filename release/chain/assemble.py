@@ -24,6 +24,7 @@ from release.chain.plan import (
 )
 from release.chain.reports import Reports
 from release.chain.shop import RunFolder, Shop
+from release.chain.stages import refuse_released_tests
 from release.committed import read_linked
 from release.config import Config, Service
 from release.errors import LedgerUnreachable, SourceError, UsageError
@@ -170,6 +171,7 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
     def plan(self, facts: Facts, options: Options) -> Plan:
         """The plan of a release. Raises SourceError, NothingToRelease, VersionTaken."""
         self._warn_of_strangers()
+        self._refuse_released_tests()
         return make_plan(self.service, facts, options, several=self.several)
 
     def gates_plan(self, facts: Facts, options: Options) -> Plan:
@@ -181,6 +183,13 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
         except UsageError as error:
             self.emit(Warned(text=f"a release would be refused: {error.found}; {error.hint}"))
         return gates_plan(self.service, facts, options, several=self.several)
+
+    def _refuse_released_tests(self) -> None:
+        """Refuse to release the tests' own stage, before anything is built. Raises ConfigError."""
+        path = Path(self.service.context) / self.service.build.dockerfile
+        dockerfile = read_linked(self.source, self.commit.id, path.as_posix())
+        if dockerfile is not None:
+            refuse_released_tests(dockerfile.decode("utf-8", "replace"), self.service)
 
     def _warn_of_strangers(self) -> None:
         strangers = self.source.untracked(self.service.context)

@@ -19,6 +19,7 @@ from release.chain.plan import Plan
 from release.chain.progress import has_begun, is_about_bases, is_engines_failure, step_of
 from release.chain.selection import BuildContext, build_context, committed_dockerfile, selection
 from release.chain.shop import Shop, evidence
+from release.chain.stages import refuse_released_tests
 from release.errors import CommandFailed, EngineUnreachable, GateFailed
 from release.events import Notice
 from release.frozen import Struct, replace
@@ -149,9 +150,10 @@ def _repeated(option: str, values: dict[str, str]) -> list[str]:
 
 
 def build(shop: Shop) -> BuiltImage:
-    """Build the candidate into the engine's store. Raises GateFailed."""
+    """Build the candidate into the engine's store. Raises GateFailed, ConfigError."""
     plan = shop.plan
     dockerfile = committed_dockerfile(shop.source, plan)
+    refuse_released_tests(dockerfile.decode("utf-8", "replace"), plan.service)
     refuse_declared_proxies(shop, dockerfile.decode("utf-8", "replace"))
     with ThreadPoolExecutor(max_workers=1) as beside:
         buildx = beside.submit(_buildx)

@@ -20,7 +20,8 @@ from release.chain.push import push
 from release.chain.record import evidence_sha256, record
 from release.chain.shop import Shop
 from release.chain.smoke import SMOKE_REUSE, smoke
-from release.chain.test import TEST_REUSE, image_ahead, test
+from release.chain.test import TEST_REUSE, TestsPassed, test
+from release.chain.testimage import image_ahead
 from release.errors import Cancelled, GateFailed, ReleaseError
 from release.events import Failed, Finished, Started
 from release.frozen import Struct
@@ -174,6 +175,7 @@ def _spared(shop: Shop, stage: Stage, clock: float) -> tuple[Gate, Product, str]
         started=started,
         duration_ms=_since(clock),
         evidence_sha256=evidence_sha256(product.evidence),
+        tests=product.tests if isinstance(product, TestsPassed) else None,
     )
     shop.aside.do(lambda: passes.keep(shop, gate, key, stage.reuse, product))
     return gate, product, product.summary

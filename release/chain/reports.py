@@ -12,15 +12,23 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
-from xml.etree import ElementTree
 
 from release import private
+from release.brief import shortened
+from release.chain.junit import BadReport, Failure, parsed, text_of
 from release.events import Finding, Released
 from release.frozen import Struct
 
 _RUFF: Final = ("ruff", "check")
-_CRASH: Final = re.compile(r"^(?P<file>[^\s:]+):(?P<line>[0-9]+): ", re.MULTILINE)
+_CRASH: Final = re.compile(r"^(?P<file>[^\s:]{1,4096}):(?P<line>[0-9]{1,9}): ", re.MULTILINE)
 """Where pytest says in the text of a failure that it happened: as "tests/test_api.py:12: AssertionError"."""
+
+
+_MOST_DIGITS: Final = 9
+_LONGEST_MESSAGE: Final = 8_000
+_LONGEST_PATH: Final = 1000
+_MOST_FOLDERS: Final = 40
+"""Each is looked for in the commit."""
 
 
 class Reports(Struct, frozen=True, kw_only=True):
@@ -76,7 +84,7 @@ def ruff_findings(output: str, tree: Path) -> tuple[Finding, ...]:
     Nothing where the output is something else.
     """
     start = output.find("[")
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):
         found, _ = json.JSONDecoder().raw_decode(output, max(start, 0))
         if isinstance(found, list):
             return tuple(finding for item in found if (finding := _ruff_finding(item, tree)) is not None)
@@ -97,7 +105,7 @@ def _ruff_finding(item: Any, tree: Path) -> Finding | None:
 
 
 def failed_tests(junit: bytes, is_file: Callable[[str], bool], context: str) -> tuple[Finding, ...]:
-    """The failed and broken tests of a JUnit report.
+    """The failed and broken tests of a JUnit report, as far as it lists them (see `release.chain.junit`).
 
     Args:
         junit: as pytest writes it with `junit_family=xunit1`, which has file and line.
@@ -108,33 +116,28 @@ def failed_tests(junit: bytes, is_file: Callable[[str], bool], context: str) -> 
         Those whose file is known for certain.
     """
     try:
-        root = ElementTree.fromstring(junit)  # noqa: S314 - the team's own image wrote it; expat bounds entities
-    except ElementTree.ParseError:
+        failures = parsed(text_of(junit)).failures
+    except BadReport:
         return ()
-    cases = [(case, trouble) for case in root.iter("testcase") for trouble in _troubles(case)]
-    found = (_failed_test(case, trouble, is_file, context) for case, trouble in cases)
+    found = (_failed_test(failure, is_file, context) for failure in failures)
     return tuple(finding for finding in found if finding is not None)
 
 
-def _troubles(case: ElementTree.Element) -> list[ElementTree.Element]:
-    return [*case.findall("failure"), *case.findall("error")]
-
-
-def _failed_test(
-    case: ElementTree.Element, trouble: ElementTree.Element, is_file: Callable[[str], bool], context: str
-) -> Finding | None:
-    said, text = case.get("file", ""), trouble.text or ""
-    crashes = [match for match in _CRASH.finditer(text) if not said or _is_one_file(said, match["file"])]
+def _failed_test(failure: Failure, is_file: Callable[[str], bool], context: str) -> Finding | None:
+    said = failure.file
+    crashes = [
+        match for match in _CRASH.finditer(failure.text) if not said or _is_one_file(said, match["file"])
+    ]
     inside = said or (crashes[-1]["file"] if crashes else "")
     file = _in_the_commit(inside, is_file, context)
     if file is None:
         return None
-    name = "::".join(part for part in (inside, case.get("name", "")) if part)
+    name = "::".join(part for part in (inside, failure.name) if part)
     return Finding(
         file=file,
-        line=int(crashes[-1]["line"]) if crashes else _line_of(case),
+        line=int(crashes[-1]["line"]) if crashes else _line_of(failure),
         title=f"test {name}",
-        message=trouble.get("message") or text or "failed",
+        message=shortened(failure.message or failure.text or "failed", _LONGEST_MESSAGE),
     )
 
 
@@ -144,16 +147,16 @@ def _is_one_file(one: str, other: str) -> bool:
     return all(left == right or "/" in (left, right) for left, right in pairs)
 
 
-def _line_of(case: ElementTree.Element) -> int | None:
-    """pytest counts lines from 0 in its attribute."""
-    text = case.get("line", "")
-    return int(text) + 1 if text.isdecimal() else None
+def _line_of(failure: Failure) -> int | None:
+    """pytest counts lines from 0 in its attribute. A number that no file has is none."""
+    is_number = failure.line.isascii() and failure.line.isdecimal() and len(failure.line) <= _MOST_DIGITS
+    return int(failure.line) + 1 if is_number else None
 
 
 def _in_the_commit(inside: str, is_file: Callable[[str], bool], context: str) -> str | None:
     """The file of the commit that is at this path in the image. Leading folders may be the image's own."""
     parts = PurePosixPath(inside).parts
-    if ".." in parts or not parts:
+    if ".." in parts or not parts or len(parts) > _MOST_FOLDERS or len(inside) > _LONGEST_PATH:
         return None
     parts = tuple(part for part in parts if part != "/")
     tails = [parts[start:] for start in range(len(parts)) if start == 0 or len(parts) - start > 1]

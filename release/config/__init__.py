@@ -6,7 +6,7 @@ service; with `[tool.release.services.<name>]` tables they are the defaults of e
 
 from __future__ import annotations
 
-from release.config.chain import Build, Ledger, Lint, Lock, Migrations, Push, Retention, Secret, Smoke, Test
+from release.config.chain import Build, Ledger, Lint, Lock, Migrations, Push, Retention, Secret, Smoke
 from release.config.environment import (
     Environment,
     EnvironmentSecret,
@@ -32,6 +32,7 @@ from release.config.kinds import (
 from release.config.place import own_file
 from release.config.reading import load, parse, read
 from release.config.service import Config, Service
+from release.config.testing import Test
 
 __all__ = [
     "FILE",

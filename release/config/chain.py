@@ -175,35 +175,6 @@ class Push(Value):
     """What is read back whole and hashed: "all" layers, or "new": without those of the release before."""
 
 
-class Test(Value):
-    """`[tool.release.test]`: tests inside the image, in one of three ways."""
-
-    command: Words = ("python", "-m", "pytest", "-q")
-    """What is run."""
-    target: str | None = None
-    """A stage of the Dockerfile on top of the released one."""
-    install: Items[CommandLine] = ()
-    """Arguments of `pip install` in a throw-away layer on the released image."""
-    copy_: Items[RelativePath] = Field(default=(), alias="copy")
-    """Files below `context` copied into that layer."""
-    secrets: dict[VariableName, Name] = Field(default_factory=dict)
-    """Variables of that installation, each the path of a build secret's file: { PIP_CONFIG_FILE = "pip" }."""
-    env: dict[VariableName, str] = Field(default_factory=dict)
-    """Environment values of the test run."""
-    timeout: Duration = 600_000
-    """After this time the run is stopped and the gate fails."""
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Test:
-        if self.target is not None and (self.install or self.copy_):
-            raise ValueError("give either target, or install and copy, not both")
-        if self.secrets and not self.install:
-            raise ValueError(
-                "secrets are for the installation of `install`; a stage of the Dockerfile mounts its own"
-            )
-        return self
-
-
 class Smoke(Value):
     """`[tool.release.smoke]`: the image runs as it would in production, answers, and stops when told.
 

@@ -9,9 +9,10 @@ from typing import Literal, TypeVar
 from pydantic import Field, model_validator
 
 from release.config.alike import as_the_environments
-from release.config.chain import Build, Ledger, Lint, Lock, Migrations, Push, Retention, Smoke, Test
+from release.config.chain import Build, Ledger, Lint, Lock, Migrations, Push, Retention, Smoke
 from release.config.environment import Environment
 from release.config.kinds import FILE, OWN_FILE, ROOT, RegistryName, RelativePath, Slug
+from release.config.testing import Test
 from release.errors import UsageError
 from release.reference import Repository
 from release.runspec import Value

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from release.deploy import watching
+from release.deploy.gatetext import gate_text
 from release.deploy.marks import named
 from release.deploy.plan import First, Plan, Side
 from release.events import Deployed
@@ -315,12 +316,7 @@ def release_rows(record: Record[Release]) -> list[Row]:
         ("run", inert_line(envelope.run.url or envelope.run.id)),
         ("lock", _lock(body.lock)),
         ("bases", inert_lines(f"{base.reference}@{base.digest}" for base in body.bases)),
-        (
-            "gates",
-            inert_lines(
-                f"{gate.name}: {gate.status} in {gate.duration_ms / 1000:.1f} s" for gate in body.gates
-            ),
-        ),
+        ("gates", inert_lines(map(gate_text, body.gates))),
         (
             "smoke",
             f"GET {body.smoke.probe.path} on port {body.smoke.probe.port} gives {body.smoke.probe.status}",

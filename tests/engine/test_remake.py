@@ -93,7 +93,7 @@ def test_a_rollback_to_what_comes_out_as_another_image_touches_nothing(
     """Exit status 6: what serves goes on, and no deployment is recorded."""
     port = lab.free_port()
     service.configure(
-        test={"command": ["python3", "-c", "print(1)"]},
+        test={"command": ["python3", "-c", "print('1 passed')"]},
         environments={"production": {"publish": [f"127.0.0.1:{port}:8000"], "watch": "0s"}},
     )
     service.commit("feat: look at the clock", {"Dockerfile": DOCKERFILE.replace("USER 10001", CLOCK)})
@@ -132,7 +132,7 @@ def test_a_base_image_whose_tag_has_moved_is_taken_by_its_digest(service: Servic
 
 def test_what_was_not_reproducible_is_told_to_be_different(service: Service, engine: Engine) -> None:
     """Exit status 6, why the release itself was doubtful, and nothing is left or kept."""
-    service.configure(test={"command": ["python3", "-c", "print(1)"]})
+    service.configure(test={"command": ["python3", "-c", "print('1 passed')"]})
     service.commit("feat: look at the clock", {"Dockerfile": DOCKERFILE.replace("USER 10001", CLOCK)})
     well(service.nox("release"))
     before = engine.containers({"release.service": service.name})

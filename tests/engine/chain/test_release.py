@@ -181,12 +181,22 @@ def test_a_dockerfile_with_a_clock_in_it_is_said_to_have_one(make: Make) -> None
     assert "/now" in service.records()[0]["build"]["timestamps"]
 
 
+SAYS = "print('1 passed')"
+
+
 @pytest.mark.parametrize(
     ("settings", "files"),
     [
         ({"test": {"target": "test", "command": ["python3", "/test.py"]}}, {}),
         ({"test": {"copy": ["test.py"], "command": ["python3", "test.py"]}}, {".dockerignore": "test.py\n"}),
-        ({"test": {"command": ["python3", "-c", "import sys; sys.path.append('/srv'); import app"]}}, {}),
+        (
+            {
+                "test": {
+                    "command": ["python3", "-c", f"import sys; sys.path.append('/srv'); import app; {SAYS}"]
+                }
+            },
+            {},
+        ),
     ],
     ids=["a stage", "a throw-away layer", "the image itself"],
 )

@@ -105,7 +105,7 @@ class TestIt:
 @pytest.fixture(scope="module")
 def junit(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A report of pytest's own, asked for as the gate asks for it."""
-    from release.chain.test import with_report
+    from release.chain.testproof import with_report
 
     root = tmp_path_factory.mktemp("image")
     (root / "tests").mkdir()
@@ -202,3 +202,40 @@ def test_a_report_of_an_earlier_run_is_taken_away(tmp_path: Path) -> None:
     assert reports.junit.read_text() == "<testsuites/>"
     reports.forget(reports.junit)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "expected"),
+    [
+        ("tests/test_a.py", "9" * 5000, None),
+        ("tests/test_a.py", "٣", None),
+        ("tests/test_a.py", "-1", None),
+        ("tests/test_a.py", "8", 9),
+        ("a/" * 5000 + "test_a.py", "8", "no finding"),
+        ("a" * 100_000, "8", "no finding"),
+    ],
+    ids=["5,000 digits", "other digits", "negative", "usual", "deep", "long"],
+)
+@pytest.mark.attack(
+    'A report names line="999..." of 5,000 digits, or a path of 100,000 characters',
+    "A number or path that no file can have is left out",
+)
+def test_a_place_that_no_file_has_is_left_out(file: str, line: str, expected: object) -> None:
+    """No number is converted without a limit, and no path is looked for."""
+    asked: list[str] = []
+
+    def is_file(path: str) -> bool:
+        asked.append(path)
+        return True
+
+    case = f'<testcase name="t" file="{file}" line="{line}"><failure message="m"/></testcase>'
+    found = failed_tests(f"<testsuite>{case}</testsuite>".encode(), is_file, ".")
+    if expected == "no finding":
+        assert (len(found), len(asked)) == (0, 0)
+    else:
+        assert [finding.line for finding in found] == [expected]
+
+
+def test_a_deep_answer_of_ruff_has_no_findings(tmp_path: Path) -> None:
+    """As of a program that only looks like it."""
+    assert ruff_findings("[" * 100_000, tmp_path) == ()

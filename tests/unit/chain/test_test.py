@@ -9,11 +9,12 @@ from types import SimpleNamespace
 import pytest
 
 from release import config
-from release.chain import test as stage
+from release.chain import testimage as stage
 from release.chain.build import BuiltImage
 from release.chain.plan import Options, make_plan
 from release.chain.shop import RunFolder, Shop
-from release.chain.test import layer_dockerfile, with_report
+from release.chain.testlayer import layer_dockerfile
+from release.chain.testproof import with_report
 from release.errors import GateFailed
 from release.images.engine import StoredImage
 from release.records import Actor, Run
@@ -137,7 +138,7 @@ def test_a_second_build_is_said_with_its_reason(monkeypatch: pytest.MonkeyPatch,
 def test_other_layers_after_that_fail_the_gate_by_name() -> None:
     """Each that differs, and each that is missing."""
     with pytest.raises(GateFailed) as caught:
-        stage._begins_with(stored("a", "c"), stored("a", "b", "d"))
+        stage.begins_with(stored("a", "c"), stored("a", "b", "d"))
     _, b, c, d = (stored(each).id for each in "abcd")
     assert f"layer 2 of 3 is {c}, not {b}; layer 3 of 3 is missing, not {d}" in caught.value.found
 

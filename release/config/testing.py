@@ -1,0 +1,80 @@
+"""`[tool.release.test]`: how the tests run, and what shows that they did."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from release.config.kinds import CommandLine, RelativePath, Words
+from release.runspec import Duration, Entrypoint, Items, Memory, Name, Value, VariableName
+
+
+def _counting(pattern: str) -> str:
+    """Refuse a pattern that gives no number."""
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is not a regular expression of Python: {error}") from None
+    if groups != 1:
+        raise ValueError(f"{pattern!r} has {groups} groups: write one, as 'Passed: ([0-9]+)'")
+    return pattern
+
+
+class Test(Value):
+    """`[tool.release.test]`: tests inside the image, in one of three ways."""
+
+    command: Words = ("python", "-m", "pytest", "-q")
+    """What is run, in the place of the image's ENTRYPOINT and CMD."""
+    entrypoint: Entrypoint = "replace"
+    """"keep": the image's ENTRYPOINT gets `command` as arguments."""
+    target: str | None = None
+    """A stage of the Dockerfile on top of the released one."""
+    install: Items[CommandLine] = ()
+    """Arguments of `pip install` in a throw-away layer on the released image."""
+    copy_: Items[RelativePath] = Field(default=(), alias="copy")
+    """Files below `context` copied into that layer."""
+    secrets: dict[VariableName, Name] = Field(default_factory=dict)
+    """Variables of that installation, each the path of a build secret's file: { PIP_CONFIG_FILE = "pip" }."""
+    env: dict[VariableName, str] = Field(default_factory=dict)
+    """Environment values of the test run."""
+    timeout: Duration = 600_000
+    """After this time the run is stopped and the gate fails."""
+    report: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
+    """The JUnit report that the command writes, by its path in the container. pytest is asked for one."""
+    count: Annotated[str, Field(max_length=1000), AfterValidator(_counting)] | None = None
+    """A regular expression whose one group is the number of tests in a line of the output. pytest, unittest,
+    doctest and behave need none."""
+    evidence: Literal["tests", "exit-status"] = "tests"
+    """What passes the gate: a number of tests above zero, or "exit-status", if the command tells none."""
+    reason: Annotated[str, Field(min_length=1, max_length=500)] | None = None
+    """Why the exit status has to do, for the record."""
+    network: Annotated[bool | Name, Field(description="true, false, or a network's name")] = False
+    """Whether the tests have a network: the engine's usual one (true), or an existing one by its name."""
+    memory: Memory = 4 * 1024**3
+    """The limit; swap is not added to it."""
+    pids: Annotated[int, Field(ge=1)] = 4096
+    """The limit of processes and threads."""
+    cap_add: Items[Name] = ()
+    """Capabilities of the test run. Without them it has none, root too."""
+    new_privileges: bool = False
+    """Whether programs with setuid or file capabilities get them, as sudo needs."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Test:
+        if self.target is not None and (self.install or self.copy_):
+            raise ValueError("give either target, or install and copy, not both")
+        if self.secrets and not self.install:
+            raise ValueError(
+                "secrets are for the installation of `install`; a stage of the Dockerfile mounts its own"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _stated(self) -> Test:
+        if (self.evidence == "exit-status") != (self.reason is not None):
+            raise ValueError('evidence = "exit-status" needs a reason, and nothing else has one')
+        if self.evidence == "exit-status" and (self.report or self.count):
+            raise ValueError('report and count tell a number of tests: leave out evidence = "exit-status"')
+        return self

@@ -1,0 +1,21 @@
+"""The gates of a release in words, for `invoke show`."""
+
+from __future__ import annotations
+
+from release.records import Gate, TestsRan
+
+
+def gate_text(gate: Gate) -> str:
+    """Return one gate as a line; of the tests, how many ran and what shows it, if the record tells it."""
+    line = f"{gate.name}: {gate.status} in {gate.duration_ms / 1000:.1f} s"
+    return f"{line} ({tests_text(gate.tests)})" if gate.tests is not None else line
+
+
+def tests_text(tests: TestsRan) -> str:
+    """Return what shows that tests ran, as "12 tests, 1 skipped, by their JUnit report"."""
+    if tests.evidence == "exit-status":
+        return f"by its exit status alone: {tests.reason}"
+    count = "1 test" if tests.count == 1 else f"{tests.count} tests"
+    skipped = f", {tests.skipped} skipped" if tests.skipped else ""
+    source = "by their JUnit report" if tests.evidence == "junit" else "as the output states"
+    return f"{count}{skipped}, {source}"
