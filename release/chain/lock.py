@@ -7,25 +7,32 @@ failures: the first is the team's to mend, the second the network's.
 from __future__ import annotations
 
 import hashlib
-import shlex
 import sys
-import tomllib
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
-
+from release.chain.compiled import advice, compile_commands, read_compiled
 from release.chain.context import write_folder
-from release.chain.lockfiles import DEFAULTS, behind, header_words, logical_lines
+from release.chain.lockfiles import DEFAULTS, behind
 from release.chain.passes import Pass, Reuse, variables
+from release.chain.pins import comparable, describe_difference, packages_of, pins
+from release.chain.pythons import (
+    HERE,
+    NO_DOWNLOADS,
+    find_python,
+    is_allowed,
+    requires_python,
+    service_image_python,
+)
 from release.chain.shop import Shop, evidence
 from release.chain.tools import find_uv
+from release.chain.uvlock import undeclared, uv_packages
 from release.committed import Committed
 from release.config import Lock
 from release.errors import CommandFailed, GateFailed
+from release.events import Notice
 from release.frozen import Struct
 from release.inherited import PACKAGES, inherited
 from release.process import Command
@@ -48,15 +55,23 @@ class _Found(Struct, frozen=True, kw_only=True):
     path: str
     content: str
     config: Lock
+    image: str | None
+    """The Python of the service's image, if its Dockerfile names it."""
+    requires: str | None
+    """`requires-python` of the project beside it."""
+
+    def has(self, name: str) -> bool:
+        """Return if the commit has a file, by its path below the folder."""
+        return (self.folder / name).is_file()
 
 
 def lock(shop: Shop) -> LockChecked:
     """Check the committed lockfile. Raises GateFailed: none, stale, or not checkable."""
-    context, config = shop.plan.service.context, shop.plan.service.lock
+    context = shop.plan.service.context
     with shop.folder.staged("lock") as folder:
         committed = Committed(shop.source, shop.plan.commit.id, context)
         write_folder(committed.entries(_deciding(shop, committed)), folder)
-        found = _find(folder, config)
+        found = _find(shop, folder)
         kind = _kind(found.path)
         packages = _KINDS[kind](shop, found)
     sha256 = hashlib.sha256(found.content.encode()).hexdigest()
@@ -77,6 +92,7 @@ def _inputs(shop: Shop) -> Mapping[str, Any]:
         "settings": service.lock.model_dump(mode="json"),
         "uv": version("uv"),
         "python": sys.version,
+        "image": service_image_python(service, _reader(shop)),
         "variables": variables("UV_", "PIP_") | inherited(service.lock.pass_env),
     }
 
@@ -93,14 +109,20 @@ def _files(shop: Shop) -> Mapping[str, str] | str:
 
 def _deciding(shop: Shop, committed: Committed) -> list[str] | None:
     """The paths of the files that decide, sorted; None where any file may."""
-    commit, context, config = shop.plan.commit.id, shop.plan.service.context, shop.plan.service.lock
+    config = shop.plan.service.lock
     found = behind(
         committed.leaves,
-        lambda path: shop.source.read(commit, (PurePosixPath(context) / path).as_posix()),
+        _reader(shop),
         path=config.path,
         source=config.source,
     )
     return sorted(found) if found is not None else None
+
+
+def _reader(shop: Shop) -> Callable[[str], bytes | None]:
+    """Reads committed files by their paths below `context`."""
+    commit, context = shop.plan.commit.id, PurePosixPath(shop.plan.service.context)
+    return lambda path: shop.source.read(commit, (context / path).as_posix())
 
 
 def _restore(_shop: Shop, passed: Pass) -> LockChecked:
@@ -113,12 +135,20 @@ LOCK_REUSE: Final = Reuse(
 )
 
 
-def _find(folder: Path, config: Lock) -> _Found:
+def _find(shop: Shop, folder: Path) -> _Found:
+    config = shop.plan.service.lock
     candidates = [config.path] if config.path is not None else list(DEFAULTS)
     for name in candidates:
         file = folder / name
         if file.is_file():
-            return _Found(folder=folder, path=name, content=file.read_text(encoding="utf-8"), config=config)
+            return _Found(
+                folder=folder,
+                path=name,
+                content=file.read_text(encoding="utf-8"),
+                config=config,
+                image=service_image_python(shop.plan.service, _reader(shop)),
+                requires=requires_python(_reader(shop), str(PurePosixPath(name).parent)),
+            )
     raise GateFailed(
         "lock",
         f"the commit has no {' or '.join(candidates)} in the service's folder",
@@ -161,15 +191,45 @@ def _kind(path: str) -> str:
 
 
 def _uv(shop: Shop, found: _Found) -> Mapping[str, str]:
+    interpreter = _interpreter(found)
+    if interpreter is None:
+        return _compared(shop, found)
     command = Command(
         argv=(find_uv(), "lock", "--check"),
         cwd=(found.folder / found.path).parent,
+        env=NO_DOWNLOADS | {"UV_PYTHON": str(interpreter)},
         inherits=(*PACKAGES, *found.config.pass_env),
     )
     try:
         shop.execute("lock", command)
     except CommandFailed as error:
         raise _uv_failure(found.path, error) from error
+    return uv_packages(found.content)
+
+
+def _interpreter(found: _Found) -> Path | None:
+    """The interpreter for uv, which needs one that the project allows, whatever `.python-version` says."""
+    requires, wanted = found.requires or "", found.config.python
+    if wanted is not None and is_allowed(wanted, requires) and (path := find_python(wanted)):
+        return path
+    return Path(sys.executable) if is_allowed(HERE, requires) else find_python(requires)
+
+
+def _compared(shop: Shop, found: _Found) -> Mapping[str, str]:
+    """Check a uv.lock without an interpreter: what is declared is what was declared when it was made."""
+    hint = f"install one, as `uv python install '{found.requires}'`, or correct requires-python"
+    try:
+        project = (found.folder / found.path).with_name("pyproject.toml").read_text(encoding="utf-8")
+        difference = undeclared(project, found.content)
+    except (OSError, ValueError, LookupError, TypeError, StopIteration) as error:
+        problem = f"{found.path} could not be checked: no Python here is {found.requires}"
+        raise GateFailed("lock", problem, hint) from error
+    if difference is not None:
+        raise GateFailed(
+            "lock", f"{found.path} is stale: {difference}", "run `uv lock` and commit the result"
+        )
+    text = f"no Python here is {found.requires}: {found.path} was compared with pyproject.toml, without uv"
+    shop.emit(Notice(text=text))
     return uv_packages(found.content)
 
 
@@ -185,152 +245,62 @@ def _uv_failure(path: str, error: CommandFailed) -> GateFailed:
     )
 
 
-def uv_packages(content: str) -> dict[str, str]:
-    """Names and versions in a uv.lock; several versions of one name (by marker) are joined with ", "."""
-    packages: dict[str, list[str]] = {}
-    for package in tomllib.loads(content).get("package", []):
-        if "version" in package:
-            packages.setdefault(package["name"], []).append(package["version"])
-    return {name: ", ".join(sorted(versions)) for name, versions in packages.items()}
-
-
 # requirements.txt
 
 
 def _requirements(shop: Shop, found: _Found) -> Mapping[str, str]:
+    """Compile again on top of what is pinned: pins that still satisfy the source stay as they are."""
+    made, sources = read_compiled(found.content), _sources(found)
+    commands = compile_commands(
+        find_uv(), found.content, sources, found.path, python=found.config.python, image=found.image
+    )
+    before, differences = comparable(found.content, made), []
+    for argv in commands:
+        after = comparable(_recompiled(shop, found, argv, sources), made, beside=found.content)
+        if before == after:
+            return packages_of(pins(found.content))
+        differences.append(describe_difference(before, after))
+    raise GateFailed(
+        "lock",
+        f"{found.path} is stale: {differences[0]}",
+        f"run `{advice(found.content, commands[0], python=found.config.python)}` and commit the result",
+    )
+
+
+def _sources(found: _Found) -> tuple[str, ...]:
+    """The files that it is compiled from: by `lock.source`, its header, or the `.in` file of its name."""
+    named = read_compiled(found.content).sources
+    inside = all(not Path(name).is_absolute() and ".." not in Path(name).parts for name in named)
+    if found.config.source is None and named and inside and all(map(found.has, named)):
+        return named
     source = found.config.source or str(Path(found.path).with_suffix(".in"))
-    if not (found.folder / source).is_file():
+    if not found.has(source):
         raise GateFailed(
             "lock",
             f"{found.path} is compiled from {source}, and the commit has no such file",
             "commit it, or set `lock.source`",
         )
-    before = pins(found.content)
-    after = pins(_recompiled(shop, found, source))
-    if before != after:
-        raise GateFailed(
-            "lock",
-            f"{found.path} is stale: {describe_difference(before, after)}",
-            f"run `{_advice(found, source)}` and commit the result",
-        )
-    return packages_of(before)
+    return (source,)
 
 
-def _recompiled(shop: Shop, found: _Found, source: str) -> str:
-    """Compile again on top of what is pinned: pins that still satisfy the source stay as they are."""
-    argv = compile_command(find_uv(), found.content, source, found.path, python=found.config.python)
+def _recompiled(shop: Shop, found: _Found, argv: tuple[str, ...], sources: tuple[str, ...]) -> str:
+    file = found.folder / found.path
+    file.write_text(found.content, encoding="utf-8")
+    inherits = (*PACKAGES, *found.config.pass_env)
     try:
-        inherits = (*PACKAGES, *found.config.pass_env)
         shop.execute("lock", Command(argv=argv, cwd=found.folder, env=_THIS_PYTHON, inherits=inherits))
     except CommandFailed as error:
         raise GateFailed(
             "lock",
-            f"{source} could not be compiled, so {found.path} could not be checked",
+            f"{', '.join(sources)} could not be compiled, so {found.path} could not be checked",
             "does the source contradict itself, or is the package index out of reach?",
             error.tail,
         ) from error
-    return (found.folder / found.path).read_text(encoding="utf-8")
+    return file.read_text(encoding="utf-8")
 
 
-def _advice(found: _Found, source: str) -> str:
-    return shlex.join(compile_command("uv", found.content, source, found.path, python=found.config.python))
-
-
-_THIS_PYTHON: Final = {"UV_PYTHON": sys.executable, "UV_PYTHON_DOWNLOADS": "never"}
+_THIS_PYTHON: Final = NO_DOWNLOADS | {"UV_PYTHON": sys.executable}
 """Another Python's packages can be resolved without having it: none is looked for, none is downloaded."""
-
-_KEPT: Final = ("--universal", "--no-strip-extras", "--strip-extras", "--no-strip-markers", "--all-extras")
-_KEPT_WITH_VALUE: Final = (
-    "--python-version",
-    "--python-platform",
-    "--extra",
-    "--constraint",
-    "-c",
-    "--resolution",
-)
-
-
-def compile_command(
-    uv: str, content: str, source: str, output: str, *, python: str | None
-) -> tuple[str, ...]:
-    """The command that made a requirements.txt, from its own header and shape.
-
-    Args:
-        uv: the program.
-        content: the requirements.txt; its header may hold the command line that wrote it.
-        source: the .in file, below the folder it runs in.
-        output: the requirements.txt, below that folder; what it pins is preferred.
-        python: the Python version configured, which goes before the header's.
-    """
-    options = header_options(content)
-    if python is not None:
-        options = ["--python-version", python, *_without(options, "--python-version")]
-    if "--hash=" in content:
-        options.append("--generate-hashes")
-    return (uv, "pip", "compile", "--quiet", "--no-header", *options, source, "--output-file", output)
-
-
-def header_options(content: str) -> list[str]:
-    """Options in the header's command line that change what is resolved; others are left aside."""
-    words = header_words(content)
-    options: list[str] = []
-    for position, word in enumerate(words):
-        name, equals, value = word.partition("=")
-        if word in _KEPT:
-            options.append(word)
-        elif name in _KEPT_WITH_VALUE:
-            options += [name, value if equals else words[position + 1]]
-    return options
-
-
-def _without(options: list[str], name: str) -> list[str]:
-    if name not in options:
-        return options
-    position = options.index(name)
-    return options[:position] + options[position + 2 :]
-
-
-def pins(content: str) -> frozenset[str]:
-    """The requirements as they bind: each with its marker and its hashes, without comments and line ends."""
-    return frozenset(_with_sorted_hashes(line.split()) for line in logical_lines(content))
-
-
-def _with_sorted_hashes(words: list[str]) -> str:
-    hashes = sorted(word for word in words if word.startswith("--hash"))
-    return " ".join([word for word in words if not word.startswith("--hash")] + hashes)
-
-
-def packages_of(found: frozenset[str]) -> dict[str, str]:
-    """Names and exact versions of these pins; several of one name (by marker) are joined with ", "."""
-    packages: dict[str, set[str]] = {}
-    for pin in found:
-        requirement = _requirement(pin)
-        versions = {specifier.version for specifier in requirement.specifier} if requirement else set()
-        if requirement and versions:
-            packages.setdefault(canonicalize_name(requirement.name), set()).update(versions)
-    return {name: ", ".join(sorted(versions)) for name, versions in packages.items()}
-
-
-def _requirement(pin: str) -> Requirement | None:
-    try:
-        return Requirement(" ".join(word for word in pin.split() if not word.startswith("--hash")))
-    except InvalidRequirement:
-        return None
-
-
-def describe_difference(before: frozenset[str], after: frozenset[str]) -> str:
-    """As "flask 3.0.0 → 3.1.0, click is missing, six is not needed"; hashes alone are said to differ."""
-    old, new = packages_of(before), packages_of(after)
-    changed = [
-        f"{name} {old[name]} → {new[name]}"
-        for name in sorted(old.keys() & new.keys())
-        if old[name] != new[name]
-    ]
-    missing = [f"{name} {new[name]} is missing" for name in sorted(new.keys() - old.keys())]
-    surplus = [f"{name} is not needed" for name in sorted(old.keys() - new.keys())]
-    found = changed + missing + surplus
-    return ", ".join(found[:8]) + (", …" if len(found) > 8 else "") or "its markers or hashes differ"
-
 
 _KINDS: Final[Mapping[str, Callable[[Shop, _Found], Mapping[str, str]]]] = {
     "uv.lock": _uv,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import posixpath
 import re
-import shlex
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import PurePosixPath
@@ -17,28 +16,23 @@ from typing import Any, Final
 
 from packaging.requirements import Requirement
 
+from release.chain.compiled import logical_lines, read_compiled
+
 Read = Callable[[str], bytes | None]
 """The content of a committed file by its path below `context`; None: there is no such regular file."""
 
 DEFAULTS: Final = ("uv.lock", "requirements.txt")
 _INCLUDE = re.compile(r"(?:-r|-c|--requirement|--constraint)(?:\s+|=)(\S+)")
+_FILES: Final = (
+    *("--constraint", "--constraints", "--override", "--overrides", "--exclude", "--excludes"),
+    *("--build-constraint", "--build-constraints"),
+)
+"""Options of a compilation that name a file."""
+
 _SETTINGS: Final = "uv.toml"
 _PROJECT: Final = "pyproject.toml"
 _HARMLESS: Final = {"package", "dev-dependencies"}
 """Keys of `[tool.uv]` that name no file."""
-
-
-def logical_lines(content: str) -> list[str]:
-    """The lines of a requirements file as they bind: joined, without comments and empty ones."""
-    joined = re.sub(r"\\\r?\n", " ", content)
-    lines = (re.sub(r"(^|\s)#.*$", "", line).strip() for line in joined.splitlines())
-    return [line for line in lines if line]
-
-
-def header_words(content: str) -> list[str]:
-    """The words of the command that compiled a requirements file, by its header; none without one."""
-    header = re.search(r"^#\s+(?:uv pip compile|pip-compile)\b(.*)$", content, re.MULTILINE)
-    return shlex.split(header[1]) if header else []
 
 
 def behind(
@@ -75,10 +69,10 @@ def _of_project(lockfile: str, names: Collection[str], read: Read) -> frozenset[
     ]
     if any(other.as_posix() in names for other in others):  # uv takes settings and a workspace from above
         return None
-    return frozenset({lockfile, project}) if _is_static(tomllib.loads(_text(read, project))) else None
+    return frozenset({lockfile, project}) if is_static(tomllib.loads(_text(read, project))) else None
 
 
-def _is_static(project: Mapping[str, Any]) -> bool:
+def is_static(project: Mapping[str, Any]) -> bool:
     """Whether a project itself says all that uv locks, by packages' names. Raises InvalidRequirement."""
     known, uv = project["project"], project.get("tool", {}).get("uv", {})
     if known.get("dynamic") or not uv.keys() <= _HARMLESS:
@@ -96,8 +90,12 @@ def _of_requirements(
         return None
     if _PROJECT in names and "uv" in tomllib.loads(_text(read, _PROJECT)).get("tool", {}):
         return None
-    found, waiting = {lockfile}, [source or str(PurePosixPath(lockfile).with_suffix(".in"))]
-    waiting += _INCLUDE.findall(" ".join(header_words(_text(read, lockfile))))
+    made = read_compiled(_text(read, lockfile))
+    if any("://" not in folder for folder in made.values_of("--find-links")):
+        return None
+    named = made.sources if source is None and all(name in names for name in made.sources) else ()
+    found, waiting = {lockfile}, [*(named or (source or str(PurePosixPath(lockfile).with_suffix(".in")),))]
+    waiting += made.values_of(*_FILES)
     while waiting:
         name = waiting.pop()
         if name in found:

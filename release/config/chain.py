@@ -99,9 +99,9 @@ class Lock(Value):
     path: RelativePath | None = None
     """The lockfile below `context`; absent: `uv.lock`, else `requirements.txt`."""
     source: RelativePath | None = None
-    """For requirements.txt, what it is compiled from; absent: the `.in` file of the same name."""
+    """For requirements.txt, its source; absent: by its header, else the `.in` file beside it."""
     python: Annotated[str, Matching(r"3\.[0-9]+", 'a version of Python, as "3.13"')] | None = None
-    """The Python that the lockfile is resolved for; absent: the one in its own header."""
+    """The Python that the lockfile is resolved for; absent: that of its header, else that of the image."""
     pass_env: Items[VariableName] = ()
     """Variables of the operator's environment that uv gets beside the usual ones."""
 
@@ -111,6 +111,8 @@ class Lint(Value):
 
     tools: Items[Pinned] = ()
     """Requirements, each with `==` and an exact version."""
+    python: Annotated[str, Matching(r"3\.[0-9]+", 'a version of Python, as "3.13"')] | None = None
+    """The Python that the tools run on; absent: the project's, if this machine has it."""
     commands: Items[CommandLine] = ()
     """Commands run in `context` of the committed tree, split into words as a shell would."""
     pass_env: Items[VariableName] = ()

@@ -1,0 +1,102 @@
+"""The pins of a requirements.txt, and how those of two files differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from release.chain.compiled import IN_FILE, Compiled, logical_lines
+
+_UNSAFE: Final = frozenset({"distribute", "pip", "setuptools"})
+"""Packages that pip-compile does not pin unless it is asked to."""
+
+_SHOWN: Final = 8
+
+
+def pins(content: str) -> frozenset[str]:
+    """The requirements as they bind: each with its marker and its hashes, without comments and line ends."""
+    return frozenset(
+        " ".join([_plain(requirement), *hashes]) for requirement, hashes in map(_split, _lines(content))
+    )
+
+
+def comparable(content: str, made: Compiled, *, beside: str | None = None) -> frozenset[str]:
+    """Return the pins without what differs between the tools and installs nothing else.
+
+    Extras are left out, because what they bring is pinned too. pip-compile writes markers into files that are
+    for one system, and leaves some packages out.
+
+    Args:
+        content: the file.
+        made: how the committed file was made.
+        beside: the committed file, if the content is compiled from its sources.
+    """
+    left_out: frozenset[str] = frozenset()
+    if made.by_pip and beside is not None:
+        left_out = _UNSAFE - packages_of(pins(beside)).keys()
+    found = set()
+    for text, hashes in map(_split, _lines(content)):
+        requirement = _requirement(text)
+        if requirement is not None and canonicalize_name(requirement.name) in left_out:
+            continue
+        found.add(" ".join([_plain(text, extras=False, marker=not made.by_pip), *hashes]))
+    return frozenset(found)
+
+
+def _lines(content: str) -> Iterator[str]:
+    return (line for line in logical_lines(content) if not line.startswith(IN_FILE))
+
+
+def _split(line: str) -> tuple[str, list[str]]:
+    """A requirement and its hashes."""
+    words = line.split()
+    hashes = sorted(word for word in words if word.startswith("--hash"))
+    return " ".join(word for word in words if not word.startswith("--hash")), hashes
+
+
+def _plain(text: str, *, extras: bool = True, marker: bool = True) -> str:
+    """A requirement in one form: the tools write names, quotes and spaces in several."""
+    requirement = _requirement(text)
+    if requirement is None:
+        return text
+    requirement.name = canonicalize_name(requirement.name)
+    requirement.extras = requirement.extras if extras else set()
+    requirement.marker = requirement.marker if marker else None
+    return str(requirement)
+
+
+def _requirement(text: str) -> Requirement | None:
+    try:
+        return Requirement(text)
+    except InvalidRequirement:
+        return None
+
+
+def packages_of(found: frozenset[str]) -> dict[str, str]:
+    """Names and exact versions of these pins; several of one name (by marker) are joined with ", "."""
+    packages: dict[str, set[str]] = {}
+    for pin in found:
+        requirement = _requirement(_split(pin)[0])
+        versions = {specifier.version for specifier in requirement.specifier} if requirement else set()
+        if requirement and versions:
+            packages.setdefault(canonicalize_name(requirement.name), set()).update(versions)
+    return {name: ", ".join(sorted(versions)) for name, versions in packages.items()}
+
+
+def describe_difference(before: frozenset[str], after: frozenset[str]) -> str:
+    """As "flask 3.0.0 → 3.1.0, click is missing, six is not needed"; hashes alone are said to differ."""
+    old, new = packages_of(before), packages_of(after)
+    changed = [
+        f"{name} {old[name]} → {new[name]}"
+        for name in sorted(old.keys() & new.keys())
+        if old[name] != new[name]
+    ]
+    missing = [f"{name} {new[name]} is missing" for name in sorted(new.keys() - old.keys())]
+    surplus = [f"{name} is not needed" for name in sorted(old.keys() - new.keys())]
+    found = changed + missing + surplus
+    return (
+        ", ".join(found[:_SHOWN]) + (", …" if len(found) > _SHOWN else "") or "its markers or hashes differ"
+    )

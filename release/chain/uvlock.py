@@ -1,0 +1,105 @@
+"""uv.lock, read without uv: its packages, and what its project declares.
+
+`uv lock --check` needs an interpreter that the project allows. On a machine without one, what is declared is
+compared with what the lockfile says was declared, as far as the files tell it.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from release.chain.lockfiles import is_static
+
+Declared = tuple[str, str, str, str]
+"""Group, name with extras, specifier and marker of one requirement."""
+
+
+def uv_packages(content: str) -> dict[str, str]:
+    """Names and versions in a uv.lock; several versions of one name (by marker) are joined with ", "."""
+    packages: dict[str, list[str]] = {}
+    for package in tomllib.loads(content).get("package", []):
+        if "version" in package:
+            packages.setdefault(package["name"], []).append(package["version"])
+    return {name: ", ".join(sorted(versions)) for name, versions in packages.items()}
+
+
+def undeclared(project: str, lock: str) -> str | None:
+    """Return what a lockfile says otherwise than its project, as "six==1.17.0 is not locked", if anything.
+
+    Raises:
+        ValueError, LookupError, TypeError: it cannot be told from these files.
+    """
+    declared, locked = tomllib.loads(project), tomllib.loads(lock)
+    if not is_static(declared):
+        raise ValueError("the project does not say all that is locked")
+    own, entry = declared["project"], _entry(locked, declared["project"]["name"])
+    wanted, there = own.get("requires-python", ""), locked.get("requires-python", "")
+    if SpecifierSet(wanted) != SpecifierSet(there):
+        return f"requires-python is {wanted or 'not set'}, and {there or 'not set'} is locked"
+    if "version" in own and own["version"] != entry.get("version"):
+        return f"the project's version is {own['version']}, and {entry.get('version')} is locked"
+    return _difference(set(_declared(declared)), set(_locked(entry)))
+
+
+def _entry(lock: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    wanted = canonicalize_name(name)
+    return next(
+        package
+        for package in lock["package"]
+        if package["name"] == wanted and package.get("source", {}).keys() & {"virtual", "editable"}
+    )
+
+
+def _difference(declared: set[Declared], locked: set[Declared]) -> str | None:
+    if declared == locked:
+        return None
+    new, old = ({each[:3] for each in side} for side in (declared, locked))
+    if new == old:
+        raise ValueError("markers are written in several ways")
+    missing = sorted(f"{name}{specifier} is not locked" for _, name, specifier in new - old)
+    surplus = sorted(f"{name}{specifier} is locked and not declared" for _, name, specifier in old - new)
+    return ", ".join([*missing, *surplus][:8])
+
+
+def _declared(document: Mapping[str, Any]) -> Iterator[Declared]:
+    project = document["project"]
+    yield from _parsed("", project.get("dependencies", ()))
+    for extra, lines in project.get("optional-dependencies", {}).items():
+        yield from _parsed(f"extra {canonicalize_name(extra)}", lines)
+    for group, lines in document.get("dependency-groups", {}).items():
+        yield from _parsed(f"group {canonicalize_name(group)}", lines)
+
+
+def _parsed(group: str, lines: Iterable[str]) -> Iterator[Declared]:
+    for line in lines:
+        requirement = Requirement(line)  # of another table, as `include-group`: TypeError
+        name = _named(requirement.name, requirement.extras)
+        yield group, name, str(requirement.specifier), str(requirement.marker or "")
+
+
+def _locked(entry: Mapping[str, Any]) -> Iterator[Declared]:
+    metadata = entry.get("metadata", {})
+    groups = {"": metadata.get("requires-dist", ())}
+    groups |= {f"group {name}": lines for name, lines in metadata.get("requires-dev", {}).items()}
+    for group, lines in groups.items():
+        for line in lines:
+            marker, place = str(line.get("marker", "")), group
+            if marker.startswith("extra == ") and " and " not in marker:
+                marker, place = "", f"extra {marker.split()[2].strip(chr(39))}"
+            elif "extra ==" in marker:
+                raise ValueError("markers are written in several ways")
+            if marker:
+                marker = str(Requirement(f"x ; {marker}").marker)
+            specifier = str(SpecifierSet(line.get("specifier", "")))
+            yield place, _named(line["name"], line.get("extras", ())), specifier, marker
+
+
+def _named(name: str, extras: Iterable[str]) -> str:
+    wanted = ",".join(sorted(map(canonicalize_name, extras)))
+    return f"{canonicalize_name(name)}[{wanted}]" if wanted else canonicalize_name(name)
