@@ -47,6 +47,7 @@ python = "3.13"
 pass_env = ["INDEX_REGION"]
 
 [tool.release.lint]
+python = "3.13"
 tools = ["ruff==0.14.5"]
 commands = ["ruff check .", "ruff format --check ."]
 pass_env = ["RUFF_CACHE_DIR"]

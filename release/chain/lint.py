@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from release.chain.context import write_folder
+from release.chain.lintpython import lint_python, wanted_python
 from release.chain.passes import Pass, Reuse
 from release.chain.reports import machine_readable, ruff_findings
 from release.chain.shop import Shop, evidence
@@ -35,12 +36,15 @@ def lint(shop: Shop) -> LintPassed:
     config = shop.plan.service.lint
     if not config.commands:
         shop.emit(Warned(text="no lint commands are configured: [tool.release.lint] commands = [...]"))
-    tools = tool_environment(shop) if config.tools and config.commands else None
+    python = lint_python(shop) if config.tools and config.commands else None
+    tools = tool_environment(shop, python.path) if python is not None else None
+    hint = python.hint if python is not None else ""
     with shop.folder.staged("lint") as tree:
         if config.commands:
             write_folder(Committed(shop.source, shop.plan.commit.id, ".").entries(), tree)
         for command in config.commands:
-            _run(shop, lint_command(command, config, cwd=tree / shop.plan.service.context, tools=tools), tree)
+            line = lint_command(command, config, cwd=tree / shop.plan.service.context, tools=tools)
+            _run(shop, line, tree, hint)
     ran = {"tools": config.tools, "commands": config.commands, "tree": shop.plan.commit.tree}
     return LintPassed(evidence=evidence("lint", ran), summary=", ".join(config.tools) or "no tools")
 
@@ -52,7 +56,7 @@ def _inputs(shop: Shop) -> dict[str, Any]:
         "files": shop.plan.commit.tree,
         "context": service.context,
         "settings": service.lint.model_dump(mode="json"),
-        "python": sys.version,
+        "python": [sys.version, wanted_python(shop)],
         "environment": inherited(service.lint.pass_env),
         "programs": [_program(shlex.split(command)[0]) for command in service.lint.commands],
     }
@@ -88,7 +92,7 @@ def lint_command(line: str, config: Lint, *, cwd: Path, tools: Path | None) -> C
     )
 
 
-def _run(shop: Shop, command: Command, tree: Path) -> None:
+def _run(shop: Shop, command: Command, tree: Path, hint: str) -> None:
     program = shutil.which(command.argv[0], path=command.env["PATH"])
     if program is None:
         raise GateFailed(
@@ -101,7 +105,7 @@ def _run(shop: Shop, command: Command, tree: Path) -> None:
         line = shlex.join(command.argv)
         _tell_findings(shop, resolved, tree)
         raise GateFailed(
-            "lint", f"`{line}` ended with status {error.status}", f"run `{line}`", error.tail
+            "lint", f"`{line}` ended with status {error.status}", f"run `{line}`{hint}", error.tail
         ) from error
 
 

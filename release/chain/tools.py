@@ -29,8 +29,8 @@ _SEAL: Final = "seal"
 _PURPOSE: Final = "tools"
 
 
-def tool_environment(shop: Shop) -> Path:
-    """Return the folder with the tools' programs; made once for each set of exact versions.
+def tool_environment(shop: Shop, interpreter: Path) -> Path:
+    """Return the folder with the tools' programs; made once for each interpreter and set of exact versions.
 
     It is made beside its place and then renamed, so that one that exists is complete.
 
@@ -39,29 +39,31 @@ def tool_environment(shop: Shop) -> Path:
         ReleaseError: a folder on the way is another user's, or the clone's key cannot be used.
     """
     tools = sorted(shop.plan.service.lint.tools)
-    key = hashlib.sha256("\n".join([sys.version, *tools]).encode()).hexdigest()[:16]
+    python = sys.version if interpreter == Path(sys.executable) else str(interpreter.resolve())
+    key = hashlib.sha256("\n".join([python, *tools]).encode()).hexdigest()[:16]
     seals = ClonesKey.of(shop.source.git_dir)
     place = private.below(shop.folder.home, "tools") / key
     if not is_sealed(place, seals):
         with tempfile.TemporaryDirectory(dir=place.parent, prefix=f"{key}-{shop.folder.id}-") as folder:
             fresh = Path(folder) / "venv"
-            _install(shop, fresh, tools)
+            _install(shop, fresh, interpreter, tools)
             seal(fresh, seals)
             _put(fresh, place, Path(folder) / "before", seals)
     return place / "bin"
 
 
-def _install(shop: Shop, folder: Path, tools: list[str]) -> None:
+def _install(shop: Shop, folder: Path, interpreter: Path, tools: list[str]) -> None:
     uv = find_uv()
     python = str(folder / "bin" / "python")
     commands = [
-        (uv, "venv", "--quiet", "--relocatable", "--python", sys.executable, str(folder)),
+        (uv, "venv", "--quiet", "--relocatable", "--python", str(interpreter), str(folder)),
         # compiled now: no later run adds files, and copied: uv's cache holds no link to them
         (uv, "pip", "install", "--compile-bytecode", "--link-mode=copy", "--python", python, *tools),
     ]
     try:
         for argv in commands:
-            shop.execute("lint", Command(argv=argv, inherits=PACKAGES))
+            command = Command(argv=argv, env={"UV_PYTHON_DOWNLOADS": "never"}, inherits=PACKAGES)
+            shop.execute("lint", command)
     except CommandFailed as error:
         hint = "is the package index reachable, and do these versions exist?"
         raise GateFailed("lint", f"{', '.join(tools)} could not be installed", hint, error.tail) from error

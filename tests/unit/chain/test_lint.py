@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -161,7 +162,7 @@ def test_a_changed_environment_has_no_seal(tmp_path: Path, forge: Callable[[Path
 )
 def test_a_forged_environment_is_made_again(root: Path, packages: Path) -> None:
     """Its program never runs."""
-    place = tool_environment(shop(root, **TOOL)).parent
+    place = tool_environment(shop(root, **TOOL), Path(sys.executable)).parent
     (place / "bin" / "lint-tool").write_text("#!/bin/sh\necho counterfeit\n")
     made = shop(root, **TOOL)
     lint(made)
@@ -172,7 +173,7 @@ def test_a_forged_environment_is_made_again(root: Path, packages: Path) -> None:
 
 def test_an_environment_of_another_clone_is_made_again(root: Path, packages: Path, tmp_path: Path) -> None:
     """As out of a cache that many clones share: where it cannot be made again, the gate fails."""
-    tool_environment(shop(root, **TOOL))
+    tool_environment(shop(root, **TOOL), Path(sys.executable))
     other = Repository.clone(str(root), tmp_path / "other").root
     shutil.copytree(root / ".release", other / ".release", symlinks=True)
     shutil.rmtree(packages)
@@ -182,5 +183,5 @@ def test_an_environment_of_another_clone_is_made_again(root: Path, packages: Pat
 
 def test_the_folders_of_the_tools_are_their_owners_alone(root: Path, packages: Path) -> None:
     """Others cannot add a program to them."""
-    place = tool_environment(shop(root, **TOOL)).parent
+    place = tool_environment(shop(root, **TOOL), Path(sys.executable)).parent
     assert [os.stat(path).st_mode & 0o777 for path in (place.parent, place.parent.parent)] == [0o700] * 2  # noqa: PTH116
