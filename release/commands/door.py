@@ -11,6 +11,7 @@ from typing import Final
 
 from release.console import Console
 from release.deploy.site import Desk
+from release.deploy.unconfigured import choose
 from release.errors import Cancelled, UsageError
 from release.events import Notice
 from release.frozen import Struct
@@ -144,11 +145,11 @@ def environment_of(door: Door, desk: Desk) -> str | None:
     name = door.words.environment
     if name is None and len(desk.service.environments) != 1:
         return None
-    return desk.service.environment(name)[0]
+    return choose(desk.service, desk.ledger, name)[0]
 
 
 def environments(desk: Desk, named: str | None) -> list[str]:
     """The one that is named, or all of the service."""
     if named is None and desk.service.environments:
         return list(desk.service.environments)
-    return [desk.service.environment(named)[0]]
+    return [choose(desk.service, desk.ledger, named)[0]]

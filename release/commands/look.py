@@ -14,6 +14,7 @@ from release.deploy import view
 from release.deploy.marks import named
 from release.deploy.operation import event_json
 from release.deploy.site import Desk
+from release.deploy.unconfigured import described, unconfigured
 from release.errors import EngineError, LedgerError, NotReady, ReleaseError
 from release.events import Notice, Warned
 from release.ledger import query
@@ -36,6 +37,9 @@ def status(door: Door) -> int:
         every: list[str | None] = [*desk.service.environments]
         names = [named] if named is not None or not every else every
         found = [_status(desk, name, failed) for name in names]
+        for other in unconfigured(desk.service, desk.ledger) if named is None else ():
+            known = described(desk.service, desk.ledger, other)
+            desk.emit(Notice(text=f"{other} is not in pyproject.toml and not shown; {known}"))
     if door.words.json:
         data = [each.to_json() for each in found]
         door.console.document(data[0] if len(data) == 1 else data)
@@ -88,14 +92,24 @@ def _since(door: Door) -> str | None:
 
 def _entries(desk: Desk, environment: str | None, since: str | None) -> Iterator[view.Entry]:
     """Events that wait to be published, then the ledger."""
-    if environment is not None:
-        desk.service.environment(environment)
+    _known_environment(desk, environment)
     service = desk.service.service
     waiting = (draft for draft in reversed(desk.ledger.unsynced()) if draft.service == service)
     yield from (
         draft for draft in waiting if _is_in(draft, environment) and draft.recorded_at >= (since or "")
     )
     yield from query.history(desk.ledger, service, environment=environment, since=since)
+
+
+def _known_environment(desk: Desk, environment: str | None) -> None:
+    """Tell if an environment has records and no table. Raises UsageError: it has neither."""
+    if environment is None:
+        return
+    if environment in unconfigured(desk.service, desk.ledger):
+        text = f"{environment} is not in pyproject.toml: reading its records from the ledger"
+        desk.emit(Notice(text=text))
+    else:
+        desk.service.environment(environment)
 
 
 def _is_in(draft: Draft[Body], environment: str | None) -> bool:

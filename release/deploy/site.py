@@ -15,6 +15,7 @@ from release.config import Config, Environment, Service
 from release.deploy.docker import Place, command
 from release.deploy.single import SingleEngine
 from release.deploy.target import Target
+from release.deploy.unconfigured import choose
 from release.errors import LedgerError, LedgerUnproven
 from release.events import Emit, Notice, Progress, Warned
 from release.frozen import Struct
@@ -134,7 +135,7 @@ class Desk(Struct, frozen=True, kw_only=True, dict=True):
     @contextmanager
     def site(self, environment: str | None) -> Iterator[Site]:
         """One environment, with its engine while the block runs. Raises UsageError, EngineUnreachable."""
-        name, settings = self.service.environment(environment)
+        name, settings = choose(self.service, self.ledger, environment)
         with ExitStack() as stack:
             engine, place = self._engine(settings, stack), self._place(name)
             target = self._target(engine, place, settings)
@@ -165,7 +166,7 @@ class Desk(Struct, frozen=True, kw_only=True, dict=True):
 
     def spot(self, environment: str | None) -> Spot:
         """One environment without its engine: nothing is asked. Raises UsageError."""
-        name, settings = self.service.environment(environment)
+        name, settings = choose(self.service, self.ledger, environment)
         return Spot(desk=self, settings=settings, place=self._place(name))
 
     def _place(self, environment: str) -> Place:

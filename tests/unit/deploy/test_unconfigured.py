@@ -1,0 +1,72 @@
+"""An environment that is gone from the configuration and has records in the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from release.commands import look
+from release.deploy.site import Desk
+from release.deploy.unconfigured import unconfigured
+from release.errors import UsageError
+from release.events import Event, Notice
+from tests.unit.ledger import samples
+from tests.unit.ledger.samples import release
+from tests.unit.repository import Repository
+
+PROJECT = """
+[tool.release]
+service = "api"
+[tool.release.smoke]
+port = 8000
+[tool.release.environments.production]
+"""
+
+
+@pytest.fixture
+def told() -> list[Event]:
+    return []
+
+
+@pytest.fixture
+def desk(tmp_path: Path, told: list[Event]) -> Iterator[Desk]:
+    """A service that ran in `old`, which has no table."""
+    repository = Repository.init(tmp_path / "here")
+    repository.commit("feat: start", **{"pyproject.toml": PROJECT})
+    ledger = samples.ledger(repository.root)
+    (record,) = ledger.append([release("1.4.0")])
+    ledger.append([samples.event(record, "healthy", environment="old", at=samples.moment(1))])
+    with Desk.open(repository.root, None, environ={}, emit=told.append) as opened:
+        yield opened
+
+
+def test_it_is_refused_with_what_the_ledger_knows(desk: Desk) -> None:
+    """For status, deploy and rollback: what ran there, how to read it, how to get it back."""
+    with pytest.raises(UsageError, match="old is not in pyproject") as caught:
+        desk.spot("old")
+    assert "1.4.0 was deployed there last, on 2026-11-20" in caught.value.found
+    assert "invoke history --environment old" in caught.value.hint
+    assert "[tool.release.environments.old]" in caught.value.hint
+    with pytest.raises(UsageError, match="old is not in"), desk.site("old"):
+        raise AssertionError("an engine was opened")
+
+
+def test_its_history_is_read_and_told(desk: Desk, told: list[Event]) -> None:
+    """The records stay."""
+    assert len(list(look._entries(desk, "old", None))) == 1
+    assert [each.text for each in told if isinstance(each, Notice)] == [
+        "old is not in pyproject.toml: reading its records from the ledger"
+    ]
+
+
+@pytest.mark.parametrize("name", ["nowhere", "../record", ""])
+def test_a_name_that_nothing_knows_is_refused_as_before(desk: Desk, name: str) -> None:
+    """With those that exist."""
+    for ask in (desk.spot, lambda name: list(look._entries(desk, name, None))):
+        with pytest.raises(
+            UsageError, match=f"no environment is called '{name}'; those that are: production"
+        ):
+            ask(name)
+    assert unconfigured(desk.service, desk.ledger) == ["old"]
