@@ -106,7 +106,7 @@ def check(git: Plumbing, remote: str, ref: str) -> None:
     if found.read == found.pushed:
         return
     for look in range(_LOOKS):
-        if _tip(git, found.read, ref) == _tip(git, found.pushed, ref):
+        if _tip(git, remote, found.read, ref) == _tip(git, found.pushed, found.pushed, ref):
             return
         if look < _LOOKS - 1:  # a release of others may have landed between both answers
             time.sleep(_PAUSE_SECONDS)
@@ -118,8 +118,9 @@ def _urls(git: Plumbing, remote: str, *options: str) -> list[str]:
     return answer.text.splitlines() if answer.status == 0 else []
 
 
-def _tip(git: Plumbing, address: str, ref: str) -> str:
-    answer = git.run("ls-remote", "--", address, ref, timeout=ANSWER_SECONDS)
+def _tip(git: Plumbing, word: str, address: str, ref: str) -> str:
+    """The ledger at an address; git is given the word for it."""
+    answer = git.run("ls-remote", "--", word, ref, timeout=ANSWER_SECONDS)
     if answer.status != 0:
         shown = public_address(address)
         raise LedgerUnreachable(
