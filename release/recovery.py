@@ -59,7 +59,26 @@ def plan(desk: Desk) -> Plan:
         )
     if desk.ledger.unproven is not None:
         raise desk.ledger.unproven
-    return _index(desk) if desk.ledger.head is not None else _releases(desk)
+    if desk.ledger.head is not None:
+        return _index(desk)
+    _refuse_what_is_known(desk)
+    return _releases(desk)
+
+
+def _refuse_what_is_known(desk: Desk) -> None:
+    """A ledger that this clone has proved is not lost. Raises LedgerError: how to restore it."""
+    settings = desk.service.ledger
+    ref = f"refs/release-verified/{settings.remote or 'local'}/{settings.branch}"
+    known = desk.source.plumbing.run("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
+    if known.status == 0:
+        restore = f"git branch {settings.branch} {known.text}"
+        if settings.remote is not None:
+            restore = f"git push {settings.remote} {known.text}:refs/heads/{settings.branch}"
+        raise LedgerError(
+            f"rebuild the ledger {desk.ledger}",
+            f"its branch is gone, and this clone has all of it up to {known.text}",
+            restore,
+        )
 
 
 class IndexPlan(Struct, frozen=True, kw_only=True):

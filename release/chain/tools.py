@@ -62,7 +62,8 @@ def _install(shop: Shop, folder: Path, interpreter: Path, tools: list[str]) -> N
     ]
     try:
         for argv in commands:
-            command = Command(argv=argv, env={"UV_PYTHON_DOWNLOADS": "never"}, inherits=PACKAGES)
+            inherits = (*PACKAGES, *shop.plan.service.lint.pass_env)
+            command = Command(argv=argv, env={"UV_PYTHON_DOWNLOADS": "never"}, inherits=inherits)
             shop.execute("lint", command)
     except CommandFailed as error:
         hint = "is the package index reachable, and do these versions exist?"

@@ -136,6 +136,10 @@ def test_releases_are_recovered_from_the_engine_where_no_registry_is(
     well(service.nox("release"))
     recorded = service.records()
     service.git("branch", "--quiet", "-D", BRANCH)
+    known = service.invoke("ledger-rebuild", "--plan")
+    assert known.status == 1, known.all
+    assert f"git branch {BRANCH} " in known.err
+    service.git("update-ref", "-d", f"refs/release-verified/local/{BRANCH}")
     plan = well(service.invoke("ledger-rebuild", "--plan", "--json")).document()
     assert [release["version"] for release in plan[service.name]["releases"]] == ["0.1.0"]
     assert service.records() == []
@@ -144,8 +148,10 @@ def test_releases_are_recovered_from_the_engine_where_no_registry_is(
     assert well(service.nox("release")).last_line.endswith(made["image"]["digest"])
 
 
-def test_a_lost_index_is_rebuilt_by_the_program(tmp_path: Path, cleaned: list[Service]) -> None:
-    """The plan names the paths; afterwards the version is found again."""
+def test_a_deleted_index_entry_is_named_and_read_from_the_verified_head(
+    tmp_path: Path, cleaned: list[Service]
+) -> None:
+    """The commit that deleted it is not believed: the version is found as before, and nothing is rebuilt."""
     service = make_service(tmp_path / "svc")
     cleaned.append(service)
     well(service.nox("release"))
@@ -155,7 +161,7 @@ def test_a_lost_index_is_rebuilt_by_the_program(tmp_path: Path, cleaned: list[Se
     (tree.folder / lost).unlink()
     tree.commit("tidy up")
     service.git("worktree", "remove", str(tmp_path / "ledger"))
-    assert lost in well(service.invoke("ledger-rebuild", "--plan")).out
-    assert service.invoke("show", "0.1.0").status == 6
-    assert "1 index entries added" in well(service.invoke("ledger-rebuild", "--yes")).out
+    refused = service.invoke("ledger-rebuild", "--plan")
+    assert refused.status == 1, refused.all
+    assert f"{lost}: deleted" in refused.err
     assert "0.1.0" in well(service.invoke("show", "0.1.0")).out
