@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from release.bounded import SECRET, read_regular
 from release.config import Secret
 from release.errors import Cancelled, ReleaseError
 from release.frozen import Struct
@@ -84,9 +85,11 @@ def _of_variable(name: str, variable: str, environ: Mapping[str, str]) -> Redact
 
 def _of_file(name: str, path: Path) -> Redacted | Unresolved:
     try:
-        value = path.read_text(encoding="utf-8").removesuffix("\n")
+        value = read_regular(path, SECRET).decode("utf-8").removesuffix("\n")
     except UnicodeDecodeError:
         return Unresolved(name=name, reason=f"the file {path} is not UTF-8 text")
+    except ValueError as error:
+        return Unresolved(name=name, reason=f"the file {path} cannot be read: {error}")
     except OSError as error:
         return Unresolved(name=name, reason=f"the file {path} cannot be read: {error.strerror}")
     return Redacted(value) if value else Unresolved(name=name, reason=f"the file {path} is empty")

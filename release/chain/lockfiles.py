@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import posixpath
 import re
-import tomllib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any, Final
 
 from packaging.requirements import Requirement
 
+from release import tomltext
 from release.chain.compiled import logical_lines, read_compiled
 
 Read = Callable[[str], bytes | None]
@@ -69,7 +69,7 @@ def _of_project(lockfile: str, names: Collection[str], read: Read) -> frozenset[
     ]
     if any(other.as_posix() in names for other in others):  # uv takes settings and a workspace from above
         return None
-    return frozenset({lockfile, project}) if is_static(tomllib.loads(_text(read, project))) else None
+    return frozenset({lockfile, project}) if is_static(tomltext.read(_text(read, project))) else None
 
 
 def is_static(project: Mapping[str, Any]) -> bool:
@@ -88,7 +88,7 @@ def _of_requirements(
 ) -> frozenset[str] | None:
     if _SETTINGS in names:
         return None
-    if _PROJECT in names and "uv" in tomllib.loads(_text(read, _PROJECT)).get("tool", {}):
+    if _PROJECT in names and "uv" in tomltext.read(_text(read, _PROJECT)).get("tool", {}):
         return None
     made = read_compiled(_text(read, lockfile))
     if any("://" not in folder for folder in made.values_of("--find-links")):

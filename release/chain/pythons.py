@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from string import Template
 from typing import Any, Final
 
+from release import tomltext
 from release.chain.tools import find_uv
 from release.config import Service
 from release.errors import ReleaseError
@@ -80,7 +80,7 @@ def requires_python(read: Read, folder: str = ".") -> str | None:
     """Return `requires-python` of the project in a folder below `context`, if it says one."""
     content = read((PurePosixPath(folder) / "pyproject.toml").as_posix())
     try:
-        document: Any = tomllib.loads((content or b"").decode("utf-8"))
+        document: Any = tomltext.read(content or b"")
         value = document["project"]["requires-python"]
     except (ValueError, LookupError, TypeError):
         return None

@@ -6,7 +6,6 @@ compared with what the lockfile says was declared, as far as the files tell it.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -14,7 +13,9 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from release import tomltext
 from release.chain.lockfiles import is_static
+from release.errors import GateFailed
 
 Declared = tuple[str, str, str, str]
 """Group, name with extras, specifier and marker of one requirement."""
@@ -23,9 +24,13 @@ Declared = tuple[str, str, str, str]
 def uv_packages(content: str) -> dict[str, str]:
     """Names and versions in a uv.lock; several versions of one name (by marker) are joined with ", "."""
     packages: dict[str, list[str]] = {}
-    for package in tomllib.loads(content).get("package", []):
-        if "version" in package:
-            packages.setdefault(package["name"], []).append(package["version"])
+    try:
+        for package in tomltext.read(content, tomltext.LARGEST_LOCK).get("package", []):
+            if "version" in package:
+                packages.setdefault(str(package["name"]), []).append(str(package["version"]))
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        found = f"the lockfile is damaged: {error}"[:300]
+        raise GateFailed("lock", found, "run `uv lock` and commit the result") from error
     return {name: ", ".join(sorted(versions)) for name, versions in packages.items()}
 
 
@@ -35,7 +40,7 @@ def undeclared(project: str, lock: str) -> str | None:
     Raises:
         ValueError, LookupError, TypeError: it cannot be told from these files.
     """
-    declared, locked = tomllib.loads(project), tomllib.loads(lock)
+    declared, locked = tomltext.read(project), tomltext.read(lock, tomltext.LARGEST_LOCK)
     if not is_static(declared):
         raise ValueError("the project does not say all that is locked")
     own, entry = declared["project"], _entry(locked, declared["project"]["name"])

@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from release.config.chain import Secret
-from release.config.kinds import Slug, Words
+from release.config.kinds import RelativePath, Slug, Words
 from release.runspec import (
     AbsolutePath,
     Cpus,
@@ -68,8 +68,8 @@ class EnvironmentSecret(Secret):
 class File(Value):
     """`[tool.release.environments.<name>.files."<path>"]`: a small text in the container, recorded whole."""
 
-    source: str
-    """A file of the repository, or of the operator's machine: absolute, or with ~ for the home folder."""
+    source: RelativePath
+    """A regular file of the repository, below its root; a link may not lead out of it."""
     mode: FileMode = 0o444
     """Who may read it in the container; it belongs to root."""
     not_secret: bool = False

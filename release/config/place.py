@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from release import tomltext
 from release.config.kinds import FILE, OWN_FILE, ROOT
 from release.errors import ConfigError, Problem
 from release.frozen import Struct
@@ -69,6 +69,6 @@ def table_in(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 def _document(file: str, content: bytes | None) -> Mapping[str, Any] | None:
     try:
-        return tomllib.loads(content.decode("utf-8")) if content is not None else None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(file, [Problem(path=file, message=f"not TOML: {error}")]) from error
+        return tomltext.read(content) if content is not None else None
+    except ValueError as error:
+        raise ConfigError(file, [Problem(path=file, message=str(error))]) from error

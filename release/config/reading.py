@@ -10,6 +10,8 @@ from typing import Any, Final, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from release import tomltext
+from release.bounded import read_regular
 from release.config.place import ConfigTable, Read, chosen, written
 from release.config.service import Config, Service
 from release.errors import ConfigError, Problem
@@ -33,15 +35,20 @@ def parse(document: Mapping[str, Any]) -> Config:
 
 def _content(file: Path) -> bytes | None:
     try:
-        return file.read_bytes()
+        return read_regular(file, tomltext.LARGEST)
     except FileNotFoundError:
         return None
+    except ValueError as error:
+        raise ConfigError(file.name, [Problem(path=file.name, message=str(error))]) from error
     except OSError as error:
         message = f"the file cannot be read: {error.strerror}"
         raise ConfigError(file.name, [Problem(path=file.name, message=message)]) from error
 
 
 def _parsed(place: ConfigTable) -> Config:
+    if path := tomltext.not_a_number(place.table, place.root):
+        message = "the number is infinite, not a number, or has more than 64 bits"
+        raise ConfigError(place.file, [Problem(path=path, message=message)])
     if "services" not in place.table:
         return _parse_services(place, [_single(place)], several=False)
     return _parse_services(place, _several(place), several=True)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from release.bounded import read_regular
 from release.config import File
 from release.errors import Problem
 from release.runspec import RecordedFile
@@ -54,18 +55,44 @@ def read_files(
 _ELSE: Final = "mount a volume, or make it part of the image"
 
 
+_CREDENTIAL_STORES: Final = frozenset(
+    {
+        *(".git", ".ssh", ".gnupg", ".docker", ".aws", ".azure", ".kube", ".config", ".release"),
+        *(
+            ".netrc",
+            "_netrc",
+            ".pgpass",
+            ".my.cnf",
+            ".npmrc",
+            ".pypirc",
+            ".git-credentials",
+            ".env",
+            ".envrc",
+        ),
+    }
+)
+"""Names of folders and files in which programs keep logins."""
+
+
 def _read(source: File, root: Path) -> RecordedFile | str:
     """The file, or why it cannot be recorded."""
-    path = root / Path(source.source).expanduser()
+    path = root / source.source
     try:
-        size = path.stat().st_size
-        if size > LARGEST:
-            return f"{path} has {size} bytes; a record keeps {LARGEST} of a file: {_ELSE}"
-        content = path.read_text(encoding="utf-8")
+        real = path.resolve(strict=True)
+        if not real.is_relative_to(root.resolve()):
+            return f"{path} leads out of the repository, to {real}: only files of the repository are recorded"
+        inside = real.relative_to(root.resolve())
+        if stores := _CREDENTIAL_STORES.intersection(part.lower() for part in inside.parts):
+            return f"{path} is in {min(stores)}, where programs keep logins: make it a secret with `file`"
+        content = read_regular(real, LARGEST, follow=False).decode("utf-8")
     except UnicodeDecodeError:
         return f"{path} is not UTF-8 text: {_ELSE}"
     except OSError as error:
         return f"{path} cannot be read: {error.strerror}"
+    except RuntimeError:  # a circle of links, before Python 3.13
+        return f"{path} cannot be read: its links lead in a circle"
+    except ValueError as error:
+        return f"{path} cannot be recorded: {error}: {_ELSE}"
     secret = None if source.not_secret else shape(content)
     if secret is not None:
         return (

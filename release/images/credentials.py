@@ -16,6 +16,8 @@ from docker.credentials.errors import StoreError
 from docker.errors import DockerException
 from docker.utils.config import find_config_file
 
+from release import jsontext
+from release.bounded import CREDENTIALS, read_regular
 from release.errors import UsageError
 from release.frozen import Reticent
 
@@ -23,6 +25,7 @@ VARIABLE: Final = "DOCKER_AUTH_CONFIG"
 """Holds the text of a config.json, as CI systems give it to a job."""
 
 _FILE: Final = "config.json"
+_CONFIG: Final = jsontext.Bounds(size=CREDENTIALS)
 
 
 class Credentials(Reticent, frozen=True, kw_only=True):
@@ -80,7 +83,7 @@ def _all_given(text: str) -> dict[str, Credentials]:
     """By the names that they have there; one that is damaged is nobody's login."""
     found = dict[str, Credentials]()
     with suppress(ValueError, AttributeError):
-        for name in json.loads(text or "{}").get("auths") or {}:
+        for name in jsontext.read(text or "{}", _CONFIG).get("auths") or {}:
             with suppress(UsageError):
                 if login := _credentials(_resolved(_given(text, name), name) or {}):
                     found[name] = login
@@ -101,7 +104,7 @@ def _encoded(user: str, password: str) -> str:
 def _given(text: str, host: str) -> AuthConfig:
     """The variable's text may be a secret from its first character on: an error must not quote it."""
     try:
-        return _of(host, json.loads(text or "{}"))
+        return _of(host, jsontext.read(text or "{}", _CONFIG))
     except (DockerException, ValueError, AttributeError, TypeError):
         raise UsageError(
             f"read the credentials for {host}",
@@ -126,7 +129,7 @@ def _kept(host: str) -> AuthConfig:
 def _document(file: Path) -> Any:
     """A file's JSON; None where it is none, as in Docker's oldest format, or cannot be read."""
     with suppress(OSError, ValueError):
-        return json.loads(file.read_text(encoding="utf-8"))
+        return jsontext.read(read_regular(file, CREDENTIALS), _CONFIG)
     return None
 
 
