@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from release import private
+from release.brief import shortened, tail
 from release.errors import Cancelled, CommandFailed, ReleaseError
 from release.frozen import Struct, field
 from release.inert import InertStream
@@ -120,8 +121,8 @@ class Completed(Struct, frozen=True, kw_only=True):
 
     @property
     def tail(self) -> tuple[str, ...]:
-        """The last lines."""
-        return tuple(self.output.splitlines()[-TAIL_LINES:])
+        """The last lines, long ones cut."""
+        return tail(self.output.splitlines(), TAIL_LINES)
 
 
 def run(
@@ -141,7 +142,7 @@ def run(
         log: a file that receives the output as it comes, after what it already holds.
         mask: takes secrets out of the output before anything else sees it.
         cancellation: stops the program and its children when requested.
-        on_line: called with each line of output.
+        on_line: called with each line of output, a long one cut.
         check: whether a status other than 0 is an error.
         apart: receives the last lines of standard error, unmasked, also of a program that is stopped. The
             output is standard output alone then; else both.
@@ -162,7 +163,7 @@ def run(
         status = process.wait()
     cancellation.check()
     if check and status != 0:
-        raise CommandFailed(command.argv, status, output.splitlines()[-TAIL_LINES:])
+        raise CommandFailed(command.argv, status, tail(output.splitlines(), TAIL_LINES))
     return Completed(status=status, output=output)
 
 
@@ -304,7 +305,7 @@ def _drain(
                 write(raw)
             lines.append(line := mask(raw))
             if on_line is not None:
-                on_line(line.rstrip("\n"))
+                on_line(shortened(line.rstrip("\n")))
     return "".join(lines)
 
 

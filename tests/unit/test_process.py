@@ -357,3 +357,17 @@ def test_a_pause_ends_when_the_work_is_cancelled() -> None:
     with pytest.raises(Cancelled, match="a signal"):
         cancellation.pause(120)
     assert time.monotonic() - before < 60
+
+
+def test_a_long_line_is_whole_in_the_output_and_short_elsewhere(tmp_path: Path) -> None:
+    """The log and the output have all of it; what people see of it, and an error's last lines, are short."""
+    seen: list[str] = []
+    log = tmp_path / "log"
+    code = "print('x' * 5_000_000); raise SystemExit(1)"
+    done = run(Command(argv=(sys.executable, "-c", code)), log=log, on_line=seen.append, check=False)
+    assert len(done.output) == 5_000_001
+    assert log.stat().st_size >= 5_000_000
+    assert [len(line) < 3000 for line in (*seen, *done.tail)] == [True, True]
+    with pytest.raises(CommandFailed) as caught:
+        run(Command(argv=(sys.executable, "-c", code)))
+    assert max(map(len, caught.value.tail)) < 3000

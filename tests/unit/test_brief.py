@@ -1,0 +1,17 @@
+"""Short forms of long text."""
+
+from __future__ import annotations
+
+from release.brief import shortened, tail
+
+
+def test_a_short_text_stays_and_a_long_one_says_how_much_is_missing() -> None:
+    """Up to the limit nothing is cut."""
+    assert shortened("x" * 10, 10) == "x" * 10
+    assert shortened("x" * 12_345, 10) == "xxxxxxxxxx… (12,335 more characters)"
+
+
+def test_the_last_lines_are_each_short() -> None:
+    """And as many as are asked for."""
+    last = tail(["a", "b", "c" * 10_000], 2)
+    assert (last[0], len(last[1]) < 3000) == ("b", True)
