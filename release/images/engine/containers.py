@@ -19,6 +19,7 @@ from release.images.engine.connection import Connection, explanation
 from release.images.engine.copies import LARGEST, only_file
 from release.images.engine.cutting import Deadline, Late
 from release.images.engine.output import lines_of
+from release.images.engine.program import program_hint
 from release.images.frames import LOG_LIMIT, LONGEST_LINE, OUTPUT_LIMIT
 from release.images.values import (
     ContainerSpec,
@@ -99,6 +100,8 @@ class Containers(Connection):
             except APIError as error:
                 if taken := self._taken_port(container):
                     raise PortTaken(attempted, taken, "stop what uses it, or publish another port") from error
+                if hint := program_hint(self._client.inspect_container(container)):
+                    raise EngineError(f"{attempted} on {self.host}", explanation(error), hint) from error
                 raise
 
     def _taken_port(self, container: str) -> str:

@@ -113,6 +113,16 @@ def test_the_last_lines_of_a_container_have_a_limit(engine: Engine, started: Run
     assert (long[:3], len(long) < 3000, end) == ("yyy", True, "the end")
 
 
+def test_a_program_that_the_image_does_not_have_is_told_with_the_entrypoint(
+    engine: Engine, spec: ContainerSpec, labels: Mapping[str, str]
+) -> None:
+    """By the status that the engine gives such a container."""
+    container = engine.create(replace(spec, command=("serve-nothing",), labels=labels))
+    with pytest.raises(EngineError) as caught:
+        engine.start(container)
+    assert "`serve-nothing` does not begin with a program of the image" in caught.value.hint
+
+
 def test_a_container_has_further_names_and_an_address_on_its_network(engine: Engine, python: Run) -> None:
     """The engine's name server knows them."""
     network = lab.unique("net")
