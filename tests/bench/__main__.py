@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from release.process import output_of
-from tests.bench import chains, doors, questions, releases, rollbacks, traffic
+from tests.bench import chains, doors, proofs, questions, releases, rollbacks, traffic
 
 _STORE: Final = Path(".release/bench").resolve()
 _PAGE: Final = Path("docs/reference/numbers.md")
@@ -38,10 +38,19 @@ own work: its records lie in as many folders of `records/`, which are larger. A 
 fullest folder of versions, 2,500 of one major.
 """
 
+_PROOF: Final = """\
+## The proof of a ledger
+
+No command reads past a commit of the ledger that it has not proved ([trust](../explanation/trust.md)). The
+first proof of a clone reads every commit; later ones read what is new. A rollback's part: open the ledger,
+resolve the target, find what runs and the settings, append the start and the end. Goals: at most 2,000 ms for
+the first proof, and a ratio of at most 1.20.
+"""
+
 _FETCH: Final = """\
 ## A clone that has just been made
 
-A ledger of 100,000 records. Without files, each question asks the server for what it reads.
+A ledger of 100,000 records, fetched whole and proved.
 """
 
 _VERSIONS: Final = """\
@@ -104,6 +113,7 @@ nobody answers, beside doing the same by hand.
 Measured = Callable[[Path, Path], str]
 CHAPTERS: Final[dict[str, tuple[str, Measured]]] = {
     "ledger": (_LEDGER, questions.growth),
+    "proof": (_PROOF, proofs.rows),
     "fetch": (_FETCH, questions.fetching),
     "versions": (_VERSIONS, releases.next_version),
     "doors": (_DOORS, doors.listing),
