@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from release import jsontext
-from release.errors import ReleaseError
+from release.errors import LedgerError, ReleaseError
 from release.frozen import Struct
 from release.ledger.audit import Before
 from release.ledger.lineage import Home, Lineage
@@ -44,7 +44,13 @@ class Policy(Struct, frozen=True, kw_only=True):
 
 
 def _content(file: Path | None) -> str:
-    return file.read_text(encoding="utf-8", errors="replace") if file is not None else "keys of this machine"
+    if file is None:
+        return "keys of this machine"
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        found = error.strerror or str(error)
+        raise LedgerError(f"read the allowed signers in {file.name}", found, f"ls -l {file.name}") from error
 
 
 class Memory:

@@ -26,8 +26,11 @@ from release.records import Body, Record
 TOLERATED: Final = frozenset({"index-missing", "record-later"})
 """Violations that hide something and claim nothing: reading goes on past them."""
 
-LIMIT_SECONDS: Final = 900.0
-"""How long a proof may take, in a clone that has none yet."""
+FIRST_SECONDS: Final = 300.0
+"""How long the first proof of a clone may take in one command."""
+
+NEW_SECONDS: Final = 20.0
+"""How long the proof of new commits may take in one command. The next command goes on from there."""
 
 _SAID: Final = 2_000
 """From so many commits on, a proof from the first commit is announced."""
@@ -91,7 +94,7 @@ class Prover:
 
         Raises:
             LedgerRewritten: the ledger does not contain what was proven before.
-            LedgerError: git cannot read the history, or the proof takes too long.
+            LedgerError: git cannot read the history.
         """
         known = self._known(remembered)
         if tip is None or tip == known.commit:
@@ -135,7 +138,9 @@ class Prover:
         self, tip: str, known: Before, limit: int | None = None
     ) -> tuple[Before, list[Seen], LedgerUnproven | None]:
         """Follow at most so many commits as long as they keep the rules."""
-        audit, deadline = Audit(self._git, before=known), time.monotonic() + LIMIT_SECONDS
+        audit = Audit(self._git, before=known)
+        seconds = FIRST_SECONDS if known.commit is None else NEW_SECONDS
+        deadline = time.monotonic() + seconds
         seen, trouble = list[Seen](), list[str]()
         for step in self._steps(tip, known.commit, trouble):
             if len(seen) == limit:
@@ -146,8 +151,8 @@ class Prover:
             if fatal is not None:
                 return state, seen, self._broken(seen, fatal)
             seen.append(Seen(commit=step.commit, vouches=audit.vouches))
-            if time.monotonic() > deadline:
-                raise self._stopped(f"the proof of {len(seen)} commits took {LIMIT_SECONDS:g} s")
+            if time.monotonic() > deadline and step.commit != tip:
+                return audit.state, seen, self._too_long(seen, seconds)
         if trouble:
             raise self._stopped(trouble[0])
         return audit.state, seen, None
@@ -204,6 +209,13 @@ class Prover:
             f"read the ledger {self._name} past {self._end(seen)}",
             f"the commit {violation.commit} after it breaks a rule: {violation}",
             f"{_STILL_WORKS}; `invoke verify --ledger` lists all violations",
+        )
+
+    def _too_long(self, seen: list[Seen], seconds: float) -> LedgerUnproven:
+        return LedgerUnproven(
+            f"read the ledger {self._name} past {self._end(seen)}",
+            f"the proof of {len(seen)} commits took {seconds:g} s, and there are more",
+            f"{_STILL_WORKS}; `invoke sync` goes on with the proof",
         )
 
     def _end(self, seen: list[Seen]) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from release.config import Ledger as Settings
 from release.errors import LedgerError, LedgerRewritten, LedgerUnproven, LedgerUnsigned
-from release.ledger import layout, query
+from release.ledger import layout, proof, query
 from release.ledger.opening import open_ledger
 from release.ledger.reading import record_at
 from release.ledger.store import Ledger
@@ -691,3 +691,24 @@ def test_a_rollback_gets_past_a_record_that_it_does_not_need(proven: Repository)
     assert settled is not None
     assert [event.recorded_at for event in query.deployments(again, "api", "production")] == [moment(2)]
     assert len(told) == len(again.skipped) == 1
+
+
+@pytest.mark.attack(
+    "so many commits that no proof of them ends soon, to stop a rollback",
+    "the time limit of a proof: the command goes by what it proved, and the next one goes on from there",
+)
+def test_a_long_proof_stops_and_goes_on_later(proven: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each command gets one commit further here, and reads that far."""
+    opened(proven)
+    for minute in (61, 62, 63):
+        intruder.append(proven, note(f"{minute}", at=moment(minute)), sign=True)
+    monkeypatch.setattr(proof, "NEW_SECONDS", -1.0)
+    heads = []
+    for _ in range(3):
+        ledger = opened(proven)
+        heads.append((ledger.head, ledger.unproven is None))
+    assert heads == [
+        (proven.git("rev-parse", f"{BRANCH}~2"), False),
+        (proven.git("rev-parse", f"{BRANCH}~1"), False),
+        (head(proven), True),
+    ]
