@@ -134,6 +134,7 @@ def run(
     on_line: Callable[[str], None] | None = None,
     check: bool = True,
     apart: list[str] | None = None,
+    translate: Callable[[str], str] = str,
 ) -> Completed:
     """Run a program to its end.
 
@@ -146,6 +147,7 @@ def run(
         check: whether a status other than 0 is an error.
         apart: receives the last lines of standard error, unmasked, also of a program that is stopped. The
             output is standard output alone then; else both.
+        translate: gives the text that is output for each line; none, one or several lines.
 
     Raises:
         CommandFailed: the status is not 0, and `check` is set.
@@ -159,7 +161,7 @@ def run(
         _started(command, stdin, apart) as process,
         cancellation.stopping(lambda: _stop(process)),
     ):
-        output = _drain(process, log, mask or Mask(), on_line)
+        output = _drain(process, translate, log, mask or Mask(), on_line)
         status = process.wait()
     cancellation.check()
     if check and status != 0:
@@ -295,17 +297,22 @@ def _not_started(command: Command, error: OSError) -> ReleaseError:
 
 
 def _drain(
-    process: subprocess.Popen[str], log: Path | None, mask: Mask, on_line: Callable[[str], None] | None
+    process: subprocess.Popen[str],
+    translate: Callable[[str], str],
+    log: Path | None,
+    mask: Mask,
+    on_line: Callable[[str], None] | None,
 ) -> str:
     lines: list[str] = []
     assert process.stdout is not None  # noqa: S101 - it was opened as a pipe
     with appending(log, mask) if log is not None else nullcontext() as write:
-        for raw in process.stdout:
+        for text in filter(None, map(translate, process.stdout)):
             if write is not None:
-                write(raw)
-            lines.append(line := mask(raw))
+                write(text)
+            lines.append(shown := mask(text))
             if on_line is not None:
-                on_line(shortened(line.rstrip("\n")))
+                for line in shown.removesuffix("\n").split("\n"):
+                    on_line(shortened(line))
     return "".join(lines)
 
 

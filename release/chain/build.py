@@ -7,27 +7,25 @@ import json
 import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from release.chain.buildkit import STRUCTURED, buildx_version, run_buildkit
 from release.chain.labels import refuse_reserved_labels
 from release.chain.lending import lends, lent, refuse_declared_proxies, refuse_kept_secrets
 from release.chain.mirror import mirrored, named_images, origin
 from release.chain.passes import Pass, Reuse
 from release.chain.plan import Plan
-from release.chain.progress import has_begun, is_about_bases, is_engines_failure, step_of
+from release.chain.progress import Progress
 from release.chain.selection import BuildContext, build_context, committed_dockerfile, selection
 from release.chain.shop import Shop, evidence
 from release.chain.stages import refuse_released_tests
-from release.errors import CommandFailed, EngineUnreachable, GateFailed
+from release.errors import GateFailed
 from release.events import Notice
 from release.frozen import Struct, replace
-from release.images.credentials import lend_logins
 from release.images.engine import StoredImage
 from release.inherited import ENGINE
-from release.patience import Patience
-from release.process import Command, Completed, output_of
+from release.process import Command
 from release.records import Base
 from release.reference import Digest, Reference
 
@@ -38,7 +36,7 @@ _POLICY_VARIABLE: Final = "EXPERIMENTAL_BUILDKIT_SOURCE_POLICY"
 _NO_GIT: Final = {"BUILDX_GIT_LABELS": "0", "BUILDX_GIT_INFO": "0"}
 """Variables that keep buildx from describing the repository around the context in labels of its own."""
 
-_RESOLVED = re.compile(r"FROM (?P<reference>\S+?)@(?P<digest>sha256:[0-9a-f]{64})")
+_RESOLVED = re.compile(r"(?:\[.*\] )?FROM (?P<reference>\S+?)@(?P<digest>sha256:[0-9a-f]{64})")
 
 
 class BuiltImage(Struct, frozen=True, kw_only=True):
@@ -63,10 +61,6 @@ class BuiltImage(Struct, frozen=True, kw_only=True):
         return f"{self.stored.id.short}, {self.stored.size / 1e6:.1f} MB"
 
 
-_PATIENCE: Final = Patience(attempts=3, first=2.0, longest=5.0)
-"""How often an image is built whose build failed for a reason that is not the Dockerfile's."""
-
-
 def build_command(
     plan: Plan,
     *,
@@ -83,7 +77,7 @@ def build_command(
     """
     service = plan.service
     options = [
-        *("--builder", "default", "--progress", "plain"),
+        *("--builder", "default", "--progress", STRUCTURED),
         *("--provenance=false", "--sbom=false"),
         *("--file", str(context.dockerfile)),
         *("--tag", str(name)),
@@ -156,8 +150,8 @@ def build(shop: Shop) -> BuiltImage:
     refuse_released_tests(dockerfile.decode("utf-8", "replace"), plan.service)
     refuse_declared_proxies(shop, dockerfile.decode("utf-8", "replace"))
     with ThreadPoolExecutor(max_workers=1) as beside:
-        buildx = beside.submit(_buildx)
-        metadata, output = run_build(
+        buildx = beside.submit(buildx_version)
+        metadata, progress = run_build(
             shop, "build", plan.service.build.target, plan.candidate, build_context(shop)
         )
     stored = shop.engine.inspect(plan.candidate)
@@ -172,7 +166,7 @@ def build(shop: Shop) -> BuiltImage:
         reference=plan.candidate,
         stored=stored,
         config_digest=Digest(metadata["containerimage.config.digest"]),
-        bases=resolved_bases(output, plan.service.build.mirrors),
+        bases=resolved_bases(progress, plan.service.build.mirrors),
         dockerfile=plan.service.build.dockerfile,
         dockerfile_sha256=hashlib.sha256(dockerfile).hexdigest(),
         buildx=buildx.result(),
@@ -190,16 +184,6 @@ def _check(shop: Shop, image: StoredImage) -> None:
         raise
 
 
-def _buildx() -> str:
-    """Its version. Raises GateFailed: there is none."""
-    try:
-        return output_of(["docker", "buildx", "version"], inherits=ENGINE).split()[1]
-    except (CommandFailed, IndexError) as error:
-        raise GateFailed(
-            "build",
-            "docker has no buildx, which builds the image",
-            "install Docker's buildx plugin (docker-buildx-plugin), and see: docker buildx version",
-        ) from error
 
 
 def _inputs(shop: Shop) -> dict[str, Any] | None:
@@ -251,7 +235,7 @@ def _restore(shop: Shop, passed: Pass) -> BuiltImage | None:
     same_image = stored is not None and str(stored.id) == data["image"]
     if stored is None or not same_image or _standing(shop, bases) != data["standing"]:
         return None
-    if _buildx() != data["buildx"]:
+    if buildx_version() != data["buildx"]:
         return None
     return BuiltImage(
         reference=plan.candidate,
@@ -276,8 +260,8 @@ def run_build(
     *,
     labels: Mapping[str, str] | None = None,
     stages: Mapping[str, Reference] | None = None,
-) -> tuple[dict[str, Any], str]:
-    """Run BuildKit for a stage; BuildKit's metadata and its output. Raises GateFailed with the log's end.
+) -> tuple[dict[str, Any], Progress]:
+    """Run BuildKit for a stage; its metadata and its progress. Raises GateFailed with the log's end.
 
     Args:
         shop: where.
@@ -298,130 +282,9 @@ def run_build(
             context=context,
             lending=(*label_options(labels or {}), *stage_options(stages or {}), *lending),
         )
-        completed = run_buildkit(shop, stage, name, replace(command, env=_environment(shop)))
+        progress = run_buildkit(shop, stage, name, replace(command, env=_environment(shop)))
     metadata.chmod(0o600)  # the builder writes it with a mode of its own
-    return json.loads(metadata.read_text(encoding="utf-8")), completed.output
-
-
-class _BuildFailed(Exception):
-    """BuildKit ended with a status other than 0; the image may be there all the same."""
-
-    def __init__(self, completed: Completed, stands: StoredImage | None) -> None:
-        super().__init__(completed, stands)
-        self.completed, self.stands = completed, stands
-
-
-def run_buildkit(shop: Shop, stage: str, name: Reference, command: Command, *, hint: str = "") -> Completed:
-    """Run BuildKit; again, a few times, where it failed for a reason that is not the Dockerfile's.
-
-    Builds of one commit that end at the same moment collide when the engine's store names their image
-    (containerd: "already exists"), and one that is overloaded may fail after the naming: then the image is
-    there. Or the engine was restarted, too slow, or lost the session. What can be built once can be built
-    again, out of the cache; a base image that could not be looked up may be there then. Where BuildKit did
-    not begin, and the engine answers, the reason stays.
-
-    Raises:
-        GateFailed: with the log's end. EngineUnreachable: where that is the reason.
-    """
-
-    failures: list[Completed] = []
-
-    def once(asked: Command = command) -> Completed:
-        with shop.folder.staged("docker") as folder:
-            logins = lend_logins(folder, shop.environ)
-            ready = replace(asked, env={**asked.env, **logins})
-            completed = shop.execute(stage, ready, check=False, shown=step_of)
-        if completed.status != 0:
-            failures.append(completed)
-            raise _BuildFailed(completed, shop.engine.inspect(name))
-        return completed
-
-    try:
-        try:
-            return _PATIENCE.trying(once, partial(_again, shop, stage, name), shop.cancellation)
-        except _BuildFailed as error:
-            if not _may_be_damage(shop, error, is_first=len(failures) == 1):
-                raise
-            shop.say(stage, "the build before was broken off, and may have damaged the cache: building anew")
-            return once(_anew(command))
-    except _BuildFailed as error:
-        raise _given_up(stage, error, hint) from None
-
-
-def _may_be_damage(shop: Shop, error: _BuildFailed, *, is_first: bool) -> bool:
-    """Whether an instruction failed right after a build that somebody broke off: a run, or the engine here.
-
-    BuildKit may keep a step of that one which it can neither use nor replace; seen with its release 0.13, in
-    Docker Engine 26.1.
-    """
-    output = error.completed.output
-    begun = (
-        error.stands is None
-        and has_begun(output)
-        and not is_engines_failure(output)
-        and not is_about_bases(output)
-    )
-    return begun and (not is_first or shop.folder.follows_a_broken_off(("build", "test")))
-
-
-def _anew(command: Command) -> Command:
-    """The same, without what is in the cache."""
-    words = list(command.argv)
-    if "build" in words and "--no-cache" not in words:
-        words.insert(words.index("build") + 1, "--no-cache")
-    return replace(command, argv=tuple(words))
-
-
-def _again(shop: Shop, stage: str, name: Reference, error: Exception, left: int) -> bool | float:
-    """Whether to build once more: at once after a collision, after a pause when the engine is in trouble."""
-    if isinstance(error, EngineUnreachable):
-        shop.say(stage, f"BuildKit failed, and then the engine: {error.found}; building again ({left} left)")
-        return True
-    if not isinstance(error, _BuildFailed) or not has_begun(error.completed.output):
-        return False
-    if error.stands is not None:
-        shop.say(stage, f"BuildKit failed, and the engine has {name}: building it again ({left} left)")
-        return 0.0
-    if is_engines_failure(error.completed.output):
-        last = next(reversed(error.completed.tail), "it said nothing")
-        shop.say(stage, f"BuildKit failed outside of the Dockerfile ({last}): building again ({left} left)")
-        return True
-    if is_about_bases(error.completed.output):
-        last = next(reversed(error.completed.tail), "it said nothing")
-        shop.say(stage, f"a base image could not be looked up ({last}): building again ({left} left)")
-        return True
-    return False
-
-
-_ANEW: Final = (
-    "where the instruction is right, the build cache may be damaged: `-- --no-cache` builds every layer anew"
-)
-
-
-def _given_up(stage: str, error: _BuildFailed, hint: str) -> GateFailed:
-    completed = error.completed
-    if not has_begun(completed.output):
-        _buildx()
-        return GateFailed(
-            stage, "BuildKit did not begin", hint or "do what its last lines ask for", completed.tail
-        )
-    if is_about_bases(completed.output):
-        return GateFailed(
-            stage,
-            "the image could not be built: a base image could not be looked up",
-            "see that FROM names an image that exists, that its registry answers, and that it knows you",
-            completed.tail,
-        )
-    if error.stands is None and is_engines_failure(completed.output):
-        found = f"the image could not be built: the engine broke off {_PATIENCE.attempts} times"
-        return GateFailed(
-            stage,
-            found,
-            "no instruction of the Dockerfile failed: look at the engine's log, load and room",
-            completed.tail,
-        )
-    todo = "; ".join(filter(None, (hint, _ANEW)))
-    return GateFailed(stage, "the image could not be built", todo, completed.tail)
+    return json.loads(metadata.read_text(encoding="utf-8")), progress
 
 
 def label_options(labels: Mapping[str, str]) -> tuple[str, ...]:
@@ -435,7 +298,8 @@ def stage_options(stages: Mapping[str, Reference]) -> tuple[str, ...]:
     return tuple(_repeated("--build-context", images))
 
 
-def resolved_bases(output: str, mirrors: Mapping[str, str]) -> tuple[Base, ...]:
-    """The bases that BuildKit resolved, by digest, from its plain output; named as in the Dockerfile."""
-    found = {(origin(match["reference"], mirrors), match["digest"]) for match in _RESOLVED.finditer(output)}
+def resolved_bases(progress: Progress, mirrors: Mapping[str, str]) -> tuple[Base, ...]:
+    """The bases that BuildKit resolved, by digest; named as in the Dockerfile."""
+    matches = (_RESOLVED.fullmatch(vertex.name) for vertex in progress.vertices)
+    found = {(origin(match["reference"], mirrors), match["digest"]) for match in matches if match is not None}
     return tuple(Base(reference=reference, digest=digest) for reference, digest in sorted(found))

@@ -86,7 +86,7 @@ def _in_context(plan: Plan, path: str) -> str:
 
 def _selected(source: Source, plan: Plan) -> Selection:
     dockerfile = committed_dockerfile(source, plan)
-    name, ignore = _ignore_file(source, plan)
+    name, ignore = ignore_file(source, plan)
     committed = Committed(source, plan.commit.id, plan.service.context)
     own = _own_configuration(source, plan)
     files = [path for path in committed.files if path != own]
@@ -113,7 +113,7 @@ def _own_configuration(source: Source, plan: Plan) -> str | None:
     return name if inside else None
 
 
-def _ignore_file(source: Source, plan: Plan) -> tuple[str, bytes | None]:
+def ignore_file(source: Source, plan: Plan) -> tuple[str, bytes | None]:
     """The ignore file that BuildKit takes, and its content: the Dockerfile's own, or that of the context."""
     commit = plan.commit.id
     for name in (f"{plan.service.build.dockerfile}{_IGNORE}", _IGNORE):

@@ -240,7 +240,8 @@ class Shop(Reticent, frozen=True, kw_only=True, dict=True):
         command: Command,
         *,
         check: bool = True,
-        shown: Callable[[str], str] = lambda line: line,
+        shown: Callable[[str], str] = str,
+        translate: Callable[[str], str] = str,
     ) -> Completed:
         """Run a program for a stage: logged and cancellable, its output without secrets.
 
@@ -249,6 +250,7 @@ class Shop(Reticent, frozen=True, kw_only=True, dict=True):
             command: what is run.
             check: whether a status other than 0 is an error.
             shown: what people see of a line while it runs.
+            translate: gives the text that is output for each line of the program.
         """
         self.write_log(stage, [f"$ {command}"])
         return run(
@@ -258,6 +260,7 @@ class Shop(Reticent, frozen=True, kw_only=True, dict=True):
             cancellation=self.cancellation,
             on_line=lambda line: self.flash(stage, shown(line)),
             check=check,
+            translate=translate,
         )
 
     def logging(self, stage: str) -> AbstractContextManager[Callable[[str], None]]:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from release.chain.build import BuiltImage, label_options, run_buildkit
+from release.chain.build import BuiltImage, label_options
+from release.chain.buildkit import STRUCTURED, run_buildkit
 from release.chain.context import write_archive
 from release.chain.lending import lent
 from release.chain.shop import Shop
@@ -87,7 +88,7 @@ def build_layer(shop: Shop, built: BuiltImage, name: Reference) -> None:
 def layer_command(name: Reference, archive: Path, *, lending: tuple[str, ...] = ()) -> Command:
     """The command line that builds the throw-away layer, with the options that lend it secrets."""
     options = [
-        *("--builder", "default", "--progress", "plain", "--provenance=false", "--sbom=false"),
+        *("--builder", "default", "--progress", STRUCTURED, "--provenance=false", "--sbom=false"),
         *("--file", _DOCKERFILE, "--tag", str(name)),
         *lending,
     ]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, NamedTuple
+
+import pytest
 
 from release.images.engine import Engine
 from tests.engine import lab
@@ -38,11 +42,98 @@ def test_a_build_that_the_engine_broke_off_is_made_again(make: Make, engine: Eng
     assert len(service.records()) == 1
 
 
+STEPS: Final = "".join(f"RUN true {number}\n" for number in range(9))
+"""With these BuildKit writes numbers of two digits, and pads the others."""
+
+END: Final = "USER 10001"
+
+
+class Wrong(NamedTuple):
+    """A commit that cannot be built, and what its reader does by the hint."""
+
+    files: Mapping[str, str]
+    found: str
+    hint: str
+    mended: Mapping[str, str]
+    settings: Mapping[str, Any] = {}
+    mended_settings: Mapping[str, Any] = {}
+
+
+def dockerfile(instruction: str) -> str:
+    """The service's own, with an instruction in its released stage."""
+    return DOCKERFILE.replace(END, f"{instruction}\n{END}")
+
+
+WRONG: Final = {
+    "a program": Wrong(
+        files={"Dockerfile": dockerfile(f"{STEPS}RUN echo so long && exit 3")},
+        found="`RUN echo so long && exit 3` failed",
+        hint="correct line 17 of Dockerfile",
+        mended={"Dockerfile": dockerfile(f"{STEPS}RUN echo so long")},
+    ),
+    "a source that is not committed": Wrong(
+        files={"Dockerfile": dockerfile("COPY data/table.csv /srv/")},
+        found="the context has no data/table.csv",
+        hint="commit data/table.csv; or correct line 8 of Dockerfile",
+        mended={"data/table.csv": "1\n"},
+    ),
+    "a source that is ignored": Wrong(
+        files={
+            "Dockerfile": dockerfile("COPY table.csv /srv/"),
+            "table.csv": "1\n",
+            ".dockerignore": "*.csv\n",
+        },
+        found="the context has no table.csv",
+        hint="take table.csv out of .dockerignore: it is committed",
+        mended={".dockerignore": ""},
+    ),
+    "a stage that does not exist": Wrong(
+        files={},
+        settings={"build": {"target": "runtmie"}},
+        found="Dockerfile has no stage 'runtmie'",
+        hint="set `build.target` to one of its stages: source, runtime, test",
+        mended={},
+        mended_settings={"build": {"target": "runtime"}},
+    ),
+    "a frontend that cannot be fetched": Wrong(
+        files={"Dockerfile": f"# syntax=127.0.0.1:9/docker/dockerfile:1\n{DOCKERFILE}"},
+        found="the image of its `# syntax=` line, 127.0.0.1:9/docker/dockerfile:1, could not be looked up",
+        hint="remove the `# syntax=` line of Dockerfile",
+        mended={"Dockerfile": DOCKERFILE},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_the_hint_of_a_failed_build_mends_it(make: Make, kind: str) -> None:
+    """It is built once (what is looked up: three times), it names the reason, and who follows it builds."""
+    wrong = WRONG[kind]
+    service = make(files=wrong.files)
+    service.configure(**wrong.settings)
+    service.commit("feat: something wrong")
+    ran = service.nox("build")
+    assert ran.status == 1, ran.all
+    assert wrong.found in ran.err
+    assert f"→ {wrong.hint}" in ran.err
+    assert "--no-cache" not in ran.err
+    looked_up = kind == "a frontend that cannot be fetched"
+    assert log_of(service).count("$ docker buildx build") == (3 if looked_up else 1)
+    service.configure(**wrong.mended_settings)
+    service.commit("fix: by the hint", wrong.mended)
+    mended = service.nox("build")
+    assert mended.status == 0, mended.all
+
+
 def test_a_build_that_its_dockerfile_ends_is_made_once(make: Make, engine: Engine) -> None:
-    """A program that fails, fails again."""
-    service = make(files={"Dockerfile": DOCKERFILE.replace("USER 10001", "RUN false\nUSER 10001")})
+    """A program that fails, fails again. Its log has BuildKit's usual lines, not the structured ones."""
+    service = make(files={"Dockerfile": dockerfile(f"{STEPS}RUN echo it is $((6 * 7)) && exit 3")})
     ran = service.nox("build")
     assert ran.status == 1
     assert "the image could not be built" in ran.err
-    assert log_of(service).count("$ docker buildx build") == 1
+    log = log_of(service)
+    assert log.count("$ docker buildx build") == 1
+    assert '"vertexes"' not in log + ran.err
+    assert re.search(r"^#\d+ \[runtime 12/12\] RUN echo", log, re.MULTILINE)
+    assert re.search(r"^#\d+ \d+\.\d+ it is 42$", log, re.MULTILINE)
+    assert "it is 42" in ran.err
     nothing_happened(service, engine)

@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 
-from release.chain import build as stage
+from release.chain import build as making
+from release.chain import buildkit as stage
 from release.chain.build import build_command, resolved_bases, source_policy
 from release.chain.plan import Options, Plan, make_plan
+from release.chain.progress import read_plain
 from release.chain.selection import BuildContext
 from release.errors import EngineUnreachable, GateFailed
 from release.process import Command
@@ -73,7 +75,8 @@ def test_bases_are_those_that_buildkit_resolved() -> None:
     """Each base once, by digest, however many stages use it."""
     digest = "sha256:" + "1" * 64
     line = f"#4 [build 1/2] FROM docker.io/library/python:3.13-slim@{digest}"
-    (base,) = resolved_bases(f"{line}\n{line} done\n#5 [runtime 1/1] FROM scratch\n", {})
+    forged = f"#6 [build 2/2] RUN echo FROM evil@{digest}\n#6 0.1 FROM evil@{digest}\n"
+    (base,) = resolved_bases(read_plain(f"{line}\n{line} done\n#5 [runtime 1/1] FROM scratch\n{forged}"), {})
     assert (base.reference, base.digest) == ("docker.io/library/python:3.13-slim", digest)
 
 
@@ -123,12 +126,15 @@ def test_a_build_that_collided_with_another_is_repeated(tmp_path: Path) -> None:
 
 def test_a_build_that_goes_on_failing_is_given_up(tmp_path: Path) -> None:
     """The image is of an earlier build; this one fails every time."""
-    assert builds(tmp_path, 4, lambda _: "an image") == (3, "the image could not be built")
+    assert builds(tmp_path, 4, lambda _: "an image") == (
+        3,
+        "the image could not be built: `RUN false` failed",
+    )
 
 
 def test_a_build_that_fails_is_not_repeated(tmp_path: Path) -> None:
     """The Dockerfile is wrong: once is enough."""
-    assert builds(tmp_path, 2, lambda _: None) == (1, "the image could not be built")
+    assert builds(tmp_path, 2, lambda _: None) == (1, "the image could not be built: `RUN false` failed")
 
 
 @pytest.mark.parametrize(
@@ -143,7 +149,7 @@ def test_a_build_that_fails_after_one_that_was_broken_off_is_made_anew(
     before.mkdir(parents=True)
     notes = [json.dumps({"at": "", "stage": "build", "event": event}) for event in noted]
     (before / "stages.jsonl").write_text("\n".join([*notes, '{"at": ']))
-    assert builds(tmp_path, 9, lambda _: None) == (tries, "the image could not be built")
+    assert builds(tmp_path, 9, lambda _: None) == (tries, "the image could not be built: `RUN false` failed")
 
 
 def test_a_build_that_fails_after_the_engine_broke_it_off_is_made_anew(tmp_path: Path) -> None:
@@ -178,7 +184,7 @@ def test_a_base_that_could_not_be_looked_up_is_looked_up_again(tmp_path: Path) -
     assert builds(tmp_path / "once", 2, lambda _: None, lost) == (2, "")
     tried, found = builds(tmp_path, 4, lambda _: None, lost)
     assert tried == 3
-    assert found == "the image could not be built: a base image could not be looked up"
+    assert found == "the image could not be built: a base image could not be looked up: x:1"
 
 
 @pytest.mark.parametrize("stands", ["an image", None])
@@ -186,7 +192,7 @@ def test_what_did_not_begin_is_not_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stands: object
 ) -> None:
     """The engine answers, and buildx has said what is wrong, as an unknown flag; or there is none at all."""
-    monkeypatch.setattr(stage, "_buildx", lambda: "v0.1")
+    monkeypatch.setattr(stage, "buildx_version", lambda: "v0.1")
     assert builds(tmp_path, 4, lambda _: stands, "unknown flag") == (1, "BuildKit did not begin")
 
 
@@ -230,11 +236,11 @@ def test_the_source_policy_is_made_once_for_all_builds(
         time.sleep(0.2)
         return {"a:1": "b:1"}
 
-    monkeypatch.setattr(stage, "_places", places)
+    monkeypatch.setattr(making, "_places", places)
     engine: Any = SimpleNamespace(command_environment=dict)
     made = shop(tmp_path, [], open_engine=lambda: engine)
     with ThreadPoolExecutor(max_workers=2) as pool:
-        first, second = pool.map(lambda _: stage._environment(made), range(2))
+        first, second = pool.map(lambda _: making._environment(made), range(2))
     assert first == second
     assert len(asked) == 1
 
@@ -242,4 +248,4 @@ def test_the_source_policy_is_made_once_for_all_builds(
 def test_stages_are_replaced_by_images_of_the_engine() -> None:
     """One option for each."""
     image = plan().candidate
-    assert stage.stage_options({"runtime": image}) == ("--build-context", f"runtime=docker-image://{image}")
+    assert making.stage_options({"runtime": image}) == ("--build-context", f"runtime=docker-image://{image}")
