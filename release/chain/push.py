@@ -282,4 +282,4 @@ def _late_in_own_layers(
     manifest: Manifest, config: bytes, late: Mapping[Digest, tuple[str, ...]]
 ) -> tuple[str, ...]:
     layers = _own(manifest, config)
-    return tuple(name for layer in layers for name in late.get(layer.digest, ()))
+    return tuple(dict.fromkeys(name for layer in layers for name in late.get(layer.digest, ())))

@@ -47,7 +47,7 @@ def _change(door: Door, why: Reason) -> int:
     allowed, deadline = allowance(door.words), time.monotonic() + door.words.patience
     with door.desk() as desk, desk.site(door.words.environment) as site:
         while True:
-            _await_lock(door, site, deadline)
+            _await_lock(door, site, why, deadline)
             was_shown = False
             try:
                 prepared = _prepared(door, site, why, allowed)
@@ -58,7 +58,7 @@ def _change(door: Door, why: Reason) -> int:
                     raise
 
 
-def _await_lock(door: Door, site: Site, deadline: float) -> None:
+def _await_lock(door: Door, site: Site, why: Reason, deadline: float) -> None:
     """Wait until nobody deploys here, where the command line says so. Raises LockHeld."""
     left, keeper = deadline - time.monotonic(), site.target.keeper()
     if left <= 0 or door.words.break_lock or lock.peek(keeper, site.place) is None:
@@ -71,6 +71,7 @@ def _await_lock(door: Door, site: Site, deadline: float) -> None:
         emit=door.console.emit,
         check=door.interruption.cancellation.check,
         is_over=lambda holder: journal.ended(site, holder.deployment),
+        task=lock.task_of(why),
     )
 
 
@@ -150,9 +151,9 @@ def _choice(door: Door, site: Site, sight: Sight) -> str:
 def allowance(words: Words) -> Allowance:
     """What the command line allows, and why. Raises UsageError."""
     needs_reason = {
-        "deploy what is quarantined": words.allow_quarantined,
-        "deploy to what is frozen": words.thaw,
-        "take the lock from who holds it": words.break_lock,
+        "use --allow-quarantined": words.allow_quarantined,
+        "use --thaw": words.thaw,
+        "use --break-lock": words.break_lock,
     }
     for attempted, asked in needs_reason.items():
         if asked and not words.message:

@@ -441,4 +441,5 @@ def _order(halves: Halves) -> Order:
         health_timeout=site.settings.health_timeout,
         watch=watching.wanted(started.run_spec, started.reason),
         replaces=started.previous,
+        reason=started.reason,
     )

@@ -20,8 +20,14 @@ from release.events import Emit, Notice, Warned
 from release.frozen import Struct, plain
 from release.owner import Owner
 
-Task = Literal["deploy", "converge", "prune"]
+Task = Literal["deploy", "roll back", "converge", "prune"]
 """What needs the lock."""
+
+
+def task_of(reason: str) -> Task:
+    """Return what a deployment of this reason is called."""
+    return "roll back" if reason == "rollback" else "deploy"
+
 
 LOCK: Final = "lock"
 """The role in the labels."""
@@ -120,6 +126,7 @@ def await_free(
     emit: Emit,
     check: Callable[[], None] = lambda: None,
     is_over: Callable[[Holder], bool] = lambda _: False,
+    task: Task = "deploy",
 ) -> None:
     """Wait until nobody holds the lock, or `is_over` says that its holder's deployment has ended.
 
@@ -129,7 +136,7 @@ def await_free(
     while (holder := peek(keeper, place)) is not None and not is_over(holder):
         left = deadline - time.monotonic()
         if left <= 0:
-            raise held_error(place, holder)
+            raise held_error(place, holder, task)
         if str(holder) != said:
             emit(Notice(text=f"waiting for {holder}, {math.ceil(left)} s at most"))
             said = str(holder)
@@ -210,7 +217,7 @@ def ensure(keeper: Keeper, place: Place, mine: Holder) -> None:
     found = find(keeper, place)
     if found != mine:
         raise LockHeld(
-            f"deploy {place}",
+            f"keep the lock of {place}",
             f"the lock was taken meanwhile by {found}" if found is not None else "the lock is gone meanwhile",
             f"nothing was touched; `{place.command('status')}` shows what runs",
         )
@@ -219,7 +226,7 @@ def ensure(keeper: Keeper, place: Place, mine: Holder) -> None:
 def held_error(place: Place, holder: Holder, task: Task = "deploy") -> LockHeld:
     """The message for the loser."""
     ends = f"its lock {place.lock} ends by itself at {holder.expires}"
-    wait = f"--wait SECONDS waits for it; {ends}" if task == "deploy" else ends
+    wait = f"--wait SECONDS waits for it; {ends}" if task in ("deploy", "roll back") else ends
     return LockHeld(
         f"{task} {place}",
         f"another deployment is under way: {holder}",

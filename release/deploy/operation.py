@@ -21,6 +21,7 @@ from release.deploy.preflight import EMBEDDED, Bytes
 from release.deploy.prepare import Prepared
 from release.deploy.rollout import elapsed_ms, reason, step
 from release.deploy.target import Means, Order
+from release.deploy.verbs import attempt
 from release.errors import (
     DeploymentFailed,
     ImageLost,
@@ -89,7 +90,14 @@ def _locked(prepared: Prepared, keeper: Keeper, holder: Holder) -> Iterator[None
     site, image = prepared.site, prepared.target.body.image
     with ExitStack() as stack:
         for is_last in (Repository(image.repository).host == EMBEDDED, True):
-            held = lock.held(keeper, site.place, holder, site.desk.emit, breaking=prepared.breaks)
+            held = lock.held(
+                keeper,
+                site.place,
+                holder,
+                site.desk.emit,
+                breaking=prepared.breaks,
+                task=lock.task_of(prepared.plan.reason),
+            )
             try:
                 stack.enter_context(held)
                 break
@@ -151,6 +159,7 @@ def _order(prepared: Prepared, deployment: str) -> Order:
         old=prepared.event.deployment.run_spec if prepared.event is not None else None,
         health_timeout=site.settings.health_timeout,
         watch=watching.wanted(prepared.spec, prepared.plan.reason),
+        reason=prepared.plan.reason,
     )
 
 
@@ -184,7 +193,7 @@ def _same_as_planned(prepared: Prepared) -> None:
     found = prepared.site.target.look()
     if found.ids != prepared.ours.ids:
         raise LockHeld(
-            f"deploy {prepared.target.body.version} of {prepared.site.place}",
+            attempt(prepared.plan.reason, f"{prepared.target.body.version} of {prepared.site.place}"),
             "another deployment came first: what runs is no longer what the plan was made for",
             f"`{prepared.site.place.command('status')}` shows what runs; then run the command again",
         )
@@ -270,7 +279,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
         said = policy.words(prepared.site.desk.ledger, prepared.site.place, target.id)
         barred = policy.barred(said, prepared.site.place, target, prepared.allowed)
         against = policy.closed(said, prepared.site.place, prepared.plan.reason, prepared.allowed)
-        attempted = f"deploy {target.body.version} of {prepared.site.place}"
+        attempted = attempt(prepared.plan.reason, f"{target.body.version} of {prepared.site.place}")
         preflight.refuse(attempted, prepared.bytes, against, None, barred=barred)
 
     def _refuse_what_was_undone(self) -> None:

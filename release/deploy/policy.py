@@ -69,7 +69,7 @@ def barred(said: Words, place: Place, target: Record[Release], allowed: Allowanc
     lift = place.command(lifting(version, said.quarantine.quarantine.environment))
     text = (
         f"{version} {said.quarantine}; `{lift}` ends that, "
-        "--allow-quarantined --message WHY deploys it all the same"
+        "--allow-quarantined --message WHY takes it all the same"
     )
     return [Problem(path="quarantine", message=text)]
 

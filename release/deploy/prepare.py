@@ -18,6 +18,7 @@ from release.deploy.preflight import Bytes, Room
 from release.deploy.sight import Sight, look_around
 from release.deploy.site import Site
 from release.deploy.topology import moved, placed
+from release.deploy.verbs import attempt
 from release.deploy.wanted import fingerprints, pinned_problems, read_secrets, wanted_settings
 from release.errors import Problem, SourceError, UsageError
 from release.frozen import Struct, replace
@@ -130,7 +131,7 @@ def prepare(
     barred = policy.barred(said, site.place, target, allowed)
     breaks = _breaks(site, sight, allowed)
     holder = lock.alive(site.target.keeper(), sight.holder) if breaks is None else None
-    _check(site, target, spec, found, [*against, *missing], barred, holder)
+    _check(site, target, why, spec, found, [*against, *missing], barred, holder)
     after = policy.aftermath(
         site.place, why, target, sight.left, said, freeze=site.settings.freeze_after_rollback
     )
@@ -227,6 +228,7 @@ def _data(
 def _check(
     site: Site,
     target: Record[Release],
+    why: Reason,
     spec: RunSpec,
     found: Bytes,
     missing: list[Problem],
@@ -239,10 +241,10 @@ def _check(
         problems += preflight.image_problems(site.engine, target.body.image)
     occupied = site.target.occupation_problems(spec)
     preflight.refuse(
-        f"deploy {target.body.version} of {site.place}",
+        attempt(why, f"{target.body.version} of {site.place}"),
         found,
         [*problems, *occupied] if holder is None else problems,
-        lock.held_error(site.place, holder) if holder is not None else None,
+        lock.held_error(site.place, holder, lock.task_of(why)) if holder is not None else None,
         barred=barred,
     )
 

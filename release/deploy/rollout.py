@@ -14,6 +14,7 @@ from release.deploy.away import until_back
 from release.deploy.docker import DEPLOYMENT, SERVING, Ours, Place, describe, look
 from release.deploy.gates import Gates
 from release.deploy.health import Healthy, Watch, await_healthy, keep_watch, warn_unreachable
+from release.deploy.verbs import attempt
 from release.errors import (
     DeploymentFailed,
     EngineError,
@@ -58,9 +59,17 @@ class Swap(Struct, frozen=True, kw_only=True):
     lost: bool = False
     """Whether what ran before is gone, so that the new ones stay, whatever comes."""
 
+    reason: str = "promote"
+    """Of the deployment, as its record has it."""
+
     def __str__(self) -> str:
         """For people: `0.2.0 of api in production`."""
         return f"{self.version} of {self.place}"
+
+    @property
+    def attempt(self) -> str:
+        """What is attempted, as errors say it."""
+        return attempt(self.reason, self)
 
 
 class Crew(Struct, frozen=True, kw_only=True):
@@ -104,7 +113,7 @@ def _withdraw(crew: Crew, order: Swap, error: BaseException) -> ReleaseError:
     if left is not None:
         return mixed(crew, order, error, left)
     return DeploymentFailed(
-        f"deploy {order}", f"{why(crew, error)}; nothing was touched", crew.mask(_hint(error)), tail_of(error)
+        order.attempt, f"{why(crew, error)}; nothing was touched", crew.mask(_hint(error)), tail_of(error)
     )
 
 
@@ -251,9 +260,9 @@ def _failure(crew: Crew, order: Swap, act: Callable[[], None]) -> BaseException 
 def nothing_ran(crew: Crew, order: Swap, error: BaseException) -> DeploymentFailed:
     """There was nothing to put back."""
     return DeploymentFailed(
-        f"deploy {order}",
+        order.attempt,
         f"{why(crew, error)}; nothing ran before, and nothing runs now",
-        "read the lines above, then deploy again",
+        "read the lines above before the next attempt",
         tail_of(error),
     )
 
@@ -280,7 +289,7 @@ def mixed(
         return _left_to_another(crew, order, error, left, traffic)
     failed = f"putting back what ran before failed too ({why(crew, left)})"
     return MixedState(
-        f"deploy {order}",
+        order.attempt,
         f"{why(crew, error)}; {failed}. {_what_is_where(crew, order)}{traffic}",
         f"`{order.place.command('status')}`; `docker logs` and `docker start` with the names above; "
         "then deploy or roll back",
@@ -294,7 +303,7 @@ def _left_to_another(
     """The place is somebody else's: what they do there is not undone, and nothing of ours is tidied."""
     first = "" if isinstance(error, LockHeld) else f"{why(crew, error)}; "
     return MixedState(
-        f"deploy {order}",
+        order.attempt,
         f"{first}{why(crew, lost)}: everything is left as it is. {_what_is_where(crew, order)}{traffic}",
         f"`{order.place.command('status')}` shows what runs when they are done; agree with them, "
         "then deploy or roll back",

@@ -147,7 +147,7 @@ class SingleEngine(Struct, frozen=True, kw_only=True):
         """Once more, for an image that was pulled after everything else was asked."""
         if reason := self._unfit(proxy, order.image, order.spec):
             raise DeploymentFailed(
-                f"deploy {order}",
+                order.attempt,
                 f"{reason}; nothing was touched",
                 "`invoke history` lists other releases; "
                 f"another `kind` in environments.{order.place.environment}.proxy may take this one",
@@ -176,6 +176,7 @@ class SingleEngine(Struct, frozen=True, kw_only=True):
             watch=order.watch,
             drain=self.drain,
             at_once=self._checks_at_once,
+            reason=order.reason,
         )
 
     @property
@@ -218,7 +219,7 @@ class SingleEngine(Struct, frozen=True, kw_only=True):
     def retract(self, order: Order, means: Means) -> str:
         """Remove what was made, and let what ran before serve."""
         _, swapped = self._halves(order)
-        crew, error = self._crew(means), DeploymentFailed(f"deploy {order}", "it never ended")
+        crew, error = self._crew(means), DeploymentFailed(order.attempt, "it never ended")
         from release.deploy import startfirst
 
         if self.proxy is None:

@@ -200,7 +200,7 @@ def give_back(crew: Crew, order: Swap, proxy: Proxy, error: BaseException) -> Re
     if not order.before.running:
         return nothing_ran(crew, order, error)
     return Restored(
-        f"deploy {order}",
+        order.attempt,
         f"{why(crew, error)}; what ran before has the traffic: {describe(still)}",
         "read the lines above before the next attempt",
         tail_of(error),

@@ -102,7 +102,7 @@ def give_back(crew: Crew, order: Swap, error: BaseException) -> ReleaseError:
     if not order.before.running:
         return nothing_ran(crew, order, error)
     return Restored(
-        f"deploy {order}",
+        order.attempt,
         f"{why(crew, error)}; what ran before runs again: {describe(_now(crew, order.before.running))}",
         "read the lines above before the next attempt",
         tail_of(error),

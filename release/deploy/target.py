@@ -13,6 +13,7 @@ from release.deploy.docker import Identity, Ours, Place
 from release.deploy.keeper import Keeper
 from release.deploy.plan import Strategy
 from release.deploy.preflight import Bytes, Tell, unheard
+from release.deploy.verbs import attempt
 from release.errors import Problem, UsageError
 from release.events import Emit
 from release.frozen import Struct
@@ -45,9 +46,17 @@ class Order(Struct, frozen=True, kw_only=True):
     replaces: str | None = None
     """The deployment that ran before, as the one says that ended in the middle and is gone on with."""
 
+    reason: str = "promote"
+    """Of the deployment, as its record has it."""
+
     def __str__(self) -> str:
         """For people: `0.2.0 of api in production`."""
         return f"{self.identity.version} of {self.place}"
+
+    @property
+    def attempt(self) -> str:
+        """What is attempted, as errors say it."""
+        return attempt(self.reason, self)
 
 
 class Means(Struct, frozen=True, kw_only=True):

@@ -182,7 +182,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
 
     def _overtaken(self) -> LockHeld:
         return LockHeld(
-            f"deploy {self.order}",
+            self.order.attempt,
             "somebody else changed the service in the same moment; nothing was touched",
             f"`{self.order.place.command('status')}` shows what runs; then run the command again",
         )
@@ -194,7 +194,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
         networks = {name: self.swarm.network(name) for name in self.order.spec.networks}
         gone = [name for name, network in networks.items() if network is None]
         if gone:
-            raise EngineError(f"deploy {self.order}", f"the network {gone[0]} is gone", "create it again")
+            raise EngineError(self.order.attempt, f"the network {gone[0]} is gone", "create it again")
         return Parts(
             networks={name: network.id for name, network in networks.items() if network is not None},
             secrets={name: self._secret(name) for name in self.order.secrets},
@@ -337,7 +337,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
         self._forget()
         why, hint = reason(error), error.hint if isinstance(error, ReleaseError) else ""
         found = self.means.mask(f"{why}; nothing was touched")
-        return DeploymentFailed(f"deploy {self.order}", found, self.means.mask(hint))
+        return DeploymentFailed(self.order.attempt, found, self.means.mask(hint))
 
     def _give_up(self, before: Before, error: BaseException) -> DeploymentFailed:
         """Put back what ran before; the error that says how that went."""
@@ -365,9 +365,9 @@ class Rollout(Struct, frozen=True, kw_only=True):
     def _removed(self, why: str, tail: tuple[str, ...]) -> DeploymentFailed:
         self.remove()
         return DeploymentFailed(
-            f"deploy {self.order}",
+            self.order.attempt,
             f"{why}; nothing ran before, and nothing runs now",
-            "read the lines above, then deploy again",
+            "read the lines above before the next attempt",
             tail,
         )
 
@@ -408,7 +408,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
     def _restored(self, before: Service, why: str, tail: tuple[str, ...]) -> Restored:
         seen = self._restore(before)
         return Restored(
-            f"deploy {self.order}",
+            self.order.attempt,
             "; ".join([why, f"what ran before runs again: {_running(seen)}", *lost(seen)]),
             "read the lines above before the next attempt",
             tail,
@@ -479,7 +479,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
     def _mixed(self, why: str, left: str, tail: tuple[str, ...]) -> MixedState:
         """Say exactly what is where, as far as a manager still answers."""
         return MixedState(
-            f"deploy {self.order}",
+            self.order.attempt,
             f"{why}; putting back what ran before failed too ({left}). {self._what_is_where()}",
             f"`{self.order.place.command('status')}`; `docker node ls` and "
             f"`docker service ps {self.name}` on a manager; then deploy or roll back",

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from release.chain import push as pushing
 from release.chain.build import BuiltImage
 from release.chain.plan import Options, make_plan
 from release.chain.promote import promote, put_tag
@@ -208,3 +209,13 @@ def test_the_commits_tag_is_the_releases_after_the_commit_point(place: Place) ->
     assert place.registry.manifests["0.1.0"][1] == content()
     (said,) = [event.text for event in place.events if isinstance(event, Warned)]
     assert f":{CANDIDATE} was {Digest.of(OTHER)}" in said
+
+
+def test_a_path_that_several_layers_have_is_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each COPY into a folder writes the folder's time."""
+    layers = [SimpleNamespace(digest=Digest(f"sha256:{number}" + "0" * 63)) for number in "1234"]
+    manifest: Any = SimpleNamespace(layers=layers)
+    late = {layer.digest: ("/srv", f"/srv/{number}") for number, layer in enumerate(layers)}
+    monkeypatch.setattr(pushing, "own_layers", lambda *_: frozenset(range(4)))
+    found = pushing._late_in_own_layers(manifest, b"", late)
+    assert found == ("/srv", "/srv/0", "/srv/1", "/srv/2", "/srv/3")
