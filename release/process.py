@@ -48,14 +48,21 @@ class Cancellation:
         self._lock = threading.RLock()  # a signal's handler may come while its own thread holds it
         self._reason: str | None = None
         self._stoppers: dict[int, Callable[[], None]] = {}
+        self.at_once = threading.Event()
+        """Set when nothing may be finished first, as after a signal."""
 
     @property
     def reason(self) -> str | None:
         """Why the work was cancelled; None while it was not."""
         return self._reason
 
-    def request(self, reason: str) -> None:
-        """Cancel, for this reason, and return when all is stopped. The first reason stays."""
+    def request(self, reason: str, *, gently: bool = False) -> None:
+        """Cancel, for this reason, and return when all is stopped. The first reason stays.
+
+        `gently` lets a program finish what it would have to do again. A later request can be less gentle.
+        """
+        if not gently:
+            self.at_once.set()
         with self._lock:
             if self._reason is not None:
                 return
@@ -135,6 +142,7 @@ def run(
     check: bool = True,
     apart: list[str] | None = None,
     translate: Callable[[str], str] = str,
+    before_stop: Callable[[], None] = lambda: None,
 ) -> Completed:
     """Run a program to its end.
 
@@ -148,6 +156,7 @@ def run(
         apart: receives the last lines of standard error, unmasked, also of a program that is stopped. The
             output is standard output alone then; else both.
         translate: gives the text that is output for each line; none, one or several lines.
+        before_stop: called from another thread when the program is about to be stopped; may wait.
 
     Raises:
         CommandFailed: the status is not 0, and `check` is set.
@@ -159,7 +168,7 @@ def run(
     with (
         _opened(command.stdin) as stdin,
         _started(command, stdin, apart) as process,
-        cancellation.stopping(lambda: _stop(process)),
+        cancellation.stopping(lambda: _stop_after(before_stop, process)),
     ):
         output = _drain(process, translate, log, mask or Mask(), on_line)
         status = process.wait()
@@ -331,6 +340,13 @@ def appending(log: Path, mask: Mask) -> Iterator[Callable[[str], None]]:
             yield write
         finally:
             sink.write(again.feed(lines.feed(stream.end()) + lines.end()) + again.end())
+
+
+def _stop_after(before: Callable[[], None], process: subprocess.Popen[str]) -> None:
+    try:
+        before()
+    finally:
+        _stop(process)
 
 
 def _stop(process: subprocess.Popen[str]) -> None:

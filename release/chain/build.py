@@ -184,8 +184,6 @@ def _check(shop: Shop, image: StoredImage) -> None:
         raise
 
 
-
-
 def _inputs(shop: Shop) -> dict[str, Any] | None:
     """The service's files, all that BuildKit is told, and the engine. `--no-cache` always builds."""
     plan = shop.plan

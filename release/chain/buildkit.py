@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from functools import lru_cache, partial
 from typing import Final
 
@@ -28,6 +29,11 @@ _VERSION: Final = re.compile(r"v?(\d+)\.(\d+)")
 
 _PATIENCE: Final = Patience(attempts=3, first=2.0, longest=5.0)
 """How often an image is built whose build failed for a reason that is not the Dockerfile's."""
+
+
+_FINISH_SECONDS: Final = 600.0
+"""How long a step may go on after another gate failed."""
+_LOOK_SECONDS: Final = 0.05
 
 
 def buildx_version() -> str:
@@ -89,7 +95,17 @@ def run_buildkit(shop: Shop, stage: str, name: Reference, command: Command, *, h
         with shop.folder.staged("docker") as folder:
             logins = lend_logins(folder, shop.environ)
             ready = replace(asked, env={**asked.env, **logins})
-            completed = shop.execute(stage, ready, check=False, shown=step_of, translate=reader.feed)
+            try:
+                completed = shop.execute(
+                    stage,
+                    ready,
+                    check=False,
+                    shown=step_of,
+                    translate=reader.feed,
+                    before_stop=partial(_finish_steps, shop, stage, reader),
+                )
+            finally:
+                reader.close()
         progress = reader.progress(completed.output)
         if completed.status != 0:
             failures.append(completed)
@@ -106,6 +122,21 @@ def run_buildkit(shop: Shop, stage: str, name: Reference, command: Command, *, h
             return once(_anew(command))
     except _BuildFailed as error:
         raise _given_up(shop, stage, error, command, hint) from None
+
+
+def _finish_steps(shop: Shop, stage: str, reader: RawProgress) -> None:
+    """Wait for the instructions that run, if another gate failed: BuildKit keeps what is done, not the half.
+
+    A signal ends the wait.
+    """
+    left, deadline = reader.running(), time.monotonic() + _FINISH_SECONDS
+    if left and not shop.cancellation.at_once.is_set():
+        shop.say(
+            stage,
+            "another gate failed: finishing the running step, which the next build takes from the cache",
+        )
+    while left and time.monotonic() < deadline and not shop.cancellation.at_once.wait(_LOOK_SECONDS):
+        left &= reader.running()
 
 
 def _may_be_damage(shop: Shop, error: _BuildFailed, *, is_first: bool) -> bool:

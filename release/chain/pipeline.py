@@ -99,7 +99,7 @@ def _run_all(shop: Shop, stages: Sequence[Stage]) -> None:
             if sweeping is not None:
                 sweeping.result()
         except BaseException as error:
-            shop.cancellation.request(_reason(error))
+            shop.cancellation.request(_reason(error), gently=isinstance(error, ReleaseError))
             raise
 
 
@@ -201,9 +201,16 @@ def _failed(shop: Shop, stage: Stage, error: BaseException, duration_ms: int) ->
 
 @contextmanager
 def _typed(shop: Shop, stage: str) -> Iterator[None]:
-    """A file that cannot be written or read stops the stage as any other trouble does."""
+    """Name this stage in its error: what it shares with another one fails in the stage that is red.
+
+    A file that cannot be written or read stops the stage as any other trouble does.
+    """
     try:
         yield
+    except GateFailed as error:
+        if error.stage == stage:
+            raise
+        raise GateFailed(stage, error.found, error.hint, error.tail) from error
     except OSError as error:
         raise GateFailed(stage, str(error), f"{_remedy(shop, error)}, and run the same again") from error
 

@@ -11,6 +11,7 @@ import base64
 import binascii
 import json
 import re
+import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -51,6 +52,19 @@ class RawProgress:
         self._steps: dict[str, _Step] = {}
         self._document = ""
         self._is_told = False
+        self._is_over = False
+        self._lock = threading.Lock()
+
+    def running(self) -> frozenset[str]:
+        """Return the instructions of the Dockerfile that run now; may be asked from another thread."""
+        with self._lock:
+            steps = [step for step in self._steps.values() if step.shown and not step.state]
+        names = {step.name for step in steps if Vertex(name=step.name).instruction}
+        return frozenset() if self._is_over else frozenset(names)
+
+    def close(self) -> None:
+        """Say that nothing runs any more."""
+        self._is_over = True
 
     def feed(self, line: str) -> str:
         """Return what people read of a line: none, one or several lines."""
@@ -64,7 +78,8 @@ class RawProgress:
         except (ValueError, RecursionError):
             return self._overlong()
         self._document = ""
-        return "".join(f"{shown}\n" for shown in self._shown(status))
+        with self._lock:
+            return "".join(f"{shown}\n" for shown in self._shown(status))
 
     def _overlong(self) -> str:
         if len(self._document) < _LARGEST:

@@ -242,6 +242,7 @@ class Shop(Reticent, frozen=True, kw_only=True, dict=True):
         check: bool = True,
         shown: Callable[[str], str] = str,
         translate: Callable[[str], str] = str,
+        before_stop: Callable[[], None] = lambda: None,
     ) -> Completed:
         """Run a program for a stage: logged and cancellable, its output without secrets.
 
@@ -251,6 +252,7 @@ class Shop(Reticent, frozen=True, kw_only=True, dict=True):
             check: whether a status other than 0 is an error.
             shown: what people see of a line while it runs.
             translate: gives the text that is output for each line of the program.
+            before_stop: called when the program is about to be stopped; may wait.
         """
         self.write_log(stage, [f"$ {command}"])
         return run(
@@ -261,6 +263,7 @@ class Shop(Reticent, frozen=True, kw_only=True, dict=True):
             on_line=lambda line: self.flash(stage, shown(line)),
             check=check,
             translate=translate,
+            before_stop=before_stop,
         )
 
     def logging(self, stage: str) -> AbstractContextManager[Callable[[str], None]]:

@@ -22,7 +22,7 @@ SLEEP: Final = "RUN sleep 3"
 
 def log_of(service: Service) -> str:
     """What BuildKit has said, while it works."""
-    return "".join(log.read_text() for log in (service.folder / ".release/runs").glob("*/build.log"))
+    return "".join(log.read_text() for log in sorted((service.folder / ".release/runs").glob("*/build.log")))
 
 
 def test_a_build_that_the_engine_broke_off_is_made_again(make: Make, engine: Engine, tmp_path: Path) -> None:
@@ -137,3 +137,32 @@ def test_a_build_that_its_dockerfile_ends_is_made_once(make: Make, engine: Engin
     assert re.search(r"^#\d+ \d+\.\d+ it is 42$", log, re.MULTILINE)
     assert "it is 42" in ran.err
     nothing_happened(service, engine)
+
+
+WAITING: Final = """\
+import glob, sys, time
+while not any("%s" in open(log).read() for log in glob.glob("%s/.release/runs/*/build.log")):
+    time.sleep(0.1)
+sys.exit("the style is wrong")
+"""
+"""A linter that fails in the middle of the build's step."""
+
+
+def test_what_was_being_built_stays_when_another_gate_fails(make: Make) -> None:
+    """The failure is told, the step that runs is finished, and the next build takes it from the cache."""
+    files = {"Dockerfile": slow_dockerfile(SLEEP, before="USER 10001")}
+    service = make(files=files)
+    service.configure(lint={"commands": ["python3 wait.py"]})
+    service.commit("feat: style", {"wait.py": WAITING % (SLEEP, service.folder)})
+    ran = service.nox("check")
+    assert ran.status == 1
+    assert "the style is wrong" in ran.err
+    step = re.search(rf"^#(\d+) \[.*\] {SLEEP}", log_of(service), re.MULTILINE)
+    assert step is not None
+    assert re.search(rf"^#{step[1]} DONE ", log_of(service), re.MULTILINE)
+    before = len(log_of(service))
+    again = service.nox("build")
+    assert again.status == 0, again.all
+    step = re.search(rf"^#(\d+) \[.*\] {SLEEP}", log_of(service)[before:], re.MULTILINE)
+    assert step is not None
+    assert re.search(rf"^#{step[1]} CACHED$", log_of(service)[before:], re.MULTILINE)

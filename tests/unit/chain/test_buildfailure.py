@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from release.chain import buildfailure
 from release.chain.buildfailure import Failure, explained
 from release.chain.progress import read_plain
 from release.process import Command
@@ -19,36 +19,41 @@ PLACE = f"Dockerfile:7\n{'-' * 20}\n"
 WELL = "#1 [internal] load remote build context\n#1 DONE 0.0s\n"
 
 
-def said(
-    tmp_path: Path,
-    output: str,
-    *,
-    target: str = "",
-    files: Sequence[str] = (),
-    committed: Sequence[str] = (),
-    hint: str = "",
-) -> tuple[str, str]:
-    """What is found, and the hint."""
-    archive = tmp_path / "context.tar"
-    with tarfile.open(archive, "w") as tar:
+class Said:
+    """What is said of the end of a build, in a service of this kind."""
+
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
+        self.folder, self.patch = folder, patch
+
+    def __call__(
+        self, output: str, *, target: str = "", files: Sequence[str] = (), committed: Sequence[str] = ()
+    ) -> tuple[str, str]:
+        """What is found, and the hint."""
         for name in ("Dockerfile", *files):
-            tar.addfile(tarfile.TarInfo(name))
-    words = ("docker", "buildx", "build", *(("--target", target) if target else ()), "-")
-    failure = Failure(
-        stage="build",
-        progress=read_plain(output),
-        command=Command(argv=words, stdin=archive),
-        attempts=3,
-        stands=False,
-        hint=hint,
-    )
-    source = SimpleNamespace(
-        listing=lambda *_: dict.fromkeys(committed, "1"),
-        read=lambda *_: DOCKERFILE,
-    )
-    plan = SimpleNamespace(commit=SimpleNamespace(id="c" * 40), service=SimpleNamespace(context="api"))
-    shop: Any = SimpleNamespace(source=source, plan=plan)
-    return explained(shop, failure)
+            (self.folder / name).parent.mkdir(exist_ok=True)
+            (self.folder / name).touch()
+        self.patch.setattr(
+            buildfailure, "Committed", lambda *_: SimpleNamespace(leaves=dict.fromkeys(committed))
+        )
+        words = ("--target", target) if target else ()
+        failure = Failure(
+            stage="build",
+            progress=read_plain(output),
+            command=Command(argv=("docker", "buildx", "build", *words, str(self.folder))),
+            attempts=3,
+            stands=False,
+            hint="",
+        )
+        commit, service = SimpleNamespace(id="c" * 40), SimpleNamespace(context="api")
+        shop: Any = SimpleNamespace(source=None, plan=SimpleNamespace(commit=commit, service=service))
+        return explained(shop, failure)
+
+
+@pytest.fixture
+def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Said:
+    monkeypatch.setattr(buildfailure, "committed_dockerfile", lambda *_: DOCKERFILE)
+    monkeypatch.setattr(buildfailure, "ignore_file", lambda *_: ("api.Dockerfile.dockerignore", b""))
+    return Said(tmp_path, monkeypatch)
 
 
 def failing(instruction: str) -> str:
@@ -73,10 +78,10 @@ def failing(instruction: str) -> str:
     ],
 )
 def test_a_missing_source_is_named_where_it_is_certain(
-    tmp_path: Path, instruction: str, files: Sequence[str], absent: str
+    said: Said, instruction: str, files: Sequence[str], absent: str
 ) -> None:
     """It is looked for in what was sent; a pattern or another stage may be anything."""
-    found, hint = said(tmp_path, failing(instruction), files=files)
+    found, hint = said(failing(instruction), files=files)
     if absent:
         assert found == f"the image could not be built: the context has no {absent}"
         assert hint == f"commit api/{absent}; or correct line 7 of Dockerfile"
@@ -87,18 +92,21 @@ def test_a_missing_source_is_named_where_it_is_certain(
         )
 
 
-def test_a_source_that_is_committed_was_left_out(tmp_path: Path) -> None:
+def test_a_source_that_is_committed_was_left_out(said: Said) -> None:
     """By the ignore file, which decides what is sent."""
-    _, hint = said(tmp_path, failing("COPY data /srv/"), committed=("data/x",))
-    assert hint == "take data out of .dockerignore: it is committed; or correct line 7 of Dockerfile"
+    _, hint = said(failing("COPY data /srv/"), committed=("data/x",))
+    assert (
+        hint
+        == "take data out of api.Dockerfile.dockerignore: it is committed; or correct line 7 of Dockerfile"
+    )
 
 
-def test_a_stage_that_does_not_exist_is_told_with_those_that_do(tmp_path: Path) -> None:
+def test_a_stage_that_does_not_exist_is_told_with_those_that_do(said: Said) -> None:
     """Names of stages know no case."""
-    found, hint = said(tmp_path, f"{WELL}ERROR: x\n", target="test")
+    found, hint = said(f"{WELL}ERROR: x\n", target="test")
     assert found == "the image could not be built: Dockerfile has no stage 'test'"
     assert hint == "set `build.target` to one of its stages: build, runtime"
-    assert said(tmp_path, f"{WELL}ERROR: x\n", target="runtime") == ("the image could not be built", "")
+    assert said(f"{WELL}ERROR: x\n", target="runtime") == ("the image could not be built", "")
 
 
 @pytest.mark.parametrize(
@@ -114,13 +122,13 @@ def test_a_stage_that_does_not_exist_is_told_with_those_that_do(tmp_path: Path) 
         "unknown flag: --x\n",
     ],
 )
-def test_nobody_is_sent_to_the_cache(tmp_path: Path, output: str) -> None:
+def test_nobody_is_sent_to_the_cache(said: Said, output: str) -> None:
     """Nothing here tells that it is damaged; after a build that was broken off it is left out by itself."""
-    assert "cache" not in " ".join(said(tmp_path, output, target="nope"))
+    assert "cache" not in " ".join(said(output, target="nope"))
 
 
-def test_a_refused_line_is_named(tmp_path: Path) -> None:
+def test_a_refused_line_is_named(said: Said) -> None:
     """BuildKit has shown the place and no step failed."""
-    found, hint = said(tmp_path, f"{WELL}{PLACE}ERROR: unknown instruction: RUNN\n")
+    found, hint = said(f"{WELL}{PLACE}ERROR: unknown instruction: RUNN\n")
     assert found == "the image could not be built: BuildKit refuses line 7 of Dockerfile"
     assert hint == "correct line 7 of Dockerfile"

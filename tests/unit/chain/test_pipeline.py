@@ -160,6 +160,25 @@ def test_a_failing_gate_stops_the_others(tmp_path: Path) -> None:
     assert Started(name="never") not in events
 
 
+def test_the_stage_that_is_red_is_the_one_that_is_named(tmp_path: Path) -> None:
+    """What two stages share, as the build context, fails in the one that asked; its log says so, once."""
+
+    def fails(_: Shop) -> Product:
+        raise GateFailed("build", "a file is kept by Git LFS", "commit it", ["the end"])
+
+    events: list[Event] = []
+    made = shop(tmp_path, events)
+    with pytest.raises(GateFailed) as failed:
+        run_stages(made, (stage("build"), stage("test", "build", action=fails)))
+    error = failed.value
+    assert (error.stage, error.attempted) == ("test", "pass the gate 'test'")
+    assert (error.found, error.hint, error.tail) == ("a file is kept by Git LFS", "commit it", ("the end",))
+    assert [event.name for event in events if isinstance(event, Failed)] == ["test"]
+    log = made.folder.log("test").read_text()
+    assert log.count("cannot pass the gate 'test'") == 1
+    assert "'build'" not in log
+
+
 def test_an_interruption_stops_the_stages(tmp_path: Path) -> None:
     """Ctrl-C during the chain cancels what runs and is raised again."""
     made = shop(tmp_path, [])
