@@ -35,7 +35,8 @@ def prepared(engine: Breaking, target: Record[Release], told: list[Event]) -> Pr
     site = SimpleNamespace(
         place=PLACE, desk=SimpleNamespace(emit=told.append), target=SimpleNamespace(fetch=engine.heal)
     )
-    return cast(Prepared, SimpleNamespace(site=site, target=target, spec=RunSpec(), breaks=None))
+    plan = SimpleNamespace(reason="promote")
+    return cast(Prepared, SimpleNamespace(site=site, target=target, spec=RunSpec(), breaks=None, plan=plan))
 
 
 def locked(repository: str) -> list[Event]:
