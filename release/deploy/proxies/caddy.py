@@ -15,9 +15,10 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any, Final, cast
 
+from release import jsontext
 from release.config import Proxy as Settings
 from release.deploy.docker import Place
-from release.deploy.proxies.line import Line
+from release.deploy.proxies.line import Line, quoted
 from release.errors import EngineError, ProxyError
 from release.frozen import Struct
 from release.images.engine import ContainerState, Engine, StoredImage
@@ -26,6 +27,14 @@ from release.runspec import Healthcheck
 _MIGRATES: Final = "/proc/sys/net/ipv4/tcp_migrate_req"
 _SHOWN: Final = 60
 """How many bytes of an answer that is none are told."""
+
+
+_UPSTREAMS: Final = jsontext.Bounds(size=1024 * 1024, depth=20, values=20_000)
+"""Of the answer with all upstreams of a handler."""
+
+
+def _is_upstream(found: object) -> bool:
+    return isinstance(found, dict) and isinstance(found.get("dial", ""), str)
 
 
 class Caddy(Struct, frozen=True, kw_only=True, dict=True):
@@ -83,7 +92,7 @@ class Caddy(Struct, frozen=True, kw_only=True, dict=True):
         if (found := self.upstreams()) != wanted:
             raise ProxyError(
                 f"set the upstreams of {self.settings.backend} in {self.settings.container}",
-                f"told {json.dumps(wanted)}, it says {json.dumps(found)}",
+                f"told {json.dumps(wanted)}, it says {quoted(json.dumps(found))}",
                 "does something else write its configuration?",
             )
 
@@ -112,9 +121,9 @@ class Caddy(Struct, frozen=True, kw_only=True, dict=True):
         path = f"/id/{self.settings.backend}/upstreams"
         said = self._ask("GET", path)
         try:
-            found = json.loads(said or b"null") or []
-            if not (isinstance(found, list) and all(isinstance(each, dict) for each in found)):
-                raise ValueError("no list of upstreams")
+            found = jsontext.read(said or b"null", _UPSTREAMS) or []
+            if not (isinstance(found, list) and all(map(_is_upstream, found))):
+                raise ValueError("not a list of upstreams")
         except ValueError as error:
             raise ProxyError(
                 f"GET {path} of Caddy in {self.settings.container}",
@@ -132,12 +141,12 @@ class Caddy(Struct, frozen=True, kw_only=True, dict=True):
         try:
             answer.begin()
             content = answer.read()
-        except http.client.HTTPException as error:
-            raise ProxyError(attempted, f"{type(error).__name__}: {error}") from error
+        except (http.client.HTTPException, ValueError, OverflowError) as error:
+            raise ProxyError(attempted, quoted(f"{type(error).__name__}: {error}")) from error
         if not 200 <= answer.status < 300:
             said = content.decode(errors="replace").strip()
             hint = "backend must be the `@id` of a reverse_proxy handler in its configuration"
-            raise ProxyError(attempted, f"{answer.status} {answer.reason}: {said}", hint)
+            raise ProxyError(attempted, quoted(f"{answer.status} {answer.reason}: {said}"), hint)
         return content
 
     @cached_property

@@ -17,7 +17,7 @@ from typing import Final
 
 from release.config import Proxy as Settings
 from release.deploy.docker import Place
-from release.deploy.proxies.line import Line
+from release.deploy.proxies.line import Line, quoted
 from release.errors import EngineError, ProxyError
 from release.frozen import Struct
 from release.images.engine import ContainerState, Engine, StoredImage
@@ -221,7 +221,7 @@ def _seats(answer: str, settings: Settings) -> tuple[Seat, ...]:
     if version != _FORMAT:
         raise ProxyError(
             f"read the servers of the backend {settings.backend} in {settings.container}",
-            version or "no answer",
+            quoted(version) or "no answer",
             "backend must name one of its configuration; the admin address needs `level admin`",
         )
     with _reading("show servers state", settings):
@@ -234,10 +234,10 @@ def _reading(said: str, settings: Settings) -> Iterator[None]:
     """An answer that is no such table is the proxy's error."""
     try:
         yield
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise ProxyError(
             f"read the answer to `{said}` of HAProxy in {settings.container}",
-            f"it is no such table: {error}",
+            f"it is not such a table: {quoted(str(error))}",
             "does something else answer at the admin address?",
         ) from error
 

@@ -37,6 +37,15 @@ exit {_NO_PROGRAM}
 """
 
 
+LONGEST_QUOTE: Final = 300
+"""Characters of a proxy's own words in a message."""
+
+
+def quoted(text: str) -> str:
+    """Return the first characters of what a proxy says."""
+    return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}..."
+
+
 class Line(Struct, frozen=True, kw_only=True):
     """Where a proxy takes orders: a socket or a port, seen from inside its container."""
 
@@ -71,7 +80,7 @@ class Line(Struct, frozen=True, kw_only=True):
             )
         if ended.status != 0:
             said = ended.errors.decode(errors="replace").strip() or f"status {ended.status}"
-            raise ProxyError(attempted, said.splitlines()[-1], self._hint)
+            raise ProxyError(attempted, quoted(said.splitlines()[-1]), self._hint)
         if ended.is_cut:
             raise ProxyError(attempted, f"its answer is longer than {OUTPUT_LIMIT // 1024} KiB", self._hint)
         return ended.output
