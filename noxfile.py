@@ -49,12 +49,13 @@ def style(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", default=False)
 def docs(session: nox.Session) -> None:
-    """Write the reference documents that come from the types, and the table of faults."""
+    """Write the reference documents that come from the types, the tests and the constants."""
     from release.schema import documents
-    from tests import attacks
+    from tests import attacks, limits
     from tests.engine.faults.page import page
 
-    for path, text in (documents() | {"faults.md": page(), "attacks.md": attacks.page()}).items():
+    pages = {"faults.md": page(), "attacks.md": attacks.page(), "limits.md": limits.page()}
+    for path, text in (documents() | pages).items():
         file = Path("docs/reference") / path
         file.parent.mkdir(exist_ok=True)
         file.write_text(text, encoding="utf-8")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -15,9 +16,10 @@ from pathlib import Path
 from subprocess import PIPE, Popen, TimeoutExpired
 from typing import IO, Final
 
-from release import unshown
+from release import pipes, unshown
 from release.errors import ReleaseError, SourceError
 from release.frozen import Struct
+from release.gitenv import environment
 
 ANSWER_SECONDS: Final = 20.0
 """How long a git server may take to say what it has."""
@@ -25,16 +27,24 @@ ANSWER_SECONDS: Final = 20.0
 FETCH_SECONDS: Final = 900.0
 """How long a git server may take to send history."""
 
+LOCAL_SECONDS: Final = 600.0
+"""How long a command that asks no server may take; in a partial clone it may ask one after all."""
+
+OBJECT_SECONDS: Final = 60.0
+"""How long one object may take; in a partial clone it may come from a server."""
+
+LARGEST_OBJECT: Final = 64 * 1024 * 1024
+"""Bytes of an object that is read whole."""
+
+LARGEST_OUTPUT: Final = 128 * 1024 * 1024
+"""Bytes of each output of a command that is read whole."""
+
+_LONGEST_HEADER: Final = 8 * 1024
 _END_SECONDS: Final = 1.0
 """How long a command that took too long may take to end."""
 
 _SSH: Final = "ssh -oBatchMode=yes -oConnectTimeout=10"
 """Asks nothing and gives up soon."""
-
-_NO_GRAFTS: Final = f"{os.devnull}/grafts"
-"""A path that cannot exist: `.git/info/grafts` would show another history than the commits have."""
-
-_EMPTY_WHERE_SET: Final = ("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE", "GIT_PREFIX")
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -56,34 +66,6 @@ class Answer(Struct, frozen=True, kw_only=True):
         return "; ".join(lines[:2]) or f"git ended with status {self.status}"
 
 
-class Stream(threading.Thread):
-    """A git command's output as it comes; beside it, what git complains of is read, which would block it."""
-
-    def __init__(self, process: Popen[bytes]) -> None:
-        """Begin to read beside it."""
-        super().__init__(daemon=True)
-        assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - they are pipes
-        assert process.stderr is not None  # noqa: S101 - as these
-        process.stdin.close()
-        self.out: IO[bytes] = process.stdout
-        self._process = process
-        self._complaints: IO[bytes] = process.stderr
-        self._line = b""
-        self.start()
-
-    def run(self) -> None:
-        """Keep the last line of the complaints."""
-        for line in self._complaints:
-            self._line = line
-
-    def end(self) -> tuple[int, str]:
-        """Wait for the command's end. Returns its exit status and its last complaint, in git's words."""
-        status = self._process.wait()
-        self.join()
-        said = unshown.masked(self._line.decode("utf-8", "replace"))
-        return status, said.strip() or "git gave no reason"
-
-
 class Plumbing:
     """Git commands in one repository, whatever GIT_* variables a hook has set."""
 
@@ -99,7 +81,7 @@ class Plumbing:
             ) from error
         self.root = root
         self._git = git.Git(str(root))
-        self._git.update_environment(**_environment(root, git_dir, common_dir))
+        self._git.update_environment(**environment(root, git_dir, common_dir))
         if not self._chooses_ssh():
             self._git.update_environment(GIT_SSH_COMMAND=_SSH)
         self._objects: Popen[bytes] | None = None
@@ -117,6 +99,7 @@ class Plumbing:
         stdin: bytes = b"",
         env: Mapping[str, str] | None = None,
         timeout: float | None = None,
+        most: int = LARGEST_OUTPUT,
     ) -> Answer:
         """Run one command to its end.
 
@@ -124,16 +107,21 @@ class Plumbing:
             arguments: the words after `git`.
             stdin: its standard input.
             env: additional environment.
-            timeout: seconds, after which it is ended with its children.
+            timeout: seconds, after which it is ended with its children; None: `LOCAL_SECONDS`.
+            most: bytes of its output, after which it is ended too.
         """
+        seconds = LOCAL_SECONDS if timeout is None else timeout
         with self.running(*arguments, env=env) as process:
             try:
-                out, errors = process.communicate(stdin, timeout)
-            except TimeoutExpired:
-                out = _stopped(process)
-                errors = f"no answer within {timeout:.3g} s".encode()
+                out, errors = pipes.talk(process, stdin, seconds=seconds, most=most)
+                process.wait(seconds)
+                status = process.returncode
+            except (TimeoutError, TimeoutExpired):
+                status, out, errors = _stopped(process), b"", f"no answer within {seconds:.3g} s".encode()
+            except ValueError as error:
+                status, out, errors = _stopped(process), b"", str(error).encode()
         said = unshown.masked(errors.decode("utf-8", "replace"))
-        return Answer(status=process.returncode, out=out, errors=said)
+        return Answer(status=status, out=out, errors=said)
 
     @contextmanager
     def running(self, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Popen[bytes]]:
@@ -148,13 +136,17 @@ class Plumbing:
             _close(process)
 
     @contextmanager
-    def streaming(self, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Stream]:
+    def streaming(self, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[pipes.Stream]:
         """A command whose output is read while it runs; it is stopped when the block ends early."""
         with self.running(*arguments, env=env) as process:
-            stream = Stream(process)
+            stream = pipes.Stream(process)
+            end = threading.Timer(FETCH_SECONDS, _kill, [process])
+            end.daemon = True
+            end.start()
             try:
                 yield stream
             finally:
+                end.cancel()
                 _kill(process)
                 stream.join()
 
@@ -192,13 +184,21 @@ class Plumbing:
         """Type and content of an object, by its full id or an expression as `HEAD:path`; None when missing.
 
         Raises:
-            ReleaseError: git cannot read it, because it is damaged.
+            ReleaseError: git cannot read it, because it is damaged; it is larger than `LARGEST_OBJECT`; its
+                server is silent.
         """
         if not oid or "\n" in oid:
             raise ValueError(f"{oid!r} names no object")
         with self._lock:
             try:
                 return self._ask(oid)
+            except TimeoutError as error:
+                self._end_reader()
+                raise ReleaseError(
+                    f"read the git object {oid}",
+                    f"git has no answer within {OBJECT_SECONDS:g} s",
+                    "if this clone is partial, see that its remote answers, or run `git fetch --refetch`",
+                ) from error
             except (OSError, ValueError) as error:
                 words = self._end_reader() or str(error)
                 raise ReleaseError(
@@ -209,27 +209,34 @@ class Plumbing:
                 raise
 
     def _ask(self, oid: str) -> tuple[str, bytes] | None:
-        stdin, stdout = self._reader()
+        stdin, answer = self._reader()
+        until = time.monotonic() + OBJECT_SECONDS
         stdin.write(f"{oid}\n".encode())
         stdin.flush()
-        header = stdout.readline()
+        header = answer.line(until=until, most=_LONGEST_HEADER)
         words = header[len(oid) :].split()
         if header.startswith(oid.encode()) and words in ([b"missing"], [b"ambiguous"]):
             return None
         _, kind, size = header.split()
-        content = stdout.read(int(size))
-        if len(content) != int(size) or stdout.read(1) != b"\n":
-            raise ValueError("the object ends early")
-        return kind.decode(), content
+        if int(size) > LARGEST_OBJECT:
+            self._end_reader()
+            found = f"it has {int(size)} bytes; the limit is {LARGEST_OBJECT}"
+            raise ReleaseError(
+                f"read the git object {oid}", found, "see what was committed there: git log --stat"
+            )
+        content = answer.exactly(int(size) + 1, until=until)
+        return kind.decode(), content[:-1]
 
-    def _reader(self) -> tuple[IO[bytes], IO[bytes]]:
+    def _reader(self) -> tuple[IO[bytes], pipes.Reader]:
         """One `git cat-file --batch` for all reading; started at the first question."""
         if self._objects is None:
             self._objects = self._started("cat-file", "--batch")
+            assert self._objects.stdout is not None  # noqa: S101 - it was opened as a pipe
+            self._answers = pipes.Reader(self._objects.stdout)
             self._end = weakref.finalize(self, _stop, self._objects)
         process = self._objects
-        assert process is not None and process.stdin is not None and process.stdout is not None  # noqa: S101, PT018
-        return process.stdin, process.stdout
+        assert process is not None and process.stdin is not None  # noqa: S101, PT018
+        return process.stdin, self._answers
 
     def _end_reader(self) -> str:
         """Stop the reader and give its last words."""
@@ -237,6 +244,7 @@ class Plumbing:
         if process is None:
             return ""
         _kill(process)
+        self._answers.close()
         words = process.stderr.read().decode("utf-8", "replace").strip() if process.stderr is not None else ""
         self._end()
         return words
@@ -253,15 +261,13 @@ def _remotes(configured: str) -> set[str]:
     return {key.removeprefix("remote.").rpartition(".")[0] for key in keys if key.startswith("remote.")}
 
 
-def _stopped(process: Popen[bytes]) -> bytes:
-    """Ask it to end, so that it takes its lock files along, and kill what does not. Returns what it said."""
+def _stopped(process: Popen[bytes]) -> int:
+    """Ask it to end, so that it takes its lock files along, and kill what does not. Returns no success."""
     _kill(process, signal.SIGTERM)
-    try:
-        out, _ = process.communicate(timeout=_END_SECONDS)
-    except TimeoutExpired:
-        _kill(process)
-        out, _ = process.communicate()
-    return out
+    with suppress(TimeoutExpired):
+        process.wait(_END_SECONDS)
+    _kill(process)
+    return process.wait() or -signal.SIGKILL
 
 
 def _kill(process: Popen[bytes], with_signal: signal.Signals = signal.SIGKILL) -> None:
@@ -281,23 +287,3 @@ def _close(process: Popen[bytes]) -> None:
             with suppress(OSError):
                 stream.close()
     process.wait()
-
-
-def _environment(root: Path, git_dir: Path, common_dir: Path) -> dict[str, str]:
-    """Name the repository outright: a variable cannot be unset through GitPython, but it can be overruled."""
-    ours = {
-        "GIT_DIR": str(git_dir),
-        "GIT_WORK_TREE": str(root),
-        "GIT_COMMON_DIR": str(common_dir),
-        "GIT_INDEX_FILE": str(git_dir / "index"),
-        "GIT_TERMINAL_PROMPT": "0",
-        "GCM_INTERACTIVE": "never",
-        "GIT_LITERAL_PATHSPECS": "1",
-        "GIT_OPTIONAL_LOCKS": "0",
-        "GIT_NO_REPLACE_OBJECTS": "1",
-        "GIT_GRAFT_FILE": _NO_GRAFTS,
-    }
-    if "GIT_OBJECT_DIRECTORY" in os.environ:
-        ours["GIT_OBJECT_DIRECTORY"] = str(common_dir / "objects")
-    ours |= {name: "" for name in _EMPTY_WHERE_SET if name in os.environ}
-    return ours

@@ -89,8 +89,12 @@ class Holder(Struct, frozen=True, kw_only=True):
         return cls(**{key: labels.get(f"{_PREFIX}{key}", "") for key in cls.__struct_fields__})
 
     def expired(self, now: datetime) -> bool:
-        """Whether the time is over. A lock that does not say counts as expired: no holder of ours made it."""
-        return not self.expires or datetime.fromisoformat(self.expires) < now
+        """Whether the time is over. A lock that does not name a moment was not made by this tool: expired."""
+        try:
+            end = datetime.fromisoformat(self.expires)
+        except ValueError:
+            return True
+        return end.tzinfo is None or end < now
 
     def dead(self) -> bool:
         """Whether the holder was a process of this machine and namespace that is gone."""

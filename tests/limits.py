@@ -1,0 +1,106 @@
+"""The table of limits, written from the constants of the package.
+
+`nox -s docs` writes docs/reference/limits.md; a unit test compares the file with the constants.
+"""
+
+from __future__ import annotations
+
+from release import bounded, jsontext, plumbing, tomltext
+from release.deploy import files
+from release.deploy.proxies import caddy, line
+from release.images import frames, guard
+from release.images.engine import client, streams, transfers
+from release.images.registry import CALM, PRESSED, manifest, refusal, tags, wire
+from release.images.registry import client as registry
+
+HEAD = """# Limits of what comes from outside
+
+Each answer and each file from outside has a limit of size, depth, count and time. After it the tool gives
+up with one sentence: what it asked, of whom, what came, and what to do next. `nox -s docs` writes this page
+from the constants of the package.
+
+| from | what | limit |
+| --- | --- | --- |
+"""
+
+
+def size(number: int) -> str:
+    """Bytes, as people write them."""
+    for unit, name in ((1024**2, "MiB"), (1024, "KiB")):
+        if number >= unit and number % unit == 0:
+            return f"{number // unit} {name}"
+    return f"{number:,} bytes"
+
+
+def rows() -> list[tuple[str, str, str]]:
+    """From, what, limit."""
+    usual = jsontext.USUAL
+    return [
+        ("any JSON", "size; depth; values", f"{size(usual.size)}; {usual.depth}; {usual.values:,}"),
+        ("any JSON", "largest whole number", f"{usual.largest:,} (2^53 - 1)"),
+        (
+            "any JSON",
+            "refused",
+            "NaN, infinity, half characters, a name twice in one object, other encodings than UTF-8",
+        ),
+        ("registry", "manifest, config, page of tags, token", size(wire.DOCUMENT)),
+        (
+            "registry",
+            "body of an error",
+            f"{size(wire.ERROR)}; a message quotes {refusal.LONGEST_QUOTE} characters",
+        ),
+        ("registry", "headers of an answer", size(guard.MOST_HEADER_BYTES)),
+        ("registry", "packed answers (gzip)", "refused: they are not asked for"),
+        ("registry", "one answer", f"{CALM.answer:g} s; {PRESSED.answer:g} s before a deployment"),
+        (
+            "registry",
+            "one question, with attempts, redirects and tokens",
+            f"{CALM.total:g} s; {PRESSED.total:g} s before a deployment",
+        ),
+        (
+            "registry",
+            "redirects",
+            f"{wire.MOST_REDIRECTS}; to another host for downloads over TLS alone, without the login",
+        ),
+        ("registry", "tags; pages of tags", f"{tags.MOST_TAGS:,}; {tags.MOST_PAGES:,}"),
+        ("registry", "layers of a manifest", f"{manifest.MOST_LAYERS:,}"),
+        ("registry", "a blob", f"the size in its descriptor; {size(registry.SLOWEST)} a second on average"),
+        ("engine", "a whole answer", f"{size(client.LARGEST_ANSWER)}; {client.READ_SECONDS} s"),
+        (
+            "engine",
+            "one line of a transfer; parts of a transfer",
+            f"{size(streams.LONGEST_MESSAGE)}; {transfers.MOST_PARTS:,}",
+        ),
+        ("engine", "a transfer that does not move", f"{transfers.STILL // 1000} s"),
+        ("engine", "output of a program in a container", f"the last {size(frames.OUTPUT_LIMIT)}"),
+        ("engine", "last lines of a container", f"the last {size(frames.LOG_LIMIT)}"),
+        ("proxy", "an answer", size(frames.OUTPUT_LIMIT)),
+        ("proxy", "upstreams: depth; values", f"{caddy._UPSTREAMS.depth}; {caddy._UPSTREAMS.values:,}"),
+        ("proxy", "its words in a message", f"{line.LONGEST_QUOTE} characters"),
+        ("git server", "its list of refs", f"{plumbing.ANSWER_SECONDS:g} s"),
+        ("git server", "history", f"{plumbing.FETCH_SECONDS:g} s"),
+        ("git", "one object", f"{size(plumbing.LARGEST_OBJECT)}; {plumbing.OBJECT_SECONDS:g} s"),
+        (
+            "git",
+            "any other command",
+            f"{size(plumbing.LARGEST_OUTPUT)} of output; {plumbing.LOCAL_SECONDS:g} s",
+        ),
+        (
+            "configuration",
+            "pyproject.toml, release.toml",
+            f"{size(tomltext.LARGEST)}; {tomltext.DEEPEST} levels",
+        ),
+        ("configuration", "a lockfile in TOML", size(tomltext.LARGEST_LOCK)),
+        (
+            "configuration",
+            "a file of `files`; all of them",
+            f"{size(files.LARGEST)}; {size(files.LARGEST_TOGETHER)}; regular files of the repository alone",
+        ),
+        ("configuration", "a secret from a file", f"{size(bounded.SECRET)}; regular files alone"),
+        ("Docker", "config.json", size(bounded.CREDENTIALS)),
+    ]
+
+
+def page() -> str:
+    """Return the whole page as Markdown."""
+    return HEAD + "".join(f"| {source} | {what} | {limit} |\n" for source, what, limit in rows())
