@@ -7,7 +7,6 @@ has to be in this clone. What nobody can know any more is named in the record, n
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -25,6 +24,7 @@ from release.config import Config, Service
 from release.errors import EngineUnreachable, RegistryError, RegistryUnreachable, ReleaseError
 from release.frozen import Struct
 from release.images.engine import Engine
+from release.images.imageconfig import config_of
 from release.images.layout import manifest_of, read_layout
 from release.images.registry import Manifest, Registry
 from release.records import Built, Descriptor, Image, LockFile, Recovered, Release, Source
@@ -213,7 +213,7 @@ class Recoverer:
         self, candidate: Candidate, commit: Commit, by: By, manifest: Manifest, content: bytes
     ) -> _Case:
         try:
-            config = json.loads(content)
+            config = config_of(content)
             labels = dict((config.get("config") or {}).get("Labels") or {})
         except (ValueError, TypeError, AttributeError) as error:
             attempted = f"read the config {manifest.config.digest}"

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import tarfile
 from collections.abc import Callable
 from typing import IO, BinaryIO, Final, Protocol, cast
 
+from release import jsontext
 from release.errors import EngineError
 from release.frozen import Struct
 from release.images.registry import Manifest
@@ -53,7 +53,9 @@ def read_layout(stream: BinaryIO, inspect: Callable[[Digest, Readable], None] | 
             if member.name.startswith(_BLOBS):
                 blobs.add(_blob(member, content, documents, inspect))
             elif member.name == "index.json":
-                index = json.loads(content.read())
+                index = _index(member, content)
+            if len(blobs) > MOST_BLOBS or sum(map(len, documents.values())) > MOST_DOCUMENT_BYTES:
+                raise EngineError(_READ, "it has more blobs than an image has", _NOT_AN_ENGINE)
     if index is None:
         raise EngineError(
             "read the image back from the engine",
@@ -63,13 +65,32 @@ def read_layout(stream: BinaryIO, inspect: Callable[[Digest, Readable], None] | 
     return Layout(blobs=frozenset(blobs), documents=documents, index=index)
 
 
+_READ: Final = "read the image back from the engine"
+_NOT_AN_ENGINE: Final = "see that a Docker Engine answers at this address: `docker version`"
+MOST_BLOBS: Final = 10_000
+MOST_DOCUMENT_BYTES: Final = 64 * 1024 * 1024
+"""Of the manifests and configs of one export together."""
+
+
+def _index(member: tarfile.TarInfo, content: Readable) -> dict[str, object]:
+    try:
+        if member.size > _SMALL:
+            raise ValueError(f"it has {member.size} bytes; the limit is {_SMALL}")
+        return jsontext.read_object(content.read())
+    except ValueError as error:
+        raise EngineError(_READ, f"index.json of its export: {error}", _NOT_AN_ENGINE) from error
+
+
 def _blob(
     member: tarfile.TarInfo,
     content: Readable,
     documents: dict[Digest, bytes],
     inspect: Callable[[Digest, Readable], None] | None,
 ) -> Digest:
-    named = Digest(f"sha256:{member.name.removeprefix(_BLOBS)}")
+    try:
+        named = Digest(f"sha256:{member.name.removeprefix(_BLOBS)[:100]}")
+    except ValueError as error:
+        raise EngineError(_READ, f"a blob of its export has no digest: {error}", _NOT_AN_ENGINE) from error
     hashing = HashingReader(content)
     if member.size <= _SMALL:
         documents[named] = hashing.read()

@@ -6,12 +6,12 @@ An object goes only when it is this place's by its labels, and no spec that coul
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from release.deploy.docker import DEPLOYMENT, Place
 from release.deploy.swarm import spec as specs
+from release.deploy.swarm.kept import read_kept
 from release.frozen import Struct
 from release.images.swarm import Kind, Service, Stored, Swarm, Task, parts_of
 from release.runspec import RunSpec
@@ -50,7 +50,7 @@ def unneeded(swarm: Swarm, place: Place, needs: Needs) -> tuple[Unneeded, ...]:
     there = {role: swarm.stored(kind, place.labels(role)) for kind, role in _ROLES}
     open_ends = [each for each in there[specs.BEFORE] if each.labels.get(DEPLOYMENT, "") not in needs.ended]
     used = _used(swarm.services(), swarm.all_tasks())
-    used |= {part for each in open_ends for part in _parts(json.loads(swarm.content(each.id)))}
+    used |= {part for each in open_ends for part in _parts(read_kept(swarm.content(each.id)))}
     stays = {each.id for each in open_ends}
     found = [
         Unneeded(kind=kind, id=each.id, name=each.name)

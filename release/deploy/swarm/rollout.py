@@ -19,6 +19,7 @@ from release.deploy.swarm import spec as specs
 from release.deploy.swarm.asking import Asking, ask_tasks
 from release.deploy.swarm.drift import changed
 from release.deploy.swarm.follow import Watch, await_settled
+from release.deploy.swarm.kept import read_kept
 from release.deploy.swarm.spec import Part, Parts
 from release.deploy.swarm.tasks import View, ended_ids, node_name, replicas, update_of, view
 from release.deploy.target import Means, Order
@@ -134,7 +135,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
         name = specs.before_name(self.order.place, self.order.identity.deployment)
         now, kept = self._found_patiently(), self.swarm.find("configs", name)
         if kept is not None:
-            return _known(now, json.loads(self.swarm.content(kept.id)))
+            return _known(now, read_kept(self.swarm.content(kept.id)))
         owner = now.labels.get(DEPLOYMENT) if now is not None else None
         if owner and not self._is_ours(now) and self.order.replaces in (owner, None):
             return now
