@@ -20,7 +20,7 @@ from release.events import Emit, Warned
 from release.frozen import Struct
 from release.images.engine import EngineInfo
 from release.images.registry import Manifest
-from release.ledger.store import TagRequest
+from release.ledger.writer import TagRequest
 from release.migrations import idle, matching, summary
 from release.records import Built, Descriptor, Draft, Image, Migrations, Record, Release, Source
 from release.source import Source as Repository

@@ -24,7 +24,7 @@ from release.images.engine import Engine
 from release.images.registry import Registry
 from release.inert import inert_lines
 from release.ledger import query, rebuild
-from release.ledger.store import TagRequest
+from release.ledger.writer import TagRequest
 from release.records import Record, Release
 from release.reference import Digest, Reference, Repository
 from release.version import tag_prefix

@@ -119,9 +119,9 @@ class Outbox:
         except FileNotFoundError:
             return None
         except Refused as error:
-            self._put_aside(path, str(error))
+            self.put_aside(path, str(error))
         except OSError as error:
-            self._put_aside(path, f"it cannot be read: {error.strerror or error}")
+            self.put_aside(path, f"it cannot be read: {error.strerror or error}")
         except ReleaseError as error:
             self._tell(f"{path} is not published: could not {error.attempted}: {error.found}; {error.hint}")
         return None
@@ -137,7 +137,7 @@ class Outbox:
             raise Refused("it does not have this clone's seal") from error
         return event_in(content, path.name)
 
-    def _put_aside(self, path: Path, found: str) -> None:
+    def put_aside(self, path: Path, found: str) -> None:
         """Move a file out of the way, so that it stops no command and is found again."""
         place = self.refused / path.name
         try:

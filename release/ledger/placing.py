@@ -76,6 +76,9 @@ class Placing:
         return self.existing(draft) or self._added(draft)
 
     def _added(self, draft: Draft[Body]) -> Record[Body]:
+        conflict = self.conflict(draft)
+        if conflict:
+            raise LedgerError(f"record an event of {draft.service}", conflict, "invoke history shows it")
         number, before = self._last.get(draft.service) or last(self._ledger, draft.service)
         record = self._at(draft, number + 1, before)
         paths = layout.paths_of(record, lambda path: self._entry(path) is not None)
@@ -120,22 +123,26 @@ class Placing:
         return None
 
     def _same_event(self, draft: Draft[Body], body: Deployment) -> Record[Body] | None:
-        """The event of the same attempt that says the same; its time may have been set right since.
-
-        Raises LedgerError: the deployment was healthy already, and as something else.
-        """
+        """The event of the same attempt that says the same; its time may have been set right since."""
         events = list(self._events(draft.service, body.deployment))
         same = next((record for record in events if _says(record, draft)), None)
         if same is not None or body.status != "healthy":
             return same
-        healthy = next((record for record in events if _is_healthy(record, body)), None)
-        if healthy is not None and _what_ran(healthy.body) != _what_ran(body):
-            raise LedgerError(
-                f"record that the deployment {body.deployment} is healthy",
-                f"the record {healthy.id} says so already, with another release or other settings",
-                "a deployment is healthy once; `invoke history` shows it",
-            )
-        return healthy
+        healthy = (record for record in events if _is_healthy(record, body))
+        return next((record for record in healthy if _what_ran(record.body) == _what_ran(body)), None)
+
+    def conflict(self, draft: Draft[Body]) -> str:
+        """Return why the ledger cannot take an event: its deployment was healthy, and as something else."""
+        body = draft.body
+        if not isinstance(body, Deployment) or body.status != "healthy" or self.existing(draft) is not None:
+            return ""
+        events = self._events(draft.service, body.deployment)
+        known = next((record for record in events if _is_healthy(record, body)), None)
+        if known is None:
+            return ""
+        return (
+            f"the record {known.id} says that this deployment was healthy, with another release or settings"
+        )
 
     def _same_word(self, draft: Draft[Body], folder: str, prefix: str) -> Record[Body] | None:
         """The same word of the same moment: one that waited for the server may have arrived already."""

@@ -12,7 +12,6 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -24,22 +23,20 @@ from release.errors import (
     LedgerShallow,
     LedgerUnproven,
     LedgerUnreachable,
-    LedgerUnsigned,
     NotALedger,
-    ReleaseError,
     VersionTaken,
 )
-from release.frozen import Struct, replace
-from release.ledger import layout, outbox
+from release.ledger import layout
 from release.ledger.branch import Branch, Move, Tag, give_way
+from release.ledger.events import Events
 from release.ledger.memory import Memory
+from release.ledger.outbox import Outbox
 from release.ledger.placing import Placing, Stamp
 from release.ledger.proof import Policies, Proved, Prover
-from release.ledger.signing import signatures
-from release.ledger.tree import DURABLE, Trees
-from release.plumbing import Answer, Plumbing
+from release.ledger.tree import Trees
+from release.ledger.writer import TagRequest, Writer, message_of, seconds_of
 from release.process import Cancellation
-from release.records import SCHEMA, Actor, Body, Deployment, Draft, Record, Release, parse
+from release.records import SCHEMA, Actor, Body, Draft, Record, Release, parse
 from release.source import Source
 
 T = TypeVar("T")
@@ -53,19 +50,10 @@ _BULK_SECONDS: Final = 10.0
 
 _SLUG: Final = TypeAdapter[str](Slug)
 _GIT_NAME: Final = TypeAdapter[str](GitName)
-_NOT_IN_NAMES: Final = re.compile(r"[<>\x00-\x1f]")
 
 
 def _unheard(_text: str) -> None:
     """Tell it to no one."""
-
-
-class TagRequest(Struct, frozen=True, kw_only=True):
-    """A git tag that lands together with a record, or not at all."""
-
-    name: str
-    commit: str
-    message: str
 
 
 class Ledger:
@@ -83,7 +71,6 @@ class Ledger:
         """Use `open`."""
         self._sign = sign or policies.policy.signers is not None
         self._policies = policies
-        self._plumbing: Plumbing = source.plumbing
         self._branch = branch
         branch.is_proven = self._is_proven
         fingerprint = policies.policy.fingerprint()
@@ -91,7 +78,8 @@ class Ledger:
         self._prover = Prover(source.plumbing, str(branch), memory, policies)
         self._stamp = Stamp(policies=policies)
         self._trees = Trees(source.plumbing)
-        self._outbox = outbox.Outbox(source.git_dir, tell)
+        self._writer = Writer(source.plumbing, str(branch), sign=self._sign, signers=policies.policy.signers)
+        self._events = Events(self, Outbox(source.git_dir, tell), tell)
         self._tell = tell
         self._tip: str | None = None
         self._head: str | None = None
@@ -352,60 +340,15 @@ class Ledger:
     def _recorded(self, placing: Placing) -> str:
         """A commit of the new records; the last one's actor and time are its own."""
         last = placing.new[-1].envelope
-        return self._commit(placing.files, self._message(placing.new), last.actor, last.recorded_at)
+        message = message_of(placing.new, self)
+        return self._commit(placing.files, message, last.actor, last.recorded_at)
 
     def _commit(self, files: Mapping[str, bytes], message: str, actor: Actor, moment: str) -> str:
         """Write blobs, trees and the commit; no reference moves."""
         first = {layout.FORMAT_PATH: layout.FORMAT} if self._tree is None else {}
         tree = self._trees.grown(self._tree, first | dict(files))
-        self._written_at = at = max(self._time, _seconds(moment))
-        parent = ("-p", self._head) if self._head is not None else ()
-        signature = "--gpg-sign" if self._sign else "--no-gpg-sign"
-        commit = self._written(
-            self._plumbing.run(
-                *(*DURABLE, "-c", "i18n.commitEncoding=UTF-8", "commit-tree", signature, tree, *parent),
-                stdin=message.encode(),
-                env=_signature(actor, at),
-            )
-        )
-        self._check_own_signature(commit)
-        return commit
-
-    def _check_own_signature(self, commit: str) -> None:
-        """See that others will believe the commit, before it is published. Raises LedgerUnsigned."""
-        signers = self._policies.policy.signers
-        if signers is None:
-            return
-        (signature,) = signatures(self._plumbing, signers, [commit])
-        if not signers.allow(signature):
-            raise LedgerUnsigned(
-                f"append to the ledger {self._branch} with a signature of yours",
-                signers.found(signature),
-                "nothing was recorded; let an allowed signer add your key to `allowed_signers`, or set git's "
-                "`user.signingKey` to the key that is there",
-            )
-
-    def _message(self, records: Sequence[Record[Body]]) -> str:
-        """What the commit holds: a line for each record."""
-        sentences = [self._sentence(record) for record in records]
-        if len(sentences) == 1:
-            return f"{sentences[0]}\n"
-        return "\n".join([f"{len(sentences)} records", "", *sentences, ""])
-
-    def _sentence(self, record: Record[Body]) -> str:
-        service, body = record.envelope.service, record.body
-        if isinstance(body, Release):
-            return f"{service} {body.version} released"
-        if isinstance(body, Deployment):
-            return f"{service} {self._version(body)} → {body.environment}: {body.status}"
-        return f"{service}: {record.envelope.kind}"
-
-    def _version(self, deployment: Deployment) -> str:
-        """The version that a deployment is about; its digest where the release is not recorded here."""
-        if self.read(layout.record_path(deployment.release)) is None:
-            return deployment.digest[:19]
-        release = self.record(deployment.release).body
-        return release.version if isinstance(release, Release) else deployment.digest[:19]
+        self._written_at = max(self._time, seconds_of(moment))
+        return self._writer.commit(tree, self._head, message, actor, self._written_at)
 
     def restore_tag(self, request: TagRequest, record: Record[Release]) -> None:
         """Make the git tag of a recorded release again, here and on the server, where it is missing.
@@ -428,7 +371,7 @@ class Ledger:
         """
         known = self._branch.tag(request.name)
         if known is None:
-            return Tag(name=request.name, commit=request.commit, object=self._tag_object(request, record))
+            return Tag(name=request.name, commit=request.commit, object=self._writer.tag(request, record))
         oid, commit = known
         if commit != request.commit:
             raise VersionTaken(
@@ -441,25 +384,6 @@ class Ledger:
             return None
         return Tag(name=request.name, commit=commit, object=oid)
 
-    def _tag_object(self, request: TagRequest, record: Record[Body]) -> str:
-        """An annotated tag (git-mktag); the same for the same record, whoever makes it again."""
-        name, email = _names(record.envelope.actor)
-        tagger = f"tagger {name} <{email}> {_seconds(record.envelope.recorded_at)} +0000"
-        head = [f"object {request.commit}", "type commit", f"tag {request.name}", tagger]
-        content = "\n".join([*head, "", request.message.rstrip("\n"), ""])
-        return self._written(self._plumbing.run(*DURABLE, "mktag", stdin=content.encode()))
-
-    def _written(self, answer: Answer) -> str:
-        if answer.status != 0:
-            raise LedgerError(
-                f"write to the ledger {self._branch}",
-                answer.words,
-                "nothing was recorded; "
-                + ("see that git can sign: git config --get-regexp 'gpg|signingkey'; then " * self._sign)
-                + "look at free space and permissions: df . && git fsck",
-            )
-        return answer.text
-
     # events
 
     def append_event(self, draft: Draft[Body], *, publish: bool = True) -> Record[Body] | None:
@@ -470,84 +394,16 @@ class Ledger:
     def append_events(
         self, drafts: Sequence[Draft[Body]], *, publish: bool = True, keep: bool = True
     ) -> tuple[Record[Body], ...] | None:
-        """Add deployment events and words, after those that wait; None when the remote does not answer.
-
-        Args:
-            drafts: the events; they are published in one append, all or none.
-            publish: False keeps it in this clone without asking the remote, for who cannot wait. The next
-                event that is published takes it along. Without a remote there is nothing to wait for.
-            keep: False where events that the ledger refuses do not come about: they are not kept then.
-
-        With a remote the event is on this disk before anything is sent, and stays there, unsynced, until it
-        is published: whatever is raised here, an event that is to be kept is not lost.
-
-        Raises:
-            LedgerRejected, LedgerError: as `append`, with what is kept in the hint.
-        """
-        drafts = [self._in_order(draft) for draft in drafts]
-        if self._branch.remote is None and self.unproven is None:
-            self.sync()
-            return self.append(drafts)
-        for draft in drafts:
-            self._outbox.put(draft)
-        if not publish:
-            return None
-        try:
-            published = self._published()
-        except (LedgerUnreachable, LedgerUnproven):
-            return None
-        except ReleaseError as error:
-            if keep:
-                error.hint += "; what happened is kept in this clone, and `invoke sync` publishes it"
-            else:
-                self._outbox.withdraw(drafts)
-            raise
-        # when it is not among them, another process of this clone has published it: appending finds it
-        return tuple(published.get(outbox.name(draft)) or self.append([draft])[0] for draft in drafts)
-
-    def _in_order(self, draft: Draft[Body]) -> Draft[Body]:
-        """A clock that is behind does not put a new event before those that are known already."""
-        environment = _environment(draft)
-        if environment is None or Placing(self).existing(draft) is not None:
-            return draft
-        newest = self._newest(draft.service, environment)
-        if newest is None or draft.recorded_at > newest:
-            return draft
-        return replace(draft, recorded_at=_after(newest))
-
-    def _newest(self, service: str, environment: str) -> str | None:
-        """The time of the newest event of an environment, published or not."""
-        waiting = [
-            draft.recorded_at
-            for draft in self.unsynced()
-            if draft.service == service and _environment(draft) == environment
-        ]
-        folder, parts = layout.environment_folder(service, environment), []
-        for _ in range(4):
-            names = self.names(folder)
-            if not names:
-                return max(waiting, default=None)
-            parts.append(names[-1])
-            folder = f"{folder}/{names[-1]}"
-        return max([*waiting, layout.event_moment(*parts)])
+        """Add deployment events and words, after those that wait: see `Events.append`."""
+        return self._events.append(drafts, publish=publish, keep=keep)
 
     def unsynced(self) -> tuple[Draft[Body], ...]:
         """Events that are kept here and not yet in the ledger, oldest first."""
-        drafts = (kept.draft for kept in self._outbox.kept())
-        return tuple(draft for draft in drafts if Placing(self).existing(draft) is None)
+        return self._events.unsynced()
 
     def sync(self) -> int:
         """Publish what is unsynced, in one append; the number of events. Raises as `append`."""
-        return len(self._published())
-
-    def _published(self) -> dict[str, Record[Body]]:
-        """Append what is kept, and forget it here; the records by the names of the events."""
-        kept = self._outbox.kept()
-        if not kept:
-            return {}
-        records = self.append([event.draft for event in kept])
-        self._outbox.drop(kept)
-        return {outbox.name(event.draft): record for event, record in zip(kept, records, strict=True)}
+        return len(self._events.published())
 
     def skip(self, path: str, error: LedgerError) -> None:
         """Note a record that cannot be read, and warn once."""
@@ -602,33 +458,3 @@ def _checked(rule: TypeAdapter[str], name: str, hint: str) -> None:
         rule.validate_python(name)
     except ValidationError as error:
         raise LedgerError(f"use the name {name!r} in the ledger", "the name is not allowed", hint) from error
-
-
-def _environment(draft: Draft[Body]) -> str | None:
-    return draft.body.environment if isinstance(draft.body, Deployment) else None
-
-
-def _seconds(moment: str) -> int:
-    return int(datetime.fromisoformat(moment).timestamp())
-
-
-def _after(moment: str) -> str:
-    """One millisecond later."""
-    later = datetime.fromisoformat(moment) + timedelta(milliseconds=1)
-    return later.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _names(actor: Actor) -> tuple[str, str]:
-    """Name and address as a git object can hold them (git-commit-tree, "COMMIT INFORMATION")."""
-    name, email = (_NOT_IN_NAMES.sub("", text).strip() for text in (actor.name, actor.email))
-    return name or "unknown", email or "unknown"
-
-
-def _signature(actor: Actor, seconds: int) -> dict[str, str]:
-    """The record's own actor signs the commit: git's settings are not asked a second time."""
-    name, email = _names(actor)
-    return {
-        f"GIT_{role}_{key}": value
-        for role in ("AUTHOR", "COMMITTER")
-        for key, value in {"NAME": name, "EMAIL": email, "DATE": f"@{seconds} +0000"}.items()
-    }

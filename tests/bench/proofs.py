@@ -16,6 +16,7 @@ from release.ledger.opening import open_ledger
 from release.ledger.placing import Stamp
 from release.ledger.proof import Proved, Prover
 from release.ledger.store import Ledger
+from release.ledger.writer import Writer
 from release.source import Source
 from tests.bench import ledgers
 from tests.bench.ledgers import SERVICE, moment
@@ -97,7 +98,7 @@ def _rollback(clone: Repository, run: int, *, strict: bool, proven: bool) -> Non
     else:
         with (
             patch.object(Prover, "prove", _believed),
-            patch.object(Ledger, "_check_own_signature"),
+            patch.object(Writer, "check_own_signature"),
             patch.object(Stamp, "genesis", lambda *_: None),
         ):
             _asked(_opened(source, strict=strict), f"without {run}")

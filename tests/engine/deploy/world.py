@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from release.images.engine import Engine
-from release.ledger.store import Ledger, TagRequest
+from release.ledger.store import Ledger
+from release.ledger.writer import TagRequest
 from release.records import (
     Actor,
     Built,

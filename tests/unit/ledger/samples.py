@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from release.frozen import replace
-from release.ledger.store import Ledger, TagRequest
+from release.ledger.store import Ledger
+from release.ledger.writer import TagRequest
 from release.records import (
     Actor,
     Base,

@@ -13,7 +13,7 @@ from release.errors import LedgerError, NotALedger, VersionTaken
 from release.frozen import replace
 from release.ledger import layout
 from release.ledger.branch import Branch, Move
-from release.ledger.store import TagRequest
+from release.ledger.writer import TagRequest
 from tests.unit.ledger import samples
 from tests.unit.ledger.samples import by, event, note, release, says, tagged
 from tests.unit.repository import Repository

@@ -1,0 +1,129 @@
+"""Deployment events and words: appended in the order of time, and kept here until the remote answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from release.errors import LedgerUnproven, LedgerUnreachable, ReleaseError
+from release.frozen import replace
+from release.ledger import layout, outbox
+from release.ledger.placing import Placing
+from release.records import Body, Deployment, Draft, Record
+
+if TYPE_CHECKING:
+    from release.ledger.store import Ledger
+
+
+class Events:
+    """The events of one ledger, published or waiting."""
+
+    def __init__(self, ledger: Ledger, waiting: outbox.Outbox, tell: Callable[[str], None]) -> None:
+        """Read nothing yet. `tell` is called with a warning."""
+        self._ledger = ledger
+        self._outbox = waiting
+        self._tell = tell
+
+    def append(
+        self, drafts: Sequence[Draft[Body]], *, publish: bool = True, keep: bool = True
+    ) -> tuple[Record[Body], ...] | None:
+        """Add deployment events and words, after those that wait.
+
+        With a remote the event is on this disk before anything is sent, and stays there, unsynced, until it
+        is published: whatever is raised here, an event that is to be kept is not lost.
+
+        Args:
+            drafts: the events; they are published in one append, all or none.
+            publish: False keeps it in this clone without asking the remote, for who cannot wait. The next
+                event that is published takes it along. Without a remote there is nothing to wait for.
+            keep: False where events that the ledger refuses do not come about: they are not kept then.
+
+        Returns:
+            The records; None if they wait here: the remote does not answer, or the ledger is not proven.
+
+        Raises:
+            LedgerRejected, LedgerError: as `Ledger.append`, with what is kept in the hint.
+        """
+        drafts = [self._in_order(draft) for draft in drafts]
+        if self._ledger.remote is None and self._ledger.unproven is None:
+            self.published()
+            return self._ledger.append(drafts)
+        for draft in drafts:
+            self._outbox.put(draft)
+        if not publish:
+            return None
+        try:
+            published = self.published()
+        except LedgerUnreachable:
+            return None
+        except ReleaseError as error:
+            if not keep:
+                self._outbox.withdraw(drafts)
+                raise
+            if isinstance(error, LedgerUnproven):
+                self._tell(f"what happened waits in this clone: {error.found}; {error.hint}")
+                return None
+            error.hint += "; what happened is kept in this clone, and `invoke sync` publishes it"
+            raise
+        # when it is not among them, another process of this clone has published it: appending finds it
+        return tuple(published.get(outbox.name(draft)) or self._ledger.append([draft])[0] for draft in drafts)
+
+    def unsynced(self) -> tuple[Draft[Body], ...]:
+        """Return the events that are kept here and not yet in the ledger, oldest first."""
+        drafts = (kept.draft for kept in self._outbox.kept())
+        return tuple(draft for draft in drafts if Placing(self._ledger).existing(draft) is None)
+
+    def published(self) -> dict[str, Record[Body]]:
+        """Append what is kept, and forget it here. Return the records by the names of the events.
+
+        An event that contradicts the ledger is put aside, so that the others are published.
+        """
+        kept = [event for event in self._outbox.kept() if not self._contradicts(event)]
+        if not kept:
+            return {}
+        records = self._ledger.append([event.draft for event in kept])
+        self._outbox.drop(kept)
+        return {outbox.name(event.draft): record for event, record in zip(kept, records, strict=True)}
+
+    def _contradicts(self, event: outbox.Kept) -> bool:
+        conflict = Placing(self._ledger).conflict(event.draft)
+        if conflict:
+            self._outbox.put_aside(event.path, conflict)
+        return bool(conflict)
+
+    def _in_order(self, draft: Draft[Body]) -> Draft[Body]:
+        """A clock that is behind does not put a new event before those that are known already."""
+        environment = _environment(draft)
+        if environment is None or Placing(self._ledger).existing(draft) is not None:
+            return draft
+        newest = self._newest(draft.service, environment)
+        if newest is None or draft.recorded_at > newest:
+            return draft
+        return replace(draft, recorded_at=_after(newest))
+
+    def _newest(self, service: str, environment: str) -> str | None:
+        """Return the time of the newest event of an environment, published or not."""
+        waiting = [
+            draft.recorded_at
+            for draft in self.unsynced()
+            if draft.service == service and _environment(draft) == environment
+        ]
+        folder, parts = layout.environment_folder(service, environment), []
+        for _ in range(4):
+            names = self._ledger.names(folder)
+            if not names:
+                return max(waiting, default=None)
+            parts.append(names[-1])
+            folder = f"{folder}/{names[-1]}"
+        return max([*waiting, layout.event_moment(*parts)])
+
+
+def _environment(draft: Draft[Body]) -> str | None:
+    return draft.body.environment if isinstance(draft.body, Deployment) else None
+
+
+def _after(moment: str) -> str:
+    """Return the moment one millisecond later."""
+    later = datetime.fromisoformat(moment) + timedelta(milliseconds=1)
+    return later.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,137 @@
+"""Git objects of the ledger: a commit for each append, a tag for each release."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from release.errors import LedgerError, LedgerUnsigned
+from release.frozen import Struct
+from release.ledger import layout
+from release.ledger.reading import Reader
+from release.ledger.signing import Signers, signatures
+from release.ledger.tree import DURABLE
+from release.plumbing import Answer, Plumbing
+from release.records import Actor, Body, Deployment, Record, Release
+
+_NOT_IN_NAMES: Final = re.compile(r"[<>\x00-\x1f]")
+
+
+class TagRequest(Struct, frozen=True, kw_only=True):
+    """A git tag that lands together with a record, or not at all."""
+
+    name: str
+    commit: str
+    message: str
+
+
+class Writer:
+    """Writes objects into one repository; moves no reference."""
+
+    def __init__(self, plumbing: Plumbing, name: str, *, sign: bool, signers: Signers | None) -> None:
+        """Write nothing yet.
+
+        Args:
+            plumbing: the repository.
+            name: the ledger's, for messages.
+            sign: whether git signs each commit, as the committer's own git settings say.
+            signers: who must have signed; a commit that they did not sign is refused here.
+        """
+        self._plumbing = plumbing
+        self._name = name
+        self._sign = sign
+        self._signers = signers
+
+    def commit(self, tree: str, parent: str | None, message: str, actor: Actor, seconds: int) -> str:
+        """Write a commit and return its id. Raises LedgerError, LedgerUnsigned."""
+        parents = ("-p", parent) if parent is not None else ()
+        signature = "--gpg-sign" if self._sign else "--no-gpg-sign"
+        commit = self._written(
+            self._plumbing.run(
+                *(*DURABLE, "-c", "i18n.commitEncoding=UTF-8", "commit-tree", signature, tree, *parents),
+                stdin=message.encode(),
+                env=_signature(actor, seconds),
+            )
+        )
+        self.check_own_signature(commit)
+        return commit
+
+    def check_own_signature(self, commit: str) -> None:
+        """See that others will believe the commit, before it is published. Raises LedgerUnsigned."""
+        if self._signers is None:
+            return
+        (signature,) = signatures(self._plumbing, self._signers, [commit])
+        if not self._signers.allow(signature):
+            raise LedgerUnsigned(
+                f"append to the ledger {self._name} with a signature of yours",
+                self._signers.found(signature),
+                "nothing was recorded; let an allowed signer add your key to `allowed_signers`, or set git's "
+                "`user.signingKey` to the key that is there",
+            )
+
+    def tag(self, request: TagRequest, record: Record[Body]) -> str:
+        """Write an annotated tag (git-mktag) and return its id; the same for the same record."""
+        name, email = _names(record.envelope.actor)
+        tagger = f"tagger {name} <{email}> {seconds_of(record.envelope.recorded_at)} +0000"
+        head = [f"object {request.commit}", "type commit", f"tag {request.name}", tagger]
+        content = "\n".join([*head, "", request.message.rstrip("\n"), ""])
+        return self._written(self._plumbing.run(*DURABLE, "mktag", stdin=content.encode()))
+
+    def _written(self, answer: Answer) -> str:
+        if answer.status != 0:
+            raise LedgerError(
+                f"write to the ledger {self._name}",
+                answer.words,
+                "nothing was recorded; "
+                + ("see that git can sign: git config --get-regexp 'gpg|signingkey'; then " * self._sign)
+                + "look at free space and permissions: df . && git fsck",
+            )
+        return answer.text
+
+
+def message_of(records: Sequence[Record[Body]], ledger: Reader) -> str:
+    """Return a commit's message: a line for each record."""
+    sentences = [_sentence(record, ledger) for record in records]
+    if len(sentences) == 1:
+        return f"{sentences[0]}\n"
+    return "\n".join([f"{len(sentences)} records", "", *sentences, ""])
+
+
+def _sentence(record: Record[Body], ledger: Reader) -> str:
+    service, body = record.envelope.service, record.body
+    if isinstance(body, Release):
+        return f"{service} {body.version} released"
+    if isinstance(body, Deployment):
+        return f"{service} {_version(body, ledger)} → {body.environment}: {body.status}"
+    return f"{service}: {record.envelope.kind}"
+
+
+def _version(deployment: Deployment, ledger: Reader) -> str:
+    """Return the version that a deployment is about; its digest if the release is not recorded here."""
+    if ledger.read(layout.record_path(deployment.release)) is None:
+        return deployment.digest[:19]
+    release = ledger.record(deployment.release).body
+    return release.version if isinstance(release, Release) else deployment.digest[:19]
+
+
+def seconds_of(moment: str) -> int:
+    """Return a moment of a record (RFC 3339) as git counts time: whole seconds since 1970."""
+    return int(datetime.fromisoformat(moment).timestamp())
+
+
+def _names(actor: Actor) -> tuple[str, str]:
+    """Return name and address as a git object can hold them (git-commit-tree, "COMMIT INFORMATION")."""
+    name, email = (_NOT_IN_NAMES.sub("", text).strip() for text in (actor.name, actor.email))
+    return name or "unknown", email or "unknown"
+
+
+def _signature(actor: Actor, seconds: int) -> dict[str, str]:
+    """Return git's variables for the record's own actor: git's settings are not asked a second time."""
+    name, email = _names(actor)
+    return {
+        f"GIT_{role}_{key}": value
+        for role in ("AUTHOR", "COMMITTER")
+        for key, value in {"NAME": name, "EMAIL": email, "DATE": f"@{seconds} +0000"}.items()
+    }
