@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Final, Self
 
@@ -20,6 +22,7 @@ _PREFIX: Final = "release.owner."
 _MACHINE: Final = Path("/etc/machine-id")
 _FIRST_SPACE: Final = "pid:[4026531836]"
 """The process namespace that no container has (Linux, include/linux/proc_ns.h: PROC_PID_INIT_INO)."""
+_PID: Final = re.compile(r"[0-9]{1,10}")
 _DEAD: Final = ("Z", "X")
 """States of processes that have ended and that nobody has collected."""
 
@@ -60,13 +63,22 @@ class Owner(Struct, frozen=True, kw_only=True):
         Args:
             shared: whether other machines may have put it there, as into an engine of the network.
         """
-        if self.host != socket.gethostname() or not self.pid.isdecimal() or not self.process:
+        if self.host != socket.gethostname() or not _PID.fullmatch(self.pid) or not self.process:
             return False
         mine = identify(os.getpid())
         here, there = mine.split("/"), self.process.split("/")
         if here[0] != there[0]:
             return not shared and bool(self.machine) and self.machine == _machine(mine)
         return here[:2] == there[:2] and _has_ended(int(self.pid), self.process)
+
+
+def moment(text: str) -> datetime | None:
+    """Return the moment that a label tells; None where it tells none, or one without a time zone."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else None
 
 
 def identify(pid: int) -> str:

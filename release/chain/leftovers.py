@@ -25,7 +25,7 @@ from release.owner import Owner
 from release.reference import Reference
 
 if TYPE_CHECKING:
-    from release.images.engine import Engine
+    from release.images.engine import ContainerState, Engine
 
 _OWNER: Final = "owner.json"
 """In a run's folder while the run lives, and after it was killed."""
@@ -144,12 +144,35 @@ def _in_engine(engine: Engine, service: str, emit: Emit) -> None:
     for role in ("test", "smoke"):
         for container in engine.containers(_ours(service, role)):
             if Owner.parse(container.labels).gone(shared=shared):
-                emit(_told(container.name))
-                engine.remove(container.id)
+                _remove(engine, container, emit)
     for name, labels in engine.labelled_images(_ours(service, "test")).items():
-        if Owner.parse(labels).gone(shared=shared) and Reference.parse(name).tag != LAST:
+        if Owner.parse(labels).gone(shared=shared) and _is_test_image(name, service):
             emit(_told(name))
             engine.untag(Reference.parse(name))
+
+
+def _remove(engine: Engine, container: ContainerState, emit: Emit) -> None:
+    """Remove a container, unless its labels are its image's: then no run is proven to have made it."""
+    image = engine.inspect(container.image)
+    own = image.labels if image is not None else {}
+    told = "release.container" if "release.container" in container.labels else "release.run"
+    if own.get(told) == container.labels.get(told):
+        text = f"{container.name} is left alone: it has the labels of a killed run from its image"
+        emit(Warned(text=f"{text}; `docker rm -f {container.name}` removes it if nobody needs it"))
+        return
+    emit(_told(container.name))
+    engine.remove(container.id)
+
+
+def tests_repository(service: str) -> str:
+    """The repository of the images that a service's tests run in."""
+    return f"localhost/release-test/{service}"
+
+
+def _is_test_image(name: str, service: str) -> bool:
+    """Whether a run gave the name: an image that is built on one of ours has its labels, too."""
+    reference = Reference.parse(name)
+    return str(reference.repository) == tests_repository(service) and reference.tag != LAST
 
 
 def _ours(service: str, role: str) -> dict[str, str]:

@@ -295,6 +295,10 @@ class Shop(Reticent, frozen=True, kw_only=True, dict=True):
             **Owner.here().labels(),
         }
 
+    def container_labels(self, role: str) -> dict[str, str]:
+        """Labels of a container of this run: with one that no image of a run has."""
+        return {**self.labels(role), "release.container": f"{self.folder.id} {role}"}
+
     @contextmanager
     def container(self, create: Callable[[], str]) -> Iterator[str]:
         """A container for the block: nobody waits until it is removed, and no cancelled run keeps it.

@@ -75,7 +75,7 @@ def smoke(shop: Shop) -> SmokePassed:
     built, config = shop.products.get(BuiltImage), shop.plan.service.smoke_run
     run = Run(shop=shop, built=built, settings=config)
     run.has_a_command()
-    spec = container_spec(built.stored.id, config, shop.labels("smoke"), host=shop.engine.host)
+    spec = container_spec(built.stored.id, config, shop.container_labels("smoke"), host=shop.engine.host)
     with shop.container(lambda: shop.engine.create(spec)) as container:
         try:
             answer = run.probe(container)

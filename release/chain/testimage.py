@@ -69,7 +69,7 @@ def last(shop: Shop) -> Reference:
 
 def _name(shop: Shop) -> Reference:
     """What the image that the tests run in is called while they do."""
-    return Repository(f"localhost/release-test/{shop.plan.service.service}").tagged(shop.folder.id)
+    return Repository(leftovers.tests_repository(shop.plan.service.service)).tagged(shop.folder.id)
 
 
 class Ahead(Struct, frozen=True, kw_only=True):

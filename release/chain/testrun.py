@@ -67,7 +67,7 @@ def run_tests(shop: Shop, image: StoredImage) -> Ran:
         GateFailed: it could not start, does not end in time, or left a report that cannot be read.
     """
     config = shop.plan.service.test
-    spec = container_spec(image.id, config, shop.labels("test"))
+    spec = container_spec(image.id, config, shop.container_labels("test"))
     with Output(shop, config) as output, shop.container(lambda: shop.engine.create(spec)) as container:
         made = shop.engine.state(container)
         path = _report_path(config, made)

@@ -10,7 +10,7 @@ from typing import Any
 
 from release.actor import TOOL, now
 from release.capped import brief
-from release.deploy import down, journal, lock, policy, watching
+from release.deploy import claim, down, journal, lock, policy, proof, watching
 from release.deploy.docker import DEPLOYMENT, Identity, Ours, describe, secrets_in
 from release.deploy.journal import End, Unfinished
 from release.deploy.lock import Holder
@@ -75,6 +75,7 @@ class Halves(Struct, frozen=True, kw_only=True):
         holder = self.sight.holder
         return [
             ("begun", str(self.unfinished)),
+            *claim.facts(self.unfinished),
             ("running", describe(ours.running)),
             ("stopped", describe(ours.stopped)),
             ("ledger", f"{expected.body.version} was verified healthy last" if expected else "nothing"),
@@ -167,7 +168,7 @@ def examine(site: Site, found: Found, *, way: Way | None) -> Halves | None:
         before=before,
         secrets=tuple(_secrets(site, ours, started.run_spec, before)),
         breaks=found.breaks,
-        way=way or ("finish" if runs else "revert"),
+        way=way or ("finish" if runs and not unfinished.doubts else "revert"),
         asked=way is not None,
         down=down.outcome(there, started.deployment, started.down, locked=found.sight.holder is not None),
         busy=tuple(down.at_work(there)),
@@ -232,6 +233,8 @@ def carry_out(halves: Halves, *, message: str, answers: bool, interruption: Inte
     site = halves.site
     _refuse(halves.title, halves.busy)
     objection = site.target.objection(_order(halves), halves.way)
+    if halves.way == "finish":
+        objection = claim.objection(site, halves.unfinished, halves.sight.ours) or objection
     if objection is not None:
         raise objection
     kept = journal.keep(site, halves.unfinished, publish=answers) or halves.unfinished
@@ -255,7 +258,7 @@ def carry_out(halves: Halves, *, message: str, answers: bool, interruption: Inte
 
 
 def _holder(halves: Halves) -> Holder:
-    site, spec = halves.site, halves.unfinished.started.run_spec
+    site, spec = halves.site, claim.settings(halves.site, halves.unfinished, halves.release)
     patience = site.target.patience(spec, site.settings.health_timeout)
     return Holder.here(
         who=site.desk.actor.name,
@@ -269,7 +272,7 @@ def _holder(halves: Halves) -> Holder:
 
 def _same_as_found(halves: Halves) -> None:
     """Under the lock: nobody touched anything since it was shown."""
-    now_there, before = halves.site.target.look(), halves.sight.ours
+    now_there, before = proof.look(halves.site), halves.sight.ours
     if (now_there.ids, len(now_there.stopped)) != (before.ids, len(before.stopped)):
         raise LockHeld(
             halves.title,
@@ -330,7 +333,9 @@ class _Ending(Struct, frozen=True, kw_only=True):
         told = f"{down.fact(halves.down)}; then: {seen}" if halves.down is not None else seen
         evidence = self.means.mask(told)
         body = self._ended(end, evidence)
-        drafts = [*halves.unfinished.drafts(self._draft(body)), *map(self._draft, self._words(end))]
+        start = halves.unfinished.start(site.desk)
+        ends = claim.endings(halves.unfinished, start, self._draft(body))
+        drafts = [*ends, *map(self._draft, self._words(end))]
         missing = f"the event {end!r}, with what goes with it,"
         records = _append(site, drafts, missing, publish=self.answers, mask=self.means.mask)
         ended = next((each for each in records if each.body == body), None)
@@ -417,7 +422,7 @@ def _proven(halves: Halves, end: End) -> str | None:
 def _runs(site: Site) -> Event | None:
     """The healthy deployment that was put back, where engine and ledger tell."""
     try:
-        return running_event(site, site.target.look())
+        return running_event(site, proof.look(site))
     except EngineError:
         return None
 
@@ -434,7 +439,7 @@ def _order(halves: Halves) -> Order:
             record=started.release,
         ),
         image=body.image,
-        spec=started.run_spec,
+        spec=claim.settings(site, halves.unfinished, halves.release),
         secrets={},
         before=halves.sight.ours,
         old=halves.before.deployment.run_spec if halves.before is not None else None,

@@ -1,6 +1,7 @@
 """An environment on one Docker Engine: its names, its labels, and which of the containers are ours.
 
-A container is ours by its labels, never by its name: a name can be taken by anybody.
+Labels and names are claims: an image gives its labels to every container of it, and a name can be taken by
+anybody. `look` believes the labels; `release.deploy.proof` asks the ledger which of them are true.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class Place(Struct, frozen=True, kw_only=True):
         return {SERVICE: self.service, ENVIRONMENT: self.environment, ROLE: role}
 
     def owns(self, container: ContainerState | Publisher) -> bool:
-        """Whether a deployment to this place made the container."""
+        """Whether the labels of a container say that a deployment to this place made it."""
         return self.labels(SERVING).items() <= container.labels.items()
 
     def named(self, replica: int) -> str:
@@ -88,6 +89,13 @@ class Place(Struct, frozen=True, kw_only=True):
         """Whether it is a name of a container that serves."""
         first, _, replica = name.rpartition(".")
         return name == self.container or (first == self.container and replica.isdigit())
+
+    def calls(self, container: ContainerState) -> bool:
+        """Return whether a container has a name that the deployment in its labels gives one that serves."""
+        name, own = container.name, self.fresh(container.labels.get(DEPLOYMENT, ""))
+        first, _, replica = name.rpartition(".")
+        is_own = name == own or (first == own and replica.isdigit())
+        return bool(container.labels.get(DEPLOYMENT)) and (is_own or self.gave(name))
 
     def fresh(self, deployment: str, replica: int = 1) -> str:
         """The name of a new container until it is verified: the old one keeps the good name until then."""
@@ -107,6 +115,8 @@ class Ours(Struct, frozen=True, kw_only=True):
     """Those that run behind a proxy and get no requests: what a deployment that broke off left."""
     unclear: str = ""
     """Why nobody knows which of them get requests: what the proxy said instead."""
+    strangers: tuple[ContainerState, ...] = ()
+    """Containers with labels of the place that nothing proves to be of a deployment: they are left alone."""
 
     @property
     def up(self) -> tuple[ContainerState, ...]:
@@ -120,7 +130,7 @@ class Ours(Struct, frozen=True, kw_only=True):
 
 
 def look(engine: Engine, place: Place) -> Ours:
-    """Ask the engine what is there now."""
+    """Ask the engine what is there now, by its labels."""
     containers = tuple(engine.containers(place.labels(SERVING)))
     return Ours(
         running=tuple(container for container in containers if container.status in _UP),

@@ -16,6 +16,7 @@ from release.deploy.journal import Unfinished
 from release.deploy.plan import First
 from release.deploy.policy import Allowance
 from release.deploy.preflight import find_stored
+from release.deploy.proof import runs_release
 from release.deploy.rollout import step
 from release.deploy.sight import Sight
 from release.deploy.site import Site
@@ -348,9 +349,21 @@ def preceded(error: E, undoing: Undoing) -> E:
 
 def left(site: Site) -> tuple[ContainerState, ...]:
     """Containers of such commands: one that is at work, or whose deployment has no end in the ledger."""
+    return found(site)[0]
+
+
+def found(site: Site) -> tuple[tuple[ContainerState, ...], tuple[ContainerState, ...]]:
+    """Return the containers of such commands, and others with their labels: those are left alone."""
     if site.settings.engine != "docker":
-        return ()
-    return tuple(site.engine.containers(site.place.labels(ROLE)))
+        return (), ()
+    labelled = tuple(site.engine.containers(site.place.labels(ROLE)))
+    mine = tuple(each for each in labelled if each.name == _name(site, each) and runs_release(site, each))
+    return mine, tuple(each for each in labelled if each not in mine)
+
+
+def _name(site: Site, container: ContainerState) -> str:
+    """The name that the deployment in its labels gives the container of its command."""
+    return f"{site.place.fresh(container.labels.get(DEPLOYMENT, ''))}-down"
 
 
 def at_work(there: tuple[ContainerState, ...]) -> list[Problem]:
@@ -416,7 +429,7 @@ def earlier(
         own: the deployment that asks.
     """
     passed = {own}
-    if unfinished is not None:
+    if unfinished is not None and not unfinished.doubts:
         mine = unfinished.started
         undoing = outcome(there, mine.deployment, mine.down, locked=locked)
         if undoing is not None:

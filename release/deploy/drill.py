@@ -8,6 +8,7 @@ healthy.
 
 from __future__ import annotations
 
+import re
 import secrets as randomness
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -15,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from release.deploy import preflight
-from release.deploy.docker import Identity, Place, container_spec
+from release.deploy.docker import DEPLOYMENT, Identity, Place, container_spec
 from release.deploy.gates import Gates
 from release.deploy.health import Watch, await_healthy, warn_unreachable
 from release.deploy.preflight import Bytes
@@ -34,7 +35,7 @@ from release.events import Emit, Notice, Warned
 from release.frozen import Struct, field, replace
 from release.images.engine import ContainerSpec, Engine, StoredImage
 from release.ledger.query import Event
-from release.owner import Owner
+from release.owner import Owner, moment
 from release.process import Cancellation
 from release.records import Examined, Record, Release, SmokeSpec, Verification
 from release.redact import Mask, Redacted
@@ -88,7 +89,7 @@ class Rehearsal(Struct, frozen=True, kw_only=True):
     @property
     def name(self) -> str:
         """Of the container, and of its network."""
-        return f"{self.place.container}-drill-{self.drill}"
+        return drill_name(self.place, self.drill)
 
     @property
     def what(self) -> str:
@@ -321,11 +322,18 @@ def _apart(rehearsal: Rehearsal, image: Digest, emit: Emit) -> Iterator[str]:
         yield engine.create(rehearsal.container(image))
     finally:
         try:
-            engine.remove(rehearsal.name)
+            _remove(rehearsal)
             engine.remove_network(rehearsal.name)
         except EngineError as error:
             left = f"{rehearsal.name} could not be removed, the next drill does: {error.found}"
             emit(Warned(text=left))
+
+
+def _remove(rehearsal: Rehearsal) -> None:
+    """Remove the container of this very drill; somebody else's of that name stays. Raises EngineError."""
+    state = rehearsal.engine.state(rehearsal.name)
+    if state is not None and state.labels.get(DEPLOYMENT) == rehearsal.drill:
+        rehearsal.engine.remove(state.id)
 
 
 def _proven(
@@ -352,13 +360,21 @@ def _proven(
 def sweep(engine: Engine, place: Place, emit: Emit) -> None:
     """Remove what drills of this place left whose process is gone, or whose time is over."""
     labels = place.labels(DRILL)
-    left = {state.name: state.labels for state in engine.containers(labels)}
-    for name, about in {**left, **engine.labelled_networks(labels)}.items():
-        if is_left_behind(about):
-            emit(Notice(text=f"removing {name}, left behind by a drill that was killed"))
-            engine.remove(name)
+    for state in engine.containers(labels):
+        if state.name == drill_name(place, state.labels.get(DEPLOYMENT, "")) and is_left_behind(state.labels):
+            emit(Notice(text=f"removing {state.name}, left behind by a drill that was killed"))
+            engine.remove(state.id)
+    own = re.compile(re.escape(drill_name(place, "")) + "[0-9a-f]{12}")
+    for name, about in engine.labelled_networks(labels).items():
+        if own.fullmatch(name) and is_left_behind(about):
+            emit(Notice(text=f"removing the network {name}, left behind by a drill that was killed"))
             with suppress(EngineError):  # something was connected to it by hand: it stays, and is told again
                 engine.remove_network(name)
+
+
+def drill_name(place: Place, drill: str) -> str:
+    """The name of a drill's container, and of its network: nobody inherits a name, as an image's labels."""
+    return f"{place.container}-drill-{drill}"
 
 
 def is_left_behind(labels: Mapping[str, str]) -> bool:
@@ -367,5 +383,5 @@ def is_left_behind(labels: Mapping[str, str]) -> bool:
 
 
 def _expired(labels: Mapping[str, str]) -> bool:
-    expires = labels.get(_EXPIRES)
-    return not expires or datetime.fromisoformat(expires) < datetime.now(UTC)
+    end = moment(labels.get(_EXPIRES, ""))
+    return end is not None and end < datetime.now(UTC)

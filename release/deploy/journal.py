@@ -1,7 +1,7 @@
 """What a deployment was told to do, kept where it happens: in the lock, as the event that it started.
 
 Whoever comes after a crash reads there what was meant, with every setting, though the operator's clone and
-the git server may be away.
+the git server may be away. What stands there is a claim until the ledger has it: see `release.deploy.claim`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
+from release.deploy import claim
 from release.deploy.docker import DEPLOYMENT, Ours
 from release.deploy.lock import Holder
-from release.deploy.site import Spot
+from release.deploy.site import Desk, Spot
 from release.errors import LedgerError
 from release.events import Warned
 from release.frozen import Struct, replace
@@ -44,6 +45,8 @@ class Unfinished(Struct, frozen=True, kw_only=True):
     version: str
     recorded: bool
     """Whether the ledger has that event, or this clone, where it waits to be published."""
+    doubts: tuple[str, ...] = ()
+    """Names of what nothing proves of one that only a lock tells of."""
 
     @property
     def event(self) -> Event:
@@ -61,7 +64,8 @@ class Unfinished(Struct, frozen=True, kw_only=True):
         """For people: what was begun, by whom and when."""
         what = "rollback" if self.started.reason == "rollback" else "deployment"
         who, since = self.draft.actor.name, self.draft.recorded_at[:19]
-        return f"the {what} {self.started.deployment} to {self.version} by {who}, begun {since}Z"
+        text = f"the {what} {self.started.deployment} to {self.version} by {who}, begun {since}Z"
+        return text if self.recorded else f"{text}, as its lock says"
 
     def ended(
         self,
@@ -80,9 +84,13 @@ class Unfinished(Struct, frozen=True, kw_only=True):
         changes = {"status": end, "targets": (state,), "message": said, "down": down}
         return self.started.model_copy(update=changes)
 
-    def drafts(self, end: Draft[Body]) -> list[Draft[Body]]:
+    def drafts(self, end: Draft[Body], start: Draft[Body]) -> list[Draft[Body]]:
         """What the ledger lacks of it, with this end."""
-        return [end] if self.recorded else [self.draft, end]
+        return [end] if self.recorded else [start, end]
+
+    def start(self, desk: Desk) -> Draft[Body]:
+        """Its start as this clone records it."""
+        return self.draft if self.recorded else claim.start(desk, self.draft, self.started)
 
 
 def keep(spot: Spot, unfinished: Unfinished | None, *, publish: bool) -> Unfinished | None:
@@ -93,10 +101,10 @@ def keep(spot: Spot, unfinished: Unfinished | None, *, publish: bool) -> Unfinis
         unfinished: what was begun there and never ended, if anything was.
         publish: whether to ask the ledger's remote now, and not with the next event.
     """
-    if unfinished is None or unfinished.recorded:
+    if unfinished is None or unfinished.recorded or unfinished.doubts:
         return unfinished
     try:
-        spot.desk.ledger.append_events([unfinished.draft], publish=publish)
+        spot.desk.ledger.append_events([unfinished.start(spot.desk)], publish=publish)
     except LedgerError as error:
         text = f"only the lock tells of {unfinished} until it ended: {error.attempted}: {error.found}"
         spot.desk.emit(Warned(text=text))
@@ -112,10 +120,21 @@ def find(spot: Spot, ours: Ours, holder: Holder | None) -> Unfinished | None:
         ours: its containers.
         holder: of the lock that is there, alive or not.
     """
-    candidates = [draft for draft in (read(holder.journal if holder is not None else ""),) if draft]
-    return next(
-        (found for draft in (*candidates, *_by_labels(spot, ours)) if (found := _open(spot, draft))), None
-    )
+    candidates = (*_heard(spot, holder), *_by_labels(spot, ours))
+    return next((found for draft in candidates if (found := _open(spot, draft))), None)
+
+
+def _heard(spot: Spot, holder: Holder | None) -> Iterator[Draft[Body]]:
+    """The start that a lock tells of, where it is of this place and of the lock's own deployment.
+
+    As the ledger or this clone has it, where they have it.
+    """
+    draft = read(holder.journal) if holder is not None else None
+    if draft is None or holder is None or not isinstance(draft.body, Deployment):
+        return
+    if (draft.service, draft.body.deployment) == (spot.place.service, holder.deployment):
+        known = list(_starts(spot, draft.body.deployment))
+        yield from known or [draft]
 
 
 def find_last(spot: Spot) -> Unfinished | None:
@@ -152,12 +171,20 @@ def _starts(spot: Spot, deployment: str) -> Iterator[Draft[Body]]:
 def _open(spot: Spot, draft: Draft[Body]) -> Unfinished | None:
     """The deployment of this start, if nothing says that it ended."""
     body = draft.body
-    if not isinstance(body, Deployment):
+    if not isinstance(body, Deployment) or body.status != "started":
         return None
     events = list(_events(spot, body.deployment))
-    if _has_end(events):
+    if _has_end(events) or body.environment != spot.place.environment:
         return None
-    return Unfinished(draft=draft, started=body, version=_version(spot, body), recorded=bool(events))
+    if events:
+        return Unfinished(draft=draft, started=body, version=_version(spot, body), recorded=True)
+    return Unfinished(
+        draft=draft,
+        started=claim.attested(spot, draft, body),
+        version=_version(spot, body),
+        recorded=False,
+        doubts=claim.doubts(spot, body),
+    )
 
 
 def ended(spot: Spot, deployment: str) -> bool:
@@ -170,7 +197,9 @@ def _has_end(events: Iterable[Event]) -> bool:
 
 
 def _events(spot: Spot, deployment: str) -> Iterator[Event]:
-    return events_of(spot.desk.ledger, spot.place.service, deployment)
+    every = events_of(spot.desk.ledger, spot.place.service, deployment)
+    mine = (deployment, spot.place.environment)
+    return (event for event in every if (event.deployment.deployment, event.deployment.environment) == mine)
 
 
 def _version(spot: Spot, body: Deployment) -> str:

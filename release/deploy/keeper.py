@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from release.frozen import Struct
-from release.images.engine import ContainerSpec, Engine
+from release.images.engine import ContainerSpec, ContainerState, Engine
 from release.reference import Digest
 
 
@@ -16,6 +16,10 @@ class Kept(Struct, frozen=True, kw_only=True):
 
     id: str
     labels: Mapping[str, str]
+    foreign: str = ""
+    """Why it cannot be a lock of this library, whatever its labels say; empty where it can."""
+    way_out: str = ""
+    """The command that frees the name of one that is not a lock."""
 
 
 class Keeper(Protocol):
@@ -32,6 +36,10 @@ class Keeper(Protocol):
 
     def now(self) -> datetime:
         """The time there: locks of machines with different clocks expire by one clock."""
+
+
+def _foreign(state: ContainerState) -> str:
+    return f"it is {state.status}, and a lock is never started" if state.status != "created" else ""
 
 
 class EngineKeeper(Struct, frozen=True, kw_only=True):
@@ -54,9 +62,16 @@ class EngineKeeper(Struct, frozen=True, kw_only=True):
         )
 
     def get(self, name: str) -> Kept | None:
-        """The container."""
+        """The container. One that was ever started is not a lock: it may hold data."""
         state = self.engine.state(name)
-        return Kept(id=state.id, labels=state.labels) if state is not None else None
+        if state is None:
+            return None
+        return Kept(
+            id=state.id,
+            labels=state.labels,
+            foreign=_foreign(state),
+            way_out=f"docker rename {name} {name}-other",
+        )
 
     def drop(self, kept: str) -> None:
         """Remove the container."""

@@ -18,7 +18,7 @@ from release.deploy.keeper import Keeper, Kept
 from release.errors import EngineError, LockHeld, NameTaken
 from release.events import Emit, Notice, Warned
 from release.frozen import Struct, plain
-from release.owner import Owner
+from release.owner import Owner, moment
 
 Task = Literal["deploy", "roll back", "converge", "prune"]
 """What needs the lock."""
@@ -89,12 +89,16 @@ class Holder(Struct, frozen=True, kw_only=True):
         return cls(**{key: labels.get(f"{_PREFIX}{key}", "") for key in cls.__struct_fields__})
 
     def expired(self, now: datetime) -> bool:
-        """Whether the time is over. A lock that does not name a moment was not made by this tool: expired."""
-        try:
-            end = datetime.fromisoformat(self.expires)
-        except ValueError:
-            return True
-        return end.tzinfo is None or end < now
+        """Whether the time is over. A lock that does not say when it ends does not end by itself."""
+        end = moment(self.expires)
+        return end is not None and end < now
+
+    @property
+    def end(self) -> str:
+        """For people: when the lock ends by itself."""
+        if moment(self.expires) is not None:
+            return f"ends by itself at {self.expires}"
+        return f"never ends by itself, for its label `{_PREFIX}expires` tells no time: {self.expires[:40]!r}"
 
     def dead(self) -> bool:
         """Whether the holder was a process of this machine and namespace that is gone."""
@@ -103,13 +107,32 @@ class Holder(Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         """For people."""
         run = f", {self.url}" if self.url else ""
-        return f"{self.who} on {self.host} (process {self.pid}{run}) since {self.since}"
+        process = f"process {self.pid or 'unknown'}{run}"
+        return (
+            f"{self.who or 'unknown'} on {self.host or 'unknown'} ({process}) since {self.since or 'unknown'}"
+        )
 
 
 def find(keeper: Keeper, place: Place) -> Holder | None:
-    """Who made the lock that is there, alive or not."""
-    kept = keeper.get(place.lock)
+    """Return who made the lock that is there, alive or not. Raises LockHeld: what is there is not a lock."""
+    kept = _kept(keeper, place)
     return Holder.parse(kept.labels) if kept is not None else None
+
+
+def _kept(keeper: Keeper, place: Place) -> Kept | None:
+    """What has the name of the lock. Raises LockHeld: it is not a lock of this library and place."""
+    kept = keeper.get(place.lock)
+    if kept is None:
+        return None
+    is_labelled = place.labels(LOCK).items() <= kept.labels.items()
+    foreign = kept.foreign or ("" if is_labelled else f"it lacks the labels of the lock of {place}")
+    if foreign:
+        raise LockHeld(
+            f"look at the lock of {place}",
+            f"{place.lock} has the lock's name and is not a lock: {foreign}; it was left alone",
+            f"`{kept.way_out}` frees the name; `docker inspect {place.lock}` shows what it is",
+        )
+    return kept
 
 
 def alive(keeper: Keeper, holder: Holder | None) -> Holder | None:
@@ -186,7 +209,7 @@ def _take(
         with suppress(NameTaken):
             keeper.put(place.lock, place.labels(LOCK) | mine.labels())
             return
-        kept = keeper.get(place.lock)
+        kept = _kept(keeper, place)
         if kept is not None:
             _remove_left_behind(keeper, place, kept, emit, breaking, task)
     raise LockHeld(
@@ -218,7 +241,8 @@ def _reason(keeper: Keeper, holder: Holder, breaking: Holder | None) -> str:
 
 def ensure(keeper: Keeper, place: Place, mine: Holder) -> None:
     """See that the lock is still ours: a machine that slept may have been taken for dead. Raises LockHeld."""
-    found = find(keeper, place)
+    kept = keeper.get(place.lock)
+    found = Holder.parse(kept.labels) if kept is not None else None
     if found != mine:
         raise LockHeld(
             f"keep the lock of {place}",
@@ -229,7 +253,7 @@ def ensure(keeper: Keeper, place: Place, mine: Holder) -> None:
 
 def held_error(place: Place, holder: Holder, task: Task = "deploy") -> LockHeld:
     """The message for the loser."""
-    ends = f"its lock {place.lock} ends by itself at {holder.expires}"
+    ends = f"its lock {place.lock} {holder.end}"
     wait = f"--wait SECONDS waits for it; {ends}" if task in ("deploy", "roll back") else ends
     return LockHeld(
         f"{task} {place}",

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from release.actor import TOOL, now
-from release.deploy import down, journal, lock, policy, preflight, watching
+from release.deploy import claim, down, journal, lock, policy, preflight, watching
 from release.deploy.docker import DEPLOYMENT, Identity
 from release.deploy.journal import Unfinished
 from release.deploy.keeper import Keeper
@@ -19,7 +19,9 @@ from release.deploy.lock import Holder
 from release.deploy.plan import Plan
 from release.deploy.preflight import EMBEDDED, Bytes
 from release.deploy.prepare import Prepared
+from release.deploy.proof import look
 from release.deploy.rollout import elapsed_ms, reason, step
+from release.deploy.secrets import FingerprintKey
 from release.deploy.target import Means, Order
 from release.deploy.verbs import attempt
 from release.errors import (
@@ -160,6 +162,7 @@ def _order(prepared: Prepared, deployment: str) -> Order:
         health_timeout=site.settings.health_timeout,
         watch=watching.wanted(prepared.spec, prepared.plan.reason),
         reason=prepared.plan.reason,
+        key=FingerprintKey.load(site.desk.source.git_dir, site.desk.environ) if prepared.secrets else None,
     )
 
 
@@ -190,7 +193,7 @@ def _holder(prepared: Prepared, deployment: str, there: datetime, told: str) -> 
 
 def _same_as_planned(prepared: Prepared) -> None:
     """Under the lock: what runs is still what the plan was made for."""
-    found = prepared.site.target.look()
+    found = look(prepared.site)
     if found.ids != prepared.ours.ids:
         raise LockHeld(
             attempt(prepared.plan.reason, f"{prepared.target.body.version} of {prepared.site.place}"),
@@ -300,7 +303,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
             return []
         detail = f"it never ended; the deployment {self.deployment} takes its place"
         end = left.ended("failed", self.prepared.site.target.name, None, detail, "", self._left_undone(left))
-        return left.drafts(self._draft(end))
+        return claim.endings(left, left.start(self.prepared.site.desk), self._draft(end))
 
     def _has_ended(self, left: Unfinished) -> bool:
         """Under the lock: whoever began it may have recorded its end since the ledger was read."""

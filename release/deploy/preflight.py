@@ -11,7 +11,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from release.deploy.docker import SERVING, Place
+from release.deploy.docker import SERVING, Ours, Place
 from release.errors import NotReady, Problem, RegistryError, ReleaseError, TargetUnavailable
 from release.events import Emit, Progress
 from release.frozen import Struct
@@ -217,9 +217,15 @@ def settings_problems(engine: Engine, place: Place, spec: RunSpec) -> list[Probl
     return listed(place, found)
 
 
-def occupation_problems(engine: Engine, place: Place, spec: RunSpec) -> list[Problem]:
-    """Ports and the container's name, where others have them. Says nothing while a deployment goes on."""
-    return listed(place, {"publish": _ports(engine, place, spec), "name": _name(engine, place)})
+def occupation_problems(engine: Engine, place: Place, spec: RunSpec, ours: Ours) -> list[Problem]:
+    """Ports and the names of containers, where others than `ours` have them.
+
+    Not asked while a deployment goes on.
+    """
+    names = [
+        message for replica in range(1, spec.replicas + 1) for message in _name(engine, place, replica, ours)
+    ]
+    return listed(place, {"publish": _ports(engine, spec, ours), "name": names})
 
 
 def listed(place: Place, found: Mapping[str, Iterable[str]]) -> list[Problem]:
@@ -253,31 +259,35 @@ def _start_interval(engine: Engine, spec: RunSpec) -> Iterator[str]:
         yield f"the engine has version {engine.info.version}, and start_interval needs 25: leave it out"
 
 
-def _name(engine: Engine, place: Place) -> Iterator[str]:
+def _name(engine: Engine, place: Place, replica: int, ours: Ours) -> Iterator[str]:
     """The name that the new container gets in the end must be free or ours."""
-    holder = engine.state(place.container)
-    if holder is None or place.owns(holder):
+    name = place.named(replica)
+    if name in {each.name for each in (*ours.up, *ours.stopped)}:
+        return
+    holder = engine.state(name)
+    if holder is None:
         return
     other = Place.of(holder.labels)
     if other is not None and other.labels(SERVING) != place.labels(SERVING):
         yield (
-            f"{other} has a container called {place.container}, as {place} would: two places of one engine "
+            f"{other} has a container called {name}, as {place} would: two places of one engine "
             "need names that differ; give this service or environment another one"
         )
     else:
         yield (
-            f"a container called {place.container} exists that no deployment made: "
-            f"docker rename {place.container} {place.container}-before"
+            f"a container called {name} exists that no deployment made, as far as the ledger proves: "
+            f"it is left alone. Where nobody needs its port: docker stop {name}; "
+            f"then docker rename {name} {name}-before"
         )
 
 
-def _ports(engine: Engine, place: Place, spec: RunSpec) -> Iterator[str]:
+def _ports(engine: Engine, spec: RunSpec, ours: Ours) -> Iterator[str]:
     """A port is free, or ours and about to be freed."""
     if not spec.publish:
         return
-    there = engine.publishers()
-    own = frozenset(taken for each in there if place.owns(each) for taken in each.places)
-    others = [each for each in there if not place.owns(each)]
+    there, names = engine.publishers(), {each.name for each in ours.up}
+    own = frozenset(taken for each in there if each.name in names for taken in each.places)
+    others = [each for each in there if each.name not in names]
     for publish in spec.publish:
         port = f"port {publish.host}" + ("" if publish.protocol == "tcp" else f"/{publish.protocol}")
         holder = next((other for other in others if _any_overlaps(other.places, publish)), None)

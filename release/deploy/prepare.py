@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from release.deploy import down, fence, journal, lock, policy, preflight
+from release.deploy import down, fence, journal, lock, policy, preflight, proof
 from release.deploy.docker import Ours
 from release.deploy.down import Down, Earlier
 from release.deploy.lock import Holder
@@ -131,7 +131,7 @@ def prepare(
     barred = policy.barred(said, site.place, target, allowed)
     breaks = _breaks(site, sight, allowed)
     holder = lock.alive(site.target.keeper(), sight.holder) if breaks is None else None
-    _check(site, target, why, spec, found, [*against, *missing], barred, holder)
+    _check(site, target, why, spec, found, [*against, *missing], barred, holder, sight.ours)
     after = policy.aftermath(
         site.place, why, target, sight.left, said, freeze=site.settings.freeze_after_rollback
     )
@@ -146,7 +146,7 @@ def prepare(
             crossing=data.crossing,
             down=data.down.first if data.down is not None else None,
             about_data=data.notes,
-            cautions=site.target.cautions(),
+            cautions=(*site.target.cautions(), *proof.told(site, sight.ours.strangers)),
             then=after.sentences(),
             rehearsed=_rehearsed(site),
             moved=elsewhere,
@@ -234,12 +234,13 @@ def _check(
     missing: list[Problem],
     barred: list[Problem],
     holder: Holder | None,
+    ours: Ours,
 ) -> None:
     """Refuse with all that was found. The lock is looked at last: what it guards may move until then."""
     problems = [*missing, *site.target.settings_problems(spec, target.body.image)]
     if _is_single(site):  # the nodes of a Swarm have processors of their own
         problems += preflight.image_problems(site.engine, target.body.image)
-    occupied = site.target.occupation_problems(spec)
+    occupied = site.target.occupation_problems(spec, ours)
     preflight.refuse(
         attempt(why, f"{target.body.version} of {site.place}"),
         found,

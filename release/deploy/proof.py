@@ -1,14 +1,91 @@
-"""Which release a container really runs: its labels claim one, and the id of its image proves it."""
+"""Which release a container runs, and whether a deployment made it.
+
+The labels of a container are claims. The id of its image and a record of the ledger prove them: an image that
+was built with our labels, or committed from a container of ours, has another id.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
-from release.deploy.docker import DIGEST, VERSION
+from release.deploy import preflight
+from release.deploy.docker import DEPLOYMENT, DIGEST, VERSION, Ours
 from release.deploy.site import Site
+from release.errors import LedgerError
+from release.frozen import replace
 from release.images.engine import ContainerState
 from release.ledger import query
 from release.records import Record, Release
+
+
+def look(site: Site) -> Ours:
+    """Ask the target what is there, and the ledger what of it is ours; the rest are strangers.
+
+    Raises EngineError.
+    """
+    found = site.target.look()
+    strange = {each.id for each in (*found.up, *found.stopped) if not is_ours(site, each)}
+    return found if not strange else _without(found, strange)
+
+
+def _without(found: Ours, strange: set[str]) -> Ours:
+    def mine(containers: Iterable[ContainerState]) -> tuple[ContainerState, ...]:
+        return tuple(each for each in containers if each.id not in strange)
+
+    others = tuple(each for each in (*found.up, *found.stopped) if each.id in strange)
+    return replace(
+        found,
+        running=mine(found.running),
+        waiting=mine(found.waiting),
+        stopped=mine(found.stopped),
+        strangers=(*found.strangers, *others),
+    )
+
+
+def is_ours(site: Site, container: ContainerState) -> bool:
+    """Return whether a deployment to this place made the container, or the Swarm's service.
+
+    Its image is a release of the ledger, its name is one that the deployment gives, and its labels are not
+    those of the image. A Swarm's service inherits nothing, and people change its image: a recorded
+    deployment under the service's name is enough.
+    """
+    if site.settings.engine == "swarm":
+        return _is_recorded(site, container) or _released(site, container) is not None
+    return site.place.calls(container) and runs_release(site, container)
+
+
+def runs_release(site: Site, container: ContainerState) -> bool:
+    """Return whether the container runs a release of the ledger, and its labels are not the image's own."""
+    release = _released(site, container)
+    if release is None or not container.labels.get(DEPLOYMENT):
+        return False
+    return _is_recorded(site, container) or not _inherits(site, container, release)
+
+
+def _is_recorded(site: Site, container: ContainerState) -> bool:
+    return bool(site.events_of(container.labels.get(DEPLOYMENT, "")))
+
+
+def _released(site: Site, container: ContainerState) -> Record[Release] | None:
+    """The release that the labels of a container name, where the container runs its image."""
+    return _first(site, container, _claims(site, container))
+
+
+def _inherits(site: Site, container: ContainerState, release: Record[Release]) -> bool:
+    """Whether the deployment in the labels is the image's: no deployment put it there."""
+    stored = preflight.find_stored(site.engine, release.body.image)
+    own = stored.labels.get(DEPLOYMENT) if stored is not None else None
+    return own is not None and own == container.labels.get(DEPLOYMENT)
+
+
+def told(site: Site, strangers: Iterable[ContainerState]) -> tuple[str, ...]:
+    """Say for people what is left alone, and what to do about it."""
+    return tuple(
+        f"{each.name} ({each.status}) has the labels of {site.place}, and no record of the ledger proves "
+        f"that a deployment made it: it is left alone; `docker inspect {each.name}` shows what it is"
+        for each in strangers
+    )
 
 
 def proven(site: Site, container: ContainerState, *likely: Record[Release] | None) -> Record[Release] | None:
@@ -17,19 +94,23 @@ def proven(site: Site, container: ContainerState, *likely: Record[Release] | Non
     Args:
         site: the environment.
         container: as the target tells it.
-        likely: releases that are looked at first, after the one that the labels name.
+        likely: releases that are looked at first, after those that the labels name.
     """
-    first = [release for release in (_claimed(site, container), *likely) if release is not None]
+    first = [release for release in (*_claims(site, container), *likely) if release is not None]
     found = _first(site, container, first)
     every = query.releases(site.desk.ledger, site.place.service)
     return found if found is not None else _first(site, container, every)
 
 
-def _claimed(site: Site, container: ContainerState) -> Record[Release] | None:
+def _claims(site: Site, container: ContainerState) -> Iterator[Record[Release]]:
     ledger, service = site.desk.ledger, site.place.service
     version, digest = (container.labels.get(name) for name in (VERSION, DIGEST))
-    found = query.release_of_version(ledger, service, version) if version else None
-    return found or (query.release_of_digest(ledger, service, digest) if digest else None)
+    with suppress(LedgerError):
+        if version and (found := query.release_of_version(ledger, service, version)) is not None:
+            yield found
+    with suppress(LedgerError):
+        if digest and (found := query.release_of_digest(ledger, service, digest)) is not None:
+            yield found
 
 
 def _first(

@@ -18,6 +18,7 @@ from release.config import Retention
 from release.deploy import lock
 from release.deploy.docker import DEPLOYMENT
 from release.deploy.lock import Holder
+from release.deploy.proof import look
 from release.deploy.site import Desk, Site
 from release.deploy.stock import Stock
 from release.deploy.swarm.nodes import Machine, look_into, not_looked_into
@@ -247,7 +248,7 @@ def plan_pruning(ground: Ground, stock: Stock, retention: Retention) -> Pruning:
             kept.append(_kept(release, image, reasons))
         else:
             removals.append(_removal(release, image))
-    through = ground.sites if not ground.node else ()
+    through = _through(ground)
     return Pruning(
         service=desk.service.service,
         engine=engine.host,
@@ -255,12 +256,17 @@ def plan_pruning(ground: Ground, stock: Stock, retention: Retention) -> Pruning:
         node=ground.node,
         removals=tuple(removals),
         kept=tuple(kept),
-        containers=tuple(name for site in through for name in _leftovers(site)),
+        containers=tuple(name for site in through for name, _ in _leftovers(site)),
         unknown=tuple(unknown),
         objects=tuple(
             each for site in through for each in _objects(site, frozenset(wanted), _since(retention, now))
         ),
     )
+
+
+def _through(ground: Ground) -> Sequence[Site]:
+    """The environments that are reached through this engine."""
+    return ground.sites if not ground.node else ()
 
 
 def _objects(site: Site, releases: frozenset[str], since: str) -> tuple[Unneeded, ...]:
@@ -355,14 +361,17 @@ def _layers(release: Record[Release]) -> dict[str, int]:
     return {layer.digest: layer.size for layer in release.body.image.layers}
 
 
-def _leftovers(site: Site) -> Iterator[str]:
-    """Stopped containers, where exactly that runs which should: else somebody may need to go back to them."""
+def _leftovers(site: Site) -> Iterator[tuple[str, str]]:
+    """Names of stopped containers of ours, with their ids.
+
+    None where something else runs than what should: an operator may need to go back to them.
+    """
     if site.settings.engine != "docker":
         return
-    ours, current = site.target.look(), site.current()
+    ours, current = look(site), site.current()
     running = {container.labels.get(DEPLOYMENT) for container in ours.running}
     if current is not None and running == {current.deployment.deployment}:
-        yield from (container.name for container in ours.stopped)
+        yield from ((container.name, container.id) for container in ours.stopped)
 
 
 # --- doing it
@@ -391,11 +400,12 @@ def prune(
         for site in ground.sites:
             locks.enter_context(_locked(site, engine, planned))
         now = plan_pruning(ground, stock, retention)
-        containers = [name for name in planned.containers if name in now.containers]
+        there = dict(each for site in _through(ground) for each in _leftovers(site))
+        containers = [name for name in planned.containers if name in there]
         gone = []
         for name in containers:
             check()
-            engine.remove(name)
+            engine.remove(there[name])
         for removal in planned.removals:
             check()
             if removal.image in {each.image for each in now.removals} and _removed(engine, removal, emit):

@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 from release.actor import TOOL, now
 from release.deploy import fence, lock, policy, preflight, secrets
+from release.deploy.docker import Ours
+from release.deploy.proof import look
 from release.deploy.rollout import elapsed_ms
 from release.deploy.site import Desk, Site, Spot
 from release.deploy.stock import Stock, engine_problem
@@ -171,6 +173,7 @@ class _Assessment:
         self._engine_problem = problem
         self._secrets: dict[tuple[tuple[str, str], ...], tuple[list[str], dict[str, str]]] = {}
         self._lock = lock.peek(site.target.keeper(), spot.place) if site is not None else None
+        self._ours = look(site) if site is not None else Ours(running=(), stopped=())
 
     def notes(self, verdicts: tuple[Verdict, ...]) -> Iterator[str]:
         """About the environment as a whole."""
@@ -305,7 +308,7 @@ class _Assessment:
             return
         found = self.site.target.settings_problems(spec, case.release.body.image)
         if self._lock is None:
-            found = [*found, *self.site.target.occupation_problems(spec)]
+            found = [*found, *self.site.target.occupation_problems(spec, self._ours)]
         else:
             case.unchecked.append("ports: a deployment is under way")
         case.problems += [problem.message for problem in found]

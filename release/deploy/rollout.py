@@ -62,6 +62,14 @@ class Swap(Struct, frozen=True, kw_only=True):
     reason: str = "promote"
     """Of the deployment, as its record has it."""
 
+    def made(self, container: ContainerState) -> bool:
+        """Return whether a container with the labels of this deployment has a name that it gives."""
+        replicas = range(1, len(self.containers) + 1)
+        if container.name in {self.place.fresh(self.deployment, replica) for replica in replicas}:
+            return True
+        good = {self.place.named(replica) for replica in replicas}
+        return container.name in good and container.image == self.containers[0].image
+
     def __str__(self) -> str:
         """For people: `0.2.0 of api in production`."""
         return f"{self.version} of {self.place}"
@@ -197,8 +205,12 @@ def rename(engine: Engine, container: str, name: str) -> None:
 
 
 def news(crew: Crew, order: Swap) -> Sequence[ContainerState]:
-    """The containers of this deployment, as the engine knows them. Raises EngineError."""
-    return crew.engine.containers(order.place.labels(SERVING) | {DEPLOYMENT: order.deployment})
+    """The containers of this deployment, as the engine knows them. Raises EngineError.
+
+    An image that was committed from one of them has the same labels, and its containers have other names.
+    """
+    labelled = crew.engine.containers(order.place.labels(SERVING) | {DEPLOYMENT: order.deployment})
+    return [container for container in labelled if order.made(container)]
 
 
 def not_ours(crew: Crew, order: Swap) -> ReleaseError | None:

@@ -10,7 +10,7 @@ from release.deploy import journal, lock
 from release.deploy.docker import DEPLOYMENT, Ours
 from release.deploy.journal import Unfinished
 from release.deploy.lock import Holder
-from release.deploy.proof import proven
+from release.deploy.proof import look, proven
 from release.deploy.site import Site
 from release.frozen import Struct
 from release.images.engine import ContainerState
@@ -47,7 +47,7 @@ class Sight(Struct, frozen=True, kw_only=True):
 
 def look_around(site: Site) -> Sight:
     """Ask the target and the ledger. Raises EngineError, LedgerError."""
-    holder, ours = lock.find(site.target.keeper(), site.place), site.target.look()
+    holder, ours = lock.find(site.target.keeper(), site.place), look(site)
     event, previous = running_event(site, ours), site.current()
     is_open = holder is not None or event is None or len(ours.running) != 1 or bool(ours.stopped)
     unfinished = journal.find(site, ours, holder) if is_open else None
@@ -150,13 +150,14 @@ def _told(
     well = [each for each in every if each.deployment.status == "healthy"]
     if every:
         return (well or every)[-1]
-    begun = unfinished.event if unfinished is not None and unfinished.started.deployment == name else None
+    is_its = unfinished is not None and unfinished.started.deployment == name and not unfinished.doubts
+    begun = unfinished.event if unfinished is not None and is_its else None
     return begun if _is_of(begun, release) else None
 
 
 def _tried(site: Site, unfinished: Unfinished | None) -> Event | None:
     """The last attempt, where it did not end well."""
-    if unfinished is not None:
+    if unfinished is not None and not unfinished.doubts:
         return unfinished.event
     events = query.deployments(site.desk.ledger, site.place.service, site.place.environment)
     last = next(events, None)

@@ -121,9 +121,9 @@ class SingleEngine(Struct, frozen=True, kw_only=True):
         """What the proxy may lose."""
         return tuple(self.proxy.cautions()) if self.proxy is not None else ()
 
-    def occupation_problems(self, spec: RunSpec) -> list[Problem]:
-        """Ports, and the container's name."""
-        return preflight.occupation_problems(self.engine, self.place, spec)
+    def occupation_problems(self, spec: RunSpec, ours: Ours) -> list[Problem]:
+        """Ports, and the containers' names."""
+        return preflight.occupation_problems(self.engine, self.place, spec, ours)
 
     def strategy(self, spec: RunSpec) -> Strategy:  # noqa: ARG002 - other targets ask the settings
         """Behind a proxy two can run at once; a port of the machine belongs to one."""

@@ -9,13 +9,14 @@ from release.actor import now
 from release.deploy import down, journal, lock
 from release.deploy.docker import DEPLOYMENT, VERSION, Ours, describe
 from release.deploy.drift import settings_drift
-from release.deploy.proof import proven
+from release.deploy.lock import Holder
+from release.deploy.proof import look, proven, told
 from release.deploy.restarts import ended_tasks, restarted
 from release.deploy.secrets import FingerprintKey
 from release.deploy.site import Site, Spot
 from release.deploy.swarm.target import SwarmTarget
 from release.deploy.swarm.tasks import Placed
-from release.errors import ReleaseError
+from release.errors import LockHeld, ReleaseError
 from release.frozen import Struct, plain
 from release.images.engine import ContainerState
 from release.ledger import query
@@ -81,6 +82,8 @@ class Status(Struct, frozen=True, kw_only=True):
     """Who undid some, where nothing was verified healthy since."""
     update: str | None = None
     """How a Swarm's last update stands, where it is not simply done."""
+    strangers: tuple[str, ...] = ()
+    """Containers with our labels that nothing proves to be of a deployment; they are left alone."""
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data."""
@@ -109,16 +112,16 @@ def unseen_status(spot: Spot, error: ReleaseError) -> Status:
 
 def read_status(site: Site) -> Status:
     """Ask the engine and the ledger. Raises EngineError, LedgerError."""
-    ours, event = site.target.look(), site.current()
+    ours, event = look(site), site.current()
     strangers = () if ours.running else _strangers(site, ours)
     seen = (*ours.running, *strangers)
     serving = tuple(_running(site, container, event) for container in seen)
     wanted = event.deployment.run_spec.replicas if event is not None else 1
-    left = lock.find(site.target.keeper(), site.place)
+    left, foreign = _lock(site)
     holder = lock.alive(site.target.keeper(), left)
     unfinished = journal.find(site, ours, left) if holder is None else None
     expected = _expected(event, site.release_of(event)) if event is not None else None
-    downs = down.left(site)
+    downs, others = down.found(site)
     before = down.earlier(site, downs, unfinished, locked=left is not None) if holder is None else None
     report = site.target.report() if isinstance(site.target, SwarmTarget) else None
     return Status(
@@ -149,7 +152,16 @@ def read_status(site: Site) -> Status:
         unsynced=len(site.desk.ledger.unsynced()),
         tasks=report.tasks if report is not None else (),
         update=report.update if report is not None else None,
+        strangers=(*foreign, *told(site, (*ours.strangers, *others))),
     )
+
+
+def _lock(site: Site) -> tuple[Holder | None, tuple[str, ...]]:
+    """Return the lock's holder, and what else has its name."""
+    try:
+        return lock.find(site.target.keeper(), site.place), ()
+    except LockHeld as error:
+        return None, (f"{error.found}; {error.hint}",)
 
 
 def _frozen(spot: Spot) -> str | None:
@@ -174,13 +186,13 @@ def _otherwise(site: Site, ours: Ours, event: Event | None) -> Iterator[str]:
     """
     if event is None:
         return
-    if isinstance(site.target, SwarmTarget):
-        release = site.release_of(event)
-        told = site.target.drift(event.deployment, release.body) if release is not None else ()
-        yield from (f"{site.place.container}: {name} {found}" for name, found in told)
-        return
     deployment, spec = event.deployment, event.deployment.run_spec
     key = FingerprintKey.load(site.desk.source.git_dir, site.desk.environ) if spec.secrets else None
+    if isinstance(site.target, SwarmTarget):
+        release = site.release_of(event)
+        seen = site.target.drift(deployment, release.body, key) if release is not None else ()
+        yield from (f"{site.place.container}: {name} {found}" for name, found in seen)
+        return
     for container in ours.running:
         about = site.engine.inspected(container.id)
         if about is not None and container.labels.get(DEPLOYMENT) == deployment.deployment:
@@ -237,7 +249,7 @@ def _drift(
         yield f"the ledger says {expected.version}; the engine runs {state}"
     for running in serving:
         if strangers:
-            yield f"{running.container} was started by hand: it has no labels of a deployment"
+            yield f"{running.container} was started by hand: no record of the ledger proves a deployment"
         yield from _differs(running, expected, known=not strangers)
         if running.status != "running" or running.health == "unhealthy":
             yield f"{running.container} is {running.status}, health {running.health}"

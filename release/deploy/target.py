@@ -13,6 +13,7 @@ from release.deploy.docker import Identity, Ours, Place
 from release.deploy.keeper import Keeper
 from release.deploy.plan import Strategy
 from release.deploy.preflight import Bytes, Tell, unheard
+from release.deploy.secrets import FingerprintKey
 from release.deploy.verbs import attempt
 from release.errors import Problem, UsageError
 from release.events import Emit
@@ -45,6 +46,8 @@ class Order(Struct, frozen=True, kw_only=True):
     """Milliseconds that it must stay healthy then, while what ran before is kept."""
     replaces: str | None = None
     """The deployment that ran before, as the one says that ended in the middle and is gone on with."""
+    key: FingerprintKey | None = None
+    """Of the seals of secrets in a Swarm; None where there are none."""
 
     reason: str = "promote"
     """Of the deployment, as its record has it."""
@@ -104,8 +107,11 @@ class Target(Protocol):
     def cautions(self) -> tuple[str, ...]:
         """What may cost a request all the same, for the plan."""
 
-    def occupation_problems(self, spec: RunSpec) -> list[Problem]:
-        """Ports and names that others have. Not asked while a deployment goes on. Raises EngineError."""
+    def occupation_problems(self, spec: RunSpec, ours: Ours) -> list[Problem]:
+        """Ports and names that others than `ours` have. Not asked while a deployment goes on.
+
+        Raises EngineError.
+        """
 
     def strategy(self, spec: RunSpec) -> Strategy:
         """How it replaces what runs."""

@@ -220,6 +220,7 @@ def status_rows(status: Status) -> list[Row]:
         )
     rows += [("tasks", inert_lines(map(str, status.tasks))), ("update", inert_line(status.update or ""))]
     rows += [("drift", inert_lines(status.drift)), ("leftovers", inert_lines(status.leftovers))]
+    rows += [("not ours", inert_lines(status.strangers))]
     rows += [("freeze", inert_line(status.freeze or "")), ("quarantine", inert_line(status.quarantine or ""))]
     rows += [("migrations", status.migrations or "")]
     rows += [("half done", f"{status.unfinished}; `invoke converge`" if status.unfinished else "")]

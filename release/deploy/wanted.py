@@ -27,10 +27,10 @@ def wanted_settings(
     Raises:
         TargetUnavailable, LedgerUnsigned: see `recorded_settings`.
     """
-    return _todays(site, target) if why == "promote" else (recorded_settings(site, target, ran), [])
+    return todays(site, target) if why == "promote" else (recorded_settings(site, target, ran), [])
 
 
-def _todays(site: Site, target: Record[Release]) -> tuple[RunSpec, list[Problem]]:
+def todays(site: Spot, target: Record[Release]) -> tuple[RunSpec, list[Problem]]:
     """Today's settings of the environment, and the probe that the release was tested with."""
     given = site.settings
     where = f"environments.{site.place.environment}.files"

@@ -24,6 +24,7 @@ from release.frozen import Reticent, Struct, field
 from release.images.engine import Engine
 from release.images.engine.transfers import auth_config
 from release.images.frames import CHUNK, LOG_LIMIT, Frames
+from release.images.swarmlabels import relabel
 from release.redact import Redacted
 from release.reference import Digest, Reference
 
@@ -336,6 +337,11 @@ class Swarm(Struct, frozen=True, kw_only=True):
         with self._talking("read one of the Swarm's configs") as client:
             data = client.inspect_config(config)["Spec"]["Data"]  # type: ignore[no-untyped-call]
             return base64.b64decode(data).decode()
+
+    def relabel(self, kind: Kind, stored: str, labels: Mapping[str, str]) -> None:
+        """Give it other labels, by its id."""
+        with self._talking(f"label one of the Swarm's {kind}") as client:
+            relabel(client, f"{kind}/{stored}", labels)
 
     def drop(self, kind: Kind, stored: str) -> None:
         """Remove it by id. No error when it is gone."""

@@ -123,11 +123,16 @@ class Placing:
         return None
 
     def _same_event(self, draft: Draft[Body], body: Deployment) -> Record[Body] | None:
-        """The event of the same attempt that says the same; its time may have been set right since."""
+        """The event of the same attempt that says the same; its time may have been set right since.
+
+        A deployment starts once: another clone may have recorded the start that it read in the lock.
+        """
         events = list(self._events(draft.service, body.deployment))
         same = next((record for record in events if _says(record, draft)), None)
-        if same is not None or body.status != "healthy":
+        if same is not None or body.status not in ("started", "healthy"):
             return same
+        if body.status == "started":
+            return next((record for record in events if _is_start(record, body)), None)
         healthy = (record for record in events if _is_healthy(record, body))
         return next((record for record in healthy if _what_ran(record.body) == _what_ran(body)), None)
 
@@ -232,6 +237,12 @@ def _is_healthy(record: Record[Body], of: Deployment) -> bool:
     body = record.body
     known = (body.deployment, body.status) if isinstance(body, Deployment) else None
     return known == (of.deployment, "healthy")
+
+
+def _is_start(record: Record[Body], of: Deployment) -> bool:
+    body = record.body
+    known = isinstance(body, Deployment) and (body.deployment, body.status) == (of.deployment, "started")
+    return known and _what_ran(body) == _what_ran(of)
 
 
 def _what_ran(body: Body) -> tuple[object, ...]:

@@ -16,6 +16,7 @@ from release.deploy.swarm.spec import (
     at,
     container_of,
     is_as_written,
+    is_variant,
     named_spec,
     networks_of,
     without_empty,
@@ -64,6 +65,7 @@ _LISTS: Final = frozenset(
 )
 """What is compared by its parts, each under a name of its own."""
 _TIMES: Final = ("Delay", "Monitor", "Period", "Interval", "Timeout")
+_OBJECTS: Final = ("secrets.", "files.")
 _NANO: Final = 1_000_000
 PLATFORMS: Final = "TaskTemplate.Placement.Platforms"
 
@@ -104,7 +106,7 @@ def spec_drift(
         should_be.pop(PLATFORMS, None)  # written by a version of the library that did not tell them
     for name in sorted(is_now.keys() | should_be.keys()):
         old, new = should_be.get(name), is_now.get(name)
-        if old != new:
+        if old != new and not (name.startswith(_OBJECTS) and is_variant(new or "", old or "")):
             so = f"is {_shown(name, new)}" if new is not None else "is not there"
             yield name, f"{so}, and {_shown(name, old) if old is not None else 'none'} is recorded"
 

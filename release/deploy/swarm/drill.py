@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Final
 
-from release.deploy.docker import ENVIRONMENT, ROLE, SERVICE, SERVING, Identity, Ours, Place
+from release.deploy.docker import DEPLOYMENT, ENVIRONMENT, ROLE, SERVICE, SERVING, Identity, Ours, Place
 from release.deploy.drill import (
     DRILL,
     Conditions,
     Drilled,
     Rehearsal,
+    drill_name,
     empty,
     is_left_behind,
     refuse,
@@ -33,7 +34,7 @@ from release.deploy.wanted import read_secrets, recorded_settings
 from release.errors import DeploymentFailed, EngineError
 from release.events import Emit, Notice, Warned
 from release.frozen import field
-from release.images.swarm import Kind, Swarm
+from release.images.swarm import Kind, Service, Swarm
 from release.ledger.query import Event
 from release.process import Cancellation
 from release.records import Record, Release
@@ -43,6 +44,8 @@ from release.runspec import Publish, RunSpec, SwarmSpec
 
 _STAND_IN: Final = "drill:secret"
 """In the place of a fingerprint: the names of the drill's secrets are its own anyway."""
+_SURE: Final = 24
+"""Characters of a drill's name that are in every name of its objects, however long the rest is."""
 _OBJECTS: Final[tuple[tuple[Kind, str], ...]] = (("secrets", specs.SECRET), ("configs", specs.FILE))
 
 
@@ -248,14 +251,21 @@ def apart(rollout: Rollout, emit: Emit) -> Iterator[None]:
             emit(Warned(text=left))
 
 
+def _is_a_drills(place: Place, service: Service, labels: Mapping[str, str]) -> bool:
+    """Whether its labels and its name are those that a drill gives."""
+    drill = service.labels.get(DEPLOYMENT, "")
+    scratch = Scratch(service=place.service, environment=place.environment, drill=drill)
+    return labels.items() <= service.labels.items() and service.name == specs.service_name(scratch)
+
+
 def sweep(swarm: Swarm, place: Place, emit: Emit) -> None:
     """Remove what drills of this place left whose process is gone, or whose time is over."""
     wanted = _labels(place, SERVING)
     for service in swarm.services():
-        if wanted.items() <= service.labels.items() and is_left_behind(service.labels):
+        if _is_a_drills(place, service, wanted) and is_left_behind(service.labels):
             emit(Notice(text=f"removing {service.name}, left behind by a drill that was killed"))
             swarm.remove(service.id)
     for kind, role in _OBJECTS:
         for each in swarm.stored(kind, _labels(place, role)):
-            if is_left_behind(each.labels):
+            if is_left_behind(each.labels) and each.name.startswith(drill_name(place, "")[:_SURE]):
                 swarm.drop(kind, each.id)

@@ -24,7 +24,9 @@ class SwarmKeeper(Struct, frozen=True, kw_only=True):
     def get(self, name: str) -> Kept | None:
         """The config of that name."""
         found = self.swarm.find("configs", lock_name(name))
-        return Kept(id=found.id, labels=found.labels) if found is not None else None
+        if found is None:
+            return None
+        return Kept(id=found.id, labels=found.labels, way_out=f"docker config rm {found.name}")
 
     def drop(self, kept: str) -> None:
         """Remove it."""

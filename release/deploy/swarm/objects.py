@@ -56,7 +56,7 @@ def unneeded(swarm: Swarm, place: Place, needs: Needs) -> tuple[Unneeded, ...]:
         Unneeded(kind=kind, id=each.id, name=each.name)
         for kind, role in _ROLES
         for each in there[role]
-        if each.id not in used | stays and each.name not in kept and _is_ours(each, place, role)
+        if each.id not in used | stays and not _stands(each.name, kept) and _is_ours(each, place, role)
     ]
     return tuple(sorted(found, key=lambda each: (each.kind, each.name)))
 
@@ -82,6 +82,19 @@ def _parts(spec: Mapping[str, Any]) -> Iterator[str]:
     yield from parts_of(specs.container_of(spec))
 
 
+def _stands(name: str, kept: set[str]) -> bool:
+    """Whether it is one of these names, or stands for one."""
+    return name in kept or any(specs.is_variant(name, each) for each in kept)
+
+
 def _is_ours(stored: Stored, place: Place, role: str) -> bool:
-    """The Swarm was asked by labels already; what goes for good is looked at twice."""
-    return place.labels(role).items() <= stored.labels.items()
+    """Its labels and its name are those that a deployment gives: labels alone are a claim."""
+    if not place.labels(role).items() <= stored.labels.items():
+        return False
+    labels, name = stored.labels, stored.name
+    if role == specs.BEFORE:
+        return name == specs.before_name(place, labels.get(DEPLOYMENT, ""))
+    if role == specs.SECRET:
+        own = specs.secret_name(place, labels.get(specs.SECRET_NAME, ""), labels.get(specs.FINGERPRINT, ""))
+        return name == own or specs.is_variant(name, own)
+    return specs.is_file_name(place, name)

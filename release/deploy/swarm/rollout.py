@@ -20,7 +20,8 @@ from release.deploy.swarm.asking import Asking, ask_tasks
 from release.deploy.swarm.drift import changed
 from release.deploy.swarm.follow import Watch, await_settled
 from release.deploy.swarm.kept import read_kept
-from release.deploy.swarm.spec import Part, Parts
+from release.deploy.swarm.sealed import Kept, restorable
+from release.deploy.swarm.spec import Parts
 from release.deploy.swarm.tasks import View, ended_ids, node_name, replicas, update_of, view
 from release.deploy.target import Means, Order
 from release.errors import (
@@ -35,7 +36,7 @@ from release.errors import (
 )
 from release.events import Warned
 from release.frozen import Struct, replace
-from release.images.swarm import Kind, Service, Swarm
+from release.images.swarm import Service, Swarm
 from release.redact import Redacted
 from release.reference import Digest, Reference
 from release.runspec import RunSpec, SwarmSpec
@@ -124,7 +125,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
         place, deployment = self.order.place, self.order.identity.deployment
         labels = place.labels(specs.BEFORE) | {DEPLOYMENT: deployment}
         content = Redacted(json.dumps(before.spec))
-        self._stored("configs", specs.before_name(place, deployment), content, labels)
+        self.swarm.store("configs", specs.before_name(place, deployment), content, labels)
 
     def _remembered(self) -> Service | None:
         """The service with the spec that ran before; None where nothing did.
@@ -135,7 +136,9 @@ class Rollout(Struct, frozen=True, kw_only=True):
         name = specs.before_name(self.order.place, self.order.identity.deployment)
         now, kept = self._found_patiently(), self.swarm.find("configs", name)
         if kept is not None:
-            return _known(now, read_kept(self.swarm.content(kept.id)))
+            told = read_kept(self.swarm.content(kept.id))
+            there = (now.spec, now.previous) if now is not None else ({}, {})
+            return _known(now, restorable(told, *there, self.name))
         owner = now.labels.get(DEPLOYMENT) if now is not None else None
         if owner and not self._is_ours(now) and self.order.replaces in (owner, None):
             return now
@@ -192,37 +195,20 @@ class Rollout(Struct, frozen=True, kw_only=True):
 
     def _parts(self) -> Parts:
         """Networks by id, and secrets in the Swarm, made where this value is not there yet."""
-        networks = {name: self.swarm.network(name) for name in self.order.spec.networks}
+        order = self.order
+        kept = Kept(swarm=self.swarm, place=order.place, emit=self.means.emit, key=order.key)
+        networks = {name: self.swarm.network(name) for name in order.spec.networks}
         gone = [name for name, network in networks.items() if network is None]
         if gone:
             raise EngineError(self.order.attempt, f"the network {gone[0]} is gone", "create it again")
         return Parts(
             networks={name: network.id for name, network in networks.items() if network is not None},
-            secrets={name: self._secret(name) for name in self.order.secrets},
-            files={path: self._file(path) for path in self.order.spec.files or {}},
+            secrets={
+                name: kept.secret(name, self.order.spec.secrets[name], value)
+                for name, value in self.order.secrets.items()
+            },
+            files={path: kept.file(path, file) for path, file in (self.order.spec.files or {}).items()},
         )
-
-    def _secret(self, name: str) -> Part:
-        place, fingerprint = self.order.place, self.order.spec.secrets[name]
-        called = specs.secret_name(place, name, fingerprint)
-        labels = place.labels(specs.SECRET) | {specs.SECRET_NAME: name, specs.FINGERPRINT: fingerprint}
-        return self._stored("secrets", called, self.order.secrets[name], labels)
-
-    def _file(self, path: str) -> Part:
-        place, file = self.order.place, (self.order.spec.files or {})[path]
-        called = specs.file_name(place, path, file.sha256)
-        return self._stored("configs", called, Redacted(file.content), place.labels(specs.FILE))
-
-    def _stored(self, kind: Kind, name: str, content: Redacted, labels: Mapping[str, str]) -> Part:
-        """Kept once: the name tells the content."""
-        try:
-            made = self.swarm.store(kind, name, content, labels)
-        except NameTaken:
-            found = self.swarm.find(kind, name)
-            if found is None:
-                raise
-            made = found.id
-        return Part(id=made, name=name)
 
     def _submit(self, before: Service | None, written: Mapping[str, Any]) -> None:
         """Create or update. A write whose answer was lost is looked for before it is sent again."""

@@ -31,6 +31,10 @@ FILE: Final = "file"
 BEFORE: Final = "before"
 """The role of the config with the spec that is to be put back if a deployment is cut off."""
 
+_FILE_NAME: Final = re.compile(r"-[0-9a-f]{16}\Z")
+_SURE: Final = 24
+"""Characters of a place's name that are in every name of its objects, however long the rest is."""
+_VARIANT: Final = re.compile(r"\.[0-9a-f]{8}\Z")
 _NANO: Final = 1_000_000
 """Nanoseconds in a millisecond; in a thousandth of a processor, too."""
 _LONGEST_SERVICE: Final = 63
@@ -83,6 +87,23 @@ def file_name(place: Place, path: str, sha256: str) -> str:
     suffix = f"-{sha256[:16]}"
     last = re.sub(r"[^a-zA-Z0-9_.-]", "-", path.rpartition("/")[2])
     return fitting(f"{place.container}-{last}", _LONGEST_OBJECT - len(suffix)) + suffix
+
+
+def is_file_name(place: Place, name: str) -> bool:
+    """Whether a config has a name that `file_name` gives, or one that stands for it."""
+    plain = _VARIANT.sub("", name)
+    begins = fitting(place.container, _LONGEST_OBJECT - 26)[:_SURE]
+    return plain.startswith(begins) and (plain != name or bool(_FILE_NAME.search(plain)))
+
+
+def variant(name: str, digits: str) -> str:
+    """Another name that stands for this one, where somebody has it; `digits` are eight, hexadecimal."""
+    return f"{name[: _LONGEST_OBJECT - 9]}.{digits}"
+
+
+def is_variant(found: str, name: str) -> bool:
+    """Whether a name stands for another one: see `variant`."""
+    return bool(_VARIANT.search(found)) and name[: _LONGEST_OBJECT - 9] == found[:-9]
 
 
 def before_name(place: Place, deployment: str) -> str:

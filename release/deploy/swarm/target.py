@@ -10,10 +10,12 @@ from release.deploy.docker import DEPLOYMENT, SERVING, Ours, Place
 from release.deploy.keeper import Keeper
 from release.deploy.plan import Strategy
 from release.deploy.preflight import Bytes, Tell, unheard
+from release.deploy.secrets import FingerprintKey
 from release.deploy.swarm import ahead, placement
 from release.deploy.swarm import spec as specs
 from release.deploy.swarm.drift import changed
 from release.deploy.swarm.keeper import SwarmKeeper
+from release.deploy.swarm.sealed import foreign
 from release.deploy.swarm.nodes import Machines, Route, look_into, spread
 from release.deploy.swarm.rollout import Rollout, identities, longest
 from release.deploy.swarm.tasks import Placed, View, placed, update_of, view
@@ -140,13 +142,19 @@ class SwarmTarget(Struct, frozen=True, kw_only=True):
             return None
         return Report(tasks=tuple(placed(self._view(found))), update=update_of(found))
 
-    def drift(self, deployment: Deployment, release: Release) -> Iterator[tuple[str, str]]:
-        """What somebody changed of the spec since this deployment of this release wrote it, by setting."""
+    def drift(
+        self, deployment: Deployment, release: Release, key: FingerprintKey | None = None
+    ) -> Iterator[tuple[str, str]]:
+        """What somebody changed of the spec since this deployment of this release wrote it, by setting.
+
+        And which secrets and configs of it are not the recorded ones; `key` is that of their seals.
+        """
         found = self._found()
         if found is None or found.labels.get(DEPLOYMENT) != deployment.deployment:
             return
         order = specs.recorded_order(self.place, deployment, release)
         yield from changed(self.swarm, found.spec, order)
+        yield from foreign(self.swarm, self.place, found.spec, deployment.run_spec, key)
 
     def _view(self, service: Service) -> View:
         tasks, nodes = self.swarm.tasks(service.id), self.swarm.nodes()
@@ -230,11 +238,11 @@ class SwarmTarget(Struct, frozen=True, kw_only=True):
         """None: requests go through the Swarm's own mesh, or to the ports of its nodes."""
         return ()
 
-    def occupation_problems(self, spec: RunSpec) -> list[Problem]:
+    def occupation_problems(self, spec: RunSpec, ours: Ours) -> list[Problem]:
         """Ports of other services, and a service of our name that is not ours."""
         if not self._is_manager():
             return []
-        return self._listed({"publish": self._ports(spec), "name": self._name()})
+        return self._listed({"publish": self._ports(spec), "name": self._name(ours)})
 
     def _listed(self, found: Mapping[str, Iterator[str] | list[str]]) -> list[Problem]:
         return preflight.listed(self.place, found)
@@ -277,11 +285,12 @@ class SwarmTarget(Struct, frozen=True, kw_only=True):
             for number, _ in sorted(wanted & taken if other.name != self.service else ()):
                 yield f"port {number} is published by the service {other.name}: take another"
 
-    def _name(self) -> Iterator[str]:
-        if self.stranger() is not None:
+    def _name(self, ours: Ours) -> Iterator[str]:
+        if ours.strangers or self.stranger() is not None:
             yield (
-                f"a service called {self.service} exists that no deployment made: "
-                f"docker service rm {self.service}, or give ours another name"
+                f"a service called {self.service} exists, and no record of the ledger proves that a "
+                f"deployment made it: it is left alone. `docker service inspect {self.service}` shows it, "
+                f"`docker service rm {self.service}` removes it"
             )
 
     def strategy(self, spec: RunSpec) -> Strategy:  # noqa: ARG002 - other targets ask the settings

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,11 @@ from release.chain.reports import Reports
 from release.chain.shop import KEPT_RUNS, RunFolder
 from release.errors import EngineUnreachable, ReleaseError
 from release.events import Event, Warned
-from release.images.engine import Engine
+from release.frozen import replace
+from release.images.engine import ContainerState, Engine, StoredImage
+from release.owner import Owner
+from release.reference import Digest, Reference
+from tests.unit.deploy.fakes import FakeEngine, digest, state, stored
 from tests.unit.test_private import give_away
 
 
@@ -185,3 +190,61 @@ def test_what_cannot_be_removed_is_named_and_fails_nothing(tmp_path: Path) -> No
     assert "it is away" in second
     assert not (dead.path / "owner.json").exists()
     stuck.tidy()
+
+
+class Machine(FakeEngine):
+    """An engine with images of tests."""
+
+    names_of: dict[str, dict[str, str]]
+
+    def inspect(self, reference: Reference | Digest) -> StoredImage | None:  # type: ignore[override]
+        return next((image for image in self.images if image.id == reference), None)
+
+    def labelled_images(self, labels: Mapping[str, str]) -> dict[str, Mapping[str, str]]:
+        return dict(self.names_of)
+
+    def untag(self, reference: Reference) -> None:  # type: ignore[override]
+        self.calls.append(f"untag {reference}")
+
+
+GONE = {
+    "release.service": "api",
+    "release.run": "7",
+    **Owner(host=Owner.here().host, pid="999999999", process=Owner.here().process).labels(),
+}
+
+
+def ran(name: str, role: str, **labels: str) -> ContainerState:
+    about = {**GONE, "release.role": role, **{key.replace("_", "."): value for key, value in labels.items()}}
+    return state(name, image=digest(name), labels=about)
+
+
+@pytest.mark.attack(
+    "somebody runs an image committed from a container of a killed run, or built on its test image",
+    "a label that the image has, too, proves nothing: the container is named and left alone",
+)
+def test_what_has_the_labels_of_a_killed_run_from_its_image_is_left_alone(tmp_path: Path) -> None:
+    """What the run itself made goes, also of an older version; so do names of its test images alone."""
+    own = {"release_container": "7 test"}
+    there = {
+        "test": (ran("test", "test", **own), GONE),
+        "smoke": (ran("smoke", "smoke", **own), {}),
+        "older": (ran("older", "smoke"), {}),
+        "database": (ran("database", "test"), GONE),
+        "committed": (ran("committed", "smoke", **own), {**GONE, "release.container": "7 test"}),
+    }
+    engine = Machine()
+    engine.images = tuple(replace(stored(digest(name)), labels=about) for name, (_, about) in there.items())
+    for container, _ in there.values():
+        engine.add(container)
+    tests = ("localhost/release-test/api:7", "localhost/release-test/api:last", "localhost/database:1")
+    engine.names_of = dict.fromkeys(tests, GONE)
+    said: list[Event] = []
+    leftovers.sweep(tmp_path, "api", lambda: engine, said.append)
+    assert engine.names().keys() == {"database", "committed"}
+    assert [call for call in engine.calls if call.startswith("untag")] == [
+        "untag localhost/release-test/api:7"
+    ]
+    warned = [event.text for event in said if isinstance(event, Warned)]
+    assert [text.partition(" ")[0] for text in warned] == ["database", "committed"]
+    assert "docker rm -f database" in warned[0]

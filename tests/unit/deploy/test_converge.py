@@ -218,6 +218,11 @@ def begun(world: World, **more: Any) -> Draft[Body]:
     return world.event("0.2.0", NEXT, "started", **{"previous": FIRST, **more})
 
 
+def known(world: World) -> None:
+    """0.2.0 ran here once: the ledger knows the settings that a rollback to it has."""
+    world.append(world.event("0.2.0", "f" * 11 + "0", "healthy"))
+
+
 def test_the_only_container_that_is_left_is_never_taken_away(world: World) -> None:
     """What ran before is gone; the new one turns sick: it stays, and the message says so."""
     deployed(world)
@@ -283,6 +288,7 @@ def test_what_has_the_good_name_ran_before_whatever_the_journal_says(
 
 def test_a_rollback_sets_aside_what_its_journal_says_that_ran(world: World) -> None:
     """Not what this clone believes; where the release is not known here, that is said."""
+    known(world)
     deployed(world)
     world.lock(begun(world, previous=OTHER, reason="rollback"))
     world.container("0.2.0", NEXT, NEW, "running")
@@ -299,15 +305,16 @@ def test_what_cannot_be_undone_is_told_as_it_is(world: World) -> None:
     world.append(started := begun(world))
     world.lock(started)
     world.container("0.2.0", NEXT, NEW, "running")
-    world.engine.add(state("api-production-junk", status="exited", labels=PLACE.labels("serving")))
+    world.container("0.1.0", OTHER, PLACE.fresh(OTHER), "exited")
     with pytest.raises(UsageError, match=f"the deployment {FIRST}, is there no more") as caught:
         world.converge("revert")
-    assert f"{NEW} (0.2.0, running, healthy), api-production-junk" in caught.value.found
+    assert f"{NEW} (0.2.0, running, healthy), {PLACE.fresh(OTHER)}" in caught.value.found
     assert PLACE.lock in world.names()
 
 
 def rolled_back(world: World) -> None:
     """The containers of a rollback that died: its start is in the lock alone."""
+    known(world)
     deployed(world)
     world.lock(begun(world, reason="rollback"))
     world.engine.stop(f"id-{OLD}", grace=0)
@@ -327,7 +334,7 @@ def test_what_stops_early_keeps_the_journal(world: World) -> None:
     assert world.statuses()[-1] == (NEXT, "started")
     assert world.converge().end == "restored"
     assert world.names() == {OLD: "running"}
-    assert world.statuses()[2:] == [(NEXT, "started"), (NEXT, "restored")]
+    assert world.statuses()[3:] == [(NEXT, "started"), (NEXT, "restored")]
 
 
 def test_a_rollback_that_stops_early_keeps_the_journal_of_what_was_half_done(world: World) -> None:
@@ -378,7 +385,7 @@ def test_nothing_is_taken_away_where_somebody_else_has_the_lock_by_now(world: Wo
         return sick(kept)
 
     world.engine.kept[0].state = replace(world.engine.kept[0].state, status="exited", health="none")
-    world.engine.kept[1].state = replace(world.engine.kept[1].state, status="exited")
+    world.engine.kept[2].state = replace(world.engine.kept[2].state, status="exited")
     world.engine.starting = taken
     with pytest.raises(MixedState, match="the lock was taken meanwhile by Grace"):
         world.converge("finish")

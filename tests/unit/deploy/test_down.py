@@ -455,22 +455,44 @@ def test_who_waited_for_the_lock_does_not_undo_what_was_undone_meanwhile(bench: 
     assert "nothing was touched" in caught.value.hint
     before = down.earlier(site, (), None, locked=False)
     down.ensure(site, sight, digits("own", 12), before, answers=True)
-    bench.engine.add(container("running"))
+    bench.engine.add(undoer(bench, DEPLOYMENT, "running"))
     with pytest.raises(LockHeld, match="is still undoing migrations"):
         down.ensure(site, sight, digits("own", 12), before, answers=True)
+
+
+def undoer(bench: Bench, deployment: str, status: str, name: str = "") -> ContainerState:
+    """A container of the command, in the image of the release that is undone."""
+    image = Digest(bench.left.body.image.digest)
+    labels = PLACE.labels("migration") | {"release.deployment": deployment, "release.version": "1.5.0"}
+    return state(name or f"api-production-{deployment}-down", status=status, image=image, labels=labels)
+
+
+@pytest.mark.attack(
+    "somebody runs an image that has the labels of a command that undoes migrations",
+    "its name and its image are not those of a deployment: it blocks nothing and is not removed",
+)
+def test_what_only_has_the_labels_of_the_command_is_left_alone(bench: Bench) -> None:
+    """It neither counts as at work nor as what undid migrations; the status names it."""
+    bench.engine.add(undoer(bench, "1", "running", name="their-database"))
+    bench.engine.add(replace(undoer(bench, "2", "exited"), image=Digest(f"sha256:{digits('other')}")))
+    site, there = bench.site(), dict(bench.engine.names())
+    mine, others = down.found(site)
+    assert (mine, len(others)) == ((), 2)
+    down.tidy(site)
+    assert bench.engine.names() == there
 
 
 def test_tidying_leaves_what_works_and_what_is_anothers(bench: Bench) -> None:
     """Without a deployment all that ended go; a failure is a warning."""
     for number, status in enumerate(("running", "exited", "exited")):
-        labels = PLACE.labels("migration") | {"release.deployment": str(number)}
-        bench.engine.add(state(f"down-{number}", status=status, labels=labels))
+        bench.engine.add(undoer(bench, str(number), status))
+    names = [f"api-production-{number}-down" for number in range(3)]
     down.tidy(bench.site(), "1")
-    assert bench.engine.names() == {"down-0": "running", "down-2": "exited"}
+    assert bench.engine.names() == {names[0]: "running", names[2]: "exited"}
     down.tidy(bench.site())
-    assert bench.engine.names() == {"down-0": "running"}
-    bench.engine.add(state("down-3", status="exited", labels=PLACE.labels("migration")))
-    bench.engine.breaking = {"remove down-3": EngineError("remove it", "no answer")}
+    assert bench.engine.names() == {names[0]: "running"}
+    bench.engine.add(undoer(bench, "3", "exited"))
+    bench.engine.breaking = {"remove api-production-3-down": EngineError("remove it", "no answer")}
     down.tidy(bench.site())
     assert [type(each) for each in bench.said] == [Warned]
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
 from release.deploy.docker import Place
-from release.deploy.drill import Conditions, Rehearsal, sweep
+from release.deploy.drill import Conditions, Rehearsal, drill_name, sweep
 from release.frozen import replace
 from release.owner import Owner
 from release.redact import Redacted
@@ -131,9 +133,27 @@ def test_only_what_nobody_uses_any_more_is_swept_away() -> None:
     late = {"release.drill.expires": "2020-01-01T00:00:00+00:00"}
     of: dict[str, dict[str, str]] = {"mine": {}, "dead": gone.labels(), "late": late}
     for name, changes in of.items():
-        engine.add(state(name, labels={**alive, **changes}))
+        labels = {**alive, **changes, "release.deployment": name}
+        engine.add(state(drill_name(PLACE, name), labels=labels))
     engine.add(state("api-production", labels=PLACE.labels("serving")))
     said: list[Any] = []
     sweep(engine, PLACE, said.append)
-    assert engine.names().keys() == {"mine", "api-production"}
+    assert engine.names().keys() == {drill_name(PLACE, "mine"), "api-production"}
     assert len(said) == 2
+
+
+@pytest.mark.attack(
+    "somebody runs an image that was committed from the container of a drill",
+    "a drill's container has the drill's name, which no image gives on; a label without a time ends nothing",
+)
+def test_what_only_has_the_labels_of_a_drill_is_not_swept_away() -> None:
+    """Whatever its labels say of a process that is gone, or of a time that is over."""
+    engine = WithoutNetworks()
+    labels = {**rehearsal(Conditions()).labels, "release.deployment": "0123456789ab"}
+    engine.add(state("database", labels={**labels, "release.drill.expires": "2020-01-01T00:00:00+00:00"}))
+    for number, time in enumerate(("garbage", "", "2020-01-01T00:00:00")):
+        about = {**labels, "release.deployment": str(number), "release.drill.expires": time}
+        engine.add(state(drill_name(PLACE, str(number)), labels={**about, "release.owner.pid": "9" * 5000}))
+    there = dict(engine.names())
+    sweep(engine, PLACE, lambda _: None)
+    assert engine.names() == there

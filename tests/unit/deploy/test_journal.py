@@ -52,8 +52,8 @@ def test_the_ledger_gets_the_start_only_where_it_lacks_it() -> None:
     end: Draft[Body] = replace(
         DRAFT, body=Deployment.model_validate({**STARTED.model_dump(), "status": "failed"})
     )
-    assert unfinished(recorded=True).drafts(end) == [end]
-    assert unfinished(recorded=False).drafts(end) == [DRAFT, end]
+    assert unfinished(recorded=True).drafts(end, DRAFT) == [end]
+    assert unfinished(recorded=False).drafts(end, DRAFT) == [DRAFT, end]
 
 
 def test_it_is_told_as_what_was_begun_by_whom_and_when() -> None:

@@ -219,3 +219,53 @@ def test_who_was_taken_for_dead_learns_it_before_anything_is_touched() -> None:
     taken(engine, holder(who="Grace", deployment="2" * 12))
     with pytest.raises(LockHeld, match="taken meanwhile by Grace"):
         ensure(keeper(engine), PLACE, mine)
+
+
+@pytest.mark.attack(
+    "a container that was started, or that lacks the labels of the lock, has the lock's name",
+    "it is not a lock: it is named, with the command that frees the name, and never removed",
+)
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"status": "running"}, "it is running, and a lock is never started"),
+        ({"status": "exited"}, "it is exited"),
+        ({"labels": {}}, "it lacks the labels of the lock of api in production"),
+        ({"labels": Place(service="api", environment="staging").labels(LOCK)}, "it lacks the labels"),
+    ],
+)
+def test_what_only_has_the_name_of_the_lock_is_left_alone(changes: dict[str, Any], why: str) -> None:
+    """Whoever looks for the lock is told so, also who breaks it."""
+    engine, other = FakeEngine(), expired()
+    labels = PLACE.labels(LOCK) | other.labels()
+    engine.add(state(PLACE.lock, **{"status": "created", "labels": labels, **changes}))
+    for breaking in (None, other):
+        told = pytest.raises(LockHeld, match=why)
+        with told as caught, held(keeper(engine), PLACE, holder(), print, breaking=breaking):
+            raise AssertionError("the lock was given")
+    assert f"docker rename {PLACE.lock} {PLACE.lock}-other" in caught.value.hint
+    with pytest.raises(LockHeld):
+        peek(keeper(engine), PLACE)
+    assert PLACE.lock in engine.names()
+
+
+@pytest.mark.attack(
+    "the label that says when a lock ends is garbage, has no time zone, or is missing",
+    "the lock counts as held until `--break-lock` is said; the message says so",
+)
+@pytest.mark.parametrize("expires", ["", "garbage", "2020-01-01", "2020-01-01T00:00:00", "9" * 5000, "\x00"])
+def test_a_lock_that_tells_no_time_is_held_until_it_is_broken(expires: str) -> None:
+    """Its other labels may be anything, too."""
+    engine, other = FakeEngine(), holder(host="elsewhere", expires=expires, pid="9" * 5000, who="")
+    taken(engine, other)
+    assert peek(keeper(engine), PLACE) == other
+    assert "tells no time" in held_error(PLACE, other).hint
+    assert len(str(held_error(PLACE, other))) < 6500
+    with held(keeper(engine), PLACE, holder(), print, breaking=other):
+        assert Holder.parse(engine.kept[0].state.labels).deployment == "0" * 12
+
+
+def test_times_at_the_ends_of_the_calendar_are_times() -> None:
+    """No comparison fails."""
+    for expires, is_over in (("0001-01-01T00:00:00+23:59", True), ("9999-12-31T23:59:59-23:59", False)):
+        assert holder(expires=expires).expired(datetime.now(UTC)) is is_over

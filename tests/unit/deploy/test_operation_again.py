@@ -9,7 +9,7 @@ from release.errors import DeploymentFailed
 from release.frozen import replace
 from release.interruption import Interruption
 from release.records import Deployment
-from tests.unit.deploy.scene import Scene, scene
+from tests.unit.deploy.scene import PLACE, Scene, scene
 
 __all__ = ["scene"]
 
@@ -33,7 +33,7 @@ def test_what_ended_since_the_ledger_was_read_is_not_called_failed(scene: Scene)
     scene.release("1.4.1", "1.5.0")
     scene.runs("1.4.1", scene.deploy("1.4.1"))
     began = scene.deploy("1.5.0", "started")
-    scene.runs("1.5.0", began, name="api-production-new", status="exited")
+    scene.runs("1.5.0", began, name=PLACE.fresh(began), status="exited")
     attempt = Attempt(prepared=scene.prepared("1.5.0", "promote"), deployment="0" * 12, message="")
     left = attempt.prepared.sight.unfinished
     assert left is not None

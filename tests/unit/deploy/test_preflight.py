@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from release.deploy import preflight
-from release.deploy.docker import Place
+from release.deploy.docker import Ours, Place, look
 from release.deploy.preflight import (
     Bytes,
     Room,
@@ -43,9 +43,12 @@ def busy() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def problems(engine: FakeEngine, **settings: object) -> list[str]:
+NONE = Ours(running=(), stopped=())
+
+
+def problems(engine: FakeEngine, ours: Ours = NONE, **settings: object) -> list[str]:
     spec = RunSpec.model_validate(settings)
-    found = [*settings_problems(engine, PLACE, spec), *occupation_problems(engine, PLACE, spec)]
+    found = [*settings_problems(engine, PLACE, spec), *occupation_problems(engine, PLACE, spec, ours)]
     return [str(problem) for problem in found]
 
 
@@ -124,7 +127,18 @@ def test_a_port_of_our_own_running_container_is_free_for_its_successor(busy: int
     """It is stopped before the new one starts."""
     engine = FakeEngine()
     engine.add(published("api-production", busy, **PLACE.labels("serving")))
-    assert problems(engine, publish=publish(busy)) == []
+    assert problems(engine, look(engine, PLACE), publish=publish(busy)) == []
+
+
+def test_a_port_and_a_name_of_what_only_has_our_labels_are_not_free(busy: int) -> None:
+    """Its labels are a claim: nothing is stopped for it, and the message says what to do."""
+    engine = FakeEngine(host="ssh://far.example")
+    engine.add(published("api-production", busy, **PLACE.labels("serving")))
+    engine.add(state("api-production.2", labels=PLACE.labels("serving")))
+    port, first, second = problems(engine, publish=publish(busy), replicas=2)
+    assert "is published by the container api-production: stop it" in port
+    assert "docker rename api-production api-production-before" in first
+    assert "docker rename api-production.2 api-production.2-before" in second
 
 
 def test_a_port_of_a_far_engine_is_not_tried_on_this_machine(busy: int) -> None:
@@ -153,10 +167,10 @@ def test_another_place_whose_containers_have_our_name_is_named() -> None:
     other = Place(service="api-eu", environment="production")
     engine = FakeEngine()
     engine.add(state(other.container, labels=other.labels("serving")))
-    (problem,) = occupation_problems(engine, mine, RunSpec())
+    (problem,) = occupation_problems(engine, mine, RunSpec(), NONE)
     assert "api-eu in production has a container called api-eu-production" in problem.message
     assert "docker rename" not in problem.message
-    assert occupation_problems(engine, other, RunSpec()) == []
+    assert occupation_problems(engine, other, RunSpec(), look(engine, other)) == []
 
 
 LOCKED = LockHeld("deploy api in production", "another deployment is under way: Grace")

@@ -82,18 +82,28 @@ def test_what_was_tried_in_vain_is_fenced_and_set_aside(scene: Scene, status: st
     assert told.endswith(f"({how})")
 
 
-def test_what_is_no_release_of_this_clone_is_told_by_its_labels_and_not_set_aside(scene: Scene) -> None:
-    """Nothing is compared with it; what the ledger expects does not run, and is not set aside either."""
+def test_what_is_no_release_of_this_clone_is_in_the_way_and_named(scene: Scene) -> None:
+    """Its labels are a claim: it is left alone, and the message says what to do."""
     scene.release("1.4.1", "1.4.2")
     scene.deploy("1.4.1")
     scene.deploy("1.4.2")
     scene.runs("1.5.0", "0123456789ab")
-    plan = scene.prepared("1.4.1").plan
-    assert plan.before is not None
-    assert (plan.before.version, plan.before.status) == ("1.5.0", "unknown")
-    assert (plan.undone, plan.packages) == ((), ())
-    assert not any("quarantined" in text for text in plan.then)
-    assert plan.notes[-1].startswith("what runs is no release that this clone knows")
+    with pytest.raises(NotReady, match="a container called api-production exists") as caught:
+        scene.prepared("1.4.1")
+    assert "docker rename api-production api-production-before" in caught.value.found
+    assert scene.engine.calls == []
+
+
+def test_what_has_our_labels_and_is_in_nobodys_way_is_noted_in_the_plan(scene: Scene) -> None:
+    """It is left alone."""
+    scene.release("1.4.1", "1.4.2")
+    scene.deploy("1.4.1")
+    scene.runs("1.4.2", scene.deploy("1.4.2"))
+    scene.runs("1.5.0", "0123456789ab", name="their-database")
+    notes = scene.prepared("1.4.1").plan.notes
+    assert any(
+        note.startswith("their-database (running) has the labels of api in production") for note in notes
+    )
 
 
 def test_an_open_freeze_is_shown_and_does_not_stop_a_rollback(scene: Scene) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from release.deploy.sight import last_good, look_around
+from release.deploy.wanted import todays
 from release.records import Quarantine
-from tests.unit.deploy.scene import Scene, scene
+from tests.unit.deploy.scene import PLACE, Scene, scene
 
 __all__ = ["scene"]
 
@@ -59,13 +60,15 @@ def test_a_label_is_a_claim_and_the_image_is_the_proof(scene: Scene) -> None:
     assert last_good(scene.site, sight) == "-0"
 
 
-def test_what_is_no_release_of_this_clone_is_left_for_the_last_healthy_one(scene: Scene) -> None:
-    """Nobody knows what it is."""
+def test_what_is_no_release_of_this_clone_is_not_ours(scene: Scene) -> None:
+    """Nothing proves what it is: it is named, and the ledger says what is left."""
     scene.release("1.4.1", "1.4.2")
     scene.deploy("1.4.1")
     scene.deploy("1.4.2")
     scene.runs("1.5.0", "0123456789ab")
-    assert left(scene) == (None, None, "-0")
+    assert left(scene)[0] == "1.4.2"
+    ours = look_around(scene.site).ours
+    assert (ours.up, [each.name for each in ours.strangers]) == ((), [PLACE.container])
 
 
 @pytest.mark.parametrize("status", ["mixed", "failed", "started"])
@@ -85,6 +88,10 @@ def test_what_a_killed_operator_began_is_read_from_the_lock(scene: Scene) -> Non
     scene.release("1.4.2", "1.5.0")
     scene.deploy("1.4.2")
     began = scene.began("1.5.0")
+    spec, _ = todays(scene.site, scene.releases["1.5.0"])
+    began = began.of(
+        began.body.model_copy(update={"run_spec": spec, "digest": scene.releases["1.5.0"].body.image.digest})
+    )
     scene.locked(began)
     scene.runs("1.5.0", began.body.deployment)
     assert left(scene) == ("1.5.0", "started", "-0")
@@ -95,7 +102,7 @@ def test_of_two_releases_that_run_the_unexpected_one_is_left(scene: Scene) -> No
     scene.release("1.4.2", "1.5.0")
     healthy, mixed = scene.deploy("1.4.2"), scene.deploy("1.5.0", "mixed")
     scene.runs("1.4.2", healthy)
-    scene.runs("1.5.0", mixed, name="api-production-new")
+    scene.runs("1.5.0", mixed, name=PLACE.fresh(mixed))
     assert left(scene) == ("1.5.0", "mixed", "-0")
 
 

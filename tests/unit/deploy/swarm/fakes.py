@@ -95,7 +95,7 @@ class FakeSwarm:
         self.calls.append("update")
         if self.there is None or known.version != self.there.version:
             return False
-        self.there = service(spec, version=known.version + 1)
+        self.there = service(spec, version=known.version + 1, previous=self.there.spec)
         self._answer()
         return True
 
@@ -142,6 +142,10 @@ class FakeSwarm:
             name for name, (of, _, own) in self.kept.items() if of == kind and labels.items() <= own.items()
         ]
         return tuple(Stored(id=f"id-{name}", name=name, labels=self.kept[name][2]) for name in chosen)
+
+    def relabel(self, kind: Kind, known: str, labels: Mapping[str, str]) -> None:
+        name = known.removeprefix("id-")
+        self.kept[name] = (*self.kept[name][:2], labels)
 
     def drop(self, kind: Kind, known: str) -> None:
         self.kept.pop(known.removeprefix("id-"))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from release.deploy.drill import Conditions
+from release.deploy.drill import Conditions, drill_name
 from release.deploy.swarm.drill import SwarmRehearsal, apart, sweep
 from release.deploy.swarm.rollout import Rollout
 from release.deploy.swarm.target import SwarmTarget
@@ -129,17 +129,20 @@ def test_only_what_a_dead_drill_left_is_swept_away() -> None:
     """Not that of a drill that goes on, nor what serves."""
     alive = rehearsal().scratch.place
     gone = Owner(host=Owner.here().host, pid="999999999", process=Owner.here().process)
-    dead = alive.labels("serving") | gone.labels()
-    fake = FakeSwarm(there=service({"Name": "dead", "Labels": dead}, name="dead"))
+    dead = alive.labels("serving") | gone.labels() | {"release.deployment": "dead"}
+    name = drill_name(PLACE, "dead")
+    fake = FakeSwarm(there=service({"Name": name, "Labels": dead}, name=name))
     fake.others = [
-        service({"Labels": alive.labels("serving")}, id="id-alive"),
+        service({"Labels": alive.labels("serving")}, id="id-alive", name=alive.container),
         service({"Labels": PLACE.labels("serving")}, id="id-real"),
+        service({"Labels": dead}, id="id-with-labels-of-a-dead-one", name="theirs"),
     ]
-    fake.store("secrets", "of-dead", Redacted("x"), alive.labels("secret") | gone.labels())
-    fake.store("secrets", "of-alive", Redacted("x"), alive.labels("secret"))
+    fake.store("secrets", f"{name}-TOKEN", Redacted("x"), alive.labels("secret") | gone.labels())
+    fake.store("secrets", of_alive := f"{alive.container}-TOKEN", Redacted("x"), alive.labels("secret"))
+    fake.store("secrets", "theirs", Redacted("x"), alive.labels("secret") | gone.labels())
     said: list[Any] = []
     sweep(real(fake), PLACE, said.append)
     assert fake.there is None
     assert fake.calls == ["remove"]
-    assert list(fake.kept) == ["of-alive"]
+    assert list(fake.kept) == [of_alive, "theirs"]
     assert len(said) == 1
