@@ -162,8 +162,15 @@ def _order(prepared: Prepared, deployment: str) -> Order:
         health_timeout=site.settings.health_timeout,
         watch=watching.wanted(prepared.spec, prepared.plan.reason),
         reason=prepared.plan.reason,
-        key=FingerprintKey.load(site.desk.source.git_dir, site.desk.environ) if prepared.secrets else None,
+        key=_seal_key(prepared),
     )
+
+
+def _seal_key(prepared: Prepared) -> FingerprintKey | None:
+    """The key of the seals of a Swarm's secrets; on one engine there are none."""
+    desk = prepared.site.desk
+    has_seals = prepared.site.settings.engine == "swarm" and prepared.secrets
+    return FingerprintKey.load(desk.source.git_dir, desk.environ) if has_seals else None
 
 
 def _known(prepared: Prepared) -> dict[str, Any]:

@@ -24,7 +24,6 @@ from release.frozen import Reticent, Struct, field
 from release.images.engine import Engine
 from release.images.engine.transfers import auth_config
 from release.images.frames import CHUNK, LOG_LIMIT, Frames
-from release.images.swarmlabels import relabel
 from release.redact import Redacted
 from release.reference import Digest, Reference
 
@@ -339,9 +338,15 @@ class Swarm(Struct, frozen=True, kw_only=True):
             return base64.b64decode(data).decode()
 
     def relabel(self, kind: Kind, stored: str, labels: Mapping[str, str]) -> None:
-        """Give it other labels, by its id."""
+        """Give it other labels, by its id (SecretUpdate, ConfigUpdate)."""
         with self._talking(f"label one of the Swarm's {kind}") as client:
-            relabel(client, f"{kind}/{stored}", labels)
+            url = _url(client, f"{kind}/{stored}")
+            answer = client.get(url, timeout=client.timeout)
+            _check(answer)
+            about = answer.json()
+            body = {**about["Spec"], "Labels": dict(labels)}  # nothing else of it can be changed
+            version = {"version": about["Version"]["Index"]}
+            _check(client.post(f"{url}/update", params=version, json=body, timeout=client.timeout))
 
     def drop(self, kind: Kind, stored: str) -> None:
         """Remove it by id. No error when it is gone."""

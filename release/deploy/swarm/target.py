@@ -15,9 +15,9 @@ from release.deploy.swarm import ahead, placement
 from release.deploy.swarm import spec as specs
 from release.deploy.swarm.drift import changed
 from release.deploy.swarm.keeper import SwarmKeeper
-from release.deploy.swarm.sealed import foreign
 from release.deploy.swarm.nodes import Machines, Route, look_into, spread
 from release.deploy.swarm.rollout import Rollout, identities, longest
+from release.deploy.swarm.sealed import foreign
 from release.deploy.swarm.tasks import Placed, View, placed, update_of, view
 from release.deploy.target import Means, Order, Way
 from release.errors import NotReady, Problem, RegistryError, RegistryUnreachable, UsageError

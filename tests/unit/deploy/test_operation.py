@@ -99,7 +99,7 @@ def attempt(
         service=SimpleNamespace(migrations=None),
     )
     site = SimpleNamespace(
-        desk=desk, target=target, place=PLACE, settings=SimpleNamespace(health_timeout=300)
+        desk=desk, target=target, place=PLACE, settings=SimpleNamespace(health_timeout=300, engine="docker")
     )
     ours = Ours(running=(), stopped=())
     prepared = Prepared(

@@ -8,8 +8,8 @@ import pytest
 
 from release.deploy.docker import DEPLOYMENT
 from release.deploy.swarm import spec as specs
-from release.deploy.swarm.sealed import secret_labels
 from release.deploy.swarm.objects import Needs, unneeded
+from release.deploy.swarm.sealed import secret_labels
 from release.deploy.swarm.spec import Part, Parts, service_spec
 from release.frozen import replace
 from release.images.swarm import Service
