@@ -18,15 +18,23 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from release import jsontext
 from release.capped import RECORDED, Brief
+from release.config.kinds import GitName, Slug
 from release.errors import LedgerError, RecordUnknown
 from release.frozen import Struct
-from release.runspec import Probe, RunSpec
+from release.reference import Repository
+from release.runspec import Matching, Probe, RunSpec
 
 LIMITS: Final = jsontext.Bounds(size=4 * 1024 * 1024, depth=32)
 """Limits of a record. The largest real ones hold a package list of some thousand names: 200 kB."""
 
 SCHEMA: Final = "1.0"
 """Version of the record format: the minor part grows with new keys, the major part with changed ones."""
+
+_SEMVER: Final = (
+    r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)"
+    r"(-(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)(\.(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*))*)?"
+    r"(\+[0-9a-zA-Z-]+(\.[0-9a-zA-Z-]+)*)?"
+)
 
 DigestText = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 Hex64 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -45,6 +53,8 @@ Moment = Annotated[
     AfterValidator(_a_real_moment),
 ]
 """RFC 3339 in UTC with milliseconds, so that text order is time order."""
+VersionText = Annotated[str, Field(max_length=128), Matching(_SEMVER, 'a semantic version, as "1.4.2"')]
+"""A semantic version that fits into an image's tag: 128 characters (OCI Distribution Specification 1.1)."""
 DeploymentId = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
 
 
@@ -76,10 +86,16 @@ class Descriptor(Part):
     size: int
 
 
+def _a_repository(text: str) -> str:
+    """Return the text. Raise ValueError if it is not the name of an image repository."""
+    Repository(text)
+    return text
+
+
 class Image(Part):
     """The released image. `digest` is the manifest's; `config_digest` covers every uncompressed layer."""
 
-    repository: str
+    repository: Annotated[str, AfterValidator(_a_repository)]
     digest: DigestText
     media_type: str
     size: int
@@ -97,7 +113,7 @@ class Source(Part):
     """Of the commit; missing only in a recovered release."""
     commit_time: Moment
     remote: str | None = None
-    tag: str
+    tag: GitName
     """The git tag that was made with this record."""
 
 
@@ -237,7 +253,7 @@ class Release(Part):
     kind: ClassVar[str] = "release"
     model_config = ConfigDict(json_schema_extra=_strict_unless_recovered)
 
-    version: str
+    version: VersionText
     image: Image
     source: Source
     lock: LockFile | None = None
@@ -291,7 +307,7 @@ class Deployment(Part):
 
     deployment: DeploymentId
     """The same in all events of one attempt."""
-    environment: str
+    environment: Slug
     release: Hex64
     """The id of the release record."""
     digest: DigestText
@@ -315,7 +331,7 @@ class Quarantine(Part):
 
     release: Hex64
     """The id of the release record."""
-    environment: str | None = None
+    environment: Slug | None = None
     """Where; missing: everywhere."""
     message: str
     """Why."""
@@ -330,7 +346,7 @@ class Freeze(Part):
 
     kind: ClassVar[str] = "freeze"
 
-    environment: str
+    environment: Slug
     message: str
     """Why."""
     until: Moment | None = None
@@ -361,7 +377,7 @@ class Verification(Part):
     kind: ClassVar[str] = "verification"
 
     what: Literal["readiness", "drill", "rebuild"]
-    environment: str | None = None
+    environment: Slug | None = None
     """Whose releases; missing for a rebuild."""
     result: Literal["passed", "failed"]
     releases: tuple[Examined, ...]
@@ -403,7 +419,7 @@ class Envelope(Part):
 
     schema_: Annotated[str, Field(alias="schema", pattern=r"^\d+\.\d+$")] = SCHEMA
     kind: str
-    service: str
+    service: Slug
     seq: Annotated[int, Field(ge=1)]
     prev: Hex64 | None
     recorded_at: Moment

@@ -33,6 +33,9 @@ _PATIENCE: Final = 3
 _PATIENT_LOSSES: Final = 6
 """How many races a writer loses before it stops being polite."""
 
+_CHECKED: Final = ("-c", "fetch.fsckObjects=true")
+"""Git refuses objects that it would not make itself, as a folder with two files of one name."""
+
 _WHOLE: Final = 2**31 - 1
 """The depth that git takes for all of a history (git-fetch, `--unshallow`)."""
 
@@ -280,7 +283,7 @@ class Branch:
     def _complete(self, *options: str, by_hand: str) -> None:
         if self.remote is None:
             return
-        fetch = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", *options)
+        fetch = (*_CHECKED, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", *options)
         answer = self._git.run(*fetch, self.remote, self._ref, timeout=FETCH_SECONDS)
         if answer.status != 0:
             raise LedgerUnreachable(
@@ -369,7 +372,7 @@ class Branch:
     def _fetch(self, until: Until = _PATIENT) -> Answer:
         assert self.remote is not None  # noqa: S101 - only called with a remote
         return self._git.run(
-            *("fetch", "--quiet", "--no-tags", "--no-prune", "--refmap="),
+            *(*_CHECKED, "fetch", "--quiet", "--no-tags", "--no-prune", "--refmap="),
             *("--no-recurse-submodules", "--no-auto-maintenance", "--no-write-fetch-head", "--no-filter"),
             *(self.remote, f"{self._ref}:{self._seen}"),
             timeout=until.left(FETCH_SECONDS),

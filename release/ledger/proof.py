@@ -100,9 +100,18 @@ class Prover:
         if tip is None or tip == known.commit:
             return Proved(head=tip)
         last = known.commit or remembered
-        if last is not None and not self._contains(tip, last):
-            raise self._rewritten(last, tip)
+        try:
+            contains = last is None or self._contains(tip, last)
+        except LedgerError as error:
+            return self._without(tip, known, last, error.found)
+        if not contains:
+            raise self._rewritten(last or "", tip)
         return self._walked(tip, known)
+
+    def _without(self, tip: str, known: Before, last: str | None, found: str) -> Proved:
+        """Stay at what was proven before: git cannot read the commit that comes after it."""
+        proved = self._walked(last, known) if last not in (None, known.commit) else Proved(head=known.commit)
+        return Proved(head=proved.head, error=proved.error or self._unreadable([], f"{tip}: {found}"))
 
     def extend(self, base: str | None, commit: str, seconds: int, records: Sequence[Record[Body]]) -> None:
         """Take over a commit that this process made on the verified head, which needs no proof."""
@@ -153,9 +162,7 @@ class Prover:
             seen.append(Seen(commit=step.commit, vouches=audit.vouches))
             if time.monotonic() > deadline and step.commit != tip:
                 return audit.state, seen, self._too_long(seen, seconds)
-        if trouble:
-            raise self._stopped(trouble[0])
-        return audit.state, seen, None
+        return audit.state, seen, self._unreadable(seen, trouble[0]) if trouble else None
 
     def _steps(self, tip: str, since: str | None, trouble: list[str]) -> Iterator[Step]:
         if since is None:
@@ -211,6 +218,13 @@ class Prover:
             f"{_STILL_WORKS}; `invoke verify --ledger` lists all violations",
         )
 
+    def _unreadable(self, seen: list[Seen], words: str) -> LedgerUnproven:
+        return LedgerUnproven(
+            f"read the ledger {self._name} past {self._end(seen)}",
+            f"git cannot read what follows: {words}",
+            f"{_STILL_WORKS}; git fsck --full; a fresh clone may have all objects",
+        )
+
     def _too_long(self, seen: list[Seen], seconds: float) -> LedgerUnproven:
         return LedgerUnproven(
             f"read the ledger {self._name} past {self._end(seen)}",
@@ -231,11 +245,6 @@ class Prover:
         if answer.status not in (0, 1):
             raise LedgerError(f"compare the ledger commits {earlier} and {later}", answer.words, "git fsck")
         return answer.status == 0
-
-    def _stopped(self, found: str) -> LedgerError:
-        return LedgerError(
-            f"prove the ledger {self._name}", found, "git fsck --full; a fresh clone may have all objects"
-        )
 
     def _rewritten(self, seen: str, now: str) -> LedgerRewritten:
         return LedgerRewritten(

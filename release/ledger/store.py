@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import re
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -182,8 +181,6 @@ class Ledger:
         """Read from this commit, or from the last one before it that is proven. Raises as `Prover.prove`."""
         if tip is not None and tip == self._tip:
             return
-        if tip is not None:
-            self._check_format(self._trees.tree_of(tip))
         try:
             proved = self._proved(tip)
         except LedgerRewritten:
@@ -195,11 +192,12 @@ class Ledger:
         self._tip, self.unproven, head = tip, proved.error, proved.head
         if head is None:
             self._head = self._tree = None
+            if tip is not None:  # nothing of it is proven: it may be no ledger at all
+                self._check_format(self._trees.tree_of(tip))
             return
-        content = self._trees.content(head, "commit", f"the commit {head}")
-        fields = content.partition(b"\n\n")[0].decode("utf-8", "replace")
-        self._time = int(re.findall(r"^committer .* (\d+) [+-]\d{4}$", fields, re.MULTILINE)[0])
-        self._head, self._tree = head, fields.split(None, 2)[1]
+        self._time, self._head = self._prover.state.seconds or 0, head
+        self._tree = self._trees.tree_of(head)
+        self._check_format(self._tree)
         if self._branch.verified != head:
             self._branch.advance(head)
 

@@ -16,6 +16,9 @@ from release.plumbing import Plumbing
 FILE: Final = "100644"
 """The one mode that a file of the ledger has."""
 
+NO_TIME: Final = -1
+"""Time of a commit whose committer or time cannot be read: before that of each other commit."""
+
 _HEADER: Final = b"\x01"
 _CHUNK: Final = 1 << 16
 
@@ -38,7 +41,7 @@ class Step(Struct, frozen=True, kw_only=True):
     commit: str
     parents: tuple[str, ...]
     seconds: int
-    """Its committer's time."""
+    """Its committer's time; NO_TIME if the commit has none."""
     signature: Signature
     changes: tuple[Change, ...]
 
@@ -102,7 +105,7 @@ def _step(header: bytes, changes: list[Change]) -> Step:
     return Step(
         commit=commit,
         parents=tuple(parents.split()),
-        seconds=int(seconds),
+        seconds=int(seconds) if seconds.isdecimal() else NO_TIME,
         signature=Signature.parse(signature),
         changes=tuple(changes),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from release.ledger import layout, proof, query
 from release.ledger.opening import open_ledger
 from release.ledger.reading import record_at
 from release.ledger.store import Ledger
+from release.ledger.verify import verify
 from release.records import Body, Record, Release
 from release.source import Source
 from tests.unit.ledger import intruder, samples
@@ -482,8 +484,6 @@ ODD = {
 @pytest.mark.parametrize("kind", ODD)
 def test_a_malformed_record_ends_nothing(proven: Repository, kind: str) -> None:
     """What was proven is read; the commit is named in one sentence."""
-    from hashlib import sha256
-
     plain(proven)
     before, content = head(proven), ODD[kind]
     name = sha256(content).hexdigest()
@@ -712,3 +712,115 @@ def test_a_long_proof_stops_and_goes_on_later(proven: Repository, monkeypatch: p
         (proven.git("rev-parse", f"{BRANCH}~1"), False),
         (head(proven), True),
     ]
+
+
+# tips that git or the library cannot read
+
+
+def _no_committer(repository: Repository) -> str:
+    tree, tip = repository.git("rev-parse", f"{BRANCH}^{{tree}}"), head(repository)
+    content = f"tree {tree}\nparent {tip}\nauthor a <a> 1 +0000\n\nx\n"
+    return _commit_object(repository, content)
+
+
+def _no_time(repository: Repository) -> str:
+    tree, tip = repository.git("rev-parse", f"{BRANCH}^{{tree}}"), head(repository)
+    content = f"tree {tree}\nparent {tip}\nauthor a <a> 1 +0000\ncommitter a <a> notatime\n\nx\n"
+    return _commit_object(repository, content)
+
+
+def _twice_in_a_folder(repository: Repository) -> str:
+    rows = repository.git("ls-tree", BRANCH).splitlines()
+    raw = b"".join(_raw_row(row) for row in [*rows, rows[-1]])
+    return _commit_of_tree(repository, raw)
+
+
+def _odd_mode(repository: Repository) -> str:
+    rows = repository.git("ls-tree", BRANCH).splitlines()
+    return _commit_of_tree(repository, b"".join(_raw_row(row) for row in rows).replace(b"100644 ", b"644 "))
+
+
+def _without_format(repository: Repository) -> str:
+    return intruder.commit(repository, {"format": None})
+
+
+def _later_format(repository: Repository) -> str:
+    return intruder.commit(repository, {"format": b"release-ledger 2.0\n"})
+
+
+def _other_format(repository: Repository) -> str:
+    return intruder.commit(repository, {"format": b"\xff\x00"})
+
+
+def _raw_row(row: str) -> bytes:
+    mode, _, oid, name = row.replace("\t", " ").split(" ", 3)
+    return mode.lstrip("0").encode() + b" " + name.encode() + b"\0" + bytes.fromhex(oid)
+
+
+def _commit_of_tree(repository: Repository, raw: bytes) -> str:
+    tree = repository.git("hash-object", "-t", "tree", "-w", "--literally", "--stdin", stdin=raw)
+    tip, at = head(repository), repository.git("log", "-1", "--format=%ct", BRANCH)
+    who = f"a <a> {at} +0000"
+    return _commit_object(repository, f"tree {tree}\nparent {tip}\nauthor {who}\ncommitter {who}\n\nx\n")
+
+
+def _commit_object(repository: Repository, content: str) -> str:
+    words = ("hash-object", "-t", "commit", "-w", "--literally", "--stdin")
+    made = repository.git(*words, stdin=content.encode())
+    repository.git("update-ref", BRANCH, made)
+    return made
+
+
+TIPS = (
+    *(_no_committer, _no_time, _twice_in_a_folder, _odd_mode),
+    *(_without_format, _later_format, _other_format),
+)
+
+
+@pytest.mark.attack(
+    "an unsigned commit without a committer or a time, with a folder that git would not make, or with "
+    "another `format` file, to stop every command",
+    "the proof: nothing of a commit is read before it is proven, and a rollback goes by the verified head",
+)
+@pytest.mark.parametrize("tip", TIPS, ids=lambda tip: tip.__name__.strip("_"))
+def test_an_odd_commit_stops_no_rollback(proven: Repository, tip: Callable[[Repository], str]) -> None:
+    """What ran is found, and `verify --ledger` ends."""
+    opened(proven)
+    before = head(proven)
+    commit = tip(proven)
+    ledger = opened(proven)
+    assert (ledger.head, ledger.unproven is not None) == (before, True)
+    assert query.find(ledger, "api", "0.1.0", environment="production").release.body.version == "0.1.0"
+    source = Source.open(proven.root)
+    report = verify(source, Settings.model_validate({**STRICT, "require_signed": False}))
+    assert commit in {violation.commit for violation in report.violations} or report.violations
+
+
+NAMES = {
+    "an environment with a path": (b'"production"', b'"production/2099/12/31"'),
+    "an environment without a name": (b'"production"', b'""'),
+    "a service with a path": (b'"service":"api"', b'"service":"../api"'),
+    "a version that is none": (b'"8.0.0"', b'"0.not-semver"'),
+    "a version with a path": (b'"8.0.0"', b'"9/9/9"'),
+    "a version with 5,000 digits": (b'"8.0.0"', b'"' + b"9" * 5000 + b'.0.0"'),
+    "a tag with an option": (b'"v8.0.0"', b'"--upload-pack=x"'),
+    "a repository that is none": (b'"localhost/api"', b'"-x"'),
+}
+
+
+@pytest.mark.attack(
+    "a record whose environment, service, version, tag or repository is not a name, as `production/2099`",
+    "the types of a record's names; the commit is named, and nothing is read past it",
+)
+@pytest.mark.parametrize("name", NAMES)
+def test_an_odd_name_in_a_record_ends_nothing(proven: Repository, name: str) -> None:
+    """Names become paths, tags and references."""
+    plain(proven)
+    before, (good, odd) = head(proven), NAMES[name]
+    draft = event("0" * 64, at=LATE) if "environment" in name else release("8.0.0", content="x", at=LATE)
+    content = intruder.placed(proven, draft).to_bytes()
+    assert good in content
+    forged = content.replace(good, odd)
+    files = {layout.record_path(sha256(forged).hexdigest()): forged}
+    commit = intruder.commit(proven, files, seconds=_at(LATE))
+    assert "record-unreadable" in refused(plain(proven), commit, before).found
