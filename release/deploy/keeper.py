@@ -39,7 +39,10 @@ class Keeper(Protocol):
 
 
 def _foreign(state: ContainerState) -> str:
-    return f"it is {state.status}, and a lock is never started" if state.status != "created" else ""
+    """Return why it is not a lock. A lock that its holder gives back is in removal for a moment."""
+    if state.status in ("created", "removing"):
+        return ""
+    return f"it is {state.status}, and a lock is never started"
 
 
 class EngineKeeper(Struct, frozen=True, kw_only=True):

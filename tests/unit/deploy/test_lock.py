@@ -194,6 +194,16 @@ def test_waiting_ends_when_the_lock_is_free() -> None:
     assert [type(event) for event in said] == [Notice]
 
 
+def test_waiting_goes_on_while_the_lock_is_in_removal() -> None:
+    """The engine shows it as "removing" for a moment; it is still the holder's, and not a stranger."""
+    engine, theirs = FakeEngine(), holder(host="elsewhere", deployment="1" * 12)
+    labels = PLACE.labels(LOCK) | theirs.labels()
+    engine.add(state(PLACE.lock, status="removing", labels=labels))
+    assert peek(keeper(engine), PLACE) == theirs
+    await_free(keeper(engine), PLACE, seconds=60, emit=lambda event: None, check=engine.kept.clear)
+    assert engine.names() == {}
+
+
 def test_waiting_ends_when_its_time_is_over() -> None:
     """With the error of who does not wait; what `check` raises ends it too."""
     engine = FakeEngine()
