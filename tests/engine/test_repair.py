@@ -44,13 +44,15 @@ def shop(
     place = lab.unique()
     registry = f"{running_registry.host}/{place}"
     service = make_service(tmp_path / "service", remote=bare_remote, registry=registry)
-    released(service.nox("release"))
-    service.commit("feat: more", {"app.py": f"{APP}# more\n"})
-    released(service.nox("release"))
-    repositories = running_registry.storage / "docker/registry/v2/repositories"
-    tags = repositories / place / service.name / "_manifests/tags"
-    yield Shop(service=service, remote=bare_remote, tags=tags, repository=f"{registry}/{service.name}")
-    lab.remove_service(engine, service.name)
+    try:
+        released(service.nox("release"))
+        service.commit("feat: more", {"app.py": f"{APP}# more\n"})
+        released(service.nox("release"))
+        repositories = running_registry.storage / "docker/registry/v2/repositories"
+        tags = repositories / place / service.name / "_manifests/tags"
+        yield Shop(service=service, remote=bare_remote, tags=tags, repository=f"{registry}/{service.name}")
+    finally:
+        lab.remove_service(engine, service.name)
 
 
 def test_what_is_missing_is_added(shop: Shop) -> None:

@@ -62,8 +62,10 @@ def pulled_manifest(reference: str) -> tuple[str, dict[str, Any]]:
 def first(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Iterator[First]:
     """A service that was released once, for all tests of a worker that only begin with that."""
     service = make_service(tmp_path_factory.mktemp("first") / "service")
-    yield First(service=service, line=released(service.nox("release")))
-    lab.remove_service(engine, service.name)
+    try:
+        yield First(service=service, line=released(service.nox("release")))
+    finally:
+        lab.remove_service(engine, service.name)
 
 
 @pytest.fixture

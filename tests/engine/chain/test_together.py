@@ -26,7 +26,7 @@ def moments(service: Service) -> dict[tuple[str, str], int]:
 def test_stages_that_need_not_wait_do_not(make: Make) -> None:
     """lock, lint and build begin together; so do test, smoke and push; then comes the commit point."""
     slow = {"lint": {"commands": ["sleep 2"]}}
-    service = make(files={"test.py": "import time; time.sleep(2)"}, **slow)
+    service = make(files={"test.py": "import time; time.sleep(2); print('1 passed')"}, **slow)
     released(service.nox("release"))
     at = moments(service)
     first, second = ("lock", "lint", "build"), ("test", "smoke", "push")

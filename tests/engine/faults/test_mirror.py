@@ -100,4 +100,4 @@ def test_a_base_whose_registry_is_in_trouble_is_looked_up_again(
         ran = service.nox("build")
     assert ran.status == 0, ran.all
     (log,) = (service.folder / ".release/runs").glob("*/build.log")
-    assert "a base image could not be looked up" in log.read_text(), (log.read_text(), proxy.hits)
+    assert "an image could not be looked up" in log.read_text(), (log.read_text(), proxy.hits)
