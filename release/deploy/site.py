@@ -16,7 +16,7 @@ from release.deploy.docker import Place, command
 from release.deploy.single import SingleEngine
 from release.deploy.target import Target
 from release.deploy.unconfigured import choose
-from release.errors import LedgerError, LedgerUnproven
+from release.errors import LedgerError, LedgerRewritten
 from release.events import Emit, Notice, Progress, Warned
 from release.frozen import Struct
 from release.images.engine import Engine
@@ -91,7 +91,7 @@ class Desk(Struct, frozen=True, kw_only=True, dict=True):
     def _warn(self, text: str) -> None:
         self.emit(Warned(text=text))
 
-    def _warn_unproven(self, ledger: Ledger, told: LedgerUnproven | None) -> None:
+    def _warn_unproven(self, ledger: Ledger, told: LedgerError | None) -> None:
         """Warn that the ledger is read up to its verified head alone, once for each reason."""
         error = ledger.unproven
         if error is not None and (told is None or error.found != told.found):
@@ -102,8 +102,10 @@ class Desk(Struct, frozen=True, kw_only=True, dict=True):
 
         A clone without any of the ledger has nothing to go by: there, and only there, it is waited for.
 
+        What the server lost is read on from this clone, with a warning; nothing is published then.
+
         Raises:
-            LedgerError: the branch is no ledger, or was rewound.
+            LedgerError: the branch is not a ledger.
         """
         remote = self.service.ledger.remote
         patience: float | None = PATIENCE_SECONDS
@@ -111,8 +113,13 @@ class Desk(Struct, frozen=True, kw_only=True, dict=True):
             self.emit(Notice(text=f"this clone has nothing of the ledger yet: fetching it from {remote}"))
             patience = None
         told = self.ledger.unproven
-        self.ledger.refresh(patience)
+        try:
+            self.ledger.refresh(patience)
+        except LedgerRewritten as error:
+            self.ledger.stay(error)
         self._warn_unproven(self.ledger, told)
+        if isinstance(self.ledger.unproven, LedgerRewritten):
+            return False
         silence = self.ledger.silence
         if silence is not None:
             found = f"the git remote {remote} does not answer: going by what this clone knows"

@@ -37,6 +37,8 @@ class Before(Struct, frozen=True, kw_only=True):
     last: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     """Number and id of each service's last record."""
     lineage: Lineage = field(default_factory=Lineage)
+    judged: tuple[str, str] | None = None
+    """A later commit up to which signatures were checked, and the first one that nobody signed."""
 
 
 class Audit:

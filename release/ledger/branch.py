@@ -33,8 +33,11 @@ _PATIENCE: Final = 3
 _PATIENT_LOSSES: Final = 6
 """How many races a writer loses before it stops being polite."""
 
-_CHECKED: Final = ("-c", "fetch.fsckObjects=true")
-"""Git refuses objects that it would not make itself, as a folder with two files of one name."""
+_CHECKED: Final = ("-c", "fetch.fsckObjects=true", "-c", "fetch.unpackLimit=1")
+"""Git refuses objects that it would not make itself, as a folder with two files of one name.
+
+What a fetch brings stays in one pack, so that a fetch that is cut off leaves nothing.
+"""
 
 _WHOLE: Final = 2**31 - 1
 """The depth that git takes for all of a history (git-fetch, `--unshallow`)."""
@@ -352,11 +355,16 @@ class Branch:
         Raises:
             LedgerError: the branch was rewound or replaced.
         """
-        if tip is None or self._git.object(tip) is None:
+        if tip is None or not self._is_whole(tip):
             return False
         if seen is not None and not (self._contains(tip, seen) or self._is_forgiven(seen, tip)):
             raise self._changed_behind_us(seen, tip)
         return True
+
+    def _is_whole(self, tip: str) -> bool:
+        """Return whether this clone has the commit and all that belongs to it."""
+        others = ("--not", f"--glob={self._seen}", f"--glob={self._verified}")
+        return self._git.run("rev-list", "--objects", "--quiet", tip, *others).status == 0
 
     def _is_forgiven(self, seen: str, tip: str) -> bool:
         """Return whether the server lost only commits that never were proven, and then follow it."""
@@ -380,15 +388,21 @@ class Branch:
 
     def _changed_behind_us(self, seen: str, now: str | None) -> LedgerRewritten:
         found = f"at {now}, which does not contain it" if now is not None else "gone from the server"
+        mend = f"git push {self.remote} {seen}:{self._ref}"
+        if now is not None and not self._is_before(now, seen):
+            mend = f"git push --force-with-lease={self._ref}:{now} {self.remote} {seen}:{self._ref}"
         return LedgerRewritten(
             f"follow the ledger {self}",
-            f"it was at {seen}, and now it is {found}: somebody rewound, replaced or deleted it",
-            f"the records are safe here: git push {self.remote} {seen}:{self._ref} restores a deleted or "
-            "rewound branch; protect it on the server. docs/reference/ledger.md, \"When the server's ledger "
-            'was rewound"',
+            f"it was at {seen}, and now it is {found}: it was rewound, replaced or deleted",
+            "the records are safe in this clone, and a rollback goes by them; who may write there puts them "
+            f"back: {mend}",
             seen=seen,
             now=now,
         )
+
+    def _is_before(self, earlier: str, later: str) -> bool:
+        """Return whether this clone knows that a commit comes before another one."""
+        return self._git.run("merge-base", "--is-ancestor", earlier, later).status == 0
 
     # moving on
 

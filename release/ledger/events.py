@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from release.errors import LedgerUnproven, LedgerUnreachable, ReleaseError
+from release.errors import LedgerRewritten, LedgerUnproven, LedgerUnreachable, ReleaseError
 from release.frozen import replace
 from release.ledger import layout, outbox
 from release.ledger.placing import Placing
@@ -61,7 +61,7 @@ class Events:
             if not keep:
                 self._outbox.withdraw(drafts)
                 raise
-            if isinstance(error, LedgerUnproven):
+            if isinstance(error, LedgerUnproven | LedgerRewritten):
                 self._tell(f"what happened waits in this clone: {error.found}; {error.hint}")
                 return None
             error.hint += "; what happened is kept in this clone, and `invoke sync` publishes it"

@@ -97,6 +97,7 @@ def _data(state: Before) -> dict[str, Any]:
         "ledger": lineage.ledger,
         "bound": sorted(lineage.bound),
         "older": sorted(lineage.older),
+        "judged": list(state.judged) if state.judged is not None else [],
     }
 
 
@@ -105,4 +106,11 @@ def _state(data: Mapping[str, Any], home: Home) -> Before:
         ledger=data["ledger"], bound=frozenset(data["bound"]), older=frozenset(data["older"]), home=home
     )
     last = {service: (int(seq), str(record)) for service, (seq, record) in data["last"].items()}
-    return Before(commit=data["commit"], seconds=data["seconds"], last=last, lineage=lineage)
+    judged = tuple(data.get("judged") or ())
+    return Before(
+        commit=data["commit"],
+        seconds=data["seconds"],
+        last=last,
+        lineage=lineage,
+        judged=(judged[0], judged[1]) if len(judged) == 2 else None,
+    )

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from release.errors import LedgerError, LedgerRewritten, LedgerUnproven, LedgerUnsigned
-from release.frozen import Struct
+from release.frozen import Struct, replace
 from release.ledger.audit import Audit, Before
 from release.ledger.lineage import Lineage
 from release.ledger.memory import Memory, Policy
@@ -76,6 +76,8 @@ class Prover:
         self._memory = memory
         self._policy, self._say = policies.policy, policies.say
         self._state: Before | None = None
+        self._judged: tuple[str, str] | None = None
+        """The tip whose signatures were checked, and the first commit below it that nobody signed."""
 
     @property
     def state(self) -> Before:
@@ -135,12 +137,12 @@ class Prover:
     def _walked(self, tip: str, known: Before) -> Proved:
         state, seen, wrong = self._audited(tip, known)
         signers = self._policy.signers
-        unsigned = self._first_unsigned(seen, signers) if signers is not None else None
+        unsigned = self._first_unsigned(seen, signers, known) if signers is not None else None
         if unsigned is not None:
             wrong = self._unsigned(seen, unsigned)
             state, _, _ = self._audited(tip, known, limit=unsigned)
-        if state.commit != known.commit:
-            self._keep(state)
+        if state.commit != known.commit or self._judged != known.judged:
+            self._keep(replace(state, judged=self._judged))
         return Proved(head=state.commit, error=wrong)
 
     def _audited(
@@ -148,7 +150,7 @@ class Prover:
     ) -> tuple[Before, list[Seen], LedgerUnproven | None]:
         """Follow at most so many commits as long as they keep the rules."""
         audit = Audit(self._git, before=known)
-        seconds = FIRST_SECONDS if known.commit is None else NEW_SECONDS
+        seconds = _seconds_for(known)
         deadline = time.monotonic() + seconds
         seen, trouble = list[Seen](), list[str]()
         for step in self._steps(tip, known.commit, trouble):
@@ -169,19 +171,32 @@ class Prover:
             count = self._git.run("rev-list", "--count", "--first-parent", tip).text
             if count.isdigit() and int(count) >= _SAID:
                 self._say(f"proving the {count} commits of the ledger {self._name}, once in this clone")
-        return walk(self._git, tip, None, trouble.append, since=since)
+        return walk(self._git, tip, trouble.append, since=since)
 
     # signatures
 
-    def _first_unsigned(self, seen: list[Seen], signers: Signers) -> int | None:
-        """Return the place of the first commit that nobody allowed signed or vouched for."""
+    def _first_unsigned(self, seen: list[Seen], signers: Signers, known: Before) -> int | None:
+        """Return the place of the first commit that nobody allowed signed or vouched for.
+
+        What was judged by an earlier command is not checked again: commits up to its tip stay unsigned,
+        unless a later one vouches for them.
+        """
+        places = {each.commit: place for place, each in enumerate(seen)}
+        tip, first = known.judged or ("", "")
+        judged = places.get(tip, -1) if first in places else -1
         bad, place = None, len(seen)
-        for signature in self._newest_first(seen, signers):
+        deadline = time.monotonic() + _seconds_for(known)
+        for signature in self._newest_first(seen[judged + 1 :], signers):
             place -= 1
             if not signers.allow(signature):
                 bad = place
             elif seen[place].vouches:
                 break
+            if place > 0 and time.monotonic() > deadline:
+                return 0
+        else:
+            bad = places[first] if judged >= 0 else bad
+        self._judged = (seen[-1].commit, seen[bad].commit) if bad is not None else None
         return bad
 
     def _newest_first(self, seen: list[Seen], signers: Signers) -> Iterator[Signature]:
@@ -254,6 +269,10 @@ class Prover:
             seen=seen,
             now=now,
         )
+
+
+def _seconds_for(known: Before) -> float:
+    return FIRST_SECONDS if known.commit is None else NEW_SECONDS
 
 
 _STILL_WORKS: Final = (

@@ -90,7 +90,7 @@ class Ledger:
         """Why the last refresh learned nothing; None where it did."""
         self.skipped: dict[str, str] = {}
         """Index entries whose records could not be read, and why; who lists records went on without them."""
-        self.unproven: LedgerUnproven | None = None
+        self.unproven: LedgerUnproven | LedgerRewritten | None = None
         """Why the ledger is read up to its verified head alone; None if that is its last commit."""
 
     @classmethod
@@ -163,6 +163,11 @@ class Ledger:
             self.silence = error
             self._look_at(self._branch.head())
         return self.silence is None
+
+    def stay(self, error: LedgerRewritten) -> None:
+        """Go on reading what this clone knows, though the server has lost it; nothing is appended then."""
+        self._look_at(self._branch.head())
+        self.unproven = self.unproven or error
 
     def check_address(self) -> None:
         """Refuse a remote that is read from one repository and pushed to another, before anything is built.

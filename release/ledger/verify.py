@@ -18,7 +18,7 @@ from release.ledger.lineage import Home, Lineage
 from release.ledger.opening import home
 from release.ledger.signing import Signers
 from release.ledger.violations import OF_SIGNATURES, Report, Violation
-from release.ledger.walk import walk
+from release.ledger.walk import walk, with_signatures
 from release.records import Record, Release
 from release.source import Source
 
@@ -134,7 +134,8 @@ class _Verification:
         if self._settings.remote is not None and known.there is None:
             self._unchecked.append(f"the git tags of {self._settings.remote}: it does not answer")
         witnesses: list[Tags | Witness] = [known, *([witness] if witness is not None else [])]
-        for step in walk(self._git, head, self._signers, self._trouble):
+        steps = walk(self._git, head, self._trouble)
+        for step in steps if self._signers is None else with_signatures(self._git, self._signers, steps):
             violations, releases = audit.step(step)
             self._violations += violations
             if audit.vouches and not any(each.kind in OF_SIGNATURES for each in violations):

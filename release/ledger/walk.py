@@ -6,11 +6,12 @@ git tell another history than its objects do - grafts, a graph file, replaced ob
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import IO, Final
 
-from release.frozen import Struct
-from release.ledger.signing import FORMAT, Signature, Signers
+from release.frozen import Struct, replace
+from release.ledger.signing import Signature, Signers, signatures
 from release.plumbing import Plumbing
 
 FILE: Final = "100644"
@@ -21,6 +22,11 @@ NO_TIME: Final = -1
 
 _HEADER: Final = b"\x01"
 _CHUNK: Final = 1 << 16
+
+
+NO_SIGNATURE: Final = Signature(letter="N", fingerprint="")
+_BULK: Final = 256
+"""How many signatures are asked for at once."""
 
 
 class Change(Struct, frozen=True, kw_only=True):
@@ -42,14 +48,14 @@ class Step(Struct, frozen=True, kw_only=True):
     parents: tuple[str, ...]
     seconds: int
     """Its committer's time; NO_TIME if the commit has none."""
-    signature: Signature
+    signature: Signature = NO_SIGNATURE
+    """Known only of the steps of `with_signatures`."""
     changes: tuple[Change, ...]
 
 
 def walk(
     plumbing: Plumbing,
     head: str,
-    signers: Signers | None,
     trouble: Callable[[str], None],
     *,
     since: str | None = None,
@@ -60,21 +66,27 @@ def walk(
         plumbing: the repository.
         head: the last commit.
         since: a commit; it and what comes before it are left out.
-        signers: whose signatures count; without them signatures are not looked at, which is much faster.
         trouble: told in git's words when it cannot read the history, as objects are missing or damaged.
     """
-    signature = FORMAT if signers is not None else "|"
-    options = signers.options if signers is not None else ()
     with plumbing.streaming(
-        *(*options, "-c", "core.commitGraph=false", "log", "--reverse", "--first-parent"),
+        *("-c", "core.commitGraph=false", "log", "--reverse", "--first-parent"),
         *("--diff-merges=first-parent", "--raw", "-r", "-z", "--root", "--no-renames", "--no-abbrev"),
         *("--no-show-signature", "--no-notes", "--no-color", "--ignore-submodules=none"),
-        *(f"--format=%x01%H|%ct|%P|{signature}", head, *((f"^{since}",) if since else ()), "--"),
+        *("--format=%x01%H|%ct|%P", head, *((f"^{since}",) if since else ()), "--"),
     ) as stream:
         yield from _steps(_tokens(stream.out))
         status, words = stream.end()
     if status != 0:
         trouble(words)
+
+
+def with_signatures(plumbing: Plumbing, signers: Signers, steps: Iterable[Step]) -> Iterator[Step]:
+    """Return the same steps with their signatures, which git checks in bulk."""
+    rest = iter(steps)
+    while chunk := list(islice(rest, _BULK)):
+        found = signatures(plumbing, signers, [step.commit for step in chunk])
+        for step, signature in zip(chunk, found, strict=True):
+            yield replace(step, signature=signature)
 
 
 def _tokens(stream: IO[bytes]) -> Iterator[bytes]:
@@ -101,12 +113,11 @@ def _steps(tokens: Iterator[bytes]) -> Iterator[Step]:
 
 
 def _step(header: bytes, changes: list[Change]) -> Step:
-    commit, seconds, parents, signature = header.decode("utf-8", "replace").split("|", 3)
+    commit, seconds, parents = header.decode("utf-8", "replace").split("|", 2)
     return Step(
         commit=commit,
         parents=tuple(parents.split()),
         seconds=int(seconds) if seconds.isdecimal() else NO_TIME,
-        signature=Signature.parse(signature),
         changes=tuple(changes),
     )
 

@@ -90,3 +90,25 @@ def test_a_rollback_goes_by_the_verified_head(world: World) -> None:
     mended = world.invoke("sync")
     assert (mended.status, mended.out) == (0, "4 events published, 0 waiting\n"), mended.err
     assert world.invoke("verify", "--ledger").status == 0
+
+
+def test_a_rollback_goes_by_the_clone_where_the_server_was_rewound(world: World) -> None:
+    """One forced push stops no rollback; deployments are refused, and what happened waits."""
+    server = world.root.parent / "server.git"
+    subprocess.run(["git", "init", "-q", "--bare", str(server)], check=True)
+    world.git("remote", "add", "origin", str(server))
+    with (world.root / "pyproject.toml").open("a") as file:
+        file.write('\n[tool.release.ledger]\nremote = "origin"\n')
+    for version in ("0.1.0", "0.2.0"):
+        done = world.invoke("deploy", "--to", version, "--yes")
+        assert done.status == 0, done.err
+    seen = world.git("rev-parse", "refs/release/origin/release-ledger").strip()
+    server_git = ("git", "-C", str(server), "update-ref", "refs/heads/release-ledger")
+    subprocess.run([*server_git, "release-ledger~2"], check=True)
+    refused = world.invoke("deploy", "--to", "0.1.0", "--yes")
+    assert (refused.status, seen in refused.err) == (1, True), refused.err
+    back = world.invoke("rollback", "--yes")
+    assert (back.status, world.answer()["VERSION"]) == (0, "0.1.0"), back.err
+    assert f"git push origin {seen}:refs/heads/release-ledger" in back.err
+    world.git("push", "-q", "origin", f"{seen}:refs/heads/release-ledger")
+    assert world.invoke("sync").out == "4 events published, 0 waiting\n"

@@ -12,11 +12,14 @@ import pytest
 
 from release.config import Ledger as Settings
 from release.errors import LedgerError, LedgerRewritten, LedgerUnproven, LedgerUnsigned
-from release.ledger import layout, proof, query
+from release.ledger import layout, proof, query, signing
+from release.ledger.branch import Branch
 from release.ledger.opening import open_ledger
 from release.ledger.reading import record_at
+from release.ledger.signing import Signature
 from release.ledger.store import Ledger
 from release.ledger.verify import verify
+from release.plumbing import Answer
 from release.records import Body, Record, Release
 from release.source import Source
 from tests.unit.ledger import intruder, samples
@@ -73,11 +76,12 @@ def release_of(ledger: Ledger, version: str) -> Record[Release]:
 def refused(ledger: Ledger, commit: str, before: str) -> LedgerUnproven:
     """The ledger is read up to one commit, and the next one is named."""
     assert ledger.head == before
-    assert ledger.unproven is not None
-    assert commit in ledger.unproven.found
+    error = ledger.unproven
+    assert isinstance(error, LedgerUnproven)
+    assert commit in error.found
     with pytest.raises(LedgerUnproven, match=commit):
         ledger.append([note("after it", at=LATE)])
-    return ledger.unproven
+    return error
 
 
 # what an intruder appends without a signature
@@ -824,3 +828,86 @@ def test_an_odd_name_in_a_record_ends_nothing(proven: Repository, name: str) -> 
     files = {layout.record_path(sha256(forged).hexdigest()): forged}
     commit = intruder.commit(proven, files, seconds=_at(LATE))
     assert "record-unreadable" in refused(plain(proven), commit, before).found
+
+
+@pytest.mark.attack(
+    "a malformed signature that ends git's own check of it",
+    "a signature that git could not check counts as none; verify --ledger names its commit",
+)
+def test_a_malformed_signature_stops_no_rollback(proven: Repository) -> None:
+    """Junk in the place of an ssh signature, and a message of a megabyte."""
+    opened(proven)
+    before = head(proven)
+    honest = intruder.append(proven, note("junk", at=LATE))
+    fields, _, _ = proven.git("cat-file", "commit", honest).partition("\n\n")
+    signature = "gpgsig -----BEGIN SSH SIGNATURE-----\n !!!\n -----END SSH SIGNATURE-----"
+    commit = _commit_object(proven, f"{fields}\n{signature}\n\n{'x' * 1_000_000}\n")
+    refused(opened(proven), commit, before)
+    report = verify(Source.open(proven.root), Settings.model_validate(STRICT))
+    assert commit in {violation.commit for violation in report.violations}
+
+
+@pytest.mark.attack(
+    "many well-formed commits that a foreign key signed, to make every command slow",
+    "the clone remembers which commits it judged, and checks new signatures alone",
+)
+def test_signatures_are_judged_once(proven: Repository, keys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later allowed signer who vouches for them is still heard."""
+    opened(proven)
+    before = head(proven)
+    use(proven, keys / "eve")
+    first = intruder.append(proven, note("eve 0", at=moment(61)), sign=True)
+    intruder.append(proven, note("eve 1", at=moment(62)), sign=True)
+    refused(opened(proven), first, before)
+    asked: list[str] = []
+
+    def counted(plumbing: object, signers: object, commits: list[str]) -> list[Signature]:
+        asked.extend(commits)
+        return signing.signatures(plumbing, signers, commits)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(proof, "signatures", counted)
+    refused(opened(proven), first, before)
+    assert set(asked) == {first}
+    use(proven, keys / "ada")
+    opened(proven, vouching=True).append([note("vouched", at=moment(63))])
+    assert opened(proven).unproven is None
+
+
+@pytest.mark.attack(
+    "a fetch that is cut off after the commit came and before its files",
+    "a fetch is one pack, and the branch moves only to a commit that is here with all that belongs to it",
+)
+def test_half_a_fetch_moves_nothing(
+    ada: Repository, bob: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commit is in the clone without its files; the next fetch brings them."""
+    samples.ledger(ada.root, remote="origin").append([note("1")])
+    mine = samples.ledger(bob.root, remote="origin")
+    assert mine.refresh()
+    before = mine.head
+    samples.ledger(ada.root, remote="origin").append([note("2")])
+    tip = head(ada)
+    content = ada.git("cat-file", "commit", tip) + "\n"
+    assert bob.git("hash-object", "-t", "commit", "-w", "--stdin", stdin=content.encode()) == tip
+    with monkeypatch.context() as patch:
+        cut = Answer(status=-9, out=b"", errors="cut off")
+        patch.setattr(Branch, "_fetch", lambda *_: cut)
+        assert not samples.ledger(bob.root, remote="origin").refresh()
+    assert bob.git("rev-parse", "refs/release/origin/release-ledger") == before
+    again = samples.ledger(bob.root, remote="origin")
+    assert (again.refresh(), again.head) == (True, tip)
+
+
+def test_git_refuses_objects_that_it_would_not_make(
+    ada: Repository, bob: Repository, server: Repository
+) -> None:
+    """A folder with a file twice does not get into a clone."""
+    samples.ledger(ada.root, remote="origin").append([note("1")])
+    mine = samples.ledger(bob.root, remote="origin")
+    assert mine.refresh()
+    before = mine.head
+    _twice_in_a_folder(ada)
+    ada.git("push", "-q", "origin", BRANCH)
+    again = samples.ledger(bob.root, remote="origin")
+    assert (again.refresh(), again.head) == (False, before)
+    assert again.silence is not None
