@@ -1,12 +1,23 @@
-"""What holds for every test without an engine: nobody is waited for."""
+"""Rules of every test without an engine: no pauses, and no temporary files outside of pytest's folder."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import pytest
 
 from release import patience
 
 _SPREAD = patience._spread
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep temporary files of this process in a folder that pytest removes."""
+    folder = tmp_path_factory.mktemp("temporary")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tempfile.tempdir", str(folder))
+        yield
 
 
 @pytest.fixture(autouse=True)
