@@ -233,17 +233,23 @@ class Dialled(socket.socket):
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         """As a socket's. An end is an end only where the program says that all went well.
 
-        Raises ProgramEnded: it failed, as ssh does when it is cut off.
+        Raises ProgramEnded: it failed, as ssh does when it is cut off or lets nobody in.
         """
-        count = super().recv_into(*args, **kwargs)
+        try:
+            count = super().recv_into(*args, **kwargs)
+        except ConnectionResetError:  # it ended with the request unread
+            self._check_end()
+            raise
         if count == 0:
-            with suppress(subprocess.TimeoutExpired):  # it goes on: the end is ours
-                if status := self.process.wait(_LAST_SECONDS):
-                    words = "; ".join(self.complaints.end()[-_LAST_WORDS:])
-                    raise ProgramEnded(
-                        f"the program ended with status {status}: {words or 'it gave no reason'}"
-                    )
+            self._check_end()
         return count
+
+    def _check_end(self) -> None:
+        """Raise ProgramEnded if the program ended with a failure; one that goes on did not end the talk."""
+        with suppress(subprocess.TimeoutExpired):
+            if status := self.process.wait(_LAST_SECONDS):
+                words = "; ".join(self.complaints.end()[-_LAST_WORDS:])
+                raise ProgramEnded(f"the program ended with status {status}: {words or 'it gave no reason'}")
 
     def close(self) -> None:
         """Hang up and end the program, when nobody reads any more: files made of the socket keep it open.

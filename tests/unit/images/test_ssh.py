@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import requests
 
@@ -52,6 +54,19 @@ def test_the_last_words_of_a_program_that_fails_are_in_the_error(capfd: pytest.C
     dialled.close()
     assert faults.words(caught.value) == "the program ended with status 255: ::error::Permission denied"
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_program_that_ends_with_the_request_unread_tells_why(tmp_path: Path) -> None:
+    """As ssh does when it lets nobody in: the system says no more than "connection reset"."""
+    flag = tmp_path / "sent"
+    script = f"until test -e {flag}; do sleep 0.01; done; echo 'Permission denied' >&2; exit 255"
+    dialled = dial(Command(argv=("sh", "-c", script)))
+    dialled.sendall(b"GET /_ping HTTP/1.1\r\n\r\n")
+    flag.touch()
+    with pytest.raises(ConnectionResetError) as caught, dialled.makefile("rb") as stream:
+        stream.read()
+    dialled.close()
+    assert faults.words(caught.value) == "the program ended with status 255: Permission denied"
 
 
 def test_a_program_that_ends_well_has_said_all() -> None:
