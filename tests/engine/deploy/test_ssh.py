@@ -204,7 +204,10 @@ def test_all_that_a_program_in_a_container_says_comes_through(
         engine.start(container)
         with Engine.connect(host=door.host) as remote:
             for _ in range(3):
-                ran = remote.execute(container, ("python3", "-c", PRINTS), env={}, timeout=60_000)
+                ran = remote.execute(
+                    container, ("python3", "-c", PRINTS), env={}, timeout=60_000, limit=MEGABYTES * 10**6
+                )
                 assert (ran.status, len(ran.output), ran.errors) == (0, MEGABYTES * 10**6, b"end\n")
+                assert not ran.is_cut
     finally:
         engine.remove(container)
