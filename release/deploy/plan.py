@@ -76,7 +76,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     undone: Listed = NO_COMMITS
     added: Listed = NO_COMMITS
     durations: tuple[int, ...] = ()
-    """Milliseconds of earlier healthy deployments here."""
+    """Milliseconds of earlier healthy deployments here, without the time that each of them watched."""
     build_ms: int = 0
     """What the image's build took when it was released, where it has to be built again."""
     moved: str = ""
@@ -189,7 +189,7 @@ def make_plan(facts: Facts) -> Plan:
         after=_after(facts.target),
         strategy=_strategy(facts),
         bytes_from=facts.bytes_from,
-        expected_ms=round(median(facts.durations)) + facts.build_ms if facts.durations else None,
+        expected_ms=_expected_ms(facts),
         spec=facts.spec,
         settings=settings_changes(old, facts.spec) if old is not None else (),
         secrets=secret_changes(old.secrets, facts.spec.secrets) if old is not None else {},
@@ -201,11 +201,22 @@ def make_plan(facts: Facts) -> Plan:
         bases=_bases(facts.release, facts.target),
         notes=tuple(_notes(facts)),
         rehearsed=facts.rehearsed,
-        watch=watching.wanted(facts.spec, facts.reason) if _strategy(facts) != "verify" else 0,
+        watch=_watch(facts),
         crossing=facts.crossing,
         down=facts.down,
         then=facts.then if _strategy(facts) != "verify" else (),
     )
+
+
+def _expected_ms(facts: Facts) -> int | None:
+    """Return the time of a replacement; None where nothing is replaced, or no earlier one is known."""
+    if not facts.durations or _strategy(facts) == "verify":
+        return None
+    return round(median(facts.durations)) + _watch(facts) + facts.build_ms
+
+
+def _watch(facts: Facts) -> int:
+    return watching.wanted(facts.spec, facts.reason) if _strategy(facts) != "verify" else 0
 
 
 def _old_spec(facts: Facts) -> RunSpec | None:

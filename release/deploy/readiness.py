@@ -22,6 +22,7 @@ from release.deploy.swarm.nodes import Machines, look_into, spread
 from release.deploy.swarm.target import SwarmTarget
 from release.deploy.topology import moved, placed
 from release.deploy.wanted import fingerprints, pinned_problems, read_secrets, recorded_settings
+from release.deploy.wayback import nowhere
 from release.errors import EngineError, NotReady, ReleaseError
 from release.frozen import Struct, field, plain
 from release.images.engine import Engine
@@ -177,11 +178,9 @@ class _Assessment:
 
     def notes(self, verdicts: tuple[Verdict, ...]) -> Iterator[str]:
         """About the environment as a whole."""
-        standing = [verdict for verdict in verdicts if verdict.result != "set aside"]
-        if not standing:
-            yield "nothing was verified healthy here yet"
-        elif len(standing) == 1:
-            yield "only one release ran here: a bare rollback has nowhere to go"
+        quarantined = [verdict.result == "set aside" for verdict in verdicts]
+        if said := nowhere(quarantined, self.question.releases):
+            yield said
         if self._lock is not None:
             yield f"a deployment is under way: {self._lock}"
 

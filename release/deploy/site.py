@@ -12,6 +12,7 @@ from typing import Final, Self
 from release import config
 from release.actor import actor, run_url
 from release.config import Config, Environment, Service
+from release.deploy import watching
 from release.deploy.docker import Place, command
 from release.deploy.single import SingleEngine
 from release.deploy.target import Target
@@ -26,7 +27,7 @@ from release.ledger.opening import open_ledger
 from release.ledger.query import Event
 from release.ledger.releases import as_release
 from release.ledger.store import Ledger
-from release.records import Actor, Record, Release, Run
+from release.records import Actor, Deployment, Record, Release, Run
 from release.source import Source
 
 PATIENCE_SECONDS: Final = 5.0
@@ -220,12 +221,12 @@ class Spot(Struct, frozen=True, kw_only=True):
         return tuple(sorted(mine, key=lambda event: event.recorded_at))
 
     def durations(self, limit: int) -> tuple[int, ...]:
-        """Milliseconds of the latest healthy deployments."""
+        """Milliseconds of the latest healthy deployments, without the time that each of them watched."""
         events = query.deployments(self.desk.ledger, self.place.service, self.place.environment)
         healthy = (
             event.deployment for event in islice(events, _REMEMBERED) if event.deployment.status == "healthy"
         )
-        return tuple(islice((done.duration_ms for done in healthy if done.duration_ms is not None), limit))
+        return tuple(islice((took for took in map(_replacing, healthy) if took is not None), limit))
 
     def release_of(self, event: Event | None) -> Record[Release] | None:
         """The release that an event deployed; None where its record is not here."""
@@ -244,3 +245,14 @@ class Site(Spot, frozen=True, kw_only=True):
     engine: Engine
     """The engine that is talked to."""
     target: Target
+
+
+def _replacing(done: Deployment) -> int | None:
+    """Return the milliseconds that a deployment took to replace what ran; None if they are not known.
+
+    A deployment that ended before its watch could end replaced nothing: it only verified what ran.
+    """
+    watched = watching.wanted(done.run_spec, done.reason)
+    if done.duration_ms is None or done.duration_ms < watched:
+        return None
+    return done.duration_ms - watched

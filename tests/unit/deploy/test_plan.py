@@ -137,10 +137,25 @@ def test_packages_and_bases_come_from_the_two_records() -> None:
 
 
 def test_the_expected_time_is_the_median_of_earlier_deployments() -> None:
-    """One slow deployment does not move it; without any there is none."""
-    assert make_plan(facts(durations=(1000, 1200, 90_000))).expected_ms == 1200
-    assert make_plan(facts(durations=(1000, 1200, 90_000), build_ms=5000)).expected_ms == 6200
+    """One slow deployment does not move it; the watch and a build come on top; without any there is none."""
+    took = (1000, 1200, 90_000)
+    assert make_plan(facts(durations=took, spec=RunSpec(watch=0))).expected_ms == 1200
+    assert make_plan(facts(durations=took, spec=RunSpec(watch=3000))).expected_ms == 4200
+    assert make_plan(facts(durations=took, spec=RunSpec(watch=0), build_ms=5000)).expected_ms == 6200
     assert make_plan(facts()).expected_ms is None
+
+
+def test_a_rollback_is_not_expected_to_watch() -> None:
+    """It tells its result at once, also after deployments that watched."""
+    assert (
+        make_plan(facts(durations=(1000,), reason="rollback", spec=RunSpec(watch=3000))).expected_ms == 1000
+    )
+
+
+def test_where_nothing_is_replaced_no_time_of_a_replacement_is_expected() -> None:
+    """What is only verified takes less than any deployment before it."""
+    plan = make_plan(facts(target=OLD, durations=(1000,)))
+    assert (plan.strategy, plan.expected_ms) == ("verify", None)
 
 
 def test_an_older_version_is_deployed_and_said_to_be_older() -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from release.deploy import site
 from release.deploy.site import Desk
 from release.events import Event, Notice, Warned
+from release.frozen import replace
+from release.records import Body, Draft, Record
+from release.runspec import RunSpec
 from tests.unit.ledger import samples
 from tests.unit.ledger.samples import release
 from tests.unit.repository import Repository
@@ -68,3 +72,28 @@ def test_who_knows_a_ledger_does_not_wait_for_more_of_it(other: Repository) -> N
     assert desk.ledger.head is not None
     assert isinstance(told, Warned)
     assert "going by what this clone knows (no answer within" in told.text
+
+
+def took(of: Record[Body], deployment: str, milliseconds: int | None, **changes: Any) -> Draft[Body]:
+    draft = samples.event(of, deployment=deployment, run_spec=changes.pop("run_spec", RunSpec(watch=5000)))
+    body = draft.body.model_copy(update={"duration_ms": milliseconds, **changes})
+    return replace(draft, body=body)
+
+
+def test_what_deployments_take_does_not_contain_their_watch(tmp_path: Path) -> None:
+    """A rollback watches nothing; what was too quick to watch only verified, and is not comparable."""
+    repository = clone(Repository.init(tmp_path / "server.git", bare=True), tmp_path / "here")
+    repository.write("pyproject.toml", f"{PYPROJECT}[tool.release.environments.production]\n")
+    ledger = samples.ledger(repository.root, remote="origin")
+    (released,) = ledger.append([release("1.0.0")])
+    every = (
+        took(released, "watched", 6500),
+        took(released, "longer", 13_000, run_spec=RunSpec(watch=10_000)),
+        took(released, "back", 1200, reason="rollback"),
+        took(released, "verified", 900),
+        took(released, "unknown", None),
+    )
+    for draft in every:
+        ledger.append([draft])
+    with Desk.open(repository.root, None, environ={}, emit=lambda _: None) as desk:
+        assert sorted(desk.spot("production").durations(9)) == [1200, 1500, 3000]

@@ -1,0 +1,36 @@
+"""Why a rollback without a target has no release to go to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def nowhere(quarantined: Sequence[bool], wanted: int) -> str:
+    """Return the reason in a sentence; empty if there may be such a release.
+
+    Args:
+        quarantined: of each release that was judged, if it is quarantined; the one that runs comes first.
+        wanted: the number of other releases after which no more are judged.
+    """
+    if not quarantined:
+        return "nothing was verified healthy here yet"
+    standing = quarantined.count(False)
+    if standing >= wanted or standing > 1:
+        return ""
+    if not standing:
+        return f"{_every(len(quarantined))} quarantined: a bare rollback has nowhere to go"
+    if quarantined[0]:
+        return ""
+    if len(quarantined) == 1:
+        return "only one release ran here: a bare rollback has nowhere to go"
+    return f"{_others(len(quarantined) - 1)} quarantined: a bare rollback has nowhere to go"
+
+
+def _every(count: int) -> str:
+    return "the one release that ran here is" if count == 1 else f"all {count} releases that ran here are"
+
+
+def _others(count: int) -> str:
+    if count == 1:
+        return "the other release that ran here is"
+    return f"the other {count} releases that ran here are"
