@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Final, NoReturn
 
 from release.errors import (
@@ -155,15 +156,16 @@ def transaction(updates: Mapping[str, tuple[str, str | None]]) -> bytes:
 class Branch:
     """The ledger's branch, in this clone alone or with a server."""
 
-    def __init__(self, plumbing: Plumbing, *, branch: str, remote: str | None) -> None:
-        """Look at nothing yet."""
+    def __init__(self, plumbing: Plumbing, *, branch: str, remote: str | None, signed: bool = False) -> None:
+        """Look at nothing yet. `signed`: what is proven is proven with required signatures."""
         self._git = plumbing
         self.name = branch
         self.remote = remote
         self._ref = f"refs/heads/{branch}"
         self._seen = f"refs/release/{remote}/{branch}"
         self._tracking = f"refs/remotes/{remote}/{branch}"
-        self._verified = f"refs/release-verified/{remote or 'local'}/{branch}"
+        proofs = "refs/release-verified-signed" if signed else "refs/release-verified"
+        self._verified = f"{proofs}/{remote or 'local'}/{branch}"
         self._tags_there: set[Tag] = set()
         self._target: str | None = None
         """The word for `git push`, once it is known."""
@@ -299,9 +301,10 @@ class Branch:
         rows = [(self._verified, known.verified)]
         if self.remote is not None and not known.checked_out:
             rows.append((self._ref, known.local))
-        updates = dict(self._behind(rows, commit, None))
-        if updates:
-            self._update(updates)
+        with suppress(LedgerError):  # a reference to a commit that is not here costs a later command a look
+            updates = dict(self._behind(rows, commit, None))
+            if updates:
+                self._update(updates)
         self.verified = commit
 
     def _listed(self, *refs: str, until: Until = _PATIENT) -> dict[str, str]:

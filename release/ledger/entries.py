@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 from release.errors import LedgerError
@@ -53,11 +53,13 @@ class Entries:
                 yield from self._implied(step, before, each.record, entries, implied)
         for path, record in implied.items():
             yield from self._entry(step, before, path, record, entries)
-        unjudged = {blob(each.id, len(step.commit)) for each in filed if each.problem or each.later}
+        width = len(step.commit)
+        damaged = {blob(each.id, width) for each in filed if each.problem and not each.later_kind}
+        later = {blob(each.id, width): each for each in filed if each.later_kind}
         ids = {each.id for each in filed}
         completed = 0
         for path, change in entries.items():
-            if path not in implied and change.object not in unjudged:
+            if path not in implied and change.object not in damaged and not _is_of_later(later, change):
                 found = list(self._unimplied(step, before, change, ids))
                 completed += not found
                 yield from found
@@ -159,6 +161,15 @@ class Entries:
             return content is not None and layout.implies(parse(content, path), change.path)
         except LedgerError:
             return False
+
+
+def _is_of_later(later: Mapping[str, Filed], change: Change) -> bool:
+    """Return whether an entry may belong to a record of this commit that a later version wrote."""
+    filed = later.get(change.object)
+    if filed is None:
+        return False
+    service, seq, _ = filed.place
+    return layout.may_imply(service, seq, filed.later_kind, change.path)
 
 
 def _is_same_event(change: Change, path: str, ids: Collection[str]) -> bool:

@@ -22,8 +22,8 @@ class Filed(Struct, frozen=True, kw_only=True):
     problem: Violation | None = None
     place: tuple[str, int, str | None] = ("~", 0, None)
     """Service, number and predecessor, also of a record that a later version wrote."""
-    later: bool = False
-    """Whether a later version wrote it."""
+    later_kind: str = ""
+    """Kind of a record that a later version wrote; empty for one that this version reads."""
 
 
 def read(step: Step, change: Change, record: str, content: bytes | None) -> Filed:
@@ -66,7 +66,9 @@ def _later(step: Step, change: Change, content: bytes, record: str, error: Recor
         problem = of_change(step, change, "record-unreadable", damaged.found, f"a record of schema {SCHEMA}")
         return Filed(id=record, problem=problem)
     problem = of_change(step, change, "record-later", error.found, f"a record of schema {SCHEMA}")
-    return Filed(id=record, place=(known.service, known.seq, known.prev), problem=problem, later=True)
+    return Filed(
+        id=record, place=(known.service, known.seq, known.prev), problem=problem, later_kind=known.kind
+    )
 
 
 def is_canonical(record: Record[Body], content: bytes) -> bool:

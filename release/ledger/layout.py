@@ -169,3 +169,23 @@ def paths_of(record: Record[Body], taken: Callable[[str], bool]) -> Iterator[str
 def implies(record: Record[Body], path: str) -> bool:
     """Return whether this record is the reason for an index entry at this path."""
     return any(path in paths_of(record, lambda _, taken=taken: taken) for taken in (False, True))  # type: ignore[misc]
+
+
+_FAMILIES: Final = frozenset(
+    {
+        *("seq", "version", "digest", "commit", "environment", "deployment", "healthy"),
+        *("quarantine", "freeze", "verification", "verified"),
+    }
+)
+"""Indexes that this version reads."""
+
+
+def may_imply(service: str, seq: int, kind: str, path: str) -> bool:
+    """Return whether a record of a later version may have an index entry at this path.
+
+    It has its place in the order, and entries in indexes that this version does not read.
+    """
+    parts = path.split("/")
+    return path == seq_path(service, seq, kind) or (
+        parts[:2] == ["index", service] and len(parts) > 3 and parts[2] not in _FAMILIES
+    )

@@ -1,7 +1,7 @@
 """Verified head of a ledger, kept beside it: the commit that this clone proved, and the state there.
 
-The file is `.git/release/verified/<remote>/<branch>`, sealed with the clone's key. A file that does not fit
-is ignored: the ledger is then proved from its first commit again.
+The file is `.git/release/verified/<plain or signed>/<remote>/<branch>`, sealed with the clone's key. A file
+that does not fit is ignored: the ledger is then proved from its first commit again.
 """
 
 from __future__ import annotations
@@ -56,11 +56,12 @@ def _content(file: Path | None) -> str:
 class Memory:
     """The file of one ledger in one clone."""
 
-    def __init__(self, git_dir: Path, remote: str | None, branch: str, fingerprint: str) -> None:
+    def __init__(self, git_dir: Path, remote: str | None, branch: str, policy: Policy) -> None:
         """Read nothing yet."""
+        kind = "plain" if policy.signers is None else "signed"
         self._git_dir = git_dir
-        self._path = git_dir / "release" / "verified" / (remote or "local") / branch
-        self._fingerprint = fingerprint
+        self._path = git_dir / "release" / "verified" / kind / (remote or "local") / branch
+        self._fingerprint = policy.fingerprint()
 
     def load(self, home: Home) -> Before | None:
         """Return the state at the verified head; None if there is none under this policy."""

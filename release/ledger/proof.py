@@ -101,7 +101,7 @@ class Prover:
         known = self._known(remembered)
         if tip is None or tip == known.commit:
             return Proved(head=tip)
-        last = known.commit or remembered
+        last = known.commit or (remembered if self._is_here(remembered) else None)
         try:
             contains = last is None or self._contains(tip, last)
         except LedgerError as error:
@@ -130,8 +130,7 @@ class Prover:
         """State to begin at; that before the first commit, if the memory does not fit."""
         if self._state is None or self._state.commit is None:
             loaded = self._memory.load(self._policy.home) if remembered is not None else None
-            fresh = loaded is None or loaded.commit != remembered
-            self._state = self._beginning() if fresh or loaded is None else loaded
+            self._state = loaded or self._beginning()
         return self._state
 
     def _walked(self, tip: str, known: Before) -> Proved:
@@ -254,6 +253,10 @@ class Prover:
     def _keep(self, state: Before) -> None:
         self._state = state
         self._memory.save(state)
+
+    def _is_here(self, commit: str | None) -> bool:
+        """Return whether the clone has a commit: a reference alone, without the sealed file, may lie."""
+        return commit is not None and self._git.run("cat-file", "-e", f"{commit}^{{commit}}").status == 0
 
     def _contains(self, later: str, earlier: str) -> bool:
         answer = self._git.run("merge-base", "--is-ancestor", earlier, later)

@@ -72,8 +72,7 @@ class Ledger:
         self._policies = policies
         self._branch = branch
         branch.is_proven = self._is_proven
-        fingerprint = policies.policy.fingerprint()
-        memory = Memory(source.git_dir, branch.remote, branch.name, fingerprint)
+        memory = Memory(source.git_dir, branch.remote, branch.name, policies.policy)
         self._prover = Prover(source.plumbing, str(branch), memory, policies)
         self._stamp = Stamp(policies=policies)
         self._trees = Trees(source.plumbing)
@@ -126,8 +125,10 @@ class Ledger:
                 "there is no such remote in this clone",
                 f"git remote add {remote} <address>, or change `remote` in [tool.release.ledger]",
             )
-        there = Branch(source.plumbing, branch=branch, remote=remote)
-        ledger = cls(source, there, sign=sign, policies=policies or Policies(), tell=tell)
+        believed = policies or Policies()
+        signed = believed.policy.signers is not None
+        there = Branch(source.plumbing, branch=branch, remote=remote, signed=signed)
+        ledger = cls(source, there, sign=sign, policies=believed, tell=tell)
         ledger._look_at(ledger._branch.head())
         return ledger
 

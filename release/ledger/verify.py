@@ -61,7 +61,8 @@ class _Verification:
         self._vouched = 0
         self._git, self._settings = source.plumbing, settings
         self._branch = Branch(source.plumbing, branch=settings.branch, remote=settings.remote)
-        self._remembered = f"refs/release-verified/{settings.remote or 'local'}/{settings.branch}"
+        proofs = "refs/release-verified-signed" if settings.require_signed else "refs/release-verified"
+        self._remembered = f"{proofs}/{settings.remote or 'local'}/{settings.branch}"
         self._signers = Signers.of(source.root, settings)
         self._violations: list[Violation] = []
         self._unchecked: list[str] = []

@@ -81,7 +81,8 @@ def _vouch(clone: Repository) -> None:
 def _first(clone: Repository, _run: int, *, strict: bool) -> float:
     """Seconds of opening the ledger in a clone that has proved nothing."""
     shutil.rmtree(clone.root / ".git" / "release" / "verified", ignore_errors=True)
-    clone.git("update-ref", "-d", f"refs/release-verified/local/{ledgers.BRANCH}")
+    for proofs in ("release-verified", "release-verified-signed"):
+        clone.git("update-ref", "-d", f"refs/{proofs}/local/{ledgers.BRANCH}")
     source = Source.open(clone.root)
     begin = time.perf_counter()
     assert _opened(source, strict=strict).unproven is None

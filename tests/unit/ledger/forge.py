@@ -88,7 +88,8 @@ class Forgery:
 
 def forget(repository: Repository) -> None:
     """Take away what the clone has proved, as if it had just been made."""
-    repository.git("update-ref", "-d", "refs/release-verified/local/release-ledger")
+    for proofs in ("release-verified", "release-verified-signed"):
+        repository.git("update-ref", "-d", f"refs/{proofs}/local/release-ledger")
     shutil.rmtree(repository.root / ".git" / "release" / "verified", ignore_errors=True)
 
 

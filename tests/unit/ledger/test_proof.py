@@ -911,3 +911,83 @@ def test_git_refuses_objects_that_it_would_not_make(
     again = samples.ledger(bob.root, remote="origin")
     assert (again.refresh(), again.head) == (False, before)
     assert again.silence is not None
+
+
+@pytest.mark.attack(
+    "a record of an unknown kind with entries in known indexes: a freeze, a quarantine, an end of the order",
+    "the rule that a later version's record has its place in the order, and no entry in a known index",
+)
+@pytest.mark.parametrize(
+    "path",
+    [
+        "index/api/seq/zzz",
+        "index/api/freeze/production/999999999",
+        f"index/api/quarantine/aa/{'a' * 64}-000000009",
+        "index/api/environment/production/2099/12/31/000000000-" + "a" * 64,
+        "index/web/later/x/y",
+    ],
+)
+def test_a_record_of_a_later_version_gets_into_no_index_that_is_read(proven: Repository, path: str) -> None:
+    """Its own place in the order is one thing, this entry another."""
+    plain(proven)
+    before = head(proven)
+    name, files = _later(proven)
+    commit = intruder.commit(proven, {**files, path: f"{name}\n".encode()}, seconds=_at(LATE))
+    assert "index-unfounded" in refused(plain(proven), commit, before).found
+
+
+def test_a_record_of_a_later_version_is_passed_over(proven: Repository) -> None:
+    """With its place in the order, and an index that this version does not know."""
+    plain(proven)
+    name, files = _later(proven)
+    intruder.commit(proven, {**files, "index/api/later/x/y": f"{name}\n".encode()}, seconds=_at(LATE))
+    ledger = plain(proven)
+    assert (ledger.head, ledger.unproven) == (head(proven), None)
+    assert query.current(ledger, "api", "production") is not None
+    (record,) = ledger.append([note("next", at=LATE)])
+    assert record.envelope.prev == name
+
+
+def _later(repository: Repository) -> tuple[str, dict[str, bytes]]:
+    """The id and the files of the next record of api, of a kind that a later version may have."""
+    record = intruder.placed(repository, note("later", at=LATE))
+    content = record.to_bytes().replace(b'"kind":"note"', b'"kind":"zzz"')
+    name = sha256(content).hexdigest()
+    place = layout.seq_path("api", record.envelope.seq, "zzz")
+    return name, {layout.record_path(name): content, place: f"{name}\n".encode()}
+
+
+@pytest.mark.attack(
+    "a look at a pull request that does not require signatures, after an unsigned commit was pushed",
+    "what is proven without signatures is remembered apart from what is proven with them",
+)
+def test_a_weaker_policy_does_not_spoil_the_verified_head(
+    signed: Repository, server: Repository, ada: Repository, keys: Path
+) -> None:
+    """The server is mended, and the clone follows."""
+    shutil.copyfile(signed.root / SIGNERS, ada.root / SIGNERS)
+    use(ada, keys / "ada")
+    opened(ada, settings={"remote": "origin"}).append([note("1", at=moment(1))])
+    good = head(ada)
+    intruder.append(ada, note("unsigned", at=LATE))
+    ada.git("push", "-q", "origin", BRANCH)
+    weak = opened(ada, settings={"remote": "origin", "require_signed": False})
+    weak.refresh()
+    assert weak.unproven is None
+    server.git("update-ref", BRANCH, good)
+    strict = opened(ada, settings={"remote": "origin"})
+    strict.refresh()
+    assert (strict.head, strict.unproven) == (good, None)
+
+
+@pytest.mark.parametrize("lie", ["another commit", "a missing object"])
+def test_a_reference_without_its_seal_stops_nothing(proven: Repository, lie: str) -> None:
+    """As a cache of `.git` that somebody else wrote may have it."""
+    opened(proven)
+    ref = proven.root / ".git/refs/release-verified-signed/local/release-ledger"
+    ref.write_text(f"{proven.git('rev-parse', 'main') if lie == 'another commit' else '1' * 40}\n")
+    ledger = opened(proven)
+    assert (ledger.head, ledger.unproven) == (head(proven), None)
+    shutil.rmtree(proven.root / ".git" / "release" / "verified")
+    if lie == "a missing object":
+        assert opened(proven).unproven is None

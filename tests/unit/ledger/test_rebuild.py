@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 
 import pytest
@@ -138,9 +139,10 @@ def _damaged_record(here: Repository, files: dict[str, str]) -> None:
 
 
 def _record_with_a_path_for_a_version(here: Repository, files: dict[str, str]) -> None:
-    forged = release("1.0.0/../../../../records/x", content="forged").at(9, None)
-    blob = here.git("hash-object", "-w", "--stdin", stdin=forged.to_bytes())
-    files[f"records/{forged.id[:2]}/{forged.id}.json"] = blob
+    honest = release("9.9.9", content="forged").at(9, None).to_bytes()
+    forged = honest.replace(b'"9.9.9"', b'"1.0.0/../../../../records/x"')
+    name = hashlib.sha256(forged).hexdigest()
+    files[f"records/{name[:2]}/{name}.json"] = here.git("hash-object", "-w", "--stdin", stdin=forged)
 
 
 @pytest.mark.parametrize(

@@ -321,7 +321,7 @@ CASES = [
     Case(_foreign_index, {"index-unfounded"}, "index/api/latest"),
     Case(_record_elsewhere, {"foreign-path"}, "archive/"),
     Case(_white_space, {"record-not-canonical"}, "records/"),
-    Case(_unknown_kind, {"record-later"}, "records/"),
+    Case(_unknown_kind, {"record-later", "index-unfounded"}, "records/"),
     Case(_no_json, {"record-unreadable"}, "records/"),
     Case(_executable, {"mode"}, "records/"),
     Case(_becomes_executable, {"mode"}, "records/"),
