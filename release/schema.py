@@ -303,7 +303,6 @@ _LINKED: Final = (
     "Proxy",
     "Swarm",
     "NodeEngine",
-    "Secret",
 )
 """The tables, in the order of the page; each has a section of its own."""
 

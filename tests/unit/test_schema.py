@@ -81,6 +81,12 @@ def test_every_key_of_a_table_is_documented() -> None:
     assert leaves - tables - documented() == {"tool.release.services"}
 
 
+def test_every_heading_of_the_page_is_there_once() -> None:
+    """A table has one section."""
+    headings = re.findall(r"^## .*$", page(), re.MULTILINE)
+    assert sorted(headings) == sorted(set(headings))
+
+
 def test_every_documented_key_has_a_meaning() -> None:
     """A key without a sentence would not help."""
     rows = [line.strip("|").split(" | ") for line in page().splitlines() if line.startswith("| `")]
