@@ -24,6 +24,7 @@ from release.chain.plan import (
 )
 from release.chain.reports import Reports
 from release.chain.shop import RunFolder, Shop
+from release.chain.smoke_caution import smoke_caution
 from release.chain.stages import refuse_released_tests
 from release.committed import read_linked
 from release.config import Config, Service
@@ -171,6 +172,7 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
     def plan(self, facts: Facts, options: Options) -> Plan:
         """The plan of a release. Raises SourceError, NothingToRelease, VersionTaken."""
         self._warn_of_strangers()
+        self._warn_of_smoke()
         self._refuse_released_tests()
         return make_plan(self.service, facts, options, several=self.several)
 
@@ -178,6 +180,7 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
         """The plan of a run that releases nothing."""
         if facts.changed:
             self.emit(Warned(text=f"{describe_changes(facts.changed)}: this run looks at the commit"))
+        self._warn_of_smoke()
         try:
             refuse_other_tags(facts, options)
         except UsageError as error:
@@ -196,6 +199,10 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
         if strangers:
             shown = ", ".join(strangers[:3]) + (", …" if len(strangers) > 3 else "")
             self.emit(Warned(text=f"not in git, so not in the release: {shown}"))
+
+    def _warn_of_smoke(self) -> None:
+        if said := smoke_caution(self.service):
+            self.emit(Warned(text=said))
 
     @property
     def reports(self) -> Reports:

@@ -32,6 +32,9 @@ _LISTENING: Final = "0A"
 """The state of a socket in /proc/net/tcp (TCP_LISTEN)."""
 
 OWN_OUTPUT: Final = "its own last lines, above, say why; smoke.log has all of them"
+NO_OUTPUT: Final = "it wrote no output: let it log why"
+_COMMAND: Final = "`environments.<name>.command` (the smoke run takes it from there)"
+NEVER_STARTED: Final = "it never started and wrote no output: mend what the engine names, and run this again"
 
 
 class Seen(Struct, frozen=True, kw_only=True):
@@ -46,6 +49,8 @@ class Seen(Struct, frozen=True, kw_only=True):
     """Of the container's output."""
     owner: tuple[int, int] = (0, 0)
     """User and group of its program, as numbers."""
+    of_environments: bool = False
+    """If the command is that of the environments, not of `smoke` itself."""
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -57,12 +62,21 @@ def no_command(seen: Seen) -> str:
     """What to do about an image without CMD and ENTRYPOINT; empty where there is one, or a command."""
     if seen.settings.command is not None or seen.image.command or seen.image.entrypoint:
         return ""
-    return 'write CMD in the Dockerfile, or set `smoke.command` and the environments\' `command`, as ["app"]'
+    return f'write CMD in the Dockerfile, or set {_COMMAND}, as ["app"]'
 
 
 def ended(seen: Seen) -> str:
     """What to do about a container that ended before it answered."""
-    return next(_ended(seen), OWN_OUTPUT)
+    return next(_ended(seen), _output(seen))
+
+
+def never_started(seen: Seen) -> str:
+    """What to do about a container that the engine did not start."""
+    return next(_ended(seen), NEVER_STARTED)
+
+
+def _output(seen: Seen) -> str:
+    return OWN_OUTPUT if seen.lines else NO_OUTPUT
 
 
 def _ended(seen: Seen) -> Iterator[str]:
@@ -78,7 +92,7 @@ def _ended(seen: Seen) -> Iterator[str]:
     yield from _capabilities(seen)
     if state is not None and state.exit_code == 0:
         last = "" if seen.target else "; or name the stage of the service in `build.target`"
-        yield f"`{shlex.join(seen.argv)}` ended by itself: set {_from(seen)} to a command that serves{last}"
+        yield f"`{shlex.join(seen.argv)}` ended by itself: give it a command that serves: {_from(seen)}{last}"
 
 
 def _double(memory: int) -> str:
@@ -86,12 +100,13 @@ def _double(memory: int) -> str:
 
 
 def _from(seen: Seen) -> str:
-    """Where the command comes from."""
-    return (
-        "`smoke.command`"
-        if seen.settings.command is not None
-        else "CMD in the Dockerfile, or `smoke.command`"
-    )
+    """Name the places of the command; the environments are among them, so that no gate runs its own."""
+    if seen.of_environments:
+        return "`environments.<name>.command`"
+    if seen.settings.command is not None:
+        return "`smoke.command` and `environments.<name>.command`"
+    keep = ', with `entrypoint = "keep"` if the ENTRYPOINT gets it as arguments' * bool(seen.image.entrypoint)
+    return f"CMD in the Dockerfile, or {_COMMAND}{keep}"
 
 
 def _lines(seen: Seen, words: str) -> list[str]:
@@ -228,7 +243,7 @@ def _other_answer(seen: Seen, answer: Answer, status: int) -> str:
     if status in (401, 407):
         return "it answers, and wants a login: set `smoke.path` to a path that answers without one"
     if status >= 500:
-        return f"it answers, and fails: {OWN_OUTPUT}; `smoke.env` gives it what it lacks"
+        return f"it answers, and fails: {_output(seen)}; `smoke.env` gives it what it lacks"
     return f"it answers: set `smoke.path` to what gives {settings.status}, or `smoke.status = {status}`"
 
 
@@ -240,7 +255,9 @@ def _silence(seen: Seen, sockets: Sockets | None) -> str:
         others = ", ".join(map(str, sorted(sockets.everywhere)))
         return f"it listens on port {others}: set `smoke.port` to it"
     if sockets is not None and not sockets.everywhere and not sockets.loopback:
-        return f"nothing in it listens yet: raise `smoke.timeout` if it needs longer to start; {OWN_OUTPUT}"
+        return (
+            f"nothing in it listens yet: raise `smoke.timeout` if it needs longer to start; {_output(seen)}"
+        )
     if seen.image.exposed and port not in seen.image.exposed:
         return f"its Dockerfile exposes {', '.join(map(str, seen.image.exposed))}: set `smoke.port` to it"
     return (
@@ -278,6 +295,6 @@ def deaf(seen: Seen, signal: Signal, handles: frozenset[int] | None) -> str:
     return f"it handles {signal} and does not end in time: {longer}"
 
 
-def unclean(signal: Signal) -> str:
+def unclean(seen: Seen, signal: Signal) -> str:
     """What to do about a container that ended with a status of its own."""
-    return f"let its handler of {signal} end with status 0; {OWN_OUTPUT}"
+    return f"let its handler of {signal} end with status 0; {_output(seen)}"

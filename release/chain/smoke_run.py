@@ -81,7 +81,7 @@ class Run(Struct, frozen=True, kw_only=True):
             if state is None or not state.exit_code:
                 raise
             found = f"the container did not start: {error.found}"
-            raise self._failed(container, found, smoke_hints.ended) from error
+            raise self._failed(container, found, smoke_hints.never_started) from error
 
     def _usage(self, container: str) -> float | None:
         with suppress(EngineError):
@@ -129,7 +129,7 @@ class Run(Struct, frozen=True, kw_only=True):
         how = f"ended with status {status}" if has_ended else f"did not end within {grace / 1000:g} s"
         found = f"after {signal} it {how} (allowed: {grace / 1000:g} s, status 0 or {signal.exit_status})"
         if has_ended:
-            raise self._failed(container, found, lambda _: smoke_hints.unclean(signal))
+            raise self._failed(container, found, lambda seen: smoke_hints.unclean(seen, signal))
         raise self._failed(container, found, lambda seen: smoke_hints.deaf(seen, signal, handles))
 
     def _asked_to_stop(self, container: str, signal: Signal) -> tuple[bool, frozenset[int] | None]:
@@ -164,17 +164,19 @@ class Run(Struct, frozen=True, kw_only=True):
 
     def _failed(self, container: str, found: str, hint: Callable[[Seen], str]) -> GateFailed:
         """The failure with the last lines of the container, and a hint from what is known of it."""
-        engine, lines = self.shop.engine, tuple[str, ...]()
+        engine, service, lines = self.shop.engine, self.shop.plan.service, tuple[str, ...]()
         with suppress(EngineError):
             lines = engine.logs(container, lines=_HINT_LINES)
         state = engine.state(container)
         seen = Seen(
             settings=self.settings,
             image=self.built.stored,
-            target=self.shop.plan.service.build.target,
+            target=service.build.target,
             state=state,
             lines=lines,
             owner=self._owner(container),
+            of_environments=self.shop.plan.service.smoke.command is None
+            and self.settings.command is not None,
         )
         return GateFailed("smoke", found, hint(seen), self.shop.mask.lines(lines[-TAIL_LINES:]))
 

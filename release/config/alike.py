@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from release.config.chain import Smoke
@@ -33,6 +33,14 @@ def as_the_environments(smoke: Smoke, environments: Iterable[Environment]) -> Sm
         else:
             taken["entrypoint"] = entrypoints.pop()
     return smoke.model_copy(update=taken)
+
+
+def with_another_command(smoke: Smoke, environments: Mapping[str, Environment]) -> tuple[str, ...]:
+    """Return the environments that do not run the command of `smoke`; none if `smoke` has no command."""
+    if smoke.command is None:
+        return ()
+    mine = (smoke.command, smoke.entrypoint)
+    return tuple(name for name, each in environments.items() if (each.command, each.entrypoint) != mine)
 
 
 def _agreed(key: str, environments: list[Environment]) -> Any:

@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 
 from pydantic import Field, model_validator
 
-from release.config.alike import as_the_environments
+from release.config.alike import as_the_environments, with_another_command
 from release.config.chain import Build, Ledger, Lint, Lock, Migrations, Push, Retention, Smoke
 from release.config.environment import Environment
 from release.config.kinds import FILE, OWN_FILE, ROOT, RegistryName, RelativePath, Slug
@@ -67,6 +67,11 @@ class Service(Value):
     def smoke_run(self) -> Smoke:
         """The settings of the smoke run, with those that the environments decide."""
         return as_the_environments(self.smoke, self.environments.values())
+
+    @property
+    def unsmoked(self) -> tuple[str, ...]:
+        """The environments with another command than that of `smoke`."""
+        return with_another_command(self.smoke, self.environments)
 
     @property
     def repository(self) -> Repository:

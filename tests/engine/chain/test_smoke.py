@@ -262,7 +262,7 @@ def test_an_image_without_a_command_is_told_so(bench: Bench) -> None:
     run = bench.image("serve()", Cmd=None)
     failed = refused(run)
     assert failed.found == "the image has no CMD and no ENTRYPOINT"
-    assert "`smoke.command`" in failed.hint
+    assert "`environments.<name>.command`" in failed.hint
     command = ["python3", "/srv/app.py"]
     assert run(command=command)
     assert run(environments={"staging": {"command": command}, "production": {"command": command}})
@@ -273,7 +273,7 @@ def test_a_command_that_is_not_there_is_named(bench: Bench) -> None:
     run = bench.image("serve()", Cmd=["gunicorn", "app"])
     failed = refused(run)
     assert "a program of `gunicorn app` is not in the image" in failed.hint
-    assert "`smoke.command`" in failed.hint
+    assert "`environments.<name>.command`" in failed.hint
     assert run(command=["python3", "/srv/app.py"])
 
 

@@ -148,3 +148,15 @@ def test_a_session_ends_with_status_2_if_what_is_asked_makes_no_sense(
     )
     assert ran.returncode == status, ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+def test_a_command_of_the_smoke_run_alone_is_warned_of(here: Repository) -> None:
+    """In a release and in a check, once in each."""
+    alone = PROJECT.format("") + 'command = ["serve"]\n[tool.release.environments.production]\n'
+    here.commit("fix: serve", **{"pyproject.toml": alone})
+    assert sum("the smoke run tests `serve`" in text for text in planned(here)[1]) == 1
+    told: list[Event] = []
+    project = Project.open(here.root, None, told.append)
+    project.gates_plan(project.facts(Options()), Options())
+    project.source.close()
+    assert sum("the smoke run tests `serve`" in each.text for each in told if isinstance(each, Warned)) == 1

@@ -9,8 +9,10 @@ import pytest
 from release.chain import smoke_hints
 from release.chain.smoke_hints import Seen, Sockets, read_sockets
 from release.config import Smoke
+from release.frozen import replace
 from release.images.values import StoredImage
 from release.probe import Answer
+from release.signals import TERM
 from tests.unit.deploy.fakes import digest, state
 
 IMAGE = StoredImage(
@@ -91,3 +93,41 @@ def test_a_port_that_the_image_does_not_expose_is_told() -> None:
     )
     silent = Answer(status=None, text="no answer")
     assert "exposes 9000: set `smoke.port`" in smoke_hints.unanswered(seen(image=image), silent, None)
+
+
+def test_a_command_is_named_where_the_environments_have_it() -> None:
+    """A command of the smoke run alone would pass a gate that no deployment passes."""
+    assert "set `environments.<name>.command` (the smoke run takes it from there)" in smoke_hints.no_command(
+        seen(image=IMAGE)
+    )
+    ends = state(status="exited", exit_code=0, argv=("run.sh", "true"))
+    bare = smoke_hints.ended(seen(state=ends))
+    assert "CMD in the Dockerfile, or `environments.<name>.command`" in bare
+    assert "keep" not in bare
+    script = smoke_hints.ended(seen(state=ends, image=replace(IMAGE, entrypoint=("run.sh",))))
+    assert 'with `entrypoint = "keep"` if the ENTRYPOINT gets it as arguments' in script
+
+
+def test_a_command_of_the_settings_is_corrected_where_it_is_written() -> None:
+    """In `smoke`, which the environments have to equal, or in the environments."""
+    missing = state(status="exited", exit_code=127, argv=("serve",))
+    smoke = {"command": ["serve"]}
+    ours = smoke_hints.ended(seen(state=missing, smoke=smoke))
+    assert ours.endswith("correct `smoke.command` and `environments.<name>.command`")
+    theirs = smoke_hints.ended(seen(state=missing, smoke=smoke, of_environments=True))
+    assert theirs.endswith("correct `environments.<name>.command`")
+
+
+def test_lines_that_were_not_written_are_not_pointed_at() -> None:
+    """Neither of a container that the engine could not start, nor of one that ended without a word."""
+    failed = state(status="created", exit_code=128)
+    assert smoke_hints.never_started(seen(state=failed)) == smoke_hints.NEVER_STARTED
+    assert smoke_hints.ended(seen()) == smoke_hints.NO_OUTPUT
+    assert "above" not in smoke_hints.unclean(seen(), TERM)
+    assert "above" in smoke_hints.unclean(seen("Traceback"), TERM)
+
+
+def test_a_program_that_is_not_there_is_still_named_where_nothing_started() -> None:
+    """The engine's status says so."""
+    missing = state(status="created", exit_code=127, argv=("gunicorn",))
+    assert "a program of `gunicorn` is not in the image" in smoke_hints.never_started(seen(state=missing))
