@@ -13,6 +13,7 @@ from release.brief import shortened
 from release.chain.junit import LARGEST, BadReport, Report, parsed, text_of
 from release.chain.shop import Shop
 from release.chain.testcounts import OutputCount
+from release.chain.testhints import lacks_module, lacks_program
 from release.chain.testproof import Seen, asked
 from release.config import Test
 from release.errors import EngineError, EngineUnreachable, GateFailed
@@ -109,7 +110,8 @@ def _start(shop: Shop, container: str, image: StoredImage) -> None:
     except EngineUnreachable:
         raise
     except EngineError as error:
-        hint = error.hint
+        made = shop.engine.state(container)
+        hint = lacks_program(config, made.exit_code if made is not None else None) or error.hint
         if config.entrypoint == "replace" and image.entrypoint:
             hint = (
                 f"`test.command` replaces the image's ENTRYPOINT, {shlex.join(image.entrypoint)}: "
@@ -233,4 +235,6 @@ def hint_of(ran: Ran, config: Test) -> str:
             line for line in ran.tail if config.network is False and any(word in line for word in _NO_NETWORK)
         )
         return "the tests have no network: test.network = true gives them one"
+    if missing := lacks_module(config, ran.seen.status, ran.tail) or lacks_program(config, ran.seen.status):
+        return missing
     return f"run `{shlex.join(config.command)}` where the service is developed"
