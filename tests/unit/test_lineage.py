@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from release.config import Ledger
 from release.errors import SourceError
@@ -78,8 +79,10 @@ def test_a_tag_that_is_no_version_of_the_service_proves_nothing(here: Repository
     """A record could name any reference."""
     evil = smuggled(here)
     here.git("tag", "release-ledger", evil)
-    for tag in ("release-ledger", "v1.0.1", "web/v1.0.0", "HEAD", "../heads/release-ledger"):
+    for tag in ("release-ledger", "v1.0.1", "web/v1.0.0", "HEAD", "heads/release-ledger"):
         assert "is not a name" in (why(here, released(evil, tag=tag)) or "")
+    with pytest.raises(ValidationError, match="git check-ref-format"):
+        released(evil, tag="../heads/release-ledger")
 
 
 def test_a_commit_of_the_branch_or_of_its_tag_is_the_services(here: Repository) -> None:
