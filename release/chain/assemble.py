@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from release.chain.reports import Reports
 from release.chain.shop import RunFolder, Shop
 from release.chain.smoke_caution import smoke_caution
 from release.chain.stages import refuse_released_tests
+from release.chain.uncommitted import naming_the_working_copy
 from release.committed import read_linked
 from release.config import Config, Service
 from release.errors import LedgerUnreachable, SourceError, UsageError
@@ -67,7 +68,8 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
         source = Source.open(folder)
         commit = source.head()
         refuse_committed_home(source, commit.id)
-        configured = committed_config(source, commit)
+        with naming_the_working_copy(source.root, committed_files(source, commit)):
+            configured = committed_config(source, commit)
         chosen = configured.service(service)
         if chosen.registry_ca is not None:
             believe(chosen.repository.host, source.root / chosen.registry_ca)
@@ -243,12 +245,14 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
         )
 
 
+def committed_files(source: Source, commit: Commit) -> Callable[[str], bytes | None]:
+    """Return a function that reads files of the commit by their paths."""
+    return lambda name: read_linked(source, commit.id, name)
+
+
 def committed_config(source: Source, commit: Commit) -> Config:
     """The configuration as it is in the commit, for what is released is what is committed."""
-
-    def read(name: str) -> bytes | None:
-        return read_linked(source, commit.id, name)
-
+    read = committed_files(source, commit)
     if read(config.FILE) is None and read(config.OWN_FILE) is None:
         raise SourceError(
             f"read the configuration of commit {commit.id[:12]}",

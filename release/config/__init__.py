@@ -29,8 +29,8 @@ from release.config.kinds import (
     SshForward,
     Words,
 )
-from release.config.place import own_file
-from release.config.reading import load, parse, read
+from release.config.place import holders, own_file
+from release.config.reading import load, of_folder, parse, read
 from release.config.service import Config, Service
 from release.config.testing import Test
 
@@ -65,7 +65,9 @@ __all__ = [
     "Swarm",
     "Test",
     "Words",
+    "holders",
     "load",
+    "of_folder",
     "own_file",
     "parse",
     "read",

@@ -42,12 +42,36 @@ def chosen(project_file: Mapping[str, Any] | None, own: Mapping[str, Any] | None
         )
         raise ConfigError(FILE, [Problem(path=ROOT, message=message)])
     if own is not None:
+        _refuse_prefix(own)
         return ConfigTable(file=OWN_FILE, root="", table=own, project=project)
     if isinstance(table, dict):
         return ConfigTable(file=FILE, root=ROOT, table=table, project=project)
     found = "the table is missing" if project_file is not None else "there is no such file"
     message = f"{found}; write [{ROOT}] here, or its tables into {OWN_FILE}"
     raise ConfigError(FILE, [Problem(path=ROOT, message=message)])
+
+
+def _refuse_prefix(own: Mapping[str, Any]) -> None:
+    """Refuse tables that are written as in pyproject.toml. Raises ConfigError with this one problem."""
+    if "release" not in table_in(own, "tool"):
+        return
+    message = f"write the tables without `{ROOT}` in this file: [smoke], not [{ROOT}.smoke]"
+    raise ConfigError(OWN_FILE, [Problem(path=ROOT, message=message)])
+
+
+def holders(read: Read) -> tuple[str, ...]:
+    """Return the files with the table; also a file that cannot be read, because it may have it."""
+    return tuple(file for file in (FILE, OWN_FILE) if _holds(file, read))
+
+
+def _holds(file: str, read: Read) -> bool:
+    try:
+        document = _document(file, read(file))
+    except ConfigError:
+        return True
+    if document is None or file == OWN_FILE:
+        return document is not None
+    return isinstance(table_in(document, "tool").get("release"), dict)
 
 
 def own_file(read: Read) -> str | None:

@@ -20,7 +20,12 @@ from release.frozen import Struct
 
 def load(root: Path) -> Config:
     """Read `release.toml` or `pyproject.toml` in this folder. Raises ConfigError with every problem in it."""
-    return read(lambda name: _content(root / name))
+    return read(of_folder(root))
+
+
+def of_folder(root: Path) -> Read:
+    """Return a function that reads files of this folder; it raises ConfigError for one that it cannot."""
+    return lambda name: _content(root / name)
 
 
 def read(files: Read) -> Config:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from release.config import load, own_file, parse
+from release.config import holders, load, own_file, parse
 from release.errors import ConfigError
 from tests.unit.config.written import MINIMAL, read
 
@@ -81,3 +81,31 @@ def test_a_document_of_pyproject_alone_is_parsed() -> None:
     assert (
         parse({"tool": {"release": {"service": "api", "smoke": {"port": 1}}}}).service("api").smoke.port == 1
     )
+
+
+@pytest.mark.parametrize(
+    "text", ["[tool.release.smoke]\nport = 1", "port = 1\n[tool.release]\nsmoke.port = 1"]
+)
+def test_tables_with_the_prefix_of_pyproject_are_one_clear_problem(tmp_path: Path, text: str) -> None:
+    """Not an unknown key and a missing one."""
+    with pytest.raises(ConfigError, match=r"release\.toml") as caught:
+        load(written(tmp_path, release=text))
+    (problem,) = caught.value.problems
+    assert problem.message.startswith("write the tables without `tool.release` in this file")
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ({}, ()),
+        ({"pyproject.toml": "[project]"}, ()),
+        ({"pyproject.toml": MINIMAL}, ("pyproject.toml",)),
+        ({"pyproject.toml": "["}, ("pyproject.toml",)),
+        ({"release.toml": ""}, ("release.toml",)),
+        ({"pyproject.toml": MINIMAL, "release.toml": OWN}, ("pyproject.toml", "release.toml")),
+    ],
+)
+def test_the_files_with_a_table_are_told(files: dict[str, str], found: tuple[str, ...]) -> None:
+    """One that cannot be read may have it."""
+    contents = {name: text.encode() for name, text in files.items()}
+    assert holders(contents.get) == found
