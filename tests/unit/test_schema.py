@@ -68,6 +68,17 @@ def test_an_example_of_the_page_is_accepted(example: str) -> None:
     assert f"```toml\n{example}```" in page()
 
 
+@pytest.mark.parametrize("document", ["README.md", "docs/how-to/adopt.md"])
+def test_the_smallest_table_of_a_document_is_accepted_alone(document: str) -> None:
+    """A newcomer pastes the first table that names a service."""
+    text = (PAGE.parents[2] / document).read_text(encoding="utf-8")
+    table = tomllib.loads(re.findall(r"^```toml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)[0])
+    (service,) = parse(table).services.values()
+    assert service.environments
+    assert (service.registry, service.build.target, service.test.target) == (None, None, None)
+    assert not any(environment.secrets for environment in service.environments.values())
+
+
 def test_every_documented_key_is_in_an_accepted_example() -> None:
     """So each key of the page is one that the parser takes."""
     assert documented() - exemplified() == set()
