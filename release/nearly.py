@@ -108,6 +108,12 @@ _NEAR_FOOTER = re.compile(
     r"[*_`]*[ \t]*(?P<text>.*)$",
     re.MULTILINE | re.IGNORECASE,
 )
+_TWO_LINES = re.compile(
+    r"(?:^[ \t>*#_+`-]*+(?i:breaking)|\bBREAKING)[ \t\r-]*\n(?:[ \t]*\r?\n)?"
+    r"[ \t>*]*(?i:changes?)[ \t]?[:#\uff1a](?P<text>.*)$",
+    re.MULTILINE,
+)
+"""The two words on two lines, as an editor wraps them."""
 _NO_SEPARATOR = re.compile(r"^BREAKING[ -]CHANGES?[ \t]+(?P<text>\w.*)$", re.MULTILINE)
 _BULLET = re.compile(r"^[ \t]*[*-] (?P<text>[a-zA-Z][\w-]*(?:\([^()\r\n]*\))?!: +\S.*)$", re.MULTILINE)
 _NOTHING: Final = frozenset({"", "no", "none", "n/a", "na", "nothing", "false", "-"})
@@ -186,7 +192,7 @@ def _meant(kind: str) -> str | None:
 
 def _near_footers(text: str) -> Iterator[Near]:
     """Yield the lines of a message that are nearly a footer of a breaking change."""
-    for pattern in (_NEAR_FOOTER, _NO_SEPARATOR):
+    for pattern in (_NEAR_FOOTER, _TWO_LINES, _NO_SEPARATOR):
         for match in pattern.finditer(text):
             yield from _near_footer(match)
     for match in _BULLET.finditer(text.partition("\n")[2]):
@@ -196,7 +202,7 @@ def _near_footers(text: str) -> Iterator[Near]:
 
 def _near_footer(match: re.Match[str]) -> Iterator[Near]:
     """Yield the line of a match, if it says more than that nothing breaks."""
-    line, text = match[0].strip(), match["text"].strip()
+    line, text = re.sub(r"\s*\n\s*", r"\\n", match[0].strip()), match["text"].strip()
     if not text:
         text = match.string[match.end() :].strip().partition("\n")[0].strip()
         if text.startswith("#") or (not text and line.startswith("#")):

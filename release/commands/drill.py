@@ -83,10 +83,10 @@ def _drilled(
             raise
         except ReleaseError as error:
             if not door.words.no_record:
-                keep(door, desk, failed(rehearsal, error, elapsed()), publish=publish)
+                keep(desk, failed(rehearsal, error, elapsed()), publish=publish)
             raise
         if not door.words.no_record:
-            keep(door, desk, drilled.verification(), publish=publish)
+            keep(desk, drilled.verification(), publish=publish)
     return drilled
 
 

@@ -10,7 +10,6 @@ from release.deploy.operation import event_json
 from release.deploy.policy import after
 from release.deploy.site import Desk
 from release.errors import UsageError
-from release.events import Warned
 from release.ledger import query
 from release.records import Body, Draft, Freeze, Quarantine, Record, Release
 from release.runspec import parse_duration
@@ -64,7 +63,7 @@ def _record(door: Door, desk: Desk, body: Body, sentence: str) -> None:
     )
     record = desk.ledger.append_event(draft)
     if record is None:
-        door.console.emit(Warned(text="the git remote does not answer: this waits here for `invoke sync`"))
+        desk.warn_waiting()
     if door.words.json:
         door.console.document(event_json(draft, record))
     else:

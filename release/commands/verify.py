@@ -15,7 +15,6 @@ from release.deploy import outlook
 from release.deploy.readiness import Question, Readiness, assess, draft_of, verification
 from release.deploy.site import Desk
 from release.deploy.stock import Stock
-from release.events import Warned
 from release.images.engine import Engine
 from release.ledger import query
 from release.records import Verification
@@ -66,7 +65,7 @@ def _rebuild(door: Door) -> int:
         with door.interruption.held(), Engine.connect() as engine:
             made = remake(desk, found.release, engine, door.interruption.cancellation, keep=words.keep)
         if words.record:
-            keep(door, desk, made.verification(), publish=answers)
+            keep(desk, made.verification(), publish=answers)
     if words.json:
         door.console.document(made.to_json())
     else:
@@ -103,7 +102,7 @@ def _assessed(
     for environment in environments(desk, words.environment):
         found = assess(desk, environment, question)
         if words.record:
-            keep(door, desk, verification(found), publish=publish)
+            keep(desk, verification(found), publish=publish)
         yield found
 
 
@@ -115,8 +114,8 @@ def _show(door: Door, found: list[Readiness]) -> None:
         door.console.result(outlook.readiness_line(each))
 
 
-def keep(door: Door, desk: Desk, body: Verification, *, publish: bool = True) -> None:
+def keep(desk: Desk, body: Verification, *, publish: bool = True) -> None:
     """Put a check into the ledger; where the remote does not answer it waits in this clone."""
     draft = draft_of(desk, body, randomness.token_hex(6))
     if desk.ledger.append_event(draft, publish=publish) is None:
-        door.console.emit(Warned(text="the git remote does not answer: this waits here for `invoke sync`"))
+        desk.warn_waiting()

@@ -86,6 +86,7 @@ def _ledger(desk: Desk) -> str:
             silence.found if silence is not None else "it does not answer",
             "deploy and rollback work without it; releases need it: git ls-remote " + str(settings.remote),
         )
+    desk.ledger.check_address()
     count = len(query.versions(desk.ledger, desk.service.service))
     waiting = len(desk.ledger.unsynced())
     place = (

@@ -127,6 +127,15 @@ class Desk(Struct, frozen=True, kw_only=True, dict=True):
             self.emit(Warned(text=f"{found} ({silence.found})"))
         return silence is None
 
+    def warn_waiting(self) -> None:
+        """Warn that a record waits in this clone, and why it could not be published."""
+        if self.ledger.unproven is not None:
+            why = "the ledger is not proven, and nothing is added to it"
+            then = "after the repair that its warning names, `invoke sync` publishes this"
+            self._warn(f"{why}: this waits here; {then}")
+        else:
+            self._warn("the git remote does not answer: this waits here for `invoke sync`")
+
     def tell(self, text: str) -> None:
         """Say which secret is being read: a command that gives it may take its time."""
         self.emit(Progress(name="secrets", text=text))

@@ -179,6 +179,12 @@ def test_a_subject_that_is_nearly_one_is_told_with_what_would_be_read(
         ("BREAKING CHANGE!: all", "all"),
         ("BREAKING: all", "all"),
         ("BREAKING CHANGE all", "all"),
+        ("BREAKING\nCHANGE: all", "all"),
+        ("BREAKING\r\nCHANGE: all", "all"),
+        ("BREAKING\n\nCHANGE: all", "all"),
+        ("breaking\nchanges: all", "all"),
+        ("this is a BREAKING\nCHANGE: all", "all"),
+        ("BREAKING-\nCHANGE: all", "all"),
         ("BREAKING CHANGE:", "description"),
         ("* feat!: all", "all"),
         ("- chore(api)!: all", "all"),
@@ -199,6 +205,8 @@ def test_a_footer_that_is_nearly_one_is_told_with_what_would_be_read(line: str, 
         "fix: x\n\n## Breaking changes\n\nNone.\n",
         "fix: x\n\n## Breaking changes\n\n## Checklist\n",
         "fix: x\n\nBreaking changes: no",
+        "fix: x\n\nBREAKING\nCHANGE: none",
+        "fix: x\n\nThis stops the build from breaking\nchange: x",
         "docs: fix: x",
         "tests: x",
         "Merge pull request #1 from a/feat:x",
@@ -212,6 +220,12 @@ def test_a_footer_that_is_nearly_one_is_told_with_what_would_be_read(line: str, 
 def test_what_is_not_nearly_one_is_not_told(message: str) -> None:
     """Prose, templates with the answer no, and types of the team's own."""
     assert reading(message).near == ()
+
+
+def test_a_footer_on_two_lines_is_shown_on_one() -> None:
+    """With a mark of the line's end: on one line without it, it would be right."""
+    (near,) = reading("fix: x\n\nBREAKING\nCHANGE: all").near
+    assert near.line == r"BREAKING\nCHANGE: all"
 
 
 def test_what_needs_no_action_is_a_notice() -> None:

@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 
 from release.deploy import doctor
-from release.deploy.doctor import clock, disk, machine_findings, quorum
+from release.deploy.doctor import Finding, clock, disk, examine, machine_findings, quorum
 from release.deploy.swarm.nodes import Machine, Machines
 from release.errors import EngineError
 from release.frozen import replace
 from tests.unit.deploy.fakes import INFO, FakeEngine
 from tests.unit.deploy.swarm.fakes import node
+from tests.unit.deploy.test_site import clone
+from tests.unit.ledger import samples
+from tests.unit.repository import Repository
 
 
 @pytest.mark.parametrize(
@@ -90,3 +93,22 @@ def test_every_node_of_a_swarm_is_told_with_what_is_known_of_it() -> None:
     }
     known = "manager (leader), ready, active, engine 26.1.5, linux/amd64, 2 processors, 4.0 GB"
     assert found[0].found == known
+
+
+def test_a_ledger_that_is_pushed_to_another_repository_is_not_well(tmp_path: Path) -> None:
+    """As `release` refuses it; two addresses of one repository are well."""
+    server = Repository.init(tmp_path / "server.git", bare=True)
+    here = clone(server, tmp_path / "here")
+    samples.ledger(here.root, remote="origin").append([samples.release("1.0.0")])
+
+    def found() -> Finding:
+        every = examine(here.root, None, environ={}, emit=lambda _: None)
+        return next(each for each in every if each.name == "ledger")
+
+    here.git("config", "remote.origin.pushurl", f"file://{server.root}")
+    assert found().well
+    fork = Repository.init(tmp_path / "fork.git", bare=True)
+    here.git("config", "remote.origin.pushurl", str(fork.root))
+    assert not found().well
+    assert "pushes to" in found().found
+    assert "git remote set-url origin" in found().hint

@@ -9,6 +9,7 @@ import pytest
 
 from release.deploy import site
 from release.deploy.site import Desk
+from release.errors import LedgerRewritten, LedgerUnproven
 from release.events import Event, Notice, Warned
 from release.frozen import replace
 from release.records import Body, Draft, Record
@@ -97,3 +98,27 @@ def test_what_deployments_take_does_not_contain_their_watch(tmp_path: Path) -> N
         ledger.append([draft])
     with Desk.open(repository.root, None, environ={}, emit=lambda _: None) as desk:
         assert sorted(desk.spot("production").durations(9)) == [1200, 1500, 3000]
+
+
+@pytest.mark.parametrize(
+    ("unproven", "said"),
+    [
+        (None, "the git remote does not answer: this waits here for `invoke sync`"),
+        (LedgerUnproven("prove it", "a commit breaks its rules"), "the ledger is not proven, and nothing"),
+        (LedgerRewritten("read it", "it was rewound", "", seen="a", now=None), "the ledger is not proven"),
+    ],
+)
+def test_why_a_record_waits_is_said(
+    tmp_path: Path, unproven: LedgerUnproven | LedgerRewritten | None, said: str
+) -> None:
+    """A remote that answers is not blamed for a ledger that is not proven."""
+    repository = clone(Repository.init(tmp_path / "server.git", bare=True), tmp_path / "here")
+    told: list[Event] = []
+    with Desk.open(repository.root, None, environ={}, emit=told.append) as desk:
+        desk.ledger.unproven = unproven
+        desk.warn_waiting()
+    (warned,) = told
+    assert isinstance(warned, Warned)
+    assert warned.text.startswith(said)
+    assert "invoke sync" in warned.text
+    assert ("does not answer" in warned.text) == (unproven is None)
