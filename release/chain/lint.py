@@ -35,7 +35,7 @@ def lint(shop: Shop) -> LintPassed:
     """Run the commands in `context` of the committed tree. Raises GateFailed at the first that fails."""
     config = shop.plan.service.lint
     if not config.commands:
-        shop.emit(Warned(text="no lint commands are configured: [tool.release.lint] commands = [...]"))
+        shop.emit(Warned(text="no lint commands are configured: set `lint.commands`"))
     python = lint_python(shop) if config.tools and config.commands else None
     tools = tool_environment(shop, python.path) if python is not None else None
     hint = python.hint if python is not None else ""

@@ -197,7 +197,7 @@ def refuse_other_tags(facts: Facts, options: Options) -> None:
         f"choose the next version ({found})",
         f"the git tags {', '.join(names[:3])}{', …' if len(names) > 3 else ''} are not MAJOR.MINOR.PATCH, "
         "and this version does not count them",
-        f'with tags = "loose" in [tool.release] they count, and the next version is {loosely}; '
+        f'with tags = "loose" in the configuration they count, and the next version is {loosely}; '
         'tags = "strict" ignores them',
     )
 

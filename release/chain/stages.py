@@ -125,5 +125,5 @@ def _remedy(stage: DockerStage, stages: tuple[DockerStage, ...]) -> str:
     below = next((each.name for each in stages if each.name and each.name == stage.base), "")
     if not below:
         return "put the tests into a stage of their own, FROM the one that is released, and name both"
-    tests = f' and [{ROOT}.test] target = "{stage.name}"' if stage.name else ""
-    return f'write [{ROOT}.build] target = "{below}"{tests}'
+    tests = f' and test.target = "{stage.name}"' if stage.name else ""
+    return f'write build.target = "{below}"{tests}'

@@ -9,7 +9,7 @@ from typing import Final
 
 from release.chain.junit import Report
 from release.chain.testcounts import Counted
-from release.config import ROOT, Test
+from release.config import Test
 from release.errors import GateFailed
 from release.frozen import Struct
 from release.records import TestsRan
@@ -24,8 +24,9 @@ _WHERE: Final = (
     "and `test.copy` brings files of the commit"
 )
 _STATE: Final = (
-    f'write what tells how many tests ran, in [{ROOT}.test]: report = "/path/of/junit.xml", or '
-    'count = \'Passed: ([0-9]+)\'. If nothing tells it: evidence = "exit-status" and reason = "..."'
+    'write what tells how many tests ran: test.report = "/path/of/junit.xml", or '
+    "test.count = 'Passed: ([0-9]+)'. If nothing tells it: test.evidence = \"exit-status\" and "
+    'test.reason = "..."'
 )
 
 

@@ -39,7 +39,7 @@ def status(door: Door) -> int:
         found = [_status(desk, name, failed) for name in names]
         for other in unconfigured(desk.service, desk.ledger) if named is None else ():
             known = described(desk.service, desk.ledger, other)
-            desk.emit(Notice(text=f"{other} is not in pyproject.toml and not shown; {known}"))
+            desk.emit(Notice(text=f"{other} is not in the configuration and not shown; {known}"))
     if door.words.json:
         data = [each.to_json() for each in found]
         door.console.document(data[0] if len(data) == 1 else data)
@@ -106,7 +106,7 @@ def _known_environment(desk: Desk, environment: str | None) -> None:
     if environment is None:
         return
     if environment in unconfigured(desk.service, desk.ledger):
-        text = f"{environment} is not in pyproject.toml: reading its records from the ledger"
+        text = f"{environment} is not in the configuration: reading its records from the ledger"
         desk.emit(Notice(text=text))
     else:
         desk.service.environment(environment)

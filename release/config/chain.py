@@ -7,7 +7,6 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from release.config.kinds import (
-    ROOT,
     CommandLine,
     GitName,
     Pinned,
@@ -70,7 +69,7 @@ def _no_secrets(arguments: dict[str, str], info: ValidationInfo) -> dict[str, st
     if told:
         raise ValueError(
             f"{'; '.join(told)}: arguments stay in the image's history and in the record. Lend it to the "
-            f"build by [{ROOT}.build.secrets.<id>] and RUN --mount=type=secret,id=<id>, or name it in "
+            f"build by `build.secrets.<id>` and RUN --mount=type=secret,id=<id>, or name it in "
             "not_secret if it is none"
         )
     return arguments

@@ -18,9 +18,9 @@ def choose(service: Service, ledger: Ledger, name: str | None) -> tuple[str, Env
             raise
         raise UsageError(
             error.attempted,
-            f"{name} is not in pyproject.toml, and {described(service, ledger, name)}",
+            f"{name} is not in the configuration, and {described(service, ledger, name)}",
             f"to read its records: invoke history --environment {name}. To deploy to it, add the table "
-            f"[tool.release.environments.{name}] again",
+            f"`environments.{name}` again",
         ) from error
 
 

@@ -543,7 +543,7 @@ class Branch:
                 found,
                 "nothing was recorded; a release needs atomic pushes: on the server, "
                 "git config receive.advertiseAtomic true, or keep the ledger on one that has them "
-                "(`remote` in [tool.release.ledger])",
+                "(`ledger.remote`)",
             )
         raise LedgerRejected(
             f"push the ledger to {self}",

@@ -123,7 +123,7 @@ class Ledger:
             raise LedgerError(
                 f"open the ledger {branch} of the git remote {remote}",
                 "there is no such remote in this clone",
-                f"git remote add {remote} <address>, or change `remote` in [tool.release.ledger]",
+                f"git remote add {remote} <address>, or change `ledger.remote`",
             )
         believed = policies or Policies()
         signed = believed.policy.signers is not None
@@ -229,7 +229,7 @@ class Ledger:
             raise NotALedger(
                 attempted,
                 f"the branch exists and holds something else: no `{layout.FORMAT_PATH}` file of a ledger",
-                "name another branch: `branch` in [tool.release.ledger]",
+                "name another branch in `ledger.branch`",
             )
         if version.partition(".")[0] != SCHEMA.partition(".")[0]:
             raise LedgerError(

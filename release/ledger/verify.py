@@ -127,7 +127,7 @@ class _Verification:
             raise NotALedger(
                 f"prove the ledger {self._branch}",
                 "the branch holds something else: no `format`, no records",
-                "name another branch: `branch` in [tool.release.ledger]",
+                "name another branch in `ledger.branch`",
             )
 
     def _prove(self, head: str, audit: Audit, witness: Witness | None) -> None:

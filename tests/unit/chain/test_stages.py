@@ -63,7 +63,7 @@ def test_the_stage_of_the_tests_is_not_released(dockerfile: str, tables: dict[st
     """The message has the lines to write."""
     said = refusal(dockerfile, **tables)
     assert "the stage `test` of Dockerfile would be released" in said
-    assert '[tool.release.build] target = "runtime" and [tool.release.test] target = "test"' in said
+    assert 'build.target = "runtime" and test.target = "test"' in said
 
 
 def test_without_a_stage_below_it_the_message_says_what_to_make() -> None:

@@ -87,7 +87,7 @@ def test_a_build_argument_that_looks_like_a_secret_is_refused_with_the_way_to_do
     message = problems(MINIMAL + keys)["tool.release.build.args"]
     assert "INDEX_TOKEN looks like a secret (its name says TOKEN)" in message
     assert "URL looks like a secret (its value has the shape of an address with a password)" in message
-    assert "[tool.release.build.secrets.<id>]" in message
+    assert "`build.secrets.<id>`" in message
     assert "canary" not in message
     assert "FLAVOUR" not in message
 

@@ -44,11 +44,11 @@ def desk(tmp_path: Path, told: list[Event]) -> Iterator[Desk]:
 
 def test_it_is_refused_with_what_the_ledger_knows(desk: Desk) -> None:
     """For status, deploy and rollback: what ran there, how to read it, how to get it back."""
-    with pytest.raises(UsageError, match="old is not in pyproject") as caught:
+    with pytest.raises(UsageError, match="old is not in the configuration") as caught:
         desk.spot("old")
     assert "1.4.0 was deployed there last, on 2026-11-20" in caught.value.found
     assert "invoke history --environment old" in caught.value.hint
-    assert "[tool.release.environments.old]" in caught.value.hint
+    assert "`environments.old`" in caught.value.hint
     with pytest.raises(UsageError, match="old is not in"), desk.site("old"):
         raise AssertionError("an engine was opened")
 
@@ -57,7 +57,7 @@ def test_its_history_is_read_and_told(desk: Desk, told: list[Event]) -> None:
     """The records stay."""
     assert len(list(look._entries(desk, "old", None))) == 1
     assert [each.text for each in told if isinstance(each, Notice)] == [
-        "old is not in pyproject.toml: reading its records from the ledger"
+        "old is not in the configuration: reading its records from the ledger"
     ]
 
 

@@ -295,7 +295,7 @@ def test_a_branch_that_is_no_ledger_is_refused(here: Repository) -> None:
     here.git("branch", "release-ledger", "main")
     with pytest.raises(NotALedger, match="holds something else") as caught:
         samples.ledger(here.root)
-    assert "[tool.release.ledger]" in caught.value.hint
+    assert "`ledger.branch`" in caught.value.hint
 
 
 def test_a_ledger_of_a_later_major_is_refused(here: Repository) -> None:
