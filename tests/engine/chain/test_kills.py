@@ -218,7 +218,8 @@ def test_what_a_run_left_that_was_killed_after_its_release_goes_with_the_next(
     image = engine.inspect(Reference.parse(f"{line['repository']}:{line['version']}"))
     assert image is not None
     owner = json.loads(output_of([sys.executable, "-c", _OWNER_OF_A_DEAD_PROCESS]))
-    labels = {"release.role": "test", "release.service": service.name, **owner}
+    run = {"release.run": run_of(service).name, "release.container": f"{run_of(service).name} test"}
+    labels = {"release.role": "test", "release.service": service.name, **run, **owner}
     left = engine.create(ContainerSpec(image=image.id, labels=labels))
     again = service.nox("release")
     assert released(again)["digest"] == line["digest"]
