@@ -26,6 +26,7 @@ from release.seal import BadSeal, ClonesKey
 _RULES: Final = 1
 """Number of the set of rules; a file that was written under another one does not count."""
 _PURPOSE: Final = "verified head"
+_SIGNER: Final = "own signer"
 
 
 class Policy(Struct, frozen=True, kw_only=True):
@@ -63,28 +64,48 @@ class Memory:
         self._path = git_dir / "release" / "verified" / kind / (remote or "local") / branch
         self._fingerprint = policy.fingerprint()
 
+    def knows_signer(self, key: str) -> bool:
+        """Return whether a signature made with this key was found allowed under this policy."""
+        return self._read(self._signer_path, _SIGNER) == f"{self._fingerprint} {key}".encode()
+
+    def keep_signer(self, key: str) -> None:
+        """Remember that signatures made with this key are allowed under this policy."""
+        self._write(self._signer_path, f"{self._fingerprint} {key}".encode(), _SIGNER)
+
+    @property
+    def _signer_path(self) -> Path:
+        return self._git_dir / "release" / "verified" / "signer"
+
     def load(self, home: Home) -> Before | None:
         """Return the state at the verified head; None if there is none under this policy."""
         try:
-            sealed = self._path.read_bytes()
-            content = ClonesKey.of(self._git_dir).open(sealed, _PURPOSE)
-            data = jsontext.read_object(content)
-        except (OSError, BadSeal, ValueError, ReleaseError):
+            data = jsontext.read_object(self._read(self._path, _PURPOSE))
+        except ValueError:
             return None
         return _state(data, home) if data.get("policy") == self._fingerprint else None
 
     def save(self, state: Before) -> None:
         """Keep a state. A disk that refuses costs the next command a longer proof, and nothing else."""
         content = json.dumps({"policy": self._fingerprint, **_data(state)}).encode()
-        unnamed = self._path.with_name(f".{secrets.token_hex(8)}")
+        self._write(self._path, content, _PURPOSE)
+
+    def _read(self, path: Path, purpose: str) -> bytes:
+        """Return the content of a sealed file; nothing if it is missing or does not fit."""
+        try:
+            return ClonesKey.of(self._git_dir).open(path.read_bytes(), purpose)
+        except (OSError, BadSeal, ReleaseError):
+            return b""
+
+    def _write(self, path: Path, content: bytes, purpose: str) -> None:
+        unnamed = path.with_name(f".{secrets.token_hex(8)}")
         with suppress(OSError, ReleaseError):
-            sealed = ClonesKey.of(self._git_dir).seal(content, _PURPOSE)
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            sealed = ClonesKey.of(self._git_dir).seal(content, purpose)
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             try:
                 descriptor = os.open(unnamed, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
                 with os.fdopen(descriptor, "wb") as stream:
                     stream.write(sealed)
-                unnamed.replace(self._path)
+                unnamed.replace(path)
             finally:
                 unnamed.unlink(missing_ok=True)
 

@@ -76,7 +76,8 @@ class Ledger:
         self._prover = Prover(source.plumbing, str(branch), memory, policies)
         self._stamp = Stamp(policies=policies)
         self._trees = Trees(source.plumbing)
-        self._writer = Writer(source.plumbing, str(branch), sign=self._sign, signers=policies.policy.signers)
+        signers = policies.policy.signers
+        self._writer = Writer(source.plumbing, str(branch), sign=self._sign, signers=signers, memory=memory)
         self._events = Events(self, Outbox(source.git_dir, tell), tell)
         self._tell = tell
         self._tip: str | None = None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 from release.errors import LedgerError, LedgerUnsigned
 from release.frozen import Struct
 from release.ledger import layout
+from release.ledger.memory import Memory
 from release.ledger.reading import Reader
 from release.ledger.signing import Signers, signatures
 from release.ledger.tree import DURABLE
@@ -30,7 +33,9 @@ class TagRequest(Struct, frozen=True, kw_only=True):
 class Writer:
     """Writes objects into one repository; moves no reference."""
 
-    def __init__(self, plumbing: Plumbing, name: str, *, sign: bool, signers: Signers | None) -> None:
+    def __init__(
+        self, plumbing: Plumbing, name: str, *, sign: bool, signers: Signers | None, memory: Memory
+    ) -> None:
         """Write nothing yet.
 
         Args:
@@ -38,7 +43,9 @@ class Writer:
             name: the ledger's, for messages.
             sign: whether git signs each commit, as the committer's own git settings say.
             signers: who must have signed; a commit that they did not sign is refused here.
+            memory: remembers that the signing key is allowed, so that it is asked for once.
         """
+        self._memory = memory
         self._plumbing = plumbing
         self._name = name
         self._sign = sign
@@ -62,6 +69,9 @@ class Writer:
         """See that others will believe the commit, before it is published. Raises LedgerUnsigned."""
         if self._signers is None:
             return
+        key = self._signing_key()
+        if key and self._memory.knows_signer(key):
+            return
         (signature,) = signatures(self._plumbing, self._signers, [commit])
         if not self._signers.allow(signature):
             raise LedgerUnsigned(
@@ -70,6 +80,23 @@ class Writer:
                 "nothing was recorded; let an allowed signer add your key to `allowed_signers`, or set git's "
                 "`user.signingKey` to the key that is there",
             )
+        if key:
+            self._memory.keep_signer(key)
+
+    def _signing_key(self) -> str:
+        """Return what tells an ssh key that git signs with: a hash; empty for other kinds of keys."""
+        told = self._plumbing.run(
+            "config", "--get-regexp", r"^(user\.signingkey|gpg\.(format|ssh\..*))$"
+        ).text
+        settings = dict(line.partition(" ")[::2] for line in told.splitlines())
+        if settings.get("gpg.format") != "ssh" or "gpg.ssh.defaultkeycommand" in settings:
+            return ""
+        file = Path(settings.get("user.signingkey", "")).expanduser()
+        try:
+            public = file.with_name(f"{file.name.removesuffix('.pub')}.pub").read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            return ""
+        return hashlib.sha256(f"{told}\n{public}".encode()).hexdigest()
 
     def tag(self, request: TagRequest, record: Record[Body]) -> str:
         """Write an annotated tag (git-mktag) and return its id; the same for the same record."""

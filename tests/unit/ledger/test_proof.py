@@ -12,7 +12,7 @@ import pytest
 
 from release.config import Ledger as Settings
 from release.errors import LedgerError, LedgerRewritten, LedgerUnproven, LedgerUnsigned
-from release.ledger import layout, proof, query, signing
+from release.ledger import layout, proof, query, signing, writer
 from release.ledger.branch import Branch
 from release.ledger.opening import open_ledger
 from release.ledger.reading import record_at
@@ -619,6 +619,16 @@ def test_vouching_does_not_make_a_broken_rule_good(proven: Repository) -> None:
         opened(proven, vouching=True).append([note("vouched", at=LATE)])
 
 
+def test_the_own_key_is_asked_for_once(proven: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rollback does not wait for a check of its own signature."""
+
+    def unexpected(*_: object) -> list[Signature]:
+        raise AssertionError("the signature was checked again")
+
+    monkeypatch.setattr(writer, "signatures", unexpected)
+    opened(proven).append([note("again", at=LATE)])
+
+
 def test_a_signature_that_others_would_refuse_is_not_published(proven: Repository, keys: Path) -> None:
     """The writer hears of it, and not the next reader."""
     before = head(proven)
@@ -632,8 +642,9 @@ def test_a_signature_that_others_would_refuse_is_not_published(proven: Repositor
 def test_a_damaged_memory_costs_a_longer_proof_and_nothing_else(proven: Repository, damage: bytes) -> None:
     """The seal of the clone tells."""
     opened(proven)
-    (memory,) = [path for path in (proven.root / ".git/release/verified").rglob("*") if path.is_file()]
-    memory.write_bytes(damage)
+    for memory in (proven.root / ".git/release/verified").rglob("*"):
+        if memory.is_file():
+            memory.write_bytes(damage)
     ledger = opened(proven)
     assert (ledger.head, ledger.unproven) == (head(proven), None)
 
