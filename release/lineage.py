@@ -24,7 +24,7 @@ def tag_names(service: str, version: str) -> tuple[str, ...]:
 
 
 def foreign(source: Source, service: str, ledger: Ledger, release: Release) -> str | None:
-    """Why a release's commit is not known to be the service's; None where it is.
+    """Return why a release's commit is not known to be the service's; None where it is.
 
     Args:
         source: the clone.
@@ -69,7 +69,7 @@ def _places(source: Source, ledger: Ledger, tag: str) -> Iterator[str]:
 
 
 def _contains(source: Source, place: str, commit: str) -> bool:
-    """Whether a commit is reached from a reference; not, where the reference is not there."""
+    """Return whether a commit is reached from a reference; not, where the reference is not there."""
     tip = source.plumbing.run("rev-parse", "--verify", "--quiet", f"{place}^{{commit}}")
     if tip.status != 0:
         return False

@@ -28,7 +28,7 @@ def matching(files: Mapping[str, str], patterns: Iterable[str]) -> dict[str, str
 
 
 def idle(files: Iterable[str], patterns: Iterable[str]) -> tuple[str, ...]:
-    """What to say of patterns that no path matches: a fence that nobody ever meets."""
+    """Return what to say of patterns that no path matches: a fence that nobody ever meets."""
     paths = tuple(files)
     return tuple(
         f"migrations.paths: {pattern!r} matches no file, so that it fences nothing"
@@ -46,7 +46,7 @@ def _rule(pattern: str) -> re.Pattern[str]:
 
 
 def summary(files: Mapping[str, str]) -> Migrations:
-    """What a release records of its migrations. `files` are those that match: git ids by path."""
+    """Return what a release records of its migrations. `files` are those that match: git ids by path."""
     lines = "".join(f"{path}\0{oid}\n" for path, oid in sorted(files.items()))
     return Migrations(
         count=len(files), head=max(files, default=""), sha256=hashlib.sha256(lines.encode()).hexdigest()
@@ -67,7 +67,7 @@ class Crossing(Struct, frozen=True, kw_only=True):
 
     @property
     def goes_back(self) -> bool:
-        """Whether the fence stands in the way."""
+        """Return whether the fence stands in the way."""
         return bool(self.undone or self.unknown)
 
     def command(self, words: Iterable[str], base: str | None) -> tuple[str, ...]:
@@ -91,7 +91,7 @@ def _filled(word: str, known: Mapping[str, str]) -> str:
 
 
 def between(running: Mapping[str, str], target: Mapping[str, str]) -> Crossing:
-    """What lies between two sets of migrations: git ids by path."""
+    """Return what lies between two sets of migrations: git ids by path."""
     return Crossing(
         undone=tuple(path for path in running if path not in target),
         added=tuple(path for path in target if path not in running),

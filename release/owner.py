@@ -55,7 +55,7 @@ class Owner(Struct, frozen=True, kw_only=True):
         return {f"{_PREFIX}{key}": getattr(self, key) for key in self.__struct_fields__}
 
     def gone(self, *, shared: bool = False) -> bool:
-        """Whether it was a process of this machine and namespace and is no more; others are not known.
+        """Return whether it was a process of this machine and namespace and is no more; others are not known.
 
         No process outlives its machine's boot. But machines that were made from one image may have one name
         and one id, so of what they could all have put there only this very boot is known.
@@ -112,7 +112,7 @@ def _machine(process: str) -> str:
 
 
 def _has_ended(pid: int, process: str) -> bool:
-    """Whether a process of this namespace is no more, also where /proc hides those of other users."""
+    """Return whether a process of this namespace is no more, also where /proc hides those of other users."""
     try:
         state = _stat(pid)[0]
     except OSError:
@@ -121,7 +121,7 @@ def _has_ended(pid: int, process: str) -> bool:
 
 
 def _takes_signals(pid: int) -> bool:
-    """Whether there is a process of this number, whoever's it is (kill(2))."""
+    """Return whether there is a process of this number, whoever's it is (kill(2))."""
     try:
         with suppress(PermissionError):
             os.kill(pid, 0)

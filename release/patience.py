@@ -36,7 +36,7 @@ class Patience(Struct, frozen=True, kw_only=True):
     timeout: float | None = None
 
     def trying(self, call: Callable[[], T], again: Again, cancellation: Cancellation) -> T:
-        """What the call returns; what it raises at last.
+        """Return what the call returns; what it raises at last.
 
         Raises:
             Cancelled: at once when the work is cancelled, also in the middle of a pause.

@@ -89,7 +89,7 @@ class Plumbing:
         self._lock = threading.Lock()
 
     def _chooses_ssh(self) -> bool:
-        """Whether the team has its own ssh command, which is left as it is."""
+        """Return whether the team has its own ssh command, which is left as it is."""
         named = "GIT_SSH_COMMAND" in os.environ or "GIT_SSH" in os.environ
         return named or self.run("config", "core.sshCommand").status == 0
 

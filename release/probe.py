@@ -40,7 +40,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     """Whether bytes came that are not HTTP."""
 
     def satisfies(self, probe: Probe) -> bool:
-        """Whether this is the answer the probe waits for."""
+        """Return whether this is the answer the probe waits for."""
         return self.status == probe.status
 
     @property
@@ -136,7 +136,7 @@ class _Wire:
 
 
 def _said(error: Exception) -> str:
-    """What an error says, without a number of the system's."""
+    """Return what an error says, without a number of the system's."""
     told = error.strerror if isinstance(error, OSError) else None
     return cleaned(told or str(error) or type(error).__name__)
 

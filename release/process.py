@@ -53,7 +53,7 @@ class Cancellation:
 
     @property
     def reason(self) -> str | None:
-        """Why the work was cancelled; None while it was not."""
+        """Return why the work was cancelled; None while it was not."""
         return self._reason
 
     def request(self, reason: str, *, gently: bool = False) -> None:
@@ -299,7 +299,7 @@ def _environment(command: Command) -> dict[str, str]:
 
 
 def _not_started(command: Command, error: OSError) -> ReleaseError:
-    """What a failed start means: POSIX reports a missing folder and a missing program alike."""
+    """Return what a failed start means: POSIX reports a missing folder and a missing program alike."""
     attempted = f"run `{command.argv[0]}`"
     if command.cwd is not None and not command.cwd.is_dir():
         return ReleaseError(attempted, f"its folder {command.cwd} does not exist")

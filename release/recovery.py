@@ -27,7 +27,7 @@ class Plan(Protocol):
 
     @property
     def title(self) -> str:
-        """What it does, as "rebuild …"."""
+        """Return what it does, as "rebuild …"."""
 
     @property
     def rows(self) -> Rows:
@@ -94,7 +94,7 @@ class IndexPlan(Struct, frozen=True, kw_only=True):
 
     @property
     def rows(self) -> Rows:
-        """What is there, what will be added, what is left alone."""
+        """Return what is there, what will be added, what is left alone."""
         there = f"{self.survey.records} records with {self.survey.entries} index entries"
         rows = [("ledger", there), ("to be added", _lines(sorted(self.survey.missing)))]
         return rows + ([("left alone", _lines(self.survey.wrong))] if self.survey.wrong else [])

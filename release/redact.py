@@ -137,14 +137,14 @@ class MaskedStream:
         self._mask, self._held = mask, ""
 
     def feed(self, text: str) -> str:
-        """What can be shown now of what came until now."""
+        """Return what can be shown now of what came until now."""
         text = self._held + text
         settled = self._mask.settled(text)
         self._held = text[settled:]
         return self._mask(text[:settled])
 
     def end(self) -> str:
-        """What was held back, when nothing more comes."""
+        """Return what was held back, when nothing more comes."""
         rest, self._held = self._held, ""
         return self._mask(rest)
 
@@ -167,7 +167,7 @@ class _Forms(Struct, frozen=True):
         return _Forms(whole=whole, joined=joined, heads=heads, longest=max(map(len, whole), default=0))
 
     def spans(self, text: str) -> list[tuple[int, int]]:
-        """Where secrets are, from and to, overlapping ones as one; in order."""
+        """Return where secrets are, from and to, overlapping ones as one; in order."""
         found = [span for form in self.whole for span in _occurrences(form, text)]
         if self.joined and _BREAK.search(text):
             squeezed = _Squeezed.of(text)

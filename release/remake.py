@@ -83,7 +83,7 @@ class Remade(Struct, frozen=True, kw_only=True):
 
     @property
     def proven(self) -> bool:
-        """Whether it is the released content, byte for byte."""
+        """Return whether it is the released content, byte for byte."""
         return self.verdict != "different"
 
     def to_json(self) -> dict[str, Any]:
@@ -91,7 +91,7 @@ class Remade(Struct, frozen=True, kw_only=True):
         return {key: getattr(self, key) for key in self.__struct_fields__} | {"proven": self.proven}
 
     def verification(self) -> Verification:
-        """What the ledger keeps of it."""
+        """Return what the ledger keeps of it."""
         examined = Examined(
             release=self.release,
             digest=self.digest,
@@ -256,7 +256,7 @@ def _keep(engine: Engine, release: Release, built: BuiltImage) -> Reference | No
 
 
 def _notes(engine: Engine, release: Release, built: BuiltImage, verdict: Verdict) -> Iterator[str]:
-    """Why it may be as it is."""
+    """Return why it may be as it is."""
     if release.recovered is not None:
         yield f"a recovered record does not tell {', '.join(release.recovered.unknown)}: today's were used"
     if verdict == "same content" and not _knows_manifests(engine):

@@ -272,7 +272,7 @@ class Mount(Value):
 
     @property
     def is_bind(self) -> bool:
-        """Whether the source is a folder of the machine, not a named volume."""
+        """Return whether the source is a folder of the machine, not a named volume."""
         return self.source.startswith("/")
 
     def __str__(self) -> str:

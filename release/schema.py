@@ -334,13 +334,13 @@ def _rows(table: dict[str, Any]) -> Iterator[str]:
 
 
 def _is_section(schema: dict[str, Any]) -> bool:
-    """Whether the key is a table whose keys are in a section of their own."""
+    """Return whether the key is a table whose keys are in a section of their own."""
     below = [schema, *schema.get("patternProperties", {}).values(), *schema.get("anyOf", [])]
     return any(each.get("$ref", "").rpartition("/")[2] in _LINKED for each in below)
 
 
 def _value(schema: dict[str, Any]) -> str:
-    """What may be written for a key, in words."""
+    """Return what may be written for a key, in words."""
     match schema:
         case {"description": words}:
             return str(words)

@@ -65,17 +65,17 @@ class Leaf(Struct, frozen=True, kw_only=True):
 
     @property
     def is_submodule(self) -> bool:
-        """Whether it names a commit of another repository."""
+        """Return whether it names a commit of another repository."""
         return self.mode == _SUBMODULE
 
     @property
     def is_link(self) -> bool:
-        """Whether it is a symbolic link."""
+        """Return whether it is a symbolic link."""
         return self.mode == _SYMLINK
 
     @property
     def is_executable(self) -> bool:
-        """Whether it is a file that can be run."""
+        """Return whether it is a file that can be run."""
         return self.mode == _EXECUTABLE
 
 
@@ -188,7 +188,7 @@ class Source:
         return tuple(_records(answer))
 
     def is_shallow(self) -> bool:
-        """Whether history is cut off."""
+        """Return whether history is cut off."""
         answer = self._must("ask whether the clone is shallow", "rev-parse", "--is-shallow-repository")
         return answer.text == "true"
 
@@ -296,7 +296,7 @@ class Source:
         return (Message(id=oid, text=text) for oid, _, text in pairs)
 
     def leaves(self, commit: str, folder: str) -> tuple[Leaf, ...]:
-        """What the commit has below a folder, but for folders, sorted by path. Raises SourceError."""
+        """Return what the commit has below a folder, but for folders, sorted by path. Raises SourceError."""
         answer = self._must(
             f"list the files of commit {commit} in {folder}",
             *("ls-tree", "-r", "-z", "--full-tree", f"{_word(commit)}:{_inside(folder)}"),
@@ -307,7 +307,7 @@ class Source:
         )
 
     def leaf(self, commit: str, path: str) -> Leaf | None:
-        """What the commit has at a path, also a folder; None: nothing."""
+        """Return what the commit has at a path, also a folder; None: nothing."""
         answer = self._must(
             f"look up {path} in commit {commit}",
             *("ls-tree", "-z", "--full-tree", _word(commit), "--", _inside(path)),

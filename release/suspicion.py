@@ -86,7 +86,7 @@ def _bits(text: str) -> float:
 
 
 def secrets_of(environ: Mapping[str, str]) -> Iterator[Redacted]:
-    """What a process's environment holds of secrets, to be masked in whatever its programs write.
+    """Return what a process's environment holds of secrets, to be masked in whatever its programs write.
 
     The values of variables whose name ends with such a word, but for paths and plain words: a guess must not
     star the words of every message. And the password of every address.

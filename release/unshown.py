@@ -32,7 +32,7 @@ def masked(text: str) -> str:
 
 
 def tells_a_password(text: str) -> bool:
-    """Whether there is an address with a password in the text."""
+    """Return whether there is an address with a password in the text."""
     return _LOGIN.search(text) is not None
 
 

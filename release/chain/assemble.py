@@ -208,7 +208,7 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def reports(self) -> Reports:
-        """What runs leave for other programs."""
+        """Return what runs leave for other programs."""
         return Reports(path=self.source.root / HOME / "reports" / self.service.service)
 
     def shop(

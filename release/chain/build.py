@@ -52,7 +52,7 @@ class BuiltImage(Struct, frozen=True, kw_only=True):
 
     @property
     def evidence(self) -> bytes:
-        """What was built from what."""
+        """Return what was built from what."""
         return evidence("build", {"image": str(self.stored.id), "dockerfile": self.dockerfile_sha256})
 
     @property
@@ -203,7 +203,7 @@ def _inputs(shop: Shop) -> dict[str, Any] | None:
 
 
 def engine_facts(shop: Shop) -> list[str]:
-    """What tells the engine of a gate from others, as far as its results may depend on it."""
+    """Return what tells the engine of a gate from others, as far as its results may depend on it."""
     info = shop.engine.info
     return [shop.engine.host, info.name, info.version, info.platform, info.image_store]
 

@@ -84,7 +84,7 @@ def end(run: Path) -> None:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether this user has made the folder; a link is another thing."""
+    """Return whether this user has made the folder; a link is another thing."""
     with suppress(OSError):
         found = folder.lstat()
         return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
@@ -92,13 +92,13 @@ def _is_ours(folder: Path) -> bool:
 
 
 def lives(run: Path) -> bool:
-    """Whether the run with this folder may still be going on."""
+    """Return whether the run with this folder may still be going on."""
     about = _about(run)
     return bool(about) and not Owner.parse(about).gone()
 
 
 def _about(run: Path) -> Mapping[str, str]:
-    """What the run's folder says of its owner; nothing for a run that has ended, or a damaged file."""
+    """Return what the run's folder says of its owner; nothing for a run that has ended, or a damaged file."""
     with suppress(OSError, ValueError, AttributeError):
         about = json.loads((run / _OWNER).read_text(encoding="utf-8"))
         return {str(key): str(value) for key, value in about.items()}
@@ -170,7 +170,7 @@ def tests_repository(service: str) -> str:
 
 
 def _is_test_image(name: str, service: str) -> bool:
-    """Whether a run gave the name: an image that is built on one of ours has its labels, too."""
+    """Return whether a run gave the name: an image that is built on one of ours has its labels, too."""
     reference = Reference.parse(name)
     return str(reference.repository) == tests_repository(service) and reference.tag != LAST
 

@@ -54,7 +54,7 @@ class Ssh(Struct, frozen=True, kw_only=True):
         return cls(id=name, path=chosen)
 
     def problem(self) -> str | None:
-        """Why the build could not log in with it; None where nothing speaks against it."""
+        """Return why the build could not log in with it; None where nothing speaks against it."""
         if self.path is None:
             return f"ssh {self.id}: no agent: SSH_AUTH_SOCK is not set"
         try:
@@ -153,7 +153,7 @@ def refuse_declared_proxies(shop: Shop, dockerfile: str) -> None:
 
 
 def _tells(told: str, value: str) -> bool:
-    """Whether the value as a whole is in there, or a password of an address in it.
+    """Return whether the value as a whole is in there, or a password of an address in it.
 
     Not each of its lines, as in logs: "[global]" of a pip.conf is in many an image's history.
     """
@@ -167,7 +167,7 @@ def _is_in(told: str, text: str) -> bool:
 
 
 def lends(shop: Shop) -> bool:
-    """Whether the build is lent anything that could stay in the image."""
+    """Return whether the build is lent anything that could stay in the image."""
     values, _ = shop.build_secrets
     return bool(values or _proxies(shop))
 

@@ -63,7 +63,7 @@ def _inputs(shop: Shop) -> dict[str, Any]:
 
 
 def _program(name: str) -> list[str | int] | None:
-    """What tells a program on the path from another one of its name."""
+    """Return what tells a program on the path from another one of its name."""
     path = shutil.which(name)
     if path is None:
         return None

@@ -111,7 +111,7 @@ def _of_requirements(
 
 
 def _lines(text: str) -> tuple[list[str], list[str]]:
-    """What a requirements file includes, and what it requires (pip, "Requirements File Format")."""
+    """Return what a requirements file includes, and what it requires (pip, "Requirements File Format")."""
     lines = logical_lines(text)
     includes = {line: match[1] for line in lines if (match := _INCLUDE.fullmatch(line))}
     declared = [re.sub(r"\s--hash=\S+", "", line) for line in lines if line not in includes]
@@ -119,7 +119,7 @@ def _lines(text: str) -> tuple[list[str], list[str]]:
 
 
 def _are_of_an_index(declared: Iterable[str]) -> bool:
-    """Whether each is a package by its name. Raises InvalidRequirement: another option, a folder."""
+    """Return whether each is a package by its name. Raises InvalidRequirement: another option, a folder."""
     return all(Requirement(each).url is None for each in declared)
 
 

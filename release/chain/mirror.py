@@ -65,7 +65,7 @@ def mirrored(
     tell: Callable[[str], None],
     cancellation: Cancellation | None = None,
 ) -> dict[str, str]:
-    """Where BuildKit is to take images from: what is named, and the same in a mirror, by digest.
+    """Return where BuildKit is to take images from: what is named, and the same in a mirror, by digest.
 
     Args:
         images: what is named.
@@ -109,7 +109,7 @@ def _digest_in(
 
 
 def origin(reference: str, mirrors: Mapping[str, str]) -> str:
-    """What a Dockerfile calls an image that was taken from a mirror; any other name as it is."""
+    """Return what a Dockerfile calls an image that was taken from a mirror; any other name as it is."""
     for host, place in mirrors.items():
         if reference.startswith(f"{place}/"):
             return f"{host}/{reference.removeprefix(f'{place}/')}"

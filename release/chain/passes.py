@@ -54,7 +54,7 @@ class Product(Protocol):
 
     @property
     def evidence(self) -> bytes:
-        """What the stage saw; its hash is recorded."""
+        """Return what the stage saw; its hash is recorded."""
         ...
 
 

@@ -85,7 +85,7 @@ class Progress(Struct, frozen=True, kw_only=True):
 
     @property
     def is_about_bases(self) -> bool:
-        """Whether nothing failed but looking up images: a registry is in trouble, or has no such one.
+        """Return whether nothing failed but looking up images: a registry is in trouble, or has no such one.
 
         BuildKit shows the place of the FROM then, whatever the registry has answered.
         """

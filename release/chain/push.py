@@ -260,7 +260,7 @@ def _tell(shop: Shop, text: str) -> None:
 
 
 def _same(engine: Engine, built: BuiltImage, manifest: Manifest) -> bool:
-    """Whether the registry already holds this candidate, from a run that was interrupted."""
+    """Return whether the registry already holds this candidate, from a run that was interrupted."""
     if engine.info.image_store == "containerd":
         return manifest.digest == built.stored.id
     return manifest.config.digest == built.config_digest

@@ -121,5 +121,5 @@ def _built(plan: Plan, built: BuiltImage, pushed: PushedImage, engine: EngineInf
 
 
 def evidence_sha256(evidence: bytes) -> str:
-    """What a record keeps of a gate's evidence."""
+    """Return what a record keeps of a gate's evidence."""
     return hashlib.sha256(evidence).hexdigest()

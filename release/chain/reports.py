@@ -79,7 +79,7 @@ def _without_format(words: list[str]) -> Iterator[str]:
 
 
 def ruff_findings(output: str, tree: Path) -> tuple[Finding, ...]:
-    """What ruff's JSON says of the files below a folder (ruff's documentation, "output-format").
+    """Return what ruff's JSON says of the files below a folder (ruff's documentation, "output-format").
 
     Nothing where the output is something else.
     """

@@ -58,7 +58,7 @@ class Selection(Struct, frozen=True, kw_only=True):
 
 
 def selection(shop: Shop) -> Selection:
-    """What this run's build is sent. Raises GateFailed, SourceError, BadPattern."""
+    """Return what this run's build is sent. Raises GateFailed, SourceError, BadPattern."""
     return shop.single.get("selection", lambda: _selected(shop.source, shop.plan))
 
 

@@ -98,7 +98,7 @@ class RunFolder(Struct, frozen=True, kw_only=True):
             stages.write(f"{line}\n")
 
     def follows_a_broken_off(self, stages: Collection[str]) -> bool:
-        """Whether the last run here that began one of these stages was killed or stopped in it."""
+        """Return whether the last run here that began one of these stages was killed or stopped in it."""
         earlier = (path for path in self.path.parent.glob("*") if path.name < self.id)
         for path in sorted(earlier, reverse=True):
             last = {note["stage"]: note["event"] for note in _notes(path) if note["stage"] in stages}
@@ -133,7 +133,7 @@ class RunFolder(Struct, frozen=True, kw_only=True):
 
 
 def _notes(run: Path) -> Iterator[Mapping[str, str]]:
-    """What a run noted of its stages; a line that is not whole says nothing."""
+    """Return what a run noted of its stages; a line that is not whole says nothing."""
     with suppress(OSError), (run / _STAGES).open(encoding="utf-8") as stages:
         for line in stages:
             with suppress(ValueError):
@@ -154,7 +154,7 @@ class Products:
             self._made[type(product)] = product
 
     def has(self, kind: type) -> bool:
-        """Whether there is a product of this type."""
+        """Return whether there is a product of this type."""
         return kind in self._made
 
     def get(self, kind: type[T]) -> T:
@@ -213,7 +213,7 @@ class Shop(Reticent, frozen=True, kw_only=True, dict=True):
 
     @property
     def build_secrets(self) -> tuple[Mapping[str, Redacted], tuple[Unresolved, ...]]:
-        """What the build is lent, by id, and what could not be read.
+        """Return what the build is lent, by id, and what could not be read.
 
         Asked for once: a command may ask a person.
         """
@@ -231,7 +231,7 @@ class Shop(Reticent, frozen=True, kw_only=True, dict=True):
 
     @property
     def reports(self) -> Reports:
-        """What the run leaves for other programs, beside its own folder."""
+        """Return what the run leaves for other programs, beside its own folder."""
         return Reports(path=self.folder.home / "reports" / self.plan.service.service)
 
     def execute(
@@ -315,5 +315,5 @@ class Shop(Reticent, frozen=True, kw_only=True, dict=True):
 
 
 def evidence(gate: str, facts: Mapping[str, Any]) -> bytes:
-    """What a gate saw, as bytes to be hashed into the record."""
+    """Return what a gate saw, as bytes to be hashed into the record."""
     return json.dumps({"gate": gate, **facts}, sort_keys=True, separators=(",", ":")).encode()

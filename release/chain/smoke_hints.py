@@ -54,24 +54,24 @@ class Seen(Struct, frozen=True, kw_only=True):
 
     @property
     def argv(self) -> tuple[str, ...]:
-        """What runs."""
+        """Return what runs."""
         return self.state.argv if self.state is not None else ()
 
 
 def no_command(seen: Seen) -> str:
-    """What to do about an image without CMD and ENTRYPOINT; empty where there is one, or a command."""
+    """Return what to do about an image without CMD and ENTRYPOINT; empty where there is one, or a command."""
     if seen.settings.command is not None or seen.image.command or seen.image.entrypoint:
         return ""
     return f'write CMD in the Dockerfile, or set {_COMMAND}, as ["app"]'
 
 
 def ended(seen: Seen) -> str:
-    """What to do about a container that ended before it answered."""
+    """Return what to do about a container that ended before it answered."""
     return next(_ended(seen), _output(seen))
 
 
 def never_started(seen: Seen) -> str:
-    """What to do about a container that the engine did not start."""
+    """Return what to do about a container that the engine did not start."""
     return next(_ended(seen), NEVER_STARTED)
 
 
@@ -139,7 +139,7 @@ def _folder(path: str) -> str | None:
 
 
 def _has_the_program(seen: Seen, folder: str) -> bool:
-    """Whether a folder in memory would hide what runs, or where it runs."""
+    """Return whether a folder in memory would hide what runs, or where it runs."""
     paths = [word for word in (*seen.argv, seen.image.folder) if word.startswith("/") and word != "/"]
     return any(PurePosixPath(path).is_relative_to(folder) for path in paths)
 
@@ -213,7 +213,7 @@ def _is_loopback(address: str) -> bool:
 
 
 def unanswered(seen: Seen, answer: Answer, sockets: Sockets | None) -> str:
-    """What to do about a container that runs and did not give the right answer."""
+    """Return what to do about a container that runs and did not give the right answer."""
     if answer.status is not None:
         return _other_answer(seen, answer, answer.status)
     if answer.spoke:
@@ -266,7 +266,7 @@ def _silence(seen: Seen, sockets: Sockets | None) -> str:
 
 
 def deaf(seen: Seen, signal: Signal, handles: frozenset[int] | None) -> str:
-    """What to do about a container that did not end when it was asked to.
+    """Return what to do about a container that did not end when it was asked to.
 
     Args:
         seen: the run.
@@ -296,5 +296,5 @@ def deaf(seen: Seen, signal: Signal, handles: frozenset[int] | None) -> str:
 
 
 def unclean(seen: Seen, signal: Signal) -> str:
-    """What to do about a container that ended with a status of its own."""
+    """Return what to do about a container that ended with a status of its own."""
     return f"let its handler of {signal} end with status 0; {_output(seen)}"

@@ -191,5 +191,5 @@ class Run(Struct, frozen=True, kw_only=True):
 
 
 def _may_be_starting(answer: Answer) -> bool:
-    """Whether it may need more time: it does not answer, or fails to (RFC 9110, section 15.6)."""
+    """Return whether it may need more time: it does not answer, or fails to (RFC 9110, section 15.6)."""
     return answer.status is None or answer.status >= _SERVER_ERROR

@@ -98,7 +98,7 @@ def _why(stage: DockerStage, service: Service) -> str:
 
 
 def _runs_tests(command: str) -> bool:
-    """Whether a CMD or ENTRYPOINT, in exec or in shell form, starts a runner of tests."""
+    """Return whether a CMD or ENTRYPOINT, in exec or in shell form, starts a runner of tests."""
     words = _words(command)
     programs = {word.rpartition("/")[2] for word in words}
     return bool(programs & _RUNNERS) or ("manage.py" in programs and "test" in words)

@@ -54,7 +54,7 @@ class StartClock:
         return self._clock() - self._began
 
     def is_over(self, *, starting: bool = True) -> bool:
-        """Whether the container has had its time, does not compute any more, or has reached the cap.
+        """Return whether the container has had its time, does not compute any more, or has reached the cap.
 
         One that answers already, though not as it should, is not starting any more: it gets its wall time.
         """

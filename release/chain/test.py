@@ -61,7 +61,7 @@ def test(shop: Shop) -> TestsPassed:
 
 
 def _judged(shop: Shop, ran: Ran) -> TestsRan:
-    """What shows that the tests passed. Raises GateFailed."""
+    """Return what shows that the tests passed. Raises GateFailed."""
     config = shop.plan.service.test
     if ran.seen.status == 0:
         return proof(config, ran.seen)

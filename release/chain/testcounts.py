@@ -45,7 +45,7 @@ class OutputCount:
 
     @property
     def counted(self) -> Counted | None:
-        """What was stated so far; None where nothing was."""
+        """Return what was stated so far; None where nothing was."""
         if not self._is_stated:
             return None
         return Counted(ran=max(0, self._ran), skipped=self._skipped)

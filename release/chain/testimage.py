@@ -63,12 +63,12 @@ def _rename(shop: Shop, name: Reference) -> None:
 
 
 def last(shop: Shop) -> Reference:
-    """What the image of the last tests is called after them: one for each service of an engine."""
+    """Return what the image of the last tests is called after them: one for each service of an engine."""
     return _name(shop).repository.tagged(leftovers.LAST)
 
 
 def _name(shop: Shop) -> Reference:
-    """What the image that the tests run in is called while they do."""
+    """Return what the image that the tests run in is called while they do."""
     return Repository(leftovers.tests_repository(shop.plan.service.service)).tagged(shop.folder.id)
 
 

@@ -49,7 +49,7 @@ def _mounts(config: Test) -> str:
 
 
 def _variables(config: Test) -> str:
-    """Where they are: BuildKit puts a secret into /run/secrets."""
+    """Return where they are: BuildKit puts a secret into /run/secrets."""
     named = " ".join(f"{variable}=/run/secrets/{name}" for variable, name in sorted(config.secrets.items()))
     return f"export {named}; " if named else ""
 
@@ -62,7 +62,7 @@ def _installer() -> str:
 
 
 def layer_paths(config: Test) -> tuple[str, ...]:
-    """What the layer copies: the configured paths, and the files that pip's options name."""
+    """Return what the layer copies: the configured paths, and the files that pip's options name."""
     words = _words(config.install)
     files = [file for option, file in itertools.pairwise(words) if option in _FILE_OPTIONS]
     return tuple(dict.fromkeys((*files, *config.copy_)))

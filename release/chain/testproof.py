@@ -43,7 +43,7 @@ class Seen(Struct, frozen=True, kw_only=True):
 
 
 def is_pytest(command: Sequence[str]) -> bool:
-    """Whether a word of the command is pytest."""
+    """Return whether a word of the command is pytest."""
     return any(PurePosixPath(word).name == "pytest" for word in command)
 
 
@@ -77,12 +77,12 @@ def proof(config: Test, seen: Seen) -> TestsRan:
 
 
 def _is_authority(config: Test, seen: Seen) -> bool:
-    """Whether the report was asked for: then no other statement counts against it."""
+    """Return whether the report was asked for: then no other statement counts against it."""
     return seen.report is not None and (config.report is not None or is_pytest(config.command))
 
 
 def found_none(config: Test, seen: Seen) -> bool:
-    """Whether a status other than 0 means that the runner found no tests."""
+    """Return whether a status other than 0 means that the runner found no tests."""
     states = [count.ran for count in (seen.report, seen.counted) if count is not None]
     knows = is_pytest(config.command) or bool(states)
     return seen.status == _NOTHING_COLLECTED and knows and not any(states)

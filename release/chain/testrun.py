@@ -135,7 +135,7 @@ def _wait(shop: Shop, container: str, timeout: int) -> int:
 
 
 def _report_path(config: Test, made: ContainerState | None) -> str:
-    """Where the report will be in the container; a relative path is below its working folder."""
+    """Return where the report will be in the container; a relative path is below its working folder."""
     _, path = asked(config)
     return path if path.startswith("/") or made is None else f"{made.workdir.rstrip('/')}/{path}"
 
@@ -229,7 +229,7 @@ _NO_NETWORK: Final = (
 
 
 def hint_of(ran: Ran, config: Test) -> str:
-    """What to do about a run that failed."""
+    """Return what to do about a run that failed."""
     with suppress(StopIteration):
         next(
             line for line in ran.tail if config.network is False and any(word in line for word in _NO_NETWORK)

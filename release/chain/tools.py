@@ -89,7 +89,7 @@ def seal(folder: Path, seals: ClonesKey) -> None:
 
 
 def is_sealed(place: Path, seals: ClonesKey) -> bool:
-    """Whether this clone made the environment, and it is as it was made."""
+    """Return whether this clone made the environment, and it is as it was made."""
     if place.is_symlink() or not place.is_dir():
         return False
     with suppress(OSError, BadSeal):

@@ -149,7 +149,7 @@ def _choice(door: Door, site: Site, sight: Sight) -> str:
 
 
 def allowance(words: Words) -> Allowance:
-    """What the command line allows, and why. Raises UsageError."""
+    """Return what the command line allows, and why. Raises UsageError."""
     needs_reason = {
         "use --allow-quarantined": words.allow_quarantined,
         "use --thaw": words.thaw,
@@ -198,7 +198,7 @@ def _tell(door: Door, site: Site, outcome: Outcome) -> None:
 
 
 def _undoing(site: Site, outcome: Outcome) -> str:
-    """How a rollback is undone; nothing where what it replaced was never verified healthy."""
+    """Return how a rollback is undone; nothing where what it replaced was never verified healthy."""
     before = outcome.plan.before
     if before is None or before.status not in ("healthy", "unknown"):
         return ""

@@ -86,7 +86,7 @@ class Words(Struct, frozen=True, kw_only=True):
 
     @property
     def patience(self) -> int:
-        """How many seconds to wait for the lock. Raises UsageError."""
+        """Return how many seconds to wait for the lock. Raises UsageError."""
         return number(self.wait, f"wait for {self.wait!r} seconds", "use --wait 60", least=0)
 
 
@@ -118,7 +118,7 @@ def agree(door: Door, title: str) -> None:
 
 
 def find(door: Door, desk: Desk, target: str, environment: str | None) -> query.Found:
-    """What a target means; how it was read is told."""
+    """Return what a target means; how it was read is told."""
     meant = query.find(
         desk.ledger,
         desk.service.service,

@@ -50,7 +50,7 @@ def drill(door: Door) -> int:
 
 @contextmanager
 def _ground(desk: Desk, site: Site, other: str | None) -> Iterator[Site]:
-    """Where the rehearsal is: the environment itself, or another one."""
+    """Return where the rehearsal is: the environment itself, or another one."""
     if other is None or other == site.place.environment:
         yield site
         return

@@ -122,7 +122,7 @@ def ledger_checkpoint(door: Door) -> int:
 
 
 def _vouched_rows(desk: Desk, before: str | None, head: str | None) -> list[tuple[str, str]]:
-    """What a person vouches for: the commits after the verified head."""
+    """Return what a person vouches for: the commits after the verified head."""
     after = (f"^{before}",) if before is not None else ()
     form = "--format=%h %an <%ae> %cI %s"
     listed = desk.source.plumbing.run("log", "--first-parent", form, head or "HEAD", *after, "--")

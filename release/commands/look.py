@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def status(door: Door) -> int:
-    """What really runs; 1 where it differs from the ledger and the command line wants to know.
+    """Return what really runs; 1 where it differs from the ledger and the command line wants to know.
 
     An engine that cannot be asked hides nothing of the other environments: its error is told, and its exit
     status is given at the end.
@@ -65,7 +65,7 @@ def _status(desk: Desk, environment: str | None, failed: list[ReleaseError]) -> 
 
 
 def history(door: Door) -> int:
-    """What was released, deployed and rolled back, newest first."""
+    """Return what was released, deployed and rolled back, newest first."""
     count = door.words.count
     with door.desk() as desk:
         desk.refresh()
@@ -180,7 +180,7 @@ def show(door: Door) -> int:
 
 
 def diff(door: Door) -> int:
-    """What is other in one release than in another."""
+    """Return what is other in one release than in another."""
     from release.ledger.diff import compare
 
     targets = [target_of("diff", word or "") for word in (door.words.to, door.words.other)]

@@ -57,7 +57,7 @@ def _planned(ground: Ground, stock: Stock, retention: Retention) -> Iterator[Pru
 def _done(
     ground: Ground, plan: Pruning, stock: Stock, retention: Retention, check: Callable[[], None]
 ) -> Iterator[Pruned]:
-    """What went; nothing of a node that went silent. Raises EngineError, LockHeld, Cancelled."""
+    """Return what went; nothing of a node that went silent. Raises EngineError, LockHeld, Cancelled."""
     with _without_it(ground):
         yield run_prune(ground, plan, stock, retention, check)
 

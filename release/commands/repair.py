@@ -191,7 +191,7 @@ class _Shelves:
             self._engine.close()
 
     def look(self, release: Release, tag: Reference) -> Finding | None:
-        """What is not right about a name; None where it stands on the release."""
+        """Return what is not right about a name; None where it stands on the release."""
         if tag.repository.host == EMBEDDED:
             return self._look_here(release, tag)
         return self._look_there(release, tag)

@@ -35,7 +35,7 @@ from release.tmpfs import Tmpfs
 
 
 def _public(options: dict[str, str]) -> dict[str, str]:
-    """What stands in the settings is recorded with each deployment."""
+    """Return what stands in the settings is recorded with each deployment."""
     found = {name: suspicion(name, value) for name, value in options.items()}
     told = [f"{name} looks like a secret ({why})" for name, why in found.items() if why is not None]
     if told:
@@ -350,7 +350,7 @@ class Environment(Value):
         return ['swarm is a table of environments with engine = "swarm"'] if self.swarm is not None else []
 
     def _wrong_in_swarm(self) -> list[str]:
-        """What a Swarm cannot do."""
+        """Return what a Swarm cannot do."""
         table = self.swarm or Swarm()
         anywhere = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
         problems = [

@@ -72,7 +72,7 @@ class _Written(Struct, frozen=True, kw_only=True):
 
     @property
     def values(self) -> dict[str, Any]:
-        """What its keys say together; without a name, that key is missing."""
+        """Return what its keys say together; without a name, that key is missing."""
         return _merged(self.defaults, self.own) | ({} if self.name is None else {"service": self.name})
 
     def path_of(self, location: Sequence[int | str]) -> str:
@@ -129,7 +129,7 @@ def _merged(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, An
 
 
 def _holds(table: Any, keys: Sequence[int | str]) -> bool:
-    """Whether this key is written in this table."""
+    """Return whether this key is written in this table."""
     for key in keys:
         try:
             table = table[key]
@@ -173,7 +173,7 @@ _SHAPES: Final = {
 
 
 def _message(error: ErrorDetails) -> str:
-    """What is wrong, in our words. The value itself is not shown where it may be a secret."""
+    """Return what is wrong, in our words. The value itself is not shown where it may be a secret."""
     hidden = not {"secrets", "args"}.isdisjoint(error["loc"])
     found = "" if hidden else f", not {error['input']!r}"
     match error["type"]:

@@ -90,7 +90,7 @@ class Console:
 
     @property
     def interactive(self) -> bool:
-        """Whether a person can be asked: standard input and standard error are terminals."""
+        """Return whether a person can be asked: standard input and standard error are terminals."""
         return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
     # what goes on

@@ -16,7 +16,7 @@ Rows = Sequence[tuple[str, str]]
 
 
 def event_lines(event: Event) -> tuple[Line, ...]:
-    """What people read of an event; nothing of one that is for machines."""
+    """Return what people read of an event; nothing of one that is for machines."""
     match event:
         case Planned():
             begins = f"{event.service} {event.version} from commit {event.commit[:12]} ({event.subject})"

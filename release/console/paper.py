@@ -52,7 +52,7 @@ class Lasting(io.TextIOBase):
         return getattr(self._stream, "encoding", None) or "utf-8"
 
     def isatty(self) -> bool:
-        """Whether it is a terminal."""
+        """Return whether it is a terminal."""
         with suppress(ValueError, AttributeError):  # closed, or None
             return self._stream.isatty()  # type: ignore[union-attr]  # see above
         return False
@@ -64,7 +64,7 @@ class Lasting(io.TextIOBase):
         return self._stream.fileno()
 
     def encodes(self, text: str) -> bool:
-        """Whether the text can be written as it is."""
+        """Return whether the text can be written as it is."""
         try:
             text.encode(self.encoding)
         except UnicodeEncodeError:
@@ -137,12 +137,12 @@ class Paper:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether lines can be drawn again: a terminal that knows how."""
+        """Return whether lines can be drawn again: a terminal that knows how."""
         return self._stream.isatty() and self.rich.is_interactive
 
     @property
     def has_marks(self) -> bool:
-        """Whether the encoding has more than ASCII."""
+        """Return whether the encoding has more than ASCII."""
         return self._stream.encodes("▸·✓✗•│→…")
 
     def line(self, line: Line) -> None:

@@ -49,7 +49,7 @@ class Report(Struct, kw_only=True):
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing happened that a page could tell."""
+        """Return whether nothing happened that a page could tell."""
         return not (self.ended or self.result or self.error)
 
     def markdown(self) -> str:

@@ -126,7 +126,7 @@ def _undoing(spot: Spot, release: Record[Release], claimed: Undoing) -> Undoing 
 
 
 def objection(site: Site, unfinished: Unfinished, ours: Ours) -> UsageError | None:
-    """Why a claim cannot be finished; None where all of it is proven, and its containers run so."""
+    """Return why a claim cannot be finished; None where all of it is proven, and its containers run so."""
     if unfinished.recorded:
         return None
     wrong = unfinished.doubts or tuple(dict.fromkeys(_otherwise(site, unfinished, ours)))
@@ -171,7 +171,7 @@ def endings(unfinished: Unfinished, start: Draft[Body], end: Draft[Body]) -> lis
 
 
 def facts(unfinished: Unfinished) -> Iterable[tuple[str, str]]:
-    """What a plan says of a claim."""
+    """Return what a plan says of a claim."""
     if unfinished.recorded:
         return ()
     if not unfinished.doubts:

@@ -65,12 +65,12 @@ class Halves(Struct, frozen=True, kw_only=True):
 
     @property
     def title(self) -> str:
-        """What will be done."""
+        """Return what will be done."""
         return f"{self.way} {self.unfinished}, of {self.site.place}"
 
     @property
     def rows(self) -> list[tuple[str, str]]:
-        """What was found, for people."""
+        """Return what was found, for people."""
         ours, expected = self.sight.ours, self.site.release_of(self.sight.previous)
         holder = self.sight.holder
         return [
@@ -111,7 +111,7 @@ class Found(Struct, frozen=True, kw_only=True):
 
 
 def look(site: Site, *, break_lock: bool = False) -> Found:
-    """What there is. `break_lock`: also where the lock's holder seems to be alive.
+    """Return what there is. `break_lock`: also where the lock's holder seems to be alive.
 
     Raises:
         LockHeld: the deployment may still be under way.
@@ -141,7 +141,7 @@ def _understood(site: Site, left: Holder) -> None:
 
 
 def examine(site: Site, found: Found, *, way: Way | None) -> Halves | None:
-    """What was begun here and never ended; None where nothing is open.
+    """Return what was begun here and never ended; None where nothing is open.
 
     Args:
         site: the environment.
@@ -366,7 +366,7 @@ class _Ending(Struct, frozen=True, kw_only=True):
         return f"{done} by `invoke converge`" + (f": {why}" if why else "")
 
     def _words(self, end: End) -> Iterable[Body]:
-        """What a rollback leaves behind, as if it had ended by itself."""
+        """Return what a rollback leaves behind, as if it had ended by itself."""
         if end != "healthy":
             return ()
         halves, site, started = self.halves, self.halves.site, self.halves.unfinished.started

@@ -74,11 +74,11 @@ class Place(Struct, frozen=True, kw_only=True):
         return f"release-lock-{self.service}-{self.environment}"
 
     def labels(self, role: str) -> dict[str, str]:
-        """What all containers of this role carry."""
+        """Return what all containers of this role carry."""
         return {SERVICE: self.service, ENVIRONMENT: self.environment, ROLE: role}
 
     def owns(self, container: ContainerState | Publisher) -> bool:
-        """Whether the labels of a container say that a deployment to this place made it."""
+        """Return whether the labels of a container say that a deployment to this place made it."""
         return self.labels(SERVING).items() <= container.labels.items()
 
     def named(self, replica: int) -> str:
@@ -86,7 +86,7 @@ class Place(Struct, frozen=True, kw_only=True):
         return self.container if replica == 1 else f"{self.container}.{replica}"
 
     def gave(self, name: str) -> bool:
-        """Whether it is a name of a container that serves."""
+        """Return whether it is a name of a container that serves."""
         first, _, replica = name.rpartition(".")
         return name == self.container or (first == self.container and replica.isdigit())
 

@@ -149,7 +149,7 @@ def _swarm(engine: Engine) -> str:
 
 
 def quorum(nodes: Sequence[Node]) -> str:
-    """How many managers answer, and how many of them may be lost: more than half must be left."""
+    """Return how many managers answer, and how many of them may be lost: more than half must be left."""
     managers = [node for node in nodes if node.is_manager]
     there = sum(node.reachability in ("leader", "reachable") for node in managers)
     spare = max(0, there - (len(managers) // 2 + 1))
@@ -169,7 +169,7 @@ def _nodes(site: Site, name: str) -> Iterator[Finding]:
 
 
 def machine_findings(name: str, machines: Machines) -> Iterator[Finding]:
-    """What the manager knows of each node; clock and disk of each that is looked into.
+    """Return what the manager knows of each node; clock and disk of each that is looked into.
 
     Args:
         name: the environment's.
@@ -238,7 +238,7 @@ def _settings(site: Site) -> str:
 
 
 def _asking(today: Environment) -> RunSpec:
-    """What of the settings asks something of machines."""
+    """Return what of the settings asks something of machines."""
     known = RunSpec(networks=today.networks, volumes=today.volumes)
     if today.engine != "swarm":
         return known
@@ -248,7 +248,7 @@ def _asking(today: Environment) -> RunSpec:
 
 
 def _secrets(desk: Desk, name: str, settings: Environment) -> Finding:
-    """Whether every secret can be read now."""
+    """Return whether every secret can be read now."""
     values, unread = resolve(settings.secrets, root=desk.source.root, environ=desk.environ, tell=desk.tell)
     if unread:
         found = "; ".join(f"{item.name}: {item.reason}" for item in unread)

@@ -58,7 +58,7 @@ class Down(Struct, frozen=True, kw_only=True):
 
     @property
     def first(self) -> First:
-        """What the plan says of it."""
+        """Return what the plan says of it."""
         return First(
             command=self.undoing.command,
             version=self.identity.version,
@@ -90,7 +90,7 @@ def decide(
     allowed: Allowance,
     earlier: Earlier | None,
 ) -> tuple[Down | None, list[Problem]]:
-    """What has to run before what is there is replaced, and all that speaks against running it.
+    """Return what has to run before what is there is replaced, and all that speaks against running it.
 
     It runs with the settings that what is left was deployed with, however that ended.
 
@@ -149,7 +149,7 @@ def ensure(site: Site, sight: Sight, own: str, before: Earlier | None, *, answer
 
 
 def _against(site: Site, command: tuple[str, ...], left: Record[Release], event: Event | None) -> list[str]:
-    """Why the command cannot run here, with the way out."""
+    """Return why the command cannot run here, with the way out."""
     text, word = " ".join(command), "--down done says that the data is as the older release needs it"
     if site.settings.engine == "swarm":
         return [f"a Swarm runs no `down` command: run `{text}` by hand; {word}"]
@@ -218,7 +218,7 @@ def _made(
 
 
 def notes(site: Site, found: Crossing | None, allowed: Allowance, earlier: Earlier | None) -> tuple[str, ...]:
-    """What the plan has to say beside the command."""
+    """Return what the plan has to say beside the command."""
     settings = site.desk.service.migrations
     said = [str(earlier)] if earlier is not None else []
     if (
@@ -310,7 +310,7 @@ def _failed(attempted: str, found: str, lines: tuple[str, ...]) -> DeploymentFai
 
 
 def fact(undoing: Undoing) -> str:
-    """What happened to the data, for people."""
+    """Return what happened to the data, for people."""
     count, text = len(undoing.migrations), " ".join(undoing.command)
     noun = "1 migration" if count == 1 else f"{count} migrations"
     names = ", ".join(undoing.migrations)
@@ -322,7 +322,7 @@ def fact(undoing: Undoing) -> str:
 
 
 def remedy(undoing: Undoing) -> str:
-    """What to do where the older release does not run after all."""
+    """Return what to do where the older release does not run after all."""
     return (
         f"the data may be older than {undoing.version}: apply its migrations again with that release, or go "
         "on with --down done"
@@ -331,7 +331,7 @@ def remedy(undoing: Undoing) -> str:
 
 @contextmanager
 def told_first(undoing: Undoing) -> Iterator[None]:
-    """What fails in the block fails on data that was changed already: the error says that first."""
+    """Return what fails in the block fails on data that was changed already: the error says that first."""
     try:
         yield
     except ReleaseError as error:
@@ -402,7 +402,7 @@ def _as(planned: Undoing, status: Literal["done", "uncertain"], *, ran: tuple[st
 
 
 def came_of(site: Site, deployment: str, planned: Undoing | None) -> Undoing | None:
-    """What came of our own: the lock is ours. An engine that does not answer leaves it uncertain."""
+    """Return what came of our own: the lock is ours. An engine that does not answer leaves it uncertain."""
     if planned is None:
         return None
     try:
@@ -419,7 +419,7 @@ def earlier(
     locked: bool,
     own: str = "",
 ) -> Earlier | None:
-    """Who undid migrations here since something was last verified healthy, if anybody did.
+    """Return who undid migrations here since something was last verified healthy, if anybody did.
 
     Args:
         site: the environment.

@@ -59,7 +59,7 @@ class Conditions(Struct, frozen=True, kw_only=True):
     """Whether it joins the environment's networks; else only one of its own."""
 
     def unchecked(self, spec: RunSpec) -> Iterator[str]:
-        """What it does not prove of these settings."""
+        """Return what it does not prove of these settings."""
         if spec.secrets and not self.secrets:
             yield f"secrets: {', '.join(spec.secrets)} had the values of the smoke run, or none"
         if spec.networks and not self.networks:
@@ -93,7 +93,7 @@ class Rehearsal(Struct, frozen=True, kw_only=True):
 
     @property
     def what(self) -> str:
-        """What is started."""
+        """Return what is started."""
         return "container"
 
     @property
@@ -109,7 +109,7 @@ class Rehearsal(Struct, frozen=True, kw_only=True):
 
     @property
     def unchecked(self) -> tuple[str, ...]:
-        """What it does not prove."""
+        """Return what it does not prove."""
         return tuple(self.conditions.unchecked(self.spec))
 
     def container(self, image: Digest) -> ContainerSpec:
@@ -153,7 +153,7 @@ class Rehearsal(Struct, frozen=True, kw_only=True):
         return {name: Redacted(value) for name, value in self.stand_ins().items()}
 
     def stand_in_paths(self) -> dict[str, str]:
-        """What the smoke run said of secrets that are files, where it gave a path and no value."""
+        """Return what the smoke run said of secrets that are files, where it gave a path and no value."""
         smoke: SmokeSpec = self.target.body.smoke
         files = {} if self.conditions.secrets else (self.spec.secret_files or {})
         names = files.keys() - smoke.env.keys()
@@ -232,7 +232,7 @@ class Drilled(Struct, frozen=True, kw_only=True):
     """From the command's start to verified healthy."""
 
     def verification(self) -> Verification:
-        """What the ledger keeps of it."""
+        """Return what the ledger keeps of it."""
         return _record(self.rehearsal, self.duration_ms, detail=self.evidence)
 
     def to_json(self) -> dict[str, Any]:
@@ -252,7 +252,7 @@ class Drilled(Struct, frozen=True, kw_only=True):
 
 
 def failed(rehearsal: Rehearsal, error: ReleaseError, duration_ms: int) -> Verification:
-    """What the ledger keeps of one that did not."""
+    """Return what the ledger keeps of one that did not."""
     mask = Mask(rehearsal.secrets.values())
     return _record(rehearsal, duration_ms, problems=(mask(error.found),))
 

@@ -15,7 +15,7 @@ from release.records import Record, Release
 
 
 def crossing(site: Spot, running: Record[Release] | None, target: Record[Release]) -> Crossing | None:
-    """What lies between what runs and the target; None where there is nothing to say.
+    """Return what lies between what runs and the target; None where there is nothing to say.
 
     The two commits decide, with today's paths. Where this clone lacks one of them, equal summaries in the two
     records prove that there is nothing; else it is taken for going back.
@@ -32,7 +32,7 @@ def crossing(site: Spot, running: Record[Release] | None, target: Record[Release
 
 
 def idle(site: Spot, *releases: Record[Release] | None) -> tuple[str, ...]:
-    """What to say of patterns that match no file of any of these releases: a wrong one fences nothing.
+    """Return what to say of patterns that match no file of any of these releases: a wrong one fences nothing.
 
     Nothing is said where this clone lacks one of their commits.
     """
@@ -63,7 +63,7 @@ def _by_records(running: Record[Release], target: Record[Release], error: Source
 
 
 def closed(site: Spot, found: Crossing | None, allowed: Allowance) -> list[Problem]:
-    """What stands in the way of going back, unless that is allowed."""
+    """Return what stands in the way of going back, unless that is allowed."""
     settings = site.desk.service.migrations
     if found is None or settings is None or not found.goes_back or allowed.cross_migrations:
         return []

@@ -52,7 +52,7 @@ def ask_gates(
     timeout: int,
     cancellation: Cancellation,
 ) -> tuple[bool, str]:
-    """Whether all gates hold, and what there is, in a few words; the first that does not hold ends it.
+    """Return whether all gates hold, and what there is, in a few words; the first that does not hold ends it.
 
     Args:
         gates: what to ask.

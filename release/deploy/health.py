@@ -188,7 +188,7 @@ def _still(watch: Watch, first: ContainerState, wrong: dict[str, int]) -> None:
 
 
 def _judge(watch: Watch, state: ContainerState, answer: Answer | None, seconds: float) -> tuple[bool, str]:
-    """Whether that is enough, and what there is."""
+    """Return whether that is enough, and what there is."""
     if state.status != "running":
         return False, state.status
     checked = f"health check {state.health}" if state.health != "none" else ""
@@ -205,7 +205,7 @@ def _judge(watch: Watch, state: ContainerState, answer: Answer | None, seconds: 
 
 
 def _answer(watch: Watch, state: ContainerState) -> Answer | None:
-    """What the recorded request gives, from here or from inside; None where neither can make it."""
+    """Return what the recorded request gives, from here or from inside; None where neither can make it."""
     if watch.probe is None:
         return None
     where = reachable(watch.engine.host, state, watch.probe.port)
@@ -216,7 +216,7 @@ def _answer(watch: Watch, state: ContainerState) -> Answer | None:
 
 
 def _is_seen(watch: Watch, state: ContainerState) -> bool:
-    """Whether the request is made from here, which costs the container nothing but the answer."""
+    """Return whether the request is made from here, which costs the container nothing but the answer."""
     return watch.probe is None or reachable(watch.engine.host, state, watch.probe.port) is not None
 
 

@@ -75,7 +75,7 @@ class Inside(Struct, kw_only=True):
         return self._ran(state, "pass") is not None
 
     def http(self, probe: Probe, state: ContainerState) -> Answer | None:
-        """What the recorded request gives; None where nothing in it can make one."""
+        """Return what the recorded request gives; None where nothing in it can make one."""
         ended = self._told(state, _HTTP, str(probe.port), probe.path, json.dumps(request_headers(probe)))
         if ended is None:
             return None

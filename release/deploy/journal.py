@@ -85,7 +85,7 @@ class Unfinished(Struct, frozen=True, kw_only=True):
         return self.started.model_copy(update=changes)
 
     def drafts(self, end: Draft[Body], start: Draft[Body]) -> list[Draft[Body]]:
-        """What the ledger lacks of it, with this end."""
+        """Return what the ledger lacks of it, with this end."""
         return [end] if self.recorded else [start, end]
 
     def start(self, desk: Desk) -> Draft[Body]:
@@ -138,7 +138,7 @@ def _heard(spot: Spot, holder: Holder | None) -> Iterator[Draft[Body]]:
 
 
 def find_last(spot: Spot) -> Unfinished | None:
-    """What was begun last at a place, where the ledger knows no end of it.
+    """Return what was begun last at a place, where the ledger knows no end of it.
 
     For who holds the lock, or takes it next: whoever has it may be about to record the end.
     """
@@ -188,7 +188,7 @@ def _open(spot: Spot, draft: Draft[Body]) -> Unfinished | None:
 
 
 def ended(spot: Spot, deployment: str) -> bool:
-    """Whether the ledger knows how a deployment ended. Of one without a name it knows nothing."""
+    """Return whether the ledger knows how a deployment ended. Of one without a name it knows nothing."""
     return bool(deployment) and _has_end(_events(spot, deployment))
 
 

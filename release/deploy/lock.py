@@ -89,7 +89,7 @@ class Holder(Struct, frozen=True, kw_only=True):
         return cls(**{key: labels.get(f"{_PREFIX}{key}", "") for key in cls.__struct_fields__})
 
     def expired(self, now: datetime) -> bool:
-        """Whether the time is over. A lock that does not say when it ends does not end by itself."""
+        """Return whether the time is over. A lock that does not say when it ends does not end by itself."""
         end = moment(self.expires)
         return end is not None and end < now
 
@@ -101,7 +101,7 @@ class Holder(Struct, frozen=True, kw_only=True):
         return f"never ends by itself, for its label `{_PREFIX}expires` tells no time: {self.expires[:40]!r}"
 
     def dead(self) -> bool:
-        """Whether the holder was a process of this machine and namespace that is gone."""
+        """Return whether the holder was a process of this machine and namespace that is gone."""
         return Owner(host=self.host, pid=self.pid, process=self.process).gone()
 
     def __str__(self) -> str:
@@ -120,7 +120,7 @@ def find(keeper: Keeper, place: Place) -> Holder | None:
 
 
 def _kept(keeper: Keeper, place: Place) -> Kept | None:
-    """What has the name of the lock. Raises LockHeld: it is not a lock of this library and place."""
+    """Return what has the name of the lock. Raises LockHeld: it is not a lock of this library and place."""
     kept = keeper.get(place.lock)
     if kept is None:
         return None
@@ -141,7 +141,7 @@ def alive(keeper: Keeper, holder: Holder | None) -> Holder | None:
 
 
 def peek(keeper: Keeper, place: Place) -> Holder | None:
-    """Who holds the lock now; None when it is free or can be taken over."""
+    """Return who holds the lock now; None when it is free or can be taken over."""
     return alive(keeper, find(keeper, place))
 
 
@@ -231,7 +231,7 @@ def _remove_left_behind(
 
 
 def _reason(keeper: Keeper, holder: Holder, breaking: Holder | None) -> str:
-    """Why a lock may be taken from its holder; empty when it may not."""
+    """Return why a lock may be taken from its holder; empty when it may not."""
     if holder.dead():
         return "its process is gone"
     if holder.expired(keeper.now()):

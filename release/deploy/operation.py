@@ -133,7 +133,7 @@ def _verify(prepared: Prepared, interruption: Interruption) -> Outcome:
 
 
 def _replacing(prepared: Prepared) -> str:
-    """What to do where it runs as asked and does not serve."""
+    """Return what to do where it runs as asked and does not serve."""
     verb = "rollback" if prepared.plan.reason == "rollback" else "deploy"
     command = prepared.site.place.command(f"{verb} --to {prepared.plan.after.version} --again")
     return f"nothing was touched; `{command}` replaces it, though it runs as asked"
@@ -300,7 +300,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
 
     @property
     def _untouched(self) -> str:
-        """What stays true of an error that came before the rollout touched anything."""
+        """Return what stays true of an error that came before the rollout touched anything."""
         return "nothing was touched" if self.prepared.down is None else "what runs was not touched"
 
     def _left_open(self) -> list[Draft[Body]]:
@@ -319,7 +319,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
         return journal.ended(self.prepared.site, left.started.deployment)
 
     def _left_undone(self, left: Unfinished) -> Undoing | None:
-        """What it did to the data before it ended in the middle."""
+        """Return what it did to the data before it ended in the middle."""
         site, locked, planned = self.prepared.site, self.prepared.sight.holder is not None, left.started.down
         return (
             down.outcome(down.left(site), left.started.deployment, planned, locked=locked)
@@ -370,7 +370,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
         return self.prepared.answers and (status != "started" or self._decides(status))
 
     def _decides(self, status: Status) -> bool:
-        """Whether nothing is done where it cannot be recorded."""
+        """Return whether nothing is done where it cannot be recorded."""
         return status == "started" and self.prepared.plan.reason == "promote"
 
     def _event(self, status: Status, detail: str) -> Deployment:
@@ -446,7 +446,7 @@ def _not_begun(prepared: Prepared, error: Exception) -> Exception:
 
 
 def unrecorded(missing: str, error: Exception) -> str:
-    """What is missing in the ledger, why, and what helps."""
+    """Return what is missing in the ledger, why, and what helps."""
     if not isinstance(error, ReleaseError):
         return f"{missing} is not in the ledger: {_words(error)}"
     text = f"{missing} is not in the ledger: {error.attempted}: {error.found}"

@@ -34,7 +34,7 @@ class Rebuilt(Protocol):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Why it is as it is."""
+        """Return why it is as it is."""
 
     @property
     def kept(self) -> str | None:
@@ -88,7 +88,7 @@ def drill_title(rehearsal: Rehearsal) -> str:
 
 
 def drill_rows(rehearsal: Rehearsal) -> list[tuple[str, str]]:
-    """What will be done, and what that does not prove."""
+    """Return what will be done, and what that does not prove."""
     rows = [
         ("engine", rehearsal.engine.host),
         ("image", f"{rehearsal.target.body.image.digest}, from the {rehearsal.bytes_from}"),
@@ -118,7 +118,7 @@ def _where(plan: Pruning) -> str:
 
 
 def prune_rows(plan: Pruning) -> list[tuple[str, str]]:
-    """What goes, what stays and why, and what is left alone."""
+    """Return what goes, what stays and why, and what is left alone."""
     going = (
         f"{each.version}  {Digest(each.digest).short}  {', '.join(each.names)}" for each in plan.removals
     )

@@ -300,7 +300,7 @@ def settings_changes(old: RunSpec, new: RunSpec) -> tuple[Change, ...]:
 
 
 def secret_changes(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
-    """What fingerprints tell about each secret, by name."""
+    """Return what fingerprints tell about each secret, by name."""
     told = {name: _told(old.get(name), new.get(name)) for name in sorted(old.keys() | new.keys())}
     return {name: text for name, text in told.items() if text != "same"}
 
@@ -326,7 +326,7 @@ def _bases(old: Record[Release] | None, new: Record[Release]) -> tuple[Change, .
 
 
 def _notes(facts: Facts) -> Iterable[str]:
-    """What is not as one would think."""
+    """Return what is not as one would think."""
     yield from _said(facts)
     yield from facts.about_data
     yield from facts.cautions
@@ -355,7 +355,7 @@ def _notes(facts: Facts) -> Iterable[str]:
 
 
 def _unexpected(facts: Facts) -> Iterable[str]:
-    """How what runs differs from what the ledger says."""
+    """Return how what runs differs from what the ledger says."""
     real = describe(facts.ours.running)
     if facts.expected and (facts.expected != _version(facts) or not facts.runs_event):
         yield f"the ledger says that {facts.expected} runs; the engine runs: {real}"
@@ -371,7 +371,7 @@ def _unexpected(facts: Facts) -> Iterable[str]:
 
 
 def _said(facts: Facts) -> Iterable[str]:
-    """What somebody said or began, and this passes over."""
+    """Return what somebody said or began, and this passes over."""
     said = {
         f"{facts.target.body.version} {facts.quarantine}": facts.quarantine,
         f"half done: {facts.unfinished}, never ended; this takes its place, "

@@ -146,7 +146,7 @@ def aftermath(
     *,
     freeze: int,
 ) -> Aftermath:
-    """What follows.
+    """Return what follows.
 
     A release that a rollback set aside, and that is put back all the same, is welcome again; going back to
     it undoes that rollback, so nothing is set aside or frozen for it. What a person froze is not shortened by
@@ -177,7 +177,7 @@ def aftermath(
 
 
 def _outlasts(frost: Frost | None, milliseconds: int) -> bool:
-    """Whether what is frozen already stays so for longer."""
+    """Return whether what is frozen already stays so for longer."""
     if frost is None:
         return False
     return frost.freeze.until is None or frost.freeze.until > after(now(), milliseconds)

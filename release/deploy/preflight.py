@@ -196,7 +196,7 @@ def _to_pull(engine: Engine, image: Image, found: Bytes) -> int:
 
 
 def _shared(some: Sequence[Digest], others: Sequence[Digest]) -> int:
-    """How many layers two images have in common, from the base on: one layer lies on another."""
+    """Return how many layers two images have in common, from the base on: one layer lies on another."""
     pairs = zip(some, others, strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 

@@ -70,7 +70,7 @@ class Prepared(Struct, frozen=True, kw_only=True):
 
     @property
     def previous(self) -> Event | None:
-        """What the ledger says should be running."""
+        """Return what the ledger says should be running."""
         return self.sight.previous
 
     @property

@@ -73,7 +73,7 @@ def _released(site: Site, container: ContainerState) -> Record[Release] | None:
 
 
 def _inherits(site: Site, container: ContainerState, release: Record[Release]) -> bool:
-    """Whether the deployment in the labels is the image's: no deployment put it there."""
+    """Return whether the deployment in the labels is the image's: no deployment put it there."""
     stored = preflight.find_stored(site.engine, release.body.image)
     own = stored.labels.get(DEPLOYMENT) if stored is not None else None
     return own is not None and own == container.labels.get(DEPLOYMENT)

@@ -85,7 +85,7 @@ class Pruning(Struct, frozen=True, kw_only=True):
 
     @property
     def nothing(self) -> bool:
-        """Whether there is nothing to do."""
+        """Return whether there is nothing to do."""
         return not self.removals and not self.containers and not self.objects
 
     def freed(self, gone: Sequence[Removal]) -> int:
@@ -113,7 +113,7 @@ class Pruned(Struct, frozen=True, kw_only=True):
 
     @property
     def nothing(self) -> bool:
-        """Whether nothing went."""
+        """Return whether nothing went."""
         return not self.removed and not self.containers and not self.objects
 
     @property
@@ -220,7 +220,7 @@ def _done(event: Event) -> str:
 
 
 def plan_pruning(ground: Ground, stock: Stock, retention: Retention) -> Pruning:
-    """What may go from one engine. Nothing is touched.
+    """Return what may go from one engine. Nothing is touched.
 
     Args:
         ground: the engine, and the environments that it serves.
@@ -320,7 +320,7 @@ def _ours(image: StoredImage, repository: Repository) -> list[str]:
 
 
 def _held(image: StoredImage, repository: Repository, used: Mapping[Digest, str]) -> Iterator[str]:
-    """What keeps it on the engine, whatever the ledger says."""
+    """Return what keeps it on the engine, whatever the ledger says."""
     if image.id in used:
         yield f"used by the container {used[image.id]}"
     others = sorted(set(image.references) - set(_ours(image, repository)))

@@ -363,7 +363,7 @@ def _verdict(release: Record[Release], result: Result, **found: Any) -> Verdict:
 
 
 def verification(found: Readiness) -> Verification:
-    """What the ledger keeps of it."""
+    """Return what the ledger keeps of it."""
     return Verification(
         what="readiness",
         environment=found.environment,

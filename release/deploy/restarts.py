@@ -19,7 +19,7 @@ _PROOFS = ("healthy", "restored")
 
 
 def restarted(site: Site, containers: Iterable[ContainerState], event: Event | None) -> Iterator[str]:
-    """What the status says of each container of this deployment that was started again."""
+    """Return what the status says of each container of this deployment that was started again."""
     if event is None:
         return
     for container in containers:
@@ -35,7 +35,7 @@ def restarted(site: Site, containers: Iterable[ContainerState], event: Event | N
 
 
 def _started_late(container: ContainerState, event: Event) -> bool:
-    """Whether the start came later than its whole deployment took, by the engine's own clock."""
+    """Return whether the start came later than its whole deployment took, by the engine's own clock."""
     if not container.created_at or event.deployment.duration_ms is None:
         return False
     started, made = map(datetime.fromisoformat, (container.started_at, container.created_at))
@@ -43,7 +43,7 @@ def _started_late(container: ContainerState, event: Event) -> bool:
 
 
 def _started_after(container: ContainerState, moment: str, site: Site) -> bool:
-    """Whether the start came after a moment of this machine's clock."""
+    """Return whether the start came after a moment of this machine's clock."""
     ahead = timedelta(milliseconds=site.engine.info.ahead_ms)
     started = datetime.fromisoformat(container.started_at) - ahead
     return started > datetime.fromisoformat(moment) + _MARGIN

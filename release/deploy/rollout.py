@@ -76,7 +76,7 @@ class Swap(Struct, frozen=True, kw_only=True):
 
     @property
     def attempt(self) -> str:
-        """What is attempted, as errors say it."""
+        """Return what is attempted, as errors say it."""
         return attempt(self.reason, self)
 
 
@@ -144,7 +144,7 @@ def prove(crew: Crew, order: Swap, new: str, spec: ContainerSpec) -> Healthy:
 
 
 def watch(crew: Crew, order: Swap, container: str) -> Watch:
-    """How one of the old containers is waited for."""
+    """Return how one of the old containers is waited for."""
     return Watch(
         engine=crew.engine,
         container=container,
@@ -158,7 +158,7 @@ def watch(crew: Crew, order: Swap, container: str) -> Watch:
 
 
 def watch_new(crew: Crew, order: Swap, container: str) -> Watch:
-    """How one of the new containers is waited for."""
+    """Return how one of the new containers is waited for."""
     return replace(
         watch(crew, order, container),
         probe=order.probe,
@@ -261,7 +261,7 @@ def see_old(crew: Crew, order: Swap, old: Iterable[ContainerState]) -> BaseExcep
 
 
 def _failure(crew: Crew, order: Swap, act: Callable[[], None]) -> BaseException | None:
-    """What kept it from being done, an engine that is away for a moment left aside."""
+    """Return what kept it from being done, an engine that is away for a moment left aside."""
     try:
         until_back(act, milliseconds=order.health_timeout, emit=crew.emit)
     except Exception as error:  # noqa: BLE001 - what is where must be told, whatever it was
@@ -350,7 +350,7 @@ def elapsed_ms(began: float) -> int:
 
 
 def reason(error: BaseException) -> str:
-    """Why it failed, without the parts that only a whole message needs."""
+    """Return why it failed, without the parts that only a whole message needs."""
     return error.found if isinstance(error, ReleaseError) else type(error).__name__
 
 

@@ -69,7 +69,7 @@ Comparison = Literal["same", "rotated", "not comparable"]
 
 
 def compare(before: str, after: str) -> Comparison:
-    """What two fingerprints tell: nothing when they were made with different keys."""
+    """Return what two fingerprints tell: nothing when they were made with different keys."""
     if before.partition(":")[0] != after.partition(":")[0]:
         return "not comparable"
     return "same" if hmac.compare_digest(before, after) else "rotated"

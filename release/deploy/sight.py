@@ -39,7 +39,7 @@ class Sight(Struct, frozen=True, kw_only=True):
 
     @property
     def abandoned(self) -> Record[Release] | None:
-        """What a rollback away from here sets aside: not what a rollback went to in vain."""
+        """Return what a rollback away from here sets aside: not what a rollback went to in vain."""
         told = self.told.deployment if self.told is not None else None
         in_vain = told is not None and told.reason == "rollback" and told.status != "healthy"
         return None if in_vain else self.left
@@ -68,7 +68,7 @@ def look_around(site: Site) -> Sight:
 
 
 def last_good(site: Site, sight: Sight) -> str:
-    """What a rollback that names nothing goes back to, as a target.
+    """Return what a rollback that names nothing goes back to, as a target.
 
     Usually what ran healthy before the current release. Where something else runs than the last healthy
     release, or the last attempt left nothing, it is that one, unless it is set aside. Where an earlier one
@@ -83,7 +83,7 @@ def last_good(site: Site, sight: Sight) -> str:
 
 
 def _stands(site: Site, event: Event) -> bool:
-    """Whether the release of a deployment is not set aside here."""
+    """Return whether the release of a deployment is not set aside here."""
     ledger, place = site.desk.ledger, site.place
     return query.quarantined(ledger, place.service, event.deployment.release, place.environment) is None
 

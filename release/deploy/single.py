@@ -118,7 +118,7 @@ class SingleEngine(Struct, frozen=True, kw_only=True):
             )
 
     def cautions(self) -> tuple[str, ...]:
-        """What the proxy may lose."""
+        """Return what the proxy may lose."""
         return tuple(self.proxy.cautions()) if self.proxy is not None else ()
 
     def occupation_problems(self, spec: RunSpec, ours: Ours) -> list[Problem]:
@@ -158,7 +158,7 @@ class SingleEngine(Struct, frozen=True, kw_only=True):
         return proxy.unfit(stored, spec.healthcheck) if stored is not None else ""
 
     def swap(self, order: Order) -> Swap:
-        """What is to be done with containers."""
+        """Return what is to be done with containers."""
         return Swap(
             place=self.place,
             deployment=order.identity.deployment,

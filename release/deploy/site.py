@@ -142,7 +142,7 @@ class Desk(Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def actor(self) -> Actor:
-        """Who works here. git is asked once: a deployment makes several records."""
+        """Return who works here. git is asked once: a deployment makes several records."""
         return actor(self.source.identity(), self.environ)
 
     def run(self, run: str) -> Run:
@@ -210,7 +210,7 @@ class Spot(Struct, frozen=True, kw_only=True):
     place: Place
 
     def current(self) -> Event | None:
-        """What the ledger says should be running."""
+        """Return what the ledger says should be running."""
         return query.current(self.desk.ledger, self.place.service, self.place.environment)
 
     def event_of(self, deployment: str) -> Event | None:

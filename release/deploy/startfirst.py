@@ -231,13 +231,13 @@ def _traffic_back(crew: Crew, order: Swap, proxy: Proxy) -> list[ContainerState]
 
 
 def _moved(proxy: Proxy, old: Sequence[ContainerState], new: Sequence[ContainerState]) -> bool:
-    """Whether the traffic is not where it was."""
+    """Return whether the traffic is not where it was."""
     carried = proxy.carried([*old, *new])
     return carried != {state.id for state in old}
 
 
 def _traffic(crew: Crew, order: Swap, proxy: Proxy) -> str:
-    """Who is in traffic, for a message that must say exactly what is where."""
+    """Return who is in traffic, for a message that must say exactly what is where."""
     try:
         there = [*news(crew, order), *_states(crew, [old.id for old in order.before.up])]
         carried = proxy.carried([state for state in there if state.status == "running"])

@@ -97,7 +97,7 @@ class Stock:
         return f"the registry {repository.host} has its manifest, but of its blobs: {listed}" if wrong else ""
 
     def _wrong(self, repository: Repository, manifest: Manifest) -> list[str]:
-        """What is wrong with its blobs. Raises RegistryUnreachable, RegistryError."""
+        """Return what is wrong with its blobs. Raises RegistryUnreachable, RegistryError."""
         blobs = {blob.digest: blob for blob in (manifest.config, *manifest.layers)}
         unknown = [blob for digest, blob in blobs.items() if (repository.text, digest) not in self._found]
 
@@ -141,7 +141,7 @@ def _hashed(registry: Registry, blob: Blob) -> str:
 
 
 def engine_problem(engine: Engine, image: Image, stored: StoredImage, check: Callable[[], None]) -> str:
-    """What is wrong with an image's bytes in an engine's store; every blob is exported and hashed.
+    """Return what is wrong with an image's bytes in an engine's store; every blob is exported and hashed.
 
     Args:
         engine: whose store.

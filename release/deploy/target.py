@@ -58,7 +58,7 @@ class Order(Struct, frozen=True, kw_only=True):
 
     @property
     def attempt(self) -> str:
-        """What is attempted, as errors say it."""
+        """Return what is attempted, as errors say it."""
         return attempt(self.reason, self)
 
 
@@ -77,19 +77,19 @@ class Target(Protocol):
 
     @property
     def name(self) -> str:
-        """What plans and records call it: the engine's address."""
+        """Return what plans and records call it: the engine's address."""
 
     def keeper(self, image: Digest | None = None) -> Keeper:
         """Where the lock is kept. To make one, the id of an image that `fetch` brought may be needed."""
 
     def look(self) -> Ours:
-        """What runs now. Raises EngineError."""
+        """Return what runs now. Raises EngineError."""
 
     def stranger(self) -> ContainerState | None:
-        """What stands under the place's name and was made by no deployment. Raises EngineError."""
+        """Return what stands under the place's name and was made by no deployment. Raises EngineError."""
 
     def id_of(self, image: Image) -> Digest:
-        """What `ContainerState.image` says of something that runs this released image."""
+        """Return what `ContainerState.image` says of something that runs this released image."""
 
     def locate(self, image: Image, tell: Tell = unheard) -> Bytes:
         """Where the bytes would come from; `tell` hears of a registry that is asked. Raises EngineError."""
@@ -102,10 +102,10 @@ class Target(Protocol):
         """
 
     def settings_problems(self, spec: RunSpec, image: Image | None = None) -> list[Problem]:
-        """What the settings, and this image, ask for and the target lacks. Raises EngineError."""
+        """Return what the settings, and this image, ask for and the target lacks. Raises EngineError."""
 
     def cautions(self) -> tuple[str, ...]:
-        """What may cost a request all the same, for the plan."""
+        """Return what may cost a request all the same, for the plan."""
 
     def occupation_problems(self, spec: RunSpec, ours: Ours) -> list[Problem]:
         """Ports and names that others than `ours` have. Not asked while a deployment goes on.
@@ -114,7 +114,7 @@ class Target(Protocol):
         """
 
     def strategy(self, spec: RunSpec) -> Strategy:
-        """How it replaces what runs."""
+        """Return how it replaces what runs."""
 
     def patience(self, spec: RunSpec, health_timeout: int) -> int:
         """Milliseconds that a rollout may take at the longest, without putting back."""
@@ -130,7 +130,7 @@ class Target(Protocol):
         """
 
     def objection(self, order: Order, way: Way) -> UsageError | None:
-        """Why a rollout that ended in the middle cannot be finished, or reverted; None where it can.
+        """Return why a rollout that ended in the middle cannot be finished, or reverted; None where it can.
 
         `order.before` is what is there now, the containers of the order among it. Raises EngineError.
         """

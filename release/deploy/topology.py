@@ -40,7 +40,7 @@ def _behind(proxy: Proxy, spec: RunSpec, replicas: int) -> RunSpec:
 
 
 def moved(spec: RunSpec, settings: Environment) -> str:
-    """What is said of recorded settings from another place; nothing where it is the same."""
+    """Return what is said of recorded settings from another place; nothing where it is the same."""
     today = settings.proxy.kind if settings.proxy is not None else None
     if spec.proxy == today:
         return ""

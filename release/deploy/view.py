@@ -67,7 +67,7 @@ def _said(message: str) -> str:
 
 
 def age(moment: str) -> str:
-    """How long ago a moment was, in its largest unit: "2 h ago"."""
+    """Return how long ago a moment was, in its largest unit: "2 h ago"."""
     seconds = int((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())
     for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
@@ -128,7 +128,7 @@ def _crossing(found: Crossing | None) -> str:
 
 
 def candidate_rows(offered: Sequence[Candidate]) -> list[Row]:
-    """What could be gone back to, numbered from 1."""
+    """Return what could be gone back to, numbered from 1."""
     return [(str(number), _candidate(each)) for number, each in enumerate(offered, start=1)]
 
 
@@ -142,7 +142,7 @@ def _candidate(each: Candidate) -> str:
 
 
 def _from(side: Side) -> str:
-    """What is left; of a deployment that is not known as healthy, how it stands."""
+    """Return what is left; of a deployment that is not known as healthy, how it stands."""
     if side.status == "unknown":
         return f"{_what(side)}\nstarted {age(side.moment)} by a deployment that this clone does not know"
     if side.status == "healthy":
@@ -207,7 +207,7 @@ def deployed(outcome: Outcome) -> Deployed:
 
 
 def status_rows(status: Status) -> list[Row]:
-    """What runs, what should, and what is open."""
+    """Return what runs, what should, and what is open."""
     expected = status.expected
     nothing = "nothing" if status.engine is not None else "not known"
     rows = [("engine", status.engine or "could not be asked")]
@@ -230,7 +230,7 @@ def status_rows(status: Status) -> list[Row]:
 
 
 def _serving(replicas: Sequence[Running]) -> Iterator[str]:
-    """What runs, and below it in which containers; once where several run the same."""
+    """Return what runs, and below it in which containers; once where several run the same."""
     said = ""
     for running in replicas:
         restarts = f", {running.restarts} restarts" if running.restarts else ""
@@ -284,7 +284,7 @@ def _told(body: Any) -> tuple[str, str, str, str]:
 
 
 def _findings(body: Verification) -> str:
-    """What a check says in one line: of a drill its time, else what speaks against releases."""
+    """Return what a check says in one line: of a drill its time, else what speaks against releases."""
     if body.what == "drill" and body.result == "passed":
         return f"healthy after {body.duration_ms / 1000:.1f} s"
     problems = [problem for each in body.releases for problem in each.problems]
@@ -328,7 +328,7 @@ def release_rows(record: Record[Release]) -> list[Row]:
 
 
 def report_lines(report: Report) -> list[str]:
-    """What a verification found: a line for each violation, what was not looked at, and the sum."""
+    """Return what a verification found: a line for each violation, what was not looked at, and the sum."""
     found = len(report.violations)
     noun = "violation" if found == 1 else "violations"
     verdict = f"{found} {noun}" if found else "clean"
@@ -369,7 +369,7 @@ def difference_title(found: Difference) -> str:
 
 
 def difference_rows(found: Difference) -> list[Row]:
-    """What differs; what is the same is left out, the size apart."""
+    """Return what differs; what is the same is left out, the size apart."""
     before, after, commits = found.before, found.after, found.commits
     rows = [
         ("from", _end(before)),

@@ -128,7 +128,7 @@ _PINNED: Final = {
 
 
 def fingerprints(site: Spot, secrets: dict[str, Redacted]) -> dict[str, str]:
-    """What records keep of secrets, by name."""
+    """Return what records keep of secrets, by name."""
     if not secrets:
         return {}
     key = FingerprintKey.load(site.desk.source.git_dir, site.desk.environ)

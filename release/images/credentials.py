@@ -134,7 +134,7 @@ def _document(file: Path) -> Any:
 
 
 def _of(host: str, document: Any) -> AuthConfig:
-    """What concerns a host: another one's damaged login is not its trouble."""
+    """Return what concerns a host: another one's damaged login is not its trouble."""
     if not document:
         return AuthConfig({})
     logins = {

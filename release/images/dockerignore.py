@@ -75,7 +75,7 @@ class Ignore:
                 yield _normalised(text.strip(BLANKS))
 
     def kept(self, files: Iterable[str], submodules: Iterable[str] = ()) -> Kept:
-        """What is left in of these paths below the context. Raises BadPattern."""
+        """Return what is left in of these paths below the context. Raises BadPattern."""
         tree, found, waiting = _Tree(files, submodules), _Found(), list[tuple[str, _Answers]]([("", ())])
         while waiting:
             folder, above = waiting.pop()
@@ -93,7 +93,7 @@ class Ignore:
         return found.kept()
 
     def _ask(self, path: str, above: _Answers) -> tuple[bool, _Answers]:
-        """Whether a path is ignored, and each pattern's answer (`MatchesUsingParentResults`)."""
+        """Return whether a path is ignored, and each pattern's answer (`MatchesUsingParentResults`)."""
         ignored, answers = False, list[bool]()
         for index, pattern in enumerate(self._patterns):
             answer = bool(above) and above[index]
@@ -105,7 +105,7 @@ class Ignore:
         return ignored, tuple(answers)
 
     def _skips(self, folder: str) -> bool:
-        """Whether an ignored folder is not looked into (fsutil, `filterFS.Walk`)."""
+        """Return whether an ignored folder is not looked into (fsutil, `filterFS.Walk`)."""
         inside = f"{folder}/"
         return self._may_skip and not any(
             f"{exception.without_glob}/".startswith(inside) for exception in self._exceptions

@@ -29,7 +29,7 @@ _WORDS: Final[tuple[tuple[type[BaseException], str], ...]] = (
 
 
 def words(error: BaseException) -> str:
-    """What happened, for people: "nothing listens there (connection refused)"."""
+    """Return what happened, for people: "nothing listens there (connection refused)"."""
     ended = find(error, ProgramEnded)
     if ended is not None:
         return str(ended)

@@ -59,11 +59,11 @@ class Pattern:
 
     @property
     def is_plain(self) -> bool:
-        """Whether only paths that begin with it can be in what it is for."""
+        """Return whether only paths that begin with it can be in what it is for."""
         return not _GLOB.search(self.without_glob)
 
     def matches(self, path: str) -> bool:
-        """Whether it is for this very path."""
+        """Return whether it is for this very path."""
         if self._compiled is None:
             try:
                 self._compiled = _matcher(self.text)
@@ -72,7 +72,7 @@ class Pattern:
         return self._compiled(path)
 
     def reaches(self, folder: str) -> bool:
-        """Whether it may be for something in this folder, as far as its parts tell."""
+        """Return whether it may be for something in this folder, as far as its parts tell."""
         parts, names = self.text.split("/"), folder.split("/")
         fixed = next((index for index, part in enumerate(parts) if "**" in part), len(parts))
         heads = zip(parts[:fixed], names, strict=False)
@@ -105,7 +105,7 @@ _WRONG: Final = "wrong"
 
 
 def _piece(pattern: str) -> tuple[bool, str, str]:
-    """Whether stars come first, the text up to the next one, and the rest (`scanChunk`)."""
+    """Return whether stars come first, the text up to the next one, and the rest (`scanChunk`)."""
     text = pattern.lstrip("*")
     at, is_class = 0, False
     while at < len(text) and (is_class or text[at] != "*"):
@@ -178,7 +178,7 @@ def _ends(path: bytes, suffix: bytes) -> bool:
 
 
 def _expression(pattern: str) -> tuple[str, str]:
-    """How a pattern is compared, and its regular expression in Go's grammar."""
+    """Return how a pattern is compared, and its regular expression in Go's grammar."""
     kind, parts = "exact", list[str]()
     for index, (token, is_last) in enumerate(_tokens(pattern.removeprefix("\ufeff"))):
         if token == "**" and is_last:  # noqa: S105 - part of a pattern

@@ -12,13 +12,13 @@ _ANY: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S1
 
 
 def is_local(host: str) -> bool:
-    """Whether the engine at this address runs on this machine."""
+    """Return whether the engine at this address runs on this machine."""
     parts = urlsplit(host)
     return parts.scheme in ("unix", "npipe") or parts.hostname in _LOOPBACK
 
 
 def reachable(host: str, state: ContainerState, port: int) -> tuple[str, int] | None:
-    """Where a container's port answers from here; None where it cannot be reached.
+    """Return where a container's port answers from here; None where it cannot be reached.
 
     Args:
         host: the engine's address.

@@ -93,7 +93,7 @@ class Node(Struct, frozen=True, kw_only=True):
 
     @property
     def takes_tasks(self) -> bool:
-        """Whether the Swarm gives it new tasks."""
+        """Return whether the Swarm gives it new tasks."""
         return self.is_ready and self.availability == "active"
 
 
@@ -175,7 +175,7 @@ class Swarm(Struct, frozen=True, kw_only=True):
     engine: Engine
 
     def membership(self) -> Membership:
-        """What this engine is in a Swarm; asked of the engine alone."""
+        """Return what this engine is in a Swarm; asked of the engine alone."""
         with self.engine.talking("ask for the Swarm") as client:
             data = client.info().get("Swarm") or {}
         return Membership(
@@ -332,7 +332,7 @@ class Swarm(Struct, frozen=True, kw_only=True):
         return next((each for each in found if each.name == name), None)  # the filter takes beginnings, too
 
     def content(self, config: str) -> str:
-        """What a config holds, by its id. (A secret is only told to tasks.)"""
+        """Return what a config holds, by its id. (A secret is only told to tasks.)"""
         with self._talking("read one of the Swarm's configs") as client:
             data = client.inspect_config(config)["Spec"]["Data"]  # type: ignore[no-untyped-call]
             return base64.b64decode(data).decode()
@@ -378,7 +378,7 @@ def _post(client: APIClient, path: str, body: Mapping[str, Any], image: Referenc
 
 
 def _auth_headers(image: Reference) -> dict[str, str]:
-    """What the nodes log in to the registry with, in the URL's alphabet (RFC 4648, section 5).
+    """Return what the nodes log in to the registry with, in the URL's alphabet (RFC 4648, section 5).
 
     None at all where this machine has no login: an empty one would replace what the nodes were given.
     """

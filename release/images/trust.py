@@ -37,7 +37,7 @@ def believe(host: str, file: Path) -> None:
 
 
 def engine_folder(host: str) -> Path:
-    """Where an engine looks for the authorities of this registry (`host` with its port)."""
+    """Return where an engine looks for the authorities of this registry (`host` with its port)."""
     return ENGINE_FOLDER / host
 
 

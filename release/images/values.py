@@ -46,7 +46,7 @@ class EngineInfo(Struct, frozen=True, kw_only=True):
     """Its folder, on its own machine; empty where it does not say."""
 
     def speaks(self, version: tuple[int, int]) -> bool:
-        """Whether its API is of this version or a later one, as (1, 44)."""
+        """Return whether its API is of this version or a later one, as (1, 44)."""
         major, _, minor = self.api_version.partition(".")
         return (int(major), int(minor or 0)) >= version
 
@@ -471,7 +471,7 @@ def _health(state: Mapping[str, Any]) -> Health:
 
 
 def _ports(data: Mapping[str, Any]) -> dict[int, tuple[str, int]]:
-    """Where each port is published first; TCP before UDP of the same number."""
+    """Return where each port is published first; TCP before UDP of the same number."""
     published = sorted((name, places[0]) for name, places in data.items() if places)
     return {
         int(name.partition("/")[0]): (place["HostIp"], int(place["HostPort"]))

@@ -79,11 +79,11 @@ class Until(Struct, frozen=True, kw_only=True):
         return cls(moment=time.monotonic() + seconds if seconds is not None else None)
 
     def left(self, seconds: float) -> float:
-        """What one question may take that deserves so many seconds."""
+        """Return what one question may take that deserves so many seconds."""
         return seconds if self.moment is None else max(0.0, min(seconds, self.moment - time.monotonic()))
 
     def is_over(self) -> bool:
-        """Whether nothing is left."""
+        """Return whether nothing is left."""
         return self.moment is not None and time.monotonic() >= self.moment
 
 
@@ -592,7 +592,7 @@ class Branch:
 
 
 def _server_lines(errors: str) -> list[str]:
-    """What the server's side said: git marks its lines with `remote:`."""
+    """Return what the server's side said: git marks its lines with `remote:`."""
     lines = (
         line.removeprefix("remote:").strip() for line in errors.splitlines() if line.startswith("remote:")
     )

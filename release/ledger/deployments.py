@@ -151,7 +151,7 @@ def last_healthy(ledger: Ledger, service: str, environment: str, release: str) -
 
 
 def running_at(ledger: Ledger, service: str, environment: str, moment: str) -> Event | None:
-    """What ran, verified healthy, at a moment (RFC 3339, UTC, milliseconds)."""
+    """Return what ran, verified healthy, at a moment (RFC 3339, UTC, milliseconds)."""
     return next(verified(ledger, service, environment, until=moment), None)
 
 

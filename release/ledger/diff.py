@@ -182,7 +182,7 @@ def flat(spec: RunSpec, *, without: Iterable[str] = ()) -> dict[str, Any]:
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:
-    """What differs, by key."""
+    """Return what differs, by key."""
     return tuple(
         Change(key=name, old=old.get(name), new=new.get(name))
         for name in sorted(old.keys() | new.keys())

@@ -20,18 +20,18 @@ class Frost(Struct, frozen=True, kw_only=True):
     actor: Actor
 
     def holds(self, moment: str) -> bool:
-        """Whether it freezes at a moment (RFC 3339, UTC, milliseconds)."""
+        """Return whether it freezes at a moment (RFC 3339, UTC, milliseconds)."""
         return not self.freeze.thawed and (self.freeze.until is None or moment < self.freeze.until)
 
     def __str__(self) -> str:
-        """What it says, as the end of a sentence that begins with the environment."""
+        """Return what it says, as the end of a sentence that begins with the environment."""
         until = self.freeze.until
         end = f"until {until[:19]}Z" if until is not None else "until somebody thaws it"
         return f"is frozen {end}: {self.freeze.message} ({self.actor.name}, {self.recorded_at[:19]}Z)"
 
 
 def frozen(ledger: Ledger, service: str, environment: str, moment: str) -> Frost | None:
-    """What freezes an environment at a moment; None when deployments may go on. The last word decides.
+    """Return what freezes an environment at a moment; None when deployments may go on. The last word decides.
 
     Args:
         ledger: where the words are; one that waits for the server comes after all that are there.
@@ -44,7 +44,7 @@ def frozen(ledger: Ledger, service: str, environment: str, moment: str) -> Frost
 
 
 def frozen_beneath(ledger: Ledger, service: str, environment: str, moment: str) -> Frost | None:
-    """What would freeze an environment if no rollback had frozen it. See `frozen`."""
+    """Return what would freeze an environment if no rollback had frozen it. See `frozen`."""
     words = _words(ledger, service, environment)
     last = next((word for word in words if word.freeze.thawed or word.freeze.deployment is None), None)
     return last if last is not None and last.holds(moment) else None

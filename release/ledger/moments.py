@@ -107,7 +107,7 @@ def _on_the_clock(words: str, match: re.Match[str], clock: Clock) -> Moment:
 
 
 def _shown(match: re.Match[str], now: datetime) -> datetime:
-    """What the clock on the wall showed, without a zone."""
+    """Return what the clock on the wall showed, without a zone."""
     back = timedelta(days=1 if (match["word"] or "").lower() == "yesterday" else 0)
     day = datetime.fromisoformat(match["date"]).date() if match["date"] else now.date() - back
     hours, minutes, *seconds = match["time"].split(":")

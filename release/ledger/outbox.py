@@ -38,7 +38,7 @@ class Kept(Struct, frozen=True, kw_only=True):
 
 
 def name(draft: Draft[Body]) -> str:
-    """What an event is called before it has a place: 16 hexadecimal digits from its content."""
+    """Return what an event is called before it has a place: 16 hexadecimal digits from its content."""
     return draft.at(1, None).id[:16]
 
 

@@ -20,7 +20,7 @@ class Word(Struct, frozen=True, kw_only=True):
     actor: Actor
 
     def __str__(self) -> str:
-        """What it says, as the end of a sentence that begins with the version."""
+        """Return what it says, as the end of a sentence that begins with the version."""
         where = f" in {self.quarantine.environment}" if self.quarantine.environment is not None else ""
         return (
             f"is quarantined{where}: {self.quarantine.message} ({self.actor.name}, {self.recorded_at[:19]}Z)"

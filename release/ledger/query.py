@@ -131,5 +131,5 @@ def _events_since(ledger: Ledger, folder: str, since: str) -> Iterator[Record[Bo
 
 
 def _in_time(record: Record[Body]) -> tuple[str, int]:
-    """What a command records together may bear one millisecond."""
+    """Return what a command records together may bear one millisecond."""
     return record.envelope.recorded_at, record.envelope.seq

@@ -83,7 +83,7 @@ class Signers(Struct, frozen=True, kw_only=True):
         return ("-c", f"gpg.ssh.allowedSignersFile={self.file}") if self.file is not None else ()
 
     def allow(self, signature: Signature) -> bool:
-        """Whether the signature is good, and one of ours.
+        """Return whether the signature is good, and one of ours.
 
         The keys of a gpg keyring count as they are, without gpg's web of trust; with a file, only its keys.
         """
@@ -93,7 +93,7 @@ class Signers(Struct, frozen=True, kw_only=True):
         return signature.letter == "G" or (signature.letter == "U" and not is_ssh)
 
     def found(self, signature: Signature) -> str:
-        """What is wrong with a signature that is not allowed, in words."""
+        """Return what is wrong with a signature that is not allowed, in words."""
         if signature.letter == "G" or (signature.letter == "U" and self.file is not None):
             where = self.file.name if self.file is not None else "the keys of this machine"
             return f"the signing key {signature.fingerprint} is not in {where}"
@@ -102,7 +102,7 @@ class Signers(Struct, frozen=True, kw_only=True):
 
 
 def is_signed(plumbing: Plumbing, commit: str) -> bool:
-    """Whether a commit carries a signature at all: git answers N also where it cannot check one."""
+    """Return whether a commit carries a signature at all: git answers N also where it cannot check one."""
     found = plumbing.object(commit)
     head = found[1].partition(b"\n\n")[0] if found is not None else b""
     return any(line.startswith((b"gpgsig ", b"gpgsig-sha256 ")) for line in head.split(b"\n"))

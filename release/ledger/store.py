@@ -326,7 +326,7 @@ class Ledger:
         )
 
     def _landed(self, move: Move, records: Sequence[Record[Body]]) -> bool:
-        """Whether the move landed before another writer's; then it is read from."""
+        """Return whether the move landed before another writer's; then it is read from."""
         if not self._branch.publish(move):
             return False
         self._landings.append(time.monotonic())

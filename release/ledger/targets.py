@@ -89,7 +89,7 @@ def find(
     clock: Clock | None = None,
     command: Command = "invoke {}".format,
 ) -> Found:
-    """What `--to` means: see docs/reference/targets.md.
+    """Return what `--to` means: see docs/reference/targets.md.
 
     Args:
         ledger: where it is looked up.
@@ -121,7 +121,7 @@ def find(
 
 
 def is_steps_back(target: str) -> bool:
-    """Whether a text that begins like an option is a target: -2."""
+    """Return whether a text that begins like an option is a target: -2."""
     return _STEPS_BACK.fullmatch(target) is not None
 
 
@@ -313,7 +313,7 @@ def _nearest_digits(question: Question, digits: str) -> str | None:
 
 
 def _in_common(one: str, other: str) -> int:
-    """How many characters at their beginnings are the same."""
+    """Return how many characters at their beginnings are the same."""
     pairs = zip(one, other, strict=False)
     return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
 
@@ -351,7 +351,7 @@ def _not_so_many(question: Question) -> TargetUnavailable:
 
 
 def _lifting(question: Question, release: Record[Release]) -> str:
-    """How a release is taken back where it was set aside: here, or everywhere."""
+    """Return how a release is taken back where it was set aside: here, or everywhere."""
     word = quarantined(question.ledger, question.service, release.id, question.environment)
     place = word.quarantine.environment if word is not None else None
     version = release.body.version
@@ -375,7 +375,7 @@ def _ran(question: Question, environment: str) -> Iterator[Record[Release]]:
 
 
 def _at(question: Question, moment: moments.Moment) -> Found:
-    """What ran, verified healthy, at a moment."""
+    """Return what ran, verified healthy, at a moment."""
     ledger, service, place = question.ledger, question.service, question.place
     event = running_at(ledger, service, place, moment.text)
     if event is not None:

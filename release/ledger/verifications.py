@@ -27,7 +27,7 @@ class Tried(Struct, frozen=True, kw_only=True):
 
     @property
     def passed(self) -> bool:
-        """How it ended."""
+        """Return how it ended."""
         return self.verification.result == "passed"
 
 

@@ -27,13 +27,13 @@ class Witness(Protocol):
     """Somebody outside of git who is asked about each release, as a registry."""
 
     def ask(self, commit: str, record: Record[Release]) -> Iterable[Violation]:
-        """What is otherwise than this record says, which this commit of the ledger added."""
+        """Return what is otherwise than this record says, which this commit of the ledger added."""
 
     def rest(self) -> Iterable[Violation]:
-        """What can be said only after the last release."""
+        """Return what can be said only after the last release."""
 
     def unchecked(self) -> Iterable[str]:
-        """What could not be looked at."""
+        """Return what could not be looked at."""
 
 
 def verify(

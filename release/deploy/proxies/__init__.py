@@ -26,7 +26,7 @@ class Proxy(Protocol):
 
     @property
     def traffic_with_health(self) -> bool:
-        """Whether it sends requests to each container that is healthy, without being told."""
+        """Return whether it sends requests to each container that is healthy, without being told."""
 
     def problems(self, replicas: int) -> Iterable[str]:
         """What would keep so many containers from taking the traffic, asked before anything is touched."""
@@ -38,10 +38,10 @@ class Proxy(Protocol):
         """
 
     def cautions(self) -> Iterable[str]:
-        """What may cost a request all the same, for the plan."""
+        """Return what may cost a request all the same, for the plan."""
 
     def labels(self) -> Mapping[str, str]:
-        """What it reads on containers."""
+        """Return what it reads on containers."""
 
     def carried(self, containers: Sequence[ContainerState]) -> frozenset[str]:
         """The ids of those that get new requests."""
@@ -50,7 +50,7 @@ class Proxy(Protocol):
         """Give new requests to some and no longer to others, and see that it is so."""
 
     def busy(self, containers: Sequence[ContainerState]) -> int | None:
-        """How many requests are under way there; None where it cannot tell."""
+        """Return how many requests are under way there; None where it cannot tell."""
 
     def forget(self, containers: Sequence[ContainerState]) -> None:
         """They are about to go: free what it kept for them."""

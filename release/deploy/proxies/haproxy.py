@@ -46,17 +46,17 @@ class Seat(Struct, frozen=True, kw_only=True):
 
     @property
     def is_free(self) -> bool:
-        """Whether nothing was put there, or what was there has left."""
+        """Return whether nothing was put there, or what was there has left."""
         return bool(self.administrative & _MAINTENANCE)
 
     @property
     def carries(self) -> bool:
-        """Whether it gets new requests."""
+        """Return whether it gets new requests."""
         resting = self.administrative & (_MAINTENANCE | _DRAINING)
         return self.operational == _RUNNING and not resting
 
     def holds(self, container: ContainerState, network: str) -> bool:
-        """Whether it stands for this container."""
+        """Return whether it stands for this container."""
         if self.is_free:
             return False
         if self.domain != "-":
@@ -141,7 +141,7 @@ class HAProxy(Struct, frozen=True, kw_only=True, dict=True):
         self._tell(f"{server} state ready")
 
     def _target(self, seat: Seat, container: ContainerState) -> str:
-        """What the server is to stand for: a name where it looks names up, else the address."""
+        """Return what the server is to stand for: a name where it looks names up, else the address."""
         if seat.domain != "-":
             return f"fqdn {(*container.aliases, container.name)[0]}"
         address = container.networks.get(self.settings.network)

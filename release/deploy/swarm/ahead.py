@@ -57,7 +57,7 @@ def bring(machines: Machines, image: Image, emit: Emit, pull: Pull = pull) -> No
 
 
 def _pulled(machines: Sequence[Machine], image: Image, pull: Pull) -> list[str]:
-    """What went wrong, by machine. A thread that is in the middle keeps nobody from leaving."""
+    """Return what went wrong, by machine. A thread that is in the middle keeps nobody from leaving."""
     found = dict[str, str]()
 
     def one(machine: Machine, engine: Engine) -> None:
@@ -95,7 +95,7 @@ def missing_volumes(machines: Machines, spec: RunSpec) -> Iterator[str]:
 
 
 def unseen_volumes(machines: Machines, spec: RunSpec) -> Iterator[str]:
-    """What nobody could look at: there a task may find them empty."""
+    """Return what nobody could look at: there a task may find them empty."""
     names = volumes(spec)
     silent = [str(one) for one in machines.every if any(_has_volume(one, name) is None for name in names)]
     if silent:

@@ -65,7 +65,7 @@ def ask_tasks(asking: Asking, spec: RunSpec, seen: View) -> Iterator[str]:
 
 
 def _is_mesh(spec: RunSpec) -> bool:
-    """Whether every node passes each connection on to another task."""
+    """Return whether every node passes each connection on to another task."""
     return (spec.swarm or SwarmSpec()).publish_mode == "ingress"
 
 
@@ -90,7 +90,7 @@ def _address(host: str, node: Node) -> str:
 
 
 def _is_reachable(host: str, port: int, check: Callable[[], None]) -> bool:
-    """Whether there is a way to it from here. A refusal is an answer: the way is there."""
+    """Return whether there is a way to it from here. A refusal is an answer: the way is there."""
     try:
         connected(host, port, seconds=_CONNECT_SECONDS, check=check).close()
     except ConnectionRefusedError:

@@ -71,7 +71,7 @@ PLATFORMS: Final = "TaskTemplate.Placement.Platforms"
 
 
 def changed(swarm: Swarm, spec: Mapping[str, Any], order: Order) -> Iterator[tuple[str, str]]:
-    """What somebody changed of a spec since it was written for this order. See `spec_drift`.
+    """Return what somebody changed of a spec since it was written for this order. See `spec_drift`.
 
     Args:
         swarm: asked for the names of networks.

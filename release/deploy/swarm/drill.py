@@ -62,7 +62,7 @@ class Scratch(Place, frozen=True, kw_only=True):
         return f"{self.service}-{self.environment}-drill-{self.drill}"
 
     def labels(self, role: str) -> dict[str, str]:
-        """What carries another role than in the real place."""
+        """Return what carries another role than in the real place."""
         return _labels(self, role) | dict(self.marks)
 
     def __str__(self) -> str:
@@ -95,12 +95,12 @@ class SwarmRehearsal(Rehearsal, frozen=True, kw_only=True, dict=True):
 
     @property
     def what(self) -> str:
-        """What is started."""
+        """Return what is started."""
         return "service"
 
     @property
     def unchecked(self) -> tuple[str, ...]:
-        """What it does not prove."""
+        """Return what it does not prove."""
         several = (f"replicas: 1 of {self.spec.replicas}",) if self.spec.replicas > 1 else ()
         asked = self.spec.health_tcp is not None or self.spec.health_command is not None
         gates = ("health_tcp and health_command: a Swarm goes by its health check",) if asked else ()
@@ -252,7 +252,7 @@ def apart(rollout: Rollout, emit: Emit) -> Iterator[None]:
 
 
 def _is_a_drills(place: Place, service: Service, labels: Mapping[str, str]) -> bool:
-    """Whether its labels and its name are those that a drill gives."""
+    """Return whether its labels and its name are those that a drill gives."""
     drill = service.labels.get(DEPLOYMENT, "")
     scratch = Scratch(service=place.service, environment=place.environment, drill=drill)
     return labels.items() <= service.labels.items() and service.name == specs.service_name(scratch)

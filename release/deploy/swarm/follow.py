@@ -122,7 +122,7 @@ def task_failed(watch: Watch, seen: View, task: Task) -> DeploymentFailed:
 
 
 def _lines(watch: Watch, task: Task) -> tuple[str, ...]:
-    """What it wrote; nothing where its node does not answer."""
+    """Return what it wrote; nothing where its node does not answer."""
     with suppress(EngineError):
         return watch.swarm.output(task.id, lines=TAIL_LINES)
     return ()
@@ -186,7 +186,7 @@ class _Clock(Struct, kw_only=True):
         return _failed(self.watch, f"nothing moves for {self.watch.patience / 1000:g} s: {seen}{update}")
 
     def has_watched(self, seen: View) -> bool:
-        """Whether all was well for long enough."""
+        """Return whether all was well for long enough."""
         if self.settled is None:
             return False
         is_complete = seen.service.update in _DONE or not self.watch.only_completed

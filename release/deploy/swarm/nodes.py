@@ -49,7 +49,7 @@ class Machine(Struct, frozen=True, kw_only=True):
     """Whether the settings say how its engine is reached."""
 
     def __str__(self) -> str:
-        """What people call it."""
+        """Return what people call it."""
         return node_name(self.node, self.node.id)
 
 
@@ -191,7 +191,7 @@ class Spread(Struct, frozen=True, kw_only=True):
 
     @property
     def is_everywhere(self) -> bool:
-        """Whether no node would have to ask a registry."""
+        """Return whether no node would have to ask a registry."""
         return bool(self.has) and not self.lacks and not self.unknown
 
     def __str__(self) -> str:

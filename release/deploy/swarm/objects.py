@@ -83,7 +83,7 @@ def _parts(spec: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _stands(name: str, kept: set[str]) -> bool:
-    """Whether it is one of these names, or stands for one."""
+    """Return whether it is one of these names, or stands for one."""
     return name in kept or any(specs.is_variant(name, each) for each in kept)
 
 

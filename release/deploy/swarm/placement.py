@@ -39,7 +39,7 @@ class Asked(Struct, frozen=True, kw_only=True):
 
     @property
     def shares_ports(self) -> bool:
-        """Whether two of its tasks could be on one node."""
+        """Return whether two of its tasks could be on one node."""
         return not (self.spec.publish and self.swarm.publish_mode == "host")
 
 
@@ -64,7 +64,7 @@ class Room(Struct, frozen=True, kw_only=True):
 
 
 def problems(asked: Asked, nodes: Sequence[Node], tasks: Sequence[Task]) -> Iterator[str]:
-    """What keeps the service's tasks from finding a place, with the facts of every node.
+    """Return what keeps the service's tasks from finding a place, with the facts of every node.
 
     Args:
         asked: by the service.
@@ -90,7 +90,7 @@ def problems(asked: Asked, nodes: Sequence[Node], tasks: Sequence[Task]) -> Iter
 
 
 def room(asked: Asked, node: Node, tasks: Sequence[Task]) -> Room:
-    """What one node says to it."""
+    """Return what one node says to it."""
     against = tuple(_against(asked, node))
     if against:
         return Room(node=node, against=against)
@@ -102,7 +102,7 @@ def room(asked: Asked, node: Node, tasks: Sequence[Task]) -> Room:
 
 
 def _against(asked: Asked, node: Node) -> Iterator[str]:
-    """What no waiting changes.
+    """Return what no waiting changes.
 
     A leader that was just elected knows the state of no node until each has reported: that is no objection.
     """
@@ -121,7 +121,7 @@ def _against(asked: Asked, node: Node) -> Iterator[str]:
 
 
 def _limits(asked: Asked, node: Node, tasks: Sequence[Task]) -> Iterator[tuple[str, int]]:
-    """How many tasks it takes, by what sets that."""
+    """Return how many tasks it takes, by what sets that."""
     others = [task for task in tasks if task.service != asked.service or not task.service]
     swarm = asked.swarm
     if swarm.max_per_node is not None:
@@ -141,7 +141,7 @@ def _cpus(thousandths: int) -> str:
 
 
 def unmet(constraint: str, node: Node) -> str:
-    """Why a node does not satisfy a constraint; empty where it does."""
+    """Return why a node does not satisfy a constraint; empty where it does."""
     match = _CONSTRAINT.fullmatch(constraint.strip())
     found = value_of(match[1], node) if match is not None else None
     if match is None or found is None:
@@ -151,7 +151,7 @@ def unmet(constraint: str, node: Node) -> str:
 
 
 def value_of(key: str, node: Node) -> str | None:
-    """What a node has under the key of a constraint; None for a key that there is not.
+    """Return what a node has under the key of a constraint; None for a key that there is not.
 
     A label that is not set counts as an empty one.
     """

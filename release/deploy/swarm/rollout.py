@@ -305,7 +305,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
             )
 
     def _evidence(self, spec: RunSpec, seen: View, check: Callable[[], None]) -> str:
-        """What was seen, in a few words, after asking."""
+        """Return what was seen, in a few words, after asking."""
         asking = Asking(
             host=self.swarm.engine.host, patience=self.order.health_timeout, emit=self.means.emit, check=check
         )
@@ -486,7 +486,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
 
 
 def lost(seen: View) -> Iterator[str]:
-    """What nobody can see: said, for it may still run."""
+    """Return what nobody can see: said, for it may still run."""
     for task in seen.lost:
         yield (
             f"{seen.describe(task)}, as far as the Swarm knows: it ends when its node comes back, "

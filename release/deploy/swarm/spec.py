@@ -64,17 +64,17 @@ class Parts(Struct, frozen=True, kw_only=True):
 
 
 def service_name(place: Place) -> str:
-    """What the service is called. It is a host name, too: 63 characters at most."""
+    """Return what the service is called. It is a host name, too: 63 characters at most."""
     return fitting(place.container, _LONGEST_SERVICE)
 
 
 def lock_name(name: str) -> str:
-    """What a lock is called among the Swarm's configs."""
+    """Return what a lock is called among the Swarm's configs."""
     return fitting(name, _LONGEST_OBJECT)
 
 
 def secret_name(place: Place, name: str, fingerprint: str) -> str:
-    """What a secret is called in the Swarm: another value has another name.
+    """Return what a secret is called in the Swarm: another value has another name.
 
     A fingerprint covers the secret's name and value, and its own text is a key's name, ":" and digits.
     """
@@ -83,14 +83,14 @@ def secret_name(place: Place, name: str, fingerprint: str) -> str:
 
 
 def file_name(place: Place, path: str, sha256: str) -> str:
-    """What a file is called among the Swarm's configs: another content has another name."""
+    """Return what a file is called among the Swarm's configs: another content has another name."""
     suffix = f"-{sha256[:16]}"
     last = re.sub(r"[^a-zA-Z0-9_.-]", "-", path.rpartition("/")[2])
     return fitting(f"{place.container}-{last}", _LONGEST_OBJECT - len(suffix)) + suffix
 
 
 def is_file_name(place: Place, name: str) -> bool:
-    """Whether a config has a name that `file_name` gives, or one that stands for it."""
+    """Return whether a config has a name that `file_name` gives, or one that stands for it."""
     plain = _VARIANT.sub("", name)
     begins = fitting(place.container, _LONGEST_OBJECT - 26)[:_SURE]
     return plain.startswith(begins) and (plain != name or bool(_FILE_NAME.search(plain)))
@@ -102,12 +102,12 @@ def variant(name: str, digits: str) -> str:
 
 
 def is_variant(found: str, name: str) -> bool:
-    """Whether a name stands for another one: see `variant`."""
+    """Return whether a name stands for another one: see `variant`."""
     return bool(_VARIANT.search(found)) and name[: _LONGEST_OBJECT - 9] == found[:-9]
 
 
 def before_name(place: Place, deployment: str) -> str:
-    """What the config is called with the spec that is put back when a deployment was cut off."""
+    """Return what the config is called with the spec that is put back when a deployment was cut off."""
     suffix = f"-{deployment}"
     return fitting(f"release-before-{place.container}", _LONGEST_OBJECT - len(suffix)) + suffix
 
@@ -276,7 +276,7 @@ def _secret(path: str, part: Part) -> dict[str, Any]:
 
 
 def named_spec(order: Order, networks: Mapping[str, str]) -> dict[str, Any]:
-    """What is written for an order, told by names alone: without the ids of secrets and configs.
+    """Return what is written for an order, told by names alone: without the ids of secrets and configs.
 
     Args:
         order: what is to run.
@@ -297,7 +297,7 @@ def named_spec(order: Order, networks: Mapping[str, str]) -> dict[str, Any]:
 
 
 def recorded_order(place: Place, deployment: Deployment, release: Release) -> Order:
-    """What a deployment of this release was to make run, as its record tells it."""
+    """Return what a deployment of this release was to make run, as its record tells it."""
     return Order(
         place=place,
         identity=Identity(
@@ -342,7 +342,7 @@ def mark(spec: Mapping[str, Any]) -> str:
 
 
 def is_as_written(spec: Mapping[str, Any]) -> bool:
-    """Whether nobody changed a spec since a deployment wrote it."""
+    """Return whether nobody changed a spec since a deployment wrote it."""
     return (spec.get("Labels") or {}).get(MARK) == mark(spec)
 
 
@@ -391,7 +391,7 @@ OURS: Final = (
 
 
 def at(data: Any, keys: list[str]) -> Any:
-    """What is at this place; None where that is not there."""
+    """Return what is at this place; None where that is not there."""
     for key in keys:
         data = (data or {}).get(key)
     return data

@@ -339,14 +339,14 @@ def _unknown(service: Service) -> Digest:
 
 
 def _wrong(service: Service) -> str:
-    """What speaks against a service, however its tasks are."""
+    """Return what speaks against a service, however its tasks are."""
     if not specs.is_as_written(service.spec):
         return "changed by hand since its deployment"
     return "paused in the middle of an update" if service.update == "paused" else ""
 
 
 def no_manager(host: str, membership: Membership) -> str:
-    """What an engine is instead of a manager, and what to do."""
+    """Return what an engine is instead of a manager, and what to do."""
     if not membership.is_active:
         return f"the engine at {host} is in no Swarm: `docker swarm init` there, or name a manager"
     known = ", ".join(membership.managers) or "`docker info` there lists them"

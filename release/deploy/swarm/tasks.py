@@ -47,7 +47,7 @@ class View(Struct, frozen=True, kw_only=True):
 
     @property
     def is_settled(self) -> bool:
-        """Whether all that should run does, and nothing else that can be seen."""
+        """Return whether all that should run does, and nothing else that can be seen."""
         return len(self.good) == self.wanted and not self.others and not self.waiting
 
     @property
@@ -135,13 +135,13 @@ _UPDATES: Final = {
 
 
 def update_of(service: Service) -> str | None:
-    """How its last update stands, where it is not simply done."""
+    """Return how its last update stands, where it is not simply done."""
     said = _UPDATES.get(service.update or "")
     return f"{said}: {service.update_message}" if said is not None else None
 
 
 def node_name(node: Node | None, otherwise: str) -> str:
-    """What people call it; several machines may have one host name, so its address goes along."""
+    """Return what people call it; several machines may have one host name, so its address goes along."""
     if node is None:
         return otherwise
     return f"{node.name} ({node.address})" if node.address else node.name
@@ -192,6 +192,6 @@ def ended_ids(tasks: Iterable[Task]) -> frozenset[str]:
 
 
 def replicas(service: Service) -> int:
-    """How many tasks its spec asks for."""
+    """Return how many tasks its spec asks for."""
     replicated = (service.spec.get("Mode") or {}).get("Replicated") or {}
     return int(replicated.get("Replicas") or 0)

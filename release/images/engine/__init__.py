@@ -35,7 +35,7 @@ class Engine(Images, Containers):
     """One Docker Engine."""
 
     def has_network(self, name: str) -> bool:
-        """Whether the engine has a network of that name."""
+        """Return whether the engine has a network of that name."""
         with self._asking(f"look for the network {name}"), suppress(NotFound):
             return bool(self._client.inspect_network(name)["Name"] == name)
         return False
@@ -58,7 +58,7 @@ class Engine(Images, Containers):
             self._client.remove_network(name)
 
     def has_volume(self, name: str) -> bool:
-        """Whether the engine has a volume of that name."""
+        """Return whether the engine has a volume of that name."""
         with self._asking(f"look for the volume {name}"), suppress(NotFound):
             return bool(self._client.inspect_volume(name)["Name"] == name)
         return False

@@ -30,7 +30,7 @@ class Address(Struct, frozen=True, kw_only=True):
 
     @property
     def is_ssh(self) -> bool:
-        """Whether the way there is a program, not a socket."""
+        """Return whether the way there is a program, not a socket."""
         return self.host.startswith("ssh://")
 
     def __str__(self) -> str:
@@ -96,7 +96,7 @@ def unreachable(address: Address, error: BaseException) -> EngineUnreachable:
 
 
 def reaching_hint(address: Address, error: BaseException) -> str:
-    """What helps against such an error on the way to an engine."""
+    """Return what helps against such an error on the way to an engine."""
     if faults.find(error, PermissionError):
         return "join the group `docker` (`sudo usermod -aG docker $USER`) and log in again"
     if faults.find(error, requests.exceptions.SSLError):

@@ -168,7 +168,7 @@ def _knock(host: str) -> None:
 
 
 def explanation(error: BaseException) -> str:
-    """What the engine says, with its status; any other error's own words."""
+    """Return what the engine says, with its status; any other error's own words."""
     if isinstance(error, APIError):
         said = str(error.explanation or "no explanation")[:_LONGEST_QUOTE]
         return f"{said} (status {error.status_code})"
@@ -181,14 +181,14 @@ _STRANGE_HINT: Final = "see that a Docker Engine answers at this address: `docke
 
 
 def strangeness(error: BaseException) -> str:
-    """Why an answer is not one of an engine."""
+    """Return why an answer is not one of an engine."""
     if isinstance(error, Strange):
         return str(error)
     return f"its answer is not of the form that the API documents: {error!r}"[:_LONGEST_QUOTE]
 
 
 def _hint(error: APIError) -> str:
-    """What helps, by the status alone (Docker Engine API: every operation's responses)."""
+    """Return what helps, by the status alone (Docker Engine API: every operation's responses)."""
     code = error.status_code or 0
     if code >= requests.codes.server_error:
         return "its own log says more: `journalctl -u docker` on its machine; `docker info` tells what it has"

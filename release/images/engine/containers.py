@@ -81,7 +81,7 @@ class Containers(Connection):
                     self._client.put_archive(container, folder, files_archive(inside, folder, owner))
 
     def _owner(self, container: str) -> tuple[int, int]:
-        """Who the program of the container runs as; names are looked up in its own files."""
+        """Return who the program of the container runs as; names are looked up in its own files."""
         with self._asking(f"inspect the container {_short(container)}"):
             user = str(self._client.inspect_container(container)["Config"].get("User") or "")
         read = (self.read_file(container, path) or b"" for path in ("/etc/passwd", "/etc/group"))
@@ -117,7 +117,7 @@ class Containers(Connection):
         return f"port {busy[0]} is in use on this machine" if busy else ""
 
     def state(self, container: str) -> ContainerState | None:
-        """What it is doing; None when there is no such container."""
+        """Return what it is doing; None when there is no such container."""
         with self._asking(f"inspect the container {_short(container)}"):
             found = self._inspected(container)
             return None if found is None else container_state(found)
@@ -340,7 +340,7 @@ def _wanted_ports(data: Mapping[str, Any]) -> set[tuple[int, str]]:
 
 
 def _listens(port: int) -> bool:
-    """Whether a program on this machine holds the TCP port."""
+    """Return whether a program on this machine holds the TCP port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

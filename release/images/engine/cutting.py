@@ -48,7 +48,7 @@ class Scissors:
 
     @property
     def is_cut(self) -> bool:
-        """Whether the end was ours."""
+        """Return whether the end was ours."""
         return self._is_cut
 
 
@@ -62,7 +62,7 @@ class Late(Exception):
     """A deadline cut a connection."""
 
     def __str__(self) -> str:
-        """What it means for a transfer."""
+        """Return what it means for a transfer."""
         return "nothing moved for too long, and it was ended"
 
 

@@ -30,7 +30,7 @@ class _Line:
 
     @property
     def is_open(self) -> bool:
-        """Whether the line has a character already."""
+        """Return whether the line has a character already."""
         return self._length > 0
 
 

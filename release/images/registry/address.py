@@ -48,12 +48,12 @@ class Address(Struct, frozen=True, kw_only=True):
 
     @property
     def is_loopback(self) -> bool:
-        """Whether its host is this machine."""
+        """Return whether its host is this machine."""
         return is_loopback_name(self.host)
 
     @property
     def is_private(self) -> bool:
-        """Whether nobody reads along: TLS, or this machine."""
+        """Return whether nobody reads along: TLS, or this machine."""
         return self.scheme == "https" or self.is_loopback
 
     def __str__(self) -> str:
@@ -101,7 +101,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_loopback_name(name: str) -> bool:
-    """Whether a host's name without a port is this machine's."""
+    """Return whether a host's name without a port is this machine's."""
     try:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:

@@ -253,7 +253,7 @@ class Registry:
                 )
 
     def _holds(self, reference: Reference, digest: Digest) -> bool:
-        """Whether the tag is there with this digest. Raises RegistryError where it has another."""
+        """Return whether the tag is there with this digest. Raises RegistryError where it has another."""
         found = self._read(reference)
         if found is not None and Digest.of(found[0]) != digest:
             raise RegistryError(

@@ -166,7 +166,7 @@ class Conversation:
         return self._login.value if address.origin == self.base.origin else None
 
     def is_ours(self, url: str) -> bool:
-        """Whether an address is the registry's own: scheme, host and port."""
+        """Return whether an address is the registry's own: scheme, host and port."""
         try:
             return Address.parse(url).origin == self.base.origin
         except ValueError:
@@ -206,7 +206,7 @@ class Conversation:
         raise RegistryError(attempted, found, self._hint(answer))
 
     def _hint(self, answer: Answer) -> str:
-        """What to do next, by status (RFC 9110, 15; RFC 4918, 11.5)."""
+        """Return what to do next, by status (RFC 9110, 15; RFC 4918, 11.5)."""
         status = answer.status
         if status == requests.codes.unauthorized:
             return f"docker login {self._host}"

@@ -64,7 +64,7 @@ class Temporary(Exception):
 
 
 def pause(error: Exception) -> bool | float:
-    """Whether to ask again; a number of seconds where the registry names it (RFC 9110, 10.2.3)."""
+    """Return whether to ask again; a number of seconds where the registry names it (RFC 9110, 10.2.3)."""
     if isinstance(error, Temporary):
         error.answer.close()
         return retry_after(error.answer.headers.get("Retry-After")) or True
