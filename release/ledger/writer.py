@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -69,7 +70,7 @@ class Writer:
         """See that others will believe the commit, before it is published. Raises LedgerUnsigned."""
         if self._signers is None:
             return
-        key = self._signing_key()
+        key = self._key
         if key and self._memory.knows_signer(key):
             return
         (signature,) = signatures(self._plumbing, self._signers, [commit])
@@ -83,7 +84,8 @@ class Writer:
         if key:
             self._memory.keep_signer(key)
 
-    def _signing_key(self) -> str:
+    @cached_property
+    def _key(self) -> str:
         """Return what tells an ssh key that git signs with: a hash; empty for other kinds of keys."""
         told = self._plumbing.run(
             "config", "--get-regexp", r"^(user\.signingkey|gpg\.(format|ssh\..*))$"

@@ -37,12 +37,13 @@ def rows(store: Path, room: Path) -> str:
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
     lines = []
     for label, strict in (("signatures are not required", False), ("signatures are required", True)):
-        clone = _clone(store, room / f"clone-{strict}", key)
-        _vouch(clone)
+        clone, other = (_clone(store, room / f"{name}-{strict}", key) for name in ("clone", "other"))
+        for each in (clone, other):
+            _vouch(each)
         first = side_by_side({"first": partial(_first, clone, strict=strict)}, 3)["first"]
         parts = side_by_side(
             {
-                "without": partial(_rollback, clone, strict=strict, proven=False),
+                "without": partial(_rollback, other, strict=strict, proven=False),
                 "with": partial(_rollback, clone, strict=strict, proven=True),
             },
             RUNS,
