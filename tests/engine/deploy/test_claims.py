@@ -17,6 +17,7 @@ from release.images.engine import ContainerSpec
 from release.ledger import query
 from release.ledger.store import Ledger
 from release.records import Actor, Deployment, Draft, Run
+from release.reference import Reference
 from release.runspec import Mount, RunSpec
 from release.source import Source
 from tests.engine.deploy.world import World, now
@@ -157,7 +158,9 @@ def holder(deployment: str = "0" * 12, **changes: Any) -> dict[str, str]:
 def locked(world: World, labels: dict[str, str], *, environment: str = "production") -> str:
     """A container that somebody made in the lock's name, as a lock is made; its id."""
     place = Place(service=world.service, environment=environment)
-    image = world.engine.named_images(None)[0].id
+    own = world.engine.inspect(Reference.parse(world.images[0]))
+    assert own is not None
+    image = own.id  # not just any image of the engine: other tests remove theirs meanwhile
     return world.engine.create(
         ContainerSpec(
             image=image, name=place.lock, labels=place.labels(LOCK) | labels, command=("release-lock",)
