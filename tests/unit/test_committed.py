@@ -194,6 +194,6 @@ def test_a_tree_that_git_would_not_check_out_is_refused(
 ) -> None:
     """Whoever makes objects by hand could otherwise have a file written through a link."""
     here.write("file", "key")
-    here.write("link", "/root/.ssh")
+    here.write("link", "/home/ada/.ssh")
     with pytest.raises(SourceError, match="would not check out"):
         Committed(source, tree(here, *lines), ".")
