@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import Final
 
-from release.frozen import Struct
+from release.values import Struct
 
 
 class Bump(IntEnum):

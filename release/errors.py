@@ -44,7 +44,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from release.frozen import Struct
+from release.values import Struct
 
 
 class ReleaseError(Exception):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from release.frozen import Struct
+from release.values import Struct
 
 
 class Planned(Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, Final, NoReturn
 
-from release.frozen import Struct
+from release.values import Struct
 
 
 class Bounds(Struct, frozen=True, kw_only=True):

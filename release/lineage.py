@@ -62,7 +62,7 @@ def _places(source: Source, ledger: Ledger, tag: str) -> Iterator[str]:
     own = {f"refs/heads/{ledger.branch}", f"refs/remotes/{ledger.remote}/{ledger.branch}"}
     symbolic = ["HEAD"] + ([f"refs/remotes/{ledger.remote}/HEAD"] if ledger.remote is not None else [])
     for name in symbolic:
-        target = source.plumbing.run("symbolic-ref", "--quiet", name)
+        target = source.git.run("symbolic-ref", "--quiet", name)
         if target.status != 0 or target.text not in own:
             yield name
     yield f"refs/tags/{tag}"
@@ -70,8 +70,8 @@ def _places(source: Source, ledger: Ledger, tag: str) -> Iterator[str]:
 
 def _contains(source: Source, place: str, commit: str) -> bool:
     """Return whether a commit is reached from a reference; not, where the reference is not there."""
-    tip = source.plumbing.run("rev-parse", "--verify", "--quiet", f"{place}^{{commit}}")
+    tip = source.git.run("rev-parse", "--verify", "--quiet", f"{place}^{{commit}}")
     if tip.status != 0:
         return False
     words = ("merge-base", "--is-ancestor", commit, tip.text)
-    return source.plumbing.run(*words, env={"GIT_GRAFT_FILE": os.devnull}).status == 0
+    return source.git.run(*words, env={"GIT_GRAFT_FILE": os.devnull}).status == 0

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Final
 
-from release.frozen import Struct
 from release.records import Migrations
+from release.values import Struct
 
 HEAD: Final = "{head}"
 """In a down command: the last migration that stays."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from release.commits import BUMPS, HEADER, Bump, Message, bump_of, is_revert, settled
-from release.frozen import Struct
+from release.values import Struct
 
 _LENGTH: Final = 72
 """How much of a line is shown."""

@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Self
 
-from release.frozen import Struct
+from release.values import Struct
 
 _PREFIX: Final = "release.owner."
 _MACHINE: Final = Path("/etc/machine-id")

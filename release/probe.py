@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from release.frozen import Struct
 from release.runspec import Probe
+from release.values import Struct
 from release.wire import Reader, connected
 
 INTERVAL_SECONDS: Final = 0.05

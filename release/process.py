@@ -20,11 +20,11 @@ from typing import IO, Any, Final
 from release import private
 from release.brief import shortened, tail
 from release.errors import Cancelled, CommandFailed, ReleaseError
-from release.frozen import Struct, field
 from release.inert import InertStream
 from release.inherited import BASIC, EVERYTHING, inherited
 from release.lastlines import LastLines
 from release.redact import Mask
+from release.values import Struct, field
 
 TAIL_LINES: Final = 20
 """How many last lines an error carries."""

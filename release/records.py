@@ -20,9 +20,9 @@ from release import jsontext
 from release.capped import RECORDED, Brief
 from release.config.kinds import GitName, Slug
 from release.errors import LedgerError, RecordUnknown
-from release.frozen import Struct
 from release.reference import Repository
 from release.runspec import Matching, Probe, RunSpec
+from release.values import Struct
 
 LIMITS: Final = jsontext.Bounds(size=4 * 1024 * 1024, depth=32)
 """Limits of a record. The largest real ones hold a package list of some thousand names: 200 kB."""

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from release.actor import TOOL, now
-from release.chain.recover import Recoverer, Recovery
-from release.deploy.site import Desk
+from release.chain.recovering.recover import Recoverer, Recovery
+from release.deploy.environment.environment import Workspace
 from release.errors import LedgerError, LedgerUnreachable
-from release.frozen import Struct
 from release.inert import inert_line
 from release.ledger import rebuild
 from release.ledger.rebuild import Survey
 from release.records import Draft, Release
+from release.values import Struct
 
 _SHOWN = 15
 """How many lines of one kind a plan shows."""
@@ -44,38 +44,38 @@ class Plan(Protocol):
         """Do it; what was made, as JSON data. Raises LedgerError."""
 
 
-def plan(desk: Desk) -> Plan:
+def plan(workspace: Workspace) -> Plan:
     """Index entries where there is a ledger; releases where there is none.
 
     Raises:
         LedgerUnreachable: the remote does not answer, so nobody knows what it has.
         LedgerError: nothing is missing; or the remote lost what this clone still knows, and can restore.
     """
-    if not desk.ledger.refresh():
+    if not workspace.ledger.refresh():
         raise LedgerUnreachable(
-            f"rebuild the ledger {desk.ledger}",
+            f"rebuild the ledger {workspace.ledger}",
             "its remote does not answer, and may have all of it",
             "try again when it is back",
         )
-    if desk.ledger.unproven is not None:
-        raise desk.ledger.unproven
-    if desk.ledger.head is not None:
-        return _index(desk)
-    _refuse_what_is_known(desk)
-    return _releases(desk)
+    if workspace.ledger.unproven is not None:
+        raise workspace.ledger.unproven
+    if workspace.ledger.head is not None:
+        return _index(workspace)
+    _refuse_what_is_known(workspace)
+    return _releases(workspace)
 
 
-def _refuse_what_is_known(desk: Desk) -> None:
+def _refuse_what_is_known(workspace: Workspace) -> None:
     """A ledger that this clone has proved is not lost. Raises LedgerError: how to restore it."""
-    settings = desk.service.ledger
+    settings = workspace.service.ledger
     ref = f"refs/release-verified/{settings.remote or 'local'}/{settings.branch}"
-    known = desk.source.plumbing.run("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
+    known = workspace.source.git.run("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
     if known.status == 0:
         restore = f"git branch {settings.branch} {known.text}"
         if settings.remote is not None:
             restore = f"git push {settings.remote} {known.text}:refs/heads/{settings.branch}"
         raise LedgerError(
-            f"rebuild the ledger {desk.ledger}",
+            f"rebuild the ledger {workspace.ledger}",
             f"its branch is gone, and this clone has all of it up to {known.text}",
             restore,
         )
@@ -84,13 +84,13 @@ def _refuse_what_is_known(desk: Desk) -> None:
 class IndexPlan(Struct, frozen=True, kw_only=True):
     """Add the missing index entries."""
 
-    desk: Desk
+    workspace: Workspace
     survey: Survey
 
     @property
     def title(self) -> str:
         """As "rebuild 3 index entries of the ledger …"."""
-        return f"rebuild {len(self.survey.missing)} index entries of the ledger {self.desk.ledger}"
+        return f"rebuild {len(self.survey.missing)} index entries of the ledger {self.workspace.ledger}"
 
     @property
     def rows(self) -> Rows:
@@ -102,7 +102,7 @@ class IndexPlan(Struct, frozen=True, kw_only=True):
     @property
     def done(self) -> str:
         """The result."""
-        return f"{len(self.survey.missing)} index entries added to the ledger {self.desk.ledger}"
+        return f"{len(self.survey.missing)} index entries added to the ledger {self.workspace.ledger}"
 
     def to_json(self) -> dict[str, Any]:
         """Paths, and what is wrong."""
@@ -110,15 +110,15 @@ class IndexPlan(Struct, frozen=True, kw_only=True):
 
     def carry_out(self) -> dict[str, Any]:
         """One commit."""
-        added = rebuild.complete(self.desk.ledger, actor=self.desk.actor, at=now())
+        added = rebuild.complete(self.workspace.ledger, actor=self.workspace.actor, at=now())
         return {"added": added, "wrong": list(self.survey.wrong)}
 
 
-def _index(desk: Desk) -> IndexPlan:
-    survey = rebuild.survey(desk.ledger)
+def _index(workspace: Workspace) -> IndexPlan:
+    survey = rebuild.survey(workspace.ledger)
     if survey.missing:
-        return IndexPlan(desk=desk, survey=survey)
-    attempted = f"rebuild the ledger {desk.ledger}"
+        return IndexPlan(workspace=workspace, survey=survey)
+    attempted = f"rebuild the ledger {workspace.ledger}"
     if survey.wrong:
         raise LedgerError(
             attempted,
@@ -135,14 +135,14 @@ def _index(desk: Desk) -> IndexPlan:
 class ReleasesPlan(Struct, frozen=True, kw_only=True):
     """Begin the ledger anew, with the releases that their images tell of."""
 
-    desk: Desk
+    workspace: Workspace
     recoveries: tuple[Recovery, ...]
 
     @property
     def title(self) -> str:
         """As "recover 2 releases into a new ledger …"."""
         count = sum(len(each.releases) for each in self.recoveries)
-        return f"recover {count} releases into a new ledger {self.desk.ledger}"
+        return f"recover {count} releases into a new ledger {self.workspace.ledger}"
 
     @property
     def rows(self) -> Rows:
@@ -171,12 +171,12 @@ class ReleasesPlan(Struct, frozen=True, kw_only=True):
 
     def carry_out(self) -> list[dict[str, Any]]:
         """One append: all of them or none."""
-        moment, run = now(), self.desk.run(secrets.token_hex(6))
+        moment, run = now(), self.workspace.run(secrets.token_hex(6))
         drafts = [
             Draft(
                 service=each.service,
                 recorded_at=moment,
-                actor=self.desk.actor,
+                actor=self.workspace.actor,
                 run=run,
                 tool=TOOL,
                 body=release,
@@ -184,22 +184,22 @@ class ReleasesPlan(Struct, frozen=True, kw_only=True):
             for each in self.recoveries
             for release in each.releases
         ]
-        return [{"id": record.id, **record.to_json()} for record in self.desk.ledger.append(drafts)]
+        return [{"id": record.id, **record.to_json()} for record in self.workspace.ledger.append(drafts)]
 
 
-def _releases(desk: Desk) -> ReleasesPlan:
+def _releases(workspace: Workspace) -> ReleasesPlan:
     """Of every service that shares the ledger: they were lost together."""
-    sharing = [each for each in desk.config.services.values() if each.ledger == desk.service.ledger]
-    found = tuple(Recoverer(desk.source, desk.config, service).read() for service in sharing)
+    sharing = [each for each in workspace.config.services.values() if each.ledger == workspace.service.ledger]
+    found = tuple(Recoverer(workspace.source, workspace.config, service).read() for service in sharing)
     if not any(each.releases for each in found):
         reasons = [f"{each.service} {reason}" for each in found for reason in each.left_out]
         raise LedgerError(
-            f"rebuild the ledger {desk.ledger}",
+            f"rebuild the ledger {workspace.ledger}",
             "there is no such branch, and no image of a release was found"
             + "".join(f"\n  {reason}" for reason in reasons),
             "nox -s release begins a ledger; docs/how-to/recover.md",
         )
-    return ReleasesPlan(desk=desk, recoveries=found)
+    return ReleasesPlan(workspace=workspace, recoveries=found)
 
 
 def _line(release: Release) -> str:

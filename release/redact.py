@@ -13,8 +13,8 @@ from typing import Final, NoReturn
 from urllib.parse import quote, quote_plus
 from xml.sax.saxutils import escape
 
-from release.frozen import Struct, field
 from release.inert import ESCAPES
+from release.values import Struct, field
 
 MASK: Final = "***"
 """What stands where a secret was."""

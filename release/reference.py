@@ -12,7 +12,7 @@ import hashlib
 import re
 from typing import Final, Self
 
-from release.frozen import Struct
+from release.values import Struct
 
 DOCKER_HUB: Final = "docker.io"
 """The registry that a name without a host belongs to."""

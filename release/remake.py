@@ -18,17 +18,16 @@ from typing import Any, Literal
 from semver import Version
 
 from release import lineage
-from release.chain import again
 from release.chain.assemble import committed_config
-from release.chain.build import BuiltImage, build
+from release.chain.building.stage import BuiltImage, build
 from release.chain.plan import Plan
-from release.chain.shop import RunFolder, Shop
+from release.chain.recovering import settings
+from release.chain.stage_context import RunFolder, StageContext
 from release.committed import read_linked
 from release.config import Service
-from release.deploy.rollout import elapsed_ms, step
-from release.deploy.site import Desk
+from release.deploy.environment.environment import Workspace
+from release.deploy.targets.engine.rollout import elapsed_ms, step
 from release.errors import ConfigError, SourceError
-from release.frozen import Struct
 from release.images.engine import Engine
 from release.process import Cancellation
 from release.records import Examined, Record, Release, Verification
@@ -36,6 +35,7 @@ from release.redact import Mask
 from release.reference import Digest, Reference, Repository
 from release.source import Commit
 from release.suspicion import secrets_of
+from release.values import Struct
 
 Verdict = Literal["identical", "same content", "different"]
 
@@ -108,7 +108,7 @@ class Remade(Struct, frozen=True, kw_only=True):
 
 
 def remake(
-    desk: Desk, record: Record[Release], engine: Engine, cancellation: Cancellation, *, keep: bool
+    workspace: Workspace, record: Record[Release], engine: Engine, cancellation: Cancellation, *, keep: bool
 ) -> Remade:
     """Build a released image again on an engine, and compare.
 
@@ -125,14 +125,14 @@ def remake(
         GateFailed: it could not be built. EngineError, Cancelled.
     """
     began = time.monotonic()
-    shop = _shop(desk, record.body, engine, cancellation)
-    with step(desk.emit, "rebuild") as say, _built(shop) as built:
+    ctx = _shop(workspace, record.body, engine, cancellation)
+    with step(workspace.emit, "rebuild") as say, _built(ctx) as built:
         _same_dockerfile(record.body, built)
         verdict = _verdict(engine, record.body, built)
         say(f"{verdict}, config {built.config_digest.short}")
         kept = _keep(engine, record.body, built) if keep and verdict != "different" else None
     return Remade(
-        service=desk.service.service,
+        service=workspace.service.service,
         version=record.body.version,
         release=record.id,
         verdict=verdict,
@@ -145,28 +145,28 @@ def remake(
     )
 
 
-def _shop(desk: Desk, release: Release, engine: Engine, cancellation: Cancellation) -> Shop:
-    folder = RunFolder.create(desk.source.root)
-    return Shop(
-        plan=_plan(desk, release, folder),
-        source=desk.source,
+def _shop(workspace: Workspace, release: Release, engine: Engine, cancellation: Cancellation) -> StageContext:
+    folder = RunFolder.create(workspace.source.root)
+    return StageContext(
+        plan=_plan(workspace, release, folder),
+        source=workspace.source,
         folder=folder,
-        actor=desk.actor,
-        run=desk.run(folder.id),
-        emit=desk.emit,
+        actor=workspace.actor,
+        run=workspace.run(folder.id),
+        emit=workspace.emit,
         open_engine=lambda: engine,
-        open_ledger=lambda: desk.ledger,
-        environ=desk.environ,
-        mask=Mask(secrets_of(desk.environ)),
+        open_ledger=lambda: workspace.ledger,
+        environ=workspace.environ,
+        mask=Mask(secrets_of(workspace.environ)),
         cancellation=cancellation,
     )
 
 
-def _plan(desk: Desk, release: Release, folder: RunFolder) -> RecordedPlan:
-    commit = _commit(desk, release)
-    name, chosen = desk.service.service, _settings(desk, release, commit)
+def _plan(workspace: Workspace, release: Release, folder: RunFolder) -> RecordedPlan:
+    commit = _commit(workspace, release)
+    name, chosen = workspace.service.service, _settings(workspace, release, commit)
     path = Path(chosen.context) / chosen.build.dockerfile
-    dockerfile = read_linked(desk.source, commit.id, path.as_posix())
+    dockerfile = read_linked(workspace.source, commit.id, path.as_posix())
     return RecordedPlan(
         service=chosen,
         version=Version.parse(release.version),
@@ -174,44 +174,44 @@ def _plan(desk: Desk, release: Release, folder: RunFolder) -> RecordedPlan:
         tag=release.source.tag,
         remote_url=release.source.remote,
         no_cache=True,
-        bases=again.bases(release, (dockerfile or b"").decode("utf-8", "replace")),
+        bases=settings.bases(release, (dockerfile or b"").decode("utf-8", "replace")),
         release=release,
         scratch=Repository(f"localhost/release-rebuild/{name}").tagged(folder.id.lower()),
     )
 
 
-def _commit(desk: Desk, release: Release) -> Commit:
+def _commit(workspace: Workspace, release: Release) -> Commit:
     attempted = f"read the commit {release.source.commit} of {release.version}"
-    commit = desk.source.commit(release.source.commit)
+    commit = workspace.source.commit(release.source.commit)
     if commit is None:
-        hint = f"git fetch {desk.service.ledger.remote or 'origin'} {release.source.tag}"
+        hint = f"git fetch {workspace.service.ledger.remote or 'origin'} {release.source.tag}"
         raise SourceError(attempted, "it is not in this clone", hint)
     if release.source.tree not in (None, commit.tree):
         found = f"it has the tree {commit.tree}, and {release.source.tree} is recorded"
         raise SourceError(attempted, found, "git replace --list; git fsck")
     attempted = f"build {release.version} again from its record"
-    lineage.require(desk.source, desk.service.service, desk.service.ledger, release, attempted)
+    lineage.require(workspace.source, workspace.service.service, workspace.service.ledger, release, attempted)
     return commit
 
 
-def _settings(desk: Desk, release: Release, commit: Commit) -> Service:
+def _settings(workspace: Workspace, release: Release, commit: Commit) -> Service:
     """As `again.settings`. Raises SourceError."""
     try:
-        committed = committed_config(desk.source, commit).service(desk.service.service)
+        committed = committed_config(workspace.source, commit).service(workspace.service.service)
     except ConfigError as error:
         found = f"this version of the library does not understand them: {error.found}"
         raise SourceError(f"read the settings of {release.version}", found, error.hint) from error
-    return again.settings(desk.service, committed, release)
+    return settings.settings(workspace.service, committed, release)
 
 
 @contextmanager
-def _built(shop: Shop) -> Iterator[BuiltImage]:
+def _built(ctx: StageContext) -> Iterator[BuiltImage]:
     """The image while the block runs. Its scratch name goes, and with it the image if it has no other."""
     try:
-        yield build(shop)
+        yield build(ctx)
     finally:
-        shop.folder.tidy()
-        shop.engine.untag(shop.plan.candidate)
+        ctx.folder.tidy()
+        ctx.engine.untag(ctx.plan.candidate)
 
 
 def _same_dockerfile(release: Release, built: BuiltImage) -> None:

@@ -24,7 +24,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from release.frozen import Struct
+from release.values import Struct
 
 _SIZE = re.compile(r"([0-9]+)\s*([bkmg]?)b?", re.IGNORECASE)
 _SIZE_UNITS: Final = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from release.errors import ReleaseError
-from release.frozen import Struct
 from release.redact import Redacted
+from release.values import Struct
 
 _BYTES: Final = 32
 _MAC: Final = hashlib.sha256().digest_size * 2

@@ -10,10 +10,10 @@ from pathlib import Path
 from release.bounded import SECRET, read_regular
 from release.config import Secret
 from release.errors import Cancelled, ReleaseError
-from release.frozen import Struct
 from release.inherited import EVERYTHING
 from release.process import Cancellation, Command, Completed, run
 from release.redact import Mask, Redacted
+from release.values import Struct
 
 
 class Unresolved(Struct, frozen=True, kw_only=True):

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import nox
 
-from release.frozen import Struct
 from release.garbage import leave_as_it_is, unswept
+from release.values import Struct
 
 if TYPE_CHECKING:
     from release.chain.assemble import Project
     from release.chain.pipeline import Stage
     from release.chain.plan import Options, Plan
     from release.chain.reports import Reports
-    from release.chain.shop import Shop
+    from release.chain.stage_context import StageContext
     from release.config import Service
     from release.console import Console
     from release.errors import ReleaseError
@@ -102,25 +102,25 @@ def _run(name: str, session: nox.Session) -> None:
     arguments = parse_arguments(name, session.posargs)
     with Console() as console:
         interruption = Interruption(at_once=console.abandon)
-        door = _Door(name=name, arguments=arguments, console=console, interruption=interruption)
+        cmd = _Door(name=name, arguments=arguments, console=console, interruption=interruption)
         try:
             with interruption.listening():
-                _dispatch(door)
+                _dispatch(cmd)
         except ReleaseError as error:
             if interruption.arrived is not None:
-                _interrupted(door, error)
+                _interrupted(cmd, error)
             console.error(error)
             if error.exit_code == UsageError.exit_code:
                 raise SystemExit(error.exit_code) from error  # nox itself gives 1 for each failed session
             session.error(f"{name}: {type(error).__name__}")
         except Interrupted:
-            _interrupted(door, None)
+            _interrupted(cmd, None)
         except Exception as error:  # noqa: BLE001 - the one place that ends every session
             console.unexpected(error)
             session.error(f"{name}: {type(error).__name__}")
 
 
-def _interrupted(door: _Door, error: ReleaseError | None) -> NoReturn:
+def _interrupted(cmd: _Door, error: ReleaseError | None) -> NoReturn:
     """Say what a signal ended, and end as a shell expects it: 128 and the signal's number.
 
     For SIGINT nox does that itself. A ledger that went silent at the commit point is told: whether it was
@@ -129,23 +129,23 @@ def _interrupted(door: _Door, error: ReleaseError | None) -> NoReturn:
     from release.errors import LedgerError
     from release.events import Warned
 
-    number = door.interruption.arrived
+    number = cmd.interruption.arrived
     assert number is not None  # noqa: S101 - only called when one has arrived
     if isinstance(error, LedgerError):
-        door.console.error(error)
-    elif door.name == "release" and not door.interruption.too_late:
-        door.console.emit(Warned(text=f"{number.name} arrived: nothing was released"))
-    elif door.name == "release":
+        cmd.console.error(error)
+    elif cmd.name == "release" and not cmd.interruption.too_late:
+        cmd.console.emit(Warned(text=f"{number.name} arrived: nothing was released"))
+    elif cmd.name == "release":
         finish = "`nox -s release` again does what is left"
-        door.console.emit(Warned(text=f"{number.name} arrived, and the release is recorded: {finish}"))
+        cmd.console.emit(Warned(text=f"{number.name} arrived, and the release is recorded: {finish}"))
     else:
-        door.console.emit(Warned(text=f"{number.name} arrived"))
+        cmd.console.emit(Warned(text=f"{number.name} arrived"))
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     raise SystemExit(128 + number)
 
 
-def _dispatch(door: _Door) -> None:
+def _dispatch(cmd: _Door) -> None:
     with unswept("release.chain.pipeline"):
         from release.chain import pipeline  # noqa: F401 - with all that it needs
         from release.chain.assemble import Project
@@ -153,18 +153,18 @@ def _dispatch(door: _Door) -> None:
         from release.suspicion import secrets_of
         from release.version import Request
 
-    arguments = door.arguments
+    arguments = cmd.arguments
     options = Options(
         request=Request.parse(version=arguments.version, bump=arguments.bump),
         no_cache=arguments.no_cache,
         allow_dirty=arguments.allow_dirty,
     )
-    door.console.hide(secrets_of(os.environ))
-    project = Project.open(Path.cwd(), arguments.service, door.console.emit, door.console.mask)
-    if door.name == "release":
-        _release(project, options, door)
+    cmd.console.hide(secrets_of(os.environ))
+    project = Project.open(Path.cwd(), arguments.service, cmd.console.emit, cmd.console.mask)
+    if cmd.name == "release":
+        _release(project, options, cmd)
     else:
-        _stages(project, options, door)
+        _stages(project, options, cmd)
 
 
 def reusable(name: str, arguments: argparse.Namespace) -> frozenset[str]:
@@ -174,72 +174,72 @@ def reusable(name: str, arguments: argparse.Namespace) -> frozenset[str]:
     return frozenset() if arguments.no_reuse else frozenset(GATES) - {name}
 
 
-def _shop(project: Project, plan: Plan, door: _Door) -> Shop:
-    spared = reusable(door.name, door.arguments)
-    return project.shop(plan, reusable=spared, cancellation=door.interruption.cancellation)
+def _shop(project: Project, plan: Plan, cmd: _Door) -> StageContext:
+    spared = reusable(cmd.name, cmd.arguments)
+    return project.ctx(plan, reusable=spared, cancellation=cmd.interruption.cancellation)
 
 
-def _release(project: Project, options: Options, door: _Door) -> None:
+def _release(project: Project, options: Options, cmd: _Door) -> None:
     from release.chain.plan import released_json
 
-    if not door.arguments.plan:
+    if not cmd.arguments.plan:
         _forget_the_last(project.reports)
     project.refresh()
     facts = project.facts(options)
     record = project.released(facts, options)
     if record is None:
         project.tell_commits(facts, options)
-    if door.arguments.plan:
-        door.console.document(released_json(record) if record else project.plan(facts, options).to_json())
+    if cmd.arguments.plan:
+        cmd.console.document(released_json(record) if record else project.plan(facts, options).to_json())
         return
     if record is not None:
-        door.interruption.too_late = True
-        _again(project, record, door.console)
+        cmd.interruption.too_late = True
+        _again(project, record, cmd.console)
     else:
-        record = _make(_shop(project, project.plan(facts, options), door), door)
+        record = _make(_shop(project, project.plan(facts, options), cmd), cmd)
     released = _released(record, [message.subject for message in facts.messages])
-    _hand_on(project.reports, released, door.console)
-    door.console.emit(released)
-    if door.arguments.json:
-        door.console.document(record.to_json())
+    _hand_on(project.reports, released, cmd.console)
+    cmd.console.emit(released)
+    if cmd.arguments.json:
+        cmd.console.document(record.to_json())
         return
-    _last_line(door.console, released)
+    _last_line(cmd.console, released)
 
 
-def _make(shop: Shop, door: _Door) -> Record[Release]:
+def _make(ctx: StageContext, cmd: _Door) -> Record[Release]:
     """Run the whole chain."""
     from release.chain.pipeline import STAGES
-    from release.chain.record import Recorded
+    from release.chain.publishing.record import Recorded
     from release.events import Warned
 
-    door.console.emit(_planned(shop))
+    cmd.console.emit(_planned(ctx))
     try:
-        _run_stages(shop, STAGES, door)
+        _run_stages(ctx, STAGES, cmd)
     finally:
-        if door.interruption.arrived is not None and door.interruption.too_late:
-            name = f"{shop.plan.service.service} {shop.plan.version}"
-            door.console.emit(Warned(text=f"{name} is released, the signal came after that"))
-    return shop.products.get(Recorded).record
+        if cmd.interruption.arrived is not None and cmd.interruption.too_late:
+            name = f"{ctx.plan.service.service} {ctx.plan.version}"
+            cmd.console.emit(Warned(text=f"{name} is released, the signal came after that"))
+    return ctx.products.get(Recorded).record
 
 
-def _run_stages(shop: Shop, stages: Sequence[Stage], door: _Door) -> None:
+def _run_stages(ctx: StageContext, stages: Sequence[Stage], cmd: _Door) -> None:
     """Run stages. A signal stops them, or comes too late for that and still ends the session: Cancelled."""
     from release.chain.pipeline import run_stages
-    from release.chain.record import Recorded
+    from release.chain.publishing.record import Recorded
 
-    with door.interruption.held():
+    with cmd.interruption.held():
         try:
-            run_stages(shop, stages)
+            run_stages(ctx, stages)
         finally:  # not later: a signal after the block ends the session wherever it is
-            door.interruption.too_late = shop.products.has(Recorded)
-        shop.cancellation.check()
+            cmd.interruption.too_late = ctx.products.has(Recorded)
+        ctx.cancellation.check()
 
 
-def _planned(shop: Shop) -> Planned:
+def _planned(ctx: StageContext) -> Planned:
     from release.events import Planned
 
-    plan, commit = shop.plan, shop.plan.commit
-    folder = str(shop.folder.path.relative_to(shop.source.root))
+    plan, commit = ctx.plan, ctx.plan.commit
+    folder = str(ctx.folder.path.relative_to(ctx.source.root))
     return Planned(
         service=plan.service.service,
         version=str(plan.version),
@@ -290,9 +290,9 @@ def _again(project: Project, record: Record[Release], console: Console) -> None:
 
     The run that released it may have been killed right after that: what it left is removed.
     """
-    from release.chain import leftovers
-    from release.chain.home import HOME
-    from release.chain.promote import put_tag
+    from release.chain import stale_runs
+    from release.chain.publishing.promote import put_tag
+    from release.chain.run_folder import HOME
     from release.events import Notice
 
     body, service = record.body, project.service
@@ -304,7 +304,7 @@ def _again(project: Project, record: Record[Release], console: Console) -> None:
     )
     engine = _engine_of_a_release(service)
     if engine is not None:
-        leftovers.sweep(project.source.root / HOME, service.service, lambda: engine, console.emit)
+        stale_runs.sweep(project.source.root / HOME, service.service, lambda: engine, console.emit)
     put_tag(body, engine if service.registry is None else None, console.emit)
 
 
@@ -327,19 +327,19 @@ def _last_line(console: Console, released: Released) -> None:
     atexit.register(console.result, line)
 
 
-def _stages(project: Project, options: Options, door: _Door) -> None:
+def _stages(project: Project, options: Options, cmd: _Door) -> None:
     """One stage with those it needs, or all gates."""
     from release.chain.pipeline import GATES, needed_for
 
     project.ledger.refresh()
     facts = project.facts(options)
     plan = project.gates_plan(facts, options)
-    if door.name == "check":
+    if cmd.name == "check":
         project.tell_commits(facts, options)
-    if door.arguments.plan:
-        door.console.document(plan.to_json())
+    if cmd.arguments.plan:
+        cmd.console.document(plan.to_json())
         return
-    shop = _shop(project, plan, door)
-    door.console.emit(_planned(shop))
-    names = GATES if door.name == "check" else (door.name,)
-    _run_stages(shop, needed_for(names), door)
+    ctx = _shop(project, plan, cmd)
+    cmd.console.emit(_planned(ctx))
+    names = GATES if cmd.name == "check" else (cmd.name,)
+    _run_stages(ctx, needed_for(names), cmd)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from release.frozen import Struct
+from release.values import Struct
 
 _NAMES: Final = (
     *("HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE"),

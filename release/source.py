@@ -14,11 +14,11 @@ from semver import Version
 
 from release.commits import Message
 from release.errors import ReleaseError, SourceError
-from release.frozen import Struct
+from release.git import ANSWER_SECONDS, FETCH_SECONDS, Answer, Git
 from release.inherited import EVERYTHING
-from release.plumbing import ANSWER_SECONDS, FETCH_SECONDS, Answer, Plumbing
 from release.process import Command, run
 from release.unshown import masked
+from release.values import Struct
 from release.version import versions_in
 
 _SUBMODULE: Final = "160000"
@@ -94,12 +94,12 @@ class Source:
     """Its top folder."""
     git_dir: Path
     """The common .git folder, for our own small files."""
-    plumbing: Plumbing
+    git: Git
     """Git commands in this repository, for the ledger."""
 
-    def __init__(self, *, root: Path, git_dir: Path, plumbing: Plumbing) -> None:
+    def __init__(self, *, root: Path, git_dir: Path, git: Git) -> None:
         """Use `open`."""
-        self.root, self.git_dir, self.plumbing = root, git_dir, plumbing
+        self.root, self.git_dir, self.git = root, git_dir, git
 
     @classmethod
     def open(cls, folder: Path) -> Source:
@@ -116,16 +116,16 @@ class Source:
         return cls(
             root=root,
             git_dir=git_dir,
-            plumbing=Plumbing(root=root, git_dir=Path(own), common_dir=git_dir),
+            git=Git(root=root, git_dir=Path(own), common_dir=git_dir),
         )
 
     def close(self) -> None:
         """Stop git's reader; a later question starts it again."""
-        self.plumbing.close()
+        self.git.close()
 
     def head(self) -> Commit:
         """The checked-out commit, also of a detached HEAD. Raises SourceError: nothing is committed yet."""
-        answer = self.plumbing.run(*_SHOW_COMMIT, "HEAD")
+        answer = self.git.run(*_SHOW_COMMIT, "HEAD")
         if answer.status != 0:
             raise self._headless(answer)
         return _commit_of(answer)
@@ -134,12 +134,12 @@ class Source:
         """A commit by its full id; None when it is not in this clone, or the text is no id."""
         if not _FULL_ID.fullmatch(commit):
             return None
-        answer = self.plumbing.run(*_SHOW_COMMIT, commit)
+        answer = self.git.run(*_SHOW_COMMIT, commit)
         return _commit_of(answer) if answer.status == 0 else None
 
     def _headless(self, answer: Answer) -> SourceError:
         """An unborn branch: HEAD names a branch that no commit has."""
-        unborn = self.plumbing.run("rev-parse", "--verify", "--quiet", "HEAD").status == 1
+        unborn = self.git.run("rev-parse", "--verify", "--quiet", "HEAD").status == 1
         attempted = f"read the checked-out commit of {self.root}"
         if unborn:
             return SourceError(
@@ -173,11 +173,11 @@ class Source:
         if not file.is_symlink() and not file.exists():
             return False
         if file.is_symlink() or mode == _SYMLINK:
-            found = self.plumbing.object(oid)
+            found = self.git.object(oid)
             return not file.is_symlink() or found is None or os.fsencode(file.readlink()) != found[1]
         if (mode == _EXECUTABLE) != os.access(file, os.X_OK):
             return True
-        return self.plumbing.run("hash-object", "--path", path, "--", path).text != oid
+        return self.git.run("hash-object", "--path", path, "--", path).text != oid
 
     def untracked(self, folder: str) -> tuple[str, ...]:
         """Files below a folder that git neither tracks nor ignores; paths from the repository's root."""
@@ -196,7 +196,7 @@ class Source:
         """Return the commits without a parent in the history of HEAD; none in a shallow clone."""
         if self.is_shallow():
             return frozenset()
-        answer = self.plumbing.run("rev-list", "--max-parents=0", "HEAD")
+        answer = self.git.run("rev-list", "--max-parents=0", "HEAD")
         return frozenset(answer.text.split()) if answer.status == 0 else frozenset()
 
     def deepen(self, remote: str) -> None:
@@ -205,9 +205,9 @@ class Source:
         fetch = ("fetch", "--quiet", "--no-recurse-submodules", "--no-auto-maintenance", "--tags", *depth)
         remote = _word(remote)
         # a pull request's commit is on no branch: ask for it by id; servers of old protocols refuse that
-        answer = self.plumbing.run(*fetch, remote, self.head().id, timeout=FETCH_SECONDS)
+        answer = self.git.run(*fetch, remote, self.head().id, timeout=FETCH_SECONDS)
         if answer.status != 0:
-            answer = self.plumbing.run(*fetch, remote, timeout=FETCH_SECONDS)
+            answer = self.git.run(*fetch, remote, timeout=FETCH_SECONDS)
         if answer.status != 0:
             command = " ".join(["git fetch --tags", *depth, remote])
             raise SourceError(f"fetch the missing history from {remote}", answer.words, f"run: {command}")
@@ -250,7 +250,7 @@ class Source:
 
     def _listed_tags(self, remote: str, *patterns: str) -> dict[str, str]:
         refs = [f"refs/tags/{pattern}" for pattern in patterns]
-        answer = self.plumbing.run("ls-remote", "--tags", _word(remote), *refs, timeout=ANSWER_SECONDS)
+        answer = self.git.run("ls-remote", "--tags", _word(remote), *refs, timeout=ANSWER_SECONDS)
         if answer.status != 0:
             raise SourceError(
                 f"list the git tags of {remote}", answer.words, f"git ls-remote --tags {remote}"
@@ -276,7 +276,7 @@ class Source:
 
     def _ancestors(self, commit: str) -> Iterator[str]:
         """The commit and its ancestors, as git finds them."""
-        with self.plumbing.streaming("rev-list", _word(commit), "--") as stream:
+        with self.git.streaming("rev-list", _word(commit), "--") as stream:
             yield from (line.decode().rstrip("\n") for line in stream.out)
             status, words = stream.end()
         if status != 0:
@@ -327,7 +327,7 @@ class Source:
 
     def content(self, oid: str, path: str) -> bytes:
         """The content of a file. Raises SourceError: it is missing."""
-        found = self.plumbing.object(oid)
+        found = self.git.object(oid)
         if found is None:
             raise SourceError(
                 f"read the committed file {path}", f"its object {oid} is missing", "git fsck --full"
@@ -341,12 +341,12 @@ class Source:
 
     def remote_url(self, remote: str) -> str | None:
         """The remote's address without user, password and query; None when there is no such remote."""
-        answer = self.plumbing.run("remote", "get-url", "--", _word(remote))
+        answer = self.git.run("remote", "get-url", "--", _word(remote))
         return public_address(answer.text) if answer.status == 0 else None
 
     def identity(self) -> tuple[str, str]:
         """Name and address of the person, as git would write them into a commit. Raises SourceError."""
-        answer = self.plumbing.run("var", "GIT_COMMITTER_IDENT")
+        answer = self.git.run("var", "GIT_COMMITTER_IDENT")
         match = _IDENTITY.fullmatch(answer.text)
         if answer.status != 0 or match is None:
             raise SourceError(
@@ -357,7 +357,7 @@ class Source:
         return match["name"], match["email"]
 
     def _must(self, attempted: str, *arguments: str) -> Answer:
-        answer = self.plumbing.run(*arguments)
+        answer = self.git.run(*arguments)
         if answer.status != 0:
             raise SourceError(attempted, answer.words, "look further with: git status, git fsck")
         return answer

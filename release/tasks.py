@@ -494,10 +494,10 @@ def _run(command: str, **words: Any) -> None:
     def body(console: Console, interruption: Interruption) -> int:
         with unswept("release.commands"):
             from release.commands import action
-            from release.commands.door import Door, Words
+            from release.commands.command_line import CommandContext, CommandOptions
 
             act = action(command)
-        return act(Door(words=Words(**words), console=console, interruption=interruption))
+        return act(CommandContext(words=CommandOptions(**words), console=console, interruption=interruption))
 
     status = guarded(body)
     if status:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from release.commits import Message, named_by
 from release.errors import SourceError
-from release.frozen import replace
-from release.plumbing import FETCH_SECONDS
+from release.git import FETCH_SECONDS
 from release.source import Source, VersionTag
+from release.values import replace
 
 
 def messages_since(source: Source, commit: str, *, since: str | None, folder: str) -> tuple[Message, ...]:
@@ -26,7 +26,7 @@ def _with_targets(source: Source, message: Message, commit: str, since: str | No
     undone: list[str] = []
     released = False
     for name in named_by(message.text):
-        answer = source.plumbing.run("rev-list", "--parents", "--max-count=1", name, "--")
+        answer = source.git.run("rev-list", "--parents", "--max-count=1", name, "--")
         oid, *parents = answer.text.split() if answer.status == 0 else [""]
         if not oid or not _is_before(source, oid, commit):
             continue
@@ -39,12 +39,12 @@ def _with_targets(source: Source, message: Message, commit: str, since: str | No
 
 
 def _is_before(source: Source, oid: str, commit: str) -> bool:
-    return source.plumbing.run("merge-base", "--is-ancestor", oid, commit).status == 0
+    return source.git.run("merge-base", "--is-ancestor", oid, commit).status == 0
 
 
 def _brought(source: Source, merge: str, onto: str) -> list[str]:
     """List a merge and the commits that it brought to one of its parents."""
-    return source.plumbing.run("rev-list", merge, f"^{onto}", "--").text.split()
+    return source.git.run("rev-list", merge, f"^{onto}", "--").text.split()
 
 
 def stands_on_own_line(
@@ -60,7 +60,7 @@ def stands_on_own_line(
         return False
     since = ("rev-list", "--count", commit, f"^{last.commit}")
     others = "".join(f"^{tag.commit}\n" for tag in higher).encode()
-    own, alone = source.plumbing.run(*since), source.plumbing.run(*since, "--stdin", stdin=others)
+    own, alone = source.git.run(*since), source.git.run(*since, "--stdin", stdin=others)
     return own.status == alone.status == 0 and own.text == alone.text
 
 
@@ -71,13 +71,13 @@ def _fetched(source: Source, tags: Sequence[VersionTag], remote: str | None) -> 
         return not missing
     refs = [f"refs/tags/{tag.name}" for tag in missing]
     fetch = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
-    source.plumbing.run(*fetch, "--no-auto-maintenance", remote, *refs, timeout=FETCH_SECONDS)
+    source.git.run(*fetch, "--no-auto-maintenance", remote, *refs, timeout=FETCH_SECONDS)
     return not _missing(source, tags)
 
 
 def _missing(source: Source, tags: Sequence[VersionTag]) -> list[VersionTag]:
     asked = "".join(f"{tag.commit}\n" for tag in tags).encode()
-    answer = source.plumbing.run("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked)
+    answer = source.git.run("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked)
     if answer.status != 0:
         raise SourceError("look up the commits of the version tags", answer.words, "git fsck --full")
     lines = answer.text.splitlines()

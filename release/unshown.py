@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from release.frozen import Struct
+from release.values import Struct
 
 NETWORK: Final = frozenset({"fetch", "push", "ls-remote"})
 """The git commands that talk to a server."""
@@ -40,7 +40,7 @@ class Login(Struct, frozen=True, kw_only=True):
     """An address without its login, and the login."""
 
     address: str
-    site: str
+    live: str
     """Scheme, host and port."""
     user: str
     password: str
@@ -54,7 +54,7 @@ class Login(Struct, frozen=True, kw_only=True):
         place = parts.netloc.rpartition("@")[2]
         return cls(
             address=parts._replace(netloc=place).geturl(),
-            site=f"{parts.scheme}://{place}",
+            live=f"{parts.scheme}://{place}",
             user=unquote(parts.username or ""),
             password=unquote(parts.password),
         )
@@ -79,7 +79,7 @@ def variables(pairs: Iterable[tuple[str, str]], environ: Mapping[str, str]) -> d
     if not logins:
         return {}
     first = logins[0][1]
-    key = f"credential.{first.site}.helper"
+    key = f"credential.{first.live}.helper"
     settings = [*_rewritten(logins), (key, ""), (key, _HELPER)]
     count = int(environ.get("GIT_CONFIG_COUNT") or 0)
     named = {_USER: first.user, _PASSWORD: first.password, "GIT_CONFIG_COUNT": str(count + len(settings))}

@@ -13,8 +13,8 @@ from semver import Version
 
 from release.commits import Bump
 from release.errors import NothingToRelease, UsageError, VersionTaken
-from release.frozen import Struct
 from release.nearly import Reading
+from release.values import Struct
 
 FIRST: Final = Version(0, 1, 0)
 """The version of a service's first release."""

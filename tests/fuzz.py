@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from release import config, jsontext, tomltext
-from release.chain import junit
-from release.deploy import journal
-from release.deploy.lock import Holder
+from release.chain.testing import junit
+from release.deploy.core.lock import Holder
+from release.deploy.environment import journal
 from release.errors import ReleaseError
 from release.images.dockerignore import Ignore
 from release.images.engine.streams import messages, payloads

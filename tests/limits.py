@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from release import bounded, jsontext, plumbing, tomltext
-from release.deploy import files
-from release.deploy.proxies import caddy, line
+from release import bounded, git, jsontext, tomltext
+from release.deploy.planning import files
+from release.deploy.targets.engine.proxies import caddy, line
 from release.images import frames, guard
 from release.images.engine import client, streams, transfers
 from release.images.registry import CALM, PRESSED, manifest, refusal, tags, wire
@@ -77,13 +77,13 @@ def rows() -> list[tuple[str, str, str]]:
         ("proxy", "an answer", size(frames.OUTPUT_LIMIT)),
         ("proxy", "upstreams: depth; values", f"{caddy._UPSTREAMS.depth}; {caddy._UPSTREAMS.values:,}"),
         ("proxy", "its words in a message", f"{line.LONGEST_QUOTE} characters"),
-        ("git server", "its list of refs", f"{plumbing.ANSWER_SECONDS:g} s"),
-        ("git server", "history", f"{plumbing.FETCH_SECONDS:g} s"),
-        ("git", "one object", f"{size(plumbing.LARGEST_OBJECT)}; {plumbing.OBJECT_SECONDS:g} s"),
+        ("git server", "its list of refs", f"{git.ANSWER_SECONDS:g} s"),
+        ("git server", "history", f"{git.FETCH_SECONDS:g} s"),
+        ("git", "one object", f"{size(git.LARGEST_OBJECT)}; {git.OBJECT_SECONDS:g} s"),
         (
             "git",
             "any other command",
-            f"{size(plumbing.LARGEST_OUTPUT)} of output; {plumbing.LOCAL_SECONDS:g} s",
+            f"{size(git.LARGEST_OUTPUT)} of output; {git.LOCAL_SECONDS:g} s",
         ),
         (
             "configuration",

@@ -11,7 +11,7 @@ from semver import Version
 
 from release import config
 from release.actor import actor, run_url
-from release.chain.home import HOME, refuse_committed_home
+from release.chain.building.dockerfile import refuse_released_tests
 from release.chain.plan import (
     Facts,
     Options,
@@ -23,15 +23,14 @@ from release.chain.plan import (
     refuse_other_tags,
 )
 from release.chain.reports import Reports
-from release.chain.shop import RunFolder, Shop
-from release.chain.smoke_caution import smoke_caution
-from release.chain.stages import refuse_released_tests
+from release.chain.run_folder import HOME, refuse_committed_home
+from release.chain.smoking.caution import smoke_caution
+from release.chain.stage_context import RunFolder, StageContext
 from release.chain.uncommitted import naming_the_working_copy
 from release.committed import read_linked
 from release.config import Config, Service
 from release.errors import LedgerUnreachable, SourceError, UsageError
 from release.events import Emit, Notice, Warned
-from release.frozen import Struct, field, replace
 from release.images.engine import Engine
 from release.images.trust import believe
 from release.ledger import query
@@ -43,6 +42,7 @@ from release.records import Record, Release, Run
 from release.redact import Mask
 from release.source import Commit, Source, VersionTag, version_tags
 from release.unreleased import messages_since, stands_on_own_line
+from release.values import Struct, field, replace
 from release.version import Request, tag_prefix
 
 
@@ -211,14 +211,14 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
         """Return what runs leave for other programs."""
         return Reports(path=self.source.root / HOME / "reports" / self.service.service)
 
-    def shop(
+    def ctx(
         self,
         plan: Plan,
         environ: Mapping[str, str] = os.environ,
         *,
         reusable: frozenset[str] = frozenset(),
         cancellation: Cancellation | None = None,
-    ) -> Shop:
+    ) -> StageContext:
         """The place to run the plan in.
 
         Args:
@@ -229,7 +229,7 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
         """
         folder = RunFolder.create(self.source.root)
         folder.write("plan.json", plan.to_json())
-        return Shop(
+        return StageContext(
             plan=plan,
             source=self.source,
             folder=folder,

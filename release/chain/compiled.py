@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Iterator
 from typing import Final
 
-from release.frozen import Struct
+from release.values import Struct
 
 _COMMAND = re.compile(
     r"^# .*\b(?:by|via) the following command:\s*\n(?:#\s*\n)*#\s+(?P<line>\S.*)$", re.MULTILINE

@@ -13,10 +13,9 @@ from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
+from release.chain.building.context import write_folder
 from release.chain.compiled import advice, compile_commands, read_compiled
-from release.chain.context import write_folder
 from release.chain.lockfiles import DEFAULTS, behind
-from release.chain.passes import Pass, Reuse, variables
 from release.chain.pins import comparable, describe_difference, packages_of, pins
 from release.chain.pythons import (
     HERE,
@@ -26,18 +25,19 @@ from release.chain.pythons import (
     requires_python,
     service_image_python,
 )
-from release.chain.shop import Shop, evidence
+from release.chain.stage_cache import CachedResult, Reuse, variables
+from release.chain.stage_context import StageContext, evidence
 from release.chain.tools import find_uv
 from release.chain.uvlock import undeclared, uv_packages
 from release.committed import Committed
 from release.config import Lock
 from release.errors import CommandFailed, GateFailed
 from release.events import Notice
-from release.frozen import Struct
 from release.inherited import PACKAGES, inherited
 from release.process import Command
 from release.records import LockFile
 from release.source import Source
+from release.values import Struct
 
 
 class LockChecked(Struct, frozen=True, kw_only=True):
@@ -65,15 +65,15 @@ class _Found(Struct, frozen=True, kw_only=True):
         return (self.folder / name).is_file()
 
 
-def lock(shop: Shop) -> LockChecked:
+def lock(ctx: StageContext) -> LockChecked:
     """Check the committed lockfile. Raises GateFailed: none, stale, or not checkable."""
-    context = shop.plan.service.context
-    with shop.folder.staged("lock") as folder:
-        committed = Committed(shop.source, shop.plan.commit.id, context)
-        write_folder(committed.entries(_deciding(shop, committed)), folder)
-        found = _find(shop, folder)
+    context = ctx.plan.service.context
+    with ctx.folder.staged("lock") as folder:
+        committed = Committed(ctx.source, ctx.plan.commit.id, context)
+        write_folder(committed.entries(_deciding(ctx, committed)), folder)
+        found = _find(ctx, folder)
         kind = _kind(found.path)
-        packages = _KINDS[kind](shop, found)
+        packages = _KINDS[kind](ctx, found)
     sha256 = hashlib.sha256(found.content.encode()).hexdigest()
     path = (Path(context) / found.path).as_posix()
     return LockChecked(
@@ -83,49 +83,49 @@ def lock(shop: Shop) -> LockChecked:
     )
 
 
-def _inputs(shop: Shop) -> Mapping[str, Any]:
+def _inputs(ctx: StageContext) -> Mapping[str, Any]:
     """The files that the check reads, the settings, and what steers the tools; no package index is in it."""
-    service = shop.plan.service
+    service = ctx.plan.service
     return {
-        "files": _files(shop),
+        "files": _files(ctx),
         "context": service.context,
         "settings": service.lock.model_dump(mode="json"),
         "uv": version("uv"),
         "python": sys.version,
-        "image": service_image_python(service, _reader(shop)),
+        "image": service_image_python(service, _reader(ctx)),
         "variables": variables("UV_", "PIP_") | inherited(service.lock.pass_env),
     }
 
 
-def _files(shop: Shop) -> Mapping[str, str] | str:
+def _files(ctx: StageContext) -> Mapping[str, str] | str:
     """The git ids of the files that decide; else that of the service's folder."""
-    commit, context = shop.plan.commit.id, shop.plan.service.context
-    committed = Committed(shop.source, commit, context)
-    found = _deciding(shop, committed)
+    commit, context = ctx.plan.commit.id, ctx.plan.service.context
+    committed = Committed(ctx.source, commit, context)
+    found = _deciding(ctx, committed)
     if found is None:
-        return shop.source.tree(commit, context)
+        return ctx.source.tree(commit, context)
     return {path: committed.leaves[path].oid for path in found}
 
 
-def _deciding(shop: Shop, committed: Committed) -> list[str] | None:
+def _deciding(ctx: StageContext, committed: Committed) -> list[str] | None:
     """The paths of the files that decide, sorted; None where any file may."""
-    config = shop.plan.service.lock
+    config = ctx.plan.service.lock
     found = behind(
         committed.leaves,
-        _reader(shop),
+        _reader(ctx),
         path=config.path,
         source=config.source,
     )
     return sorted(found) if found is not None else None
 
 
-def _reader(shop: Shop) -> Callable[[str], bytes | None]:
+def _reader(ctx: StageContext) -> Callable[[str], bytes | None]:
     """Reads committed files by their paths below `context`."""
-    commit, context = shop.plan.commit.id, PurePosixPath(shop.plan.service.context)
-    return lambda path: shop.source.read(commit, (context / path).as_posix())
+    commit, context = ctx.plan.commit.id, PurePosixPath(ctx.plan.service.context)
+    return lambda path: ctx.source.read(commit, (context / path).as_posix())
 
 
-def _restore(_shop: Shop, passed: Pass) -> LockChecked:
+def _restore(_shop: StageContext, passed: CachedResult) -> LockChecked:
     file = LockFile.model_validate(passed.data["file"])
     return LockChecked(file=file, evidence=passed.evidence, summary=passed.summary)
 
@@ -135,8 +135,8 @@ LOCK_REUSE: Final = Reuse(
 )
 
 
-def _find(shop: Shop, folder: Path) -> _Found:
-    config = shop.plan.service.lock
+def _find(ctx: StageContext, folder: Path) -> _Found:
+    config = ctx.plan.service.lock
     candidates = [config.path] if config.path is not None else list(DEFAULTS)
     for name in candidates:
         file = folder / name
@@ -146,8 +146,8 @@ def _find(shop: Shop, folder: Path) -> _Found:
                 path=name,
                 content=file.read_text(encoding="utf-8"),
                 config=config,
-                image=service_image_python(shop.plan.service, _reader(shop)),
-                requires=requires_python(_reader(shop), str(PurePosixPath(name).parent)),
+                image=service_image_python(ctx.plan.service, _reader(ctx)),
+                requires=requires_python(_reader(ctx), str(PurePosixPath(name).parent)),
             )
     raise GateFailed(
         "lock",
@@ -190,10 +190,10 @@ def _kind(path: str) -> str:
 # uv.lock
 
 
-def _uv(shop: Shop, found: _Found) -> Mapping[str, str]:
+def _uv(ctx: StageContext, found: _Found) -> Mapping[str, str]:
     interpreter = _interpreter(found)
     if interpreter is None:
-        return _compared(shop, found)
+        return _compared(ctx, found)
     command = Command(
         argv=(find_uv(), "lock", "--check"),
         cwd=(found.folder / found.path).parent,
@@ -201,7 +201,7 @@ def _uv(shop: Shop, found: _Found) -> Mapping[str, str]:
         inherits=(*PACKAGES, *found.config.pass_env),
     )
     try:
-        shop.execute("lock", command)
+        ctx.execute("lock", command)
     except CommandFailed as error:
         raise _uv_failure(found.path, error) from error
     return uv_packages(found.content)
@@ -215,7 +215,7 @@ def _interpreter(found: _Found) -> Path | None:
     return Path(sys.executable) if is_allowed(HERE, requires) else find_python(requires)
 
 
-def _compared(shop: Shop, found: _Found) -> Mapping[str, str]:
+def _compared(ctx: StageContext, found: _Found) -> Mapping[str, str]:
     """Check a uv.lock without an interpreter: what is declared is what was declared when it was made."""
     hint = f"install one, as `uv python install '{found.requires}'`, or correct requires-python"
     try:
@@ -229,7 +229,7 @@ def _compared(shop: Shop, found: _Found) -> Mapping[str, str]:
             "lock", f"{found.path} is stale: {difference}", "run `uv lock` and commit the result"
         )
     text = f"no Python here is {found.requires}: {found.path} was compared with pyproject.toml, without uv"
-    shop.emit(Notice(text=text))
+    ctx.emit(Notice(text=text))
     return uv_packages(found.content)
 
 
@@ -248,7 +248,7 @@ def _uv_failure(path: str, error: CommandFailed) -> GateFailed:
 # requirements.txt
 
 
-def _requirements(shop: Shop, found: _Found) -> Mapping[str, str]:
+def _requirements(ctx: StageContext, found: _Found) -> Mapping[str, str]:
     """Compile again on top of what is pinned: pins that still satisfy the source stay as they are."""
     made, sources = read_compiled(found.content), _sources(found)
     commands = compile_commands(
@@ -256,7 +256,7 @@ def _requirements(shop: Shop, found: _Found) -> Mapping[str, str]:
     )
     before, differences = comparable(found.content, made), []
     for argv in commands:
-        after = comparable(_recompiled(shop, found, argv, sources), made, beside=found.content)
+        after = comparable(_recompiled(ctx, found, argv, sources), made, beside=found.content)
         if before == after:
             return packages_of(pins(found.content))
         differences.append(describe_difference(before, after))
@@ -283,12 +283,12 @@ def _sources(found: _Found) -> tuple[str, ...]:
     return (source,)
 
 
-def _recompiled(shop: Shop, found: _Found, argv: tuple[str, ...], sources: tuple[str, ...]) -> str:
+def _recompiled(ctx: StageContext, found: _Found, argv: tuple[str, ...], sources: tuple[str, ...]) -> str:
     file = found.folder / found.path
     file.write_text(found.content, encoding="utf-8")
     inherits = (*PACKAGES, *found.config.pass_env)
     try:
-        shop.execute("lock", Command(argv=argv, cwd=found.folder, env=_THIS_PYTHON, inherits=inherits))
+        ctx.execute("lock", Command(argv=argv, cwd=found.folder, env=_THIS_PYTHON, inherits=inherits))
     except CommandFailed as error:
         raise GateFailed(
             "lock",
@@ -302,7 +302,7 @@ def _recompiled(shop: Shop, found: _Found, argv: tuple[str, ...], sources: tuple
 _THIS_PYTHON: Final = NO_DOWNLOADS | {"UV_PYTHON": sys.executable}
 """Another Python's packages can be resolved without having it: none is looked for, none is downloaded."""
 
-_KINDS: Final[Mapping[str, Callable[[Shop, _Found], Mapping[str, str]]]] = {
+_KINDS: Final[Mapping[str, Callable[[StageContext, _Found], Mapping[str, str]]]] = {
     "uv.lock": _uv,
     "requirements.txt": _requirements,
 }

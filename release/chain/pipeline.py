@@ -10,29 +10,29 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from typing import Final
 
 from release.actor import now
-from release.chain import leftovers, passes
-from release.chain.build import BUILD_REUSE, build
-from release.chain.lint import LINT_REUSE, lint
+from release.chain import stage_cache, stale_runs
+from release.chain.building.stage import BUILD_REUSE, build
+from release.chain.linting.stage import LINT_REUSE, lint
 from release.chain.lock import LOCK_REUSE, lock
-from release.chain.passes import Product, Reuse
-from release.chain.promote import promote
-from release.chain.push import push
-from release.chain.record import evidence_sha256, record
-from release.chain.shop import Shop
-from release.chain.smoke import SMOKE_REUSE, smoke
-from release.chain.test import TEST_REUSE, TestsPassed, test
-from release.chain.testimage import image_ahead
+from release.chain.publishing.promote import promote
+from release.chain.publishing.push import push
+from release.chain.publishing.record import evidence_sha256, record
+from release.chain.smoking.stage import SMOKE_REUSE, smoke
+from release.chain.stage_cache import Product, Reuse
+from release.chain.stage_context import StageContext
+from release.chain.testing.image import image_ahead
+from release.chain.testing.stage import TEST_REUSE, TestsPassed, test
 from release.errors import Cancelled, GateFailed, ReleaseError
 from release.events import Failed, Finished, Started
-from release.frozen import Struct
 from release.records import Gate
+from release.values import Struct
 
 
 class Stage(Struct, frozen=True, kw_only=True):
     """One step of the chain."""
 
     name: str
-    action: Callable[[Shop], Product]
+    action: Callable[[StageContext], Product]
     after: tuple[str, ...] = ()
     reuse: Reuse | None = None
     """How it is spared where it has passed on the same inputs; None: it runs every time."""
@@ -66,7 +66,7 @@ def needed_for(names: Sequence[str]) -> tuple[Stage, ...]:
     return tuple(stage for stage in STAGES if stage.name in wanted)
 
 
-def run_stages(shop: Shop, stages: Sequence[Stage]) -> None:
+def run_stages(ctx: StageContext, stages: Sequence[Stage]) -> None:
     """Run the stages, each as soon as those before it are done. The first that fails stops the others.
 
     Raises:
@@ -74,24 +74,24 @@ def run_stages(shop: Shop, stages: Sequence[Stage]) -> None:
         KeyboardInterrupt and other signals' exceptions, after the stages have stopped.
     """
     try:
-        _run_all(shop, stages)
+        _run_all(ctx, stages)
     finally:
-        shop.aside.finish(shop.emit)
-        shop.folder.tidy()
+        ctx.aside.finish(ctx.emit)
+        ctx.folder.tidy()
 
 
-def _run_all(shop: Shop, stages: Sequence[Stage]) -> None:
+def _run_all(ctx: StageContext, stages: Sequence[Stage]) -> None:
     waiting, running, done = list(stages), dict[Future[None], Stage](), set[str]()
     with (
         ThreadPoolExecutor(max_workers=len(stages) + _BESIDE, thread_name_prefix="stage") as pool,
-        _ahead(shop, stages, pool),
+        _ahead(ctx, stages, pool),
     ):
         try:
-            sweeping = pool.submit(_sweep, shop) if _uses_engine(stages) else None
+            sweeping = pool.submit(_sweep, ctx) if _uses_engine(stages) else None
             while waiting or running:
-                for stage in _ready(shop, waiting, running.values(), done):
+                for stage in _ready(ctx, waiting, running.values(), done):
                     waiting.remove(stage)
-                    running[pool.submit(_run_stage, shop, stage)] = stage
+                    running[pool.submit(_run_stage, ctx, stage)] = stage
                 finished, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in finished:
                     done.add(running.pop(future).name)
@@ -99,14 +99,16 @@ def _run_all(shop: Shop, stages: Sequence[Stage]) -> None:
             if sweeping is not None:
                 sweeping.result()
         except BaseException as error:
-            shop.cancellation.request(_reason(error), gently=isinstance(error, ReleaseError))
+            ctx.cancellation.request(_reason(error), gently=isinstance(error, ReleaseError))
             raise
 
 
-def _ready(shop: Shop, waiting: list[Stage], running: Collection[Stage], done: set[str]) -> list[Stage]:
+def _ready(
+    ctx: StageContext, waiting: list[Stage], running: Collection[Stage], done: set[str]
+) -> list[Stage]:
     """Return the stages that may begin: all whose turn it is, or one at a time with `parallel = false`."""
     ready = [stage for stage in waiting if done.issuperset(stage.after)]
-    if shop.plan.service.parallel:
+    if ctx.plan.service.parallel:
         return ready
     return [] if running else ready[:1]
 
@@ -115,14 +117,14 @@ _BESIDE: Final = 2
 """Threads for what is done beside the stages: sweeping, and building ahead."""
 
 
-def _ahead(shop: Shop, stages: Sequence[Stage], pool: Executor) -> AbstractContextManager[None]:
+def _ahead(ctx: StageContext, stages: Sequence[Stage], pool: Executor) -> AbstractContextManager[None]:
     """The tests' own image is built beside the released one, where there will be tests."""
-    tests = shop.plan.service.parallel and any(stage.action is test for stage in stages)
-    return image_ahead(shop, pool) if tests else nullcontext()
+    tests = ctx.plan.service.parallel and any(stage.action is test for stage in stages)
+    return image_ahead(ctx, pool) if tests else nullcontext()
 
 
-def _sweep(shop: Shop) -> None:
-    leftovers.sweep(shop.folder.home, shop.plan.service.service, lambda: shop.engine, shop.emit)
+def _sweep(ctx: StageContext) -> None:
+    stale_runs.sweep(ctx.folder.home, ctx.plan.service.service, lambda: ctx.engine, ctx.emit)
 
 
 def _uses_engine(stages: Sequence[Stage]) -> bool:
@@ -136,31 +138,31 @@ def _reason(error: BaseException) -> str:
     return "the run was interrupted"
 
 
-def _run_stage(shop: Shop, stage: Stage) -> None:
+def _run_stage(ctx: StageContext, stage: Stage) -> None:
     clock = time.monotonic()
-    shop.cancellation.check()
-    shop.emit(Started(name=stage.name))
-    shop.folder.note(stage.name, "started")
+    ctx.cancellation.check()
+    ctx.emit(Started(name=stage.name))
+    ctx.folder.note(stage.name, "started")
     try:
-        with _typed(shop, stage.name):
-            gate, product, summary = _spared(shop, stage, clock)
+        with _typed(ctx, stage.name):
+            gate, product, summary = _spared(ctx, stage, clock)
     except BaseException as error:
-        failed = _failed(shop, stage, error, _since(clock))
-        shop.folder.note(stage.name, failed.summary)
-        shop.emit(failed)
+        failed = _failed(ctx, stage, error, _since(clock))
+        ctx.folder.note(stage.name, failed.summary)
+        ctx.emit(failed)
         raise
-    shop.products.add(product)
-    shop.gates.append(gate)
-    shop.folder.note(stage.name, "reused" if gate.run is not None else "passed")
-    log = shop.folder.existing_log(stage.name)
-    shop.emit(Finished(name=stage.name, duration_ms=_since(clock), summary=summary, log=log))
+    ctx.products.add(product)
+    ctx.gates.append(gate)
+    ctx.folder.note(stage.name, "reused" if gate.run is not None else "passed")
+    log = ctx.folder.existing_log(stage.name)
+    ctx.emit(Finished(name=stage.name, duration_ms=_since(clock), summary=summary, log=log))
 
 
-def _spared(shop: Shop, stage: Stage, clock: float) -> tuple[Gate, Product, str]:
+def _spared(ctx: StageContext, stage: Stage, clock: float) -> tuple[Gate, Product, str]:
     """A stage's gate, product and phrase: from an earlier run on the same inputs, or from running it now."""
     started = now()
-    key = passes.known_by(shop, stage.name, stage.reuse)
-    known = passes.taken_up(shop, stage.name, key, stage.reuse)
+    key = stage_cache.known_by(ctx, stage.name, stage.reuse)
+    known = stage_cache.taken_up(ctx, stage.name, key, stage.reuse)
     if known is not None:
         gate, product = known
         return (
@@ -168,7 +170,7 @@ def _spared(shop: Shop, stage: Stage, clock: float) -> tuple[Gate, Product, str]
             product,
             f"{product.summary}; re-used: passed at {gate.started[11:19]}Z in run {gate.run}",
         )
-    product = stage.action(shop)
+    product = stage.action(ctx)
     gate = Gate(
         name=stage.name,
         status="passed",
@@ -177,30 +179,30 @@ def _spared(shop: Shop, stage: Stage, clock: float) -> tuple[Gate, Product, str]
         evidence_sha256=evidence_sha256(product.evidence),
         tests=product.tests if isinstance(product, TestsPassed) else None,
     )
-    shop.aside.do(lambda: passes.keep(shop, gate, key, stage.reuse, product))
+    ctx.aside.do(lambda: stage_cache.keep(ctx, gate, key, stage.reuse, product))
     return gate, product, product.summary
 
 
-def _failed(shop: Shop, stage: Stage, error: BaseException, duration_ms: int) -> Failed:
+def _failed(ctx: StageContext, stage: Stage, error: BaseException, duration_ms: int) -> Failed:
     """The end of a stage that failed or was stopped; why is the last line of its log.
 
     A stage whose container or connection was taken away fails in its own way.
     """
-    stopped = isinstance(error, Cancelled) or shop.cancellation.reason is not None
+    stopped = isinstance(error, Cancelled) or ctx.cancellation.reason is not None
     if isinstance(error, ReleaseError):
         with suppress(OSError):  # a full disk
-            shop.write_log(stage.name, [str(error)])
+            ctx.write_log(stage.name, [str(error)])
     return Failed(
         name=stage.name,
         duration_ms=duration_ms,
         summary="stopped" if stopped else "failed",
-        log=shop.folder.existing_log(stage.name),
+        log=ctx.folder.existing_log(stage.name),
         stopped=stopped,
     )
 
 
 @contextmanager
-def _typed(shop: Shop, stage: str) -> Iterator[None]:
+def _typed(ctx: StageContext, stage: str) -> Iterator[None]:
     """Name this stage in its error: what it shares with another one fails in the stage that is red.
 
     A file that cannot be written or read stops the stage as any other trouble does.
@@ -212,12 +214,12 @@ def _typed(shop: Shop, stage: str) -> Iterator[None]:
             raise
         raise GateFailed(stage, error.found, error.hint, error.tail) from error
     except OSError as error:
-        raise GateFailed(stage, str(error), f"{_remedy(shop, error)}, and run the same again") from error
+        raise GateFailed(stage, str(error), f"{_remedy(ctx, error)}, and run the same again") from error
 
 
-def _remedy(shop: Shop, error: OSError) -> str:
+def _remedy(ctx: StageContext, error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"make room for {shop.folder.path}"
+        return f"make room for {ctx.folder.path}"
     if error.filename is None:
         return "look what this machine lacks, by the system's own words"
     return f"look at {error.filename} and its owner"

@@ -10,11 +10,11 @@ from semver import Version
 from release.commits import Message
 from release.config import Service
 from release.errors import NothingToRelease, SourceError, UsageError, VersionTaken
-from release.frozen import Struct, field, replace
 from release.nearly import Reading, read
 from release.records import Base, Record, Release
 from release.reference import Reference, Repository
 from release.source import Commit, VersionTag
+from release.values import Struct, field, replace
 from release.version import FIRST, Request, next_version, tag_prefix
 
 SOURCE_DATE_EPOCH: Final = 315532800

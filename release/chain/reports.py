@@ -15,9 +15,9 @@ from typing import Any, Final
 
 from release import private
 from release.brief import shortened
-from release.chain.junit import BadReport, Failure, parsed, text_of
+from release.chain.testing.junit import BadReport, Failure, parsed, text_of
 from release.events import Finding, Released
-from release.frozen import Struct
+from release.values import Struct
 
 _RUFF: Final = ("ruff", "check")
 _CRASH: Final = re.compile(r"^(?P<file>[^\s:]{1,4096}):(?P<line>[0-9]{1,9}): ", re.MULTILINE)
@@ -105,7 +105,7 @@ def _ruff_finding(item: Any, tree: Path) -> Finding | None:
 
 
 def failed_tests(junit: bytes, is_file: Callable[[str], bool], context: str) -> tuple[Finding, ...]:
-    """The failed and broken tests of a JUnit report, as far as it lists them (see `release.chain.junit`).
+    """The failed and broken tests of a JUnit report, as far as it lists them.
 
     Args:
         junit: as pytest writes it with `junit_family=xunit1`, which has file and line.

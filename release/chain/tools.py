@@ -23,13 +23,13 @@ from release.process import Command
 from release.seal import BadSeal, ClonesKey
 
 if TYPE_CHECKING:
-    from release.chain.shop import Shop
+    from release.chain.stage_context import StageContext
 
 _SEAL: Final = "seal"
 _PURPOSE: Final = "tools"
 
 
-def tool_environment(shop: Shop, interpreter: Path) -> Path:
+def tool_environment(ctx: StageContext, interpreter: Path) -> Path:
     """Return the folder with the tools' programs; made once for each interpreter and set of exact versions.
 
     It is made beside its place and then renamed, so that one that exists is complete.
@@ -38,21 +38,21 @@ def tool_environment(shop: Shop, interpreter: Path) -> Path:
         GateFailed: the tools cannot be installed.
         ReleaseError: a folder on the way is another user's, or the clone's key cannot be used.
     """
-    tools = sorted(shop.plan.service.lint.tools)
+    tools = sorted(ctx.plan.service.lint.tools)
     python = sys.version if interpreter == Path(sys.executable) else str(interpreter.resolve())
     key = hashlib.sha256("\n".join([python, *tools]).encode()).hexdigest()[:16]
-    seals = ClonesKey.of(shop.source.git_dir)
-    place = private.below(shop.folder.home, "tools") / key
+    seals = ClonesKey.of(ctx.source.git_dir)
+    place = private.below(ctx.folder.home, "tools") / key
     if not is_sealed(place, seals):
-        with tempfile.TemporaryDirectory(dir=place.parent, prefix=f"{key}-{shop.folder.id}-") as folder:
+        with tempfile.TemporaryDirectory(dir=place.parent, prefix=f"{key}-{ctx.folder.id}-") as folder:
             fresh = Path(folder) / "venv"
-            _install(shop, fresh, interpreter, tools)
+            _install(ctx, fresh, interpreter, tools)
             seal(fresh, seals)
             _put(fresh, place, Path(folder) / "before", seals)
     return place / "bin"
 
 
-def _install(shop: Shop, folder: Path, interpreter: Path, tools: list[str]) -> None:
+def _install(ctx: StageContext, folder: Path, interpreter: Path, tools: list[str]) -> None:
     uv = find_uv()
     python = str(folder / "bin" / "python")
     commands = [
@@ -62,9 +62,9 @@ def _install(shop: Shop, folder: Path, interpreter: Path, tools: list[str]) -> N
     ]
     try:
         for argv in commands:
-            inherits = (*PACKAGES, *shop.plan.service.lint.pass_env)
+            inherits = (*PACKAGES, *ctx.plan.service.lint.pass_env)
             command = Command(argv=argv, env={"UV_PYTHON_DOWNLOADS": "never"}, inherits=inherits)
-            shop.execute("lint", command)
+            ctx.execute("lint", command)
     except CommandFailed as error:
         hint = "is the package index reachable, and do these versions exist?"
         raise GateFailed("lint", f"{', '.join(tools)} could not be installed", hint, error.tail) from error

@@ -7,17 +7,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from release.commands.door import Door
+    from release.commands.command_line import CommandContext
 
 MODULES: Final = {
-    "deploy": "change",
-    "rollback": "change",
+    "deploy": "deploy",
+    "rollback": "deploy",
     "converge": "converge",
-    "status": "look",
-    "history": "look",
-    "show": "look",
-    "diff": "look",
-    "doctor": "look",
+    "status": "inspect",
+    "history": "inspect",
+    "show": "inspect",
+    "diff": "inspect",
+    "doctor": "inspect",
     "verify": "verify",
     "drill": "drill",
     "prune": "prune",
@@ -31,7 +31,7 @@ MODULES: Final = {
 """The module of each command; the command is its function of that name."""
 
 
-def action(command: str) -> Callable[[Door], int]:
-    """The command: from the door to the exit status. Raises KeyError for one that does not exist."""
-    found: Callable[[Door], int] = getattr(import_module(f"{__name__}.{MODULES[command]}"), command)
+def action(command: str) -> Callable[[CommandContext], int]:
+    """The command: from the command line to the exit status. Raises KeyError for one that does not exist."""
+    found: Callable[[CommandContext], int] = getattr(import_module(f"{__name__}.{MODULES[command]}"), command)
     return found

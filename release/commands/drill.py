@@ -6,91 +6,95 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from release.commands.door import Door
+from release.commands.command_line import CommandContext
+from release.commands.text import checks
 from release.commands.verify import keep
-from release.deploy import outlook
-from release.deploy.drill import Conditions, Drilled, Rehearsal, failed, prepare_drill
-from release.deploy.drill import drill as run_drill
-from release.deploy.rollout import elapsed_ms
-from release.deploy.site import Desk, Site
-from release.deploy.swarm import drill as in_swarm
+from release.deploy.environment.environment import LiveEnvironment, Workspace
+from release.deploy.inspection.drill import Conditions, Drill, Drilled, failed, prepare_drill
+from release.deploy.inspection.drill import drill as run_drill
+from release.deploy.targets.engine.rollout import elapsed_ms
+from release.deploy.targets.swarm import drill as in_swarm
 from release.errors import Cancelled, ReleaseError, UsageError
 from release.events import Emit, Notice
 from release.ledger import query
 from release.process import Cancellation
 
 
-def drill(door: Door) -> int:
+def drill(cmd: CommandContext) -> int:
     """Rehearse a rollback beside what runs, and record how long it took."""
-    began, words = time.monotonic(), door.words
-    with door.desk() as desk, desk.site(words.environment) as site:
-        answers = desk.refresh()
-        service, place = desk.service.service, site.place
+    began, words = time.monotonic(), cmd.words
+    with cmd.workspace() as workspace, workspace.live(words.environment) as live:
+        answers = workspace.refresh()
+        service, place = workspace.service.service, live.place
         found = query.find(
-            desk.ledger, service, words.to or "previous", environment=place.environment, command=place.command
+            workspace.ledger,
+            service,
+            words.to or "previous",
+            environment=place.environment,
+            command=place.command,
         )
         for note in found.notes:
-            door.console.emit(Notice(text=note))
+            cmd.console.emit(Notice(text=note))
         conditions = Conditions(secrets=words.with_secrets, networks=words.with_networks)
-        with _ground(desk, site, words.on or site.settings.drill_on) as ground:
-            rehearsal: Rehearsal
+        with _ground(workspace, live, words.on or live.settings.drill_on) as ground:
+            drill_run: Drill
             if ground.settings.engine == "swarm":
-                rehearsal = in_swarm.prepare(site, ground, found.release, found.event, conditions)
+                drill_run = in_swarm.prepare(live, ground, found.release, found.event, conditions)
             else:
-                rehearsal = prepare_drill(site, ground.engine, found.release, found.event, conditions)
-            door.console.hide(rehearsal.secrets.values())
-            _announce(door, rehearsal)
-            drilled = _drilled(door, desk, rehearsal, lambda: elapsed_ms(began), publish=answers)
+                drill_run = prepare_drill(live, ground.engine, found.release, found.event, conditions)
+            cmd.console.hide(drill_run.secrets.values())
+            _announce(cmd, drill_run)
+            drilled = _drilled(cmd, workspace, drill_run, lambda: elapsed_ms(began), publish=answers)
     if words.json:
-        door.console.document(drilled.to_json())
+        cmd.console.document(drilled.to_json())
     else:
-        door.console.result(outlook.drill_line(drilled))
+        cmd.console.result(checks.drill_line(drilled))
     return 0
 
 
 @contextmanager
-def _ground(desk: Desk, site: Site, other: str | None) -> Iterator[Site]:
+def _ground(workspace: Workspace, live: LiveEnvironment, other: str | None) -> Iterator[LiveEnvironment]:
     """Return where the rehearsal is: the environment itself, or another one."""
-    if other is None or other == site.place.environment:
-        yield site
+    if other is None or other == live.place.environment:
+        yield live
         return
-    with desk.site(other) as elsewhere:
+    with workspace.live(other) as elsewhere:
         yield elsewhere
 
 
-def _announce(door: Door, rehearsal: Rehearsal) -> None:
+def _announce(cmd: CommandContext, drill_run: Drill) -> None:
     """Say what will be done. Real secrets or networks need a yes: the service then acts with them."""
-    title = outlook.drill_title(rehearsal)
-    door.console.fields(title, outlook.drill_rows(rehearsal))
-    words, real = door.words, rehearsal.conditions
+    title = checks.drill_title(drill_run)
+    cmd.console.fields(title, checks.drill_rows(drill_run))
+    words, real = cmd.words, drill_run.conditions
     if not (real.secrets or real.networks) or words.yes:
         return
-    if not door.console.interactive:
+    if not cmd.console.interactive:
         raise UsageError(title, "with real secrets or networks it acts like the real one", "add --yes")
-    if not door.console.confirm(f"{title}?"):
+    if not cmd.console.confirm(f"{title}?"):
         raise Cancelled(title, "you did not say yes; nothing was started")
 
 
 def _drilled(
-    door: Door, desk: Desk, rehearsal: Rehearsal, elapsed: Callable[[], int], *, publish: bool
+    cmd: CommandContext, workspace: Workspace, drill_run: Drill, elapsed: Callable[[], int], *, publish: bool
 ) -> Drilled:
     """Carry it out and record it, however it ends; one that was cancelled says nothing."""
-    interruption = door.interruption
+    interruption = cmd.interruption
     with interruption.held():
         try:
-            drilled = _run(rehearsal, desk.emit, interruption.cancellation, elapsed)
+            drilled = _run(drill_run, workspace.emit, interruption.cancellation, elapsed)
         except Cancelled:
             raise
         except ReleaseError as error:
-            if not door.words.no_record:
-                keep(desk, failed(rehearsal, error, elapsed()), publish=publish)
+            if not cmd.words.no_record:
+                keep(workspace, failed(drill_run, error, elapsed()), publish=publish)
             raise
-        if not door.words.no_record:
-            keep(desk, drilled.verification(), publish=publish)
+        if not cmd.words.no_record:
+            keep(workspace, drilled.verification(), publish=publish)
     return drilled
 
 
-def _run(rehearsal: Rehearsal, emit: Emit, cancellation: Cancellation, elapsed: Callable[[], int]) -> Drilled:
-    if isinstance(rehearsal, in_swarm.SwarmRehearsal):
-        return in_swarm.drill(rehearsal, emit, cancellation, elapsed)
-    return run_drill(rehearsal, emit, cancellation, elapsed)
+def _run(drill_run: Drill, emit: Emit, cancellation: Cancellation, elapsed: Callable[[], int]) -> Drilled:
+    if isinstance(drill_run, in_swarm.SwarmDrill):
+        return in_swarm.drill(drill_run, emit, cancellation, elapsed)
+    return run_drill(drill_run, emit, cancellation, elapsed)

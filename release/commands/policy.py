@@ -5,83 +5,83 @@ from __future__ import annotations
 import secrets as randomness
 
 from release.actor import TOOL, now
-from release.commands.door import Door, environment_of, find, target_of
-from release.deploy.operation import event_json
-from release.deploy.policy import after
-from release.deploy.site import Desk
+from release.commands.command_line import CommandContext, environment_of, find, target_of
+from release.deploy.environment.environment import Workspace
+from release.deploy.execution.deploy import event_json
+from release.deploy.planning.policy import after
 from release.errors import UsageError
 from release.ledger import query
 from release.records import Body, Draft, Freeze, Quarantine, Record, Release
 from release.runspec import parse_duration
 
 
-def quarantine(door: Door) -> int:
+def quarantine(cmd: CommandContext) -> int:
     """Set a release aside, or end that."""
-    words = door.words
+    words = cmd.words
     if not words.message:
         raise UsageError("quarantine a release", "the record needs to say why", "add --message WHY")
-    with door.desk() as desk:
-        desk.refresh()
+    with cmd.workspace() as workspace:
+        workspace.refresh()
         if words.environment is not None:
-            desk.service.environment(words.environment)
-        found = find(door, desk, target_of("quarantine", words.to or ""), environment_of(door, desk))
-        _say(door, desk, found.release)
+            workspace.service.environment(words.environment)
+        found = find(cmd, workspace, target_of("quarantine", words.to or ""), environment_of(cmd, workspace))
+        _say(cmd, workspace, found.release)
     return 0
 
 
-def _say(door: Door, desk: Desk, release: Record[Release]) -> None:
+def _say(cmd: CommandContext, workspace: Workspace, release: Record[Release]) -> None:
     """Record the word on a release, and tell it. Lifting what does not hold changes nothing."""
-    words, service = door.words, desk.service.service
+    words, service = cmd.words, workspace.service.service
     where = words.environment or "every environment"
-    if words.lift and query.quarantined(desk.ledger, service, release.id, words.environment) is None:
-        _unchanged(door, f"{service} {release.body.version} is not quarantined in {where}")
+    if words.lift and query.quarantined(workspace.ledger, service, release.id, words.environment) is None:
+        _unchanged(cmd, f"{service} {release.body.version} is not quarantined in {where}")
         return
     body = Quarantine(
         release=release.id, environment=words.environment, message=words.message, lifted=words.lift
     )
     done = "may be deployed again" if words.lift else "is quarantined"
-    _record(door, desk, body, f"{service} {release.body.version} {done} in {where}: {words.message}")
+    _record(cmd, workspace, body, f"{service} {release.body.version} {done} in {where}: {words.message}")
 
 
-def _unchanged(door: Door, sentence: str) -> None:
+def _unchanged(cmd: CommandContext, sentence: str) -> None:
     """Tell that there was nothing to record: as data, nothing."""
-    if door.words.json:
-        door.console.document(None)
+    if cmd.words.json:
+        cmd.console.document(None)
     else:
-        door.console.result(sentence)
+        cmd.console.result(sentence)
 
 
-def _record(door: Door, desk: Desk, body: Body, sentence: str) -> None:
+def _record(cmd: CommandContext, workspace: Workspace, body: Body, sentence: str) -> None:
     """Record a word of the operator, and tell it."""
     draft: Draft[Body] = Draft(
-        service=desk.service.service,
+        service=workspace.service.service,
         recorded_at=now(),
-        actor=desk.actor,
-        run=desk.run(randomness.token_hex(6)),
+        actor=workspace.actor,
+        run=workspace.run(randomness.token_hex(6)),
         tool=TOOL,
         body=body,
     )
-    record = desk.ledger.append_event(draft)
+    record = workspace.ledger.append_event(draft)
     if record is None:
-        desk.warn_waiting()
-    if door.words.json:
-        door.console.document(event_json(draft, record))
+        workspace.warn_waiting()
+    if cmd.words.json:
+        cmd.console.document(event_json(draft, record))
     else:
-        door.console.result(sentence)
+        cmd.console.result(sentence)
 
 
-def freeze(door: Door) -> int:
+def freeze(cmd: CommandContext) -> int:
     """Refuse deployments to an environment, for a while or until it is thawed."""
-    words = door.words
+    words = cmd.words
     if not words.message:
         raise UsageError("freeze an environment", "the record needs to say why", "add --message WHY")
     until = after(now(), _span(words.until)) if words.until is not None else None
-    with door.desk() as desk:
-        desk.refresh()
-        place = desk.spot(words.environment).place
+    with cmd.workspace() as workspace:
+        workspace.refresh()
+        place = workspace.env_ref(words.environment).place
         end = f"until {until[:19]}Z" if until is not None else "until it is thawed"
         body = Freeze(environment=place.environment, message=words.message, until=until)
-        _record(door, desk, body, f"{place} is frozen {end}: {words.message}")
+        _record(cmd, workspace, body, f"{place} is frozen {end}: {words.message}")
     return 0
 
 
@@ -95,17 +95,17 @@ def _span(text: str) -> int:
     return span
 
 
-def thaw(door: Door) -> int:
+def thaw(cmd: CommandContext) -> int:
     """Take deployments again. Where nothing is frozen, nothing changes."""
-    words = door.words
+    words = cmd.words
     if not words.message:
         raise UsageError("thaw an environment", "the record needs to say why", "add --message WHY")
-    with door.desk() as desk:
-        desk.refresh()
-        place = desk.spot(words.environment).place
-        if query.frozen(desk.ledger, place.service, place.environment, now()) is None:
-            _unchanged(door, f"{place} is not frozen")
+    with cmd.workspace() as workspace:
+        workspace.refresh()
+        place = workspace.env_ref(words.environment).place
+        if query.frozen(workspace.ledger, place.service, place.environment, now()) is None:
+            _unchanged(cmd, f"{place} is not frozen")
             return 0
         body = Freeze(environment=place.environment, message=words.message, thawed=True)
-        _record(door, desk, body, f"{place} takes deployments again: {words.message}")
+        _record(cmd, workspace, body, f"{place} takes deployments again: {words.message}")
     return 0

@@ -14,12 +14,11 @@ from semver import Version
 
 from release import lineage
 from release.actor import now
-from release.commands.door import Door, agree, number
-from release.deploy.preflight import EMBEDDED
-from release.deploy.site import Desk
+from release.commands.command_line import CommandContext, agree, number
+from release.deploy.environment.environment import Workspace
+from release.deploy.planning.preflight import EMBEDDED
 from release.errors import LedgerUnreachable, ReleaseError
 from release.events import Notice
-from release.frozen import Struct, replace
 from release.images.engine import Engine
 from release.images.registry import Registry
 from release.inert import inert_lines
@@ -27,6 +26,7 @@ from release.ledger import query, rebuild
 from release.ledger.writer import TagRequest
 from release.records import Record, Release
 from release.reference import Digest, Reference, Repository
+from release.values import Struct, replace
 from release.version import tag_prefix
 
 _SHOWN = 15
@@ -53,31 +53,36 @@ class Finding(Struct, frozen=True, kw_only=True):
         }
 
 
-def repair(door: Door) -> int:
+def repair(cmd: CommandContext) -> int:
     """Find what is missing after the commit point, show it, add it; 1 where something is left as it is."""
-    with door.desk() as desk, _Shelves(desk) as shelves:
-        _refresh(desk)
-        found = [*_events(desk), *_index(desk), *_tags(desk, door.words.last), *_images(desk, shelves, door)]
+    with cmd.workspace() as workspace, _Shelves(workspace) as shelves:
+        _refresh(workspace)
+        found = [
+            *_events(workspace),
+            *_index(workspace),
+            *_tags(workspace, cmd.words.last),
+            *_images(workspace, shelves, cmd),
+        ]
         missing = [each for each in found if each.mend is not None]
         left = [each for each in found if each.mend is None]
-        if door.words.plan:
-            _show(door, desk, missing, left)
+        if cmd.words.plan:
+            _show(cmd, workspace, missing, left)
             return 0
         if found:
-            door.console.fields(_title(desk, missing), _rows(missing, left))
+            cmd.console.fields(_title(workspace, missing), _rows(missing, left))
         if missing:
-            agree(door, _title(desk, missing))
-        mended, failed = _mended(door, missing)
-        _tell(door, desk, mended, [*failed, *left])
+            agree(cmd, _title(workspace, missing))
+        mended, failed = _mended(cmd, missing)
+        _tell(cmd, workspace, mended, [*failed, *left])
         return 1 if failed or left else 0
 
 
-def _refresh(desk: Desk) -> None:
+def _refresh(workspace: Workspace) -> None:
     """What the server has must be known before anything is called missing. Raises LedgerUnreachable."""
-    if not desk.refresh():
+    if not workspace.refresh():
         raise LedgerUnreachable(
-            f"repair the releases of {desk.service.service}",
-            f"the git remote {desk.service.ledger.remote} does not answer",
+            f"repair the releases of {workspace.service.service}",
+            f"the git remote {workspace.service.ledger.remote} does not answer",
             "try again when it is back",
         )
 
@@ -85,89 +90,91 @@ def _refresh(desk: Desk) -> None:
 # what is missing
 
 
-def _events(desk: Desk) -> Iterator[Finding]:
-    waiting = len(desk.ledger.unsynced())
+def _events(workspace: Workspace) -> Iterator[Finding]:
+    waiting = len(workspace.ledger.unsynced())
     if waiting:
         yield Finding(
             kind="events",
-            name=str(desk.ledger),
+            name=str(workspace.ledger),
             found=f"{waiting} events are kept here, and not published",
-            mend=desk.ledger.sync,
+            mend=workspace.ledger.sync,
         )
 
 
-def _index(desk: Desk) -> Iterator[Finding]:
-    survey = rebuild.survey(desk.ledger)
+def _index(workspace: Workspace) -> Iterator[Finding]:
+    survey = rebuild.survey(workspace.ledger)
     if survey.missing:
         yield Finding(
             kind="index",
-            name=str(desk.ledger),
+            name=str(workspace.ledger),
             found=f"{len(survey.missing)} index entries are missing",
-            mend=lambda: rebuild.complete(desk.ledger, actor=desk.actor, at=now()),
+            mend=lambda: rebuild.complete(workspace.ledger, actor=workspace.actor, at=now()),
         )
     for wrong in survey.wrong:
-        yield Finding(kind="index", name=str(desk.ledger), found=wrong, mend=None)
+        yield Finding(kind="index", name=str(workspace.ledger), found=wrong, mend=None)
 
 
-def _releases(desk: Desk, last: str | None) -> Iterator[Record[Release]]:
+def _releases(workspace: Workspace, last: str | None) -> Iterator[Record[Release]]:
     """The newest so many, or all. Raises UsageError."""
     count = None if last is None else number(last, f"look at the last {last!r} releases", "use --last 20")
-    return islice(query.releases(desk.ledger, desk.service.service), count)
+    return islice(query.releases(workspace.ledger, workspace.service.service), count)
 
 
-def _tags(desk: Desk, last: str | None) -> Iterator[Finding]:
+def _tags(workspace: Workspace, last: str | None) -> Iterator[Finding]:
     """Git tags that are missing where others see them, or stand on another commit."""
-    service = desk.service
-    prefix = tag_prefix(service.service, several=len(desk.config.services) > 1)
-    standing = desk.source.published_tags(prefix, service.ledger.remote)
-    for record in _releases(desk, last):
+    service = workspace.service
+    prefix = tag_prefix(service.service, several=len(workspace.config.services) > 1)
+    standing = workspace.source.published_tags(prefix, service.ledger.remote)
+    for record in _releases(workspace, last):
         source = record.body.source
         there = standing.get(source.tag)
         if there is None:
             found = f"missing; {record.body.version} is released from {source.commit[:12]}"
-            missing = Finding(kind="git-tag", name=source.tag, found=found, mend=_tag_maker(desk, record))
-            yield _believed(desk, record.body, missing)
+            missing = Finding(
+                kind="git-tag", name=source.tag, found=found, mend=_tag_maker(workspace, record)
+            )
+            yield _believed(workspace, record.body, missing)
         elif there != source.commit:
             found = f"stands on {there[:12]}; {record.body.version} is released from {source.commit[:12]}"
             yield Finding(kind="git-tag", name=source.tag, found=found, mend=None)
 
 
-def _tag_maker(desk: Desk, record: Record[Release]) -> Callable[[], object]:
+def _tag_maker(workspace: Workspace, record: Record[Release]) -> Callable[[], object]:
     body = record.body
     request = TagRequest(
         name=body.source.tag,
         commit=body.source.commit,
         message=f"{record.envelope.service} {body.version}\n\n{body.image.repository}@{body.image.digest}\n",
     )
-    return lambda: desk.ledger.restore_tag(request, record)
+    return lambda: workspace.ledger.restore_tag(request, record)
 
 
-def unrecorded(desk: Desk) -> list[str]:
+def unrecorded(workspace: Workspace) -> list[str]:
     """Version tags above the first recorded release that no record explains."""
-    service = desk.service
-    known = [Version.parse(text) for text in query.versions(desk.ledger, service.service)]
-    prefix = tag_prefix(service.service, several=len(desk.config.services) > 1)
-    tags = desk.source.version_tags(prefix, service.ledger.remote)
+    service = workspace.service
+    known = [Version.parse(text) for text in query.versions(workspace.ledger, service.service)]
+    prefix = tag_prefix(service.service, several=len(workspace.config.services) > 1)
+    tags = workspace.source.version_tags(prefix, service.ledger.remote)
     return [tag.name for tag in tags if known and tag.version > min(known) and tag.version not in known]
 
 
-def _images(desk: Desk, shelves: _Shelves, door: Door) -> Iterator[Finding]:
+def _images(workspace: Workspace, shelves: _Shelves, cmd: CommandContext) -> Iterator[Finding]:
     """Names of images: the version's, which people use, and the commit's, which keeps the bytes."""
-    for record in _releases(desk, door.words.last):
+    for record in _releases(workspace, cmd.words.last):
         image = record.body.image
         repository = Repository(image.repository)
         for tag in (record.body.version, f"sha-{record.body.source.commit}"):
             finding = shelves.look(record.body, repository.tagged(tag))
             if finding is not None:
-                yield _believed(desk, record.body, finding)
+                yield _believed(workspace, record.body, finding)
 
 
-def _believed(desk: Desk, release: Release, finding: Finding) -> Finding:
+def _believed(workspace: Workspace, release: Release, finding: Finding) -> Finding:
     """The finding; left alone where nothing but the record says that the release is the service's."""
     if finding.mend is None:
         return finding
-    service = desk.service
-    why = lineage.foreign(desk.source, service.service, service.ledger, release)
+    service = workspace.service
+    why = lineage.foreign(workspace.source, service.service, service.ledger, release)
     if why is None and release.image.repository != str(service.repository):
         why = f"the record names {release.image.repository}, and the configuration {service.repository}"
     return finding if why is None else replace(finding, found=f"{finding.found}; not added: {why}", mend=None)
@@ -176,8 +183,8 @@ def _believed(desk: Desk, release: Release, finding: Finding) -> Finding:
 class _Shelves:
     """Where the images of releases are: registries, and this engine's own store."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, workspace: Workspace) -> None:
+        self._desk = workspace
         self._registries: dict[Repository, Registry] = {}
         self._engine: Engine | None = None
 
@@ -244,7 +251,7 @@ def _named(tag: Reference, found: str, mend: Callable[[], object] | None) -> Fin
 # what is done
 
 
-def _mended(door: Door, missing: list[Finding]) -> tuple[list[Finding], list[Finding]]:
+def _mended(cmd: CommandContext, missing: list[Finding]) -> tuple[list[Finding], list[Finding]]:
     """Each by itself: what cannot be added does not keep the others from it."""
     mended, failed = list[Finding](), list[Finding]()
     for each in missing:
@@ -252,15 +259,15 @@ def _mended(door: Door, missing: list[Finding]) -> tuple[list[Finding], list[Fin
         try:
             each.mend()
         except ReleaseError as error:
-            door.console.error(error)
+            cmd.console.error(error)
             failed.append(each)
         else:
             mended.append(each)
     return mended, failed
 
 
-def _title(desk: Desk, missing: list[Finding]) -> str:
-    return f"add {len(missing)} things that the releases of {desk.service.service} lack"
+def _title(workspace: Workspace, missing: list[Finding]) -> str:
+    return f"add {len(missing)} things that the releases of {workspace.service.service} lack"
 
 
 def _rows(missing: list[Finding], left: list[Finding]) -> list[tuple[str, str]]:
@@ -273,20 +280,20 @@ def _lines(findings: list[Finding]) -> str:
     return inert_lines([*(f"{each.kind}  {each.name}: {each.found}" for each in findings[:_SHOWN]), *more])
 
 
-def _show(door: Door, desk: Desk, missing: list[Finding], left: list[Finding]) -> None:
-    if door.words.json:
-        door.console.document([each.to_json() for each in (*missing, *left)])
+def _show(cmd: CommandContext, workspace: Workspace, missing: list[Finding], left: list[Finding]) -> None:
+    if cmd.words.json:
+        cmd.console.document([each.to_json() for each in (*missing, *left)])
     else:
-        door.console.sheet(_title(desk, missing), _rows(missing, left))
+        cmd.console.sheet(_title(workspace, missing), _rows(missing, left))
 
 
-def _tell(door: Door, desk: Desk, mended: list[Finding], left: list[Finding]) -> None:
+def _tell(cmd: CommandContext, workspace: Workspace, mended: list[Finding], left: list[Finding]) -> None:
     """The result; tags that no record explains are named beside it, for they may be older than the ledger."""
-    for name in unrecorded(desk):
+    for name in unrecorded(workspace):
         text = f"the git tag {name} is no recorded release: `git show {name}` tells who made it"
-        door.console.emit(Notice(text=text))
-    if door.words.json:
+        cmd.console.emit(Notice(text=text))
+    if cmd.words.json:
         documents = [each.to_json() | {"mended": True} for each in mended]
-        door.console.document([*documents, *(each.to_json() | {"mended": False} for each in left)])
+        cmd.console.document([*documents, *(each.to_json() | {"mended": False} for each in left)])
     else:
-        door.console.result(f"{desk.service.service}: {len(mended)} added, {len(left)} left as they are")
+        cmd.console.result(f"{workspace.service.service}: {len(mended)} added, {len(left)} left as they are")

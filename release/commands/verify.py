@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from release import config
-from release.commands.door import Door, environments, number
+from release.commands.command_line import CommandContext, environments, number
+from release.commands.text import checks
 from release.config import Service
-from release.deploy import outlook
-from release.deploy.readiness import Question, Readiness, assess, draft_of, verification
-from release.deploy.site import Desk
-from release.deploy.stock import Stock
+from release.deploy.core.image_source import ImageAvailability
+from release.deploy.environment.environment import Workspace
+from release.deploy.inspection.readiness import Question, Readiness, assess, draft_of, verification
 from release.images.engine import Engine
 from release.ledger import query
 from release.records import Verification
@@ -24,52 +24,56 @@ UNAVAILABLE: Final = 6
 """The exit status for what cannot be gone back to."""
 
 
-def verify(door: Door) -> int:
+def verify(cmd: CommandContext) -> int:
     """Prove that rollbacks would work, or one image, or the ledgers; or add what is missing."""
-    if door.words.repair:
+    if cmd.words.repair:
         from release.commands.repair import repair
 
-        return repair(door)
-    if door.words.ledger:
+        return repair(cmd)
+    if cmd.words.ledger:
         from release.commands.ledger import verify_ledgers
 
-        return verify_ledgers(door)
-    return _rebuild(door) if door.words.rebuild is not None else _readiness(door)
+        return verify_ledgers(cmd)
+    return _rebuild(cmd) if cmd.words.rebuild is not None else _readiness(cmd)
 
 
-def _readiness(door: Door) -> int:
+def _readiness(cmd: CommandContext) -> int:
     """Could the last releases of every environment be put back now? 6 where one could not."""
-    last, found = _last(door.words.last), []
-    with Stock(deep=door.words.deep) as stock:
-        for name in _services(door.words.service):
-            with door.desk(name) as desk:
-                answers = desk.refresh()
-                found += list(_assessed(door, desk, stock, last, publish=answers))
-    if door.words.json:
-        door.console.document([each.to_json() for each in found])
+    last, found = _last(cmd.words.last), []
+    with ImageAvailability(deep=cmd.words.deep) as stock:
+        for name in _services(cmd.words.service):
+            with cmd.workspace(name) as workspace:
+                answers = workspace.refresh()
+                found += list(_assessed(cmd, workspace, stock, last, publish=answers))
+    if cmd.words.json:
+        cmd.console.document([each.to_json() for each in found])
     else:
-        _show(door, found)
+        _show(cmd, found)
     return 0 if all(each.ready for each in found) else UNAVAILABLE
 
 
-def _rebuild(door: Door) -> int:
+def _rebuild(cmd: CommandContext) -> int:
     """Can a released image be made again from its record? 6 where the content is another."""
     from release.remake import remake
 
-    words = door.words
-    with door.desk() as desk:
-        answers = desk.refresh()
+    words = cmd.words
+    with cmd.workspace() as workspace:
+        answers = workspace.refresh()
         found = query.find(
-            desk.ledger, desk.service.service, words.rebuild or "", environment=None, command=desk.command
+            workspace.ledger,
+            workspace.service.service,
+            words.rebuild or "",
+            environment=None,
+            command=workspace.command,
         )
-        with door.interruption.held(), Engine.connect() as engine:
-            made = remake(desk, found.release, engine, door.interruption.cancellation, keep=words.keep)
+        with cmd.interruption.held(), Engine.connect() as engine:
+            made = remake(workspace, found.release, engine, cmd.interruption.cancellation, keep=words.keep)
         if words.record:
-            keep(desk, made.verification(), publish=answers)
+            keep(workspace, made.verification(), publish=answers)
     if words.json:
-        door.console.document(made.to_json())
+        cmd.console.document(made.to_json())
     else:
-        door.console.result(outlook.rebuild_text(made))
+        cmd.console.result(checks.rebuild_text(made))
     return 0 if made.proven else UNAVAILABLE
 
 
@@ -88,34 +92,34 @@ def _services(named: str | None) -> list[str]:
 
 
 def _assessed(
-    door: Door, desk: Desk, stock: Stock, last: int | None, *, publish: bool
+    cmd: CommandContext, workspace: Workspace, stock: ImageAvailability, last: int | None, *, publish: bool
 ) -> Iterator[Readiness]:
-    words = door.words
+    words = cmd.words
     question = Question(
-        releases=last or desk.service.retention.releases,
+        releases=last or workspace.service.retention.releases,
         stock=stock,
         deep=words.deep,
         engine=not words.no_engine,
         secrets=not words.secrets_elsewhere,
-        check=door.interruption.cancellation.check,
+        check=cmd.interruption.cancellation.check,
     )
-    for environment in environments(desk, words.environment):
-        found = assess(desk, environment, question)
+    for environment in environments(workspace, words.environment):
+        found = assess(workspace, environment, question)
         if words.record:
-            keep(desk, verification(found), publish=publish)
+            keep(workspace, verification(found), publish=publish)
         yield found
 
 
-def _show(door: Door, found: list[Readiness]) -> None:
-    rows = [row for each in found for row in outlook.readiness_rows(each)]
+def _show(cmd: CommandContext, found: list[Readiness]) -> None:
+    rows = [row for each in found for row in checks.readiness_rows(each)]
     if rows:
-        door.console.table(outlook.READINESS, rows)
+        cmd.console.table(checks.READINESS, rows)
     for each in found:
-        door.console.result(outlook.readiness_line(each))
+        cmd.console.result(checks.readiness_line(each))
 
 
-def keep(desk: Desk, body: Verification, *, publish: bool = True) -> None:
+def keep(workspace: Workspace, body: Verification, *, publish: bool = True) -> None:
     """Put a check into the ledger; where the remote does not answer it waits in this clone."""
-    draft = draft_of(desk, body, randomness.token_hex(6))
-    if desk.ledger.append_event(draft, publish=publish) is None:
-        desk.warn_waiting()
+    draft = draft_of(workspace, body, randomness.token_hex(6))
+    if workspace.ledger.append_event(draft, publish=publish) is None:
+        workspace.warn_waiting()

@@ -20,6 +20,7 @@ from release.config.kinds import (
     FILE,
     OWN_FILE,
     ROOT,
+    Arguments,
     CommandLine,
     GitName,
     Pinned,
@@ -27,7 +28,6 @@ from release.config.kinds import (
     RelativePath,
     Slug,
     SshForward,
-    Words,
 )
 from release.config.place import holders, own_file
 from release.config.reading import load, of_folder, parse, read
@@ -38,6 +38,7 @@ __all__ = [
     "FILE",
     "OWN_FILE",
     "ROOT",
+    "Arguments",
     "Build",
     "CommandLine",
     "Config",
@@ -64,7 +65,6 @@ __all__ = [
     "SshForward",
     "Swarm",
     "Test",
-    "Words",
     "holders",
     "load",
     "of_folder",

@@ -7,13 +7,13 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from release.config.kinds import (
+    Arguments,
     CommandLine,
     GitName,
     Pinned,
     RegistryName,
     RelativePath,
     SshForward,
-    Words,
 )
 from release.runspec import (
     Duration,
@@ -125,7 +125,7 @@ class Secret(Value):
     """A variable of the operator's environment."""
     from_file: str | None = None
     """A file of the operator's machine, ~ for the home folder; one newline at its end is dropped."""
-    from_command: Words | None = None
+    from_command: Arguments | None = None
     """A command whose standard output is the value, as ["op", "read", "op://prod/db/url"]."""
     timeout: Duration = 60_000
     """How long such a command may take; then it is stopped, and the secret is not read."""
@@ -199,7 +199,7 @@ class Smoke(Value):
     """From the stop signal to the end of the process (environments)."""
     stop_signal: SignalName | None = None
     """What asks it to stop; absent: what the image says, else SIGTERM (environments)."""
-    command: Words | None = None
+    command: Arguments | None = None
     """Replaces the image's ENTRYPOINT and CMD (environments)."""
     entrypoint: Entrypoint = "replace"
     """"keep": `command` replaces the CMD alone (environments, with `command`)."""
@@ -237,10 +237,10 @@ class Smoke(Value):
 class Migrations(Value):
     """`[tool.release.migrations]`: what releases do to the data, which going back does not undo by itself."""
 
-    paths: Words
+    paths: Arguments
     """The files below `context`, one for each migration, as ["migrations/versions/*.py"]: `*` stays in one
     folder, `**/` is any number of them. Going back over one of them needs `--cross-migrations`."""
-    down: Words | None = None
+    down: Arguments | None = None
     """A command that undoes them, run in the newer image before it is replaced (a Swarm runs none); `{count}`
     is their number and `{head}` the name of the last one that stays, without its suffix:
     ["alembic", "downgrade", "-{count}"]."""

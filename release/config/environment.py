@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from release.config.chain import Secret
-from release.config.kinds import RelativePath, Slug, Words
+from release.config.kinds import Arguments, RelativePath, Slug
 from release.runspec import (
     AbsolutePath,
     Cpus,
@@ -81,7 +81,7 @@ class HealthcheckSettings(Value):
 
     disable: Literal[True] | None = None
     """There is none, whatever the image says."""
-    command: Words | None = None
+    command: Arguments | None = None
     """A program in the container; status 0 is healthy. Absent: the image's own, with the times given here."""
     interval: Duration | None = None
     """From one check to the next."""
@@ -234,7 +234,7 @@ class Environment(Value):
     """A Docker context; absent: the engine that `docker` itself would use."""
     host: EngineAddress | None = None
     """The engine's address, as "ssh://deploy@host"."""
-    command: Words | None = None
+    command: Arguments | None = None
     """Replaces the image's ENTRYPOINT and CMD."""
     entrypoint: Entrypoint = "replace"
     """"keep": `command` replaces the CMD alone, and the image's ENTRYPOINT gets it as arguments."""
@@ -285,7 +285,7 @@ class Environment(Value):
     """How long a new container may take to become healthy; in a Swarm: how long nothing may move forward."""
     health_tcp: Items[Port] | None = None
     """Ports of the container that must accept connections before it counts as healthy."""
-    health_command: Words | None = None
+    health_command: Arguments | None = None
     """A program in the container that must end with status 0 before it counts as healthy."""
     watch: Pause | None = None
     """How long it must then stay healthy, without an end or a restart, while what ran before is kept. Absent:

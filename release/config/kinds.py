@@ -97,7 +97,7 @@ Pinned = Annotated[str, AfterValidator(_pinned)]
 CommandLine = Annotated[str, AfterValidator(_command_line)]
 """A command as one text, split into words as a shell would split it; no shell looks at it."""
 
-Words = Annotated[Items[str], Field(min_length=1)]
+Arguments = Annotated[Items[str], Field(min_length=1)]
 """A command as its words: no shell looks at it."""
 
 SshForward = Annotated[

@@ -8,7 +8,7 @@ from typing import Any
 from release import tomltext
 from release.config.kinds import FILE, OWN_FILE, ROOT
 from release.errors import ConfigError, Problem
-from release.frozen import Struct
+from release.values import Struct
 
 Read = Callable[[str], bytes | None]
 """The content of a file by its path below the repository's root; None: it is not there."""

@@ -15,7 +15,7 @@ from release.bounded import read_regular
 from release.config.place import ConfigTable, Read, chosen, written
 from release.config.service import Config, Service
 from release.errors import ConfigError, Problem
-from release.frozen import Struct
+from release.values import Struct
 
 
 def load(root: Path) -> Config:

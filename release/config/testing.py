@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from release.config.kinds import CommandLine, RelativePath, Words
+from release.config.kinds import Arguments, CommandLine, RelativePath
 from release.runspec import Duration, Entrypoint, Items, Memory, Name, Value, VariableName
 
 
@@ -25,7 +25,7 @@ def _counting(pattern: str) -> str:
 class Test(Value):
     """`[tool.release.test]`: tests inside the image, in one of three ways."""
 
-    command: Words = ("python", "-m", "pytest", "-q")
+    command: Arguments = ("python", "-m", "pytest", "-q")
     """What is run, in the place of the image's ENTRYPOINT and CMD."""
     entrypoint: Entrypoint = "replace"
     """"keep": the image's ENTRYPOINT gets `command` as arguments."""

@@ -20,7 +20,7 @@ from contextlib import suppress
 from typing import Any, Final, Self
 
 from release.console.layout import Rows, field_lines, one_line, quoted, table_lines
-from release.console.paper import Lasting, Line, Paper
+from release.console.output import Line, Output, ResilientStream
 from release.console.plain import Clock, Plain
 from release.errors import ReleaseError
 from release.events import Event
@@ -56,9 +56,9 @@ class Console:
         self.mask = Mask(values, told=self._hidden)
         """The run's: whatever it hides is hidden here."""
         environ = os.environ if environ is None else environ
-        self._paper = Paper(self.mask, environ)
-        self._result = Lasting("stdout")
-        self._view = _view(self._paper, environ, clock)
+        self._output = Output(self.mask, environ)
+        self._result = ResilientStream("stdout")
+        self._view = _view(self._output, environ, clock)
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -124,13 +124,13 @@ class Console:
     def confirm(self, question: str) -> bool:
         """Ask once, on standard error; only y and yes mean yes."""
         with self._lock:
-            self._paper.ask(f"{question} [y/N] ")
+            self._output.ask(f"{question} [y/N] ")
             return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     def choose(self, question: str) -> str:
         """Ask for a word, on standard error; empty for a mere Enter, "q" at the end of the input."""
         with self._lock:
-            self._paper.ask(f"{question} ")
+            self._output.ask(f"{question} ")
             line = sys.stdin.readline()
             return line.strip().lower() if line else "q"
 
@@ -141,7 +141,7 @@ class Console:
     # the result
     def result(self, text: str) -> None:
         """Write the result, or a line of it, to standard output. Lines after the first are indented."""
-        self._print(hanging(self._paper.clean(text)))
+        self._print(hanging(self._output.clean(text)))
 
     def _print(self, text: str) -> None:
         """Write clean text to standard output."""
@@ -158,54 +158,54 @@ class Console:
     def sheet(self, title: str, rows: Rows) -> None:
         """Write a titled list of labels and values as the result."""
         lines = [inert_line(title), *field_lines(self._clean_rows(rows))]
-        self._print(self._paper.clean("\n".join(lines)))
+        self._print(self._output.clean("\n".join(lines)))
 
     def _clean_rows(self, rows: Rows) -> Rows:
         """Return the rows as they will be seen, so that columns fit; a label is one line."""
-        return [(one_line(self._paper.clean(label)), self._paper.clean(text)) for label, text in rows]
+        return [(one_line(self._output.clean(label)), self._output.clean(text)) for label, text in rows]
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Write rows in aligned columns; on a terminal, lines are cut at its width."""
         limit = shutil.get_terminal_size().columns if self._result.isatty() else None
-        cells = [[one_line(self._paper.clean(cell)) for cell in row] for row in rows]
+        cells = [[one_line(self._output.clean(cell)) for cell in row] for row in rows]
         for line in table_lines(columns, cells, limit):
             self.result(line)
 
 
-def _github(paper: Paper, environ: Mapping[str, str], clock: Clock) -> Plain:
+def _github(output: Output, environ: Mapping[str, str], clock: Clock) -> Plain:
     from release.console.github import GitHub
 
-    return GitHub(paper, environ, clock)
+    return GitHub(output, environ, clock)
 
 
-def _gitlab(paper: Paper, _environ: Mapping[str, str], clock: Clock) -> Plain:
+def _gitlab(output: Output, _environ: Mapping[str, str], clock: Clock) -> Plain:
     from release.console.gitlab import GitLab
 
-    return GitLab(paper, clock)
+    return GitLab(output, clock)
 
 
-def _terminal(paper: Paper, _environ: Mapping[str, str], clock: Clock) -> Plain:
+def _terminal(output: Output, _environ: Mapping[str, str], clock: Clock) -> Plain:
     from release.console.terminal import Terminal
 
-    return Terminal(paper, clock)
+    return Terminal(output, clock)
 
 
-def _plain(paper: Paper, _environ: Mapping[str, str], clock: Clock) -> Plain:
-    return Plain(paper, clock)
+def _plain(output: Output, _environ: Mapping[str, str], clock: Clock) -> Plain:
+    return Plain(output, clock)
 
 
-_VIEWS: Final[Sequence[tuple[Callable[[Paper, Mapping[str, str]], bool], Callable[..., Plain]]]] = (
+_VIEWS: Final[Sequence[tuple[Callable[[Output, Mapping[str, str]], bool], Callable[..., Plain]]]] = (
     (lambda _, environ: environ.get("GITHUB_ACTIONS") == "true", _github),
     (lambda _, environ: environ.get("GITLAB_CI") == "true", _gitlab),
     (
         lambda _, environ: environ.get("CI", "").lower() not in ("", "0", "false"),
         _plain,
     ),  # some CI systems give their jobs a terminal
-    (lambda paper, _: paper.is_terminal, _terminal),
+    (lambda output, _: output.is_terminal, _terminal),
     (lambda *_: True, _plain),
 )
 """For whom is printed, and how; the first that fits."""
 
 
-def _view(paper: Paper, environ: Mapping[str, str], clock: Clock) -> Plain:
-    return next(make for fits, make in _VIEWS if fits(paper, environ))(paper, environ, clock)
+def _view(output: Output, environ: Mapping[str, str], clock: Clock) -> Plain:
+    return next(make for fits, make in _VIEWS if fits(output, environ))(output, environ, clock)

@@ -17,7 +17,7 @@ from typing import Final
 
 from release.console.layout import event_lines
 from release.console.logs import log_lines
-from release.console.paper import Line, Paper
+from release.console.output import Line, Output
 from release.console.plain import Clock, Plain
 from release.console.report import Report
 from release.errors import ReleaseError
@@ -34,10 +34,10 @@ _SUMMARY_BYTES: Final = 1024 * 1024
 class GitHub(Plain):
     """Plain lines, each stage's log as a group when it ended, and what the runner wants to know."""
 
-    def __init__(self, paper: Paper, environ: Mapping[str, str], clock: Clock = time.monotonic) -> None:
+    def __init__(self, output: Output, environ: Mapping[str, str], clock: Clock = time.monotonic) -> None:
         """The runner names its files in the environment."""
-        super().__init__(paper, clock)
-        self._environ, self._report = environ, Report(clean=paper.clean)
+        super().__init__(output, clock)
+        self._environ, self._report = environ, Report(clean=output.clean)
 
     def show(self, event: Event) -> None:
         """Render an event."""
@@ -69,14 +69,14 @@ class GitHub(Plain):
         if _is_file():
             return
         for line in {line for value in values for line in value.reveal().splitlines() if line.strip()}:
-            self.paper.raw(f"::add-mask::{data(line)}\n")
+            self.output.raw(f"::add-mask::{data(line)}\n")
 
     def close(self) -> None:
         """Write the summary."""
         if not self._report.is_empty:
             page = self._report.markdown()
             self._put("GITHUB_STEP_SUMMARY", page.encode()[:_SUMMARY_BYTES].decode(errors="ignore"))
-            self._report = Report(clean=self.paper.clean)
+            self._report = Report(clean=self.output.clean)
 
     def _group(self, event: Finished | Failed) -> None:
         """The stage's line, and below it the log, in which nothing is a command."""
@@ -86,9 +86,9 @@ class GitHub(Plain):
             self.write(line)
             return
         token = secrets.token_hex(16)
-        log = self.paper.clean("\n".join(lines)) + "\n"
+        log = self.output.clean("\n".join(lines)) + "\n"
         self._command("group", f"{line.mark}{line.text}")
-        self.paper.raw(f"::stop-commands::{token}\n{log}::{token}::\n::endgroup::\n")
+        self.output.raw(f"::stop-commands::{token}\n{log}::{token}::\n::endgroup::\n")
 
     def _annotate(self, findings: Sequence[Finding]) -> None:
         for finding in findings[:_ANNOTATIONS]:
@@ -100,12 +100,12 @@ class GitHub(Plain):
 
     def _command(self, name: str, message: str, **properties: str | int | None) -> None:
         known = [
-            f"{key}={_property(self.paper.clean(str(value)))}"
+            f"{key}={_property(self.output.clean(str(value)))}"
             for key, value in properties.items()
             if value is not None
         ]
         words = f"{name} {','.join(known)}" if known else name
-        self.paper.raw(f"::{words}::{data(self.paper.clean(message))}\n")
+        self.output.raw(f"::{words}::{data(self.output.clean(message))}\n")
 
     def _put(self, variable: str, text: str) -> None:
         """Append to one of the runner's files. A release does not fail for its summary."""
@@ -114,7 +114,7 @@ class GitHub(Plain):
             return
         try:
             with Path(path).open("a", encoding="utf-8") as file:
-                file.write(self.paper.clean(text))
+                file.write(self.output.clean(text))
         except OSError as error:
             self._command("warning", f"{variable} cannot be written: {error.strerror}")
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from release.console.layout import event_lines
 from release.console.logs import log_lines
-from release.console.paper import Paper
+from release.console.output import Output
 from release.console.plain import Clock, Plain
 from release.events import Event, Failed, Finished
 
@@ -25,9 +25,9 @@ _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9_.-]")
 class GitLab(Plain):
     """Plain lines, and each stage's log as a section when it ended, with the time that it took."""
 
-    def __init__(self, paper: Paper, clock: Clock = time.monotonic) -> None:
+    def __init__(self, output: Output, clock: Clock = time.monotonic) -> None:
         """Sections are numbered: their names must differ in one job's log."""
-        super().__init__(paper, clock)
+        super().__init__(output, clock)
         self._numbers: Iterator[int] = itertools.count(1)
 
     def show(self, event: Event) -> None:
@@ -47,7 +47,7 @@ class GitLab(Plain):
         ended = int(time.time())
         name = f"release_{_NOT_IN_NAMES.sub('_', event.name)}_{next(self._numbers)}"
         began = ended - round(event.duration_ms / 1000)
-        self.paper.raw(f"{_ERASE}section_start:{began}:{name}[collapsed=true]\r{_ERASE}")
+        self.output.raw(f"{_ERASE}section_start:{began}:{name}[collapsed=true]\r{_ERASE}")
         self.write(line)
-        self.paper.raw(self.paper.clean("\n".join(lines)) + "\n")
-        self.paper.raw(f"{_ERASE}section_end:{ended}:{name}\r{_ERASE}\n")
+        self.output.raw(self.output.clean("\n".join(lines)) + "\n")
+        self.output.raw(f"{_ERASE}section_end:{ended}:{name}\r{_ERASE}\n")

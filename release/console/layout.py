@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.cells import cell_len, set_cell_size
 
-from release.console.paper import Line
+from release.console.output import Line
 from release.errors import CommandFailed, DeploymentFailed, GateFailed, ReleaseError
 from release.events import Event, Failed, Finished, Notice, Planned, Progress, Started, Warned
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Final
 
 from release.console.layout import error_lines, event_lines, tail_of
-from release.console.paper import Line, Paper
+from release.console.output import Line, Output
 from release.errors import ReleaseError
 from release.events import Event, Failed, Progress, Started
-from release.frozen import Struct
 from release.redact import Redacted
+from release.values import Struct
 
 _QUIET_SECONDS: Final = 10.0
 """A stage that has much to tell tells it this often."""
@@ -34,9 +34,9 @@ class _Pace(Struct, kw_only=True):
 class Plain:
     """Renders events as lines. The other views are this one with something on top."""
 
-    def __init__(self, paper: Paper, clock: Clock = time.monotonic) -> None:
-        """Write to this paper."""
-        self.paper, self.clock = paper, clock
+    def __init__(self, output: Output, clock: Clock = time.monotonic) -> None:
+        """Write to this output."""
+        self.output, self.clock = output, clock
         self._paces: dict[str, _Pace] = {}
         self._failed: Path | None = None
 
@@ -56,11 +56,11 @@ class Plain:
     def write(self, *lines: Line) -> None:
         """Write lines."""
         for line in lines:
-            self.paper.line(line)
+            self.output.line(line)
 
     def error(self, error: ReleaseError) -> None:
         """Render the error that ended the work, with the log of the stage that failed."""
-        tail = self.paper.clean("\n".join(tail_of(error))).splitlines()
+        tail = self.output.clean("\n".join(tail_of(error))).splitlines()
         self.write(*error_lines(error, tail, self._log()))
 
     def _log(self) -> Path | None:

@@ -9,8 +9,8 @@ from typing import Final
 from release.console.layout import one_line, seconds, tail_of
 from release.errors import ReleaseError
 from release.events import Deployed, Event, Failed, Finished, Found, Planned, Released, Warned
-from release.frozen import Struct, field
 from release.inert import inert
+from release.values import Struct, field
 
 _COMMITS: Final = 50
 """How many commits a page lists."""

@@ -11,11 +11,11 @@ from rich.live import Live
 from rich.text import Text
 
 from release.console.layout import event_lines, one_line, seconds
-from release.console.paper import Line, Paper
+from release.console.output import Line, Output
 from release.console.plain import Clock, Plain
 from release.errors import ReleaseError
 from release.events import Event, Failed, Finished, Progress, Started
-from release.frozen import Struct, replace
+from release.values import Struct, replace
 
 _REDRAW_SECONDS: Final = 0.125
 
@@ -35,9 +35,9 @@ class Terminal(Plain):
     is around both.
     """
 
-    def __init__(self, paper: Paper, clock: Clock = time.monotonic) -> None:
+    def __init__(self, output: Output, clock: Clock = time.monotonic) -> None:
         """Nothing runs yet."""
-        super().__init__(paper, clock)
+        super().__init__(output, clock)
         self._running: tuple[_Running, ...] = ()
         self._live: Live | None = None
         self._drawing = threading.RLock()
@@ -90,7 +90,7 @@ class Terminal(Plain):
         if self._live is None:
             self._live = Live(
                 self,
-                console=self.paper.rich,
+                console=self.output.rich,
                 auto_refresh=False,
                 transient=True,
                 redirect_stdout=False,
@@ -117,9 +117,9 @@ class Terminal(Plain):
         """Cut one cell before the edge: a line that touches it makes some terminals begin another."""
         elapsed = seconds((self.clock() - running.since) * 1000)
         line = Line(mark="▸ ", mark_style="cyan", text=f"{running.name}  {elapsed}")
-        text = Text(self.paper.drawn(line.mark), line.mark_style, no_wrap=True) + Text(line.text)
-        text.append(self.paper.drawn(f"  {self.paper.clean(running.doing)}"), "dim")
+        text = Text(self.output.drawn(line.mark), line.mark_style, no_wrap=True) + Text(line.text)
+        text.append(self.output.drawn(f"  {self.output.clean(running.doing)}"), "dim")
         text.truncate(
-            max(1, self.paper.rich.width - 1), overflow="ellipsis" if self.paper.has_marks else "crop"
+            max(1, self.output.rich.width - 1), overflow="ellipsis" if self.output.has_marks else "crop"
         )
         return text

@@ -19,7 +19,7 @@ from docker.utils.config import find_config_file
 from release import jsontext
 from release.bounded import CREDENTIALS, read_regular
 from release.errors import UsageError
-from release.frozen import Reticent
+from release.values import Reticent
 
 VARIABLE: Final = "DOCKER_AUTH_CONFIG"
 """Holds the text of a config.json, as CI systems give it to a job."""

@@ -14,8 +14,8 @@ from functools import partial
 from typing import Final
 
 from release.errors import ReleaseError
-from release.frozen import Struct
 from release.images.ignorepattern import BLANKS, UNDECODED, Pattern, cleaned
+from release.values import Struct
 
 _BOM: Final = b"\xef\xbb\xbf"
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")

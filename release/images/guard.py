@@ -20,7 +20,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from release.frozen import Struct
+from release.values import Struct
 
 MOST_HEADER_BYTES: Final = 256 * 1024
 """Of one answer: its status, headers and interim answers together."""

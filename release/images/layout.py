@@ -14,9 +14,9 @@ from typing import IO, BinaryIO, Final, Protocol, cast
 
 from release import jsontext
 from release.errors import EngineError
-from release.frozen import Struct
 from release.images.registry import Manifest
 from release.reference import Digest
+from release.values import Struct
 
 _BLOBS: Final = "blobs/sha256/"
 _CHUNK: Final = 1 << 20

@@ -11,9 +11,9 @@ import tarfile
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal, cast
 
-from release.frozen import Reticent, Struct, checked, field
 from release.reference import Digest
 from release.runspec import Entrypoint, Healthcheck, Mount, Publish
+from release.values import Reticent, Struct, checked, field
 
 LOOPBACK: Final = "127.0.0.1"
 """Where the ports are published that only this machine may reach."""

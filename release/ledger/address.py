@@ -17,9 +17,9 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from release.errors import LedgerError, LedgerUnreachable
-from release.frozen import Struct
-from release.plumbing import ANSWER_SECONDS, Plumbing
+from release.git import ANSWER_SECONDS, Git
 from release.source import public_address
+from release.values import Struct
 
 _LOOKS: Final = 3
 _PAUSE_SECONDS: Final = 1.0
@@ -83,7 +83,7 @@ class Addresses(Struct, frozen=True, kw_only=True):
         return self.pushed if self.several else self.remote
 
 
-def addresses(git: Plumbing, remote: str) -> Addresses:
+def addresses(git: Git, remote: str) -> Addresses:
     """Return the addresses of a remote. Raises LedgerError: it is pushed to another repository."""
     read, pushed = _urls(git, remote), _urls(git, remote, "--push")
     if not read or not pushed or pushed == read[:1]:
@@ -95,7 +95,7 @@ def addresses(git: Plumbing, remote: str) -> Addresses:
     return Addresses(remote=remote, read=read[0], pushed=same[0], several=len(pushed) > 1)
 
 
-def check(git: Plumbing, remote: str, ref: str) -> None:
+def check(git: Git, remote: str, ref: str) -> None:
     """Compare the ledger at both addresses of a remote, before anything is built on it.
 
     Raises:
@@ -113,12 +113,12 @@ def check(git: Plumbing, remote: str, ref: str) -> None:
     raise _elsewhere(remote, found.read, [found.pushed])
 
 
-def _urls(git: Plumbing, remote: str, *options: str) -> list[str]:
+def _urls(git: Git, remote: str, *options: str) -> list[str]:
     answer = git.run("remote", "get-url", "--all", *options, "--", remote)
     return answer.text.splitlines() if answer.status == 0 else []
 
 
-def _tip(git: Plumbing, word: str, address: str, ref: str) -> str:
+def _tip(git: Git, word: str, address: str, ref: str) -> str:
     """The ledger at an address; git is given the word for it."""
     answer = git.run("ls-remote", "--", word, ref, timeout=ANSWER_SECONDS)
     if answer.status != 0:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Final, cast
 
 from release.errors import LedgerError, LedgerShallow, ReleaseError
-from release.frozen import Struct, field
+from release.git import Git
 from release.ledger import layout
 from release.ledger.entries import INDEX, Entries, text_of
 from release.ledger.filed import Filed, read
@@ -21,8 +21,8 @@ from release.ledger.signing import Signers, is_signed
 from release.ledger.tree import Trees
 from release.ledger.violations import Violation, of_change, of_commit
 from release.ledger.walk import FILE, Change, Step
-from release.plumbing import Plumbing
 from release.records import SCHEMA, Body, Deployment, Record, Release, parse
+from release.values import Struct, field
 
 _RECORD: Final = re.compile(r"records/(?P<folder>[0-9a-f]{2})/(?P<id>(?P=folder)[0-9a-f]{62})\.json")
 
@@ -46,7 +46,7 @@ class Audit:
 
     def __init__(
         self,
-        plumbing: Plumbing,
+        git: Git,
         *,
         signers: Signers | None = None,
         all_signed: bool = False,
@@ -61,7 +61,7 @@ class Audit:
             before: the state at the commit before the first that is checked.
         """
         before = before or Before()
-        self._git = plumbing
+        self._git = git
         self._signers = signers
         self._all_signed = all_signed
         self._commit, self._seconds = before.commit, before.seconds
@@ -250,9 +250,9 @@ class Audit:
         return found[1] if found is not None and found[0] == "blob" else None
 
 
-def _has_parent(plumbing: Plumbing, commit: str) -> bool:
+def _has_parent(git: Git, commit: str) -> bool:
     """Return whether the commit itself names a parent; in a shallow clone git's log does not say so."""
-    found = plumbing.object(commit)
+    found = git.object(commit)
     return found is not None and b"\nparent " in found[1].partition(b"\n\n")[0]
 
 

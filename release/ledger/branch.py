@@ -20,10 +20,10 @@ from release.errors import (
     LedgerUnreachable,
     VersionTaken,
 )
-from release.frozen import Struct
+from release.git import ANSWER_SECONDS, FETCH_SECONDS, Answer, Git
 from release.ledger.address import addresses, check
 from release.ledger.tree import DURABLE
-from release.plumbing import ANSWER_SECONDS, FETCH_SECONDS, Answer, Plumbing
+from release.values import Struct
 
 PUSH_SECONDS: Final = 60.0
 """How long a server may take to receive one append."""
@@ -156,9 +156,9 @@ def transaction(updates: Mapping[str, tuple[str, str | None]]) -> bytes:
 class Branch:
     """The ledger's branch, in this clone alone or with a server."""
 
-    def __init__(self, plumbing: Plumbing, *, branch: str, remote: str | None, signed: bool = False) -> None:
+    def __init__(self, git: Git, *, branch: str, remote: str | None, signed: bool = False) -> None:
         """Look at nothing yet. `signed`: what is proven is proven with required signatures."""
-        self._git = plumbing
+        self._git = git
         self.name = branch
         self.remote = remote
         self._ref = f"refs/heads/{branch}"

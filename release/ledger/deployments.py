@@ -9,12 +9,12 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 
-from release.frozen import Struct
 from release.ledger import layout
 from release.ledger.reading import record_at
 from release.ledger.releases import newest_first, readable, release_of_digest, wrong_kind
 from release.ledger.store import Ledger
 from release.records import Actor, Body, Deployment, Draft, Record, Run
+from release.values import Struct
 
 
 class Event(Struct, frozen=True, kw_only=True):

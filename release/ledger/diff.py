@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from release.frozen import Struct, plain
 from release.ledger.deployments import last_healthy
 from release.ledger.store import Ledger
 from release.ledger.targets import Found
 from release.records import Base, Image, Record, Release
 from release.runspec import RunSpec
 from release.source import Source
+from release.values import Struct, plain
 
 _COMMITS: Final = 1000
 """How many commits are listed at most, each way."""
@@ -204,7 +204,7 @@ def commits_between(source: Source, old: str, new: str, *, folder: str) -> Commi
 
 def _log(source: Source, newer: str, older: str, folder: str) -> tuple[str, ...] | None:
     place = [folder] if folder not in ("", ".") else []
-    answer = source.plumbing.run(
+    answer = source.git.run(
         *("log", "-z", "--no-show-signature", "--encoding=UTF-8", "--abbrev=12", "--format=%h %s"),
         *(f"--max-count={_COMMITS}", newer, f"^{older}", "--", *place),
     )
@@ -213,5 +213,5 @@ def _log(source: Source, newer: str, older: str, folder: str) -> tuple[str, ...]
 
 def lacking(source: Source, *commits: str) -> str:
     """Those of these commits that are not here, in full."""
-    gone = [commit for commit in commits if source.plumbing.object(commit) is None]
+    gone = [commit for commit in commits if source.git.object(commit) is None]
     return " and ".join(gone) or " or ".join(commits)

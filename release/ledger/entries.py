@@ -7,12 +7,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 from release.errors import LedgerError
-from release.frozen import Struct
 from release.ledger import layout
 from release.ledger.filed import Filed
 from release.ledger.violations import Violation, of_change, of_commit
 from release.ledger.walk import Change, Step
 from release.records import Body, Record, parse
+from release.values import Struct
 
 INDEX: Final = "index/"
 _TWICE: Final = {"version": "version-twice", "digest": "digest-twice"}

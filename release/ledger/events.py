@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from release.errors import LedgerRewritten, LedgerUnproven, LedgerUnreachable, ReleaseError
-from release.frozen import replace
 from release.ledger import layout, outbox
 from release.ledger.placing import Placing
 from release.records import Body, Deployment, Draft, Record
+from release.values import replace
 
 if TYPE_CHECKING:
     from release.ledger.store import Ledger

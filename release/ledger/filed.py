@@ -8,10 +8,10 @@ import json
 import rfc8785
 
 from release.errors import LedgerError, RecordUnknown
-from release.frozen import Struct
 from release.ledger.violations import Violation, of_change
 from release.ledger.walk import Change, Step
 from release.records import SCHEMA, Body, Record, parse, parse_envelope
+from release.values import Struct
 
 
 class Filed(Struct, frozen=True, kw_only=True):

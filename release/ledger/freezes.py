@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from release.frozen import Struct
 from release.ledger import layout
 from release.ledger.reading import record_at
 from release.ledger.releases import wrong_kind
 from release.ledger.store import Ledger
 from release.records import Actor, Body, Draft, Envelope, Freeze, Record
+from release.values import Struct
 
 
-class Frost(Struct, frozen=True, kw_only=True):
+class FreezeState(Struct, frozen=True, kw_only=True):
     """One word on an environment: frozen, or not any more."""
 
     freeze: Freeze
@@ -30,7 +30,7 @@ class Frost(Struct, frozen=True, kw_only=True):
         return f"is frozen {end}: {self.freeze.message} ({self.actor.name}, {self.recorded_at[:19]}Z)"
 
 
-def frozen(ledger: Ledger, service: str, environment: str, moment: str) -> Frost | None:
+def frozen(ledger: Ledger, service: str, environment: str, moment: str) -> FreezeState | None:
     """Return what freezes an environment at a moment; None when deployments may go on. The last word decides.
 
     Args:
@@ -43,14 +43,14 @@ def frozen(ledger: Ledger, service: str, environment: str, moment: str) -> Frost
     return last if last is not None and last.holds(moment) else None
 
 
-def frozen_beneath(ledger: Ledger, service: str, environment: str, moment: str) -> Frost | None:
+def frozen_beneath(ledger: Ledger, service: str, environment: str, moment: str) -> FreezeState | None:
     """Return what would freeze an environment if no rollback had frozen it. See `frozen`."""
     words = _words(ledger, service, environment)
     last = next((word for word in words if word.freeze.thawed or word.freeze.deployment is None), None)
     return last if last is not None and last.holds(moment) else None
 
 
-def _words(ledger: Ledger, service: str, environment: str) -> Iterator[Frost]:
+def _words(ledger: Ledger, service: str, environment: str) -> Iterator[FreezeState]:
     """Everything that was said about an environment, last word first."""
     waiting = [_told(draft, draft.body) for draft in _unsynced(ledger, service, environment)]
     yield from reversed(waiting)
@@ -63,7 +63,7 @@ def freezes(ledger: Ledger, service: str, environment: str) -> Iterator[Record[B
     yield from (record_at(ledger, f"{folder}/{name}") for name in reversed(ledger.names(folder)))
 
 
-def _recorded(ledger: Ledger, service: str, environment: str) -> Iterator[Frost]:
+def _recorded(ledger: Ledger, service: str, environment: str) -> Iterator[FreezeState]:
     for record in freezes(ledger, service, environment):
         if not isinstance(record.body, Freeze):
             raise wrong_kind(record, Freeze.kind)
@@ -77,5 +77,5 @@ def _unsynced(ledger: Ledger, service: str, environment: str) -> Iterator[Draft[
             yield draft.of(body)
 
 
-def _told(place: Envelope | Draft[Freeze], body: Freeze) -> Frost:
-    return Frost(freeze=body, recorded_at=place.recorded_at, actor=place.actor)
+def _told(place: Envelope | Draft[Freeze], body: Freeze) -> FreezeState:
+    return FreezeState(freeze=body, recorded_at=place.recorded_at, actor=place.actor)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from release.frozen import Struct
+from release.git import ANSWER_SECONDS, Git
 from release.ledger.violations import Violation
-from release.plumbing import ANSWER_SECONDS, Plumbing
 from release.records import Record, Release
+from release.values import Struct
 
 
 class Tags(Struct, frozen=True, kw_only=True):
@@ -36,13 +36,13 @@ class Tags(Struct, frozen=True, kw_only=True):
                 )
 
 
-def known_tags(plumbing: Plumbing, remote: str | None) -> Tags:
+def known_tags(git: Git, remote: str | None) -> Tags:
     """The tags of this clone, and those of the remote when it answers."""
     form = "--format=%(objectname) %(*objectname)%09%(refname)"
-    here = plumbing.run("for-each-ref", form, "refs/tags")
+    here = git.run("for-each-ref", form, "refs/tags")
     there = None
     if remote is not None:
-        answer = plumbing.run("ls-remote", "--tags", remote, timeout=ANSWER_SECONDS)
+        answer = git.run("ls-remote", "--tags", remote, timeout=ANSWER_SECONDS)
         there = _commits(answer.text) if answer.status == 0 else None
     return Tags(here=_commits(here.text), there=there, remote=remote)
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from release.frozen import Struct, replace
 from release.ledger import layout
 from release.ledger.violations import Violation, of_commit
 from release.ledger.walk import Step
 from release.records import Body, Genesis, Record
+from release.values import Struct, replace
 
 
 class Home(Struct, frozen=True, kw_only=True):

@@ -17,11 +17,11 @@ from typing import Any, Final
 
 from release import jsontext
 from release.errors import LedgerError, ReleaseError
-from release.frozen import Struct
 from release.ledger.audit import Before
 from release.ledger.lineage import Home, Lineage
 from release.ledger.signing import Signers
 from release.seal import BadSeal, ClonesKey
+from release.values import Struct
 
 _RULES: Final = 1
 """Number of the set of rules; a file that was written under another one does not count."""

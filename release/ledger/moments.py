@@ -19,7 +19,7 @@ from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from release.errors import UsageError
-from release.frozen import Struct, field
+from release.values import Struct, field
 
 FORMS: Final = '"2026-11-21 20:00", "20:00", "yesterday 18:00", 2h, or 2026-11-21T20:00+01:00'
 

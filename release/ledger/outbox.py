@@ -18,9 +18,9 @@ from typing import Final
 
 from release import private
 from release.errors import LedgerError, ReleaseError
-from release.frozen import Struct
 from release.records import Body, Deployment, Draft, Freeze, Note, Quarantine, Verification, parse
 from release.seal import BadSeal, ClonesKey
+from release.values import Struct
 
 KINDS: Final = (Deployment, Quarantine, Freeze, Verification, Note)
 """What may wait for the server. A release does not: its record and its git tag land together."""

@@ -8,7 +8,6 @@ from itertools import islice
 from typing import Final
 
 from release.errors import LedgerError, VersionTaken
-from release.frozen import Struct, field, replace
 from release.ledger import layout
 from release.ledger.audit import Before
 from release.ledger.proof import Policies
@@ -24,6 +23,7 @@ from release.records import (
     Release,
     Verification,
 )
+from release.values import Struct, field, replace
 
 
 class Stamp(Struct, frozen=True, kw_only=True):

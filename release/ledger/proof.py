@@ -13,15 +13,15 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from release.errors import LedgerError, LedgerRewritten, LedgerUnproven, LedgerUnsigned
-from release.frozen import Struct, replace
+from release.git import Git
 from release.ledger.audit import Audit, Before
 from release.ledger.lineage import Lineage
 from release.ledger.memory import Memory, Policy
 from release.ledger.signing import Signature, Signers, is_signed, signatures
 from release.ledger.violations import Violation
 from release.ledger.walk import Step, walk
-from release.plumbing import Plumbing
 from release.records import Body, Record
+from release.values import Struct, replace
 
 TOLERATED: Final = frozenset({"index-missing", "record-later"})
 """Violations that hide something and claim nothing: reading goes on past them."""
@@ -69,9 +69,9 @@ class Seen(Struct, frozen=True, kw_only=True):
 class Prover:
     """The proof of one ledger in one clone."""
 
-    def __init__(self, plumbing: Plumbing, name: str, memory: Memory, policies: Policies) -> None:
+    def __init__(self, git: Git, name: str, memory: Memory, policies: Policies) -> None:
         """Prove nothing yet. `name` is the ledger's, for messages."""
-        self._git = plumbing
+        self._git = git
         self._name = name
         self._memory = memory
         self._policy, self._say = policies.policy, policies.say

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from release.frozen import Struct
 from release.ledger import layout
 from release.ledger.reading import record_at
 from release.ledger.releases import wrong_kind
 from release.ledger.store import Ledger
 from release.records import Actor, Quarantine
+from release.values import Struct
 
 
-class Word(Struct, frozen=True, kw_only=True):
+class QuarantineState(Struct, frozen=True, kw_only=True):
     """One word on a release: set aside, or not any more."""
 
     quarantine: Quarantine
@@ -27,7 +27,9 @@ class Word(Struct, frozen=True, kw_only=True):
         )
 
 
-def quarantined(ledger: Ledger, service: str, release: str, environment: str | None) -> Word | None:
+def quarantined(
+    ledger: Ledger, service: str, release: str, environment: str | None
+) -> QuarantineState | None:
     """The word that sets a release record's id aside; None when it may be deployed.
 
     The last word that applies decides: one for this environment, or one for all.
@@ -46,7 +48,7 @@ def quarantined(ledger: Ledger, service: str, release: str, environment: str | N
     return applies[-1] if applies and not applies[-1].quarantine.lifted else None
 
 
-def _words(ledger: Ledger, service: str, release: str) -> Iterator[Word]:
+def _words(ledger: Ledger, service: str, release: str) -> Iterator[QuarantineState]:
     """Everything that was said about a release, in order."""
     folder = layout.quarantine_folder(service, release)
     for name in ledger.names(folder):
@@ -55,8 +57,8 @@ def _words(ledger: Ledger, service: str, release: str) -> Iterator[Word]:
             if not isinstance(record.body, Quarantine):
                 raise wrong_kind(record, Quarantine.kind)
             place = record.envelope
-            yield Word(quarantine=record.body, recorded_at=place.recorded_at, actor=place.actor)
+            yield QuarantineState(quarantine=record.body, recorded_at=place.recorded_at, actor=place.actor)
     for draft in ledger.unsynced():
         body = draft.body
         if draft.service == service and isinstance(body, Quarantine) and body.release == release:
-            yield Word(quarantine=body, recorded_at=draft.recorded_at, actor=draft.actor)
+            yield QuarantineState(quarantine=body, recorded_at=draft.recorded_at, actor=draft.actor)

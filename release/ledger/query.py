@@ -20,9 +20,9 @@ from release.ledger.deployments import (
     ran,
     running_at,
 )
-from release.ledger.freezes import Frost, freezes, frozen, frozen_beneath
+from release.ledger.freezes import FreezeState, freezes, frozen, frozen_beneath
 from release.ledger.moments import Clock, Moment, read_since
-from release.ledger.quarantines import Word, quarantined
+from release.ledger.quarantines import QuarantineState, quarantined
 from release.ledger.releases import (
     newest_first,
     readable,
@@ -41,10 +41,10 @@ __all__ = [
     "Clock",
     "Event",
     "Found",
-    "Frost",
+    "FreezeState",
     "Moment",
+    "QuarantineState",
     "Tried",
-    "Word",
     "current",
     "deployments",
     "events_of",

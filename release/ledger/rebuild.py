@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from release.errors import LedgerError
-from release.frozen import Struct
 from release.ledger import layout
 from release.ledger.store import Ledger
 from release.records import Actor, Body, Record
+from release.values import Struct
 
 _ODD: Final = {"", ".", "..", ".git"}
 """Names that git does not take for a file's."""

@@ -12,8 +12,8 @@ from typing import Final
 
 from release.config import Ledger as Settings
 from release.errors import LedgerError
-from release.frozen import Struct
-from release.plumbing import Plumbing
+from release.git import Git
+from release.values import Struct
 
 FORMAT: Final = "%G?|%GF"
 """What git is asked to tell of each commit's signature."""
@@ -101,16 +101,16 @@ class Signers(Struct, frozen=True, kw_only=True):
         return _STATES.get(signature.letter, f"git calls the signature {signature.letter!r}") + key
 
 
-def is_signed(plumbing: Plumbing, commit: str) -> bool:
+def is_signed(git: Git, commit: str) -> bool:
     """Return whether a commit carries a signature at all: git answers N also where it cannot check one."""
-    found = plumbing.object(commit)
+    found = git.object(commit)
     head = found[1].partition(b"\n\n")[0] if found is not None else b""
     return any(line.startswith((b"gpgsig ", b"gpgsig-sha256 ")) for line in head.split(b"\n"))
 
 
-def signatures(plumbing: Plumbing, signers: Signers, commits: Sequence[str]) -> list[Signature]:
+def signatures(git: Git, signers: Signers, commits: Sequence[str]) -> list[Signature]:
     """Return the signature of each commit; one that ends git itself is UNCHECKED."""
-    answer = plumbing.run(
+    answer = git.run(
         *(*signers.options, "log", "--no-walk=unsorted", "--stdin", "--no-show-signature"),
         *("--no-notes", "--no-color", f"--format=%H|{FORMAT}"),
         stdin="".join(f"{commit}\n" for commit in commits).encode(),
@@ -121,4 +121,4 @@ def signatures(plumbing: Plumbing, signers: Signers, commits: Sequence[str]) -> 
     if len(commits) == 1:
         return [Signature(letter=UNCHECKED, fingerprint="")]
     half = len(commits) // 2
-    return [*signatures(plumbing, signers, commits[:half]), *signatures(plumbing, signers, commits[half:])]
+    return [*signatures(git, signers, commits[:half]), *signatures(git, signers, commits[half:])]

@@ -73,11 +73,11 @@ class Ledger:
         self._branch = branch
         branch.is_proven = self._is_proven
         memory = Memory(source.git_dir, branch.remote, branch.name, policies.policy)
-        self._prover = Prover(source.plumbing, str(branch), memory, policies)
+        self._prover = Prover(source.git, str(branch), memory, policies)
         self._stamp = Stamp(policies=policies)
-        self._trees = Trees(source.plumbing)
+        self._trees = Trees(source.git)
         signers = policies.policy.signers
-        self._writer = Writer(source.plumbing, str(branch), sign=self._sign, signers=signers, memory=memory)
+        self._writer = Writer(source.git, str(branch), sign=self._sign, signers=signers, memory=memory)
         self._events = Events(self, Outbox(source.git_dir, tell), tell)
         self._tell = tell
         self._tip: str | None = None
@@ -128,7 +128,7 @@ class Ledger:
             )
         believed = policies or Policies()
         signed = believed.policy.signers is not None
-        there = Branch(source.plumbing, branch=branch, remote=remote, signed=signed)
+        there = Branch(source.git, branch=branch, remote=remote, signed=signed)
         ledger = cls(source, there, sign=sign, policies=believed, tell=tell)
         ledger._look_at(ledger._branch.head())
         return ledger

@@ -11,7 +11,6 @@ from typing import Final
 from semver import Version
 
 from release.errors import TargetUnavailable, UsageError
-from release.frozen import Struct
 from release.ledger import layout, moments
 from release.ledger.deployments import Event, events_of, first_healthy, ran, running_at
 from release.ledger.moments import Clock
@@ -27,6 +26,7 @@ from release.ledger.releases import (
 )
 from release.ledger.store import Ledger
 from release.records import Record, Release
+from release.values import Struct
 
 _PREFIX_DIGITS: Final = 7
 _DEPLOYMENT_DIGITS: Final = 6

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from release.errors import LedgerError, ReleaseError
-from release.plumbing import Answer, Plumbing
+from release.git import Answer, Git
 
 DURABLE: Final = ("-c", "core.fsync=all")
 """What git writes for the ledger is on the disk before a reference names it."""
@@ -65,9 +65,9 @@ def object_id(kind: str, content: bytes, digits: int) -> str:
 class Trees:
     """The trees of one repository. The listings read last are kept."""
 
-    def __init__(self, plumbing: Plumbing) -> None:
+    def __init__(self, git: Git) -> None:
         """Read nothing yet."""
-        self._plumbing = plumbing
+        self._plumbing = git
         self._listings: OrderedDict[str, Listing] = OrderedDict()
         self._kept = 0
 

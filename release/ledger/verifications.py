@@ -6,12 +6,12 @@ import heapq
 from collections.abc import Iterator
 from typing import Final, Literal
 
-from release.frozen import Struct
 from release.ledger import layout
 from release.ledger.reading import record_at
 from release.ledger.releases import newest_first, wrong_kind
 from release.ledger.store import Ledger
 from release.records import Actor, Body, Record, Verification
+from release.values import Struct
 
 What = Literal["readiness", "drill", "rebuild"]
 IN_ENVIRONMENTS: Final[tuple[What, ...]] = ("readiness", "drill")

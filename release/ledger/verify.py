@@ -59,8 +59,8 @@ class _Verification:
     def __init__(self, source: Source, settings: Settings, here: Home) -> None:
         self._home = here
         self._vouched = 0
-        self._git, self._settings = source.plumbing, settings
-        self._branch = Branch(source.plumbing, branch=settings.branch, remote=settings.remote)
+        self._git, self._settings = source.git, settings
+        self._branch = Branch(source.git, branch=settings.branch, remote=settings.remote)
         proofs = "refs/release-verified-signed" if settings.require_signed else "refs/release-verified"
         self._remembered = f"{proofs}/{settings.remote or 'local'}/{settings.branch}"
         self._signers = Signers.of(source.root, settings)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from release.frozen import Struct, plain
 from release.ledger.walk import Change, Step
+from release.values import Struct, plain
 
 KINDS: Final = {
     "rewound": "the branch no longer contains a commit that it contained before",

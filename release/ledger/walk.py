@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import IO, Final
 
-from release.frozen import Struct, replace
+from release.git import Git
 from release.ledger.signing import Signature, Signers, signatures
-from release.plumbing import Plumbing
+from release.values import Struct, replace
 
 FILE: Final = "100644"
 """The one mode that a file of the ledger has."""
@@ -54,7 +54,7 @@ class Step(Struct, frozen=True, kw_only=True):
 
 
 def walk(
-    plumbing: Plumbing,
+    git: Git,
     head: str,
     trouble: Callable[[str], None],
     *,
@@ -68,7 +68,7 @@ def walk(
         since: a commit; it and what comes before it are left out.
         trouble: told in git's words when it cannot read the history, as objects are missing or damaged.
     """
-    with plumbing.streaming(
+    with git.streaming(
         *("-c", "core.commitGraph=false", "log", "--reverse", "--first-parent"),
         *("--diff-merges=first-parent", "--raw", "-r", "-z", "--root", "--no-renames", "--no-abbrev"),
         *("--no-show-signature", "--no-notes", "--no-color", "--ignore-submodules=none"),
@@ -80,11 +80,11 @@ def walk(
         trouble(words)
 
 
-def with_signatures(plumbing: Plumbing, signers: Signers, steps: Iterable[Step]) -> Iterator[Step]:
+def with_signatures(git: Git, signers: Signers, steps: Iterable[Step]) -> Iterator[Step]:
     """Return the same steps with their signatures, which git checks in bulk."""
     rest = iter(steps)
     while chunk := list(islice(rest, _BULK)):
-        found = signatures(plumbing, signers, [step.commit for step in chunk])
+        found = signatures(git, signers, [step.commit for step in chunk])
         for step, signature in zip(chunk, found, strict=True):
             yield replace(step, signature=signature)
 

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Final
 
 from release.errors import LedgerError, LedgerUnsigned
-from release.frozen import Struct
+from release.git import Answer, Git
 from release.ledger import layout
 from release.ledger.memory import Memory
 from release.ledger.reading import Reader
 from release.ledger.signing import Signers, signatures
 from release.ledger.tree import DURABLE
-from release.plumbing import Answer, Plumbing
 from release.records import Actor, Body, Deployment, Record, Release
+from release.values import Struct
 
 _NOT_IN_NAMES: Final = re.compile(r"[<>\x00-\x1f]")
 
@@ -34,9 +34,7 @@ class TagRequest(Struct, frozen=True, kw_only=True):
 class Writer:
     """Writes objects into one repository; moves no reference."""
 
-    def __init__(
-        self, plumbing: Plumbing, name: str, *, sign: bool, signers: Signers | None, memory: Memory
-    ) -> None:
+    def __init__(self, git: Git, name: str, *, sign: bool, signers: Signers | None, memory: Memory) -> None:
         """Write nothing yet.
 
         Args:
@@ -47,7 +45,7 @@ class Writer:
             memory: remembers that the signing key is allowed, so that it is asked for once.
         """
         self._memory = memory
-        self._plumbing = plumbing
+        self._plumbing = git
         self._name = name
         self._sign = sign
         self._signers = signers

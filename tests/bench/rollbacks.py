@@ -97,7 +97,7 @@ class Rival:
         return time.perf_counter()
 
 
-Swap = Callable[[str], float]
+Replacement = Callable[[str], float]
 """Runs a version; the moment (`time.perf_counter`) at which it was verified healthy."""
 
 
@@ -174,7 +174,7 @@ def _more(took: Figure, base: Figure) -> str:
     return f"{(took.median - base.median) * 1000:+.0f}"
 
 
-def _timed(port: int, swap: Swap, version: str) -> Turn:
+def _timed(port: int, swap: Replacement, version: str) -> Turn:
     """One swap, watched from outside."""
     caller = Caller(port)
     try:
@@ -213,7 +213,7 @@ def _answering(port: int, seconds: float = 5.0) -> str:
 
 
 @contextmanager
-def _ways(room: Path) -> Iterator[dict[str, tuple[int, Swap]]]:
+def _ways(room: Path) -> Iterator[dict[str, tuple[int, Replacement]]]:
     """Each way with its port, ready to swap."""
     port = lab.free_port()
     service = _released(room / "clone", port)

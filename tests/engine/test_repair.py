@@ -18,7 +18,7 @@ from tests.engine.service import APP, Ran, Service, make_service
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shop:
+class StageContext:
     """A service with two releases, in a registry and on a git server."""
 
     service: Service
@@ -37,9 +37,9 @@ class Shop:
 
 
 @pytest.fixture
-def shop(
+def ctx(
     tmp_path: Path, engine: Engine, bare_remote: Path, running_registry: lab.RunningRegistry
-) -> Iterator[Shop]:
+) -> Iterator[StageContext]:
     """0.1.0 and 0.2.0 are released."""
     place = lab.unique()
     registry = f"{running_registry.host}/{place}"
@@ -50,57 +50,59 @@ def shop(
         released(service.nox("release"))
         repositories = running_registry.storage / "docker/registry/v2/repositories"
         tags = repositories / place / service.name / "_manifests/tags"
-        yield Shop(service=service, remote=bare_remote, tags=tags, repository=f"{registry}/{service.name}")
+        yield StageContext(
+            service=service, remote=bare_remote, tags=tags, repository=f"{registry}/{service.name}"
+        )
     finally:
         lab.remove_service(engine, service.name)
 
 
-def test_what_is_missing_is_added(shop: Shop) -> None:
+def test_what_is_missing_is_added(ctx: StageContext) -> None:
     """The version's tag, the commit's tag, the git tag; after a yes, and once."""
-    nothing = f"{shop.service.name}: 0 added, 0 left as they are"
-    pushed = shop.service.nox("push")  # of a released commit: under a name of its own
+    nothing = f"{ctx.service.name}: 0 added, 0 left as they are"
+    pushed = ctx.service.nox("push")  # of a released commit: under a name of its own
     assert pushed.status == 0, pushed.all
-    assert shop.repair().last_line == nothing
-    commit = shop.service.git("rev-parse", "HEAD")
-    shutil.rmtree(shop.tags / "0.2.0")
-    shutil.rmtree(shop.tags / f"sha-{commit}")
-    output_of(["git", "-C", str(shop.remote), "tag", "--delete", "v0.2.0"])
+    assert ctx.repair().last_line == nothing
+    commit = ctx.service.git("rev-parse", "HEAD")
+    shutil.rmtree(ctx.tags / "0.2.0")
+    shutil.rmtree(ctx.tags / f"sha-{commit}")
+    output_of(["git", "-C", str(ctx.remote), "tag", "--delete", "v0.2.0"])
 
-    asked = shop.repair()
+    asked = ctx.repair()
     assert asked.status == 2, asked.all
     assert "--yes" in asked.err
-    assert "refs/tags/v0.2.0" not in shop.refs()
-    planned = shop.repair("--plan")
+    assert "refs/tags/v0.2.0" not in ctx.refs()
+    planned = ctx.repair("--plan")
     assert planned.status == 0
-    for name in (f"{shop.repository}:0.2.0", f"sha-{commit}: missing", "git-tag  v0.2.0"):
+    for name in (f"{ctx.repository}:0.2.0", f"sha-{commit}: missing", "git-tag  v0.2.0"):
         assert name in planned.out
 
-    done = shop.repair("--yes")
-    assert (done.status, done.last_line) == (0, f"{shop.service.name}: 3 added, 0 left as they are"), done.all
-    digest = shop.service.records()[1]["image"]["digest"]
+    done = ctx.repair("--yes")
+    assert (done.status, done.last_line) == (0, f"{ctx.service.name}: 3 added, 0 left as they are"), done.all
+    digest = ctx.service.records()[1]["image"]["digest"]
     for tag in ("0.2.0", f"sha-{commit}"):
-        assert pulled_manifest(f"{shop.repository}:{tag}")[0] == digest
-    git = ("git", "-C", str(shop.remote))
+        assert pulled_manifest(f"{ctx.repository}:{tag}")[0] == digest
+    git = ("git", "-C", str(ctx.remote))
     assert output_of([*git, "rev-list", "-n1", "v0.2.0"]) == commit
-    assert shop.repair().last_line == nothing
-    shop.remote.rename(shop.remote.with_suffix(".gone"))
-    silent = shop.repair("--yes")
+    assert ctx.repair().last_line == nothing
+    ctx.remote.rename(ctx.remote.with_suffix(".gone"))
+    silent = ctx.repair("--yes")
     assert silent.status == 6, silent.all
 
 
-def test_a_tag_that_was_moved_is_left_alone(shop: Shop) -> None:
+def test_a_tag_that_was_moved_is_left_alone(ctx: StageContext) -> None:
     """Both digests are named, nothing is overwritten, status 1. A tag without a release is named, too."""
-    old, new = ((shop.tags / tag / "current/link").read_text() for tag in ("0.1.0", "0.2.0"))
-    (shop.tags / "0.2.0/current/link").write_text(old)
-    output_of(["git", "-C", str(shop.remote), "tag", "--force", "v0.2.0", "main"])
-    output_of(["git", "-C", str(shop.remote), "tag", "v0.9.0", "main"])
-    ran = shop.repair("--yes")
+    old, new = ((ctx.tags / tag / "current/link").read_text() for tag in ("0.1.0", "0.2.0"))
+    (ctx.tags / "0.2.0/current/link").write_text(old)
+    output_of(["git", "-C", str(ctx.remote), "tag", "--force", "v0.2.0", "main"])
+    output_of(["git", "-C", str(ctx.remote), "tag", "v0.9.0", "main"])
+    ran = ctx.repair("--yes")
     assert ran.status == 1, ran.all
-    assert f"{shop.repository}:0.2.0: is {old}, and 0.2.0 is {new}" in ran.err
+    assert f"{ctx.repository}:0.2.0: is {old}, and 0.2.0 is {new}" in ran.err
     assert "git-tag  v0.2.0: stands on" in ran.err
     assert ran.last_line.endswith("0 added, 2 left as they are")
     assert "the git tag v0.9.0 is no recorded release" in ran.err
-    assert pulled_manifest(f"{shop.repository}:0.2.0")[0] == old
+    assert pulled_manifest(f"{ctx.repository}:0.2.0")[0] == old
 
 
 def test_names_in_the_engines_own_store_come_back(tmp_path: Path, engine: Engine) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from invoke.main import program
 
-from release.images.swarm import Kind, Swarm
+from release.deploy.targets.swarm.api import Kind, Swarm
 from release.redact import Redacted
 from tests.engine import lab
 

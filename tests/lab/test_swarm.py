@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from release.frozen import replace
+from release.deploy.targets.swarm.api import Swarm
 from release.images.engine import Engine
-from release.images.swarm import Swarm
 from release.reference import Reference
+from release.values import replace
 from tests.lab.world import REPLICAS, SwarmWorld
 
 pytestmark = [pytest.mark.xdist_group("swarm"), pytest.mark.timeout(240)]

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from release import patience
+from release import retry
 
-_SPREAD = patience._spread
+_SPREAD = retry._spread
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -23,10 +23,10 @@ def _temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is tried again is tried at once, as often as ever; a test of the pauses says otherwise."""
-    monkeypatch.setattr(patience, "_spread", lambda _: 0.0)
+    monkeypatch.setattr(retry, "_spread", lambda _: 0.0)
 
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch, _no_pauses: None) -> None:
     """Pauses are made."""
-    monkeypatch.setattr(patience, "_spread", _SPREAD)
+    monkeypatch.setattr(retry, "_spread", _SPREAD)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from release.frozen import replace
 from release.owner import Owner, identify
+from release.values import replace
 
 
 def dead() -> Owner:

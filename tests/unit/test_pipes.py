@@ -12,7 +12,8 @@ from subprocess import DEVNULL, PIPE, Popen, run
 
 import pytest
 
-from release import pipes, plumbing
+from release import git as release_git
+from release import pipes
 from release.errors import ReleaseError
 from release.source import Source
 
@@ -115,15 +116,15 @@ def test_a_silent_server_of_a_partial_clone_is_given_up(
     partial: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For one object, for a command; and the next question is answered."""
-    monkeypatch.setattr(plumbing, "OBJECT_SECONDS", 0.5)
-    monkeypatch.setattr(plumbing, "LOCAL_SECONDS", 0.5)
+    monkeypatch.setattr(release_git, "OBJECT_SECONDS", 0.5)
+    monkeypatch.setattr(release_git, "LOCAL_SECONDS", 0.5)
     with closing(Source.open(partial)) as source:
         with pytest.raises(ReleaseError, match="no answer within"):
-            source.plumbing.object("HEAD:a")
-        answer = source.plumbing.run("show", "HEAD:a")
+            source.git.object("HEAD:a")
+        answer = source.git.run("show", "HEAD:a")
         assert (answer.status != 0, "no answer within 0.5 s" in answer.words) == (True, True)
-        monkeypatch.setattr(plumbing, "OBJECT_SECONDS", 60.0)
-        assert source.plumbing.object("HEAD") is not None
+        monkeypatch.setattr(release_git, "OBJECT_SECONDS", 60.0)
+        assert source.git.object("HEAD") is not None
     for pid in (partial.parent / "pids").read_text().split():
         assert is_gone(int(pid))
 
@@ -152,11 +153,11 @@ def test_a_large_object_is_refused_by_its_header(tmp_path: Path, monkeypatch: py
     (tmp_path / "b").write_bytes(b"y")
     git(tmp_path, "add", "-A")
     git(tmp_path, "commit", "-q", "-m", "a")
-    monkeypatch.setattr(plumbing, "LARGEST_OBJECT", 1000)
+    monkeypatch.setattr(release_git, "LARGEST_OBJECT", 1000)
     with closing(Source.open(tmp_path)) as source:
         with pytest.raises(ReleaseError, match="has 2000 bytes; the limit is 1000"):
-            source.plumbing.object("HEAD:a")
-        assert source.plumbing.object("HEAD:b") == ("blob", b"y")
-        answer = source.plumbing.run("show", "HEAD:a", most=100)
+            source.git.object("HEAD:a")
+        assert source.git.object("HEAD:b") == ("blob", b"y")
+        answer = source.git.run("show", "HEAD:a", most=100)
         assert answer.status != 0
         assert "more than 100 bytes" in answer.words

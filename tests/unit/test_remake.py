@@ -9,9 +9,9 @@ from typing import Any, cast
 import pytest
 
 from release import remake
-from release.chain.build import BuiltImage
-from release.chain.shop import RunFolder
-from release.deploy.site import Desk
+from release.chain.building.stage import BuiltImage
+from release.chain.stage_context import RunFolder
+from release.deploy.environment.environment import Workspace
 from release.errors import SourceError
 from release.images.engine import Engine
 from release.records import Release
@@ -47,8 +47,8 @@ def recorded(commit: str, **build: Any) -> Release:
 
 
 def planned(here: Repository, release: Release) -> remake.RecordedPlan:
-    with Desk.open(here.root, None, environ={}, emit=lambda _: None) as desk:
-        return remake._plan(desk, release, RunFolder.create(here.root))
+    with Workspace.open(here.root, None, environ={}, emit=lambda _: None) as workspace:
+        return remake._plan(workspace, release, RunFolder.create(here.root))
 
 
 @pytest.mark.attack(

@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 
 from release import sessions
-from release.chain.record import Recorded
+from release.chain.publishing.record import Recorded
 from release.chain.reports import Reports
 from release.console import Console
 from release.errors import LedgerUnreachable, ReleaseError
 from release.interruption import Interrupted, Interruption
 from release.records import Record
 from release.sessions import SESSIONS, parse_arguments, reusable
-from tests.unit.chain.test_pipeline import shop
+from tests.unit.chain.test_pipeline import ctx
 from tests.unit.ledger.samples import release
 
 HEAVY = {"docker", "git", "pydantic", "pydantic_core", "rich", "requests", "release.config"}
@@ -126,7 +126,7 @@ def console() -> Iterator[Console]:
         yield made
 
 
-def door(console: Console, *words: str) -> Any:
+def cmd(console: Console, *words: str) -> Any:
     arguments, interruption = parse_arguments("release", words), Interruption()
     return sessions._Door(name="release", arguments=arguments, console=console, interruption=interruption)
 
@@ -136,7 +136,7 @@ def test_the_plan_of_a_released_commit_says_so_and_does_nothing(
 ) -> None:
     """No tag is put, nothing is written, nothing removed."""
     project: Any = ReleasedProject()
-    made = door(console, "--plan")
+    made = cmd(console, "--plan")
     options: Any = None
     sessions._release(project, options, made)
     plan = json.loads(capsys.readouterr().out)
@@ -162,7 +162,7 @@ def test_a_run_that_fails_hands_on_nothing(tmp_path: Path, console: Console) -> 
     project: Any = ReleasedProject()
     project.reports = reports
     options: Any = None
-    sessions._release(project, options, door(console, "--plan"))
+    sessions._release(project, options, cmd(console, "--plan"))
     assert reports.variables.exists()
 
     def away() -> None:
@@ -170,18 +170,18 @@ def test_a_run_that_fails_hands_on_nothing(tmp_path: Path, console: Console) -> 
 
     project.refresh = away
     with pytest.raises(LedgerUnreachable):
-        sessions._release(project, options, door(console))
+        sessions._release(project, options, cmd(console))
     assert not reports.variables.exists()
     reports.variables.mkdir()
     with pytest.raises(ReleaseError, match="of an earlier run"):
-        sessions._release(project, options, door(console))
+        sessions._release(project, options, cmd(console))
 
 
 def test_a_signal_after_the_commit_point_knows_that_there_is_a_release(
     tmp_path: Path, console: Console, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It arrives right after the stages have ended: nobody says that nothing was released."""
-    place, made = shop(tmp_path, []), door(console)
+    place, made = ctx(tmp_path, []), cmd(console)
     record: Any = release("1.4.0").at(1, None)
     place.products.add(Recorded(record=record, evidence=b"", summary=""))
     with pytest.raises(Interrupted), made.interruption.listening():  # noqa: PT012 - the signal is the point

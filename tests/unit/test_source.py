@@ -415,7 +415,7 @@ def test_a_stream_that_is_left_early_ends_quietly(here: Repository, source: Sour
     """The reader of git's complaints is done before their pipe is closed, whatever git still has to say."""
     here.commit("feat: one")
     talk = "alias.talk=!yes complaint >&2 & exec yes word"
-    with source.plumbing.streaming("-c", talk, "talk") as stream:
+    with source.git.streaming("-c", talk, "talk") as stream:
         words = [line for line, _ in zip(stream.out, range(read), strict=False)]
     assert words[:read] == [b"word\n"] * read
     assert not stream.is_alive()

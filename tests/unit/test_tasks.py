@@ -48,10 +48,15 @@ def test_listing_the_tasks_imports_nothing_heavy() -> None:
 def test_a_task_imports_nothing_that_only_others_need(command: str) -> None:
     """It waits for every import: none of a Swarm, a proxy, a registry, a pull or another task is there."""
     others = (
-        *("release.deploy.swarm", "release.deploy.proxies", "release.deploy.startfirst", "release.chain"),
+        *(
+            "release.deploy.targets.swarm",
+            "release.deploy.targets.engine.proxies",
+            "release.deploy.targets.engine.start_first",
+            "release.chain",
+        ),
         *(
             "release.images.registry",
-            "release.images.swarm",
+            "release.deploy.targets.swarm.api",
             "release.commands.verify",
             "packaging",
         ),

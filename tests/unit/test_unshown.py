@@ -97,8 +97,8 @@ def test_no_command_line_has_the_password(
     remote = configure(here, place)  # type: ignore[operator]
     source = Source.open(here.root)
     try:
-        listed = source.plumbing.run("ls-remote", "--tags", remote)
-        fetched = source.plumbing.run("fetch", "--quiet", remote, "refs/heads/main:refs/remotes/origin/main")
+        listed = source.git.run("ls-remote", "--tags", remote)
+        fetched = source.git.run("fetch", "--quiet", remote, "refs/heads/main:refs/remotes/origin/main")
     finally:
         source.close()
     assert (listed.status, fetched.status) == (0, 0), listed.errors + fetched.errors
@@ -112,7 +112,7 @@ def test_a_message_of_git_shows_no_login(here: Repository) -> None:
     here.git("remote", "add", "origin", f"http://{USER}:{PASSWORD}@127.0.0.1:1/x.git")
     source = Source.open(here.root)
     try:
-        answer = source.plumbing.run("ls-remote", "origin")
+        answer = source.git.run("ls-remote", "origin")
     finally:
         source.close()
     assert answer.status != 0
@@ -150,7 +150,7 @@ def test_only_an_address_that_git_logs_in_to_has_a_login() -> None:
     assert without(["https://ada:x@host:8443/y"]) == ["https://host:8443/y"]
     login = Login.of("https://ada:a%2Fb@host:8443/y")
     assert login is not None
-    assert (login.site, login.user, login.password) == ("https://host:8443", "ada", "a/b")
+    assert (login.live, login.user, login.password) == ("https://host:8443", "ada", "a/b")
     assert variables([("origin", "https://host/x")], {}) == {}
 
 

@@ -14,8 +14,8 @@ from docker.tls import TLSConfig
 from docker.utils import kwargs_from_env, parse_host
 
 from release.errors import EngineUnreachable, UsageError
-from release.frozen import Struct
 from release.images import faults, ssh
+from release.values import Struct
 
 DEFAULT_HOST: Final = "unix:///var/run/docker.sock"
 

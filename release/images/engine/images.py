@@ -26,9 +26,9 @@ from release.images.engine.transfers import (
     transfer_error,
 )
 from release.images.values import StoredImage, labels_of, stored_image
-from release.patience import Patience
 from release.process import Cancellation
 from release.reference import Digest, Reference, Repository
+from release.retry import Patience
 
 if TYPE_CHECKING:
     from release.images.registry import Registry

@@ -7,7 +7,7 @@ import re
 from typing import Final, Self
 from urllib.parse import urljoin, urlsplit
 
-from release.frozen import Struct
+from release.values import Struct
 
 _LONGEST: Final = 8 * 1024
 _PRINTABLE: Final = re.compile(r"[!-~]+")

@@ -15,7 +15,6 @@ from typing import Final, NoReturn
 import requests
 
 from release.errors import RegistryError, RegistryUnreachable
-from release.frozen import replace
 from release.images import faults, trust
 from release.images.guard import TooMuch, allowing
 from release.images.registry.address import Address, is_loopback
@@ -32,9 +31,10 @@ from release.images.registry.retry import (
     what_happened,
 )
 from release.images.registry.wire import Answer, Request, Session, exchange
-from release.patience import Again
 from release.process import Cancellation
 from release.reference import DOCKER_HUB, Repository
+from release.retry import Again
+from release.values import replace
 
 _HUB_HOST: Final = "registry-1.docker.io"
 _STRANGE: Final = "see that it is a registry, and read its log and that of a proxy before it"

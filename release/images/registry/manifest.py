@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from release import jsontext
 from release.errors import RegistryError
-from release.frozen import Struct
 from release.images.registry.refusal import quoted
 from release.reference import Digest
+from release.values import Struct
 
 OCI_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX: Final = "application/vnd.oci.image.index.v1+json"

@@ -9,12 +9,12 @@ from typing import Final
 import requests
 import urllib3
 
-from release.frozen import Struct
 from release.images import faults
 from release.images.guard import Late, TooMuch
 from release.images.registry.refusal import codes
 from release.images.registry.wire import Answer
-from release.patience import Patience
+from release.retry import Patience
+from release.values import Struct
 
 ATTEMPTS: Final = 5
 TEMPORARY: Final = frozenset({429, 500, 502, 503, 504})

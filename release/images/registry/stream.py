@@ -13,7 +13,7 @@ from release.errors import RegistryError
 from release.images.registry.manifest import Blob
 from release.images.registry.retry import ATTEMPTS, FAILURES
 from release.images.registry.wire import Answer
-from release.patience import Again
+from release.retry import Again
 
 CHUNK: Final = 256 * 1024
 _DAMAGED: Final = "the registry or a proxy is damaged"

@@ -15,10 +15,10 @@ import requests
 from requests.structures import CaseInsensitiveDict
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies
 
-from release.frozen import Struct, field
 from release.images import trust
 from release.images.guard import TooMuch, body, check_encoding
 from release.images.registry.address import Address, following
+from release.values import Struct, field
 
 DOCUMENT: Final = 4 * 1024 * 1024
 """Bytes of a manifest, a config, a page of tags, or a token server's answer, at most."""

@@ -147,7 +147,7 @@ class Folder:
     def check(self) -> Mapping[str, str]:
         """Check it, and leave it as it is."""
         content = self.content
-        shop: Any = SimpleNamespace(execute=lambda _stage, command: run(command))
+        ctx: Any = SimpleNamespace(execute=lambda _stage, command: run(command))
         found = lock._Found(
             folder=self.folder,
             path="requirements.txt",
@@ -157,7 +157,7 @@ class Folder:
             requires=None,
         )
         try:
-            return lock._requirements(shop, found)
+            return lock._requirements(ctx, found)
         finally:
             (self.folder / "requirements.txt").write_text(content)
 

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from release import probe
-from release.chain.build import BuiltImage
+from release.chain.building.stage import BuiltImage
 from release.chain.plan import Options, make_plan
-from release.chain.shop import RunFolder, Shop
-from release.chain.smoke import SmokePassed, smoke
+from release.chain.smoking.stage import SmokePassed, smoke
+from release.chain.stage_context import RunFolder, StageContext
 from release.errors import GateFailed
 from release.images.engine import ContainerSpec, Engine
 from release.records import Actor, Run
@@ -78,7 +78,7 @@ class Bench:
         assert stored is not None
         quick = {"port": 8000, "timeout": "10s", "stop_grace": "1s", **given}
         service = configured(smoke=quick, environments=environments).service("api")
-        shop = Shop(
+        ctx = StageContext(
             plan=make_plan(service, facts(), Options(), several=False),
             source=None,  # type: ignore[arg-type]  # the repository is not read
             folder=RunFolder.create(self.root),
@@ -88,7 +88,7 @@ class Bench:
             open_engine=lambda: self.engine,
             open_ledger=lambda: None,  # type: ignore[arg-type,return-value]  # nor is the ledger
         )
-        shop.products.add(
+        ctx.products.add(
             BuiltImage(
                 reference=image,
                 stored=stored,
@@ -100,9 +100,9 @@ class Bench:
             )
         )
         try:
-            return smoke(shop)
+            return smoke(ctx)
         finally:
-            shop.aside.finish(shop.emit)
+            ctx.aside.finish(ctx.emit)
 
 
 @pytest.fixture

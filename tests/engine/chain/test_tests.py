@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from release import config
-from release.chain import test as stage
 from release.chain.plan import Options, make_plan
-from release.chain.shop import RunFolder, Shop
-from release.chain.testrun import run_tests
+from release.chain.stage_context import RunFolder, StageContext
+from release.chain.testing import stage as test_stage
+from release.chain.testing.run import run_tests
 from release.errors import GateFailed
 from release.events import Event, Progress
 from release.images.engine import Engine
@@ -99,12 +99,12 @@ def said() -> list[Event]:
 
 
 @pytest.fixture
-def shop_for(tmp_path: Path, engine: Engine, said: list[Event]) -> Callable[..., Shop]:
+def shop_for(tmp_path: Path, engine: Engine, said: list[Event]) -> Callable[..., StageContext]:
     """A place to run a test program in."""
 
-    def made(**test: Any) -> Shop:
+    def made(**test: Any) -> StageContext:
         service = configured(test=test).service("api")
-        return Shop(
+        return StageContext(
             plan=make_plan(service, facts(), Options(), several=False),
             source=SimpleNamespace(read=lambda *_: None),  # type: ignore[arg-type]  # no file is looked for
             folder=RunFolder.create(tmp_path),
@@ -119,18 +119,18 @@ def shop_for(tmp_path: Path, engine: Engine, said: list[Event]) -> Callable[...,
 
 
 @pytest.fixture
-def gate(engine: Engine, shop_for: Callable[..., Shop]) -> Gate:
+def gate(engine: Engine, shop_for: Callable[..., StageContext]) -> Gate:
     """Run a program as the tests, and judge it."""
     lab.small_image()
 
     def run(program: str, **test: Any) -> TestsRan:
-        shop = shop_for(**{"command": ["python3", "-c", program], **test})
+        ctx = shop_for(**{"command": ["python3", "-c", program], **test})
         image = engine.inspect(Reference.parse(lab.SMALL_IMAGE))
         assert image is not None
         try:
-            return stage._judged(shop, run_tests(shop, image))
+            return test_stage._judged(ctx, run_tests(ctx, image))
         finally:
-            shop.aside.finish(shop.emit)
+            ctx.aside.finish(ctx.emit)
 
     return run
 
@@ -149,19 +149,21 @@ def test_a_report_by_its_path_is_evidence(gate: Gate) -> None:
         assert (ran.evidence, ran.count, ran.argv) == ("junit", 2, ("python3", "-c", program))
 
 
-def test_a_report_of_the_image_itself_is_no_evidence(engine: Engine, shop_for: Callable[..., Shop]) -> None:
+def test_a_report_of_the_image_itself_is_no_evidence(
+    engine: Engine, shop_for: Callable[..., StageContext]
+) -> None:
     """It was there before the tests began, and they did not write it."""
     lab.small_image()
     name = f"localhost/{lab.unique('report')}:1"
     files = {"r.xml": "<testsuite><testcase/></testsuite>"}
     tiny.load(engine, name, tiny.on_small_base(engine, files=files, settings={}))
     try:
-        shop = shop_for(command=["python3", "-c", "pass"], report="/r.xml")
+        ctx = shop_for(command=["python3", "-c", "pass"], report="/r.xml")
         image = engine.inspect(Reference.parse(name))
         assert image is not None
         with pytest.raises(GateFailed, match=r"left no report at /r\.xml"):
-            stage._judged(shop, run_tests(shop, image))
-        shop.aside.finish(shop.emit)
+            test_stage._judged(ctx, run_tests(ctx, image))
+        ctx.aside.finish(ctx.emit)
     finally:
         engine.untag(Reference.parse(name))
 
@@ -191,7 +193,7 @@ def test_a_report_beyond_its_limits_fails_the_gate_with_the_reason(gate: Gate, c
 
 
 def test_a_word_that_is_no_program_is_told_with_the_entrypoint(
-    engine: Engine, shop_for: Callable[..., Shop]
+    engine: Engine, shop_for: Callable[..., StageContext]
 ) -> None:
     """As where the command was written for `docker run IMAGE`."""
     lab.small_image()
@@ -199,12 +201,12 @@ def test_a_word_that_is_no_program_is_told_with_the_entrypoint(
     settings = {"Entrypoint": ["python3", "-I"]}
     tiny.load(engine, name, tiny.on_small_base(engine, files={"x": ""}, settings=settings))
     try:
-        shop = shop_for(command=["-c", "print(1)"])
+        ctx = shop_for(command=["-c", "print(1)"])
         image = engine.inspect(Reference.parse(name))
         assert image is not None
         with pytest.raises(GateFailed) as caught:
-            run_tests(shop, image)
-        shop.aside.finish(shop.emit)
+            run_tests(ctx, image)
+        ctx.aside.finish(ctx.emit)
         assert "replaces the image's ENTRYPOINT, python3 -I" in caught.value.hint
     finally:
         engine.untag(Reference.parse(name))

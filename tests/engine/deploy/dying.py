@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from invoke.main import program
 
+from release.deploy.targets.swarm.api import Swarm
 from release.images.engine import Engine
-from release.images.swarm import Swarm
 from release.ledger.store import Ledger
 
 HOST: Final = "laptop-7"

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from release.deploy import journal
-from release.deploy.docker import SERVING, Place
-from release.deploy.lock import LOCK, Holder
+from release.deploy.core.lock import LOCK, Holder
+from release.deploy.core.place import SERVING, Place
+from release.deploy.environment import journal
 from release.images.engine import ContainerSpec
 from release.ledger import query
 from release.ledger.store import Ledger

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from release.deploy.docker import Place
-from release.deploy.lock import LOCK, Holder
+from release.deploy.core.lock import LOCK, Holder
+from release.deploy.core.place import Place
 from release.images.engine import ContainerSpec
 from release.process import output_of
 from release.reference import Reference

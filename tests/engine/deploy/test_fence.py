@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from release.deploy.lock import Holder
+from release.deploy.core.lock import Holder
 from tests.engine.deploy.conftest import Make
 from tests.engine.deploy.world import World
 

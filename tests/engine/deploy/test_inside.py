@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from release.deploy import inside
-from release.deploy.gates import Gates
-from release.deploy.health import Watch, await_healthy, warn_unreachable
+from release.deploy.targets.engine import exec_probe
+from release.deploy.targets.engine.gates import Gates
+from release.deploy.targets.engine.health import Watch, await_healthy, warn_unreachable
 from release.errors import DeploymentFailed
 from release.events import Event, Warned
 from release.images.engine import ContainerSpec, Engine
@@ -74,7 +74,7 @@ def test_a_request_from_inside_has_an_end_and_names_its_host(
     far: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A slow answer is none; `host` reaches the service from inside too."""
-    monkeypatch.setattr(inside, "_HTTP", re.sub(r"alarm\(\d+\)", "alarm(2)", inside._HTTP))
+    monkeypatch.setattr(exec_probe, "_HTTP", re.sub(r"alarm\(\d+\)", "alarm(2)", exec_probe._HTTP))
     image = far.inspect(Reference.parse(lab.SMALL_IMAGE))
     assert image is not None
     serve = ("python", "-c", DRIPPING)
@@ -83,8 +83,8 @@ def test_a_request_from_inside_has_an_end_and_names_its_host(
         far.start(container)
         state = far.state(container)
         assert state is not None
-        asking = inside.Inside(engine=far)
-        lab.eventually(lambda: asking.tcp(8000, state) == inside.ACCEPTS, what="the service")
+        asking = exec_probe.Inside(engine=far)
+        lab.eventually(lambda: asking.tcp(8000, state) == exec_probe.ACCEPTS, what="the service")
         named = Probe(port=8000, path="/", host="api.example")
         texts = [asking.http(probe, state) for probe in (named, Probe(port=8000, path="/"))]
         assert [found.text for found in texts if found is not None] == ["200 OK", "400 Bad Request"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import urllib.request
 from pathlib import Path
 
-from release.deploy.docker import Place
-from release.deploy.keeper import EngineKeeper
-from release.deploy.lock import LOCK, Holder
+from release.deploy.core.lock import LOCK, Holder
+from release.deploy.core.lock_store import EngineLockStore
+from release.deploy.core.place import Place
 from release.process import Cancellation, output_of
 from release.reference import Digest, Reference
 from tests.engine import lab
@@ -123,7 +123,7 @@ def test_a_deployment_that_is_under_way_is_not_disturbed(world: World) -> None:
     place = Place(service=world.service, environment="production")
     other = Holder.here(who="Grace Hopper", url=None, deployment="1" * 12, milliseconds=60_000)
     held = {**place.labels(LOCK), **other.labels(), "release.lock.host": "elsewhere"}
-    EngineKeeper(engine=world.engine, image=image.id).put(place.lock, held)
+    EngineLockStore(engine=world.engine, image=image.id).put(place.lock, held)
     refused = world.invoke("prune", "--last-copies", "--yes")
     assert refused.status == 5
     assert "Grace Hopper" in refused.err

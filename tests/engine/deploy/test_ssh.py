@@ -53,7 +53,7 @@ def make_key(path: Path) -> str:
 
 
 @dataclass(frozen=True)
-class Door:
+class CommandContext:
     """A running sshd, and a folder for PATH whose `ssh` knows it."""
 
     folder: Path
@@ -101,7 +101,7 @@ def await_port(port: int) -> None:
 
 
 @pytest.fixture
-def door(tmp_path: Path) -> Iterator[Door]:
+def cmd(tmp_path: Path) -> Iterator[CommandContext]:
     """An sshd on a free port of loopback that lets one key in."""
     folder, port = tmp_path / "ssh", lab.free_port()
     (folder / "bin").mkdir(parents=True)
@@ -116,7 +116,7 @@ def door(tmp_path: Path) -> Iterator[Door]:
         Path("/run/sshd").mkdir(exist_ok=True)  # where it separates its privileges (sshd(8), FILES)
     argv = ["/usr/sbin/sshd", "-D", "-e", "-f", str(folder / "server")]
     with (folder / "log").open("wb") as log, subprocess.Popen(argv, stderr=log) as server:
-        opened = Door(folder=folder, port=port, server=server)
+        opened = CommandContext(folder=folder, port=port, server=server)
         opened.trust(host)
         try:
             await_port(port)
@@ -126,47 +126,49 @@ def door(tmp_path: Path) -> Iterator[Door]:
             server.terminate()
 
 
-def test_deploy_and_rollback_go_through_ssh(world: World, door: Door) -> None:
+def test_deploy_and_rollback_go_through_ssh(world: World, cmd: CommandContext) -> None:
     """The record names the address; nothing stays connected."""
-    world.configure(host=f'"{door.host}"')
+    world.configure(host=f'"{cmd.host}"')
     for version in ("0.1.0", "0.2.0"):
-        ran = world.invoke("deploy", "--to", version, "--yes", PATH=door.path)
+        ran = world.invoke("deploy", "--to", version, "--yes", PATH=cmd.path)
         assert ran.status == 0, ran.err
-    back = world.invoke("rollback", "--yes", PATH=door.path)
+    back = world.invoke("rollback", "--yes", PATH=cmd.path)
     assert back.status == 0, back.err
     assert world.answer()["VERSION"] == "0.1.0"
-    shown = world.invoke("history", "--json", PATH=door.path).data
-    assert {target["name"] for record in shown for target in record.get("targets", ())} == {door.host}
+    shown = world.invoke("history", "--json", PATH=cmd.path).data
+    assert {target["name"] for record in shown for target in record.get("targets", ())} == {cmd.host}
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while door.sessions():
+    while cmd.sessions():
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
 
-def test_a_door_that_does_not_open_is_told_with_the_command_to_try(world: World, door: Door) -> None:
+def test_a_door_that_does_not_open_is_told_with_the_command_to_try(world: World, cmd: CommandContext) -> None:
     """Another host key, and a key that is not let in: exit status 6, and nothing was touched."""
-    world.configure(host=f'"{door.host}"')
-    right = (door.folder / "known").read_text()
-    door.trust(make_key(door.folder / "other"))
-    stranger = world.invoke("deploy", "--to", "0.1.0", "--yes", PATH=door.path)
-    (door.folder / "known").write_text(right)
-    make_key(door.folder / "own")
-    locked = world.invoke("deploy", "--to", "0.1.0", "--yes", PATH=door.path)
+    world.configure(host=f'"{cmd.host}"')
+    right = (cmd.folder / "known").read_text()
+    cmd.trust(make_key(cmd.folder / "other"))
+    stranger = world.invoke("deploy", "--to", "0.1.0", "--yes", PATH=cmd.path)
+    (cmd.folder / "known").write_text(right)
+    make_key(cmd.folder / "own")
+    locked = world.invoke("deploy", "--to", "0.1.0", "--yes", PATH=cmd.path)
     for refused, said in ((stranger, "Host key verification failed"), (locked, "Permission denied")):
         assert refused.status == 6, refused.err
-        assert f"cannot reach the Docker engine at {door.host}" in refused.err
+        assert f"cannot reach the Docker engine at {cmd.host}" in refused.err
         assert "ssh -T -o ConnectTimeout=10" in refused.err
         assert said in refused.err
     assert world.containers() == {}
 
 
-def test_connections_that_drop_in_the_middle_leave_a_state_that_is_told(world: World, door: Door) -> None:
+def test_connections_that_drop_in_the_middle_leave_a_state_that_is_told(
+    world: World, cmd: CommandContext
+) -> None:
     """While it waits for health: it goes on over a new connection, or puts back what ran before."""
-    world.configure(host=f'"{door.host}"', watch='"3s"')
-    first = world.invoke("deploy", "--to", "0.1.0", "--yes", PATH=door.path)
+    world.configure(host=f'"{cmd.host}"', watch='"3s"')
+    first = world.invoke("deploy", "--to", "0.1.0", "--yes", PATH=cmd.path)
     assert first.status == 0, first.err
     argv = world.argv("deploy", "--to", "0.2.0", "--yes")
-    environ = {**os.environ, "PATH": door.path}
+    environ = {**os.environ, "PATH": cmd.path}
     with subprocess.Popen(
         argv, cwd=world.root, env=environ, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as program:
@@ -175,7 +177,7 @@ def test_connections_that_drop_in_the_middle_leave_a_state_that_is_told(world: W
         for line in program.stderr:
             seen += line
             if line.startswith("▸ watch"):
-                door.drop()
+                cmd.drop()
                 break
         seen += program.stderr.read()
     assert program.returncode in (0, 3), seen
@@ -193,16 +195,16 @@ print("end", file=sys.stderr)
 
 
 def test_all_that_a_program_in_a_container_says_comes_through(
-    door: Door, engine: Engine, monkeypatch: pytest.MonkeyPatch
+    cmd: CommandContext, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Megabytes, to the last byte: an answer without a length ends with its connection."""
-    monkeypatch.setenv("PATH", door.path)
+    monkeypatch.setenv("PATH", cmd.path)
     base = engine.inspect(Reference.parse(lab.BASE_IMAGE))
     assert base is not None
     container = engine.create(ContainerSpec(image=base.id, command=("sleep", "300"), init=True))
     try:
         engine.start(container)
-        with Engine.connect(host=door.host) as remote:
+        with Engine.connect(host=cmd.host) as remote:
             for _ in range(3):
                 ran = remote.execute(
                     container, ("python3", "-c", PRINTS), env={}, timeout=60_000, limit=MEGABYTES * 10**6

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from release.git import ANSWER_SECONDS
 from release.images.engine import Engine
-from release.plumbing import ANSWER_SECONDS
 from release.process import Cancellation, output_of
 from release.reference import Reference
 from tests.engine import lab

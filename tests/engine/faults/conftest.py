@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from release import patience
+from release import retry
 
 
 @pytest.fixture(autouse=True)
@@ -13,4 +13,4 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
     A pause that a registry names itself is as long as it says.
     """
-    monkeypatch.setattr(patience, "_spread", lambda seconds: seconds / 20)
+    monkeypatch.setattr(retry, "_spread", lambda seconds: seconds / 20)

@@ -20,19 +20,18 @@ from unittest import mock
 import requests
 
 from release.chain.assemble import Project
-from release.chain.build import BuiltImage
-from release.chain.lint import LintPassed
+from release.chain.building.stage import BuiltImage
+from release.chain.linting.stage import LintPassed
 from release.chain.lock import LockChecked
 from release.chain.pipeline import STAGES, Stage, needed_for, run_stages
 from release.chain.plan import Options
-from release.chain.promote import put_tag
-from release.chain.shop import Shop
-from release.chain.smoke import SmokePassed, recorded_smoke
-from release.chain.test import TestsPassed
+from release.chain.publishing.promote import put_tag
+from release.chain.smoking.stage import SmokePassed, recorded_smoke
+from release.chain.stage_context import StageContext
+from release.chain.testing.stage import TestsPassed
 from release.config import Push
 from release.errors import ReleaseError
 from release.events import Event, Finished, Notice, Started
-from release.frozen import replace
 from release.images.engine import Engine
 from release.images.registry import DOCKER_MANIFEST, OCI_MANIFEST
 from release.ledger.branch import Branch
@@ -40,6 +39,7 @@ from release.ledger.store import Ledger
 from release.process import output_of
 from release.records import Gate
 from release.reference import Digest
+from release.values import replace
 from tests import schemas
 from tests.engine import lab
 from tests.engine.faults.case import (
@@ -83,19 +83,19 @@ def passed_gates(folder: Path) -> Passed:
     files = {"Dockerfile": _DOCKERFILE, "pad": pad}
     service = make_service(folder / "service", remote=remote, files=files)
     project = Project.open(service.folder, None, _nobody)
-    shop = project.shop(project.plan(project.facts(Options()), Options()))
-    run_stages(shop, needed_for(("lock", "lint", "build")))
-    built = shop.products.get(BuiltImage)
-    products = (shop.products.get(LockChecked), shop.products.get(LintPassed), *_unrunnable(shop))
-    return Passed(service=service, remote=remote, products=products, built=built, gates=tuple(shop.gates))
+    ctx = project.ctx(project.plan(project.facts(Options()), Options()))
+    run_stages(ctx, needed_for(("lock", "lint", "build")))
+    built = ctx.products.get(BuiltImage)
+    products = (ctx.products.get(LockChecked), ctx.products.get(LintPassed), *_unrunnable(ctx))
+    return Passed(service=service, remote=remote, products=products, built=built, gates=tuple(ctx.gates))
 
 
 def _nobody(_event: Event) -> None:
     """Hears nothing."""
 
 
-def _unrunnable(shop: Shop) -> tuple[object, ...]:
-    spec = recorded_smoke(shop.plan.service.smoke)
+def _unrunnable(ctx: StageContext) -> tuple[object, ...]:
+    spec = recorded_smoke(ctx.plan.service.smoke)
     return TestsPassed(evidence=b"", summary=""), SmokePassed(spec=spec, evidence=b"", summary="")
 
 
@@ -135,10 +135,10 @@ class Stand:
         if (record := project.released(facts, Options())) is not None:
             put_tag(record.body, None, self._hear)
             return
-        shop = project.shop(project.plan(facts, Options()))
+        ctx = project.ctx(project.plan(facts, Options()))
         names = ("build", *_AFTER) if self.cell.stage == "build" else _AFTER
-        self._fill(shop, is_built="build" not in names)
-        run_stages(shop, [_alone(stage, names) for stage in STAGES if stage.name in names])
+        self._fill(ctx, is_built="build" not in names)
+        run_stages(ctx, [_alone(stage, names) for stage in STAGES if stage.name in names])
 
     def _project(self) -> Project:
         project = Project.open(self.service.folder, None, self._hear)
@@ -148,14 +148,14 @@ class Stand:
         }
         return replace(project, service=project.service.model_copy(update=more))
 
-    def _fill(self, shop: Shop, *, is_built: bool) -> None:
+    def _fill(self, ctx: StageContext, *, is_built: bool) -> None:
         for product in self.passed.products:
-            shop.products.add(product)
-        shop.gates.extend(gate for gate in self.passed.gates if is_built or gate.name != "build")
+            ctx.products.add(product)
+        ctx.gates.extend(gate for gate in self.passed.gates if is_built or gate.name != "build")
         if is_built:
-            self.engine.tag(self.passed.built.stored.id, shop.plan.candidate)
-            self.stack.callback(self.engine.untag, shop.plan.candidate)
-            shop.products.add(replace(self.passed.built, reference=shop.plan.candidate))
+            self.engine.tag(self.passed.built.stored.id, ctx.plan.candidate)
+            self.stack.callback(self.engine.untag, ctx.plan.candidate)
+            ctx.products.add(replace(self.passed.built, reference=ctx.plan.candidate))
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, Notice):
@@ -269,7 +269,7 @@ class Stand:
             moment = datetime.now(UTC) + timedelta(hours=hours)
             return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
-        for place in ("release.chain.pipeline.now", "release.chain.record.now"):
+        for place in ("release.chain.pipeline.now", "release.chain.publishing.record.now"):
             self.stack.enter_context(mock.patch(place, now))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from release.chain.mirror import mirrored
+from release.chain.building.mirror import mirrored
 from release.images.engine import Engine
 from release.images.registry import Registry
 from release.process import output_of

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from release.errors import Cancelled, EngineUnreachable, UsageError
-from release.frozen import replace
 from release.images.engine import ContainerSpec, Engine
 from release.inherited import ENGINE
 from release.process import Cancellation, Command, run
 from release.reference import Reference
+from release.values import replace
 from tests.engine import lab
 
 pytestmark = pytest.mark.xdist_group("graph")

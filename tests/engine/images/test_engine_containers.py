@@ -13,12 +13,12 @@ import docker
 import pytest
 
 from release.errors import Cancelled, EngineError, ImageLost, NameTaken, PortTaken
-from release.frozen import replace
 from release.images.engine import ContainerSpec, Engine
 from release.inherited import ENGINE
 from release.process import Cancellation, Command, output_of, run
 from release.reference import Digest, Reference
 from release.runspec import Mount, Publish
+from release.values import replace
 from tests.engine import lab
 
 Run = Callable[..., str]

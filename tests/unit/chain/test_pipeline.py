@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from release.chain.passes import Pass, Product, Reuse
 from release.chain.pipeline import GATES, STAGES, Stage, needed_for, run_stages
 from release.chain.plan import Options, make_plan
-from release.chain.shop import RunFolder, Shop
+from release.chain.stage_cache import CachedResult, Product, Reuse
+from release.chain.stage_context import RunFolder, StageContext
 from release.errors import Cancelled, GateFailed
 from release.events import Event, Failed, Finished, Notice, Started
-from release.frozen import replace
 from release.records import Actor, Run
+from release.values import replace
 from tests.unit.chain.test_plan import SERVICE, facts
 
 
@@ -35,8 +35,8 @@ def refuse() -> Any:
     raise AssertionError("these stages need neither engine nor ledger")
 
 
-def shop(tmp_path: Path, events: list[Event], **more: Any) -> Shop:
-    return Shop(
+def ctx(tmp_path: Path, events: list[Event], **more: Any) -> StageContext:
+    return StageContext(
         plan=make_plan(SERVICE, facts(), Options(), several=False),
         source=SimpleNamespace(git_dir=tmp_path / "git"),  # type: ignore[arg-type]  # for the clone's key alone
         folder=RunFolder.create(tmp_path),
@@ -47,7 +47,7 @@ def shop(tmp_path: Path, events: list[Event], **more: Any) -> Shop:
     )
 
 
-def stage(name: str, *after: str, action: Callable[[Shop], Product] = lambda shop: Made()) -> Stage:
+def stage(name: str, *after: str, action: Callable[[StageContext], Product] = lambda ctx: Made()) -> Stage:
     return Stage(name=name, after=after, action=action)
 
 
@@ -78,7 +78,7 @@ def test_the_gates_push_nothing_and_record_nothing() -> None:
 def test_gates_run_one_after_the_other_where_that_is_asked_for(tmp_path: Path) -> None:
     """With `parallel = false`: in the order of the chain, and nothing begins while another runs."""
     events: list[Event] = []
-    one = shop(tmp_path, events)
+    one = ctx(tmp_path, events)
     service = SERVICE.model_copy(update={"parallel": False})
     one = replace(one, plan=replace(one.plan, service=service))
     run_stages(one, [stage("a"), stage("b"), stage("c", "a"), stage("d")])
@@ -90,19 +90,19 @@ def test_independent_stages_run_at_the_same_time(tmp_path: Path) -> None:
     """Each of two stages waits for the other to have started."""
     meeting = threading.Barrier(2, timeout=10)
 
-    def meet(shop: Shop) -> Made:
+    def meet(ctx: StageContext) -> Made:
         meeting.wait()
         return Made()
 
     events: list[Event] = []
-    run_stages(shop(tmp_path, events), [stage("left", action=meet), stage("right", action=meet)])
+    run_stages(ctx(tmp_path, events), [stage("left", action=meet), stage("right", action=meet)])
     assert [type(event) for event in events[:2]] == [Started, Started]
 
 
 def test_a_stage_starts_after_those_it_needs(tmp_path: Path) -> None:
     """Its start comes after their end."""
     events: list[Event] = []
-    run_stages(shop(tmp_path, events), [stage("second", "first"), stage("first")])
+    run_stages(ctx(tmp_path, events), [stage("second", "first"), stage("first")])
     assert [(type(event), getattr(event, "name", "")) for event in events] == [
         (Started, "first"),
         (Finished, "first"),
@@ -124,11 +124,11 @@ def test_trouble_of_the_machine_is_told_with_what_to_look_at(
 ) -> None:
     """A file where one is named; the stage fails as by any other trouble."""
 
-    def fail(_: Shop) -> Made:
+    def fail(_: StageContext) -> Made:
         raise error
 
     with pytest.raises(GateFailed) as caught:
-        run_stages(shop(tmp_path, []), [stage("lint", action=fail)])
+        run_stages(ctx(tmp_path, []), [stage("lint", action=fail)])
     assert caught.value.hint.startswith(hint)
     assert caught.value.hint.endswith("and run the same again")
 
@@ -137,22 +137,22 @@ def test_a_failing_gate_stops_the_others(tmp_path: Path) -> None:
     """What runs is cancelled, what waits never starts, and the first failure is the one that is raised."""
     running = threading.Event()
 
-    def slow(shop: Shop) -> Made:
+    def slow(ctx: StageContext) -> Made:
         stopped = threading.Event()
-        with shop.cancellation.stopping(stopped.set):
+        with ctx.cancellation.stopping(stopped.set):
             running.set()
             assert stopped.wait(10)
-        shop.cancellation.check()
+        ctx.cancellation.check()
         return Made()
 
-    def fail(shop: Shop) -> Made:
+    def fail(ctx: StageContext) -> Made:
         assert running.wait(10)
         raise GateFailed("fail", "it is wrong")
 
     events: list[Event] = []
     with pytest.raises(GateFailed, match="it is wrong"):
         run_stages(
-            shop(tmp_path, events),
+            ctx(tmp_path, events),
             [stage("slow", action=slow), stage("fail", action=fail), stage("never", "slow")],
         )
     failures = {event.name: event.summary for event in events if isinstance(event, Failed)}
@@ -163,11 +163,11 @@ def test_a_failing_gate_stops_the_others(tmp_path: Path) -> None:
 def test_the_stage_that_is_red_is_the_one_that_is_named(tmp_path: Path) -> None:
     """What two stages share, as the build context, fails in the one that asked; its log says so, once."""
 
-    def fails(_: Shop) -> Product:
+    def fails(_: StageContext) -> Product:
         raise GateFailed("build", "a file is kept by Git LFS", "commit it", ["the end"])
 
     events: list[Event] = []
-    made = shop(tmp_path, events)
+    made = ctx(tmp_path, events)
     with pytest.raises(GateFailed) as failed:
         run_stages(made, (stage("build"), stage("test", "build", action=fails)))
     error = failed.value
@@ -181,9 +181,9 @@ def test_the_stage_that_is_red_is_the_one_that_is_named(tmp_path: Path) -> None:
 
 def test_an_interruption_stops_the_stages(tmp_path: Path) -> None:
     """Ctrl-C during the chain cancels what runs and is raised again."""
-    made = shop(tmp_path, [])
+    made = ctx(tmp_path, [])
 
-    def interrupted(shop: Shop) -> Made:
+    def interrupted(ctx: StageContext) -> Made:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -194,7 +194,7 @@ def test_an_interruption_stops_the_stages(tmp_path: Path) -> None:
 
 def test_each_stage_leaves_a_gate_with_its_evidence(tmp_path: Path) -> None:
     """Name, time and the hash of what it saw."""
-    made = shop(tmp_path, [])
+    made = ctx(tmp_path, [])
     run_stages(made, [stage("one")])
     (gate,) = made.gates
     assert (gate.name, gate.status, len(gate.evidence_sha256)) == ("one", "passed", 64)
@@ -202,7 +202,7 @@ def test_each_stage_leaves_a_gate_with_its_evidence(tmp_path: Path) -> None:
 
 def test_the_stages_leave_their_times(tmp_path: Path) -> None:
     """`stages.jsonl` in the run's folder: what began and ended, in order."""
-    made = shop(tmp_path, [])
+    made = ctx(tmp_path, [])
     run_stages(made, [stage("second", "first"), stage("first")])
     lines = (made.folder.path / "stages.jsonl").read_text().splitlines()
     notes = [json.loads(line) for line in lines]
@@ -223,11 +223,11 @@ class Counted:
         self.ran = 0
         self.restored: Made | None = Made(summary="made before")
 
-    def action(self, shop: Shop) -> Made:
+    def action(self, ctx: StageContext) -> Made:
         self.ran += 1
         return Made()
 
-    def restore(self, shop: Shop, passed: Pass) -> Made | None:
+    def restore(self, ctx: StageContext, passed: CachedResult) -> Made | None:
         return self.restored
 
     @property
@@ -242,7 +242,7 @@ ONE = frozenset({"one"})
 def test_a_stage_that_passed_on_the_same_inputs_is_spared(tmp_path: Path) -> None:
     """The second run takes the first one's evidence, with its time, and says whose it is."""
     counted, events = Counted(files="a"), list[Event]()
-    first, second = shop(tmp_path, []), shop(tmp_path, events, reusable=ONE)
+    first, second = ctx(tmp_path, []), ctx(tmp_path, events, reusable=ONE)
     run_stages(first, [counted.stage])
     run_stages(second, [counted.stage])
     assert counted.ran == 1
@@ -255,26 +255,26 @@ def test_a_stage_that_passed_on_the_same_inputs_is_spared(tmp_path: Path) -> Non
 def test_a_stage_runs_when_its_inputs_have_changed(tmp_path: Path) -> None:
     """Another hash is another question."""
     counted = Counted(files="a")
-    run_stages(shop(tmp_path, []), [counted.stage])
+    run_stages(ctx(tmp_path, []), [counted.stage])
     counted.inputs = {"files": "b"}
-    run_stages(shop(tmp_path, [], reusable=ONE), [counted.stage])
+    run_stages(ctx(tmp_path, [], reusable=ONE), [counted.stage])
     assert counted.ran == 2
 
 
 def test_a_stage_runs_when_nothing_may_be_used_again(tmp_path: Path) -> None:
     """`--no-reuse`, and a stage that was asked for by name."""
     counted = Counted(files="a")
-    run_stages(shop(tmp_path, []), [counted.stage])
-    run_stages(shop(tmp_path, []), [counted.stage])
+    run_stages(ctx(tmp_path, []), [counted.stage])
+    run_stages(ctx(tmp_path, []), [counted.stage])
     assert counted.ran == 2
 
 
 def test_a_stage_runs_when_its_product_cannot_be_taken_up(tmp_path: Path) -> None:
     """The image is gone from the engine: what was seen of it proves nothing any more."""
     counted = Counted(files="a")
-    run_stages(shop(tmp_path, []), [counted.stage])
+    run_stages(ctx(tmp_path, []), [counted.stage])
     counted.restored = None
-    run_stages(shop(tmp_path, [], reusable=ONE), [counted.stage])
+    run_stages(ctx(tmp_path, [], reusable=ONE), [counted.stage])
     assert counted.ran == 2
 
 
@@ -283,7 +283,7 @@ def test_a_stage_without_a_key_runs_every_time(tmp_path: Path) -> None:
     counted = Counted()
     counted.inputs = None
     for _ in range(2):
-        run_stages(shop(tmp_path, [], reusable=ONE), [counted.stage])
+        run_stages(ctx(tmp_path, [], reusable=ONE), [counted.stage])
     assert counted.ran == 2
 
 
@@ -291,19 +291,19 @@ def test_a_stage_that_failed_is_not_remembered(tmp_path: Path) -> None:
     """Only a pass is kept."""
     counted = Counted(files="a")
 
-    def fail(shop: Shop) -> Made:
+    def fail(ctx: StageContext) -> Made:
         raise GateFailed("one", "it is wrong")
 
     failing = replace(counted.stage, action=fail)
     with pytest.raises(GateFailed):
-        run_stages(shop(tmp_path, []), [failing])
-    run_stages(shop(tmp_path, [], reusable=ONE), [counted.stage])
+        run_stages(ctx(tmp_path, []), [failing])
+    run_stages(ctx(tmp_path, [], reusable=ONE), [counted.stage])
     assert counted.ran == 1
 
 
 def test_a_pass_that_cannot_be_kept_is_no_failure(tmp_path: Path) -> None:
     """A full disk: the stage has passed, and will run again the next time."""
-    counted, made = Counted(files="a"), shop(tmp_path, [])
+    counted, made = Counted(files="a"), ctx(tmp_path, [])
     (made.folder.home / "passed").write_text("in the way")
     run_stages(made, [counted.stage])
     assert [gate.name for gate in made.gates] == ["one"]
@@ -318,9 +318,9 @@ def test_passes_of_another_clone_are_told_once_and_not_used(tmp_path: Path) -> N
     events: list[Event] = []
     stages = [Counted(files="a"), Counted(files="b")]
     pair = [replace(each.stage, name=name) for each, name in zip(stages, ("one", "two"), strict=True)]
-    run_stages(shop(tmp_path, []), pair)
+    run_stages(ctx(tmp_path, []), pair)
     (tmp_path / "git" / "release" / "key").unlink()
-    run_stages(shop(tmp_path, events, reusable=frozenset({"one", "two"})), pair)
+    run_stages(ctx(tmp_path, events, reusable=frozenset({"one", "two"})), pair)
     assert [each.ran for each in stages] == [2, 2]
     told = [event.text for event in events if isinstance(event, Notice)]
     assert len(told) == 1
@@ -330,9 +330,9 @@ def test_passes_of_another_clone_are_told_once_and_not_used(tmp_path: Path) -> N
 def test_a_key_that_others_can_read_is_not_used(tmp_path: Path) -> None:
     """The gates run and nothing is kept; the line says what to do."""
     counted, events = Counted(files="a"), list[Event]()
-    run_stages(shop(tmp_path, []), [counted.stage])
+    run_stages(ctx(tmp_path, []), [counted.stage])
     (tmp_path / "git" / "release" / "key").chmod(0o644)
-    run_stages(shop(tmp_path, events, reusable=ONE), [counted.stage])
+    run_stages(ctx(tmp_path, events, reusable=ONE), [counted.stage])
     assert counted.ran == 2
     (told,) = [event.text for event in events if isinstance(event, Notice)]
     assert "other users may read or write it (mode 0644)" in told

@@ -105,7 +105,7 @@ class TestIt:
 @pytest.fixture(scope="module")
 def junit(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A report of pytest's own, asked for as the gate asks for it."""
-    from release.chain.testproof import with_report
+    from release.chain.testing.proof import with_report
 
     root = tmp_path_factory.mktemp("image")
     (root / "tests").mkdir()

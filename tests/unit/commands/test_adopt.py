@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from release.commands.door import Door, Words
+from release.commands.command_line import CommandContext, CommandOptions
 from release.commands.ledger import sync
 from release.ledger.outbox import Outbox
 from release.tasks import guarded
@@ -42,7 +42,7 @@ def run(**words: object) -> int:
     words = {"json": True, **words}
     return guarded(
         lambda console, interruption: sync(
-            Door(words=Words(**words), console=console, interruption=interruption)  # type: ignore[arg-type]
+            CommandContext(words=CommandOptions(**words), console=console, interruption=interruption)  # type: ignore[arg-type]
         )
     )
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from release.commands import action, change
-from release.commands.door import Door, Words
+from release.commands import action, deploy
+from release.commands.command_line import CommandContext, CommandOptions
 from release.console import Console
-from release.frozen import replace
 from release.interruption import Interruption
 from release.records import Actor, Deployment, Draft, Note, Quarantine
+from release.values import replace
 from tests.unit.deploy.scene import Scene, scene  # noqa: F401 - a fixture
 from tests.unit.hostile import FRAGMENTS, commands_in
 from tests.unit.ledger.samples import draft
@@ -39,7 +39,7 @@ def hostile_scene(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Scene:  # no
         f'[tool.release.environments.production]\nhost = "{host}"\n'
     )
     scene.root.commit(SUBJECT, **{"pyproject.toml": table})
-    ledger = scene.site.desk.ledger
+    ledger = scene.live.workspace.ledger
     release = scene.releases["1.0.0"].id
     event = scene.began("1.1.0")
     event = event.of(event.body.model_copy(update={"message": NASTY, "status": "healthy"}))
@@ -53,9 +53,9 @@ def _by_nobody(of: Draft[Any]) -> Draft[Any]:
     return replace(of, actor=Actor(name=NASTY, email=NASTY))
 
 
-def ran(command: Callable[[Door], object], **words: Any) -> None:
+def ran(command: Callable[[CommandContext], object], **words: Any) -> None:
     with Console(environ=CI) as console:
-        command(Door(words=Words(**words), console=console, interruption=Interruption()))
+        command(CommandContext(words=CommandOptions(**words), console=console, interruption=Interruption()))
 
 
 LOOKS: dict[str, dict[str, Any]] = {
@@ -98,9 +98,9 @@ def test_a_plan_prints_no_command(
 ) -> None:
     """Undone commits, the deployer's name, the message."""
     prepared = hostile_scene.prepared(
-        "1.0.0", allowed=change.allowance(Words(allow_quarantined=True, thaw=True, message="x"))
+        "1.0.0", allowed=deploy.allowance(CommandOptions(allow_quarantined=True, thaw=True, message="x"))
     )
-    ran(lambda door: change._show_plan(door, prepared.plan), json=json_too)
+    ran(lambda cmd: deploy._show_plan(cmd, prepared.plan), json=json_too)
     out, err = capfd.readouterr()
     assert "set-output name=version" in out
     assert commands_in(out) == []
@@ -115,7 +115,7 @@ def test_a_message_is_one_line_of_what_is_shown(
     assert isinstance(event.body, Deployment)
     forged = "x\n  quarantine  none\n1.4.2  sha256:0  healthy"
     body = event.body.model_copy(update={"message": forged, "status": "healthy"})
-    hostile_scene.site.desk.ledger.append([event.of(body)])
+    hostile_scene.live.workspace.ledger.append([event.of(body)])
     ran(action("status"))
     ran(action("show"), to=body.deployment)
     out = capfd.readouterr().out

@@ -29,5 +29,5 @@ def test_pruning_after_a_deployment_only_warns(
 
     said: list[Event] = []
     monkeypatch.setattr(prune, "grounds", failing)
-    prune.prune_after(cast(Any, SimpleNamespace(desk=SimpleNamespace(emit=said.append))), answers=True)
+    prune.prune_after(cast(Any, SimpleNamespace(workspace=SimpleNamespace(emit=said.append))), answers=True)
     assert said == [Warned(text=told)]

@@ -8,7 +8,7 @@ import pytest
 
 from release.commands import repair
 from release.commands.repair import Finding
-from release.deploy.site import Desk
+from release.deploy.environment.environment import Workspace
 from release.records import Release
 from tests.unit.ledger import samples
 from tests.unit.repository import Repository
@@ -29,8 +29,8 @@ def believed(here: Repository, commit: str, **image: str) -> Finding:
     assert isinstance(body, Release)
     body = body.model_copy(update={"image": body.image.model_copy(update=image)})
     missing = Finding(kind="git-tag", name="v9.0.0", found="missing", mend=lambda: None)
-    with Desk.open(here.root, None, environ={}, emit=lambda _: None) as desk:
-        return repair._believed(desk, body, missing)
+    with Workspace.open(here.root, None, environ={}, emit=lambda _: None) as workspace:
+        return repair._believed(workspace, body, missing)
 
 
 @pytest.mark.attack(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from release.deploy import watching
+from release.deploy.core import watch
 
 
 @pytest.fixture(autouse=True)
 def _not_watched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "DEFAULT", 0)
+    monkeypatch.setattr(watch, "DEFAULT", 0)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from release.errors import EngineError, NameTaken, PortTaken
-from release.frozen import replace
 from release.images.engine import ContainerSpec, ContainerState, Engine, EngineInfo, Executed, StoredImage
 from release.images.frames import LOG_LIMIT, LONGEST_LINE, OUTPUT_LIMIT
 from release.images.values import Publisher, Taken
@@ -29,6 +28,7 @@ from release.records import (
 )
 from release.reference import Digest, Repository
 from release.runspec import Probe, RunSpec
+from release.values import replace
 
 ACTOR = Actor(name="Ada Lovelace", email="ada@example.org")
 MOMENT = "2026-11-20T10:00:00.000Z"
@@ -141,7 +141,7 @@ INFO = EngineInfo(name="fake", version="1", api_version="1", platform="linux/amd
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
+class RolloutRequest:
     """A program that is to run in a container."""
 
     container: str
@@ -266,7 +266,7 @@ class FakeEngine(Engine):
         limit: int = OUTPUT_LIMIT,
     ) -> Executed:
         return self.ran(
-            Order(
+            RolloutRequest(
                 container=container,
                 argv=argv,
                 env=env,
@@ -276,7 +276,7 @@ class FakeEngine(Engine):
             )
         )
 
-    def ran(self, order: Order) -> Executed:
+    def ran(self, order: RolloutRequest) -> Executed:
         """What comes of a program in a container: for a test that expects one."""
         raise AssertionError(f"no test expects {order}")
 

@@ -12,13 +12,13 @@ from typing import Any, Literal
 import pytest
 
 from release import config
-from release.deploy import journal
-from release.deploy.docker import SERVING, Identity, Place
-from release.deploy.lock import LOCK, Holder
-from release.deploy.policy import NOTHING, Allowance
-from release.deploy.prepare import Prepared, prepare
-from release.deploy.single import SingleEngine
-from release.deploy.site import Desk, Site
+from release.deploy.core.lock import LOCK, Holder
+from release.deploy.core.place import SERVING, Identity, Place
+from release.deploy.environment import journal
+from release.deploy.environment.environment import LiveEnvironment, Workspace
+from release.deploy.planning.policy import NOTHING, Allowance
+from release.deploy.planning.prepare import Prepared, prepare
+from release.deploy.targets.engine.target import SingleEngine
 from release.ledger import query
 from release.records import Body, Deployment, Draft, Freeze, Record, Release
 from release.reference import Digest
@@ -35,7 +35,7 @@ PLACE = Place(service="api", environment="production")
 class Scene:
     """What happened, one minute after the other from noon on, and what is there now."""
 
-    site: Site
+    live: LiveEnvironment
     engine: FakeEngine
     root: Repository
     releases: dict[str, Record[Release]] = field(default_factory=dict)
@@ -47,9 +47,9 @@ class Scene:
             release(version, commit=commit or self.root.commit(f"feat: {version}"), at=moment(self.minute))
             for version in versions
         ]
-        self.site.desk.ledger.append(made)
+        self.live.workspace.ledger.append(made)
         for version in versions:
-            found = query.release_of_version(self.site.desk.ledger, "api", version)
+            found = query.release_of_version(self.live.workspace.ledger, "api", version)
             assert found is not None
             self.releases[version] = found
             self.engine.images += (stored(Digest(found.body.image.digest)),)
@@ -57,7 +57,7 @@ class Scene:
     def say(self, body: Body) -> None:
         """Record a word."""
         self.minute += 1
-        self.site.desk.ledger.append_event(draft(body, at=moment(self.minute)))
+        self.live.workspace.ledger.append_event(draft(body, at=moment(self.minute)))
 
     def began(self, version: str, reason: str = "promote") -> Draft[Deployment]:
         """The start of a deployment; nothing is recorded."""
@@ -74,7 +74,7 @@ class Scene:
         self.minute += 1
         end = began.body.model_copy(update={"status": status})
         rest = [draft(end, at=moment(self.minute))] if status != "started" else []
-        self.site.desk.ledger.append([began, *rest])
+        self.live.workspace.ledger.append([began, *rest])
         return began.body.deployment
 
     def runs(
@@ -120,7 +120,7 @@ class Scene:
         self, version: str, why: Literal["promote", "rollback"] = "rollback", allowed: Allowance = NOTHING
     ) -> Prepared:
         """The plan, by what is there now."""
-        return prepare(self.site, self.releases[version], why, allowed=allowed)
+        return prepare(self.live, self.releases[version], why, allowed=allowed)
 
 
 @pytest.fixture
@@ -132,13 +132,15 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     repository.commit("feat: start", **{"migrations/1_users.py": ""})
     parsed = config.parse({"tool": {"release": TABLE}})
     with closing(Source.open(tmp_path)) as source:
-        desk = Desk(
+        workspace = Workspace(
             source=source, config=parsed, service=parsed.service(None), environ={}, emit=lambda _: None
         )
-        spot, engine = desk.spot("production"), FakeEngine()
-        target = SingleEngine(engine=engine, place=spot.place)
-        site = Site(desk=desk, settings=spot.settings, place=spot.place, engine=engine, target=target)
-        yield Scene(site=site, engine=engine, root=repository)
+        env_ref, engine = workspace.env_ref("production"), FakeEngine()
+        target = SingleEngine(engine=engine, place=env_ref.place)
+        live = LiveEnvironment(
+            workspace=workspace, settings=env_ref.settings, place=env_ref.place, engine=engine, target=target
+        )
+        yield Scene(live=live, engine=engine, root=repository)
 
 
 TABLE = {

@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 
 from release.errors import Cancelled, RegistryError, RegistryUnreachable
-from release.frozen import replace
 from release.images.registry import (
     CALM,
     DOCKER_LIST,
@@ -31,9 +30,10 @@ from release.images.registry import (
     is_loopback,
     retry,
 )
-from release.patience import Patience
 from release.process import Cancellation
 from release.reference import Digest, Repository
+from release.retry import Patience
+from release.values import replace
 from tests.unit.images.fake_registry import Answer, FakeRegistry, refusal, serving
 
 LAYER = b"layer"

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from release.frozen import replace
 from release.images.values import (
     ContainerSpec,
     EngineInfo,
@@ -26,6 +25,7 @@ from release.images.values import (
 )
 from release.reference import Digest
 from release.runspec import Healthcheck, Mount, Publish
+from release.values import replace
 
 IMAGE = Digest.of(b"image")
 LAYER = Digest.of(b"layer")

@@ -6,7 +6,6 @@ import hashlib
 from pathlib import Path
 from typing import Literal
 
-from release.frozen import replace
 from release.ledger.store import Ledger
 from release.ledger.writer import TagRequest
 from release.records import (
@@ -33,6 +32,7 @@ from release.records import (
 )
 from release.runspec import Probe, RunSpec
 from release.source import Source as Clone
+from release.values import replace
 
 ADA = Actor(name="Ada Lovelace", email="ada@example.org")
 NOON = "2026-11-20T12:00:00.000Z"

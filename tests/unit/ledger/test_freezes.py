@@ -72,7 +72,7 @@ def test_what_a_person_froze_lies_beneath_what_a_rollback_froze(
 
 def test_a_freeze_says_until_when_why_and_who() -> None:
     """As the end of a sentence that begins with the environment."""
-    frost = query.Frost(
+    frost = query.FreezeState(
         freeze=Freeze(environment="production", message="bad night", until=LATER),
         recorded_at=NOON,
         actor=samples.ADA,

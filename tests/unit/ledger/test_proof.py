@@ -12,6 +12,7 @@ import pytest
 
 from release.config import Ledger as Settings
 from release.errors import LedgerError, LedgerRewritten, LedgerUnproven, LedgerUnsigned
+from release.git import Answer
 from release.ledger import layout, proof, query, signing, writer
 from release.ledger.branch import Branch
 from release.ledger.opening import open_ledger
@@ -19,7 +20,6 @@ from release.ledger.reading import record_at
 from release.ledger.signing import Signature
 from release.ledger.store import Ledger
 from release.ledger.verify import verify
-from release.plumbing import Answer
 from release.records import Body, Record, Release
 from release.source import Source
 from tests.unit.ledger import intruder, samples
@@ -261,7 +261,7 @@ def _at(time: str) -> int:
     return seconds_of(time)
 
 
-class Shelf:
+class ImageStore:
     """A ledger without a proof: whatever its files say is there."""
 
     def __init__(self, files: dict[str, str], records: dict[str, Record[Body]]) -> None:
@@ -282,7 +282,7 @@ def test_a_read_compares_the_record_with_its_path(proven: Repository, index: str
     """A second lock behind the proof: service, kind, environment, release, status, number and time."""
     ledger = plain(proven)
     path, record = _paths(ledger)[index]
-    shelf = Shelf({path: record}, {record: ledger.record(record)})
+    shelf = ImageStore({path: record}, {record: ledger.record(record)})
     with pytest.raises(LedgerError, match="is not what the path says"):
         record_at(shelf, path)
 
@@ -872,9 +872,9 @@ def test_signatures_are_judged_once(proven: Repository, keys: Path, monkeypatch:
     refused(opened(proven), first, before)
     asked: list[str] = []
 
-    def counted(plumbing: object, signers: object, commits: list[str]) -> list[Signature]:
+    def counted(git: object, signers: object, commits: list[str]) -> list[Signature]:
         asked.extend(commits)
-        return signing.signatures(plumbing, signers, commits)  # type: ignore[arg-type]
+        return signing.signatures(git, signers, commits)  # type: ignore[arg-type]
 
     monkeypatch.setattr(proof, "signatures", counted)
     refused(opened(proven), first, before)

@@ -18,9 +18,9 @@ from release.errors import (
     NotALedger,
     VersionTaken,
 )
+from release.git import Answer
 from release.ledger.branch import Branch, Move
 from release.ledger.store import Ledger
-from release.plumbing import Answer
 from tests.unit.ledger import samples
 from tests.unit.ledger.samples import by, event, note, release, says, tagged
 from tests.unit.ledger.test_store import WRITER

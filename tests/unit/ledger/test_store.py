@@ -11,10 +11,10 @@ import pytest
 from pydantic import ValidationError
 
 from release.errors import LedgerError, NotALedger, VersionTaken
-from release.frozen import replace
 from release.ledger import layout
 from release.ledger.branch import Branch, Move
 from release.ledger.writer import TagRequest
+from release.values import replace
 from tests.unit.ledger import samples
 from tests.unit.ledger.samples import by, event, note, release, says, tagged
 from tests.unit.repository import Repository

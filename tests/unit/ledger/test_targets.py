@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from release.errors import TargetUnavailable, UsageError
-from release.frozen import replace
 from release.ledger import query
 from release.ledger.moments import Clock
 from release.ledger.store import Ledger
 from release.records import Body, Deployment, Draft, Record, Release, TargetState
+from release.values import replace
 from tests.unit.ledger import samples
 from tests.unit.ledger.samples import digits, event, quarantine, release
 from tests.unit.repository import Repository

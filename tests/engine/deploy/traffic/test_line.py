@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from release.deploy.proxies.line import Line
+from release.deploy.targets.engine.proxies.line import Line
 from release.errors import ProxyError
 from release.images.engine import ContainerSpec, Engine
 from release.reference import Reference

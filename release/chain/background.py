@@ -1,0 +1,36 @@
+"""What no stage waits for: done beside the stages that follow, one thing after another.
+
+An image of the tests may still have its name while the release is recorded. What cannot be taken away is
+told, and the next run takes it away: it carries the labels of its owner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from release.errors import ReleaseError
+from release.events import Emit, Warned
+
+
+class BackgroundTasks:
+    """Work in a thread of its own, in the order in which it was given."""
+
+    def __init__(self) -> None:
+        """Nothing is to be done."""
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="aside")
+        self._given: list[Future[object]] = []
+
+    def do(self, action: Callable[[], object]) -> None:
+        """Do this after what was given before, and soon."""
+        self._given.append(self._pool.submit(action))
+
+    def finish(self, emit: Emit) -> None:
+        """Wait until all is done; trouble is told and fails nothing. Nothing more may be given afterwards."""
+        self._pool.shutdown()
+        for each in self._given:
+            error = each.exception()
+            if isinstance(error, ReleaseError | OSError):
+                emit(Warned(text=f"left behind, until the next run removes it: {error}"))
+            elif error is not None:
+                raise error

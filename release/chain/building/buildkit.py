@@ -1,0 +1,193 @@
+"""One run of BuildKit: its progress, and another attempt where the reason is not the Dockerfile's."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from functools import lru_cache, partial
+from typing import Final
+
+from release.chain.building.failure import Failure, explained
+from release.chain.building.progress import Progress, step_of
+from release.chain.building.rawjson import RawProgress
+from release.chain.stage_context import StageContext
+from release.errors import CommandFailed, EngineUnreachable, GateFailed, ReleaseError
+from release.images.credentials import lend_logins
+from release.images.engine import StoredImage
+from release.inherited import ENGINE
+from release.process import Command, Completed, output_of
+from release.reference import Reference
+from release.retry import Patience
+from release.values import replace
+
+STRUCTURED: Final = "rawjson"
+"""The word after `--progress` for buildx 0.13 and later; `run_buildkit` takes "plain" for an older one."""
+
+_SINCE: Final = (0, 13)
+_VERSION: Final = re.compile(r"v?(\d+)\.(\d+)")
+
+_PATIENCE: Final = Patience(attempts=3, first=2.0, longest=5.0)
+"""How often an image is built whose build failed for a reason that is not the Dockerfile's."""
+
+
+_FINISH_SECONDS: Final = 600.0
+"""How long a step may go on after another gate failed."""
+_LOOK_SECONDS: Final = 0.05
+
+
+def buildx_version() -> str:
+    """Return the version of buildx. Raises GateFailed: there is none."""
+    return _version_on(os.environ.get("PATH", ""), os.environ.get("DOCKER_CONFIG", ""))
+
+
+@lru_cache(maxsize=4)
+def _version_on(_path: str, _config: str) -> str:
+    """It takes docker a moment, and two stages need it; the arguments say where docker looks for buildx."""
+    try:
+        return output_of(["docker", "buildx", "version"], inherits=ENGINE).split()[1]
+    except (CommandFailed, IndexError) as error:
+        raise GateFailed(
+            "build",
+            "docker has no buildx, which builds the image",
+            "install Docker's buildx plugin (docker-buildx-plugin), and see: docker buildx version",
+        ) from error
+
+
+def _readable(command: Command) -> Command:
+    """The same command, with plain progress where buildx has no other."""
+    if STRUCTURED not in command.argv:
+        return command
+    try:
+        found = _VERSION.match(buildx_version())
+    except ReleaseError:  # the build itself will say so
+        found = None
+    if found is not None and (int(found[1]), int(found[2])) >= _SINCE:
+        return command
+    return replace(command, argv=tuple("plain" if word == STRUCTURED else word for word in command.argv))
+
+
+class _BuildFailed(Exception):
+    """BuildKit ended with a status other than 0; the image may be there all the same."""
+
+    def __init__(self, completed: Completed, progress: Progress, stands: StoredImage | None) -> None:
+        super().__init__(completed, progress, stands)
+        self.completed, self.progress, self.stands = completed, progress, stands
+
+
+def run_buildkit(
+    ctx: StageContext, stage: str, name: Reference, command: Command, *, hint: str = ""
+) -> Progress:
+    """Run BuildKit; again, a few times, where it failed for a reason that is not the Dockerfile's.
+
+    Builds of one commit that end at the same moment collide when the engine's store names their image
+    (containerd: "already exists"), and one that is overloaded may fail after the naming: then the image is
+    there. Or the engine was restarted, too slow, or lost the session. What can be built once can be built
+    again, out of the cache; a base image that could not be looked up may be there then. Where BuildKit did
+    not begin, and the engine answers, the reason stays.
+
+    Raises:
+        GateFailed: with the log's end. EngineUnreachable: where that is the reason.
+    """
+    failures: list[Completed] = []
+    command = _readable(command)
+
+    def once(asked: Command = command) -> Progress:
+        reader = RawProgress()
+        with ctx.folder.staged("docker") as folder:
+            logins = lend_logins(folder, ctx.environ)
+            ready = replace(asked, env={**asked.env, **logins})
+            try:
+                completed = ctx.execute(
+                    stage,
+                    ready,
+                    check=False,
+                    shown=step_of,
+                    translate=reader.feed,
+                    before_stop=partial(_finish_steps, ctx, stage, reader),
+                )
+            finally:
+                reader.close()
+        progress = reader.progress(completed.output)
+        if completed.status != 0:
+            failures.append(completed)
+            raise _BuildFailed(completed, progress, ctx.engine.inspect(name))
+        return progress
+
+    try:
+        try:
+            return _PATIENCE.trying(once, partial(_again, ctx, stage, name), ctx.cancellation)
+        except _BuildFailed as error:
+            if not _may_be_damage(ctx, error, is_first=len(failures) == 1):
+                raise
+            ctx.say(stage, "the build before was broken off, and may have damaged the cache: building anew")
+            return once(_anew(command))
+    except _BuildFailed as error:
+        raise _given_up(ctx, stage, error, command, hint) from None
+
+
+def _finish_steps(ctx: StageContext, stage: str, reader: RawProgress) -> None:
+    """Wait for the instructions that run, if another gate failed: BuildKit keeps what is done, not the half.
+
+    A signal ends the wait.
+    """
+    left, deadline = reader.running(), time.monotonic() + _FINISH_SECONDS
+    if left and not ctx.cancellation.at_once.is_set():
+        ctx.say(
+            stage,
+            "another gate failed: finishing the running step, which the next build takes from the cache",
+        )
+    while left and time.monotonic() < deadline and not ctx.cancellation.at_once.wait(_LOOK_SECONDS):
+        left &= reader.running()
+
+
+def _may_be_damage(ctx: StageContext, error: _BuildFailed, *, is_first: bool) -> bool:
+    """Whether an instruction failed right after a build that somebody broke off: a run, or the engine here.
+
+    BuildKit may keep a step of that one which it can neither use nor replace; seen with its release 0.13, in
+    Docker Engine 26.1.
+    """
+    failed = error.stands is None and bool(error.progress.instruction)
+    return failed and (not is_first or ctx.folder.follows_a_broken_off(("build", "test")))
+
+
+def _anew(command: Command) -> Command:
+    """The same, without what is in the cache."""
+    words = list(command.argv)
+    if "build" in words and "--no-cache" not in words:
+        words.insert(words.index("build") + 1, "--no-cache")
+    return replace(command, argv=tuple(words))
+
+
+def _again(ctx: StageContext, stage: str, name: Reference, error: Exception, left: int) -> bool | float:
+    """Whether to build once more: at once after a collision, after a pause when the engine is in trouble."""
+    if isinstance(error, EngineUnreachable):
+        ctx.say(stage, f"BuildKit failed, and then the engine: {error.found}; building again ({left} left)")
+        return True
+    if not isinstance(error, _BuildFailed) or not error.progress.has_begun:
+        return False
+    last = next(reversed(error.completed.tail), "it said nothing")
+    if error.stands is not None:
+        ctx.say(stage, f"BuildKit failed, and the engine has {name}: building it again ({left} left)")
+        return 0.0
+    if error.progress.is_about_bases:
+        ctx.say(stage, f"an image could not be looked up ({last}): building again ({left} left)")
+        return True
+    if error.progress.is_engines_failure:
+        ctx.say(stage, f"BuildKit failed outside of the Dockerfile ({last}): building again ({left} left)")
+        return True
+    return False
+
+
+def _given_up(ctx: StageContext, stage: str, error: _BuildFailed, command: Command, hint: str) -> GateFailed:
+    if not error.progress.has_begun:
+        buildx_version()
+    failure = Failure(
+        stage=stage,
+        progress=error.progress,
+        attempts=_PATIENCE.attempts,
+        command=command,
+        stands=error.stands is not None,
+        hint=hint,
+    )
+    return GateFailed(stage, *explained(ctx, failure), error.completed.tail)

@@ -1,0 +1,129 @@
+"""The stages of a Dockerfile, and the mistake of releasing the one that runs the tests.
+
+Source: Dockerfile reference, "FROM", "Escape", "Here-documents". Only what is asked here is read.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from typing import Final
+
+from release.config import FILE, ROOT, Service
+from release.errors import ConfigError, Problem
+from release.values import Struct
+
+_FROM: Final = re.compile(r"FROM\s+(?:--\S+\s+)*(?P<base>\S+)(?:\s+AS\s+(?P<name>\S+))?\s*", re.IGNORECASE)
+_COMMAND: Final = re.compile(r"(?:CMD|ENTRYPOINT)\s+(?P<words>.+)", re.IGNORECASE | re.DOTALL)
+_HEREDOC: Final = re.compile(r"<<-?[\"']?([A-Za-z0-9_]+)[\"']?")
+_RUNNERS: Final = frozenset({"pytest", "py.test", "unittest", "tox", "nox"})
+"""Programs and modules that run tests; no service is one."""
+
+
+class DockerStage(Struct, frozen=True, kw_only=True):
+    """A stage of a Dockerfile."""
+
+    name: str
+    """In lower case; empty where it has none."""
+    base: str
+    """What it is built on, in lower case."""
+    commands: tuple[str, ...]
+    """Its own CMD and ENTRYPOINT, as they are written."""
+
+
+def stages_of(dockerfile: str) -> tuple[DockerStage, ...]:
+    """Return the stages, in their order."""
+    found: list[DockerStage] = []
+    for instruction in _instructions(dockerfile):
+        if match := _FROM.fullmatch(instruction):
+            name = (match["name"] or "").lower()
+            found.append(DockerStage(name=name, base=match["base"].lower(), commands=()))
+        elif found and (match := _COMMAND.fullmatch(instruction)):
+            last = found[-1]
+            commands = (*last.commands, match["words"].strip())
+            found[-1] = DockerStage(name=last.name, base=last.base, commands=commands)
+    return tuple(found)
+
+
+def _instructions(dockerfile: str) -> Iterator[str]:
+    """Yield the instructions, each as one line, without comments and without the text of here-documents."""
+    lines, whole = iter(dockerfile.splitlines()), ""
+    for line in lines:
+        text = line.strip()
+        if text.startswith("#") or not text:
+            continue
+        whole += text.removesuffix("\\")
+        if text.endswith("\\"):
+            whole += " "
+            continue
+        yield whole
+        for end in _HEREDOC.findall(whole) if re.match(r"(?:RUN|COPY|ADD)\b", whole, re.IGNORECASE) else ():
+            for inside in lines:
+                if inside.strip() == end:
+                    break
+        whole = ""
+    if whole:
+        yield whole
+
+
+def refuse_released_tests(dockerfile: str, service: Service) -> None:
+    """Refuse settings that release the stage of the tests. Raises ConfigError with the lines to write."""
+    stages = stages_of(dockerfile)
+    stage = _released(stages, service)
+    if stage is None:
+        return
+    if found := _why(stage, service):
+        named = f"stage `{stage.name}`" if stage.name else "last stage"
+        message = f"the {named} of {service.build.dockerfile} would be released, and {found}; "
+        message += _remedy(stage, stages)
+        raise ConfigError(FILE, [Problem(path=f"{ROOT}.build.target", message=message)])
+
+
+def _released(stages: tuple[DockerStage, ...], service: Service) -> DockerStage | None:
+    target = service.build.target
+    if target is None:
+        return stages[-1] if stages else None
+    return next((stage for stage in stages if stage.name == target.lower()), None)
+
+
+def _why(stage: DockerStage, service: Service) -> str:
+    """Return why the stage is that of the tests; an empty text where nothing says so."""
+    target = service.test.target
+    if service.build.target is None and target is not None and stage.name == target.lower():
+        return "`test.target` names the same one"
+    run = next((command for command in stage.commands if _runs_tests(command)), None)
+    return f"it runs the tests: {run}" if run is not None else ""
+
+
+def _runs_tests(command: str) -> bool:
+    """Return whether a CMD or ENTRYPOINT, in exec or in shell form, starts a runner of tests."""
+    words = _words(command)
+    programs = {word.rpartition("/")[2] for word in words}
+    return bool(programs & _RUNNERS) or ("manage.py" in programs and "test" in words)
+
+
+def _words(command: str) -> list[str]:
+    try:
+        parsed = json.loads(command)
+    except (ValueError, RecursionError):
+        parsed = [command]
+    texts = [each for each in parsed if isinstance(each, str)] if isinstance(parsed, list) else [command]
+    return [word for text in texts for word in _split(text)]
+
+
+def _split(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return text.split()
+
+
+def _remedy(stage: DockerStage, stages: tuple[DockerStage, ...]) -> str:
+    """Return the lines to write."""
+    below = next((each.name for each in stages if each.name and each.name == stage.base), "")
+    if not below:
+        return "put the tests into a stage of their own, FROM the one that is released, and name both"
+    tests = f' and test.target = "{stage.name}"' if stage.name else ""
+    return f'write build.target = "{below}"{tests}'

@@ -1,0 +1,164 @@
+"""Why a build failed, and what helps. A hint stands here only if following it mends that failure."""
+
+from __future__ import annotations
+
+import shlex
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from release.chain.building.dockerfile import stages_of
+from release.chain.building.progress import Progress
+from release.chain.building.selection import committed_dockerfile, ignore_file
+from release.chain.stage_context import StageContext
+from release.committed import Committed
+from release.errors import ReleaseError
+from release.process import Command
+from release.values import Struct
+
+_FAILED: Final = "the image could not be built"
+_WILD: Final = frozenset("*?[\\$")
+"""Characters by which a source of COPY names more than one file, or none for certain."""
+
+
+class Failure(Struct, frozen=True, kw_only=True):
+    """The last attempt of a build."""
+
+    stage: str
+    """The chain's stage."""
+    progress: Progress
+    command: Command
+    attempts: int
+    stands: bool
+    """Whether the engine has the image all the same."""
+    hint: str
+    """What the caller knows to help against a failing instruction."""
+
+    @property
+    def target(self) -> str:
+        """The Dockerfile's stage that is built; empty for its last."""
+        return self._option("--target")
+
+    @property
+    def dockerfile(self) -> str:
+        """Its name."""
+        return Path(self._option("--file") or "Dockerfile").name
+
+    @property
+    def place(self) -> str:
+        """The Dockerfile's line that the error is about, in words."""
+        line = self.progress.line
+        return f"line {line} of {self.dockerfile}" if line is not None else self.dockerfile
+
+    def _option(self, name: str) -> str:
+        words = self.command.argv
+        return words[words.index(name) + 1] if name in words[:-1] else ""
+
+    @property
+    def files(self) -> frozenset[str]:
+        """The paths of the context that was sent: a folder, or an archive; empty if it cannot be read."""
+        if self.command.stdin is None:
+            folder = Path(self.command.argv[-1])
+            return frozenset(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+        try:
+            with tarfile.open(self.command.stdin) as archive:
+                return frozenset(archive.getnames())
+        except (OSError, tarfile.TarError):
+            return frozenset()
+
+
+def explained(ctx: StageContext, failure: Failure) -> tuple[str, str]:
+    """Return what was found, and the next step: an empty text where none is known to help."""
+    progress = failure.progress
+    if not progress.has_begun:
+        return "BuildKit did not begin", failure.hint or "do what its last lines ask for"
+    if progress.frontend:
+        return (
+            f"{_FAILED}: the image of its `# syntax=` line, {progress.frontend}, could not be looked up",
+            (
+                f"remove the `# syntax=` line of {failure.dockerfile}: BuildKit reads Dockerfiles by itself; "
+                "or make that image's registry reachable"
+            ),
+        )
+    if progress.is_about_bases:
+        return (
+            f"{_FAILED}: a base image could not be looked up: {progress.lost}",
+            (
+                f"see that {failure.place} names an image or a stage that exists, that its registry answers, "
+                "and that it knows you"
+            ),
+        )
+    if not failure.stands and progress.is_engines_failure:
+        return (
+            f"{_FAILED}: the engine broke off {failure.attempts} times",
+            "no instruction of the Dockerfile failed: look at the engine's log, load and room",
+        )
+    return _of_the_dockerfile(ctx, failure)
+
+
+def _of_the_dockerfile(ctx: StageContext, failure: Failure) -> tuple[str, str]:
+    instruction = failure.progress.instruction
+    if instruction:
+        absent = _absent(failure, instruction)
+        if absent:
+            return f"{_FAILED}: the context has no {', '.join(absent)}", _hint_of_absent(ctx, failure, absent)
+        return f"{_FAILED}: `{instruction}` failed", failure.hint or f"correct {failure.place}"
+    if failure.progress.line is not None:
+        return f"{_FAILED}: BuildKit refuses {failure.place}", failure.hint or f"correct {failure.place}"
+    stages = _stages(ctx)
+    if failure.target and failure.target.lower() not in stages:
+        known = ", ".join(stages) or f"none: name one in {failure.dockerfile}, as FROM … AS {failure.target}"
+        return (
+            f"{_FAILED}: {failure.dockerfile} has no stage {failure.target!r}",
+            f"set `{failure.stage}.target` to one of its stages: {known}",
+        )
+    return _FAILED, failure.hint
+
+
+def _absent(failure: Failure, instruction: str) -> list[str]:
+    """The sources of a COPY or ADD that the context does not have; none where that cannot be told."""
+    files = failure.files
+    return [source for source in _sources(instruction) if files and not _is_in(source, files)]
+
+
+def _sources(instruction: str) -> Iterator[str]:
+    """The paths that COPY or ADD takes from the context; not those of other stages, or with `*`."""
+    try:
+        name, *words = shlex.split(instruction.replace("[", " ").replace("]", " ").replace(",", " "))
+    except ValueError:
+        return
+    if name.upper() not in ("COPY", "ADD") or any(word.startswith(("--from=", "<<")) for word in words):
+        return
+    paths = [word for word in words if not word.startswith("--")]
+    for path in paths[:-1]:
+        if "://" not in path and not path.startswith("git@") and _WILD.isdisjoint(path):
+            yield str(PurePosixPath("/", path)).strip("/")
+
+
+def _is_in(path: str, files: frozenset[str]) -> bool:
+    return path in ("", ".") or ".." in path or path in files or any(f.startswith(f"{path}/") for f in files)
+
+
+def _hint_of_absent(ctx: StageContext, failure: Failure, absent: list[str]) -> str:
+    """Commit it, or let it in: what is committed below the context was left out by the ignore file."""
+    plan, folder = ctx.plan, Path(ctx.plan.service.context)
+    try:
+        committed = frozenset(Committed(ctx.source, plan.commit.id, plan.service.context).leaves)
+        ignore, _ = ignore_file(ctx.source, plan)
+    except ReleaseError:
+        return f"correct {failure.place}"
+    left_out = [path for path in absent if _is_in(path, committed)]
+    missing = [path for path in absent if path not in left_out]
+    steps = [f"commit {(folder / path).as_posix()}" for path in missing]
+    steps += [f"take {path} out of {ignore}: it is committed" for path in left_out]
+    return f"{'; '.join(steps)}; or correct {failure.place}"
+
+
+def _stages(ctx: StageContext) -> list[str]:
+    """The names of the Dockerfile's stages."""
+    try:
+        content = committed_dockerfile(ctx.source, ctx.plan)
+    except ReleaseError:
+        return []
+    return [stage.name for stage in stages_of(content.decode("utf-8", "replace")) if stage.name]

@@ -1,0 +1,123 @@
+"""BuildKit's progress as a value: vertices, each with a state, and the place in the Dockerfile of an error.
+
+A vertex that runs an instruction is named `[stage  2/11] …`, with step numbers of one width; others are
+BuildKit's own, as `[internal] load …` and `exporting to image`. Where an error carries the place in the
+Dockerfile that it is about, buildx shows it: `NAME:LINE` above a line of twenty dashes. Source: BuildKit,
+`util/progress/progressui`, `frontend/dockerfile/dockerfile2llb` and `solver/errdefs/source.go`.
+
+The vertices come from `--progress rawjson` (`release.chain.building.rawjson`), or from the plain progress
+of an older buildx: `#NUMBER` and a vertex's name, its output, or its state. buildx ends with status 1
+whatever went wrong, and neither form holds the gRPC status of an error. Both hold the place of the error.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Literal, cast
+
+from release.values import Struct
+
+State = Literal["", "DONE", "CACHED", "CANCELED", "ERROR"]
+"""Empty while the vertex is under way."""
+
+_LINE: Final = re.compile(r"#(?P<number>[1-9]\d*) (?P<text>\S.*)")
+_INSTRUCTION: Final = re.compile(r"\[ *(?:\S+ +)*\d+/\d+\] (?P<text>.*)", re.DOTALL)
+_PADDED: Final = re.compile(r"\[ +| +(?=\d+/\d+\])")
+_PLACE: Final = re.compile(r"^\S.*:(?P<line>\d+)\n-{20}$", re.MULTILINE)
+_BASE: Final = "[internal] load metadata for "
+_FRONTEND: Final = "resolve image config for "
+_WELL: Final = frozenset({"DONE", "CACHED"})
+_ENDS: Final = _WELL | {"CANCELED", "ERROR"}
+
+
+class Vertex(Struct, frozen=True, kw_only=True):
+    """A step of a build: its name and its last state."""
+
+    name: str
+    state: State = ""
+
+    @property
+    def instruction(self) -> str:
+        """The instruction of the Dockerfile that it runs, as "RUN make"; empty for BuildKit's own steps."""
+        found = _INSTRUCTION.fullmatch(self.name)
+        return found["text"] if found is not None else ""
+
+
+class Progress(Struct, frozen=True, kw_only=True):
+    """The end of a build: its vertices, and its output as text."""
+
+    vertices: tuple[Vertex, ...]
+    text: str
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether BuildKit has done anything at all; else buildx did not get so far, and has said why."""
+        return bool(self.vertices)
+
+    @property
+    def line(self) -> int | None:
+        """The line of the Dockerfile that the error is about, where BuildKit shows it."""
+        found = _PLACE.search(self.text)
+        return int(found["line"]) if found is not None else None
+
+    @property
+    def failed(self) -> tuple[Vertex, ...]:
+        """The vertices that ended with an error. One that was given up for another is not among them."""
+        return tuple(vertex for vertex in self.vertices if vertex.state == "ERROR")
+
+    @property
+    def instruction(self) -> str:
+        """The instruction that failed; empty if none did."""
+        return next(filter(None, (vertex.instruction for vertex in self.failed)), "")
+
+    @property
+    def is_engines_failure(self) -> bool:
+        """Whether a failed build ended outside of what its Dockerfile says: then another attempt makes sense.
+
+        Nothing points into the Dockerfile, no instruction ended with an error, and something else did not end
+        well: as when the engine is overloaded, restarts, or loses its client's session. Where everything
+        ended well and the build failed all the same, as for a stage that does not exist, the reason is in
+        what was asked for; so it is where nothing has begun.
+        """
+        if self.line is not None or self.instruction:
+            return False
+        return any(vertex.state not in _WELL for vertex in self.vertices)
+
+    @property
+    def is_about_bases(self) -> bool:
+        """Return whether nothing failed but looking up images: a registry is in trouble, or has no such one.
+
+        BuildKit shows the place of the FROM then, whatever the registry has answered.
+        """
+        return bool(self.failed) and all(vertex.name.startswith((_BASE, _FRONTEND)) for vertex in self.failed)
+
+    @property
+    def frontend(self) -> str:
+        """The image of `# syntax=` that could not be looked up; empty if that is not what failed."""
+        names = (vertex.name for vertex in self.failed if vertex.name.startswith(_FRONTEND))
+        return next((name.removeprefix(_FRONTEND).removeprefix("docker-image://") for name in names), "")
+
+    @property
+    def lost(self) -> str:
+        """The images that could not be looked up, in one line."""
+        return ", ".join(v.name.removeprefix(_BASE).removeprefix(_FRONTEND) for v in self.failed)
+
+
+def step_of(line: str) -> str:
+    """The step that a line begins, as "[runtime 2/4] COPY . /srv"; or nothing."""
+    match = _LINE.fullmatch(line)
+    if match is None or not _INSTRUCTION.fullmatch(match["text"]):
+        return ""
+    return _PADDED.sub(lambda found: "[" if found[0].startswith("[") else " ", match["text"], count=1)
+
+
+def read_plain(output: str) -> Progress:
+    """The same from plain progress: each vertex by its name, with its last state."""
+    names, states = dict[str, str](), dict[str, str]()
+    for line in output.splitlines():
+        if match := _LINE.fullmatch(line):
+            name = names.setdefault(match["number"], match["text"])
+            word = match["text"].split(maxsplit=1)[0].rstrip(":")
+            states[name] = word if word in _ENDS else states.get(name, "")
+    vertices = tuple(Vertex(name=name, state=cast("State", state)) for name, state in states.items())
+    return Progress(vertices=vertices, text=output)

@@ -1,0 +1,194 @@
+"""BuildKit's structured progress (`buildx build --progress rawjson`), as lines for people and as a value.
+
+buildx 0.13 and later write one JSON document after the other, on one line or indented, and text of buildx
+itself between and after them. Each holds vertices, statuses, logs and warnings that have changed (BuildKit,
+`client.SolveStatus`). The lines for people have the shape of plain progress, which every reader knows.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from release.chain.building.progress import Progress, State, Vertex, read_plain
+from release.values import Struct, field
+
+_LARGEST: Final = 16 * 1024 * 1024
+"""Characters of one document; what is longer is shown as text."""
+
+_QUOTED: Final = 10
+"""How many last lines of a step that failed are repeated at the end, as plain progress does."""
+
+_CANCELED: Final = "context canceled"
+"""How BuildKit marks a step that was given up because another failed, by the end of its error."""
+
+_NANOSECONDS: Final = re.compile(r"(\.\d{6})\d+")
+
+
+class _Step(Struct, kw_only=True):
+    """A vertex while its build goes on."""
+
+    number: int
+    name: str
+    began: str = ""
+    state: State = ""
+    shown: bool = False
+    partial: str = ""
+    last: deque[str] = field(default_factory=lambda: deque(maxlen=_QUOTED))
+
+
+class RawProgress:
+    """Reads the output of buildx line by line. Text that is no document passes unchanged."""
+
+    def __init__(self) -> None:
+        """Nothing has begun."""
+        self._steps: dict[str, _Step] = {}
+        self._document = ""
+        self._is_told = False
+        self._is_over = False
+        self._lock = threading.Lock()
+
+    def running(self) -> frozenset[str]:
+        """Return the instructions of the Dockerfile that run now; may be asked from another thread."""
+        with self._lock:
+            steps = [step for step in self._steps.values() if step.shown and not step.state]
+        names = {step.name for step in steps if Vertex(name=step.name).instruction}
+        return frozenset() if self._is_over else frozenset(names)
+
+    def close(self) -> None:
+        """Say that nothing runs any more."""
+        self._is_over = True
+
+    def feed(self, line: str) -> str:
+        """Return what people read of a line: none, one or several lines."""
+        if not self._document and not line.startswith("{"):
+            return "".join(self._failures()) + line
+        self._document += line
+        if not line.rstrip().endswith("}"):
+            return self._overlong()
+        try:
+            status = json.loads(self._document)
+        except (ValueError, RecursionError):
+            return self._overlong()
+        self._document = ""
+        with self._lock:
+            return "".join(f"{shown}\n" for shown in self._shown(status))
+
+    def _overlong(self) -> str:
+        if len(self._document) < _LARGEST:
+            return ""
+        text, self._document = self._document, ""
+        return text
+
+    def progress(self, text: str) -> Progress:
+        """Return the build as a value; `text` is what `feed` has returned, all that an older buildx gives."""
+        if not self._steps:
+            return read_plain(text)
+        vertices = tuple(Vertex(name=step.name, state=step.state) for step in self._steps.values())
+        return Progress(vertices=vertices, text=text)
+
+    def _shown(self, status: Any) -> Iterator[str]:
+        """Lines about one document; what has another shape says nothing."""
+        if not isinstance(status, Mapping):
+            return
+        ended = [vertex for vertex in _items(status, "vertexes") if self._step(vertex).began]
+        for vertex in _items(status, "vertexes"):
+            yield from self._begun(self._step(vertex))
+        for log in _items(status, "logs"):
+            yield from self._logged(log)
+        for each in _items(status, "statuses"):
+            yield from self._done(each)
+        for vertex in ended:
+            yield from self._ended(self._step(vertex), vertex)
+        for warning in _items(status, "warnings"):
+            yield f"WARN: {_text(warning.get('short'))}"
+
+    def _step(self, vertex: Mapping[str, Any]) -> _Step:
+        key = str(vertex.get("digest"))
+        step = self._steps.get(key)
+        if step is None:
+            step = self._steps[key] = _Step(number=0, name=" ".join(str(vertex.get("name", "")).split("\n")))
+        step.began = str(vertex.get("started") or step.began)
+        return step
+
+    def _begun(self, step: _Step) -> Iterator[str]:
+        if step.began and not step.shown:
+            step.shown, step.number = True, sum(each.shown for each in self._steps.values()) + 1
+            yield f"#{step.number} {step.name}"
+
+    def _logged(self, log: Mapping[str, Any]) -> Iterator[str]:
+        step = self._steps.get(str(log.get("vertex")))
+        if step is None:
+            return
+        *lines, step.partial = (step.partial + _text(log.get("data"))).replace("\r\n", "\n").split("\n")
+        for line in lines:
+            yield self._line(step, f"{_seconds(step.began, log.get('timestamp')):.3f} {line}")
+
+    def _line(self, step: _Step, line: str) -> str:
+        step.last.append(line)
+        return f"#{step.number} {line}"
+
+    def _done(self, status: Mapping[str, Any]) -> Iterator[str]:
+        step = self._steps.get(str(status.get("vertex")))
+        if step is not None and status.get("completed"):
+            yield f"#{step.number} {status.get('id')} done"
+
+    def _ended(self, step: _Step, vertex: Mapping[str, Any]) -> Iterator[str]:
+        error = str(vertex.get("error") or "")
+        if not vertex.get("completed") and not error:
+            step.state = ""  # it runs once more
+            return
+        if step.partial:
+            yield self._line(step, f"{_seconds(step.began, vertex.get('completed')):.3f} {step.partial}")
+            step.partial = ""
+        step.state = _state(vertex, error)
+        said = {
+            "ERROR": f"ERROR: {error}",
+            "DONE": f"DONE {_seconds(step.began, vertex.get('completed')):.1f}s",
+        }
+        yield f"#{step.number} {said.get(step.state, step.state)}"
+
+    def _failures(self) -> Iterator[str]:
+        """The last lines of each step that failed, once, before what buildx says in the end."""
+        failed = [step for step in self._steps.values() if step.state == "ERROR"]
+        if failed and not self._is_told:
+            self._is_told = True
+            for step in failed:
+                lines = ["------", f" > {step.name}:", *step.last]
+                yield "".join(f"{line}\n" for line in lines)
+            yield "------\n"
+
+
+def _items(status: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    found = status.get(key)
+    return [item for item in found if isinstance(item, Mapping)] if isinstance(found, list) else []
+
+
+def _state(vertex: Mapping[str, Any], error: str) -> State:
+    if error:
+        return "CANCELED" if error.endswith(_CANCELED) else "ERROR"
+    return "CACHED" if vertex.get("cached") else "DONE"
+
+
+def _text(data: Any) -> str:
+    """Bytes in JSON (Go, `encoding/json`)."""
+    try:
+        return base64.b64decode(str(data or ""), validate=True).decode("utf-8", "replace")
+    except binascii.Error:
+        return ""
+
+
+def _seconds(began: str, then: Any) -> float:
+    """From one time (RFC 3339, with nanoseconds) to another; 0 for what is none."""
+    try:
+        first, last = (datetime.fromisoformat(_NANOSECONDS.sub(r"\1", str(time))) for time in (began, then))
+        return max(0.0, (last - first).total_seconds())
+    except (ValueError, TypeError):
+        return 0.0

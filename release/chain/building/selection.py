@@ -1,0 +1,162 @@
+"""The build context: the committed files that the ignore file leaves in, as a folder for BuildKit.
+
+BuildKit applies the ignore file itself: it lies beside the Dockerfile, outside of the context. Our own rules
+decide only which files are written, and which of them are refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from release import config
+from release.chain.building.context import write_fixed_folder
+from release.chain.plan import Plan
+from release.chain.stage_context import StageContext
+from release.committed import Committed, read_linked
+from release.errors import GateFailed, SourceError
+from release.images.dockerignore import Ignore, Kept
+from release.source import Entry, Source
+from release.values import Struct
+
+_IGNORE: Final = ".dockerignore"
+_LFS: Final = b"version https://git-lfs.github.com/spec/"
+
+
+class BuildContext(Struct, frozen=True, kw_only=True):
+    """The paths that BuildKit is given."""
+
+    folder: Path
+    """Named by its content: BuildKit compares sizes and times with what it got from a folder of this name."""
+    dockerfile: Path
+    """Outside of it; the ignore file lies beside it."""
+
+
+class Selection(Struct, frozen=True, kw_only=True):
+    """The part of a commit that is sent to BuildKit. Its files are not read yet."""
+
+    committed: Committed
+    kept: Kept
+    name: str
+    """The Dockerfile's, as BuildKit shows it."""
+    dockerfile: bytes
+    ignore: bytes | None
+
+    @property
+    def key(self) -> str:
+        """The hash of all names, modes and contents in the context."""
+        digest = hashlib.sha256()
+        for path in sorted(self.kept.files | self.kept.folders):
+            leaf = self.committed.leaves.get(path)
+            facts = f"{leaf.mode} {leaf.oid}" if leaf is not None else "folder"
+            digest.update(os.fsencode(path) + b"\0" + facts.encode() + b"\0")
+        return digest.hexdigest()
+
+
+def selection(ctx: StageContext) -> Selection:
+    """Return what this run's build is sent. Raises GateFailed, SourceError, BadPattern."""
+    return ctx.single.get("selection", lambda: _selected(ctx.source, ctx.plan))
+
+
+def build_context(ctx: StageContext) -> BuildContext:
+    """The build context of this run, written when the first build asks for it. Raises GateFailed."""
+    return ctx.single.get("context", lambda: _written(selection(ctx), ctx.folder.path / "context"))
+
+
+def committed_dockerfile(source: Source, plan: Plan) -> bytes:
+    """The Dockerfile, also through links. Raises GateFailed: the commit has none."""
+    path = _in_context(plan, plan.service.build.dockerfile)
+    content = read_linked(source, plan.commit.id, path)
+    if content is None:
+        raise GateFailed(
+            "build",
+            f"commit {plan.commit.id[:12]} has no {path}",
+            "commit it, or set `context` and `build.dockerfile`",
+        )
+    return content
+
+
+def _in_context(plan: Plan, path: str) -> str:
+    return (PurePosixPath(plan.service.context) / path).as_posix()
+
+
+def _selected(source: Source, plan: Plan) -> Selection:
+    dockerfile = committed_dockerfile(source, plan)
+    name, ignore = ignore_file(source, plan)
+    committed = Committed(source, plan.commit.id, plan.service.context)
+    own = _own_configuration(source, plan)
+    files = [path for path in committed.files if path != own]
+    kept = Ignore(ignore, name).kept(files, committed.submodules)
+    if kept.submodules:
+        raise GateFailed(
+            "build",
+            f"{min(kept.submodules)} is a submodule, and its files are in no commit of this repository",
+            f"name it in {name}, keep submodules outside of `context`, or commit their files",
+        )
+    return Selection(
+        committed=committed,
+        kept=kept,
+        name=PurePosixPath(plan.service.build.dockerfile).name,
+        dockerfile=dockerfile,
+        ignore=ignore,
+    )
+
+
+def _own_configuration(source: Source, plan: Plan) -> str | None:
+    """The path of our configuration file below the context: an image does not depend on it."""
+    name = config.own_file(lambda path: read_linked(source, plan.commit.id, path))
+    inside = PurePosixPath(plan.service.context) == PurePosixPath()
+    return name if inside else None
+
+
+def ignore_file(source: Source, plan: Plan) -> tuple[str, bytes | None]:
+    """The ignore file that BuildKit takes, and its content: the Dockerfile's own, or that of the context."""
+    commit = plan.commit.id
+    for name in (f"{plan.service.build.dockerfile}{_IGNORE}", _IGNORE):
+        path = _in_context(plan, name)
+        content = read_linked(source, commit, path)
+        if content is not None:
+            return name, content
+        leaf = source.leaf(commit, path)
+        if leaf is not None and leaf.is_link:
+            raise SourceError(
+                f"read {path}", "it is a link to a file that the commit does not have", "correct the link"
+            )
+    return _IGNORE, None
+
+
+def _written(chosen: Selection, target: Path) -> BuildContext:
+    """Write it aside, and give it its name when it is whole."""
+    unfinished = target.with_name(f"{target.name}.new")
+    try:
+        entries = _readable(chosen.committed.entries(sorted(chosen.kept.files)))
+        write_fixed_folder(entries, unfinished / chosen.key, chosen.kept.folders)
+        _write_dockerfile(chosen, unfinished / "build")
+        unfinished.rename(target)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    return BuildContext(folder=target / chosen.key, dockerfile=target / "build" / chosen.name)
+
+
+def _write_dockerfile(chosen: Selection, folder: Path) -> None:
+    folder.mkdir()
+    (folder / chosen.name).write_bytes(chosen.dockerfile)
+    if chosen.ignore is not None:  # an empty one is taken for a missing one by some builders
+        (folder / f"{chosen.name}{_IGNORE}").write_bytes(chosen.ignore or b"#\n")
+
+
+def _readable(entries: Iterator[Entry]) -> Iterator[Entry]:
+    """Refuse what Git LFS commits in the place of a file (git-lfs specification, "The Pointer")."""
+    for entry in entries:
+        if entry.content.startswith(_LFS):
+            raise GateFailed(
+                "build",
+                f"{entry.path} is kept by Git LFS: the commit, and so the image, would hold a pointer to it",
+                f"commit the file itself, leave it out by {_IGNORE}, or fetch it in the Dockerfile by hash",
+            )
+        yield entry

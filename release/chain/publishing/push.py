@@ -1,0 +1,285 @@
+"""The stage that brings the candidate to where releases live, and proves that it is there.
+
+With a registry the engine uploads the image under `sha-<commit>`, never over a release's; manifest, config
+and layers are then read back and hashed here. Without one, the engine's own containerd image store is the
+registry: its export is read and hashed in the same way. What is recorded is what was read back, never what
+was sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Final
+
+from release.chain.building.stage import BuiltImage
+from release.chain.plan import SOURCE_DATE_EPOCH
+from release.chain.stage_context import StageContext, evidence
+from release.errors import GateFailed, LedgerUnreachable, TransferBroken
+from release.events import Notice, Warned
+from release.images.engine import Engine
+from release.images.imageconfig import own_layers
+from release.images.layout import Readable, late_files, manifest_of, read_layout
+from release.images.registry import Blob, Manifest, Registry
+from release.ledger import query
+from release.ledger.placing import content_of, version_taken
+from release.ledger.store import Ledger
+from release.records import Release
+from release.reference import Digest, Reference
+from release.retry import Patience
+from release.values import Struct
+
+_UPLOAD: Final = Patience(attempts=4, first=1.0, longest=5.0)
+
+
+class PushedImage(Struct, frozen=True, kw_only=True):
+    """An image that was read back and hashed. `late` names files that carry the clock of the build."""
+
+    manifest: Manifest
+    late: tuple[str, ...]
+    evidence: bytes
+    summary: str
+
+
+def push(ctx: StageContext) -> PushedImage:
+    """Upload the candidate if there is a registry, and read it back.
+
+    Raises:
+        GateFailed: something else is under the candidate's name, or nothing.
+        RegistryError: the registry refuses, or a transfer broke more often than is reasonable.
+    """
+    built = ctx.products.get(BuiltImage)
+    with_registry = ctx.plan.service.registry is not None
+    seen = _through_registry(ctx, built) if with_registry else _through_engine(ctx, built)
+    _is_the_tested_image(ctx.engine, built, seen.manifest)
+    if seen.late:
+        ctx.emit(Warned(text=_not_reproducible(seen.late)))
+    facts = {"manifest": str(seen.manifest.digest), "layers": len(seen.manifest.layers)}
+    return PushedImage(
+        manifest=seen.manifest,
+        late=seen.late,
+        evidence=evidence(
+            "push", facts | ({"known": [str(each) for each in seen.known]} if seen.known else {})
+        ),
+        summary=_summary(seen),
+    )
+
+
+class _Seen(Struct, frozen=True, kw_only=True):
+    """What is where releases live, as far as it was looked at."""
+
+    manifest: Manifest
+    late: tuple[str, ...]
+    known: tuple[Digest, ...] = ()
+    """Layers that were asked for and not read again: the release before had read them."""
+
+
+def _summary(seen: _Seen) -> str:
+    """As "0123456789ab, 4 layers, 55.7 MB, read back"."""
+    layers = seen.manifest.layers
+    read = f"{len(layers) - len(seen.known)} of them read back" if seen.known else "read back"
+    size = sum(layer.size for layer in layers)
+    return f"{seen.manifest.digest.short}, {len(layers)} layers, {size / 1e6:.1f} MB, {read}"
+
+
+def _is_the_tested_image(engine: Engine, built: BuiltImage, manifest: Manifest) -> None:
+    """The config digest covers every uncompressed layer; the containerd store knows the manifest's too."""
+    expected, found = built.config_digest, manifest.config.digest
+    if engine.info.image_store == "containerd":
+        expected, found = built.stored.id, manifest.digest
+    if expected != found:
+        raise GateFailed(
+            "push",
+            f"{built.reference} holds {found}, and {expected} was tested",
+            "something else wrote this tag: look at who pushes to the repository",
+        )
+
+
+def _not_reproducible(late: tuple[str, ...]) -> str:
+    return (
+        "a second build will give another digest: files carry the time of the build "
+        f"({', '.join(late)}); docs/explanation/reproducible.md shows the shape of Dockerfile that avoids it"
+    )
+
+
+def _through_engine(ctx: StageContext, built: BuiltImage) -> _Seen:
+    if ctx.engine.info.image_store != "containerd":
+        raise GateFailed(
+            "push",
+            "no `registry` is configured, and this engine's image store (a graph driver) keeps no manifests",
+            "configure `registry`, or give the engine the containerd image store: "
+            'set {"features": {"containerd-snapshotter": true}} in its daemon.json',
+        )
+    ctx.say("push", "hashing every blob in the engine's image store")
+    late: dict[Digest, tuple[str, ...]] = {}
+
+    def look(digest: Digest, stream: Readable) -> None:
+        ctx.cancellation.check()
+        late[digest] = late_files(stream, SOURCE_DATE_EPOCH)
+
+    with ctx.engine.exported(built.reference, cancellation=ctx.cancellation) as stream:
+        layout = read_layout(stream, look)
+    manifest = manifest_of(layout, built.stored.id)
+    config = layout.documents[manifest.config.digest]
+    return _Seen(manifest=manifest, late=_late_in_own_layers(manifest, config, late))
+
+
+def _through_registry(ctx: StageContext, built: BuiltImage) -> _Seen:
+    repository, tell = ctx.plan.service.repository, partial(_tell, ctx)
+    registry = Registry(repository, tell=tell, cancellation=ctx.cancellation)
+    existing = registry.manifest(built.reference)
+    if existing is None or not _same(ctx.engine, built, existing):
+        if existing is not None:
+            _commit_is_free(ctx, existing)
+            tell(f"{built.reference} was {existing.digest}, of a build that was not released: it is replaced")
+        ctx.say("push", f"uploading {built.reference}")
+        _upload(ctx, built.reference, registry)
+    manifest = registry.manifest(built.reference)
+    if manifest is None:
+        raise GateFailed(
+            "push",
+            f"the registry took {built.reference}, and has no manifest under that name",
+            "run `nox -s release` again, or `nox -s push`; if it stays, read the registry's log",
+        )
+    _version_is_free(ctx, registry, manifest)
+    ctx.say("push", "reading it back")
+    config = registry.document(manifest.config)
+    own = {layer.digest for layer in _own(manifest, config)}
+    known = _known(ctx, registry, manifest)
+    late = {
+        layer.digest: _read_back(ctx, registry, layer, inspect=layer.digest in own)
+        for layer in manifest.layers
+        if layer.digest not in known
+    }
+    return _Seen(manifest=manifest, late=_late_in_own_layers(manifest, config, late), known=known)
+
+
+def _known(ctx: StageContext, registry: Registry, manifest: Manifest) -> tuple[Digest, ...]:
+    """Layers that the release before has read back whole, where the settings let that count.
+
+    That release passed its own push into the same repository, and none of its files carried a clock. The
+    registry has to say that it still has each layer, with the size that it has here.
+    """
+    if ctx.plan.service.push.read_back == "all":
+        return ()
+    newest = next(query.history(ctx.open_ledger(), ctx.plan.service.service, kind=Release.kind), None)
+    before = newest.body if newest is not None else None
+    if not isinstance(before, Release) or not _was_read_back(before, ctx):
+        return ()
+    read = {layer.digest for layer in before.image.layers}
+    found = [layer for layer in manifest.layers if str(layer.digest) in read]
+    known = tuple(layer.digest for layer in found if registry.has_blob(layer.digest, size=layer.size))
+    if known:
+        ctx.say("push", f"{len(known)} layers are there, as {before.version} has read them back")
+    return known
+
+
+def _was_read_back(release: Release, ctx: StageContext) -> bool:
+    """A release that was recovered from its image has no gates: nobody knows what was read then."""
+    is_here = release.image.repository == str(ctx.plan.service.repository)
+    is_pushed = any(gate.name == "push" for gate in release.gates)
+    return is_here and is_pushed and not release.build.timestamps
+
+
+def _commit_is_free(ctx: StageContext, existing: Manifest) -> None:
+    """Another run may have released the commit meanwhile: then the image under its name stays there."""
+    plan = ctx.plan
+    if not plan.is_due:
+        return
+    attempted = f"replace {existing.digest} under {plan.candidate}"
+    ledger = _ledger_of_now(ctx, attempted)
+    record = query.release_of_commit(ledger, plan.service.service, plan.commit.id)
+    if record is not None:
+        raise version_taken(attempted, plan.commit.id, record)
+
+
+def _version_is_free(ctx: StageContext, registry: Registry, manifest: Manifest) -> None:
+    """After the commit point it would be too late: a version's tag that is somebody else's is never moved.
+
+    The tag of a run that was faster is a release's: who that was, the ledger tells.
+    """
+    plan = ctx.plan
+    taken = registry.digest(plan.released)
+    if taken is None or taken == manifest.digest:
+        return
+    content = content_of(manifest.digest.text, plan.commit.id)
+    attempted = f"release {plan.service.service} {plan.version} as {content}"
+    ledger = _ledger_of_now(ctx, attempted)
+    record = query.release_of_version(ledger, plan.service.service, str(plan.version))
+    if record is not None:
+        raise version_taken(attempted, plan.commit.id, record)
+    raise GateFailed(
+        "push",
+        f"{plan.released} exists with another digest, {taken}, and the ledger has no such release; "
+        f"this one is {manifest.digest}",
+        "a version's tag is never moved: remove it by hand, or release another version",
+    )
+
+
+def _ledger_of_now(ctx: StageContext, attempted: str) -> Ledger:
+    """The ledger as it is now: other runs may have written there since the plan was made."""
+    ledger = ctx.open_ledger()
+    if not ledger.refresh():
+        raise LedgerUnreachable(
+            attempted,
+            "the ledger's git remote does not answer: nobody knows whether that is a release",
+            "run the same again when it is back",
+        )
+    return ledger
+
+
+def _upload(ctx: StageContext, reference: Reference, registry: Registry) -> None:
+    """Send what the registry lacks; what has arrived when a transfer breaks is not sent again."""
+    send = partial(
+        ctx.engine.push,
+        reference,
+        cancellation=ctx.cancellation,
+        registry=registry,
+        still=ctx.plan.service.push.stalled,
+        on_bytes=lambda sent, known: ctx.flash("push", f"{sent / 1e6:.1f} of {known / 1e6:.1f} MB"),
+    )
+
+    def again(error: Exception, left: int) -> bool:
+        is_worth_it = isinstance(error, TransferBroken)
+        if is_worth_it:
+            _tell(ctx, f"{_short(error)}: the registry would take it, uploading again ({left} left)")
+        return is_worth_it
+
+    _UPLOAD.trying(send, again, ctx.cancellation)
+
+
+def _short(error: Exception) -> str:
+    """Without what to do next: that is done already."""
+    return f"{error.attempted}: {error.found}" if isinstance(error, TransferBroken) else str(error)
+
+
+def _tell(ctx: StageContext, text: str) -> None:
+    """For people, and for the stage's log."""
+    ctx.write_log("push", [text])
+    ctx.emit(Notice(text=text))
+
+
+def _same(engine: Engine, built: BuiltImage, manifest: Manifest) -> bool:
+    """Return whether the registry already holds this candidate, from a run that was interrupted."""
+    if engine.info.image_store == "containerd":
+        return manifest.digest == built.stored.id
+    return manifest.config.digest == built.config_digest
+
+
+def _read_back(ctx: StageContext, registry: Registry, layer: Blob, *, inspect: bool) -> tuple[str, ...]:
+    ctx.cancellation.check()
+    with registry.blob(layer, cancellation=ctx.cancellation) as stream:
+        return late_files(stream, SOURCE_DATE_EPOCH) if inspect else ()
+
+
+def _own(manifest: Manifest, config: bytes) -> list[Blob]:
+    """The layers that our build made; a config with more steps than layers names no further ones."""
+    own = own_layers(config, SOURCE_DATE_EPOCH)
+    return [layer for position, layer in enumerate(manifest.layers) if position in own]
+
+
+def _late_in_own_layers(
+    manifest: Manifest, config: bytes, late: Mapping[Digest, tuple[str, ...]]
+) -> tuple[str, ...]:
+    layers = _own(manifest, config)
+    return tuple(dict.fromkeys(name for layer in layers for name in late.get(layer.digest, ())))

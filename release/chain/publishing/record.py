@@ -1,0 +1,125 @@
+"""The commit point: record and git tag land together; from then on the release exists.
+
+Before it nothing was released; after it everything else can be repaired from the record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import cast
+
+from release.actor import TOOL, now
+from release.chain.building.stage import BuiltImage
+from release.chain.lock import LockChecked
+from release.chain.plan import SOURCE_DATE_EPOCH, Plan
+from release.chain.publishing.push import PushedImage
+from release.chain.smoking.stage import SmokePassed
+from release.chain.stage_context import StageContext
+from release.config import Service
+from release.events import Emit, Warned
+from release.images.engine import EngineInfo
+from release.images.registry import Manifest
+from release.ledger.writer import TagRequest
+from release.migrations import idle, matching, summary
+from release.records import Built, Descriptor, Draft, Image, Migrations, Record, Release, Source
+from release.source import Source as Repository
+from release.values import Struct
+
+
+class Recorded(Struct, frozen=True, kw_only=True):
+    """The release is in the ledger."""
+
+    record: Record[Release]
+    evidence: bytes
+    summary: str
+
+
+def record(ctx: StageContext) -> Recorded:
+    """Append the release record with its git tag. Raises VersionTaken, LedgerError."""
+    draft = Draft(
+        service=ctx.plan.service.service,
+        recorded_at=now(),
+        actor=ctx.actor,
+        run=ctx.run,
+        tool=TOOL,
+        body=_release(ctx),
+    )
+    image = draft.body.image
+    tag = TagRequest(
+        name=ctx.plan.tag,
+        commit=ctx.plan.commit.id,
+        message=f"{draft.service} {draft.body.version}\n\n{image.repository}@{image.digest}\n",
+    )
+    ctx.cancellation.check()  # the last moment: what is sent now stands for ever
+    (made,) = ctx.open_ledger().append([draft], tag=tag, cancellation=ctx.cancellation)
+    found = cast("Record[Release]", made)
+    return Recorded(
+        record=found, evidence=found.to_bytes(), summary=f"{found.id[:12]} in the ledger, tag {ctx.plan.tag}"
+    )
+
+
+def _release(ctx: StageContext) -> Release:
+    plan, products = ctx.plan, ctx.products
+    built, pushed = products.get(BuiltImage), products.get(PushedImage)
+    return Release(
+        version=str(plan.version),
+        image=_image(plan, pushed.manifest, ctx.engine.info),
+        source=_source(plan),
+        lock=products.get(LockChecked).file,
+        bases=built.bases,
+        build=_built(plan, built, pushed, ctx.engine.info),
+        gates=tuple(ctx.gates),
+        smoke=products.get(SmokePassed).spec,
+        migrations=migrations(ctx.source, ctx.plan.commit.id, ctx.plan.service, ctx.emit),
+    )
+
+
+def migrations(source: Repository, commit: str, service: Service, emit: Emit) -> Migrations | None:
+    """Those of a commit, where paths are configured; patterns without any are told. Raises SourceError."""
+    if service.migrations is None:
+        return None
+    files = source.listing(commit, service.context)
+    for sentence in idle(files, service.migrations.paths):
+        emit(Warned(text=sentence))
+    return summary(matching(files, service.migrations.paths))
+
+
+def _image(plan: Plan, manifest: Manifest, engine: EngineInfo) -> Image:
+    return Image(
+        repository=str(plan.service.repository),
+        digest=str(manifest.digest),
+        media_type=manifest.media_type,
+        size=len(manifest.content),
+        platform=plan.service.build.platform or engine.platform,
+        config_digest=str(manifest.config.digest),
+        layers=tuple(Descriptor(digest=str(layer.digest), size=layer.size) for layer in manifest.layers),
+    )
+
+
+def _source(plan: Plan) -> Source:
+    commit = plan.commit
+    return Source(
+        commit=commit.id, tree=commit.tree, commit_time=commit.time, remote=plan.remote_url, tag=plan.tag
+    )
+
+
+def _built(plan: Plan, built: BuiltImage, pushed: PushedImage, engine: EngineInfo) -> Built:
+    return Built(
+        dockerfile=built.dockerfile,
+        dockerfile_sha256=built.dockerfile_sha256,
+        context=plan.service.context,
+        target=plan.service.build.target,
+        args=plan.build_args,
+        labels=plan.labels,
+        source_date_epoch=SOURCE_DATE_EPOCH,
+        buildkit=f"{engine.name} {engine.version}",
+        buildx=built.buildx,
+        engine=engine.version,
+        exporter=engine.image_store,
+        timestamps=pushed.late,
+    )
+
+
+def evidence_sha256(evidence: bytes) -> str:
+    """Return what a record keeps of a gate's evidence."""
+    return hashlib.sha256(evidence).hexdigest()

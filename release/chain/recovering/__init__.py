@@ -1,0 +1,1 @@
+"""Read releases back from their images."""

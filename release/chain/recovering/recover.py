@@ -1,0 +1,332 @@
+"""Releases read back from their images when the ledger is gone: what an image says of itself, and its commit.
+
+A git tag lands together with the record: it shows that there was a release, and of which image. Its commit
+has to be in this clone. What nobody can know any more is named in the record, never made up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from pydantic import ValidationError
+
+from release.chain.assemble import committed_config
+from release.chain.lock import read_committed
+from release.chain.plan import SOURCE_DATE_EPOCH, Plan
+from release.chain.publishing.tagged import By, Candidate, candidates, unknown_to_git
+from release.chain.smoking.stage import recorded_smoke
+from release.committed import read_linked
+from release.config import Config, Service
+from release.errors import EngineUnreachable, RegistryError, RegistryUnreachable, ReleaseError
+from release.images.engine import Engine
+from release.images.imageconfig import config_of
+from release.images.layout import manifest_of, read_layout
+from release.images.registry import Manifest, Registry
+from release.records import Built, Descriptor, Image, LockFile, Recovered, Release, Source
+from release.reference import Reference
+from release.source import Commit, VersionTag
+from release.source import Source as Clone
+from release.values import Struct
+from release.version import tag_prefix
+
+_LABEL: Final = "org.opencontainers.image."
+
+_OUR_LABELS: Final = {f"{_LABEL}{name}" for name in ("title", "version", "revision", "created")}
+"""What the release itself puts on an image; others come from its base and its Dockerfile."""
+
+_NEVER_KNOWN: Final = (
+    "bases",
+    "gates",
+    "build.buildkit",
+    "build.buildx",
+    "build.engine",
+    "build.exporter",
+    "build.timestamps",
+)
+_OF_ITS_SETTINGS: Final = ("build.dockerfile", "build.context", "build.target", "build.args", "smoke")
+"""Where the commit's settings cannot be read, today's are recorded, and said not to be known."""
+
+
+class ImageStore(Protocol):
+    """Where images are looked for."""
+
+    def tags(self) -> tuple[str, ...]:
+        """Every tag of the service's repository."""
+
+    def image(self, reference: Reference) -> tuple[Manifest, bytes] | None:
+        """Manifest and config of an image, hashed. Raises RegistryError, EngineError: no single image."""
+
+
+class InRegistry:
+    """A registry's repository."""
+
+    def __init__(self, registry: Registry) -> None:
+        """Ask nothing yet."""
+        self._registry = registry
+
+    def tags(self) -> tuple[str, ...]:
+        """As the registry lists them."""
+        return self._registry.tags()
+
+    def image(self, reference: Reference) -> tuple[Manifest, bytes] | None:
+        """Two requests."""
+        manifest = self._registry.manifest(reference)
+        if manifest is None:
+            return None
+        return manifest, self._registry.document(manifest.config)
+
+
+class InEngine:
+    """The image store of an engine, where no registry is configured."""
+
+    def __init__(self, engine: Engine, service: Service) -> None:
+        """Ask nothing yet."""
+        self._engine, self._service = engine, service
+
+    def tags(self) -> tuple[str, ...]:
+        """As the engine lists them."""
+        return self._engine.tags(self._service.repository)
+
+    def image(self, reference: Reference) -> tuple[Manifest, bytes] | None:
+        """The whole image is exported and hashed."""
+        stored = self._engine.inspect(reference)
+        if stored is None:
+            return None
+        with self._engine.exported(reference) as stream:
+            layout = read_layout(stream)
+        manifest = manifest_of(layout, stored.id)
+        return manifest, layout.documents[manifest.config.digest]
+
+
+class Recovery(Struct, frozen=True, kw_only=True):
+    """What was found of one service."""
+
+    service: str
+    releases: tuple[Release, ...]
+    """By ascending version."""
+    left_out: tuple[str, ...]
+    """A sentence for each version that cannot be recorded: which, and why."""
+
+
+class _Case(Struct, frozen=True, kw_only=True):
+    """One image on its way to a record."""
+
+    candidate: Candidate
+    by: By
+    """What named the image."""
+    manifest: Manifest
+    config: Mapping[str, Any]
+    """The image's configuration (OCI Image Specification 1.1, "Image Configuration")."""
+    commit: Commit
+    settings: Service
+    """The commit's, or today's where those cannot be read."""
+    has_settings: bool
+    labels: Mapping[str, str]
+    """What the image says of itself."""
+
+
+class Recoverer:
+    """Reads one service's releases back."""
+
+    def __init__(self, source: Clone, config: Config, service: Service) -> None:
+        """Read nothing yet."""
+        self._source, self._config, self._service = source, config, service
+
+    def read(self) -> Recovery:
+        """From the registry, or where none is configured from this machine's engine.
+
+        Raises:
+            RegistryUnreachable, EngineUnreachable: nothing can be said then.
+        """
+        if self._service.registry is None:
+            with Engine.connect() as engine:
+                return self.read_from(InEngine(engine, self._service))
+        with closing(Registry(self._service.repository)) as registry:
+            return self.read_from(InRegistry(registry))
+
+    def read_from(self, shelf: ImageStore) -> Recovery:
+        """From this place."""
+        releases: list[Release] = []
+        left_out: list[str] = []
+        tags, names = self._tags(), shelf.tags()
+        for tag in tags:
+            try:
+                (candidate,) = candidates(self._source, self._service.service, (tag,), names)
+                releases.append(self._release(candidate, shelf))
+            except (RegistryUnreachable, EngineUnreachable):
+                raise
+            except ReleaseError as error:
+                left_out.append(f"{tag.version}: {error.found}" + (f"; {error.hint}" if error.hint else ""))
+        left_out += [
+            f"{version}: an image has this name, and there is no git tag {self._prefix}{version}"
+            for version in unknown_to_git(tags, names)
+        ]
+        return Recovery(service=self._service.service, releases=tuple(releases), left_out=tuple(left_out))
+
+    @property
+    def _prefix(self) -> str:
+        return tag_prefix(self._service.service, several=self._config.several)
+
+    def _tags(self) -> tuple[VersionTag, ...]:
+        """Ascending by version."""
+        return self._source.version_tags(self._prefix, self._service.ledger.remote)
+
+    def _release(self, candidate: Candidate, shelf: ImageStore) -> Release:
+        """Raises ReleaseError: there is no image or no commit, or they contradict each other."""
+        commit = self._source.commit(candidate.tag.commit)
+        if commit is None:
+            raise ReleaseError(
+                f"recover the release {candidate.version}",
+                f"the commit {candidate.tag.commit} of its git tag is not in this clone",
+                "git fetch --unshallow --tags",
+            )
+        case = self._case(candidate, commit, *self._image_of(candidate, shelf))
+        self._check(case)
+        try:
+            return self._recorded(case)
+        except ValidationError as error:
+            raise _contradiction(candidate, f"its image does not say enough: {error}") from error
+
+    def _image_of(self, candidate: Candidate, shelf: ImageStore) -> tuple[By, Manifest, bytes]:
+        """The image that the git tag names; where it names none, that of the commit, else of the version."""
+        repository, wanted = self._service.repository, candidate.digest
+        places: list[tuple[By, Reference]] = []
+        if wanted is not None:
+            places.append(("git-tag", repository.at(wanted)))
+        places += [(by, repository.tagged(name)) for by, name in candidate.names]
+        others = []
+        for by, place in places:
+            found = shelf.image(place)
+            if found is not None and wanted in (None, found[0].digest):
+                return ("git-tag" if wanted is not None else by), *found
+            others += [f"{place.tag} is {found[0].digest}"] if found is not None else []
+        if wanted is not None and others:
+            said = f"its git tag names {wanted}, which is not there; {', '.join(others)}"
+            raise _contradiction(candidate, said)
+        raise _contradiction(candidate, "there is a git tag of it, and no image")
+
+    def _case(
+        self, candidate: Candidate, commit: Commit, by: By, manifest: Manifest, content: bytes
+    ) -> _Case:
+        try:
+            config = config_of(content)
+            labels = dict((config.get("config") or {}).get("Labels") or {})
+        except (ValueError, TypeError, AttributeError) as error:
+            attempted = f"read the config {manifest.config.digest}"
+            raise RegistryError(attempted, f"its image has a config that is none: {error}") from error
+        settings = self._settings(commit)
+        return _Case(
+            candidate=candidate,
+            by=by,
+            manifest=manifest,
+            config=config,
+            labels=labels,
+            commit=commit,
+            settings=settings or self._service,
+            has_settings=settings is not None,
+        )
+
+    def _settings(self, commit: Commit) -> Service | None:
+        """The service's settings in a commit; None where they cannot be read."""
+        try:
+            return committed_config(self._source, commit).service(self._service.service)
+        except ReleaseError:
+            return None
+
+    def _check(self, case: _Case) -> None:
+        """The image, its names and its git tag have to tell the same. Raises ReleaseError."""
+        expected = {"title": self._service.service, "version": str(case.candidate.version)}
+        for name, value in expected.items():
+            found = case.labels.get(f"{_LABEL}{name}")
+            if found != value:
+                raise _contradiction(case.candidate, f"its image has the {name} {found!r}, not {value!r}")
+        tag, revision = case.candidate.tag, case.labels.get(f"{_LABEL}revision")
+        if tag.commit != revision:
+            raise _contradiction(
+                case.candidate,
+                f"its image was built from commit {revision}, and the git tag {tag.name} is on {tag.commit}",
+            )
+
+    def _recorded(self, case: _Case) -> Release:
+        lock = self._lock(case)
+        return Release(
+            version=str(case.candidate.version),
+            image=self._image(case),
+            source=self._origin(case),
+            lock=lock,
+            bases=(),
+            build=self._built(case),
+            gates=(),
+            smoke=recorded_smoke(case.settings.smoke_run),
+            recovered=Recovered(
+                origin=str(self._service.repository),
+                unknown=tuple(sorted(self._unknown(case, lock))),
+                by=case.by,
+            ),
+        )
+
+    def _unknown(self, case: _Case, lock: LockFile | None) -> set[str]:
+        unknown = {*_NEVER_KNOWN}
+        unknown |= {*_OF_ITS_SETTINGS} if not case.has_settings else set()
+        unknown |= {"lock"} if lock is None else set()
+        unknown |= {"build.dockerfile_sha256"} if self._dockerfile_sha256(case) is None else set()
+        return unknown
+
+    def _image(self, case: _Case) -> Image:
+        manifest, config = case.manifest, case.config
+        platform = [config.get("os", ""), config.get("architecture", ""), config.get("variant", "")]
+        return Image(
+            repository=str(self._service.repository),
+            digest=str(manifest.digest),
+            media_type=manifest.media_type,
+            size=len(manifest.content),
+            platform="/".join(part for part in platform if part),
+            config_digest=str(manifest.config.digest),
+            layers=tuple(Descriptor(digest=str(each.digest), size=each.size) for each in manifest.layers),
+        )
+
+    def _origin(self, case: _Case) -> Source:
+        return Source(
+            commit=case.commit.id,
+            tree=case.commit.tree,
+            commit_time=case.labels.get(f"{_LABEL}created", ""),
+            remote=self._source.remote_url(self._service.ledger.remote or "origin"),
+            tag=f"{self._prefix}{case.candidate.version}",
+        )
+
+    def _lock(self, case: _Case) -> LockFile | None:
+        return read_committed(self._source, case.commit.id, case.settings.context, case.settings.lock)
+
+    def _dockerfile_sha256(self, case: _Case) -> str | None:
+        path = Path(case.settings.context) / case.settings.build.dockerfile
+        content = read_linked(self._source, case.commit.id, path.as_posix())
+        return hashlib.sha256(content).hexdigest() if content is not None else None
+
+    def _built(self, case: _Case) -> Built:
+        return Built(
+            dockerfile=case.settings.build.dockerfile,
+            dockerfile_sha256=self._dockerfile_sha256(case),
+            context=case.settings.context,
+            target=case.settings.build.target,
+            args=self._arguments(case),
+            labels={key: value for key, value in case.labels.items() if key in _OUR_LABELS},
+            source_date_epoch=SOURCE_DATE_EPOCH,
+        )
+
+    def _arguments(self, case: _Case) -> dict[str, str]:
+        """As the release gave them to the build."""
+        return Plan(
+            service=case.settings,
+            version=case.candidate.version,
+            commit=case.commit,
+            tag=f"{self._prefix}{case.candidate.version}",
+            remote_url=None,
+        ).build_args
+
+
+def _contradiction(candidate: Candidate, found: str) -> ReleaseError:
+    return ReleaseError(f"recover the release {candidate.version}", found)

@@ -1,0 +1,91 @@
+"""The settings that a released image is built again with: of its commit, and today's for all that is lent.
+
+The record chooses nothing that runs. Dockerfile, stage and arguments are the commit's own, and the record has
+to tell the same. Secrets, ssh keys, proxies and mirrors are those of today's configuration, as the operator
+has it: an older commit names the secrets that it was lent, and not where they come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from release.chain.building.mirror import named_images
+from release.config import Service
+from release.errors import SourceError
+from release.records import Base, Release
+
+OURS = ("VERSION", "COMMIT", "SOURCE_DATE_EPOCH")
+"""Build arguments that are the release's own; a configuration may not have them."""
+
+_LABELS = "org.opencontainers.image."
+"""What the labels that a release puts on its image begin with."""
+
+
+def settings(today: Service, committed: Service, release: Release) -> Service:
+    """The service's settings for building a release again.
+
+    Args:
+        today: the operator's configuration.
+        committed: that of the release's commit.
+        release: what the record says.
+
+    Raises:
+        SourceError: the record does not tell what the commit tells, or today's configuration does not say
+            where a secret comes from that the commit was lent.
+    """
+    attempted = f"build {release.version} again from its record"
+    lies = list(_contradictions(committed, release))
+    if lies:
+        found = f"the record and its commit contradict each other: {'; '.join(lies)}"
+        raise SourceError(attempted, found, "invoke verify --ledger")
+    wanted = committed.build.secrets.keys() | {_id(text) for text in committed.build.ssh}
+    lent = today.build.secrets.keys() | {_id(text) for text in today.build.ssh}
+    if missing := sorted(wanted - lent):
+        raise SourceError(
+            attempted,
+            f"its commit was lent {', '.join(missing)}, and today's configuration has no source for them",
+            "add them to `build.secrets` and `build.ssh` in today's pyproject.toml",
+        )
+    build = committed.build.model_copy(
+        update={
+            "secrets": {name: today.build.secrets[name] for name in committed.build.secrets},
+            "ssh": tuple(text for text in today.build.ssh if _id(text) in wanted),
+            "proxy": today.build.proxy,
+            "mirrors": today.build.mirrors,
+            "platform": release.image.platform,
+        }
+    )
+    return committed.model_copy(update={"build": build})
+
+
+def _id(ssh: str) -> str:
+    return ssh.partition("=")[0]
+
+
+def _contradictions(committed: Service, release: Release) -> Iterator[str]:
+    recorded, build = release.build, committed.build
+    pairs: dict[str, tuple[object, object]] = {
+        "context": (recorded.context, committed.context),
+        "dockerfile": (recorded.dockerfile, build.dockerfile),
+        "target": (recorded.target, build.target),
+        "args": (_configured(recorded.args), dict(build.args)),
+        "labels": ([name for name in recorded.labels if not name.startswith(_LABELS)], []),
+    }
+    told = release.recovered.unknown if release.recovered is not None else ()
+    for name, (found, expected) in pairs.items():
+        if found != expected and f"build.{name}" not in told:
+            yield f"{name} is {found!r} in the record, and {expected!r} in the commit"
+    own = {"VERSION": release.version, "COMMIT": release.source.commit}
+    for name, text in own.items():
+        if recorded.args.get(name, text) != text:
+            yield f"the argument {name} is {recorded.args[name]!r}, and the record is about {text!r}"
+
+
+def _configured(args: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in args.items() if key not in OURS}
+
+
+def bases(release: Release, dockerfile: str) -> tuple[Base, ...]:
+    """The recorded base images that the Dockerfile names: no other image is taken by a record's digest."""
+    named = {str(image) for image in named_images(dockerfile, release.build.args)}
+    return tuple(base for base in release.bases if base.reference in named)

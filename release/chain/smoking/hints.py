@@ -1,0 +1,300 @@
+"""What to do about a smoke run that failed, from facts: the image, the settings, the state, the output.
+
+Pure: nothing is asked here. Each hint has a test that follows it on a real engine.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Final
+
+from release.config import Smoke
+from release.images.values import ContainerState, StoredImage
+from release.probe import Answer
+from release.runspec import size_text
+from release.signals import Signal
+from release.tmpfs import Tmpfs
+from release.values import Struct
+
+_PATH: Final = re.compile(r"/[^\s'\"\u2018\u2019`:,;()<>]+")
+_READ_ONLY: Final = "read-only file system"
+"""What the C library says of EROFS; also Go and Python, in any case."""
+_DENIED: Final = "permission denied"
+_NOT_PERMITTED: Final = "operation not permitted"
+_NO_PROGRAM: Final = (126, 127)
+_SHELLS: Final = ("/bin/sh", "/bin/bash", "/bin/ash", "sh", "bash")
+_OTHERS: Final = {2: "SIGINT", 3: "SIGQUIT", 1: "SIGHUP", 10: "SIGUSR1", 15: "SIGTERM"}
+"""Signals that programs end on, the likely ones first."""
+_LISTENING: Final = "0A"
+"""The state of a socket in /proc/net/tcp (TCP_LISTEN)."""
+
+OWN_OUTPUT: Final = "its own last lines, above, say why; smoke.log has all of them"
+NO_OUTPUT: Final = "it wrote no output: let it log why"
+_COMMAND: Final = "`environments.<name>.command` (the smoke run takes it from there)"
+NEVER_STARTED: Final = "it never started and wrote no output: mend what the engine names, and run this again"
+
+
+class Seen(Struct, frozen=True, kw_only=True):
+    """A smoke run that failed, as far as it is known."""
+
+    settings: Smoke
+    image: StoredImage
+    target: str | None = None
+    """The stage of the Dockerfile that is released; None: the last one."""
+    state: ContainerState | None = None
+    lines: tuple[str, ...] = ()
+    """Of the container's output."""
+    owner: tuple[int, int] = (0, 0)
+    """User and group of its program, as numbers."""
+    of_environments: bool = False
+    """If the command is that of the environments, not of `smoke` itself."""
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """Return what runs."""
+        return self.state.argv if self.state is not None else ()
+
+
+def no_command(seen: Seen) -> str:
+    """Return what to do about an image without CMD and ENTRYPOINT; empty where there is one, or a command."""
+    if seen.settings.command is not None or seen.image.command or seen.image.entrypoint:
+        return ""
+    return f'write CMD in the Dockerfile, or set {_COMMAND}, as ["app"]'
+
+
+def ended(seen: Seen) -> str:
+    """Return what to do about a container that ended before it answered."""
+    return next(_ended(seen), _output(seen))
+
+
+def never_started(seen: Seen) -> str:
+    """Return what to do about a container that the engine did not start."""
+    return next(_ended(seen), NEVER_STARTED)
+
+
+def _output(seen: Seen) -> str:
+    return OWN_OUTPUT if seen.lines else NO_OUTPUT
+
+
+def _ended(seen: Seen) -> Iterator[str]:
+    state, settings = seen.state, seen.settings
+    if state is not None and state.oom_killed:
+        yield f'it had {size_text(settings.memory)}: raise `smoke.memory`, as "{_double(settings.memory)}"'
+    if state is not None and state.exit_code in _NO_PROGRAM:
+        argv = shlex.join(seen.argv)
+        yield f"a program of `{argv}` is not in the image or cannot be run: correct {_from(seen)}"
+    if settings.read_only:
+        yield from _unwritable(seen)
+    yield from _denied(seen)
+    yield from _capabilities(seen)
+    if state is not None and state.exit_code == 0:
+        last = "" if seen.target else "; or name the stage of the service in `build.target`"
+        yield f"`{shlex.join(seen.argv)}` ended by itself: give it a command that serves: {_from(seen)}{last}"
+
+
+def _double(memory: int) -> str:
+    return size_text(2 * memory)
+
+
+def _from(seen: Seen) -> str:
+    """Name the places of the command; the environments are among them, so that no gate runs its own."""
+    if seen.of_environments:
+        return "`environments.<name>.command`"
+    if seen.settings.command is not None:
+        return "`smoke.command` and `environments.<name>.command`"
+    keep = ', with `entrypoint = "keep"` if the ENTRYPOINT gets it as arguments' * bool(seen.image.entrypoint)
+    return f"CMD in the Dockerfile, or {_COMMAND}{keep}"
+
+
+def _lines(seen: Seen, words: str) -> list[str]:
+    return [line for line in seen.lines if words in line.lower()]
+
+
+def _unwritable(seen: Seen) -> Iterator[str]:
+    """EROFS, with a read-only root: a folder in memory, unless the program itself lies in it."""
+    for line in reversed(_lines(seen, _READ_ONLY)):
+        paths = _PATH.findall(line)
+        folder = _folder(paths[-1]) if paths else None
+        if folder is None:
+            continue
+        if _has_the_program(seen, folder):
+            yield (
+                f"it writes to {folder}, which holds the program: let it write elsewhere, or set "
+                "`smoke.read_only = false`"
+            )
+        else:
+            yield f"its root is read-only: add {_owned(seen, folder)} to `smoke.tmpfs`"
+    if _lines(seen, _READ_ONLY):
+        yield "its root is read-only: add the folder that it writes to `smoke.tmpfs`"
+
+
+def _folder(path: str) -> str | None:
+    """The folder of a file; a path right below the root is a folder itself."""
+    known = PurePosixPath(path)
+    folder = known if len(known.parts) == 2 else known.parent
+    return str(folder) if len(folder.parts) > 1 else None
+
+
+def _has_the_program(seen: Seen, folder: str) -> bool:
+    """Return whether a folder in memory would hide what runs, or where it runs."""
+    paths = [word for word in (*seen.argv, seen.image.folder) if word.startswith("/") and word != "/"]
+    return any(PurePosixPath(path).is_relative_to(folder) for path in paths)
+
+
+def _owned(seen: Seen, folder: str) -> str:
+    """A folder in memory that the program's user owns."""
+    uid, gid = seen.owner
+    return f'"{Tmpfs(path=folder, uid=uid, gid=gid)}"' if uid else f'"{folder}"'
+
+
+def _denied(seen: Seen) -> Iterator[str]:
+    """EACCES: a folder in memory that another user owns; or a superuser without the right to pass over it."""
+    for line in reversed(_lines(seen, _DENIED)):
+        for path in reversed(_PATH.findall(line)):
+            for folder in seen.settings.tmpfs:
+                if PurePosixPath(path).is_relative_to(folder.path) and seen.owner[0] and folder.uid is None:
+                    yield f"its user may not write there: {_owned(seen, folder.path)} in `smoke.tmpfs`"
+    if _lines(seen, _DENIED) and not seen.owner[0] and "DAC_OVERRIDE" not in seen.settings.cap_add:
+        yield (
+            "its superuser has no capabilities, and the file belongs to another user: "
+            '`smoke.cap_add = ["DAC_OVERRIDE"]`, or give the image a USER that owns the file'
+        )
+
+
+def _capabilities(seen: Seen) -> Iterator[str]:
+    """EPERM, where all capabilities but those of the settings are dropped."""
+    lines, had = _lines(seen, _NOT_PERMITTED), {name.removeprefix("CAP_") for name in seen.settings.cap_add}
+    if not lines:
+        return
+    text = " ".join(lines).lower()
+    wanted = list(dict.fromkeys(name for words, name in _CAPABILITIES if re.search(words, text)))
+    missing = [name for name in wanted if name not in had]
+    if missing:
+        names = ", ".join(f'"{name}"' for name in (*seen.settings.cap_add, *missing))
+        yield f"it runs without capabilities: `smoke.cap_add = [{names}]`, and so in the environments"
+    elif not wanted:
+        yield "it runs without capabilities: add the one that this needs to `smoke.cap_add` (capabilities(7))"
+
+
+_CAPABILITIES: Final = (
+    (r"chown|change ownership|changing ownership", "CHOWN"),
+    (r"chmod|change permissions|changing permissions", "FOWNER"),
+    (r"setgid|setgroups|setregid|setresgid|initgroups|gosu|su-exec|switching|setpriv|set groups", "SETGID"),
+    (r"setuid|setreuid|setresuid|gosu|su-exec|switching|setpriv|set user", "SETUID"),
+)
+"""Words of a line with EPERM, and the capability (capabilities(7)). gosu says `failed switching to "app"`."""
+
+
+class Sockets(Struct, frozen=True, kw_only=True):
+    """Where programs in the container listen."""
+
+    everywhere: frozenset[int]
+    loopback: frozenset[int]
+
+
+def read_sockets(text: str) -> Sockets:
+    """Read /proc/net/tcp and tcp6 of a container (proc(5)): hexadecimal, addresses in the machine's order."""
+    found: dict[bool, set[int]] = {True: set(), False: set()}
+    for line in text.splitlines():
+        words = line.split()
+        address, _, port = (words[1] if len(words) > 3 else "").partition(":")
+        if re.fullmatch("[0-9A-F]{4}", port) and words[3] == _LISTENING:
+            found[_is_loopback(address)].add(int(port, 16))
+    return Sockets(everywhere=frozenset(found[False]), loopback=frozenset(found[True] - found[False]))
+
+
+def _is_loopback(address: str) -> bool:
+    if len(address) == 8:
+        return "7F" in (address[:2], address[-2:])
+    return address in ("00000000000000000000000001000000", "00000000000000000000000000000001")
+
+
+def unanswered(seen: Seen, answer: Answer, sockets: Sockets | None) -> str:
+    """Return what to do about a container that runs and did not give the right answer."""
+    if answer.status is not None:
+        return _other_answer(seen, answer, answer.status)
+    if answer.spoke:
+        return f"port {seen.settings.port} speaks no plain HTTP: set `smoke.port` to one that does"
+    return _silence(seen, sockets)
+
+
+def _other_answer(seen: Seen, answer: Answer, status: int) -> str:
+    settings = seen.settings
+    if status in (400, 403, 404, 421) and settings.host is None:
+        return (
+            'it answers; if it answers its own host alone, set `smoke.host`, as "api.example"; '
+            "else `smoke.path` to what it answers well"
+        )
+    if 300 <= status < 400:
+        leads = answer.location or "another address"
+        secure = leads.startswith("https://") and not any(
+            name.lower() == "x-forwarded-proto" for name in settings.headers or {}
+        )
+        if secure:
+            return (
+                f"it sends plain requests to {leads}: set "
+                '`smoke.headers = { X-Forwarded-Proto = "https" }` if a proxy tells it so, '
+                "or `smoke.path` to a path that answers"
+            )
+        return f"it answers, and redirects to {leads}: set `smoke.path` to that, or `smoke.status = {status}`"
+    if status in (401, 407):
+        return "it answers, and wants a login: set `smoke.path` to a path that answers without one"
+    if status >= 500:
+        return f"it answers, and fails: {_output(seen)}; `smoke.env` gives it what it lacks"
+    return f"it answers: set `smoke.path` to what gives {settings.status}, or `smoke.status = {status}`"
+
+
+def _silence(seen: Seen, sockets: Sockets | None) -> str:
+    port = seen.settings.port
+    if sockets is not None and port in sockets.loopback:
+        return f"it listens on port {port} of its own loopback alone: let it listen on 0.0.0.0"
+    if sockets is not None and sockets.everywhere and port not in sockets.everywhere:
+        others = ", ".join(map(str, sorted(sockets.everywhere)))
+        return f"it listens on port {others}: set `smoke.port` to it"
+    if sockets is not None and not sockets.everywhere and not sockets.loopback:
+        return (
+            f"nothing in it listens yet: raise `smoke.timeout` if it needs longer to start; {_output(seen)}"
+        )
+    if seen.image.exposed and port not in seen.image.exposed:
+        return f"its Dockerfile exposes {', '.join(map(str, seen.image.exposed))}: set `smoke.port` to it"
+    return (
+        f"it must listen on 0.0.0.0, port {port}; or `smoke.port` is another, or `smoke.timeout` is too short"
+    )
+
+
+def deaf(seen: Seen, signal: Signal, handles: frozenset[int] | None) -> str:
+    """Return what to do about a container that did not end when it was asked to.
+
+    Args:
+        seen: the run.
+        signal: what it was sent.
+        handles: the signals that its process 1 has handlers for; None where that is not known.
+    """
+    if len(seen.argv) > 2 and seen.argv[0] in _SHELLS and seen.argv[1] == "-c":
+        return 'write CMD in exec form, as CMD ["gunicorn", …]: a shell passes no signal on'
+    longer = "`smoke.stop_grace` and the environments' `stop_grace` give it longer"
+    if handles is None:
+        return (
+            f"let the service end on {signal}, or name its own signal: STOPSIGNAL, or `stop_signal`; {longer}"
+        )
+    if signal.number not in handles and not seen.settings.init:
+        return (
+            f"its process 1 has no handler for {signal}, and the kernel then ignores it: handle it, or set "
+            "`smoke.init = true`, and so in the environments"
+        )
+    others = [name for number, name in _OTHERS.items() if number in handles and number != signal.number]
+    if others:
+        named = " or ".join(others[:2])
+        return (
+            f"it handles {signal} and goes on. It handles {named} too: if that ends it, write "
+            f"STOPSIGNAL {others[0]}, or set `stop_signal` in smoke and environments; else {longer}"
+        )
+    return f"it handles {signal} and does not end in time: {longer}"
+
+
+def unclean(seen: Seen, signal: Signal) -> str:
+    """Return what to do about a container that ended with a status of its own."""
+    return f"let its handler of {signal} end with status 0; {_output(seen)}"

@@ -1,0 +1,269 @@
+"""Gates that passed before on the same inputs: what they saw is kept, and used again instead of running them.
+
+`.release/passed/<gate>-<key>.json` holds one pass. The key is the hash of everything that the gate's result
+depends on; docs/explanation/commit-point.md lists it. A file is used only while it is young, and only when
+this clone sealed it (`release.seal`). Any other file is ignored, and the gate runs.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import release
+from release import private
+from release.actor import TOOL
+from release.errors import EngineError, ReleaseError
+from release.events import Notice
+from release.records import Gate
+from release.seal import BadSeal, ClonesKey
+from release.values import Struct
+
+if TYPE_CHECKING:
+    from release.chain.stage_context import StageContext
+
+LASTS: Final = timedelta(hours=24)
+"""How long a pass counts: package indexes and base tags move, and no key knows it."""
+
+_PURPOSE: Final = "passed"
+"""The kind of file, in its seal."""
+
+_LARGEST: Final = 256 * 1024**2
+"""Bytes of a file that are read."""
+
+KEPT: Final = 200
+"""How many passes a clone keeps."""
+
+
+class Product(Protocol):
+    """What a stage makes: a value of its own type, with a phrase for people."""
+
+    @property
+    def summary(self) -> str:
+        """One short phrase."""
+        ...
+
+    @property
+    def evidence(self) -> bytes:
+        """Return what the stage saw; its hash is recorded."""
+        ...
+
+
+class CachedResult(Struct, frozen=True, kw_only=True):
+    """A gate that passed."""
+
+    gate: Gate
+    """As it will stand in a record; `run` names the run that passed it."""
+    summary: str
+    evidence: bytes
+    data: Mapping[str, Any]
+    """JSON data from which the stage makes its product again."""
+
+
+class Reuse(Struct, frozen=True, kw_only=True):
+    """How a stage is spared: what its result depends on, what is kept of it, how that is taken up again."""
+
+    inputs: Callable[[StageContext], Mapping[str, Any] | None]
+    """JSON data that is hashed and not kept; None: the stage has to run."""
+    keep: Callable[[StageContext, Any], Mapping[str, Any]]
+    """JSON data of a product."""
+    restore: Callable[[StageContext, CachedResult], Product | None]
+    """The product again; None where the world has changed, as after KeyError, TypeError, ValueError."""
+
+
+def key_of(gate: str, inputs: Mapping[str, Any]) -> str:
+    """The key of a gate's pass: 64 hexadecimal digits over its inputs and this library's own code."""
+    known = {"gate": gate, "tool": TOOL, "code": _own_code(), "inputs": inputs}
+    return hashlib.sha256(_canonical(known)).hexdigest()
+
+
+@cache
+def _own_code() -> str:
+    """The hash of this library's files: another version of a gate is another gate, released or not."""
+    root = Path(release.__file__).parent
+    digest = hashlib.sha256()
+    for file in sorted(root.rglob("*.py")):
+        digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _canonical(data: Mapping[str, Any]) -> bytes:
+    return json.dumps(data, sort_keys=True, separators=(",", ":")).encode()
+
+
+class StageCache:
+    """The passes that a clone keeps."""
+
+    def __init__(self, folder: Path, seal: ClonesKey) -> None:
+        """The folder is made with the first pass; the seal is the clone's own."""
+        self._folder, self._seal = folder, seal
+
+    def find(self, gate: str, key: str) -> CachedResult | None:
+        """The pass with this key; None when there is none, or it is too old or belongs to something else.
+
+        Raises:
+            BadSeal: a file is there, and this clone did not write it, or not so.
+        """
+        with suppress(OSError):
+            content = self._seal.open(_read(self._path(gate, key)), _PURPOSE)
+            with suppress(ValueError, KeyError, TypeError):
+                found = _parse(content, key)
+                if found.gate.name == gate and _is_young(found.gate.started):
+                    return found
+        return None
+
+    def keep(self, key: str, passed: CachedResult) -> None:
+        """Keep a pass, and not too many. Raises OSError: it is not kept, and nothing else is wrong."""
+        private.below(self._folder.parent, self._folder.name)
+        unnamed = self._folder / f".{secrets.token_hex(8)}"
+        try:
+            with private.created(unnamed) as stream:
+                stream.write(self._seal.seal(_written(key, passed), _PURPOSE))
+            unnamed.replace(self._path(passed.gate.name, key))
+        finally:
+            unnamed.unlink(missing_ok=True)
+        self._forget()
+
+    def _path(self, gate: str, key: str) -> Path:
+        return self._folder / f"{gate}-{key}.json"
+
+    def _forget(self) -> None:
+        """Passes that are too many, and what a killed run was writing an hour ago."""
+        oldest_first = sorted(self._folder.glob("*.json"), key=_written_at)
+        hour_ago = datetime.now(UTC).timestamp() - 3600
+        unfinished = (file for file in self._folder.glob(".*") if _written_at(file) < hour_ago)
+        for file in (*oldest_first[:-KEPT], *unfinished):
+            file.unlink(missing_ok=True)
+
+
+def _read(file: Path) -> bytes:
+    """Return the file's first bytes, as many as a pass may have. Raises OSError: a link, or not there."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as stream:
+        return stream.read(_LARGEST)
+
+
+def _written_at(file: Path) -> float:
+    """0 for a file that somebody else has just removed."""
+    try:
+        return file.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _written(key: str, passed: CachedResult) -> bytes:
+    """A pass as JSON."""
+    return _canonical(
+        {
+            "key": key,
+            "gate": passed.gate.model_dump(mode="json", exclude_none=True),
+            "summary": passed.summary,
+            "evidence": base64.b64encode(passed.evidence).decode(),
+            "data": passed.data,
+        }
+    )
+
+
+def _parse(content: bytes, key: str) -> CachedResult:
+    """Raises ValueError, KeyError, TypeError: of another key, or of another shape."""
+    data = json.loads(content)
+    gate, evidence = Gate.model_validate(data["gate"]), base64.b64decode(data["evidence"], validate=True)
+    if data["key"] != key or gate.evidence_sha256 != hashlib.sha256(evidence).hexdigest():
+        raise ValueError("it belongs to something else")
+    return CachedResult(gate=gate, summary=str(data["summary"]), evidence=evidence, data=dict(data["data"]))
+
+
+def _is_young(started: str) -> bool:
+    """A pass from the future is from a clock that was wrong."""
+    age = datetime.now(UTC) - datetime.fromisoformat(started)
+    return timedelta(0) <= age <= LASTS
+
+
+def known_by(ctx: StageContext, gate: str, reuse: Reuse | None) -> str | None:
+    """The key of what a gate is about to look at; None where its result depends on more than a key can hold.
+
+    Trouble while the inputs are looked up is no failure: the gate runs, and says itself what is wrong.
+    """
+    if reuse is None:
+        return None
+    with suppress(ReleaseError, OSError):
+        inputs = reuse.inputs(ctx)
+        return key_of(gate, inputs) if inputs is not None else None
+    return None
+
+
+def stands(ctx: StageContext, gate: str, reuse: Reuse) -> bool:
+    """Whether the gate has passed before on what it is about to look at, as far as the kept pass tells."""
+    key = known_by(ctx, gate, reuse) if gate in ctx.reusable else None
+    return key is not None and _find(ctx, gate, key) is not None
+
+
+def taken_up(
+    ctx: StageContext, gate: str, key: str | None, reuse: Reuse | None
+) -> tuple[Gate, Product] | None:
+    """The gate and its product as they were when it passed; None where it has to run."""
+    if key is None or reuse is None or gate not in ctx.reusable:
+        return None
+    passed = _find(ctx, gate, key)
+    if passed is None:
+        return None
+    with suppress(EngineError, KeyError, TypeError, ValueError, OSError):
+        product = reuse.restore(ctx, passed)
+        return (passed.gate, product) if product is not None else None
+    return None
+
+
+def keep(ctx: StageContext, gate: Gate, key: str | None, reuse: Reuse | None, product: Product) -> None:
+    """Keep a gate that has just passed. What cannot be kept is run again the next time."""
+    if key is None or reuse is None:
+        return
+    with suppress(ReleaseError, OSError):
+        passed = CachedResult(
+            gate=gate.model_copy(update={"run": ctx.folder.id}),
+            summary=product.summary,
+            evidence=product.evidence,
+            data=reuse.keep(ctx, product),
+        )
+        _passes(ctx).keep(key, passed)
+
+
+def _passes(ctx: StageContext) -> StageCache:
+    """The clone's passes. Raises ReleaseError: its key cannot be used."""
+    return StageCache(ctx.folder.home / "passed", ClonesKey.of(ctx.source.git_dir))
+
+
+def _find(ctx: StageContext, gate: str, key: str) -> CachedResult | None:
+    """The pass of this clone with this key. One that is not its own is told, once in a run, and ignored."""
+    try:
+        return _passes(ctx).find(gate, key)
+    except BadSeal as error:
+        _notice(ctx, f"results in {ctx.folder.home / 'passed'} are ignored: {error}. The gates run")
+    except ReleaseError as error:
+        _notice(ctx, f"results of earlier runs are not used: {error.found}\n  → {error.hint}")
+    return None
+
+
+class _Noticed(Struct, frozen=True):
+    """A run has said that kept passes are ignored."""
+
+
+def _notice(ctx: StageContext, text: str) -> None:
+    with ctx.once:
+        was_said = ctx.products.has(_Noticed)
+        ctx.products.add(_Noticed())
+    if not was_said:
+        ctx.emit(Notice(text=text))
+
+
+def variables(*prefixes: str) -> dict[str, str]:
+    """The environment's variables with such names, as part of what a gate depends on."""
+    return {name: value for name, value in sorted(os.environ.items()) if name.startswith(prefixes)}

@@ -1,0 +1,319 @@
+"""What a running stage has at hand: the plan, the tools, the products of earlier stages, its log."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import UTC, datetime
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from release import private
+from release.actor import now
+from release.chain import stale_runs
+from release.chain.background import BackgroundTasks
+from release.chain.once import Once
+from release.chain.plan import Plan
+from release.chain.reports import Reports
+from release.chain.run_folder import HOME
+from release.errors import ReleaseError
+from release.events import Emit, Progress
+from release.images.engine import Engine
+from release.inert import json_text
+from release.ledger.store import Ledger
+from release.owner import Owner
+from release.process import Cancellation, Command, Completed, appending, run
+from release.records import Actor, Gate, Run
+from release.redact import Mask, Redacted
+from release.secret import Unresolved, resolve
+from release.source import Source
+from release.values import Reticent, Struct, field
+
+T = TypeVar("T")
+
+KEPT_RUNS: Final = 50
+"""How many runs' folders are kept."""
+
+_STAGES: Final = "stages.jsonl"
+
+
+class RunFolder(Struct, frozen=True, kw_only=True):
+    """`.release/runs/<run>/`: everything that a run leaves for people and for other processes."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, root: Path) -> RunFolder:
+        """A new folder, named by the time and eight random digits; git ignores it. The oldest ones go.
+
+        Raises:
+            ReleaseError: it cannot be made, or a folder on the way is a link or another user's.
+        """
+        home = root / HOME
+        try:
+            return cls._created(home)
+        except OSError as error:
+            raise ReleaseError(
+                f"make the run's folder in {home}", str(error), "make room there, or correct its owner"
+            ) from error
+
+    @classmethod
+    def _created(cls, home: Path) -> RunFolder:
+        runs = private.below(home, "runs")
+        private.write(home / ".gitignore", "*\n")
+        for old in sorted(runs.glob("*"), reverse=True)[KEPT_RUNS:]:
+            if not stale_runs.lives(old):
+                with suppress(OSError):  # somebody else's: it stays
+                    stale_runs.end(old)
+                shutil.rmtree(old, ignore_errors=True)
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+        path = runs / f"{stamp}-{secrets.token_hex(4)}"
+        path.mkdir(mode=0o700)
+        stale_runs.begin(path)
+        return cls(path=path)
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self.path.name
+
+    @property
+    def home(self) -> Path:
+        """`.release/`."""
+        return self.path.parent.parent
+
+    def note(self, stage: str, event: str) -> None:
+        """Keep in `stages.jsonl` when a stage began or ended, for people and programs that measure.
+
+        What cannot be kept is left out: a full disk must not fail a release that is recorded already.
+        """
+        line = json.dumps({"at": now(), "stage": stage, "event": event})
+        with suppress(OSError), private.appended(self.path / _STAGES) as stages:
+            stages.write(f"{line}\n")
+
+    def follows_a_broken_off(self, stages: Collection[str]) -> bool:
+        """Return whether the last run here that began one of these stages was killed or stopped in it."""
+        earlier = (path for path in self.path.parent.glob("*") if path.name < self.id)
+        for path in sorted(earlier, reverse=True):
+            last = {note["stage"]: note["event"] for note in _notes(path) if note["stage"] in stages}
+            if last:
+                return not {"started", "stopped"}.isdisjoint(last.values())
+        return False
+
+    def tidy(self) -> None:
+        """Remove what the run needs no more: temporary files, and what can be made again from the commit.
+
+        What cannot be removed is the next run's to name: it must not fail a release that is recorded already.
+        """
+        with suppress(OSError):
+            stale_runs.end(self.path)
+
+    def staged(self, name: str) -> AbstractContextManager[Path]:
+        """A folder outside of the repository while the block runs: no tool finds settings above it."""
+        return stale_runs.staged(self.path, name)
+
+    def log(self, stage: str) -> Path:
+        """The stage's log file."""
+        return self.path / f"{stage}.log"
+
+    def existing_log(self, stage: str) -> Path | None:
+        """The same, if the stage wrote one."""
+        log = self.log(stage)
+        return log if log.exists() else None
+
+    def write(self, name: str, data: Any) -> None:
+        """Keep a document as indented JSON; whoever reads it finds the whole, or nothing."""
+        private.write(self.path / name, json_text(data) + "\n")
+
+
+def _notes(run: Path) -> Iterator[Mapping[str, str]]:
+    """Return what a run noted of its stages; a line that is not whole says nothing."""
+    with suppress(OSError), (run / _STAGES).open(encoding="utf-8") as stages:
+        for line in stages:
+            with suppress(ValueError):
+                yield json.loads(line)
+
+
+class Products:
+    """What the stages made, by type. Each stage returns one value of a type of its own."""
+
+    def __init__(self) -> None:
+        """Nothing is made yet."""
+        self._made: dict[type, object] = {}
+        self._lock = threading.Lock()
+
+    def add(self, product: object) -> None:
+        """Keep a product."""
+        with self._lock:
+            self._made[type(product)] = product
+
+    def has(self, kind: type) -> bool:
+        """Return whether there is a product of this type."""
+        return kind in self._made
+
+    def get(self, kind: type[T]) -> T:
+        """The product of this type. A missing one is an error in the table of stages: KeyError."""
+        with self._lock:
+            product = self._made[kind]
+        assert isinstance(product, kind)  # noqa: S101 - `add` keyed it by its type
+        return product
+
+    def find(self, kind: type[T]) -> T | None:
+        """The product of this type, if there is one."""
+        with self._lock:
+            product = self._made.get(kind)
+        assert product is None or isinstance(product, kind)  # noqa: S101 - `add` keyed it by its type
+        return product
+
+
+class StageContext(Reticent, frozen=True, kw_only=True, dict=True):
+    """The place where a chain runs."""
+
+    unshown = frozenset({"environ"})
+
+    plan: Plan
+    source: Source
+    folder: RunFolder
+    actor: Actor
+    run: Run
+    emit: Emit
+    open_engine: Callable[[], Engine]
+    open_ledger: Callable[[], Ledger]
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    mask: Mask = field(default_factory=Mask)
+    """Takes secrets out of what is written: the environment's, and the build's once it is lent them."""
+    cancellation: Cancellation = field(default_factory=Cancellation)
+    products: Products = field(default_factory=Products)
+    gates: list[Gate] = field(default_factory=list)
+    reusable: frozenset[str] = frozenset()
+    """Stages that need not run again where they have passed on the same inputs."""
+    once: threading.Lock = field(default_factory=threading.Lock)
+    """Held while something is made that is one for the whole run, whoever needs it first."""
+    single: Once = field(default_factory=Once)
+    """Values that several stages need, such as the build context."""
+    aside: BackgroundTasks = field(default_factory=BackgroundTasks)
+    """What no stage waits for."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return self.open_engine()
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that builds and tests; reached when the first stage asks for it."""
+        with self._lock:
+            return self._engine
+
+    @property
+    def build_secrets(self) -> tuple[Mapping[str, Redacted], tuple[Unresolved, ...]]:
+        """Return what the build is lent, by id, and what could not be read.
+
+        Asked for once: a command may ask a person.
+        """
+        with self.once:
+            return self._build_secrets
+
+    @cached_property
+    def _build_secrets(self) -> tuple[Mapping[str, Redacted], tuple[Unresolved, ...]]:
+        sources = self.plan.service.build.secrets
+        values, unread = resolve(
+            sources, root=self.source.root, environ=self.environ, tell=partial(self.say, "build")
+        )
+        self.mask.hide(values.values())
+        return values, unread
+
+    @property
+    def reports(self) -> Reports:
+        """Return what the run leaves for other programs, beside its own folder."""
+        return Reports(path=self.folder.home / "reports" / self.plan.service.service)
+
+    def execute(
+        self,
+        stage: str,
+        command: Command,
+        *,
+        check: bool = True,
+        shown: Callable[[str], str] = str,
+        translate: Callable[[str], str] = str,
+        before_stop: Callable[[], None] = lambda: None,
+    ) -> Completed:
+        """Run a program for a stage: logged and cancellable, its output without secrets.
+
+        Args:
+            stage: whose log it is.
+            command: what is run.
+            check: whether a status other than 0 is an error.
+            shown: what people see of a line while it runs.
+            translate: gives the text that is output for each line of the program.
+            before_stop: called when the program is about to be stopped; may wait.
+        """
+        self.write_log(stage, [f"$ {command}"])
+        return run(
+            command,
+            log=self.folder.log(stage),
+            mask=self.mask,
+            cancellation=self.cancellation,
+            on_line=lambda line: self.flash(stage, shown(line)),
+            check=check,
+            translate=translate,
+            before_stop=before_stop,
+        )
+
+    def logging(self, stage: str) -> AbstractContextManager[Callable[[str], None]]:
+        """Append text to the stage's log while the block runs, without secrets."""
+        return appending(self.folder.log(stage), self.mask)
+
+    def write_log(self, stage: str, lines: Iterable[str]) -> None:
+        """Add lines to a stage's log, without secrets."""
+        with self.logging(stage) as write:
+            for line in lines:
+                write(f"{line}\n")
+
+    def say(self, stage: str, text: str) -> None:
+        """What the stage does now, for people and for its log."""
+        self.write_log(stage, [text])
+        self.emit(Progress(name=stage, text=text))
+
+    def flash(self, stage: str, text: str) -> None:
+        """One of many lines of what the stage does; an empty one says nothing."""
+        if text.strip():
+            self.emit(Progress(name=stage, text=text, passing=True))
+
+    def labels(self, role: str) -> dict[str, str]:
+        """Labels of what this run puts into the engine, so that it can be found and removed."""
+        return {
+            "release.run": self.folder.id,
+            "release.role": role,
+            "release.service": self.plan.service.service,
+            **Owner.here().labels(),
+        }
+
+    def container_labels(self, role: str) -> dict[str, str]:
+        """Labels of a container of this run: with one that no image of a run has."""
+        return {**self.labels(role), "release.container": f"{self.folder.id} {role}"}
+
+    @contextmanager
+    def container(self, create: Callable[[], str]) -> Iterator[str]:
+        """A container for the block: nobody waits until it is removed, and no cancelled run keeps it.
+
+        One that is left by a run that was killed meanwhile, the next run removes: `leftovers.sweep`.
+        """
+        self.cancellation.check()
+        container = create()
+        try:
+            with self.cancellation.stopping(lambda: self.engine.remove(container)):
+                yield container
+        finally:
+            self.aside.do(lambda: self.engine.remove(container))
+
+
+def evidence(gate: str, facts: Mapping[str, Any]) -> bytes:
+    """Return what a gate saw, as bytes to be hashed into the record."""
+    return json.dumps({"gate": gate, **facts}, sort_keys=True, separators=(",", ":")).encode()

@@ -1,0 +1,148 @@
+"""The image that the tests run in, and the proof that it begins with the released one.
+
+Most runtime images carry no pytest: the tests then run in a `test` stage of the Dockerfile, or in a
+throw-away layer on the released image, and the layers are checked to begin with exactly the released ones.
+Where the image has all it needs, they run in the image itself.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor, Future, wait
+from contextlib import contextmanager
+
+from release.chain import stage_cache, stale_runs
+from release.chain.building.labels import refuse_reserved_labels
+from release.chain.building.selection import build_context
+from release.chain.building.stage import BUILD_REUSE, BuiltImage, run_build
+from release.chain.stage_context import StageContext
+from release.chain.testing.layer import build_layer
+from release.errors import GateFailed
+from release.images.engine import StoredImage
+from release.reference import Reference, Repository
+from release.values import Struct
+
+
+@contextmanager
+def test_image(ctx: StageContext, built: BuiltImage) -> Iterator[StoredImage]:
+    """The image the tests run in; one that was made for it is `last` from then on, instead of the run's."""
+    config = ctx.plan.service.test
+    name = _name(ctx)
+    if config.target is not None:
+        _stage_image(ctx, built, config.target, name)
+    elif config.install or config.copy_:
+        build_layer(ctx, built, name)
+    else:
+        yield built.stored
+        return
+    try:
+        image = ctx.engine.inspect(name)
+        if image is None:
+            raise GateFailed(
+                "test",
+                f"the engine has no image {name} after building it",
+                "run the same again; something may remove images there, as `docker image prune`",
+            )
+        refuse_reserved_labels("test", image, ctx.labels("test"))
+        yield image
+    finally:
+        ctx.aside.do(lambda: _rename(ctx, name))
+
+
+def _rename(ctx: StageContext, name: Reference) -> None:
+    """Let the image be found as `last`, and no more as this run's.
+
+    Taking an image its only name makes containerd look through all that it has, which takes half a second.
+    While the next tests run nobody waits for that.
+    """
+    image = ctx.engine.inspect(name)
+    if image is not None and ctx.engine.inspect(last(ctx)) is None:  # else one of another clone's run
+        ctx.engine.tag(image.id, last(ctx))
+    ctx.engine.untag(name)
+
+
+def last(ctx: StageContext) -> Reference:
+    """Return what the image of the last tests is called after them: one for each service of an engine."""
+    return _name(ctx).repository.tagged(stale_runs.LAST)
+
+
+def _name(ctx: StageContext) -> Reference:
+    """Return what the image that the tests run in is called while they do."""
+    return Repository(stale_runs.tests_repository(ctx.plan.service.service)).tagged(ctx.folder.id)
+
+
+class Ahead(Struct, frozen=True, kw_only=True):
+    """The test stage's image, being built beside the released one."""
+
+    future: Future[None]
+
+
+@contextmanager
+def image_ahead(ctx: StageContext, pool: Executor) -> Iterator[None]:
+    """Build the test stage's image from the start on, while the block runs; its name goes with the run.
+
+    BuildKit does once what two builds at the same time have in common, so that the tests need not wait for
+    what is theirs alone. Without a cache nothing is in common, and nothing is built ahead.
+    """
+    config, plan = ctx.plan.service.test, ctx.plan
+    if config.target is None or plan.no_cache:
+        yield
+        return
+    future = pool.submit(_build_ahead, ctx, config.target)
+    ctx.products.add(Ahead(future=future))
+    try:
+        yield
+    finally:
+        wait([future])
+        ctx.aside.do(lambda: ctx.engine.untag(_name(ctx)))
+
+
+def _stage_image(ctx: StageContext, built: BuiltImage, target: str, name: Reference) -> None:
+    """What was built ahead, if it stands on the released image; else the stage is built now, on top of that.
+
+    Two builds of one Dockerfile may come to other layers where it reads the clock and BuildKit's cache does
+    not bring them together. The one here takes the released image for the stage that this was built from.
+    """
+    ahead = ctx.products.find(Ahead)
+    if ahead is not None:
+        ahead.future.result()
+    image = ctx.engine.inspect(name)
+    other = _other_layers(image, built.stored) if image is not None else ""
+    if other:
+        ctx.say("test", f"{other}: building the test stage again, on top of the released image")
+        ctx.engine.untag(name)
+    if image is None or other:
+        base = ctx.plan.service.build.target
+        _build_stage(ctx, target, {base: built.reference} if base is not None else {})
+
+
+def _build_ahead(ctx: StageContext, target: str) -> None:
+    """Nothing where the released image comes from an earlier run: so may its tests."""
+    if not stage_cache.stands(ctx, "build", BUILD_REUSE):
+        _build_stage(ctx, target)
+
+
+def _build_stage(ctx: StageContext, target: str, stages: Mapping[str, Reference] | None = None) -> None:
+    run_build(ctx, "test", target, _name(ctx), build_context(ctx), labels=ctx.labels("test"), stages=stages)
+
+
+def begins_with(image: StoredImage, released: StoredImage) -> None:
+    """What was tested is what ships: the layers of the released image come first, unchanged."""
+    if other := _other_layers(image, released):
+        raise GateFailed(
+            "test",
+            f"{other}; what would be tested is not what would ship",
+            "write the test stage as FROM the released stage, and name that one in `build.target`",
+        )
+
+
+def _other_layers(image: StoredImage, released: StoredImage) -> str:
+    """Which layers of the released image another one does not begin with, in words; none is no words."""
+    pairs = itertools.zip_longest(released.diff_ids, image.diff_ids[: len(released.diff_ids)])
+    other = [
+        f"layer {number} of {len(released.diff_ids)} is {found or 'missing'}, not {expected}"
+        for number, (expected, found) in enumerate(pairs, start=1)
+        if expected != found
+    ]
+    return f"the tests' image does not begin with the released one: {'; '.join(other)}" if other else ""

@@ -1,0 +1,168 @@
+"""JUnit reports, read within limits: how many tests ran, and which failed.
+
+A report comes out of an image, so it is data of others. It is read as it streams through the parser, and no
+tree of it is made.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from xml.parsers import expat
+
+from release.brief import shortened
+from release.values import Struct
+
+LARGEST: Final = 64 * 1024**2
+"""Bytes of a report."""
+_DEEPEST: Final = 50
+"""Elements in one another; pytest writes four."""
+_MOST: Final = 2_000_000
+"""Elements in all."""
+_LISTED: Final = 50
+"""Failed tests of which more is kept than their number."""
+_TEXT: Final = 100_000
+"""Last characters of a failure's text."""
+_BUFFER: Final = 64 * 1024
+"""Characters of text that the parser hands on at once."""
+_WORDS: Final = 4_000
+"""Characters of an attribute."""
+
+_DECLARATION: Final = re.compile(r"\s*<\?xml\b[^>]{0,300}\?>")
+_ENCODING: Final = re.compile(rb"\s*<\?xml\b[^>]{0,200}?encoding=[\"']([A-Za-z0-9._-]{1,40})[\"']")
+_UTF_8: Final = '<?xml version="1.0" encoding="utf-8"?>'
+_READABLE: Final = re.compile(
+    r"utf-?8|us-ascii|ascii|utf-?16|iso-?8859-?[0-9]{1,2}|latin-?1|windows-125[0-9]"
+)
+"""Encodings that cost no more than the length of the text."""
+_NOT_RUN: Final = ("notrun", "disabled")
+"""Values of `status` with which some runners list a test that did not run."""
+
+
+class BadReport(ValueError):
+    """A report that is no JUnit XML, or that is beyond a limit; the text says which."""
+
+
+class Failure(Struct, frozen=True, kw_only=True):
+    """A failed or broken test, as the report describes it."""
+
+    name: str
+    file: str
+    line: str
+    message: str
+    text: str
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """The tests of a report."""
+
+    ran: int
+    """Tests that ran, failed ones among them."""
+    skipped: int
+    failed: int
+    failures: tuple[Failure, ...]
+    """The first of the failed ones."""
+
+
+def text_of(content: bytes) -> str:
+    """Return a report as text that says it is UTF-8; bytes that are wrong there are replaced.
+
+    Raises:
+        BadReport: it is in an encoding that is not read here.
+    """
+    declared = _ENCODING.match(content[:400])
+    name = declared[1].decode().lower() if declared is not None else "utf-8"
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        name = "utf-16"
+    if _READABLE.fullmatch(name) is None:
+        raise BadReport(f"its encoding {name} is not read here: UTF-8 is")
+    try:
+        text = content.decode("utf-8-sig" if name in ("utf-8", "utf8") else name, "replace")
+    except LookupError:
+        raise BadReport(f"its encoding {name} is not known") from None
+    return _DECLARATION.sub(_UTF_8, text, count=1) if _DECLARATION.match(text) else text
+
+
+def parsed(text: str) -> Report:
+    """Return the tests of a report. Raises BadReport."""
+    reader = _Reader()
+    parser = expat.ParserCreate()
+    parser.buffer_text, parser.buffer_size = True, _BUFFER
+    parser.StartDoctypeDeclHandler = reader.doctype
+    parser.StartElementHandler = reader.start
+    parser.EndElementHandler = reader.end
+    parser.CharacterDataHandler = reader.data
+    try:
+        parser.Parse(text, True)  # noqa: FBT003 - the parser takes no names
+    except (expat.ExpatError, UnicodeError) as error:
+        raise BadReport(f"it is not XML: {error}") from error
+    return Report(
+        ran=reader.cases - reader.skipped,
+        skipped=reader.skipped,
+        failed=reader.failed,
+        failures=tuple(reader.failures),
+    )
+
+
+class _Reader:
+    """The parser's handlers: they count, and keep the first failures."""
+
+    def __init__(self) -> None:
+        self.cases = self.skipped = self.failed = 0
+        self.failures: list[Failure] = []
+        self._depth = self._elements = 0
+        self._case: dict[str, str] = {}
+        self._is_skipped = self._has_failed = False
+        self._trouble: dict[str, str] | None = None
+        self._trouble_depth = 0
+        self._text = ""
+
+    def doctype(self, *_: object) -> None:
+        """Refuse a document type: only with one a report can have entities."""
+        raise BadReport("it declares a document type, which JUnit reports do not have")
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        """Begin an element. Raises BadReport: too deep, or too many."""
+        self._depth, self._elements = self._depth + 1, self._elements + 1
+        if self._depth > _DEEPEST:
+            raise BadReport(f"its elements are nested more than {_DEEPEST} deep")
+        if self._elements > _MOST:
+            raise BadReport(f"it has more than {_MOST:,} elements")
+        if name == "testcase":
+            self._begin(attributes)
+        elif name == "skipped":
+            self._is_skipped = (
+                attributes.get("type") != "pytest.xfail"
+            )  # such a test ran, and failed as expected
+        elif name in ("failure", "error") and self._trouble is None:
+            self._has_failed = True
+            self._trouble, self._trouble_depth, self._text = attributes, self._depth, ""
+
+    def _begin(self, attributes: dict[str, str]) -> None:
+        self._case = attributes
+        self._is_skipped = attributes.get("status", "").lower() in _NOT_RUN
+        self._has_failed = False
+
+    def data(self, text: str) -> None:
+        """Keep the end of a failure's own text."""
+        if self._trouble is not None and self._depth == self._trouble_depth:
+            self._text = (self._text + text)[-_TEXT:] if len(self.failures) < _LISTED else ""
+
+    def end(self, name: str) -> None:
+        """End an element."""
+        if self._trouble is not None and self._depth == self._trouble_depth:
+            self._keep(self._trouble)
+            self._trouble = None
+        self._depth -= 1
+        if name == "testcase":
+            self.cases += 1
+            self.failed += self._has_failed
+            self.skipped += self._is_skipped and not self._has_failed
+            self._case = {}
+
+    def _keep(self, trouble: dict[str, str]) -> None:
+        if len(self.failures) >= _LISTED:
+            return
+        kept = {key: shortened(self._case.get(key, ""), _WORDS) for key in ("name", "file", "line")}
+        message = shortened(trouble.get("message", ""), _WORDS)
+        self.failures.append(Failure(message=message, text=self._text, **kept))

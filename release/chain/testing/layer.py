@@ -1,0 +1,124 @@
+"""The throw-away layer on the released image, in which the tests and what they need are installed."""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from release.chain.building.buildkit import STRUCTURED, run_buildkit
+from release.chain.building.context import write_archive
+from release.chain.building.secrets import lent
+from release.chain.building.stage import BuiltImage, label_options
+from release.chain.stage_context import StageContext
+from release.committed import Committed
+from release.config import Test
+from release.errors import GateFailed
+from release.inherited import ENGINE
+from release.process import Command
+from release.reference import Reference
+from release.source import Entry
+from release.values import replace
+
+_DOCKERFILE: Final = "release-test.Dockerfile"
+_FILE_OPTIONS: Final = ("-r", "-c", "--requirement", "--constraint")
+
+
+def layer_dockerfile(base: Reference, user: str, config: Test) -> str:
+    """The Dockerfile of the throw-away layer: as root, then as the image's own user again.
+
+    Args:
+        base: the released image.
+        user: its user, empty for root.
+        config: what is installed and copied.
+    """
+    mounts, variables = _mounts(config), _variables(config)
+    install = f"RUN {mounts}{variables}{_installer()} {shlex.join(_words(config.install))}"
+    installs = [install] if config.install else []
+    copies = [f"COPY {path} {path}" for path in layer_paths(config)]
+    restore = [f"USER {user}"] if user else []
+    return "\n".join([f"FROM {base}", "USER 0", *copies, *installs, *restore, ""])
+
+
+def _mounts(config: Test) -> str:
+    """The options of RUN that lend the installation its secrets (Dockerfile reference, "RUN --mount")."""
+    ids = sorted(set(config.secrets.values()))
+    return "".join(f"--mount=type=secret,id={name},required=true " for name in ids)
+
+
+def _variables(config: Test) -> str:
+    """Return where they are: BuildKit puts a secret into /run/secrets."""
+    named = " ".join(f"{variable}=/run/secrets/{name}" for variable, name in sorted(config.secrets.items()))
+    return f"export {named}; " if named else ""
+
+
+def _installer() -> str:
+    """pip of the image's own Python; images made by uv have none, then Python's bundled one."""
+    return (
+        "python -m pip --version >/dev/null 2>&1 || python -m ensurepip; python -m pip install --no-cache-dir"
+    )
+
+
+def layer_paths(config: Test) -> tuple[str, ...]:
+    """Return what the layer copies: the configured paths, and the files that pip's options name."""
+    words = _words(config.install)
+    files = [file for option, file in itertools.pairwise(words) if option in _FILE_OPTIONS]
+    return tuple(dict.fromkeys((*files, *config.copy_)))
+
+
+def _words(options: tuple[str, ...]) -> list[str]:
+    return [word for option in options for word in shlex.split(option)]
+
+
+def build_layer(ctx: StageContext, built: BuiltImage, name: Reference) -> None:
+    """Build the layer from the committed files it names; `.dockerignore` often leaves tests out, here not."""
+    config = ctx.plan.service.test
+    text = layer_dockerfile(built.reference, built.stored.user, config)
+    archive = ctx.folder.path / "test-context.tar"
+    write_archive([_dockerfile(text), *_layer_entries(ctx, layer_paths(config))], archive)
+    with lent(ctx, "test") as lending:
+        own = label_options(ctx.labels("test"))
+        command = layer_command(name, archive, lending=(*own, *lending))
+        ready = replace(command, env=ctx.engine.command_environment())
+        run_buildkit(ctx, "test", name, ready, hint="look at `test.install` and `test.copy`")
+
+
+def layer_command(name: Reference, archive: Path, *, lending: tuple[str, ...] = ()) -> Command:
+    """The command line that builds the throw-away layer, with the options that lend it secrets."""
+    options = [
+        *("--builder", "default", "--progress", STRUCTURED, "--provenance=false", "--sbom=false"),
+        *("--file", _DOCKERFILE, "--tag", str(name)),
+        *lending,
+    ]
+    return Command(argv=("docker", "buildx", "build", *options, "-"), stdin=archive, inherits=ENGINE)
+
+
+def _dockerfile(text: str) -> Entry:
+    return Entry(path=_DOCKERFILE, executable=False, symlink=False, content=text.encode())
+
+
+def _layer_entries(ctx: StageContext, paths: tuple[str, ...]) -> Iterator[Entry]:
+    service = ctx.plan.service
+    committed = Committed(ctx.source, ctx.plan.commit.id, service.context)
+    found = {path: [name for name in committed.leaves if _is_below(name, path)] for path in paths}
+    wanted = sorted({name for below in found.values() for name in below})
+    missing = [path for path, below in found.items() if not below]
+    if missing:
+        raise GateFailed(
+            "test",
+            f"commit {ctx.plan.commit.id[:12]} has no {', '.join(missing)} in {service.context}",
+            "commit them, or correct `test.copy` and `test.install`",
+        )
+    if submodules := sorted(set(wanted).intersection(committed.submodules)):
+        raise GateFailed(
+            "test",
+            f"{submodules[0]} is a submodule, and its files are in no commit of this repository",
+            "name what is beside it in `test.copy`, or commit its files",
+        )
+    return committed.entries(wanted)
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder.rstrip('/')}/") or folder == "."

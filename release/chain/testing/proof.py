@@ -1,0 +1,118 @@
+"""What shows that tests ran: a report or a count above zero, or the exit status where that is configured."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Final
+
+from release.chain.testing.counts import Counted
+from release.chain.testing.junit import Report
+from release.config import Test
+from release.errors import GateFailed
+from release.records import TestsRan
+from release.values import Struct
+
+JUNIT: Final = "/tmp/release-junit.xml"  # noqa: S108 - in the container
+_OPTIONS: Final = ("--override-ini=junit_family=xunit1", f"--junitxml={JUNIT}")
+"""The family with file and line of each test (pytest's documentation, `junit_family`)."""
+_NOTHING_COLLECTED: Final = 5
+"""pytest and unittest end with it where they find no tests (pytest's documentation, "Exit codes")."""
+_WHERE: Final = (
+    "are the tests in the image, at the paths of `test.command`? `.dockerignore` and the Dockerfile decide, "
+    "and `test.copy` brings files of the commit"
+)
+_STATE: Final = (
+    'write what tells how many tests ran: test.report = "/path/of/junit.xml", or '
+    "test.count = 'Passed: ([0-9]+)'. If nothing tells it: test.evidence = \"exit-status\" and "
+    'test.reason = "..."'
+)
+
+
+class Seen(Struct, frozen=True, kw_only=True):
+    """A test run that ended, as far as it was seen."""
+
+    argv: tuple[str, ...]
+    """The program and its words, as the engine tells them."""
+    status: int
+    report: Report | None
+    """The JUnit report, where there is one."""
+    counted: Counted | None
+    """What the output states."""
+
+
+def is_pytest(command: Sequence[str]) -> bool:
+    """Return whether a word of the command is pytest."""
+    return any(PurePosixPath(word).name == "pytest" for word in command)
+
+
+def with_report(command: tuple[str, ...]) -> tuple[str, ...]:
+    """The command, asked for a JUnit report where it is pytest's."""
+    return (*command, *_OPTIONS) if is_pytest(command) else command
+
+
+def asked(config: Test) -> tuple[tuple[str, ...], str]:
+    """The command to run, and the path of the report that it may write."""
+    if config.report is not None:
+        return config.command, config.report
+    return with_report(config.command), JUNIT
+
+
+def proof(config: Test, seen: Seen) -> TestsRan:
+    """Judge a run that ended with status 0. Raises GateFailed: nothing shows that tests ran and passed."""
+    if config.evidence == "exit-status":
+        return TestsRan(argv=seen.argv, evidence="exit-status", reason=config.reason)
+    if seen.report is not None and seen.report.failed:
+        raise _failed(
+            config, f"ended with status 0, and its report names {_tests(seen.report.failed)} that failed"
+        )
+    if seen.report is not None and seen.report.ran:
+        report = seen.report
+        return TestsRan(argv=seen.argv, evidence="junit", count=report.ran, skipped=report.skipped)
+    if seen.counted is not None and seen.counted.ran and not _is_authority(config, seen):
+        counted = seen.counted
+        return TestsRan(argv=seen.argv, evidence="output", count=counted.ran, skipped=counted.skipped or None)
+    raise no_tests(config, seen)
+
+
+def _is_authority(config: Test, seen: Seen) -> bool:
+    """Return whether the report was asked for: then no other statement counts against it."""
+    return seen.report is not None and (config.report is not None or is_pytest(config.command))
+
+
+def found_none(config: Test, seen: Seen) -> bool:
+    """Return whether a status other than 0 means that the runner found no tests."""
+    states = [count.ran for count in (seen.report, seen.counted) if count is not None]
+    knows = is_pytest(config.command) or bool(states)
+    return seen.status == _NOTHING_COLLECTED and knows and not any(states)
+
+
+def no_tests(config: Test, seen: Seen) -> GateFailed:
+    """Return the error for a run in which no test ran, or nothing shows that one did."""
+    skipped = max((count.skipped for count in (seen.report, seen.counted) if count is not None), default=0)
+    if skipped:
+        words = f"{_tests(skipped)} {'was' if skipped == 1 else 'were'} skipped"
+        return _failed(
+            config, f"no tests ran: {words}", "a gate needs a test that runs: see why they are skipped"
+        )
+    if seen.report is not None or seen.counted is not None or seen.status == _NOTHING_COLLECTED:
+        return _failed(config, f"no tests ran: it found none (status {seen.status})", _WHERE)
+    if config.report is not None:
+        return _failed(
+            config, f"ended with status 0, and left no report at {config.report}", "correct `test.report`"
+        )
+    if config.count is not None:
+        found = f"ended with status 0, and no line of its output matches `test.count`, {config.count!r}"
+        return _failed(config, found, "correct `test.count`")
+    return _failed(config, "ended with status 0, and nothing shows that a test ran", _STATE)
+
+
+def _tests(count: int) -> str:
+    return "1 test" if count == 1 else f"{count} tests"
+
+
+def _failed(config: Test, found: str, hint: str = "") -> GateFailed:
+    return GateFailed(
+        "test", f"`{shlex.join(config.command)}`: {found}", hint or "make the command's status tell it"
+    )

@@ -1,0 +1,240 @@
+"""The container of the tests: what it may do, what it writes, and the report that is brought out of it."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+import threading
+from collections import deque
+from contextlib import suppress
+from typing import Final
+
+from release.brief import shortened
+from release.chain.stage_context import StageContext
+from release.chain.testing.counts import OutputCount
+from release.chain.testing.hints import lacks_module, lacks_program
+from release.chain.testing.junit import LARGEST, BadReport, Report, parsed, text_of
+from release.chain.testing.proof import Seen, asked
+from release.config import Test
+from release.errors import EngineError, EngineUnreachable, GateFailed
+from release.images.engine import ContainerSpec, ContainerState, StoredImage
+from release.images.values import UNWATCHED
+from release.process import TAIL_LINES
+from release.reference import Digest
+from release.values import Struct
+
+_LAST_WORDS_SECONDS: Final = 10.0
+"""How long the output of a container that was removed is waited for."""
+
+
+class Ran(Struct, frozen=True, kw_only=True):
+    """A test run that ended."""
+
+    seen: Seen
+    lacked_memory: bool
+    """Whether the limit of memory ended it."""
+    report: str | None
+    """The JUnit report, without secrets."""
+    tail: tuple[str, ...]
+    """The last lines of the output."""
+    output_sha256: str
+    """Over its lines."""
+
+
+def container_spec(image: Digest, config: Test, labels: dict[str, str]) -> ContainerSpec:
+    """The container: limits of memory and processes, no capabilities, no network but what is configured."""
+    command, _ = asked(config)
+    return ContainerSpec(
+        image=image,
+        command=command,
+        entrypoint=config.entrypoint,
+        env=config.env,
+        labels=labels,
+        healthcheck=UNWATCHED,
+        memory=config.memory,
+        pids=config.pids,
+        cap_drop=("ALL",),
+        cap_add=config.cap_add,
+        no_new_privileges=not config.new_privileges,
+        has_network=config.network is not False,
+        networks=(config.network,) if isinstance(config.network, str) else (),
+    )
+
+
+def run_tests(ctx: StageContext, image: StoredImage) -> Ran:
+    """Run the command to its end and bring out what it left.
+
+    Raises:
+        GateFailed: it could not start, does not end in time, or left a report that cannot be read.
+    """
+    config = ctx.plan.service.test
+    spec = container_spec(image.id, config, ctx.container_labels("test"))
+    with Output(ctx, config) as output, ctx.container(lambda: ctx.engine.create(spec)) as container:
+        made = ctx.engine.state(container)
+        path = _report_path(config, made)
+        before = _read(ctx, container, path, passed=False)
+        _start(ctx, container, image)
+        output.follow(container)
+        status = _wait(ctx, container, config.timeout)
+        output.whole()
+        left = _read(ctx, container, path, passed=status == 0)
+        left = left if left != before else None  # this run did not write what the image had already
+        ended = ctx.engine.state(container) if status != 0 else None
+    return Ran(
+        seen=Seen(
+            argv=made.argv if made is not None else (),
+            status=status,
+            report=left.report if left is not None else None,
+            counted=output.count.counted,
+        ),
+        lacked_memory=ended is not None and ended.oom_killed,
+        report=left.text if left is not None else None,
+        tail=tuple(output.tail),
+        output_sha256=output.digest.hexdigest(),
+    )
+
+
+class _Left(Struct, frozen=True, kw_only=True):
+    """A report that lies in the container."""
+
+    text: str
+    """Without secrets."""
+    report: Report
+
+
+def _start(ctx: StageContext, container: str, image: StoredImage) -> None:
+    """Start it. An ENTRYPOINT that the command replaced may be why its first word is no program."""
+    config = ctx.plan.service.test
+    try:
+        ctx.engine.start(container)
+    except EngineUnreachable:
+        raise
+    except EngineError as error:
+        made = ctx.engine.state(container)
+        hint = lacks_program(config, made.exit_code if made is not None else None) or error.hint
+        if config.entrypoint == "replace" and image.entrypoint:
+            hint = (
+                f"`test.command` replaces the image's ENTRYPOINT, {shlex.join(image.entrypoint)}: "
+                'write the whole command, or test.entrypoint = "keep"'
+            )
+        raise GateFailed(
+            "test", f"`{shlex.join(config.command)}` cannot start: {error.found}", hint
+        ) from error
+
+
+def _wait(ctx: StageContext, container: str, timeout: int) -> int:
+    try:
+        return ctx.engine.wait(container, timeout=timeout, cancellation=ctx.cancellation)
+    except TimeoutError as error:
+        raise GateFailed(
+            "test",
+            f"the tests still ran after {timeout / 1000:g} s and were stopped",
+            "raise `test.timeout`, or look for a test that hangs",
+            ctx.mask.lines(ctx.engine.logs(container, lines=TAIL_LINES)),
+        ) from error
+
+
+def _report_path(config: Test, made: ContainerState | None) -> str:
+    """Return where the report will be in the container; a relative path is below its working folder."""
+    _, path = asked(config)
+    return path if path.startswith("/") or made is None else f"{made.workdir.rstrip('/')}/{path}"
+
+
+def _read(ctx: StageContext, container: str, path: str, *, passed: bool) -> _Left | None:
+    """The JUnit report. Raises GateFailed: a run that passed left one that cannot be read."""
+    try:
+        content = ctx.engine.read_file(container, path, limit=LARGEST)
+        if content is None:
+            return None
+        text = ctx.mask(text_of(content))
+        return _Left(text=text, report=parsed(text))
+    except EngineUnreachable:
+        raise
+    except (EngineError, BadReport) as error:
+        if not passed:
+            return None
+        found = error.found if isinstance(error, EngineError) else str(error)
+        raise GateFailed(
+            "test",
+            f"the report {path} that the tests left cannot be read: {found}",
+            "see what writes it: a report has less than 64 MB, and is XML in UTF-8",
+        ) from error
+
+
+class Output:
+    """What a container writes: all of it into the log while it runs, and in memory its last lines.
+
+    The block outlives the container.
+    """
+
+    def __init__(self, ctx: StageContext, config: Test) -> None:
+        """Nothing is read yet."""
+        self._shop = ctx
+        self.tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self.count = OutputCount(config.count)
+        self.digest = hashlib.sha256()
+        self._error: EngineError | OSError | None = None
+        self._reader: threading.Thread | None = None
+
+    def __enter__(self) -> Output:
+        """Itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Wait a while for the last line."""
+        if self._reader is not None:
+            self._reader.join(_LAST_WORDS_SECONDS)
+
+    def follow(self, container: str) -> None:
+        """Begin to read."""
+        self._reader = threading.Thread(target=self._read, args=(container,), daemon=True)
+        self._reader.start()
+
+    def whole(self) -> None:
+        """Wait for the last line. Raises EngineError, OSError: it could not be read or kept."""
+        assert self._reader is not None  # noqa: S101 - the container was followed
+        self._reader.join()
+        if self._error is not None:
+            raise self._error
+
+    def _read(self, container: str) -> None:
+        try:
+            with self._shop.logging("test") as write:
+                for line in self._shop.engine.follow(container, write):
+                    self._line(self._shop.mask(line))
+        except (EngineError, OSError) as error:
+            self._error = error
+
+    def _line(self, line: str) -> None:
+        self.count.read(line)
+        self.digest.update(line.encode("utf-8", "replace") + b"\n")
+        brief = shortened(line)
+        self.tail.append(brief)
+        self._shop.flash("test", brief)
+
+
+def why_it_failed(ran: Ran) -> str:
+    """The exit status of a run that failed, and the limit that ended it, if one did."""
+    if ran.lacked_memory:
+        return f"{ran.seen.status}: it needed more memory than `test.memory`"
+    return str(ran.seen.status)
+
+
+_NO_NETWORK: Final = (
+    "Temporary failure in name resolution",
+    "Name or service not known",
+    "Network is unreachable",
+)
+"""The C library's words for what a program finds without a network (gai_strerror(3), strerror(3))."""
+
+
+def hint_of(ran: Ran, config: Test) -> str:
+    """Return what to do about a run that failed."""
+    with suppress(StopIteration):
+        next(
+            line for line in ran.tail if config.network is False and any(word in line for word in _NO_NETWORK)
+        )
+        return "the tests have no network: test.network = true gives them one"
+    if missing := lacks_module(config, ran.seen.status, ran.tail) or lacks_program(config, ran.seen.status):
+        return missing
+    return f"run `{shlex.join(config.command)}` where the service is developed"

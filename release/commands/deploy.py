@@ -1,0 +1,221 @@
+"""`invoke deploy` and `invoke rollback`: from the words of the operator to the told result."""
+
+from __future__ import annotations
+
+import time
+from typing import Literal
+
+from release.commands.command_line import CommandContext, CommandOptions, agree, find
+from release.commands.text import states
+from release.deploy.core import lock
+from release.deploy.environment import journal
+from release.deploy.environment.environment import LiveEnvironment, Workspace
+from release.deploy.environment.observe import Observation, last_good, look_around
+from release.deploy.execution.deploy import Outcome, carry_out
+from release.deploy.planning.plan import Plan, Reason
+from release.deploy.planning.policy import Allowance
+from release.deploy.planning.prepare import Prepared, prepare
+from release.errors import Cancelled, LockHeld, TargetUnavailable, UsageError
+from release.events import Notice
+from release.ledger import query
+from release.values import replace
+
+
+def deploy(cmd: CommandContext) -> int:
+    """Deploy `--to`."""
+    if cmd.words.to is None:
+        with cmd.workspace() as workspace:
+            raise _nothing_named(workspace)
+    return _change(cmd, "promote")
+
+
+def rollback(cmd: CommandContext) -> int:
+    """Roll back to `--to`, or to the last release that was healthy before."""
+    return _change(cmd, "rollback")
+
+
+def _nothing_named(workspace: Workspace) -> UsageError:
+    newest = next(query.releases(workspace.ledger, workspace.service.service), None)
+    example = newest.body.version if newest is not None else "0.1.0"
+    return UsageError(
+        "deploy",
+        "--to is missing",
+        f"{workspace.command(f'deploy --to {example}')}; `{workspace.command('history')}` lists releases",
+    )
+
+
+def _change(cmd: CommandContext, why: Reason) -> int:
+    """Resolve, prepare, show, ask, carry out, tell; once more when somebody else came first."""
+    allowed, deadline = allowance(cmd.words), time.monotonic() + cmd.words.patience
+    with cmd.workspace() as workspace, workspace.live(cmd.words.environment) as live:
+        while True:
+            _await_lock(cmd, live, why, deadline)
+            was_shown = False
+            try:
+                prepared = _prepared(cmd, live, why, allowed)
+                was_shown = True
+                return _carried_out(cmd, live, prepared)
+            except LockHeld:
+                if time.monotonic() >= deadline or (was_shown and not cmd.words.yes):
+                    raise
+
+
+def _await_lock(cmd: CommandContext, live: LiveEnvironment, why: Reason, deadline: float) -> None:
+    """Wait until nobody deploys here, where the command line says so. Raises LockHeld."""
+    left, lock_store = deadline - time.monotonic(), live.target.lock_store()
+    if left <= 0 or cmd.words.break_lock or lock.peek(lock_store, live.place) is None:
+        return
+    live.workspace.refresh()  # a lock whose deployment has ended is nobody's
+    lock.await_free(
+        lock_store,
+        live.place,
+        seconds=left,
+        emit=cmd.console.emit,
+        check=cmd.interruption.cancellation.check,
+        is_over=lambda holder: journal.ended(live, holder.deployment),
+        task=lock.task_of(why),
+    )
+
+
+def _prepared(cmd: CommandContext, live: LiveEnvironment, why: Reason, allowed: Allowance) -> Prepared:
+    """Everything found out and decided; nothing is shown yet."""
+    answers, observation = live.workspace.refresh(), look_around(live)
+    try:
+        to = cmd.words.to or _choice(cmd, live, observation)
+        found = find(cmd, live.workspace, to, live.place.environment)
+    except TargetUnavailable as error:
+        # it may be behind the commit that is not proven: that is the answer, and not that it does not exist
+        raise live.workspace.ledger.unproven or error from error
+    return prepare(
+        live, found.release, why, answers=answers, ran=found.event, allowed=allowed, observation=observation
+    )
+
+
+def _carried_out(cmd: CommandContext, live: LiveEnvironment, prepared: Prepared) -> int:
+    """Shown, agreed to, done and told."""
+    words, console = cmd.words, cmd.console
+    console.hide(prepared.hidden)
+    if words.plan:
+        _show_plan(cmd, prepared.plan)
+        return 0
+    console.fields(states.plan_title(prepared.plan), states.plan_rows(prepared.plan))
+    if prepared.plan.strategy != "verify":
+        agree(cmd, states.plan_title(prepared.plan))
+    if prepared.bytes.where == "rebuild":
+        prepared = _made_again(cmd, live, prepared)
+    outcome = carry_out(prepared, message=words.message, interruption=cmd.interruption)
+    _tell(cmd, live, outcome)
+    if outcome.changed:
+        _tidy(live, answers=prepared.answers)
+    return 0
+
+
+def _made_again(cmd: CommandContext, live: LiveEnvironment, prepared: Prepared) -> Prepared:
+    """With the image built again from its record. Raises TargetUnavailable: it came out as another one."""
+    from release.remake import remake
+
+    with cmd.interruption.held():
+        made = remake(live.workspace, prepared.target, live.engine, cmd.interruption.cancellation, keep=True)
+    if made.kept is None:
+        raise TargetUnavailable(
+            f"build {made.version} again from its record",
+            f"{made.verdict}, and nothing was touched: {'; '.join(made.notes)}",
+            f"`{live.place.command('history')}` lists other releases; "
+            "`docker load` brings this one from a copy",
+        )
+    return replace(prepared, bytes=live.target.locate(prepared.target.body.image))
+
+
+def _tidy(live: LiveEnvironment, *, answers: bool) -> None:
+    """Prune the engine, where that is configured; what was deployed is told already."""
+    if live.workspace.service.retention.prune_after_deploy:
+        from release.commands.prune import prune_after
+
+        prune_after(live, answers=answers)
+
+
+def _choice(cmd: CommandContext, live: LiveEnvironment, observation: Observation) -> str:
+    """What to go back to, where nothing is named: a person at a terminal may choose. Raises Cancelled."""
+    default = last_good(live, observation)
+    if cmd.words.yes or cmd.words.plan or cmd.words.json or not cmd.console.interactive:
+        return default
+    from release.deploy.planning.candidates import candidates, chosen
+
+    offered = candidates(live, observation.left)
+    title = f"roll back {live.place}"
+    cmd.console.fields(f"{title} to", states.candidate_rows(offered))
+    while True:
+        answer = cmd.console.choose("a number, Enter for what was healthy before, q for none:")
+        if answer in ("q", "n", "no"):
+            raise Cancelled(title, "you chose none; nothing was touched")
+        if (to := chosen(offered, default, answer)) is not None:
+            return to
+
+
+def allowance(words: CommandOptions) -> Allowance:
+    """Return what the command line allows, and why. Raises UsageError."""
+    needs_reason = {
+        "use --allow-quarantined": words.allow_quarantined,
+        "use --thaw": words.thaw,
+        "use --break-lock": words.break_lock,
+    }
+    for attempted, asked in needs_reason.items():
+        if asked and not words.message:
+            raise UsageError(attempted, "the record needs to say why", "add --message WHY")
+    return Allowance(
+        quarantined=words.allow_quarantined,
+        thaw=words.thaw,
+        break_lock=words.break_lock,
+        cross_migrations=words.cross_migrations,
+        down=_known_of_data(words.down),
+        rebuild=words.remake,
+        again=words.again,
+    )
+
+
+def _known_of_data(word: str | None) -> Literal["done", "again"] | None:
+    """The word of `--down`. Raises UsageError."""
+    match word:
+        case None | "done" | "again":
+            return word
+        case _:
+            hint = "--down done: the data is as the older release needs it; --down again: run it once more"
+            raise UsageError(f"go back with --down {word!r}", "that is neither done nor again", hint)
+
+
+def _show_plan(cmd: CommandContext, plan: Plan) -> None:
+    if cmd.words.json:
+        cmd.console.document(plan.to_json())
+    else:
+        cmd.console.sheet(states.plan_title(plan), states.plan_rows(plan))
+
+
+def _tell(cmd: CommandContext, live: LiveEnvironment, outcome: Outcome) -> None:
+    """The result; after a rollback, the command that undoes it."""
+    cmd.console.emit(states.deployed(outcome))
+    if cmd.words.json:
+        cmd.console.document(outcome.record)
+    else:
+        cmd.console.result(states.outcome_line(outcome))
+    if outcome.changed and outcome.plan.reason == "rollback" and (how := _undoing(live, outcome)):
+        cmd.console.emit(Notice(text=how))
+
+
+def _undoing(live: LiveEnvironment, outcome: Outcome) -> str:
+    """Return how a rollback is undone; nothing where what it replaced was never verified healthy."""
+    before = outcome.plan.before
+    if before is None or before.status not in ("healthy", "unknown"):
+        return ""
+    once = ", once `invoke sync` ran in the clone that deployed it" if before.status == "unknown" else ""
+    return f"to undo this{once}: {undo(live, outcome)}"
+
+
+def undo(live: LiveEnvironment, outcome: Outcome) -> str:
+    """The command that puts back what a rollback replaced, with the settings it ran with, and says why."""
+    before, after = outcome.plan.before, outcome.plan.after
+    assert before is not None  # noqa: S101 - a rollback from nothing has nothing to undo
+    target = before.version if before.version != after.version else before.deployment
+    words = f"rollback --to {target}"
+    if outcome.abandons:
+        words += f' --allow-quarantined --message "undo the rollback to {after.version}"'
+    return live.place.command(words)

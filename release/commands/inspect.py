@@ -1,0 +1,217 @@
+"""`invoke status`, `history`, `show`, `diff` and `doctor`: what is, and what was. Nothing is touched."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from release.commands.command_line import CommandContext, environment_of, find, target_of
+from release.commands.text import states
+from release.commands.text.marks import named
+from release.deploy.environment.environment import Workspace
+from release.deploy.environment.unconfigured import described, unconfigured
+from release.deploy.execution.deploy import event_json
+from release.errors import EngineError, LedgerError, NotReady, ReleaseError
+from release.events import Notice, Warned
+from release.ledger import query
+from release.records import Body, Deployment, Draft, Freeze, Quarantine, Record, Release, Verification
+
+if TYPE_CHECKING:
+    from release.deploy.inspection.status import Status
+
+
+def status(cmd: CommandContext) -> int:
+    """Return what really runs; 1 where it differs from the ledger and the command line wants to know.
+
+    An engine that cannot be asked hides nothing of the other environments: its error is told, and its exit
+    status is given at the end.
+    """
+    failed: list[ReleaseError] = []
+    with cmd.workspace() as workspace:
+        workspace.refresh()
+        named = cmd.words.environment
+        every: list[str | None] = [*workspace.service.environments]
+        names = [named] if named is not None or not every else every
+        found = [_status(workspace, name, failed) for name in names]
+        for other in unconfigured(workspace.service, workspace.ledger) if named is None else ():
+            known = described(workspace.service, workspace.ledger, other)
+            workspace.emit(Notice(text=f"{other} is not in the configuration and not shown; {known}"))
+    if cmd.words.json:
+        data = [each.to_json() for each in found]
+        cmd.console.document(data[0] if len(data) == 1 else data)
+    else:
+        for each in found:
+            cmd.console.sheet(f"{each.service} in {each.environment}", states.status_rows(each))
+    if failed:
+        return max(error.exit_code for error in failed)
+    return 1 if cmd.words.exit_code and any(each.drift for each in found) else 0
+
+
+def _status(workspace: Workspace, environment: str | None, failed: list[ReleaseError]) -> Status:
+    from release.deploy.inspection.status import read_status, unseen_status
+
+    env_ref = workspace.env_ref(environment)
+    try:
+        with workspace.live(environment) as live:
+            return read_status(live)
+    except (EngineError, NotReady) as error:
+        failed.append(error)
+        workspace.emit(Warned(text=f"{env_ref.place}: {error}"))
+        return unseen_status(env_ref, error)
+
+
+def history(cmd: CommandContext) -> int:
+    """Return what was released, deployed and rolled back, newest first."""
+    count = cmd.words.count
+    with cmd.workspace() as workspace:
+        workspace.refresh()
+        entries = _entries(workspace, cmd.words.environment, _since(cmd))
+        if cmd.words.json:
+            cmd.console.document([_json(entry) for entry in islice(entries, count)])
+        else:
+            version = _versions(workspace)
+            cmd.console.table(
+                states.HISTORY,
+                [states.history_row(entry, version(entry.body)) for entry in islice(_ended(entries), count)],
+            )
+    return 0
+
+
+def _since(cmd: CommandContext) -> str | None:
+    """The beginning of the span that is asked for. Raises UsageError."""
+    if cmd.words.since is None:
+        return None
+    moment = query.read_since(cmd.words.since, query.Clock())
+    cmd.console.emit(Notice(text=moment.said))
+    return moment.text
+
+
+def _entries(workspace: Workspace, environment: str | None, since: str | None) -> Iterator[states.Entry]:
+    """Events that wait to be published, then the ledger."""
+    _known_environment(workspace, environment)
+    service = workspace.service.service
+    waiting = (draft for draft in reversed(workspace.ledger.unsynced()) if draft.service == service)
+    yield from (
+        draft for draft in waiting if _is_in(draft, environment) and draft.recorded_at >= (since or "")
+    )
+    yield from query.history(workspace.ledger, service, environment=environment, since=since)
+
+
+def _known_environment(workspace: Workspace, environment: str | None) -> None:
+    """Tell if an environment has records and no table. Raises UsageError: it has neither."""
+    if environment is None:
+        return
+    if environment in unconfigured(workspace.service, workspace.ledger):
+        text = f"{environment} is not in the configuration: reading its records from the ledger"
+        workspace.emit(Notice(text=text))
+    else:
+        workspace.service.environment(environment)
+
+
+def _is_in(draft: Draft[Body], environment: str | None) -> bool:
+    body = draft.body
+    kinds = Deployment | Freeze | Verification
+    return environment is None or (isinstance(body, kinds) and body.environment == environment)
+
+
+def _ended(entries: Iterator[states.Entry]) -> Iterator[states.Entry]:
+    """One entry for each deployment: its end; its start only where no end is known. Newest first."""
+    seen: set[str] = set()
+    for entry in entries:
+        body = entry.body
+        if not isinstance(body, Deployment):
+            yield entry
+        elif body.deployment not in seen:
+            seen.add(body.deployment)
+            yield entry
+
+
+def _json(entry: Record[Body] | Draft[Body]) -> dict[str, Any]:
+    if isinstance(entry, Record):
+        return {"id": entry.id, **entry.to_json()}
+    return event_json(entry, None)
+
+
+def _named(release: Release) -> str:
+    return named(release.version, recovered=release.recovered is not None)
+
+
+def _versions(workspace: Workspace) -> Any:
+    """A function that names the version a record is about; each release is read once."""
+
+    @cache
+    def of_release(record: str) -> str:
+        try:
+            body = workspace.ledger.record(record).body
+        except LedgerError:
+            return "?"
+        return _named(body) if isinstance(body, Release) else "?"
+
+    def of(body: Body) -> str:
+        if isinstance(body, Release):
+            return _named(body)
+        if isinstance(body, Verification):
+            return of_release(body.releases[0].release) if len(body.releases) == 1 else ""
+        return of_release(body.release) if isinstance(body, Deployment | Quarantine) else ""
+
+    return of
+
+
+def show(cmd: CommandContext) -> int:
+    """One release, or the deployment that was asked for. invoke takes an option, too, for the argument."""
+    target = cmd.words.to or ""
+    with cmd.workspace() as workspace:
+        workspace.refresh()
+        name = environment_of(cmd, workspace)
+        found = find(cmd, workspace, target_of("show", target), name)
+        word = query.quarantined(workspace.ledger, workspace.service.service, found.release.id, name)
+        tried = query.tried_out(workspace.ledger, workspace.service.service, found.release.id)
+    if cmd.words.json:
+        cmd.console.document(_json(found.release))
+    else:
+        title = f"{found.release.envelope.service} {found.release.body.version}"
+        standing = states.standing_rows(found.event, word)
+        cmd.console.sheet(title, [*states.release_rows(found.release), *standing, *states.tried_rows(tried)])
+    return 0
+
+
+def diff(cmd: CommandContext) -> int:
+    """Return what is other in one release than in another."""
+    from release.ledger.diff import compare
+
+    targets = [target_of("diff", word or "") for word in (cmd.words.to, cmd.words.other)]
+    with cmd.workspace() as workspace:
+        workspace.refresh()
+        name = environment_of(cmd, workspace)
+        before, after = (find(cmd, workspace, target, name) for target in targets)
+        found = compare(
+            workspace.ledger,
+            workspace.source,
+            workspace.service.service,
+            before,
+            after,
+            environment=name,
+            folder=workspace.service.context,
+        )
+    if cmd.words.json:
+        cmd.console.document(found.to_json())
+    else:
+        cmd.console.sheet(states.difference_title(found), states.difference_rows(found))
+    return 0
+
+
+def doctor(cmd: CommandContext) -> int:
+    """Is everything there?"""
+    from release.deploy.inspection.doctor import examine
+
+    found = list(examine(Path.cwd(), cmd.words.service, environ=os.environ, emit=cmd.console.emit))
+    if cmd.words.json:
+        names = ("name", "well", "found", "hint")
+        cmd.console.document([{name: getattr(item, name) for name in names} for item in found])
+    else:
+        cmd.console.sheet("doctor", [states.finding_row(item) for item in found])
+    return 0 if all(item.well for item in found) else 1

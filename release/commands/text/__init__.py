@@ -1,0 +1,1 @@
+"""Render plans, records and states as text."""

@@ -1,0 +1,142 @@
+"""Checks, drills and prunings as text for people. Nothing is printed and nothing is asked here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final, Protocol
+
+from release.commands.text.marks import named
+from release.deploy.inspection.drill import Drill, Drilled
+from release.deploy.inspection.prune import Pruned, Pruning, summary
+from release.deploy.inspection.readiness import Readiness, Verdict
+from release.inert import inert_lines
+from release.reference import Digest
+
+
+class Rebuilt(Protocol):
+    """What came out of a rebuild: `release.remake.Remade`."""
+
+    @property
+    def service(self) -> str:
+        """Whose."""
+
+    @property
+    def version(self) -> str:
+        """Of the release."""
+
+    @property
+    def verdict(self) -> str:
+        """In words."""
+
+    @property
+    def digest(self) -> str:
+        """The recorded manifest."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return why it is as it is."""
+
+    @property
+    def kept(self) -> str | None:
+        """The name of the image that stays."""
+
+
+READINESS: Final = ("environment", "version", "digest", "verdict", "bytes", "found")
+
+
+def readiness_rows(found: Readiness) -> Iterator[Sequence[str]]:
+    """One environment as rows of `READINESS`; the release that runs comes first."""
+    for verdict in found.verdicts:
+        yield (
+            f"{found.service} {found.environment}",
+            named(verdict.version, recovered=verdict.recovered),
+            Digest(verdict.digest).short,
+            verdict.result,
+            "+".join(verdict.bytes),
+            "; ".join(_told(verdict)),
+        )
+
+
+def _told(verdict: Verdict) -> Iterator[str]:
+    yield from verdict.problems
+    yield from verdict.notes
+    yield from (f"not judged: {what}" for what in verdict.unchecked)
+
+
+def readiness_line(found: Readiness) -> str:
+    """The sum for one environment."""
+    standing = [verdict for verdict in found.verdicts if verdict.result != "set aside"]
+    ready = sum(verdict.result == "ready" for verdict in standing)
+    judged = "" if not any(verdict.unchecked for verdict in standing) else ", not everything judged"
+    sums = f"{ready} of {len(standing)} releases can be gone back to now{judged}"
+    notes = "".join(f"; {note}" for note in found.notes)
+    word = "ready" if found.ready else "NOT READY"
+    return f"{found.service} {found.environment}  {word}  {sums}{notes}"
+
+
+def rebuild_text(made: Rebuilt) -> str:
+    """The result of a rebuild, and below it why it is so."""
+    kept = f"  kept as {made.kept}" if made.kept is not None else ""
+    line = f"{made.service} {made.version} rebuilt  {made.verdict}  {made.digest}{kept}"
+    return inert_lines([line, *(f"  {note}" for note in made.notes)])
+
+
+def drill_title(drill_run: Drill) -> str:
+    """The headline of a rehearsal."""
+    version, place = drill_run.target.body.version, drill_run.place
+    return f"rehearse {version} of {place.service} in {place.environment}, beside what runs"
+
+
+def drill_rows(drill_run: Drill) -> list[tuple[str, str]]:
+    """Return what will be done, and what that does not prove."""
+    rows = [
+        ("engine", drill_run.engine.host),
+        ("image", f"{drill_run.target.body.image.digest}, from the {drill_run.bytes_from}"),
+        (drill_run.what, drill_run.name),
+        ("not proven", inert_lines(drill_run.unchecked)),
+    ]
+    return [(label, text) for label, text in rows if text]
+
+
+def drill_line(drilled: Drilled) -> str:
+    """The result in one line."""
+    drill_run, seconds = drilled.drill_run, drilled.duration_ms / 1000
+    place, image = drill_run.place, drill_run.target.body.image
+    return (
+        f"{place.service} {drill_run.target.body.version} {place.environment} rehearsed in {seconds:.1f} s "
+        f"{image.repository}@{image.digest}"
+    )
+
+
+def prune_title(plan: Pruning) -> str:
+    """The headline of a pruning."""
+    return f"prune the images of {plan.service} on {_where(plan)} ({', '.join(plan.environments)})"
+
+
+def _where(plan: Pruning) -> str:
+    return f"{plan.node}, {plan.engine}" if plan.node else plan.engine
+
+
+def prune_rows(plan: Pruning) -> list[tuple[str, str]]:
+    """Return what goes, what stays and why, and what is left alone."""
+    going = (
+        f"{each.version}  {Digest(each.digest).short}  {', '.join(each.names)}" for each in plan.removals
+    )
+    rows = [
+        ("remove", inert_lines(going) or "no image"),
+        ("containers", inert_lines(plan.containers)),
+        ("objects", inert_lines(map(str, plan.objects))),
+        ("keep", inert_lines(map(summary, plan.kept))),
+        ("left alone", f"not in the ledger: {', '.join(plan.unknown)}" if plan.unknown else ""),
+    ]
+    return [(label, text) for label, text in rows if text]
+
+
+def pruned_line(done: Pruned) -> str:
+    """The result in one line."""
+    versions = f" ({', '.join(each.version for each in done.removed)})" if done.removed else ""
+    containers = f", {len(done.containers)} stopped containers" if done.containers else ""
+    sums = f"{done.freed / 1e6:.1f} MB freed, {len(done.pruning.kept)} kept"
+    objects = f", {len(done.objects)} secrets and configs" if done.objects else ""
+    where = f"{done.pruning.service} pruned {_where(done.pruning)}"
+    return f"{where}: {len(done.removed)} images{versions}{containers}{objects}, {sums}"

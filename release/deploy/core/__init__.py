@@ -1,0 +1,1 @@
+"""Values and protocols that all rooms of a deployment share."""

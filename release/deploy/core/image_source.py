@@ -1,0 +1,164 @@
+"""What registries and an engine's store really hold of released images; nothing is asked twice.
+
+Releases share most of their layers: each blob is asked for once, a few at a time, and a registry that does
+not answer is asked no more. Pauses that a registry wishes for are made in `release.images.registry`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Final, Literal, Self
+
+from release.deploy.planning.preflight import EMBEDDED, image_reference
+from release.errors import EngineError, RegistryError, RegistryUnreachable
+from release.images.engine import Engine, StoredImage
+from release.images.layout import manifest_of, read_layout
+from release.images.registry import Blob, Manifest, Registry
+from release.records import Image
+from release.reference import Digest, Repository
+from release.values import Struct
+
+_AT_ONCE: Final = 4
+"""How many requests one registry is sent at the same time."""
+_CHUNK: Final = 1 << 20
+
+
+class Holding(Struct, frozen=True, kw_only=True):
+    """Whether a registry holds the whole image."""
+
+    state: Literal["whole", "lacking", "silent", "none"]
+    """`silent`: it does not answer; `none`: the image is in no registry, only in engines."""
+    problem: str = ""
+    """What is missing or wrong, or why nobody knows."""
+
+
+class ImageAvailability:
+    """The registries of some images. Safe for one thread; it uses several of its own."""
+
+    def __init__(self, *, deep: bool = False) -> None:
+        """Ask nobody yet.
+
+        Args:
+            deep: download and hash every blob, where otherwise the registry's word is taken for it.
+        """
+        self._deep = deep
+        self._free: dict[str, list[Registry]] = {}
+        self._lock = threading.Lock()
+        self._silent: dict[str, str] = {}
+        """Hosts that do not answer, and why."""
+        self._found: dict[tuple[str, Digest], str] = {}
+        """What is wrong with a blob in a repository; empty where nothing is."""
+        self._images: dict[tuple[str, str], Holding] = {}
+        self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="stock")
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the threads and close all connections."""
+        self._pool.shutdown(cancel_futures=True)
+        for registry in (each for free in self._free.values() for each in free):
+            registry.close()
+
+    def holding(self, image: Image) -> Holding:
+        """Manifest, config and every layer of an image; asked once."""
+        key = (image.repository, image.digest)
+        if key not in self._images:
+            self._images[key] = self._asked(image)
+        return self._images[key]
+
+    def _asked(self, image: Image) -> Holding:
+        repository = Repository(image.repository)
+        if repository.host == EMBEDDED:
+            return Holding(state="none")
+        if repository.host not in self._silent:
+            try:
+                problem = self._problem(repository, image)
+                return Holding(state="lacking" if problem else "whole", problem=problem)
+            except RegistryUnreachable as error:
+                self._silent[repository.host] = f"{error.attempted}: {error.found}"
+            except RegistryError as error:
+                return Holding(state="lacking", problem=f"{error.attempted}: {error.found}")
+        return Holding(state="silent", problem=self._silent[repository.host])
+
+    def _problem(self, repository: Repository, image: Image) -> str:
+        with self._registry(repository) as registry:
+            manifest = registry.manifest(image_reference(image))
+        if manifest is None:
+            return f"the registry {repository.host} does not have it"
+        if str(manifest.config.digest) != image.config_digest:
+            return f"its manifest names the config {manifest.config.digest}, not {image.config_digest}"
+        wrong = self._wrong(repository, manifest)
+        listed = "; ".join(wrong)
+        return f"the registry {repository.host} has its manifest, but of its blobs: {listed}" if wrong else ""
+
+    def _wrong(self, repository: Repository, manifest: Manifest) -> list[str]:
+        """Return what is wrong with its blobs. Raises RegistryUnreachable, RegistryError."""
+        blobs = {blob.digest: blob for blob in (manifest.config, *manifest.layers)}
+        unknown = [blob for digest, blob in blobs.items() if (repository.text, digest) not in self._found]
+
+        def ask(blob: Blob) -> str:
+            with self._registry(repository) as registry:
+                return _hashed(registry, blob) if self._deep else _known(registry, blob)
+
+        for blob, found in zip(unknown, self._pool.map(ask, unknown), strict=True):
+            self._found[repository.text, blob.digest] = found
+        told = (self._found[repository.text, digest] for digest in blobs)
+        return [found for found in told if found]
+
+    @contextmanager
+    def _registry(self, repository: Repository) -> Iterator[Registry]:
+        """A connection that nobody else uses meanwhile."""
+        with self._lock:
+            free = self._free.setdefault(repository.text, [])
+            registry = free.pop() if free else Registry(repository)
+        try:
+            yield registry
+        finally:
+            with self._lock:
+                free.append(registry)
+
+
+def _known(registry: Registry, blob: Blob) -> str:
+    return "" if registry.has_blob(blob.digest) else f"{blob.digest.short} is missing"
+
+
+def _hashed(registry: Registry, blob: Blob) -> str:
+    """Download it. What does not answer is raised; other bytes, or none, are said."""
+    try:
+        with registry.blob(blob) as stream:
+            while stream.read(_CHUNK):
+                pass
+    except RegistryUnreachable:
+        raise
+    except RegistryError as error:
+        return f"{blob.digest.short}: {error.found}"
+    return ""
+
+
+def engine_problem(engine: Engine, image: Image, stored: StoredImage, check: Callable[[], None]) -> str:
+    """Return what is wrong with an image's bytes in an engine's store; every blob is exported and hashed.
+
+    Args:
+        engine: whose store.
+        image: as it is recorded.
+        stored: the same as the engine knows it.
+        check: called now and then; raises when the work is to be given up.
+
+    A graph driver exports uncompressed layers, which are named by the config; containerd the recorded blobs.
+    """
+    try:
+        with engine.exported(stored.id) as stream:
+            layout = read_layout(stream, lambda *_: check())
+        if engine.info.image_store == "containerd":
+            manifest_of(layout, Digest(image.digest))
+            return ""
+    except EngineError as error:
+        return f"{error.attempted}: {error.found}"
+    wanted = (Digest(image.config_digest), *stored.diff_ids)
+    missing = [digest.short for digest in wanted if digest not in layout.blobs]
+    return f"the engine's export lacks {', '.join(missing)}" if missing else ""

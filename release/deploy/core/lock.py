@@ -1,0 +1,279 @@
+"""One deployment of an environment at a time: a lock that is held where the deployment happens.
+
+The lock is a thing with a name that belongs to the environment and is unique there, so making it is the
+atomic test: see `release.deploy.core.lock_store`. Who holds it stands in its labels.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from typing import Final, Literal
+
+from release.deploy.core.lock_store import Kept, LockStore
+from release.deploy.core.place import Place
+from release.errors import EngineError, LockHeld, NameTaken
+from release.events import Emit, Notice, Warned
+from release.owner import Owner, moment
+from release.values import Struct, plain
+
+Task = Literal["deploy", "roll back", "converge", "prune"]
+"""What needs the lock."""
+
+
+def task_of(reason: str) -> Task:
+    """Return what a deployment of this reason is called."""
+    return "roll back" if reason == "rollback" else "deploy"
+
+
+LOCK: Final = "lock"
+"""The role in the labels."""
+
+_PREFIX: Final = "release.lock."
+_TRIES: Final = 3
+_WAIT_SECONDS: Final = 0.5
+
+
+class Holder(Struct, frozen=True, kw_only=True):
+    """Who holds a lock: enough to ask them, and to see whether their process is still there."""
+
+    who: str
+    host: str
+    pid: str
+    process: str
+    """What tells this process from a later one of the same number: boot, process namespace and start time."""
+    url: str
+    """Of the CI job; empty without one."""
+    deployment: str
+    since: str
+    expires: str
+    """By the clock of where the lock is kept, like `since`."""
+    journal: str = ""
+    """What the deployment was told to do: see `release.deploy.environment.journal`."""
+
+    @classmethod
+    def here(
+        cls,
+        *,
+        who: str,
+        url: str | None,
+        deployment: str,
+        milliseconds: int,
+        now: datetime | None = None,
+        journal: str = "",
+    ) -> Holder:
+        """This process, from now on, for at most so long. `now` is the time where the lock is kept."""
+        now, owner = now or datetime.now(UTC), Owner.here()
+        return cls(
+            who=who,
+            host=owner.host,
+            pid=owner.pid,
+            process=owner.process,
+            url=url or "",
+            deployment=deployment,
+            since=now.isoformat(timespec="seconds"),
+            expires=(now + timedelta(milliseconds=milliseconds)).isoformat(timespec="seconds"),
+            journal=journal,
+        )
+
+    def labels(self) -> dict[str, str]:
+        """As labels of the lock."""
+        return {f"{_PREFIX}{key}": value for key, value in plain(self).items()}
+
+    @classmethod
+    def parse(cls, labels: Mapping[str, str]) -> Holder:
+        """Read the labels back; what is missing is empty."""
+        return cls(**{key: labels.get(f"{_PREFIX}{key}", "") for key in cls.__struct_fields__})
+
+    def expired(self, now: datetime) -> bool:
+        """Return whether the time is over. A lock that does not say when it ends does not end by itself."""
+        end = moment(self.expires)
+        return end is not None and end < now
+
+    @property
+    def end(self) -> str:
+        """For people: when the lock ends by itself."""
+        if moment(self.expires) is not None:
+            return f"ends by itself at {self.expires}"
+        return f"never ends by itself, for its label `{_PREFIX}expires` tells no time: {self.expires[:40]!r}"
+
+    def dead(self) -> bool:
+        """Return whether the holder was a process of this machine and namespace that is gone."""
+        return Owner(host=self.host, pid=self.pid, process=self.process).gone()
+
+    def __str__(self) -> str:
+        """For people."""
+        run = f", {self.url}" if self.url else ""
+        process = f"process {self.pid or 'unknown'}{run}"
+        return (
+            f"{self.who or 'unknown'} on {self.host or 'unknown'} ({process}) since {self.since or 'unknown'}"
+        )
+
+
+def find(lock_store: LockStore, place: Place) -> Holder | None:
+    """Return who made the lock that is there, alive or not. Raises LockHeld: what is there is not a lock."""
+    kept = _kept(lock_store, place)
+    return Holder.parse(kept.labels) if kept is not None else None
+
+
+def _kept(lock_store: LockStore, place: Place) -> Kept | None:
+    """Return what has the name of the lock. Raises LockHeld: it is not a lock of this library and place."""
+    kept = lock_store.get(place.lock)
+    if kept is None:
+        return None
+    is_labelled = place.labels(LOCK).items() <= kept.labels.items()
+    foreign = kept.foreign or ("" if is_labelled else f"it lacks the labels of the lock of {place}")
+    if foreign:
+        raise LockHeld(
+            f"look at the lock of {place}",
+            f"{place.lock} has the lock's name and is not a lock: {foreign}; it was left alone",
+            f"`{kept.way_out}` frees the name; `docker inspect {place.lock}` shows what it is",
+        )
+    return kept
+
+
+def alive(lock_store: LockStore, holder: Holder | None) -> Holder | None:
+    """The holder, unless its lock can be taken over."""
+    return None if holder is None or holder.expired(lock_store.now()) or holder.dead() else holder
+
+
+def peek(lock_store: LockStore, place: Place) -> Holder | None:
+    """Return who holds the lock now; None when it is free or can be taken over."""
+    return alive(lock_store, find(lock_store, place))
+
+
+def await_free(
+    lock_store: LockStore,
+    place: Place,
+    *,
+    seconds: float,
+    emit: Emit,
+    check: Callable[[], None] = lambda: None,
+    is_over: Callable[[Holder], bool] = lambda _: False,
+    task: Task = "deploy",
+) -> None:
+    """Wait until nobody holds the lock, or `is_over` says that its holder's deployment has ended.
+
+    Raises LockHeld when the time is over, and what `check` raises.
+    """
+    deadline, said = time.monotonic() + seconds, ""
+    while (holder := peek(lock_store, place)) is not None and not is_over(holder):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise held_error(place, holder, task)
+        if str(holder) != said:
+            emit(Notice(text=f"waiting for {holder}, {math.ceil(left)} s at most"))
+            said = str(holder)
+        check()
+        time.sleep(min(_WAIT_SECONDS, left))
+
+
+@contextmanager
+def held(
+    lock_store: LockStore,
+    place: Place,
+    holder: Holder,
+    emit: Emit,
+    *,
+    breaking: Holder | None = None,
+    task: Task = "deploy",
+) -> Iterator[None]:
+    """Hold the lock while the block runs.
+
+    Args:
+        keeper: where it is kept.
+        place: whose lock it is.
+        holder: we.
+        emit: told of a lock that is taken over.
+        breaking: whose lock is taken away, alive or not.
+        task: what needs it, for the loser.
+
+    Raises:
+        LockHeld: another deployment holds it.
+    """
+    try:
+        _take(lock_store, place, holder, emit, breaking, task)
+        yield
+    finally:
+        _give_back(lock_store, place, holder, emit)
+
+
+def _take(
+    lock_store: LockStore, place: Place, mine: Holder, emit: Emit, breaking: Holder | None, task: Task
+) -> None:
+    """Make it. A lock left behind is removed by id: two takers cannot remove each other's."""
+    for _ in range(_TRIES):
+        with suppress(NameTaken):
+            lock_store.put(place.lock, place.labels(LOCK) | mine.labels())
+            return
+        kept = _kept(lock_store, place)
+        if kept is not None:
+            _remove_left_behind(lock_store, place, kept, emit, breaking, task)
+    raise LockHeld(
+        f"{task} {place}",
+        f"others take its lock {place.lock} and give it back: {_TRIES} times it was theirs",
+        "run the command again; `invoke status` shows who holds it",
+    )
+
+
+def _remove_left_behind(
+    lock_store: LockStore, place: Place, kept: Kept, emit: Emit, breaking: Holder | None, task: Task
+) -> None:
+    holder = Holder.parse(kept.labels)
+    reason = _reason(lock_store, holder, breaking)
+    if not reason:
+        raise held_error(place, holder, task)
+    emit(Warned(text=f"taking over the lock of {holder}: {reason}"))
+    lock_store.drop(kept.id)
+
+
+def _reason(lock_store: LockStore, holder: Holder, breaking: Holder | None) -> str:
+    """Return why a lock may be taken from its holder; empty when it may not."""
+    if holder.dead():
+        return "its process is gone"
+    if holder.expired(lock_store.now()):
+        return f"it expired at {holder.expires}"
+    return "its deployment has ended, or --break-lock was said" if holder == breaking else ""
+
+
+def ensure(lock_store: LockStore, place: Place, mine: Holder) -> None:
+    """See that the lock is still ours: a machine that slept may have been taken for dead. Raises LockHeld."""
+    kept = lock_store.get(place.lock)
+    found = Holder.parse(kept.labels) if kept is not None else None
+    if found != mine:
+        raise LockHeld(
+            f"keep the lock of {place}",
+            f"the lock was taken meanwhile by {found}" if found is not None else "the lock is gone meanwhile",
+            f"nothing was touched; `{place.command('status')}` shows what runs",
+        )
+
+
+def held_error(place: Place, holder: Holder, task: Task = "deploy") -> LockHeld:
+    """The message for the loser."""
+    ends = f"its lock {place.lock} {holder.end}"
+    wait = f"--wait SECONDS waits for it; {ends}" if task in ("deploy", "roll back") else ends
+    return LockHeld(
+        f"{task} {place}",
+        f"another deployment is under way: {holder}",
+        f"{wait}. If its machine is surely dead: `{place.command('converge --break-lock --message WHY')}`",
+    )
+
+
+def drop(lock_store: LockStore, place: Place, holder: Holder) -> bool:
+    """Remove the lock if it is this holder's; whether it was. Raises EngineError."""
+    kept = lock_store.get(place.lock)
+    if kept is None or Holder.parse(kept.labels) != holder:
+        return False
+    lock_store.drop(kept.id)
+    return True
+
+
+def _give_back(lock_store: LockStore, place: Place, holder: Holder, emit: Emit) -> None:
+    """Remove the lock if it is ours. One that stays behind expires: no reason to fail what was done."""
+    try:
+        drop(lock_store, place, holder)
+    except EngineError as error:
+        emit(Warned(text=f"the lock {place.lock} stays until {holder.expires}: {error.found}"))

@@ -1,0 +1,85 @@
+"""Where a lock is kept: a thing with a unique name and labels, on the engine or in the Swarm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from release.images.engine import ContainerSpec, ContainerState, Engine
+from release.reference import Digest
+from release.values import Struct
+
+
+class Kept(Struct, frozen=True, kw_only=True):
+    """A lock as it is found."""
+
+    id: str
+    labels: Mapping[str, str]
+    foreign: str = ""
+    """Why it cannot be a lock of this library, whatever its labels say; empty where it can."""
+    way_out: str = ""
+    """The command that frees the name of one that is not a lock."""
+
+
+class LockStore(Protocol):
+    """Makes, reads and removes things whose names are unique."""
+
+    def put(self, name: str, labels: Mapping[str, str]) -> None:
+        """Make it, if there is none of that name: the atomic test. Raises NameTaken, EngineError."""
+
+    def get(self, name: str) -> Kept | None:
+        """The one of that name. Raises EngineError."""
+
+    def drop(self, kept: str) -> None:
+        """Remove it by id. No error when it is gone. Raises EngineError."""
+
+    def now(self) -> datetime:
+        """The time there: locks of machines with different clocks expire by one clock."""
+
+
+def _foreign(state: ContainerState) -> str:
+    """Return why it is not a lock. A lock that its holder gives back is in removal for a moment."""
+    if state.status in ("created", "removing"):
+        return ""
+    return f"it is {state.status}, and a lock is never started"
+
+
+class EngineLockStore(Struct, frozen=True, kw_only=True):
+    """On one engine: a container that is created and never started.
+
+    Names of containers are unique on an engine (Docker Engine API 1.45, ContainerCreate: 409 when the name is
+    in use).
+    """
+
+    engine: Engine
+    image: Digest | None = None
+    """What the container is made of; only needed to make one."""
+
+    def put(self, name: str, labels: Mapping[str, str]) -> None:
+        """Create the container."""
+        if self.image is None:
+            raise ValueError("a lock on an engine is made of an image")
+        self.engine.create(
+            ContainerSpec(image=self.image, name=name, labels=labels, command=("release-lock",))
+        )
+
+    def get(self, name: str) -> Kept | None:
+        """The container. One that was ever started is not a lock: it may hold data."""
+        state = self.engine.state(name)
+        if state is None:
+            return None
+        return Kept(
+            id=state.id,
+            labels=state.labels,
+            foreign=_foreign(state),
+            way_out=f"docker rename {name} {name}-other",
+        )
+
+    def drop(self, kept: str) -> None:
+        """Remove the container."""
+        self.engine.remove(kept)
+
+    def now(self) -> datetime:
+        """The engine's own time, as far ahead of this machine's as it was when it was asked."""
+        return datetime.now(UTC) + timedelta(milliseconds=self.engine.info.ahead_ms)

@@ -1,0 +1,41 @@
+"""An engine that is away for seconds, as while an upgrade restarts it, is asked again for a limited time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from release.errors import EngineUnreachable
+from release.events import Emit, Notice
+from release.process import Cancellation
+from release.retry import Patience
+
+T = TypeVar("T")
+
+_PAUSE_MS: Final = 500
+_SHORTEST_MS: Final = 250
+"""Pauses are spread by a half."""
+
+
+def until_back(
+    call: Callable[[], T], *, milliseconds: int, emit: Emit, cancellation: Cancellation | None = None
+) -> T:
+    """What the call returns, made again while the engine does not answer: once more must be as good as once.
+
+    Raises:
+        EngineUnreachable: it stayed away for so long.
+        Cancelled: at once when the work is cancelled.
+    """
+    try:
+        return call()
+    except EngineUnreachable as error:
+        emit(Notice(text=f"{error.attempted}: {error.found}; waiting, {milliseconds / 1000:g} s at most"))
+    patience = Patience(
+        attempts=1 + -(-milliseconds // _SHORTEST_MS),
+        first=_PAUSE_MS / 1000,
+        longest=_PAUSE_MS / 1000,
+        timeout=milliseconds / 1000,
+    )
+    return patience.trying(
+        call, lambda error, _left: isinstance(error, EngineUnreachable), cancellation or Cancellation()
+    )

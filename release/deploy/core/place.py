@@ -1,0 +1,255 @@
+"""An environment on one Docker Engine: its names, its labels, and which of the containers are ours.
+
+Labels and names are claims: an image gives its labels to every container of it, and a name can be taken by
+anybody. `look` believes the labels; `release.deploy.environment.identify` asks the ledger which are true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from release.images.engine import ContainerSpec, ContainerState, Engine
+from release.images.values import PlacedFile, Publisher
+from release.redact import Redacted
+from release.reference import Digest
+from release.runspec import RunSpec
+from release.tmpfs import texts
+from release.values import Struct
+
+SERVICE: Final = "release.service"
+ENVIRONMENT: Final = "release.environment"
+ROLE: Final = "release.role"
+DEPLOYMENT: Final = "release.deployment"
+VERSION: Final = "release.version"
+COMMIT: Final = "release.commit"
+DIGEST: Final = "release.digest"
+RECORD: Final = "release.record"
+REPLICA: Final = "release.replica"
+
+SERVING: Final = "serving"
+"""The role of the containers that answer requests."""
+
+_OWNER_READS: Final = 0o400
+
+_UP: Final = ("running", "restarting", "paused")
+
+
+def command(words: str, flags: Iterable[str]) -> str:
+    """A whole command; what its words name themselves is not named again."""
+    return " ".join(["invoke", words, *(flag for flag in flags if flag.partition(" ")[0] not in words)])
+
+
+class Place(Struct, frozen=True, kw_only=True):
+    """A service in an environment: what its containers are called."""
+
+    service: str
+    environment: str
+    flags: tuple[str, ...] = ()
+    """What names both in a command, as far as the configuration has several: `--service api`."""
+
+    def command(self, words: str) -> str:
+        """A command about this place as it can be copied: `invoke status --environment production`."""
+        return command(words, self.flags)
+
+    @classmethod
+    def of(cls, labels: Mapping[str, str]) -> Place | None:
+        """Whose a container says that it is; None where no deployment made it."""
+        service, environment = labels.get(SERVICE), labels.get(ENVIRONMENT)
+        return cls(service=service, environment=environment) if service and environment else None
+
+    @property
+    def container(self) -> str:
+        """The name of the container that serves."""
+        return f"{self.service}-{self.environment}"
+
+    @property
+    def any(self) -> str:
+        """A name on the proxy's network that every container of the place has, in traffic or not."""
+        return f"{self.container}-any"
+
+    @property
+    def lock(self) -> str:
+        """The name of the container that is the lock. Names are unique on an engine."""
+        return f"release-lock-{self.service}-{self.environment}"
+
+    def labels(self, role: str) -> dict[str, str]:
+        """Return what all containers of this role carry."""
+        return {SERVICE: self.service, ENVIRONMENT: self.environment, ROLE: role}
+
+    def owns(self, container: ContainerState | Publisher) -> bool:
+        """Return whether the labels of a container say that a deployment to this place made it."""
+        return self.labels(SERVING).items() <= container.labels.items()
+
+    def named(self, replica: int) -> str:
+        """The name of one of several containers that serve, counted from 1; the second ends in `.2`."""
+        return self.container if replica == 1 else f"{self.container}.{replica}"
+
+    def gave(self, name: str) -> bool:
+        """Return whether it is a name of a container that serves."""
+        first, _, replica = name.rpartition(".")
+        return name == self.container or (first == self.container and replica.isdigit())
+
+    def calls(self, container: ContainerState) -> bool:
+        """Return whether a container has a name that the deployment in its labels gives one that serves."""
+        name, own = container.name, self.fresh(container.labels.get(DEPLOYMENT, ""))
+        first, _, replica = name.rpartition(".")
+        is_own = name == own or (first == own and replica.isdigit())
+        return bool(container.labels.get(DEPLOYMENT)) and (is_own or self.gave(name))
+
+    def fresh(self, deployment: str, replica: int = 1) -> str:
+        """The name of a new container until it is verified: the old one keeps the good name until then."""
+        return f"{self.container}-{deployment}{'' if replica == 1 else f'.{replica}'}"
+
+    def __str__(self) -> str:
+        """For people: `api in production`."""
+        return f"{self.service} in {self.environment}"
+
+
+class ContainerSet(Struct, frozen=True, kw_only=True):
+    """The containers of a place: those that run, and what earlier deployments left stopped."""
+
+    running: tuple[ContainerState, ...]
+    stopped: tuple[ContainerState, ...]
+    waiting: tuple[ContainerState, ...] = ()
+    """Those that run behind a proxy and get no requests: what a deployment that broke off left."""
+    unclear: str = ""
+    """Why nobody knows which of them get requests: what the proxy said instead."""
+    strangers: tuple[ContainerState, ...] = ()
+    """Containers with labels of the place that nothing proves to be of a deployment: they are left alone."""
+
+    @property
+    def up(self) -> tuple[ContainerState, ...]:
+        """All that run, in traffic or not."""
+        return (*self.running, *self.waiting)
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """Ids of those that run."""
+        return frozenset(container.id for container in self.up)
+
+
+def look(engine: Engine, place: Place) -> ContainerSet:
+    """Ask the engine what is there now, by its labels."""
+    containers = tuple(engine.containers(place.labels(SERVING)))
+    return ContainerSet(
+        running=tuple(container for container in containers if container.status in _UP),
+        stopped=tuple(container for container in containers if container.status not in _UP),
+    )
+
+
+class Identity(Struct, frozen=True, kw_only=True):
+    """What a container says about itself in its labels."""
+
+    deployment: str
+    version: str
+    commit: str
+    digest: Digest
+    record: str
+    """The id of the release's record."""
+
+    def labels(self) -> dict[str, str]:
+        """As labels."""
+        return {
+            DEPLOYMENT: self.deployment,
+            VERSION: self.version,
+            COMMIT: self.commit,
+            DIGEST: str(self.digest),
+            RECORD: self.record,
+        }
+
+
+def container_spec(
+    place: Place,
+    identity: Identity,
+    spec: RunSpec,
+    *,
+    image: Digest,
+    secrets: Mapping[str, Redacted],
+    replica: int = 1,
+    labels: Mapping[str, str] | None = None,
+) -> ContainerSpec:
+    """Run settings as the engine is told them. A secret goes before a plain value of the same name.
+
+    Behind a proxy a container has two more names on its networks: one that is its own as long as it lives,
+    and one that all of the place share. `labels` are what the proxy reads.
+    """
+    name = place.fresh(identity.deployment, replica)
+    return ContainerSpec(
+        image=image,
+        name=name,
+        aliases=(name, place.any) if spec.proxy is not None else (),
+        command=spec.command,
+        entrypoint=spec.entrypoint or "keep",
+        env=spec.env | _variables(spec, secrets),
+        files=_files(spec, secrets),
+        labels={
+            **spec.labels,
+            **(labels or {}),
+            **place.labels(SERVING),
+            **identity.labels(),
+            REPLICA: str(replica),
+        },
+        publish=spec.publish,
+        networks=spec.networks,
+        volumes=spec.volumes,
+        memory=spec.memory,
+        cpus=spec.cpus,
+        pids=spec.pids,
+        user=spec.user,
+        read_only=spec.read_only,
+        tmpfs=texts(spec.tmpfs, spec.tmpfs_options),
+        cap_add=spec.cap_add,
+        cap_drop=spec.cap_drop,
+        restart=spec.restart,
+        stop_grace=spec.stop_grace,
+        stop_signal=spec.stop_signal,
+        init=spec.init,
+        log_driver=spec.log_driver,
+        log_options=spec.log_options,
+        healthcheck=spec.healthcheck,
+    )
+
+
+def _variables(spec: RunSpec, secrets: Mapping[str, Redacted]) -> dict[str, str]:
+    """Secrets that are variables, and where those are that are files."""
+    files = spec.secret_files or {}
+    plain = {name: value.reveal() for name, value in secrets.items() if name not in files}
+    return plain | {f"{name}_FILE": path for name, path in files.items() if name in secrets}
+
+
+def _files(spec: RunSpec, secrets: Mapping[str, Redacted]) -> tuple[PlacedFile, ...]:
+    places = spec.secret_files or {}
+    public = [
+        PlacedFile(path=path, content=file.content.encode(), mode=file.mode)
+        for path, file in (spec.files or {}).items()
+    ]
+    private = [
+        PlacedFile(path=places[name], content=value.reveal().encode(), mode=_OWNER_READS, private=True)
+        for name, value in secrets.items()
+        if name in places
+    ]
+    return (*public, *private)
+
+
+def secrets_in(engine: Engine, container: str, names: Iterable[str]) -> Iterator[Redacted]:
+    """The values of these secrets as `container_spec` gave them to a container. Raises EngineError."""
+    about = engine.inspected(container) or {}
+    given = dict(line.partition("=")[::2] for line in (about.get("Config") or {}).get("Env") or ())
+    for name in names:
+        if name in given:
+            yield Redacted(given[name])
+        content = engine.read_file(container, given[f"{name}_FILE"]) if f"{name}_FILE" in given else None
+        if content is not None:
+            yield Redacted(content.decode(errors="replace"))
+
+
+def describe(containers: Iterable[ContainerState]) -> str:
+    """Each container in a few words, for messages that must say exactly what is where."""
+    return ", ".join(_words(container) for container in containers) or "none"
+
+
+def _words(container: ContainerState) -> str:
+    version = container.labels.get(VERSION, "unknown version")
+    health = f", {container.health}" if container.health != "none" and container.status in _UP else ""
+    return f"{container.name} ({version}, {container.status}{health})"

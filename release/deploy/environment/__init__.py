@@ -1,0 +1,1 @@
+"""An environment: its configuration, its ledger entries, and its current state."""

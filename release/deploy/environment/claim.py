@@ -1,0 +1,187 @@
+"""A deployment that only a lock tells of: the claim of whoever holds the engine, and what proves it.
+
+Anybody who can make a container there can write it. So it is finished only where its settings are those of a
+healthy event of the ledger, or those of today's configuration. Else it is reverted, and none of its settings
+is recorded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+from release.actor import TOOL, now
+from release.deploy.core.place import DEPLOYMENT, ContainerSet
+from release.deploy.planning import migration_gate
+from release.deploy.planning.ingress import placed
+from release.deploy.planning.settings import todays
+from release.deploy.targets.engine.drift import settings_drift
+from release.errors import LedgerError, UsageError
+from release.ledger import query
+from release.ledger.deployments import healthy_of
+from release.ledger.releases import release_record
+from release.records import Body, Deployment, Draft, Note, Record, Release, Undoing
+from release.runspec import RunSpec
+from release.values import replace
+
+if TYPE_CHECKING:
+    from release.deploy.environment.environment import EnvironmentRef, LiveEnvironment, Workspace
+    from release.deploy.environment.journal import Unfinished
+
+_LOOKED_AT: Final = 20
+"""How many earlier healthy deployments of the release are compared with."""
+_LONGEST: Final = 500
+"""Characters of a message that is taken from a claim."""
+_MOST_REPLICAS: Final = 100
+_FINGERPRINT: Final = re.compile("[0-9a-f]{8}:[0-9a-f]{16}")
+
+
+def attested(env_ref: EnvironmentRef, draft: Draft[Body], body: Deployment) -> Deployment:
+    """Return the start with words that say whose claim it is, and without what nothing here proves.
+
+    The deployment that it replaces decides which release a rollback sets aside. Where the ledger knows one of
+    that id, it is the one that the ledger says to be running.
+    """
+    said = body.message[:_LONGEST]
+    message = f"begun by {draft.actor.name[:_LONGEST]}, as its lock says" + (f": {said}" if said else "")
+    changes = {
+        "message": message,
+        "took_lock_from": None,
+        "targets": (),
+        "previous": _previous(env_ref, body),
+    }
+    return body.model_copy(update=changes)
+
+
+def _previous(env_ref: EnvironmentRef, claimed: Deployment) -> str | None:
+    named, current = claimed.previous, env_ref.current()
+    is_known = named is not None and env_ref.event_of(named) is not None
+    return current.deployment.deployment if is_known and current is not None else named
+
+
+def start(workspace: Workspace, draft: Draft[Body], body: Deployment) -> Draft[Body]:
+    """Return the start as this clone records it: in the name of who records it, and not in the future."""
+    moment = now()
+    return Draft(
+        service=draft.service,
+        recorded_at=min(draft.recorded_at, moment),
+        actor=workspace.actor,
+        run=workspace.run(body.deployment),
+        tool=TOOL,
+        body=body,
+    )
+
+
+def doubts(env_ref: EnvironmentRef, claimed: Deployment) -> tuple[str, ...]:
+    """Return the names of what nothing proves of a claimed start; empty where all of it is proven.
+
+    Args:
+        spot: the environment.
+        claimed: the start, of this service and environment.
+    """
+    try:
+        release = release_record(env_ref.workspace.ledger, claimed.release)
+    except LedgerError:
+        return ("release",)
+    known = [_differing(claimed.run_spec, spec) for spec in _known(env_ref, release)]
+    least = min(known, key=len) if known else ["settings"]
+    found = [*([] if claimed.digest == release.body.image.digest else ["digest"]), *least]
+    found += (
+        [] if claimed.down is None or claimed.down == _undoing(env_ref, release, claimed.down) else ["down"]
+    )
+    return tuple(found)
+
+
+def _known(env_ref: EnvironmentRef, release: Record[Release]) -> Iterator[RunSpec]:
+    """The settings that this release may be told to run with here: recorded ones, and today's."""
+    place = env_ref.place
+    for event in islice(
+        healthy_of(env_ref.workspace.ledger, place.service, place.environment, release.id), _LOOKED_AT
+    ):
+        yield placed(event.deployment.run_spec, env_ref.settings)
+    today, unread = todays(env_ref, release)
+    if not unread:
+        yield placed(today, env_ref.settings)
+
+
+def _differing(claimed: RunSpec, known: RunSpec) -> list[str]:
+    """Names of settings that differ. A secret's fingerprint is not a setting: its key may be another's."""
+    ours, theirs = (_plain(spec) for spec in (known, claimed))
+    names = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
+    damaged = not all(map(_FINGERPRINT.fullmatch, claimed.secrets.values()))
+    return [*names, *(["secrets"] if damaged and "secrets" not in names else [])]
+
+
+def _plain(spec: RunSpec) -> dict[str, Any]:
+    return spec.model_dump(mode="json", exclude_none=True) | {"secrets": sorted(spec.secrets)}
+
+
+def _undoing(env_ref: EnvironmentRef, release: Record[Release], claimed: Undoing) -> Undoing | None:
+    """The command that today's configuration gives, from the release of the claim to this one."""
+    settings = env_ref.workspace.service.migrations
+    left = query.release_of_version(env_ref.workspace.ledger, env_ref.place.service, claimed.version)
+    found = migration_gate.crossing(env_ref, left, release)
+    if settings is None or settings.down is None or found is None:
+        return None
+    command = found.command(settings.down, settings.base)
+    return Undoing(migrations=found.undone, command=command, version=claimed.version, status="planned")
+
+
+# --- what is done about it
+
+
+def objection(live: LiveEnvironment, unfinished: Unfinished, ours: ContainerSet) -> UsageError | None:
+    """Return why a claim cannot be finished; None where all of it is proven, and its containers run so."""
+    if unfinished.recorded:
+        return None
+    wrong = unfinished.doubts or tuple(dict.fromkeys(_otherwise(live, unfinished, ours)))
+    if not wrong:
+        return None
+    return UsageError(
+        f"finish {unfinished}",
+        f"only a lock on the engine tells of it, and nothing proves: {', '.join(wrong)}",
+        f"`{live.place.command('converge --revert')}` puts back what ran before; where the clone that began "
+        "it lives, `invoke sync` there records its start",
+    )
+
+
+def _otherwise(live: LiveEnvironment, unfinished: Unfinished, ours: ContainerSet) -> Iterator[str]:
+    """Settings of its containers that are not those of the claim; a Swarm's are in a spec with a mark."""
+    started = unfinished.started
+    for container in ours.up if live.settings.engine == "docker" else ():
+        about = live.engine.inspected(container.id) or {}
+        if container.labels.get(DEPLOYMENT) == started.deployment and "HostConfig" in about:
+            yield from (name for name, _ in settings_drift(about, started.run_spec, None))
+
+
+def settings(live: LiveEnvironment, unfinished: Unfinished, release: Record[Release]) -> RunSpec:
+    """The settings that it is gone on with: of a claim that nothing proves, today's."""
+    claimed = unfinished.started.run_spec
+    if not unfinished.doubts:
+        return claimed
+    count = min(max(claimed.replicas, 1), _MOST_REPLICAS)
+    return placed(todays(live, release)[0], live.settings).model_copy(update={"replicas": count})
+
+
+def endings(unfinished: Unfinished, start: Draft[Body], end: Draft[Body]) -> list[Draft[Body]]:
+    """Return what the ledger gets of an end: of a claim that nothing proves a note, without its settings."""
+    if not unfinished.doubts:
+        return unfinished.drafts(end, start)
+    status = getattr(end.body, "status", "")
+    text = (
+        f"{unfinished}: {status}. Nothing proves of it: {', '.join(unfinished.doubts)}; nothing is recorded"
+    )
+    note: Draft[Body] = replace(end, body=Note(text=f"{text} of that"))
+    return [note]
+
+
+def facts(unfinished: Unfinished) -> Iterable[tuple[str, str]]:
+    """Return what a plan says of a claim."""
+    if unfinished.recorded:
+        return ()
+    if not unfinished.doubts:
+        return [("known from", "the lock on the engine; ledger and configuration prove its settings")]
+    text = f"the lock on the engine alone; nothing proves: {', '.join(unfinished.doubts)}"
+    return [("known from", f"{text}; it can only be reverted")]

@@ -1,0 +1,269 @@
+"""Where an operator works: a service's repository, its ledger, and one environment with its engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Final, Self
+
+from release import config
+from release.actor import actor, run_url
+from release.config import Config, Environment, Service
+from release.deploy.core import watch
+from release.deploy.core.place import Place, command
+from release.deploy.core.target import Target
+from release.deploy.environment.unconfigured import choose
+from release.deploy.targets.engine.target import SingleEngine
+from release.errors import LedgerError, LedgerRewritten
+from release.events import Emit, Notice, Progress, Warned
+from release.images.engine import Engine
+from release.images.trust import believe
+from release.ledger import query
+from release.ledger.opening import open_ledger
+from release.ledger.query import Event
+from release.ledger.releases import as_release
+from release.ledger.store import Ledger
+from release.records import Actor, Deployment, Record, Release, Run
+from release.source import Source
+from release.values import Struct
+
+PATIENCE_SECONDS: Final = 5.0
+"""How long an operator waits for a git server, for all that it says and sends: once in a command."""
+
+_REMEMBERED: Final = 500
+"""How many deployment events are looked through for what deployments take."""
+
+
+class Workspace(Struct, frozen=True, kw_only=True, dict=True):
+    """A service's repository as an operator uses it. The configuration is the working copy's: today's."""
+
+    source: Source
+    config: Config
+    service: Service
+    environ: Mapping[str, str]
+    emit: Emit
+
+    @classmethod
+    def open(cls, folder: Path, service: str | None, *, environ: Mapping[str, str], emit: Emit) -> Workspace:
+        """From any folder of the repository. Raises SourceError, ConfigError, UsageError."""
+        source = Source.open(folder)
+        configured = config.load(source.root)
+        chosen = configured.service(service)
+        if chosen.registry_ca is not None:
+            believe(chosen.repository.host, source.root / chosen.registry_ca)
+        return cls(
+            source=source,
+            config=configured,
+            service=chosen,
+            environ=environ,
+            emit=emit,
+        )
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop what git has running."""
+        self.source.close()
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger as this clone knows it, up to its verified head. Raises NotALedger, LedgerRewritten."""
+        services = self.config.services.keys()
+        ledger = open_ledger(self.source, self.service.ledger, services, self._say, self._warn)
+        self._warn_unproven(ledger, None)
+        return ledger
+
+    def vouching_ledger(self) -> Ledger:
+        """Open the ledger past commits that no allowed signer signed. Raises LedgerUnproven for any other."""
+        settings, services = self.service.ledger, self.config.services.keys()
+        ledger = open_ledger(self.source, settings, services, self._say, self._warn, vouching=True)
+        if ledger.unproven is not None:
+            raise ledger.unproven
+        return ledger
+
+    def _say(self, text: str) -> None:
+        self.emit(Notice(text=text))
+
+    def _warn(self, text: str) -> None:
+        self.emit(Warned(text=text))
+
+    def _warn_unproven(self, ledger: Ledger, told: LedgerError | None) -> None:
+        """Warn that the ledger is read up to its verified head alone, once for each reason."""
+        error = ledger.unproven
+        if error is not None and (told is None or error.found != told.found):
+            self._warn(f"cannot {error.attempted}: {error.found}; {error.hint}")
+
+    def refresh(self) -> bool:
+        """Bring the ledger up to date; False, and a warning, when the remote does not answer soon.
+
+        A clone without any of the ledger has nothing to go by: there, and only there, it is waited for.
+
+        What the server lost is read on from this clone, with a warning; nothing is published then.
+
+        Raises:
+            LedgerError: the branch is not a ledger.
+        """
+        remote = self.service.ledger.remote
+        patience: float | None = PATIENCE_SECONDS
+        if remote is not None and self.ledger.head is None:
+            self.emit(Notice(text=f"this clone has nothing of the ledger yet: fetching it from {remote}"))
+            patience = None
+        told = self.ledger.unproven
+        try:
+            self.ledger.refresh(patience)
+        except LedgerRewritten as error:
+            self.ledger.stay(error)
+        self._warn_unproven(self.ledger, told)
+        if isinstance(self.ledger.unproven, LedgerRewritten):
+            return False
+        silence = self.ledger.silence
+        if silence is not None:
+            found = f"the git remote {remote} does not answer: going by what this clone knows"
+            self.emit(Warned(text=f"{found} ({silence.found})"))
+        return silence is None
+
+    def warn_waiting(self) -> None:
+        """Warn that a record waits in this clone, and why it could not be published."""
+        if self.ledger.unproven is not None:
+            why = "the ledger is not proven, and nothing is added to it"
+            then = "after the repair that its warning names, `invoke sync` publishes this"
+            self._warn(f"{why}: this waits here; {then}")
+        else:
+            self._warn("the git remote does not answer: this waits here for `invoke sync`")
+
+    def tell(self, text: str) -> None:
+        """Say which secret is being read: a command that gives it may take its time."""
+        self.emit(Progress(name="secrets", text=text))
+
+    @cached_property
+    def actor(self) -> Actor:
+        """Return who works here. git is asked once: a deployment makes several records."""
+        return actor(self.source.identity(), self.environ)
+
+    def run(self, run: str) -> Run:
+        """The run of this id, with the CI job's address."""
+        return Run(id=run, url=run_url(self.environ))
+
+    @contextmanager
+    def live(self, environment: str | None) -> Iterator[LiveEnvironment]:
+        """One environment, with its engine while the block runs. Raises UsageError, EngineUnreachable."""
+        name, settings = choose(self.service, self.ledger, environment)
+        with ExitStack() as stack:
+            engine, place = self._engine(settings, stack), self._place(name)
+            target = self._target(engine, place, settings)
+            yield LiveEnvironment(
+                workspace=self, settings=settings, place=place, engine=engine, target=target
+            )
+
+    def _engine(self, settings: Environment, stack: ExitStack) -> Engine:
+        """Of a Swarm any manager that can decide, if the configured one cannot. Raises EngineUnreachable."""
+        if settings.engine == "docker":
+            return stack.enter_context(Engine.connect(host=settings.host, context=settings.context))
+        from release.deploy.targets.swarm.nodes import manager
+
+        ways = settings.swarm.nodes if settings.swarm is not None else {}
+        return manager(settings, ways, stack, self.emit)
+
+    def _target(self, engine: Engine, place: Place, settings: Environment) -> Target:
+        # each way is imported where it is gone: one engine without a proxy waits for neither of the others
+        if settings.engine == "swarm":
+            from release.deploy.targets.swarm.target import SwarmTarget
+
+            ways = settings.swarm.nodes if settings.swarm is not None else {}
+            return SwarmTarget(engine=engine, place=place, ways=ways)
+        if settings.proxy is None:
+            return SingleEngine(engine=engine, place=place)
+        from release.deploy.targets.engine.proxies import stand_before
+
+        proxy = stand_before(engine, place, settings.proxy, self.service.smoke.port)
+        return SingleEngine(engine=engine, place=place, proxy=proxy, drain=settings.proxy.drain)
+
+    def env_ref(self, environment: str | None) -> EnvironmentRef:
+        """One environment without its engine: nothing is asked. Raises UsageError."""
+        name, settings = choose(self.service, self.ledger, environment)
+        return EnvironmentRef(workspace=self, settings=settings, place=self._place(name))
+
+    def _place(self, environment: str) -> Place:
+        return Place(
+            service=self.service.service, environment=environment, flags=tuple(self._flags(environment))
+        )
+
+    def _flags(self, environment: str | None) -> Iterator[str]:
+        if len(self.config.services) > 1:
+            yield f"--service {self.service.service}"
+        if environment is not None and len(self.service.environments) > 1:
+            yield f"--environment {environment}"
+
+    def command(self, words: str, environment: str | None = None) -> str:
+        """A command as it can be copied, about one environment or none: see `Place.command`."""
+        return command(words, self._flags(environment))
+
+
+class EnvironmentRef(Struct, frozen=True, kw_only=True):
+    """One environment of a service, as configuration and ledger know it."""
+
+    workspace: Workspace
+    settings: Environment
+    place: Place
+
+    def current(self) -> Event | None:
+        """Return what the ledger says should be running."""
+        return query.current(self.workspace.ledger, self.place.service, self.place.environment)
+
+    def event_of(self, deployment: str) -> Event | None:
+        """The healthy event of this deployment."""
+        found = self.events_of(deployment)
+        return next((event for event in found if event.deployment.status == "healthy"), None)
+
+    def events_of(self, deployment: str) -> tuple[Event, ...]:
+        """All that is recorded of this deployment, in the order of time; nothing where none is named."""
+        every = query.events_of(self.workspace.ledger, self.place.service, deployment) if deployment else ()
+        mine = [
+            event
+            for event in every
+            if (event.deployment.deployment, event.deployment.environment)
+            == (deployment, self.place.environment)
+        ]
+        return tuple(sorted(mine, key=lambda event: event.recorded_at))
+
+    def durations(self, limit: int) -> tuple[int, ...]:
+        """Milliseconds of the latest healthy deployments, without the time that each of them watched."""
+        events = query.deployments(self.workspace.ledger, self.place.service, self.place.environment)
+        healthy = (
+            event.deployment for event in islice(events, _REMEMBERED) if event.deployment.status == "healthy"
+        )
+        return tuple(islice((took for took in map(_replacing, healthy) if took is not None), limit))
+
+    def release_of(self, event: Event | None) -> Record[Release] | None:
+        """The release that an event deployed; None where its record is not here."""
+        if event is None:
+            return None
+        try:
+            record = self.workspace.ledger.record(event.deployment.release)
+        except LedgerError:
+            return None
+        return as_release(record) if isinstance(record.body, Release) else None
+
+
+class LiveEnvironment(EnvironmentRef, frozen=True, kw_only=True):
+    """One environment of a service, and what it is made of."""
+
+    engine: Engine
+    """The engine that is talked to."""
+    target: Target
+
+
+def _replacing(done: Deployment) -> int | None:
+    """Return the milliseconds that a deployment took to replace what ran; None if they are not known.
+
+    A deployment that ended before its watch could end replaced nothing: it only verified what ran.
+    """
+    watched = watch.wanted(done.run_spec, done.reason)
+    if done.duration_ms is None or done.duration_ms < watched:
+        return None
+    return done.duration_ms - watched

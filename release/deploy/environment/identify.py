@@ -1,0 +1,125 @@
+"""Which release a container runs, and whether a deployment made it.
+
+The labels of a container are claims. The id of its image and a record of the ledger prove them: an image that
+was built with our labels, or committed from a container of ours, has another id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+
+from release.deploy.core.place import DEPLOYMENT, DIGEST, VERSION, ContainerSet
+from release.deploy.environment.environment import LiveEnvironment
+from release.deploy.planning import preflight
+from release.errors import LedgerError
+from release.images.engine import ContainerState
+from release.ledger import query
+from release.records import Record, Release
+from release.values import replace
+
+
+def look(live: LiveEnvironment) -> ContainerSet:
+    """Ask the target what is there, and the ledger what of it is ours; the rest are strangers.
+
+    Raises EngineError.
+    """
+    found = live.target.look()
+    strange = {each.id for each in (*found.up, *found.stopped) if not is_ours(live, each)}
+    return found if not strange else _without(found, strange)
+
+
+def _without(found: ContainerSet, strange: set[str]) -> ContainerSet:
+    def mine(containers: Iterable[ContainerState]) -> tuple[ContainerState, ...]:
+        return tuple(each for each in containers if each.id not in strange)
+
+    others = tuple(each for each in (*found.up, *found.stopped) if each.id in strange)
+    return replace(
+        found,
+        running=mine(found.running),
+        waiting=mine(found.waiting),
+        stopped=mine(found.stopped),
+        strangers=(*found.strangers, *others),
+    )
+
+
+def is_ours(live: LiveEnvironment, container: ContainerState) -> bool:
+    """Return whether a deployment to this place made the container, or the Swarm's service.
+
+    Its image is a release of the ledger, its name is one that the deployment gives, and its labels are not
+    those of the image. A Swarm's service inherits nothing, and people change its image: a recorded
+    deployment under the service's name is enough.
+    """
+    if live.settings.engine == "swarm":
+        return _is_recorded(live, container) or _released(live, container) is not None
+    return live.place.calls(container) and runs_release(live, container)
+
+
+def runs_release(live: LiveEnvironment, container: ContainerState) -> bool:
+    """Return whether the container runs a release of the ledger, and its labels are not the image's own."""
+    release = _released(live, container)
+    if release is None or not container.labels.get(DEPLOYMENT):
+        return False
+    return _is_recorded(live, container) or not _inherits(live, container, release)
+
+
+def _is_recorded(live: LiveEnvironment, container: ContainerState) -> bool:
+    return bool(live.events_of(container.labels.get(DEPLOYMENT, "")))
+
+
+def _released(live: LiveEnvironment, container: ContainerState) -> Record[Release] | None:
+    """The release that the labels of a container name, where the container runs its image."""
+    return _first(live, container, _claims(live, container))
+
+
+def _inherits(live: LiveEnvironment, container: ContainerState, release: Record[Release]) -> bool:
+    """Return whether the deployment in the labels is the image's: no deployment put it there."""
+    stored = preflight.find_stored(live.engine, release.body.image)
+    own = stored.labels.get(DEPLOYMENT) if stored is not None else None
+    return own is not None and own == container.labels.get(DEPLOYMENT)
+
+
+def told(live: LiveEnvironment, strangers: Iterable[ContainerState]) -> tuple[str, ...]:
+    """Say for people what is left alone, and what to do about it."""
+    return tuple(
+        f"{each.name} ({each.status}) has the labels of {live.place}, and no record of the ledger proves "
+        f"that a deployment made it: it is left alone; `docker inspect {each.name}` shows what it is"
+        for each in strangers
+    )
+
+
+def proven(
+    live: LiveEnvironment, container: ContainerState, *likely: Record[Release] | None
+) -> Record[Release] | None:
+    """The release whose content the container runs; None where it is no release that this clone knows.
+
+    Args:
+        site: the environment.
+        container: as the target tells it.
+        likely: releases that are looked at first, after those that the labels name.
+    """
+    first = [release for release in (*_claims(live, container), *likely) if release is not None]
+    found = _first(live, container, first)
+    every = query.releases(live.workspace.ledger, live.place.service)
+    return found if found is not None else _first(live, container, every)
+
+
+def _claims(live: LiveEnvironment, container: ContainerState) -> Iterator[Record[Release]]:
+    ledger, service = live.workspace.ledger, live.place.service
+    version, digest = (container.labels.get(name) for name in (VERSION, DIGEST))
+    with suppress(LedgerError):
+        if version and (found := query.release_of_version(ledger, service, version)) is not None:
+            yield found
+    with suppress(LedgerError):
+        if digest and (found := query.release_of_digest(ledger, service, digest)) is not None:
+            yield found
+
+
+def _first(
+    live: LiveEnvironment, container: ContainerState, candidates: Iterable[Record[Release]]
+) -> Record[Release] | None:
+    return next((release for release in candidates if _is(live, container, release)), None)
+
+
+def _is(live: LiveEnvironment, container: ContainerState, release: Record[Release]) -> bool:
+    return container.image == live.target.id_of(release.body.image)

@@ -1,0 +1,211 @@
+"""What a deployment was told to do, kept where it happens: in the lock, as the event that it started.
+
+Whoever comes after a crash reads there what was meant, with every setting, though the operator's clone and
+the git server may be away. It is a claim until the ledger has it (`release.deploy.environment.claim`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+from release.deploy.core.lock import Holder
+from release.deploy.core.place import DEPLOYMENT, ContainerSet
+from release.deploy.environment import claim
+from release.deploy.environment.environment import EnvironmentRef, Workspace
+from release.errors import LedgerError
+from release.events import Warned
+from release.ledger.deployments import Event, deployments, events_of
+from release.records import Body, Deployment, Draft, TargetState, Undoing, parse
+from release.values import Struct, replace
+
+End = Literal["healthy", "restored", "failed", "mixed"]
+
+
+def write(started: Draft[Body]) -> str:
+    """As text: the bytes that the record would have if it were the first."""
+    return started.at(1, None).to_bytes().decode()
+
+
+def read(text: str) -> Draft[Body] | None:
+    """Read it back; None when there is none, or one that this version does not understand."""
+    try:
+        return parse(text.encode(), "of the lock").draft()
+    except LedgerError:
+        return None
+
+
+class Unfinished(Struct, frozen=True, kw_only=True):
+    """A deployment that started and, as far as ledger and engine tell, never ended."""
+
+    draft: Draft[Body]
+    """The event that says that it started."""
+    started: Deployment
+    """The draft's body."""
+    version: str
+    recorded: bool
+    """Whether the ledger has that event, or this clone, where it waits to be published."""
+    doubts: tuple[str, ...] = ()
+    """Names of what nothing proves of one that only a lock tells of."""
+
+    @property
+    def event(self) -> Event:
+        """Its start, as the ledger tells events."""
+        draft = self.draft
+        return Event(
+            deployment=self.started,
+            recorded_at=draft.recorded_at,
+            actor=draft.actor,
+            run=draft.run,
+            record=None,
+        )
+
+    def __str__(self) -> str:
+        """For people: what was begun, by whom and when."""
+        what = "rollback" if self.started.reason == "rollback" else "deployment"
+        who, since = self.draft.actor.name, self.draft.recorded_at[:19]
+        text = f"the {what} {self.started.deployment} to {self.version} by {who}, begun {since}Z"
+        return text if self.recorded else f"{text}, as its lock says"
+
+    def ended(
+        self,
+        end: End,
+        target: str,
+        digest: str | None,
+        detail: str,
+        message: str,
+        down: Undoing | None = None,
+    ) -> Deployment:
+        """The event that ends it. It has no duration: nobody worked on it all the time."""
+        state = TargetState(
+            name=target, status="failed" if end == "mixed" else end, digest=digest, detail=detail
+        )
+        said = "; ".join(text for text in (self.started.message, message) if text)
+        changes = {"status": end, "targets": (state,), "message": said, "down": down}
+        return self.started.model_copy(update=changes)
+
+    def drafts(self, end: Draft[Body], start: Draft[Body]) -> list[Draft[Body]]:
+        """Return what the ledger lacks of it, with this end."""
+        return [end] if self.recorded else [start, end]
+
+    def start(self, workspace: Workspace) -> Draft[Body]:
+        """Its start as this clone records it."""
+        return self.draft if self.recorded else claim.start(workspace, self.draft, self.started)
+
+
+def keep(env_ref: EnvironmentRef, unfinished: Unfinished | None, *, publish: bool) -> Unfinished | None:
+    """See that the ledger, or this clone, has the start, before the lock that tells of it is taken over.
+
+    Args:
+        spot: the environment.
+        unfinished: what was begun there and never ended, if anything was.
+        publish: whether to ask the ledger's remote now, and not with the next event.
+    """
+    if unfinished is None or unfinished.recorded or unfinished.doubts:
+        return unfinished
+    try:
+        env_ref.workspace.ledger.append_events([unfinished.start(env_ref.workspace)], publish=publish)
+    except LedgerError as error:
+        text = f"only the lock tells of {unfinished} until it ended: {error.attempted}: {error.found}"
+        env_ref.workspace.emit(Warned(text=text))
+        return unfinished
+    return replace(unfinished, recorded=True)
+
+
+def find(env_ref: EnvironmentRef, ours: ContainerSet, holder: Holder | None) -> Unfinished | None:
+    """What was begun at a place and never ended: by the lock, else by what the containers say they are.
+
+    Args:
+        spot: the environment.
+        ours: its containers.
+        holder: of the lock that is there, alive or not.
+    """
+    candidates = (*_heard(env_ref, holder), *_by_labels(env_ref, ours))
+    return next((found for draft in candidates if (found := _open(env_ref, draft))), None)
+
+
+def _heard(env_ref: EnvironmentRef, holder: Holder | None) -> Iterator[Draft[Body]]:
+    """The start that a lock tells of, where it is of this place and of the lock's own deployment.
+
+    As the ledger or this clone has it, where they have it.
+    """
+    draft = read(holder.journal) if holder is not None else None
+    if draft is None or holder is None or not isinstance(draft.body, Deployment):
+        return
+    if (draft.service, draft.body.deployment) == (env_ref.place.service, holder.deployment):
+        known = list(_starts(env_ref, draft.body.deployment))
+        yield from known or [draft]
+
+
+def find_last(env_ref: EnvironmentRef) -> Unfinished | None:
+    """Return what was begun last at a place, where the ledger knows no end of it.
+
+    For who holds the lock, or takes it next: whoever has it may be about to record the end.
+    """
+    last = next(deployments(env_ref.workspace.ledger, env_ref.place.service, env_ref.place.environment), None)
+    if last is None or last.deployment.status != "started":
+        return None
+    found = (_open(env_ref, draft) for draft in _starts(env_ref, last.deployment.deployment))
+    return next(filter(None, found), None)
+
+
+def _by_labels(env_ref: EnvironmentRef, ours: ContainerSet) -> Iterator[Draft[Body]]:
+    """Starts that the ledger knows, of deployments whose containers are there."""
+    names = [each.labels.get(DEPLOYMENT, "") for each in (*ours.running, *ours.stopped)]
+    for name in dict.fromkeys(filter(None, names)):
+        yield from _starts(env_ref, name)
+
+
+def _starts(env_ref: EnvironmentRef, deployment: str) -> Iterator[Draft[Body]]:
+    """The event that a deployment started, as it was written: in the ledger, or waiting here."""
+    waiting = env_ref.workspace.ledger.unsynced()
+    for event in _events(env_ref, deployment):
+        if event.deployment.status == "started" and event.record is not None:
+            yield env_ref.workspace.ledger.record(event.record).draft()
+    for draft in waiting:
+        body = draft.body
+        if isinstance(body, Deployment) and (body.deployment, body.status) == (deployment, "started"):
+            yield draft
+
+
+def _open(env_ref: EnvironmentRef, draft: Draft[Body]) -> Unfinished | None:
+    """The deployment of this start, if nothing says that it ended."""
+    body = draft.body
+    if not isinstance(body, Deployment) or body.status != "started":
+        return None
+    events = list(_events(env_ref, body.deployment))
+    if _has_end(events) or body.environment != env_ref.place.environment:
+        return None
+    if events:
+        return Unfinished(draft=draft, started=body, version=_version(env_ref, body), recorded=True)
+    return Unfinished(
+        draft=draft,
+        started=claim.attested(env_ref, draft, body),
+        version=_version(env_ref, body),
+        recorded=False,
+        doubts=claim.doubts(env_ref, body),
+    )
+
+
+def ended(env_ref: EnvironmentRef, deployment: str) -> bool:
+    """Return whether the ledger knows how a deployment ended. Of one without a name it knows nothing."""
+    return bool(deployment) and _has_end(_events(env_ref, deployment))
+
+
+def _has_end(events: Iterable[Event]) -> bool:
+    return any(event.deployment.status != "started" for event in events)
+
+
+def _events(env_ref: EnvironmentRef, deployment: str) -> Iterator[Event]:
+    every = events_of(env_ref.workspace.ledger, env_ref.place.service, deployment)
+    mine = (deployment, env_ref.place.environment)
+    return (event for event in every if (event.deployment.deployment, event.deployment.environment) == mine)
+
+
+def _version(env_ref: EnvironmentRef, body: Deployment) -> str:
+    """Of its release; the digest's beginning where the release is not recorded here."""
+    try:
+        release = env_ref.workspace.ledger.record(body.release).body
+    except LedgerError:
+        return body.digest[:19]
+    return str(getattr(release, "version", body.digest[:19]))

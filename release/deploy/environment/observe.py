@@ -1,0 +1,169 @@
+"""What there is before anything is decided: what runs, what should, who holds the lock, what is half done."""
+
+from __future__ import annotations
+
+import itertools
+
+from semver import Version
+
+from release.deploy.core import lock
+from release.deploy.core.lock import Holder
+from release.deploy.core.place import DEPLOYMENT, ContainerSet
+from release.deploy.environment import journal
+from release.deploy.environment.environment import LiveEnvironment
+from release.deploy.environment.identify import look, proven
+from release.deploy.environment.journal import Unfinished
+from release.images.engine import ContainerState
+from release.ledger import query
+from release.ledger.query import Event
+from release.records import Record, Release
+from release.values import Struct
+
+
+class Observation(Struct, frozen=True, kw_only=True):
+    """What was found, at one moment."""
+
+    ours: ContainerSet
+    event: Event | None
+    """The healthy deployment that really runs, if the ledger knows it."""
+    previous: Event | None
+    """What the ledger says should be running."""
+    holder: Holder | None
+    """Of the lock, alive or not."""
+    unfinished: Unfinished | None
+    """What was begun and never ended."""
+    left: Record[Release] | None
+    """The release that is gone away from: the one that runs, proven; where nothing runs, the one that was
+    tried last, or else ran last. None where what runs is no release that this clone knows."""
+    told: Event | None
+    """What the ledger, or the lock, says of the deployment that put it there, however that ended."""
+
+    @property
+    def abandoned(self) -> Record[Release] | None:
+        """Return what a rollback away from here sets aside: not what a rollback went to in vain."""
+        told = self.told.deployment if self.told is not None else None
+        in_vain = told is not None and told.reason == "rollback" and told.status != "healthy"
+        return None if in_vain else self.left
+
+
+def look_around(live: LiveEnvironment) -> Observation:
+    """Ask the target and the ledger. Raises EngineError, LedgerError."""
+    holder, ours = lock.find(live.target.lock_store(), live.place), look(live)
+    event, previous = running_event(live, ours), live.current()
+    is_open = holder is not None or event is None or len(ours.running) != 1 or bool(ours.stopped)
+    unfinished = journal.find(live, ours, holder) if is_open else None
+    if ours.running:
+        left, told = _serving(live, ours, event, previous, unfinished)
+    else:
+        told = _tried(live, unfinished) or previous
+        left = live.release_of(told)
+    return Observation(
+        ours=ours,
+        event=event if _is_of(event, left) else None,
+        previous=previous,
+        holder=holder,
+        unfinished=unfinished,
+        left=left,
+        told=told,
+    )
+
+
+def last_good(live: LiveEnvironment, observation: Observation) -> str:
+    """Return what a rollback that names nothing goes back to, as a target.
+
+    Usually what ran healthy before the current release. Where something else runs than the last healthy
+    release, or the last attempt left nothing, it is that one, unless it is set aside. Where an earlier one
+    runs again, another clone rolled back: it is what was healthy before that one, and never a way forward.
+    """
+    current = observation.previous
+    if current is None or _is_current(live, observation, current):
+        return "previous"
+    if _is_earlier(live, observation, current):
+        return _before_left(live, observation) or "previous"
+    return "-0" if _stands(live, current) else "previous"
+
+
+def _stands(live: LiveEnvironment, event: Event) -> bool:
+    """Return whether the release of a deployment is not set aside here."""
+    ledger, place = live.workspace.ledger, live.place
+    return query.quarantined(ledger, place.service, event.deployment.release, place.environment) is None
+
+
+def _is_earlier(live: LiveEnvironment, observation: Observation, current: Event) -> bool:
+    """Whether a lower version than the last healthy one runs, and no attempt at it that did not end well."""
+    expected, left = live.release_of(current), observation.left
+    tried = observation.told is not None and observation.told.deployment.status != "healthy"
+    if expected is None or left is None or tried:
+        return False
+    return Version.parse(left.body.version) < Version.parse(expected.body.version)
+
+
+def _before_left(live: LiveEnvironment, observation: Observation) -> str | None:
+    """The version that was healthy before the one that is left, the last time that it was."""
+    events = query.ran(live.workspace.ledger, live.place.service, live.place.environment)
+    older = itertools.dropwhile(lambda event: not _is_of(event, observation.left), events)
+    standing = (live.release_of(event) for event in itertools.islice(older, 1, None) if _stands(live, event))
+    return next((release.body.version for release in standing if release is not None), None)
+
+
+def _is_of(event: Event | None, release: Record[Release] | None) -> bool:
+    return event is not None and release is not None and event.deployment.release == release.id
+
+
+def _is_current(live: LiveEnvironment, observation: Observation, current: Event) -> bool:
+    """Whether what is left is the last healthy release, and no attempt at it again that did not end well."""
+    if not _is_of(current, observation.left):
+        return False
+    return observation.event is not None or _tried(live, observation.unfinished) is None
+
+
+def running_event(live: LiveEnvironment, ours: ContainerSet) -> Event | None:
+    """The deployment that the serving containers say they are, if the ledger knows it as healthy."""
+    names = {container.labels.get(DEPLOYMENT, "") for container in ours.running}
+    return live.event_of(names.pop()) if len(names) == 1 else None
+
+
+def _serving(
+    live: LiveEnvironment,
+    ours: ContainerSet,
+    event: Event | None,
+    previous: Event | None,
+    unfinished: Unfinished | None,
+) -> tuple[Record[Release] | None, Event | None]:
+    """The release that serves, and its deployment; of several the one that the ledger does not expect.
+
+    Where no image's id proves one, a deployment that the ledger knows as healthy is believed.
+    """
+    expected, likely = live.release_of(previous), live.release_of(event)
+    images = {container.image: container for container in ours.running}
+    found = [(proven(live, each, likely, expected), each) for each in images.values()]
+    known = [(release, container) for release, container in found if release is not None]
+    if not known:
+        return likely, event
+    others = [each for each in known if not _is_of(previous, each[0])]
+    release, container = (others or known)[0]
+    is_event = _is_of(event, release)
+    return release, event if is_event else _told(live, container, release, unfinished)
+
+
+def _told(
+    live: LiveEnvironment, container: ContainerState, release: Record[Release], unfinished: Unfinished | None
+) -> Event | None:
+    """The last that was said of the deployment in a container's labels; that it was healthy goes first."""
+    name = container.labels.get(DEPLOYMENT, "")
+    every = [each for each in live.events_of(name) if _is_of(each, release)]
+    well = [each for each in every if each.deployment.status == "healthy"]
+    if every:
+        return (well or every)[-1]
+    is_its = unfinished is not None and unfinished.started.deployment == name and not unfinished.doubts
+    begun = unfinished.event if unfinished is not None and is_its else None
+    return begun if _is_of(begun, release) else None
+
+
+def _tried(live: LiveEnvironment, unfinished: Unfinished | None) -> Event | None:
+    """The last attempt, where it did not end well."""
+    if unfinished is not None and not unfinished.doubts:
+        return unfinished.event
+    events = query.deployments(live.workspace.ledger, live.place.service, live.place.environment)
+    last = next(events, None)
+    return last if last is not None and last.deployment.status not in ("healthy", "restored") else None

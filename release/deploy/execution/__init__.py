@@ -1,0 +1,1 @@
+"""Carry out a plan, or finish an interrupted one."""

@@ -1,0 +1,1 @@
+"""Look at an environment: status, readiness, drill, prune."""

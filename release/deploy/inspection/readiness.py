@@ -1,0 +1,397 @@
+"""Whether the last healthy releases of an environment could be put back now: asked before anybody has to.
+
+The questions are those that a rollback asks before it touches anything, put for several releases, and with an
+eye on every place that has the bytes, not on the first one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any, Literal
+
+from release.actor import TOOL, now
+from release.deploy.core import lock
+from release.deploy.core.fingerprints import compare
+from release.deploy.core.image_source import ImageAvailability, engine_problem
+from release.deploy.core.place import ContainerSet
+from release.deploy.environment.environment import EnvironmentRef, LiveEnvironment, Workspace
+from release.deploy.environment.identify import look
+from release.deploy.planning import migration_gate, policy, preflight
+from release.deploy.planning.ingress import moved, placed
+from release.deploy.planning.no_target import nowhere
+from release.deploy.planning.settings import fingerprints, pinned_problems, read_secrets, recorded_settings
+from release.deploy.targets.engine.rollout import elapsed_ms
+from release.deploy.targets.swarm.nodes import Machines, look_into, spread
+from release.deploy.targets.swarm.target import SwarmTarget
+from release.errors import EngineError, NotReady, ReleaseError
+from release.images.engine import Engine
+from release.ledger import query
+from release.ledger.query import Event
+from release.records import Body, Draft, Examined, Record, Release, Verification
+from release.reference import Repository
+from release.runspec import RunSpec
+from release.values import Struct, field, plain
+
+Result = Literal["ready", "not ready", "set aside"]
+_RECORDED: dict[Result, Literal["passed", "failed", "skipped"]] = {
+    "ready": "passed",
+    "not ready": "failed",
+    "set aside": "skipped",
+}
+
+
+class Question(Struct, frozen=True, kw_only=True):
+    """How to ask."""
+
+    releases: int
+    """How many that are not set aside."""
+    stock: ImageAvailability
+    deep: bool = False
+    """Also export and hash what the engine has."""
+    engine: bool = True
+    """False: this machine has no way to the engines, and what only they can tell is not judged."""
+    secrets: bool = True
+    """False: a secret that cannot be read here is not judged; the machine that deploys has it."""
+    check: Callable[[], None] = lambda: None
+    """Raises when the work is to be given up."""
+
+
+class Verdict(Struct, frozen=True, kw_only=True):
+    """One release: whether a rollback to it could begin now."""
+
+    version: str
+    recovered: bool = False
+    """Whether its record was made again from its image."""
+    release: str
+    """The id of its record."""
+    digest: str
+    result: Result
+    bytes: tuple[str, ...] = ()
+    """Where they are, whole: engine, registry; nodes: on every one of a Swarm that takes tasks."""
+    problems: tuple[str, ...] = ()
+    """Why it is not ready, or set aside."""
+    unchecked: tuple[str, ...] = ()
+    """What nobody could tell from here."""
+    notes: tuple[str, ...] = ()
+    """What does not stop a rollback, and should be known."""
+
+
+class Readiness(Struct, frozen=True, kw_only=True):
+    """One environment."""
+
+    service: str
+    environment: str
+    engine: str | None
+    """Its address; None where it was not asked."""
+    wanted: int
+    verdicts: tuple[Verdict, ...]
+    """The one that runs first."""
+    notes: tuple[str, ...]
+    duration_ms: int
+
+    @property
+    def ready(self) -> bool:
+        """Whether every release that is not set aside is. Nothing deployed is nothing to go back to."""
+        return all(verdict.result != "not ready" for verdict in self.verdicts)
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON data."""
+        return {"ready": self.ready, **plain(self)}
+
+
+def assess(workspace: Workspace, environment: str, question: Question) -> Readiness:
+    """Ask about one environment. Raises LedgerError: the ledger cannot be read, Cancelled."""
+    began = time.monotonic()
+    env_ref, problem = workspace.env_ref(environment), ""
+    if not question.engine:
+        return _assessed(_Assessment(env_ref, None, problem, question), began)
+    try:
+        with workspace.live(environment) as live, ExitStack() as stack:
+            machines = _machines(live, stack)
+            return _assessed(_Assessment(env_ref, live, problem, question, machines), began)
+    except (EngineError, NotReady) as error:
+        problem = f"{error.attempted}: {error.found}"
+    return _assessed(_Assessment(env_ref, None, problem, question), began)
+
+
+def _machines(live: LiveEnvironment, stack: ExitStack) -> Machines | None:
+    """Of a Swarm, as far as its manager tells: why it does not, the settings' problems say."""
+    if not isinstance(live.target, SwarmTarget):
+        return None
+    try:
+        return look_into(live.target.swarm, live.target.ways, stack)
+    except EngineError:
+        return None
+
+
+def _assessed(assessment: _Assessment, began: float) -> Readiness:
+    env_ref, live = assessment.env_ref, assessment.live
+    verdicts = tuple(assessment.verdicts())
+    return Readiness(
+        service=env_ref.place.service,
+        environment=env_ref.place.environment,
+        engine=live.target.name if live is not None else None,
+        wanted=assessment.question.releases,
+        verdicts=verdicts,
+        notes=tuple(assessment.notes(verdicts)),
+        duration_ms=elapsed_ms(began),
+    )
+
+
+class _Case(Struct):
+    """What is found about one release while it is looked at."""
+
+    release: Record[Release]
+    bytes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def verdict(self) -> Verdict:
+        """All of it."""
+        return _verdict(
+            self.release,
+            "not ready" if self.problems else "ready",
+            bytes=tuple(self.bytes),
+            problems=tuple(self.problems),
+            unchecked=tuple(self.unchecked),
+            notes=tuple(self.notes),
+        )
+
+
+class _Assessment:
+    """The questions about one environment; secrets are read once for each set of them."""
+
+    def __init__(
+        self,
+        env_ref: EnvironmentRef,
+        live: LiveEnvironment | None,
+        problem: str,
+        question: Question,
+        machines: Machines | None = None,
+    ) -> None:
+        self.env_ref, self.live, self.question, self.machines = env_ref, live, question, machines
+        self._engine_problem = problem
+        self._secrets: dict[tuple[tuple[str, str], ...], tuple[list[str], dict[str, str]]] = {}
+        self._lock = lock.peek(live.target.lock_store(), env_ref.place) if live is not None else None
+        self._ours = look(live) if live is not None else ContainerSet(running=(), stopped=())
+
+    def notes(self, verdicts: tuple[Verdict, ...]) -> Iterator[str]:
+        """About the environment as a whole."""
+        quarantined = [verdict.result == "set aside" for verdict in verdicts]
+        if said := nowhere(quarantined, self.question.releases):
+            yield said
+        if self._lock is not None:
+            yield f"a deployment is under way: {self._lock}"
+
+    def verdicts(self) -> Iterator[Verdict]:
+        """Releases, the one that runs first, until enough of them are not set aside."""
+        ledger, place = self.env_ref.workspace.ledger, self.env_ref.place
+        counted = 0
+        for event in query.ran(ledger, place.service, place.environment):
+            if counted == self.question.releases:
+                return
+            self.question.check()
+            verdict = self._judged(event)
+            counted += verdict.result != "set aside"
+            yield verdict
+
+    def _judged(self, event: Event) -> Verdict:
+        release = self.env_ref.release_of(event)
+        if release is None:
+            return Verdict(
+                version="?",
+                release=event.deployment.release,
+                digest=event.deployment.digest,
+                result="not ready",
+                problems=("its record cannot be read: invoke verify --ledger",),
+            )
+        place = self.env_ref.place
+        word = query.quarantined(self.env_ref.workspace.ledger, place.service, release.id, place.environment)
+        if word is not None:
+            return _verdict(release, "set aside", problems=(f"it {word}",))
+        case = _Case(release)
+        self._bytes(case)
+        spec = self._settings(case)
+        if spec is not None:
+            said = moved(spec, self.env_ref.settings)
+            case.notes += [said] if said else []
+            spec = placed(spec, self.env_ref.settings)
+            self._restorable(case, spec)
+            self._readable(case, spec)
+            self._behind_the_fence(case)
+        return case.verdict()
+
+    # the bytes
+
+    def _bytes(self, case: _Case) -> None:
+        self._in_engine(case)
+        holding = self.question.stock.holding(case.release.body.image)
+        if holding.state == "whole":
+            case.bytes.append("registry")
+        if not case.bytes:
+            here = self.live is not None and self.env_ref.settings.engine == "docker"
+            engine = "the engine does not have it; " if here and not self._engine_problem else ""
+            nowhere = "without a registry there is no other place"
+            known = holding.state != "none" or self.live is not None
+            if known:
+                case.problems.append(f"{engine}{holding.problem or nowhere}")
+            else:
+                case.unchecked.append("the image: only the engine could have it")
+        elif holding.state == "lacking":
+            where = "engine has" if "engine" in case.bytes else "nodes have"
+            case.notes.append(f"only the {where} it: {holding.problem}")
+        elif holding.state == "silent":
+            case.unchecked.append(f"the registry: {holding.problem}")
+
+    def _in_engine(self, case: _Case) -> None:
+        image = case.release.body.image
+        if self.live is None:
+            if self._engine_problem:
+                case.problems.append(f"cannot {self._engine_problem}")
+            else:
+                case.unchecked.append("the engine: its store, networks, volumes, ports")
+            return
+        if self.env_ref.settings.engine == "swarm":
+            self._in_swarm(case)
+            return
+        engine = self.live.engine
+        if _machine(image.platform) != _machine(engine.info.platform):
+            case.problems.append(
+                f"it is built for {image.platform}, and the engine is {engine.info.platform}"
+            )
+        self._in_store(case, engine, "engine")
+
+    def _in_store(self, case: _Case, engine: Engine, where: str) -> None:
+        """Whether an engine's store has it whole; what is broken there is a problem."""
+        image = case.release.body.image
+        stored = preflight.find_stored(engine, image)
+        if stored is None:
+            return
+        wrong = engine_problem(engine, image, stored, self.question.check) if self.question.deep else ""
+        if wrong:
+            case.problems.append(wrong if where == "engine" else f"{where}: {wrong}")
+        elif where == "engine":
+            case.bytes.append("engine")
+
+    def _in_swarm(self, case: _Case) -> None:
+        """What the manager has in its store is no help to other nodes, where there are any: ask each."""
+        image = case.release.body.image
+        if self.live is None or self.machines is None:
+            return
+        if Repository(image.repository).host == preflight.EMBEDDED:
+            found = self.live.target.locate(image)
+            case.notes += [found.problem] if found.problem else []
+            if found.where == "engine":
+                self._in_store(case, self.live.engine, "engine")
+            return
+        found_on = spread(self.machines, image)
+        case.bytes += ["nodes"] if found_on.is_everywhere else []
+        case.notes += [str(found_on)] if str(found_on) else []
+        for machine in found_on.has if self.question.deep else ():
+            if machine.engine is not None:
+                self._in_store(case, machine.engine, str(machine))
+
+    # the settings
+
+    def _settings(self, case: _Case) -> RunSpec | None:
+        """Those that a rollback would restore."""
+        try:
+            return recorded_settings(self.env_ref, case.release, None)
+        except ReleaseError as error:
+            case.problems.append(error.found)
+            return None
+
+    def _restorable(self, case: _Case, spec: RunSpec) -> None:
+        if self.live is None:
+            return
+        found = self.live.target.settings_problems(spec, case.release.body.image)
+        if self._lock is None:
+            found = [*found, *self.live.target.occupation_problems(spec, self._ours)]
+        else:
+            case.unchecked.append("ports: a deployment is under way")
+        case.problems += [problem.message for problem in found]
+
+    def _readable(self, case: _Case, spec: RunSpec) -> None:
+        """Whether every secret can be read here and now, and which were rotated since."""
+        unread, fingerprinted = self._secrets_of(spec)
+        (case.problems if self.question.secrets else case.unchecked).extend(unread)
+        found = pinned_problems(self.env_ref, spec.secrets, fingerprinted)
+        told = [f"secret {problem.path.rpartition('.')[2]}: {problem.message}" for problem in found]
+        (case.problems if self.question.secrets else case.unchecked).extend(told)
+        rotated = [
+            name for name, value in fingerprinted.items() if compare(spec.secrets[name], value) == "rotated"
+        ]
+        if rotated:
+            case.notes.append(f"rotated since, so that today's value would be used: {', '.join(rotated)}")
+
+    def _behind_the_fence(self, case: _Case) -> None:
+        """Migrations between what runs and this release: a rollback over them needs a word."""
+        running = self.env_ref.release_of(self.env_ref.current())
+        between = migration_gate.crossing(self.env_ref, running, case.release)
+        case.notes += [
+            problem.message for problem in migration_gate.closed(self.env_ref, between, policy.NOTHING)
+        ]
+        case.notes += migration_gate.idle(self.env_ref, running, case.release)
+
+    def _secrets_of(self, spec: RunSpec) -> tuple[list[str], dict[str, str]]:
+        key = tuple(sorted(spec.secrets.items()))
+        if key not in self._secrets:
+            values, unread = read_secrets(self.env_ref, spec)
+            told = [f"secret {problem.path.rpartition('.')[2]}: {problem.message}" for problem in unread]
+            self._secrets[key] = told, fingerprints(self.env_ref, values)
+        return self._secrets[key]
+
+
+def _machine(platform: str) -> list[str]:
+    """System and architecture; a variant runs wherever its architecture does, as far as names tell."""
+    return platform.split("/")[:2]
+
+
+def _verdict(release: Record[Release], result: Result, **found: Any) -> Verdict:
+    return Verdict(
+        version=release.body.version,
+        recovered=release.body.recovered is not None,
+        release=release.id,
+        digest=release.body.image.digest,
+        result=result,
+        **found,
+    )
+
+
+# the record
+
+
+def verification(found: Readiness) -> Verification:
+    """Return what the ledger keeps of it."""
+    return Verification(
+        what="readiness",
+        environment=found.environment,
+        result="passed" if found.ready else "failed",
+        releases=tuple(
+            Examined(
+                release=verdict.release,
+                digest=verdict.digest,
+                result=_RECORDED[verdict.result],
+                problems=verdict.problems,
+                unchecked=verdict.unchecked,
+            )
+            for verdict in found.verdicts
+        ),
+        duration_ms=found.duration_ms,
+        detail="; ".join(found.notes),
+    )
+
+
+def draft_of(workspace: Workspace, body: Body, run: str) -> Draft[Body]:
+    """Return a record by who works here, now."""
+    return Draft(
+        service=workspace.service.service,
+        recorded_at=now(),
+        actor=workspace.actor,
+        run=workspace.run(run),
+        tool=TOOL,
+        body=body,
+    )

@@ -1,0 +1,66 @@
+"""Containers that were started again after their deployment was proven: in between they look healthy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+
+from release.deploy.core.place import DEPLOYMENT
+from release.deploy.environment.environment import LiveEnvironment
+from release.deploy.targets.swarm.tasks import Placed
+from release.images.engine import ContainerState
+from release.ledger import query
+from release.ledger.query import Event
+
+_MARGIN = timedelta(seconds=1)
+"""Clocks of two machines that are set by the same servers differ by less."""
+
+_PROOFS = ("healthy", "restored")
+
+
+def restarted(
+    live: LiveEnvironment, containers: Iterable[ContainerState], event: Event | None
+) -> Iterator[str]:
+    """Return what the status says of each container of this deployment that was started again."""
+    if event is None:
+        return
+    for container in containers:
+        if container.labels.get(DEPLOYMENT) != event.deployment.deployment:
+            continue
+        hint = f"`docker logs {container.name}` says why"
+        if container.restarts:
+            times = "once" if container.restarts == 1 else f"{container.restarts} times"
+            yield f"{container.name} ended and was restarted by the engine {times}: {hint}"
+        elif _started_late(container, event) and _started_after(container, _proven_at(live, event), live):
+            at = container.started_at[:19]
+            yield f"{container.name} was started again at {at}Z, after it was proven healthy: {hint}"
+
+
+def _started_late(container: ContainerState, event: Event) -> bool:
+    """Return whether the start came later than its whole deployment took, by the engine's own clock."""
+    if not container.created_at or event.deployment.duration_ms is None:
+        return False
+    started, made = map(datetime.fromisoformat, (container.started_at, container.created_at))
+    return started - made > timedelta(milliseconds=event.deployment.duration_ms)
+
+
+def _started_after(container: ContainerState, moment: str, live: LiveEnvironment) -> bool:
+    """Return whether the start came after a moment of this machine's clock."""
+    ahead = timedelta(milliseconds=live.engine.info.ahead_ms)
+    started = datetime.fromisoformat(container.started_at) - ahead
+    return started > datetime.fromisoformat(moment) + _MARGIN
+
+
+def _proven_at(live: LiveEnvironment, event: Event) -> str:
+    """When the deployment was proven last: a failed one after it may have put it back."""
+    events = query.deployments(live.workspace.ledger, live.place.service, live.place.environment)
+    found = (each.recorded_at for each in events if each.deployment.status in _PROOFS)
+    return next(found, event.recorded_at)
+
+
+def ended_tasks(tasks: Iterable[Placed]) -> Iterator[str]:
+    """What the status says of each place of a Swarm in which tasks of this deployment ended by themselves."""
+    for task in tasks:
+        if task.ended:
+            times = "once" if task.ended == 1 else f"{task.ended} times"
+            yield f"{task.name} ended and was replaced by the Swarm {times}, the last: {task.last}"

@@ -1,0 +1,273 @@
+"""What really runs, compared with what the ledger says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from release.actor import now
+from release.deploy.core import lock
+from release.deploy.core.fingerprints import FingerprintKey
+from release.deploy.core.lock import Holder
+from release.deploy.core.place import DEPLOYMENT, VERSION, ContainerSet, describe
+from release.deploy.environment import journal
+from release.deploy.environment.environment import EnvironmentRef, LiveEnvironment
+from release.deploy.environment.identify import look, proven, told
+from release.deploy.inspection.restarts import ended_tasks, restarted
+from release.deploy.planning import downgrade
+from release.deploy.targets.engine.drift import settings_drift
+from release.deploy.targets.swarm.target import SwarmTarget
+from release.deploy.targets.swarm.tasks import Placed
+from release.errors import LockHeld, ReleaseError
+from release.images.engine import ContainerState
+from release.ledger import query
+from release.ledger.query import Event
+from release.records import Record, Release
+from release.values import Struct, plain
+
+
+class Running(Struct, frozen=True, kw_only=True):
+    """One container that serves. `digest` is the released manifest that it is proven to run, if any."""
+
+    container: str
+    version: str | None
+    recovered: bool
+    """Whether the record of that release was made again from its image."""
+    digest: str | None
+    image: str
+    """The image's id in the engine's store."""
+    deployment: str | None
+    status: str
+    health: str
+    started_at: str
+    restarts: int
+
+
+class Expected(Struct, frozen=True, kw_only=True):
+    """The last deployment that was verified healthy."""
+
+    version: str | None
+    recovered: bool
+    """Whether the record of that release was made again from its image."""
+    digest: str
+    deployment: str
+    moment: str
+    who: str
+    message: str
+
+
+class Status(Struct, frozen=True, kw_only=True):
+    """One environment: what runs, what should, how they differ, and what is open."""
+
+    service: str
+    environment: str
+    engine: str | None
+    """Its address; None where it could not be asked, and what runs is not known."""
+    running: Running | None
+    """The first of them."""
+    replicas: tuple[Running, ...]
+    """All that serve."""
+    expected: Expected | None
+    drift: tuple[str, ...]
+    leftovers: tuple[str, ...]
+    lock: str | None
+    freeze: str | None
+    """What freezes the environment."""
+    quarantine: str | None
+    """What sets the release aside that runs."""
+    unfinished: str | None
+    """What was begun and never ended, where nobody holds the lock any more."""
+    unsynced: int
+    tasks: tuple[Placed, ...] = ()
+    """Of a service in a Swarm: every one that may run, and where."""
+    migrations: str | None = None
+    """Who undid some, where nothing was verified healthy since."""
+    update: str | None = None
+    """How a Swarm's last update stands, where it is not simply done."""
+    strangers: tuple[str, ...] = ()
+    """Containers with our labels that nothing proves to be of a deployment; they are left alone."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON data."""
+        return plain(self)
+
+
+def unseen_status(env_ref: EnvironmentRef, error: ReleaseError) -> Status:
+    """What the ledger says of an environment whose engine cannot be asked; that it cannot is the drift."""
+    event = env_ref.current()
+    return Status(
+        service=env_ref.place.service,
+        environment=env_ref.place.environment,
+        engine=None,
+        running=None,
+        replicas=(),
+        expected=_expected(event, env_ref.release_of(event)) if event is not None else None,
+        drift=(f"cannot {error.attempted}: {error.found}",),
+        leftovers=(),
+        lock=None,
+        freeze=_frozen(env_ref),
+        quarantine=_quarantine(env_ref, event),
+        unfinished=None,
+        unsynced=len(env_ref.workspace.ledger.unsynced()),
+    )
+
+
+def read_status(live: LiveEnvironment) -> Status:
+    """Ask the engine and the ledger. Raises EngineError, LedgerError."""
+    ours, event = look(live), live.current()
+    strangers = () if ours.running else _strangers(live, ours)
+    seen = (*ours.running, *strangers)
+    serving = tuple(_running(live, container, event) for container in seen)
+    wanted = event.deployment.run_spec.replicas if event is not None else 1
+    left, foreign = _lock(live)
+    holder = lock.alive(live.target.lock_store(), left)
+    unfinished = journal.find(live, ours, left) if holder is None else None
+    expected = _expected(event, live.release_of(event)) if event is not None else None
+    downs, others = downgrade.found(live)
+    before = downgrade.earlier(live, downs, unfinished, locked=left is not None) if holder is None else None
+    report = live.target.report() if isinstance(live.target, SwarmTarget) else None
+    return Status(
+        service=live.place.service,
+        environment=live.place.environment,
+        engine=live.target.name,
+        running=serving[0] if serving else None,
+        replicas=serving,
+        expected=expected,
+        drift=tuple(
+            dict.fromkeys(
+                (
+                    *_drift(serving, wanted, expected, ours, strangers),
+                    *_otherwise(live, ours, event),
+                    *(restarted(live, ours.running, event) if report is None else ended_tasks(report.tasks)),
+                )
+            )
+        ),
+        leftovers=tuple(
+            describe([container])
+            for container in (*ours.running[wanted:], *ours.waiting, *ours.stopped, *downs)
+        ),
+        lock=str(holder) if holder is not None else None,
+        freeze=_frozen(live),
+        quarantine=_quarantine(live, event),
+        unfinished=str(unfinished) if unfinished is not None else None,
+        migrations=str(before) if before is not None else None,
+        unsynced=len(live.workspace.ledger.unsynced()),
+        tasks=report.tasks if report is not None else (),
+        update=report.update if report is not None else None,
+        strangers=(*foreign, *told(live, (*ours.strangers, *others))),
+    )
+
+
+def _lock(live: LiveEnvironment) -> tuple[Holder | None, tuple[str, ...]]:
+    """Return the lock's holder, and what else has its name."""
+    try:
+        return lock.find(live.target.lock_store(), live.place), ()
+    except LockHeld as error:
+        return None, (f"{error.found}; {error.hint}",)
+
+
+def _frozen(env_ref: EnvironmentRef) -> str | None:
+    place = env_ref.place
+    frost = query.frozen(env_ref.workspace.ledger, place.service, place.environment, now())
+    return f"{place.environment} {frost}" if frost is not None else None
+
+
+def _quarantine(env_ref: EnvironmentRef, event: Event | None) -> str | None:
+    release = env_ref.release_of(event)
+    if release is None:
+        return None
+    place = env_ref.place
+    word = query.quarantined(env_ref.workspace.ledger, place.service, release.id, place.environment)
+    return f"{release.body.version} {word}" if word is not None else None
+
+
+def _otherwise(live: LiveEnvironment, ours: ContainerSet, event: Event | None) -> Iterator[str]:
+    """Settings of the containers of the recorded deployment that are not the recorded ones.
+
+    A Swarm's tasks are described by their service, which the Swarm itself keeps to: its spec is compared.
+    """
+    if event is None:
+        return
+    deployment, spec = event.deployment, event.deployment.run_spec
+    key = FingerprintKey.load(live.workspace.source.git_dir, live.workspace.environ) if spec.secrets else None
+    if isinstance(live.target, SwarmTarget):
+        release = live.release_of(event)
+        seen = live.target.drift(deployment, release.body, key) if release is not None else ()
+        yield from (f"{live.place.container}: {name} {found}" for name, found in seen)
+        return
+    for container in ours.running:
+        about = live.engine.inspected(container.id)
+        if about is not None and container.labels.get(DEPLOYMENT) == deployment.deployment:
+            for name, found in settings_drift(about, spec, key):
+                yield f"{container.name}: {name} {found}"
+
+
+def _strangers(live: LiveEnvironment, ours: ContainerSet) -> tuple[ContainerState, ...]:
+    """A container under our name that no deployment made."""
+    state = live.target.stranger()
+    known = {container.id for container in ours.stopped}
+    return (state,) if state is not None and state.id not in known and state.status == "running" else ()
+
+
+def _running(live: LiveEnvironment, container: ContainerState, event: Event | None) -> Running:
+    release = proven(live, container, live.release_of(event))
+    labels = container.labels
+    return Running(
+        container=container.name,
+        version=release.body.version if release is not None else labels.get(VERSION),
+        recovered=release is not None and release.body.recovered is not None,
+        digest=release.body.image.digest if release is not None else None,
+        image=str(container.image),
+        deployment=labels.get(DEPLOYMENT),
+        status=container.status,
+        health=container.health,
+        started_at=container.started_at,
+        restarts=container.restarts,
+    )
+
+
+def _expected(event: Event, release: Record[Release] | None) -> Expected:
+    return Expected(
+        version=release.body.version if release is not None else None,
+        recovered=release is not None and release.body.recovered is not None,
+        digest=event.deployment.digest,
+        deployment=event.deployment.deployment,
+        moment=event.recorded_at,
+        who=event.actor.name,
+        message=event.deployment.message,
+    )
+
+
+def _drift(
+    serving: tuple[Running, ...],
+    wanted: int,
+    expected: Expected | None,
+    ours: ContainerSet,
+    strangers: tuple[ContainerState, ...],
+) -> Iterator[str]:
+    """Each way in which the engine differs from the ledger."""
+    if not serving and expected is not None:
+        state = f"only stopped containers: {describe(ours.stopped)}" if ours.stopped else "nothing"
+        yield f"the ledger says {expected.version}; the engine runs {state}"
+    for running in serving:
+        if strangers:
+            yield f"{running.container} was started by hand: no record of the ledger proves a deployment"
+        yield from _differs(running, expected, known=not strangers)
+        if running.status != "running" or running.health == "unhealthy":
+            yield f"{running.container} is {running.status}, health {running.health}"
+    if serving and not strangers and len(serving) != wanted:
+        noun = "container serves" if len(serving) == 1 else "containers serve"
+        yield f"{len(serving)} {noun}, and {wanted} should: {describe(ours.running)}"
+    if ours.unclear:
+        yield f"who gets requests is not known: {ours.unclear}"
+
+
+def _differs(running: Running, expected: Expected | None, *, known: bool) -> Iterator[str]:
+    if running.digest is None:
+        yield f"{running.container} runs an image that is no release: {running.image}"
+    if expected is None:
+        yield f"the ledger knows no healthy deployment here; the engine runs {running.version}"
+    elif running.digest != expected.digest:
+        yield f"the ledger says {expected.version}; the engine runs {running.version or 'something else'}"
+    elif running.deployment != expected.deployment and known:
+        yield f"the ledger's last healthy deployment is {expected.deployment}; {running.deployment} runs"

@@ -1,0 +1,55 @@
+"""What an environment could go back to, for somebody who has not decided yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import Final
+
+from release.deploy.environment.environment import EnvironmentRef
+from release.ledger import query
+from release.ledger.deployments import ran
+from release.ledger.query import Event, QuarantineState
+from release.records import Record, Release
+from release.values import Struct
+
+_OFFERED: Final = 9
+
+
+class Candidate(Struct, frozen=True, kw_only=True):
+    """A release that ran here, verified healthy, and the last time that it did."""
+
+    release: Record[Release]
+    event: Event
+    word: QuarantineState | None
+    """What sets it aside."""
+    is_current: bool
+    """Whether it runs now."""
+
+
+def candidates(env_ref: EnvironmentRef, running: Record[Release] | None) -> tuple[Candidate, ...]:
+    """The last releases that ran here verified healthy, last one first; `running` is what runs now."""
+    ledger, place = env_ref.workspace.ledger, env_ref.place
+    found = []
+    for event in islice(ran(ledger, place.service, place.environment), _OFFERED):
+        release = env_ref.release_of(event)
+        if release is not None:
+            word = query.quarantined(ledger, place.service, release.id, place.environment)
+            is_current = running is not None and running.id == release.id
+            found.append(Candidate(release=release, event=event, word=word, is_current=is_current))
+    return tuple(found)
+
+
+def chosen(offered: Sequence[Candidate], default: str, answer: str) -> str | None:
+    """The target that an answer means: a number of the list, nothing for the default; None for none.
+
+    Args:
+        offered: as `candidates` gave them, counted from 1.
+        default: the target of an empty answer.
+        answer: what was typed.
+    """
+    if not answer:
+        return default
+    if answer.isdecimal() and 1 <= int(answer) <= len(offered):
+        return offered[int(answer) - 1].release.body.version
+    return None

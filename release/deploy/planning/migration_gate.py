@@ -1,0 +1,81 @@
+"""The fence of migrations: going back to code that is older than the data needs a word, maybe a command.
+
+Going forward is no concern here: a release brings its migrations along, and applies them as it always does.
+The command that undoes them: `release.deploy.planning.downgrade`.
+"""
+
+from __future__ import annotations
+
+from release import migrations
+from release.deploy.environment.environment import EnvironmentRef
+from release.deploy.planning.policy import Allowance
+from release.errors import Problem, SourceError
+from release.migrations import Crossing, between, matching
+from release.records import Record, Release
+
+
+def crossing(
+    live: EnvironmentRef, running: Record[Release] | None, target: Record[Release]
+) -> Crossing | None:
+    """Return what lies between what runs and the target; None where there is nothing to say.
+
+    The two commits decide, with today's paths. Where this clone lacks one of them, equal summaries in the two
+    records prove that there is nothing; else it is taken for going back.
+    """
+    settings = live.workspace.service.migrations
+    if settings is None or running is None or running.id == target.id:
+        return None
+    try:
+        sides = [_files(live, release, settings.paths) for release in (running, target)]
+    except SourceError as error:
+        return _by_records(running, target, error)
+    found = between(*sides)
+    return found if found.undone or found.added else None
+
+
+def idle(live: EnvironmentRef, *releases: Record[Release] | None) -> tuple[str, ...]:
+    """Return what to say of patterns that match no file of any of these releases: a wrong one fences nothing.
+
+    Nothing is said where this clone lacks one of their commits.
+    """
+    settings = live.workspace.service.migrations
+    known = [release.body.source.commit for release in releases if release is not None]
+    if settings is None or not known:
+        return ()
+    try:
+        found = [live.workspace.source.listing(commit, live.workspace.service.context) for commit in known]
+    except SourceError:
+        return ()
+    return migrations.idle([path for files in found for path in files], settings.paths)
+
+
+def _files(live: EnvironmentRef, release: Record[Release], paths: tuple[str, ...]) -> dict[str, str]:
+    source = live.workspace.source
+    return matching(source.listing(release.body.source.commit, live.workspace.service.context), paths)
+
+
+def _by_records(running: Record[Release], target: Record[Release], error: SourceError) -> Crossing | None:
+    ours, theirs = running.body.migrations, target.body.migrations
+    if ours is not None and ours == theirs:
+        return None
+    versions = f"{target.body.version} and {running.body.version}"
+    return Crossing(
+        unknown=f"which migrations lie between {versions} is not known: {error.attempted}: {error.found}"
+    )
+
+
+def closed(live: EnvironmentRef, found: Crossing | None, allowed: Allowance) -> list[Problem]:
+    """Return what stands in the way of going back, unless that is allowed."""
+    settings = live.workspace.service.migrations
+    if found is None or settings is None or not found.goes_back or allowed.cross_migrations:
+        return []
+    if found.unknown:
+        then = "`git fetch` may bring the commits; with --cross-migrations the data stays as it is"
+    elif settings.down is None:
+        then = "with --cross-migrations the data stays as it is, for no `down` command is configured"
+    elif live.settings.engine == "swarm":
+        then = "a Swarm runs no `down` command; with --cross-migrations --down done the data stays as it is"
+    else:
+        command = " ".join(found.command(settings.down, settings.base))
+        then = f"with --cross-migrations `{command}` runs first"
+    return [Problem(path="migrations", message=f"{found}; {then}")]

@@ -1,0 +1,189 @@
+"""What speaks against a deployment though it could be done, and what a rollback leaves behind.
+
+A release may be set aside and an environment frozen. Both are words in the ledger, so they hold for every
+operator and every CI job; a rollback is never stopped by a freeze.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+from release.actor import now
+from release.deploy.core.place import Place
+from release.deploy.planning.plan import Reason
+from release.errors import Problem
+from release.ledger import query
+from release.ledger.query import FreezeState, QuarantineState
+from release.ledger.store import Ledger
+from release.ledger.targets import lifting
+from release.records import Body, Freeze, Quarantine, Record, Release
+from release.runspec import duration_text
+from release.values import Struct
+
+
+class Allowance(Struct, frozen=True, kw_only=True):
+    """What the command line allows beyond the usual; each of it is recorded."""
+
+    quarantined: bool = False
+    thaw: bool = False
+    cross_migrations: bool = False
+    down: Literal["done", "again"] | None = None
+    """What is known of migrations that were to be undone: they are, or have to be once more."""
+    break_lock: bool = False
+    rebuild: bool = False
+    """Build the image again from its record, where its bytes are nowhere."""
+    again: bool = False
+    """Replace what runs though it runs as asked."""
+
+
+NOTHING: Final = Allowance()
+"""The usual."""
+
+
+class PolicyState(Struct, frozen=True, kw_only=True):
+    """What the ledger says about a release and an environment, as far as it concerns this deployment."""
+
+    quarantine: QuarantineState | None
+    frost: FreezeState | None
+    beneath: FreezeState | None = None
+    """What would freeze the environment if no rollback had."""
+
+
+def words(ledger: Ledger, place: Place, release: str) -> PolicyState:
+    """Read them. `release` is the record's id. Raises LedgerError."""
+    where = (ledger, place.service, place.environment, now())
+    return PolicyState(
+        quarantine=query.quarantined(ledger, place.service, release, place.environment),
+        frost=query.frozen(*where),
+        beneath=query.frozen_beneath(*where),
+    )
+
+
+def barred(said: PolicyState, place: Place, target: Record[Release], allowed: Allowance) -> list[Problem]:
+    """A release that is set aside, unless that is allowed."""
+    if said.quarantine is None or allowed.quarantined:
+        return []
+    version = target.body.version
+    lift = place.command(lifting(version, said.quarantine.quarantine.environment))
+    text = (
+        f"{version} {said.quarantine}; `{lift}` ends that, "
+        "--allow-quarantined --message WHY takes it all the same"
+    )
+    return [Problem(path="quarantine", message=text)]
+
+
+def closed(said: PolicyState, place: Place, why: Reason, allowed: Allowance) -> list[Problem]:
+    """An environment that is frozen, unless this thaws it or goes back."""
+    if said.frost is None or allowed.thaw or why == "rollback":
+        return []
+    text = (
+        f"{place.environment} {said.frost}; --thaw --message WHY deploys all the same, "
+        f"`{place.command('thaw --message WHY')}` ends that"
+    )
+    return [Problem(path="freeze", message=text)]
+
+
+class Aftermath(Struct, frozen=True, kw_only=True):
+    """What is recorded with a deployment beside itself."""
+
+    place: Place
+    target: Record[Release]
+    abandoned: Record[Release] | None = None
+    """Set aside when the rollback is healthy."""
+    welcome: bool = False
+    """Whether the target is no longer set aside when it is healthy."""
+    freeze: int = 0
+    """Milliseconds that the environment is frozen for when the rollback is healthy."""
+    thaw: bool = False
+    """Whether a freeze ends when this is healthy."""
+    refreeze: Freeze | None = None
+    """What somebody froze the environment with before a rollback did, and holds on when that is undone."""
+
+    def sentences(self) -> tuple[str, ...]:
+        """For the plan."""
+        where, version = self.place.environment, self.target.body.version
+        told = {
+            f"{self.abandoned.body.version} is quarantined in {where}" if self.abandoned else "": True,
+            f"{version} is no longer quarantined in {where}": self.welcome,
+            f"{where} is frozen for {duration_text(self.freeze)}": bool(self.freeze),
+            f"{where} is thawed": self.thaw,
+            f"{where} stays frozen as before the rollback": self.refreeze is not None,
+        }
+        return tuple(text for text, holds in told.items() if text and holds)
+
+    def bodies(self, deployment: str, message: str) -> Iterator[Body]:
+        """Recorded with the healthy end."""
+        where, version = self.place.environment, self.target.body.version
+        why = f"rolled back to {version}" + (f": {message}" if message else "")
+        if self.welcome:
+            yield Quarantine(
+                release=self.target.id,
+                environment=where,
+                message=message,
+                lifted=True,
+                deployment=deployment,
+            )
+        if self.abandoned is not None:
+            yield Quarantine(release=self.abandoned.id, environment=where, message=why, deployment=deployment)
+        if self.thaw:
+            yield Freeze(environment=where, message=message, thawed=True, deployment=deployment)
+        if self.refreeze is not None:
+            yield self.refreeze
+        if self.freeze:
+            yield Freeze(
+                environment=where, message=why, until=after(now(), self.freeze), deployment=deployment
+            )
+
+
+def aftermath(
+    place: Place,
+    why: Reason,
+    target: Record[Release],
+    left: Record[Release] | None,
+    said: PolicyState,
+    *,
+    freeze: int,
+) -> Aftermath:
+    """Return what follows.
+
+    A release that a rollback set aside, and that is put back all the same, is welcome again; going back to
+    it undoes that rollback, so nothing is set aside or frozen for it. What a person froze is not shortened by
+    a rollback, and not ended by undoing it.
+
+    Args:
+        place: where.
+        why: deploy or rollback.
+        target: what is put there.
+        left: what is set aside, if it is another one.
+        said: about the target and the environment.
+        freeze: milliseconds, as configured.
+    """
+    undoes = said.quarantine is not None and said.quarantine.quarantine.deployment is not None
+    back = why == "rollback" and not undoes
+    by_rollback = said.frost is not None and said.frost.freeze.deployment is not None
+    over = (said.frost is not None and why == "promote") or (undoes and by_rollback)
+    holds = said.beneath if why == "rollback" and over else None
+    return Aftermath(
+        place=place,
+        target=target,
+        abandoned=left if back and left is not None and left.id != target.id else None,
+        welcome=undoes,
+        freeze=freeze if back and not _outlasts(said.frost, freeze) else 0,
+        thaw=over and holds is None,
+        refreeze=holds.freeze if holds is not None else None,
+    )
+
+
+def _outlasts(frost: FreezeState | None, milliseconds: int) -> bool:
+    """Return whether what is frozen already stays so for longer."""
+    if frost is None:
+        return False
+    return frost.freeze.until is None or frost.freeze.until > after(now(), milliseconds)
+
+
+def after(moment: str, milliseconds: int) -> str:
+    """A later moment, as records write it."""
+    later = datetime.fromisoformat(moment) + timedelta(milliseconds=milliseconds)
+    return later.isoformat(timespec="milliseconds").replace("+00:00", "Z")

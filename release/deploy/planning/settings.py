@@ -1,0 +1,139 @@
+"""The settings that a release is to run with - today's, or those it ran with - and the secrets they name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from release.deploy.core.fingerprints import FingerprintKey, compare
+from release.deploy.environment.environment import EnvironmentRef, LiveEnvironment
+from release.deploy.planning.files import read_files
+from release.deploy.planning.plan import Reason
+from release.errors import Problem, TargetUnavailable
+from release.ledger import query
+from release.ledger.query import Event
+from release.records import Record, Release
+from release.redact import Redacted
+from release.runspec import RunSpec
+from release.secret import Unresolved, resolve
+from release.tmpfs import options_of
+
+
+def wanted_settings(
+    live: LiveEnvironment, target: Record[Release], why: Reason, ran: Event | None
+) -> tuple[RunSpec, list[Problem]]:
+    """Today's settings to promote, the recorded ones to roll back; and what of them cannot be read here.
+
+    Raises:
+        TargetUnavailable, LedgerUnsigned: see `recorded_settings`.
+    """
+    return todays(live, target) if why == "promote" else (recorded_settings(live, target, ran), [])
+
+
+def todays(live: EnvironmentRef, target: Record[Release]) -> tuple[RunSpec, list[Problem]]:
+    """Today's settings of the environment, and the probe that the release was tested with."""
+    given = live.settings
+    where = f"environments.{live.place.environment}.files"
+    files, problems = read_files(given.files, root=live.workspace.source.root, where=where)
+    secret_files = {name: source.file for name, source in given.secrets.items() if source.file is not None}
+    own: dict[str, Any] = {
+        "entrypoint": "replace" if given.command is not None and given.entrypoint == "replace" else None,
+        "files": files or None,
+        "healthcheck": given.healthcheck.recorded if given.healthcheck is not None else None,
+        "probe": target.body.smoke.probe,
+        "secret_files": secret_files or None,
+        "secrets": dict.fromkeys(given.secrets, ""),
+        "swarm": given.swarm_spec,
+        "tmpfs": tuple(folder.path for folder in given.tmpfs),
+        "tmpfs_options": options_of(given.tmpfs),
+    }
+    names = RunSpec.model_fields.keys() & type(given).model_fields.keys() - {"proxy", *own}
+    return RunSpec(**{name: getattr(given, name) for name in names}, **own), problems
+
+
+def recorded_settings(live: EnvironmentRef, target: Record[Release], ran: Event | None) -> RunSpec:
+    """The settings of the deployment that was asked for, or with which the release was last healthy here.
+
+    Raises:
+        TargetUnavailable: there are none, or this version of the library does not know all of them.
+    """
+    place = live.place
+    event = ran or query.last_healthy(live.workspace.ledger, place.service, place.environment, target.id)
+    if event is not None:
+        return _understood(event.deployment.run_spec, live, target)
+    version = target.body.version
+    raise TargetUnavailable(
+        f"roll {live.place} back to {version}",
+        f"it never was verified healthy in {live.place.environment}: there are no settings to restore",
+        f"`{place.command(f'deploy --to {version}')}` deploys it with today's settings; "
+        f"`{place.command('history')}` shows what ran",
+    )
+
+
+def _understood(spec: RunSpec, live: EnvironmentRef, target: Record[Release]) -> RunSpec:
+    """The recorded settings. Some that this version does not know cannot be restored, so none are."""
+    probe = spec.probe.model_extra if spec.probe is not None else None
+    swarm = spec.swarm.model_extra if spec.swarm is not None else None
+    unknown = [*(spec.model_extra or {}), *(f"probe.{key}" for key in probe or {})]
+    unknown += [f"swarm.{key}" for key in swarm or {}]
+    if not unknown:
+        return spec
+    raise TargetUnavailable(
+        f"roll {live.place} back to {target.body.version}",
+        f"it ran with settings that this version of the library does not know: {', '.join(unknown)}",
+        "upgrade the release library",
+    )
+
+
+def read_secrets(live: EnvironmentRef, spec: RunSpec) -> tuple[dict[str, Redacted], list[Problem]]:
+    """The values of the secrets that these settings name, from where they come from today, and what is not.
+
+    Returns:
+        The values by name, and a problem for each one that cannot be read here and now.
+    """
+    configured = live.settings.secrets
+    sources = {name: configured[name] for name in spec.secrets if name in configured}
+    workspace = live.workspace
+    values, unread = resolve(
+        sources, root=workspace.source.root, environ=workspace.environ, tell=workspace.tell
+    )
+    gone = [
+        Unresolved(
+            name=name,
+            reason="the recorded settings have it, and today's configuration does not say where it is from",
+        )
+        for name in spec.secrets
+        if name not in configured
+    ]
+    where = f"environments.{live.place.environment}.secrets"
+    return values, [Problem(path=f"{where}.{item.name}", message=item.reason) for item in (*unread, *gone)]
+
+
+def pinned_problems(
+    live: EnvironmentRef, recorded: Mapping[str, str], today: Mapping[str, str]
+) -> list[Problem]:
+    """Secrets that a rollback may not take in another value than the one that the release ran with."""
+    where = f"environments.{live.place.environment}.secrets"
+    return [
+        Problem(path=f"{where}.{name}", message=_PINNED[told])
+        for name, source in live.settings.secrets.items()
+        if source.policy == "pinned" and recorded.get(name) and name in today
+        if (told := compare(recorded[name], today[name])) != "same"
+    ]
+
+
+_PINNED: Final = {
+    "rotated": 'it is pinned, and was rotated since: give the value of then, or set policy = "current"',
+    "not comparable": (
+        "it is pinned, and its fingerprint was made with another key: set RELEASE_FINGERPRINT_KEY to that "
+        'one, or policy = "current"'
+    ),
+}
+
+
+def fingerprints(live: EnvironmentRef, secrets: dict[str, Redacted]) -> dict[str, str]:
+    """Return what records keep of secrets, by name."""
+    if not secrets:
+        return {}
+    key = FingerprintKey.load(live.workspace.source.git_dir, live.workspace.environ)
+    return {name: key.fingerprint(name, value) for name, value in secrets.items()}

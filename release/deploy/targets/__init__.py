@@ -1,0 +1,1 @@
+"""Where releases run: one folder for each kind of target."""

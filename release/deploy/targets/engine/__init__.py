@@ -1,0 +1,1 @@
+"""One Docker Engine as a target."""

@@ -1,0 +1,118 @@
+"""What must hold before a container counts as healthy, beside its own health check and the recorded request.
+
+A port that accepts connections, and a program in the container that ends with status 0. Both are settings, so
+both are recorded, and a rollback asks the same again.
+"""
+
+from __future__ import annotations
+
+import shlex
+import socket
+from typing import Final
+
+from release.deploy.targets.engine.exec_probe import ACCEPTS, Inside
+from release.errors import EngineError
+from release.images.engine import ContainerState, Engine
+from release.images.reach import reachable
+from release.probe import cleaned
+from release.process import Cancellation
+from release.runspec import RunSpec
+from release.values import Struct
+from release.wire import connected
+
+_CONNECT_SECONDS: Final = 5.0
+_CLOSING_SECONDS: Final = 0.25
+"""An engine's own proxy accepts for a container that does not listen, and closes at once."""
+_OUTPUT_BYTES: Final = 4096
+"""What is kept of what the program writes."""
+
+
+class Gates(Struct, frozen=True, kw_only=True):
+    """The gates of one deployment."""
+
+    tcp: tuple[int, ...] = ()
+    """Ports inside the container."""
+    command: tuple[str, ...] | None = None
+    """A program in the container and its words."""
+
+    @classmethod
+    def of(cls, spec: RunSpec | None) -> Gates:
+        """Those of recorded settings; none where nothing is known."""
+        if spec is None:
+            return cls()
+        return cls(tcp=spec.health_tcp or (), command=spec.health_command)
+
+
+def ask_gates(
+    gates: Gates,
+    engine: Engine,
+    state: ContainerState,
+    *,
+    inside: Inside,
+    timeout: int,
+    cancellation: Cancellation,
+) -> tuple[bool, str]:
+    """Return whether all gates hold, and what there is, in a few words; the first that does not hold ends it.
+
+    Args:
+        gates: what to ask.
+        engine: where the container runs.
+        state: the running container.
+        inside: asks a port that cannot be reached from this machine; where it cannot either, it is not asked.
+        timeout: milliseconds that the program may take.
+        cancellation: ends the wait for the program. Raises Cancelled.
+    """
+    said = []
+    for port in gates.tcp:
+        where = reachable(engine.host, state, port)
+        text = _accepts(*where, cancellation) if where is not None else inside.tcp(port, state)
+        if text is not None:
+            said.append(f"port {port} {text}")
+            if text != ACCEPTS:
+                return False, said[-1]
+    if gates.command is not None:
+        holds, told = _ends_well(gates.command, engine, state, timeout, cancellation)
+        said.append(told)
+        if not holds:
+            return False, told
+    return True, ", ".join(said)
+
+
+def _accepts(host: str, port: int, cancellation: Cancellation) -> str:
+    """Open a connection, and see it stay open for a moment, or bring something."""
+    try:
+        with connected(host, port, seconds=_CONNECT_SECONDS, check=cancellation.check) as connection:
+            if _stays(connection):
+                return ACCEPTS
+    except OSError as error:
+        return f"accepts no connection: {error.strerror or error}"
+    return "closes connections at once"
+
+
+def _stays(connection: socket.socket) -> bool:
+    connection.settimeout(_CLOSING_SECONDS)
+    try:
+        return bool(connection.recv(1))
+    except TimeoutError:
+        return True
+
+
+def _ends_well(
+    command: tuple[str, ...],
+    engine: Engine,
+    state: ContainerState,
+    timeout: int,
+    cancellation: Cancellation,
+) -> tuple[bool, str]:
+    words = f"`{shlex.join(command)}`"
+    try:
+        ended = engine.execute(
+            state.id, command, env={}, timeout=timeout, cancellation=cancellation, limit=_OUTPUT_BYTES
+        )
+    except TimeoutError:
+        return False, f"{words} still runs after {timeout / 1000:g} s"
+    except EngineError as error:
+        return False, f"{words} could not be run: {error.found}"
+    lines = (ended.errors or ended.output).decode(errors="replace").strip().splitlines()
+    told = f": {cleaned(lines[-1])}" if lines and ended.status else ""
+    return ended.status == 0, f"{words} ended with status {ended.status}{told}"

@@ -1,0 +1,284 @@
+"""Waiting until a container serves: its own health check, then the recorded request, and nothing breaking."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import cached_property
+from typing import Final
+
+from release.deploy.core.outage import until_back
+from release.deploy.targets.engine.exec_probe import Inside
+from release.deploy.targets.engine.gates import Gates, ask_gates
+from release.errors import DeploymentFailed, EngineError
+from release.events import Emit, Progress, Warned
+from release.images.engine import ContainerState, Engine
+from release.images.reach import reachable
+from release.probe import Answer, ask
+from release.process import TAIL_LINES, Cancellation
+from release.redact import Mask
+from release.runspec import Probe
+from release.values import Struct, field, replace
+
+STEP: Final = "health"
+"""The name under which the wait tells its progress."""
+
+_LOOK_SECONDS: Final = 0.025
+"""From one look at a starting container to the next: half of it is what a deployment waits too long."""
+
+_PAUSE_SECONDS: Final = 0.5
+"""From one run of a program in the container, or one look at it, to the next."""
+
+_LEAST_MS: Final = 500
+"""What must be left of the wait for a program in the container to be run again."""
+
+_CHECK_BYTES: Final = 4096
+"""What is kept of what a health check writes: its status decides."""
+
+_SETTLE_SECONDS: Final = 2.0
+"""How long a container without health check and reachable port must stay up to count as running."""
+
+
+class Watch(Struct, frozen=True, kw_only=True, dict=True):
+    """A container to wait for."""
+
+    engine: Engine
+    container: str
+    probe: Probe | None
+    timeout: int
+    """Milliseconds from now to the moment it must be healthy."""
+    emit: Emit
+    mask: Mask = Mask()
+    cancellation: Cancellation = field(default_factory=Cancellation)
+    """Ends the wait."""
+    gates: Gates = Gates()
+    at_once: bool = False
+    """Whether its own check is run as soon as it answers, not when the engine's interval is over."""
+
+    @cached_property
+    def inside(self) -> Inside:
+        """Asks from inside the container what cannot be reached from here."""
+        return Inside(engine=self.engine, cancellation=self.cancellation)
+
+
+class Healthy(Struct, frozen=True, kw_only=True):
+    """A container that serves, as it was when that was seen, and the evidence, in a few words."""
+
+    watch: Watch
+    state: ContainerState
+    evidence: str
+
+
+def await_healthy(watch: Watch) -> Healthy:
+    """Wait until the container serves. An engine that is away is waited for.
+
+    Raises:
+        DeploymentFailed: it ended, restarted, is unhealthy, or the time is over; with its last lines.
+        EngineUnreachable: the engine stayed away.
+    """
+    began = time.monotonic()
+    first = _state(watch)
+    said: tuple[str, int | None] | None = None
+    next_check, gated = began, ""
+    while True:
+        watch.cancellation.check()
+        state = _alive(watch, first)
+        answer = _answer(watch, state)
+        if time.monotonic() >= next_check and _lacks_only_its_check(watch, state, answer):
+            state = _checked(watch, state, within=_left(watch, began))
+            next_check = time.monotonic() + _PAUSE_SECONDS
+        done, text = _judge(watch, state, answer, time.monotonic() - began)
+        if done:
+            left = _left(watch, began)
+            is_late = bool(gated) and left < _LEAST_MS  # the last answer stands
+            done, gated = (False, gated) if is_late else _through_gates(watch, state, within=left)
+            text = ", ".join(filter(None, [text, gated]))
+        if done:
+            return Healthy(watch=watch, state=state, evidence=watch.mask(text))
+        known = (state.health, answer.status if answer is not None else None)
+        if known != said:  # the many ways of not answering yet are one piece of news
+            watch.emit(Progress(name=STEP, text=watch.mask(f"{state.name}: {text}")))
+            said = known
+        if time.monotonic() - began > watch.timeout / 1000:
+            raise _failed(watch, f"after {watch.timeout / 1000:g} s {text}")
+        watch.cancellation.pause(_LOOK_SECONDS if _is_seen(watch, state) else _PAUSE_SECONDS)
+
+
+def _lacks_only_its_check(watch: Watch, state: ContainerState, answer: Answer | None) -> bool:
+    answers = watch.probe is None or (answer is not None and answer.satisfies(watch.probe))
+    return watch.at_once and answers and state.status == "running" and state.health == "starting"
+
+
+def _checked(watch: Watch, state: ContainerState, *, within: int) -> ContainerState:
+    """Run its own check as the engine does. One that it does not pass is left to the engine to judge.
+
+    Args:
+        watch, state: whose.
+        within: milliseconds that are left for the whole wait.
+    """
+    if not state.check or within <= 0:
+        return state
+    with suppress(EngineError, TimeoutError):
+        ended = watch.engine.execute(
+            state.id,
+            state.check,
+            env={},
+            timeout=min(state.check_timeout, within),
+            cancellation=watch.cancellation,
+            limit=_CHECK_BYTES,
+        )
+        if ended.status == 0:
+            return replace(state, health="healthy")
+    return state
+
+
+def _left(watch: Watch, began: float) -> int:
+    """Milliseconds that are left of the whole wait; at least one."""
+    return max(1, watch.timeout - int((time.monotonic() - began) * 1000))
+
+
+def _through_gates(watch: Watch, state: ContainerState, *, within: int) -> tuple[bool, str]:
+    """Ask the gates; a program that failed is not run again at once."""
+    holds, text = ask_gates(
+        watch.gates,
+        watch.engine,
+        state,
+        inside=watch.inside,
+        timeout=within,
+        cancellation=watch.cancellation,
+    )
+    if not holds:
+        watch.cancellation.pause(_PAUSE_SECONDS)
+    return holds, text
+
+
+def keep_watch(healthy: Iterable[Healthy], milliseconds: int) -> str:
+    """See containers stay healthy for that long, and as they were when each was seen so; the evidence.
+
+    Raises:
+        DeploymentFailed: one ended, was restarted, or is not healthy any more; with its last lines.
+        EngineUnreachable: the engine stayed away.
+    """
+    firsts = [(each.watch, each.state) for each in healthy]
+    wrong: dict[str, int] = {}
+    end = time.monotonic() + milliseconds / 1000
+    while True:
+        for watch, first in firsts:
+            watch.cancellation.check()
+            _still(watch, first, wrong)
+        if (left := end - time.monotonic()) <= 0:
+            return f"stayed healthy for {milliseconds / 1000:g} s"
+        time.sleep(min(left, _PAUSE_SECONDS))
+
+
+def _still(watch: Watch, first: ContainerState, wrong: dict[str, int]) -> None:
+    """One look. A single wrong answer may be a request that was lost; a second one in a row is not."""
+    state = _alive(watch, first)
+    if state.status != "running" or state.started_at != first.started_at:
+        raise _failed(watch, f"it did not stay up: {state.status}, started again at {state.started_at}")
+    is_before_its_first = watch.at_once and state.health == "starting"  # by the engine's clock
+    if state.health != first.health and not is_before_its_first:
+        raise _failed(watch, f"its health check did not stay {first.health}: {state.health}")
+    answer = _answer(watch, state)
+    good = watch.probe is None or answer is None or answer.satisfies(watch.probe)
+    wrong[watch.container] = 0 if good else wrong.get(watch.container, 0) + 1
+    if wrong[watch.container] > 1 and watch.probe is not None and answer is not None:
+        raise _failed(watch, f"GET {watch.probe.path} did not stay well: {answer.text}")
+
+
+def _judge(watch: Watch, state: ContainerState, answer: Answer | None, seconds: float) -> tuple[bool, str]:
+    """Return whether that is enough, and what there is."""
+    if state.status != "running":
+        return False, state.status
+    checked = f"health check {state.health}" if state.health != "none" else ""
+    well = state.health in ("none", "healthy")
+    if watch.probe is not None and answer is not None:
+        text = f"GET {watch.probe.path} gave {answer.text}"
+        return well and answer.satisfies(watch.probe), f"{checked}, {text}" if checked else text
+    if checked:
+        return well, checked
+    return (
+        seconds >= _SETTLE_SECONDS,
+        "running, and nothing decides but that: no health check, and no port that can be asked",
+    )
+
+
+def _answer(watch: Watch, state: ContainerState) -> Answer | None:
+    """Return what the recorded request gives, from here or from inside; None where neither can make it."""
+    if watch.probe is None:
+        return None
+    where = reachable(watch.engine.host, state, watch.probe.port)
+    if where is not None:
+        return ask(watch.probe, *where, check=watch.cancellation.check)
+    is_due = state.status == "running" and state.health in ("none", "healthy")
+    return watch.inside.http(watch.probe, state) if is_due else None
+
+
+def _is_seen(watch: Watch, state: ContainerState) -> bool:
+    """Return whether the request is made from here, which costs the container nothing but the answer."""
+    return watch.probe is None or reachable(watch.engine.host, state, watch.probe.port) is not None
+
+
+def warn_unreachable(watch: Watch) -> None:
+    """Say who decides where ports cannot be asked from here."""
+    state = _state(watch)
+    ports = [*([watch.probe.port] if watch.probe is not None else []), *watch.gates.tcp]
+    hidden = [port for port in dict.fromkeys(ports) if reachable(watch.engine.host, state, port) is None]
+    if not hidden:
+        return
+    noun = "port" if len(hidden) == 1 else "ports"
+    found = f"{noun} {', '.join(map(str, hidden))} of {state.name} cannot be reached from this machine"
+    with suppress(EngineError):  # it ended already: whoever waits for it says so
+        if watch.inside.can_ask(state):
+            watch.emit(Progress(name=STEP, text=f"{found}: asked from inside the container"))
+        else:
+            watch.emit(
+                Warned(text=f"{found}, and it has no Python to ask from inside: {_judge_of(watch, state)}")
+            )
+
+
+def _judge_of(watch: Watch, state: ContainerState) -> str:
+    if state.health != "none":
+        return "its health check alone decides"
+    if watch.gates.command is not None:
+        return "its health_command alone decides"
+    return "nothing decides but that it runs: give it a HEALTHCHECK, or health_command"
+
+
+def _state(watch: Watch) -> ContainerState:
+    state = until_back(
+        lambda: watch.engine.state(watch.container),
+        milliseconds=watch.timeout,
+        emit=watch.emit,
+        cancellation=watch.cancellation,
+    )
+    if state is None:
+        raise _failed(watch, "the container is gone")
+    return state
+
+
+def _alive(watch: Watch, first: ContainerState) -> ContainerState:
+    """Its state now. A restart is a failure: the first run ended."""
+    state = _state(watch)
+    if state.status in ("exited", "dead", "removing"):
+        reason = (
+            "it needed more memory than its limit" if state.oom_killed else f"exit status {state.exit_code}"
+        )
+        raise _failed(watch, f"the container ended: {reason}")
+    if state.status == "restarting" or state.restarts > first.restarts:
+        raise _failed(
+            watch, f"the container ended and was restarted by the engine, exit status {state.exit_code}"
+        )
+    if state.health == "unhealthy":
+        raise _failed(watch, "its health check says unhealthy")
+    return state
+
+
+def _failed(watch: Watch, found: str) -> DeploymentFailed:
+    """The failure with the last lines that the container wrote, secrets taken out."""
+    lines: tuple[str, ...] = ()
+    with suppress(EngineError):
+        lines = watch.engine.logs(watch.container, lines=TAIL_LINES)
+    tail = watch.mask.lines(lines)
+    return DeploymentFailed(f"see the container {watch.container[:12]} serve", watch.mask(found), tail=tail)

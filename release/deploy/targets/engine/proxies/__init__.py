@@ -1,0 +1,69 @@
+"""The proxy that a team runs in front of a service: asked and told, never written here. One adapter a kind.
+
+A rollout knows four words. `carried`: which containers get new requests now. `switch`: give new requests to
+some and no longer to others. `busy`: requests still under way on those. `forget`: they are gone for good.
+All of them can be said again: what is so already stays so. Who is in traffic is asked of the proxy, not
+remembered, so that a command after a crash finds what the one before it did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, Protocol
+
+from release.config import Proxy as Settings
+from release.deploy.core.place import Place
+from release.deploy.targets.engine.proxies.caddy import Caddy
+from release.deploy.targets.engine.proxies.dns import Dns
+from release.deploy.targets.engine.proxies.haproxy import HAProxy
+from release.deploy.targets.engine.proxies.traefik import Traefik
+from release.images.engine import ContainerState, Engine, StoredImage
+from release.runspec import Healthcheck
+
+
+class Proxy(Protocol):
+    """What a rollout asks of a proxy. Every method may raise EngineError; ProxyError where it refuses."""
+
+    @property
+    def traffic_with_health(self) -> bool:
+        """Return whether it sends requests to each container that is healthy, without being told."""
+
+    def problems(self, replicas: int) -> Iterable[str]:
+        """What would keep so many containers from taking the traffic, asked before anything is touched."""
+
+    def unfit(self, image: StoredImage, check: Healthcheck | None) -> str:
+        """Why containers of this image with this health check cannot stand behind it; nothing where they can.
+
+        `check` is what the settings put in the place of the image's own.
+        """
+
+    def cautions(self) -> Iterable[str]:
+        """Return what may cost a request all the same, for the plan."""
+
+    def labels(self) -> Mapping[str, str]:
+        """Return what it reads on containers."""
+
+    def carried(self, containers: Sequence[ContainerState]) -> frozenset[str]:
+        """The ids of those that get new requests."""
+
+    def switch(self, *, into: Sequence[ContainerState], out: Sequence[ContainerState]) -> None:
+        """Give new requests to some and no longer to others, and see that it is so."""
+
+    def busy(self, containers: Sequence[ContainerState]) -> int | None:
+        """Return how many requests are under way there; None where it cannot tell."""
+
+    def forget(self, containers: Sequence[ContainerState]) -> None:
+        """They are about to go: free what it kept for them."""
+
+
+_KINDS: Final[Mapping[str, Callable[..., Proxy]]] = {
+    "dns": Dns,
+    "haproxy": HAProxy,
+    "caddy": Caddy,
+    "traefik": Traefik,
+}
+
+
+def stand_before(engine: Engine, place: Place, settings: Settings, port: int) -> Proxy:
+    """The adapter to the proxy of these settings; `port` is where the service listens. Nothing is asked."""
+    return _KINDS[settings.kind](engine=engine, place=place, settings=settings, port=settings.port or port)

@@ -1,0 +1,260 @@
+"""HAProxy, through its runtime API: each container takes a free server of a backend.
+
+The backend is written once with servers in maintenance (`server-template`); what they are, and whether they
+get requests, is told at run time. Servers that have `resolvers` are told a name and follow it when the engine
+gives the container another address; others are told the address. Source: HAProxy 3.0, Management Guide,
+section 9.3 ("set server", "show servers state", "show stat").
+"""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Final
+
+from release.config import Proxy as Settings
+from release.deploy.core.place import Place
+from release.deploy.targets.engine.proxies.line import Line, quoted
+from release.errors import EngineError, ProxyError
+from release.images.engine import ContainerState, Engine, StoredImage
+from release.runspec import Healthcheck
+from release.values import Struct
+
+_FORMAT: Final = "1"
+_RUNNING: Final = 2
+"""srv_op_state: SRV_ST_RUNNING."""
+_MAINTENANCE: Final = 0x01 | 0x02
+"""srv_admin_state: told to rest, or inherited from another server."""
+_DRAINING: Final = 0x08 | 0x10
+_CONFIRM_SECONDS: Final = 10.0
+_INTERVAL_SECONDS: Final = 0.05
+
+
+class BackendServer(Struct, frozen=True, kw_only=True):
+    """One server of the backend, as `show servers state` tells."""
+
+    name: str
+    address: str
+    port: str
+    domain: str
+    """The name that it follows; "-" for a server without resolvers."""
+    operational: int
+    administrative: int
+
+    @property
+    def is_free(self) -> bool:
+        """Return whether nothing was put there, or what was there has left."""
+        return bool(self.administrative & _MAINTENANCE)
+
+    @property
+    def carries(self) -> bool:
+        """Return whether it gets new requests."""
+        resting = self.administrative & (_MAINTENANCE | _DRAINING)
+        return self.operational == _RUNNING and not resting
+
+    def holds(self, container: ContainerState, network: str) -> bool:
+        """Return whether it stands for this container."""
+        if self.is_free:
+            return False
+        if self.domain != "-":
+            return self.domain in (container.name, *container.aliases)
+        return self.address != "-" and self.address == container.networks.get(network)
+
+
+class HAProxy(Struct, frozen=True, kw_only=True, dict=True):
+    """One backend of an HAProxy."""
+
+    engine: Engine
+    place: Place
+    settings: Settings
+    port: int
+    traffic_with_health: bool = False
+
+    def problems(self, replicas: int) -> Iterable[str]:
+        """It does not answer, does not know the backend, or has too few servers."""
+        try:
+            seats = self.seats()
+        except EngineError as error:
+            yield f"{error.attempted}: {error.found}"
+            return
+        free = sum(1 for seat in seats if seat.is_free)
+        if not free:
+            yield (
+                f"all {len(seats)} servers of the backend {self.settings.backend} are in use: "
+                f"a rollout needs one more than the {replicas} that serve (server-template)"
+            )
+        elif len(seats) <= replicas:
+            yield (
+                f"the backend {self.settings.backend} has {len(seats)} servers: {replicas} replicas need "
+                "one more while they are replaced (server-template)"
+            )
+
+    def unfit(self, image: StoredImage, check: Healthcheck | None) -> str:  # noqa: ARG002 - the protocol's
+        """Any image will do: it is told when a container is ready."""
+        return ""
+
+    def cautions(self) -> Iterable[str]:
+        """None."""
+        return ()
+
+    def labels(self) -> Mapping[str, str]:
+        """None: it is told."""
+        return {}
+
+    def carried(self, containers: Sequence[ContainerState]) -> frozenset[str]:
+        """Those whose server gets requests."""
+        seats = [seat for seat in self.seats() if seat.carries]
+        return frozenset(
+            container.id
+            for container in containers
+            if any(seat.holds(container, self.settings.network) for seat in seats)
+        )
+
+    def switch(self, *, into: Sequence[ContainerState], out: Sequence[ContainerState]) -> None:
+        """Fill free servers, see that they get requests, then let the others finish what they have."""
+        for container in into:
+            self._seat(container)
+        if into:
+            self._confirm(into, lambda carried: carried >= {container.id for container in into}, "takes")
+        for seat in self._of(out):
+            self._tell(f"set server {self.settings.backend}/{seat.name} state drain")
+        if out:
+            self._confirm(out, lambda carried: not carried, "leaves")
+        self._keep()
+
+    def _seat(self, container: ContainerState) -> None:
+        seats = self.seats()
+        found = next((seat for seat in seats if seat.holds(container, self.settings.network)), None)
+        seat = found or next((seat for seat in seats if seat.is_free), None)
+        if seat is None:
+            raise ProxyError(
+                f"put {container.name} into {self.settings.backend} of {self.settings.container}",
+                f"none of its {len(seats)} servers is free",
+                "more servers in its server-template",
+            )
+        server = f"set server {self.settings.backend}/{seat.name}"
+        if found is None:
+            self._tell(f"{server} {self._target(seat, container)}")
+        self._tell(f"{server} state ready")
+
+    def _target(self, seat: BackendServer, container: ContainerState) -> str:
+        """Return what the server is to stand for: a name where it looks names up, else the address."""
+        if seat.domain != "-":
+            return f"fqdn {(*container.aliases, container.name)[0]}"
+        address = container.networks.get(self.settings.network)
+        if not address:
+            raise ProxyError(
+                f"put {container.name} into {self.settings.backend} of {self.settings.container}",
+                f"it has no address on the network {self.settings.network}",
+                f"docker network connect {self.settings.network} {container.name}",
+            )
+        return f"addr {address} port {self.port}"
+
+    def _confirm(
+        self, containers: Sequence[ContainerState], done: Callable[[frozenset[str]], bool], verb: str
+    ) -> None:
+        deadline = time.monotonic() + _CONFIRM_SECONDS
+        while not done(self.carried(containers)):
+            if time.monotonic() > deadline:
+                names = ", ".join(container.name for container in containers)
+                raise ProxyError(
+                    f"see that {names} {verb} the traffic of {self.settings.backend}",
+                    f"after {_CONFIRM_SECONDS:g} s {self.settings.container} says: "
+                    + "; ".join(map(_words, self.seats())),
+                    f"`docker logs {self.settings.container}`",
+                )
+            time.sleep(_INTERVAL_SECONDS)
+
+    def busy(self, containers: Sequence[ContainerState]) -> int | None:
+        """Requests under way on their servers."""
+        names = {seat.name for seat in self._of(containers)}
+        table = self._ask(f"show stat {self.settings.backend} 4 -1").removeprefix("# ")
+        with _reading(f"show stat {self.settings.backend}", self.settings):
+            rows = csv.DictReader(table.splitlines())
+            return sum(int(row["scur"]) for row in rows if row["svname"] in names)
+
+    def forget(self, containers: Sequence[ContainerState]) -> None:
+        """Their servers rest, and can be taken by the next."""
+        for seat in self._of(containers):
+            self._tell(f"set server {self.settings.backend}/{seat.name} state maint")
+        self._keep()
+
+    def _of(self, containers: Sequence[ContainerState]) -> Iterator[BackendServer]:
+        for seat in self.seats():
+            if any(seat.holds(container, self.settings.network) for container in containers):
+                yield seat
+
+    def seats(self) -> tuple[BackendServer, ...]:
+        """The backend's servers. Raises ProxyError where there is no such backend."""
+        return _seats(self._ask(f"show servers state {self.settings.backend}"), self.settings)
+
+    def _tell(self, order: str) -> None:
+        """Give an order; what counts is what the servers' state says afterwards."""
+        self._ask(order)
+
+    def _ask(self, words: str) -> str:
+        return self._line.ask(f"{words}\n").decode(errors="replace")
+
+    def _keep(self) -> None:
+        """Write the servers' state where HAProxy reads it when it starts again."""
+        if self.settings.state_file is None:
+            return
+        env = {"STATE": self._ask("show servers state"), "FILE": self.settings.state_file}
+        write = 'printf %s "$STATE" >"$FILE.new" && mv "$FILE.new" "$FILE"'
+        self._line.run(["sh", "-c", write], env)
+
+    @cached_property
+    def _line(self) -> Line:
+        return Line(
+            engine=self.engine,
+            container=self.settings.container or "",
+            address=self.settings.admin or "",
+        )
+
+
+def _seats(answer: str, settings: Settings) -> tuple[BackendServer, ...]:
+    """`show servers state`: a line with the format's version, one with the names, one for each server."""
+    version, _, table = answer.strip().partition("\n")
+    if version != _FORMAT:
+        raise ProxyError(
+            f"read the servers of the backend {settings.backend} in {settings.container}",
+            quoted(version) or "no answer",
+            "backend must name one of its configuration; the admin address needs `level admin`",
+        )
+    with _reading("show servers state", settings):
+        names, *rows = (line.split() for line in table.removeprefix("# ").splitlines())
+        return tuple(_seat(dict(zip(names, row, strict=False))) for row in rows)
+
+
+@contextmanager
+def _reading(said: str, settings: Settings) -> Iterator[None]:
+    """An answer that is no such table is the proxy's error."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise ProxyError(
+            f"read the answer to `{said}` of HAProxy in {settings.container}",
+            f"it is not such a table: {quoted(str(error))}",
+            "does something else answer at the admin address?",
+        ) from error
+
+
+def _seat(row: Mapping[str, str]) -> BackendServer:
+    return BackendServer(
+        name=row["srv_name"],
+        address=row["srv_addr"],
+        port=row["srv_port"],
+        domain=row["srv_fqdn"],
+        operational=int(row["srv_op_state"]),
+        administrative=int(row["srv_admin_state"]),
+    )
+
+
+def _words(seat: BackendServer) -> str:
+    """A server in a few words, for messages that must say exactly what is where."""
+    where = seat.domain if seat.domain != "-" else seat.address
+    doing = "rests" if seat.is_free else "takes requests" if seat.carries else "takes none"
+    return f"{seat.name} ({where}) {doing}"

@@ -1,0 +1,368 @@
+"""What both ways of replacing containers share: the order, proving, taking away, and telling how it went.
+
+New containers are found by their deployment's label, not remembered: nothing is lost when a call to the
+engine is cut in the middle, and a later command finds what an earlier one left.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from release.deploy.core.outage import until_back
+from release.deploy.core.place import DEPLOYMENT, SERVING, ContainerSet, Place, describe, look
+from release.deploy.core.verbs import attempt
+from release.deploy.targets.engine.gates import Gates
+from release.deploy.targets.engine.health import Healthy, Watch, await_healthy, keep_watch, warn_unreachable
+from release.errors import (
+    DeploymentFailed,
+    EngineError,
+    EngineUnreachable,
+    LockHeld,
+    MixedState,
+    ReleaseError,
+)
+from release.events import Emit, Failed, Finished, Started, Warned
+from release.images.engine import ContainerSpec, ContainerState, Engine
+from release.process import Cancellation
+from release.redact import Mask
+from release.runspec import Probe
+from release.values import Struct, replace
+
+
+class Replacement(Struct, frozen=True, kw_only=True):
+    """What is to be done at a place: the new containers, how they are proven, and how the old ones are."""
+
+    place: Place
+    deployment: str
+    version: str
+    containers: tuple[ContainerSpec, ...]
+    """One; behind a proxy, one for each replica."""
+    probe: Probe | None
+    old_probe: Probe | None
+    """Of what runs now: it must answer again if it has to be put back."""
+    old_grace: int
+    """Milliseconds that what runs now has to stop."""
+    health_timeout: int
+    """Milliseconds."""
+    before: ContainerSet
+    """What was there when the plan was made."""
+    gates: Gates = Gates()
+    old_gates: Gates = Gates()
+    watch: int = 0
+    """Milliseconds that the new ones must stay healthy while the old ones are kept."""
+    drain: int = 0
+    """Milliseconds that requests under way may take when the traffic has moved on."""
+    at_once: bool = False
+    """See `Watch.at_once`. Not where a proxy goes by what the engine says of a container's health."""
+    lost: bool = False
+    """Whether what ran before is gone, so that the new ones stay, whatever comes."""
+
+    reason: str = "promote"
+    """Of the deployment, as its record has it."""
+
+    def made(self, container: ContainerState) -> bool:
+        """Return whether a container with the labels of this deployment has a name that it gives."""
+        replicas = range(1, len(self.containers) + 1)
+        if container.name in {self.place.fresh(self.deployment, replica) for replica in replicas}:
+            return True
+        good = {self.place.named(replica) for replica in replicas}
+        return container.name in good and container.image == self.containers[0].image
+
+    def __str__(self) -> str:
+        """For people: `0.2.0 of api in production`."""
+        return f"{self.version} of {self.place}"
+
+    @property
+    def attempt(self) -> str:
+        """Return what is attempted, as errors say it."""
+        return attempt(self.reason, self)
+
+
+class RolloutTools(Struct, frozen=True, kw_only=True):
+    """What a rollout works with."""
+
+    engine: Engine
+    emit: Emit
+    cancellation: Cancellation
+    mask: Mask
+    still_mine: Callable[[], None] = lambda: None
+    """Raises LockHeld where somebody else has the lock by now."""
+
+    def stop(self, container: str, *, grace: int) -> None:
+        """Stop it, where the place is still ours. Raises LockHeld, EngineError."""
+        self.still_mine()
+        self.engine.stop(container, grace=grace)
+
+    def remove(self, container: str) -> None:
+        """Remove it, where the place is still ours. Raises LockHeld, EngineError."""
+        self.still_mine()
+        self.engine.remove(container)
+
+
+def create(crew: RolloutTools, order: Replacement) -> list[str]:
+    """Make the new containers, without starting one; their ids. Whatever fails, nothing else was touched.
+
+    Raises:
+        DeploymentFailed: one could not be made; those that could are gone again.
+        MixedState: they are not gone.
+    """
+    try:
+        made = [crew.engine.create(spec) for spec in order.containers]
+        crew.cancellation.check()
+    except BaseException as error:
+        raise _withdraw(crew, order, error) from error
+    return made
+
+
+def _withdraw(crew: RolloutTools, order: Replacement, error: BaseException) -> ReleaseError:
+    left = remove_new(crew, order)
+    if left is not None:
+        return mixed(crew, order, error, left)
+    return DeploymentFailed(
+        order.attempt, f"{why(crew, error)}; nothing was touched", crew.mask(_hint(error)), tail_of(error)
+    )
+
+
+def prove(crew: RolloutTools, order: Replacement, new: str, spec: ContainerSpec) -> Healthy:
+    """Wait until it is healthy, and see that it runs the very image of the record.
+
+    Args:
+        crew, order: who, and what is to be done.
+        new, spec: the container, and what it was made from.
+
+    Raises:
+        DeploymentFailed: it does not.
+    """
+    watched = watch_new(crew, order, new)
+    warn_unreachable(watched)
+    seen = await_healthy(watched)
+    if (found := seen.state.image) != spec.image:
+        raise DeploymentFailed(f"prove that {order} runs", f"the container runs {found}, not {spec.image}")
+    return seen
+
+
+def watch(crew: RolloutTools, order: Replacement, container: str) -> Watch:
+    """Return how one of the old containers is waited for."""
+    return Watch(
+        engine=crew.engine,
+        container=container,
+        probe=order.old_probe,
+        timeout=order.health_timeout,
+        emit=crew.emit,
+        mask=crew.mask,
+        gates=order.old_gates,
+        at_once=order.at_once,
+    )
+
+
+def watch_new(crew: RolloutTools, order: Replacement, container: str) -> Watch:
+    """Return how one of the new containers is waited for."""
+    return replace(
+        watch(crew, order, container),
+        probe=order.probe,
+        cancellation=crew.cancellation,
+        gates=order.gates,
+    )
+
+
+def stay(crew: RolloutTools, order: Replacement, proven: Sequence[Healthy]) -> str:
+    """See that all of the new ones are as each was proven, for as long as that is asked for; the evidence.
+
+    And that the place is still ours.
+
+    Raises:
+        DeploymentFailed: one did not stay so. LockHeld: somebody else has the lock by now.
+    """
+    evidence = proven[-1].evidence
+    if order.watch:
+        with step(crew.emit, "watch") as say:
+            say(said := keep_watch(proven, order.watch))
+        evidence = f"{evidence}, {said}"
+    else:
+        keep_watch(proven, 0)
+    crew.still_mine()
+    return evidence
+
+
+def settle(crew: RolloutTools, order: Replacement, made: Sequence[str]) -> None:
+    """The new ones serve: remove what they replace, give them the names. A failure here changes nothing."""
+    try:
+        for old in (*order.before.up, *order.before.stopped):
+            crew.remove(old.id)
+        for replica, new in enumerate(made, 1):
+            rename(crew.engine, new, order.place.named(replica))
+    except (EngineError, LockHeld) as error:
+        crew.emit(Warned(text=f"{order} serves, but tidying up failed: {error.attempted}: {error.found}"))
+
+
+def rename(engine: Engine, container: str, name: str) -> None:
+    """Give it the name, if it does not have it."""
+    state = engine.state(container)
+    if state is None or state.name != name:
+        engine.rename(container, name)
+
+
+def news(crew: RolloutTools, order: Replacement) -> Sequence[ContainerState]:
+    """The containers of this deployment, as the engine knows them. Raises EngineError.
+
+    An image that was committed from one of them has the same labels, and its containers have other names.
+    """
+    labelled = crew.engine.containers(order.place.labels(SERVING) | {DEPLOYMENT: order.deployment})
+    return [container for container in labelled if order.made(container)]
+
+
+def not_ours(crew: RolloutTools, order: Replacement) -> ReleaseError | None:
+    """Why nothing can be put back: somebody else has the lock, or the engine stays away. None where it can.
+
+    Another answer is no reason to leave what ran before lying: what follows asks again.
+    """
+    try:
+        until_back(crew.still_mine, milliseconds=order.health_timeout, emit=crew.emit)
+    except (LockHeld, EngineUnreachable) as error:
+        return error
+    except EngineError:
+        return None
+    return None
+
+
+def remove_new(crew: RolloutTools, order: Replacement, grace: int = 0) -> BaseException | None:
+    """Stop and remove every container of this deployment; the error, whatever it is, if that fails."""
+
+    def take_away() -> None:
+        for container in news(crew, order):
+            crew.stop(container.id, grace=max(grace, order.containers[0].stop_grace))
+            crew.remove(container.id)
+
+    return _failure(crew, order, take_away)
+
+
+def start_old(crew: RolloutTools, order: Replacement, old: Iterable[ContainerState]) -> BaseException | None:
+    """Start what ran before and wait until it serves; the error, whatever it is, if it does not."""
+    olds = tuple(old)
+
+    def start() -> None:
+        crew.still_mine()
+        for container in olds:
+            crew.engine.start(container.id)
+
+    return _failure(crew, order, start) or see_old(crew, order, olds)
+
+
+def see_old(crew: RolloutTools, order: Replacement, old: Iterable[ContainerState]) -> BaseException | None:
+    """Wait until what ran before serves; the error, whatever it is, if it does not."""
+    try:
+        for container in old:
+            await_healthy(watch(crew, order, container.id))
+    except Exception as error:  # noqa: BLE001 - what is where must be told, whatever kept it from serving
+        return error
+    return None
+
+
+def _failure(crew: RolloutTools, order: Replacement, act: Callable[[], None]) -> BaseException | None:
+    """Return what kept it from being done, an engine that is away for a moment left aside."""
+    try:
+        until_back(act, milliseconds=order.health_timeout, emit=crew.emit)
+    except Exception as error:  # noqa: BLE001 - what is where must be told, whatever it was
+        return error
+    return None
+
+
+def nothing_ran(crew: RolloutTools, order: Replacement, error: BaseException) -> DeploymentFailed:
+    """There was nothing to put back."""
+    return DeploymentFailed(
+        order.attempt,
+        f"{why(crew, error)}; nothing ran before, and nothing runs now",
+        "read the lines above before the next attempt",
+        tail_of(error),
+    )
+
+
+def left_alone(crew: RolloutTools, order: Replacement, error: BaseException) -> MixedState:
+    """There is nothing to put back, though something ran: the new ones are all that is left."""
+    try:
+        there = describe(news(crew, order))
+    except EngineError as silent:
+        there = f"what is there, which the engine does not say ({silent.found}),"
+    return MixedState(
+        f"finish {order}",
+        f"{why(crew, error)}; what ran before is gone, and {there} was left alone",
+        f"`{order.place.command('rollback')}` puts the last healthy release back",
+        tail_of(error),
+    )
+
+
+def mixed(
+    crew: RolloutTools, order: Replacement, error: BaseException, left: BaseException, traffic: str = ""
+) -> MixedState:
+    """Say exactly what is where, as far as the engine still answers."""
+    if isinstance(left, LockHeld):
+        return _left_to_another(crew, order, error, left, traffic)
+    failed = f"putting back what ran before failed too ({why(crew, left)})"
+    return MixedState(
+        order.attempt,
+        f"{why(crew, error)}; {failed}. {_what_is_where(crew, order)}{traffic}",
+        f"`{order.place.command('status')}`; `docker logs` and `docker start` with the names above; "
+        "then deploy or roll back",
+        tail_of(error),
+    )
+
+
+def _left_to_another(
+    crew: RolloutTools, order: Replacement, error: BaseException, lost: LockHeld, traffic: str
+) -> MixedState:
+    """The place is somebody else's: what they do there is not undone, and nothing of ours is tidied."""
+    first = "" if isinstance(error, LockHeld) else f"{why(crew, error)}; "
+    return MixedState(
+        order.attempt,
+        f"{first}{why(crew, lost)}: everything is left as it is. {_what_is_where(crew, order)}{traffic}",
+        f"`{order.place.command('status')}` shows what runs when they are done; agree with them, "
+        "then deploy or roll back",
+        tail_of(error),
+    )
+
+
+def _what_is_where(crew: RolloutTools, order: Replacement) -> str:
+    try:
+        ours = look(crew.engine, order.place)
+    except EngineError as silent:
+        return f"the engine does not say what runs ({silent.found}); before: {describe(order.before.up)}"
+    return f"running: {describe(ours.running)}; stopped: {describe(ours.stopped)}"
+
+
+@contextmanager
+def step(emit: Emit, name: str) -> Iterator[Callable[[str], None]]:
+    """Tell the begin and the end of a step; the block may say in a few words what came of it."""
+    began, said = time.monotonic(), [""]
+    emit(Started(name=name))
+    try:
+        yield said.append
+    except BaseException as error:
+        emit(Failed(name=name, duration_ms=elapsed_ms(began), summary=reason(error)))
+        raise
+    emit(Finished(name=name, duration_ms=elapsed_ms(began), summary=said[-1]))
+
+
+def elapsed_ms(began: float) -> int:
+    """Milliseconds since a reading of the monotonic clock."""
+    return round((time.monotonic() - began) * 1000)
+
+
+def reason(error: BaseException) -> str:
+    """Return why it failed, without the parts that only a whole message needs."""
+    return error.found if isinstance(error, ReleaseError) else type(error).__name__
+
+
+def why(crew: RolloutTools, error: BaseException) -> str:
+    """The same without secrets: an engine may quote what it was told."""
+    return crew.mask(reason(error))
+
+
+def tail_of(error: BaseException) -> tuple[str, ...]:
+    """The last lines that a container wrote, if the error has them."""
+    return error.tail if isinstance(error, DeploymentFailed) else ()
+
+
+def _hint(error: BaseException) -> str:
+    return error.hint if isinstance(error, ReleaseError) else ""

@@ -1,0 +1,252 @@
+"""Start-first, behind a proxy: the new container is healthy before it takes the traffic of the old one.
+
+One replica after the other: start, prove, switch the traffic, prove again. The old container stays as it is
+until the traffic has left it; then it drains, stops, and is kept until the last replica is proven. From
+that moment the deployment has succeeded: what is left to do can only be told as a warning. Until then
+whatever fails gives the traffic back first, and only then takes the new containers away.
+
+Every step asks before it acts - the engine by label, the proxy for who is in traffic - so a rollout that
+broke off anywhere can be finished or given back by a later command: see `finish` and `give_back`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from itertools import zip_longest
+from typing import Final
+
+from release.deploy.core.outage import until_back
+from release.deploy.core.place import describe
+from release.deploy.targets.engine.health import Healthy, await_healthy
+from release.deploy.targets.engine.proxies import Proxy
+from release.deploy.targets.engine.rollout import (
+    Replacement,
+    RolloutTools,
+    create,
+    elapsed_ms,
+    left_alone,
+    mixed,
+    news,
+    not_ours,
+    nothing_ran,
+    prove,
+    remove_new,
+    see_old,
+    settle,
+    start_old,
+    stay,
+    step,
+    tail_of,
+    watch_new,
+    why,
+)
+from release.errors import DeploymentFailed, ProxyError, ReleaseError, Restored
+from release.events import Warned
+from release.images.engine import ContainerState
+
+_ASK_SECONDS: Final = 0.1
+
+
+def swap(crew: RolloutTools, order: Replacement, proxy: Proxy) -> str:
+    """Replace what runs without a request that fails; the evidence that the new one serves, in a few words.
+
+    Raises:
+        DeploymentFailed: nothing was touched, or nothing ran before and nothing runs now.
+        Restored: what ran before has the traffic, proven in the same way.
+        MixedState: that could not be had or not be seen, or the place is somebody else's by now; the message
+            lists what is where.
+    """
+    made = create(crew, order)
+    try:
+        evidence = _roll(crew, order, proxy, made)
+    except BaseException as error:
+        raise give_back(crew, order, proxy, error) from error
+    _finish(crew, order, proxy, made)
+    return evidence
+
+
+def _roll(crew: RolloutTools, order: Replacement, proxy: Proxy, made: Sequence[str]) -> str:
+    """Every replica in traffic and proven; all old ones out of it, the last ones still running."""
+    proven: list[Healthy] = []
+    left = None
+    for new, spec, old in zip_longest(made, order.containers, order.before.running):
+        if left is not None:
+            _retire(crew, order, proxy, [left])
+        if new is not None and spec is not None:
+            _start(crew, new, spec.name or new)
+            with step(crew.emit, "health") as say:
+                proven.append(prove(crew, order, new, spec))
+                say(proven[-1].evidence)
+        _switch(crew, proxy, _states(crew, [new]), [old] if old is not None else [])
+        if new is not None:
+            await_healthy(watch_new(crew, order, new))
+        left = old
+    _see(crew, order, proxy)
+    return stay(crew, order, proven)
+
+
+def _start(crew: RolloutTools, new: str, name: str) -> None:
+    crew.cancellation.check()
+    with step(crew.emit, "start") as say:
+        crew.engine.start(new)
+        say(name)
+
+
+def _switch(
+    crew: RolloutTools, proxy: Proxy, into: Sequence[ContainerState], out: Sequence[ContainerState]
+) -> None:
+    crew.cancellation.check()
+    crew.still_mine()
+    with step(crew.emit, "switch") as say:
+        proxy.switch(into=into, out=out)
+        say(f"{_names(into)} in traffic" + (f", {_names(out)} not" if out else ""))
+
+
+def _states(crew: RolloutTools, ids: Sequence[str | None]) -> list[ContainerState]:
+    """As they are now: addresses are given at the start."""
+    known = [crew.engine.state(container) for container in ids if container is not None]
+    return [state for state in known if state is not None]
+
+
+def _see(crew: RolloutTools, order: Replacement, proxy: Proxy) -> None:
+    """The proxy sends requests to the new ones and to nothing else of ours. Raises ProxyError."""
+    wanted = {state.id for state in news(crew, order)}
+    there = [*news(crew, order), *_states(crew, [old.id for old in order.before.up])]
+    running = [state for state in there if state.status == "running"]
+    carried = proxy.carried(running)
+    if not wanted <= carried or (carried != wanted and not proxy.traffic_with_health):
+        names = _names([state for state in running if state.id in carried])
+        raise ProxyError(f"see {order} in traffic", f"the proxy sends requests to: {names or 'none of them'}")
+
+
+def _retire(crew: RolloutTools, order: Replacement, proxy: Proxy, old: Sequence[ContainerState]) -> None:
+    """Let requests under way end, then stop it; it is kept.
+
+    The proxy forgets it before that: an operator who dies in between leaves no place of it taken for ever.
+    """
+    with step(crew.emit, "drain") as say:
+        said = _drain(order, proxy, old)
+        crew.still_mine()
+        proxy.forget(old)
+        for container in old:
+            crew.stop(container.id, grace=order.old_grace if said else max(order.old_grace, order.drain))
+        say(f"{_names(old)} stopped{said}")
+
+
+def _drain(order: Replacement, proxy: Proxy, old: Sequence[ContainerState]) -> str:
+    """Wait until nothing is under way there; what came of it. Nothing where the proxy cannot tell.
+
+    Then it is the container's own stop that lets requests end, within the longer of its grace and `drain`.
+    """
+    began = time.monotonic()
+    while (count := proxy.busy(old)) is not None:
+        if count == 0:
+            return ", no request was left"
+        if elapsed_ms(began) > order.drain:
+            return f", {count} requests were still under way after {order.drain / 1000:g} s"
+        time.sleep(_ASK_SECONDS)
+    return ""
+
+
+def _finish(crew: RolloutTools, order: Replacement, proxy: Proxy, made: Sequence[str]) -> None:
+    """The new ones serve. Nothing here can take that back, so a failure is told and no more."""
+    up = [state for state in _states(crew, [old.id for old in order.before.up]) if state.status == "running"]
+    try:
+        if up:
+            _retire(crew, order, proxy, up)
+        if order.before.stopped:
+            proxy.forget(order.before.stopped)
+    except ReleaseError as error:
+        names = _names(up)
+        crew.emit(Warned(text=f"{order} serves, but {names} did not leave: {error.attempted}: {error.found}"))
+        return
+    settle(crew, order, made)
+
+
+def finish(crew: RolloutTools, order: Replacement, proxy: Proxy) -> str:
+    """Take up a rollout that broke off: the containers of its deployment exist. As `swap`, from where it is.
+
+    What runs beside them, in traffic or not, is `order.before`.
+    """
+    made = [state.id for state in news(crew, order)]
+    try:
+        if len(made) < len(order.containers):
+            found = f"only {len(made)} of {len(order.containers)} containers had been made"
+            raise DeploymentFailed(f"finish the deployment {order.deployment} of {order}", found)
+        evidence = _roll(crew, order, proxy, made)
+    except BaseException as error:
+        raise give_back(crew, order, proxy, error) from error
+    _finish(crew, order, proxy, made)
+    return evidence
+
+
+def give_back(crew: RolloutTools, order: Replacement, proxy: Proxy, error: BaseException) -> ReleaseError:
+    """Give the traffic to what ran before, then take the new ones away; the error that says how that went.
+
+    Also for a rollout that broke off: it asks who is in traffic, and moves only what has to be moved.
+    """
+    if (lost := not_ours(crew, order)) is not None:
+        return mixed(crew, order, error, lost, _traffic(crew, order, proxy))
+    if order.lost:
+        return left_alone(crew, order, error)
+    crew.emit(Warned(text=f"{why(crew, error)}: what ran before keeps the traffic"))
+    try:
+        still = until_back(
+            lambda: _traffic_back(crew, order, proxy), milliseconds=order.health_timeout, emit=crew.emit
+        )
+    except Exception as left:  # noqa: BLE001 - what is where must be told, whatever it was
+        return mixed(crew, order, error, left, _traffic(crew, order, proxy))
+    if (failed := remove_new(crew, order, order.drain)) is not None:
+        return mixed(crew, order, error, failed, _traffic(crew, order, proxy))
+    if not order.before.running:
+        return nothing_ran(crew, order, error)
+    return Restored(
+        order.attempt,
+        f"{why(crew, error)}; what ran before has the traffic: {describe(still)}",
+        "read the lines above before the next attempt",
+        tail_of(error),
+    )
+
+
+def _traffic_back(crew: RolloutTools, order: Replacement, proxy: Proxy) -> list[ContainerState]:
+    """What ran before runs, has the traffic and is healthy; what had to be started again is so first."""
+    old = order.before.running
+    stopped = [state for state in _states(crew, [one.id for one in old]) if state.status != "running"]
+    again = {state.id for state in stopped}
+    if (failed := start_old(crew, order, stopped)) is not None:
+        raise failed
+    states, new = _states(crew, [one.id for one in old]), list(news(crew, order))
+    started = [state for state in new if state.status == "running"]
+    if len(states) < len(old):
+        raise DeploymentFailed(f"restore {order.place}", "a container that ran before is gone")
+    if stopped or (started and _moved(proxy, states, started)):
+        crew.still_mine()
+        with step(crew.emit, "switch") as say:
+            proxy.switch(into=states, out=started)
+            _drain(order, proxy, started)
+            proxy.forget(started)
+            say(f"{_names(states)} in traffic again")
+    if (failed := see_old(crew, order, [one for one in states if one.id not in again])) is not None:
+        raise failed
+    return states
+
+
+def _moved(proxy: Proxy, old: Sequence[ContainerState], new: Sequence[ContainerState]) -> bool:
+    """Return whether the traffic is not where it was."""
+    carried = proxy.carried([*old, *new])
+    return carried != {state.id for state in old}
+
+
+def _traffic(crew: RolloutTools, order: Replacement, proxy: Proxy) -> str:
+    """Return who is in traffic, for a message that must say exactly what is where."""
+    try:
+        there = [*news(crew, order), *_states(crew, [old.id for old in order.before.up])]
+        carried = proxy.carried([state for state in there if state.status == "running"])
+    except Exception as error:  # noqa: BLE001 - a message that is all there is must come out
+        return f"; who is in traffic is not known: {why(crew, error)}"
+    return f"; in traffic: {_names([state for state in there if state.id in carried]) or 'none'}"
+
+
+def _names(containers: Sequence[ContainerState]) -> str:
+    return ", ".join(container.name for container in containers)

@@ -1,0 +1,118 @@
+"""Stop-first: the new container takes the place of the old one, or the old one serves again.
+
+The old container is stopped and kept, with its name, until the new one is proven; then it goes and the new
+one gets the name. So putting back is starting what is still there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from release.deploy.core.place import describe
+from release.deploy.targets.engine.rollout import (
+    Replacement,
+    RolloutTools,
+    create,
+    elapsed_ms,
+    left_alone,
+    mixed,
+    not_ours,
+    nothing_ran,
+    prove,
+    remove_new,
+    settle,
+    start_old,
+    stay,
+    step,
+    tail_of,
+    why,
+)
+from release.errors import EngineError, ReleaseError, Restored
+from release.events import Notice, Warned
+from release.images.engine import ContainerState
+from release.values import replace
+
+
+def swap(crew: RolloutTools, order: Replacement) -> str:
+    """Put the new container in the place of what runs; the evidence that it serves, in a few words.
+
+    Raises:
+        DeploymentFailed: nothing was touched, or nothing ran before and nothing runs now.
+        Restored: what ran before runs again, proven in the same way.
+        MixedState: that failed too, or the place is somebody else's by now; the message lists what is where.
+    """
+    (new,) = create(crew, order)
+    return finish(crew, order, new)
+
+
+def finish(crew: RolloutTools, order: Replacement, new: str) -> str:
+    """The rest of a swap, also of one that broke off: the container exists, in whatever state. See `swap`."""
+    try:
+        evidence = _bring_up(crew, order, new)
+    except BaseException as error:
+        raise give_back(crew, order, error) from error
+    settle(crew, order, [new])
+    return evidence
+
+
+def _bring_up(crew: RolloutTools, order: Replacement, new: str) -> str:
+    engine, (spec,) = crew.engine, order.containers
+    served, began = [old.name for old in order.before.running if old.status == "running"], time.monotonic()
+    if order.before.running:
+        with step(crew.emit, "stop") as say:
+            for old in order.before.running:
+                crew.stop(old.id, grace=order.old_grace)
+            say(", ".join(old.name for old in order.before.running))
+    crew.cancellation.check()
+    with step(crew.emit, "start") as say:
+        engine.start(new)
+        say(spec.name or new)
+    with step(crew.emit, "health") as say:
+        proven = prove(crew, order, new, spec)
+        say(proven.evidence)
+    if served:
+        text = _downtime(crew, order, served, elapsed_ms(began))
+        proven = replace(proven, evidence=f"{proven.evidence}, {text}")
+    return stay(crew, order, [proven])
+
+
+def _downtime(crew: RolloutTools, order: Replacement, served: list[str], milliseconds: int) -> str:
+    """Tell for how long nobody answered; in a few words, for the record."""
+    measured = f"{milliseconds / 1000:.1f} s"
+    old = ", ".join(served)
+    text = f"downtime {measured}: from the stop of {old} until {order.version} was healthy"
+    crew.emit(Notice(text=text))
+    return f"after {measured} of downtime"
+
+
+def give_back(crew: RolloutTools, order: Replacement, error: BaseException) -> ReleaseError:
+    """Remove the new container and start what ran before; the error that says how that went.
+
+    Also for a swap that broke off.
+    """
+    if (lost := not_ours(crew, order)) is not None:
+        return mixed(crew, order, error, lost)
+    if order.lost:
+        return left_alone(crew, order, error)
+    crew.emit(Warned(text=f"{why(crew, error)}: putting back what ran before"))
+    removal, start = remove_new(crew, order), start_old(crew, order, order.before.running)
+    if (left := removal or start) is not None:
+        return mixed(crew, order, error, left)
+    if not order.before.running:
+        return nothing_ran(crew, order, error)
+    return Restored(
+        order.attempt,
+        f"{why(crew, error)}; what ran before runs again: {describe(_now(crew, order.before.running))}",
+        "read the lines above before the next attempt",
+        tail_of(error),
+    )
+
+
+def _now(crew: RolloutTools, containers: Iterable[ContainerState]) -> list[ContainerState]:
+    """As they are, or as they were where the engine does not say."""
+    known = list(containers)
+    try:
+        return [crew.engine.state(one.id) or one for one in known]
+    except EngineError:
+        return known

@@ -1,0 +1,484 @@
+"""A Swarm through the API of one of its managers: nodes, services, tasks, secrets and configs.
+
+Services are written as the API's own JSON: what is recorded, compared and put back must be all of it. A write
+is never taken for done, or for lost, by the words of an answer: what is there is read again.
+Source: Docker Engine API 1.45, Swarm, Node, Service, Task, Secret, Config.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from itertools import takewhile
+from typing import Any, Final, Literal
+
+import requests
+from docker import APIClient
+from docker.errors import APIError, NotFound, create_api_error_from_http_exception
+
+from release.errors import EngineError, NameTaken, NoQuorum
+from release.images.engine import Engine
+from release.images.engine.transfers import auth_config
+from release.images.frames import CHUNK, LOG_LIMIT, Frames
+from release.redact import Redacted
+from release.reference import Digest, Reference
+from release.values import Reticent, Struct, field
+
+_MILLI: Final = 1_000_000
+"""Billionths of a processor in a thousandth."""
+_ARCHITECTURES: Final = {
+    "x86_64": "amd64",
+    "aarch64": "arm64",
+    "i386": "386",
+    "i686": "386",
+    "armv6l": "arm",
+    "armv7l": "arm",
+}
+"""What kernels call a processor, and what images do."""
+_LOG_SECONDS: Final = 5.0
+"""For the output of a task: its node may be gone, and the manager waits for it."""
+
+Kind = Literal["secrets", "configs"]
+"""What a Swarm keeps for its services."""
+
+
+class Membership(Struct, frozen=True, kw_only=True):
+    """What an engine is in a Swarm."""
+
+    is_active: bool
+    is_manager: bool
+    managers: tuple[str, ...]
+    """Addresses of managers that it knows."""
+    node: str = ""
+    """The id of its own node."""
+    trouble: str = ""
+    """Why it cannot tell of its Swarm, though it is a manager."""
+
+
+class Node(Struct, frozen=True, kw_only=True):
+    """A machine of the Swarm."""
+
+    id: str
+    name: str
+    address: str
+    is_ready: bool
+    availability: str
+    """active, pause or drain."""
+    is_manager: bool
+    state: str = "ready"
+    """What the managers know: ready, down, disconnected or unknown."""
+    reachability: str = ""
+    """Of a manager: leader, reachable, unreachable or unknown; empty for a worker."""
+    system: str = "linux"
+    machine: str = "x86_64"
+    """What its kernel calls the processor."""
+    cpus: int = 0
+    """Thousandths."""
+    memory: int = 0
+    """Bytes."""
+    version: str = ""
+    """Of its engine."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """That operators gave the node."""
+    engine_labels: Mapping[str, str] = field(default_factory=dict)
+    """That its engine was started with."""
+
+    @property
+    def platform(self) -> str:
+        """As images call it: linux/amd64."""
+        return f"{self.system}/{_ARCHITECTURES.get(self.machine, self.machine)}"
+
+    @property
+    def takes_tasks(self) -> bool:
+        """Return whether the Swarm gives it new tasks."""
+        return self.is_ready and self.availability == "active"
+
+
+class Service(Reticent, frozen=True, kw_only=True):
+    """A service as the Swarm has it. `version` is what an update must name, or it is refused."""
+
+    unshown = frozenset({"spec", "previous"})
+
+    id: str
+    name: str
+    version: int
+    spec: Mapping[str, Any]
+    updated_at: str
+    update: str | None
+    """How its last update stands: updating, paused, completed, rollback_started, rollback_paused or
+    rollback_completed; None for a service that was only created."""
+    update_message: str
+    previous: Mapping[str, Any] = field(default_factory=dict)
+    """The spec before its last update, which the Swarm itself would go back to; empty for none."""
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Its own labels."""
+        return self.spec.get("Labels") or {}
+
+
+class Task(Struct, frozen=True, kw_only=True):
+    """One run of a service on a node."""
+
+    id: str
+    slot: int
+    node: str
+    """The node's id; empty until one is chosen."""
+    image: Digest | None
+    """The manifest's digest; None where the image is only named by a tag."""
+    labels: Mapping[str, str]
+    """Of its container."""
+    desired: str
+    """What the Swarm wants of it: ready, running, shutdown or remove."""
+    state: str
+    """What it is: new, pending, assigned, accepted, preparing, ready, starting, running, complete, shutdown,
+    failed, rejected, remove or orphaned."""
+    error: str
+    message: str
+    exit_code: int | None
+    created_at: str
+    service: str = ""
+    """The service's id."""
+    ports: Mapping[int, int] = field(default_factory=dict)
+    """Ports of its node by port of its container, where it has ports of its node."""
+    cpus: int = 0
+    """Thousandths that are kept free for it."""
+    memory: int = 0
+    """Bytes that are kept free for it."""
+    parts: frozenset[str] = frozenset()
+    """Ids of the secrets and configs that it was given."""
+
+
+class Stored(Struct, frozen=True, kw_only=True):
+    """A secret or a config, without its content."""
+
+    id: str
+    name: str
+    labels: Mapping[str, str]
+
+
+class Network(Struct, frozen=True, kw_only=True):
+    """A network as services see it."""
+
+    id: str
+    is_for_services: bool
+    """Whether it reaches across the Swarm."""
+    name: str = ""
+
+
+class Swarm(Struct, frozen=True, kw_only=True):
+    """The Swarm that an engine manages. Every method raises EngineError, EngineUnreachable, NoQuorum."""
+
+    engine: Engine
+
+    def membership(self) -> Membership:
+        """Return what this engine is in a Swarm; asked of the engine alone."""
+        with self.engine.talking("ask for the Swarm") as client:
+            data = client.info().get("Swarm") or {}
+        return Membership(
+            is_active=data.get("LocalNodeState") == "active",
+            is_manager=bool(data.get("ControlAvailable")),
+            managers=tuple(peer["Addr"] for peer in data.get("RemoteManagers") or ()),
+            node=data.get("NodeID") or "",
+            trouble=data.get("Error") or "",
+        )
+
+    @contextmanager
+    def _talking(self, attempted: str) -> Iterator[APIClient]:
+        """The engine's API for a question that only managers answer.
+
+        Whether they have a majority is told by a field of what the engine says of itself, not by an error's
+        words: it cannot count the nodes then (SystemInfo, Swarm.Error). Raises NoQuorum.
+        """
+        try:
+            with self.engine.talking(attempted) as client:
+                yield client
+        except EngineError as error:
+            if type(error) is not EngineError:
+                raise
+            here = self.membership()
+            if not (here.is_manager and here.trouble):
+                raise
+            others = ", ".join(here.managers) or "none"
+            raise NoQuorum(
+                error.attempted,
+                f"the Swarm's managers have no majority, so nobody decides: {here.trouble} "
+                f"(managers that this one knows: {others})",
+                "bring managers back until more than half answer; where they are gone for good: "
+                "docker swarm init --force-new-cluster",
+            ) from error
+
+    def nodes(self) -> tuple[Node, ...]:
+        """All machines."""
+        with self._talking("list the nodes of the Swarm") as client:
+            return tuple(_node(data) for data in client.nodes())
+
+    def network(self, name: str) -> Network | None:
+        """The network of that name or id."""
+        with self._talking(f"look for the network {name}") as client, suppress(NotFound):
+            data = client.inspect_network(name)
+            return Network(id=data["Id"], is_for_services=data["Scope"] == "swarm", name=data["Name"])
+        return None
+
+    # services
+
+    def service(self, name: str) -> Service | None:
+        """The service of that name or id."""
+        with self._talking(f"inspect the service {name}") as client, suppress(NotFound):
+            return _service(client.inspect_service(name))  # type: ignore[no-untyped-call]
+        return None
+
+    def services(self) -> tuple[Service, ...]:
+        """All of them."""
+        with self._talking("list the services") as client:
+            return tuple(_service(data) for data in client.services())  # type: ignore[no-untyped-call]
+
+    def create(self, spec: Mapping[str, Any], image: Reference) -> str:
+        """Create a service; its id. Raises NameTaken (ServiceCreate: 409)."""
+        name = str(spec["Name"])
+        with self._talking(f"create the service {name}") as client:
+            try:
+                return str(_post(client, "services/create", spec, image)["ID"])
+            except APIError as error:
+                if error.status_code != requests.codes.conflict:
+                    raise
+                raise NameTaken(
+                    f"create the service {name}",
+                    "there is a service of that name",
+                    f"docker service inspect {name}",
+                ) from error
+
+    def update(self, service: Service, spec: Mapping[str, Any], image: Reference | None) -> bool:
+        """Give a service another spec, if it still is as it was read; whether that is so.
+
+        The engine answers a lost race with status 500, as it does other trouble (ServiceUpdate); so the
+        version is read again. Without credentials for `image` the nodes keep those that they were given
+        (ServiceUpdate, `registryAuthFrom`).
+        """
+        path = f"services/{service.id}/update?version={service.version}&registryAuthFrom=spec"
+        with self._talking(f"update the service {service.name}") as client:
+            try:
+                _post(client, path, spec, image)
+            except APIError:
+                now = self.service(service.id)
+                if now is None or now.version != service.version:
+                    return False
+                raise
+        return True
+
+    def remove(self, service: str) -> None:
+        """Remove a service with its tasks. No error when it is gone."""
+        with self._talking(f"remove the service {service}") as client, suppress(NotFound):
+            client.remove_service(service)  # type: ignore[no-untyped-call]
+
+    # tasks
+
+    def tasks(self, service: str) -> tuple[Task, ...]:
+        """Its tasks, ended ones too as far as the Swarm remembers them, oldest first."""
+        with self._talking(f"list the tasks of the service {service}") as client:
+            listed = client.tasks(filters={"service": service})  # type: ignore[no-untyped-call]
+            found = [_task(data) for data in listed]
+        return tuple(sorted(found, key=lambda task: task.created_at))
+
+    def all_tasks(self) -> tuple[Task, ...]:
+        """Those of all services that should run."""
+        with self._talking("list the tasks of the Swarm") as client:
+            listed = client.tasks(filters={"desired-state": "running"})  # type: ignore[no-untyped-call]
+            return tuple(_task(data) for data in listed)
+
+    def output(self, task: str, *, lines: int) -> tuple[str, ...]:
+        """The last lines that a task wrote; the node that it ran on must answer within seconds."""
+        with self._talking(f"read the output of the task {task}") as client:
+            answer = client.get(
+                _url(client, f"tasks/{task}/logs"),
+                params={"stdout": "1", "stderr": "1", "tail": str(lines)},
+                timeout=_LOG_SECONDS,
+                stream=True,
+            )
+            with closing(answer):
+                _check(answer)
+                return _last_lines(answer, time.monotonic() + 2 * _LOG_SECONDS)[-lines:]
+
+    # secrets and configs
+
+    def store(self, kind: Kind, name: str, content: Redacted, labels: Mapping[str, str]) -> str:
+        """Keep something under a name that is unique; its id. Raises NameTaken (409)."""
+        data = base64.b64encode(content.reveal().encode()).decode()
+        body = {"Name": name, "Labels": dict(labels), "Data": data}
+        with self._talking(f"create {name} in the Swarm") as client:
+            try:
+                return str(_post(client, f"{kind}/create", body, None)["ID"])
+            except APIError as error:
+                if error.status_code != requests.codes.conflict:
+                    raise
+                found = f"there is one of that name among the Swarm's {kind}"
+                raise NameTaken(f"create {name} in the Swarm", found) from error
+
+    def stored(self, kind: Kind, labels: Mapping[str, str]) -> tuple[Stored, ...]:
+        """All with these labels."""
+        wanted = [f"{key}={value}" for key, value in labels.items()]
+        with self._talking(f"list the {kind} of the Swarm") as client:
+            ask = client.secrets if kind == "secrets" else client.configs
+            return tuple(_stored(data) for data in ask(filters={"label": wanted}))
+
+    def find(self, kind: Kind, name: str) -> Stored | None:
+        """The one of that name."""
+        with self._talking(f"look for {name} in the Swarm") as client:
+            ask = client.secrets if kind == "secrets" else client.configs
+            found = [_stored(data) for data in ask(filters={"name": name})]
+        return next((each for each in found if each.name == name), None)  # the filter takes beginnings, too
+
+    def content(self, config: str) -> str:
+        """Return what a config holds, by its id. (A secret is only told to tasks.)"""
+        with self._talking("read one of the Swarm's configs") as client:
+            data = client.inspect_config(config)["Spec"]["Data"]  # type: ignore[no-untyped-call]
+            return base64.b64decode(data).decode()
+
+    def relabel(self, kind: Kind, stored: str, labels: Mapping[str, str]) -> None:
+        """Give it other labels, by its id (SecretUpdate, ConfigUpdate)."""
+        with self._talking(f"label one of the Swarm's {kind}") as client:
+            url = _url(client, f"{kind}/{stored}")
+            answer = client.get(url, timeout=client.timeout)
+            _check(answer)
+            about = answer.json()
+            body = {**about["Spec"], "Labels": dict(labels)}  # nothing else of it can be changed
+            version = {"version": about["Version"]["Index"]}
+            _check(client.post(f"{url}/update", params=version, json=body, timeout=client.timeout))
+
+    def drop(self, kind: Kind, stored: str) -> None:
+        """Remove it by id. No error when it is gone."""
+        with self._talking(f"remove one of the Swarm's {kind}") as client, suppress(NotFound):
+            (client.remove_secret if kind == "secrets" else client.remove_config)(stored)
+
+
+# --- the API's JSON
+
+
+def _url(client: APIClient, path: str) -> str:
+    return f"{client.base_url}/v{client.api_version}/{path}"
+
+
+def _check(response: requests.Response) -> None:
+    try:
+        response.raise_for_status()
+    except requests.HTTPError as error:
+        raise create_api_error_from_http_exception(error) from error
+
+
+def _post(client: APIClient, path: str, body: Mapping[str, Any], image: Reference | None) -> dict[str, Any]:
+    """docker-py's own calls build the JSON from parts, and would drop what they do not know."""
+    headers = _auth_headers(image) if image is not None else {}
+    response = client.post(_url(client, path), json=dict(body), headers=headers, timeout=client.timeout)
+    _check(response)
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+def _auth_headers(image: Reference) -> dict[str, str]:
+    """Return what the nodes log in to the registry with, in the URL's alphabet (RFC 4648, section 5).
+
+    None at all where this machine has no login: an empty one would replace what the nodes were given.
+    """
+    known = auth_config(image.repository.host)
+    if not known:
+        return {}
+    return {"X-Registry-Auth": base64.urlsafe_b64encode(json.dumps(known).encode()).decode()}
+
+
+def _node(data: Mapping[str, Any]) -> Node:
+    about, manager = data["Description"], data.get("ManagerStatus") or {}
+    resources, engine = about.get("Resources") or {}, about.get("Engine") or {}
+    return Node(
+        id=data["ID"],
+        name=about["Hostname"],
+        address=_address(data["Status"].get("Addr") or "", manager.get("Addr") or ""),
+        is_ready=data["Status"]["State"] == "ready",
+        availability=data["Spec"]["Availability"],
+        is_manager=data["Spec"]["Role"] == "manager",
+        state=data["Status"]["State"],
+        reachability="leader" if manager.get("Leader") else manager.get("Reachability") or "",
+        system=(about.get("Platform") or {}).get("OS") or "",
+        machine=(about.get("Platform") or {}).get("Architecture") or "",
+        cpus=(resources.get("NanoCPUs") or 0) // _MILLI,
+        memory=resources.get("MemoryBytes") or 0,
+        version=engine.get("EngineVersion") or "",
+        labels=data["Spec"].get("Labels") or {},
+        engine_labels=engine.get("Labels") or {},
+    )
+
+
+def _address(seen: str, manages_at: str) -> str:
+    """As the leader sees the node; itself it may see at 0.0.0.0, as after an election.
+
+    A manager has an address for the others, too, with a port (NodeInspect, ManagerStatus.Addr).
+    """
+    if seen not in ("0.0.0.0", "::") or not manages_at:  # noqa: S104 - compared, not bound
+        return seen
+    return manages_at.rpartition(":")[0].strip("[]")
+
+
+def _service(data: Mapping[str, Any]) -> Service:
+    status = data.get("UpdateStatus") or {}
+    return Service(
+        id=data["ID"],
+        name=data["Spec"]["Name"],
+        version=data["Version"]["Index"],
+        spec=data["Spec"],
+        updated_at=data["UpdatedAt"],
+        update=status.get("State") or None,
+        update_message=status.get("Message") or "",
+        previous=data.get("PreviousSpec") or {},
+    )
+
+
+def _task(data: Mapping[str, Any]) -> Task:
+    status, container = data["Status"], data["Spec"].get("ContainerSpec") or {}
+    ended = status.get("ContainerStatus") or {}
+    reserved = (data["Spec"].get("Resources") or {}).get("Reservations") or {}
+    ports = (status.get("PortStatus") or {}).get("Ports") or ()
+    return Task(
+        id=data["ID"],
+        slot=data.get("Slot") or 0,
+        node=data.get("NodeID") or "",
+        image=image_digest(container.get("Image") or ""),
+        labels=container.get("Labels") or {},
+        desired=data["DesiredState"],
+        state=status["State"],
+        error=status.get("Err") or "",
+        message=status.get("Message") or "",
+        exit_code=ended.get("ExitCode"),
+        created_at=data["CreatedAt"],
+        service=data.get("ServiceID") or "",
+        ports={port["TargetPort"]: port.get("PublishedPort") or 0 for port in ports},
+        cpus=(reserved.get("NanoCPUs") or 0) // _MILLI,
+        memory=reserved.get("MemoryBytes") or 0,
+        parts=parts_of(container),
+    )
+
+
+def parts_of(container: Mapping[str, Any]) -> frozenset[str]:
+    """Ids of the secrets and configs that a container's part of a spec refers to."""
+    secrets = (secret.get("SecretID") for secret in container.get("Secrets") or ())
+    configs = (config.get("ConfigID") for config in container.get("Configs") or ())
+    return frozenset(part for part in (*secrets, *configs) if part)
+
+
+def image_digest(image: str) -> Digest | None:
+    """Of a service's image, as it is written: `repository@sha256:…`, or the digest alone."""
+    text = image.rpartition("@")[2]
+    return Digest(text) if text.startswith("sha256:") else None
+
+
+def _stored(data: Mapping[str, Any]) -> Stored:
+    return Stored(id=data["ID"], name=data["Spec"]["Name"], labels=data["Spec"].get("Labels") or {})
+
+
+def _last_lines(answer: requests.Response, end: float) -> tuple[str, ...]:
+    """The last lines of a task's output, as far as they came in time."""
+    frames = Frames(LOG_LIMIT, merged=True)
+    with suppress(ValueError):
+        frames.read(takewhile(lambda _: time.monotonic() < end, answer.iter_content(CHUNK)))
+    return frames.output.lines()

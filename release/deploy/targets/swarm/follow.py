@@ -1,0 +1,196 @@
+"""Waiting until a service is what it should be: task by task, with the real error of one that fails."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from release.deploy.core.place import DEPLOYMENT, Place
+from release.deploy.targets.engine.health import STEP
+from release.deploy.targets.swarm.api import Swarm, Task
+from release.deploy.targets.swarm.tasks import View, view
+from release.errors import DeploymentFailed, EngineError, MixedState
+from release.events import Emit, Notice, Progress, Warned
+from release.process import TAIL_LINES
+from release.redact import Mask
+from release.values import Struct, field
+
+_INTERVAL_SECONDS: Final = 0.3
+_DONE: Final = ("completed", "rollback_completed")
+"""How the Swarm says that it has replaced all tasks: forward, or when it went back by itself."""
+
+
+class Watch(Struct, frozen=True, kw_only=True):
+    """A service to wait for, and what is expected of it."""
+
+    swarm: Swarm
+    place: Place
+    name: str
+    deployment: str
+    """Whose tasks are to run."""
+    monitor: int
+    """Milliseconds for which all tasks must stay as they should be."""
+    pause: int
+    """Milliseconds for which the Swarm itself lets things rest: it watches new tasks, then waits."""
+    patience: int
+    """Milliseconds beside those in which something has to move forward."""
+    longest: int
+    """Milliseconds in all."""
+    only_completed: bool = False
+    """Whether the Swarm itself must call its update complete: tasks before and after it have equal labels."""
+    strict: bool = True
+    """Whether one task that ends is a failure."""
+    known: frozenset[str] = frozenset()
+    """Ids of tasks that had ended before."""
+    emit: Emit
+    mask: Mask = Mask()
+    check: Callable[[], None] = lambda: None
+    """Raises when the wait is to be given up."""
+
+
+def look(watch: Watch) -> View | None:
+    """The service as it is now; None when it is gone. Raises EngineError."""
+    service = watch.swarm.service(watch.name)
+    if service is None:
+        return None
+    tasks, nodes = watch.swarm.tasks(service.id), watch.swarm.nodes()
+    return view(service, tasks, nodes, deployment=watch.deployment, known=watch.known)
+
+
+def await_settled(watch: Watch) -> View:
+    """Wait until every task runs, nothing else is left, and it stays so.
+
+    The Swarm calls its update complete later: it lets its delay go by after the last task, too. A manager
+    that does not answer is waited for: the tasks run without it.
+
+    Raises:
+        DeploymentFailed: a task ended, the Swarm gave up, or nothing moves any more.
+        MixedState: it is another deployment's service now, and not by the Swarm's own doing.
+    """
+    clock = _Clock(watch=watch)
+    while True:
+        watch.check()
+        try:
+            seen = look(watch)
+        except EngineError as error:
+            clock.silent(error)
+        else:
+            clock.heard(seen)
+            if seen is None:
+                raise _failed(watch, "the service is gone: somebody removed it")
+            _judge(watch, seen)
+            if clock.has_watched(seen):
+                return seen
+        time.sleep(_INTERVAL_SECONDS)
+
+
+def _judge(watch: Watch, seen: View) -> None:
+    """Raise what cannot become good by waiting."""
+    _judge_owner(watch, seen)
+    if watch.strict and seen.ended:
+        raise task_failed(watch, seen, seen.ended[-1])
+    if watch.strict and seen.service.update == "paused":
+        raise _failed(watch, f"the Swarm paused its update: {seen.service.update_message}")
+
+
+def _judge_owner(watch: Watch, seen: View) -> None:
+    service = seen.service
+    owner = service.labels.get(DEPLOYMENT, "")
+    if owner == watch.deployment:
+        return
+    if (service.update or "").startswith("rollback"):
+        raise _failed(watch, f"the Swarm rolled it back by itself: {service.update_message}")
+    raise MixedState(
+        f"see the service {watch.name} run",
+        f"somebody else changed it in the middle: it is now of deployment {owner or 'unknown'}, not of "
+        f"{watch.deployment}, and is left as it is. {seen.all()}",
+        f"`{watch.place.command('status')}` shows what runs; agree with them, then deploy or roll back",
+    )
+
+
+def task_failed(watch: Watch, seen: View, task: Task) -> DeploymentFailed:
+    """The failure of one task: what the Swarm says of it, its exit status, and its last lines."""
+    code = (
+        f", exit status {task.exit_code}" if task.state != "rejected" and task.exit_code is not None else ""
+    )
+    why = ""
+    if task.state == "complete" or not task.error:
+        why = "; it, or its health check, ended it before it was well"
+    return _failed(watch, f"a task ended: {seen.describe(task)}{code}{why}", _lines(watch, task))
+
+
+def _lines(watch: Watch, task: Task) -> tuple[str, ...]:
+    """Return what it wrote; nothing where its node does not answer."""
+    with suppress(EngineError):
+        return watch.swarm.output(task.id, lines=TAIL_LINES)
+    return ()
+
+
+def _failed(watch: Watch, found: str, lines: tuple[str, ...] = ()) -> DeploymentFailed:
+    attempted = f"see the service {watch.name} run"
+    hint = f"`docker service ps --no-trunc {watch.name}` on a manager shows every task with its error"
+    return DeploymentFailed(attempted, watch.mask(found), hint, watch.mask.lines(lines))
+
+
+class _Clock(Struct, kw_only=True):
+    """Time without progress, time of silence, and what was told."""
+
+    watch: Watch
+    began: float = field(default_factory=time.monotonic)
+    moved: float = field(default_factory=time.monotonic)
+    score: int | None = None
+    settled: float | None = None
+    outage: EngineError | None = None
+    said: str = ""
+
+    def silent(self, error: EngineError) -> None:
+        """The manager did not answer. Raises DeploymentFailed when that takes too long."""
+        if self.outage is None:
+            self.watch.emit(Warned(text=f"{error.attempted}: {error.found}; waiting for it to come back"))
+        self.outage, self.settled = error, None
+        if self._seconds(self.moved) > self.watch.patience / 1000:
+            raise _failed(
+                self.watch, f"the manager does not answer for {self.watch.patience / 1000:g} s: {error.found}"
+            ) from error
+
+    def heard(self, seen: View | None) -> None:
+        """The manager answered. Raises DeploymentFailed when nothing has moved for too long."""
+        if self.outage is not None:
+            self.watch.emit(Notice(text="the manager answers again"))
+            self.outage, self.moved = None, time.monotonic()
+        if seen is not None:
+            self._tell(seen)
+            self._measure(seen)
+
+    def _tell(self, seen: View) -> None:
+        text = self.watch.mask(str(seen))
+        if text != self.said:
+            self.watch.emit(Progress(name=STEP, text=text))
+            self.said = text
+
+    def _measure(self, seen: View) -> None:
+        if self.score is None or seen.score > self.score:
+            self.score, self.moved = seen.score, time.monotonic()
+        self.settled = (self.settled or time.monotonic()) if seen.is_settled else None
+        stuck = self._seconds(self.moved) > (self.watch.patience + self.watch.pause) / 1000
+        if stuck or self._seconds(self.began) > self.watch.longest / 1000:
+            raise self._late(seen)
+
+    def _late(self, seen: View) -> DeploymentFailed:
+        """The newest task that ended says most."""
+        if seen.ended:
+            return task_failed(self.watch, seen, seen.ended[-1])
+        update = f"; the update is {seen.service.update}" if seen.service.update else ""
+        return _failed(self.watch, f"nothing moves for {self.watch.patience / 1000:g} s: {seen}{update}")
+
+    def has_watched(self, seen: View) -> bool:
+        """Return whether all was well for long enough."""
+        if self.settled is None:
+            return False
+        is_complete = seen.service.update in _DONE or not self.watch.only_completed
+        return is_complete and self._seconds(self.settled) >= self.watch.monitor / 1000
+
+    def _seconds(self, since: float) -> float:
+        return time.monotonic() - since

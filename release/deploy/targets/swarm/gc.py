@@ -1,0 +1,100 @@
+"""Secrets and configs of ours in a Swarm that nothing needs any more.
+
+Each value of a secret and each content of a file is an object of its own, so every rotation leaves one.
+An object goes only when it is this place's by its labels, and no spec that could run again names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from release.deploy.core.place import DEPLOYMENT, Place
+from release.deploy.targets.swarm import spec as specs
+from release.deploy.targets.swarm.api import Kind, Service, Stored, Swarm, Task, parts_of
+from release.deploy.targets.swarm.kept import read_kept
+from release.runspec import RunSpec
+from release.values import Struct
+
+_ROLES: Final[Sequence[tuple[Kind, str]]] = (
+    ("secrets", specs.SECRET),
+    ("configs", specs.FILE),
+    ("configs", specs.BEFORE),
+)
+
+
+class Unneeded(Struct, frozen=True, kw_only=True):
+    """An object that nothing refers to."""
+
+    kind: Kind
+    id: str
+    name: str
+
+    def __str__(self) -> str:
+        """As "secret api-production-TOKEN-…"."""
+        return f"{self.kind.removesuffix('s')} {self.name}"
+
+
+class Needs(Struct, frozen=True, kw_only=True):
+    """What must stay, as the ledger tells it."""
+
+    specs: Sequence[RunSpec]
+    """Settings that a rollback could restore."""
+    ended: frozenset[str]
+    """Deployments that are over: nobody will put back what was before them."""
+
+
+def unneeded(swarm: Swarm, place: Place, needs: Needs) -> tuple[Unneeded, ...]:
+    """Objects of this place that may go, by name. Raises EngineError."""
+    kept = _named(place, needs.specs)
+    there = {role: swarm.stored(kind, place.labels(role)) for kind, role in _ROLES}
+    open_ends = [each for each in there[specs.BEFORE] if each.labels.get(DEPLOYMENT, "") not in needs.ended]
+    used = _used(swarm.services(), swarm.all_tasks())
+    used |= {part for each in open_ends for part in _parts(read_kept(swarm.content(each.id)))}
+    stays = {each.id for each in open_ends}
+    found = [
+        Unneeded(kind=kind, id=each.id, name=each.name)
+        for kind, role in _ROLES
+        for each in there[role]
+        if each.id not in used | stays and not _stands(each.name, kept) and _is_ours(each, place, role)
+    ]
+    return tuple(sorted(found, key=lambda each: (each.kind, each.name)))
+
+
+def _named(place: Place, known: Iterable[RunSpec]) -> set[str]:
+    """The names that these settings give to their secrets and files."""
+    found = set[str]()
+    for spec in known:
+        found |= {specs.secret_name(place, name, print_) for name, print_ in spec.secrets.items()}
+        found |= {specs.file_name(place, path, file.sha256) for path, file in (spec.files or {}).items()}
+    return found
+
+
+def _used(services: Iterable[Service], tasks: Iterable[Task]) -> set[str]:
+    """Ids that a service's spec, the one before it, or a task refers to; of any service."""
+    found = {
+        part for service in services for spec in (service.spec, service.previous) for part in _parts(spec)
+    }
+    return found | {part for task in tasks for part in task.parts}
+
+
+def _parts(spec: Mapping[str, Any]) -> Iterator[str]:
+    yield from parts_of(specs.container_of(spec))
+
+
+def _stands(name: str, kept: set[str]) -> bool:
+    """Return whether it is one of these names, or stands for one."""
+    return name in kept or any(specs.is_variant(name, each) for each in kept)
+
+
+def _is_ours(stored: Stored, place: Place, role: str) -> bool:
+    """Its labels and its name are those that a deployment gives: labels alone are a claim."""
+    if not place.labels(role).items() <= stored.labels.items():
+        return False
+    labels, name = stored.labels, stored.name
+    if role == specs.BEFORE:
+        return name == specs.before_name(place, labels.get(DEPLOYMENT, ""))
+    if role == specs.SECRET:
+        own = specs.secret_name(place, labels.get(specs.SECRET_NAME, ""), labels.get(specs.FINGERPRINT, ""))
+        return name == own or specs.is_variant(name, own)
+    return specs.is_file_name(place, name)

@@ -1,0 +1,37 @@
+"""The lock in the Swarm: a config with a unique name, which any manager sees and no node runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+from release.deploy.core.lock_store import Kept
+from release.deploy.targets.swarm.api import Swarm
+from release.deploy.targets.swarm.spec import lock_name
+from release.redact import Redacted
+from release.values import Struct
+
+
+class SwarmLockStore(Struct, frozen=True, kw_only=True):
+    """Names of configs are unique in a Swarm (Docker Engine API 1.45, ConfigCreate: 409)."""
+
+    swarm: Swarm
+
+    def put(self, name: str, labels: Mapping[str, str]) -> None:
+        """Create the config; it has to hold something."""
+        self.swarm.store("configs", lock_name(name), Redacted("lock"), labels)
+
+    def get(self, name: str) -> Kept | None:
+        """The config of that name."""
+        found = self.swarm.find("configs", lock_name(name))
+        if found is None:
+            return None
+        return Kept(id=found.id, labels=found.labels, way_out=f"docker config rm {found.name}")
+
+    def drop(self, kept: str) -> None:
+        """Remove it."""
+        self.swarm.drop("configs", kept)
+
+    def now(self) -> datetime:
+        """The manager's own time, as far ahead of this machine's as it was when it was asked."""
+        return datetime.now(UTC) + timedelta(milliseconds=self.swarm.engine.info.ahead_ms)

@@ -1,0 +1,185 @@
+"""Where the tasks of a service could run: decided from what the managers know of each node.
+
+A Swarm takes a spec that no node can run, and waits for ever. So the questions that its scheduler asks are
+asked here first, of the same facts. Pure: nobody is asked anything here.
+Source: Docker Engine API 1.45, ServiceCreate (TaskTemplate.Placement, Resources) and NodeInspect; Docker's
+"docker service create", section "Specify service constraints" for the keys and how they are compared.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from release.deploy.targets.swarm.api import Node, Task
+from release.deploy.targets.swarm.tasks import node_name
+from release.runspec import RunSpec, SwarmSpec
+from release.values import Struct, field
+
+_CONSTRAINT: Final = re.compile(r"(\S+?)\s*(==|!=)\s*(.*)")
+_NODE_LABEL: Final = "node.labels."
+_ENGINE_LABEL: Final = "engine.labels."
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """What a service asks of nodes."""
+
+    spec: RunSpec
+    platform: str | None
+    """Of its image, as "linux/amd64"; None where that is not to be judged."""
+    service: str = ""
+    """The id of the service that there is already: what its tasks take comes free."""
+
+    @property
+    def swarm(self) -> SwarmSpec:
+        """The Swarm's part of the settings."""
+        return self.spec.swarm or SwarmSpec()
+
+    @property
+    def shares_ports(self) -> bool:
+        """Return whether two of its tasks could be on one node."""
+        return not (self.spec.publish and self.swarm.publish_mode == "host")
+
+
+class Room(Struct, frozen=True, kw_only=True):
+    """One node: why it takes no task, or how many."""
+
+    node: Node
+    against: tuple[str, ...] = ()
+    tasks: int | None = None
+    """At most; None where nothing sets a limit."""
+    limits: tuple[str, ...] = field(default=())
+    """What sets it."""
+
+    def __str__(self) -> str:
+        """For people, the node's name first."""
+        name = node_name(self.node, self.node.id)
+        if self.against:
+            return f"{name}: {', '.join(self.against)}"
+        if self.tasks is None:
+            return f"{name}: any number"
+        return f"{name}: {self.tasks} ({', '.join(self.limits)})"
+
+
+def problems(asked: Asked, nodes: Sequence[Node], tasks: Sequence[Task]) -> Iterator[str]:
+    """Return what keeps the service's tasks from finding a place, with the facts of every node.
+
+    Args:
+        asked: by the service.
+        nodes: all of the Swarm.
+        tasks: of all services, that should run.
+    """
+    rooms = [room(asked, node, tasks) for node in nodes]
+    fitting = [one for one in rooms if not one.against and one.tasks != 0]
+    told = "".join(f"\n    {one}" for one in rooms)
+    if not fitting:
+        yield f"none of the Swarm's {len(nodes)} nodes can run it:{told}"
+        return
+    if any(one.tasks is None for one in fitting):
+        return
+    place, wanted = sum(one.tasks or 0 for one in fitting), asked.spec.replicas
+    if place < wanted:
+        yield f"there is room for {place} of {wanted} tasks:{told}"
+    elif place == wanted and asked.swarm.order == "start-first":
+        yield (
+            f"there is room for {wanted} tasks and no more, and with start-first a new one needs a place "
+            f'beside the old ones: swarm.order = "stop-first", or fewer replicas:{told}'
+        )
+
+
+def room(asked: Asked, node: Node, tasks: Sequence[Task]) -> Room:
+    """Return what one node says to it."""
+    against = tuple(_against(asked, node))
+    if against:
+        return Room(node=node, against=against)
+    limits = dict(_limits(asked, node, [task for task in tasks if task.node == node.id]))
+    least = min(limits.values(), default=None)
+    return Room(
+        node=node, tasks=least, limits=tuple(name for name, count in limits.items() if count == least)
+    )
+
+
+def _against(asked: Asked, node: Node) -> Iterator[str]:
+    """Return what no waiting changes.
+
+    A leader that was just elected knows the state of no node until each has reported: that is no objection.
+    """
+    if not node.is_ready and node.state != "unknown":
+        yield f"it is {node.state}"
+    if node.availability != "active":
+        yield {"drain": "it is drained", "pause": "it is paused"}.get(node.availability, node.availability)
+    yield from (said for text in asked.swarm.constraints if (said := unmet(text, node)))
+    if asked.platform is not None and asked.platform.split("/")[:2] != node.platform.split("/"):
+        yield f"it is {node.platform}, and the image is for {asked.platform}"
+    if asked.spec.cpus is not None and node.cpus and asked.spec.cpus > node.cpus:
+        yield (
+            f"it has {_cpus(node.cpus)}, and its engine refuses a limit above that "
+            f"(cpus = {asked.spec.cpus / 1000:g})"
+        )
+
+
+def _limits(asked: Asked, node: Node, tasks: Sequence[Task]) -> Iterator[tuple[str, int]]:
+    """Return how many tasks it takes, by what sets that."""
+    others = [task for task in tasks if task.service != asked.service or not task.service]
+    swarm = asked.swarm
+    if swarm.max_per_node is not None:
+        yield f"max_per_node = {swarm.max_per_node}", swarm.max_per_node
+    if not asked.shares_ports:
+        yield "a port of a node belongs to one task", 1
+    if swarm.reserve_memory:
+        free = max(0, node.memory - sum(task.memory for task in others))
+        yield f"{free / 1e9:.1f} GB of memory are not reserved", free // swarm.reserve_memory
+    if swarm.reserve_cpus:
+        left = max(0, node.cpus - sum(task.cpus for task in others))
+        yield f"{_cpus(left)} are not reserved", left // swarm.reserve_cpus
+
+
+def _cpus(thousandths: int) -> str:
+    return f"{thousandths / 1000:g} processors"
+
+
+def unmet(constraint: str, node: Node) -> str:
+    """Return why a node does not satisfy a constraint; empty where it does."""
+    match = _CONSTRAINT.fullmatch(constraint.strip())
+    found = value_of(match[1], node) if match is not None else None
+    if match is None or found is None:
+        return f"{constraint}: not a constraint that a Swarm knows"
+    same = _same(match[1], found, match[3].strip())
+    return "" if same == (match[2] == "==") else f"{constraint}, and here it is {found or 'not set'}"
+
+
+def value_of(key: str, node: Node) -> str | None:
+    """Return what a node has under the key of a constraint; None for a key that there is not.
+
+    A label that is not set counts as an empty one.
+    """
+    own = _facts(node).get(key.lower())
+    if own is not None:
+        return own
+    for prefix, labels in ((_NODE_LABEL, node.labels), (_ENGINE_LABEL, node.engine_labels)):
+        if key.lower().startswith(prefix) and len(key) > len(prefix):
+            return labels.get(key[len(prefix) :], "")
+    return None
+
+
+def _facts(node: Node) -> Mapping[str, str]:
+    return {
+        "node.id": node.id,
+        "node.hostname": node.name,
+        "node.ip": node.address,
+        "node.role": "manager" if node.is_manager else "worker",
+        "node.platform.os": node.system,
+        "node.platform.arch": node.machine,
+    }
+
+
+def _same(key: str, found: str, wanted: str) -> bool:
+    """Without regard to case; an address also as a part of a network."""
+    if key.lower() == "node.ip" and "/" in wanted:
+        try:
+            return ipaddress.ip_address(found) in ipaddress.ip_network(wanted, strict=False)
+        except ValueError:
+            return False
+    return found.casefold() == wanted.casefold()

@@ -1,0 +1,114 @@
+"""What a node should have before a task comes to it: the image's bytes, and the volumes with their content.
+
+A node pulls by itself when it gets a task. With `order = "stop-first"` nobody answers in that time, so the
+bytes are brought before anything is touched. A volume is made by itself, too, and empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from threading import Thread
+
+from release.deploy.planning import preflight
+from release.deploy.targets.engine.rollout import step
+from release.deploy.targets.swarm.nodes import Machine, Machines, not_looked_into, spread
+from release.deploy.targets.swarm.placement import Asked, room
+from release.errors import EngineError, ReleaseError
+from release.events import Emit, Notice, Warned
+from release.images.engine import Engine
+from release.records import Image
+from release.runspec import RunSpec
+from release.values import replace
+
+Pull = Callable[[Engine, Image], object]
+"""Brings an image into an engine's store. Raises RegistryError, TargetUnavailable, EngineError."""
+
+
+def fitting(machines: Machines, asked: Asked) -> Machines:
+    """Those that tasks could come to."""
+    every = (one for one in machines.every if one.node.takes_tasks and not room(asked, one.node, ()).against)
+    return replace(machines, every=tuple(every))
+
+
+def pull(engine: Engine, image: Image) -> object:
+    """Without a word of the bytes: several engines pull at once."""
+    return preflight.fetch(engine, image, lambda _: None)
+
+
+def bring(machines: Machines, image: Image, emit: Emit, pull: Pull = pull) -> None:
+    """Pull where the image is not there yet, on all machines at once; what could not be reached is told.
+
+    Args:
+        machines: that may run it.
+        image: by digest, in a registry.
+        emit: is told the step, and each machine that goes without.
+        pull: pulls.
+    """
+    there = spread(machines, image)
+    problems = [f"{one}: it stopped answering" for one in there.unknown if one.engine is not None]
+    if there.lacks:
+        with step(emit, "pull") as say:
+            problems += _pulled(there.lacks, image, pull)
+            say(f"ahead: {len(there.lacks) - len(problems)} of {len(there.lacks)} nodes that lacked it")
+    for problem in problems:
+        emit(Warned(text=f"not fetched ahead: {problem}; the node tries again when it gets a task"))
+    for line in not_looked_into(machines):
+        emit(Notice(text=f"not fetched ahead: {line}"))
+
+
+def _pulled(machines: Sequence[Machine], image: Image, pull: Pull) -> list[str]:
+    """Return what went wrong, by machine. A thread that is in the middle keeps nobody from leaving."""
+    found = dict[str, str]()
+
+    def one(machine: Machine, engine: Engine) -> None:
+        try:
+            pull(engine, image)
+        except ReleaseError as error:
+            found[machine.node.id] = f"{machine}: cannot {error.attempted}: {error.found}"
+
+    threads = [
+        Thread(target=one, args=(machine, machine.engine), daemon=True)
+        for machine in machines
+        if machine.engine is not None
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [found[machine.node.id] for machine in machines if machine.node.id in found]
+
+
+def volumes(spec: RunSpec) -> list[str]:
+    """Names of those with a content that a task expects."""
+    return [mount.source for mount in spec.volumes if mount.source and not mount.is_bind]
+
+
+def missing_volumes(machines: Machines, spec: RunSpec) -> Iterator[str]:
+    """Volumes that a task would find empty, by machine; see `unseen_volumes` for one that does not answer."""
+    for machine in machines.seen:
+        for name in volumes(spec):
+            if _has_volume(machine, name) is False:
+                yield (
+                    f"{machine} has no volume {name}, and a task there would begin with an empty one: "
+                    f"docker volume create {name} there, or keep tasks away by swarm.constraints"
+                )
+
+
+def unseen_volumes(machines: Machines, spec: RunSpec) -> Iterator[str]:
+    """Return what nobody could look at: there a task may find them empty."""
+    names = volumes(spec)
+    silent = [str(one) for one in machines.every if any(_has_volume(one, name) is None for name in names)]
+    if silent:
+        kind = "the volume" if len(names) == 1 else "the volumes"
+        yield (
+            f"nobody knows of {kind} {', '.join(names)} on {', '.join(silent)}: "
+            "a task there may begin with an empty one"
+        )
+
+
+def _has_volume(machine: Machine, name: str) -> bool | None:
+    """None where its engine does not tell."""
+    try:
+        return machine.engine.has_volume(name) if machine.engine is not None else None
+    except EngineError:
+        return None

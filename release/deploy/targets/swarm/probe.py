@@ -1,0 +1,118 @@
+"""The recorded request, made to the tasks of a service where they can be reached from here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
+from urllib.parse import urlsplit
+
+from release.deploy.targets.swarm.api import Node
+from release.deploy.targets.swarm.tasks import View
+from release.errors import DeploymentFailed
+from release.events import Emit, Warned
+from release.images.reach import is_local
+from release.probe import INTERVAL_SECONDS, ask
+from release.runspec import Probe, RunSpec, SwarmSpec
+from release.values import Struct
+from release.wire import connected
+
+_CONNECT_SECONDS: Final = 3.0
+
+Place = tuple[str, int]
+
+
+class Asking(Struct, frozen=True, kw_only=True):
+    """How a service is asked."""
+
+    host: str
+    """The manager's engine, as it is reached from here."""
+    patience: int
+    """Milliseconds for an address to give the right answer."""
+    emit: Emit
+    check: Callable[[], None]
+    """Raises when it is to be given up."""
+
+
+def ask_tasks(asking: Asking, spec: RunSpec, seen: View) -> Iterator[str]:
+    """Ask at every address, and through the routing mesh once for every task; what there is to say of it.
+
+    A task's own network cannot be reached from outside, and a published one only where the nodes can: what
+    was not asked is told as a warning, and the Swarm's health check decides.
+
+    Raises:
+        DeploymentFailed: an address that can be reached gives a wrong answer, or none.
+    """
+    if spec.probe is None:
+        return
+    places = _places(asking, spec, seen)
+    reached = [place for place in places if _is_reachable(*place, asking.check)]
+    times = seen.wanted if _is_mesh(spec) else 1
+    for host, port in reached:
+        _await_answers(asking, spec.probe, host, port, times)
+    if len(reached) < len(places) or not places:
+        silent = [f"{host}:{port}" for host, port in places if (host, port) not in reached]
+        where = ", ".join(silent) or f"port {spec.probe.port} of the tasks"
+        found = f"{where} cannot be reached from this machine"
+        text = (
+            f"{found}: the Swarm alone decides, by the image's HEALTHCHECK or `healthcheck`, if there is one"
+        )
+        asking.emit(Warned(text=text))
+    if reached:
+        answered = f"{len(reached)} of {len(places)} addresses"
+        row = f", {times} times in a row" if times > 1 else ""
+        yield f"GET {spec.probe.path} gave {spec.probe.status} on {answered}{row}"
+
+
+def _is_mesh(spec: RunSpec) -> bool:
+    """Return whether every node passes each connection on to another task."""
+    return (spec.swarm or SwarmSpec()).publish_mode == "ingress"
+
+
+def _places(asking: Asking, spec: RunSpec, seen: View) -> list[Place]:
+    """With host ports every node that has a task; with the routing mesh any one node."""
+    wanted = spec.probe.port if spec.probe is not None else 0
+    port = next((port.host for port in spec.publish if port.container == wanted), None)
+    if port is None:
+        return []
+    there = [(seen.nodes[task.node], task) for task in seen.good if task.node in seen.nodes]
+    if _is_mesh(spec):
+        there = there[:1]
+    told = ((_address(asking.host, node), port or task.ports.get(wanted, 0)) for node, task in there)
+    return sorted({place for place in told if place[1]})
+
+
+def _address(host: str, node: Node) -> str:
+    """A Swarm of one machine may know no better than 0.0.0.0 or 127.0.0.1: that is the engine's own."""
+    if node.address and not node.address.startswith(("0.", "127.")):
+        return node.address
+    return "127.0.0.1" if is_local(host) else str(urlsplit(host).hostname)
+
+
+def _is_reachable(host: str, port: int, check: Callable[[], None]) -> bool:
+    """Return whether there is a way to it from here. A refusal is an answer: the way is there."""
+    try:
+        connected(host, port, seconds=_CONNECT_SECONDS, check=check).close()
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _await_answers(asking: Asking, probe: Probe, host: str, port: int, times: int) -> None:
+    """In a row, so that no task's wrong answer is made up for by another's right one."""
+    deadline, good = time.monotonic() + asking.patience / 1000, 0
+    while good < times:
+        asking.check()
+        answer = ask(probe, host, port, check=asking.check)
+        good = good + 1 if answer.satisfies(probe) else 0
+        if not good and time.monotonic() > deadline:
+            found = f"after {asking.patience / 1000:g} s GET {probe.path} gave {answer.text}"
+            raise DeploymentFailed(
+                f"see the service answer on {host}:{port}",
+                f"{host}:{port}: {found}",
+                "`docker service logs` on a manager shows what its tasks wrote",
+            )
+        if not good:
+            time.sleep(INTERVAL_SECONDS)

@@ -1,0 +1,172 @@
+"""Secrets and configs that a deployment keeps in the Swarm, and what proves that one of that name is ours.
+
+A name is a claim: whoever manages the Swarm can take it first, with another content. A config's content is
+read and compared. A secret's content cannot be read, so its label carries a seal: a keyed hash over the id
+that the Swarm gave it, which nobody makes without the key. What is not proven is left alone, and the value
+goes under a name of its own.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets as randomness
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+from release.deploy.core.fingerprints import FingerprintKey
+from release.deploy.core.place import Place
+from release.deploy.targets.swarm import spec as specs
+from release.deploy.targets.swarm.api import Kind, Stored, Swarm
+from release.deploy.targets.swarm.spec import Part
+from release.errors import EngineError, NameTaken
+from release.events import Emit, Warned
+from release.redact import Redacted
+from release.runspec import RecordedFile, RunSpec
+from release.values import Struct
+
+SEAL: Final = "release.seal"
+"""The label that proves who made a secret."""
+
+
+class Kept(Struct, frozen=True, kw_only=True):
+    """Where a deployment keeps its secrets and files. Every method raises EngineError."""
+
+    swarm: Swarm
+    place: Place
+    emit: Emit
+    key: FingerprintKey | None
+    """Of the seals, and of the fingerprints; None where nothing is shared with other deployments."""
+
+    def secret(self, name: str, fingerprint: str, value: Redacted) -> Part:
+        """Return the secret with this value, made where it is not there yet."""
+        called = specs.secret_name(self.place, name, fingerprint)
+        labels = secret_labels(self.place, name, fingerprint)
+        return self._part("secrets", called, value, labels)
+
+    def file(self, path: str, file: RecordedFile) -> Part:
+        """Return the config with this content, made where it is not there yet."""
+        called = specs.file_name(self.place, path, file.sha256)
+        return self._part("configs", called, Redacted(file.content), self.place.labels(specs.FILE))
+
+    def _part(self, kind: Kind, name: str, content: Redacted, labels: Mapping[str, str]) -> Part:
+        try:
+            return self._made(kind, name, content, labels)
+        except NameTaken:
+            if (own := self._own(kind, name, content, labels)) is not None:
+                return own
+        other = specs.variant(name, randomness.token_hex(4))
+        noun = kind.removesuffix("s")
+        self.emit(
+            Warned(
+                text=f"the Swarm has a {noun} {name} that no deployment is proven to have made: it is left "
+                f"alone, and {other} is used instead. No action needed"
+            )
+        )
+        return self._made(kind, other, content, labels)
+
+    def _made(self, kind: Kind, name: str, content: Redacted, labels: Mapping[str, str]) -> Part:
+        made = self.swarm.store(kind, name, content, labels)
+        if kind == "secrets" and self.key is not None:
+            self.swarm.relabel(kind, made, {**labels, SEAL: seal(self.key, made, name)})
+        return Part(id=made, name=name)
+
+    def _own(self, kind: Kind, name: str, content: Redacted, labels: Mapping[str, str]) -> Part | None:
+        """One of that name, or of a name that stands for it, which is proven."""
+        there = [found for found in (self.swarm.find(kind, name),) if found is not None]
+        there += [each for each in self.swarm.stored(kind, labels) if specs.is_variant(each.name, name)]
+        mine = (each for each in there if self._is_proven(kind, each, content, labels))
+        return next((Part(id=each.id, name=each.name) for each in mine), None)
+
+    def _is_proven(self, kind: Kind, found: Stored, content: Redacted, labels: Mapping[str, str]) -> bool:
+        if kind == "configs":
+            return hmac.compare_digest(self.swarm.content(found.id).encode(), content.reveal().encode())
+        return labels.items() <= found.labels.items() and is_sealed(self.key, found)
+
+
+def secret_labels(place: Place, name: str, fingerprint: str) -> dict[str, str]:
+    """The labels of a secret."""
+    return place.labels(specs.SECRET) | {specs.SECRET_NAME: name, specs.FINGERPRINT: fingerprint}
+
+
+def seal(key: FingerprintKey, made: str, name: str) -> str:
+    """Return the proof that a holder of the key made the secret of this id under this name."""
+    return key.sealed("secret", made, name)
+
+
+def is_sealed(key: FingerprintKey | None, found: Stored) -> bool:
+    """Return whether its seal is one of this key. Without a key there is nothing to prove."""
+    if key is None:
+        return True
+    return hmac.compare_digest(found.labels.get(SEAL, ""), seal(key, found.id, found.name))
+
+
+def foreign(
+    swarm: Swarm, place: Place, spec: Mapping[str, Any], settings: RunSpec, key: FingerprintKey | None
+) -> Iterator[tuple[str, str]]:
+    """Tell each secret and file of a service's spec that is not what its settings recorded.
+
+    Args:
+        swarm: asked for each of them.
+        place: whose service it is.
+        spec: of the service.
+        settings: as recorded.
+        key: of the seals that can be looked at here.
+
+    Raises EngineError.
+    """
+    container = specs.container_of(spec)
+    fingerprints = {_path(settings, name): (name, mark) for name, mark in settings.secrets.items()}
+    for part in container.get("Secrets") or ():
+        name, mark = fingerprints.get(str((part.get("File") or {}).get("Name")), ("", ""))
+        if name and (why := _wrong_secret(swarm.find("secrets", part["SecretName"]), place, name, mark, key)):
+            yield f"secrets.{name}", f"{part['SecretName']} {why}"
+    for part in container.get("Configs") or ():
+        path = str((part.get("File") or {}).get("Name"))
+        file = (settings.files or {}).get(path)
+        if file is not None and swarm.content(part["ConfigID"]) != file.content:
+            yield f"files.{path}", f"{part['ConfigName']} has another content than the recorded one"
+
+
+def _path(settings: RunSpec, name: str) -> str:
+    return (settings.secret_files or {}).get(name, f"/run/secrets/{name}")
+
+
+def _wrong_secret(
+    found: Stored | None, place: Place, name: str, fingerprint: str, key: FingerprintKey | None
+) -> str:
+    """Why a secret is not the recorded one. An older version of the library made secrets without a seal."""
+    if found is None:
+        return "is not there"
+    if not secret_labels(place, name, fingerprint).items() <= found.labels.items():
+        return "lacks the labels of the recorded one: nothing proves its content"
+    is_judged = key is not None and fingerprint.partition(":")[0] == key.name and SEAL in found.labels
+    return (
+        "has a seal that is not ours: nothing proves its content"
+        if is_judged and not is_sealed(key, found)
+        else ""
+    )
+
+
+def restorable(
+    kept: Mapping[str, Any], now_spec: Mapping[str, Any], previous: Mapping[str, Any], name: str
+) -> Mapping[str, Any]:
+    """Return the spec that a config keeps, where the Swarm itself knows it as the service's.
+
+    Args:
+        kept: the spec.
+        now_spec: of the service as it is.
+        previous: the one before, as the Swarm tells it; empty where it tells none.
+        name: of the service.
+
+    Raises EngineError: it is another one.
+    """
+    marks = [specs.mark(each) for each in (now_spec, previous)] if previous else []
+    with suppress(AttributeError, TypeError):
+        if kept.get("Name") == name and (not marks or specs.mark(kept) in marks):
+            return kept
+    raise EngineError(
+        f"revert the service {name}",
+        "the config that should keep the spec from before holds another one than the Swarm knows",
+        "invoke rollback puts the last healthy release back",
+    )

@@ -1,0 +1,407 @@
+"""Run settings as the spec of a Swarm's service. Pure: nothing is asked here.
+
+Source of the JSON: Docker Engine API 1.45, ServiceCreate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from release.deploy.core.place import SERVING, ContainerSet, Identity, Place
+from release.deploy.core.target import RolloutRequest
+from release.images.values import healthcheck_config
+from release.records import Deployment, Release
+from release.reference import Digest, Reference, Repository
+from release.runspec import Mount, Publish, RunSpec, SwarmSpec
+from release.tmpfs import Tmpfs, texts
+from release.values import Struct, field
+
+MARK: Final = "release.spec"
+"""The label that tells a spec as we wrote it from one that somebody changed since."""
+SECRET: Final = "secret"  # noqa: S105 - a label
+"""The role of secrets in the labels."""
+SECRET_NAME: Final = "release.secret"  # noqa: S105 - a label
+FINGERPRINT: Final = "release.fingerprint"
+FILE: Final = "file"
+"""The role of configs that are files of tasks."""
+BEFORE: Final = "before"
+"""The role of the config with the spec that is to be put back if a deployment is cut off."""
+
+_FILE_NAME: Final = re.compile(r"-[0-9a-f]{16}\Z")
+_SURE: Final = 24
+"""Characters of a place's name that are in every name of its objects, however long the rest is."""
+_VARIANT: Final = re.compile(r"\.[0-9a-f]{8}\Z")
+_NANO: Final = 1_000_000
+"""Nanoseconds in a millisecond; in a thousandth of a processor, too."""
+_LONGEST_SERVICE: Final = 63
+_LONGEST_OBJECT: Final = 64
+_CONDITIONS: Final = {"no": "none", "on-failure": "on-failure", "always": "any", "unless-stopped": "any"}
+_RESTART_DELAY: Final = 1_000_000_000
+_READABLE_BY_ALL: Final = 0o444
+"""Users of images are numbers that no node knows; a secret is in a file system of its task's own."""
+
+
+class Part(Struct, frozen=True, kw_only=True):
+    """A secret or a config in the Swarm: its id, and its name, which tells one content from another."""
+
+    id: str
+    name: str
+
+
+class Parts(Struct, frozen=True, kw_only=True):
+    """Ids of what a spec leans on."""
+
+    networks: Mapping[str, str] = field(default_factory=dict)
+    """By name."""
+    secrets: Mapping[str, Part] = field(default_factory=dict)
+    """By the secret's name in the settings."""
+    files: Mapping[str, Part] = field(default_factory=dict)
+    """By path."""
+
+
+def service_name(place: Place) -> str:
+    """Return what the service is called. It is a host name, too: 63 characters at most."""
+    return fitting(place.container, _LONGEST_SERVICE)
+
+
+def lock_name(name: str) -> str:
+    """Return what a lock is called among the Swarm's configs."""
+    return fitting(name, _LONGEST_OBJECT)
+
+
+def secret_name(place: Place, name: str, fingerprint: str) -> str:
+    """Return what a secret is called in the Swarm: another value has another name.
+
+    A fingerprint covers the secret's name and value, and its own text is a key's name, ":" and digits.
+    """
+    suffix = "-" + fingerprint.replace(":", "-")
+    return fitting(f"{place.container}-{name}", _LONGEST_OBJECT - len(suffix)) + suffix
+
+
+def file_name(place: Place, path: str, sha256: str) -> str:
+    """Return what a file is called among the Swarm's configs: another content has another name."""
+    suffix = f"-{sha256[:16]}"
+    last = re.sub(r"[^a-zA-Z0-9_.-]", "-", path.rpartition("/")[2])
+    return fitting(f"{place.container}-{last}", _LONGEST_OBJECT - len(suffix)) + suffix
+
+
+def is_file_name(place: Place, name: str) -> bool:
+    """Return whether a config has a name that `file_name` gives, or one that stands for it."""
+    plain = _VARIANT.sub("", name)
+    begins = fitting(place.container, _LONGEST_OBJECT - 26)[:_SURE]
+    return plain.startswith(begins) and (plain != name or bool(_FILE_NAME.search(plain)))
+
+
+def variant(name: str, digits: str) -> str:
+    """Another name that stands for this one, where somebody has it; `digits` are eight, hexadecimal."""
+    return f"{name[: _LONGEST_OBJECT - 9]}.{digits}"
+
+
+def is_variant(found: str, name: str) -> bool:
+    """Return whether a name stands for another one: see `variant`."""
+    return bool(_VARIANT.search(found)) and name[: _LONGEST_OBJECT - 9] == found[:-9]
+
+
+def before_name(place: Place, deployment: str) -> str:
+    """Return what the config is called with the spec that is put back when a deployment was cut off."""
+    suffix = f"-{deployment}"
+    return fitting(f"release-before-{place.container}", _LONGEST_OBJECT - len(suffix)) + suffix
+
+
+def fitting(name: str, longest: int) -> str:
+    """The name, or its beginning with eight digits that tell it from others with the same beginning."""
+    if len(name) <= longest:
+        return name
+    digits = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: longest - 9]}-{digits}"
+
+
+def image_reference(order: RolloutRequest) -> Reference:
+    """The image as the nodes pull it: by digest."""
+    return Repository(order.image.repository).at(Digest(order.image.digest))
+
+
+def service_spec(order: RolloutRequest, parts: Parts) -> dict[str, Any]:
+    """Everything that the Swarm is told, and a mark over all of it."""
+    swarm, spec = order.spec.swarm or SwarmSpec(), order.spec
+    labels = spec.labels | order.place.labels(SERVING) | order.identity.labels()
+    written: dict[str, Any] = {
+        "Name": service_name(order.place),
+        "Labels": labels,
+        "TaskTemplate": {
+            "ContainerSpec": _container(order, parts, labels),
+            "Resources": {"Limits": _limits(spec), "Reservations": _reservations(swarm)},
+            "RestartPolicy": {
+                "Condition": _CONDITIONS[spec.restart],
+                "Delay": _RESTART_DELAY,
+                "MaxAttempts": 0,
+            },
+            "Placement": _placement(swarm, order.image.platform),
+            "Networks": [{"Target": parts.networks[name]} for name in spec.networks],
+            "ForceUpdate": 0,
+            **_log_driver(spec),
+        },
+        "Mode": {"Replicated": {"Replicas": spec.replicas}},
+        "UpdateConfig": _policy(swarm, swarm.failure_action),
+        "RollbackConfig": _policy(swarm, "pause"),
+        "EndpointSpec": {
+            "Mode": swarm.endpoint_mode,
+            "Ports": [_port(port, swarm.publish_mode) for port in spec.publish],
+        },
+    }
+    return written | {"Labels": labels | {MARK: mark(written)}}
+
+
+def _container(order: RolloutRequest, parts: Parts, labels: Mapping[str, str]) -> dict[str, Any]:
+    spec = order.spec
+    asked = {
+        "Init": spec.init,
+        "StopSignal": spec.stop_signal,
+        "Healthcheck": healthcheck_config(spec.healthcheck) if spec.healthcheck is not None else None,
+    }
+    places = {name: f"/run/secrets/{name}" for name in parts.secrets} | (spec.secret_files or {})
+    env = {f"{name}_FILE": places[name] for name in parts.secrets} | spec.env
+    return {
+        "Image": str(image_reference(order)),
+        "Labels": dict(labels),
+        "Command" if spec.entrypoint == "replace" else "Args": list(spec.command or ()),
+        "Env": [f"{key}={value}" for key, value in env.items()],
+        "User": spec.user or "",
+        "ReadOnly": spec.read_only,
+        "StopGracePeriod": spec.stop_grace * _NANO,
+        "Mounts": [*map(_mount, spec.volumes), *map(_memory, texts(spec.tmpfs, spec.tmpfs_options))],
+        "Secrets": [_secret(places[name], part) for name, part in sorted(parts.secrets.items())],
+        "Configs": [_config(path, file.mode, parts.files[path]) for path, file in (spec.files or {}).items()],
+        "CapabilityAdd": [_capability(name) for name in spec.cap_add],
+        "CapabilityDrop": [_capability(name) for name in spec.cap_drop],
+        **{key: value for key, value in asked.items() if value is not None},
+    }
+
+
+def _log_driver(spec: RunSpec) -> dict[str, Any]:
+    if spec.log_driver is None and spec.log_options is None:
+        return {}
+    return {"LogDriver": {"Name": spec.log_driver or "", "Options": dict(spec.log_options or {})}}
+
+
+def _capability(name: str) -> str:
+    """As the Swarm writes it: with its prefix, but for ALL."""
+    return name if name == "ALL" or name.startswith("CAP_") else f"CAP_{name}"
+
+
+def _limits(spec: RunSpec) -> dict[str, int]:
+    asked = {
+        "NanoCPUs": None if spec.cpus is None else spec.cpus * _NANO,
+        "MemoryBytes": spec.memory,
+        "Pids": spec.pids,
+    }
+    return {key: value for key, value in asked.items() if value is not None}
+
+
+def _reservations(swarm: SwarmSpec) -> dict[str, int]:
+    asked = {
+        "NanoCPUs": None if swarm.reserve_cpus is None else swarm.reserve_cpus * _NANO,
+        "MemoryBytes": swarm.reserve_memory,
+    }
+    return {key: value for key, value in asked.items() if value is not None}
+
+
+def _placement(swarm: SwarmSpec, platform: str) -> dict[str, Any]:
+    """The image's platform goes along, so that the Swarm passes over nodes that cannot run it.
+
+    An ARM's version is left out: a node tells it, as armv7l, in other words than images do.
+    """
+    system, architecture, *_ = [*platform.split("/"), ""]
+    known = {"OS": system, **({"Architecture": architecture} if architecture != "arm" else {})}
+    limit = {"MaxReplicas": swarm.max_per_node} if swarm.max_per_node is not None else {}
+    return {"Constraints": list(swarm.constraints), "Platforms": [known], **limit}
+
+
+def _policy(swarm: SwarmSpec, action: str) -> dict[str, Any]:
+    """One failure is too many: what to do then is decided here, not by a ratio."""
+    return {
+        "Parallelism": swarm.parallelism,
+        "Delay": swarm.delay * _NANO,
+        "FailureAction": action,
+        "Monitor": swarm.monitor * _NANO,
+        "MaxFailureRatio": 0,
+        "Order": swarm.order,
+    }
+
+
+def _port(port: Publish, mode: str) -> dict[str, Any]:
+    return {
+        "Protocol": port.protocol,
+        "TargetPort": port.container,
+        "PublishedPort": port.host,
+        "PublishMode": mode,
+    }
+
+
+def _mount(mount: Mount) -> dict[str, Any]:
+    return {
+        "Type": "bind" if mount.is_bind else "volume",
+        "Source": mount.source,
+        "Target": mount.target,
+        "ReadOnly": mount.read_only,
+    }
+
+
+def _memory(text: str) -> dict[str, Any]:
+    folder = Tmpfs.model_validate(text)
+    told = {"SizeBytes": folder.size, "Mode": folder.mode}
+    options = {name: value for name, value in told.items() if value is not None}
+    mount = {"Type": "tmpfs", "Target": folder.path}
+    return {**mount, "TmpfsOptions": options} if options else mount
+
+
+def _config(path: str, mode: int, part: Part) -> dict[str, Any]:
+    return {
+        "File": {"Name": path, "UID": "0", "GID": "0", "Mode": mode},
+        "ConfigID": part.id,
+        "ConfigName": part.name,
+    }
+
+
+def _secret(path: str, part: Part) -> dict[str, Any]:
+    return {
+        "File": {"Name": path, "UID": "0", "GID": "0", "Mode": _READABLE_BY_ALL},
+        "SecretID": part.id,
+        "SecretName": part.name,
+    }
+
+
+def named_spec(order: RolloutRequest, networks: Mapping[str, str]) -> dict[str, Any]:
+    """Return what is written for an order, told by names alone: without the ids of secrets and configs.
+
+    Args:
+        order: what is to run.
+        networks: ids by name.
+    """
+    place, spec = order.place, order.spec
+    parts = Parts(
+        networks={name: networks.get(name, name) for name in spec.networks},
+        secrets={
+            name: Part(id="", name=secret_name(place, name, print_)) for name, print_ in spec.secrets.items()
+        },
+        files={
+            path: Part(id="", name=file_name(place, path, file.sha256))
+            for path, file in (spec.files or {}).items()
+        },
+    )
+    return service_spec(order, parts)
+
+
+def recorded_order(place: Place, deployment: Deployment, release: Release) -> RolloutRequest:
+    """Return what a deployment of this release was to make run, as its record tells it."""
+    return RolloutRequest(
+        place=place,
+        identity=Identity(
+            deployment=deployment.deployment,
+            version=release.version,
+            commit=release.source.commit,
+            digest=Digest(release.image.digest),
+            record=deployment.release,
+        ),
+        image=release.image,
+        spec=deployment.run_spec,
+        secrets={},
+        before=ContainerSet(running=(), stopped=()),
+        old=None,
+        health_timeout=0,
+    )
+
+
+def networks_of(spec: Mapping[str, Any]) -> tuple[str, ...]:
+    """Ids of the networks that a spec joins."""
+    return tuple(network["Target"] for network in at(spec, ["TaskTemplate", "Networks"]) or ())
+
+
+def container_of(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The part of a spec that is about the container."""
+    return (spec.get("TaskTemplate") or {}).get("ContainerSpec") or {}
+
+
+# --- changed behind our back
+
+
+def mark(spec: Mapping[str, Any]) -> str:
+    """Sixteen digits over what we write of a spec, the same for what a Swarm gives back of it.
+
+    A Swarm adds keys of its own and drops what is empty: only our keys count, and nothing counts as empty.
+    """
+    kept = without_empty({path: at(spec, path.split(".")) for path in OURS})
+    labels = dict(spec.get("Labels") or {})
+    labels.pop(MARK, None)
+    text = json.dumps([kept, labels], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def is_as_written(spec: Mapping[str, Any]) -> bool:
+    """Return whether nobody changed a spec since a deployment wrote it."""
+    return (spec.get("Labels") or {}).get(MARK) == mark(spec)
+
+
+OURS: Final = (
+    "Name",
+    *(
+        f"TaskTemplate.ContainerSpec.{key}"
+        for key in (
+            "Image",
+            "Labels",
+            "Command",
+            "Args",
+            "Env",
+            "Dir",
+            "User",
+            "Groups",
+            "Hosts",
+            "Hostname",
+            "Init",
+            "ReadOnly",
+            "StopGracePeriod",
+            "StopSignal",
+            "Healthcheck",
+            "Mounts",
+            "Secrets",
+            "Configs",
+            "CapabilityAdd",
+            "CapabilityDrop",
+            "Sysctls",
+            "Privileges",
+            "Ulimits",
+            "DNSConfig",
+        )
+    ),
+    "TaskTemplate.Resources",
+    "TaskTemplate.RestartPolicy",
+    "TaskTemplate.Placement",
+    "TaskTemplate.Networks",
+    "TaskTemplate.LogDriver",
+    "Mode",
+    "UpdateConfig",
+    "RollbackConfig",
+    "EndpointSpec",
+)
+"""The keys that a person would change; those that we never write count as empty."""
+
+
+def at(data: Any, keys: list[str]) -> Any:
+    """Return what is at this place; None where that is not there."""
+    for key in keys:
+        data = (data or {}).get(key)
+    return data
+
+
+def without_empty(data: Any) -> Any:
+    """Without what is empty, at any depth."""
+    if isinstance(data, Mapping):
+        kept = {key: without_empty(value) for key, value in data.items()}
+        return {key: value for key, value in kept.items() if value}
+    if isinstance(data, list):
+        return [without_empty(value) for value in data]
+    return data or None

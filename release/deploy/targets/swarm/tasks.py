@@ -1,0 +1,197 @@
+"""The tasks of a service, sorted by what they mean for a deployment. Pure: nothing is asked here.
+
+A Swarm calls a task running when its container is, and where the image has a health check, when that is well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+from release.deploy.core.place import DEPLOYMENT, VERSION
+from release.deploy.targets.swarm.api import Node, Service, Task
+from release.values import Struct
+
+BY_ITSELF: Final = ("failed", "rejected", "complete")
+"""States of a task that ended without being told to. One that a Swarm moves elsewhere is in none of them."""
+_ENDED: Final = (*BY_ITSELF, "shutdown", "remove", "orphaned")
+_STATES: Final = (
+    "new",
+    "pending",
+    "assigned",
+    "accepted",
+    "preparing",
+    "ready",
+    "starting",
+    "running",
+)
+"""On the way, in this order."""
+
+
+class View(Struct, frozen=True, kw_only=True):
+    """A service at one moment, seen from one deployment."""
+
+    service: Service
+    wanted: int
+    good: tuple[Task, ...]
+    """Of the deployment, running, on nodes that answer."""
+    ended: tuple[Task, ...]
+    """Of the deployment, which ended by themselves."""
+    waiting: tuple[Task, ...]
+    """Of the deployment, on their way."""
+    others: tuple[Task, ...]
+    """Of other deployments, not ended, on nodes that answer."""
+    lost: tuple[Task, ...]
+    """Of any, not ended as far as the Swarm knows, on nodes that do not answer."""
+    nodes: Mapping[str, Node]
+
+    @property
+    def is_settled(self) -> bool:
+        """Return whether all that should run does, and nothing else that can be seen."""
+        return len(self.good) == self.wanted and not self.others and not self.waiting
+
+    @property
+    def score(self) -> int:
+        """Grows when something moves forward."""
+        steps = sum(_STATES.index(task.state) for task in self.waiting if task.state in _STATES)
+        return len(self.good) * len(_STATES) + steps - len(self.others)
+
+    def __str__(self) -> str:
+        """For people: how many run, and what the others do."""
+        rest = [*self.waiting, *self.others]
+        return "; ".join([f"{len(self.good)} of {self.wanted} tasks run", *map(self.describe, rest)])
+
+    def describe(self, task: Task) -> str:
+        """One task: where it is, what it runs, and what it does."""
+        node = self.nodes.get(task.node)
+        where = f" on {node_name(node, task.node)}" if task.node else ""
+        silent = "" if node is None or node.is_ready else " (does not answer)"
+        error = f": {task.error}" if task.error else ""
+        version = task.labels.get(VERSION, "unknown version")
+        return f"{self.service.name}.{task.slot}{where}{silent}: {version} {task.state}{error}"
+
+    def all(self) -> str:
+        """Every task that may run, for messages that must say exactly what is where."""
+        tasks = (*self.good, *self.waiting, *self.others, *self.lost)
+        return "; ".join(map(self.describe, tasks)) or "no task"
+
+
+class Placed(Struct, frozen=True, kw_only=True):
+    """One task as a status tells it."""
+
+    name: str
+    """The service's, and the number of the task."""
+    node: str
+    """What people call it; empty where none is chosen yet."""
+    answers: bool
+    """Whether the node does."""
+    version: str | None
+    state: str
+    error: str
+    ended: int
+    """How many tasks in its place ended by themselves, as far as the Swarm remembers."""
+    last: str
+    """Why the newest of them did."""
+
+    def __str__(self) -> str:
+        """For people, in a line."""
+        where = f" on {self.node}" if self.node else ""
+        silent = "" if self.answers else " (does not answer)"
+        error = f": {self.error}" if self.error else ""
+        before = f"; {self.ended} ended before, the last: {self.last}" if self.ended else ""
+        return f"{self.name}{where}{silent}: {self.version or 'unknown version'} {self.state}{error}{before}"
+
+
+def placed(seen: View) -> Iterator[Placed]:
+    """Every task that may run, by number."""
+    tasks = (*seen.good, *seen.waiting, *seen.others, *seen.lost)
+    for task in sorted(tasks, key=lambda task: (task.slot, task.created_at)):
+        node = seen.nodes.get(task.node)
+        before = [each for each in seen.ended if each.slot == task.slot]
+        yield Placed(
+            name=f"{seen.service.name}.{task.slot}",
+            node=node_name(node, task.node),
+            answers=node is None or node.is_ready,
+            version=task.labels.get(VERSION),
+            state=task.state,
+            error=task.error,
+            ended=len(before),
+            last=_why(before[-1]) if before else "",
+        )
+
+
+def _why(task: Task) -> str:
+    code = f", exit status {task.exit_code}" if task.exit_code is not None else ""
+    return task.error or f"{task.state}{code}"
+
+
+_UPDATES: Final = {
+    "updating": "the Swarm is replacing tasks",
+    "paused": "the Swarm paused its update by the policy",
+    "rollback_started": "the Swarm is rolling it back by the policy",
+    "rollback_paused": "the Swarm began to roll it back by the policy, and paused",
+    "rollback_completed": "the Swarm rolled its last update back by the policy",
+}
+
+
+def update_of(service: Service) -> str | None:
+    """Return how its last update stands, where it is not simply done."""
+    said = _UPDATES.get(service.update or "")
+    return f"{said}: {service.update_message}" if said is not None else None
+
+
+def node_name(node: Node | None, otherwise: str) -> str:
+    """Return what people call it; several machines may have one host name, so its address goes along."""
+    if node is None:
+        return otherwise
+    return f"{node.name} ({node.address})" if node.address else node.name
+
+
+def view(
+    service: Service,
+    tasks: Iterable[Task],
+    nodes: Sequence[Node],
+    *,
+    deployment: str,
+    known: frozenset[str] = frozenset(),
+) -> View:
+    """Sort the tasks.
+
+    Args:
+        service: as it is now.
+        tasks: of the service.
+        nodes: of the Swarm.
+        deployment: whose tasks are to run.
+        known: ids of tasks that had ended before; they are no news.
+    """
+    by_id = {node.id: node for node in nodes}
+    silent = {node.id for node in nodes if not node.is_ready}
+    mine, others = list[Task](), list[Task]()
+    for task in tasks:
+        (mine if task.labels.get(DEPLOYMENT, "") == deployment else others).append(task)
+    alive = [task for task in mine if task.state not in _ENDED and task.node not in silent]
+    good = [task for task in alive if task.desired == "running" and task.state == "running"]
+    return View(
+        service=service,
+        wanted=replicas(service),
+        good=tuple(good),
+        ended=tuple(task for task in mine if task.state in BY_ITSELF and task.id not in known),
+        waiting=tuple(task for task in alive if task not in good and task.desired in ("ready", "running")),
+        others=(
+            *(task for task in others if task.state not in _ENDED and task.node not in silent),
+            *(task for task in alive if task.desired not in ("ready", "running")),
+        ),
+        lost=tuple(task for task in (*mine, *others) if task.state not in _ENDED and task.node in silent),
+        nodes=by_id,
+    )
+
+
+def ended_ids(tasks: Iterable[Task]) -> frozenset[str]:
+    """Ids of those that are over."""
+    return frozenset(task.id for task in tasks if task.state in _ENDED)
+
+
+def replicas(service: Service) -> int:
+    """Return how many tasks its spec asks for."""
+    replicated = (service.spec.get("Mode") or {}).get("Replicated") or {}
+    return int(replicated.get("Replicas") or 0)

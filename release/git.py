@@ -1,0 +1,289 @@
+"""The one door to git: each command in a session of its own, without a terminal.
+
+So nothing can ask a question and hang. Messages are git's untranslated ones, and only shown, never matched.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from subprocess import PIPE, Popen, TimeoutExpired
+from typing import IO, Final
+
+from release import pipes, unshown
+from release.errors import ReleaseError, SourceError
+from release.gitenv import environment
+from release.values import Struct
+
+ANSWER_SECONDS: Final = 20.0
+"""How long a git server may take to say what it has."""
+
+FETCH_SECONDS: Final = 900.0
+"""How long a git server may take to send history."""
+
+LOCAL_SECONDS: Final = 600.0
+"""How long a command that asks no server may take; in a partial clone it may ask one after all."""
+
+OBJECT_SECONDS: Final = 60.0
+"""How long one object may take; in a partial clone it may come from a server."""
+
+LARGEST_OBJECT: Final = 64 * 1024 * 1024
+"""Bytes of an object that is read whole."""
+
+LARGEST_OUTPUT: Final = 128 * 1024 * 1024
+"""Bytes of each output of a command that is read whole."""
+
+_LONGEST_HEADER: Final = 8 * 1024
+_END_SECONDS: Final = 1.0
+"""How long a command that took too long may take to end."""
+
+_SSH: Final = "ssh -oBatchMode=yes -oConnectTimeout=10"
+"""Asks nothing and gives up soon."""
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """What a git command gave: its exit status (negative: killed by that signal) and its two outputs."""
+
+    status: int
+    out: bytes
+    errors: str
+
+    @property
+    def text(self) -> str:
+        """Standard output as text, without the last newline."""
+        return self.out.decode("utf-8", "replace").rstrip("\n")
+
+    @property
+    def words(self) -> str:
+        """The first things git said, for people; advice follows after them."""
+        lines = [line.strip() for line in self.errors.splitlines() if line.strip()]
+        return "; ".join(lines[:2]) or f"git ended with status {self.status}"
+
+
+class Git:
+    """Git commands in one repository, whatever GIT_* variables a hook has set."""
+
+    def __init__(self, *, root: Path, git_dir: Path, common_dir: Path) -> None:
+        """Start nothing yet. Raises SourceError when git is not installed."""
+        try:
+            import git
+        except ImportError as error:  # GitPython looks for the program when it is imported
+            raise SourceError(
+                "run git",
+                "it is not installed",
+                "install git 2.31 or later, or add the folder where it is to PATH",
+            ) from error
+        self.root = root
+        self._git = git.Git(str(root))
+        self._git.update_environment(**environment(root, git_dir, common_dir))
+        if not self._chooses_ssh():
+            self._git.update_environment(GIT_SSH_COMMAND=_SSH)
+        self._objects: Popen[bytes] | None = None
+        self._end: Callable[[], object] = lambda: None
+        self._lock = threading.Lock()
+
+    def _chooses_ssh(self) -> bool:
+        """Return whether the team has its own ssh command, which is left as it is."""
+        named = "GIT_SSH_COMMAND" in os.environ or "GIT_SSH" in os.environ
+        return named or self.run("config", "core.sshCommand").status == 0
+
+    def run(
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        most: int = LARGEST_OUTPUT,
+    ) -> Answer:
+        """Run one command to its end.
+
+        Args:
+            arguments: the words after `git`.
+            stdin: its standard input.
+            env: additional environment.
+            timeout: seconds, after which it is ended with its children; None: `LOCAL_SECONDS`.
+            most: bytes of its output, after which it is ended too.
+        """
+        seconds = LOCAL_SECONDS if timeout is None else timeout
+        with self.running(*arguments, env=env) as process:
+            try:
+                out, errors = pipes.talk(process, stdin, seconds=seconds, most=most)
+                process.wait(seconds)
+                status = process.returncode
+            except (TimeoutError, TimeoutExpired):
+                status, out, errors = _stopped(process), b"", f"no answer within {seconds:.3g} s".encode()
+            except ValueError as error:
+                status, out, errors = _stopped(process), b"", str(error).encode()
+        said = unshown.masked(errors.decode("utf-8", "replace"))
+        return Answer(status=status, out=out, errors=said)
+
+    @contextmanager
+    def running(self, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Popen[bytes]]:
+        """A command to talk with through its pipes; it is stopped when the block ends early."""
+        process = self._started(*arguments, env=env)
+        try:
+            yield process
+        except BaseException:
+            _kill(process)
+            raise
+        finally:
+            _close(process)
+
+    @contextmanager
+    def streaming(self, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[pipes.Stream]:
+        """A command whose output is read while it runs; it is stopped when the block ends early."""
+        with self.running(*arguments, env=env) as process:
+            stream = pipes.Stream(process)
+            end = threading.Timer(FETCH_SECONDS, _kill, [process])
+            end.daemon = True
+            end.start()
+            try:
+                yield stream
+            finally:
+                end.cancel()
+                _kill(process)
+                stream.join()
+
+    def _started(self, *arguments: str, env: Mapping[str, str] | None = None) -> Popen[bytes]:
+        words = unshown.without(arguments)
+        handle = self._git.execute(
+            ["git", *words],
+            istream=PIPE,
+            as_process=True,
+            env={**self._logins(arguments), **(env or {})},
+            start_new_session=True,
+        )
+        # the handle would end the process at a moment of its own choice
+        process, handle.proc = handle.proc, None
+        assert process is not None  # noqa: S101 - a process that could not start has raised
+        return process
+
+    def _logins(self, arguments: Sequence[str]) -> dict[str, str]:
+        """Variables by which git logs in to the remotes and addresses that a command names."""
+        if unshown.NETWORK.isdisjoint(arguments):
+            return {}
+        configured = self.run("config", "--get-regexp", r"^(remote|url)\.").text
+        if not any(map(unshown.tells_a_password, (configured, *arguments))):
+            return {}
+        options = ("--push",) if "push" in arguments else ()
+        pairs = [(word, word) for word in arguments]
+        for name in sorted(set(arguments) & _remotes(configured)):
+            given = self.run("config", "--get-all", f"remote.{name}.url").text.splitlines()
+            given += self.run("config", "--get-all", f"remote.{name}.pushurl").text.splitlines()
+            for address in self.run("remote", "get-url", "--all", *options, "--", name).text.splitlines():
+                pairs += [(each, address) for each in given]
+        return unshown.variables(pairs, os.environ)
+
+    def object(self, oid: str) -> tuple[str, bytes] | None:
+        """Type and content of an object, by its full id or an expression as `HEAD:path`; None when missing.
+
+        Raises:
+            ReleaseError: git cannot read it, because it is damaged; it is larger than `LARGEST_OBJECT`; its
+                server is silent.
+        """
+        if not oid or "\n" in oid:
+            raise ValueError(f"{oid!r} names no object")
+        with self._lock:
+            try:
+                return self._ask(oid)
+            except TimeoutError as error:
+                self._end_reader()
+                raise ReleaseError(
+                    f"read the git object {oid}",
+                    f"git has no answer within {OBJECT_SECONDS:g} s",
+                    "if this clone is partial, see that its remote answers, or run `git fetch --refetch`",
+                ) from error
+            except (OSError, ValueError) as error:
+                words = self._end_reader() or str(error)
+                raise ReleaseError(
+                    f"read the git object {oid}", words, "look further with: git fsck --full"
+                ) from error
+            except BaseException:
+                self._end_reader()  # stopped in the middle of an answer: the next one needs a new reader
+                raise
+
+    def _ask(self, oid: str) -> tuple[str, bytes] | None:
+        stdin, answer = self._reader()
+        until = time.monotonic() + OBJECT_SECONDS
+        stdin.write(f"{oid}\n".encode())
+        stdin.flush()
+        header = answer.line(until=until, most=_LONGEST_HEADER)
+        words = header[len(oid) :].split()
+        if header.startswith(oid.encode()) and words in ([b"missing"], [b"ambiguous"]):
+            return None
+        _, kind, size = header.split()
+        if int(size) > LARGEST_OBJECT:
+            self._end_reader()
+            found = f"it has {int(size)} bytes; the limit is {LARGEST_OBJECT}"
+            raise ReleaseError(
+                f"read the git object {oid}", found, "see what was committed there: git log --stat"
+            )
+        content = answer.exactly(int(size) + 1, until=until)
+        return kind.decode(), content[:-1]
+
+    def _reader(self) -> tuple[IO[bytes], pipes.Reader]:
+        """One `git cat-file --batch` for all reading; started at the first question."""
+        if self._objects is None:
+            self._objects = self._started("cat-file", "--batch")
+            assert self._objects.stdout is not None  # noqa: S101 - it was opened as a pipe
+            self._answers = pipes.Reader(self._objects.stdout)
+            self._end = weakref.finalize(self, _stop, self._objects)
+        process = self._objects
+        assert process is not None and process.stdin is not None  # noqa: S101, PT018
+        return process.stdin, self._answers
+
+    def _end_reader(self) -> str:
+        """Stop the reader and give its last words."""
+        process, self._objects = self._objects, None
+        if process is None:
+            return ""
+        _kill(process)
+        self._answers.close()
+        words = process.stderr.read().decode("utf-8", "replace").strip() if process.stderr is not None else ""
+        self._end()
+        return words
+
+    def close(self) -> None:
+        """Stop the reader. The next question starts another."""
+        with self._lock:
+            self._end_reader()
+
+
+def _remotes(configured: str) -> set[str]:
+    """The names of remotes in the output of `git config --get-regexp`."""
+    keys = (line.partition(" ")[0] for line in configured.splitlines())
+    return {key.removeprefix("remote.").rpartition(".")[0] for key in keys if key.startswith("remote.")}
+
+
+def _stopped(process: Popen[bytes]) -> int:
+    """Ask it to end, so that it takes its lock files along, and kill what does not. Returns no success."""
+    _kill(process, signal.SIGTERM)
+    with suppress(TimeoutExpired):
+        process.wait(_END_SECONDS)
+    _kill(process)
+    return process.wait() or -signal.SIGKILL
+
+
+def _kill(process: Popen[bytes], with_signal: signal.Signals = signal.SIGKILL) -> None:
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, with_signal)
+
+
+def _stop(process: Popen[bytes]) -> None:
+    _kill(process)
+    _close(process)
+
+
+def _close(process: Popen[bytes]) -> None:
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream is not None:
+            with suppress(OSError):
+                stream.close()
+    process.wait()

@@ -1,0 +1,62 @@
+"""Trying again: so often, with pauses that grow, and every pause ends with the work that it belongs to."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from release.process import Cancellation
+from release.values import Struct
+
+T = TypeVar("T")
+
+Again = Callable[[Exception, int], "bool | float"]
+"""Decides after a failure whether to try once more, told how many attempts are left (1 or more): no, yes,
+or yes after so many seconds."""
+
+_SPREAD: Final = 0.5
+"""A pause is longer or shorter by up to this part of it: many that failed together do not return together."""
+
+
+class Patience(Struct, frozen=True, kw_only=True):
+    """How often something is tried.
+
+    Args:
+        attempts: at most so many.
+        first: seconds between the first two; each later pause is twice as long.
+        longest: seconds of a pause at most, where nobody names another time.
+        timeout: seconds after which no further attempt begins; None: the attempts alone count.
+    """
+
+    attempts: int
+    first: float
+    longest: float
+    timeout: float | None = None
+
+    def trying(self, call: Callable[[], T], again: Again, cancellation: Cancellation) -> T:
+        """Return what the call returns; what it raises at last.
+
+        Raises:
+            Cancelled: at once when the work is cancelled, also in the middle of a pause.
+        """
+        begun, pause = time.monotonic(), self.first
+        for left in range(self.attempts - 1, -1, -1):
+            try:
+                return call()
+            except Exception as error:
+                cancellation.check()
+                wish = again(error, left) if left and not self._is_late(begun) else False
+                if wish is False:
+                    raise
+            cancellation.pause(_spread(pause) if wish is True else wish)
+            pause = min(2 * pause, self.longest)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _is_late(self, begun: float) -> bool:
+        return self.timeout is not None and time.monotonic() - begun >= self.timeout
+
+
+def _spread(seconds: float) -> float:
+    return seconds * random.SystemRandom().uniform(1 - _SPREAD, 1 + _SPREAD)

@@ -1,0 +1,112 @@
+"""Reading BuildKit's progress: which step runs, and whose fault an end is."""
+
+from __future__ import annotations
+
+import pytest
+
+from release.chain.building.progress import read_plain, step_of
+
+READ = """\
+#0 building with "default" instance using docker driver
+
+#1 [internal] load remote build context
+#1 DONE 0.0s
+"""
+
+PLACE = """\
+Dockerfile:2
+--------------------
+   1 |     FROM base
+   2 | >>> RUN false
+--------------------
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "step"),
+    [
+        ("#12 [runtime 2/4] COPY . /srv", "[runtime 2/4] COPY . /srv"),
+        ("#12 [2/4] RUN true", "[2/4] RUN true"),
+        ("#12 [runtime  5/11] RUN make", "[runtime 5/11] RUN make"),
+        ("#12 [ 5/11] RUN make", "[5/11] RUN make"),
+        ("#12 [linux/amd64 runtime  5/11] RUN make", "[linux/amd64 runtime 5/11] RUN make"),
+        ("#12 [internal] load .dockerignore", ""),
+        ("#12 0.213 Collecting six", ""),
+        ("#12 DONE 0.4s", ""),
+    ],
+)
+def test_a_step_is_an_instruction_of_the_dockerfile(line: str, step: str) -> None:
+    """What BuildKit does for itself is no step that people wait for."""
+    assert step_of(line) == step
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        "#1 [internal] load remote build context\n#1 ERROR: x\n",
+        f"{READ}#5 [2/2] RUN true\n#5 DONE 0.1s\n#6 exporting to image\n#6 ERROR: x\n",
+        f"{READ}#5 [2/2] RUN sleep 9\n#5 0.1 begun\n",
+        f"{READ}#5 [2/2] RUN sleep 9\n#5 CANCELED\n",
+    ],
+    ids=["context", "export", "cut in the middle", "taken back"],
+)
+def test_what_is_not_of_the_dockerfile_may_be_built_again(output: str) -> None:
+    """The engine was too slow, went away, or lost the session."""
+    assert read_plain(output).is_engines_failure
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        f"{READ}#5 [2/2] RUN false\n#5 ERROR: x\n",
+        f"{READ}#5 [runtime  5/11] RUN false\n#5 ERROR: x\n",
+        f"{READ}#5 [ 5/11] RUN false\n#5 ERROR: x\n",
+        f"{READ}#5 [linux/arm64 runtime  5/11] RUN false\n#5 ERROR: x\n",
+        f"{READ}#5 [2/2] RUN false\n#5 ERROR: x\n#6 [a 1/3] RUN sleep 9\n#6 CANCELED\n",
+        f"{READ}#2 [internal] load metadata for x:1\n#2 ERROR: x\n{PLACE}ERROR: x\n",
+        f"{READ}{PLACE}ERROR: x\n",
+        f"{READ}ERROR: x\n",
+        "unknown flag: --x\n",
+    ],
+    ids=[
+        "a program",
+        "of 11 steps",
+        "of 11 without a name",
+        "of a platform",
+        "a program, and others with it",
+        "a base",
+        "a wrong word",
+        "no such stage",
+        "nothing",
+    ],
+)
+def test_the_dockerfiles_own_failures_stand(output: str) -> None:
+    """An instruction failed, a place in it is shown, or all went well and it was not possible."""
+    assert not read_plain(output).is_engines_failure
+
+
+LOST = "#2 [internal] load metadata for x:1\n#2 ERROR: x\n"
+
+
+@pytest.mark.parametrize(
+    ("output", "answer"),
+    [
+        (f"{READ}{LOST}{PLACE}ERROR: x\n", True),
+        (f"{READ}{LOST}#3 [internal] load metadata for y:1\n#3 CANCELED\n{PLACE}ERROR: x\n", True),
+        (f"{READ}{LOST}#5 [2/2] RUN false\n#5 ERROR: x\n{PLACE}", False),
+        (f"{READ}{PLACE}ERROR: x\n", False),
+        ("", False),
+    ],
+    ids=["one", "another was given up with it", "a program too", "a wrong word", "nothing"],
+)
+def test_a_base_that_could_not_be_looked_up_is_told_from_the_rest(output: str, answer: bool) -> None:
+    """Its registry may have been in trouble, although BuildKit shows the place of the FROM."""
+    assert read_plain(output).is_about_bases is answer
+
+
+def test_a_build_has_begun_with_its_first_vertex() -> None:
+    """What buildx says before that is its own."""
+    assert not read_plain(
+        '#0 building with "default" instance using docker driver\nERROR: no key\n'
+    ).has_begun
+    assert read_plain(READ).has_begun

@@ -1,0 +1,35 @@
+"""A smoke run whose command no environment runs is warned of."""
+
+from __future__ import annotations
+
+import pytest
+
+from release.chain.smoking.caution import smoke_caution
+from tests.unit.config.written import service
+
+PRODUCTION, STAGING = "[tool.release.environments.production]", "[tool.release.environments.staging]"
+SERVE = 'command = ["serve", "--now"]'
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (f"{SERVE}\n{PRODUCTION}", "but production runs the command of the image"),
+        (f'{SERVE}\n{PRODUCTION}\ncommand = ["web"]', "but production runs `web`"),
+        (f'{SERVE}\n{PRODUCTION}\n{SERVE}\nentrypoint = "keep"', "but production runs `serve --now`"),
+        (f"{SERVE}\n{PRODUCTION}\n{SERVE}\n{STAGING}", "but staging runs the command of the image"),
+        (f"{SERVE}\n{PRODUCTION}\n{STAGING}", "but production (and 1 more) runs"),
+    ],
+)
+def test_an_environment_with_another_command_is_named(written: str, said: str) -> None:
+    caution = smoke_caution(service(written))
+    assert caution.startswith("the smoke run tests `serve --now`")
+    assert said in caution
+
+
+@pytest.mark.parametrize(
+    "written",
+    [SERVE, PRODUCTION, f"{PRODUCTION}\n{SERVE}", f"{SERVE}\n{PRODUCTION}\n{SERVE}"],
+)
+def test_nothing_is_said_where_the_commands_are_equal_or_smoke_has_none(written: str) -> None:
+    assert smoke_caution(service(written)) == ""

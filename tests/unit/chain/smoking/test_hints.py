@@ -1,0 +1,133 @@
+"""Hints of the smoke run that need no engine to be told apart; the others are followed in tests/engine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from release.chain.smoking import hints
+from release.chain.smoking.hints import Seen, Sockets, read_sockets
+from release.config import Smoke
+from release.images.values import StoredImage
+from release.probe import Answer
+from release.signals import TERM
+from release.values import replace
+from tests.unit.deploy.fakes import digest, state
+
+IMAGE = StoredImage(
+    id=digest("image"), diff_ids=(), references=(), user="", labels={}, size=1, has_healthcheck=False
+)
+
+
+def seen(*lines: str, smoke: dict[str, Any] | None = None, **changes: Any) -> Seen:
+    settings = Smoke.model_validate({"port": 8000, **(smoke or {})})
+    ended = state(status="exited", exit_code=1, argv=("python3", "/srv/app.py"))
+    return Seen(**{"settings": settings, "image": IMAGE, "state": ended, "lines": lines, **changes})
+
+
+TABLE = """\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:1F40 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1
+   1: 00000000:2328 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 2 1
+   2: 0100007F:1F90 0100007F:0050 01 00000000:00000000 00:00000000 00000000     0        0 3 1
+   3: 00000000000000000000000001000000:0016 00000000000000000000000000000000:0000 0A 00000000:0 0 0
+"""
+
+
+def test_what_listens_is_read_from_the_kernel() -> None:
+    """On all addresses, or on the loopback alone; a connection does not listen."""
+    assert read_sockets(TABLE) == Sockets(everywhere=frozenset({9000}), loopback=frozenset({8000, 22}))
+    assert read_sockets("") == Sockets(everywhere=frozenset(), loopback=frozenset())
+
+
+@pytest.mark.parametrize(
+    ("line", "folder"),
+    [
+        ("OSError: [Errno 30] Read-only file system: '/var/lib/app/state.db'", "/var/lib/app"),
+        ("sh: /run.sh: line 3: /data/undone: Read-only file system", "/data"),
+        ("mkdir: cannot create directory '/data': Read-only file system", "/data"),
+        ('nginx: mkdir() "/var/cache/nginx/body" failed (30: Read-only file system)', "/var/cache/nginx"),
+        ("open /run/app/x.pid: read-only file system", "/run/app"),
+    ],
+)
+def test_the_folder_of_a_read_only_root_is_read_from_the_output(line: str, folder: str) -> None:
+    """As Python, shells, coreutils, nginx and Go write it; not where the root is not read-only."""
+    assert hints.ended(seen(line)) == f'its root is read-only: add "{folder}" to `smoke.tmpfs`'
+    assert hints.ended(seen(line, smoke={"read_only": False})) == hints.OWN_OUTPUT
+
+
+def test_nothing_is_guessed_where_nothing_is_known() -> None:
+    """The output says why."""
+    assert hints.ended(seen("KeyError: 'DATABASE_URL'")) == hints.OWN_OUTPUT
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (Answer(status=400, text="400 Bad Request"), "`smoke.host`"),
+        (Answer(status=421, text="421 Misdirected"), "`smoke.host`"),
+        (Answer(status=302, text="302 Found", location="/login"), "redirects to /login"),
+        (Answer(status=500, text="500 Oh"), "it answers, and fails"),
+        (Answer(status=None, text="no answer", spoke=True), "speaks no plain HTTP"),
+    ],
+)
+def test_where_something_answered_the_hint_is_about_the_answer(answer: Answer, words: str) -> None:
+    """The port is right then."""
+    hint = hints.unanswered(seen(), answer, None)
+    assert words in hint
+    assert "0.0.0.0" not in hint  # noqa: S104 - compared
+
+
+def test_a_port_that_the_image_does_not_expose_is_told() -> None:
+    """Where nothing in the container can tell what listens."""
+    image = StoredImage(
+        id=digest("i"),
+        diff_ids=(),
+        references=(),
+        user="",
+        labels={},
+        size=1,
+        has_healthcheck=False,
+        exposed=(9000,),
+    )
+    silent = Answer(status=None, text="no answer")
+    assert "exposes 9000: set `smoke.port`" in hints.unanswered(seen(image=image), silent, None)
+
+
+def test_a_command_is_named_where_the_environments_have_it() -> None:
+    """A command of the smoke run alone would pass a gate that no deployment passes."""
+    assert "set `environments.<name>.command` (the smoke run takes it from there)" in hints.no_command(
+        seen(image=IMAGE)
+    )
+    ends = state(status="exited", exit_code=0, argv=("run.sh", "true"))
+    bare = hints.ended(seen(state=ends))
+    assert "CMD in the Dockerfile, or `environments.<name>.command`" in bare
+    assert "keep" not in bare
+    script = hints.ended(seen(state=ends, image=replace(IMAGE, entrypoint=("run.sh",))))
+    assert 'with `entrypoint = "keep"` if the ENTRYPOINT gets it as arguments' in script
+
+
+def test_a_command_of_the_settings_is_corrected_where_it_is_written() -> None:
+    """In `smoke`, which the environments have to equal, or in the environments."""
+    missing = state(status="exited", exit_code=127, argv=("serve",))
+    smoke = {"command": ["serve"]}
+    ours = hints.ended(seen(state=missing, smoke=smoke))
+    assert ours.endswith("correct `smoke.command` and `environments.<name>.command`")
+    theirs = hints.ended(seen(state=missing, smoke=smoke, of_environments=True))
+    assert theirs.endswith("correct `environments.<name>.command`")
+
+
+def test_lines_that_were_not_written_are_not_pointed_at() -> None:
+    """Neither of a container that the engine could not start, nor of one that ended without a word."""
+    failed = state(status="created", exit_code=128)
+    assert hints.never_started(seen(state=failed)) == hints.NEVER_STARTED
+    assert hints.ended(seen()) == hints.NO_OUTPUT
+    assert "above" not in hints.unclean(seen(), TERM)
+    assert "above" in hints.unclean(seen("Traceback"), TERM)
+
+
+def test_a_program_that_is_not_there_is_still_named_where_nothing_started() -> None:
+    """The engine's status says so."""
+    missing = state(status="created", exit_code=127, argv=("gunicorn",))
+    assert "a program of `gunicorn` is not in the image" in hints.never_started(seen(state=missing))

@@ -1,0 +1,121 @@
+"""What passes the gate, and the words for what does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from release import config
+from release.chain.testing.counts import Counted
+from release.chain.testing.junit import Report
+from release.chain.testing.proof import JUNIT, Seen, asked, found_none, no_tests, proof
+from release.errors import GateFailed
+
+ARGV = ("python", "-m", "pytest")
+
+
+def table(**keys: Any) -> config.Test:
+    return config.Test.model_validate(keys)
+
+
+def report(ran: int = 0, skipped: int = 0, failed: int = 0) -> Report:
+    return Report(ran=ran, skipped=skipped, failed=failed, failures=())
+
+
+def seen(junit: Report | None = None, output: tuple[int, int] | None = None, status: int = 0) -> Seen:
+    counted = Counted(ran=output[0], skipped=output[1]) if output is not None else None
+    return Seen(argv=ARGV, status=status, report=junit, counted=counted)
+
+
+MAKE = {"command": ["make", "test"]}
+
+
+@pytest.mark.parametrize(
+    ("keys", "ended", "evidence", "count"),
+    [
+        ({}, seen(report(3)), "junit", 3),
+        ({}, seen(report(3), output=(99, 0)), "junit", 3),
+        ({}, seen(output=(3, 0)), "output", 3),
+        (MAKE, seen(output=(3, 0)), "output", 3),
+        (MAKE, seen(report(0), output=(3, 0)), "output", 3),
+        (MAKE, seen(report(2)), "junit", 2),
+        ({**MAKE, "evidence": "exit-status", "reason": "r"}, seen(), "exit-status", None),
+    ],
+)
+def test_a_number_above_zero_passes(
+    keys: dict[str, Any], ended: Seen, evidence: str, count: int | None
+) -> None:
+    """The report before the output; what ran is part of it."""
+    found = proof(table(**keys), ended)
+    assert (found.evidence, found.count, found.argv) == (evidence, count, ARGV)
+
+
+@pytest.mark.parametrize(
+    ("keys", "ended", "words"),
+    [
+        ({}, seen(), "nothing shows that a test ran"),
+        ({}, seen(report()), "no tests ran: it found none"),
+        ({}, seen(report(0), output=(3, 0)), "no tests ran"),
+        ({}, seen(report(0, skipped=3)), "no tests ran: 3 tests were skipped"),
+        ({}, seen(report(3, failed=1)), "its report names 1 test that failed"),
+        (MAKE, seen(output=(0, 0)), "no tests ran: it found none"),
+        (MAKE, seen(output=(0, 1)), "no tests ran: 1 test was skipped"),
+        ({**MAKE, "report": "/r.xml"}, seen(), "left no report at /r.xml"),
+        ({**MAKE, "report": "/r.xml"}, seen(report(0), output=(3, 0)), "no tests ran"),
+        ({**MAKE, "count": "ran (.+)"}, seen(), "no line of its output matches `test.count`"),
+    ],
+)
+def test_everything_else_fails_with_its_own_words(keys: dict[str, Any], ended: Seen, words: str) -> None:
+    """Each has a next step."""
+    with pytest.raises(GateFailed) as caught:
+        proof(table(**keys), ended)
+    assert words in caught.value.found
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("keys", "ended", "expected"),
+    [
+        ({}, seen(status=5), True),
+        ({}, seen(report(), status=5), True),
+        ({}, seen(report(1, failed=1), status=5), False),
+        ({}, seen(status=1), False),
+        (MAKE, seen(output=(0, 0), status=5), True),
+        (MAKE, seen(status=5), False),
+    ],
+)
+def test_a_runner_that_found_no_tests_is_told_as_such(
+    keys: dict[str, Any], ended: Seen, expected: bool
+) -> None:
+    """pytest and unittest end with 5; of another program 5 may mean anything."""
+    assert found_none(table(**keys), ended) is expected
+    if expected:
+        assert "no tests ran: it found none (status 5)" in no_tests(table(**keys), ended).found
+
+
+def test_what_is_asked_of_a_command() -> None:
+    """A report where it is pytest; a configured one is left to the command."""
+    command, path = asked(table())
+    assert (command[-1], path) == (f"--junitxml={JUNIT}", JUNIT)
+    assert asked(table(report="out/r.xml")) == (("python", "-m", "pytest", "-q"), "out/r.xml")
+    assert asked(table(**MAKE)) == (("make", "test"), JUNIT)
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        ({"evidence": "exit-status"}, "needs a reason"),
+        ({"reason": "x"}, "needs a reason"),
+        ({"evidence": "exit-status", "reason": "x", "report": "/r"}, "leave out evidence"),
+        ({"count": "("}, "not a regular expression"),
+        ({"count": "x"}, "has 0 groups"),
+        ({"count": "(a)(b)"}, "has 2 groups"),
+        ({"memory": "1k"}, "too little"),
+        ({"pids": 0}, "greater than or equal to 1"),
+    ],
+)
+def test_a_table_that_makes_no_sense_is_refused(keys: dict[str, Any], problem: str) -> None:
+    """With the key's own words."""
+    with pytest.raises(ValueError, match=problem):
+        table(**keys)

@@ -1,0 +1,41 @@
+"""What the command line says, before anything is looked at."""
+
+from __future__ import annotations
+
+import pytest
+
+from release.commands.command_line import CommandOptions, number
+from release.commands.deploy import allowance
+from release.errors import UsageError
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "0", "1.5", "\u0663", "9" * 10, "9" * 5000])
+def test_what_is_no_number_of_things_is_said_to_be_none(text: str) -> None:
+    """Also digits of other scripts, and numbers that nobody can count to."""
+    with pytest.raises(UsageError, match=r"not a number from 1 to 999999999\n.*--limit 20"):
+        _ = CommandOptions(limit=text).count
+
+
+def test_numbers_are_taken() -> None:
+    """A pause may be none."""
+    assert (CommandOptions(limit="999999999").count, CommandOptions(wait="0").patience) == (999_999_999, 0)
+    assert number("7", "count", "use 7") == 7
+
+
+@pytest.mark.parametrize("text", ["", " "])
+def test_a_release_that_is_named_by_nothing_is_no_wish_for_the_one_before(text: str) -> None:
+    """`rollback --to "$VERSION" --yes` with a variable that is not set must not choose by itself."""
+    with pytest.raises(UsageError, match="--to is empty"):
+        CommandOptions(to=text)
+
+
+def test_what_is_known_of_the_data_is_one_of_two_words() -> None:
+    """Another one is refused with both."""
+    assert [allowance(CommandOptions(down=word)).down for word in (None, "done", "again")] == [
+        None,
+        "done",
+        "again",
+    ]
+    with pytest.raises(UsageError, match="neither done nor again") as caught:
+        allowance(CommandOptions(down="skip"))
+    assert "--down again" in caught.value.hint

@@ -1,0 +1,37 @@
+"""The gates of a release in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from release.commands.text.gates import gate_text
+from release.records import Gate, TestsRan
+
+
+def gate(**tests: Any) -> Gate:
+    known = {"name": "test", "status": "passed", "started": "2026-11-20T10:00:00.000Z", "duration_ms": 1200}
+    told = TestsRan(argv=("pytest",), **tests) if tests else None
+    return Gate.model_validate({**known, "evidence_sha256": "0" * 64, "tests": told})
+
+
+@pytest.mark.parametrize(
+    ("tests", "text"),
+    [
+        ({}, "test: passed in 1.2 s"),
+        ({"evidence": "junit", "count": 1}, "test: passed in 1.2 s (1 test, by their JUnit report)"),
+        (
+            {"evidence": "output", "count": 12, "skipped": 2},
+            "test: passed in 1.2 s (12 tests, 2 skipped, as the output states)",
+        ),
+        (
+            {"evidence": "exit-status", "reason": "a script"},
+            "test: passed in 1.2 s (by its exit status alone: a script)",
+        ),
+    ],
+    ids=["older record", "junit", "output", "exit status"],
+)
+def test_a_gate_says_what_shows_that_tests_ran(tests: dict[str, Any], text: str) -> None:
+    """A record of an older version has nothing to say of it."""
+    assert gate_text(gate(**tests)) == text

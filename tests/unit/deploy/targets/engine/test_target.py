@@ -1,0 +1,118 @@
+"""One engine as a target: who serves, behind a proxy and without."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from release.deploy.core.place import Place, describe
+from release.deploy.targets.engine.target import SingleEngine
+from release.errors import DeploymentFailed, ProxyError
+from release.runspec import RunSpec
+from release.values import replace
+from tests.unit.deploy.fakes import FakeEngine, digest, state, stored
+from tests.unit.deploy.targets.engine.test_start_first import FakeProxy
+from tests.unit.deploy.targets.swarm.fakes import means, order
+
+PLACE = Place(service="api", environment="production")
+
+
+def target(**changes: Any) -> tuple[SingleEngine, FakeProxy]:
+    """Two that run and one that is stopped, the first of them in traffic."""
+    engine = FakeEngine()
+    for name, status in {"one": "running", "two": "running", "three": "exited"}.items():
+        engine.add(state(name, status=status, labels=PLACE.labels("serving")))
+    proxy = FakeProxy(engine=engine, traffic={"id-one"})
+    return replace(SingleEngine(engine=engine, place=PLACE, proxy=proxy, drain=1000), **changes), proxy
+
+
+def names(target: SingleEngine) -> tuple[list[str], list[str], str]:
+    ours = target.look()
+    return [one.name for one in ours.running], [one.name for one in ours.waiting], ours.unclear
+
+
+def test_behind_a_proxy_those_that_get_requests_serve_and_the_others_wait() -> None:
+    """Both run, and a deployment must know of both."""
+    single, _ = target()
+    assert names(single) == (["one"], ["two"], "")
+    assert single.look().ids == {"id-one", "id-two"}
+    assert describe(single.look().stopped) == "three (unknown version, exited)"
+
+
+def test_without_a_proxy_all_that_run_serve() -> None:
+    """They take their requests themselves."""
+    single, _ = target(proxy=None)
+    assert names(single) == (["one", "two"], [], "")
+
+
+def test_a_proxy_that_sends_requests_to_none_of_them_is_said() -> None:
+    """It may have forgotten: what runs is not taken for idle."""
+    single, proxy = target()
+    proxy.traffic = set()
+    assert names(single) == (["one", "two"], [], "the proxy sends requests to none of them")
+
+
+def test_a_proxy_that_does_not_answer_is_said_and_looking_goes_on() -> None:
+    """Status must not fail where it is needed most."""
+    single, proxy = target()
+
+    def silent(told: str) -> None:
+        raise ProxyError("speak to the proxy", f"no answer to {told}")
+
+    proxy.breaking = silent
+    assert names(single) == (["one", "two"], [], "speak to the proxy: no answer to carried")
+
+
+@pytest.mark.parametrize(("proxied", "strategy"), [(True, "start-first"), (False, "stop-first")])
+def test_the_strategy_follows_from_the_place(proxied: bool, strategy: str) -> None:
+    """Two at once need somebody in front."""
+    single, _ = target() if proxied else target(proxy=None)
+    assert single.strategy(RunSpec()) == strategy
+
+
+def test_its_own_check_is_run_at_once_unless_the_proxy_goes_by_the_engine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Traefik sends requests to what the engine calls healthy: it must have said so before."""
+    monkeypatch.setattr(FakeProxy, "labels", lambda _: {})
+    (alone, _), (behind, proxy) = target(proxy=None), target()
+    assert alone.swap(order()).at_once
+    assert behind.swap(order()).at_once
+    proxy.traffic_with_health = True
+    assert not behind.swap(order()).at_once
+
+
+def test_replicas_have_time_one_after_the_other() -> None:
+    """The lock must not expire before the last."""
+    single, _ = target()
+    assert single.patience(RunSpec(replicas=3, stop_grace=10), 100) == 3 * (100 + 1000 + 10)
+
+
+def test_names_that_no_name_server_takes_are_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is touched: the containers would be made, and never be found."""
+    single, proxy = target(place=Place(service="s" * 40, environment="e" * 20))
+    monkeypatch.setattr(type(proxy), "problems", lambda *_: ())
+    (problem,) = single.settings_problems(RunSpec(proxy="dns"))
+    assert problem.path == f"environments.{'e' * 20}.proxy"
+    assert "makes names of 74 letters" in problem.message
+
+
+def test_an_image_that_cannot_stand_behind_the_proxy_is_refused_with_a_way_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing was touched."""
+    single, proxy = target()
+    image = stored(digest("config 0.2.0"))
+    monkeypatch.setattr(type(proxy), "unfit", lambda *_: "the image has no HEALTHCHECK")
+    monkeypatch.setattr(FakeEngine, "find", lambda *_, **__: image)
+    with pytest.raises(DeploymentFailed, match="no HEALTHCHECK; nothing was touched") as caught:
+        single.roll_out(order(), means())
+    assert "environments.production.proxy" in caught.value.hint
+
+
+def test_what_a_proxy_may_lose_is_a_caution() -> None:
+    """And nothing where there is none."""
+    single, _ = target()
+    assert single.cautions() == ("it may lose a request",)
+    assert target(proxy=None)[0].cautions() == ()

@@ -1,0 +1,104 @@
+"""Which secrets and configs of a Swarm nothing needs any more."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from release.deploy.core.place import DEPLOYMENT
+from release.deploy.targets.swarm import spec as specs
+from release.deploy.targets.swarm.api import Service
+from release.deploy.targets.swarm.gc import Needs, unneeded
+from release.deploy.targets.swarm.sealed import secret_labels
+from release.deploy.targets.swarm.spec import Part, Parts, service_spec
+from release.redact import Redacted
+from release.runspec import RecordedFile, RunSpec
+from release.values import replace
+from tests.unit.deploy.targets.swarm.fakes import PLACE, FakeSwarm, order, real, service, task
+
+TOKEN = secret_labels(PLACE, "TOKEN", "k:1")
+NOTHING = Needs(specs=(), ended=frozenset())
+
+
+def naming(secret: str) -> Service:
+    """A service that refers to a secret."""
+    written = service_spec(
+        order(secrets={"TOKEN": "k:1"}),
+        Parts(secrets={"TOKEN": Part(id=f"id-{called(secret)}", name=called(secret))}),
+    )
+    return service(written)
+
+
+def called(name: str) -> str:
+    """What the secret of this name is called in the Swarm."""
+    return specs.secret_name(PLACE, name, "k:1")
+
+
+def keeping(*names: str) -> FakeSwarm:
+    """A Swarm with these secrets of ours."""
+    fake = FakeSwarm()
+    for name in names:
+        fake.store("secrets", called(name), Redacted("x"), secret_labels(PLACE, name, "k:1"))
+    return fake
+
+
+def gone(fake: FakeSwarm, needs: Needs = NOTHING) -> list[str]:
+    return [str(each) for each in unneeded(real(fake), PLACE, needs)]
+
+
+def test_what_the_running_the_previous_or_another_spec_names_stays() -> None:
+    """And what a task was given that still should run."""
+    fake = keeping("now", "before", "theirs", "task", "old")
+    fake.there = replace(naming("now"), previous=naming("before").spec)
+    fake.others = [naming("theirs")]
+    fake.tasks_of = lambda there: [replace(task(there), parts=frozenset({f"id-{called('task')}"}))]
+    assert gone(fake) == [f"secret {called('old')}"]
+
+
+def test_what_settings_name_that_could_be_restored_stays() -> None:
+    """By the fingerprint of the value, and by the content of a file."""
+    file = RecordedFile(content="a = 1", sha256="b" * 64, mode=0o444)
+    spec = RunSpec(secrets={"TOKEN": "k:1"}, files={"/etc/api.toml": file})
+    files = [specs.file_name(PLACE, "/etc/api.toml", digit * 64) for digit in "bc"]
+    fake = keeping("TOKEN", "OLD")
+    fake.store("secrets", stands := specs.variant(called("TOKEN"), "0" * 8), Redacted("x"), TOKEN)
+    for name in (*files, specs.variant(files[0], "1" * 8)):
+        fake.store("configs", name, Redacted("x"), PLACE.labels(specs.FILE))
+    found = gone(fake, Needs(specs=(spec,), ended=frozenset()))
+    assert found == [f"config {files[1]}", f"secret {called('OLD')}"]
+    assert f"secret {stands}" in gone(fake)
+
+
+def test_others_objects_are_never_touched() -> None:
+    """Another environment's, a person's, the lock."""
+    fake = FakeSwarm()
+    fake.store("secrets", "theirs", Redacted("x"), {})
+    other = PLACE.labels(specs.SECRET) | {"release.environment": "staging"}
+    fake.store("secrets", "staging", Redacted("x"), other)
+    fake.store("configs", "lock", Redacted("x"), PLACE.labels("lock"))
+    assert gone(fake) == []
+
+
+@pytest.mark.attack(
+    "somebody's secrets and configs in the Swarm have our labels",
+    "prune removes an object only where its name is the one that its labels give",
+)
+def test_what_only_has_our_labels_is_not_removed() -> None:
+    """A secret, a file, and a spec from before a deployment."""
+    fake = FakeSwarm()
+    fake.store("secrets", "theirs", Redacted("x"), TOKEN)
+    fake.store("configs", "theirs-too", Redacted("x"), PLACE.labels(specs.FILE))
+    fake.store("configs", "third", Redacted("{}"), PLACE.labels(specs.BEFORE) | {DEPLOYMENT: "over"})
+    assert gone(fake, Needs(specs=(), ended=frozenset({"over"}))) == []
+
+
+def test_the_spec_of_an_open_deployment_stays_with_all_that_it_names() -> None:
+    """Somebody may have to put it back; one whose deployment is over goes."""
+    fake = keeping("open", "old")
+    kept = Redacted(json.dumps(naming("open").spec))
+    for name in ("never-ended", "over"):
+        labels = PLACE.labels(specs.BEFORE) | {DEPLOYMENT: name}
+        fake.store("configs", specs.before_name(PLACE, name), kept, labels)
+    found = gone(fake, Needs(specs=(), ended=frozenset({"over"})))
+    assert found == [f"config {specs.before_name(PLACE, 'over')}", f"secret {called('old')}"]

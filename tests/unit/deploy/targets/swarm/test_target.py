@@ -1,0 +1,81 @@
+"""A place in a Swarm: what it does and refuses before anything is touched."""
+
+from __future__ import annotations
+
+import pytest
+
+from release.deploy.core.place import DEPLOYMENT, ContainerSet
+from release.deploy.core.target import Way
+from release.deploy.planning.preflight import Bytes
+from release.deploy.targets.swarm.api import Swarm
+from release.deploy.targets.swarm.spec import Parts, service_spec
+from release.deploy.targets.swarm.target import SwarmTarget
+from release.events import Event
+from release.reference import Digest
+from release.runspec import Mount, RunSpec
+from release.values import replace
+from tests.unit.deploy import fakes as containers
+from tests.unit.deploy.targets.swarm.fakes import PLACE, RELEASE, FakeSwarm, node, order, real, service
+
+OLD, NEW = "1" * 12, "2" * 12
+
+
+class Target(SwarmTarget, frozen=True, kw_only=True):
+    """In a Swarm in memory."""
+
+    fake: FakeSwarm
+
+    @property
+    def swarm(self) -> Swarm:
+        return real(self.fake)
+
+
+def target(fake: FakeSwarm) -> Target:
+    return Target(engine=fake.engine, place=PLACE, fake=fake)
+
+
+@pytest.mark.parametrize(
+    ("spec_of", "task_of", "way", "open_"),
+    [
+        (NEW, NEW, "finish", True),
+        (NEW, OLD, "finish", True),
+        (OLD, NEW, "finish", True),
+        (OLD, OLD, "finish", False),
+        (OLD, OLD, "revert", True),
+        (None, None, "finish", False),
+        (None, None, "revert", True),
+    ],
+)
+def test_what_is_not_there_cannot_be_finished(
+    spec_of: str | None, task_of: str | None, way: Way, open_: bool
+) -> None:
+    """Neither its spec nor a task: told before the lock is taken, for it holds the journal."""
+    fake = FakeSwarm(there=service(service_spec(order(spec_of), Parts())) if spec_of else None)
+    running = (replace(containers.state(), labels={DEPLOYMENT: task_of}),) if task_of else ()
+    error = target(fake).objection(order(NEW, before=ContainerSet(running=running, stopped=())), way)
+    assert (error is None) == open_
+    assert error is None or "--revert" in error.hint
+
+
+DATA = RunSpec(volumes=(Mount.model_validate("data:/data"),))
+
+
+def test_bytes_are_fetched_ahead_and_what_is_not_known_is_said() -> None:
+    """Here the manager has them already, and of the other node nobody knows anything."""
+    stored = containers.stored(Digest(RELEASE.body.image.digest))
+    fake = FakeSwarm(engine=containers.FakeEngine(images=(stored,)), machines=[node(), node("b")])
+    said = list[Event]()
+    target(fake).fetch(RELEASE.body, DATA, Bytes(where="registry"), said.append)
+    assert [str(getattr(event, "text", event)).partition(":")[0] for event in said] == [
+        "nobody knows of the volume data on b",
+        "not fetched ahead",
+    ]
+
+
+def test_a_volume_that_is_not_there_is_refused() -> None:
+    """As on one engine."""
+    fake = FakeSwarm(engine=containers.FakeEngine())
+    (problem,) = target(fake).settings_problems(DATA)
+    assert problem.path == "environments.production.volumes"
+    assert problem.message.startswith("a has no volume data")
+    assert target(FakeSwarm(engine=containers.FakeEngine(volumes=("data",)))).settings_problems(DATA) == []
