@@ -13,7 +13,7 @@ from release.actor import now
 from release.chain import leftovers, passes
 from release.chain.build import BUILD_REUSE, build
 from release.chain.lint import LINT_REUSE, lint
-from release.chain.lock import LOCK_REUSE, lock
+from release.chain.lockgate.gate import LOCK_REUSE, lock
 from release.chain.passes import Product, Reuse
 from release.chain.promote import promote
 from release.chain.push import push

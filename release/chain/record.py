@@ -10,7 +10,7 @@ from typing import cast
 
 from release.actor import TOOL, now
 from release.chain.build import BuiltImage
-from release.chain.lock import LockChecked
+from release.chain.lockgate.gate import LockChecked
 from release.chain.plan import SOURCE_DATE_EPOCH, Plan
 from release.chain.push import PushedImage
 from release.chain.shop import Shop
