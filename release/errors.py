@@ -99,7 +99,7 @@ class ConfigError(UsageError):
         super().__init__(
             f"read the configuration in {file}",
             f"{len(self.problems)} {noun}{lines}",
-            "docs/reference/configuration.md lists every key",
+            "`invoke explain configuration` lists every key",
         )
 
 

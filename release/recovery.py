@@ -123,7 +123,7 @@ def _index(workspace: Workspace) -> IndexPlan:
         raise LedgerError(
             attempted,
             "nothing is missing, and what is wrong is not overwritten:\n  " + _lines(survey.wrong, "\n  "),
-            "docs/how-to/recover.md",
+            "find the commit of an entry: git log release-ledger -- PATH; read `invoke explain recover`",
         )
     raise LedgerError(
         attempted,
@@ -197,7 +197,7 @@ def _releases(workspace: Workspace) -> ReleasesPlan:
             f"rebuild the ledger {workspace.ledger}",
             "there is no such branch, and no image of a release was found"
             + "".join(f"\n  {reason}" for reason in reasons),
-            "nox -s release begins a ledger; docs/how-to/recover.md",
+            "run `nox -s release` to begin a ledger; `invoke explain recover` lists what a recovery needs",
         )
     return ReleasesPlan(workspace=workspace, recoveries=found)
 

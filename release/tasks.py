@@ -6,6 +6,7 @@ result only; the exit statuses are listed in `release.errors`, and a signal give
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -467,13 +468,29 @@ def ledger_checkpoint(
     _run("ledger_checkpoint", service=service, message=message, yes=yes, json=json)
 
 
+@task(
+    positional=() if sys.argv[-1] == "explain" else ("topic",),  # invoke has no argument that may be left out
+    help={"topic": "name of a page, as `invoke explain` lists them"},
+)
+def explain(_context: Context, *, topic: str | None = None) -> None:
+    """Show a page of the documentation, or list the pages."""
+
+    def body(console: Console, _: Interruption) -> int:
+        from release.topics import explain as show_page
+
+        show_page(topic, console)
+        return 0
+
+    _ended(guarded(body))
+
+
 def namespace() -> Collection:
     """The tasks, for a service's tasks.py: `ns = release.namespace()`."""
     # invoke ends with status 1 for a wrong command line; here 1 means that something was tried and failed.
     vars(parser)["ParseError"] = WrongCommandLine
     return Collection(
         *(deploy, rollback, status, history, show, diff, converge, quarantine, freeze, thaw),
-        *(sync, verify, drill, prune, doctor, ledger_rebuild, ledger_checkpoint),
+        *(sync, verify, drill, prune, doctor, ledger_rebuild, ledger_checkpoint, explain),
     )
 
 
@@ -499,7 +516,11 @@ def _run(command: str, **words: Any) -> None:
             act = action(command)
         return act(CommandContext(words=CommandOptions(**words), console=console, interruption=interruption))
 
-    status = guarded(body)
+    _ended(guarded(body))
+
+
+def _ended(status: int) -> None:
+    """End the task. Raise Exit if its status is not 0."""
     if status:
         raise Exit(code=status)
 

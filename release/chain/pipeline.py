@@ -13,7 +13,7 @@ from release.actor import now
 from release.chain import stage_cache, stale_runs
 from release.chain.building.stage import BUILD_REUSE, build
 from release.chain.linting.stage import LINT_REUSE, lint
-from release.chain.lock import LOCK_REUSE, lock
+from release.chain.lockgate.gate import LOCK_REUSE, lock
 from release.chain.publishing.promote import promote
 from release.chain.publishing.push import push
 from release.chain.publishing.record import evidence_sha256, record

@@ -151,6 +151,10 @@ class Console:
                 said = f"the result could not be written to standard output: {trouble.strerror}"
                 self._view.write(Line(mark="! ", mark_style="bold yellow", text=said))
 
+    def page(self, text: str) -> None:
+        """Write a page of the documentation as the result, its lines as they are."""
+        self._print(self._output.clean(text.rstrip("\n")))
+
     def document(self, data: Any) -> None:
         """Write the result as indented JSON: secrets are masked in its texts, and it stays JSON."""
         self._print(json_text(data, clean=self.mask))

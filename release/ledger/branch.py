@@ -548,8 +548,8 @@ class Branch:
         raise LedgerRejected(
             f"push the ledger to {self}",
             found,
-            f"nothing was recorded; let whoever releases push to {self._ref} and create refs/tags/* on "
-            f'{self.remote}, without force: docs/reference/ledger.md, "Permissions"',
+            f"nothing was recorded; allow this account to push to {self._ref} and to create refs/tags/* on "
+            f"{self.remote}; `invoke explain ledger` lists the permissions",
         )
 
     def _settle(

@@ -525,7 +525,7 @@ def build(engine: Engine, reference: str, *, dockerfile: str, folder: Path) -> D
     The id is asked of the engine: `--iidfile` holds the config digest, whatever the store.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "Dockerfile").write_text(dockerfile)
+    (folder / "Dockerfile").write_text(f"{dockerfile}# {unique()}\n")  # like no other, where it is copied
     words = ["docker", "buildx", "build", "--builder", "default", "--provenance=false", "--sbom=false"]
     words += ["--tag", reference, "--load", str(folder)]
     run(Command(inherits=ENGINE, argv=tuple(words), env=engine.command_environment()))

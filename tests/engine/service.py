@@ -52,6 +52,7 @@ ARG SOURCE_DATE_EPOCH
 RUN find /srv -exec touch -h -d @$SOURCE_DATE_EPOCH {{}} +
 
 FROM {lab.SMALL_IMAGE} AS runtime
+COPY --link own /own
 COPY --link --from=source /srv /srv
 USER 10001
 CMD ["python3", "/srv/app.py"]
@@ -222,8 +223,11 @@ def make_service(
         service.git("remote", "add", "origin", str(remote))
         settings = {"ledger": {"remote": "origin"}, **settings}
     service.configure(**settings)
+    own = {"own": service.name}  # so that its images share no layer with those of other tests
     wanted = {
-        path: text for path, text in {**FILES, **(files or {})}.items() if text or path not in (files or {})
+        path: text
+        for path, text in {**own, **FILES, **(files or {})}.items()
+        if text or path not in (files or {})
     }
     service.commit("feat: greet", wanted)
     if remote is not None:

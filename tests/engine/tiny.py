@@ -82,10 +82,16 @@ def documents(
 
 
 def on_small_base(engine: Engine, *, files: Mapping[str, str], settings: Mapping[str, Any]) -> Documents:
-    """An image that adds files to the small base, and settings to the base's own (`Env` is added to)."""
+    """An image that adds files to the small base, and settings to the base's own (`Env` is added to).
+
+    Its layer is like no other. An engine takes an equal layer that it has already; another test that removes
+    its image in this moment would take that layer away.
+    """
     below, base = _small_base(engine)
     own = {**base["config"], **settings, "Env": [*base["config"]["Env"], *settings.get("Env", ())]}
-    return documents({**base, "config": own, "history": []}, _tar(files), below=below)
+    return documents(
+        {**base, "config": own, "history": []}, _tar({"own": lab.unique(), **files}), below=below
+    )
 
 
 def load(engine: Engine, name: str, made: Documents) -> None:

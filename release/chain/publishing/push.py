@@ -97,8 +97,8 @@ def _is_the_tested_image(engine: Engine, built: BuiltImage, manifest: Manifest) 
 
 def _not_reproducible(late: tuple[str, ...]) -> str:
     return (
-        "a second build will give another digest: files carry the time of the build "
-        f"({', '.join(late)}); docs/explanation/reproducible.md shows the shape of Dockerfile that avoids it"
+        "a second build will have another digest, because files carry the time of the build "
+        f"({', '.join(late)}); `invoke explain reproducible` shows a Dockerfile that avoids it"
     )
 
 

@@ -10,7 +10,7 @@ from typing import cast
 
 from release.actor import TOOL, now
 from release.chain.building.stage import BuiltImage
-from release.chain.lock import LockChecked
+from release.chain.lockgate.gate import LockChecked
 from release.chain.plan import SOURCE_DATE_EPOCH, Plan
 from release.chain.publishing.push import PushedImage
 from release.chain.smoking.stage import SmokePassed

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 from pydantic import ValidationError
 
 from release.chain.assemble import committed_config
-from release.chain.lock import read_committed
+from release.chain.lockgate.gate import read_committed
 from release.chain.plan import SOURCE_DATE_EPOCH, Plan
 from release.chain.publishing.tagged import By, Candidate, candidates, unknown_to_git
 from release.chain.smoking.stage import recorded_smoke

@@ -196,7 +196,7 @@ def _hint(error: APIError) -> str:
         return "somebody removed it meanwhile, or it never was there: `docker ps -a`, `docker network ls`"
     if code == requests.codes.conflict:
         return "something else is at work there or has it: `docker ps -a` shows what; then try again"
-    return "compare the settings with what this engine can do: `docker info`, docs/reference/configuration.md"
+    return "compare the settings with `docker info`; `invoke explain configuration` lists every setting"
 
 
 def _engine_info(version: Mapping[str, Any], info: Mapping[str, Any]) -> EngineInfo:

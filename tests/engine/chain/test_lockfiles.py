@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from release.chain import lock
+from release.chain.lockgate import gate as lock
 from release.chain.tools import find_uv
 from release.config import Lock
 from release.errors import GateFailed

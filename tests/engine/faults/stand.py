@@ -22,7 +22,7 @@ import requests
 from release.chain.assemble import Project
 from release.chain.building.stage import BuiltImage
 from release.chain.linting.stage import LintPassed
-from release.chain.lock import LockChecked
+from release.chain.lockgate.gate import LockChecked
 from release.chain.pipeline import STAGES, Stage, needed_for, run_stages
 from release.chain.plan import Options
 from release.chain.publishing.promote import put_tag

@@ -294,7 +294,7 @@ def test_a_hook_that_declines_is_quoted(ada: Repository, server: Repository) -> 
         ledger_of(ada).append([draft], tag=tagged(draft, commit))
     assert "only on Mondays" in caught.value.found
     assert BRANCH in caught.value.found
-    assert "Permissions" in caught.value.hint
+    assert "invoke explain ledger" in caught.value.hint
     assert server.refs() == before
     assert "refs/tags/v1.0.0" not in ada.refs()
 
@@ -366,7 +366,7 @@ def test_a_protected_branch_is_named_and_nothing_moves_here(ada: Repository, ser
         ledger_of(ada).append([note("2")])
     assert f"{BRANCH}: [remote rejected]" in caught.value.found
     assert "needs a pull request" in caught.value.found
-    assert "Permissions" in caught.value.hint
+    assert "invoke explain ledger" in caught.value.hint
     assert (server.refs(), ada.refs()) == (there, mine)
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 from packaging.requirements import Requirement
 
 from release import tomltext
-from release.chain.compiled import logical_lines, read_compiled
+from release.chain.lockgate.compiled import logical_lines, read_compiled
 
 Read = Callable[[str], bytes | None]
 """The content of a committed file by its path below `context`; None: there is no such regular file."""

@@ -8,7 +8,7 @@ from typing import Final
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from release.chain.compiled import IN_FILE, Compiled, logical_lines
+from release.chain.lockgate.compiled import IN_FILE, Compiled, logical_lines
 
 _UNSAFE: Final = frozenset({"distribute", "pip", "setuptools"})
 """Packages that pip-compile does not pin unless it is asked to."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from release.chain.uvlock import undeclared, uv_packages
+from release.chain.lockgate.uvlock import undeclared, uv_packages
 
 PROJECT = """\
 [project]

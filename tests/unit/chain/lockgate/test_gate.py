@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from release.chain.lock import _uv_failure
+from release.chain.lockgate.gate import _uv_failure
 from release.errors import CommandFailed
 
 

@@ -14,7 +14,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from release import tomltext
-from release.chain.lockfiles import is_static
+from release.chain.lockgate.deciding import is_static
 from release.errors import GateFailed
 
 Declared = tuple[str, str, str, str]

@@ -14,9 +14,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from release.chain.building.context import write_folder
-from release.chain.compiled import advice, compile_commands, read_compiled
-from release.chain.lockfiles import DEFAULTS, behind
-from release.chain.pins import comparable, describe_difference, packages_of, pins
+from release.chain.lockgate.compiled import advice, compile_commands, read_compiled
+from release.chain.lockgate.deciding import DEFAULTS, behind
+from release.chain.lockgate.pins import comparable, describe_difference, packages_of, pins
+from release.chain.lockgate.uvlock import undeclared, uv_packages
 from release.chain.pythons import (
     HERE,
     NO_DOWNLOADS,
@@ -28,7 +29,6 @@ from release.chain.pythons import (
 from release.chain.stage_cache import CachedResult, Reuse, variables
 from release.chain.stage_context import StageContext, evidence
 from release.chain.tools import find_uv
-from release.chain.uvlock import undeclared, uv_packages
 from release.committed import Committed
 from release.config import Lock
 from release.errors import CommandFailed, GateFailed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from release.chain.lockfiles import behind
+from release.chain.lockgate.deciding import behind
 
 PROJECT = '[project]\nname = "api"\nversion = "1"\ndependencies = ["flask>=3"]\n'
 
