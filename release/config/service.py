@@ -8,10 +8,11 @@ from typing import Literal, TypeVar
 
 from pydantic import Field, model_validator
 
-from release.config.alike import as_the_environments, with_another_command
-from release.config.chain import Build, Ledger, Lint, Lock, Migrations, Push, Retention, Smoke
+from release.config.alike import main_run, port_of, smoke_runs, with_another_command
+from release.config.chain import Build, Ledger, Lint, Lock, Migrations, Push, Retention
 from release.config.environment import Environment
 from release.config.kinds import FILE, OWN_FILE, ROOT, RegistryName, RelativePath, Slug
+from release.config.smoke import Smoke, SmokeRun
 from release.config.testing import Test
 from release.errors import UsageError
 from release.reference import Repository
@@ -63,14 +64,32 @@ class Service(Value):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _proxied_ports(self) -> Service:
+        for name, environment in self.environments.items():
+            proxy = environment.proxy
+            if proxy is not None and proxy.kind != "dns" and not (proxy.port or self.port_of(name)):
+                key = f"environments.{name}.proxy.port"
+                raise ValueError(f"{key}: no smoke run of its command has a port, so write one here")
+        return self
+
+    def port_of(self, environment: str) -> int | None:
+        """The HTTP port of the smoke run with the command of this environment, else that of `smoke`."""
+        return port_of(self.smoke, self.environments, self.environments[environment])
+
     @property
     def smoke_run(self) -> Smoke:
-        """The settings of the smoke run, with those that the environments decide."""
-        return as_the_environments(self.smoke, self.environments.values())
+        """The settings of `smoke` itself, with those that the environments decide."""
+        return main_run(self.smoke, self.environments)
+
+    @property
+    def smoke_runs(self) -> dict[str, SmokeRun]:
+        """The smoke runs by the name of their process; the name of `smoke` itself is empty."""
+        return smoke_runs(self.smoke, self.environments)
 
     @property
     def unsmoked(self) -> tuple[str, ...]:
-        """The environments with another command than that of `smoke`."""
+        """The environments whose command no smoke run has; none if `smoke` names no command."""
         return with_another_command(self.smoke, self.environments)
 
     @property
