@@ -324,7 +324,7 @@ class Release(Part):
         lacking = [path for path in KNOWN_UNLESS_RECOVERED if attrgetter(path)(self) is None]
         wrong = [path for path in lacking if path not in told]
         if wrong:
-            raise ValueError(f"{', '.join(wrong)}: missing, and `recovered.unknown` does not say so")
+            raise ValueError(f"{', '.join(wrong)}: missing, and not listed in `recovered.unknown`")
         return self
 
 
@@ -597,7 +597,9 @@ _OF_ENVELOPE: Final = tuple(field.alias or key for key, field in Envelope.model_
 
 def _damaged(name: str, error: ValueError) -> LedgerError:
     found = str(error).replace("\n", " ")[:300]
-    return LedgerError(f"read the record {name}", f"it is damaged: {found}", "invoke verify --ledger")
+    return LedgerError(
+        f"read the record {name}", f"it is damaged: {found}", "prove the ledger: invoke verify --ledger"
+    )
 
 
 def _check_known(data: dict[str, Any], name: str) -> None:
@@ -605,7 +607,7 @@ def _check_known(data: dict[str, Any], name: str) -> None:
     if schema.split(".", maxsplit=1)[0] != SCHEMA.split(".")[0]:
         found = f"its schema is {schema}, and this version reads {SCHEMA}"
     elif kind not in KINDS:
-        found = f"its kind {kind!r} is not known here"
+        found = f"this version of the library does not know its kind {kind!r}"
     else:
         return
     raise RecordUnknown(f"read the record {name}", found, "upgrade the release library")

@@ -22,7 +22,9 @@ from release.suspicion import suspicion
 def _without_ours(arguments: dict[str, str]) -> dict[str, str]:
     ours = [name for name in ("VERSION", "COMMIT", "SOURCE_DATE_EPOCH") if name in arguments]
     if ours:
-        raise ValueError(f"{', '.join(ours)}: set by the release itself; a Dockerfile may declare it as ARG")
+        raise ValueError(
+            f"{', '.join(ours)}: the release sets this itself; a Dockerfile may declare it as ARG"
+        )
     return arguments
 
 
@@ -33,9 +35,9 @@ def _no_secrets(arguments: dict[str, str], info: ValidationInfo) -> dict[str, st
     told = [f"{name} looks like a secret ({why})" for name, why in found.items() if why is not None]
     if told:
         raise ValueError(
-            f"{'; '.join(told)}: arguments stay in the image's history and in the record. Lend it to the "
-            f"build by `build.secrets.<id>` and RUN --mount=type=secret,id=<id>, or name it in "
-            "not_secret if it is none"
+            f"{'; '.join(told)}: arguments stay in the image's history and in the record. Use "
+            "`build.secrets.<id>` and RUN --mount=type=secret,id=<id>. If it is not a secret, "
+            "name it in not_secret"
         )
     return arguments
 

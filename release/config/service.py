@@ -52,7 +52,7 @@ class Service(Value):
     def _lends_what_it_has(self) -> Service:
         unknown = sorted(set(self.test.secrets.values()) - self.build.secrets.keys())
         if unknown:
-            raise ValueError(f"test.secrets names {', '.join(unknown)}, which build.secrets does not have")
+            raise ValueError(f"test.secrets names {', '.join(unknown)}, but build.secrets does not have them")
         return self
 
     @model_validator(mode="after")
@@ -60,7 +60,7 @@ class Service(Value):
         for name, environment in self.environments.items():
             if environment.drill_on is not None and environment.drill_on not in self.environments:
                 raise ValueError(
-                    f"environments.{name}.drill_on: no environment is called {environment.drill_on!r}"
+                    f"environments.{name}.drill_on: there is no environment {environment.drill_on!r}"
                 )
         return self
 
@@ -127,10 +127,10 @@ def _choose(what: str, name: str | None, known: Mapping[str, _T]) -> tuple[str, 
             "none is configured",
             f"add a table [{ROOT}.{what}s.<name>] to {FILE}, or [{what}s.<name>] to {OWN_FILE}",
         )
-    found = f"no {what} is called {name!r}" if name is not None else f"there are {len(known)} {what}s"
+    found = f"there is no {what} {name!r}" if name is not None else f"there are {len(known)} {what}s"
     close = difflib.get_close_matches(name or "", known, n=1)
     raise UsageError(
         f"choose the {what}",
-        f"{found}{'; those that are' if name is not None else ''}: {', '.join(known)}",
+        f"{found}{'; there are' if name is not None else ''}: {', '.join(known)}",
         f"use --{what} {close[0] if close else next(iter(known))}",
     )

@@ -36,7 +36,9 @@ def _public_headers(headers: dict[str, str]) -> dict[str, str]:
     told = [f"{name} looks like a secret ({why})" for name, why in found.items() if why is not None]
     told += [f"{name} holds a login" for name in headers if name.lower() in _LOGINS]
     if told:
-        raise ValueError(f"{'; '.join(told)}: the request is recorded. Let a path answer without a login")
+        raise ValueError(
+            f"{'; '.join(told)}: the request is recorded. Use a path that answers without a login"
+        )
     return headers
 
 

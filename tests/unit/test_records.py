@@ -114,7 +114,7 @@ def test_another_major_is_refused() -> None:
 
 def test_an_unknown_kind_is_refused() -> None:
     """Nothing is skipped over silently."""
-    with pytest.raises(LedgerError, match="its kind 'party' is not known"):
+    with pytest.raises(LedgerError, match="does not know its kind 'party'"):
         again(samples.note("x").at(1, None), kind="party")
 
 
