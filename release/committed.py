@@ -59,8 +59,8 @@ def _refuse_traps(commit: str, leaves: Mapping[str, Leaf], count: int) -> None:
     if trap is not None or len(leaves) != count:
         raise SourceError(
             f"list the files of commit {commit}",
-            f"git would not check out {trap or 'a path that is there twice'}",
-            "look further with: git fsck --full",
+            f"git refuses to check out {trap or 'a path that the commit holds twice'}",
+            "check the commit: git fsck --full",
         )
 
 
@@ -81,7 +81,7 @@ def linked(source: Source, commit: str, path: str) -> str | None:
             continue
         if name == "..":
             if not here:
-                raise _lost(path, "a link on the way leads out of the repository")
+                raise _lost(path, "a link in its path leads out of the repository")
             here = posixpath.dirname(here)
             continue
         found = source.leaf(commit, posixpath.join(here, name))
@@ -93,9 +93,7 @@ def linked(source: Source, commit: str, path: str) -> str | None:
         links += 1
         target = os.fsdecode(source.content(found.oid, found.path))
         if links > _MOST_LINKS or target.startswith("/"):
-            why = (
-                "links go round in a circle" if links > _MOST_LINKS else "a link leads out of the repository"
-            )
+            why = "the links form a circle" if links > _MOST_LINKS else "a link leads out of the repository"
             raise _lost(path, f"{why}: {found.path} -> {target}")
         waiting += target.split("/")[::-1]
     found = source.leaf(commit, here) if here else None

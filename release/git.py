@@ -188,7 +188,7 @@ class Git:
                 server is silent.
         """
         if not oid or "\n" in oid:
-            raise ValueError(f"{oid!r} names no object")
+            raise ValueError(f"no object has the id {oid!r}")
         with self._lock:
             try:
                 return self._ask(oid)
@@ -196,13 +196,13 @@ class Git:
                 self._end_reader()
                 raise ReleaseError(
                     f"read the git object {oid}",
-                    f"git has no answer within {OBJECT_SECONDS:g} s",
-                    "if this clone is partial, see that its remote answers, or run `git fetch --refetch`",
+                    f"git gave no answer within {OBJECT_SECONDS:g} s",
+                    "check that the remote of a partial clone answers, then run `git fetch --refetch`",
                 ) from error
             except (OSError, ValueError) as error:
                 words = self._end_reader() or str(error)
                 raise ReleaseError(
-                    f"read the git object {oid}", words, "look further with: git fsck --full"
+                    f"read the git object {oid}", words, "check the repository: git fsck --full"
                 ) from error
             except BaseException:
                 self._end_reader()  # stopped in the middle of an answer: the next one needs a new reader
@@ -221,9 +221,7 @@ class Git:
         if int(size) > LARGEST_OBJECT:
             self._end_reader()
             found = f"it has {int(size)} bytes; the limit is {LARGEST_OBJECT}"
-            raise ReleaseError(
-                f"read the git object {oid}", found, "see what was committed there: git log --stat"
-            )
+            raise ReleaseError(f"read the git object {oid}", found, "show what was committed: git log --stat")
         content = answer.exactly(int(size) + 1, until=until)
         return kind.decode(), content[:-1]
 

@@ -40,7 +40,9 @@ def foreign(source: Source, service: str, ledger: Ledger, release: Release) -> s
     places = tuple(_places(source, ledger, release.source.tag))
     if any(_contains(source, place, commit) for place in places):
         return None
-    named = ", ".join(place.removeprefix("refs/") for place in places) or "no branch, for none is checked out"
+    named = (
+        ", ".join(place.removeprefix("refs/") for place in places) or "no branch, because none is checked out"
+    )
     return f"the commit {commit} is not in the history of {named}"
 
 
@@ -52,7 +54,7 @@ def require(source: Source, service: str, ledger: Ledger, release: Release, atte
         unshallow = " --unshallow" if source.is_shallow() else ""
         raise SourceError(
             attempted,
-            f"{why}, and nothing else shows that it is the service's code",
+            f"{why}, so nothing shows that the commit belongs to the service",
             f"git fetch{unshallow} {remote} tag {release.source.tag}, or check out the branch that has it",
         )
 

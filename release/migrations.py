@@ -31,7 +31,7 @@ def idle(files: Iterable[str], patterns: Iterable[str]) -> tuple[str, ...]:
     """Return what to say of patterns that no path matches: a fence that nobody ever meets."""
     paths = tuple(files)
     return tuple(
-        f"migrations.paths: {pattern!r} matches no file, so that it fences nothing"
+        f"migrations.paths: {pattern!r} matches no file, so it protects no migration; correct the pattern"
         for pattern in patterns
         if not any(map(_rule(pattern).fullmatch, paths))
     )

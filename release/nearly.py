@@ -50,7 +50,12 @@ class Reading(Struct, frozen=True, kw_only=True):
         if not self.near:
             return ()
         lines = [str(each) for each in self.near]
-        return (f"not read as Conventional Commits: {_listed(lines)}; --bump or --version decides instead",)
+        return (
+            (
+                f"not read as Conventional Commits: {_listed(lines)}; if the version is wrong, give "
+                "--bump or --version"
+            ),
+        )
 
     @property
     def notices(self) -> tuple[str, ...]:

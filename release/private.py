@@ -40,7 +40,7 @@ def temporary(folder: Path) -> Path:
         raise ReleaseError(
             f"use the temporary folder {folder}",
             wrong,
-            f"see who made it: ls -ld {folder}; then remove it, or set TMPDIR to a folder of your own",
+            f"show its owner: ls -ld {folder}; then remove it, or set TMPDIR to a folder of your own",
         )
     return folder
 
@@ -59,7 +59,7 @@ def owned(folder: Path) -> Path:
         raise ReleaseError(
             f"use the folder {folder}",
             wrong,
-            f"look at it: ls -ld {folder}; then remove it, or run: sudo chown -R $(id -u) {folder}",
+            f"show its owner: ls -ld {folder}; then remove it, or run: sudo chown -R $(id -u) {folder}",
         )
     if found.st_mode & _OTHERS:
         folder.chmod(stat.S_IMODE(found.st_mode) & ~_OTHERS)

@@ -76,7 +76,7 @@ class Cancellation:
     def check(self) -> None:
         """Raise Cancelled if the work was cancelled."""
         if self._reason is not None:
-            raise Cancelled("go on", self._reason)
+            raise Cancelled("continue", self._reason)
 
     def pause(self, seconds: float) -> None:
         """Wait so long. Raises Cancelled at once when the work is cancelled."""
@@ -302,12 +302,14 @@ def _not_started(command: Command, error: OSError) -> ReleaseError:
     """Return what a failed start means: POSIX reports a missing folder and a missing program alike."""
     attempted = f"run `{command.argv[0]}`"
     if command.cwd is not None and not command.cwd.is_dir():
-        return ReleaseError(attempted, f"its folder {command.cwd} does not exist")
+        return ReleaseError(attempted, f"the working folder {command.cwd} does not exist")
     if isinstance(error, FileNotFoundError):
         hint = f"install {command.argv[0]}, or add the folder where it is to PATH"
         return ReleaseError(attempted, "the program is not installed", hint)
     return ReleaseError(
-        attempted, f"the system refuses: {error.strerror}", "check the program's mode and format"
+        attempted,
+        f"the system cannot start it: {error.strerror}",
+        "check that the file is executable and made for this system",
     )
 
 

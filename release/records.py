@@ -21,7 +21,7 @@ from release.capped import RECORDED, Brief
 from release.config.kinds import GitName, Slug
 from release.errors import LedgerError, RecordUnknown
 from release.reference import Repository
-from release.runspec import Matching, Probe, RunSpec
+from release.runspec import Healthcheck, Matching, Probe, RunSpec
 from release.values import Struct
 
 LIMITS: Final = jsontext.Bounds(size=4 * 1024 * 1024, depth=32)
@@ -183,10 +183,24 @@ class Gate(Part):
     """There only in the gate `test`; older releases do not have it."""
 
 
-class SmokeSpec(Part):
-    """The smoke run as it was done; deployments repeat its probe."""
+_QUESTIONS: Final = ("probe", "tcp", "check", "stays_up")
 
-    probe: Probe
+
+class SmokeProcess(Part):
+    """One smoke run as it was done: its questions, all of which were answered, and its settings."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": [key]} for key in _QUESTIONS]})
+
+    probe: Probe | None = None
+    """The HTTP request; missing if another question was asked. Deployments repeat it."""
+    tcp: tuple[int, ...] | None = None
+    """Ports that accepted connections."""
+    check: tuple[str, ...] | None = None
+    """A program in the container that ended with status 0."""
+    stays_up: int | None = None
+    """Milliseconds that it ran without an end, a restart or a failed health check."""
+    healthcheck: Healthcheck | None = None
+    """With `stays_up`: the health check in the place of the image's own."""
     memory: int
     pids: int
     read_only: bool
@@ -201,6 +215,43 @@ class SmokeSpec(Part):
     init: bool | None = None
     user: str | None = None
     cap_add: tuple[str, ...] | None = None
+
+    @property
+    def asked(self) -> bool:
+        """Return whether it has a question; without one, it was not run."""
+        return any(getattr(self, key) is not None for key in _QUESTIONS)
+
+    def runs(self, command: tuple[str, ...] | None, entrypoint: str | None) -> bool:
+        """Return whether it ran this command in this way."""
+        if command is None or self.command is None:
+            return command is self.command
+        return (self.command, self.entrypoint) == (command, entrypoint)
+
+
+class SmokeSpec(SmokeProcess):
+    """The smoke runs as they were done. Without a question of its own, it holds the processes alone."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": [key]} for key in (*_QUESTIONS, "processes")]}
+    )
+
+    processes: dict[Slug, SmokeProcess] | None = None
+    """Further runs of the same image, by the name of the process."""
+
+    @model_validator(mode="after")
+    def _asked_something(self) -> SmokeSpec:
+        unasked = [name for name, each in (self.processes or {}).items() if not each.asked]
+        if unasked or not (self.asked or self.processes):
+            raise ValueError(f"{', '.join(unasked) or 'smoke'}: no question was asked")
+        return self
+
+    def probe_of(self, command: tuple[str, ...] | None, entrypoint: str | None) -> Probe | None:
+        """Return the request for a container that runs this command: that of the run with the same command.
+
+        Without such a run it is the request of the smoke run itself.
+        """
+        runs = [*([self] if self.asked else []), *(self.processes or {}).values()]
+        return next((run for run in runs if run.runs(command, entrypoint)), self).probe
 
 
 class Migrations(Part):
@@ -273,7 +324,7 @@ class Release(Part):
         lacking = [path for path in KNOWN_UNLESS_RECOVERED if attrgetter(path)(self) is None]
         wrong = [path for path in lacking if path not in told]
         if wrong:
-            raise ValueError(f"{', '.join(wrong)}: missing, and `recovered.unknown` does not say so")
+            raise ValueError(f"{', '.join(wrong)}: missing, and not listed in `recovered.unknown`")
         return self
 
 
@@ -546,7 +597,9 @@ _OF_ENVELOPE: Final = tuple(field.alias or key for key, field in Envelope.model_
 
 def _damaged(name: str, error: ValueError) -> LedgerError:
     found = str(error).replace("\n", " ")[:300]
-    return LedgerError(f"read the record {name}", f"it is damaged: {found}", "invoke verify --ledger")
+    return LedgerError(
+        f"read the record {name}", f"it is damaged: {found}", "prove the ledger: invoke verify --ledger"
+    )
 
 
 def _check_known(data: dict[str, Any], name: str) -> None:
@@ -554,7 +607,7 @@ def _check_known(data: dict[str, Any], name: str) -> None:
     if schema.split(".", maxsplit=1)[0] != SCHEMA.split(".")[0]:
         found = f"its schema is {schema}, and this version reads {SCHEMA}"
     elif kind not in KINDS:
-        found = f"its kind {kind!r} is not known here"
+        found = f"this version of the library does not know its kind {kind!r}"
     else:
         return
     raise RecordUnknown(f"read the record {name}", found, "upgrade the release library")

@@ -54,8 +54,8 @@ def plan(workspace: Workspace) -> Plan:
     if not workspace.ledger.refresh():
         raise LedgerUnreachable(
             f"rebuild the ledger {workspace.ledger}",
-            "its remote does not answer, and may have all of it",
-            "try again when it is back",
+            "the git remote does not answer, and it may have the whole ledger",
+            "run the command again when the remote answers",
         )
     if workspace.ledger.unproven is not None:
         raise workspace.ledger.unproven
@@ -76,7 +76,7 @@ def _refuse_what_is_known(workspace: Workspace) -> None:
             restore = f"git push {settings.remote} {known.text}:refs/heads/{settings.branch}"
         raise LedgerError(
             f"rebuild the ledger {workspace.ledger}",
-            f"its branch is gone, and this clone has all of it up to {known.text}",
+            f"the ledger branch was deleted, but this clone has the ledger up to commit {known.text}",
             restore,
         )
 
@@ -122,7 +122,8 @@ def _index(workspace: Workspace) -> IndexPlan:
     if survey.wrong:
         raise LedgerError(
             attempted,
-            "nothing is missing, and what is wrong is not overwritten:\n  " + _lines(survey.wrong, "\n  "),
+            "no index entry is missing, but some are wrong, and wrong entries are not "
+            "overwritten:\n  " + _lines(survey.wrong, "\n  "),
             "find the commit of an entry: git log release-ledger -- PATH; read `invoke explain recover`",
         )
     raise LedgerError(
@@ -151,7 +152,7 @@ class ReleasesPlan(Struct, frozen=True, kw_only=True):
         for each in self.recoveries:
             rows.append((each.service, "\n".join(_line(release) for release in each.releases)))
             rows += [(f"{each.service}: not", "\n".join(each.left_out))] if each.left_out else []
-        lost = "no image tells of deployments: deploy what runs once more, and it is recorded"
+        lost = "images do not record deployments: deploy each running version once more to record it"
         return [*rows, ("lost", lost)]
 
     @property
@@ -195,7 +196,7 @@ def _releases(workspace: Workspace) -> ReleasesPlan:
         reasons = [f"{each.service} {reason}" for each in found for reason in each.left_out]
         raise LedgerError(
             f"rebuild the ledger {workspace.ledger}",
-            "there is no such branch, and no image of a release was found"
+            "the ledger branch does not exist, and no image of a release was found"
             + "".join(f"\n  {reason}" for reason in reasons),
             "run `nox -s release` to begin a ledger; `invoke explain recover` lists what a recovery needs",
         )
@@ -210,8 +211,9 @@ def _line(release: Release) -> str:
 
 _BY: Final = {
     "git-tag": "by its git tag",
-    "commit-tag": "by the image's tag of the commit: the git tag names no digest",
-    "version-tag": "by the image's tag of the version alone, which can be moved: look at it first",
+    "commit-tag": "by the image's commit tag, because the git tag names no digest",
+    "version-tag": "by the image's version tag alone, which can be moved: compare the digest before you say "
+    "yes",
 }
 
 

@@ -185,10 +185,10 @@ def _commit(workspace: Workspace, release: Release) -> Commit:
     commit = workspace.source.commit(release.source.commit)
     if commit is None:
         hint = f"git fetch {workspace.service.ledger.remote or 'origin'} {release.source.tag}"
-        raise SourceError(attempted, "it is not in this clone", hint)
+        raise SourceError(attempted, "this clone does not have the commit", hint)
     if release.source.tree not in (None, commit.tree):
-        found = f"it has the tree {commit.tree}, and {release.source.tree} is recorded"
-        raise SourceError(attempted, found, "git replace --list; git fsck")
+        found = f"its tree is {commit.tree}, but the record has {release.source.tree}"
+        raise SourceError(attempted, found, "check the repository: git replace --list; git fsck")
     attempted = f"build {release.version} again from its record"
     lineage.require(workspace.source, workspace.service.service, workspace.service.ledger, release, attempted)
     return commit
@@ -199,7 +199,7 @@ def _settings(workspace: Workspace, release: Release, commit: Commit) -> Service
     try:
         committed = committed_config(workspace.source, commit).service(workspace.service.service)
     except ConfigError as error:
-        found = f"this version of the library does not understand them: {error.found}"
+        found = f"this version of the library cannot read them: {error.found}"
         raise SourceError(f"read the settings of {release.version}", found, error.hint) from error
     return settings.settings(workspace.service, committed, release)
 
@@ -219,8 +219,8 @@ def _same_dockerfile(release: Release, built: BuiltImage) -> None:
     if recorded not in (None, built.dockerfile_sha256):
         raise SourceError(
             f"rebuild {release.version} from {built.dockerfile}",
-            f"the commit's hashes to {built.dockerfile_sha256}, and {recorded} is recorded",
-            "invoke verify --ledger",
+            f"the commit's Dockerfile has sha256 {built.dockerfile_sha256}, but the record has {recorded}",
+            "prove the ledger: invoke verify --ledger",
         )
 
 
@@ -258,31 +258,38 @@ def _keep(engine: Engine, release: Release, built: BuiltImage) -> Reference | No
 def _notes(engine: Engine, release: Release, built: BuiltImage, verdict: Verdict) -> Iterator[str]:
     """Return why it may be as it is."""
     if release.recovered is not None:
-        yield f"a recovered record does not tell {', '.join(release.recovered.unknown)}: today's were used"
+        yield (
+            f"the recovered record lacks {', '.join(release.recovered.unknown)}: the build used "
+            "today's values"
+        )
     if verdict == "same content" and not _knows_manifests(engine):
-        yield "this engine's image store keeps no manifests: the config digest alone is compared"
+        yield "this engine's image store keeps no manifests, so only the config digest was compared"
     elif verdict == "same content":
         now = f"{engine.info.name} {engine.info.version}"
-        yield f"another manifest: it was written by {release.build.buildkit}, and now by {now}"
+        yield (f"the manifest differs: {release.build.buildkit} wrote the recorded one, {now} wrote this one")
     if verdict == "different" and str(built.config_digest) == release.image.config_digest:
-        yield f"the same builder made the manifest {built.stored.id}, and {release.image.digest} is recorded"
+        yield (
+            f"the same builder made the manifest {built.stored.id}, but the record has {release.image.digest}"
+        )
     elif verdict == "different":
-        yield f"the config is {built.config_digest}, and {release.image.config_digest} was released"
+        yield (f"the config digest is {built.config_digest}, but {release.image.config_digest} was released")
         yield from _differences(engine, release, built)
 
 
 def _differences(engine: Engine, release: Release, built: BuiltImage) -> Iterator[str]:
     if release.build.timestamps:
         late = ", ".join(release.build.timestamps)
-        yield f"the release itself was said not to be reproducible: {late} carried the time of the build"
+        yield (f"the record says that the build is not reproducible: {late} carried the time of the build")
     image = release.image
     there = engine.find(digest=Digest(image.digest), config_digest=Digest(image.config_digest))
     if there is not None:
         pairs = zip(there.diff_ids, built.stored.diff_ids, strict=False)
         same = [old == new for old, new in pairs]
         first = same.index(False) + 1 if False in same else len(same) + 1
-        yield f"of {len(there.diff_ids)} layers {sum(same)} are the same; the first other one is {first}"
+        yield (
+            f"{sum(same)} of {len(there.diff_ids)} layers are equal; the first layer that differs is {first}"
+        )
     used = {base.digest for base in built.bases}
     if used != {base.digest for base in release.bases}:
         listed = ", ".join(f"{base.reference}@{base.digest}" for base in built.bases)
-        yield f"the base images were others: {listed}"
+        yield f"the recorded build used other base images than this one: {listed}"

@@ -16,7 +16,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
-from release.config import Service, chain, environment, service, testing
+from release.config import Service, chain, environment, service, smoke, testing
 from release.records import KINDS, SCHEMA, Envelope, Part
 from release.runspec import Duration, FileMode, Memory, Pause, duration_text, size_text
 
@@ -91,6 +91,10 @@ path = "/healthz"
 status = 200
 host = "api.example"
 headers = { X-Forwarded-Proto = "https" }
+tcp = [9000]
+check = ["python", "-m", "app.check"]
+stays_up = "10s"
+healthcheck = { disable = true }
 timeout = "30s"
 stop_grace = "10s"
 stop_signal = "SIGTERM"
@@ -104,6 +108,36 @@ memory = "512m"
 pids = 256
 read_only = true
 tmpfs = ["/tmp", "/run/app:uid=10001,gid=10001,mode=0750"]
+
+[tool.release.smoke.processes.worker]
+command = ["celery", "--app=app", "worker"]
+check = ["celery", "--app=app", "inspect", "ping"]
+
+[tool.release.smoke.processes.beat]
+command = ["celery", "--app=app", "beat"]
+stays_up = "10s"
+healthcheck = { disable = true }
+
+[tool.release.smoke.processes.admin]
+port = 8001
+path = "/healthz"
+status = 200
+host = "admin.example"
+headers = { X-Forwarded-Proto = "https" }
+tcp = [9001]
+timeout = "30s"
+stop_grace = "10s"
+stop_signal = "SIGTERM"
+command = ["gunicorn", "app.admin:app"]
+entrypoint = "replace"
+init = true
+user = "10001:10001"
+cap_add = ["NET_BIND_SERVICE"]
+env = { LOG_LEVEL = "debug" }
+memory = "512m"
+pids = 256
+read_only = true
+tmpfs = ["/tmp"]
 
 [tool.release.migrations]
 paths = ["migrations/versions/*.py"]
@@ -294,6 +328,7 @@ _LINKED: Final = (
     "Push",
     "Test",
     "Smoke",
+    "SmokeRun",
     "Migrations",
     "Retention",
     "Environment",
@@ -335,6 +370,8 @@ def _rows(table: dict[str, Any]) -> Iterator[str]:
 
 def _is_section(schema: dict[str, Any]) -> bool:
     """Return whether the key is a table whose keys are in a section of their own."""
+    if "description" in schema:  # a table that has its section elsewhere
+        return False
     below = [schema, *schema.get("patternProperties", {}).values(), *schema.get("anyOf", [])]
     return any(each.get("$ref", "").rpartition("/")[2] in _LINKED for each in below)
 
@@ -389,7 +426,7 @@ def _meanings(title: str) -> dict[str, str]:
     """The text below each key of a class in `release.config`."""
     tables = {
         node.name: node
-        for module in (chain, environment, service, testing)
+        for module in (chain, environment, service, smoke, testing)
         for node in ast.parse(inspect.getsource(module)).body
         if isinstance(node, ast.ClassDef)
     }

@@ -46,7 +46,9 @@ class ClonesKey(Struct, frozen=True):
                 _make(path)
             return cls(Redacted(_read(path)))
         except OSError as error:
-            raise _unusable(path, error.strerror or str(error), "mend its folder's owner and mode") from error
+            raise _unusable(
+                path, error.strerror or str(error), "correct the owner and the mode of its folder"
+            ) from error
 
     def seal(self, content: bytes, purpose: str) -> bytes:
         """Return the content with its seal before it; `purpose` names the kind of file, as "outbox"."""
@@ -56,7 +58,7 @@ class ClonesKey(Struct, frozen=True):
         """Return the content of sealed bytes. Raises BadSeal: this clone did not seal it for this purpose."""
         mac, end, content = sealed[:_MAC], sealed[_MAC : _MAC + 1], sealed[_MAC + 1 :]
         if end != b"\n" or not hmac.compare_digest(mac, self._mac(content, purpose)):
-            raise BadSeal("the seal does not fit: the file was changed, or another clone made it")
+            raise BadSeal("its seal is wrong: the file was changed, or another clone wrote it")
         return content
 
     def _mac(self, content: bytes, purpose: str) -> bytes:
@@ -84,12 +86,12 @@ def _read(path: Path) -> str:
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         if wrong := _wrong(os.fstat(descriptor)):
-            raise _unusable(path, wrong, f"rm -r {path}; the next command makes another key")
+            raise _unusable(path, wrong, f"run: rm -r {path}; the next command makes a new key")
         text = os.read(descriptor, 2 * _BYTES + 1).decode("ascii", "replace")
     finally:
         os.close(descriptor)
     if len(text) != 2 * _BYTES or not set(text) <= set("0123456789abcdef"):
-        raise _unusable(path, "it is damaged", f"rm {path}; the next command makes another key")
+        raise _unusable(path, "it is damaged", f"run: rm {path}; the next command makes a new key")
     return text
 
 

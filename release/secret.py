@@ -128,7 +128,7 @@ def _ran(command: Command, timeout: int, on_line: Callable[[str], None], complai
     Raises Cancelled: it did not end in time, and was stopped with its children.
     """
     patience = Cancellation()
-    late = f"did not end within {timeout / 1000:g} s: it has no terminal to ask on, so unlock it before"
+    late = f"did not end within {timeout / 1000:g} s: it has no terminal for questions, so unlock it first"
     clock = threading.Timer(timeout / 1000, patience.request, (late,))
     clock.daemon = True
     clock.start()

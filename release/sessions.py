@@ -74,16 +74,18 @@ def _session(name: str, line: str) -> Callable[[nox.Session], None]:
 def parse_arguments(name: str, arguments: Sequence[str]) -> argparse.Namespace:
     """The options after `--`. argparse ends the program with status 2 for a wrong one."""
     parser = argparse.ArgumentParser(prog=f"nox -s {name} --", description=SESSIONS[name], allow_abbrev=False)
-    parser.add_argument("--service", help="which service, where the repository has several")
+    parser.add_argument("--service", help="service to release, if the repository has several")
     parser.add_argument("--version", help="release exactly this version")
-    parser.add_argument("--bump", help="major, minor or patch, instead of what the commits say")
-    parser.add_argument("--plan", action="store_true", help="print what would be done, and stop")
-    parser.add_argument("--no-cache", action="store_true", help="build every layer anew")
+    parser.add_argument("--bump", help="major, minor or patch, instead of the bump that the commits ask for")
+    parser.add_argument("--plan", action="store_true", help="print the plan, and stop")
+    parser.add_argument("--no-cache", action="store_true", help="build every layer again, without the cache")
     parser.add_argument(
-        "--no-reuse", action="store_true", help="run every gate, also those that passed on the same inputs"
+        "--no-reuse", action="store_true", help="run every gate, also gates that passed on the same inputs"
     )
     parser.add_argument(
-        "--allow-dirty", action="store_true", help="release the commit although files are changed beside it"
+        "--allow-dirty",
+        action="store_true",
+        help="release the commit although the working copy has changed files",
     )
     parser.add_argument("--json", action="store_true", help="print the record as JSON")
     return parser.parse_args(arguments)
@@ -136,10 +138,10 @@ def _interrupted(cmd: _Door, error: ReleaseError | None) -> NoReturn:
     elif cmd.name == "release" and not cmd.interruption.too_late:
         cmd.console.emit(Warned(text=f"{number.name} arrived: nothing was released"))
     elif cmd.name == "release":
-        finish = "`nox -s release` again does what is left"
+        finish = "run `nox -s release` again to finish the rest"
         cmd.console.emit(Warned(text=f"{number.name} arrived, and the release is recorded: {finish}"))
     else:
-        cmd.console.emit(Warned(text=f"{number.name} arrived"))
+        cmd.console.emit(Warned(text=f"{number.name} arrived; nothing was released"))
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     raise SystemExit(128 + number)
@@ -218,7 +220,11 @@ def _make(ctx: StageContext, cmd: _Door) -> Record[Release]:
     finally:
         if cmd.interruption.arrived is not None and cmd.interruption.too_late:
             name = f"{ctx.plan.service.service} {ctx.plan.version}"
-            cmd.console.emit(Warned(text=f"{name} is released, the signal came after that"))
+            cmd.console.emit(
+                Warned(
+                    text=f"{name} is released: the signal arrived after the commit point. No action needed."
+                )
+            )
     return ctx.products.get(Recorded).record
 
 
@@ -270,7 +276,7 @@ def _forget_the_last(reports: Reports) -> None:
     try:
         reports.forget(reports.variables)
     except OSError as error:
-        attempted = f"take away {reports.variables} of an earlier run"
+        attempted = f"remove {reports.variables} of an earlier run"
         raise ReleaseError(attempted, str(error), "correct the folder's owner, or remove the file") from error
 
 
@@ -282,7 +288,12 @@ def _hand_on(reports: Reports, released: Released, console: Console) -> None:
     try:
         reports.put_release(released)
     except (OSError, ReleaseError) as error:
-        console.emit(Warned(text=f"{reports.variables} could not be written, the release stands: {error}"))
+        console.emit(
+            Warned(
+                text=f"could not write {reports.variables}: {error}. The release is recorded, but later jobs "
+                "lack this file."
+            )
+        )
 
 
 def _again(project: Project, record: Record[Release], console: Console) -> None:

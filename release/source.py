@@ -110,7 +110,9 @@ class Source:
             if _discover(folder, "--is-inside-work-tree") == ["true"]:
                 raise
             raise SourceError(
-                f"open the git repository at {folder}", "it has no working tree", "run this in a clone of it"
+                f"open the git repository at {folder}",
+                "it has no working tree",
+                "run the command in a clone that has one",
             ) from error
         root, git_dir = Path(top), Path(common)
         return cls(
@@ -143,9 +145,11 @@ class Source:
         attempted = f"read the checked-out commit of {self.root}"
         if unborn:
             return SourceError(
-                attempted, "nothing is committed yet", "git add … && git commit -m 'feat: start'"
+                attempted,
+                "nothing is committed yet",
+                "commit the files: git add . && git commit -m 'feat: start'",
             )
-        return SourceError(attempted, answer.words, "look further with: git fsck --full")
+        return SourceError(attempted, answer.words, "check the repository: git fsck --full")
 
     def changed(self) -> tuple[str, ...]:
         """Tracked files whose content or mode differs from the commit, also where git was told to skip."""
@@ -189,7 +193,7 @@ class Source:
 
     def is_shallow(self) -> bool:
         """Return whether history is cut off."""
-        answer = self._must("ask whether the clone is shallow", "rev-parse", "--is-shallow-repository")
+        answer = self._must("find out if the clone is shallow", "rev-parse", "--is-shallow-repository")
         return answer.text == "true"
 
     def roots(self) -> frozenset[str]:
@@ -280,7 +284,7 @@ class Source:
             yield from (line.decode().rstrip("\n") for line in stream.out)
             status, words = stream.end()
         if status != 0:
-            raise SourceError(f"list the ancestors of {commit}", words, "look further with: git fsck")
+            raise SourceError(f"list the ancestors of {commit}", words, "check the repository: git fsck")
 
     def messages(self, commit: str, *, since: str | None, folder: str) -> Iterator[Message]:
         """Messages of the commits after `since` that touch the folder, children before parents."""
@@ -330,7 +334,9 @@ class Source:
         found = self.git.object(oid)
         if found is None:
             raise SourceError(
-                f"read the committed file {path}", f"its object {oid} is missing", "git fsck --full"
+                f"read the committed file {path}",
+                f"its object {oid} is missing",
+                "check the repository: git fsck --full",
             )
         return found[1]
 
@@ -350,8 +356,8 @@ class Source:
         match = _IDENTITY.fullmatch(answer.text)
         if answer.status != 0 or match is None:
             raise SourceError(
-                "find out who acts",
-                "git has no name and address for you, and every record carries them",
+                "find out who runs the command",
+                "git has no name and address for you, but every record needs them",
                 "git config --global user.name 'Your Name' && git config --global user.email you@example.org",
             )
         return match["name"], match["email"]
@@ -359,7 +365,9 @@ class Source:
     def _must(self, attempted: str, *arguments: str) -> Answer:
         answer = self.git.run(*arguments)
         if answer.status != 0:
-            raise SourceError(attempted, answer.words, "look further with: git status, git fsck")
+            raise SourceError(
+                attempted, answer.words, "show the state of the repository: git status, git fsck"
+            )
         return answer
 
 
@@ -408,11 +416,11 @@ def _not_opened(folder: Path, tail: tuple[str, ...]) -> SourceError:
     if owners:
         return SourceError(
             attempted,
-            f"{here} belongs to another user (uid {owners.pop()}), and git does not trust it",
-            f"if you do: git config --global --add safe.directory '{here}'",
+            f"{here} belongs to another user (uid {owners.pop()}), so git does not trust it",
+            f"if you trust it: git config --global --add safe.directory '{here}'",
         )
     found = next((line for line in tail if line), "git gives no reason")
-    return SourceError(attempted, found, f"look further with: git -C {here} status")
+    return SourceError(attempted, found, f"show the reason: git -C {here} status")
 
 
 def _records(answer: Answer) -> list[str]:
@@ -436,7 +444,9 @@ def _word(text: str) -> str:
     """Refuse what git would take for an option."""
     if not text or text.startswith("-"):
         raise SourceError(
-            "name a thing to git", f"{text!r} would be taken for an option", "give it another name"
+            "use a name with git",
+            f"{text!r} begins with a dash, so git would take it for an option",
+            "use a name that does not begin with a dash",
         )
     return text
 
@@ -446,7 +456,7 @@ def _inside(folder: str) -> str:
     path = PurePosixPath(folder)
     if path.is_absolute() or ".." in path.parts:
         raise SourceError(
-            f"look into {folder}", "it is outside of the repository", "give a path below its root"
+            f"read {folder}", "it is outside the repository", "give a path below the repository's root"
         )
     return "" if path == PurePosixPath() else path.as_posix()
 

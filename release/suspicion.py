@@ -55,7 +55,7 @@ def suspicion(name: str, value: str) -> str | None:
     """Why this pair looks like a secret, in words that show nothing of the value; None where it does not."""
     word = next((word for word in _words(name) if word in WORDS), None)
     if word is not None:
-        return f"its name says {word}"
+        return f"its name contains {word!r}"
     found = shape(value)
     if found is not None:
         return f"its value has the shape of {found}"

@@ -26,30 +26,30 @@ if TYPE_CHECKING:
 
 _TO: Final = 'version, digest, commit, git tag, deployment id, previous, -2, or a time ("20:00", 2h)'
 _COMMON: Final = {
-    "service": "which service, where the repository has several",
-    "environment": "which environment, where there are several",
+    "service": "service, if the repository has several",
+    "environment": "environment, if the service has several",
     "json": "print the result as JSON",
 }
 _JSON: Final = {"json": _COMMON["json"]}
 _ACTING: Final = {
     **_COMMON,
-    "message": "why, for the record",
-    "yes": "do it without asking",
-    "plan": "show what would be done, and stop",
-    "allow_quarantined": "also a release that is set aside; needs a message",
-    "cross_migrations": "go back although that leaves migrations behind",
-    "down": "of the command that undoes migrations: done (it does not run) or again (though it ran already)",
-    "wait": "how many seconds to wait while somebody else deploys",
-    "break_lock": "take the lock from whoever holds it; needs a message",
-    "rebuild": "an image that is nowhere any more: build it again from its record, and prove it",
-    "again": "replace what runs although it runs as asked",
+    "message": "reason, for the record",
+    "yes": "do it without a question",
+    "plan": "show the plan, and stop",
+    "allow_quarantined": "accept a release that is quarantined; needs a message",
+    "cross_migrations": "roll back although that leaves migrations behind",
+    "down": "state of the command that undoes migrations: done (it is skipped) or again (it runs once more)",
+    "wait": "seconds to wait for the lock of another deployment",
+    "break_lock": "take the lock from its holder; needs a message",
+    "rebuild": "if the image is nowhere: build it from its record, and compare the digests",
+    "again": "replace the running container although it is as asked",
 }
 
 
 @task(
     help={
-        "to": f"what to deploy: {_TO}",
-        "thaw": "also to an environment that is frozen, and end that; needs a message",
+        "to": f"release to deploy: {_TO}",
+        "thaw": "end the freeze of the environment first; needs a message",
         **_ACTING,
     }
 )
@@ -93,7 +93,7 @@ def deploy(
     )
 
 
-@task(help={"to": f"what to go back to: {_TO}; absent: what was healthy before", **_ACTING})
+@task(help={"to": f"release to go back to: {_TO}; absent: the healthy release before this one", **_ACTING})
 def rollback(
     _context: Context,
     *,
@@ -135,8 +135,8 @@ def rollback(
 @task(
     help={
         **_COMMON,
-        "environment": "only this one; absent: all",
-        "exit_code": "end with 1 where something differs from the ledger",
+        "environment": "only this environment; absent: all",
+        "exit_code": "end with 1 if something differs from the ledger",
     }
 )
 def status(
@@ -153,8 +153,8 @@ def status(
 
 @task(
     help={
-        "limit": "how many records, 20 where nothing is said",
-        "since": 'only what was recorded since then: 2d, "yesterday 18:00", 2026-11-21',
+        "limit": "number of records; absent: 20",
+        "since": 'only records since a time: 2d, "yesterday 18:00", 2026-11-21',
         **_COMMON,
     }
 )
@@ -171,7 +171,7 @@ def history(
     _run("history", service=service, environment=environment, limit=limit, since=since, json=json)
 
 
-@task(help={"target": f"which release: {_TO}", **_COMMON})
+@task(help={"target": f"release: {_TO}", **_COMMON})
 def show(
     _context: Context,
     target: str,
@@ -184,7 +184,7 @@ def show(
     _run("show", to=target, service=service, environment=environment, json=json)
 
 
-@task(help={"before": f"one release: {_TO}", "after": "the other", **_COMMON})
+@task(help={"before": f"one release: {_TO}", "after": "the other release", **_COMMON})
 def diff(
     _context: Context,
     before: str,
@@ -200,11 +200,11 @@ def diff(
 
 @task(
     help={
-        "target": f"which release: {_TO}",
-        "message": "why, for the record",
-        "lift": "it may be deployed again",
+        "target": f"release: {_TO}",
+        "message": "reason, for the record",
+        "lift": "end the quarantine: the release may be deployed again",
         **_COMMON,
-        "environment": "only there; absent: everywhere",
+        "environment": "only in this environment; absent: everywhere",
     }
 )
 def quarantine(
@@ -231,8 +231,8 @@ def quarantine(
 
 @task(
     help={
-        "finish": "bring it to its end",
-        "revert": "put back what ran before",
+        "finish": "finish the interrupted deployment",
+        "revert": "restore the release that ran before",
         **{key: _ACTING[key] for key in ("message", "yes", "plan", "break_lock")},
         **_COMMON,
     }
@@ -265,10 +265,10 @@ def converge(
     )
 
 
-_WORD: Final = {"message": "why, for the record", **_COMMON}
+_WORD: Final = {"message": "reason, for the record", **_COMMON}
 
 
-@task(help={"for_": "how long, as 2h; absent: until it is thawed", **_WORD})
+@task(help={"for_": "duration, as 2h; absent: until `invoke thaw`", **_WORD})
 def freeze(
     _context: Context,
     *,
@@ -298,7 +298,7 @@ def thaw(
 @task(
     help={
         **{key: _ACTING[key] for key in ("service", "yes", "json")},
-        "adopt": "an event that was put aside and that you have looked at: its file's name",
+        "adopt": "publish a refused event that you have checked: the name of its file",
     }
 )
 def sync(
@@ -316,18 +316,18 @@ def sync(
 @task(
     help={
         **_COMMON,
-        "environment": "only this one; absent: all",
-        "last": "how many releases of each environment; absent: `retention.releases`",
+        "environment": "only this environment; absent: all",
+        "last": "number of releases of each environment; absent: `retention.releases`",
         "deep": "download or export every layer, and hash it",
-        "record": "put the result into the ledger",
-        "no_engine": "this machine reaches no engine: what only they can tell is not judged",
-        "secrets_elsewhere": "secrets that cannot be read here are not judged",
+        "record": "record the result in the ledger",
+        "no_engine": "skip the questions to engines, if this machine reaches none",
+        "secrets_elsewhere": "skip secrets that this machine cannot read",
         "rebuild": f"instead: build this release from its record and compare: {_TO}",
-        "keep": "with --rebuild: keep the image, if it is the released one, where deployments find it",
-        "repair": "instead: add what is missing after releases were recorded: tags, index entries, events",
-        "yes": "with --repair: do it without asking",
-        "plan": "with --repair: show what would be done, and stop",
-        "ledger": "instead: the ledger, from its first commit on",
+        "keep": "with --rebuild: keep an image that is equal to the released one, for deployments",
+        "repair": "instead: add what releases lack after they were recorded: tags, index entries, events",
+        "yes": "with --repair: do it without a question",
+        "plan": "with --repair: show the plan, and stop",
+        "ledger": "instead: prove the ledger, from its first commit",
     }
 )
 def verify(
@@ -370,13 +370,13 @@ def verify(
 
 @task(
     help={
-        "to": f"what to rehearse: {_TO}; absent: where a bare rollback would go",
+        "to": f"release to start: {_TO}; absent: the target of `invoke rollback` without --to",
         **_COMMON,
-        "on": "the environment on whose engine; absent: `drill_on`, else the environment's own",
-        "with_secrets": "with the real secrets; else those of the smoke run",
-        "with_networks": "in the environment's networks too; else only in one of its own",
-        "no_record": "leave the ledger alone",
-        "yes": "do it without asking, where it would be asked",
+        "on": "environment whose engine is used; absent: `drill_on`, or else the environment itself",
+        "with_secrets": "use the real secrets instead of those of the smoke run",
+        "with_networks": "join the environment's networks instead of a separate one only",
+        "no_record": "do not record the drill",
+        "yes": "do it without a question",
     }
 )
 def drill(
@@ -410,11 +410,11 @@ def drill(
 @task(
     help={
         **_COMMON,
-        "environment": "only the engine of this one; absent: all engines of the service",
-        "last_copies": "also images that are nowhere else",
-        "offline": "go by what this clone knows, where the git remote does not answer",
-        "yes": "do it without asking",
-        "plan": "show what would be done, and stop",
+        "environment": "only the engine of this environment; absent: all engines of the service",
+        "last_copies": "remove also images of which no other copy exists",
+        "offline": "use what this clone knows, if the git remote does not answer",
+        "yes": "do it without a question",
+        "plan": "show the plan, and stop",
     }
 )
 def prune(
@@ -545,8 +545,8 @@ def guarded(body: Callable[[Console, Interruption], int]) -> int:
 
 
 _LEFT: Final = (
-    "left at once, as a second signal asks: `invoke status` tells what is half done, "
-    "`invoke converge` finishes or reverts it"
+    "stopped at once by a second signal: `invoke status` shows what is half done, `invoke "
+    "converge` finishes or reverts it"
 )
 
 
@@ -554,7 +554,7 @@ def _interrupted(console: Console, interruption: Interruption) -> int:
     from release.events import Warned
 
     name = interruption.arrived.name if interruption.arrived is not None else "a signal"
-    done = "what was asked for is done, and stays" if interruption.too_late else "nothing was changed"
+    done = "the command had finished; its result stays" if interruption.too_late else "nothing was changed"
     console.emit(Warned(text=f"{name} arrived: {done}"))
     return _signal_status(interruption)
 

@@ -79,6 +79,8 @@ def _missing(source: Source, tags: Sequence[VersionTag]) -> list[VersionTag]:
     asked = "".join(f"{tag.commit}\n" for tag in tags).encode()
     answer = source.git.run("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked)
     if answer.status != 0:
-        raise SourceError("look up the commits of the version tags", answer.words, "git fsck --full")
+        raise SourceError(
+            "look up the commits of the version tags", answer.words, "check the repository: git fsck --full"
+        )
     lines = answer.text.splitlines()
     return [tag for tag, line in zip(tags, lines, strict=True) if not line.endswith(" commit")]

@@ -34,7 +34,9 @@ class Request(Struct, frozen=True, kw_only=True):
         """Parse `--version` and `--bump`. Raises UsageError."""
         if version is not None and bump is not None:
             raise UsageError(
-                "choose the version", f"both --version {version} and --bump {bump} are given", "give one"
+                "choose the version",
+                f"both --version {version} and --bump {bump} are given",
+                "give only one of them",
             )
         return cls(
             version=parse(version) if version is not None else None,
@@ -74,7 +76,7 @@ def parse(text: str) -> Version:
 def _parse_bump(text: str) -> Bump:
     names = [bump.name.lower() for bump in Bump if bump is not Bump.NONE]
     if text not in names:
-        raise UsageError(f"read --bump {text!r}", "it is none of " + ", ".join(names), "use --bump minor")
+        raise UsageError(f"read --bump {text!r}", "it is not one of " + ", ".join(names), "use --bump minor")
     return Bump[text.upper()]
 
 
@@ -128,8 +130,8 @@ def _nothing(base: Version, reading: Reading) -> NothingToRelease:
     if reading.cancelled:
         found += f"; {reading.cancelled} unreleased commits and reverts cancel out"
     if reading.near:
-        found += f"; not read as one: {reading.near[0]}"
-    hint = "to release all the same: `nox -s release -- --bump patch`"
+        found += f"; nearly one: {reading.near[0]}"
+    hint = "to release anyway: `nox -s release -- --bump patch`"
     return NothingToRelease("choose the next version", found, hint)
 
 
@@ -149,8 +151,8 @@ def _requested(version: Version, base: Version | None, existing: Sequence[Versio
         raise VersionTaken(
             f"release version {version}",
             "this version exists with other content",
-            f"a released version is never made again; `invoke show {version}` says what it is. "
-            f"Leave out --version, or give --version {_after(max(existing))} or higher",
+            f"a released version is never made again; `invoke show {version}` prints its "
+            f"record. Leave out --version, or give --version {_after(max(existing))} or higher",
         )
     if base is not None and base < version and _continues(version, base, existing):
         return version
@@ -159,8 +161,9 @@ def _requested(version: Version, base: Version | None, existing: Sequence[Versio
     if floor is not None and version < floor:
         raise VersionTaken(
             f"release version {version}",
-            f"{floor} exists, and a version below it would sort as older",
-            f"use --version {_after(floor)} or higher; maintenance continues a line that exists",
+            f"{floor} exists, so a new version must be higher",
+            f"use --version {_after(floor)} or higher; a maintenance release must continue an "
+            "existing minor line",
         )
     return version
 
@@ -187,7 +190,8 @@ def _above(computed: Version, base: Version, existing: Sequence[Version], *, own
     if own_line and computed.major > base.major:
         raise VersionTaken(
             attempted,
-            f"{highest} exists, and these commits hold a breaking change: the line of {base} cannot take it",
+            f"{highest} exists, and these commits hold a breaking change, which the line of "
+            f"{base} cannot take",
             f"release the change from a branch that contains {highest}. If it breaks nothing on this line: "
             "`nox -s release -- --bump minor`",
         )

@@ -89,3 +89,28 @@ class Reader(io.RawIOBase):
                 raise OSError(f"the answer is longer than {self._most // 1024} KiB")
             return got
         raise TimeoutError("the answer did not end in time")
+
+
+ACCEPTS: Final = "accepts connections"
+_ACCEPT_SECONDS: Final = 5.0
+_CLOSING_SECONDS: Final = 0.25
+"""An engine's own proxy accepts for a container that does not listen, and closes at once."""
+
+
+def accepts(host: str, port: int, *, check: Check = lambda: None) -> str:
+    """Open a connection and see it stay open for a moment. Return `ACCEPTS`, or what happened instead."""
+    try:
+        with connected(host, port, seconds=_ACCEPT_SECONDS, check=check) as connection:
+            if _stays(connection):
+                return ACCEPTS
+    except OSError as error:
+        return f"accepts no connection: {error.strerror or error}"
+    return "closes connections at once"
+
+
+def _stays(connection: socket.socket) -> bool:
+    connection.settimeout(_CLOSING_SECONDS)
+    try:
+        return bool(connection.recv(1))
+    except TimeoutError:
+        return True

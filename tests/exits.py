@@ -17,7 +17,7 @@ the tree of errors.
 | code | meaning for the environment or the release |
 | --- | --- |
 | 0 | done; with `--plan`: the plan was shown |
-| 1 | failed; nothing was changed, or nothing runs and nothing ran before; `status --exit-code`: a difference |
+| 1 | failed; nothing was changed, or nothing runs and nothing ran before |
 | 2 | the command line, the configuration or the environment lacks something; nothing was changed |
 | 3 | the deployment failed; the release that ran before runs again |
 | 4 | the deployment failed and was not undone; the message lists what runs |

@@ -25,7 +25,7 @@ def number(text: str, attempted: str, hint: str, *, least: int = 1) -> int:
     """A whole number of the command line. Raises UsageError."""
     value = int(text) if re.fullmatch(r"\d{1,9}", text, re.ASCII) else -1
     if value < least:
-        raise UsageError(attempted, f"that is not a number from {least} to {_MOST}", hint)
+        raise UsageError(attempted, f"it is not a number from {least} to {_MOST}", hint)
     return value
 
 
@@ -76,7 +76,10 @@ class CommandOptions(Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Raises UsageError: `--to` says nothing. That is a variable without a value, and no wish."""
         if self.to is not None and not self.to.strip():
-            hint = "is the variable set that --to was to be? Leave --to out, or give a version: --to 1.4.2"
+            hint = (
+                "check the variable that --to takes its value from. Leave --to out, or give a "
+                "version: --to 1.4.2"
+            )
             raise UsageError("choose a release", "--to is empty", hint)
 
     @property
@@ -112,9 +115,9 @@ def agree(cmd: CommandContext, title: str) -> None:
     if cmd.words.yes:
         return
     if not cmd.console.interactive:
-        raise UsageError(title, "there is no terminal to ask on, and nothing was touched", "add --yes")
+        raise UsageError(title, "there is no terminal to ask on; nothing was changed", "add --yes")
     if not cmd.console.confirm(f"{title}?"):
-        raise Cancelled(title, "you did not say yes; nothing was touched")
+        raise Cancelled(title, "you did not say yes; nothing was changed")
 
 
 def find(cmd: CommandContext, workspace: Workspace, target: str, environment: str | None) -> query.Found:
@@ -135,7 +138,9 @@ def target_of(command: str, target: str) -> str:
     """Refuse an option that invoke took for the argument; -2 is a target."""
     if target.startswith("-") and not query.is_steps_back(target):
         raise UsageError(
-            f"{command} {target!r}", "that is an option, not a release", f"invoke --help {command}"
+            f"{command} {target!r}",
+            "it is an option, not a release",
+            f"show the options: invoke --help {command}",
         )
     return target
 

@@ -15,7 +15,7 @@ def converge(cmd: CommandContext) -> int:
     """Bring a deployment that ended in the middle to an end, or undo it."""
     words = cmd.words
     if words.finish and words.revert:
-        raise UsageError("converge", "both --finish and --revert are given", "give one")
+        raise UsageError("converge", "both --finish and --revert are given", "give only one of them")
     way: Way | None = "finish" if words.finish else "revert" if words.revert else None
     allowance(words)
     with cmd.workspace() as workspace, workspace.live(words.environment) as live:
@@ -30,11 +30,11 @@ def converge(cmd: CommandContext) -> int:
 def _nothing_open(cmd: CommandContext, live: LiveEnvironment, found: Found, *, answers: bool) -> int:
     """Say so; a lock whose deployment ended is removed."""
     if not cmd.words.plan and tidy(live, found, message=cmd.words.message, answers=answers):
-        cmd.console.emit(Notice(text="removed a lock whose deployment had ended"))
+        cmd.console.emit(Notice(text="removed the lock of a deployment that had ended"))
     if cmd.words.json:
         cmd.console.document(None)
     else:
-        cmd.console.result(f"{live.place}: nothing is half done")
+        cmd.console.result(f"{live.place}: no deployment is interrupted")
     return 0
 
 

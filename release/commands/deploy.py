@@ -119,9 +119,9 @@ def _made_again(cmd: CommandContext, live: LiveEnvironment, prepared: Prepared) 
     if made.kept is None:
         raise TargetUnavailable(
             f"build {made.version} again from its record",
-            f"{made.verdict}, and nothing was touched: {'; '.join(made.notes)}",
-            f"`{live.place.command('history')}` lists other releases; "
-            "`docker load` brings this one from a copy",
+            f"{made.verdict}, so the environment was not changed: {'; '.join(made.notes)}",
+            f"`{live.place.command('history')}` lists other releases; if you have a copy of "
+            "this image, load it with `docker load`",
         )
     return replace(prepared, bytes=live.target.locate(prepared.target.body.image))
 
@@ -145,9 +145,9 @@ def _choice(cmd: CommandContext, live: LiveEnvironment, observation: Observation
     title = f"roll back {live.place}"
     cmd.console.fields(f"{title} to", states.candidate_rows(offered))
     while True:
-        answer = cmd.console.choose("a number, Enter for what was healthy before, q for none:")
+        answer = cmd.console.choose("a number; Enter for the healthy release before; q to stop:")
         if answer in ("q", "n", "no"):
-            raise Cancelled(title, "you chose none; nothing was touched")
+            raise Cancelled(title, "you chose no release; nothing was changed")
         if (to := chosen(offered, default, answer)) is not None:
             return to
 
@@ -161,7 +161,7 @@ def allowance(words: CommandOptions) -> Allowance:
     }
     for attempted, asked in needs_reason.items():
         if asked and not words.message:
-            raise UsageError(attempted, "the record needs to say why", "add --message WHY")
+            raise UsageError(attempted, "the record needs a reason", "add --message WHY")
     return Allowance(
         quarantined=words.allow_quarantined,
         thaw=words.thaw,
@@ -179,8 +179,11 @@ def _known_of_data(word: str | None) -> Literal["done", "again"] | None:
         case None | "done" | "again":
             return word
         case _:
-            hint = "--down done: the data is as the older release needs it; --down again: run it once more"
-            raise UsageError(f"go back with --down {word!r}", "that is neither done nor again", hint)
+            hint = (
+                "--down done: the data already fits the older release; --down again: run the "
+                "command once more"
+            )
+            raise UsageError(f"roll back with --down {word!r}", "it is neither done nor again", hint)
 
 
 def _show_plan(cmd: CommandContext, plan: Plan) -> None:
@@ -206,7 +209,7 @@ def _undoing(live: LiveEnvironment, outcome: Outcome) -> str:
     before = outcome.plan.before
     if before is None or before.status not in ("healthy", "unknown"):
         return ""
-    once = ", once `invoke sync` ran in the clone that deployed it" if before.status == "unknown" else ""
+    once = ", after `invoke sync` in the clone that deployed it" if before.status == "unknown" else ""
     return f"to undo this{once}: {undo(live, outcome)}"
 
 

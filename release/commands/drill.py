@@ -70,7 +70,9 @@ def _announce(cmd: CommandContext, drill_run: Drill) -> None:
     if not (real.secrets or real.networks) or words.yes:
         return
     if not cmd.console.interactive:
-        raise UsageError(title, "with real secrets or networks it acts like the real one", "add --yes")
+        raise UsageError(
+            title, "with real secrets or networks, the copy acts like the real service", "add --yes"
+        )
     if not cmd.console.confirm(f"{title}?"):
         raise Cancelled(title, "you did not say yes; nothing was started")
 

@@ -39,7 +39,9 @@ def status(cmd: CommandContext) -> int:
         found = [_status(workspace, name, failed) for name in names]
         for other in unconfigured(workspace.service, workspace.ledger) if named is None else ():
             known = described(workspace.service, workspace.ledger, other)
-            workspace.emit(Notice(text=f"{other} is not in the configuration and not shown; {known}"))
+            workspace.emit(
+                Notice(text=f"{other} is not in the configuration, so its state is not shown; {known}")
+            )
     if cmd.words.json:
         data = [each.to_json() for each in found]
         cmd.console.document(data[0] if len(data) == 1 else data)

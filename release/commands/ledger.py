@@ -51,7 +51,7 @@ def _adopt(cmd: CommandContext, workspace: Workspace, file: str) -> None:
     try:
         draft = outbox.event_in(outbox.unsealed(outbox.content_of(path)), path.name)
     except (outbox.Refused, OSError) as error:
-        raise UsageError(title, str(error), f"ls -l {waiting.refused}") from error
+        raise UsageError(title, str(error), f"list the refused events: ls -l {waiting.refused}") from error
     content = draft.at(1, None).to_json()
     hidden = ("schema", "seq", "prev")
     rows = [(key, json.dumps(value)) for key, value in content.items() if key not in hidden]
@@ -105,10 +105,10 @@ def ledger_checkpoint(cmd: CommandContext) -> int:
     words = cmd.words
     with cmd.workspace() as workspace:
         if not words.message:
-            raise UsageError("vouch for the ledger", "the record needs to say why", "add --message WHY")
+            raise UsageError("vouch for the ledger", "the record needs a reason", "add --message WHY")
         if not workspace.refresh():
             raise workspace.ledger.silence or LedgerError(
-                "vouch for the ledger", "its remote does not answer"
+                "vouch for the ledger", "the git remote does not answer"
             )
         before, ledger = workspace.ledger.head, workspace.vouching_ledger()
         title = f"vouch for the ledger {ledger} up to {(ledger.head or 'nothing')[:12]}"

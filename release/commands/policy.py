@@ -19,7 +19,7 @@ def quarantine(cmd: CommandContext) -> int:
     """Set a release aside, or end that."""
     words = cmd.words
     if not words.message:
-        raise UsageError("quarantine a release", "the record needs to say why", "add --message WHY")
+        raise UsageError("quarantine a release", "the record needs a reason", "add --message WHY")
     with cmd.workspace() as workspace:
         workspace.refresh()
         if words.environment is not None:
@@ -74,12 +74,12 @@ def freeze(cmd: CommandContext) -> int:
     """Refuse deployments to an environment, for a while or until it is thawed."""
     words = cmd.words
     if not words.message:
-        raise UsageError("freeze an environment", "the record needs to say why", "add --message WHY")
+        raise UsageError("freeze an environment", "the record needs a reason", "add --message WHY")
     until = after(now(), _span(words.until)) if words.until is not None else None
     with cmd.workspace() as workspace:
         workspace.refresh()
         place = workspace.env_ref(words.environment).place
-        end = f"until {until[:19]}Z" if until is not None else "until it is thawed"
+        end = f"until {until[:19]}Z" if until is not None else "until `invoke thaw`"
         body = Freeze(environment=place.environment, message=words.message, until=until)
         _record(cmd, workspace, body, f"{place} is frozen {end}: {words.message}")
     return 0
@@ -99,7 +99,7 @@ def thaw(cmd: CommandContext) -> int:
     """Take deployments again. Where nothing is frozen, nothing changes."""
     words = cmd.words
     if not words.message:
-        raise UsageError("thaw an environment", "the record needs to say why", "add --message WHY")
+        raise UsageError("thaw an environment", "the record needs a reason", "add --message WHY")
     with cmd.workspace() as workspace:
         workspace.refresh()
         place = workspace.env_ref(words.environment).place
@@ -107,5 +107,5 @@ def thaw(cmd: CommandContext) -> int:
             _unchanged(cmd, f"{place} is not frozen")
             return 0
         body = Freeze(environment=place.environment, message=words.message, thawed=True)
-        _record(cmd, workspace, body, f"{place} takes deployments again: {words.message}")
+        _record(cmd, workspace, body, f"{place} accepts deployments again: {words.message}")
     return 0

@@ -23,8 +23,8 @@ def prune(cmd: CommandContext) -> int:
         if not workspace.refresh() and not words.offline:
             raise LedgerUnreachable(
                 f"prune the images of {workspace.service.service}",
-                "the git remote does not answer, and it may know of deployments that need one",
-                "try again when it is back, or say --offline to go by what this clone knows",
+                "the git remote does not answer, and it may have deployments that need an image",
+                "run it again when the remote answers, or add --offline to use what this clone knows",
             )
         retention = _retention(cmd, workspace)
         stock = stack.enter_context(ImageAvailability())
@@ -70,7 +70,7 @@ def _without_it(ground: Ground) -> Iterator[None]:
     except EngineError as error:
         if not ground.node:
             raise
-        text = f"not pruned: {ground.node}: cannot {error.attempted}: {error.found}"
+        text = f"no image was removed on {ground.node}: cannot {error.attempted}: {error.found}"
         ground.sites[0].workspace.emit(Warned(text=text))
 
 
@@ -90,12 +90,12 @@ def _show_prunings(cmd: CommandContext, plans: list[Pruning]) -> None:
 def prune_after(live: LiveEnvironment, *, answers: bool) -> None:
     """What a deployment ends with where that is configured. It is done and told; this can only warn."""
     workspace = live.workspace
-    with _only_warning(workspace, "nothing was pruned"), ExitStack() as stack:
+    with _only_warning(workspace, "no image was removed"), ExitStack() as stack:
         if not answers:
             raise LedgerUnreachable("prune", "the git remote does not answer")
         stock = stack.enter_context(ImageAvailability())
         for ground in grounds([live], stack):
-            where = f"nothing was pruned on {ground.node or ground.engine.host}"
+            where = f"no image was removed on {ground.node or ground.engine.host}"
             with _only_warning(workspace, where):
                 plan = plan_pruning(ground, stock, workspace.service.retention)
                 done = run_prune(ground, plan, stock, workspace.service.retention, lambda: None)

@@ -83,7 +83,7 @@ def _refresh(workspace: Workspace) -> None:
         raise LedgerUnreachable(
             f"repair the releases of {workspace.service.service}",
             f"the git remote {workspace.service.ledger.remote} does not answer",
-            "try again when it is back",
+            "run the command again when the remote answers",
         )
 
 
@@ -96,7 +96,7 @@ def _events(workspace: Workspace) -> Iterator[Finding]:
         yield Finding(
             kind="events",
             name=str(workspace.ledger),
-            found=f"{waiting} events are kept here, and not published",
+            found=f"{waiting} events wait in this clone and are not published",
             mend=workspace.ledger.sync,
         )
 
@@ -116,7 +116,7 @@ def _index(workspace: Workspace) -> Iterator[Finding]:
 
 def _releases(workspace: Workspace, last: str | None) -> Iterator[Record[Release]]:
     """The newest so many, or all. Raises UsageError."""
-    count = None if last is None else number(last, f"look at the last {last!r} releases", "use --last 20")
+    count = None if last is None else number(last, f"check the last {last!r} releases", "use --last 20")
     return islice(query.releases(workspace.ledger, workspace.service.service), count)
 
 
@@ -135,7 +135,7 @@ def _tags(workspace: Workspace, last: str | None) -> Iterator[Finding]:
             )
             yield _believed(workspace, record.body, missing)
         elif there != source.commit:
-            found = f"stands on {there[:12]}; {record.body.version} is released from {source.commit[:12]}"
+            found = f"is on {there[:12]}, but {record.body.version} is released from {source.commit[:12]}"
             yield Finding(kind="git-tag", name=source.tag, found=found, mend=None)
 
 
@@ -176,7 +176,7 @@ def _believed(workspace: Workspace, release: Release, finding: Finding) -> Findi
     service = workspace.service
     why = lineage.foreign(workspace.source, service.service, service.ledger, release)
     if why is None and release.image.repository != str(service.repository):
-        why = f"the record names {release.image.repository}, and the configuration {service.repository}"
+        why = f"the record has {release.image.repository}, but the configuration has {service.repository}"
     return finding if why is None else replace(finding, found=f"{finding.found}; not added: {why}", mend=None)
 
 
@@ -209,12 +209,14 @@ class _Shelves:
         if found == wanted:
             return None
         if found is not None:
-            return _named(tag, f"is {found}, and {release.version} is {wanted}", None)
+            return _named(tag, f"is {found}, but {release.version} is {wanted}", None)
         manifest = registry.manifest(tag.repository.at(wanted))
         if manifest is None:
-            return _named(tag, f"missing, and the registry no longer has {wanted}", None)
+            return _named(tag, f"missing, and the registry does not have {wanted} any more", None)
         if str(manifest.config.digest) != release.image.config_digest:
-            told = f"missing; {wanted} has the config {manifest.config.digest}, and another one is recorded"
+            told = (
+                f"missing; {wanted} has the config {manifest.config.digest}, but the record has another one"
+            )
             return _named(tag, told, None)
         return _named(tag, "missing", lambda: registry.put_manifest(manifest, tag.tag or ""))
 
@@ -227,7 +229,7 @@ class _Shelves:
         if found is None:
             return _named(tag, "missing", lambda: self.engine.tag(stored.id, tag))
         if found.id != stored.id:
-            return _named(tag, f"is {found.id}, and {release.version} is {stored.id}", None)
+            return _named(tag, f"is {found.id}, but {release.version} is {stored.id}", None)
         return None
 
     @property
@@ -267,7 +269,7 @@ def _mended(cmd: CommandContext, missing: list[Finding]) -> tuple[list[Finding],
 
 
 def _title(workspace: Workspace, missing: list[Finding]) -> str:
-    return f"add {len(missing)} things that the releases of {workspace.service.service} lack"
+    return f"add {len(missing)} missing things to the releases of {workspace.service.service}"
 
 
 def _rows(missing: list[Finding], left: list[Finding]) -> list[tuple[str, str]]:
@@ -290,7 +292,7 @@ def _show(cmd: CommandContext, workspace: Workspace, missing: list[Finding], lef
 def _tell(cmd: CommandContext, workspace: Workspace, mended: list[Finding], left: list[Finding]) -> None:
     """The result; tags that no record explains are named beside it, for they may be older than the ledger."""
     for name in unrecorded(workspace):
-        text = f"the git tag {name} is no recorded release: `git show {name}` tells who made it"
+        text = f"no release has the git tag {name}: `git show {name}` shows who made it"
         cmd.console.emit(Notice(text=text))
     if cmd.words.json:
         documents = [each.to_json() | {"mended": True} for each in mended]

@@ -6,7 +6,7 @@ service; with `[tool.release.services.<name>]` tables they are the defaults of e
 
 from __future__ import annotations
 
-from release.config.chain import Build, Ledger, Lint, Lock, Migrations, Push, Retention, Secret, Smoke
+from release.config.chain import Build, Ledger, Lint, Lock, Migrations, Push, Retention, Secret
 from release.config.environment import (
     Environment,
     EnvironmentSecret,
@@ -32,6 +32,7 @@ from release.config.kinds import (
 from release.config.place import holders, own_file
 from release.config.reading import load, of_folder, parse, read
 from release.config.service import Config, Service
+from release.config.smoke import Smoke, SmokeRun
 from release.config.testing import Test
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "Service",
     "Slug",
     "Smoke",
+    "SmokeRun",
     "SshForward",
     "Swarm",
     "Test",

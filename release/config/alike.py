@@ -1,28 +1,53 @@
-"""Settings of the smoke run that the environments decide, where they agree."""
+"""Settings of the smoke runs that the environments decide, where they agree."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from release.config.chain import Smoke
 from release.config.environment import Environment
+from release.config.smoke import Smoke, SmokeRun
 from release.tmpfs import Tmpfs
+
+_Run = TypeVar("_Run", bound=SmokeRun)
 
 _SHARED: Final = ("command", "user", "cap_add", "stop_signal", "stop_grace", "init", "read_only", "tmpfs")
 """Keys of `smoke` and of environments that mean the same."""
 
 _TEMPORARY: Final = Tmpfs(path="/tmp")  # noqa: S108 - in the container
 
+MAIN: Final = ""
+"""Name of the smoke run of `[tool.release.smoke]` itself."""
 
-def as_the_environments(smoke: Smoke, environments: Iterable[Environment]) -> Smoke:
-    """The settings of the smoke run.
 
-    A key that `smoke` does not have is taken from the environments, where each of them has it and all say
-    the same. Else it is as the image says, or as `Smoke` does.
+def smoke_runs(smoke: Smoke, environments: Mapping[str, Environment]) -> dict[str, SmokeRun]:
+    """Return the smoke runs by the name of their process; `MAIN` is there if `smoke` itself asks something.
+
+    A process takes settings from the environments that run its command, and `MAIN` from all others.
+    """
+    processes = {name: smoke.process(name) for name in smoke.processes}
+    runs: dict[str, SmokeRun] = {MAIN: main_run(smoke, environments)} if smoke.asks else {}
+    for name, run in processes.items():
+        runs[name] = as_the_environments(run, [each for each in environments.values() if _same(each, run)])
+    return runs
+
+
+def main_run(smoke: Smoke, environments: Mapping[str, Environment]) -> Smoke:
+    """Return the settings of `smoke` itself, with those that the environments decide."""
+    processes = [smoke.process(name) for name in smoke.processes]
+    others = [each for each in environments.values() if not any(_same(each, run) for run in processes)]
+    return as_the_environments(smoke, others)
+
+
+def as_the_environments(smoke: _Run, environments: Iterable[Environment]) -> _Run:
+    """The settings of a smoke run.
+
+    A key that it does not have is taken from the environments, where each of them has it and all say
+    the same. Else it is as the image says, or as `SmokeRun` does.
     """
     every = list(environments)
-    found = {key: _agreed(key, every) for key in _SHARED if key not in smoke.model_fields_set}
+    shared = (*_SHARED, "healthcheck") if smoke.stays_up is not None else _SHARED
+    found = {key: _agreed(key, every) for key in shared if key not in smoke.model_fields_set}
     taken: dict[str, Any] = {key: value for key, value in found.items() if value is not None}
     if "tmpfs" in taken and _TEMPORARY.path not in {folder.path for folder in taken["tmpfs"]}:
         taken["tmpfs"] = (*taken["tmpfs"], _TEMPORARY)
@@ -36,11 +61,24 @@ def as_the_environments(smoke: Smoke, environments: Iterable[Environment]) -> Sm
 
 
 def with_another_command(smoke: Smoke, environments: Mapping[str, Environment]) -> tuple[str, ...]:
-    """Return the environments that do not run the command of `smoke`; none if `smoke` has no command."""
-    if smoke.command is None:
+    """Return the environments whose command no smoke run has; none if `smoke` names no command."""
+    if smoke.command is None and not smoke.processes:
         return ()
-    mine = (smoke.command, smoke.entrypoint)
-    return tuple(name for name, each in environments.items() if (each.command, each.entrypoint) != mine)
+    runs = smoke_runs(smoke, environments).values()
+    return tuple(name for name, each in environments.items() if not any(_same(each, run) for run in runs))
+
+
+def port_of(smoke: Smoke, environments: Mapping[str, Environment], environment: Environment) -> int | None:
+    """Return the HTTP port of the smoke run with the command of this environment, else that of `smoke`."""
+    runs = smoke_runs(smoke, environments).values()
+    return next((run for run in runs if _same(environment, run)), smoke).port
+
+
+def _same(environment: Environment, run: SmokeRun) -> bool:
+    """Return whether both run the same command in the same way."""
+    if environment.command is None or run.command is None:
+        return environment.command is run.command
+    return (environment.command, environment.entrypoint) == (run.command, run.entrypoint)
 
 
 def _agreed(key: str, environments: list[Environment]) -> Any:

@@ -1,8 +1,8 @@
-"""The tables that say how a release is made: ledger, gates, build, push, and how far back one may go."""
+"""The tables that say how a release is made: ledger, lock, lint, build, push, and how far back one may go."""
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
@@ -15,50 +15,17 @@ from release.config.kinds import (
     RelativePath,
     SshForward,
 )
-from release.runspec import (
-    Duration,
-    Entrypoint,
-    HeaderName,
-    HeaderValue,
-    HostName,
-    Items,
-    Matching,
-    Memory,
-    Name,
-    Port,
-    Probe,
-    RequestPath,
-    SignalName,
-    Value,
-    VariableName,
-    own_headers,
-)
+from release.runspec import Duration, Entrypoint, Items, Matching, Name, Value, VariableName
 from release.suspicion import suspicion
-from release.tmpfs import Tmpfs
 
 
 def _without_ours(arguments: dict[str, str]) -> dict[str, str]:
     ours = [name for name in ("VERSION", "COMMIT", "SOURCE_DATE_EPOCH") if name in arguments]
     if ours:
-        raise ValueError(f"{', '.join(ours)}: set by the release itself; a Dockerfile may declare it as ARG")
+        raise ValueError(
+            f"{', '.join(ours)}: the release sets this itself; a Dockerfile may declare it as ARG"
+        )
     return arguments
-
-
-def _public_headers(headers: dict[str, str]) -> dict[str, str]:
-    """The probe is recorded with each release and deployment."""
-    own_headers(headers)
-    found = {name: suspicion(name, value) for name, value in headers.items()}
-    told = [f"{name} looks like a secret ({why})" for name, why in found.items() if why is not None]
-    told += [f"{name} holds a login" for name in headers if name.lower() in _LOGINS]
-    if told:
-        raise ValueError(f"{'; '.join(told)}: the request is recorded. Let a path answer without a login")
-    return headers
-
-
-_LOGINS: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
-
-Headers = Annotated[dict[HeaderName, HeaderValue], AfterValidator(_public_headers)]
-"""Header fields of a request that is recorded."""
 
 
 def _no_secrets(arguments: dict[str, str], info: ValidationInfo) -> dict[str, str]:
@@ -68,9 +35,9 @@ def _no_secrets(arguments: dict[str, str], info: ValidationInfo) -> dict[str, st
     told = [f"{name} looks like a secret ({why})" for name, why in found.items() if why is not None]
     if told:
         raise ValueError(
-            f"{'; '.join(told)}: arguments stay in the image's history and in the record. Lend it to the "
-            f"build by `build.secrets.<id>` and RUN --mount=type=secret,id=<id>, or name it in "
-            "not_secret if it is none"
+            f"{'; '.join(told)}: arguments stay in the image's history and in the record. Use "
+            "`build.secrets.<id>` and RUN --mount=type=secret,id=<id>. If it is not a secret, "
+            "name it in not_secret"
         )
     return arguments
 
@@ -174,64 +141,6 @@ class Push(Value):
     """How long nothing of an upload may move before it is ended and tried again."""
     read_back: Literal["all", "new"] = "all"
     """What is read back whole and hashed: "all" layers, or "new": without those of the release before."""
-
-
-class Smoke(Value):
-    """`[tool.release.smoke]`: the image runs as it would in production, answers, and stops when told.
-
-    A key marked "environments" is taken from them where it is absent here, and all of them say the same.
-    """
-
-    port: Port
-    """The port the service listens on inside the container."""
-    path: RequestPath = "/"
-    """What the probe asks for."""
-    status: Annotated[int, Field(ge=100, le=599)] = 200
-    """The status that is expected."""
-    host: HostName | None = None
-    """The `Host` header of the request, as "api.example"; absent: the address that is asked."""
-    headers: Headers | None = None
-    """Further header fields of the request, as { X-Forwarded-Proto = "https" }. Deployments send them too."""
-    timeout: Duration = 30_000
-    """From the start of the container to the first right answer. A container that computes and had less
-    processor time than that, because tests run beside it, gets up to five times as long."""
-    stop_grace: Duration = 10_000
-    """From the stop signal to the end of the process (environments)."""
-    stop_signal: SignalName | None = None
-    """What asks it to stop; absent: what the image says, else SIGTERM (environments)."""
-    command: Arguments | None = None
-    """Replaces the image's ENTRYPOINT and CMD (environments)."""
-    entrypoint: Entrypoint = "replace"
-    """"keep": `command` replaces the CMD alone (environments, with `command`)."""
-    init: bool | None = None
-    """Whether the engine runs a small process 1 before the service, which passes signals (environments)."""
-    user: str | None = None
-    """Replaces the image's user (environments)."""
-    cap_add: Items[Name] = ()
-    """The capabilities that it gets; all others are dropped (environments)."""
-    env: dict[VariableName, str] = Field(default_factory=dict)
-    """Environment values of the run."""
-    memory: Memory = 512 * 1024**2
-    """The limit; swap is not added to it."""
-    pids: Annotated[int, Field(ge=1)] = 256
-    """The limit of processes and threads."""
-    read_only: bool = True
-    """Whether the root file system is read-only (environments)."""
-    tmpfs: Items[Tmpfs] = (Tmpfs(path="/tmp"),)  # noqa: S108 - in the container
-    """Folders that stay writable, in memory: "/run/app:uid=10001,gid=10001,mode=0750" (environments, and
-    /tmp)."""
-
-    @property
-    def probe(self) -> Probe:
-        """The request, as deployments record and repeat it."""
-        return Probe(
-            port=self.port,
-            path=self.path,
-            status=self.status,
-            timeout=self.timeout,
-            host=self.host,
-            headers=self.headers,
-        )
 
 
 class Migrations(Value):

@@ -40,7 +40,7 @@ def _public(options: dict[str, str]) -> dict[str, str]:
     told = [f"{name} looks like a secret ({why})" for name, why in found.items() if why is not None]
     if told:
         raise ValueError(
-            f"{'; '.join(told)}: settings are recorded. Give it to the engine itself: log-opts in daemon.json"
+            f"{'; '.join(told)}: settings are recorded. Set it in the engine itself: log-opts in daemon.json"
         )
     return options
 
@@ -122,7 +122,7 @@ class Proxy(Value):
             str,
             Matching(
                 r"/[^\x00:,]*|[A-Za-z0-9_.-]+:[0-9]{1,5}",
-                'where it listens for orders: a path, or "127.0.0.1:2019"',
+                'its admin address: a path, or "127.0.0.1:2019"',
             ),
         ]
         | None
@@ -151,7 +151,7 @@ class Proxy(Value):
         if missing:
             raise ValueError(f'kind = "{self.kind}" needs {", ".join(missing)}')
         if foreign:
-            raise ValueError(f'kind = "{self.kind}" has no use for {", ".join(sorted(foreign))}')
+            raise ValueError(f'kind = "{self.kind}" does not use {", ".join(sorted(foreign))}')
         return self
 
 
@@ -302,7 +302,9 @@ class Environment(Value):
 
     @model_validator(mode="after")
     def _consistent(self) -> Environment:
-        problems = [f"{name} is in env and in secrets: keep one" for name in self.env if name in self.secrets]
+        problems = [
+            f"{name} is in env and in secrets: keep only one" for name in self.env if name in self.secrets
+        ]
         if self.context is not None and self.host is not None:
             problems.append("give either context or host, not both")
         problems += [f"{port} is published twice" for port in self._twice()]
@@ -334,8 +336,8 @@ class Environment(Value):
         shallow = [path for path in apart if len(PurePosixPath(path).parts) < 4]
         return [
             *(f"{path} is written twice" for path in sorted(twice)),
-            *(f"{path} lies below a mounted folder, which would hide or share it" for path in hidden),
-            *(f"{path} needs a folder of its own: another is mounted there" for path in taken),
+            *(f"{path} is below a mounted folder, which would hide or share it" for path in hidden),
+            *(f"{path} needs a folder of its own, but another one is mounted there" for path in taken),
             *(f'{path} needs a folder of its own below another, as "/run/secrets/name"' for path in shallow),
         ]
 
@@ -347,7 +349,11 @@ class Environment(Value):
         return (self.swarm or Swarm()).spec(publishes=bool(self.publish))
 
     def _only_in_swarm(self) -> list[str]:
-        return ['swarm is a table of environments with engine = "swarm"'] if self.swarm is not None else []
+        return (
+            ['the table swarm is only for environments with engine = "swarm"']
+            if self.swarm is not None
+            else []
+        )
 
     def _wrong_in_swarm(self) -> list[str]:
         """Return what a Swarm cannot do."""
@@ -359,16 +365,16 @@ class Environment(Value):
             if port.address not in anywhere
         ]
         if self.proxy is not None:
-            problems.append("proxy is for one engine: a Swarm sends requests to its tasks itself")
+            problems.append("proxy is only for one engine: a Swarm sends requests to its tasks itself")
         if self.health_tcp is not None or self.health_command is not None:
-            problems.append("health_tcp and health_command are for one engine: a Swarm goes by healthcheck")
+            problems.append("health_tcp and health_command are only for one engine: a Swarm uses healthcheck")
         owned = [str(folder) for folder in self.tmpfs if (folder.uid, folder.gid) != (None, None)]
         if owned:
-            problems.append(f"a Swarm gives folders in memory no owner: {', '.join(owned)}")
+            problems.append(f"a Swarm cannot set an owner for folders in memory: {', '.join(owned)}")
         if table.publish_mode == "host" and self.publish and table.order == "start-first":
             problems.append("two tasks cannot share a port of a node: swarm.order must be stop-first")
         if table.publish_mode == "ingress" and self.publish and table.endpoint_mode == "dnsrr":
-            problems.append('the routing mesh needs endpoint_mode = "vip", or take publish_mode = "host"')
+            problems.append('the routing mesh needs endpoint_mode = "vip"; or set publish_mode = "host"')
         return problems
 
     def _twice(self) -> list[Publish]:

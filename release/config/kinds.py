@@ -31,7 +31,7 @@ Slug = Annotated[
 def _relative(text: str) -> str:
     path = Path(text)
     if path.is_absolute() or ".." in path.parts:
-        raise ValueError(f"{text!r} leaves the repository: write a path below its root")
+        raise ValueError(f"{text!r} leads out of the repository: write a path below its root")
     return path.as_posix()
 
 

@@ -14,6 +14,7 @@ from release import tomltext
 from release.bounded import read_regular
 from release.config.place import ConfigTable, Read, chosen, written
 from release.config.service import Config, Service
+from release.config.smoke import ASK
 from release.errors import ConfigError, Problem
 from release.values import Struct
 
@@ -179,6 +180,8 @@ def _message(error: ErrorDetails) -> str:
     match error["type"]:
         case "extra_forbidden":
             return _unknown(str(error["loc"][-1]), _known_keys(error["loc"][:-1]))
+        case "missing" if error["loc"][-1] == "smoke":
+            return f"this table is required: {ASK}"
         case "missing":
             return "this key is required"
         case "value_error":

@@ -8,10 +8,11 @@ from typing import Literal, TypeVar
 
 from pydantic import Field, model_validator
 
-from release.config.alike import as_the_environments, with_another_command
-from release.config.chain import Build, Ledger, Lint, Lock, Migrations, Push, Retention, Smoke
+from release.config.alike import main_run, port_of, smoke_runs, with_another_command
+from release.config.chain import Build, Ledger, Lint, Lock, Migrations, Push, Retention
 from release.config.environment import Environment
 from release.config.kinds import FILE, OWN_FILE, ROOT, RegistryName, RelativePath, Slug
+from release.config.smoke import Smoke, SmokeRun
 from release.config.testing import Test
 from release.errors import UsageError
 from release.reference import Repository
@@ -51,7 +52,7 @@ class Service(Value):
     def _lends_what_it_has(self) -> Service:
         unknown = sorted(set(self.test.secrets.values()) - self.build.secrets.keys())
         if unknown:
-            raise ValueError(f"test.secrets names {', '.join(unknown)}, which build.secrets does not have")
+            raise ValueError(f"test.secrets names {', '.join(unknown)}, but build.secrets does not have them")
         return self
 
     @model_validator(mode="after")
@@ -59,18 +60,36 @@ class Service(Value):
         for name, environment in self.environments.items():
             if environment.drill_on is not None and environment.drill_on not in self.environments:
                 raise ValueError(
-                    f"environments.{name}.drill_on: no environment is called {environment.drill_on!r}"
+                    f"environments.{name}.drill_on: there is no environment {environment.drill_on!r}"
                 )
         return self
 
+    @model_validator(mode="after")
+    def _proxied_ports(self) -> Service:
+        for name, environment in self.environments.items():
+            proxy = environment.proxy
+            if proxy is not None and proxy.kind != "dns" and not (proxy.port or self.port_of(name)):
+                key = f"environments.{name}.proxy.port"
+                raise ValueError(f"{key}: no smoke run of its command has a port, so write one here")
+        return self
+
+    def port_of(self, environment: str) -> int | None:
+        """The HTTP port of the smoke run with the command of this environment, else that of `smoke`."""
+        return port_of(self.smoke, self.environments, self.environments[environment])
+
     @property
     def smoke_run(self) -> Smoke:
-        """The settings of the smoke run, with those that the environments decide."""
-        return as_the_environments(self.smoke, self.environments.values())
+        """The settings of `smoke` itself, with those that the environments decide."""
+        return main_run(self.smoke, self.environments)
+
+    @property
+    def smoke_runs(self) -> dict[str, SmokeRun]:
+        """The smoke runs by the name of their process; the name of `smoke` itself is empty."""
+        return smoke_runs(self.smoke, self.environments)
 
     @property
     def unsmoked(self) -> tuple[str, ...]:
-        """The environments with another command than that of `smoke`."""
+        """The environments whose command no smoke run has; none if `smoke` names no command."""
         return with_another_command(self.smoke, self.environments)
 
     @property
@@ -108,10 +127,10 @@ def _choose(what: str, name: str | None, known: Mapping[str, _T]) -> tuple[str, 
             "none is configured",
             f"add a table [{ROOT}.{what}s.<name>] to {FILE}, or [{what}s.<name>] to {OWN_FILE}",
         )
-    found = f"no {what} is called {name!r}" if name is not None else f"there are {len(known)} {what}s"
+    found = f"there is no {what} {name!r}" if name is not None else f"there are {len(known)} {what}s"
     close = difflib.get_close_matches(name or "", known, n=1)
     raise UsageError(
         f"choose the {what}",
-        f"{found}{'; those that are' if name is not None else ''}: {', '.join(known)}",
+        f"{found}{'; there are' if name is not None else ''}: {', '.join(known)}",
         f"use --{what} {close[0] if close else next(iter(known))}",
     )

@@ -112,13 +112,17 @@ class Console:
     def unexpected(self, error: BaseException) -> None:
         """An error that nobody foresaw: where it came from, then one line."""
         trace = "".join(traceback.format_exception(error)).splitlines()
-        said = f"this is a defect: {type(error).__name__}: {error}"
+        said = f"this is a defect of the release library: {type(error).__name__}: {error}"
         with self._lock:
             self._view.close()
             self._write(
                 *quoted(trace),
                 Line(mark="✗ ", mark_style="bold red", text=said, style="bold"),
-                Line(mark="  → ", mark_style="cyan", text="report it with the lines above"),
+                Line(
+                    mark="  → ",
+                    mark_style="cyan",
+                    text="report it with the lines above; `invoke status` shows what runs",
+                ),
             )
 
     def confirm(self, question: str) -> bool:
@@ -148,7 +152,10 @@ class Console:
         with self._lock:
             trouble = self._result.attempt(f"{text}\n")
             if trouble is not None:
-                said = f"the result could not be written to standard output: {trouble.strerror}"
+                said = (
+                    f"could not write the result to standard output: {trouble.strerror}. The "
+                    "command itself is done."
+                )
                 self._view.write(Line(mark="! ", mark_style="bold yellow", text=said))
 
     def page(self, text: str) -> None:

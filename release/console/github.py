@@ -116,7 +116,9 @@ class GitHub(Plain):
             with Path(path).open("a", encoding="utf-8") as file:
                 file.write(self.output.clean(text))
         except OSError as error:
-            self._command("warning", f"{variable} cannot be written: {error.strerror}")
+            self._command(
+                "warning", f"could not write {variable}: {error.strerror}; later steps may lack values"
+            )
 
 
 def _outputs(event: Released | Deployed) -> str:

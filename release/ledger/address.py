@@ -124,7 +124,7 @@ def _tip(git: Git, word: str, address: str, ref: str) -> str:
     if answer.status != 0:
         shown = public_address(address)
         raise LedgerUnreachable(
-            f"ask {shown} for the ledger", answer.words, f"try it by hand: git ls-remote {shown}"
+            f"ask {shown} for the ledger", answer.words, f"try it yourself: git ls-remote {shown}"
         )
     return answer.text
 
@@ -133,8 +133,8 @@ def _elsewhere(remote: str, read: str, pushed: Sequence[str]) -> LedgerError:
     shown = [public_address(each) for each in (read, *pushed)]
     return LedgerError(
         f"push the ledger to the git remote {remote}",
-        f"git fetches from {shown[0]} and pushes to {', '.join(shown[1:])}, and these hold different ledgers "
-        "or are different repositories; nothing was pushed",
+        f"git fetches from {shown[0]} and pushes to {', '.join(shown[1:])}, which are different "
+        "repositories or hold different ledgers; nothing was pushed",
         f"to use one repository for both: git config --unset-all remote.{remote}.pushurl; "
         f"git remote set-url {remote} <address>; `git remote -v` shows both",
     )

@@ -134,7 +134,7 @@ class Audit:
         parent = step.parents[0] if step.parents else None
         if parent is None and _has_parent(self._git, step.commit):
             raise LedgerShallow(
-                "prove the ledger from its first commit on",
+                "prove the ledger from its first commit",
                 f"this clone's history begins at {step.commit}, which has a parent",
                 "fetch the rest: git fetch --unshallow",
             )

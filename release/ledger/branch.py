@@ -185,7 +185,7 @@ class Branch:
     def _known(self) -> Known:
         refs = (self._seen, self._tracking, self._ref, self._verified)
         answer = self._must(
-            "look up the ledger's references",
+            "read the ledger's references",
             *("for-each-ref", "--format=%(refname)%09%(objectname)%09%(worktreepath)", *refs),
         )
         rows = {ref: (oid, tree) for ref, oid, tree in (row.split("\t") for row in answer.splitlines())}
@@ -215,9 +215,9 @@ class Branch:
             return known.local
         raise LedgerRewritten(
             f"read the ledger {self}",
-            f"the local branch {self.name} is at {known.local}, and the server's was at {server}: "
-            "each has records that the other has not",
-            f"keep the local one under another name: git branch -m {self.name} {self.name}-local",
+            f"the local branch {self.name} is at {known.local}, the server's was at {server}, "
+            "and each has records that the other lacks",
+            f"keep the local branch under another name: git branch -m {self.name} {self.name}-local",
             seen=server,
             now=known.local,
         )
@@ -229,7 +229,9 @@ class Branch:
         answer = self._git.run("merge-base", "--is-ancestor", earlier, later)
         if answer.status not in (0, 1):
             raise LedgerError(
-                f"compare the ledger commits {earlier} and {later}", answer.words, "git fsck --full"
+                f"compare the ledger commits {earlier} and {later}",
+                answer.words,
+                "check the repository: git fsck --full",
             )
         return answer.status == 0
 
@@ -292,7 +294,7 @@ class Branch:
         answer = self._git.run(*fetch, self.remote, self._ref, timeout=FETCH_SECONDS)
         if answer.status != 0:
             raise LedgerUnreachable(
-                f"fetch the whole ledger {self}", answer.words, f"try it by hand: {by_hand}"
+                f"fetch the whole ledger {self}", answer.words, f"try it yourself: {by_hand}"
             )
 
     def advance(self, commit: str) -> None:
@@ -316,7 +318,7 @@ class Branch:
             raise LedgerUnreachable(
                 f"ask the git remote {self.remote} for the ledger branch {self.name}",
                 answer.words,
-                f"try it by hand: git ls-remote {self.remote}",
+                f"try it yourself: git ls-remote {self.remote}",
             )
         rows = (line.split("\t") for line in answer.text.splitlines())
         return {ref: oid for oid, ref in rows if ref in wanted}
@@ -347,7 +349,7 @@ class Branch:
             if self._has_arrived(tip, seen):
                 break
             if attempt == _PATIENCE - 1 or until.is_over():
-                by_hand = f"try it by hand: git fetch {self.remote} {self._ref}"
+                by_hand = f"try it yourself: git fetch {self.remote} {self._ref}"
                 raise LedgerUnreachable(f"fetch the ledger {self}", answer.words, by_hand)
             wait(attempt)
         self._settle(tip, None)
@@ -390,15 +392,15 @@ class Branch:
         )
 
     def _changed_behind_us(self, seen: str, now: str | None) -> LedgerRewritten:
-        found = f"at {now}, which does not contain it" if now is not None else "gone from the server"
+        found = f"at {now}, which does not contain it" if now is not None else "deleted on the server"
         mend = f"git push {self.remote} {seen}:{self._ref}"
         if now is not None and not self._is_before(now, seen):
             mend = f"git push --force-with-lease={self._ref}:{now} {self.remote} {seen}:{self._ref}"
         return LedgerRewritten(
             f"follow the ledger {self}",
-            f"it was at {seen}, and now it is {found}: it was rewound, replaced or deleted",
-            "the records are safe in this clone, and a rollback goes by them; who may write there puts them "
-            f"back: {mend}",
+            f"it was at {seen}, and now it is {found}: the branch was rewound, replaced or deleted",
+            "this clone keeps all records, and `invoke rollback` uses them. An account that "
+            f"may write to the branch restores it: {mend}",
             seen=seen,
             now=now,
         )
@@ -515,9 +517,10 @@ class Branch:
         if commit != tag.commit:
             raise VersionTaken(
                 f"make the git tag {tag.name} on commit {tag.commit}",
-                f"{self.remote} has a tag of this name on commit {commit}, and no release is recorded for it",
-                f"look at it: git fetch {self.remote} tag {tag.name} && git show {tag.name}; "
-                "then release another version, or delete the tag if it was made by mistake",
+                f"{self.remote} has a tag of this name on commit {commit}, but the ledger has "
+                "no release with it",
+                f"show the tag: git fetch {self.remote} tag {tag.name} && git show {tag.name}; "
+                "then release another version, or delete the tag if it is a mistake",
             )
         assert self.remote is not None  # noqa: S101 - only called with a remote
         if self.tag(tag.name) is None:
@@ -528,22 +531,22 @@ class Branch:
         """Nothing has moved, and yet it is refused: by the server, or by this clone's own disk."""
         if self.remote is None:
             raise LedgerError(
-                f"move the ledger branch {self.name} on",
+                f"update the ledger branch {self.name}",
                 answer.words,
-                "nothing was recorded; look at free space, permissions and *.lock files in the git folder",
+                "nothing was recorded; check free space, permissions and *.lock files in the git folder",
             )
         if answer.status < 0:
-            by_hand = f"try it by hand: git ls-remote {self.remote}"
+            by_hand = f"try it yourself: git ls-remote {self.remote}"
             raise LedgerUnreachable(f"push the ledger to {self}", answer.words, by_hand)
         refs = [f"{refusal.ref}: {refusal.summary}" for refusal in parse_push(answer.text)]
         found = "; ".join([*refs, *(_server_lines(answer.errors) or [answer.words])])
         if not refs and self._lacks_atomic(move):
             raise LedgerRejected(
-                f"push the ledger and a tag to {self} at once",
+                f"push the ledger and a tag to {self} in one push",
                 found,
-                "nothing was recorded; a release needs atomic pushes: on the server, "
-                "git config receive.advertiseAtomic true, or keep the ledger on one that has them "
-                "(`ledger.remote`)",
+                "nothing was recorded; a release needs atomic pushes. On the server: git "
+                "config receive.advertiseAtomic true. Or keep the ledger on a server that has "
+                "them (`ledger.remote`)",
             )
         raise LedgerRejected(
             f"push the ledger to {self}",
@@ -587,7 +590,7 @@ class Branch:
     def _must(self, attempted: str, *arguments: str) -> str:
         answer = self._git.run(*arguments)
         if answer.status != 0:
-            raise LedgerError(attempted, answer.words, "look further with: git fsck")
+            raise LedgerError(attempted, answer.words, "check the repository: git fsck")
         return answer.text
 
 

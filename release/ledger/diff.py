@@ -158,15 +158,17 @@ def _settings(old: RunSpec | None, new: RunSpec | None) -> tuple[Change, ...]:
 
 def _notes(found: Iterable[Found], specs: Iterable[RunSpec | None], environment: str | None) -> Iterable[str]:
     if environment is None:
-        yield "settings are not compared: no environment is named"
+        yield "settings are not compared: name an environment with --environment"
     for one, spec in zip(found, specs, strict=True):
         version = one.release.body.version
         if one.release.body.lock is None:
-            yield f"packages are not compared: the lockfile of {version} is not known"
+            yield f"packages are not compared: the record of {version} has no lockfile"
         if one.release.body.recovered is not None:
-            yield f"base images are not compared: {version} was recovered, and its are not known"
+            yield (
+                f"base images are not compared: {version} was recovered, and its base images are not known"
+            )
         if spec is None and environment is not None:
-            yield f"settings are not compared: {version} never was verified healthy in {environment}"
+            yield f"settings are not compared: {version} was never verified healthy in {environment}"
 
 
 def flat(spec: RunSpec, *, without: Iterable[str] = ()) -> dict[str, Any]:
@@ -198,7 +200,8 @@ def commits_between(source: Source, old: str, new: str, *, folder: str) -> Commi
     added, undone = ways
     if added is None or undone is None:
         return Commits(note=f"commits are not listed: this clone lacks {lacking(source, old, new)}")
-    note = "the clone is shallow: more commits may lie between" if source.is_shallow() else ""
+    shallow = "the clone is shallow, so this list may lack commits; to get them: git fetch --unshallow"
+    note = shallow if source.is_shallow() else ""
     return Commits(added=added, undone=undone, note=note)
 
 

@@ -148,7 +148,7 @@ class Entries:
             return
         found = text_of(self._content(change.object) or b"")
         if not self._completes(before, change, found):
-            expected = "no entry: no record implies it"
+            expected = "no entry, because no record implies it"
             yield of_change(step, change, "index-unfounded", f"it names {found}", expected)
 
     def _completes(self, before: str | None, change: Change, record: str) -> bool:

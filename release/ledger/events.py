@@ -62,9 +62,11 @@ class Events:
                 self._outbox.withdraw(drafts)
                 raise
             if isinstance(error, LedgerUnproven | LedgerRewritten):
-                self._tell(f"what happened waits in this clone: {error.found}; {error.hint}")
+                self._tell(
+                    f"the event is not published yet and waits in this clone: {error.found}; {error.hint}"
+                )
                 return None
-            error.hint += "; what happened is kept in this clone, and `invoke sync` publishes it"
+            error.hint += "; the event waits in this clone, and `invoke sync` publishes it"
             raise
         # when it is not among them, another process of this clone has published it: appending finds it
         return tuple(published.get(outbox.name(draft)) or self._ledger.append([draft])[0] for draft in drafts)

@@ -54,7 +54,7 @@ def read(step: Step, change: Change, record: str, content: bytes | None) -> File
     problem = None
     if not is_canonical(found, content):
         told = f"{len(content)} bytes that are not the canonical form"
-        problem = of_change(step, change, "record-not-canonical", told, "that record's own bytes")
+        problem = of_change(step, change, "record-not-canonical", told, "the same record in canonical form")
     return Filed(id=record, record=found, place=(known.service, known.seq, known.prev), problem=problem)
 
 

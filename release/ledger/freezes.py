@@ -26,7 +26,7 @@ class FreezeState(Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         """Return what it says, as the end of a sentence that begins with the environment."""
         until = self.freeze.until
-        end = f"until {until[:19]}Z" if until is not None else "until somebody thaws it"
+        end = f"until {until[:19]}Z" if until is not None else "until `invoke thaw`"
         return f"is frozen {end}: {self.freeze.message} ({self.actor.name}, {self.recorded_at[:19]}Z)"
 
 

@@ -51,7 +51,9 @@ def _content(file: Path | None) -> str:
         return file.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         found = error.strerror or str(error)
-        raise LedgerError(f"read the allowed signers in {file.name}", found, f"ls -l {file.name}") from error
+        raise LedgerError(
+            f"read the allowed signers in {file.name}", found, f"check its permissions: ls -l {file.name}"
+        ) from error
 
 
 class Memory:

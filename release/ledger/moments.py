@@ -65,7 +65,9 @@ def read(text: str, clock: Clock) -> Moment | None:
     """
     words = " ".join(text.split())
     if _DATE.fullmatch(words):
-        raise _refused(words, "it is a whole day, not a moment", f'add the time of day: "{words} 20:00"')
+        raise _refused(
+            words, "it is a whole day, but a moment is needed", f'add the time of day: "{words} 20:00"'
+        )
     elapsed = _ELAPSED.fullmatch(words)
     if elapsed is not None and any(elapsed.groups()):
         return _moment(words, clock.now - _duration(elapsed), clock.zone)
@@ -82,7 +84,7 @@ def read_since(text: str, clock: Clock) -> Moment:
     day = " ".join(text.split())
     moment = read(f"{day} 00:00" if _DATE.fullmatch(day) else day, clock)
     if moment is None:
-        raise _refused(text, "it has not the shape of a time", f"use a date, {FORMS}")
+        raise _refused(text, "it does not have the form of a time", f"use a date, {FORMS}")
     return moment
 
 
@@ -100,8 +102,8 @@ def _on_the_clock(words: str, match: re.Match[str], clock: Clock) -> Moment:
     if at > clock.now:
         raise _refused(
             words,
-            f"{_local(at, zone)} has not come yet: it is {_local(clock.now, zone)}",
-            f'"yesterday {match["time"]}"?' if match["date"] is None else "name a moment that is past",
+            f"{_local(at, zone)} is in the future: it is {_local(clock.now, zone)}",
+            f'"yesterday {match["time"]}"?' if match["date"] is None else "give a moment in the past",
         )
     return _moment(words, at, zone)
 
@@ -120,7 +122,7 @@ def _zone(words: str, name: str) -> tzinfo:
     if offset is not None:
         ahead = timedelta(hours=int(offset[2]), minutes=int(offset[3]))
         if ahead >= timedelta(days=1) or int(offset[3]) > 59:
-            raise _refused(words, f"there is no zone {name}", "an offset is as +02:00")
+            raise _refused(words, f"there is no zone {name}", "write an offset as +02:00")
         return timezone(ahead if offset[1] == "+" else -ahead)
     if name.upper() in ("Z", "UTC"):
         return UTC
@@ -131,7 +133,9 @@ def _zone(words: str, name: str) -> tzinfo:
         pass
     # CST alone is three zones: short names are not taken
     raise _refused(
-        words, f"{name} is not the name of one zone", "use an offset or a name: +01:00, Europe/Berlin"
+        words,
+        f"several time zones have the name {name}",
+        "use an offset or a full name: +01:00, Europe/Berlin",
     )
 
 
@@ -143,8 +147,12 @@ def _placed(words: str, shown: datetime, zone: tzinfo | None) -> datetime:
     either = sorted((first, second))
     choice = " or ".join(_with_offset(at, zone) for at in either)
     if _utc_shows(first, zone) == shown:
-        raise _refused(words, "the clocks were put back, and showed this time twice", f"say which: {choice}")
-    raise _refused(words, "the clocks were put forward, and skipped this time", f"did you mean {choice}?")
+        raise _refused(
+            words, "the clocks were put back, so this time occurred twice", f"give the offset: {choice}"
+        )
+    raise _refused(
+        words, "the clocks were put forward, so this time did not occur", f"did you mean {choice}?"
+    )
 
 
 def _utc(shown: datetime, zone: tzinfo | None) -> datetime:

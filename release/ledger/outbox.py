@@ -62,7 +62,9 @@ class Outbox:
     def put(self, draft: Draft[Body]) -> None:
         """Keep an event; the same one only once. Raises LedgerError when the disk or the system refuses."""
         if not isinstance(draft.body, KINDS):
-            raise TypeError(f"a {type(draft.body).__name__} does not wait: it is appended, or fails")
+            raise TypeError(
+                f"a {type(draft.body).__name__} cannot wait: it is recorded at once, or the command fails"
+            )
         if any(kept.draft == draft for kept in self.kept()):
             return
         files = self._files()
@@ -73,7 +75,8 @@ class Outbox:
             raise LedgerError(
                 f"keep the event of {draft.service} in {self._folder}",
                 str(error),
-                "make room or mend the permissions; the event is not recorded anywhere yet",
+                "free disk space or correct the permissions, then run the command again; the "
+                "event is not recorded anywhere",
             ) from error
 
     def _sealed(self, content: bytes) -> bytes:
@@ -82,7 +85,8 @@ class Outbox:
             return ClonesKey.of(self._git_dir).seal(content, _PURPOSE)
         except ReleaseError as error:
             self._tell(
-                f"an event is kept without a seal: could not {error.attempted}: {error.found}; {error.hint}"
+                f"could not {error.attempted}: {error.found}. The event is kept, but without a "
+                f"seal; {error.hint}"
             )
             return content
 
@@ -147,8 +151,8 @@ class Outbox:
             moved = f"it cannot be moved to {self.refused} ({error.strerror or error}), and is not published"
             self._tell(f"{path} is ignored: {found}; {moved}")
             return
-        look = f"if it is yours, look at it and publish it with: invoke sync --adopt {place.name}"
-        self._tell(f"an event that waited was put aside in {place}: {found}. Nothing of it was used; {look}")
+        look = f"if it is yours, check it and publish it: invoke sync --adopt {place.name}"
+        self._tell(f"a waiting event was refused and moved to {place}: {found}. It was not used; {look}")
 
     def adopt(self, path: Path, draft: Draft[Body]) -> None:
         """Keep an event that was put aside, and that a person has looked at. Raises LedgerError."""
@@ -171,7 +175,9 @@ class Outbox:
                     path.unlink(missing_ok=True)
                 except OSError as error:
                     found = f"{error.strerror or error}"
-                    raise LedgerError(f"forget the event in {path}", found, f"rm {path}") from error
+                    raise LedgerError(
+                        f"delete the published event {path}", found, f"delete it: rm {path}"
+                    ) from error
 
     def _files(self) -> list[Path]:
         try:
@@ -214,7 +220,7 @@ def event_in(content: bytes, file: str) -> Draft[Body]:
     except LedgerError as error:
         raise Refused(error.found) from error
     if not isinstance(draft.body, KINDS):
-        raise Refused(f"a {draft.body.kind} does not wait here: it is recorded at once, or not at all")
+        raise Refused(f"a {draft.body.kind} cannot wait here: it is recorded at once, or not at all")
     return draft
 
 
@@ -225,7 +231,7 @@ class Refused(Exception):
 def _unreadable(path: Path, error: OSError) -> LedgerError:
     """As after a command that another user ran here, whose files are nobody else's."""
     return LedgerError(
-        f"read the events that wait in {path}",
+        f"read the waiting events in {path}",
         str(error.strerror or error),
-        f"they are yours after `sudo chown -R $(id -u) {path}`; then run the command again",
+        f"run `sudo chown -R $(id -u) {path}`, then run the command again",
     )

@@ -78,7 +78,9 @@ class Placing:
     def _added(self, draft: Draft[Body]) -> Record[Body]:
         conflict = self.conflict(draft)
         if conflict:
-            raise LedgerError(f"record an event of {draft.service}", conflict, "invoke history shows it")
+            raise LedgerError(
+                f"record an event of {draft.service}", conflict, "list the events: invoke history"
+            )
         number, before = self._last.get(draft.service) or last(self._ledger, draft.service)
         record = self._at(draft, number + 1, before)
         paths = layout.paths_of(record, lambda path: self._entry(path) is not None)
@@ -119,7 +121,7 @@ class Placing:
             raise _taken(draft, body, record)
         record = self._known(layout.digest_path(draft.service, body.image.digest.removeprefix("sha256:")))
         if record is not None:
-            raise _taken(draft, body, record, "one image has one version: deploy that one")
+            raise _taken(draft, body, record, "one image has one version: deploy that version")
         return None
 
     def _same_event(self, draft: Draft[Body], body: Deployment) -> Record[Body] | None:
@@ -145,9 +147,7 @@ class Placing:
         known = next((record for record in events if _is_healthy(record, body)), None)
         if known is None:
             return ""
-        return (
-            f"the record {known.id} says that this deployment was healthy, with another release or settings"
-        )
+        return f"the record {known.id} has this deployment as healthy, with another release or other settings"
 
     def _same_word(self, draft: Draft[Body], folder: str, prefix: str) -> Record[Body] | None:
         """The same word of the same moment: one that waited for the server may have arrived already."""
@@ -200,18 +200,17 @@ def version_taken(attempted: str, commit: str, taken: Record[Body], hint: str = 
     by, theirs = taken.envelope, taken.body
     assert isinstance(theirs, Release)  # noqa: S101 - version and digest entries name releases
     is_same = theirs.source.commit == commit
-    usual = _FIND_IT if is_same else "a released version is never made again: give a higher one"
+    usual = _FIND_IT if is_same else "a released version is never made again: release a higher version"
     return VersionTaken(
         attempted,
-        f"{by.service} {theirs.version} is {content_of(theirs.image.digest, theirs.source.commit)}, "
-        f"recorded by {by.actor.name} <{by.actor.email}> at {by.recorded_at}",
+        f"{by.service} {theirs.version} is "
+        f"{content_of(theirs.image.digest, theirs.source.commit)}, recorded by {by.actor.name} "
+        f"<{by.actor.email}> at {by.recorded_at}",
         hint or usual,
     )
 
 
-_FIND_IT: Final = (
-    "another run has released this commit: run `nox -s release` again, and it finds that release"
-)
+_FIND_IT: Final = "another run has released this commit: run `nox -s release` again to use that release"
 
 
 def content_of(digest: str, commit: str) -> str:

@@ -169,7 +169,9 @@ class Prover:
         if since is None:
             count = self._git.run("rev-list", "--count", "--first-parent", tip).text
             if count.isdigit() and int(count) >= _SAID:
-                self._say(f"proving the {count} commits of the ledger {self._name}, once in this clone")
+                self._say(
+                    f"proving the {count} commits of the ledger {self._name}; this clone does it only once"
+                )
         return walk(self._git, tip, trouble.append, since=since)
 
     # signatures
@@ -218,8 +220,8 @@ class Prover:
         found = "it is not signed" if unsigned else signers.found(signature)
         return LedgerUnsigned(
             f"read the ledger {self._name} past {self._end(seen[:place])}",
-            f"`require_signed` asks for an allowed signer, and of the commit {commit} {found}",
-            f"{_STILL_WORKS}. If the commit is honest, an allowed signer vouches for it: "
+            f"`require_signed` asks for an allowed signer, but commit {commit}: {found}",
+            f"{_STILL_WORKS}. If the commit is honest, an allowed signer can vouch for it: "
             "invoke ledger-checkpoint",
         )
 
@@ -228,22 +230,22 @@ class Prover:
     def _broken(self, seen: list[Seen], violation: Violation) -> LedgerUnproven:
         return LedgerUnproven(
             f"read the ledger {self._name} past {self._end(seen)}",
-            f"the commit {violation.commit} after it breaks a rule: {violation}",
+            f"the next commit, {violation.commit}, breaks a rule: {violation}",
             f"{_STILL_WORKS}; `invoke verify --ledger` lists all violations",
         )
 
     def _unreadable(self, seen: list[Seen], words: str) -> LedgerUnproven:
         return LedgerUnproven(
             f"read the ledger {self._name} past {self._end(seen)}",
-            f"git cannot read what follows: {words}",
-            f"{_STILL_WORKS}; git fsck --full; a fresh clone may have all objects",
+            f"git cannot read the commits after it: {words}",
+            f"{_STILL_WORKS}. Check this clone: git fsck --full; a fresh clone may have all objects",
         )
 
     def _too_long(self, seen: list[Seen], seconds: float) -> LedgerUnproven:
         return LedgerUnproven(
             f"read the ledger {self._name} past {self._end(seen)}",
-            f"the proof of {len(seen)} commits took {seconds:g} s, and there are more",
-            f"{_STILL_WORKS}; `invoke sync` goes on with the proof",
+            f"the proof of {len(seen)} commits took {seconds:g} s, and more commits are left",
+            f"{_STILL_WORKS}; `invoke sync` continues the proof",
         )
 
     def _end(self, seen: list[Seen]) -> str:
@@ -261,14 +263,18 @@ class Prover:
     def _contains(self, later: str, earlier: str) -> bool:
         answer = self._git.run("merge-base", "--is-ancestor", earlier, later)
         if answer.status not in (0, 1):
-            raise LedgerError(f"compare the ledger commits {earlier} and {later}", answer.words, "git fsck")
+            raise LedgerError(
+                f"compare the ledger commits {earlier} and {later}",
+                answer.words,
+                "check the repository: git fsck",
+            )
         return answer.status == 0
 
     def _rewritten(self, seen: str, now: str) -> LedgerRewritten:
         return LedgerRewritten(
             f"follow the ledger {self._name}",
-            f"this clone proved it up to {seen}, and {now} does not contain that",
-            f"compare both: git log --graph {seen[:12]} {now[:12]}",
+            f"this clone proved the ledger up to {seen}, but {now} does not contain that commit",
+            f"compare both histories: git log --graph {seen[:12]} {now[:12]}",
             seen=seen,
             now=now,
         )
@@ -279,5 +285,6 @@ def _seconds_for(known: Before) -> float:
 
 
 _STILL_WORKS: Final = (
-    "commands go by the verified head: `rollback` and `status` work, and what they record waits in this clone"
+    "commands use the ledger up to its verified head: `rollback` and `status` work, and new "
+    "events wait in this clone"
 )

@@ -33,7 +33,9 @@ def entry(ledger: Reader, path: str) -> str | None:
     found = content.decode("utf-8", "replace").removesuffix("\n")
     if not _ID.fullmatch(found):
         raise LedgerError(
-            f"read the index entry {path} of the ledger", "it holds no record id", "invoke verify --ledger"
+            f"read the index entry {path} of the ledger",
+            "it holds no record id",
+            "prove the ledger: invoke verify --ledger",
         )
     return found
 
@@ -71,7 +73,7 @@ def record_if_at(ledger: Reader, path: str) -> Record[Body] | None:
     if not layout.implies(record, path):
         raise LedgerError(
             f"read the index entry {path} of the ledger",
-            f"it names the record {found}, which is not what the path says",
-            "invoke verify --ledger",
+            f"it names the record {found}, which contradicts the path",
+            "prove the ledger: invoke verify --ledger",
         )
     return record

@@ -104,6 +104,8 @@ def _differences(
     for path, content in found.items():
         named = (content or b"").decode("utf-8", "replace").strip()
         if path in expected and content != expected[path]:
-            yield f"{path}: it names {named or 'nothing'}, and should name {expected[path].decode().strip()}"
+            yield (
+                f"{path}: it names {named or 'nothing'}, but should name {expected[path].decode().strip()}"
+            )
         elif path not in expected and named not in damage:
-            yield f"{path}: no record has this index entry"
+            yield f"{path}: no record implies this index entry"

@@ -63,8 +63,8 @@ def as_release(record: Record[Body]) -> Record[Release]:
 
 def wrong_kind(record: Record[Body], kind: str) -> LedgerError:
     """An index entry names a record of another kind."""
-    found = f"the index calls it a {kind}, and it is a {record.envelope.kind}"
-    return LedgerError(f"read the record {record.id}", found, "invoke verify --ledger")
+    found = f"the index has it as a {kind}, but it is a {record.envelope.kind}"
+    return LedgerError(f"read the record {record.id}", found, "prove the ledger: invoke verify --ledger")
 
 
 def seq(record: Record[Release]) -> int:

@@ -23,12 +23,12 @@ UNCHECKED: Final = "!"
 
 _SSH: Final = "SHA256:"
 _STATES: Final = {
-    UNCHECKED: "git ended while it checked the signature, which is malformed",
-    "B": "the signature does not belong to this commit",
-    "E": "the signature cannot be checked here: its key is not known",
-    "N": "there is a signature that git cannot check here",
+    UNCHECKED: "git ended during the check of the signature, which is malformed",
+    "B": "the signature is not of this commit",
+    "E": "this machine cannot check the signature: its key is not known",
+    "N": "git on this machine cannot check this kind of signature",
     "R": "the key was revoked",
-    "U": "nobody is known to hold this key",
+    "U": "the key is not in the list of allowed signers",
     "X": "the signature has expired",
     "Y": "the key has expired",
 }

@@ -124,7 +124,7 @@ class Ledger:
             raise LedgerError(
                 f"open the ledger {branch} of the git remote {remote}",
                 "there is no such remote in this clone",
-                f"git remote add {remote} <address>, or change `ledger.remote`",
+                f"add it: git remote add {remote} <address>, or change `ledger.remote`",
             )
         believed = policies or Policies()
         signed = believed.policy.signers is not None
@@ -229,8 +229,8 @@ class Ledger:
         if version is None:
             raise NotALedger(
                 attempted,
-                f"the branch exists and holds something else: no `{layout.FORMAT_PATH}` file of a ledger",
-                "name another branch in `ledger.branch`",
+                f"the branch exists, but is not a ledger: it has no file `{layout.FORMAT_PATH}`",
+                "set another branch in `ledger.branch`",
             )
         if version.partition(".")[0] != SCHEMA.partition(".")[0]:
             raise LedgerError(
@@ -307,7 +307,7 @@ class Ledger:
             self._look_at(self._branch.head())
         raise LedgerError(
             f"append to the ledger {self._branch}",
-            f"other writers came first for {LIMIT_SECONDS:g} s",
+            f"other writers were faster for {LIMIT_SECONDS:g} s",
             "nothing was recorded; run the command again",
         )
 
@@ -382,8 +382,8 @@ class Ledger:
             raise VersionTaken(
                 f"make the git tag {request.name} on commit {request.commit}",
                 f"this clone has a tag of this name on commit {commit}",
-                f"look at it: git show {request.name}; then release another version, "
-                f"or, if it was made by mistake: git tag -d {request.name}",
+                f"show the tag: git show {request.name}; then release another version, or, if "
+                f"the tag is a mistake: git tag -d {request.name}",
             )
         if again or self._branch.remote is None:
             return None
@@ -413,7 +413,7 @@ class Ledger:
     def skip(self, path: str, error: LedgerError) -> None:
         """Note a record that cannot be read, and warn once."""
         if path not in self.skipped:
-            self._tell(f"going on without the record at {path}: {error.found}")
+            self._tell(f"the record at {path} is skipped: {error.found}")
             self.skipped[path] = error.found
 
     # reading, all on the head that `refresh` or `append` last saw
@@ -430,9 +430,11 @@ class Ledger:
         """The record of this id. Raises LedgerError: absent, or damaged."""
         path = layout.record_path(record)
         content = self.read(path)
-        hint = f"look further with: git log {self._branch} -- {path}"
+        hint = f"show its history: git log {self._branch} -- {path}"
         if content is None:
-            raise LedgerError(f"read the record {path} of the ledger {self._branch}", "it is not there", hint)
+            raise LedgerError(
+                f"read the record {path} of the ledger {self._branch}", "the branch has no such file", hint
+            )
         found = hashlib.sha256(content).hexdigest()
         if found != record:
             raise LedgerError(
@@ -445,7 +447,7 @@ class Ledger:
 
 def _check_names(branch: str, remote: str | None) -> None:
     for name in (branch, *([remote] if remote is not None else [])):
-        _checked(_GIT_NAME, name, "git check-ref-format says what git allows")
+        _checked(_GIT_NAME, name, "use a name that `git check-ref-format` accepts")
 
 
 def _check_drafts(drafts: Sequence[Draft[Body]], tag: TagRequest | None) -> None:
@@ -455,7 +457,7 @@ def _check_drafts(drafts: Sequence[Draft[Body]], tag: TagRequest | None) -> None
         for name in (draft.service, environment if environment is not None else draft.service):
             _checked(_SLUG, name, "lower-case letters, digits and - between, at most 40")
     if tag is not None:
-        _checked(_GIT_NAME, tag.name, "git check-ref-format says what git allows")
+        _checked(_GIT_NAME, tag.name, "use a name that `git check-ref-format` accepts")
 
 
 def _checked(rule: TypeAdapter[str], name: str, hint: str) -> None:

@@ -72,7 +72,7 @@ class Question(Struct, frozen=True, kw_only=True):
     def place(self) -> str:
         """The environment. Raises UsageError: none is named, and this target needs one."""
         if self.environment is None:
-            raise UsageError(self.attempted, "no environment is named", "add --environment NAME")
+            raise UsageError(self.attempted, "no environment is given", "add --environment NAME")
         return self.environment
 
     def release(self, record: str) -> Record[Release]:
@@ -179,7 +179,7 @@ def _standing(question: Question, candidates: Iterable[Record[Release]]) -> Iter
         if word is None:
             yield Found(release=release, notes=passed_over)
         else:
-            passed_over += (f"passed over {release.body.version}: it {word}",)
+            passed_over += (f"{release.body.version} is skipped: it {word}",)
 
 
 def _by_digits(question: Question) -> Iterator[Found]:
@@ -239,8 +239,8 @@ def _several(question: Question, found: Sequence[Record[Release]]) -> TargetUnav
     listed = "".join(f"\n  {_line(record)}" for record in found)
     return TargetUnavailable(
         question.attempted,
-        f"{len(found)} releases are called so:{listed}",
-        f"use a version, as --to {found[-1].body.version}",
+        f"{len(found)} releases match:{listed}",
+        f"give a version: --to {found[-1].body.version}",
     )
 
 
@@ -252,8 +252,8 @@ def _several_deployments(question: Question, found: Sequence[Event]) -> TargetUn
     )
     return TargetUnavailable(
         question.attempted,
-        f"{len(found)} deployments are called so:{listed}",
-        f"use all digits, as --to {found[-1].deployment.deployment}",
+        f"{len(found)} deployments match:{listed}",
+        f"give all digits: --to {found[-1].deployment.deployment}",
     )
 
 
@@ -274,24 +274,26 @@ def _nothing(question: Question) -> TargetUnavailable:
         return TargetUnavailable(
             question.attempted,
             f"the ledger {ledger} has no release of {service}{listed}",
-            f"is {service} the right name? `nox -s release` makes its first" if others else _first(ledger),
+            f"check the service name {service}; `nox -s release` makes the first release"
+            if others
+            else _first(ledger),
         )
     newest = itertools.islice(releases(ledger, service), _SHOWN)
     listed = "".join(f"\n  {_line(record)}" for record in newest)
     near = _nearest(question, known)
     return TargetUnavailable(
         question.attempted,
-        f"nothing is called so; the last releases:{listed}",
+        f"there is no such release; the last releases:{listed}",
         f"did you mean --to {near}?"
         if near
-        else f"use a version of this list; {_history(question)} has more",
+        else f"give a version of this list; {_history(question)} lists more",
     )
 
 
 def _first(ledger: Ledger) -> str:
     """What brings releases where there is none at all: the ledger itself, where this clone has none yet."""
     if ledger.head is None and ledger.remote is not None:
-        return f"`invoke sync` brings the ledger when the git remote {ledger.remote} answers"
+        return f"`invoke sync` fetches the ledger when the git remote {ledger.remote} answers"
     return "nox -s release"
 
 
@@ -343,10 +345,10 @@ def _not_so_many(question: Question) -> TargetUnavailable:
     lift = f"{_lifting(question, aside)}, or " if aside is not None else ""
     return TargetUnavailable(
         question.attempted,
-        f"only {len(ran)} ran there verified healthy:{listed}"
+        f"only {len(ran)} verified healthy there:{listed}"
         if ran
-        else "nothing ran there verified healthy",
-        f"{lift}name a release: --to VERSION; {_history(question)} lists them",
+        else "no release was verified healthy there",
+        f"{lift}give a release: --to VERSION; {_history(question)} lists them",
     )
 
 
@@ -355,7 +357,7 @@ def _lifting(question: Question, release: Record[Release]) -> str:
     word = quarantined(question.ledger, question.service, release.id, question.environment)
     place = word.quarantine.environment if word is not None else None
     version = release.body.version
-    return f"`{question.command(lifting(version, place))}` takes {version} back"
+    return f"`{question.command(lifting(version, place))}` ends the quarantine of {version}"
 
 
 def lifting(version: str, environment: str | None) -> str:
@@ -390,12 +392,13 @@ def _too_early(question: Question, moment: moments.Moment) -> TargetUnavailable:
     if first is None:
         return TargetUnavailable(
             question.attempted,
-            f"{moment.said}; nothing ever ran there verified healthy",
-            f"name a release: --to VERSION; {_history(question)} lists them",
+            f"{moment.said}; no release was ever verified healthy there",
+            f"give a release: --to VERSION; {_history(question)} lists them",
         )
     version = question.release(first.deployment.release).body.version
     return TargetUnavailable(
         question.attempted,
-        f"{moment.said}; the first that ran there verified healthy is {version}, since {first.recorded_at}",
+        f"{moment.said}; the first release that was verified healthy there is {version}, since "
+        f"{first.recorded_at}",
         f"--to {version}",
     )

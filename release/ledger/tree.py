@@ -46,7 +46,7 @@ def parse(content: bytes, width: int) -> dict[bytes, tuple[bytes, bytes]]:
     """
     listing = {name: (mode, oid) for mode, name, oid in _ENTRIES[width].findall(content)}
     if sum(len(mode) + len(name) + width + 2 for name, (mode, _) in listing.items()) != len(content):
-        raise ValueError("it is no list of files and folders")
+        raise ValueError("it is not a list of files and folders")
     return listing
 
 
@@ -73,7 +73,7 @@ class Trees:
 
     def content(self, oid: str, kind: str, name: str) -> bytes:
         """The content of an object that must be there. Raises LedgerError, calling it by `name`."""
-        hint = f"look further with: git cat-file -t {oid}; git fsck --full. A fresh clone may have it"
+        hint = f"check it: git cat-file -t {oid}; git fsck --full. A fresh clone may have it"
         try:
             found = self._plumbing.object(oid)
         except ReleaseError as error:
@@ -100,7 +100,9 @@ class Trees:
         try:
             return parse(self.content(tree, "tree", name), len(tree) // 2)
         except ValueError as error:
-            raise LedgerError(f"read {name} of the ledger", str(error), "git fsck --full") from error
+            raise LedgerError(
+                f"read {name} of the ledger", str(error), "check the repository: git fsck --full"
+            ) from error
 
     def _keep(self, tree: str, listing: Listing) -> None:
         before = self._listings.pop(tree, {})
@@ -147,7 +149,7 @@ class Trees:
         root = self._grown(tree, {path: ids[content] for path, content in files.items()}, "", made)
         # not by `git mktree`: it looks up every entry of a folder, also those that were there before
         if self._stored("tree", list(made.values())) != list(made):
-            raise _not_written("git gives the new folders other ids than expected")
+            raise _not_written("git gave the new folders other ids than expected")
         return root
 
     def _grown(self, tree: str | None, files: Mapping[str, str], walked: str, made: dict[str, bytes]) -> str:
@@ -158,7 +160,7 @@ class Trees:
             name, _, rest = path.partition("/")
             known = listing.get(_name(name))
             if known is not None and (not rest or known[0] != _FOLDER):
-                raise LedgerError(f"add {walked}{path} to the ledger", "there is such a file already")
+                raise LedgerError(f"add {walked}{path} to the ledger", "the ledger has such a file already")
             if rest:
                 below.setdefault(name, {})[rest] = oid
             else:
@@ -203,5 +205,5 @@ def _not_written(errors: str) -> LedgerError:
     return LedgerError(
         "write the ledger's objects",
         found[-1] if found else "git gave no reason",
-        "nothing was recorded; look at free space and permissions: df . && git count-objects -vH",
+        "nothing was recorded; check free space and permissions: df . && git count-objects -vH",
     )

@@ -95,7 +95,7 @@ class _Verification:
             self._violations.append(_rewound(error.seen, error.found))
             return error.seen
         except LedgerUnreachable as error:
-            self._unchecked.append(f"what {self._settings.remote} has now: {error.found}")
+            self._unchecked.append(f"the state of {self._settings.remote} now: {error.found}")
         try:
             return self._branch.head()
         except LedgerRewritten as error:
@@ -126,8 +126,8 @@ class _Verification:
         if answer.status == 0 and not names & {layout.FORMAT_PATH, "records", "index"}:
             raise NotALedger(
                 f"prove the ledger {self._branch}",
-                "the branch holds something else: no `format`, no records",
-                "name another branch in `ledger.branch`",
+                "the branch is not a ledger: it has no file `format` and no records",
+                "set another branch in `ledger.branch`",
             )
 
     def _prove(self, head: str, audit: Audit, witness: Witness | None) -> None:
@@ -162,7 +162,11 @@ class _Verification:
         """Git stopped in the middle of the history."""
         self._violations.append(
             Violation(
-                kind="damaged", commit=None, path=str(self._branch), found=words, expected="a whole history"
+                kind="damaged",
+                commit=None,
+                path=str(self._branch),
+                found=words,
+                expected="a complete history",
             )
         )
 

@@ -74,10 +74,10 @@ class Writer:
         (signature,) = signatures(self._plumbing, self._signers, [commit])
         if not self._signers.allow(signature):
             raise LedgerUnsigned(
-                f"append to the ledger {self._name} with a signature of yours",
+                f"append to the ledger {self._name} with your signature",
                 self._signers.found(signature),
-                "nothing was recorded; let an allowed signer add your key to `allowed_signers`, or set git's "
-                "`user.signingKey` to the key that is there",
+                "nothing was recorded; ask an allowed signer to add your key to "
+                "`allowed_signers`, or set git's `user.signingKey` to a key that is there",
             )
         if key:
             self._memory.keep_signer(key)
@@ -112,8 +112,8 @@ class Writer:
                 f"write to the ledger {self._name}",
                 answer.words,
                 "nothing was recorded; "
-                + ("see that git can sign: git config --get-regexp 'gpg|signingkey'; then " * self._sign)
-                + "look at free space and permissions: df . && git fsck",
+                + ("check that git can sign: git config --get-regexp 'gpg|signingkey'; then " * self._sign)
+                + "check free space and permissions: df . && git fsck",
             )
         return answer.text
 

@@ -154,5 +154,5 @@ def test_a_commit_that_this_clone_lacks_is_said(service: Service, tmp_path: Path
     clone.git("fetch", "--quiet", "origin", "release-ledger:release-ledger")
     lacking = clone.invoke("verify", "--rebuild", "0.1.0")
     assert lacking.status == 1, lacking.all
-    assert "not in this clone" in lacking.err
+    assert "this clone does not have the commit" in lacking.err
     assert "v0.1.0" in lacking.err

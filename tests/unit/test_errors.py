@@ -77,8 +77,12 @@ def test_a_message_without_a_hint_is_one_line() -> None:
 
 def test_the_parts_of_an_error_stay_apart() -> None:
     """A renderer lays them out without taking a sentence apart."""
-    error = UsageError("choose a version", "two are given", "give one")
-    assert (error.attempted, error.found, error.hint) == ("choose a version", "two are given", "give one")
+    error = UsageError("choose a version", "two are given", "give only one of them")
+    assert (error.attempted, error.found, error.hint) == (
+        "choose a version",
+        "two are given",
+        "give only one of them",
+    )
 
 
 @pytest.mark.parametrize(("count", "phrase"), [(1, "1 problem\n"), (2, "2 problems\n")])

@@ -62,7 +62,7 @@ def test_a_commit_that_only_the_ledger_reaches_is_foreign(here: Repository) -> N
     said = why(here, released(evil))
     assert said is not None
     assert evil in said
-    with pytest.raises(SourceError, match="nothing else shows") as caught:
+    with pytest.raises(SourceError, match="so nothing shows") as caught:
         require(Source.open(here.root), "api", LEDGER, released(evil), "build 1.0.0 again")
     assert "git fetch origin tag v1.0.0" in caught.value.hint
 

@@ -80,5 +80,8 @@ def test_where_no_migration_stays_the_configured_word_stands_for_it() -> None:
 def test_a_pattern_that_matches_nothing_is_told() -> None:
     """Each by itself: one that is mistyped beside one that is right."""
     (said,) = idle(FILES, ["migrations/versions/*.py", "migration/versions/*.py"])
-    assert said == "migrations.paths: 'migration/versions/*.py' matches no file, so that it fences nothing"
+    assert (
+        said == "migrations.paths: 'migration/versions/*.py' matches no file,"
+        " so it protects no migration; correct the pattern"
+    )
     assert idle(FILES, ["**/migrations/0*.py"]) == ()

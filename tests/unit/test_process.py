@@ -176,7 +176,7 @@ def test_a_missing_program_is_named_with_what_to_do() -> None:
 
 def test_a_missing_folder_is_not_called_a_missing_program(tmp_path: Path) -> None:
     """Both are the same error of the system."""
-    with pytest.raises(ReleaseError, match=r"its folder .*/gone does not exist"):
+    with pytest.raises(ReleaseError, match=r"the working folder .*/gone does not exist"):
         run(shell("true", cwd=tmp_path / "gone"))
 
 
@@ -184,7 +184,7 @@ def test_a_file_that_may_not_be_run_is_named(tmp_path: Path) -> None:
     """The system's own word is kept."""
     script = tmp_path / "script"
     script.write_text("echo\n")
-    with pytest.raises(ReleaseError, match="the system refuses: Permission denied"):
+    with pytest.raises(ReleaseError, match="the system cannot start it: Permission denied"):
         run(Command(argv=(str(script),)))
 
 

@@ -114,7 +114,7 @@ def test_another_major_is_refused() -> None:
 
 def test_an_unknown_kind_is_refused() -> None:
     """Nothing is skipped over silently."""
-    with pytest.raises(LedgerError, match="its kind 'party' is not known"):
+    with pytest.raises(LedgerError, match="does not know its kind 'party'"):
         again(samples.note("x").at(1, None), kind="party")
 
 
@@ -181,3 +181,35 @@ def test_what_others_wrote_is_cut_in_a_new_record() -> None:
     assert len(note.at(1, None).to_bytes()) < 2 * LONGEST
     old = json.dumps(samples.note("short").at(1, None).to_json() | {"text": "y" * 9_000}).encode()
     assert parse(old, "x").body == Note.model_construct(text="y" * 9_000)
+
+
+def settings() -> dict[str, Any]:
+    """The settings of a smoke run, without a question."""
+    smoke = samples.release("1.4.2").at(1, None).to_json()["smoke"]
+    return {key: value for key, value in smoke.items() if key != "probe"}
+
+
+def smoked(**changed: Any) -> Record[Body]:
+    """A release whose smoke run is recorded with other keys."""
+    record = samples.release("1.4.2").at(1, None)
+    smoke = {key: value for key, value in (record.to_json()["smoke"] | changed).items() if value is not ...}
+    return again(record, smoke=smoke)
+
+
+def test_a_smoke_run_without_a_request_has_another_question() -> None:
+    """One that asked nothing is no evidence."""
+    smoke = smoked(probe=..., check=["work", "--ping"]).body.smoke  # type: ignore[union-attr]
+    assert (smoke.probe, smoke.check) == (None, ("work", "--ping"))
+    with pytest.raises(LedgerError, match="no question was asked"):
+        smoked(probe=...)
+    with pytest.raises(LedgerError, match="worker: no question was asked"):
+        smoked(processes={"worker": settings()})
+
+
+def test_the_request_for_a_container_is_that_of_the_run_with_its_command() -> None:
+    """A worker is not asked what the web process answers; a command that no run has is asked as before."""
+    worker = settings() | {"command": ["work"], "entrypoint": "replace", "stays_up": 1}
+    smoke = smoked(processes={"worker": worker}).body.smoke  # type: ignore[union-attr]
+    assert smoke.probe_of(("work",), "replace") is None
+    assert smoke.probe_of(("work",), "keep") == smoke.probe
+    assert smoke.probe_of(None, None) == smoke.probe

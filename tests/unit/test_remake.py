@@ -58,7 +58,7 @@ def planned(here: Repository, release: Release) -> remake.RecordedPlan:
 def test_nothing_of_a_smuggled_commit_is_read(here: Repository, tmp_path: Path) -> None:
     """Refused before its settings are looked at."""
     evil = smuggled(here)
-    with pytest.raises(SourceError, match="nothing else shows that it is the service's code"):
+    with pytest.raises(SourceError, match="so nothing shows that the commit belongs to the service"):
         planned(here, recorded(evil))
 
 

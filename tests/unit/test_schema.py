@@ -17,8 +17,8 @@ from release.schema import ONE_SERVICE, SEVERAL_SERVICES
 
 page = functools.cache(schema.page)
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "configuration.md"
-NAMED = re.compile(r"\.(environments|secrets)\.\w+")
-PLACEHOLDERS = {"environments": "name", "secrets": "VARIABLE"}
+NAMED = re.compile(r"\.(environments|secrets|processes|companions)\.\w+")
+PLACEHOLDERS = {"environments": "name", "secrets": "VARIABLE", "processes": "name", "companions": "name"}
 
 
 def documented() -> set[str]:
@@ -110,7 +110,7 @@ def test_every_documented_key_has_a_meaning() -> None:
     [
         '| `timeout` | a time, as "30s" (ms, s, m, h or d) | `"10m"` | After this time',
         '| `memory` | a size, as "256m" (b, k, m or g) | `"512m"` | The limit',
-        "| `port` | whole number from 1 to 65535 | required | The port",
+        "| `port` | whole number from 1 to 65535 | - | The port",
         "| `copy` | list: text | - | Files",
         "| `read_only` | true or false | `true` | Whether",
     ],

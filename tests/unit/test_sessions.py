@@ -100,7 +100,7 @@ def test_an_error_that_nobody_foresaw_ends_a_session_once(
         sessions._run("lint", session)
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "this is a defect: RuntimeError: a defect" in captured.err
+    assert "this is a defect of the release library: RuntimeError: a defect" in captured.err
 
 
 class ReleasedProject:
@@ -152,7 +152,7 @@ def test_a_release_whose_variables_cannot_be_written_stands(
     (tmp_path / "reports").write_text("a file in the way")
     released: Any = SimpleNamespace(version="1.4.0", digest="sha256:0", reference="localhost/api@sha256:0")
     sessions._hand_on(Reports(path=tmp_path / "reports"), released, console)
-    assert "the release stands" in capsys.readouterr().err
+    assert "The release is recorded" in capsys.readouterr().err
 
 
 def test_a_run_that_fails_hands_on_nothing(tmp_path: Path, console: Console) -> None:

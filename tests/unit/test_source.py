@@ -78,7 +78,7 @@ def test_a_clone_of_another_user_is_refused_with_the_fix(
     monkeypatch.setattr(os, "geteuid", lambda: here.root.stat().st_uid + 1)
     with pytest.raises(SourceError, match="belongs to another user") as caught:
         opened(here)
-    assert caught.value.hint == f"if you do: git config --global --add safe.directory '{here.root}'"
+    assert caught.value.hint == f"if you trust it: git config --global --add safe.directory '{here.root}'"
 
 
 def test_a_damaged_repository_is_refused_with_gits_own_words(here: Repository) -> None:
@@ -345,7 +345,7 @@ def test_one_file_is_read_from_the_commit(here: Repository, source: Source) -> N
 def test_a_path_that_leaves_the_repository_is_refused(here: Repository, source: Source) -> None:
     """No path above the root is looked at."""
     head = here.commit(file="1")
-    with pytest.raises(SourceError, match="outside of the repository"):
+    with pytest.raises(SourceError, match="outside the repository"):
         source.read(head, "../secret")
 
 

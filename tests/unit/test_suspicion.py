@@ -15,7 +15,7 @@ RANDOM = "Zx81kQpT0wLmN4vB7cRy2JhG"
 )
 def test_a_whole_word_of_the_name_says_it(name: str) -> None:
     """Words are parted by _ and by capitals."""
-    assert str(suspicion(name, "x")).startswith("its name says ")
+    assert str(suspicion(name, "x")).startswith("its name contains ")
 
 
 @pytest.mark.parametrize("name", ["TOKENIZER", "MONKEY", "KEYBOARD", "COMPASS", "PASSENGERS", "SECRETARY"])

@@ -198,7 +198,7 @@ def test_a_signal_ends_as_the_shell_expects(number: signal.Signals, status: int)
 
 
 @pytest.mark.parametrize(
-    ("done", "said"), [(False, "nothing was changed"), (True, "what was asked for is done, and stays")]
+    ("done", "said"), [(False, "nothing was changed"), (True, "the command had finished; its result stays")]
 )
 def test_a_signal_tells_whether_it_came_too_late(
     done: bool, said: str, capsys: pytest.CaptureFixture[str]

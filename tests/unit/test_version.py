@@ -75,7 +75,7 @@ def test_a_version_and_a_bump_together_are_refused() -> None:
 @pytest.mark.parametrize("text", ["Minor", "none", "", "huge"])
 def test_an_unknown_bump_is_refused(text: str) -> None:
     """The three that exist are listed."""
-    with pytest.raises(UsageError, match="none of patch, minor, major"):
+    with pytest.raises(UsageError, match="not one of patch, minor, major"):
         Request.parse(version=None, bump=text)
 
 
@@ -235,7 +235,7 @@ def test_an_old_line_takes_a_bump_and_a_version_that_is_asked_for() -> None:
 
 def test_nothing_to_release_names_the_line_that_nearly_was_something() -> None:
     """And the commits that cancel out."""
-    with pytest.raises(NothingToRelease, match=r"not read as one: `feat:x` \(write `feat: x` for a minor"):
+    with pytest.raises(NothingToRelease, match=r"nearly one: `feat:x` \(write `feat: x` for a minor"):
         following("feat:x", last="1.0.0")
     with pytest.raises(NothingToRelease, match="2 unreleased commits and reverts cancel out"):
         following('Revert "feat: bad"', "feat: bad", last="1.0.0")

@@ -18,7 +18,7 @@ from release.chain.assemble import committed_config
 from release.chain.lockgate.gate import read_committed
 from release.chain.plan import SOURCE_DATE_EPOCH, Plan
 from release.chain.publishing.tagged import By, Candidate, candidates, unknown_to_git
-from release.chain.smoking.stage import recorded_smoke
+from release.chain.smoking.record import recorded_smoke
 from release.committed import read_linked
 from release.config import Config, Service
 from release.errors import EngineUnreachable, RegistryError, RegistryUnreachable, ReleaseError
@@ -261,7 +261,7 @@ class Recoverer:
             bases=(),
             build=self._built(case),
             gates=(),
-            smoke=recorded_smoke(case.settings.smoke_run),
+            smoke=recorded_smoke(case.settings),
             recovered=Recovered(
                 origin=str(self._service.repository),
                 unknown=tuple(sorted(self._unknown(case, lock))),

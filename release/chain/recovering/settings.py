@@ -37,7 +37,7 @@ def settings(today: Service, committed: Service, release: Release) -> Service:
     lies = list(_contradictions(committed, release))
     if lies:
         found = f"the record and its commit contradict each other: {'; '.join(lies)}"
-        raise SourceError(attempted, found, "invoke verify --ledger")
+        raise SourceError(attempted, found, "prove the ledger: invoke verify --ledger")
     wanted = committed.build.secrets.keys() | {_id(text) for text in committed.build.ssh}
     lent = today.build.secrets.keys() | {_id(text) for text in today.build.ssh}
     if missing := sorted(wanted - lent):

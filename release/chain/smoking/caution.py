@@ -1,4 +1,4 @@
-"""The warning about a smoke run that runs a command which no deployment runs."""
+"""The warning about an environment whose command no smoke run has."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ from release.config import Service
 
 
 def smoke_caution(service: Service) -> str:
-    """Return the warning; empty if `smoke` has no command, or the environments have the same."""
+    """Return the warning; empty if no smoke run names a command, or each environment runs one of theirs."""
     names, command = service.unsmoked, service.smoke.command
-    if not names or command is None:
+    if not names:
         return ""
     first = service.environments[names[0]].command
     runs = f"`{shlex.join(first)}`" if first is not None else "the command of the image"
     others = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+    if service.smoke.processes or command is None:
+        return (
+            f"no smoke run tests what {names[0]}{others} runs, {runs}: add a process with that command, "
+            "as `smoke.processes.<name>.command`"
+        )
     return (
         f"the smoke run tests `{shlex.join(command)}`, but {names[0]}{others} runs {runs}: "
         "replace `smoke.command` by `environments.<name>.command`; the smoke run takes it from there"

@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Final
 
-from release.config import Smoke
+from release.chain.smoking.missing import lacks_companion
+from release.chain.smoking.sockets import Sockets
+from release.config import SmokeRun
 from release.images.values import ContainerState, StoredImage
 from release.probe import Answer
 from release.runspec import size_text
@@ -28,9 +30,10 @@ _NO_PROGRAM: Final = (126, 127)
 _SHELLS: Final = ("/bin/sh", "/bin/bash", "/bin/ash", "sh", "bash")
 _OTHERS: Final = {2: "SIGINT", 3: "SIGQUIT", 1: "SIGHUP", 10: "SIGUSR1", 15: "SIGTERM"}
 """Signals that programs end on, the likely ones first."""
-_LISTENING: Final = "0A"
-"""The state of a socket in /proc/net/tcp (TCP_LISTEN)."""
-
+WORKER: Final = (
+    'write `smoke.stays_up = "10s"`, or `smoke.check = ["..."]` with a program that asks it, in the place of '
+    "`smoke.port`"
+)
 OWN_OUTPUT: Final = "its own last lines, above, say why; smoke.log has all of them"
 NO_OUTPUT: Final = "it wrote no output: let it log why"
 _COMMAND: Final = "`environments.<name>.command` (the smoke run takes it from there)"
@@ -40,7 +43,7 @@ NEVER_STARTED: Final = "it never started and wrote no output: mend what the engi
 class Seen(Struct, frozen=True, kw_only=True):
     """A smoke run that failed, as far as it is known."""
 
-    settings: Smoke
+    settings: SmokeRun
     image: StoredImage
     target: str | None = None
     """The stage of the Dockerfile that is released; None: the last one."""
@@ -67,7 +70,7 @@ def no_command(seen: Seen) -> str:
 
 def ended(seen: Seen) -> str:
     """Return what to do about a container that ended before it answered."""
-    return next(_ended(seen), _output(seen))
+    return next(_ended(seen), lacks_companion(seen.lines) or _output(seen))
 
 
 def never_started(seen: Seen) -> str:
@@ -188,37 +191,13 @@ _CAPABILITIES: Final = (
 """Words of a line with EPERM, and the capability (capabilities(7)). gosu says `failed switching to "app"`."""
 
 
-class Sockets(Struct, frozen=True, kw_only=True):
-    """Where programs in the container listen."""
-
-    everywhere: frozenset[int]
-    loopback: frozenset[int]
-
-
-def read_sockets(text: str) -> Sockets:
-    """Read /proc/net/tcp and tcp6 of a container (proc(5)): hexadecimal, addresses in the machine's order."""
-    found: dict[bool, set[int]] = {True: set(), False: set()}
-    for line in text.splitlines():
-        words = line.split()
-        address, _, port = (words[1] if len(words) > 3 else "").partition(":")
-        if re.fullmatch("[0-9A-F]{4}", port) and words[3] == _LISTENING:
-            found[_is_loopback(address)].add(int(port, 16))
-    return Sockets(everywhere=frozenset(found[False]), loopback=frozenset(found[True] - found[False]))
-
-
-def _is_loopback(address: str) -> bool:
-    if len(address) == 8:
-        return "7F" in (address[:2], address[-2:])
-    return address in ("00000000000000000000000001000000", "00000000000000000000000000000001")
-
-
 def unanswered(seen: Seen, answer: Answer, sockets: Sockets | None) -> str:
     """Return what to do about a container that runs and did not give the right answer."""
     if answer.status is not None:
         return _other_answer(seen, answer, answer.status)
     if answer.spoke:
         return f"port {seen.settings.port} speaks no plain HTTP: set `smoke.port` to one that does"
-    return _silence(seen, sockets)
+    return _silence(seen, seen.settings.port, sockets)
 
 
 def _other_answer(seen: Seen, answer: Answer, status: int) -> str:
@@ -247,16 +226,29 @@ def _other_answer(seen: Seen, answer: Answer, status: int) -> str:
     return f"it answers: set `smoke.path` to what gives {settings.status}, or `smoke.status = {status}`"
 
 
-def _silence(seen: Seen, sockets: Sockets | None) -> str:
-    port = seen.settings.port
+def silent(seen: Seen, port: int, sockets: Sockets | None) -> str:
+    """Return what to do about a port of `smoke.tcp` that accepts no connection."""
+    return _silence(seen, port, sockets).replace("`smoke.port`", "`smoke.tcp`")
+
+
+def check_failed(seen: Seen, key: str, status: int | None) -> str:
+    """Return what to do about a program that ended with another status than 0; None: it still runs."""
+    if status in _NO_PROGRAM:
+        return f"the image has no such program, or it cannot be run: correct {key}, or install the program"
+    longer = "raise `smoke.timeout` if the service needs longer to start"
+    return lacks_companion(seen.lines) or f"its output is above; {longer}, or correct {key}"
+
+
+def _silence(seen: Seen, port: int | None, sockets: Sockets | None) -> str:
     if sockets is not None and port in sockets.loopback:
         return f"it listens on port {port} of its own loopback alone: let it listen on 0.0.0.0"
     if sockets is not None and sockets.everywhere and port not in sockets.everywhere:
         others = ", ".join(map(str, sorted(sockets.everywhere)))
         return f"it listens on port {others}: set `smoke.port` to it"
     if sockets is not None and not sockets.everywhere and not sockets.loopback:
-        return (
-            f"nothing in it listens yet: raise `smoke.timeout` if it needs longer to start; {_output(seen)}"
+        return lacks_companion(seen.lines) or (
+            "nothing in it listens yet: raise `smoke.timeout` if it needs longer to start. If it is a "
+            f"worker, which listens nowhere, {WORKER}; {_output(seen)}"
         )
     if seen.image.exposed and port not in seen.image.exposed:
         return f"its Dockerfile exposes {', '.join(map(str, seen.image.exposed))}: set `smoke.port` to it"

@@ -1,20 +1,25 @@
-"""The gate that runs the image as production would: limits, read-only root, one request, its stop signal."""
+"""The gate that runs the image as production would: limits, read-only root, questions, stop signal."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from release.chain.building.stage import BuiltImage, engine_facts
+from release.chain.smoking.questions import Questions
+from release.chain.smoking.record import recorded_smoke
 from release.chain.smoking.run import Run
 from release.chain.stage_cache import CachedResult, Reuse
 from release.chain.stage_context import StageContext, evidence
-from release.config import Smoke
-from release.errors import EngineError
+from release.config import SmokeRun
+from release.errors import EngineError, GateFailed
 from release.images.engine import ContainerSpec
 from release.images.reach import is_local
 from release.images.values import LOOPBACK, UNWATCHED
 from release.records import SmokeSpec
 from release.reference import Digest
+from release.runspec import Healthcheck
 from release.signals import TERM
 from release.values import Struct
 
@@ -27,17 +32,22 @@ _LOG_BYTES: Final = 8 * 1024 * 1024
 
 
 class SmokePassed(Struct, frozen=True, kw_only=True):
-    """The image started, answered, and stopped when told."""
+    """The image started, answered all questions, and stopped when told."""
 
     spec: SmokeSpec
     evidence: bytes
     summary: str
 
 
-def container_spec(image: Digest, smoke: Smoke, labels: dict[str, str], *, host: str) -> ContainerSpec:
-    """The container of the smoke run: no capabilities, no new privileges, nothing writable but tmpfs.
+class _Seen(Struct, frozen=True, kw_only=True):
+    """One run that passed."""
 
-    It is asked from here, so the engine need not run the image's health check beside it.
+    facts: dict[str, Any]
+    summary: str
+
+
+def container_spec(image: Digest, smoke: SmokeRun, labels: dict[str, str], *, host: str) -> ContainerSpec:
+    """The container of a smoke run: no capabilities, no new privileges, nothing writable but tmpfs.
 
     Args:
         image: its id in the engine's store.
@@ -50,7 +60,7 @@ def container_spec(image: Digest, smoke: Smoke, labels: dict[str, str], *, host:
         image=image,
         env=smoke.env,
         labels=labels,
-        publish_ephemeral=(smoke.port,),
+        publish_ephemeral=smoke.ports,
         ephemeral_address=LOOPBACK if is_local(host) else "0.0.0.0",  # noqa: S104 - see `host`
         memory=smoke.memory,
         pids=smoke.pids,
@@ -66,70 +76,86 @@ def container_spec(image: Digest, smoke: Smoke, labels: dict[str, str], *, host:
         cap_drop=("ALL",),
         no_new_privileges=True,
         cpu_shares=_SHARES,
-        healthcheck=UNWATCHED,
+        healthcheck=_healthcheck(smoke),
     )
+
+
+def _healthcheck(smoke: SmokeRun) -> Healthcheck | None:
+    """The health check that the engine runs: none, but with `stays_up`. The other questions need none."""
+    if smoke.stays_up is None:
+        return UNWATCHED
+    return smoke.healthcheck.recorded if smoke.healthcheck is not None else None
 
 
 def smoke(ctx: StageContext) -> SmokePassed:
-    """Start the image, wait for the right answer, stop it by its stop signal. Raises GateFailed."""
-    built, config = ctx.products.get(BuiltImage), ctx.plan.service.smoke_run
-    run = Run(ctx=ctx, built=built, settings=config)
-    run.has_a_command()
-    spec = container_spec(built.stored.id, config, ctx.container_labels("smoke"), host=ctx.engine.host)
-    with ctx.container(lambda: ctx.engine.create(spec)) as container:
-        try:
-            answer = run.probe(container)
-            status, signal = run.stop(container)
-        finally:
-            _keep_log(ctx, container)
-    named = "" if signal == TERM else f" after {signal}"
-    facts = {"image": str(built.stored.id), "answer": answer, "exit": status}
+    """Run the image once for each process: start it, ask its questions, stop it. Raises GateFailed."""
+    built, service = ctx.products.get(BuiltImage), ctx.plan.service
+    seen = {name: _ran(ctx, built, name, run) for name, run in service.smoke_runs.items()}
+    facts = {"image": str(built.stored.id), "runs": {name: each.facts for name, each in seen.items()}}
     return SmokePassed(
-        spec=recorded_smoke(config),
-        evidence=evidence("smoke", facts if signal == TERM else facts | {"signal": str(signal)}),
-        summary=f"{config.path} answered {answer}, stopped with status {status}{named}",
+        spec=recorded_smoke(service),
+        evidence=evidence("smoke", facts),
+        summary="; ".join(f"{name}: {each.summary}" if name else each.summary for name, each in seen.items()),
     )
+
+
+def _ran(ctx: StageContext, built: BuiltImage, name: str, settings: SmokeRun) -> _Seen:
+    """Run one process. Raises GateFailed, which names it."""
+    smoke = ctx.plan.service.smoke
+    written = smoke.process(name) if name else smoke
+    run = Run(ctx=ctx, built=built, settings=settings, has_own_command=written.command is not None)
+    with _named(name):
+        run.has_a_command()
+        spec = container_spec(built.stored.id, settings, ctx.container_labels("smoke"), host=ctx.engine.host)
+        with ctx.container(lambda: ctx.engine.create(spec)) as container:
+            try:
+                if name:
+                    ctx.say("smoke", f"process {name}")
+                answers = Questions.begin(run, container).ask()
+                status, signal = run.stop(container)
+            finally:
+                _keep_log(ctx, container, name)
+    after = "" if signal == TERM else f" after {signal}"
+    return _Seen(
+        facts={"answers": list(answers), "exit": status, "signal": str(signal)},
+        summary=", ".join((*answers, f"stopped with status {status}{after}")),
+    )
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Name the process in an error, and the keys of its own table."""
+    try:
+        yield
+    except GateFailed as error:
+        if not name:
+            raise
+        hint = error.hint.replace("`smoke.", f"`smoke.processes.{name}.")
+        found = error.found.replace("`smoke.", f"`smoke.processes.{name}.")
+        raise GateFailed(error.stage, f"process {name}: {found}", hint, error.tail) from error
 
 
 def _inputs(ctx: StageContext) -> dict[str, Any]:
     """The image, the settings, and the engine that ran it."""
+    runs = ctx.plan.service.smoke_runs
     return {
         "image": str(ctx.products.get(BuiltImage).stored.id),
-        "settings": ctx.plan.service.smoke_run.model_dump(mode="json"),
+        "settings": {name: run.model_dump(mode="json") for name, run in runs.items()},
         "engine": engine_facts(ctx),
     }
 
 
 def _restore(ctx: StageContext, passed: CachedResult) -> SmokePassed:
-    spec = recorded_smoke(ctx.plan.service.smoke_run)
+    spec = recorded_smoke(ctx.plan.service)
     return SmokePassed(spec=spec, evidence=passed.evidence, summary=passed.summary)
 
 
 SMOKE_REUSE: Final = Reuse(inputs=_inputs, keep=lambda _shop, _made: {}, restore=_restore)
 
 
-def _keep_log(ctx: StageContext, container: str) -> None:
+def _keep_log(ctx: StageContext, container: str, name: str) -> None:
     try:
         lines = ctx.engine.logs(container, lines=_LOG_LINES, limit=_LOG_BYTES, longest=None)
     except EngineError:
         return
-    ctx.write_log("smoke", lines)
-
-
-def recorded_smoke(config: Smoke) -> SmokeSpec:
-    """The settings of a smoke run, as records keep them."""
-    return SmokeSpec(
-        probe=config.probe,
-        memory=config.memory,
-        pids=config.pids,
-        read_only=config.read_only,
-        tmpfs=tuple(map(str, config.tmpfs)),
-        env=config.env,
-        stop_grace=config.stop_grace,
-        stop_signal=config.stop_signal,
-        command=config.command,
-        entrypoint=config.entrypoint if config.command is not None else None,
-        init=config.init,
-        user=config.user,
-        cap_add=config.cap_add or None,
-    )
+    ctx.write_log("smoke", [*([f"output of {name}:"] if name else []), *lines])

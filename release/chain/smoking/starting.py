@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from release.probe import INTERVAL_SECONDS
@@ -31,12 +32,50 @@ Usage = Callable[[], float | None]
 """Seconds of processor time that the container has had since its start; None: the engine does not tell."""
 
 
+class OwnTime:
+    """The processor time of a container without that of the programs that the gate ran in it."""
+
+    def __init__(self, read: Usage) -> None:
+        """`read` tells the time of everything in the container."""
+        self._read, self._others = read, 0.0
+
+    def __call__(self) -> float | None:
+        """Return the seconds; None if the engine does not tell."""
+        used = self._read()
+        return None if used is None else used - self._others
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """Leave out what is used while the block runs."""
+        before = self._read()
+        try:
+            yield
+        finally:
+            after = self._read()
+            if before is not None and after is not None:
+                self._others += after - before
+
+
 class StartClock:
     """Tells when a container has had its time to start."""
 
-    def __init__(self, timeout: float, usage: Usage, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin now. `timeout` is in seconds."""
-        self._timeout, self._usage, self._clock = timeout, usage, clock
+    def __init__(
+        self,
+        timeout: float,
+        usage: Usage,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        busy: float = _BUSY,
+    ) -> None:
+        """Begin now.
+
+        Args:
+            timeout: seconds.
+            usage: tells the container's processor time.
+            clock: tells the time in seconds.
+            busy: the part of one processor from which on a container counts as computing.
+        """
+        self._timeout, self._usage, self._clock, self._busy = timeout, usage, clock, busy
         self._began = clock()
         self._seen: tuple[float, float | None] | None = None
         self._computed: deque[bool] = deque(maxlen=_WINDOWS)
@@ -78,7 +117,7 @@ class StartClock:
             return
         self.had = self._usage()
         if self.had is not None and before is not None:
-            self._computed.append((self.had - before) / (passed - then) >= _BUSY)
+            self._computed.append((self.had - before) / (passed - then) >= self._busy)
         self._seen = passed, self.had
 
     def __str__(self) -> str:

@@ -29,6 +29,7 @@ from release.records import (
 )
 from release.reference import Digest
 from release.runspec import duration_text
+from release.smoketext import smoke_lines
 
 if TYPE_CHECKING:
     from release.deploy.execution.deploy import Outcome
@@ -318,10 +319,7 @@ def release_rows(record: Record[Release]) -> list[Row]:
         ("lock", _lock(body.lock)),
         ("bases", inert_lines(f"{base.reference}@{base.digest}" for base in body.bases)),
         ("gates", inert_lines(map(gate_text, body.gates))),
-        (
-            "smoke",
-            f"GET {body.smoke.probe.path} on port {body.smoke.probe.port} gives {body.smoke.probe.status}",
-        ),
+        ("smoke", inert_lines(smoke_lines(body.smoke))),
         *_recovered(body.recovered),
         ("record", record.id),
     ]

@@ -180,7 +180,8 @@ class Workspace(Struct, frozen=True, kw_only=True, dict=True):
             return SingleEngine(engine=engine, place=place)
         from release.deploy.targets.engine.proxies import stand_before
 
-        proxy = stand_before(engine, place, settings.proxy, self.service.smoke.port)
+        port = settings.proxy.port or self.service.port_of(place.environment)
+        proxy = stand_before(engine, place, settings.proxy, port or 0)  # 0: by name alone (dns)
         return SingleEngine(engine=engine, place=place, proxy=proxy, drain=settings.proxy.drain)
 
     def env_ref(self, environment: str | None) -> EnvironmentRef:

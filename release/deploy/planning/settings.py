@@ -40,7 +40,7 @@ def todays(live: EnvironmentRef, target: Record[Release]) -> tuple[RunSpec, list
         "entrypoint": "replace" if given.command is not None and given.entrypoint == "replace" else None,
         "files": files or None,
         "healthcheck": given.healthcheck.recorded if given.healthcheck is not None else None,
-        "probe": target.body.smoke.probe,
+        "probe": target.body.smoke.probe_of(given.command, given.entrypoint),
         "secret_files": secret_files or None,
         "secrets": dict.fromkeys(given.secrets, ""),
         "swarm": given.swarm_spec,

@@ -42,7 +42,9 @@ def find_address(host: str | None, context: str | None, environment: Mapping[str
     """The rule of the `docker` command: what is asked for, DOCKER_HOST, DOCKER_CONTEXT, its own settings."""
     if host and context:
         raise UsageError(
-            "choose an engine", f"both the host {host} and the context {context} are given", "give one"
+            "choose an engine",
+            f"both the host {host} and the context {context} are given",
+            "give only one of them",
         )
     if host:
         return _given(host, "", environment)

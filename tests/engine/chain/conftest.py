@@ -10,6 +10,7 @@ import pytest
 
 from release.images.engine import Engine
 from tests.engine import lab
+from tests.engine.chain.smokes import Bench, opened
 from tests.engine.service import Service, make_service
 
 Make = Callable[..., Service]
@@ -27,3 +28,10 @@ def make(tmp_path: Path, engine: Engine) -> Iterator[Make]:
     yield one
     for service in made:
         lab.remove_service(engine, service.name)
+
+
+@pytest.fixture
+def bench(engine: Engine, tmp_path: Path) -> Iterator[Bench]:
+    """Images of this test; they are removed in the end."""
+    with opened(engine, tmp_path) as made:
+        yield made

@@ -90,7 +90,7 @@ def test_two_commits_that_claim_one_version(
     assert loser.out == ""
     assert f"{won['version']} is {won['digest'][:19]} of commit" in loser.err
     assert "recorded by Ada <ada@example.org> at 20" in loser.err
-    assert "a released version is never made again: give a higher one" in loser.err
+    assert "a released version is never made again: release a higher version" in loser.err
     assert recorded_versions(bare_remote) == ["0.1.0"]
     assert digest_of_record(bare_remote, "0.1.0") == won["digest"]
     assert pulled_manifest(f"{won['repository']}:0.1.0")[0] == won["digest"]

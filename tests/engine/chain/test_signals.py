@@ -175,7 +175,7 @@ def test_a_signal_at_the_commit_point_is_told_apart(make: Make, bare_remote: Pat
         go_on.touch()
         _, err = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM
-    assert "0.1.0 is released, the signal came after that" in err
+    assert "0.1.0 is released: the signal arrived after the commit point. No action needed." in err
     assert "nothing was released" not in err
     again: Ran = service.nox("release")
     assert released(again)["version"] == "0.1.0"

@@ -5,46 +5,14 @@ Each case is a tiny image without a build: a program of the small base, and sett
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from release import probe
-from release.chain.building.stage import BuiltImage
-from release.chain.plan import Options, make_plan
-from release.chain.smoking.stage import SmokePassed, smoke
-from release.chain.stage_context import RunFolder, StageContext
-from release.errors import GateFailed
-from release.images.engine import ContainerSpec, Engine
-from release.records import Actor, Run
-from release.reference import Reference
+from release.images.engine import ContainerSpec
 from tests.engine import lab, tiny
-from tests.unit.chain.test_plan import configured, facts
-
-SERVE = """
-import http.server, os, signal, sys
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.answer(200)
-    def answer(self, status, **fields):
-        self.send_response(status)
-        for name, value in fields.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(b"the body of the answer")
-    def log_message(self, *_):
-        pass
-def serve(address="0.0.0.0", port=8000):
-    http.server.ThreadingHTTPServer((address, port), Handler).serve_forever()
-def end(number, _):
-    os._exit(0)
-signal.signal(signal.SIGTERM, end)
-"""
-"""What every program begins with."""
+from tests.engine.chain.smokes import Bench, refused
 
 NAMED = """
 class Named(Handler):
@@ -53,72 +21,6 @@ class Named(Handler):
 Handler = Named
 serve()
 """
-
-
-@dataclass(kw_only=True)
-class Bench:
-    """Makes images of programs and runs the smoke gate on them."""
-
-    engine: Engine
-    root: Path
-    names: list[str] = field(default_factory=list)
-
-    def image(self, program: str, **config: Any) -> Callable[..., SmokePassed]:
-        """The gate on an image that runs this program; called with settings of `smoke`."""
-        name = f"localhost/{lab.unique('smoke')}:one"
-        self.names.append(name)
-        settings = {"Cmd": ["python3", "/srv/app.py"], "Entrypoint": None, **config}
-        files = {"srv/app.py": SERVE + textwrap.dedent(program), "data/kept": "x"}
-        tiny.load(self.engine, name, tiny.on_small_base(self.engine, files=files, settings=settings))
-        return lambda **given: self._smoke(Reference.parse(name), given)
-
-    def _smoke(self, image: Reference, given: dict[str, Any]) -> SmokePassed:
-        environments = given.pop("environments", {})
-        stored = self.engine.inspect(image)
-        assert stored is not None
-        quick = {"port": 8000, "timeout": "10s", "stop_grace": "1s", **given}
-        service = configured(smoke=quick, environments=environments).service("api")
-        ctx = StageContext(
-            plan=make_plan(service, facts(), Options(), several=False),
-            source=None,  # type: ignore[arg-type]  # the repository is not read
-            folder=RunFolder.create(self.root),
-            actor=Actor(name="a", email="a@b"),
-            run=Run(id="run"),
-            emit=lambda _: None,
-            open_engine=lambda: self.engine,
-            open_ledger=lambda: None,  # type: ignore[arg-type,return-value]  # nor is the ledger
-        )
-        ctx.products.add(
-            BuiltImage(
-                reference=image,
-                stored=stored,
-                config_digest=stored.id,
-                bases=(),
-                dockerfile="Dockerfile",
-                dockerfile_sha256="",
-                buildx="",
-            )
-        )
-        try:
-            return smoke(ctx)
-        finally:
-            ctx.aside.finish(ctx.emit)
-
-
-@pytest.fixture
-def bench(engine: Engine, tmp_path: Path) -> Iterator[Bench]:
-    """Images of this test; they are removed in the end."""
-    lab.small_image()
-    made = Bench(engine=engine, root=tmp_path)
-    yield made
-    for name in made.names:
-        engine.untag(Reference.parse(name))
-
-
-def refused(run: Callable[..., SmokePassed], **given: Any) -> GateFailed:
-    with pytest.raises(GateFailed) as caught:
-        run(**given)
-    return caught.value
 
 
 ENDS = "def end(number, _): os._exit({status})\n"
@@ -192,6 +94,7 @@ def test_a_service_that_answers_its_own_host_alone(bench: Bench) -> None:
     assert "`smoke.host`" in failed.hint
     assert "0.0.0.0" not in failed.hint  # noqa: S104 - compared
     passed = run(host="api.example")
+    assert passed.spec.probe is not None
     assert passed.spec.probe.host == "api.example"
 
 
@@ -246,7 +149,12 @@ def test_another_answer_is_told_with_what_leads_through(
     [
         ('serve("127.0.0.1")', "port 8000 of its own loopback alone", "serve()", {}),
         ("serve(port=9000)", "it listens on port 9000: set `smoke.port`", "serve(port=9000)", {"port": 9000}),
-        ("import time; time.sleep(60)", "nothing in it listens yet: raise `smoke.timeout`", "serve()", {}),
+        (
+            "import time; time.sleep(60)",
+            "If it is a worker, which listens nowhere, write `smoke.stays_up",
+            "serve()",
+            {},
+        ),
     ],
 )
 def test_a_silent_port_is_told_by_what_listens(

@@ -103,7 +103,7 @@ def test_a_death_after_all_was_recorded_leaves_a_lock_that_is_removed(
     assert died.status == -signal.SIGKILL
     done = elsewhere("converge", "--yes")
     assert done.status == 0, done.err
-    assert "nothing is half done" in done.out
+    assert "no deployment is interrupted" in done.out
     assert_one_state(shared, elsewhere, "0.2.0")
 
 
@@ -211,5 +211,5 @@ def test_without_anything_half_done_nothing_is_touched(shared: World) -> None:
     """Status 0, and it says so."""
     done = shared.invoke("converge")
     assert done.status == 0, done.err
-    assert "nothing is half done" in done.out
+    assert "no deployment is interrupted" in done.out
     assert shared.statuses() == ["started", "healthy"]

@@ -236,7 +236,7 @@ def test_a_lock_of_another_deployment_is_respected(world: World) -> None:
     ("words", "found"),
     [
         (("deploy", "--to", "9.9.9", "--yes"), "9.9.9"),
-        (("rollback", "--to", "0.1.0", "--yes"), "never was verified healthy in production"),
+        (("rollback", "--to", "0.1.0", "--yes"), "was never verified healthy in production"),
         (("rollback", "--yes"), "production"),
     ],
 )

@@ -72,7 +72,7 @@ def test_a_rollback_is_never_stopped_by_a_freeze_and_never_ends_one(world: World
     assert frozen.status == 0, frozen.err
     back = world.invoke("rollback", "--yes")
     assert back.status == 0, back.err
-    assert "production is frozen until somebody thaws it: audit" in back.err
+    assert "production is frozen until `invoke thaw`: audit" in back.err
     assert world.answer()["VERSION"] == "0.1.0"
     assert world.invoke(*undo(back)).status == 0
     assert world.answer()["VERSION"] == "0.2.0"

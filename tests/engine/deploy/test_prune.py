@@ -140,7 +140,7 @@ def test_an_unknown_ledger_prunes_nothing_and_a_deployment_goes_on(make: Make, b
     assert world.invoke("prune", "--yes").status == 6
     first = world.invoke("deploy", "--to", "0.2.0", "--yes")
     assert first.status == 0, first.err
-    assert "nothing was pruned" in first.err
+    assert "no image was removed" in first.err
     assert there(world) == ["0.1.0", "0.2.0", "0.3.0"]
     plan = world.invoke("prune", "--offline", "--plan", "--json").data[0]
     assert {each["version"] for each in plan["removals"]} == {"0.1.0", "0.3.0"}

@@ -132,7 +132,7 @@ def test_repair_publishes_what_was_kept_while_the_git_server_was_away(
     assert "rollback" not in known
     waiting = world.invoke("status", "--json").data["unsynced"]
     planned = world.invoke("verify", "--repair", "--plan")
-    assert f"{waiting} events are kept here, and not published" in planned.out
+    assert f"{waiting} events wait in this clone and are not published" in planned.out
     assert told() == known
     mended = world.invoke("verify", "--repair", "--yes")
     assert mended.status == 0, mended.err

@@ -26,7 +26,8 @@ from release.chain.lockgate.gate import LockChecked
 from release.chain.pipeline import STAGES, Stage, needed_for, run_stages
 from release.chain.plan import Options
 from release.chain.publishing.promote import put_tag
-from release.chain.smoking.stage import SmokePassed, recorded_smoke
+from release.chain.smoking.record import recorded_smoke
+from release.chain.smoking.stage import SmokePassed
 from release.chain.stage_context import StageContext
 from release.chain.testing.stage import TestsPassed
 from release.config import Push
@@ -95,7 +96,7 @@ def _nobody(_event: Event) -> None:
 
 
 def _unrunnable(ctx: StageContext) -> tuple[object, ...]:
-    spec = recorded_smoke(ctx.plan.service.smoke)
+    spec = recorded_smoke(ctx.plan.service)
     return TestsPassed(evidence=b"", summary=""), SmokePassed(spec=spec, evidence=b"", summary="")
 
 

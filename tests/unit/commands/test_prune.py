@@ -15,8 +15,8 @@ from release.events import Event, Warned
 @pytest.mark.parametrize(
     ("error", "told"),
     [
-        (EngineError("list the images", "busy"), "nothing was pruned: cannot list the images: busy"),
-        (KeyError("Size"), "nothing was pruned: KeyError: 'Size'"),
+        (EngineError("list the images", "busy"), "no image was removed: cannot list the images: busy"),
+        (KeyError("Size"), "no image was removed: KeyError: 'Size'"),
     ],
 )
 def test_pruning_after_a_deployment_only_warns(

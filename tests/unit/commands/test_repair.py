@@ -50,7 +50,9 @@ def test_no_name_is_made_in_another_repository(here: Repository) -> None:
     head = here.git("rev-parse", "HEAD")
     finding = believed(here, head, repository="registry.example/other/api")
     assert finding.mend is None
-    assert "the record names registry.example/other/api, and the configuration localhost/api" in finding.found
+    assert (
+        "the record has registry.example/other/api, but the configuration has localhost/api" in finding.found
+    )
 
 
 def test_a_name_of_a_release_of_the_service_is_made(here: Repository) -> None:

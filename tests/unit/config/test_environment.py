@@ -68,7 +68,10 @@ def test_a_value_under_secrets_is_never_shown(secret: str) -> None:
     ("keys", "message"),
     [
         ('context = "a"\nhost = "ssh://b"', "give either context or host, not both"),
-        ('env = { A = "1" }\nsecrets = { A = { from_env = "B" } }', "A is in env and in secrets: keep one"),
+        (
+            'env = { A = "1" }\nsecrets = { A = { from_env = "B" } }',
+            "A is in env and in secrets: keep only one",
+        ),
         (
             'publish = ["8080:8000"]\nproxy = { kind = "dns", network = "edge" }',
             "give either publish or proxy: behind a proxy, the proxy publishes the port",
@@ -91,7 +94,7 @@ def test_keys_of_an_environment_that_contradict_each_other_are_refused(keys: str
         ('kind = "haproxy"', 'kind = "haproxy" needs container, admin, backend'),
         ('kind = "caddy", container = "c", admin = "127.0.0.1:2019"', 'kind = "caddy" needs backend'),
         ('kind = "traefik"', 'kind = "traefik" needs rule'),
-        ('kind = "dns", rule = "Host(`a`)", backend = "b"', 'kind = "dns" has no use for backend, rule'),
+        ('kind = "dns", rule = "Host(`a`)", backend = "b"', 'kind = "dns" does not use backend, rule'),
     ],
 )
 def test_a_proxy_has_the_keys_that_its_kind_needs_and_no_others(keys: str, message: str) -> None:
@@ -156,9 +159,12 @@ def test_a_file_is_readable_by_all_unless_it_is_said() -> None:
             'files = { "/data/a/b" = { source = "b" } }\nvolumes = ["data:/data"]',
             "below a mounted folder",
         ),
-        ('files = { "/tmp/b" = { source = "b" } }\ntmpfs = ["/tmp"]', "lies below a mounted folder"),
+        ('files = { "/tmp/b" = { source = "b" } }\ntmpfs = ["/tmp"]', "is below a mounted folder"),
         ('files = { "/etc/b" = { source = "b" } }\nread_only = true', "a folder of its own below another"),
-        ('secrets = { A = { from_env = "A", file = "/run/a/b" } }\ntmpfs = ["/run/a"]', "another is mounted"),
+        (
+            'secrets = { A = { from_env = "A", file = "/run/a/b" } }\ntmpfs = ["/run/a"]',
+            "another one is mounted",
+        ),
         (
             'secrets = { A = { from_env = "A", file = "/a/b/c" }, B = { from_env = "B", file = "/a/b/c" } }',
             "is written twice",

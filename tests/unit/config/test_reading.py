@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from release.config import load
+from release.config.smoke import ASK
 from release.errors import ConfigError
 from release.runspec import Probe
 from tests.unit.config.written import MINIMAL, PRODUCTION, environment, problems, production, read, service
@@ -238,10 +239,10 @@ def test_an_unknown_key_that_is_near_to_nothing_fails_with_the_known_ones() -> N
 
 
 def test_required_keys_are_named() -> None:
-    """The service's name and the port of the smoke run."""
+    """The service's name and a question of the smoke run."""
     assert problems("[tool.release]") == {
         "tool.release.service": "this key is required",
-        "tool.release.smoke": "this key is required",
+        "tool.release.smoke": f"this table is required: {ASK}",
     }
 
 
@@ -323,7 +324,7 @@ memory = "x"
 def test_what_no_table_says_is_missing_in_the_services_table() -> None:
     """There it can be written."""
     assert problems("[tool.release.services.api]") == {
-        "tool.release.services.api.smoke": "this key is required"
+        "tool.release.services.api.smoke": f"this table is required: {ASK}"
     }
 
 

@@ -28,7 +28,7 @@ def test_one_of_several_services_must_be_named() -> None:
 def test_a_mistyped_service_gets_the_near_miss() -> None:
     """The hint can be pasted."""
     with pytest.raises(
-        UsageError, match=r"no service is called 'wbe'; those that are: api, web\n.*use --service web"
+        UsageError, match=r"there is no service 'wbe'; there are: api, web\n.*use --service web"
     ):
         two().service("wbe")
 
@@ -36,7 +36,7 @@ def test_a_mistyped_service_gets_the_near_miss() -> None:
 def test_a_mistyped_environment_gets_the_near_miss() -> None:
     """Also when there is only one."""
     with pytest.raises(
-        UsageError, match=r"no environment is called 'prodction'.*\n.*--environment production"
+        UsageError, match=r"there is no environment 'prodction'.*\n.*--environment production"
     ):
         read(production("")).service(None).environment("prodction")
 

@@ -77,7 +77,7 @@ def test_an_unexpected_error_keeps_its_traceback(capsys: pytest.CaptureFixture[s
         Console(masks=["canary-secret"]).unexpected(error)
     lines = capsys.readouterr().err.splitlines()
     assert any("test_console.py" in line for line in lines)
-    assert lines[-2] == "✗ this is a defect: RuntimeError: a defect with ***"
+    assert lines[-2] == "✗ this is a defect of the release library: RuntimeError: a defect with ***"
 
 
 def test_secrets_are_masked_in_everything(capsys: pytest.CaptureFixture[str]) -> None:

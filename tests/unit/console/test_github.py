@@ -279,7 +279,7 @@ def test_files_that_cannot_be_written_are_a_warning(
     """A release does not fail for its summary."""
     read = rendered(capsys, {"GITHUB_OUTPUT": tmp_path / "none" / "file"}, RELEASED)
     assert [command.data for command in read.named("warning")] == [
-        "GITHUB_OUTPUT cannot be written: No such file or directory"
+        "could not write GITHUB_OUTPUT: No such file or directory; later steps may lack values"
     ]
 
 

@@ -81,7 +81,7 @@ def test_a_result_that_cannot_be_written_is_told() -> None:
     """A full disk is no reader that left."""
     ran = sh("talk > /dev/full")
     assert ran.returncode == 7
-    assert b"the result could not be written to standard output: No space left on device" in ran.stderr
+    assert b"could not write the result to standard output: No space left on device" in ran.stderr
 
 
 @pytest.mark.parametrize(

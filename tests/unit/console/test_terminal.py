@@ -251,6 +251,6 @@ console.unexpected(RuntimeError("a defect"))
 """
     assert show(script).lines == [
         "  │ RuntimeError: a defect",
-        "✗ this is a defect: RuntimeError: a defect",
-        "  → report it with the lines above",
+        "✗ this is a defect of the release library: RuntimeError: a defect",
+        "  → report it with the lines above; `invoke status` shows what runs",
     ]

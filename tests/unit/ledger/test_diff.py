@@ -114,11 +114,11 @@ def test_what_cannot_be_compared_is_said(ledger: Ledger, here: Repository) -> No
     staging = difference(ledger, here, "1.0.0", "1.1.0", "staging")
     assert staging.settings == ()
     assert staging.notes == tuple(
-        f"settings are not compared: {version} never was verified healthy in staging"
+        f"settings are not compared: {version} was never verified healthy in staging"
         for version in ("1.0.0", "1.1.0")
     )
     assert difference(ledger, here, "1.0.0", "1.1.0", None).notes == (
-        "settings are not compared: no environment is named",
+        "settings are not compared: name an environment with --environment",
     )
 
 

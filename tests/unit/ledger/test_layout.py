@@ -109,7 +109,7 @@ def test_a_tree_object_is_read_as_it_was_written(listing: dict[bytes, tuple[byte
 @pytest.mark.parametrize("content", [b"tree", b"100644 a\0short", b"100644 a\0" + b"1" * 20 + b"junk"])
 def test_what_is_no_tree_is_not_half_read(content: bytes) -> None:
     """A folder is whole or an error."""
-    with pytest.raises(ValueError, match="no list of files"):
+    with pytest.raises(ValueError, match="not a list of files"):
         parse(content, 20)
 
 

@@ -283,7 +283,7 @@ def test_a_read_compares_the_record_with_its_path(proven: Repository, index: str
     ledger = plain(proven)
     path, record = _paths(ledger)[index]
     shelf = ImageStore({path: record}, {record: ledger.record(record)})
-    with pytest.raises(LedgerError, match="is not what the path says"):
+    with pytest.raises(LedgerError, match="contradicts the path"):
         record_at(shelf, path)
 
 
@@ -450,7 +450,7 @@ def test_a_rewind_behind_the_verified_head_is_refused(proven: Repository) -> Non
     """Also where no remote remembers anything."""
     opened(proven)
     proven.git("update-ref", BRANCH, f"{BRANCH}~1")
-    with pytest.raises(LedgerRewritten, match="this clone proved it up to"):
+    with pytest.raises(LedgerRewritten, match="this clone proved the ledger up to"):
         opened(proven)
 
 
@@ -633,7 +633,7 @@ def test_a_signature_that_others_would_refuse_is_not_published(proven: Repositor
     """The writer hears of it, and not the next reader."""
     before = head(proven)
     use(proven, keys / "eve")
-    with pytest.raises(LedgerUnsigned, match="with a signature of yours"):
+    with pytest.raises(LedgerUnsigned, match="with your signature"):
         opened(proven).append([note("eve", at=LATE)])
     assert head(proven) == before
 

@@ -200,7 +200,7 @@ def test_a_local_ledger_that_went_another_way_is_named(
     samples.ledger(here.root).append([note("local")])
     ledger_of(ada).append([note("shared")])
     here.git("remote", "add", "origin", str(server.root))
-    with pytest.raises(LedgerError, match="each has records that the other has not") as caught:
+    with pytest.raises(LedgerError, match="each has records that the other lacks") as caught:
         ledger_of(here).append([note("x")])
     assert "git branch -m release-ledger" in caught.value.hint
     assert chain(ada) == ["shared"]
@@ -466,7 +466,7 @@ def test_a_deleted_ledger_is_an_error_once_it_was_seen(ada: Repository, server: 
     assert ledger.refresh() is True
     ledger.append([note("1")])
     server.git("update-ref", "-d", BRANCH)
-    with pytest.raises(LedgerError, match="gone from the server"):
+    with pytest.raises(LedgerError, match="deleted on the server"):
         ledger_of(ada).refresh()
 
 

@@ -110,7 +110,7 @@ def test_without_a_list_an_ssh_signature_cannot_be_checked(signed: Repository) -
     (violation,) = verified(signed, sign=True).violations
     assert (violation.kind, violation.found) == (
         "unknown-signer",
-        "there is a signature that git cannot check here",
+        "git on this machine cannot check this kind of signature",
     )
 
 
@@ -169,7 +169,7 @@ def test_a_gpg_signature_of_a_key_that_is_not_in_the_keyring_is_named(
     (violation,) = verified(here, sign=True).violations
     assert (violation.kind, violation.found.partition(":")[0]) == (
         "unknown-signer",
-        "the signature cannot be checked here",
+        "this machine cannot check the signature",
     )
 
 

@@ -465,7 +465,7 @@ def test_a_server_that_does_not_answer_is_not_checked(ada: Repository, server: R
 def test_a_branch_that_is_no_ledger_is_refused(here: Repository) -> None:
     """Not listed file by file."""
     here.git("branch", "release-ledger", "main")
-    with pytest.raises(NotALedger, match="something else"):
+    with pytest.raises(NotALedger, match="not a ledger"):
         verified(here)
 
 

@@ -171,7 +171,7 @@ def test_who_was_faster_with_the_version_is_named(place: Place) -> None:
     with pytest.raises(VersionTaken) as caught:
         push(place.ctx)
     assert f"api 0.1.0 is {Digest.of(OTHER).text[:19]} of commit {'e' * 12}" in caught.value.found
-    assert caught.value.hint == "a released version is never made again: give a higher one"
+    assert caught.value.hint == "a released version is never made again: release a higher version"
 
 
 def test_a_versions_tag_without_a_release_is_left_to_people(place: Place) -> None:

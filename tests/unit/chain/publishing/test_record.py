@@ -34,7 +34,10 @@ def test_the_migrations_of_the_commit_are_recorded_where_paths_are_configured(tm
         assert found is not None
         assert (found.count, found.head) == (2, "migrations/2.py")
         assert [event.text for event in said if isinstance(event, Warned)] == [
-            "migrations.paths: 'migrations/*.sql' matches no file, so that it fences nothing"
+            (
+                "migrations.paths: 'migrations/*.sql' matches no file,"
+                " so it protects no migration; correct the pattern"
+            )
         ]
         assert migrations(source, commit, service(), said.append) is None
     finally:

@@ -13,6 +13,7 @@ from release.chain.recovering.recover import Recoverer, Recovery
 from release.errors import RegistryError, RegistryUnreachable
 from release.images.registry import OCI_MANIFEST, Manifest
 from release.reference import Digest, Reference
+from release.runspec import Probe
 from release.source import Source
 from tests.unit.repository import Repository
 
@@ -132,7 +133,7 @@ def test_image_and_commit_give_a_release(repository: Repository, shelf: ImageSto
     assert release.build.args["FLAVOUR"] == "slim"
     assert release.build.labels[f"{LABEL}.version"] == "1.0.0"
     assert "base" not in release.build.labels
-    assert release.smoke.probe.port == 8000
+    assert release.smoke.probe == Probe(port=8000)
     assert release.recovered is not None
     assert release.recovered.origin == "registry.example/acme/api"
     assert {"gates", "bases", "build.buildkit"} < set(release.recovered.unknown)
@@ -325,7 +326,7 @@ def test_settings_that_cannot_be_read_are_said_not_to_be_known(
     put(shelf, "1.0.0", broken)
     tag(repository, "1.0.0", broken)
     (release,) = read(repository, shelf).releases
-    assert release.smoke.probe.port == 8000
+    assert release.smoke.probe == Probe(port=8000)
     assert release.recovered is not None
     assert {"smoke", "build.args", "build.dockerfile"} < set(release.recovered.unknown)
 

@@ -33,3 +33,12 @@ def test_an_environment_with_another_command_is_named(written: str, said: str) -
 )
 def test_nothing_is_said_where_the_commands_are_equal_or_smoke_has_none(written: str) -> None:
     assert smoke_caution(service(written)) == ""
+
+
+def test_an_environment_that_no_process_covers_is_named() -> None:
+    """With processes, each environment needs one of their commands."""
+    worker = '[tool.release.smoke.processes.worker]\ncommand = ["work"]\nstays_up = "10s"\n'
+    covered = f'{worker}{PRODUCTION}\n{STAGING}\ncommand = ["work"]'
+    assert smoke_caution(service(covered)) == ""
+    caution = smoke_caution(service(f'{worker}{PRODUCTION}\n{STAGING}\ncommand = ["beat"]'))
+    assert caution.startswith("no smoke run tests what staging runs, `beat`: add a process")

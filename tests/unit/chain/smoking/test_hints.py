@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from release.chain.smoking import hints
-from release.chain.smoking.hints import Seen, Sockets, read_sockets
+from release.chain.smoking.hints import Seen
+from release.chain.smoking.sockets import Sockets, read_sockets
 from release.config import Smoke
 from release.images.values import StoredImage
 from release.probe import Answer

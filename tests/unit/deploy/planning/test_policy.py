@@ -55,7 +55,7 @@ def test_a_release_that_is_set_aside_is_barred_unless_that_is_allowed() -> None:
 def test_a_frozen_environment_is_closed_to_deployments_and_never_to_rollbacks() -> None:
     """Unless the deployment thaws it."""
     (problem,) = closed(said(frost=frost()), PLACE, "promote", Allowance())
-    assert "production is frozen until somebody thaws it: audit" in problem.message
+    assert "production is frozen until `invoke thaw`: audit" in problem.message
     assert closed(said(frost=frost()), PLACE, "promote", Allowance(thaw=True)) == []
     assert closed(said(frost=frost()), PLACE, "rollback", Allowance()) == []
     assert closed(said(), PLACE, "promote", Allowance()) == []

@@ -113,7 +113,7 @@ def test_an_open_freeze_is_shown_and_does_not_stop_a_rollback(scene: Scene) -> N
     scene.runs("1.4.2", scene.deploy("1.4.2"))
     scene.freeze("audit")
     prepared = scene.prepared("1.4.1")
-    assert any("is frozen until somebody thaws it: audit" in note for note in prepared.plan.notes)
+    assert any("is frozen until `invoke thaw`: audit" in note for note in prepared.plan.notes)
     assert prepared.plan.then == ("1.4.2 is quarantined in production",)
     assert not any(isinstance(body, Freeze) for body in prepared.aftermath.bodies("0123456789ab", ""))
 

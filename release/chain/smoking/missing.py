@@ -1,0 +1,27 @@
+"""The hint for a container that looks for another service, as a database, and does not find it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+_NO_SERVICE: Final = (
+    "Connection refused",
+    "Name or service not known",
+    "Temporary failure in name resolution",
+    "No address associated with hostname",
+    "no such host",
+    "getaddrinfo ENOTFOUND",
+    "ECONNREFUSED",
+)
+"""Words of the C library, Go and Node for a service that is not there (gai_strerror(3), strerror(3))."""
+
+
+def lacks_companion(lines: Iterable[str]) -> str:
+    """Return the hint if the output says that another service was not found; empty if it does not."""
+    if any(words in line for line in lines for words in _NO_SERVICE):
+        return (
+            "it looks for another service, as a database: start one beside it, by a table "
+            "`[tool.release.companions.<name>]`, whose name is its host name"
+        )
+    return ""

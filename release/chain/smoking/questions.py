@@ -1,0 +1,214 @@
+"""The questions of a smoke run: HTTP, TCP, a program in the container, and if it stays up.
+
+Each one that is stated is asked, and each answer is kept as a phrase.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from release.chain.smoking import hints
+from release.chain.smoking.run import Run
+from release.chain.smoking.starting import OwnTime, StartClock
+from release.errors import GateFailed
+from release.images.engine import ContainerState, Executed
+from release.images.reach import reachable
+from release.probe import INTERVAL_SECONDS, Answer, await_answer
+from release.process import TAIL_LINES
+from release.values import Struct
+from release.wire import ACCEPTS, accepts
+
+_PAUSE_SECONDS: Final = 0.5
+"""From one run of a program, or one look at the container, to the next."""
+
+_LEAST_MS: Final = 1_000
+"""What a program in the container may take at least."""
+
+_STARTING: Final = 0.1
+"""The part of a processor from which on a container that must stay up counts as starting still."""
+
+_NO_PROGRAM: Final = (126, 127)
+_SERVER_ERROR: Final = 500
+_HEALTHCHECK: Final = "its HEALTHCHECK"
+
+
+class Questions(Struct, frozen=True, kw_only=True):
+    """The questions of one run, to a container that runs."""
+
+    run: Run
+    container: str
+    usage: OwnTime
+    clock: StartClock
+    """Of `timeout`."""
+    window: StartClock | None
+    """Of `stays_up`."""
+    started: ContainerState
+    """The container as it was after its start."""
+
+    @classmethod
+    def begin(cls, run: Run, container: str) -> Questions:
+        """Start the container and the clocks. Raises GateFailed."""
+        run.start(container)
+        settings = run.settings
+
+        usage = OwnTime(lambda: run.usage(container))
+        clock = StartClock(settings.timeout / 1000, usage)
+        window = None
+        if settings.stays_up is not None:
+            window = StartClock(settings.stays_up / 1000, usage, busy=_STARTING)
+        return cls(
+            run=run,
+            container=container,
+            usage=usage,
+            clock=clock,
+            window=window,
+            started=run.alive(container),
+        )
+
+    def ask(self) -> tuple[str, ...]:
+        """Ask all that are stated; the answers in words. Raises GateFailed for the first wrong one."""
+        return tuple(self._answers())
+
+    def _answers(self) -> Iterator[str]:
+        settings = self.run.settings
+        if settings.port is not None:
+            yield self._http(settings.port)
+        for port in settings.tcp:
+            yield self._tcp(port)
+        if settings.check is not None:
+            yield self._program(settings.check, f"`{shlex.join(settings.check)}`", "`smoke.check`")
+        if self.window is not None:
+            yield self._stays_up(self.window)
+
+    def _http(self, port: int) -> str:
+        config, probe = self.run.settings, self.run.settings.probe
+        assert probe is not None  # noqa: S101 - there is a port
+        where = self._address(port)
+        self.run.ctx.say("smoke", f"asking {config.path} on port {port}")
+        answer = await_answer(
+            probe,
+            *where,
+            alive=self.run.now_and_then(self.container),
+            is_over=lambda answer: self.clock.is_over(starting=_may_be_starting(answer)),
+            interval=lambda: self.clock.interval,
+        )
+        if not answer.satisfies(probe):
+            asked = f"GET {config.path} on port {port}"
+            found = f"after {self.clock} {asked} gave {answer.whole}, not {config.status}"
+            sockets = self.run.sockets(self.container) if answer.status is None else None
+            raise self.run.failed(self.container, found, lambda seen: hints.unanswered(seen, answer, sockets))
+        return f"{config.path} answered {answer.text}"
+
+    def _tcp(self, port: int) -> str:
+        where = self._address(port)
+        self.run.ctx.say("smoke", f"connecting to port {port}")
+        alive = self.run.now_and_then(self.container)
+        while (text := accepts(*where, check=alive)) != ACCEPTS:
+            alive()
+            if self.clock.is_over():
+                raise self._silent(port, text)
+            self.run.ctx.cancellation.pause(max(self.clock.interval, INTERVAL_SECONDS))
+        return f"port {port} {ACCEPTS}"
+
+    def _silent(self, port: int, text: str) -> GateFailed:
+        found, sockets = f"port {port} {text}, after {self.clock}", self.run.sockets(self.container)
+        return self.run.failed(self.container, found, lambda seen: hints.silent(seen, port, sockets))
+
+    def _address(self, port: int) -> tuple[str, int]:
+        """Return where a port of the container answers from here. Raises GateFailed."""
+        where = reachable(self.run.ctx.engine.host, self.started, port)
+        if where is None:
+            self.run.alive(self.container)
+            hint = "run the same again; if it stays, read the engine's log"
+            raise GateFailed("smoke", f"the engine published no port for {port}", hint)
+        return where
+
+    def _program(self, argv: Sequence[str], name: str, key: str) -> str:
+        """Run a program in the container until it ends with 0. Raises GateFailed."""
+        self.run.ctx.say("smoke", f"running {name} in the container")
+        while True:
+            self.run.alive(self.container)
+            ended = self._ended(argv)
+            if ended is not None and ended.status == 0:
+                return f"{name} ended with status 0"
+            lacks = ended is not None and ended.status in _NO_PROGRAM
+            if lacks or self.clock.is_over():
+                raise self._wrong(ended, argv, name, key)
+            self.run.ctx.cancellation.pause(_PAUSE_SECONDS)
+
+    def _ended(self, argv: Sequence[str]) -> Executed | None:
+        """The program's end; None if it still runs when the time is over."""
+        timeout = self.run.settings.timeout
+        left = timeout - int(self.clock.passed * 1000)
+        try:
+            with self.usage.apart():
+                return self.run.execute(self.container, argv, timeout=max(left, _LEAST_MS))
+        except TimeoutError:
+            return None
+
+    def _wrong(self, ended: Executed | None, argv: Sequence[str], name: str, key: str) -> GateFailed:
+        if ended is None:
+            found, lines = f"{name} in the container still ran after {self.clock}", []
+        else:
+            found = f"{name} in the container ended with status {ended.status}, not 0"
+            if ended.status not in _NO_PROGRAM:
+                found = f"{found}, after {self.clock}"
+            lines = (ended.output + ended.errors).decode(errors="replace").splitlines()[-TAIL_LINES:]
+        shown = [f"{argv[0]}: {line}" for line in lines]
+        self.run.ctx.write_log("smoke", shown)
+        status = ended.status if ended is not None else None
+        return self.run.failed(
+            self.container, found, lambda seen: hints.check_failed(seen, key, status), shown
+        )
+
+    def _stays_up(self, window: StartClock) -> str:
+        """See the container run for the whole window, as it was started. Raises GateFailed."""
+        seconds = (self.run.settings.stays_up or 0) / 1000
+        told = f"stayed up for {seconds:g} s"
+        if self.started.check:
+            self._program(self.started.check, _HEALTHCHECK, "the image's HEALTHCHECK")
+        self.run.ctx.say("smoke", f"watching it stay up for {seconds:g} s")
+        while not window.is_over():
+            self._still(seconds)
+            self.run.ctx.cancellation.pause(_PAUSE_SECONDS)
+        self._still(seconds)
+        if self.started.check:
+            self._program(self.started.check, _HEALTHCHECK, "the image's HEALTHCHECK")
+            self._still(seconds)
+            told += f", and {_HEALTHCHECK} ended with status 0"
+        self._tell_of_ports()
+        return told
+
+    def _still(self, seconds: float) -> None:
+        state, first = (
+            self.run.alive(self.container, f"within the {seconds:g} s of `smoke.stays_up`"),
+            self.started,
+        )
+        if state.started_at != first.started_at or state.restarts != first.restarts:
+            found = f"the container was started again within the {seconds:g} s of `smoke.stays_up`"
+            raise self.run.failed(self.container, found, hints.ended)
+        if state.health == "unhealthy":
+            found = f"its health check failed within the {seconds:g} s of `smoke.stays_up`"
+            raise self.run.failed(
+                self.container,
+                found,
+                lambda seen: hints.check_failed(seen, "the image's HEALTHCHECK", 1),
+            )
+
+    def _tell_of_ports(self) -> None:
+        """Say that more could be asked, if it listens on a port that no question is about."""
+        if self.run.settings.ports:
+            return
+        sockets = self.run.sockets(self.container)
+        if sockets is not None and sockets.everywhere:
+            port = min(sockets.everywhere)
+            ways = f"`smoke.port = {port}` (HTTP) or `smoke.tcp = [{port}]`"
+            text = f"it listens on port {port}, which no question is about: {ways} asks it too"
+            self.run.ctx.say("smoke", text)
+
+
+def _may_be_starting(answer: Answer) -> bool:
+    """Return whether it may need more time: it does not answer, or fails to (RFC 9110, section 15.6)."""
+    return answer.status is None or answer.status >= _SERVER_ERROR

@@ -1,0 +1,179 @@
+"""`[tool.release.smoke]`: how the image runs in the gate, and what shows that it works."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field, model_validator
+
+from release.config.environment import HealthcheckSettings
+from release.config.kinds import Arguments, Slug
+from release.runspec import (
+    Duration,
+    Entrypoint,
+    HeaderName,
+    HeaderValue,
+    HostName,
+    Items,
+    Memory,
+    Name,
+    Port,
+    Probe,
+    RequestPath,
+    SignalName,
+    Value,
+    VariableName,
+    own_headers,
+)
+from release.suspicion import suspicion
+from release.tmpfs import Tmpfs
+
+
+def _public_headers(headers: dict[str, str]) -> dict[str, str]:
+    """The probe is recorded with each release and deployment."""
+    own_headers(headers)
+    found = {name: suspicion(name, value) for name, value in headers.items()}
+    told = [f"{name} looks like a secret ({why})" for name, why in found.items() if why is not None]
+    told += [f"{name} holds a login" for name in headers if name.lower() in _LOGINS]
+    if told:
+        raise ValueError(
+            f"{'; '.join(told)}: the request is recorded. Use a path that answers without a login"
+        )
+    return headers
+
+
+_LOGINS: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
+
+Headers = Annotated[dict[HeaderName, HeaderValue], AfterValidator(_public_headers)]
+"""Header fields of a request that is recorded."""
+
+QUESTIONS: Final = ("port", "tcp", "check", "stays_up")
+"""Keys that each ask for a sign that the service works."""
+
+_OF_HTTP: Final = ("path", "status", "host", "headers")
+
+ASK: Final = (
+    "say what shows that the service works: port = 8000 (it answers over HTTP), tcp = [5432] (it accepts "
+    'connections), check = ["python", "-m", "app.check"] (a program in the container ends with status 0), '
+    'or stays_up = "10s" (a worker that listens nowhere)'
+)
+
+
+class SmokeRun(Value):
+    """`[tool.release.smoke.processes.<name>]`: a further smoke run of the image, as another process.
+
+    Its questions are its own: `port`, `path`, `status`, `host`, `headers`, `tcp`, `check` and `stays_up`.
+    Every other key that is absent here has the value of `[tool.release.smoke]`.
+    """
+
+    port: Port | None = None
+    """The port inside the container that answers over HTTP."""
+    path: RequestPath = "/"
+    """Path of the request."""
+    status: Annotated[int, Field(ge=100, le=599)] = 200
+    """The status that is expected."""
+    host: HostName | None = None
+    """The `Host` header of the request, as "api.example"; absent: the address that is asked."""
+    headers: Headers | None = None
+    """Further header fields of the request, as { X-Forwarded-Proto = "https" }. Deployments send them too."""
+    tcp: Items[Port] = ()
+    """Ports inside the container that must accept connections."""
+    check: Arguments | None = None
+    """A program in the running container and its words. It must end with status 0, and is run again until
+    `timeout`."""
+    stays_up: Duration | None = None
+    """How long the container must run from its start, without an end, a restart or a failed health check."""
+    healthcheck: Annotated[
+        HealthcheckSettings | None, Field(description="a table, as `healthcheck` of environments")
+    ] = None
+    """With `stays_up`: a health check in the place of the image's own (environments)."""
+    timeout: Duration = 30_000
+    """From the start of the container to the last right answer. A container that computes and had less
+    processor time than that, because tests run beside it, gets up to five times as long."""
+    stop_grace: Duration = 10_000
+    """From the stop signal to the end of the process (environments)."""
+    stop_signal: SignalName | None = None
+    """The signal that asks it to stop; absent: what the image says, else SIGTERM (environments)."""
+    command: Arguments | None = None
+    """Replaces the image's ENTRYPOINT and CMD (environments)."""
+    entrypoint: Entrypoint = "replace"
+    """"keep": `command` replaces the CMD alone (environments, with `command`)."""
+    init: bool | None = None
+    """Whether the engine runs a small process 1 before the service, which passes signals (environments)."""
+    user: str | None = None
+    """Replaces the image's user (environments)."""
+    cap_add: Items[Name] = ()
+    """The capabilities that it gets; all others are dropped (environments)."""
+    env: dict[VariableName, str] = Field(default_factory=dict)
+    """Environment values of the run."""
+    memory: Memory = 512 * 1024**2
+    """The limit; swap is not added to it."""
+    pids: Annotated[int, Field(ge=1)] = 256
+    """The limit of processes and threads."""
+    read_only: bool = True
+    """Whether the root file system is read-only (environments)."""
+    tmpfs: Items[Tmpfs] = (Tmpfs(path="/tmp"),)  # noqa: S108 - in the container
+    """Folders that stay writable, in memory: "/run/app:uid=10001,gid=10001,mode=0750" (environments, and
+    /tmp)."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> SmokeRun:
+        if not self.asks and not self._has_processes:
+            raise ValueError(ASK)
+        without = [key for key in _OF_HTTP if key in self.model_fields_set]
+        if self.port is None and without:
+            raise ValueError(f"{', '.join(without)}: a request needs `port`, as port = 8000")
+        if self.stays_up is None and self.healthcheck is not None:
+            raise ValueError('healthcheck goes with `stays_up`, as stays_up = "10s"')
+        return self
+
+    @property
+    def _has_processes(self) -> bool:
+        return False
+
+    @property
+    def asks(self) -> bool:
+        """Return whether it has a question."""
+        return any(getattr(self, key) not in (None, ()) for key in QUESTIONS)
+
+    @property
+    def probe(self) -> Probe | None:
+        """The request, as deployments record and repeat it; None without `port`."""
+        if self.port is None:
+            return None
+        return Probe(
+            port=self.port,
+            path=self.path,
+            status=self.status,
+            timeout=self.timeout,
+            host=self.host,
+            headers=self.headers,
+        )
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The ports that are asked."""
+        return tuple(dict.fromkeys([*([self.port] if self.port is not None else []), *self.tcp]))
+
+
+class Smoke(SmokeRun):
+    """`[tool.release.smoke]`: the image runs as it would in production, works, and stops when told.
+
+    It needs `port`, `tcp`, `check`, `stays_up` or processes; all that are there are asked. A key marked
+    "environments" is taken from them where it is absent here, and all of them say the same.
+    """
+
+    processes: dict[Slug, SmokeRun] = Field(default_factory=dict)
+    """Further runs of the same image, each with its own command and its own questions."""
+
+    @property
+    def _has_processes(self) -> bool:
+        return bool(self.processes)
+
+    def process(self, name: str) -> SmokeRun:
+        """The settings of a process: its own, and those of `smoke` that ask nothing."""
+        own = self.processes[name]
+        values = {key: getattr(self, key) for key in self.model_fields_set - {*QUESTIONS, *_OF_HTTP}}
+        values |= {key: getattr(own, key) for key in own.model_fields_set}
+        values.pop("processes", None)
+        return SmokeRun.model_construct(set(values), **values)
