@@ -36,9 +36,8 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         tar.extractall(folder, filter="data")
     where = [sys.executable, "-c", "import release.deploy.docker as found; print(found.__file__)"]
-    found = subprocess.run(
-        where, env={**os.environ, "PYTHONPATH": str(folder)}, check=True, capture_output=True
-    )
+    environ = {**os.environ, "PYTHONPATH": str(folder)}
+    found = subprocess.run(where, cwd=folder.parent, env=environ, check=True, capture_output=True)
     assert found.stdout.decode().strip() == str(folder / "release/deploy/docker.py")
     return folder
 
