@@ -42,7 +42,11 @@ id = "0123456789abcdef0123456789abcdef"
 
 [tool.release.lock]
 path = "requirements.txt"
+kind = "requirements.txt"
+tool = "uv==0.13.9"
 source = "requirements.in"
+require_hashes = true
+allow_unchecked = true
 python = "3.13"
 pass_env = ["INDEX_REGION"]
 

@@ -1,4 +1,4 @@
-"""Environments with the lint tools in exact versions, which runs of one clone share.
+"""Environments with the tools of lint and lock, in given versions, which runs of one clone share.
 
 `.release/tools/<key>/` holds one. Its file `seal` holds the hash of every other file in it, sealed with the
 clone's key: an environment that a cache, a commit or another user has brought or changed is made again.
@@ -21,6 +21,7 @@ from release.errors import CommandFailed, GateFailed
 from release.inherited import PACKAGES
 from release.process import Command
 from release.seal import BadSeal, ClonesKey
+from release.values import Struct
 
 if TYPE_CHECKING:
     from release.chain.stage_context import StageContext
@@ -29,8 +30,19 @@ _SEAL: Final = "seal"
 _PURPOSE: Final = "tools"
 
 
-def tool_environment(ctx: StageContext, interpreter: Path) -> Path:
-    """Return the folder with the tools' programs; made once for each interpreter and set of exact versions.
+class Toolset(Struct, frozen=True, kw_only=True):
+    """Tools that share an environment."""
+
+    stage: str
+    """Name of the stage that needs them: its log tells how they were installed."""
+    requirements: tuple[str, ...]
+    """Requirements (PEP 508), each with its version."""
+    pass_env: tuple[str, ...] = ()
+    """Variables of the operator's environment that the installation gets beside the usual ones."""
+
+
+def tool_environment(ctx: StageContext, interpreter: Path, tools: Toolset) -> Path:
+    """Return the folder with the tools' programs; made once for each interpreter and set of versions.
 
     It is made beside its place and then renamed, so that one that exists is complete.
 
@@ -38,9 +50,8 @@ def tool_environment(ctx: StageContext, interpreter: Path) -> Path:
         GateFailed: the tools cannot be installed.
         ReleaseError: a folder on the way is another user's, or the clone's key cannot be used.
     """
-    tools = sorted(ctx.plan.service.lint.tools)
     python = sys.version if interpreter == Path(sys.executable) else str(interpreter.resolve())
-    key = hashlib.sha256("\n".join([python, *tools]).encode()).hexdigest()[:16]
+    key = hashlib.sha256("\n".join([python, *sorted(tools.requirements)]).encode()).hexdigest()[:16]
     seals = ClonesKey.of(ctx.source.git_dir)
     place = private.below(ctx.folder.home, "tools") / key
     if not is_sealed(place, seals):
@@ -52,22 +63,32 @@ def tool_environment(ctx: StageContext, interpreter: Path) -> Path:
     return place / "bin"
 
 
-def _install(ctx: StageContext, folder: Path, interpreter: Path, tools: list[str]) -> None:
+def _install(ctx: StageContext, folder: Path, interpreter: Path, tools: Toolset) -> None:
     uv = find_uv()
     python = str(folder / "bin" / "python")
     commands = [
         (uv, "venv", "--quiet", "--relocatable", "--python", str(interpreter), str(folder)),
         # compiled now: no later run adds files, and copied: uv's cache holds no link to them
-        (uv, "pip", "install", "--compile-bytecode", "--link-mode=copy", "--python", python, *tools),
+        (
+            uv,
+            "pip",
+            "install",
+            "--compile-bytecode",
+            "--link-mode=copy",
+            "--python",
+            python,
+            *sorted(tools.requirements),
+        ),
     ]
     try:
         for argv in commands:
-            inherits = (*PACKAGES, *ctx.plan.service.lint.pass_env)
+            inherits = (*PACKAGES, *tools.pass_env)
             command = Command(argv=argv, env={"UV_PYTHON_DOWNLOADS": "never"}, inherits=inherits)
-            ctx.execute("lint", command)
+            ctx.execute(tools.stage, command)
     except CommandFailed as error:
+        found = f"{', '.join(sorted(tools.requirements))} could not be installed"
         hint = "is the package index reachable, and do these versions exist?"
-        raise GateFailed("lint", f"{', '.join(tools)} could not be installed", hint, error.tail) from error
+        raise GateFailed(tools.stage, found, hint, error.tail) from error
 
 
 def _put(fresh: Path, place: Path, before: Path, seals: ClonesKey) -> None:

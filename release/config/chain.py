@@ -63,13 +63,24 @@ class Lock(Value):
     """`[tool.release.lock]`: the lockfile that the gate checks."""
 
     path: RelativePath | None = None
-    """The lockfile below `context`; absent: `uv.lock`, else `requirements.txt`."""
+    """The lockfile below `context`; absent: it is detected, as docs/how-to/lockfiles.md tells."""
+    kind: (
+        Literal["uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pylock.toml", "requirements.txt"]
+        | None
+    ) = None
+    """Kind of the lockfile; absent: by its name."""
+    tool: Pinned | None = None
+    """The lock tool in an exact version, as "poetry==2.1.3"; absent: the version that the project tells."""
     source: RelativePath | None = None
-    """For requirements.txt, its source; absent: by its header, else the `.in` file beside it."""
+    """The source of a requirements.txt or pylock.toml; absent: by its header, else its `.in` file."""
+    require_hashes: bool = False
+    """Refuse a requirements.txt without a source if an entry of it has no hash."""
+    allow_unchecked: bool = False
+    """Go on with a warning if the lockfile could not be checked. A stale one is refused all the same."""
     python: Annotated[str, Matching(r"3\.[0-9]+", 'a version of Python, as "3.13"')] | None = None
     """The Python that the lockfile is resolved for; absent: that of its header, else that of the image."""
     pass_env: Items[VariableName] = ()
-    """Variables of the operator's environment that uv gets beside the usual ones."""
+    """Variables of the operator's environment that the lock tool gets beside the usual ones."""
 
 
 class Lint(Value):

@@ -14,7 +14,7 @@ from release.chain.linting.python import lint_python, wanted_python
 from release.chain.reports import machine_readable, ruff_findings
 from release.chain.stage_cache import CachedResult, Reuse
 from release.chain.stage_context import StageContext, evidence
-from release.chain.tools import tool_environment
+from release.chain.tools import Toolset, tool_environment
 from release.committed import Committed
 from release.config import Lint
 from release.errors import CommandFailed, GateFailed
@@ -37,7 +37,7 @@ def lint(ctx: StageContext) -> LintPassed:
     if not config.commands:
         ctx.emit(Warned(text="no lint commands are configured: set `lint.commands`"))
     python = lint_python(ctx) if config.tools and config.commands else None
-    tools = tool_environment(ctx, python.path) if python is not None else None
+    tools = tool_environment(ctx, python.path, lint_tools(config)) if python is not None else None
     hint = python.hint if python is not None else ""
     with ctx.folder.staged("lint") as tree:
         if config.commands:
@@ -47,6 +47,11 @@ def lint(ctx: StageContext) -> LintPassed:
             _run(ctx, line, tree, hint)
     ran = {"tools": config.tools, "commands": config.commands, "tree": ctx.plan.commit.tree}
     return LintPassed(evidence=evidence("lint", ran), summary=", ".join(config.tools) or "no tools")
+
+
+def lint_tools(config: Lint) -> Toolset:
+    """Return the configured tools."""
+    return Toolset(stage="lint", requirements=config.tools, pass_env=config.pass_env)
 
 
 def _inputs(ctx: StageContext) -> dict[str, Any]:

@@ -17,11 +17,11 @@ from packaging.requirements import Requirement
 
 from release import tomltext
 from release.chain.lockgate.compiled import logical_lines, read_compiled
+from release.chain.lockgate.detect import PDM, PIPENV, POETRY, REQUIREMENTS, UV, Lockfile
 
 Read = Callable[[str], bytes | None]
 """The content of a committed file by its path below `context`; None: there is no such regular file."""
 
-DEFAULTS: Final = ("uv.lock", "requirements.txt")
 _INCLUDE = re.compile(r"(?:-r|-c|--requirement|--constraint)(?:\s+|=)(\S+)")
 _FILES: Final = (
     *("--constraint", "--constraints", "--override", "--overrides", "--exclude", "--excludes"),
@@ -31,31 +31,34 @@ _FILES: Final = (
 
 _SETTINGS: Final = "uv.toml"
 _PROJECT: Final = "pyproject.toml"
+_PROJECTS: Final = {POETRY: _PROJECT, PDM: _PROJECT, PIPENV: "Pipfile"}
+"""The file beside a lockfile whose hash is in it: no other file counts."""
 _HARMLESS: Final = {"package", "dev-dependencies"}
 """Keys of `[tool.uv]` that name no file."""
 
 
 def behind(
-    names: Collection[str], read: Read, *, path: str | None, source: str | None
+    lockfile: Lockfile, names: Collection[str], read: Read, *, source: str | None
 ) -> frozenset[str] | None:
     """The files that decide whether a lockfile is fresh, itself among them.
 
     Args:
+        lockfile: which one it is.
         names: all committed files below `context`.
         read: gives the content of one.
-        path: the lockfile; None: the first of `DEFAULTS` that is there.
         source: what a requirements.txt is compiled from; None: the `.in` file of its name.
 
     Returns:
         Their paths below `context`; None where they cannot be told from their content.
     """
-    lockfile = path or next((name for name in DEFAULTS if name in names), None)
-    if lockfile is None:
-        return None
+    path = lockfile.path
     try:
-        if PurePosixPath(lockfile).name == "uv.lock":
-            return _of_project(lockfile, names, read)
-        return _of_requirements(lockfile, source, names, read)
+        if lockfile.kind in _PROJECTS:
+            beside = posixpath.join(posixpath.dirname(path), _PROJECTS[lockfile.kind])
+            return frozenset({path, beside} & {*names})
+        if lockfile.kind == UV:
+            return _of_project(path, names, read)
+        return _of_requirements(path, source, names, read) if lockfile.kind == REQUIREMENTS else None
     except (ValueError, LookupError, TypeError, AttributeError):  # what is wrong the gate says
         return None
 
@@ -83,6 +86,18 @@ def is_static(project: Mapping[str, Any]) -> bool:
     return _are_of_an_index(declared)
 
 
+def static_requirements(name: str, content: str) -> list[str] | None:
+    """Return what a pyproject.toml or a requirements file says that it always needs; None: not by itself.
+
+    Raises ValueError, LookupError, TypeError or AttributeError: it has another shape.
+    """
+    if name != _PROJECT:
+        includes, declared = _lines(content)
+        return None if includes or not _are_of_an_index(declared) else declared
+    document = tomltext.read(content)
+    return list(document["project"].get("dependencies", ())) if is_static(document) else None
+
+
 def _of_requirements(
     lockfile: str, source: str | None, names: Collection[str], read: Read
 ) -> frozenset[str] | None:
@@ -94,8 +109,10 @@ def _of_requirements(
     if any("://" not in folder for folder in made.values_of("--find-links")):
         return None
     named = made.sources if source is None and all(name in names for name in made.sources) else ()
-    found, waiting = {lockfile}, [*(named or (source or str(PurePosixPath(lockfile).with_suffix(".in")),))]
-    waiting += made.values_of(*_FILES)
+    beside = str(PurePosixPath(lockfile).with_suffix(".in"))
+    is_compiled = bool(named) or source is not None or beside in names
+    found: set[str] = {lockfile} if is_compiled else set()
+    waiting = [*(named or (source or beside,)), *made.values_of(*_FILES)] if is_compiled else [lockfile]
     while waiting:
         name = waiting.pop()
         if name in found:

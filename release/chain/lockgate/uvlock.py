@@ -15,22 +15,20 @@ from packaging.utils import canonicalize_name
 
 from release import tomltext
 from release.chain.lockgate.deciding import is_static
-from release.errors import GateFailed
 
 Declared = tuple[str, str, str, str]
 """Group, name with extras, specifier and marker of one requirement."""
 
 
 def uv_packages(content: str) -> dict[str, str]:
-    """Names and versions in a uv.lock; several versions of one name (by marker) are joined with ", "."""
+    """Names and versions in a uv.lock; several versions of one name (by marker) are joined with ", ".
+
+    Raises ValueError, LookupError, TypeError or AttributeError: it is damaged.
+    """
     packages: dict[str, list[str]] = {}
-    try:
-        for package in tomltext.read(content, tomltext.LARGEST_LOCK).get("package", []):
-            if "version" in package:
-                packages.setdefault(str(package["name"]), []).append(str(package["version"]))
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        found = f"the lockfile is damaged: {error}"[:300]
-        raise GateFailed("lock", found, "run `uv lock` and commit the result") from error
+    for package in tomltext.read(content, tomltext.LARGEST_LOCK).get("package", []):
+        if "version" in package:
+            packages.setdefault(str(package["name"]), []).append(str(package["version"]))
     return {name: ", ".join(sorted(versions)) for name, versions in packages.items()}
 
 

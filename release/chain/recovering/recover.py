@@ -299,7 +299,7 @@ class Recoverer:
         )
 
     def _lock(self, case: _Case) -> LockFile | None:
-        return read_committed(self._source, case.commit.id, case.settings.context, case.settings.lock)
+        return read_committed(self._source, case.commit.id, case.settings)
 
     def _dockerfile_sha256(self, case: _Case) -> str | None:
         path = Path(case.settings.context) / case.settings.build.dockerfile

@@ -251,7 +251,7 @@ BROKEN: dict[str, tuple[dict[str, Any], dict[str, str], str, str]] = {
         "lint",
         "is not installed",
     ),
-    "no lockfile": ({}, {"requirements.txt": ""}, "lock", "has no uv.lock or requirements.txt"),
+    "no lockfile": ({}, {"requirements.txt": ""}, "lock", "has no lockfile in the service's folder"),
     "a service that crashes": (
         {},
         {"app.py": "import sys\nGREETING = 'hello'\nif __name__ == '__main__': sys.exit('no database')\n"},

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from release.chain import tools
-from release.chain.linting.stage import lint
+from release.chain.linting.stage import lint, lint_tools
 from release.chain.plan import Options, make_plan
 from release.chain.stage_context import RunFolder, StageContext
 from release.chain.tools import tool_environment
@@ -50,6 +50,11 @@ def ctx(root: Path, **lint: Any) -> StageContext:
         open_engine=refuse,
         open_ledger=refuse,
     )
+
+
+def made_tools(ctx: StageContext) -> Path:
+    """The folder with the programs of the configured tools."""
+    return tool_environment(ctx, Path(sys.executable), lint_tools(ctx.plan.service.lint))
 
 
 @pytest.mark.attack(
@@ -162,7 +167,7 @@ def test_a_changed_environment_has_no_seal(tmp_path: Path, forge: Callable[[Path
 )
 def test_a_forged_environment_is_made_again(root: Path, packages: Path) -> None:
     """Its program never runs."""
-    place = tool_environment(ctx(root, **TOOL), Path(sys.executable)).parent
+    place = made_tools(ctx(root, **TOOL)).parent
     (place / "bin" / "lint-tool").write_text("#!/bin/sh\necho counterfeit\n")
     made = ctx(root, **TOOL)
     lint(made)
@@ -173,7 +178,7 @@ def test_a_forged_environment_is_made_again(root: Path, packages: Path) -> None:
 
 def test_an_environment_of_another_clone_is_made_again(root: Path, packages: Path, tmp_path: Path) -> None:
     """As out of a cache that many clones share: where it cannot be made again, the gate fails."""
-    tool_environment(ctx(root, **TOOL), Path(sys.executable))
+    made_tools(ctx(root, **TOOL))
     other = Repository.clone(str(root), tmp_path / "other").root
     shutil.copytree(root / ".release", other / ".release", symlinks=True)
     shutil.rmtree(packages)
@@ -183,5 +188,5 @@ def test_an_environment_of_another_clone_is_made_again(root: Path, packages: Pat
 
 def test_the_folders_of_the_tools_are_their_owners_alone(root: Path, packages: Path) -> None:
     """Others cannot add a program to them."""
-    place = tool_environment(ctx(root, **TOOL), Path(sys.executable)).parent
+    place = made_tools(ctx(root, **TOOL)).parent
     assert [os.stat(path).st_mode & 0o777 for path in (place.parent, place.parent.parent)] == [0o700] * 2  # noqa: PTH116

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from release.chain.lockgate.deciding import behind
+from release.chain.lockgate.detect import detect
+from release.config import Lock
 
 PROJECT = '[project]\nname = "api"\nversion = "1"\ndependencies = ["flask>=3"]\n'
 
@@ -16,7 +18,8 @@ def found(files: dict[str, str], *, path: str | None = None, source: str | None 
         content = files.get(name)
         return content.encode() if content is not None else None
 
-    paths = behind(files, read, path=path, source=source)
+    lockfile = detect(Lock(path=path), files, "")
+    paths = behind(lockfile, files, read, source=source) if lockfile is not None else None
     return set(paths) if paths is not None else None
 
 
@@ -99,7 +102,7 @@ def test_a_project_that_is_built_or_has_others_makes_every_file_count(more: str)
         {"pyproject.toml": "[tool.uv.pip]\n", "requirements.txt": "", "requirements.in": ""},
         {"uv.lock": "", "pyproject.toml": "[tool.black]\n"},
         {"uv.lock": "", "pyproject.toml": "[project\n"},
-        {"requirements.txt": ""},
+        {"requirements.txt": "-e .\n"},
         {"requirements.txt": "", "requirements.in": "ÿ"},
         {"uv.lock": "", "pyproject.toml": "project = 1\n"},
         {"app.py": ""},

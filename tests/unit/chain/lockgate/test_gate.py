@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from release.chain.lockgate.gate import _uv_failure
-from release.errors import CommandFailed
+from typing import Any
+
+from release.chain.lockgate import uv
+from release.chain.lockgate.results import Unchecked
+from release.process import Completed
 
 
 def test_a_lock_that_could_not_be_checked_sends_to_uvs_own_words() -> None:
     """They stand above, and the command shows them again."""
-    failed = _uv_failure("uv.lock", CommandFailed(("uv", "lock"), 2, ["no such index"]))
-    assert "could not be checked" in failed.found
-    assert "`uv lock --check`" in failed.hint
+    found: Any = None
+    answer = uv._failure(found, Completed(status=2, output="no such index\n"))
+    assert isinstance(answer, Unchecked)
+    assert answer.tail == ("no such index",)
+    assert "`uv lock --check`" in answer.hint

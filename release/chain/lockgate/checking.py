@@ -1,0 +1,85 @@
+"""One check of a lockfile: the copy of the committed files, and the programs that look at it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from release.chain.lockgate.results import Unchecked
+from release.config import Lock
+from release.inherited import BASIC
+from release.process import Command, Completed
+from release.values import Struct
+
+
+class Tool(Struct, frozen=True, kw_only=True):
+    """A lock tool in one version."""
+
+    program: str
+    requirement: str
+    """As "poetry==2.1.3"."""
+
+
+class Checking(Struct, frozen=True, kw_only=True):
+    """A lockfile in a throw-away copy of the committed files."""
+
+    folder: Path
+    """The copy of the service's folder."""
+    home: Path
+    """An empty folder: the home of tools that keep settings and caches in theirs."""
+    path: str
+    """The lockfile below the folder."""
+    content: str
+    config: Lock
+    image: str | None
+    """The Python of the service's image, if its Dockerfile names it."""
+    requires: str | None
+    """`requires-python` of the project beside the lockfile."""
+    execute: Callable[[Command], Completed]
+    """Run a program for the stage; its status is the caller's to look at."""
+    install: Callable[[Tool], str | Unchecked]
+    """Return the path of a tool's program, from an environment of its own."""
+    earlier: Callable[[str], bytes | None]
+    """Return a committed file as it was when the lockfile was last committed; None if that is not known."""
+
+    def has(self, name: str) -> bool:
+        """Return if the copy has a file, by its path below the folder."""
+        return (self.folder / name).is_file()
+
+    def beside(self, name: str) -> str:
+        """Return the path of a file in the lockfile's folder."""
+        return (PurePosixPath(self.path).parent / name).as_posix()
+
+    def read(self, name: str) -> str:
+        """Return the text of a file. Raise OSError or ValueError if there is none."""
+        return (self.folder / name).read_text(encoding="utf-8")
+
+    def ask(self, tool: Tool, words: tuple[str, ...], env: Mapping[str, str]) -> Completed | Unchecked:
+        """Run a tool beside the lockfile, apart from the operator's own settings of it."""
+        program = self.install(tool)
+        if isinstance(program, Unchecked):
+            return program
+        command = Command(
+            argv=(program, *words),
+            cwd=(self.folder / self.path).parent,
+            env={**self._apart(), **env},
+            inherits=(*BASIC, *self.config.pass_env),
+        )
+        return self.execute(command)
+
+    def _apart(self) -> dict[str, str]:
+        folders = {name: str(self.home / name) for name in _FOLDERS}
+        return {**folders, "HOME": str(self.home), "NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+_FOLDERS: Final = ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
+
+_OTHER_THAN_NAME: Final = re.compile(r"[^A-Za-z0-9._-].*")
+
+
+def pinned_tool(config: Lock, program: str, otherwise: str) -> Tool:
+    """Return the tool of `lock.tool` if it is this program's, else the other requirement."""
+    named = config.tool is not None and _OTHER_THAN_NAME.sub("", config.tool).lower() == program
+    return Tool(program=program, requirement=str(config.tool) if named else otherwise)

@@ -1,0 +1,114 @@
+"""What a lockfile says otherwise than its project, for tools that compare no more than a hash."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from release.chain.lockgate.declared import Declared, specifier
+from release.values import Struct
+
+_MINORS: Final = range(40)
+
+Declares = Callable[[Mapping[str, Any]], Iterable[Declared]]
+"""Reads the requirements of a project's file."""
+
+
+class Locked(Struct, frozen=True, kw_only=True):
+    """A lockfile as it is compared."""
+
+    versions: Mapping[str, tuple[str, ...]]
+    """By normalised name."""
+    needs: Mapping[str, tuple[str, ...]]
+    """What a package needs always, and, as "alpha[more]", with an extra. Names, and names with an extra."""
+    direct: frozenset[str] | None = None
+    """Packages that are locked because they are declared, if the lockfile tells them by a mark."""
+    python: str = ""
+    """The Python that it was made for."""
+
+    @property
+    def packages(self) -> dict[str, str]:
+        """Versions by name; several are joined with ", "."""
+        return {name: ", ".join(versions) for name, versions in sorted(self.versions.items())}
+
+
+def contradictions(declared: Iterable[Declared], locked: Locked) -> Iterator[str]:
+    """Return requirements that the lockfile does not meet."""
+    for each in declared:
+        versions = locked.versions.get(each.name)
+        if versions is None:
+            if not each.is_conditional:
+                yield f"{each} is declared, and {each.name} is not locked"
+            continue
+        wanted = each.specifier
+        if wanted is not None and not any(wanted.contains(version, prereleases=True) for version in versions):
+            yield f"{each} is declared, and {each.name} {', '.join(versions)} is locked"
+        yield from _extras(each, locked)
+
+
+def _extras(each: Declared, locked: Locked) -> Iterator[str]:
+    for extra in sorted(each.extras):
+        needs = locked.needs.get(f"{each.name}[{extra}]")
+        if needs is None:
+            yield f"{each} is declared, and {each.name} is locked without the extra {extra}"
+        elif needs and not any(_name(node) in locked.versions for node in needs):
+            yield f"{each} is declared, and {', '.join(needs)}, which the extra needs, is not locked"
+
+
+def differences(declared: Iterable[Declared], locked: Locked, python: str) -> list[str]:
+    """Return what differs, each as a phrase. Nothing: what is locked satisfies what is declared."""
+    wanted = list(declared)
+    found = [*_python(python, locked.python), *contradictions(wanted, locked)]
+    found += [
+        f"{name} {', '.join(locked.versions[name])} is locked, and nothing that is declared needs it"
+        for name in sorted(_surplus(wanted, locked))
+    ]
+    return found
+
+
+def _python(declared: str, locked: str) -> Iterator[str]:
+    if locked and _minors(declared) != _minors(locked):
+        yield f"Python {declared or 'of any version'} is declared, and Python {locked} is locked"
+
+
+def _minors(bound: str) -> list[int] | str:
+    wanted = specifier(bound)
+    return [minor for minor in _MINORS if wanted.contains(f"3.{minor}.99")] if wanted is not None else bound
+
+
+def _surplus(declared: Iterable[Declared], locked: Locked) -> set[str]:
+    if locked.direct is not None:
+        return set(locked.direct) - {each.name for each in declared}
+    reached: set[str] = set()
+    waiting = [node for each in declared for node in nodes(each.name, each.extras)]
+    while waiting:
+        node = waiting.pop()
+        if node not in reached:
+            reached.add(node)
+            waiting += locked.needs.get(node, ())
+    return set(locked.versions) - set(map(_name, reached))
+
+
+def nodes(name: str, extras: Iterable[str]) -> list[str]:
+    """Return a package and its extras as `Locked.needs` names them."""
+    return [name, *(f"{name}[{extra}]" for extra in extras)]
+
+
+def _name(node: str) -> str:
+    return node.partition("[")[0]
+
+
+def changes(before: Iterable[Declared], after: Iterable[Declared], lockfile: str) -> list[str]:
+    """Return how declarations changed since the lockfile was committed, each as a phrase."""
+    old, new = (
+        {(each.name, each.group): each for each in before},
+        {(each.name, each.group): each for each in after},
+    )
+    found = [
+        f"{new[key]} is declared, and {lockfile} was made for {old[key]}"
+        if key in old
+        else f"{new[key]} was added"
+        for key in new
+        if new[key] != old.get(key)
+    ]
+    return found + [f"{old[key]} was removed" for key in old if key not in new]

@@ -1,0 +1,148 @@
+"""The entries of requirements files, as pip reads them: also of the files that they include.
+
+Source: pip, "Requirements File Format".
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from release.chain.lockgate.compiled import logical_lines
+from release.chain.lockgate.deciding import Read
+from release.values import Struct
+
+_INCLUDE: Final = re.compile(
+    r"(?P<option>-r|-c|--requirement|--constraint)(?:\s+|=|(?<=-r)|(?<=-c))(?P<name>\S+)"
+)
+_EDITABLE: Final = re.compile(r"(?:-e|--editable)(?:\s+|=)(?P<what>.+)")
+_HASH: Final = re.compile(r"--hash[=\s](\S+)")
+_OPTIONS: Final = re.compile(r"\s--(?:config-settings?|global-option|install-option)\b.*$")
+_COMMIT: Final = re.compile(r"@[0-9a-f]{40}(?:[#?]|$)", re.IGNORECASE)
+_EGG: Final = re.compile(r"[#&]egg=([A-Za-z0-9._-]+)")
+_VCS: Final = ("git+", "hg+", "svn+", "bzr+")
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """One line of a requirements file that asks for a package."""
+
+    text: str
+    """Without hashes and comments."""
+    file: str
+    hashes: frozenset[str] = frozenset()
+    is_editable: bool = False
+    is_constraint: bool = False
+
+    @property
+    def requirement(self) -> Requirement | None:
+        """The same as PEP 508 has it; None: a path or an address."""
+        try:
+            return Requirement(self.text)
+        except InvalidRequirement:
+            return None
+
+    @property
+    def name(self) -> str:
+        """The normalised name, as far as the line tells it."""
+        requirement = self.requirement
+        if requirement is not None:
+            return canonicalize_name(requirement.name)
+        egg = _EGG.search(self.text)
+        return canonicalize_name(egg[1]) if egg is not None else ""
+
+    @property
+    def address(self) -> str:
+        """The URL or path behind it; empty for a package of an index."""
+        requirement = self.requirement
+        return (requirement.url or "") if requirement is not None else self.text
+
+    @property
+    def is_local(self) -> bool:
+        """If it is a file or folder of the commit."""
+        address = self.address
+        return bool(address) and ("://" not in address or address.startswith("file:"))
+
+    @property
+    def is_pinned(self) -> bool:
+        """If it names one version, one commit, or a file."""
+        if self.address.startswith(_VCS):
+            return _COMMIT.search(self.address) is not None
+        if self.address:
+            return True
+        pins = [item for item in self.requirement.specifier if _is_exact(item.operator, item.version)]  # type: ignore[union-attr]
+        return len(pins) >= 1
+
+    @property
+    def version(self) -> str:
+        """The version that it pins; empty for others."""
+        requirement = self.requirement
+        exact = (
+            (item for item in requirement.specifier if _is_exact(item.operator, item.version))
+            if requirement
+            else ()
+        )
+        return next((item.version for item in exact), "")
+
+
+def _is_exact(operator: str, version: str) -> bool:
+    return operator == "===" or (operator == "==" and not version.endswith(".*"))
+
+
+class Entries(Struct, frozen=True, kw_only=True):
+    """All entries of a requirements file, and its options for the index."""
+
+    entries: tuple[Entry, ...]
+    options: tuple[str, ...]
+    missing: tuple[str, ...]
+    """Files that are included and not committed."""
+    files: frozenset[str]
+
+
+def read_entries(path: str, read: Read) -> Entries:
+    """Read a requirements file and what it includes. Raises ValueError: a file is not UTF-8."""
+    entries: list[Entry] = []
+    options: list[str] = []
+    missing: list[str] = []
+    files: set[str] = set()
+    waiting = [(path, False)]
+    while waiting:
+        name, limits = waiting.pop(0)
+        content = read(name) if name not in files else b""
+        files.add(name)
+        if content is None:
+            missing.append(name)
+            continue
+        for line in logical_lines(content.decode("utf-8-sig")):
+            if (match := _INCLUDE.fullmatch(line)) is not None:
+                beside = posixpath.normpath(posixpath.join(posixpath.dirname(name), match["name"]))
+                waiting.append((beside, limits or match["option"] in ("-c", "--constraint")))
+            elif line.startswith("-") and not _EDITABLE.match(line):
+                options.append(line)
+            else:
+                entries.append(_entry(line, name, limits=limits))
+    return Entries(
+        entries=tuple(entries), options=tuple(options), missing=tuple(missing), files=frozenset(files)
+    )
+
+
+def _entry(line: str, file: str, *, limits: bool) -> Entry:
+    hashes = frozenset(_HASH.findall(line))
+    text = _OPTIONS.sub("", _HASH.sub("", line)).strip()
+    editable = _EDITABLE.fullmatch(text)
+    return Entry(
+        text=editable["what"].strip("\"'") if editable is not None else text,
+        file=file,
+        hashes=hashes,
+        is_editable=editable is not None,
+        is_constraint=limits,
+    )
+
+
+def installed(entries: Entries) -> Iterator[Entry]:
+    """Return the entries that are installed: all but constraints."""
+    return (entry for entry in entries.entries if not entry.is_constraint)

@@ -1,0 +1,53 @@
+"""Lock tools in environments of their own. A program on the PATH counts only if none can be made."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from release.chain.lockgate.checking import Tool
+from release.chain.lockgate.results import Unchecked
+from release.chain.tools import Toolset, tool_environment
+from release.errors import GateFailed, ReleaseError
+from release.inherited import BASIC
+from release.process import Command, run
+
+if TYPE_CHECKING:
+    from release.chain.stage_context import StageContext
+
+
+def install(ctx: StageContext, tool: Tool) -> str | Unchecked:
+    """Return the path of a tool's program. It is installed once for each version, in `.release/tools`."""
+    pass_env = ctx.plan.service.lock.pass_env
+    tools = Toolset(stage="lock", requirements=(tool.requirement,), pass_env=pass_env)
+    try:
+        return str(tool_environment(ctx, Path(sys.executable), tools) / tool.program)
+    except GateFailed as error:
+        here = _on_the_path(tool)
+        if here is not None:
+            return here
+        hint = (
+            f"let this machine reach the package index, or install {tool.requirement} on the PATH; "
+            "another version can be set as lock.tool"
+        )
+        reason = f"{tool.requirement} is neither installed nor installable here"
+        return Unchecked(reason=reason, hint=hint, tail=error.tail)
+
+
+def _on_the_path(tool: Tool) -> str | None:
+    """Return a program on the PATH, if its version is the one that is asked for."""
+    program = shutil.which(tool.program)
+    if program is None:
+        return None
+    try:
+        done = run(Command(argv=(program, "--version"), inherits=BASIC), check=False)
+        wanted = Requirement(tool.requirement).specifier
+    except (ReleaseError, InvalidRequirement):
+        return None
+    version = re.search(r"\d+(\.\d+)+", done.output)
+    return program if version is not None and wanted.contains(version[0]) else None

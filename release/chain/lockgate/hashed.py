@@ -1,0 +1,97 @@
+"""Lockfiles that keep a hash of what was declared: poetry.lock, pdm.lock, Pipfile.lock.
+
+Their tools compare the hash, need no network for that, and say no more than yes or no. The files tell which
+requirement it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from release import tomltext
+from release.chain.lockgate.checking import Checking
+from release.chain.lockgate.differences import Declares, Locked, changes, contradictions, differences
+from release.chain.lockgate.results import Answer, Fresh, Stale, Unchecked
+from release.process import Completed
+from release.values import Struct
+
+ANY_TROUBLE: Final = (ValueError, LookupError, TypeError, AttributeError)
+"""What reading a file of another shape raises."""
+
+
+class Hashed(Struct, frozen=True, kw_only=True):
+    """A lockfile of one of these tools, and how its project is read."""
+
+    project: str
+    """The file that declares, beside the lockfile."""
+    declares: Declares
+    python: Callable[[Mapping[str, Any]], str]
+    """Read the Python that it declares."""
+    read: Callable[[str], Locked]
+    """Read the lockfile. Raises one of `ANY_TROUBLE`."""
+    mend: str
+    """The command that makes the lockfile again."""
+    says: str
+    """What its tool prints for a stale lockfile: with status 1 it also ends for other reasons."""
+
+
+def check(found: Checking, kind: Hashed, ask: Callable[[], Completed | Unchecked]) -> Answer:
+    """Ask the tool, and tell what differs. `ask` runs it: status 0 is fresh, 1 with its words is stale."""
+    read = _read(found, kind)
+    if isinstance(read, Unchecked):
+        return read
+    document, locked = read
+    done = ask()
+    if isinstance(done, Unchecked):
+        return done
+    if done.status == 0:
+        damaged = tuple(contradictions(kind.declares(document), locked))
+        return _stale(kind, damaged) if damaged else Fresh(packages=locked.packages)
+    if done.status == 1 and kind.says in done.output:
+        return _stale(kind, _explained(found, kind, document, locked), _said(kind, done))
+    hint = "do what its last lines ask for; another version of the tool can be set as lock.tool"
+    return Unchecked(reason=f"the tool ended with status {done.status}", hint=hint, tail=done.tail)
+
+
+def _read(found: Checking, kind: Hashed) -> tuple[Mapping[str, Any], Locked] | Unchecked:
+    """Read both files before a tool does: it would call a damaged lockfile stale."""
+    project = found.beside(kind.project)
+    if not found.has(project):
+        return Unchecked(
+            reason=f"the commit has no {project}",
+            hint=f"commit the {kind.project} that {found.path} was made from, or set lock.path",
+        )
+    try:
+        document = tomltext.read(found.read(project))
+        list(kind.declares(document))
+    except ANY_TROUBLE as error:
+        return Unchecked(reason=f"{project} cannot be read: {error}", hint=f"correct {project}")
+    try:
+        return document, kind.read(found.content)
+    except ANY_TROUBLE as error:
+        hint = f"run `{kind.mend}` and commit the result; conflict marks of a merge have to go first"
+        return Unchecked(reason=f"{found.path} is damaged: {error}"[:300], hint=hint)
+
+
+def _stale(kind: Hashed, found: tuple[str, ...], tail: tuple[str, ...] = ()) -> Stale:
+    return Stale(differences=found, mend=f"run `{kind.mend}` and commit the result", tail=tail)
+
+
+def _said(kind: Hashed, done: Completed) -> tuple[str, ...]:
+    """Return the tool's lines about the lockfile, without its other findings."""
+    return tuple(line for line in done.tail if kind.says in line)
+
+
+def _explained(found: Checking, kind: Hashed, document: Mapping[str, Any], locked: Locked) -> tuple[str, ...]:
+    declared = list(kind.declares(document))
+    told = differences(declared, locked, kind.python(document))
+    earlier = found.earlier(kind.project) if not told else None
+    if earlier is not None:
+        try:
+            told = changes(kind.declares(tomltext.read(earlier)), declared, found.path)
+        except ANY_TROUBLE:
+            told = []
+    return tuple(told) or (
+        f"{kind.project} asks for other requirements, sources or Pythons than it was made for",
+    )

@@ -1,0 +1,174 @@
+"""pylock.toml (PEP 751): made by PDM, compiled by uv, or of any other tool and checked by itself."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from packaging.markers import InvalidMarker, Marker
+from packaging.utils import canonicalize_name
+
+from release import tomltext
+from release.chain.lockgate import pdm, plain
+from release.chain.lockgate.checking import Checking
+from release.chain.lockgate.deciding import static_requirements
+from release.chain.lockgate.declared import of_pdm
+from release.chain.lockgate.differences import Locked
+from release.chain.lockgate.entries import Entries, Entry
+from release.chain.lockgate.hashed import ANY_TROUBLE, Hashed
+from release.chain.lockgate.requirements import THIS_PYTHON
+from release.chain.lockgate.results import Answer, Fresh, Stale, Unchecked
+from release.chain.lockgate.uv import uv_program
+from release.inherited import PACKAGES
+from release.process import Command
+from release.values import replace
+
+_HEADER: Final = re.compile(r"^#\s+uv (?P<words>(?:pip compile|export) .*)$", re.MULTILINE)
+_OF_INSTALLATION: Final = re.compile(r"\b(extras|dependency_groups)\b")
+_SHOWN: Final = 8
+
+
+def read(content: str) -> Locked:
+    """Read a pylock.toml. Raises ValueError, LookupError, TypeError or AttributeError."""
+    document = tomltext.read(content, tomltext.LARGEST_LOCK)
+    if not str(document["lock-version"]).startswith("1."):
+        raise ValueError(f"its lock-version is {document['lock-version']}; known is 1.0")
+    versions: dict[str, set[str]] = {}
+    needs: dict[str, tuple[str, ...]] = {}
+    for package in document["packages"]:
+        name = canonicalize_name(package["name"])
+        versions.setdefault(name, set()).add(str(package.get("version", "")))
+        needs[name] = ()
+    return Locked(
+        versions={name: tuple(sorted(found)) for name, found in versions.items()},
+        needs=needs,
+        direct=frozenset(),
+        python=str(document.get("requires-python", "")),
+    )
+
+
+def check(found: Checking) -> Answer:
+    """Ask the tool that made it; a file of another one is checked by itself."""
+    try:
+        locked = read(found.content)
+        document = tomltext.read(found.content, tomltext.LARGEST_LOCK)
+    except ANY_TROUBLE as error:
+        hint = "make it again with the tool that made it, and commit the result"
+        return Unchecked(reason=f"{found.path} is damaged: {error}"[:300], hint=hint)
+    if "pdm" in document.get("tool", {}):
+        return pdm.ask(found, _OF_PDM, {"PDM_LOCK_FORMAT": "pylock", "PDM_LOCK__FORMAT": "pylock"})
+    header = _HEADER.search(found.content)
+    if header is not None:
+        return _made_again(found, shlex.split(header["words"]), locked)
+    return _by_itself(found, document, locked)
+
+
+_OF_PDM: Final = Hashed(
+    project="pyproject.toml",
+    declares=lambda document: (replace(each, extras=frozenset()) for each in of_pdm(document)),
+    python=pdm.python,
+    read=read,
+    mend=pdm.KIND.mend,
+    says=pdm.KIND.says,
+)
+"""It does not tell with which extras a package was locked."""
+
+
+def _made_again(found: Checking, words: list[str], locked: Locked) -> Answer:
+    """Run uv's command of the header again, on top of what is locked."""
+    uv = uv_program(found)
+    if isinstance(uv, Unchecked):
+        return uv
+    argv = (uv, *words, "--quiet")
+    inherits = (*PACKAGES, *found.config.pass_env)
+    done = found.execute(
+        Command(argv=argv, cwd=(found.folder / found.path).parent, env=THIS_PYTHON, inherits=inherits)
+    )
+    line = shlex.join(["uv", *words])
+    if done.status != 0:
+        reason = f"`{line}` of its header ended with status {done.status}"
+        return Unchecked(
+            reason=reason, hint=f"do what uv's last lines ask for, and run `{line}`", tail=done.tail
+        )
+    after = tomltext.read(found.read(found.path), tomltext.LARGEST_LOCK)
+    before = tomltext.read(found.content, tomltext.LARGEST_LOCK)
+    if before["packages"] == after["packages"] and before.get("requires-python") == after.get(
+        "requires-python"
+    ):
+        return Fresh(packages=locked.packages)
+    return Stale(
+        differences=tuple(_changed(locked, read(found.read(found.path)))),
+        mend=f"run `{line}` and commit the result",
+    )
+
+
+def _changed(before: Locked, after: Locked) -> list[str]:
+    """Return how two lockfiles differ."""
+    old, new = before.packages, after.packages
+    found = (
+        [f"Python {after.python} is declared, and {before.python} is locked"]
+        if before.python != after.python
+        else []
+    )
+    found += [
+        f"{name} {old[name]} → {new[name]}" for name in old.keys() & new.keys() if old[name] != new[name]
+    ]
+    found += [f"{name} {new[name]} is missing" for name in sorted(new.keys() - old.keys())]
+    found += [f"{name} is not needed" for name in sorted(old.keys() - new.keys())]
+    return found[:_SHOWN] or ["its files, hashes or markers differ"]
+
+
+def _by_itself(found: Checking, document: Mapping[str, Any], locked: Locked) -> Answer:
+    """Check that what is locked is complete, and has what the project declares."""
+    source = _source(found)
+    pins = tuple(_entry(found, package) for package in document["packages"])
+    mend = f"make {found.path} again with {document.get('created-by', 'its tool')}, and commit the result"
+    if isinstance(source, Unchecked):
+        return source
+    if source is None:
+        answer = plain.check_entries(found, _entries(pins), mend=mend)
+    else:
+        wanted = tuple(Entry(text=line, file=found.path) for line in source)
+        limits = tuple(replace(pin, is_constraint=True) for pin in pins if not pin.address)
+        answer = plain.check_entries(found, _entries((*wanted, *limits)), mend=mend)
+    return replace(answer, packages=locked.packages) if isinstance(answer, Fresh) else answer
+
+
+def _entries(entries: tuple[Entry, ...]) -> Entries:
+    return Entries(entries=entries, options=(), missing=(), files=frozenset())
+
+
+def _entry(found: Checking, package: Mapping[str, Any]) -> Entry:
+    """Return a package as a line of a requirements file; a folder or commit has its address there."""
+    where = package.get("vcs") or package.get("directory") or package.get("archive") or {}
+    address = where.get("url") or where.get("path")
+    version = f" @ {address}" if address else f"=={package['version']}"
+    marker = _marker(str(package.get("marker", "")))
+    return Entry(text=f"{package['name']}{version}{marker}", file=found.path)
+
+
+def _marker(marker: str) -> str:
+    """Return a marker as uv takes it: what the installer chooses (extras, groups) is no part of it."""
+    if not marker or _OF_INSTALLATION.search(marker):
+        return ""
+    try:
+        return f" ; {Marker(marker)}"
+    except InvalidMarker:
+        return ""
+
+
+def _source(found: Checking) -> list[str] | Unchecked | None:
+    """Return what it is made for: by `lock.source`, else by the project beside it; None: not known."""
+    name = found.config.source or found.beside("pyproject.toml")
+    if not found.has(name):
+        if found.config.source is None:
+            return None
+        reason = f"lock.source is {name}, and the commit has no such file"
+        return Unchecked(reason=reason, hint=f"commit {name}, or change `lock.source`")
+    try:
+        return static_requirements(Path(name).name, found.read(name))
+    except (OSError, *ANY_TROUBLE):
+        return None

@@ -1,0 +1,96 @@
+"""requirements.txt: compiled from a source, or a lockfile by itself."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from release.chain.lockgate import plain
+from release.chain.lockgate.checking import Checking
+from release.chain.lockgate.compiled import advice, compile_commands, read_compiled
+from release.chain.lockgate.pins import comparable, describe_difference, packages_of, pins
+from release.chain.lockgate.results import Answer, Fresh, Stale, Unchecked
+from release.chain.lockgate.uv import uv_program
+from release.chain.pythons import NO_DOWNLOADS
+from release.inherited import PACKAGES
+from release.process import Command
+from release.values import replace
+
+THIS_PYTHON: Final[Mapping[str, str]] = NO_DOWNLOADS | {"UV_PYTHON": sys.executable}
+"""Another Python's packages can be resolved without having it: none is looked for, none is downloaded."""
+
+
+def check(found: Checking) -> Answer:
+    """Compile again if there is a source; else check the entries themselves."""
+    sources = _sources(found)
+    if isinstance(sources, Unchecked):
+        return sources
+    if sources:
+        return _compiled(found, sources)
+    answer = plain.check(found)
+    named = read_compiled(found.content).sources
+    if not named or not isinstance(answer, Fresh):
+        return answer
+    return replace(answer, remark=_without(found.path, named))
+
+
+def _without(path: str, named: tuple[str, ...]) -> str:
+    return (
+        f"{path} was compiled from {', '.join(named)}, which is not committed. It was checked by itself: "
+        "commit the source, or set lock.source"
+    )
+
+
+def _sources(found: Checking) -> tuple[str, ...] | Unchecked:
+    """The files that it is compiled from: by `lock.source`, its header, or the `.in` file of its name."""
+    named = read_compiled(found.content).sources
+    inside = all(not Path(name).is_absolute() and ".." not in Path(name).parts for name in named)
+    if found.config.source is None and named and inside and all(map(found.has, named)):
+        return named
+    source = found.config.source or str(Path(found.path).with_suffix(".in"))
+    if found.has(source):
+        return (source,)
+    if found.config.source is None:
+        return ()
+    return Unchecked(
+        reason=f"lock.source is {source}, and the commit has no such file",
+        hint=f"commit {source}, or change `lock.source`",
+    )
+
+
+def _compiled(found: Checking, sources: tuple[str, ...]) -> Answer:
+    """Compile again on top of what is pinned: pins that still satisfy the source stay as they are."""
+    uv = uv_program(found)
+    if isinstance(uv, Unchecked):
+        return uv
+    made = read_compiled(found.content)
+    commands = compile_commands(
+        uv, found.content, sources, found.path, python=found.config.python, image=found.image
+    )
+    before, differences = comparable(found.content, made), []
+    for argv in commands:
+        content = _recompiled(found, argv, sources)
+        if isinstance(content, Unchecked):
+            return content
+        after = comparable(content, made, beside=found.content)
+        if before == after:
+            return Fresh(packages=packages_of(pins(found.content)))
+        differences.append(describe_difference(before, after))
+    command = advice(found.content, commands[0], python=found.config.python)
+    return Stale(differences=(differences[0],), mend=f"run `{command}` and commit the result")
+
+
+def _recompiled(found: Checking, argv: tuple[str, ...], sources: tuple[str, ...]) -> str | Unchecked:
+    file = found.folder / found.path
+    file.write_text(found.content, encoding="utf-8")
+    inherits = (*PACKAGES, *found.config.pass_env)
+    done = found.execute(Command(argv=argv, cwd=found.folder, env=THIS_PYTHON, inherits=inherits))
+    if done.status == 0:
+        return file.read_text(encoding="utf-8")
+    return Unchecked(
+        reason=f"{', '.join(sources)} could not be compiled",
+        hint="does the source contradict itself, or is the package index out of reach?",
+        tail=done.tail,
+    )

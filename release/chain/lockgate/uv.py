@@ -1,0 +1,102 @@
+"""uv.lock: `uv lock --check`, in the version of this library or the one that the project requires."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+from release import tomltext
+from release.chain.lockgate.checking import Checking, pinned_tool
+from release.chain.lockgate.declared import specifier
+from release.chain.lockgate.hashed import ANY_TROUBLE
+from release.chain.lockgate.results import Answer, Fresh, Stale, Unchecked
+from release.chain.lockgate.uvlock import undeclared, uv_packages
+from release.chain.pythons import HERE, NO_DOWNLOADS, find_python, is_allowed
+from release.chain.tools import find_uv
+from release.inherited import PACKAGES
+from release.process import Command, Completed
+
+_MEND = "run `uv lock` and commit the result"
+
+
+def check(found: Checking) -> Answer:
+    """Ask uv; without an interpreter that the project allows, compare the files."""
+    try:
+        packages = uv_packages(found.content)
+    except ANY_TROUBLE as error:
+        return Unchecked(reason=f"{found.path} is damaged: {error}"[:300], hint=_MEND)
+    interpreter = _interpreter(found)
+    if interpreter is None:
+        return _compared(found, packages)
+    program = uv_program(found)
+    if isinstance(program, Unchecked):
+        return program
+    done = found.execute(
+        Command(
+            argv=(program, "lock", "--check"),
+            cwd=(found.folder / found.path).parent,
+            env=NO_DOWNLOADS | {"UV_PYTHON": str(interpreter)},
+            inherits=(*PACKAGES, *found.config.pass_env),
+        )
+    )
+    return Fresh(packages=packages) if done.status == 0 else _failure(found, done)
+
+
+def uv_program(found: Checking) -> str | Unchecked:
+    """Return the uv of this library, or another one that the project asks for."""
+    here = version("uv")
+    required = _required(found)
+    wanted = specifier(required) if required[:1] in "<>=!~" else specifier(f"=={required}")
+    suits = not required or wanted is None or wanted.contains(here)
+    tool = pinned_tool(found.config, "uv", f"uv=={here}" if suits else f"uv{wanted}")
+    return find_uv() if tool.requirement == f"uv=={here}" else found.install(tool)
+
+
+def _required(found: Checking) -> str:
+    try:
+        document = tomltext.read(found.read(found.beside("pyproject.toml")))
+        return str(document["tool"]["uv"]["required-version"])
+    except (OSError, *ANY_TROUBLE):
+        return ""
+
+
+def _interpreter(found: Checking) -> Path | None:
+    """The interpreter for uv, which needs one that the project allows, whatever `.python-version` says."""
+    requires, wanted = found.requires or "", found.config.python
+    if wanted is not None and is_allowed(wanted, requires) and (path := find_python(wanted)):
+        return path
+    return Path(sys.executable) if is_allowed(HERE, requires) else find_python(requires)
+
+
+def _compared(found: Checking, packages: dict[str, str]) -> Answer:
+    """Check a uv.lock without an interpreter: what is declared is what was declared when it was made."""
+    hint = f"install one, as `uv python install '{found.requires}'`, or correct requires-python"
+    try:
+        difference = undeclared(found.read(found.beside("pyproject.toml")), found.content)
+    except (OSError, StopIteration, *ANY_TROUBLE):
+        return Unchecked(reason=f"no Python here is {found.requires}", hint=hint)
+    if difference is not None:
+        return Stale(differences=(difference,), mend=_MEND)
+    text = f"no Python here is {found.requires}: {found.path} was compared with pyproject.toml, without uv"
+    return Fresh(packages=packages, remark=text)
+
+
+def _failure(found: Checking, done: Completed) -> Answer:
+    """uv says by its status whether the lock is stale (1) or could not be checked (2)."""
+    if done.status == 1:
+        return Stale(differences=_told(found), mend=_MEND, tail=done.tail)
+    return Unchecked(
+        reason=f"uv ended with status {done.status}",
+        hint="do what uv's last lines ask for, and run `uv lock --check`",
+        tail=done.tail,
+    )
+
+
+def _told(found: Checking) -> tuple[str, ...]:
+    """Return what the files themselves say of the difference."""
+    try:
+        difference = undeclared(found.read(found.beside("pyproject.toml")), found.content)
+    except (OSError, StopIteration, *ANY_TROUBLE):
+        return ()
+    return (difference,) if difference is not None else ()
