@@ -25,8 +25,8 @@ from release.chain.recovering import settings
 from release.chain.stage_context import RunFolder, StageContext
 from release.committed import read_linked
 from release.config import Service
+from release.deploy.core.steps import elapsed_ms, step
 from release.deploy.environment.environment import Workspace
-from release.deploy.targets.engine.rollout import elapsed_ms, step
 from release.errors import ConfigError, SourceError
 from release.images.engine import Engine
 from release.process import Cancellation

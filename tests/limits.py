@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from release import bounded, git, jsontext, tomltext
-from release.deploy.planning import files
+from release.deploy.environment import files
 from release.deploy.targets.engine.proxies import caddy, line
 from release.images import frames, guard
 from release.images.engine import client, streams, transfers

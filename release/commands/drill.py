@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from release.commands.command_line import CommandContext
 from release.commands.text import checks
 from release.commands.verify import keep
+from release.deploy.core.steps import elapsed_ms
 from release.deploy.environment.environment import LiveEnvironment, Workspace
 from release.deploy.inspection.drill import Conditions, Drill, Drilled, failed, prepare_drill
 from release.deploy.inspection.drill import drill as run_drill
-from release.deploy.targets.engine.rollout import elapsed_ms
 from release.deploy.targets.swarm import drill as in_swarm
 from release.errors import Cancelled, ReleaseError, UsageError
 from release.events import Emit, Notice

@@ -15,8 +15,8 @@ from semver import Version
 from release import lineage
 from release.actor import now
 from release.commands.command_line import CommandContext, agree, number
+from release.deploy.core.image_location import EMBEDDED
 from release.deploy.environment.environment import Workspace
-from release.deploy.planning.preflight import EMBEDDED
 from release.errors import LedgerUnreachable, ReleaseError
 from release.events import Notice
 from release.images.engine import Engine

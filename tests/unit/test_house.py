@@ -24,6 +24,9 @@ FORBIDDEN = {
     "commands": {"sessions", "tasks", "chain"},
     "doors": set[str](),
 }
+FLOORS = ("core", "targets", "environment", "planning", "execution", "inspection")
+"""Rooms of `release.deploy`, from the lowest floor to the highest."""
+UPWARD = {"deploy/targets/swarm/drill.py": {"environment", "planning", "inspection"}}
 OUTSIDE = {
     "docker": {
         "images/engine/__init__.py",
@@ -77,6 +80,16 @@ def test_imports_run_one_way(module: Path) -> None:
     """Vocabulary ← images, ledger ← chain, deploy ← commands ← doors; chain and deploy never meet."""
     rooms = {name.split(".")[1] for name in imports_of(module) if name.startswith("release.")}
     assert not rooms & FORBIDDEN[room_of(module)]
+
+
+@pytest.mark.parametrize("module", sorted((PACKAGE / "deploy").glob("*/**/*.py")), ids=name_of)
+def test_rooms_of_a_deployment_import_lower_floors_only(module: Path) -> None:
+    """core ← targets ← environment ← planning ← execution ← inspection; no arrow runs up."""
+    floor = FLOORS.index(module.relative_to(PACKAGE / "deploy").parts[0])
+    rooms = {name.split(".")[2] for name in imports_of(module) if name.startswith("release.deploy.")}
+    assert {room for room in rooms & set(FLOORS) if FLOORS.index(room) > floor} <= UPWARD.get(
+        name_of(module), set()
+    )
 
 
 @pytest.mark.parametrize("library", OUTSIDE)

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Final, Literal, Self
 
-from release.deploy.planning.preflight import EMBEDDED, image_reference
+from release.deploy.core.image_location import EMBEDDED, image_reference
 from release.errors import EngineError, RegistryError, RegistryUnreachable
 from release.images.engine import Engine, StoredImage
 from release.images.layout import manifest_of, read_layout

@@ -10,11 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import Literal, Protocol
 
 from release.deploy.core.fingerprints import FingerprintKey
+from release.deploy.core.image_location import Bytes, Tell, unheard
 from release.deploy.core.lock_store import LockStore
 from release.deploy.core.place import ContainerSet, Identity, Place
 from release.deploy.core.verbs import attempt
-from release.deploy.planning.plan import Strategy
-from release.deploy.planning.preflight import Bytes, Tell, unheard
 from release.errors import Problem, UsageError
 from release.events import Emit
 from release.images.engine import ContainerState
@@ -27,6 +26,11 @@ from release.values import Struct
 
 Way = Literal["finish", "revert"]
 """What becomes of a rollout that ended in the middle."""
+
+
+Strategy = Literal["stop-first", "start-first", "rolling", "first", "verify"]
+"""How what runs is replaced. `rolling`: a few instances at a time, by the target itself; `first`: nothing
+runs yet; `verify`: it runs already as asked, and is only looked at."""
 
 
 class RolloutRequest(Struct, frozen=True, kw_only=True):

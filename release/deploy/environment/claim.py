@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from release.actor import TOOL, now
 from release.deploy.core.place import DEPLOYMENT, ContainerSet
-from release.deploy.planning import migration_gate
-from release.deploy.planning.ingress import placed
-from release.deploy.planning.settings import todays
+from release.deploy.environment.crossing import crossing_between
+from release.deploy.environment.ingress import placed
+from release.deploy.environment.todays import todays
 from release.deploy.targets.engine.drift import settings_drift
 from release.errors import LedgerError, UsageError
 from release.ledger import query
@@ -122,7 +122,7 @@ def _undoing(env_ref: EnvironmentRef, release: Record[Release], claimed: Undoing
     """The command that today's configuration gives, from the release of the claim to this one."""
     settings = env_ref.workspace.service.migrations
     left = query.release_of_version(env_ref.workspace.ledger, env_ref.place.service, claimed.version)
-    found = migration_gate.crossing(env_ref, left, release)
+    found = crossing_between(env_ref, left, release)
     if settings is None or settings.down is None or found is None:
         return None
     command = found.command(settings.down, settings.base)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
+from release.deploy.core import image_location
 from release.deploy.core.place import DEPLOYMENT, DIGEST, VERSION, ContainerSet
 from release.deploy.environment.environment import LiveEnvironment
-from release.deploy.planning import preflight
 from release.errors import LedgerError
 from release.images.engine import ContainerState
 from release.ledger import query
@@ -74,7 +74,7 @@ def _released(live: LiveEnvironment, container: ContainerState) -> Record[Releas
 
 def _inherits(live: LiveEnvironment, container: ContainerState, release: Record[Release]) -> bool:
     """Return whether the deployment in the labels is the image's: no deployment put it there."""
-    stored = preflight.find_stored(live.engine, release.body.image)
+    stored = image_location.find_stored(live.engine, release.body.image)
     own = stored.labels.get(DEPLOYMENT) if stored is not None else None
     return own is not None and own == container.labels.get(DEPLOYMENT)
 

@@ -13,6 +13,7 @@ from release.capped import brief
 from release.deploy.core import lock, watch
 from release.deploy.core.lock import Holder
 from release.deploy.core.place import DEPLOYMENT, ContainerSet, Identity, describe, secrets_in
+from release.deploy.core.steps import reason
 from release.deploy.core.target import RolloutContext, RolloutRequest, Way
 from release.deploy.environment import claim, identify, journal
 from release.deploy.environment.environment import LiveEnvironment
@@ -21,7 +22,6 @@ from release.deploy.environment.observe import Observation, look_around, running
 from release.deploy.execution.deploy import event_json, unrecorded
 from release.deploy.planning import downgrade, policy
 from release.deploy.planning.settings import read_secrets
-from release.deploy.targets.engine.rollout import reason
 from release.errors import (
     DeploymentFailed,
     EngineError,

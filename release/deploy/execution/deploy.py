@@ -13,9 +13,11 @@ from typing import Any, Final, Literal
 from release.actor import TOOL, now
 from release.deploy.core import lock, watch
 from release.deploy.core.fingerprints import FingerprintKey
+from release.deploy.core.image_location import EMBEDDED, Bytes
 from release.deploy.core.lock import Holder
 from release.deploy.core.lock_store import LockStore
 from release.deploy.core.place import DEPLOYMENT, Identity
+from release.deploy.core.steps import elapsed_ms, reason, step
 from release.deploy.core.target import RolloutContext, RolloutRequest
 from release.deploy.core.verbs import attempt
 from release.deploy.environment import claim, journal
@@ -23,9 +25,7 @@ from release.deploy.environment.identify import look
 from release.deploy.environment.journal import Unfinished
 from release.deploy.planning import downgrade, policy, preflight
 from release.deploy.planning.plan import Plan
-from release.deploy.planning.preflight import EMBEDDED, Bytes
 from release.deploy.planning.prepare import Prepared
-from release.deploy.targets.engine.rollout import elapsed_ms, reason, step
 from release.errors import (
     DeploymentFailed,
     ImageLost,

@@ -11,7 +11,7 @@ from typing import Final
 
 from release.config import Environment, Migrations
 from release.deploy.environment.environment import PATIENCE_SECONDS, LiveEnvironment, Workspace
-from release.deploy.planning.ingress import placed
+from release.deploy.environment.ingress import placed
 from release.deploy.targets.swarm.api import Node, Swarm
 from release.deploy.targets.swarm.nodes import Machine, Machines, look_into
 from release.deploy.targets.swarm.target import SwarmTarget, no_manager

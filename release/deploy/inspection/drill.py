@@ -15,14 +15,15 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from release.deploy.core import image_location
+from release.deploy.core.image_location import Bytes
 from release.deploy.core.place import DEPLOYMENT, Identity, Place, container_spec
+from release.deploy.core.steps import step
 from release.deploy.environment.environment import LiveEnvironment
-from release.deploy.planning import preflight
-from release.deploy.planning.preflight import Bytes
 from release.deploy.planning.settings import read_secrets, recorded_settings
+from release.deploy.targets.engine import checks
 from release.deploy.targets.engine.gates import Gates
 from release.deploy.targets.engine.health import Watch, await_healthy, warn_unreachable
-from release.deploy.targets.engine.rollout import step
 from release.errors import (
     DeploymentFailed,
     EngineError,
@@ -194,10 +195,10 @@ def prepare_drill(
     """
     spec = recorded_settings(live, target, ran)
     secrets, missing = read_secrets(live, spec) if conditions.secrets else ({}, [])
-    found = preflight.locate(engine, target.body.image, preflight.telling(live.workspace.emit))
+    found = image_location.locate(engine, target.body.image, image_location.telling(live.workspace.emit))
     if conditions.networks:
         bare = spec.model_copy(update={"volumes": ()})
-        missing = [*missing, *preflight.settings_problems(engine, live.place, bare)]
+        missing = [*missing, *checks.settings_problems(engine, live.place, bare)]
     attempted = f"rehearse {target.body.version} of {live.place} on {engine.host}"
     refuse(attempted, found, missing)
     return Drill(
@@ -306,8 +307,8 @@ def drill(drill_run: Drill, emit: Emit, cancellation: Cancellation, elapsed: Cal
 
 def _fetched(drill_run: Drill, emit: Emit) -> StoredImage:
     with step(emit, "pull") as say:
-        image = preflight.fetch(drill_run.engine, drill_run.target.body.image, emit)
-        say(str(preflight.image_reference(drill_run.target.body.image)))
+        image = image_location.fetch(drill_run.engine, drill_run.target.body.image, emit)
+        say(str(image_location.image_reference(drill_run.target.body.image)))
     return image
 
 

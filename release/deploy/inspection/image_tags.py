@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Self
 
-from release.deploy.planning.preflight import EMBEDDED
+from release.deploy.core.image_location import EMBEDDED
 from release.errors import ReleaseError
 from release.images.engine import Engine
 from release.images.registry import Registry

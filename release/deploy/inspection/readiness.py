@@ -12,17 +12,18 @@ from contextlib import ExitStack
 from typing import Any, Literal
 
 from release.actor import TOOL, now
-from release.deploy.core import lock
+from release.deploy.core import image_location, lock
 from release.deploy.core.fingerprints import compare
 from release.deploy.core.image_source import ImageAvailability, engine_problem
 from release.deploy.core.place import ContainerSet
+from release.deploy.core.steps import elapsed_ms
+from release.deploy.environment.crossing import crossing_between
 from release.deploy.environment.environment import EnvironmentRef, LiveEnvironment, Workspace
 from release.deploy.environment.identify import look
-from release.deploy.planning import migration_gate, policy, preflight
-from release.deploy.planning.ingress import moved, placed
+from release.deploy.environment.ingress import moved, placed
+from release.deploy.planning import migration_gate, policy
 from release.deploy.planning.no_target import nowhere
 from release.deploy.planning.settings import fingerprints, pinned_problems, read_secrets, recorded_settings
-from release.deploy.targets.engine.rollout import elapsed_ms
 from release.deploy.targets.swarm.nodes import Machines, look_into, spread
 from release.deploy.targets.swarm.target import SwarmTarget
 from release.errors import EngineError, NotReady, ReleaseError
@@ -267,7 +268,7 @@ class _Assessment:
     def _in_store(self, case: _Case, engine: Engine, where: str) -> None:
         """Whether an engine's store has it whole; what is broken there is a problem."""
         image = case.release.body.image
-        stored = preflight.find_stored(engine, image)
+        stored = image_location.find_stored(engine, image)
         if stored is None:
             return
         wrong = engine_problem(engine, image, stored, self.question.check) if self.question.deep else ""
@@ -281,7 +282,7 @@ class _Assessment:
         image = case.release.body.image
         if self.live is None or self.machines is None:
             return
-        if Repository(image.repository).host == preflight.EMBEDDED:
+        if Repository(image.repository).host == image_location.EMBEDDED:
             found = self.live.target.locate(image)
             case.notes += [found.problem] if found.problem else []
             if found.where == "engine":
@@ -330,7 +331,7 @@ class _Assessment:
     def _behind_the_fence(self, case: _Case) -> None:
         """Migrations between what runs and this release: a rollback over them needs a word."""
         running = self.env_ref.release_of(self.env_ref.current())
-        between = migration_gate.crossing(self.env_ref, running, case.release)
+        between = crossing_between(self.env_ref, running, case.release)
         case.notes += [
             problem.message for problem in migration_gate.closed(self.env_ref, between, policy.NOTHING)
         ]

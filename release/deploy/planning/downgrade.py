@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from typing import Final, Literal, TypeVar
 
 from release.config import Migrations
+from release.deploy.core.image_location import find_stored
 from release.deploy.core.place import DEPLOYMENT, VERSION, Identity, container_spec, describe
+from release.deploy.core.steps import step
 from release.deploy.core.target import RolloutContext
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.environment.identify import runs_release
@@ -19,9 +21,7 @@ from release.deploy.environment.journal import Unfinished
 from release.deploy.environment.observe import Observation
 from release.deploy.planning.plan import First
 from release.deploy.planning.policy import Allowance
-from release.deploy.planning.preflight import find_stored
 from release.deploy.planning.settings import read_secrets
-from release.deploy.targets.engine.rollout import step
 from release.errors import DeploymentFailed, EngineError, LockHeld, Problem, ReleaseError
 from release.events import Progress, Warned
 from release.images.engine import ContainerSpec, ContainerState

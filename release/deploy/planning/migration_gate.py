@@ -10,27 +10,8 @@ from release import migrations
 from release.deploy.environment.environment import EnvironmentRef
 from release.deploy.planning.policy import Allowance
 from release.errors import Problem, SourceError
-from release.migrations import Crossing, between, matching
+from release.migrations import Crossing
 from release.records import Record, Release
-
-
-def crossing(
-    live: EnvironmentRef, running: Record[Release] | None, target: Record[Release]
-) -> Crossing | None:
-    """Return what lies between what runs and the target; None where there is nothing to say.
-
-    The two commits decide, with today's paths. Where this clone lacks one of them, equal summaries in the two
-    records prove that there is nothing; else it is taken for going back.
-    """
-    settings = live.workspace.service.migrations
-    if settings is None or running is None or running.id == target.id:
-        return None
-    try:
-        sides = [_files(live, release, settings.paths) for release in (running, target)]
-    except SourceError as error:
-        return _by_records(running, target, error)
-    found = between(*sides)
-    return found if found.undone or found.added else None
 
 
 def idle(live: EnvironmentRef, *releases: Record[Release] | None) -> tuple[str, ...]:
@@ -47,21 +28,6 @@ def idle(live: EnvironmentRef, *releases: Record[Release] | None) -> tuple[str, 
     except SourceError:
         return ()
     return migrations.idle([path for files in found for path in files], settings.paths)
-
-
-def _files(live: EnvironmentRef, release: Record[Release], paths: tuple[str, ...]) -> dict[str, str]:
-    source = live.workspace.source
-    return matching(source.listing(release.body.source.commit, live.workspace.service.context), paths)
-
-
-def _by_records(running: Record[Release], target: Record[Release], error: SourceError) -> Crossing | None:
-    ours, theirs = running.body.migrations, target.body.migrations
-    if ours is not None and ours == theirs:
-        return None
-    versions = f"{target.body.version} and {running.body.version}"
-    return Crossing(
-        unknown=f"which migrations lie between {versions} is not known: {error.attempted}: {error.found}"
-    )
 
 
 def closed(live: EnvironmentRef, found: Crossing | None, allowed: Allowance) -> list[Problem]:

@@ -10,6 +10,7 @@ from semver import Version
 
 from release.deploy.core import fingerprints, watch
 from release.deploy.core.place import COMMIT, DEPLOYMENT, DIGEST, VERSION, ContainerSet, Place, describe
+from release.deploy.core.target import Strategy
 from release.deploy.planning import entrypoint
 from release.images.engine import ContainerState
 from release.ledger.diff import Change, bases, changes, flat
@@ -21,9 +22,6 @@ from release.runspec import RunSpec
 from release.values import Struct, plain
 
 Reason = Literal["promote", "rollback"]
-Strategy = Literal["stop-first", "start-first", "rolling", "first", "verify"]
-"""Stop the old one and start the new one; behind a proxy, the other way round; a Swarm replaces task by task;
-nothing runs yet; it runs already and is only looked at."""
 
 
 class Listed(Struct, frozen=True, kw_only=True):

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 from typing import Final
 
-from release.deploy.core import lock
+from release.deploy.core import image_location, lock
+from release.deploy.core.image_location import Bytes, Room
 from release.deploy.core.lock import Holder
 from release.deploy.core.place import ContainerSet
 from release.deploy.core.verbs import attempt
 from release.deploy.environment import identify, journal
+from release.deploy.environment.crossing import crossing_between
 from release.deploy.environment.environment import LiveEnvironment
+from release.deploy.environment.ingress import moved, placed
 from release.deploy.environment.observe import Observation, look_around
 from release.deploy.planning import downgrade, migration_gate, policy, preflight
 from release.deploy.planning.downgrade import Down, Earlier
-from release.deploy.planning.ingress import moved, placed
 from release.deploy.planning.plan import NO_COMMITS, Facts, Listed, Plan, Reason, make_plan
 from release.deploy.planning.policy import NOTHING, Aftermath, Allowance
-from release.deploy.planning.preflight import Bytes, Room
 from release.deploy.planning.settings import fingerprints, pinned_problems, read_secrets, wanted_settings
+from release.deploy.targets.engine import checks
 from release.errors import Problem, SourceError, UsageError
 from release.ledger import query
 from release.ledger.diff import lacking
@@ -174,7 +176,7 @@ def prepare(
 
 def _located(live: LiveEnvironment, target: Record[Release], allowed: Allowance) -> Bytes:
     """Where the bytes would come from: at last from the record itself. Raises UsageError, EngineError."""
-    found = live.target.locate(target.body.image, preflight.telling(live.workspace.emit))
+    found = live.target.locate(target.body.image, image_location.telling(live.workspace.emit))
     if not allowed.rebuild or found.where != "nowhere":
         return found
     if not _is_single(live):
@@ -189,7 +191,7 @@ def _located(live: LiveEnvironment, target: Record[Release], allowed: Allowance)
 
 def _room(live: LiveEnvironment, target: Record[Release], found: Bytes) -> Room:
     """The nodes of a Swarm have disks of their own."""
-    return preflight.room(live.engine, target.body.image, found) if _is_single(live) else Room()
+    return checks.room(live.engine, target.body.image, found) if _is_single(live) else Room()
 
 
 def _is_single(live: LiveEnvironment) -> bool:
@@ -215,7 +217,7 @@ def _data(
 ) -> _Data:
     if live.workspace.service.migrations is None:
         return _Data()
-    between, there = migration_gate.crossing(live, left, target), downgrade.left(live)
+    between, there = crossing_between(live, left, target), downgrade.left(live)
     before = downgrade.earlier_of(live, there, observation)
     first, against = downgrade.decide(live, observation, left, between, allowed, before)
     return _Data(
@@ -241,7 +243,7 @@ def _check(
     """Refuse with all that was found. The lock is looked at last: what it guards may move until then."""
     problems = [*missing, *live.target.settings_problems(spec, target.body.image)]
     if _is_single(live):  # the nodes of a Swarm have processors of their own
-        problems += preflight.image_problems(live.engine, target.body.image)
+        problems += checks.image_problems(live.engine, target.body.image)
     occupied = live.target.occupation_problems(spec, ours)
     preflight.refuse(
         attempt(why, f"{target.body.version} of {live.place}"),

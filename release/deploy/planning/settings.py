@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from release.deploy.core.fingerprints import FingerprintKey, compare
 from release.deploy.environment.environment import EnvironmentRef, LiveEnvironment
-from release.deploy.planning.files import read_files
+from release.deploy.environment.todays import todays
 from release.deploy.planning.plan import Reason
 from release.errors import Problem, TargetUnavailable
 from release.ledger import query
@@ -16,7 +16,6 @@ from release.records import Record, Release
 from release.redact import Redacted
 from release.runspec import RunSpec
 from release.secret import Unresolved, resolve
-from release.tmpfs import options_of
 
 
 def wanted_settings(
@@ -28,27 +27,6 @@ def wanted_settings(
         TargetUnavailable, LedgerUnsigned: see `recorded_settings`.
     """
     return todays(live, target) if why == "promote" else (recorded_settings(live, target, ran), [])
-
-
-def todays(live: EnvironmentRef, target: Record[Release]) -> tuple[RunSpec, list[Problem]]:
-    """Today's settings of the environment, and the probe that the release was tested with."""
-    given = live.settings
-    where = f"environments.{live.place.environment}.files"
-    files, problems = read_files(given.files, root=live.workspace.source.root, where=where)
-    secret_files = {name: source.file for name, source in given.secrets.items() if source.file is not None}
-    own: dict[str, Any] = {
-        "entrypoint": "replace" if given.command is not None and given.entrypoint == "replace" else None,
-        "files": files or None,
-        "healthcheck": given.healthcheck.recorded if given.healthcheck is not None else None,
-        "probe": target.body.smoke.probe_of(given.command, given.entrypoint),
-        "secret_files": secret_files or None,
-        "secrets": dict.fromkeys(given.secrets, ""),
-        "swarm": given.swarm_spec,
-        "tmpfs": tuple(folder.path for folder in given.tmpfs),
-        "tmpfs_options": options_of(given.tmpfs),
-    }
-    names = RunSpec.model_fields.keys() & type(given).model_fields.keys() - {"proxy", *own}
-    return RunSpec(**{name: getattr(given, name) for name in names}, **own), problems
 
 
 def recorded_settings(live: EnvironmentRef, target: Record[Release], ran: Event | None) -> RunSpec:

@@ -6,12 +6,11 @@ engine is cut in the middle, and a later command finds what an earlier one left.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 
 from release.deploy.core.outage import until_back
 from release.deploy.core.place import DEPLOYMENT, SERVING, ContainerSet, Place, describe, look
+from release.deploy.core.steps import reason, step, tail_of
 from release.deploy.core.verbs import attempt
 from release.deploy.targets.engine.gates import Gates
 from release.deploy.targets.engine.health import Healthy, Watch, await_healthy, keep_watch, warn_unreachable
@@ -23,7 +22,7 @@ from release.errors import (
     MixedState,
     ReleaseError,
 )
-from release.events import Emit, Failed, Finished, Started, Warned
+from release.events import Emit, Warned
 from release.images.engine import ContainerSpec, ContainerState, Engine
 from release.process import Cancellation
 from release.redact import Mask
@@ -331,37 +330,9 @@ def _what_is_where(crew: RolloutTools, order: Replacement) -> str:
     return f"running: {describe(ours.running)}; stopped: {describe(ours.stopped)}"
 
 
-@contextmanager
-def step(emit: Emit, name: str) -> Iterator[Callable[[str], None]]:
-    """Tell the begin and the end of a step; the block may say in a few words what came of it."""
-    began, said = time.monotonic(), [""]
-    emit(Started(name=name))
-    try:
-        yield said.append
-    except BaseException as error:
-        emit(Failed(name=name, duration_ms=elapsed_ms(began), summary=reason(error)))
-        raise
-    emit(Finished(name=name, duration_ms=elapsed_ms(began), summary=said[-1]))
-
-
-def elapsed_ms(began: float) -> int:
-    """Milliseconds since a reading of the monotonic clock."""
-    return round((time.monotonic() - began) * 1000)
-
-
-def reason(error: BaseException) -> str:
-    """Return why it failed, without the parts that only a whole message needs."""
-    return error.found if isinstance(error, ReleaseError) else type(error).__name__
-
-
 def why(crew: RolloutTools, error: BaseException) -> str:
     """The same without secrets: an engine may quote what it was told."""
     return crew.mask(reason(error))
-
-
-def tail_of(error: BaseException) -> tuple[str, ...]:
-    """The last lines that a container wrote, if the error has them."""
-    return error.tail if isinstance(error, DeploymentFailed) else ()
 
 
 def _hint(error: BaseException) -> str:

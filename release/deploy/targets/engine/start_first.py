@@ -18,13 +18,13 @@ from typing import Final
 
 from release.deploy.core.outage import until_back
 from release.deploy.core.place import describe
+from release.deploy.core.steps import elapsed_ms, step, tail_of
 from release.deploy.targets.engine.health import Healthy, await_healthy
 from release.deploy.targets.engine.proxies import Proxy
 from release.deploy.targets.engine.rollout import (
     Replacement,
     RolloutTools,
     create,
-    elapsed_ms,
     left_alone,
     mixed,
     news,
@@ -36,8 +36,6 @@ from release.deploy.targets.engine.rollout import (
     settle,
     start_old,
     stay,
-    step,
-    tail_of,
     watch_new,
     why,
 )

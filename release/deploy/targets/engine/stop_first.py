@@ -10,11 +10,11 @@ import time
 from collections.abc import Iterable
 
 from release.deploy.core.place import describe
+from release.deploy.core.steps import elapsed_ms, step, tail_of
 from release.deploy.targets.engine.rollout import (
     Replacement,
     RolloutTools,
     create,
-    elapsed_ms,
     left_alone,
     mixed,
     not_ours,
@@ -24,8 +24,6 @@ from release.deploy.targets.engine.rollout import (
     settle,
     start_old,
     stay,
-    step,
-    tail_of,
     why,
 )
 from release.errors import EngineError, ReleaseError, Restored

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from release.deploy.core import watch
+from release.deploy.core import image_location, watch
+from release.deploy.core.image_location import Bytes, Tell, unheard
 from release.deploy.core.lock_store import EngineLockStore, LockStore
 from release.deploy.core.place import DEPLOYMENT, ContainerSet, Place, container_spec, describe, look
-from release.deploy.core.target import RolloutContext, RolloutRequest, Way
-from release.deploy.planning import preflight
-from release.deploy.planning.plan import Strategy
-from release.deploy.planning.preflight import Bytes, Tell, unheard
-from release.deploy.targets.engine import stop_first
+from release.deploy.core.steps import step
+from release.deploy.core.target import RolloutContext, RolloutRequest, Strategy, Way
+from release.deploy.targets.engine import checks, stop_first
 from release.deploy.targets.engine.gates import Gates
 from release.deploy.targets.engine.health import Watch, await_healthy
-from release.deploy.targets.engine.rollout import Replacement, RolloutTools, step
+from release.deploy.targets.engine.rollout import Replacement, RolloutTools
 from release.errors import DeploymentFailed, EngineError, Problem, Restored, UsageError
 from release.events import Emit
 from release.images.engine import ContainerSpec, ContainerState, Engine
@@ -77,7 +76,7 @@ class SingleEngine(Struct, frozen=True, kw_only=True):
 
     def locate(self, image: Image, tell: Tell = unheard) -> Bytes:
         """In its store, else in the registry."""
-        return preflight.locate(self.engine, image, tell)
+        return image_location.locate(self.engine, image, tell)
 
     def fetch(
         self,
@@ -90,8 +89,8 @@ class SingleEngine(Struct, frozen=True, kw_only=True):
         image = found.stored
         if image is None:
             with step(emit, "pull") as say:
-                image = preflight.fetch(self.engine, release.image, emit)
-                say(str(preflight.image_reference(release.image)))
+                image = image_location.fetch(self.engine, release.image, emit)
+                say(str(image_location.image_reference(release.image)))
         name = Repository(release.image.repository).tagged(f"sha-{release.source.commit}")
         if str(name) not in image.references:
             self.engine.tag(image.id, name)
@@ -102,7 +101,7 @@ class SingleEngine(Struct, frozen=True, kw_only=True):
         image: Image | None = None,
     ) -> list[Problem]:
         """Networks and volumes that are not there, and what the proxy lacks."""
-        problems = preflight.settings_problems(self.engine, self.place, spec)
+        problems = checks.settings_problems(self.engine, self.place, spec)
         if self.proxy is None:
             return problems
         where = f"environments.{self.place.environment}.proxy"
@@ -125,7 +124,7 @@ class SingleEngine(Struct, frozen=True, kw_only=True):
 
     def occupation_problems(self, spec: RunSpec, ours: ContainerSet) -> list[Problem]:
         """Ports, and the containers' names."""
-        return preflight.occupation_problems(self.engine, self.place, spec, ours)
+        return checks.occupation_problems(self.engine, self.place, spec, ours)
 
     def strategy(self, spec: RunSpec) -> Strategy:  # noqa: ARG002 - other targets ask the settings
         """Behind a proxy two can run at once; a port of the machine belongs to one."""
@@ -156,7 +155,7 @@ class SingleEngine(Struct, frozen=True, kw_only=True):
             )
 
     def _unfit(self, proxy: Proxy, image: Image, spec: RunSpec) -> str:
-        stored = preflight.find_stored(self.engine, image)
+        stored = image_location.find_stored(self.engine, image)
         return proxy.unfit(stored, spec.healthcheck) if stored is not None else ""
 
     def swap(self, order: RolloutRequest) -> Replacement:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Final
 
+from release.deploy.core.image_location import Bytes, telling
 from release.deploy.core.place import (
     DEPLOYMENT,
     ENVIRONMENT,
@@ -34,7 +35,6 @@ from release.deploy.inspection.drill import (
     is_left_behind,
     refuse,
 )
-from release.deploy.planning.preflight import Bytes, telling
 from release.deploy.planning.settings import read_secrets, recorded_settings
 from release.deploy.targets.swarm import spec as specs
 from release.deploy.targets.swarm.api import Kind, Service, Swarm

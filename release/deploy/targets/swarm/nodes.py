@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import Final, Protocol
 
-from release.deploy.planning.preflight import find_stored
+from release.deploy.core.image_location import find_stored
 from release.deploy.targets.swarm.api import Node, Swarm
 from release.deploy.targets.swarm.tasks import node_name
 from release.errors import EngineError, EngineUnreachable, ReleaseError

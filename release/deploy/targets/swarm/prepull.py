@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from threading import Thread
 
-from release.deploy.planning import preflight
-from release.deploy.targets.engine.rollout import step
+from release.deploy.core import image_location
+from release.deploy.core.steps import step
 from release.deploy.targets.swarm.nodes import Machine, Machines, not_looked_into, spread
 from release.deploy.targets.swarm.placement import Asked, room
 from release.errors import EngineError, ReleaseError
@@ -32,7 +32,7 @@ def fitting(machines: Machines, asked: Asked) -> Machines:
 
 def pull(engine: Engine, image: Image) -> object:
     """Without a word of the bytes: several engines pull at once."""
-    return preflight.fetch(engine, image, lambda _: None)
+    return image_location.fetch(engine, image, lambda _: None)
 
 
 def bring(machines: Machines, image: Image, emit: Emit, pull: Pull = pull) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 
+from release.deploy.core import image_location
 from release.deploy.core.fingerprints import FingerprintKey
+from release.deploy.core.image_location import Bytes, Tell, unheard
 from release.deploy.core.lock_store import LockStore
 from release.deploy.core.place import DEPLOYMENT, SERVING, ContainerSet, Place
-from release.deploy.core.target import RolloutContext, RolloutRequest, Way
-from release.deploy.planning import preflight
-from release.deploy.planning.plan import Strategy
-from release.deploy.planning.preflight import Bytes, Tell, unheard
+from release.deploy.core.problems import listed
+from release.deploy.core.target import RolloutContext, RolloutRequest, Strategy, Way
 from release.deploy.targets.swarm import placement, prepull
 from release.deploy.targets.swarm import spec as specs
 from release.deploy.targets.swarm.api import Membership, Service, Swarm, image_digest
@@ -167,10 +167,10 @@ class SwarmTarget(Struct, frozen=True, kw_only=True):
 
         Where the registry cannot give it, on the nodes themselves.
         """
-        if Repository(image.repository).host == preflight.EMBEDDED:
-            return self._alone(image, preflight.find_stored(self.engine, image) is not None)
+        if Repository(image.repository).host == image_location.EMBEDDED:
+            return self._alone(image, image_location.find_stored(self.engine, image) is not None)
         try:
-            missing = preflight.missing_in_registry(image, tell)
+            missing = image_location.missing_in_registry(image, tell)
         except RegistryError as error:
             why, is_silent = f"{error.attempted}: {error.found}", isinstance(error, RegistryUnreachable)
             return replace(self._on_nodes(image, why, is_silent=is_silent), hint=error.hint)
@@ -186,16 +186,16 @@ class SwarmTarget(Struct, frozen=True, kw_only=True):
         with ExitStack() as stack:
             found = spread(look_into(self.swarm, self.ways, stack), image)
         if found.is_everywhere or (is_silent and found.has):
-            stored = preflight.find_stored(self.engine, image)
+            stored = image_location.find_stored(self.engine, image)
             return Bytes(where="nodes", stored=stored, problem=f"{why}; of the nodes {found}")
         return Bytes(where="nowhere", problem=f"{why}; of the nodes {found or 'none takes tasks'}")
 
     def _alone(self, image: Image, is_stored: bool) -> Bytes:  # noqa: FBT001 - private, one caller
         if not self._is_manager():
-            return preflight.locate(self.engine, image)
+            return image_location.locate(self.engine, image)
         count = len(self.swarm.nodes())
         if count == 1:
-            return preflight.locate(self.engine, image)
+            return image_location.locate(self.engine, image)
         has = "this engine has it" if is_stored else "not even this engine has it"
         return Bytes(
             where="nowhere",
@@ -245,7 +245,7 @@ class SwarmTarget(Struct, frozen=True, kw_only=True):
         return self._listed({"publish": self._ports(spec), "name": self._name(ours)})
 
     def _listed(self, found: Mapping[str, Iterator[str] | list[str]]) -> list[Problem]:
-        return preflight.listed(self.place, found)
+        return listed(self.place, found)
 
     def _asked(self, spec: RunSpec, image: Image | None) -> placement.Asked:
         service = self._found()

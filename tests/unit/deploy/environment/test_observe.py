@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from release.deploy.environment.observe import last_good, look_around
-from release.deploy.planning.settings import todays
+from release.deploy.environment.todays import todays
 from release.records import Quarantine
 from tests.unit.deploy.scene import PLACE, Scene, scene
 

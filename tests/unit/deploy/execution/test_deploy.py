@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 
 from release.deploy.core import lock
+from release.deploy.core.image_location import Bytes
 from release.deploy.core.place import ContainerSet, Place
 from release.deploy.core.target import RolloutContext
 from release.deploy.environment.observe import Observation
@@ -19,7 +20,6 @@ from release.deploy.execution import deploy
 from release.deploy.execution.deploy import Attempt
 from release.deploy.planning import downgrade, policy
 from release.deploy.planning.policy import NOTHING, Aftermath, PolicyState
-from release.deploy.planning.preflight import Bytes
 from release.deploy.planning.prepare import Prepared
 from release.errors import EngineError, LedgerError, LedgerRejected, LockHeld, ReleaseError, Restored
 from release.events import Event, Warned

@@ -7,11 +7,11 @@ from typing import Any, cast
 
 import pytest
 
+from release.deploy.core.image_location import Bytes
 from release.deploy.core.lock import Holder
 from release.deploy.core.lock_store import EngineLockStore
 from release.deploy.core.place import Place
 from release.deploy.execution.deploy import _locked
-from release.deploy.planning.preflight import Bytes
 from release.deploy.planning.prepare import Prepared
 from release.errors import ImageLost
 from release.events import Event, Warned

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from release.deploy.core.image_location import Bytes
 from release.deploy.core.place import DEPLOYMENT, ContainerSet
 from release.deploy.core.target import Way
-from release.deploy.planning.preflight import Bytes
 from release.deploy.targets.swarm.api import Swarm
 from release.deploy.targets.swarm.spec import Parts, service_spec
 from release.deploy.targets.swarm.target import SwarmTarget

@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from release.config import File
-from release.deploy.planning.files import LARGEST, read_files
+from release.deploy.environment.files import LARGEST, read_files
 from release.ledger.diff import flat
 from release.runspec import RunSpec
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from release.config import Environment
-from release.deploy.planning.ingress import moved, placed
+from release.deploy.environment.ingress import moved, placed
 from release.runspec import RunSpec
 
 RECORDED: dict[str, Any] = {"publish": ["8080:8000"], "networks": ["backend"], "env": {"A": "1"}}

@@ -1,0 +1,145 @@
+"""Where the bytes of a released image are: in an engine's own store, in its registry, or nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Final, Literal
+
+from release.errors import RegistryError, TargetUnavailable
+from release.events import Emit, Progress
+from release.images.engine import Engine, StoredImage
+from release.images.imageconfig import diff_ids
+from release.records import Image
+from release.reference import Digest, Reference, Repository
+from release.values import Struct
+
+if TYPE_CHECKING:
+    from release.images.registry import Manifest, Registry
+
+Tell = Callable[[str], None]
+"""Is told in a phrase what takes its time."""
+
+EMBEDDED: Final = "localhost"
+"""The host of repositories that live in an engine's own image store: nothing is pulled from there."""
+
+
+def unheard(_text: str) -> None:
+    """Nobody is told."""
+
+
+def telling(emit: Emit) -> Tell:
+    """Tells what a registry takes its time for."""
+    return lambda text: emit(Progress(name="registry", text=text))
+
+
+class Bytes(Struct, frozen=True, kw_only=True):
+    """Where the bytes of a release are."""
+
+    where: Literal["engine", "registry", "nodes", "rebuild", "nowhere"]
+    stored: StoredImage | None = None
+    problem: str = ""
+    """Why they are nowhere, or have to be made again."""
+    hint: str = ""
+    """What a registry that did not give them asks for, as a login."""
+    diff_ids: tuple[Digest, ...] = ()
+    """The uncompressed layers, base first, of what a registry would give."""
+
+
+class Room(Struct, frozen=True, kw_only=True):
+    """What is known of room for bytes that are to be pulled; both empty where there is enough, or no need.
+
+    An estimate: what a pull takes is known when it has ended. One that fails changes nothing.
+    """
+
+    short: str = ""
+    """There seems to be too little."""
+    unknown: str = ""
+    """Nobody here can tell."""
+
+
+def image_reference(image: Image) -> Reference:
+    """The released image by digest."""
+    return Repository(image.repository).at(Digest(image.digest))
+
+
+def find_stored(engine: Engine, image: Image) -> StoredImage | None:
+    """The released image in the engine's store, proven by its id."""
+    return engine.find(digest=Digest(image.digest), config_digest=Digest(image.config_digest))
+
+
+def locate(engine: Engine, image: Image, tell: Tell = unheard) -> Bytes:
+    """Look on the engine, and where it lacks the image in the registry: manifest, config and every layer.
+
+    Args:
+        engine: the engine.
+        image: the released image.
+        tell: called with a phrase before the registry is asked, and whenever it is asked again.
+    """
+    stored = find_stored(engine, image)
+    if stored is not None:
+        return Bytes(where="engine", stored=stored)
+    if Repository(image.repository).host == EMBEDDED:
+        return Bytes(
+            where="nowhere",
+            problem=f"the engine at {engine.host} does not have it, and without a configured registry "
+            "there is no other place",
+        )
+    try:
+        return _in_registry(image, tell)
+    except RegistryError as error:
+        found = f"the engine does not have it; {error.attempted}: {error.found}"
+        return Bytes(where="nowhere", problem=found, hint=error.hint)
+
+
+def missing_in_registry(image: Image, tell: Tell = unheard) -> str:
+    """What of an image the registry lacks, in a sentence; nothing when it is whole. Raises RegistryError."""
+    with _registry(image, tell) as registry:
+        return _missing(registry, image, registry.manifest(image_reference(image)))
+
+
+def _in_registry(image: Image, tell: Tell) -> Bytes:
+    with _registry(image, tell) as registry:
+        manifest = registry.manifest(image_reference(image))
+        missing = _missing(registry, image, manifest)
+        if missing or manifest is None:
+            return Bytes(where="nowhere", problem=missing)
+        return Bytes(where="registry", diff_ids=diff_ids(registry.document(manifest.config)))
+
+
+@contextmanager
+def _registry(image: Image, tell: Tell) -> Iterator[Registry]:
+    from release.images.registry import PRESSED, Registry  # asked only where the engine lacks the image
+
+    repository = image_reference(image).repository
+    tell(f"asking the registry {repository.host} for the image")
+    with closing(Registry(repository, tell=tell, pace=PRESSED)) as registry:
+        yield registry
+
+
+def _missing(registry: Registry, image: Image, manifest: Manifest | None) -> str:
+    if manifest is None:
+        host = image_reference(image).repository.host
+        return f"neither the engine nor the registry {host} has it"
+    blobs = (manifest.config, *manifest.layers)
+    gone = [blob.digest for blob in blobs if not registry.has_blob(blob.digest)]
+    names = ", ".join(digest.short for digest in gone)
+    return f"the registry has its manifest, but lacks {len(gone)} of its blobs: {names}" if gone else ""
+
+
+def fetch(engine: Engine, image: Image, emit: Emit) -> StoredImage:
+    """Pull the image by digest, telling the bytes, and prove it. Raises RegistryError, TargetUnavailable."""
+    reference = image_reference(image)
+
+    def tell(come: int, known: int) -> None:
+        emit(Progress(name="pull", text=f"{come / 1e6:.1f} of {known / 1e6:.1f} MB", passing=True))
+
+    engine.pull(reference, tell)
+    stored = find_stored(engine, image)
+    if stored is None:
+        raise TargetUnavailable(
+            f"pull {reference}",
+            f"what came is not the recorded content (config {image.config_digest})",
+            "the registry, or a mirror in between, serves other bytes: look at its log",
+        )
+    return stored

@@ -1,0 +1,181 @@
+"""What one engine lacks for a release: platform, disk space, networks, volumes, ports and names."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import socket
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
+from pathlib import Path
+from typing import Final
+
+from release.deploy.core.image_location import Bytes, Room
+from release.deploy.core.place import SERVING, ContainerSet, Place
+from release.deploy.core.problems import listed
+from release.errors import Problem
+from release.images.engine import Engine
+from release.images.reach import is_local
+from release.images.values import Taken
+from release.records import Image
+from release.reference import Digest, Repository
+from release.runspec import Publish, RunSpec
+
+_START_INTERVAL_API: Final = (1, 44)
+
+_UNPACKED: Final = 3
+"""How much a layer takes when it is there both packed and unpacked, in sizes of its blob."""
+
+_CONTAINERD: Final = Path("/var/lib/containerd")
+"""Where a containerd that is not the engine's own keeps images (containerd's config.toml, `root`)."""
+
+
+def image_problems(engine: Engine, image: Image) -> list[Problem]:
+    """An image for another platform."""
+    return [Problem(path="image", message=message) for message in _platform(engine, image)]
+
+
+def _platform(engine: Engine, image: Image) -> Iterator[str]:
+    """System and processor; a variant, as arm64/v8, is the engine's to judge."""
+    if image.platform.split("/")[:2] != engine.info.platform.split("/")[:2]:
+        yield f"it is for {image.platform}, and the engine runs {engine.info.platform}"
+
+
+def room(engine: Engine, image: Image, found: Bytes) -> Room:
+    """Whether what is to be pulled finds room: on this machine alone, for an engine tells no free space."""
+    needed = _to_pull(engine, image, found) * _UNPACKED if found.where == "registry" else 0
+    if not needed:
+        return Room()
+    about = f"about {needed:,} bytes are to come to {engine.host}"
+    folders = [folder for folder in _stores(engine) if folder.is_dir()] if is_local(engine.host) else []
+    if not folders:
+        return Room(unknown=f"{about}: whether there is room for them is not known from here")
+    free = max(shutil.disk_usage(folder).free for folder in folders)
+    if free >= needed:
+        return Room()
+    where = " or ".join(map(str, folders))
+    advice = "`invoke prune` or `docker system df` tell what can go"
+    return Room(short=f"{about}, and {free:,} are free below {where}: {advice}")
+
+
+def _to_pull(engine: Engine, image: Image, found: Bytes) -> int:
+    """The size, packed, of the layers that no image of the repository has brought here before."""
+    there = engine.named_images(Repository(image.repository))
+    shared = max((_shared(found.diff_ids, stored.diff_ids) for stored in there), default=0)
+    return sum(layer.size for layer in image.layers[shared:])
+
+
+def _shared(some: Sequence[Digest], others: Sequence[Digest]) -> int:
+    """Return how many layers two images have in common, from the base on: one layer lies on another."""
+    pairs = zip(some, others, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def _stores(engine: Engine) -> list[Path]:
+    """Folders of which one holds the images; with a containerd store the engine does not say which."""
+    roots = [Path(engine.info.data_root)] if engine.info.data_root else []
+    return [*roots, _CONTAINERD] if engine.info.image_store == "containerd" else roots
+
+
+def settings_problems(engine: Engine, place: Place, spec: RunSpec) -> list[Problem]:
+    """Networks and volumes that the settings name and the engine lacks."""
+    found = {
+        "networks": _networks(engine, spec),
+        "volumes": _volumes(engine, spec),
+        "healthcheck.start_interval": _start_interval(engine, spec),
+    }
+    return listed(place, found)
+
+
+def occupation_problems(engine: Engine, place: Place, spec: RunSpec, ours: ContainerSet) -> list[Problem]:
+    """Ports and the names of containers, where others than `ours` have them.
+
+    Not asked while a deployment goes on.
+    """
+    names = [
+        message for replica in range(1, spec.replicas + 1) for message in _name(engine, place, replica, ours)
+    ]
+    return listed(place, {"publish": _ports(engine, spec, ours), "name": names})
+
+
+def _networks(engine: Engine, spec: RunSpec) -> Iterator[str]:
+    for name in spec.networks:
+        if not engine.has_network(name):
+            yield f"the engine has no network {name}: docker network create {name}"
+
+
+def _volumes(engine: Engine, spec: RunSpec) -> Iterator[str]:
+    for mount in spec.volumes:
+        if mount.is_bind and is_local(engine.host) and not Path(mount.source).exists():
+            yield f"the folder {mount.source} does not exist"
+        if not mount.is_bind and not engine.has_volume(mount.source):
+            yield f"the engine has no volume {mount.source}: docker volume create {mount.source}"
+
+
+def _start_interval(engine: Engine, spec: RunSpec) -> Iterator[str]:
+    """An engine before 25 takes it, and says nothing, and does nothing (Engine API 1.44, "Changes")."""
+    asked = spec.healthcheck is not None and spec.healthcheck.start_interval is not None
+    if asked and not engine.info.speaks(_START_INTERVAL_API):
+        yield f"the engine has version {engine.info.version}, and start_interval needs 25: leave it out"
+
+
+def _name(engine: Engine, place: Place, replica: int, ours: ContainerSet) -> Iterator[str]:
+    """The name that the new container gets in the end must be free or ours."""
+    name = place.named(replica)
+    if name in {each.name for each in (*ours.up, *ours.stopped)}:
+        return
+    holder = engine.state(name)
+    if holder is None:
+        return
+    other = Place.of(holder.labels)
+    if other is not None and other.labels(SERVING) != place.labels(SERVING):
+        yield (
+            f"{other} has a container called {name}, as {place} would: two places of one engine "
+            "need names that differ; give this service or environment another one"
+        )
+    else:
+        yield (
+            f"a container called {name} exists that no deployment made, as far as the ledger proves: "
+            f"it is left alone. Where nobody needs its port: docker stop {name}; "
+            f"then docker rename {name} {name}-before"
+        )
+
+
+def _ports(engine: Engine, spec: RunSpec, ours: ContainerSet) -> Iterator[str]:
+    """A port is free, or ours and about to be freed."""
+    if not spec.publish:
+        return
+    there, names = engine.publishers(), {each.name for each in ours.up}
+    own = frozenset(taken for each in there if each.name in names for taken in each.places)
+    others = [each for each in there if each.name not in names]
+    for publish in spec.publish:
+        port = f"port {publish.host}" + ("" if publish.protocol == "tcp" else f"/{publish.protocol}")
+        holder = next((other for other in others if _any_overlaps(other.places, publish)), None)
+        if holder is not None:
+            yield f"{port} is published by the container {holder.name}: stop it, or take another"
+        elif is_local(engine.host) and not _any_overlaps(own, publish) and _in_use(publish):
+            listed = f"`ss -l{publish.protocol[0]}np`"
+            yield f"{port} of {publish.address} is in use here: {listed} names the program"
+
+
+def _any_overlaps(places: Iterable[Taken], publish: Publish) -> bool:
+    wild = ("", "0.0.0.0", "::")  # noqa: S104 - compared, not bound
+    return any(
+        (taken.port, taken.protocol) == (publish.host, publish.protocol)
+        and (taken.address == publish.address or taken.address in wild or publish.address in wild)
+        for taken in places
+    )
+
+
+def _in_use(publish: Publish) -> bool:
+    """Try to bind it. What this user may not bind (ports below 1024) the engine still may."""
+    family = socket.AF_INET6 if ":" in publish.address else socket.AF_INET
+    kind = socket.SOCK_STREAM if publish.protocol == "tcp" else socket.SOCK_DGRAM
+    with socket.socket(family, kind) as attempt:
+        if kind == socket.SOCK_STREAM:
+            attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            attempt.bind((publish.address, publish.host))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
