@@ -51,11 +51,11 @@ def style(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Write the reference documents that come from the types, the tests and the constants."""
     from release.schema import documents
-    from tests import attacks, exits, limits
+    from tests import attacks, command_reference, exits, limits
     from tests.engine.faults.page import page
 
     pages = {"faults.md": page(), "attacks.md": attacks.page(), "limits.md": limits.page()}
-    pages["exit-codes.md"] = exits.page()
+    pages |= {"exit-codes.md": exits.page(), "commands.md": command_reference.page()}
     for path, text in (documents() | pages).items():
         file = Path("docs/reference") / path
         file.parent.mkdir(exist_ok=True)

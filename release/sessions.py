@@ -72,7 +72,12 @@ def _session(name: str, line: str) -> Callable[[nox.Session], None]:
 
 
 def parse_arguments(name: str, arguments: Sequence[str]) -> argparse.Namespace:
-    """The options after `--`. argparse ends the program with status 2 for a wrong one."""
+    """Return the options after `--`. argparse ends the program with status 2 for a wrong one."""
+    return parser_of(name).parse_args(arguments)
+
+
+def parser_of(name: str) -> argparse.ArgumentParser:
+    """Return the parser of a session's options."""
     parser = argparse.ArgumentParser(prog=f"nox -s {name} --", description=SESSIONS[name], allow_abbrev=False)
     parser.add_argument("--service", help="service to release, if the repository has several")
     parser.add_argument("--version", help="release exactly this version")
@@ -88,7 +93,7 @@ def parse_arguments(name: str, arguments: Sequence[str]) -> argparse.Namespace:
         help="release the commit although the working copy has changed files",
     )
     parser.add_argument("--json", action="store_true", help="print the record as JSON")
-    return parser.parse_args(arguments)
+    return parser
 
 
 def _run(name: str, session: nox.Session) -> None:
