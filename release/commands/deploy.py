@@ -6,7 +6,7 @@ import time
 from typing import Literal
 
 from release.commands.command_line import CommandContext, CommandOptions, agree, find
-from release.commands.text import states
+from release.commands.text import plans
 from release.deploy.core import lock
 from release.deploy.environment import journal
 from release.deploy.environment.environment import LiveEnvironment, Workspace
@@ -98,9 +98,9 @@ def _carried_out(cmd: CommandContext, live: LiveEnvironment, prepared: Prepared)
     if words.plan:
         _show_plan(cmd, prepared.plan)
         return 0
-    console.fields(states.plan_title(prepared.plan), states.plan_rows(prepared.plan))
+    console.fields(plans.plan_title(prepared.plan), plans.plan_rows(prepared.plan))
     if prepared.plan.strategy != "verify":
-        agree(cmd, states.plan_title(prepared.plan))
+        agree(cmd, plans.plan_title(prepared.plan))
     if prepared.bytes.where == "rebuild":
         prepared = _made_again(cmd, live, prepared)
     outcome = carry_out(prepared, message=words.message, interruption=cmd.interruption)
@@ -143,7 +143,7 @@ def _choice(cmd: CommandContext, live: LiveEnvironment, observation: Observation
 
     offered = candidates(live, observation.left)
     title = f"roll back {live.place}"
-    cmd.console.fields(f"{title} to", states.candidate_rows(offered))
+    cmd.console.fields(f"{title} to", plans.candidate_rows(offered))
     while True:
         answer = cmd.console.choose("a number; Enter for the healthy release before; q to stop:")
         if answer in ("q", "n", "no"):
@@ -190,16 +190,16 @@ def _show_plan(cmd: CommandContext, plan: Plan) -> None:
     if cmd.words.json:
         cmd.console.document(plan.to_json())
     else:
-        cmd.console.sheet(states.plan_title(plan), states.plan_rows(plan))
+        cmd.console.sheet(plans.plan_title(plan), plans.plan_rows(plan))
 
 
 def _tell(cmd: CommandContext, live: LiveEnvironment, outcome: Outcome) -> None:
     """The result; after a rollback, the command that undoes it."""
-    cmd.console.emit(states.deployed(outcome))
+    cmd.console.emit(plans.deployed(outcome))
     if cmd.words.json:
         cmd.console.document(outcome.record)
     else:
-        cmd.console.result(states.outcome_line(outcome))
+        cmd.console.result(plans.outcome_line(outcome))
     if outcome.changed and outcome.plan.reason == "rollback" and (how := _undoing(live, outcome)):
         cmd.console.emit(Notice(text=how))
 

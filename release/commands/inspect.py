@@ -11,6 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from release.commands.command_line import CommandContext, environment_of, find, target_of
 from release.commands.text import states
+from release.commands.text.history import (
+    HISTORY,
+    Entry,
+    difference_rows,
+    difference_title,
+    history_row,
+    release_rows,
+    tried_rows,
+)
 from release.commands.text.marks import named
 from release.deploy.environment.environment import Workspace
 from release.deploy.environment.unconfigured import described, unconfigured
@@ -77,8 +86,8 @@ def history(cmd: CommandContext) -> int:
         else:
             version = _versions(workspace)
             cmd.console.table(
-                states.HISTORY,
-                [states.history_row(entry, version(entry.body)) for entry in islice(_ended(entries), count)],
+                HISTORY,
+                [history_row(entry, version(entry.body)) for entry in islice(_ended(entries), count)],
             )
     return 0
 
@@ -92,7 +101,7 @@ def _since(cmd: CommandContext) -> str | None:
     return moment.text
 
 
-def _entries(workspace: Workspace, environment: str | None, since: str | None) -> Iterator[states.Entry]:
+def _entries(workspace: Workspace, environment: str | None, since: str | None) -> Iterator[Entry]:
     """Events that wait to be published, then the ledger."""
     _known_environment(workspace, environment)
     service = workspace.service.service
@@ -120,7 +129,7 @@ def _is_in(draft: Draft[Body], environment: str | None) -> bool:
     return environment is None or (isinstance(body, kinds) and body.environment == environment)
 
 
-def _ended(entries: Iterator[states.Entry]) -> Iterator[states.Entry]:
+def _ended(entries: Iterator[Entry]) -> Iterator[Entry]:
     """One entry for each deployment: its end; its start only where no end is known. Newest first."""
     seen: set[str] = set()
     for entry in entries:
@@ -177,7 +186,7 @@ def show(cmd: CommandContext) -> int:
     else:
         title = f"{found.release.envelope.service} {found.release.body.version}"
         standing = states.standing_rows(found.event, word)
-        cmd.console.sheet(title, [*states.release_rows(found.release), *standing, *states.tried_rows(tried)])
+        cmd.console.sheet(title, [*release_rows(found.release), *standing, *tried_rows(tried)])
     return 0
 
 
@@ -202,7 +211,7 @@ def diff(cmd: CommandContext) -> int:
     if cmd.words.json:
         cmd.console.document(found.to_json())
     else:
-        cmd.console.sheet(states.difference_title(found), states.difference_rows(found))
+        cmd.console.sheet(difference_title(found), difference_rows(found))
     return 0
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from release import config, recovery
 from release.commands.command_line import CommandContext, agree
-from release.commands.text import states
+from release.commands.text import history
 from release.deploy.environment.environment import Workspace
 from release.deploy.inspection.image_tags import ImageTags
 from release.deploy.inspection.readiness import draft_of
@@ -75,7 +75,7 @@ def verify_ledgers(cmd: CommandContext) -> int:
         cmd.console.document([report.to_json() for report in reports])
     else:
         for report in reports:
-            for line in states.report_lines(report):
+            for line in history.report_lines(report):
                 cmd.console.result(line)
     return 1 if any(report.violations for report in reports) else 0
 

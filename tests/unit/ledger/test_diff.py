@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from release.commands.text import states
+from release.commands.text import history
 from release.ledger import query
 from release.ledger.diff import Change, Commits, Difference, commits_between, compare
 from release.ledger.store import Ledger
@@ -105,7 +105,7 @@ def test_a_release_does_not_differ_from_itself(ledger: Ledger, here: Repository)
     found = difference(ledger, here, "1.0.0", "1.0.0")
     assert found.commits == Commits()
     assert (found.packages, found.bases, found.settings, found.size) == ((), (), (), 0)
-    labels = [label for label, _ in states.difference_rows(found)]
+    labels = [label for label, _ in history.difference_rows(found)]
     assert labels == ["from", "to", "commits", "size", "shared"]
 
 
@@ -145,7 +145,7 @@ def test_a_difference_is_json_and_readable(ledger: Ledger, here: Repository) -> 
     """The same facts for machines and for people."""
     found = difference(ledger, here, "1.0.0", "1.1.0")
     assert json.loads(json.dumps(found.to_json()))["after"]["version"] == "1.1.0"
-    rows = dict(states.difference_rows(found))
-    assert states.difference_title(found) == "api in production: 1.0.0 → 1.1.0"
+    rows = dict(history.difference_rows(found))
+    assert history.difference_title(found) == "api in production: 1.0.0 → 1.1.0"
     assert rows["packages"].splitlines()[0] == "fastapi: 0.120.0 → 0.121.0"
     assert rows["size"] == "1,010 → 1,014 bytes (+4)"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from release.commands import inspect
-from release.commands.text import states
+from release.commands.text import history, plans
 from release.commands.text.marks import named
 from release.deploy.environment.environment import Workspace
 from release.deploy.inspection.readiness import _verdict
@@ -46,20 +46,20 @@ def test_history_and_candidates_say_it(workspace: Workspace, release: Record[Rel
     """Of the release itself, and of each deployment of it."""
     version = inspect._versions(workspace)
     rows = [
-        states.history_row(entry, version(entry.body)) for entry in inspect._entries(workspace, None, None)
+        history.history_row(entry, version(entry.body)) for entry in inspect._entries(workspace, None, None)
     ]
     assert [(row[1], row[4]) for row in rows] == [(MARK, "healthy"), (MARK, "recovered")]
     event = next(iter(deployments(workspace.ledger, "api", "production")))
     offered = Candidate(release=release, event=event, word=None, is_current=False)
-    assert states.candidate_rows([offered])[0][1].startswith(MARK)
+    assert plans.candidate_rows([offered])[0][1].startswith(MARK)
 
 
 def test_a_plan_a_difference_and_readiness_say_it(release: Record[Release]) -> None:
     """Each from the record, by the one mark."""
     body = release.body
     side = Side(version="1.0.0", digest=body.image.digest, commit="a" * 40, moment="", who="", recovered=True)
-    assert states._what(side).startswith(MARK)
-    assert states._end(_end(release)).startswith(MARK)
+    assert plans._release(side).startswith(MARK)
+    assert history._end(_end(release)).startswith(MARK)
     verdict = _verdict(release, "ready")
     assert verdict.recovered
     assert named(verdict.version, recovered=verdict.recovered) == MARK

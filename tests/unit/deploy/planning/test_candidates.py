@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from release.commands.text import states
+from release.commands.text import plans
 from release.deploy.planning.candidates import Candidate, chosen
 from release.ledger.query import QuarantineState
 from release.records import Quarantine
@@ -32,7 +32,7 @@ def test_an_answer_is_a_number_of_the_list_or_nothing(answer: str, target: str |
 
 def test_candidates_are_shown_with_what_speaks_against_them() -> None:
     """Numbered from 1, the current one marked."""
-    rows = dict(states.candidate_rows(OFFERED))
+    rows = dict(plans.candidate_rows(OFFERED))
     assert list(rows) == ["1", "2", "3"]
     assert rows["1"].startswith("0.3.0 ")
     assert "runs now" in rows["1"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from release.commands.text import states
+from release.commands.text import plans
 from release.deploy.core.place import ContainerSet, Place
 from release.deploy.planning.plan import Facts, First, Listed, make_plan, secret_changes, settings_changes
 from release.runspec import Publish, RunSpec
@@ -199,8 +199,8 @@ def test_a_plan_is_shown_without_what_does_not_change() -> None:
             undone=Listed(lines=("fix: a",), count=1),
         )
     )
-    rows = dict(states.plan_rows(plan))
-    assert states.plan_title(plan) == "deploy api in production to 0.2.0"
+    rows = dict(plans.plan_rows(plan))
+    assert plans.plan_title(plan) == "deploy api in production to 0.2.0"
     assert rows["settings"] == "env.LOG_LEVEL: info → debug"
     assert rows["undone"] == "fix: a"
     assert not rows.keys() & {"packages", "bases", "secrets", "added", "note", "expected"}
@@ -209,7 +209,7 @@ def test_a_plan_is_shown_without_what_does_not_change() -> None:
 def test_a_long_list_is_cut_and_says_so() -> None:
     """A tired reader sees the first lines and how many more there are."""
     rows = dict(
-        states.plan_rows(
+        plans.plan_rows(
             make_plan(facts(added=Listed(lines=tuple(f"feat: {n}" for n in range(20)), count=81)))
         )
     )
@@ -218,10 +218,10 @@ def test_a_long_list_is_cut_and_says_so() -> None:
 
 def test_behind_a_proxy_the_plan_says_start_first_and_no_downtime() -> None:
     """As the target says; a port of its own means that nobody answers in between."""
-    rows = dict(states.plan_rows(make_plan(facts(strategy="start-first"))))
+    rows = dict(plans.plan_rows(make_plan(facts(strategy="start-first"))))
     assert rows["strategy"].startswith("start-first: the new container is healthy before")
     assert rows["downtime"].startswith("none: the old one keeps the traffic")
-    assert dict(states.plan_rows(make_plan(facts())))["downtime"].startswith("from the old one's stop")
+    assert dict(plans.plan_rows(make_plan(facts())))["downtime"].startswith("from the old one's stop")
 
 
 def test_replicas_are_only_verified_when_there_are_as_many_as_asked_for() -> None:
@@ -261,7 +261,7 @@ def test_what_undoes_migrations_first_is_shown_with_its_image_and_time() -> None
     """It will run in production: word for word, for people and machines."""
     first = First(command=("alembic", "downgrade", "-2"), version="0.2.0", image="acme/api@x", timeout=60_000)
     plan = make_plan(facts(down=first, about_data=("look at the data",)))
-    rows = dict(states.plan_rows(plan))
+    rows = dict(plans.plan_rows(plan))
     assert rows["first"].startswith("`alembic downgrade -2`\nin a container of 0.2.0, acme/api@x,")
     assert rows["first"].endswith("for 1m at most")
     assert plan.to_json()["down"]["command"] == first.command

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from release.commands.text import states
+from release.commands.text import plans
 from release.deploy.planning.policy import Allowance
 from release.deploy.planning.prepare import Prepared
 from release.errors import LockHeld, NotReady
@@ -19,7 +19,7 @@ OVER = Allowance(cross_migrations=True)
 
 def shown(of: Prepared, label: str) -> str:
     """One row of the plan, as people see it."""
-    return dict(states.plan_rows(of.plan)).get(label, "")
+    return dict(plans.plan_rows(of.plan)).get(label, "")
 
 
 def fenced(of: Scene) -> None:

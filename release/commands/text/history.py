@@ -1,0 +1,165 @@
+"""Records, releases and differences as text for people. Nothing is printed here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from release.commands.text.gates import gate_text
+from release.commands.text.marks import named
+from release.commands.text.parts import LISTED, Row, changed
+from release.inert import inert_line, inert_lines
+from release.ledger.query import Tried
+from release.records import (
+    Deployment,
+    Draft,
+    Freeze,
+    LockFile,
+    Note,
+    Quarantine,
+    Record,
+    Recovered,
+    Release,
+    Verification,
+)
+from release.smoketext import smoke_lines
+
+if TYPE_CHECKING:
+    from release.ledger.diff import Difference, End
+    from release.ledger.violations import Report
+
+
+HISTORY: Final = ("when", "version", "what", "environment", "status", "who", "message")
+
+
+Entry = Record[Any] | Draft[Any]
+
+
+def history_row(entry: Entry, version: str) -> Sequence[str]:
+    """Return one record as a row of `HISTORY`. `version` is that of its release."""
+    envelope = entry.envelope if isinstance(entry, Record) else entry
+    waiting = "" if isinstance(entry, Record) else " (unsynced)"
+    what, environment, status, message = _columns(entry.body)
+    return (
+        envelope.recorded_at[:19].replace("T", " ") + "Z",
+        version,
+        what,
+        environment,
+        status + waiting,
+        envelope.actor.name,
+        message,
+    )
+
+
+def _columns(body: Any) -> tuple[str, str, str, str]:
+    match body:
+        case Release():
+            return "release", "", "recovered" if body.recovered is not None else "released", ""
+        case Deployment():
+            what = "rollback" if body.reason == "rollback" else "deploy"
+            return what, body.environment, body.status, body.message
+        case Quarantine():
+            return "quarantine", body.environment or "", "lifted" if body.lifted else "set", body.message
+        case Verification():
+            return body.what, body.environment or "", body.result, _findings(body)
+        case Freeze():
+            end = f" until {body.until[:19]}Z" if body.until is not None else ""
+            return "freeze", body.environment, "thawed" if body.thawed else f"frozen{end}", body.message
+        case Note():
+            return "note", "", "", body.text
+        case _:
+            return str(getattr(body, "kind", "record")), "", "", ""
+
+
+def _findings(body: Verification) -> str:
+    """Return what a check says in one line: of a drill its time, else what speaks against releases."""
+    if body.what == "drill" and body.result == "passed":
+        return f"healthy after {body.duration_ms / 1000:.1f} s"
+    problems = [problem for each in body.releases for problem in each.problems]
+    passed = f"{sum(each.result == 'passed' for each in body.releases)} of {len(body.releases)} releases"
+    return "; ".join([passed if body.what == "readiness" else body.detail, *problems])
+
+
+def _lock(lock: LockFile | None) -> str:
+    return f"{lock.path} ({lock.kind}), {len(lock.packages)} packages" if lock is not None else "not known"
+
+
+def _recovered(recovered: Recovered | None) -> list[Row]:
+    if recovered is None:
+        return []
+    text = inert_lines([f"read from {recovered.origin}", f"not known: {', '.join(recovered.unknown)}"])
+    return [("recovered", text)]
+
+
+def release_rows(record: Record[Release]) -> list[Row]:
+    """Return a release, readably."""
+    envelope, body = record.envelope, record.body
+    return [
+        ("image", inert_lines([f"{body.image.repository}@{body.image.digest}", body.image.platform])),
+        ("config", body.image.config_digest),
+        ("commit", f"{body.source.commit}\ncommitted {body.source.commit_time}, tag {body.source.tag}"),
+        (
+            "released",
+            f"{envelope.recorded_at} by {inert_line(f'{envelope.actor.name} <{envelope.actor.email}>')}",
+        ),
+        ("run", inert_line(envelope.run.url or envelope.run.id)),
+        ("lock", _lock(body.lock)),
+        ("bases", inert_lines(f"{base.reference}@{base.digest}" for base in body.bases)),
+        ("gates", inert_lines(map(gate_text, body.gates))),
+        ("smoke", inert_lines(smoke_lines(body.smoke))),
+        *_recovered(body.recovered),
+        ("record", record.id),
+    ]
+
+
+def report_lines(report: Report) -> list[str]:
+    """Return what a verification found: a line for each violation, what was not looked at, and the sum."""
+    found = len(report.violations)
+    noun = "violation" if found == 1 else "violations"
+    verdict = f"{found} {noun}" if found else "clean"
+    size = f"{report.commits} commits, {report.records} records, {report.releases} releases"
+    return [
+        *map(str, report.violations),
+        *(f"not checked: {what}" for what in report.unchecked),
+        f"{report.ledger}  {verdict}  {size}  {report.head or 'empty'}",
+    ]
+
+
+def tried_rows(tried: Sequence[Tried]) -> list[Row]:
+    """Return the latest drills and rebuilds of a release, newest last."""
+    lines = [
+        f"{each.recorded_at[:19]}Z  {each.verification.what} {each.verification.result}"
+        f"{f' in {each.verification.environment}' if each.verification.environment else ''}: "
+        f"{_findings(each.verification)}"
+        for each in tried[-LISTED:]
+    ]
+    return [("tried out", inert_lines(lines))] if lines else []
+
+
+def difference_title(found: Difference) -> str:
+    """Return the headline of a comparison."""
+    where = f" in {found.environment}" if found.environment is not None else ""
+    return f"{found.service}{where}: {found.before.version} → {found.after.version}"
+
+
+def difference_rows(found: Difference) -> list[Row]:
+    """Return the differences, and the sizes of both."""
+    before, after, commits = found.before, found.after, found.commits
+    rows = [
+        ("from", _end(before)),
+        ("to", _end(after)),
+        ("commits", f"{before.commit[:12]} → {after.commit[:12]}\n{inert_line(commits.note)}".rstrip()),
+        ("added", inert_lines(commits.added)),
+        ("undone", inert_lines(commits.undone)),
+        ("packages", inert_lines(map(changed, found.packages))),
+        ("bases", inert_lines(map(changed, found.bases))),
+        ("settings", inert_lines(map(changed, found.settings))),
+        ("size", f"{before.size:,} → {after.size:,} bytes ({found.size:+,})"),
+        ("shared", f"{found.shared_layers} layers, {found.shared_bytes:,} bytes"),
+        ("note", inert_lines(found.notes)),
+    ]
+    return [(label, text) for label, text in rows if text]
+
+
+def _end(end: End) -> str:
+    return f"{named(end.version, recovered=end.recovered)}  {end.digest}\nreleased {end.released}"

@@ -1,0 +1,51 @@
+"""Small pieces of text that plans, states and records share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from release.inert import inert_line, inert_lines
+
+if TYPE_CHECKING:
+    from release.ledger.diff import Change
+
+Row = tuple[str, str]
+LISTED: Final = 15
+"""How many lines of one kind a plan shows."""
+
+
+def because(message: str) -> str:
+    """Return a message as the end of a line: `: fix the login`; nothing if there is none."""
+    return f": {inert_line(message)}" if message else ""
+
+
+def age(moment: str) -> str:
+    """Return how long ago a moment was, in its largest unit: "2 h ago"."""
+    seconds = int((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit} ago"
+    return "just now" if seconds < 5 else f"{seconds} s ago"
+
+
+def changed(change: Change) -> str:
+    """Return one difference as a line, as "memory: 1 → 2"."""
+    if change.old is None:
+        return f"{change.key}: + {_value(change.new)}"
+    if change.new is None:
+        return f"{change.key}: - {_value(change.old)}"
+    return f"{change.key}: {_value(change.old)} → {_value(change.new)}"
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) and value else json.dumps(value)
+
+
+def listed(lines: Iterable[str], count: int | None = None) -> str:
+    """Return the first lines, and how many more there are; `count` if there are more than these lines."""
+    every = list(lines)
+    rest = [f"… and {(count or len(every)) - LISTED} more"] if len(every) > LISTED else []
+    return inert_lines([*every[:LISTED], *rest])

@@ -1,0 +1,157 @@
+"""Plans, candidates and results of deployments as text for people. Nothing is printed here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from release.commands.text.marks import named
+from release.commands.text.parts import Row, age, because, changed, listed
+from release.deploy.core import watch
+from release.deploy.planning.plan import First, Plan, Side
+from release.events import Deployed
+from release.inert import inert_line, inert_lines
+from release.migrations import Crossing
+from release.reference import Digest
+from release.runspec import duration_text
+
+if TYPE_CHECKING:
+    from release.deploy.execution.deploy import Outcome
+    from release.deploy.planning.candidates import Candidate
+
+
+_STRATEGY: Final = {
+    "stop-first": "stop-first: the old container is stopped, and kept until the new one is proven",
+    "start-first": "start-first: the new container is healthy before the proxy gives it the traffic",
+    "rolling": "rolling: the Swarm replaces the tasks, a few at a time, by the recorded update policy",
+    "first": "nothing runs yet",
+    "verify": "runs already with these settings: only verified",
+}
+
+
+_DOWNTIME: Final = {
+    "stop-first": "from the old one's stop until the new one is healthy",
+    "start-first": "none: the old one keeps the traffic until then, and finishes what it has",
+}
+
+
+_BYTES: Final = {
+    "engine": "on the engine",
+    "registry": "pulled from the registry",
+    "nodes": "on the nodes themselves, for the registry cannot give it",
+    "rebuild": "built again from its record, and proven to be the same, before anything is touched",
+    "nowhere": "nowhere",
+}
+
+
+def plan_title(plan: Plan) -> str:
+    """Return the headline of a plan."""
+    verb = "roll back" if plan.reason == "rollback" else "deploy"
+    return f"{verb} {plan.service} in {plan.environment} to {plan.after.version}"
+
+
+def plan_rows(plan: Plan) -> list[Row]:
+    """Return a plan, without settings that do not change."""
+    rows = [
+        ("from", _from(plan.before) if plan.before is not None else "nothing known"),
+        ("to", _side(plan.after, "released")),
+        ("engine", plan.engine),
+        ("bytes", _BYTES[plan.bytes_from]),
+        ("strategy", _STRATEGY[plan.strategy]),
+        ("downtime", _DOWNTIME.get(plan.strategy, "")),
+        ("expected", f"{plan.expected_ms / 1000:.1f} s" if plan.expected_ms is not None else ""),
+        ("watch", watch.words(plan.watch, replaces=plan.strategy != "first")),
+        ("rehearsed", plan.rehearsed),
+        ("settings", listed(map(changed, plan.settings))),
+        ("secrets", listed(f"{name}: {_secret(result)}" for name, result in plan.secrets.items())),
+        ("undone", listed(plan.undone, plan.undone_count)),
+        ("added", listed(plan.added, plan.added_count)),
+        ("packages", listed(map(changed, plan.packages))),
+        ("bases", listed(map(changed, plan.bases))),
+        ("migrations", _crossing(plan.crossing)),
+        ("first", _first(plan.down)),
+        ("then", inert_lines(plan.then)),
+        ("note", inert_lines(plan.notes)),
+    ]
+    return [(label, text) for label, text in rows if text]
+
+
+def _first(down: First | None) -> str:
+    if down is None:
+        return ""
+    where = f"in a container of {down.version}, {down.image},"
+    how = f"with the settings that it was deployed with, for {duration_text(down.timeout)} at most"
+    return inert_lines([f"`{' '.join(down.command)}`", where, how])
+
+
+def _crossing(found: Crossing | None) -> str:
+    if found is None:
+        return ""
+    return listed(
+        [
+            *filter(None, [found.unknown]),
+            *(f"- {path}" for path in found.undone),
+            *(f"+ {path}" for path in found.added),
+        ]
+    )
+
+
+def candidate_rows(offered: Sequence[Candidate]) -> list[Row]:
+    """Return the releases that a rollback can choose, numbered from 1."""
+    return [(str(number), _candidate(each)) for number, each in enumerate(offered, start=1)]
+
+
+def _candidate(each: Candidate) -> str:
+    marks = [*(["runs now"] if each.is_current else []), *([str(each.word)] if each.word else [])]
+    body, event = each.release.body, each.event
+    message = because(event.deployment.message)
+    when = f"healthy {age(event.recorded_at)} by {inert_line(event.actor.name)}{message}"
+    version = named(body.version, recovered=body.recovered is not None)
+    return inert_lines([f"{version}  {Digest(body.image.digest).short}  {when}", *marks])
+
+
+def _from(side: Side) -> str:
+    """Return what runs before; of a deployment that is not known as healthy, its status too."""
+    if side.status == "unknown":
+        return f"{_release(side)}\nstarted {age(side.moment)} by a deployment that this clone does not know"
+    if side.status == "healthy":
+        return _side(side, "deployed")
+    how = {"started": "never ended", "mixed": "left a mixed state"}.get(side.status, side.status)
+    return f"{_side(side, 'tried')} ({how})"
+
+
+def _side(side: Side, done: str) -> str:
+    return f"{_release(side)}\n{done} {age(side.moment)} by {inert_line(side.who)}{because(side.message)}"
+
+
+def _release(side: Side) -> str:
+    version = named(side.version, recovered=side.recovered)
+    return f"{version}  {Digest(side.digest).short}  commit {side.commit[:12]}"
+
+
+def _secret(comparison: str) -> str:
+    return {"rotated": "rotated since", "not comparable": "unknown: other fingerprint key"}.get(
+        comparison, comparison
+    )
+
+
+def outcome_line(outcome: Outcome) -> str:
+    """Return the result of a deployment in one line."""
+    plan = outcome.plan
+    done = "healthy" if outcome.changed else "healthy already"
+    image = f"{outcome.repository}@{plan.after.digest}"
+    return f"{plan.service} {plan.after.version} {plan.environment} {done} {image}"
+
+
+def deployed(outcome: Outcome) -> Deployed:
+    """Return the result of a deployment as an event."""
+    plan = outcome.plan
+    return Deployed(
+        service=plan.service,
+        environment=plan.environment,
+        version=plan.after.version,
+        digest=str(plan.after.digest),
+        reference=f"{outcome.repository}@{plan.after.digest}",
+        deployment=outcome.deployment,
+        changed=outcome.changed,
+    )
