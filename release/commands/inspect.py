@@ -34,14 +34,16 @@ if TYPE_CHECKING:
 
 
 def status(cmd: CommandContext) -> int:
-    """Return what really runs; 1 where it differs from the ledger and the command line wants to know.
+    """Show what runs, and return the exit code.
 
-    An engine that cannot be asked hides nothing of the other environments: its error is told, and its exit
-    status is given at the end.
+    With `--exit-code` it is 1 if something differs from the ledger, or if the ledger has commits that are not
+    proven. If an engine cannot be asked, its error is shown, the other environments are shown as well, and
+    the exit code is that of the error.
     """
     failed: list[ReleaseError] = []
     with cmd.workspace() as workspace:
         workspace.refresh()
+        is_proven = workspace.ledger.unproven is None
         named = cmd.words.environment
         every: list[str | None] = [*workspace.service.environments]
         names = [named] if named is not None or not every else every
@@ -59,7 +61,7 @@ def status(cmd: CommandContext) -> int:
             cmd.console.sheet(f"{each.service} in {each.environment}", states.status_rows(each))
     if failed:
         return max(error.exit_code for error in failed)
-    return 1 if cmd.words.exit_code and any(each.drift for each in found) else 0
+    return 1 if cmd.words.exit_code and (not is_proven or any(each.drift for each in found)) else 0
 
 
 def _status(workspace: Workspace, environment: str | None, failed: list[ReleaseError]) -> Status:

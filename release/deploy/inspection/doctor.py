@@ -89,6 +89,8 @@ def _ledger(workspace: Workspace) -> str:
             "deploy and rollback work without it; releases need it: git ls-remote " + str(settings.remote),
         )
     workspace.ledger.check_address()
+    if workspace.ledger.unproven is not None:
+        raise workspace.ledger.unproven
     count = len(query.versions(workspace.ledger, workspace.service.service))
     waiting = len(workspace.ledger.unsynced())
     place = (

@@ -74,9 +74,16 @@ def test_a_rollback_goes_by_the_verified_head(world: World) -> None:
     assert world.invoke("deploy", "--to", "0.2.0", "--yes").status == 0
     good = world.git("rev-parse", "release-ledger").strip()
     commit = intruder.commit(Repository(world.root), {"records/00/" + "0" * 64 + ".json": b'{"seq":1e999}'})
-    for words in (("status",), ("history",), ("rollback", "--plan"), ("show", "0.2.0"), ("doctor",)):
+    for words, status in (
+        (("status",), 0),
+        (("status", "--exit-code"), 1),
+        (("history",), 0),
+        (("rollback", "--plan"), 0),
+        (("show", "0.2.0"), 0),
+        (("doctor",), 1),
+    ):
         shown = world.invoke(*words)
-        assert shown.status == 0, shown.err
+        assert shown.status == status, shown.err
         assert commit in shown.err
     refused = world.invoke("deploy", "--to", "0.1.0", "--yes")
     assert (refused.status, "defect" in refused.err) == (1, False), refused.err
