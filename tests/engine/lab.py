@@ -103,7 +103,7 @@ def eventually(probe: Callable[[], T | None], *, what: str, seconds: float = 20.
     raise AssertionError(f"waited {seconds} s for {what}")
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Let a server end when its test is killed (prctl(2), PR_SET_PDEATHSIG)."""
     ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGTERM)
 
@@ -119,7 +119,7 @@ def server(argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = No
             stdout=sink,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, then exec
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, then exec
         )
     try:
         yield process.pid

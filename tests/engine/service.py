@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from release.process import output_of
-from tests.engine import lab
+from tests.engine import lab, warm
 
 APP: Final = '''\
 """Answers with its greeting and its version; stops when told."""
@@ -172,9 +172,9 @@ class Service:
 
     def run(self, *argv: str, **environ: str) -> Ran:
         """A program in the repository, to its end."""
-        with self.start(*argv, new_session=False, **environ) as process:
-            out, err = process.communicate(timeout=240)
-        return Ran(status=process.returncode, out=out, err=err)
+        every = {**os.environ, **IDENTITY, **self.environ, **environ}
+        ended = warm.run(list(argv), cwd=self.folder, environ=every)
+        return Ran(status=ended.returncode, out=ended.stdout, err=ended.stderr)
 
     def records(self) -> list[dict[str, Any]]:
         """All records on the ledger branch here, oldest first, read with git alone."""

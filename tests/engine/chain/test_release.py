@@ -179,7 +179,7 @@ def test_a_dockerfile_with_a_clock_in_it_is_said_to_have_one(make: Make) -> None
     service = make(files={"Dockerfile": clock})
     ran = service.nox("release")
     released(ran)
-    assert "a second build will give another digest" in ran.err
+    assert "a second build will have another digest" in ran.err
     assert "/now" in service.records()[0]["build"]["timestamps"]
 
 

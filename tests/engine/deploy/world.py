@@ -35,7 +35,7 @@ from release.records import Source as SourceRecord
 from release.reference import Reference
 from release.runspec import Probe
 from release.source import Source
-from tests.engine import lab, tiny
+from tests.engine import lab, tiny, warm
 from tests.engine.tiny import TinyImage
 
 APP: Final = """\
@@ -254,15 +254,8 @@ class World:
 
     def invoke(self, *words: str, cwd: Path | None = None, **environ: str) -> Ended:
         """Run `invoke` to its end, without a terminal."""
-        done = subprocess.run(
-            self.argv(*words),
-            cwd=cwd or self.root,
-            env={**os.environ, **self.environ, **environ},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        every = {**os.environ, **self.environ, **environ}
+        done = warm.run(self.argv(*words), cwd=cwd or self.root, environ=every)
         return Ended(status=done.returncode, out=done.stdout, err=done.stderr)
 
     def argv(self, *words: str) -> list[str]:
