@@ -161,8 +161,9 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
             remote = self.service.ledger.remote
             raise LedgerUnreachable(
                 f"read the ledger on {remote}",
-                f"the remote does not answer ({self.ledger.silence.found})",
-                "a release needs it, so that two of them cannot take one version; try again when it is back",
+                f"the git remote does not answer ({self.ledger.silence.found})",
+                "a release needs the remote, so that two runs cannot take one version; run it "
+                "again when the remote answers",
             )
         if self.ledger.unproven is not None:
             raise self.ledger.unproven
@@ -181,7 +182,9 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
     def gates_plan(self, facts: Facts, options: Options) -> Plan:
         """The plan of a run that releases nothing."""
         if facts.changed:
-            self.emit(Warned(text=f"{describe_changes(facts.changed)}: this run looks at the commit"))
+            self.emit(
+                Warned(text=f"{describe_changes(facts.changed)}; this run uses the committed files only")
+            )
         self._warn_of_smoke()
         try:
             refuse_other_tags(facts, options)
@@ -200,7 +203,7 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
         strangers = self.source.untracked(self.service.context)
         if strangers:
             shown = ", ".join(strangers[:3]) + (", …" if len(strangers) > 3 else "")
-            self.emit(Warned(text=f"not in git, so not in the release: {shown}"))
+            self.emit(Warned(text=f"untracked files, so the release does not contain them: {shown}"))
 
     def _warn_of_smoke(self) -> None:
         if said := smoke_caution(self.service):

@@ -31,6 +31,10 @@ class BackgroundTasks:
         for each in self._given:
             error = each.exception()
             if isinstance(error, ReleaseError | OSError):
-                emit(Warned(text=f"left behind, until the next run removes it: {error}"))
+                emit(
+                    Warned(
+                        text=f"could not clean up: {error}. The next run tries it again. No action needed."
+                    )
+                )
             elif error is not None:
                 raise error

@@ -168,7 +168,7 @@ def _spared(ctx: StageContext, stage: Stage, clock: float) -> tuple[Gate, Produc
         return (
             gate,
             product,
-            f"{product.summary}; re-used: passed at {gate.started[11:19]}Z in run {gate.run}",
+            f"{product.summary}; reused: passed at {gate.started[11:19]}Z in run {gate.run}",
         )
     product = stage.action(ctx)
     gate = Gate(
@@ -214,15 +214,15 @@ def _typed(ctx: StageContext, stage: str) -> Iterator[None]:
             raise
         raise GateFailed(stage, error.found, error.hint, error.tail) from error
     except OSError as error:
-        raise GateFailed(stage, str(error), f"{_remedy(ctx, error)}, and run the same again") from error
+        raise GateFailed(stage, str(error), f"{_remedy(ctx, error)}, then run it again") from error
 
 
 def _remedy(ctx: StageContext, error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"make room for {ctx.folder.path}"
+        return f"free disk space for {ctx.folder.path}"
     if error.filename is None:
-        return "look what this machine lacks, by the system's own words"
-    return f"look at {error.filename} and its owner"
+        return "check what this machine lacks: `df -h`, `free -m`, `ulimit -a`"
+    return f"check the owner: ls -l {error.filename}"
 
 
 def _since(clock: float) -> int:

@@ -152,8 +152,9 @@ def already_released(facts: Facts, options: Options) -> Record[Release] | None:
     if wanted is not None and str(wanted) != record.body.version:
         raise VersionTaken(
             f"release commit {facts.commit.id[:12]} as {wanted}",
-            f"it is released as {record.body.version} ({record.body.image.digest}); a commit has one version",
-            "make a commit of its own for the new version: git commit --allow-empty",
+            f"it is released as {record.body.version} ({record.body.image.digest}), and a "
+            "commit has only one version",
+            "make a commit for the new version: git commit --allow-empty",
         )
     return record
 
@@ -195,10 +196,10 @@ def refuse_other_tags(facts: Facts, options: Options) -> None:
     names = [tag.name for tag in reversed(facts.loosely.tags) if tag.name not in exact]
     raise UsageError(
         f"choose the next version ({found})",
-        f"the git tags {', '.join(names[:3])}{', …' if len(names) > 3 else ''} are not MAJOR.MINOR.PATCH, "
-        "and this version does not count them",
-        f'with tags = "loose" in the configuration they count, and the next version is {loosely}; '
-        'tags = "strict" ignores them',
+        f"the git tags {', '.join(names[:3])}{', …' if len(names) > 3 else ''} are not "
+        "MAJOR.MINOR.PATCH, so they do not count",
+        f'set tags = "loose" to count them (the next version is then {loosely}), or tags = '
+        '"strict" to ignore them',
     )
 
 
@@ -244,8 +245,8 @@ def refuse_changes(facts: Facts) -> None:
     if facts.changed:
         raise SourceError(
             f"release commit {facts.commit.id[:12]}",
-            f"{describe_changes(facts.changed)}, and a release holds what is committed",
-            "commit or stash them, or release the commit as it is with: -- --allow-dirty",
+            f"{describe_changes(facts.changed)}, but a release contains committed files only",
+            "commit or stash the files, or release without them: -- --allow-dirty",
         )
 
 

@@ -23,6 +23,7 @@ def refuse_committed_home(source: Source, commit: str) -> None:
     if found:
         raise SourceError(
             f"use commit {commit[:12]}",
-            f"it has {found[0]} in it, where runs keep their results: its files could pass for them",
+            f"the commit contains {found[0]}, in the folder of run results: its files could be "
+            "taken for results",
             f"git rm -r --cached {found[0]}, add {HOME}/ to .gitignore, and commit",
         )

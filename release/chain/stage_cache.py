@@ -178,7 +178,7 @@ def _parse(content: bytes, key: str) -> CachedResult:
     data = json.loads(content)
     gate, evidence = Gate.model_validate(data["gate"]), base64.b64decode(data["evidence"], validate=True)
     if data["key"] != key or gate.evidence_sha256 != hashlib.sha256(evidence).hexdigest():
-        raise ValueError("it belongs to something else")
+        raise ValueError("it belongs to another run")
     return CachedResult(gate=gate, summary=str(data["summary"]), evidence=evidence, data=dict(data["data"]))
 
 
@@ -246,7 +246,10 @@ def _find(ctx: StageContext, gate: str, key: str) -> CachedResult | None:
     try:
         return _passes(ctx).find(gate, key)
     except BadSeal as error:
-        _notice(ctx, f"results in {ctx.folder.home / 'passed'} are ignored: {error}. The gates run")
+        _notice(
+            ctx,
+            f"results in {ctx.folder.home / 'passed'} are ignored: {error}. All gates run. No action needed.",
+        )
     except ReleaseError as error:
         _notice(ctx, f"results of earlier runs are not used: {error.found}\n  → {error.hint}")
     return None

@@ -60,7 +60,7 @@ class RunFolder(Struct, frozen=True, kw_only=True):
             return cls._created(home)
         except OSError as error:
             raise ReleaseError(
-                f"make the run's folder in {home}", str(error), "make room there, or correct its owner"
+                f"make the run's folder in {home}", str(error), "free disk space there, or correct its owner"
             ) from error
 
     @classmethod

@@ -61,7 +61,7 @@ def staged(run: Path, name: str) -> Iterator[Path]:
     if staging is None:
         raise ReleaseError(
             f"make a temporary folder of the run {run.name}",
-            f"{run / _OWNER} does not name its place: the file is gone or damaged",
+            f"{run / _OWNER} does not name it: the file is missing or damaged",
             "run the command again",
         )
     with tempfile.TemporaryDirectory(dir=private.temporary(staging), prefix=f"{name}-") as folder:
@@ -119,11 +119,16 @@ def sweep(home: Path, service: str, reach: Callable[[], Engine], emit: Emit) -> 
             _in_folder(run, home / "tools")
         except OSError as error:
             todo = f"correct the owner of {run}, or remove it"
-            emit(Warned(text=f"what the killed run {run.name} left stays: {error}; {todo}"))
+            emit(Warned(text=f"could not remove the files of the killed run {run.name}: {error}; {todo}"))
     try:
         _in_engine(reach(), service, emit)
     except EngineError as error:
-        emit(Warned(text=f"what killed runs left in the engine stays there: {error.found}"))
+        emit(
+            Warned(
+                text=f"could not remove what killed runs left in the engine: {error.found}. The next run "
+                "tries it again."
+            )
+        )
 
 
 def _in_folder(run: Path, tools: Path) -> None:
@@ -157,8 +162,8 @@ def _remove(engine: Engine, container: ContainerState, emit: Emit) -> None:
     own = image.labels if image is not None else {}
     told = "release.container" if "release.container" in container.labels else "release.run"
     if own.get(told) == container.labels.get(told):
-        text = f"{container.name} is left alone: it has the labels of a killed run from its image"
-        emit(Warned(text=f"{text}; `docker rm -f {container.name}` removes it if nobody needs it"))
+        text = f"{container.name} is kept: its image has the labels of a killed run"
+        emit(Warned(text=f"{text}; to remove it, if you do not need it: docker rm -f {container.name}"))
         return
     emit(_told(container.name))
     engine.remove(container.id)
@@ -180,4 +185,4 @@ def _ours(service: str, role: str) -> dict[str, str]:
 
 
 def _told(name: str) -> Notice:
-    return Notice(text=f"removing {name}, left behind by a run that was killed")
+    return Notice(text=f"removing {name} of a killed run")

@@ -87,7 +87,7 @@ def _install(ctx: StageContext, folder: Path, interpreter: Path, tools: Toolset)
             ctx.execute(tools.stage, command)
     except CommandFailed as error:
         found = f"{', '.join(sorted(tools.requirements))} could not be installed"
-        hint = "is the package index reachable, and do these versions exist?"
+        hint = "check that the package index is reachable, and that these versions exist"
         raise GateFailed(tools.stage, found, hint, error.tail) from error
 
 

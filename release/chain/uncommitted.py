@@ -40,16 +40,16 @@ def _told(
     if not here:
         return None
     if not config.holders(read):
-        return ConfigError(here[0], [_advice(here[0], "has the table, and the commit has not")])
+        return ConfigError(here[0], [_advice(here[0], "has the table, but the commit does not")])
     if not _is_right(root):
         return None
     return ConfigError(
-        here[0], [*problems, _advice(here[0], "has no such problem, and this run reads the commit")]
+        here[0], [*problems, _advice(here[0], "does not have this problem, but this run reads the commit")]
     )
 
 
 def _advice(file: str, found: str) -> Problem:
-    return Problem(path=file, message=f"the working copy {found}: commit it (git add {file}; git commit)")
+    return Problem(path=file, message=f"the working copy {found}; commit it: git add {file}; git commit")
 
 
 def _is_right(root: Path) -> bool:

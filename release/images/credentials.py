@@ -109,7 +109,7 @@ def _given(text: str, host: str) -> AuthConfig:
         raise UsageError(
             f"read the credentials for {host}",
             f"{VARIABLE} does not hold a config.json",
-            'give it the text of one: {"auths": {"HOST": {"auth": "base64 of user:password"}}}',
+            'set it to the text of a config.json: {"auths": {"HOST": {"auth": "base64 of user:password"}}}',
         ) from None
 
 

@@ -13,12 +13,12 @@ import urllib3
 from release.process import ProgramEnded
 
 _WORDS: Final[tuple[tuple[type[BaseException], str], ...]] = (
-    (FileNotFoundError, "there is no such socket"),
-    (PermissionError, "this user may not use it (permission denied)"),
-    (ConnectionRefusedError, "nothing listens there (connection refused)"),
-    (socket.gaierror, "the host's name is not known"),
-    (ssl.SSLCertVerificationError, "its certificate is not trusted here"),
-    (ssl.SSLError, "it does not speak TLS as expected"),
+    (FileNotFoundError, "the socket does not exist"),
+    (PermissionError, "this user has no permission to use it"),
+    (ConnectionRefusedError, "no program listens there (connection refused)"),
+    (socket.gaierror, "the host name is not known"),
+    (ssl.SSLCertVerificationError, "this machine does not trust its certificate"),
+    (ssl.SSLError, "the TLS handshake failed"),
     (TimeoutError, "it does not answer in time"),
     (urllib3.exceptions.TimeoutError, "it does not answer in time"),
     (requests.Timeout, "it does not answer in time"),

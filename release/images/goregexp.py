@@ -95,7 +95,7 @@ class _Parser:
     def _repeat(self, found: re.Match[str]) -> None:
         least, most = int(found["least"] or 0), int(found["most"] or 0)
         if self._is_repeated or not self.parts or self.parts[-1] == "|":
-            raise BadExpression(f"{found[0]} repeats nothing, or what is repeated already")
+            raise BadExpression(f"{found[0]} repeats nothing, or repeats a repetition")
         if max(least, most) > _MOST_REPEATED or (found["most"] and least > most):
             raise BadExpression(f"{found[0]} is out of range")
         self._add(f"(?:{self.parts.pop()}){found[0]}", len(found[0]))
@@ -139,7 +139,7 @@ class _Parser:
         if char == "0" or (char in _OCTAL and char and self.rest[:1] in _OCTAL and self.rest):
             more = next((n for n in (0, 1) if self.rest[n : n + 1] not in _OCTAL), 2)
             return int(char + self._taken(more), 8)
-        raise BadExpression(f"\\{char} is not an escape of Go's")
+        raise BadExpression(f"\\{char} is not an escape of Go")
 
     def _taken(self, count: int) -> str:
         taken, self.rest = self.rest[:count], self.rest[count:]

@@ -114,9 +114,9 @@ class _Incoming(io.RawIOBase):
         now = time.monotonic()
         total, silence = self._allowance.until - now, begun + self._allowance.silence - now
         if total <= 0:
-            raise Late("the answer is not complete in time")
+            raise Late("the answer did not end in time")
         if silence <= 0:
-            raise TimeoutError("no byte came in time")
+            raise TimeoutError("no data came in time")
         return max(min(total, silence, _PIECE), 0.001)
 
     def close(self) -> None:
@@ -194,4 +194,4 @@ def check_encoding(response: Any) -> None:
     """Refuse a body that is packed: a few bytes of it may be any number of bytes."""
     found = response.headers.get("Content-Encoding", "identity").strip().lower()
     if found not in {"", "identity"}:
-        raise TooMuch(f"the answer is packed ({found[:40]}), which was not asked for")
+        raise TooMuch(f"the answer is compressed ({found[:40]}), although that was not requested")

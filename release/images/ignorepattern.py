@@ -48,7 +48,7 @@ class Pattern:
         self._bad = bad
         self._compiled: Callable[[str], bool] | None = None
         if not self.text:
-            raise bad("it is an exception for nothing")
+            raise bad("the exception names no file")
         if found := _syntax_error(self.text):
             raise bad(found)
 

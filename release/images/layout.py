@@ -66,7 +66,7 @@ def read_layout(stream: BinaryIO, inspect: Callable[[Digest, Readable], None] | 
 
 
 _READ: Final = "read the image back from the engine"
-_NOT_AN_ENGINE: Final = "see that a Docker Engine answers at this address: `docker version`"
+_NOT_AN_ENGINE: Final = "check that a Docker Engine answers at this address: `docker version`"
 MOST_BLOBS: Final = 10_000
 MOST_DOCUMENT_BYTES: Final = 64 * 1024 * 1024
 """Of the manifests and configs of one export together."""
@@ -101,7 +101,7 @@ def _blob(
         raise EngineError(
             "read the image back from the engine",
             f"blob {named} holds other bytes (they hash to {found})",
-            "the engine's image store is damaged: remove the image and build again with: -- --no-cache",
+            "the engine's image store is damaged: remove the image, and build again with: -- --no-cache",
         )
     return named
 
@@ -168,7 +168,7 @@ def manifest_of(layout: Layout, digest: Digest) -> Manifest:
     if missing:
         raise EngineError(
             "read the image back from the engine",
-            f"{len(missing)} blobs of {digest} are not there: {', '.join(map(str, missing))}",
+            f"{len(missing)} blobs of {digest} are missing: {', '.join(map(str, missing))}",
             "build again with: -- --no-cache",
         )
     return manifest

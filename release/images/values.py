@@ -229,7 +229,7 @@ def labels_of(data: Mapping[str, Any]) -> Mapping[str, str]:
     """The labels in an answer. Raises TypeError: they are not texts under texts."""
     labels = data.get("Labels") or {}
     if not isinstance(labels, dict) or not all(isinstance(text, str) for text in labels.values()):
-        raise TypeError("its labels are not texts")
+        raise TypeError("its labels are not all text")
     return labels
 
 

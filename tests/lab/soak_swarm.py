@@ -261,7 +261,7 @@ def test_a_node_that_cannot_be_looked_into_fails_no_deployment(world: SwarmWorld
     ended = world.invoke("deploy", "--to", "0.2.0", "--yes")
     assert ended.status == 0, ended.err
     assert f"({last.address}): cannot" in ended.err
-    assert "there is no such socket" in ended.err
+    assert "the socket does not exist" in ended.err
     assert world.invoke("doctor").status == 1
     for one in (manager, machine, last):
         one.docker("container", "prune", "--force")

@@ -111,7 +111,7 @@ def test_a_manager_that_starts_again_in_the_middle_is_waited_for(world: SwarmWor
         err = world.read_until(process, "of 2 tasks run")
         world.manager.kill()
         err += world.read_until(
-            process, "does not answer|nothing listens|no such socket|closed the connection"
+            process, "does not answer|no program listens|socket does not exist|closed the connection"
         )
         world.manager.start()
         _, rest = process.communicate(timeout=120)

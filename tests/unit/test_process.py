@@ -319,7 +319,7 @@ def test_a_stopper_that_fails_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(threading, "excepthook", raised.append)
 
     def fail() -> None:
-        raise ReleaseError("remove the container 0123", "nothing listens there")
+        raise ReleaseError("remove the container 0123", "no program listens there")
 
     cancellation, calls = Cancellation(), list[str]()
     with cancellation.stopping(fail), cancellation.stopping(lambda: calls.append("stopped")):

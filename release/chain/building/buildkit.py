@@ -49,8 +49,8 @@ def _version_on(_path: str, _config: str) -> str:
     except (CommandFailed, IndexError) as error:
         raise GateFailed(
             "build",
-            "docker has no buildx, which builds the image",
-            "install Docker's buildx plugin (docker-buildx-plugin), and see: docker buildx version",
+            "docker has no buildx plugin, which builds the image",
+            "install docker-buildx-plugin, then check: docker buildx version",
         ) from error
 
 
@@ -120,7 +120,10 @@ def run_buildkit(
         except _BuildFailed as error:
             if not _may_be_damage(ctx, error, is_first=len(failures) == 1):
                 raise
-            ctx.say(stage, "the build before was broken off, and may have damaged the cache: building anew")
+            ctx.say(
+                stage,
+                "the build before was interrupted and may have damaged the cache: building without the cache",
+            )
             return once(_anew(command))
     except _BuildFailed as error:
         raise _given_up(ctx, stage, error, command, hint) from None
@@ -135,7 +138,8 @@ def _finish_steps(ctx: StageContext, stage: str, reader: RawProgress) -> None:
     if left and not ctx.cancellation.at_once.is_set():
         ctx.say(
             stage,
-            "another gate failed: finishing the running step, which the next build takes from the cache",
+            "another gate failed: finishing the current build step, so that the next build "
+            "finds it in the cache",
         )
     while left and time.monotonic() < deadline and not ctx.cancellation.at_once.wait(_LOOK_SECONDS):
         left &= reader.running()
@@ -166,15 +170,15 @@ def _again(ctx: StageContext, stage: str, name: Reference, error: Exception, lef
         return True
     if not isinstance(error, _BuildFailed) or not error.progress.has_begun:
         return False
-    last = next(reversed(error.completed.tail), "it said nothing")
+    last = next(reversed(error.completed.tail), "it gave no reason")
     if error.stands is not None:
-        ctx.say(stage, f"BuildKit failed, and the engine has {name}: building it again ({left} left)")
+        ctx.say(stage, f"BuildKit failed, although the engine has {name}: building again ({left} left)")
         return 0.0
     if error.progress.is_about_bases:
-        ctx.say(stage, f"an image could not be looked up ({last}): building again ({left} left)")
+        ctx.say(stage, f"the lookup of an image failed ({last}): building again ({left} left)")
         return True
     if error.progress.is_engines_failure:
-        ctx.say(stage, f"BuildKit failed outside of the Dockerfile ({last}): building again ({left} left)")
+        ctx.say(stage, f"BuildKit failed outside the Dockerfile ({last}): building again ({left} left)")
         return True
     return False
 

@@ -62,7 +62,7 @@ def write_fixed_folder(entries: Iterable[Entry], folder: Path, folders: Iterable
     for entry in entries:
         path = folder / entry.path
         if os.path.lexists(path):
-            raise _unfit(path, "another committed file has this name there")
+            raise _unfit(path, "the file system gives another committed file the same name")
         _write(entry, path)
         _fix(path, None if entry.symlink else _mode(entry))
     for parent, _, _ in os.walk(folder, topdown=False):
@@ -88,14 +88,14 @@ def _fix(path: Path, mode: int | None) -> None:
     os.utime(path, (SOURCE_DATE_EPOCH, SOURCE_DATE_EPOCH), follow_symlinks=False)
     kept = stat.S_IMODE(path.lstat().st_mode)
     if mode is not None and kept != mode:
-        raise _unfit(path, f"the mode is {kept:04o} there, not {mode:04o}")
+        raise _unfit(path, f"its mode there is {kept:04o}, not {mode:04o}")
 
 
 def _unfit(path: Path, found: str) -> ReleaseError:
     return ReleaseError(
         f"write the build context to {path}",
-        f"the file system does not keep what is committed: {found}",
-        "use a clone on a file system that tells upper case from lower case and keeps modes",
+        f"the file system changes committed files: {found}",
+        "use a clone on a case-sensitive file system that keeps modes",
     )
 
 

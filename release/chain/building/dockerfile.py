@@ -76,7 +76,7 @@ def refuse_released_tests(dockerfile: str, service: Service) -> None:
         return
     if found := _why(stage, service):
         named = f"stage `{stage.name}`" if stage.name else "last stage"
-        message = f"the {named} of {service.build.dockerfile} would be released, and {found}; "
+        message = f"the {named} of {service.build.dockerfile} would be released, but {found}; "
         message += _remedy(stage, stages)
         raise ConfigError(FILE, [Problem(path=f"{ROOT}.build.target", message=message)])
 
@@ -92,7 +92,7 @@ def _why(stage: DockerStage, service: Service) -> str:
     """Return why the stage is that of the tests; an empty text where nothing says so."""
     target = service.test.target
     if service.build.target is None and target is not None and stage.name == target.lower():
-        return "`test.target` names the same one"
+        return "`test.target` names the same stage"
     run = next((command for command in stage.commands if _runs_tests(command)), None)
     return f"it runs the tests: {run}" if run is not None else ""
 
@@ -124,6 +124,6 @@ def _remedy(stage: DockerStage, stages: tuple[DockerStage, ...]) -> str:
     """Return the lines to write."""
     below = next((each.name for each in stages if each.name and each.name == stage.base), "")
     if not below:
-        return "put the tests into a stage of their own, FROM the one that is released, and name both"
+        return "put the tests into a stage of their own, FROM the released stage, and name both stages"
     tests = f' and test.target = "{stage.name}"' if stage.name else ""
     return f'write build.target = "{below}"{tests}'

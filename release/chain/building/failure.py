@@ -72,27 +72,30 @@ def explained(ctx: StageContext, failure: Failure) -> tuple[str, str]:
     """Return what was found, and the next step: an empty text where none is known to help."""
     progress = failure.progress
     if not progress.has_begun:
-        return "BuildKit did not begin", failure.hint or "do what its last lines ask for"
+        return "BuildKit did not start", failure.hint or "follow its last lines"
     if progress.frontend:
         return (
-            f"{_FAILED}: the image of its `# syntax=` line, {progress.frontend}, could not be looked up",
+            f"{_FAILED}: the lookup of the image of its `# syntax=` line, {progress.frontend}, failed",
             (
-                f"remove the `# syntax=` line of {failure.dockerfile}: BuildKit reads Dockerfiles by itself; "
-                "or make that image's registry reachable"
+                f"remove the `# syntax=` line of {failure.dockerfile}, because BuildKit can "
+                "read Dockerfiles itself; or make the registry of that image reachable"
             ),
         )
     if progress.is_about_bases:
         return (
-            f"{_FAILED}: a base image could not be looked up: {progress.lost}",
+            f"{_FAILED}: the lookup of a base image failed: {progress.lost}",
             (
-                f"see that {failure.place} names an image or a stage that exists, that its registry answers, "
-                "and that it knows you"
+                f"check that {failure.place} names an existing image or stage, that its "
+                "registry answers, and that you are logged in"
             ),
         )
     if not failure.stands and progress.is_engines_failure:
         return (
-            f"{_FAILED}: the engine broke off {failure.attempts} times",
-            "no instruction of the Dockerfile failed: look at the engine's log, load and room",
+            f"{_FAILED}: the engine ended the build {failure.attempts} times",
+            (
+                "no instruction of the Dockerfile failed: check the engine with `journalctl -u "
+                "docker`, `df -h` and `free -m`"
+            ),
         )
     return _of_the_dockerfile(ctx, failure)
 
@@ -102,13 +105,17 @@ def _of_the_dockerfile(ctx: StageContext, failure: Failure) -> tuple[str, str]:
     if instruction:
         absent = _absent(failure, instruction)
         if absent:
-            return f"{_FAILED}: the context has no {', '.join(absent)}", _hint_of_absent(ctx, failure, absent)
+            return f"{_FAILED}: the context does not contain {', '.join(absent)}", _hint_of_absent(
+                ctx, failure, absent
+            )
         return f"{_FAILED}: `{instruction}` failed", failure.hint or f"correct {failure.place}"
     if failure.progress.line is not None:
         return f"{_FAILED}: BuildKit refuses {failure.place}", failure.hint or f"correct {failure.place}"
     stages = _stages(ctx)
     if failure.target and failure.target.lower() not in stages:
-        known = ", ".join(stages) or f"none: name one in {failure.dockerfile}, as FROM … AS {failure.target}"
+        known = (
+            ", ".join(stages) or f"none: name a stage in {failure.dockerfile}, as FROM … AS {failure.target}"
+        )
         return (
             f"{_FAILED}: {failure.dockerfile} has no stage {failure.target!r}",
             f"set `{failure.stage}.target` to one of its stages: {known}",
@@ -151,7 +158,7 @@ def _hint_of_absent(ctx: StageContext, failure: Failure, absent: list[str]) -> s
     left_out = [path for path in absent if _is_in(path, committed)]
     missing = [path for path in absent if path not in left_out]
     steps = [f"commit {(folder / path).as_posix()}" for path in missing]
-    steps += [f"take {path} out of {ignore}: it is committed" for path in left_out]
+    steps += [f"remove {path} from {ignore}, because the file is committed" for path in left_out]
     return f"{'; '.join(steps)}; or correct {failure.place}"
 
 

@@ -98,12 +98,15 @@ def _digest_in(
         with closing(Registry(copy.repository, tell=tell, cancellation=cancellation)) as registry:
             digest = registry.digest(copy)
     except RegistryUnreachable as error:
-        tell(f"the mirror does not answer ({error.found}): {copy} comes from where the Dockerfile says")
+        tell(
+            f"the mirror does not answer ({error.found}): pulling {copy} from its own registry. No "
+            "action needed."
+        )
         return None
     tell(
         f"base image from the mirror: {copy.repository}@{digest}"
         if digest
-        else f"the mirror has no {copy}: it comes from where the Dockerfile says"
+        else f"the mirror does not have {copy}: pulling it from its own registry. No action needed."
     )
     return digest
 

@@ -102,8 +102,8 @@ def lending_options(files: Mapping[str, str], ssh: Iterable[Ssh], proxies: Itera
 
 def _refuse(stage: str, missing: Sequence[str]) -> None:
     if missing:
-        found = f"the build lacks what it is to be lent: {'; '.join(missing)}"
-        raise GateFailed(stage, found, "provide it, or correct `build.secrets` and `build.ssh`")
+        found = f"the build needs secrets or ssh that are missing: {'; '.join(missing)}"
+        raise GateFailed(stage, found, "provide them, or correct `build.secrets` and `build.ssh`")
 
 
 def _too_large(values: Mapping[str, Redacted]) -> Iterator[str]:
@@ -145,8 +145,9 @@ def refuse_declared_proxies(ctx: StageContext, dockerfile: str) -> None:
     if declared:
         raise GateFailed(
             "build",
-            f"the Dockerfile declares ARG {', '.join(declared)}: the proxy would stay in the image's history",
-            "remove that line: RUN has the proxies without it",
+            f"the Dockerfile declares ARG {', '.join(declared)}, which would keep the proxy in "
+            "the image's history",
+            "remove that line: RUN gets the proxies without it",
         )
 
 
@@ -185,6 +186,6 @@ def refuse_kept_secrets(ctx: StageContext, told: str) -> None:
     if kept:
         raise GateFailed(
             "build",
-            f"the image's settings or history hold {', '.join(kept)}",
-            "read it in RUN from /run/secrets/<id>; ENV, ARG and LABEL keep what they are given",
+            f"the image's settings or history contain {', '.join(kept)}",
+            "read it in RUN from /run/secrets/<id>, because ENV, ARG and LABEL keep values in the image",
         )

@@ -94,7 +94,7 @@ def _selected(source: Source, plan: Plan) -> Selection:
     if kept.submodules:
         raise GateFailed(
             "build",
-            f"{min(kept.submodules)} is a submodule, and its files are in no commit of this repository",
+            f"{min(kept.submodules)} is a submodule, so no commit of this repository has its files",
             f"name it in {name}, keep submodules outside of `context`, or commit their files",
         )
     return Selection(
@@ -124,7 +124,7 @@ def ignore_file(source: Source, plan: Plan) -> tuple[str, bytes | None]:
         leaf = source.leaf(commit, path)
         if leaf is not None and leaf.is_link:
             raise SourceError(
-                f"read {path}", "it is a link to a file that the commit does not have", "correct the link"
+                f"read {path}", "it is a link to a file that the commit does not contain", "correct the link"
             )
     return _IGNORE, None
 
@@ -156,7 +156,8 @@ def _readable(entries: Iterator[Entry]) -> Iterator[Entry]:
         if entry.content.startswith(_LFS):
             raise GateFailed(
                 "build",
-                f"{entry.path} is kept by Git LFS: the commit, and so the image, would hold a pointer to it",
-                f"commit the file itself, leave it out by {_IGNORE}, or fetch it in the Dockerfile by hash",
+                f"{entry.path} is in Git LFS: the commit, and so the image, has only a pointer to it",
+                f"commit the file itself, exclude it in {_IGNORE}, or download it in the "
+                "Dockerfile and check its hash",
             )
         yield entry

@@ -158,8 +158,8 @@ def build(ctx: StageContext) -> BuiltImage:
     if stored is None:
         raise GateFailed(
             "build",
-            f"BuildKit ended well, but the engine has no image {plan.candidate}",
-            "run the same again; something may remove images there while it builds, as `docker image prune`",
+            f"BuildKit succeeded, but the engine has no image {plan.candidate}",
+            "run it again; another program may remove images there, as `docker image prune`",
         )
     _check(ctx, stored)
     return BuiltImage(

@@ -58,6 +58,6 @@ def lint_python(ctx: StageContext) -> LintPython:
         return LintPython(path=Path(sys.executable), lacking=wanted)
     raise GateFailed(
         "lint",
-        f"lint.python is {wanted}, and this machine has no Python {wanted}",
+        f"lint.python is {wanted}, but this machine has no Python {wanted}",
         f"run `uv python install {wanted}`, or change lint.python",
     )

@@ -101,7 +101,7 @@ def _run(ctx: StageContext, command: Command, tree: Path, hint: str) -> None:
     program = shutil.which(command.argv[0], path=command.env["PATH"])
     if program is None:
         raise GateFailed(
-            "lint", f"`{command.argv[0]}` is not installed", "name it in `lint.tools`, with its exact version"
+            "lint", f"`{command.argv[0]}` is not installed", "add it to `lint.tools`, with its exact version"
         )
     resolved = replace(command, argv=(program, *command.argv[1:]))
     try:

@@ -38,7 +38,8 @@ def promote(ctx: StageContext) -> Promoted:
 
 def _released(version: str) -> str:
     return (
-        f"{version} is released and recorded, only its image's tag is missing: `nox -s release` again puts it"
+        f"{version} is released and recorded, but its image lacks the version tag: run `nox -s "
+        "release` again to add it"
     )
 
 
@@ -75,7 +76,7 @@ def _in_registry(
     if manifest is None:
         raise RegistryError(
             f"put the tag {tag} on {image.digest}",
-            "the registry no longer has this manifest",
+            "the registry does not have this manifest any more",
             "restore it from a backup, or release the next version; the record keeps how it was built",
         )
     registry.put_manifest(manifest, tag.tag or "")
@@ -84,7 +85,7 @@ def _in_registry(
 
 
 def _taken_over(tag: Reference, before: Digest, now: Digest) -> Warned:
-    return Warned(text=f"{tag} was {before}, which is not in this ledger; it is {now} now")
+    return Warned(text=f"the tag {tag} was {before}, which is not in this ledger; now it is {now}")
 
 
 def _in_engine(image: Image, tags: tuple[Reference, ...], engine: Engine, emit: Emit) -> None:
@@ -93,8 +94,9 @@ def _in_engine(image: Image, tags: tuple[Reference, ...], engine: Engine, emit: 
     if stored is None:
         raise EngineError(
             f"name the image {tags[0]}",
-            f"the engine no longer has {image.digest}",
-            "the image was removed from the engine; release the next version, or rebuild from the record",
+            f"the engine does not have {image.digest} any more",
+            "the image was removed: release the next version, or rebuild it: invoke verify "
+            "--rebuild VERSION --keep",
         )
     for tag in tags:
         known = engine.inspect(tag)

@@ -90,8 +90,8 @@ def _is_the_tested_image(engine: Engine, built: BuiltImage, manifest: Manifest) 
     if expected != found:
         raise GateFailed(
             "push",
-            f"{built.reference} holds {found}, and {expected} was tested",
-            "something else wrote this tag: look at who pushes to the repository",
+            f"{built.reference} has the digest {found}, but {expected} was tested",
+            "another program pushed this tag: check which accounts push to the repository",
         )
 
 
@@ -131,15 +131,18 @@ def _through_registry(ctx: StageContext, built: BuiltImage) -> _Seen:
     if existing is None or not _same(ctx.engine, built, existing):
         if existing is not None:
             _commit_is_free(ctx, existing)
-            tell(f"{built.reference} was {existing.digest}, of a build that was not released: it is replaced")
+            tell(
+                f"{built.reference} was {existing.digest}, from a build that was not released; it "
+                "is replaced. No action needed."
+            )
         ctx.say("push", f"uploading {built.reference}")
         _upload(ctx, built.reference, registry)
     manifest = registry.manifest(built.reference)
     if manifest is None:
         raise GateFailed(
             "push",
-            f"the registry took {built.reference}, and has no manifest under that name",
-            "run `nox -s release` again, or `nox -s push`; if it stays, read the registry's log",
+            f"the registry accepted {built.reference}, but has no manifest under that name",
+            "run `nox -s release` again, or `nox -s push`; if it fails again, read the registry's log",
         )
     _version_is_free(ctx, registry, manifest)
     ctx.say("push", "reading it back")
@@ -170,7 +173,7 @@ def _known(ctx: StageContext, registry: Registry, manifest: Manifest) -> tuple[D
     found = [layer for layer in manifest.layers if str(layer.digest) in read]
     known = tuple(layer.digest for layer in found if registry.has_blob(layer.digest, size=layer.size))
     if known:
-        ctx.say("push", f"{len(known)} layers are there, as {before.version} has read them back")
+        ctx.say("push", f"{len(known)} layers were read back before, for {before.version}")
     return known
 
 
@@ -210,9 +213,9 @@ def _version_is_free(ctx: StageContext, registry: Registry, manifest: Manifest) 
         raise version_taken(attempted, plan.commit.id, record)
     raise GateFailed(
         "push",
-        f"{plan.released} exists with another digest, {taken}, and the ledger has no such release; "
-        f"this one is {manifest.digest}",
-        "a version's tag is never moved: remove it by hand, or release another version",
+        f"{plan.released} exists with the digest {taken}, which no release in the ledger has; "
+        f"this image is {manifest.digest}",
+        "a version's tag is never moved: delete it yourself, or release another version",
     )
 
 
@@ -222,8 +225,8 @@ def _ledger_of_now(ctx: StageContext, attempted: str) -> Ledger:
     if not ledger.refresh():
         raise LedgerUnreachable(
             attempted,
-            "the ledger's git remote does not answer: nobody knows whether that is a release",
-            "run the same again when it is back",
+            "the ledger's git remote does not answer, so it is unknown if this digest is a release",
+            "run it again when the remote answers",
         )
     return ledger
 
@@ -242,7 +245,7 @@ def _upload(ctx: StageContext, reference: Reference, registry: Registry) -> None
     def again(error: Exception, left: int) -> bool:
         is_worth_it = isinstance(error, TransferBroken)
         if is_worth_it:
-            _tell(ctx, f"{_short(error)}: the registry would take it, uploading again ({left} left)")
+            _tell(ctx, f"{_short(error)}; the registry accepts uploads, so uploading again ({left} left)")
         return is_worth_it
 
     _UPLOAD.trying(send, again, ctx.cancellation)

@@ -72,13 +72,13 @@ def digest_in(source: Source, service: str, tag: VersionTag) -> Digest | None:
     """
     found = source.git.object(f"refs/tags/{tag.name}")
     if found is None:
-        raise ReleaseError(f"read the git tag {tag.name}", "it is not in this clone", "git fetch --tags")
+        raise ReleaseError(f"read the git tag {tag.name}", "this clone does not have it", "git fetch --tags")
     kind, content = found
     if kind != "tag":
         return None
     head, _, message = content.decode("utf-8", "replace").partition("\n\n")
     if f"object {tag.commit}" not in head.splitlines():
-        why = f"here it stands on another commit than on the remote, which has {tag.commit}"
+        why = f"it is on another commit in this clone than on the remote, which has {tag.commit}"
         raise ReleaseError(f"read the git tag {tag.name}", why, f"git fetch --force origin tag {tag.name}")
     digests = set(_DIGEST.findall(message))
     if message.split("\n", 1)[0] != f"{service} {tag.version}" or len(digests) != 1:

@@ -162,7 +162,7 @@ class Recoverer:
             except ReleaseError as error:
                 left_out.append(f"{tag.version}: {error.found}" + (f"; {error.hint}" if error.hint else ""))
         left_out += [
-            f"{version}: an image has this name, and there is no git tag {self._prefix}{version}"
+            f"{version}: an image has this name, but there is no git tag {self._prefix}{version}"
             for version in unknown_to_git(tags, names)
         ]
         return Recovery(service=self._service.service, releases=tuple(releases), left_out=tuple(left_out))
@@ -181,7 +181,7 @@ class Recoverer:
         if commit is None:
             raise ReleaseError(
                 f"recover the release {candidate.version}",
-                f"the commit {candidate.tag.commit} of its git tag is not in this clone",
+                f"this clone lacks the commit {candidate.tag.commit} of its git tag",
                 "git fetch --unshallow --tags",
             )
         case = self._case(candidate, commit, *self._image_of(candidate, shelf))
@@ -189,7 +189,7 @@ class Recoverer:
         try:
             return self._recorded(case)
         except ValidationError as error:
-            raise _contradiction(candidate, f"its image does not say enough: {error}") from error
+            raise _contradiction(candidate, f"its image lacks data: {error}") from error
 
     def _image_of(self, candidate: Candidate, shelf: ImageStore) -> tuple[By, Manifest, bytes]:
         """The image that the git tag names; where it names none, that of the commit, else of the version."""
@@ -205,9 +205,9 @@ class Recoverer:
                 return ("git-tag" if wanted is not None else by), *found
             others += [f"{place.tag} is {found[0].digest}"] if found is not None else []
         if wanted is not None and others:
-            said = f"its git tag names {wanted}, which is not there; {', '.join(others)}"
+            said = f"its git tag names {wanted}, which does not exist; {', '.join(others)}"
             raise _contradiction(candidate, said)
-        raise _contradiction(candidate, "there is a git tag of it, and no image")
+        raise _contradiction(candidate, "it has a git tag but no image")
 
     def _case(
         self, candidate: Candidate, commit: Commit, by: By, manifest: Manifest, content: bytes
@@ -217,7 +217,7 @@ class Recoverer:
             labels = dict((config.get("config") or {}).get("Labels") or {})
         except (ValueError, TypeError, AttributeError) as error:
             attempted = f"read the config {manifest.config.digest}"
-            raise RegistryError(attempted, f"its image has a config that is none: {error}") from error
+            raise RegistryError(attempted, f"the config of its image is damaged: {error}") from error
         settings = self._settings(commit)
         return _Case(
             candidate=candidate,
@@ -248,7 +248,7 @@ class Recoverer:
         if tag.commit != revision:
             raise _contradiction(
                 case.candidate,
-                f"its image was built from commit {revision}, and the git tag {tag.name} is on {tag.commit}",
+                f"its image was built from commit {revision}, but the git tag {tag.name} is on {tag.commit}",
             )
 
     def _recorded(self, case: _Case) -> Release:

@@ -43,7 +43,7 @@ def settings(today: Service, committed: Service, release: Release) -> Service:
     if missing := sorted(wanted - lent):
         raise SourceError(
             attempted,
-            f"its commit was lent {', '.join(missing)}, and today's configuration has no source for them",
+            f"its build used {', '.join(missing)}, but today's configuration has no source for them",
             "add them to `build.secrets` and `build.ssh` in today's pyproject.toml",
         )
     build = committed.build.model_copy(
@@ -74,11 +74,11 @@ def _contradictions(committed: Service, release: Release) -> Iterator[str]:
     told = release.recovered.unknown if release.recovered is not None else ()
     for name, (found, expected) in pairs.items():
         if found != expected and f"build.{name}" not in told:
-            yield f"{name} is {found!r} in the record, and {expected!r} in the commit"
+            yield f"{name} is {found!r} in the record, but {expected!r} in the commit"
     own = {"VERSION": release.version, "COMMIT": release.source.commit}
     for name, text in own.items():
         if recorded.args.get(name, text) != text:
-            yield f"the argument {name} is {recorded.args[name]!r}, and the record is about {text!r}"
+            yield f"the argument {name} is {recorded.args[name]!r}, but the record is of {text!r}"
 
 
 def _configured(args: dict[str, str]) -> dict[str, str]:

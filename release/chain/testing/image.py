@@ -41,8 +41,8 @@ def test_image(ctx: StageContext, built: BuiltImage) -> Iterator[StoredImage]:
         if image is None:
             raise GateFailed(
                 "test",
-                f"the engine has no image {name} after building it",
-                "run the same again; something may remove images there, as `docker image prune`",
+                f"the engine does not have the image {name} after its build",
+                "run it again; another program may remove images there, as `docker image prune`",
             )
         refuse_reserved_labels("test", image, ctx.labels("test"))
         yield image
@@ -110,7 +110,7 @@ def _stage_image(ctx: StageContext, built: BuiltImage, target: str, name: Refere
     image = ctx.engine.inspect(name)
     other = _other_layers(image, built.stored) if image is not None else ""
     if other:
-        ctx.say("test", f"{other}: building the test stage again, on top of the released image")
+        ctx.say("test", f"{other}: building the test stage again, FROM the released image")
         ctx.engine.untag(name)
     if image is None or other:
         base = ctx.plan.service.build.target
@@ -132,8 +132,8 @@ def begins_with(image: StoredImage, released: StoredImage) -> None:
     if other := _other_layers(image, released):
         raise GateFailed(
             "test",
-            f"{other}; what would be tested is not what would ship",
-            "write the test stage as FROM the released stage, and name that one in `build.target`",
+            f"{other}, so the tests would not test what is released",
+            "write the test stage as FROM the released stage, and name that stage in `build.target`",
         )
 
 
@@ -145,4 +145,8 @@ def _other_layers(image: StoredImage, released: StoredImage) -> str:
         for number, (expected, found) in enumerate(pairs, start=1)
         if expected != found
     ]
-    return f"the tests' image does not begin with the released one: {'; '.join(other)}" if other else ""
+    return (
+        f"the tests' image does not begin with the layers of the released image: {'; '.join(other)}"
+        if other
+        else ""
+    )

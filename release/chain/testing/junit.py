@@ -75,7 +75,7 @@ def text_of(content: bytes) -> str:
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         name = "utf-16"
     if _READABLE.fullmatch(name) is None:
-        raise BadReport(f"its encoding {name} is not read here: UTF-8 is")
+        raise BadReport(f"its encoding is {name}, but only UTF-8 is supported")
     try:
         text = content.decode("utf-8-sig" if name in ("utf-8", "utf8") else name, "replace")
     except LookupError:

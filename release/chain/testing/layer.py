@@ -82,7 +82,7 @@ def build_layer(ctx: StageContext, built: BuiltImage, name: Reference) -> None:
         own = label_options(ctx.labels("test"))
         command = layer_command(name, archive, lending=(*own, *lending))
         ready = replace(command, env=ctx.engine.command_environment())
-        run_buildkit(ctx, "test", name, ready, hint="look at `test.install` and `test.copy`")
+        run_buildkit(ctx, "test", name, ready, hint="check `test.install` and `test.copy`")
 
 
 def layer_command(name: Reference, archive: Path, *, lending: tuple[str, ...] = ()) -> Command:
@@ -114,8 +114,8 @@ def _layer_entries(ctx: StageContext, paths: tuple[str, ...]) -> Iterator[Entry]
     if submodules := sorted(set(wanted).intersection(committed.submodules)):
         raise GateFailed(
             "test",
-            f"{submodules[0]} is a submodule, and its files are in no commit of this repository",
-            "name what is beside it in `test.copy`, or commit its files",
+            f"{submodules[0]} is a submodule, so no commit of this repository has its files",
+            "name the files beside it in `test.copy`, or commit its files",
         )
     return committed.entries(wanted)
 

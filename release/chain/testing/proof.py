@@ -20,12 +20,12 @@ _OPTIONS: Final = ("--override-ini=junit_family=xunit1", f"--junitxml={JUNIT}")
 _NOTHING_COLLECTED: Final = 5
 """pytest and unittest end with it where they find no tests (pytest's documentation, "Exit codes")."""
 _WHERE: Final = (
-    "are the tests in the image, at the paths of `test.command`? `.dockerignore` and the Dockerfile decide, "
-    "and `test.copy` brings files of the commit"
+    "check that the image has the tests, at the paths of `test.command`: `.dockerignore` and "
+    "the Dockerfile can exclude them; `test.copy` adds files of the commit"
 )
 _STATE: Final = (
-    'write what tells how many tests ran: test.report = "/path/of/junit.xml", or '
-    "test.count = 'Passed: ([0-9]+)'. If nothing tells it: test.evidence = \"exit-status\" and "
+    'configure how to count the tests: test.report = "/path/of/junit.xml", or test.count = '
+    "'Passed: ([0-9]+)'. If there is no such number: test.evidence = \"exit-status\" and "
     'test.reason = "..."'
 )
 
@@ -65,7 +65,7 @@ def proof(config: Test, seen: Seen) -> TestsRan:
         return TestsRan(argv=seen.argv, evidence="exit-status", reason=config.reason)
     if seen.report is not None and seen.report.failed:
         raise _failed(
-            config, f"ended with status 0, and its report names {_tests(seen.report.failed)} that failed"
+            config, f"ended with status 0, but its report has {_tests(seen.report.failed)} that failed"
         )
     if seen.report is not None and seen.report.ran:
         report = seen.report
@@ -94,18 +94,20 @@ def no_tests(config: Test, seen: Seen) -> GateFailed:
     if skipped:
         words = f"{_tests(skipped)} {'was' if skipped == 1 else 'were'} skipped"
         return _failed(
-            config, f"no tests ran: {words}", "a gate needs a test that runs: see why they are skipped"
+            config,
+            f"no tests ran: {words}",
+            "a gate needs a test that runs: find out why they are skipped, with the command on your machine",
         )
     if seen.report is not None or seen.counted is not None or seen.status == _NOTHING_COLLECTED:
-        return _failed(config, f"no tests ran: it found none (status {seen.status})", _WHERE)
+        return _failed(config, f"no tests ran: the command found none (status {seen.status})", _WHERE)
     if config.report is not None:
         return _failed(
-            config, f"ended with status 0, and left no report at {config.report}", "correct `test.report`"
+            config, f"ended with status 0, but wrote no report at {config.report}", "correct `test.report`"
         )
     if config.count is not None:
-        found = f"ended with status 0, and no line of its output matches `test.count`, {config.count!r}"
+        found = f"ended with status 0, but no line of its output matches `test.count`, {config.count!r}"
         return _failed(config, found, "correct `test.count`")
-    return _failed(config, "ended with status 0, and nothing shows that a test ran", _STATE)
+    return _failed(config, "ended with status 0, but nothing shows that a test ran", _STATE)
 
 
 def _tests(count: int) -> str:
@@ -114,5 +116,7 @@ def _tests(count: int) -> str:
 
 def _failed(config: Test, found: str, hint: str = "") -> GateFailed:
     return GateFailed(
-        "test", f"`{shlex.join(config.command)}`: {found}", hint or "make the command's status tell it"
+        "test",
+        f"`{shlex.join(config.command)}`: {found}",
+        hint or "correct the command, so that it fails if a test fails",
     )

@@ -129,7 +129,7 @@ def _wait(ctx: StageContext, container: str, timeout: int) -> int:
         raise GateFailed(
             "test",
             f"the tests still ran after {timeout / 1000:g} s and were stopped",
-            "raise `test.timeout`, or look for a test that hangs",
+            "raise `test.timeout`, or find the test that hangs",
             ctx.mask.lines(ctx.engine.logs(container, lines=TAIL_LINES)),
         ) from error
 
@@ -156,8 +156,8 @@ def _read(ctx: StageContext, container: str, path: str, *, passed: bool) -> _Lef
         found = error.found if isinstance(error, EngineError) else str(error)
         raise GateFailed(
             "test",
-            f"the report {path} that the tests left cannot be read: {found}",
-            "see what writes it: a report has less than 64 MB, and is XML in UTF-8",
+            f"the report {path} of the tests cannot be read: {found}",
+            "check what writes it: a report has less than 64 MB, and is XML in UTF-8",
         ) from error
 
 
@@ -216,7 +216,7 @@ class Output:
 def why_it_failed(ran: Ran) -> str:
     """The exit status of a run that failed, and the limit that ended it, if one did."""
     if ran.lacked_memory:
-        return f"{ran.seen.status}: it needed more memory than `test.memory`"
+        return f"{ran.seen.status}: the tests needed more memory than `test.memory`"
     return str(ran.seen.status)
 
 
@@ -234,7 +234,7 @@ def hint_of(ran: Ran, config: Test) -> str:
         next(
             line for line in ran.tail if config.network is False and any(word in line for word in _NO_NETWORK)
         )
-        return "the tests have no network: test.network = true gives them one"
+        return "the tests have no network; to give them one: test.network = true"
     if missing := lacks_module(config, ran.seen.status, ran.tail) or lacks_program(config, ran.seen.status):
         return missing
-    return f"run `{shlex.join(config.command)}` where the service is developed"
+    return f"run `{shlex.join(config.command)}` on your machine"

@@ -87,7 +87,7 @@ def _load_context(name: str, attempted: str) -> Any:
     except Exception as error:  # docker-py raises a plain Exception for a damaged context
         raise UsageError(attempted, f"it is damaged: {error}", f"docker context inspect {name}") from error
     if found is None:
-        raise UsageError(attempted, "there is no such context", "`docker context ls` lists those that exist")
+        raise UsageError(attempted, "there is no such context", "list the contexts: docker context ls")
     return found
 
 
@@ -104,6 +104,8 @@ def reaching_hint(address: Address, error: BaseException) -> str:
     if faults.find(error, requests.exceptions.SSLError):
         return "check DOCKER_CERT_PATH, or the certificates of the Docker context"
     if address.is_ssh:
-        return f"see what `{ssh.command(address.host)}` says; Docker's command must be installed there"
-    other = "or name another engine (DOCKER_HOST, a Docker context)"
-    return f"start Docker there (`systemctl status docker` says why it is down), {other}"
+        return (
+            f"run `{ssh.command(address.host)}` to see its message; Docker's command must be installed there"
+        )
+    other = "or use another engine (DOCKER_HOST, a Docker context)"
+    return f"start Docker there (`systemctl status docker` shows why it is down), {other}"

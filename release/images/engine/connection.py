@@ -177,25 +177,25 @@ def explanation(error: BaseException) -> str:
 
 STRANGE: Final = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
 """What reading an answer raises that is not of the form that the API documents."""
-_STRANGE_HINT: Final = "see that a Docker Engine answers at this address: `docker version`"
+_STRANGE_HINT: Final = "check that a Docker Engine answers at this address: `docker version`"
 
 
 def strangeness(error: BaseException) -> str:
     """Return why an answer is not one of an engine."""
     if isinstance(error, Strange):
         return str(error)
-    return f"its answer is not of the form that the API documents: {error!r}"[:_LONGEST_QUOTE]
+    return f"its answer is not as the API documents it: {error!r}"[:_LONGEST_QUOTE]
 
 
 def _hint(error: APIError) -> str:
     """Return what helps, by the status alone (Docker Engine API: every operation's responses)."""
     code = error.status_code or 0
     if code >= requests.codes.server_error:
-        return "its own log says more: `journalctl -u docker` on its machine; `docker info` tells what it has"
+        return "read its log: `journalctl -u docker` on its machine; `docker info` shows its state"
     if code == requests.codes.not_found:
-        return "somebody removed it meanwhile, or it never was there: `docker ps -a`, `docker network ls`"
+        return "it was removed, or never existed: `docker ps -a` and `docker network ls` show what exists"
     if code == requests.codes.conflict:
-        return "something else is at work there or has it: `docker ps -a` shows what; then try again"
+        return "it exists, or is in use: `docker ps -a` shows the containers; then run it again"
     return "compare the settings with `docker info`; `invoke explain configuration` lists every setting"
 
 
@@ -203,7 +203,7 @@ def _engine_info(version: Mapping[str, Any], info: Mapping[str, Any]) -> EngineI
     """The containerd store names its snapshotter in the driver's status; a graph driver says other things."""
     kinds = [value for key, value in info.get("DriverStatus") or () if key == "driver-type"]
     if not re.fullmatch(r"\d{1,4}\.\d{1,4}", str(version["ApiVersion"])):
-        raise ValueError("its API has a version that is not one")
+        raise ValueError("its API version is not a version number")
     return EngineInfo(
         name=info["Name"],
         version=version["Version"],

@@ -99,7 +99,9 @@ class Containers(Connection):
                 self._client.start(container)
             except APIError as error:
                 if taken := self._taken_port(container):
-                    raise PortTaken(attempted, taken, "stop what uses it, or publish another port") from error
+                    raise PortTaken(
+                        attempted, taken, "stop the program that uses it, or publish another port"
+                    ) from error
                 if hint := program_hint(self._client.inspect_container(container)):
                     raise EngineError(f"{attempted} on {self.host}", explanation(error), hint) from error
                 raise
@@ -159,7 +161,7 @@ class Containers(Connection):
             with self._asking(attempted), self._line(deadline=Deadline.after(_LOG_MILLISECONDS)) as line:
                 return execution.tail(line, container, lines, limit).lines(longest)
         except Late:
-            raise EngineError(attempted, f"no end of it within {_LOG_MILLISECONDS / 1000:g} s") from None
+            raise EngineError(attempted, f"it did not end within {_LOG_MILLISECONDS / 1000:g} s") from None
 
     def read_file(self, container: str, path: str, *, limit: int = LARGEST) -> bytes | None:
         """One file out of a container, also a stopped one; None when it is not there.
@@ -178,7 +180,7 @@ class Containers(Connection):
                 self._client.inspect_container(container)
                 return None
             except Late:
-                raise EngineError(attempted, f"it was not read within {_COPY_MS / 1000:g} s") from None
+                raise EngineError(attempted, f"it could not be read within {_COPY_MS / 1000:g} s") from None
 
     def _read_file(self, container: str, path: str, limit: int, attempted: str) -> bytes:
         for _ in range(_MOST_LINKS):
@@ -189,7 +191,7 @@ class Containers(Connection):
                 if about["linkTarget"] in ("", path):
                     return only_file(chunks, limit, attempted)
                 path = about["linkTarget"]
-        raise EngineError(attempted, f"more than {_MOST_LINKS} links lead from one to the next")
+        raise EngineError(attempted, f"its path has more than {_MOST_LINKS} links")
 
     def execute(
         self,
@@ -233,7 +235,7 @@ class Containers(Connection):
         """Seconds of processor time that it has had (ContainerStats); None where the engine does not tell."""
         if not self.info.speaks((1, 41)):
             return None
-        with self._asking(f"ask for the processor time of {_short(container)}"):
+        with self._asking(f"measure the processor time of {_short(container)}"):
             told: Any = self._client.stats(container, stream=False, one_shot=True)
         used = ((told.get("cpu_stats") or {}).get("cpu_usage") or {}).get("total_usage")
         return used / 1e9 if isinstance(used, int) and used else None
@@ -297,7 +299,7 @@ def _lost(attempted: str, image: Digest) -> Iterator[None]:
     try:
         yield
     except NotFound as error:
-        hint = f"docker pull, by digest, or docker load from a copy brings the bytes of {image.short} again"
+        hint = f"get the image {image.short} again: `docker pull` by digest, or `docker load` from a copy"
         raise ImageLost(attempted, explanation(error), hint) from error
 
 
@@ -309,7 +311,11 @@ def _conflict(attempted: str, name: str | None) -> Iterator[None]:
     except APIError as error:
         if error.status_code != requests.codes.conflict:
             raise
-        raise NameTaken(attempted, f"there is a container named {name}", f"docker rm -f {name}") from error
+        raise NameTaken(
+            attempted,
+            f"there is a container named {name}",
+            f"remove it, if you do not need it: docker rm -f {name}",
+        ) from error
 
 
 def _short(container: str) -> str:

@@ -23,7 +23,7 @@ class TooLarge(EngineError):
 
 def too_large(attempted: str, limit: int) -> TooLarge:
     """Return the error for a file or an output above the limit."""
-    return TooLarge(attempted, f"it is larger than {size_text(limit)}, the limit", "make it smaller")
+    return TooLarge(attempted, f"it is larger than the limit, {size_text(limit)}", "make it smaller")
 
 
 def only_file(chunks: Iterable[bytes], limit: int, attempted: str) -> bytes:

@@ -63,7 +63,7 @@ class Late(Exception):
 
     def __str__(self) -> str:
         """Return what it means for a transfer."""
-        return "nothing moved for too long, and it was ended"
+        return "no data came for too long, so the connection was closed"
 
 
 class Deadline:

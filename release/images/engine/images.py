@@ -191,8 +191,8 @@ class Images(Connection):
         if found is None:
             raise EngineError(
                 f"pull {reference}",
-                "the engine says that it has it, and does not find it",
-                "run the same again; something may remove images there, as `docker image prune`",
+                "the engine reports that it has the image, but cannot find it",
+                "run it again; another program may remove images there, as `docker image prune`",
             )
         return found
 

@@ -21,8 +21,8 @@ def program_hint(about: Mapping[str, Any]) -> str:
         return ""
     words = shlex.join([str(program), *map(str, about.get("Args") or ())][:_WORDS])
     return (
-        f"`{words}` does not begin with a program of the image. A command replaces the image's ENTRYPOINT; "
-        'entrypoint = "keep" gives it to the ENTRYPOINT as arguments'
+        f"`{words}` does not begin with a program of the image. A command replaces the image's "
+        'ENTRYPOINT; entrypoint = "keep" passes it to the ENTRYPOINT as arguments'
     )
 
 

@@ -89,7 +89,7 @@ def transfer_error(verb: str, reference: Reference, said: str, registry: Registr
         else:
             where = f"{engine_folder(host)}/ca.crt"
             return RegistryError(
-                attempted, said, f"the engine needs the registry's authority too, as {where}"
+                attempted, said, f"give the engine the registry's certificate authority too: {where}"
             )
     except RegistryError as error:
         return type(error)(attempted, f"{error.found} (the engine says: {said})", error.hint)
@@ -99,6 +99,8 @@ def transfer_error(verb: str, reference: Reference, said: str, registry: Registr
 
 
 _HINTS: Final = {
-    "pull": "the registry has it: run the same again; if it stays, look at the engine's log",
-    "push": "the registry takes uploads: run the same again; if it stays, does a proxy limit their size?",
+    "pull": "the registry has it: run it again; if it fails again, read the engine's log: `journalctl "
+    "-u docker`",
+    "push": "the registry accepts uploads: run it again; if it fails again, check the size limit of a "
+    "proxy before it",
 }

@@ -79,16 +79,18 @@ def following(method: str, now: Address, location: str, status: int, *, stays: b
         text = location
     place = Address.parse(text) if location else None
     if place is None:
-        raise ValueError(f"{now} redirects ({status}) and names no address")
+        raise ValueError(f"{now} redirects ({status}) without an address")
     reads = method in {"GET", "HEAD"}
     if not reads and status not in _KEEPS_METHOD:
-        raise ValueError(f"{now} redirects a {method} ({status}) to {place}, which would turn it into a GET")
+        raise ValueError(f"{now} redirects a {method} ({status}) to {place}, which would make it a GET")
     if place.origin == now.origin:
         return place
     if stays or not reads:
-        raise ValueError(f"{now} redirects to {place}, and a login or a change is sent to no other host")
+        raise ValueError(
+            f"{now} redirects to {place}, but credentials and changes are not sent to another host"
+        )
     if not place.is_private or (place.is_loopback and not now.is_loopback):
-        raise ValueError(f"{now} redirects to {place}, which is not another host with TLS")
+        raise ValueError(f"{now} redirects to {place}, which is not a host with TLS")
     return place
 
 

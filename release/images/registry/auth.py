@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _TOKEN: Final = re.compile(r"[!-~]{1,65536}")
 """Wider than RFC 6750 allows; without the line ends that would begin another header."""
 _LONGEST_CHALLENGE: Final = 8 * 1024
-_HINT: Final = "see which token server the registry names in its settings"
+_HINT: Final = "check which token server the registry's settings name"
 
 
 class Answered(Protocol):
@@ -71,7 +71,7 @@ class Login:
         if not token:
             raise RegistryError(attempted, "the answer holds no token", "read the registry's log")
         if not isinstance(token, str) or not _TOKEN.fullmatch(token):
-            raise RegistryError(attempted, "the answer holds something that cannot be a token", _HINT)
+            raise RegistryError(attempted, "the token in the answer is malformed", _HINT)
         return token
 
     def _server(self, realm: str, attempted: str) -> Address:

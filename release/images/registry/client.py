@@ -119,7 +119,7 @@ class Registry:
             if following is None:
                 return tuple(found | fresh)
             if not fresh.keys() - found.keys():
-                raise RegistryError(attempted, f"after {page} it names a next page and nothing new", DAMAGED)
+                raise RegistryError(attempted, f"after {page} it names a next page without new tags", DAMAGED)
             found |= fresh
             if len(found) > MOST_TAGS:
                 raise RegistryError(attempted, f"it has more than {MOST_TAGS} tags", TOO_MANY)
@@ -135,8 +135,8 @@ class Registry:
         if place is None or not self._with.is_ours(place[0]):
             raise RegistryError(
                 attempted,
-                f"the next page is said to be on another server, {shown(place)}",
-                "the registry, or a proxy before it, has to be told its public name",
+                f"the next page is on another server, {shown(place)}",
+                "set the public host name in the registry, or in the proxy before it",
             )
         return place[1]
 
@@ -220,7 +220,7 @@ class Registry:
         if blob.size > DOCUMENT:
             raise RegistryError(
                 f"read the blob {blob.digest} from {self._repository}",
-                f"its manifest says that it has {blob.size} bytes; a config has at most {DOCUMENT}",
+                f"its manifest gives it {blob.size} bytes, but a config has at most {DOCUMENT}",
                 DAMAGED,
             )
         with self.blob(blob) as stream:
@@ -249,7 +249,7 @@ class Registry:
                 raise RegistryError(
                     attempted,
                     f"its bytes hash to {found}, not to {quoted(wanted[:200])}",
-                    "the registry or a proxy is damaged",
+                    "the registry or a proxy is damaged: read its log, then run it again",
                 )
 
     def _holds(self, reference: Reference, digest: Digest) -> bool:
@@ -259,7 +259,7 @@ class Registry:
             raise RegistryError(
                 f"put the manifest {digest} under {reference}",
                 f"the tag exists with another digest, {Digest.of(found[0])}",
-                "a released tag is never moved: remove it by hand, or release another version",
+                "a released tag is never moved: delete it yourself, or release another version",
             )
         return found is not None
 
@@ -272,8 +272,8 @@ class Registry:
         if not self._holds(reference, manifest.digest):
             raise RegistryError(
                 attempted,
-                "the registry took it, and does not have it",
-                "run the same again; if it stays, read the registry's log",
+                "the registry accepted it, but does not have it",
+                "run it again; if it fails again, read the registry's log",
             )
 
     @property

@@ -37,7 +37,7 @@ from release.retry import Again
 from release.values import replace
 
 _HUB_HOST: Final = "registry-1.docker.io"
-_STRANGE: Final = "see that it is a registry, and read its log and that of a proxy before it"
+_STRANGE: Final = "check that it is a registry, and read its log and the log of a proxy before it"
 
 
 class Conversation:
@@ -211,12 +211,12 @@ class Conversation:
         if status == requests.codes.unauthorized:
             return f"docker login {self._host}"
         if status == requests.codes.forbidden:
-            return f"docker login {self._host} as somebody who may do this in {self._repository}"
+            return f"docker login {self._host}, with an account that may do this in {self._repository}"
         if status == requests.codes.too_many_requests:
-            return f"wait{for_how_long(answer)} and run the same again, or log in to be given more"
+            return f"wait{for_how_long(answer)} and run it again, or log in for a higher limit"
         if status in TEMPORARY:
-            return f"wait{for_how_long(answer)} and run the same again; if it stays, read the registry's log"
-        return _HINTS.get(status, f"see that {self._repository} exists and is spelled right")
+            return f"wait{for_how_long(answer)} and run it again; if it fails again, read the registry's log"
+        return _HINTS.get(status, f"check that {self._repository} exists and has the right spelling")
 
     def failure(self, attempted: str, error: BaseException) -> RegistryError:
         """Return the error for an answer that did not come, or not within its limits."""
@@ -228,15 +228,16 @@ class Conversation:
         return RegistryUnreachable(
             at,
             quoted(faults.words(error)),
-            "put its authority's certificate where the engine and we both look, "
-            f"{trust.engine_folder(self._host)}/ca.crt, or name the file in `registry_ca` or {trust.VARIABLE}"
+            "save the certificate of its authority as "
+            f"{trust.engine_folder(self._host)}/ca.crt, for the engine and this command; or "
+            f"name the file in `registry_ca` or {trust.VARIABLE}"
             if untrusted
-            else "see that the registry runs and that this machine reaches it",
+            else "check that the registry runs, and that this machine can reach it",
         )
 
 
 _HINTS: Final[Mapping[int, str]] = {
-    405: "the registry takes nothing: is it read-only, in maintenance, or a mirror?",
-    413: "the registry takes no more from us: remove old images there, or ask for more room",
-    507: "the registry takes no more from us: remove old images there, or ask for more room",
+    405: "the registry accepts no uploads: check if it is read-only, in maintenance, or a mirror",
+    413: "the registry has no space for more: remove old images there, or raise the quota",
+    507: "the registry has no space for more: remove old images there, or raise the quota",
 }

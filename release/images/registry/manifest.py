@@ -23,7 +23,7 @@ ACCEPT: Final = ", ".join((OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST
 """All four: with fewer, Distribution 2.8 answers another digest, or 404, for an image that is there."""
 MOST_LAYERS: Final = 1000
 """More than any engine can stack."""
-DAMAGED: Final = "the registry or a proxy is damaged: read its log; is it a registry at all?"
+DAMAGED: Final = "the registry or a proxy is damaged: read its log, and check that it is a registry"
 
 
 class Blob(Struct, frozen=True, kw_only=True):
@@ -81,20 +81,20 @@ def _media_type(data: Mapping[str, Any], sent_as: str | None, attempted: str) ->
     """An OCI manifest may leave out `mediaType`; where it is there, it is what was sent."""
     within = data.get("mediaType") or (OCI_INDEX if "manifests" in data else OCI_MANIFEST)
     if "mediaType" in data and sent_as is not None and sent_as != within:
-        found = f"it was sent as {quoted(sent_as)}, and says that it is {quoted(within)}"
+        found = f"it was sent as {quoted(sent_as)}, but its text has {quoted(within)}"
         raise RegistryError(attempted, found, DAMAGED)
     found = str(sent_as or within)
     if found in {OCI_INDEX, DOCKER_LIST}:
         raise RegistryError(
             attempted,
-            f"it is an index of several images ({found}), and a release is one image",
+            f"it is an index of several images ({found}), but a release is one image",
             "build with --provenance=false --sbom=false and for one platform",
         )
     if found not in {OCI_MANIFEST, DOCKER_MANIFEST}:
         raise RegistryError(
             attempted,
             f"it is not an image manifest but {quoted(found)}",
-            "an image has to be under that name, as `docker push` of today writes it: see who pushes there",
+            "another tool pushed this name: check which accounts push there, then push an image again",
         )
     return found
 

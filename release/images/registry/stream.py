@@ -16,7 +16,7 @@ from release.images.registry.wire import Answer
 from release.retry import Again
 
 CHUNK: Final = 256 * 1024
-_DAMAGED: Final = "the registry or a proxy is damaged"
+_DAMAGED: Final = "the registry or a proxy is damaged: read its log, then run it again"
 
 
 class Hashed(io.RawIOBase):
@@ -49,7 +49,7 @@ class Hashed(io.RawIOBase):
         self._hash.update(chunk)
         self._position += len(chunk)
         if self._position > self._blob.size:
-            found = f"it is larger than its manifest says ({self._blob.size} bytes)"
+            found = f"it is larger than its manifest states ({self._blob.size} bytes)"
             raise RegistryError(self._attempted, found, _DAMAGED)
         buffer[: len(chunk)] = chunk
         return len(chunk)

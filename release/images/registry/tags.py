@@ -17,7 +17,7 @@ MOST_TAGS: Final = 100_000
 MOST_PAGES: Final = 1_000
 
 _TAG: Final = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
-TOO_MANY: Final = "remove tags that nobody uses from this repository, or see that it is a registry"
+TOO_MANY: Final = "remove unused tags from this repository, or check that the address is a registry"
 
 
 def tags_of(response: Answer, attempted: str) -> list[str]:
@@ -55,4 +55,4 @@ def shown(place: tuple[str, str] | None) -> str:
     try:
         return str(Address.parse(place[0] if place is not None else ""))
     except ValueError:
-        return "with an address that cannot be read"
+        return "without a readable address"

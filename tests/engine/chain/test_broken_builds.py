@@ -38,7 +38,7 @@ def test_a_build_that_the_engine_broke_off_is_made_again(make: Make, engine: Eng
             out, err = process.communicate(timeout=200)
         ran = Ran(status=process.returncode, out=out, err=err)
         released(ran)
-    assert "BuildKit failed outside of the Dockerfile" in log_of(service)
+    assert "BuildKit failed outside the Dockerfile" in log_of(service)
     assert len(service.records()) == 1
 
 
@@ -84,7 +84,7 @@ WRONG: Final = {
             ".dockerignore": "*.csv\n",
         },
         found="the context has no table.csv",
-        hint="take table.csv out of .dockerignore: it is committed",
+        hint="remove table.csv from .dockerignore, because the file is committed",
         mended={".dockerignore": ""},
     ),
     "a stage that does not exist": Wrong(
@@ -97,7 +97,7 @@ WRONG: Final = {
     ),
     "a frontend that cannot be fetched": Wrong(
         files={"Dockerfile": f"# syntax=127.0.0.1:9/docker/dockerfile:1\n{DOCKERFILE}"},
-        found="the image of its `# syntax=` line, 127.0.0.1:9/docker/dockerfile:1, could not be looked up",
+        found="the lookup of the image of its `# syntax=` line, 127.0.0.1:9/docker/dockerfile:1, failed",
         hint="remove the `# syntax=` line of Dockerfile",
         mended={"Dockerfile": DOCKERFILE},
     ),

@@ -223,7 +223,7 @@ def test_what_a_run_left_that_was_killed_after_its_release_goes_with_the_next(
     left = engine.create(ContainerSpec(image=image.id, labels=labels))
     again = service.nox("release")
     assert released(again)["digest"] == line["digest"]
-    assert "left behind by a run that was killed" in again.err
+    assert "of a killed run" in again.err
     assert engine.state(left) is None
 
 

@@ -144,7 +144,7 @@ def test_an_image_that_tells_its_secret_is_refused_and_loses_its_name(make: Make
     )
     ran = service.nox("release", INDEX_AUTH=TOKEN)
     assert ran.status == 1, ran.all
-    assert "the image's settings or history hold the secret index" in ran.err
+    assert "the image's settings or history contain the secret index" in ran.err
     assert TOKEN not in ran.all
     assert service.records() == []
     commit = service.git("rev-parse", "HEAD")

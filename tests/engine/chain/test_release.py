@@ -220,7 +220,7 @@ def test_a_test_stage_on_other_layers_is_refused(make: Make, engine: Engine) -> 
     service = make(files={"Dockerfile": other})
     ran = service.nox("release")
     assert ran.status == 1
-    assert "does not begin with the released one" in ran.err
+    assert "does not begin with the layers of the released image" in ran.err
     nothing_happened(service, engine)
 
 

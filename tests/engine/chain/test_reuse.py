@@ -45,7 +45,7 @@ def test_a_release_after_a_check_is_a_push_and_a_record(make: Make) -> None:
     }
     assert record["run"]["id"] == release.name
     assert (release / "junit.xml").read_bytes() == (check / "junit.xml").read_bytes()
-    assert ran.err.count("re-used: passed at") == 5
+    assert ran.err.count("reused: passed at") == 5
 
 
 def test_after_a_push_that_failed_only_the_push_is_done(

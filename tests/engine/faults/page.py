@@ -27,7 +27,7 @@ believed at once. Nothing is decided from the words of a message: a status, a he
 kind of a broken connection decides. An engine reports a failed upload in words alone: then the registry is
 asked whether it would take one. BuildKit does not say what kind of failure ended a build, but where: a build
 that ended outside of its Dockerfile's instructions, while it looked up base images, or with an engine that
-did not answer, is tried twice more. Where BuildKit did not begin and the engine answers, once is enough.
+did not answer, is tried twice more. Where BuildKit did not start and the engine answers, once is enough.
 
 `exit` is that of `nox -s release`.
 

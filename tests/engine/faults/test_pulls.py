@@ -88,7 +88,7 @@ def test_a_download_that_breaks_every_time_is_given_up(
     proxy.arm(Fault(method=LAYER[0], path=LAYER[1], action=CutDownload(after=100), times=ALWAYS))
     with pytest.raises(TransferBroken) as caught:
         engine.pull(remote_image)
-    assert "run the same again" in caught.value.hint
+    assert "run it again" in caught.value.hint
     assert engine.inspect(remote_image) is None
 
 

@@ -81,7 +81,7 @@ def test_the_systems_authorities_are_believed(
 ) -> None:
     """Those of OpenSSL on this machine, as the engine's; not only those that a library brings along."""
     assert locked_registry.certificate is not None
-    with pytest.raises(RegistryUnreachable, match="not trusted"):
+    with pytest.raises(RegistryUnreachable, match="does not trust"):
         Registry(Repository(locked_registry.repository())).ping()
     monkeypatch.setenv("SSL_CERT_FILE", str(locked_registry.certificate.certificate))
     with pytest.raises(RegistryError, match="401"):
@@ -140,9 +140,8 @@ def test_a_whole_release_with_tls_a_given_authority_and_a_helper(
         )
         refused = service.nox("release")
         assert refused.status == 1, refused.all
-        assert (
-            f"the engine needs the registry's authority too, as /etc/docker/certs.d/{registry.host}/ca.crt"
-            in (" ".join(refused.err.split()))
+        assert f"registry's certificate authority too: /etc/docker/certs.d/{registry.host}/ca.crt" in (
+            " ".join(refused.err.split())
         )
         assert service.records() == []
         with engine_folder(registry.host, authority):

@@ -136,7 +136,7 @@ def test_a_login_is_needed_and_used(
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(locked_registry: lab.RunningRegistry) -> None:
     """Not even on loopback is an untrusted certificate passed over, or plain HTTP tried instead."""
-    with pytest.raises(RegistryUnreachable, match="not trusted") as caught:
+    with pytest.raises(RegistryUnreachable, match="does not trust") as caught:
         Registry(Repository(locked_registry.repository())).ping()
     assert "RELEASE_REGISTRY_CA" in caught.value.hint
     assert f"certs.d/{locked_registry.host}/ca.crt" in caught.value.hint

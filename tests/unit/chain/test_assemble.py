@@ -69,7 +69,7 @@ def test_tags_without_a_v_are_not_overlooked(here: Repository) -> None:
     """They are versions in another form."""
     here.git("tag", "4.2.0")
     here.commit("fix: more", more="1")
-    with pytest.raises(UsageError, match=r"the next version is 4\.2\.1") as caught:
+    with pytest.raises(UsageError, match=r"the next version is then 4\.2\.1") as caught:
         planned(here)
     assert "4.2.0" in str(caught.value)
 

@@ -114,9 +114,9 @@ def test_a_stage_starts_after_those_it_needs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("error", "hint"),
     [
-        (OSError(28, "No space left on device"), "make room for "),
-        (PermissionError(13, "Permission denied", "/etc/x"), "look at /etc/x and its owner, "),
-        (OSError(24, "Too many open files"), "look what this machine lacks, "),
+        (OSError(28, "No space left on device"), "free disk space for "),
+        (PermissionError(13, "Permission denied", "/etc/x"), "check the owner: ls -l /etc/x, "),
+        (OSError(24, "Too many open files"), "check what this machine lacks: "),
     ],
 )
 def test_trouble_of_the_machine_is_told_with_what_to_look_at(
@@ -130,7 +130,7 @@ def test_trouble_of_the_machine_is_told_with_what_to_look_at(
     with pytest.raises(GateFailed) as caught:
         run_stages(ctx(tmp_path, []), [stage("lint", action=fail)])
     assert caught.value.hint.startswith(hint)
-    assert caught.value.hint.endswith("and run the same again")
+    assert caught.value.hint.endswith("then run it again")
 
 
 def test_a_failing_gate_stops_the_others(tmp_path: Path) -> None:
@@ -249,7 +249,7 @@ def test_a_stage_that_passed_on_the_same_inputs_is_spared(tmp_path: Path) -> Non
     assert second.gates == [first.gates[0].model_copy(update={"run": first.folder.id})]
     assert second.products.get(Made) == Made(summary="made before")
     (finished,) = [event for event in events if isinstance(event, Finished)]
-    assert f"re-used: passed at {first.gates[0].started[11:19]}Z in run {first.folder.id}" in finished.summary
+    assert f"reused: passed at {first.gates[0].started[11:19]}Z in run {first.folder.id}" in finished.summary
 
 
 def test_a_stage_runs_when_its_inputs_have_changed(tmp_path: Path) -> None:
@@ -324,7 +324,7 @@ def test_passes_of_another_clone_are_told_once_and_not_used(tmp_path: Path) -> N
     assert [each.ran for each in stages] == [2, 2]
     told = [event.text for event in events if isinstance(event, Notice)]
     assert len(told) == 1
-    assert "passed are ignored: the seal does not fit" in told[0]
+    assert "passed are ignored: its seal is wrong" in told[0]
 
 
 def test_a_key_that_others_can_read_is_not_used(tmp_path: Path) -> None:

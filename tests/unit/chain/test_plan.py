@@ -184,7 +184,7 @@ def test_a_version_that_such_a_tag_would_change_is_refused() -> None:
     with pytest.raises(UsageError, match=r"v4\.2 are not MAJOR\.MINOR\.PATCH") as caught:
         make_plan(SERVICE, loosely(), Options(), several=False)
     assert 'tags = "loose"' in caught.value.hint
-    assert "the next version is 4.3.0" in caught.value.hint
+    assert "the next version is then 4.3.0" in caught.value.hint
     assert 'tags = "strict"' in caught.value.hint
     wanted = Options(request=Request.parse(version="4.2.0", bump=None))
     with pytest.raises(UsageError, match="v4"):

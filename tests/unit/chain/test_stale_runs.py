@@ -186,7 +186,7 @@ def test_what_cannot_be_removed_is_named_and_fails_nothing(tmp_path: Path) -> No
 
     stale_runs.sweep(tmp_path / "here" / ".release", "api", reach, told.append)
     first, second = (event.text for event in told if isinstance(event, Warned))
-    assert f"what the killed run {stuck.id} left stays" in first
+    assert f"could not remove the files of the killed run {stuck.id}" in first
     assert "it is away" in second
     assert not (dead.path / "owner.json").exists()
     stuck.tidy()

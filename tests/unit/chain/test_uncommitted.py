@@ -43,7 +43,7 @@ def test_a_table_that_is_not_committed_is_to_be_committed(
     (file,) = working
     (problem,) = error.problems
     assert problem.path == file
-    assert "the working copy has the table, and the commit has not: commit it" in problem.message
+    assert "the working copy has the table, but the commit does not; commit it" in problem.message
     assert f"git add {file}" in problem.message
 
 
@@ -53,7 +53,7 @@ def test_a_problem_that_the_working_copy_does_not_have_is_to_be_committed_too(tm
     error = refused(tmp_path, wrong, {"pyproject.toml": PROJECT + TABLE})
     assert isinstance(error, ConfigError)
     assert [problem.path for problem in error.problems] == ["tool.release.smoke.prot", "pyproject.toml"]
-    assert "has no such problem, and this run reads the commit: commit it" in error.problems[1].message
+    assert "does not have this problem, but this run reads the commit; commit it" in error.problems[1].message
 
 
 def test_where_the_working_copy_is_no_better_nothing_is_said_of_it(tmp_path: Path) -> None:

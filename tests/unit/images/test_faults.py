@@ -22,11 +22,11 @@ def caused(cause: BaseException) -> BaseException:
 @pytest.mark.parametrize(
     ("cause", "expected"),
     [
-        (FileNotFoundError(2, "x"), "no such socket"),
-        (PermissionError(13, "x"), "permission denied"),
+        (FileNotFoundError(2, "x"), "the socket does not exist"),
+        (PermissionError(13, "x"), "no permission"),
         (ConnectionRefusedError(111, "x"), "connection refused"),
         (socket.gaierror(-2, "x"), "name is not known"),
-        (ssl.SSLCertVerificationError("x"), "not trusted"),
+        (ssl.SSLCertVerificationError("x"), "does not trust"),
         (ssl.SSLError("x"), "TLS"),
         (TimeoutError("x"), "in time"),
         (ConnectionResetError(104, "x"), "closed the connection"),

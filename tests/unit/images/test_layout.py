@@ -70,7 +70,7 @@ def test_a_whole_layout_gives_its_manifest() -> None:
 def test_a_missing_blob_is_named(part: str) -> None:
     """An export that lacks something is no proof."""
     content, digest = layout(leave_out=part)
-    with pytest.raises(EngineError, match="are not there"):
+    with pytest.raises(EngineError, match="are missing"):
         manifest_of(read_layout(io.BytesIO(content)), digest)
 
 

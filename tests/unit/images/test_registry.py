@@ -184,11 +184,11 @@ def test_a_registry_that_names_another_digest_is_not_trusted(fake: FakeRegistry,
 
 
 def test_a_refusal_is_told_in_the_registrys_words(fake: FakeRegistry, client: Registry) -> None:
-    """Status, code and message; for 403 the hint is to log in as somebody who may."""
+    """Status, code and message; for 403 the hint is to log in, with an account that may."""
     fake.faults = [refusal(403, "DENIED", "requested access to the resource is denied")]
     with pytest.raises(RegistryError, match="403: DENIED requested access") as caught:
         client.manifest(fake.repository.tagged("1.0.0"))
-    assert caught.value.hint.startswith(f"docker login {fake.host} as somebody who may")
+    assert caught.value.hint.startswith(f"docker login {fake.host}, with an account that may")
 
 
 def test_a_refusal_without_words_is_told_too(fake: FakeRegistry, client: Registry) -> None:
@@ -423,7 +423,7 @@ def test_a_lasting_trouble_is_told_in_the_end(fake: FakeRegistry, client: Regist
     with pytest.raises(RegistryError, match="your quota is used up") as caught:
         client.manifest(fake.repository.tagged("1.0.0"))
     assert len(fake.faults) == 4
-    assert "log in to be given more" in caught.value.hint
+    assert "log in for a higher limit" in caught.value.hint
 
 
 def test_every_new_attempt_is_told(fake: FakeRegistry) -> None:
@@ -445,7 +445,7 @@ def test_every_new_attempt_is_told(fake: FakeRegistry) -> None:
         (Answer(status=503, headers={"Retry-After": "3600"}), "wait 60 min"),
         (Answer(status=429, headers={"Retry-After": format_datetime(IN_A_DAY, usegmt=True)}), "wait 14"),
         (Answer(status=429, headers={"RateLimit-Remaining": "0;w=21600"}), "wait 360 min"),
-        (refusal(429, "DENIED", "the quota of this month is used up"), "log in to be given more"),
+        (refusal(429, "DENIED", "the quota of this month is used up"), "log in for a higher limit"),
     ],
 )
 def test_a_quota_that_is_used_up_is_believed_at_once(
@@ -469,7 +469,7 @@ def test_a_limit_that_is_not_reached_is_waited_out(
     assert client.manifest(fake.repository.tagged("1.0.0")) is not None
 
 
-@pytest.mark.parametrize(("status", "words"), [(405, "read-only"), (413, "more room"), (507, "more room")])
+@pytest.mark.parametrize(("status", "words"), [(405, "read-only"), (413, "more"), (507, "more")])
 def test_a_registry_that_takes_nothing_says_why(
     fake: FakeRegistry, client: Registry, status: int, words: str
 ) -> None:
@@ -604,7 +604,7 @@ def test_a_repository_that_is_not_there_has_no_tags(fake: FakeRegistry) -> None:
     ("link", "words"),
     [
         ('<http://192.0.2.1/v2/acme/api/tags/list?last=a>; rel="next"', "another server, http://192.0.2.1"),
-        ('</v2/acme/api/tags/list>; rel="next"', "nothing new"),
+        ('</v2/acme/api/tags/list>; rel="next"', "without new tags"),
     ],
 )
 def test_a_next_page_that_leads_astray_is_refused(

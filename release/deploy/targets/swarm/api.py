@@ -205,10 +205,10 @@ class Swarm(Struct, frozen=True, kw_only=True):
             others = ", ".join(here.managers) or "none"
             raise NoQuorum(
                 error.attempted,
-                f"the Swarm's managers have no majority, so nobody decides: {here.trouble} "
-                f"(managers that this one knows: {others})",
-                "bring managers back until more than half answer; where they are gone for good: "
-                "docker swarm init --force-new-cluster",
+                "the Swarm's managers have no majority, so the Swarm accepts no changes: "
+                f"{here.trouble} (managers known here: {others})",
+                "start managers until more than half answer; if they are lost for ever: docker "
+                "swarm init --force-new-cluster",
             ) from error
 
     def nodes(self) -> tuple[Node, ...]:
@@ -248,7 +248,7 @@ class Swarm(Struct, frozen=True, kw_only=True):
                 raise NameTaken(
                     f"create the service {name}",
                     "there is a service of that name",
-                    f"docker service inspect {name}",
+                    f"show it: docker service inspect {name}",
                 ) from error
 
     def update(self, service: Service, spec: Mapping[str, Any], image: Reference | None) -> bool:
@@ -314,7 +314,7 @@ class Swarm(Struct, frozen=True, kw_only=True):
             except APIError as error:
                 if error.status_code != requests.codes.conflict:
                     raise
-                found = f"there is one of that name among the Swarm's {kind}"
+                found = f"the Swarm's {kind} already have one of that name"
                 raise NameTaken(f"create {name} in the Swarm", found) from error
 
     def stored(self, kind: Kind, labels: Mapping[str, str]) -> tuple[Stored, ...]:

@@ -44,7 +44,7 @@ def stopped(tmp_path: Path, cancellation: Cancellation, *, gently: bool) -> str:
         def append(self, event: Event) -> None:
             if isinstance(event, Progress) and "RUN 1" in event.text:
                 seen.set()
-            if isinstance(event, Progress) and "finishing the running step" in event.text:
+            if isinstance(event, Progress) and "finishing the current build step" in event.text:
                 go_on.touch()
 
     def stop() -> None:

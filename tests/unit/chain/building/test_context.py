@@ -111,7 +111,7 @@ def test_a_folder_for_a_builder_has_fixed_modes_and_times(tmp_path: Path, umask:
 def test_two_names_that_are_one_on_this_file_system_are_refused(tmp_path: Path) -> None:
     """A file would silently take the place of the other, and the image would depend on the machine."""
     twice = [ENTRIES[0], ENTRIES[0]]
-    with pytest.raises(ReleaseError, match="another committed file has this name there"):
+    with pytest.raises(ReleaseError, match="the file system gives another committed file the same name"):
         write_fixed_folder(twice, tmp_path / "context", [])
 
 
@@ -120,7 +120,7 @@ def test_a_file_system_without_modes_is_refused(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(Path, "chmod", lambda *_: None)
     before = os.umask(0o077)
     try:
-        with pytest.raises(ReleaseError, match="the mode is 0600 there, not 0644"):
+        with pytest.raises(ReleaseError, match="its mode there is 0600, not 0644"):
             write_fixed_folder(ENTRIES, tmp_path / "context", [])
     finally:
         os.umask(before)

@@ -81,7 +81,7 @@ def test_a_missing_source_is_named_where_it_is_certain(
     """It is looked for in what was sent; a pattern or another stage may be anything."""
     found, hint = said(failing(instruction), files=files)
     if absent:
-        assert found == f"the image could not be built: the context has no {absent}"
+        assert found == f"the image could not be built: the context does not contain {absent}"
         assert hint == f"commit api/{absent}; or correct line 7 of Dockerfile"
     elif "a b" not in instruction:
         assert (found, hint) == (
@@ -94,8 +94,8 @@ def test_a_source_that_is_committed_was_left_out(said: Said) -> None:
     """By the ignore file, which decides what is sent."""
     _, hint = said(failing("COPY data /srv/"), committed=("data/x",))
     assert (
-        hint
-        == "take data out of api.Dockerfile.dockerignore: it is committed; or correct line 7 of Dockerfile"
+        hint == "remove data from api.Dockerfile.dockerignore, because the file is committed; "
+        "or correct line 7 of Dockerfile"
     )
 
 

@@ -184,7 +184,7 @@ def test_nothing_is_kept_of_a_context_that_failed_half_way(
     here.write("c/rest", "never written")
     place = ctx()
     for _ in range(3):
-        with pytest.raises(GateFailed, match=r"b/model\.bin is kept by Git LFS"):
+        with pytest.raises(GateFailed, match=r"b/model\.bin is in Git LFS"):
             build_context(place)
     assert not list(place.folder.path.glob("context*"))
 

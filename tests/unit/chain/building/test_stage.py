@@ -184,7 +184,7 @@ def test_a_base_that_could_not_be_looked_up_is_looked_up_again(tmp_path: Path) -
     assert builds(tmp_path / "once", 2, lambda _: None, lost) == (2, "")
     tried, found = builds(tmp_path, 4, lambda _: None, lost)
     assert tried == 3
-    assert found == "the image could not be built: a base image could not be looked up: x:1"
+    assert found == "the image could not be built: the lookup of a base image failed: x:1"
 
 
 @pytest.mark.parametrize("stands", ["an image", None])
@@ -193,7 +193,7 @@ def test_what_did_not_begin_is_not_repeated(
 ) -> None:
     """The engine answers, and buildx has said what is wrong, as an unknown flag; or there is none at all."""
     monkeypatch.setattr(stage, "buildx_version", lambda: "v0.1")
-    assert builds(tmp_path, 4, lambda _: stands, "unknown flag") == (1, "BuildKit did not begin")
+    assert builds(tmp_path, 4, lambda _: stands, "unknown flag") == (1, "BuildKit did not start")
 
 
 def test_a_docker_without_buildx_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,19 +203,19 @@ def test_a_docker_without_buildx_is_said_so(tmp_path: Path, monkeypatch: pytest.
     docker.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     tried, found = builds(tmp_path, 4, lambda _: None, "docker: unknown command")
-    assert (tried, found) == (1, "docker has no buildx, which builds the image")
+    assert (tried, found) == (1, "docker has no buildx plugin, which builds the image")
 
 
 def test_an_engine_that_goes_on_breaking_off_is_named(tmp_path: Path) -> None:
     """Three times are enough, and the message does not send anybody to the Dockerfile."""
     tried, found = builds(tmp_path, 4, lambda _: None, "#1 [internal] load remote build context\\n")
     assert tried == 3
-    assert found == "the image could not be built: the engine broke off 3 times"
+    assert found == "the image could not be built: the engine ended the build 3 times"
 
 
 def test_a_build_during_which_the_engine_restarts_is_repeated(tmp_path: Path) -> None:
     """It does not answer at first; a little later it does."""
-    answers = [EngineUnreachable("inspect", "nothing listens there"), None]
+    answers = [EngineUnreachable("inspect", "no program listens there"), None]
 
     def inspect(_: object) -> None:
         if (answer := answers.pop(0)) is not None:

@@ -153,8 +153,8 @@ def test_a_release_whose_commit_is_gone_is_left_out(
     found = read(clone, shelf)
     assert [release.version for release in found.releases] == ["1.2.0"]
     assert [reason.partition(";")[0] for reason in found.left_out] == [
-        "1.0.0: it is not in this clone",
-        "1.1.0: it is not in this clone",
+        "1.0.0: this clone does not have it",
+        "1.1.0: this clone does not have it",
     ]
 
 
@@ -174,7 +174,7 @@ def test_moved_and_invented_tags_of_images_recover_nothing_else(
     found = read(repository, shelf)
     assert [(each.version, each.image.digest) for each in found.releases] == [("1.0.0", honest.digest.text)]
     assert len(found.left_out) == 1500
-    assert found.left_out[0] == "9.0.0: an image has this name, and there is no git tag v9.0.0"
+    assert found.left_out[0] == "9.0.0: an image has this name, but there is no git tag v9.0.0"
     assert found.releases[0].recovered is not None
     assert found.releases[0].recovered.by == "git-tag"
 
@@ -187,7 +187,7 @@ def test_the_digest_of_the_git_tag_is_not_replaced_by_another_image(
     put(shelf, "1.0.0", commit)
     found = read(repository, shelf)
     assert found.releases == ()
-    assert f"its git tag names sha256:{'1' * 64}, which is not there; 1.0.0 is sha256:" in found.left_out[0]
+    assert f"its git tag names sha256:{'1' * 64}, which does not exist; 1.0.0 is sha256:" in found.left_out[0]
 
 
 def test_the_tag_of_the_commit_is_believed_before_that_of_the_version(
@@ -261,7 +261,7 @@ def test_an_image_that_was_never_a_release_is_no_candidate(
         ({"version": "2.0.0"}, "has the version '2.0.0', not '1.0.0'"),
         ({"title": "web"}, "has the title 'web', not 'api'"),
         ({"revision": "b" * 40}, "built from commit bbbb"),
-        ({"created": "yesterday"}, "does not say enough"),
+        ({"created": "yesterday"}, "lacks data"),
     ],
 )
 def test_an_image_that_contradicts_its_tags_is_left_out(
@@ -282,7 +282,7 @@ def test_an_image_that_contradicts_its_tags_is_left_out(
 def test_a_git_tag_without_an_image_is_named(repository: Repository, shelf: ImageStore) -> None:
     """There was a release, and its bytes are gone."""
     repository.git("tag", "v1.0.0")
-    assert read(repository, shelf).left_out == ("1.0.0: there is a git tag of it, and no image",)
+    assert read(repository, shelf).left_out == ("1.0.0: it has a git tag but no image",)
 
 
 @pytest.mark.parametrize("content", [b"no JSON", b"[]", b"{}", b'{"config": null}', b'{"config": [1]}'])

@@ -57,18 +57,18 @@ def test_all_that_is_lent_is_todays() -> None:
 @pytest.mark.parametrize("lent", [{"secrets": {"index": {"from_env": "I"}}}, {"ssh": ["index"]}])
 def test_what_todays_configuration_does_not_have_is_named(lent: dict[str, Any]) -> None:
     """Nothing is taken from the commit in its place."""
-    with pytest.raises(SourceError, match=r"was lent index, and today's configuration has no source"):
+    with pytest.raises(SourceError, match=r"used index, but today's configuration has no source"):
         settings.settings(service(), service(**lent), record())
 
 
 @pytest.mark.parametrize(
     ("build", "said"),
     [
-        ({"dockerfile": "Other"}, "dockerfile is 'Other' in the record, and 'Dockerfile' in the commit"),
+        ({"dockerfile": "Other"}, "dockerfile is 'Other' in the record, but 'Dockerfile' in the commit"),
         ({"context": "elsewhere"}, "context is 'elsewhere'"),
         ({"target": "debug"}, "target is 'debug'"),
         ({"args": {"INDEX": "https://evil.example"}}, "args is {'INDEX'"),
-        ({"args": {"VERSION": "2.0.0"}}, "the argument VERSION is '2.0.0', and the record is about '1.0.0'"),
+        ({"args": {"VERSION": "2.0.0"}}, "the argument VERSION is '2.0.0', but the record is of '1.0.0'"),
         ({"args": {"COMMIT": "b" * 40}}, "the argument COMMIT"),
         ({"labels": {"release.service": "api"}}, "labels is"),
     ],

@@ -55,13 +55,13 @@ def test_a_number_above_zero_passes(
     ("keys", "ended", "words"),
     [
         ({}, seen(), "nothing shows that a test ran"),
-        ({}, seen(report()), "no tests ran: it found none"),
+        ({}, seen(report()), "no tests ran: the command found none"),
         ({}, seen(report(0), output=(3, 0)), "no tests ran"),
         ({}, seen(report(0, skipped=3)), "no tests ran: 3 tests were skipped"),
-        ({}, seen(report(3, failed=1)), "its report names 1 test that failed"),
-        (MAKE, seen(output=(0, 0)), "no tests ran: it found none"),
+        ({}, seen(report(3, failed=1)), "its report has 1 test that failed"),
+        (MAKE, seen(output=(0, 0)), "no tests ran: the command found none"),
         (MAKE, seen(output=(0, 1)), "no tests ran: 1 test was skipped"),
-        ({**MAKE, "report": "/r.xml"}, seen(), "left no report at /r.xml"),
+        ({**MAKE, "report": "/r.xml"}, seen(), "wrote no report at /r.xml"),
         ({**MAKE, "report": "/r.xml"}, seen(report(0), output=(3, 0)), "no tests ran"),
         ({**MAKE, "count": "ran (.+)"}, seen(), "no line of its output matches `test.count`"),
     ],
@@ -91,7 +91,7 @@ def test_a_runner_that_found_no_tests_is_told_as_such(
     """pytest and unittest end with 5; of another program 5 may mean anything."""
     assert found_none(table(**keys), ended) is expected
     if expected:
-        assert "no tests ran: it found none (status 5)" in no_tests(table(**keys), ended).found
+        assert "no tests ran: the command found none (status 5)" in no_tests(table(**keys), ended).found
 
 
 def test_what_is_asked_of_a_command() -> None:

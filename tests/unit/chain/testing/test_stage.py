@@ -131,7 +131,7 @@ def test_a_second_build_is_said_with_its_reason(monkeypatch: pytest.MonkeyPatch,
     ctx = place(tmp_path, SimpleNamespace(inspect=lambda _: stored("c"), untag=lambda _: None))
     stage._stage_image(ctx, built(stored("a")), "test", BASE)
     log = ctx.folder.log("test").read_text()
-    assert "building the test stage again, on top of the released image" in log
+    assert "building the test stage again, FROM the released image" in log
     assert f"layer 1 of 1 is {stored('c').id}, not {stored('a').id}" in log
 
 

@@ -34,7 +34,7 @@ def test_an_engine_that_is_not_there_says_where_it_was_sought(
     with pytest.raises(EngineUnreachable) as caught:
         Engine.connect()
     assert f"{tmp_path}/no.sock (from DOCKER_HOST)" in caught.value.attempted
-    assert caught.value.found == "there is no such socket"
+    assert caught.value.found == "the socket does not exist"
     assert "start Docker" in caught.value.hint
 
 
@@ -80,7 +80,7 @@ def test_a_socket_that_is_forbidden_names_the_group(tmp_path: Path, monkeypatch:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(socket.socket, "connect", deny)
-    with pytest.raises(EngineUnreachable, match="permission denied") as caught:
+    with pytest.raises(EngineUnreachable, match="no permission") as caught:
         Engine.connect(host=f"unix://{tmp_path}/x.sock")
     assert "group `docker`" in caught.value.hint
 
@@ -118,8 +118,8 @@ def test_the_current_context_of_docker_is_followed(settings: Path) -> None:
     ("status", "hint"),
     [
         (400, "docker info"),
-        (404, "somebody removed it"),
-        (409, "something else is at work"),
+        (404, "it was removed"),
+        (409, "it exists, or is in use"),
         (500, "journalctl -u docker"),
     ],
 )

@@ -91,7 +91,7 @@ def test_without_a_majority_every_question_ends_in_one_error() -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [EngineUnreachable("list the nodes", "gone"), NameTaken("create x", "there is one")],
+    [EngineUnreachable("list the nodes", "gone"), NameTaken("create x", "already have one")],
 )
 def test_an_error_that_says_more_is_left_as_it_is(error: EngineError) -> None:
     """Whatever the engine says of its Swarm."""

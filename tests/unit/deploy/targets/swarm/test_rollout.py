@@ -169,7 +169,7 @@ def test_a_manager_that_is_silent_for_a_while_is_waited_for() -> None:
     fake = FakeSwarm(there=before)
 
     def silent() -> None:
-        raise EngineUnreachable("inspect the service", "nothing listens there")
+        raise EngineUnreachable("inspect the service", "no program listens there")
 
     fake.steps = [lambda: None, silent]
     said: list[Event] = []
