@@ -50,13 +50,14 @@ def style(session: nox.Session) -> None:
 @nox.session(venv_backend="none", default=False)
 def docs(session: nox.Session) -> None:
     """Write the reference documents that come from the types, the tests and the constants."""
-    from release.schema import documents
     from tests import attacks, command_reference, exits, limits
     from tests.engine.faults.page import page
+    from tests.reference import configuration, records
 
     pages = {"faults.md": page(), "attacks.md": attacks.page(), "limits.md": limits.page()}
     pages |= {"exit-codes.md": exits.page(), "commands.md": command_reference.page()}
-    for path, text in (documents() | pages).items():
+    pages |= {"configuration.md": configuration.page()} | records.pages()
+    for path, text in pages.items():
         file = Path("docs/reference") / path
         file.parent.mkdir(exist_ok=True)
         file.write_text(text, encoding="utf-8")

@@ -30,7 +30,6 @@ _COMMON: Final = {
     "environment": "environment, if the service has several",
     "json": "print the result as JSON",
 }
-_JSON: Final = {"json": _COMMON["json"]}
 _ACTING: Final = {
     **_COMMON,
     "message": "reason, for the record",

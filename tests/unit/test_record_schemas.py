@@ -11,14 +11,13 @@ import pytest
 import rfc8785
 from jsonschema import ValidationError
 
-from release import schema
 from release.errors import LedgerError, RecordUnknown
 from release.records import KINDS, KNOWN_UNLESS_RECOVERED, Body, Draft, Release, parse
-from release.schema import record_schema
 from tests import schemas
+from tests.reference.records import pages, record_schema
 from tests.unit.ledger import samples
 
-documents = functools.cache(schema.documents)
+documents = functools.cache(pages)
 
 
 def record_of(draft: Draft[Body]) -> dict[str, Any]:

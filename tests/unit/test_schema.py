@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from release import schema
 from release.config import parse
-from release.schema import ONE_SERVICE, SEVERAL_SERVICES
+from tests.reference import configuration
+from tests.reference.configuration import ONE_SERVICE, SEVERAL_SERVICES
 
-page = functools.cache(schema.page)
+page = functools.cache(configuration.page)
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "configuration.md"
 NAMED = re.compile(r"\.(environments|secrets|processes|companions)\.\w+")
 PLACEHOLDERS = {"environments": "name", "secrets": "VARIABLE", "processes": "name", "companions": "name"}
