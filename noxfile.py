@@ -18,15 +18,35 @@ SOURCES = ("release", "tests", "examples", "noxfile.py", "tasks.py", "dev")
 
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
-    """Style, types and every test: unit and engine, two at a time."""
+    """Style, types and every test: the sessions style, unit, engine and swarm in one run."""
     if not session.posargs:
         style(session)
+    run_tests(session, *session.posargs)
+
+
+@nox.session(venv_backend="none", default=False)
+def unit(session: nox.Session) -> None:
+    """Tests that need no engine."""
+    run_tests(session, *(session.posargs or ["tests/unit"]))
+
+
+@nox.session(venv_backend="none", default=False)
+def engine(session: nox.Session) -> None:
+    """Tests on real engines, registries, git servers and proxies."""
+    run_tests(session, *(session.posargs or ["tests/engine"]))
+
+
+@nox.session(venv_backend="none", default=False)
+def swarm(session: nox.Session) -> None:
+    """Tests in a Swarm of three engines."""
+    run_tests(session, *(session.posargs or ["tests/lab"]))
+
+
+def run_tests(session: nox.Session, *words: str) -> None:
+    """Run pytest, three tests at a time: on two processors, one of them waits for something."""
     compile_all(session)
-    session.run(
-        *("python", "-m", "pytest", "-n", "2", "--dist", "loadgroup", "--durations", "15"),
-        *session.posargs,
-        external=True,
-    )
+    workers = ("-n", "3", "--dist", "loadgroup", "--durations", "15")
+    session.run("python", "-m", "pytest", *workers, *words, external=True)
 
 
 def compile_all(session: nox.Session) -> None:
@@ -44,7 +64,7 @@ def style(session: nox.Session) -> None:
     session.run("ruff", "format", "--check", *SOURCES, external=True)
     session.run("ruff", "check", *SOURCES, external=True)
     session.run("mypy", "--scripts-are-modules", "dev", "noxfile.py", "tasks.py", external=True)
-    session.run("mypy", "--package", "release", "--package", "tests", external=True)
+    session.run("mypy", "--num-workers", "2", "--package", "release", "--package", "tests", external=True)
 
 
 @nox.session(venv_backend="none", default=False)
@@ -53,9 +73,10 @@ def docs(session: nox.Session) -> None:
     from tests import attacks, command_reference, exits, limits
     from tests.engine.faults.page import page
     from tests.reference import configuration, records
+    from tests.soak import rows
 
     pages = {"faults.md": page(), "attacks.md": attacks.page(), "limits.md": limits.page()}
-    pages |= {"exit-codes.md": exits.page(), "commands.md": command_reference.page()}
+    pages |= {"exit-codes.md": exits.page(), "commands.md": command_reference.page(), "soak.md": rows.page()}
     pages |= {"configuration.md": configuration.page()} | records.pages()
     for path, text in pages.items():
         file = Path("docs/reference") / path
@@ -67,6 +88,8 @@ def docs(session: nox.Session) -> None:
 @nox.session(venv_backend="none", default=False)
 def soak(session: nox.Session) -> None:
     """Long runs: many writers on one ledger, releases killed, engines that die, a Swarm in trouble."""
+    from tests.soak import rows
+
     compile_all(session)
     session.run(
         *("python", "-m", "pytest", "-s", "--timeout=3000", "-o", "python_files=soak_*.py"),
@@ -79,9 +102,9 @@ def soak(session: nox.Session) -> None:
         many = {"RELEASE_KILLS": "200", "RELEASE_BOUNDARIES": "0", "RELEASE_CLONES": "10"}
         session.run(*kills, env=many, external=True)
         traffic = "tests/engine/deploy/traffic"
-        rows = ("tests/engine/faults/test_engines.py", f"{traffic}/test_deaths.py", f"{traffic}/test_load.py")
-        faults = ("python", "-m", "pytest", "-s", "--timeout=3000", *rows)
-        session.run(*faults, env={"RELEASE_SOAK": "1"}, external=True)
+        played = ("tests/engine/faults", f"{traffic}/test_deaths.py", f"{traffic}/test_load.py")
+        every = ("python", "-m", "pytest", "-s", "--timeout=3000", *played, *rows.TABLE)
+        session.run(*every, env={"RELEASE_SOAK": "1"}, external=True)
 
 
 @nox.session(venv_backend="none", default=False)

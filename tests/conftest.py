@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from release.records import Record
-from tests import schemas
+from tests import budget, schemas
+from tests.soak import rows
 from tests.terminal import NEUTRAL
 
 for _name in NEUTRAL - {"CI"}:  # output is tested as nobody's in particular, wherever the tests run
@@ -20,6 +21,16 @@ for _name in NEUTRAL - {"CI"}:  # output is tested as nobody's in particular, wh
 for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(_number) is signal.SIG_IGN:  # as in a shell's background, and under `nohup`
         signal.signal(_number, _handler)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the rows that only the soak plays."""
+    rows.choose(config, items)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the time of each folder after a long run."""
+    budget.write(terminalreporter)
 
 
 @pytest.fixture(scope="session", autouse=True)

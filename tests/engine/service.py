@@ -52,7 +52,7 @@ ARG SOURCE_DATE_EPOCH
 RUN find /srv -exec touch -h -d @$SOURCE_DATE_EPOCH {{}} +
 
 FROM {lab.SMALL_IMAGE} AS runtime
-COPY --link own /own
+COPY own /own
 COPY --link --from=source /srv /srv
 USER 10001
 CMD ["python3", "/srv/app.py"]

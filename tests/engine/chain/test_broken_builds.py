@@ -68,13 +68,13 @@ WRONG: Final = {
     "a program": Wrong(
         files={"Dockerfile": dockerfile(f"{STEPS}RUN echo so long && exit 3")},
         found="`RUN echo so long && exit 3` failed",
-        hint="correct line 17 of Dockerfile",
+        hint="correct line 18 of Dockerfile",
         mended={"Dockerfile": dockerfile(f"{STEPS}RUN echo so long")},
     ),
     "a source that is not committed": Wrong(
         files={"Dockerfile": dockerfile("COPY data/table.csv /srv/")},
         found="the context has no data/table.csv",
-        hint="commit data/table.csv; or correct line 8 of Dockerfile",
+        hint="commit data/table.csv; or correct line 9 of Dockerfile",
         mended={"data/table.csv": "1\n"},
     ),
     "a source that is ignored": Wrong(
@@ -133,7 +133,7 @@ def test_a_build_that_its_dockerfile_ends_is_made_once(make: Make, engine: Engin
     log = log_of(service)
     assert log.count("$ docker buildx build") == 1
     assert '"vertexes"' not in log + ran.err
-    assert re.search(r"^#\d+ \[runtime 12/12\] RUN echo", log, re.MULTILINE)
+    assert re.search(r"^#\d+ \[runtime 13/13\] RUN echo", log, re.MULTILINE)
     assert re.search(r"^#\d+ \d+\.\d+ it is 42$", log, re.MULTILINE)
     assert "it is 42" in ran.err
     nothing_happened(service, engine)
@@ -157,12 +157,10 @@ def test_what_was_being_built_stays_when_another_gate_fails(make: Make) -> None:
     ran = service.nox("check")
     assert ran.status == 1
     assert "the style is wrong" in ran.err
-    step = re.search(rf"^#(\d+) \[.*\] {SLEEP}", log_of(service), re.MULTILINE)
-    assert step is not None
-    assert re.search(rf"^#{step[1]} DONE ", log_of(service), re.MULTILINE)
+    steps = re.findall(rf"^#(\d+) \[.*\] {SLEEP}", log_of(service), re.MULTILINE)
+    assert any(re.search(rf"^#{step} DONE ", log_of(service), re.MULTILINE) for step in steps)
     before = len(log_of(service))
     again = service.nox("build")
     assert again.status == 0, again.all
-    step = re.search(rf"^#(\d+) \[.*\] {SLEEP}", log_of(service)[before:], re.MULTILINE)
-    assert step is not None
-    assert re.search(rf"^#{step[1]} CACHED$", log_of(service)[before:], re.MULTILINE)
+    steps = re.findall(rf"^#(\d+) \[.*\] {SLEEP}", log_of(service)[before:], re.MULTILINE)
+    assert any(re.search(rf"^#{step} CACHED$", log_of(service)[before:], re.MULTILINE) for step in steps)

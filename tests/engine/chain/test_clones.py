@@ -19,7 +19,7 @@ from tests.engine.chain.test_kills import after_build, digest_of_record, recorde
 from tests.engine.chain.test_release import pulled_manifest, released
 from tests.engine.service import APP, Ran, Service
 
-CLONES = int(os.environ.get("RELEASE_CLONES") or 3)
+CLONES = int(os.environ.get("RELEASE_CLONES") or 2)
 RELEASE = (sys.executable, "-m", "nox", "-s", "release")
 
 

@@ -92,6 +92,7 @@ UPLOADS: Final = (
             retried="the upload, once",
             again=1,
             state=RELEASED,
+            is_long=status != 500,
         )
         for status in (500, 502, 503)
     ),
@@ -104,6 +105,7 @@ UPLOADS: Final = (
         again=4,
         state=NOTHING,
         hint="run it again",
+        is_long=True,
     ),
     Cell(
         fault="connection reset, once",
@@ -113,6 +115,7 @@ UPLOADS: Final = (
         retried="the upload, once",
         again=1,
         state=RELEASED,
+        is_long=True,
     ),
     Cell(
         fault="cut in the middle of a blob, once",
@@ -142,6 +145,7 @@ UPLOADS: Final = (
         again=3,
         state=NOTHING,
         hint="check the size limit of a proxy before it",
+        is_long=True,
     ),
     Cell(
         fault="stands still",
@@ -159,6 +163,7 @@ UPLOADS: Final = (
         trouble=_fault(_UPLOAD, Slow(seconds=1)),
         happened="",
         state=RELEASED,
+        is_long=True,
     ),
     Cell(
         fault="403",
@@ -184,6 +189,7 @@ UPLOADS: Final = (
             happened=f"the registry answers {status}",
             state=NOTHING,
             hint="more room",
+            is_long=status != 413,
         )
         for status in (413, 507)
     ),
@@ -251,6 +257,7 @@ READS: Final = (
             retried="the request, once",
             again=1,
             state=RELEASED,
+            is_long=status != 500,
         )
         for status in (429, 500, 502, 503)
     ),
@@ -264,6 +271,7 @@ READS: Final = (
         retried="the request, once",
         again=1,
         state=RELEASED,
+        is_long=True,
     ),
     Cell(
         fault="429 with Retry-After of a second",
@@ -282,6 +290,7 @@ READS: Final = (
         retried="the request, once",
         again=1,
         state=RELEASED,
+        is_long=True,
     ),
     Cell(
         fault="cut in the middle of a blob, once",
@@ -349,6 +358,7 @@ READS: Final = (
         happened="the registry answers 403",
         state=NOTHING,
         hint="docker login",
+        is_long=True,
     ),
     Cell(
         fault="slow",
@@ -356,6 +366,7 @@ READS: Final = (
         trouble=_fault(_BLOB, Slow(seconds=1)),
         happened="",
         state=RELEASED,
+        is_long=True,
     ),
 )
 """While what was pushed is read back."""
@@ -378,6 +389,7 @@ TAGS: Final = (
         retried="the request, once",
         again=1,
         state=RELEASED,
+        is_long=True,
     ),
     Cell(
         fault="401: the token has ended",
@@ -386,6 +398,7 @@ TAGS: Final = (
         happened="",
         retried="the request, with a new token",
         state=RELEASED,
+        is_long=True,
     ),
     Cell(
         fault="503 that stays",
@@ -404,6 +417,7 @@ TAGS: Final = (
         happened="the registry answers 403",
         state=UNTAGGED,
         hint="docker login",
+        is_long=True,
     ),
     Cell(
         fault="taken, but not readable",
@@ -472,6 +486,7 @@ GIT: Final = (
         trouble=Hook(name="update", script=_REFUSE.format(ref="refs/heads/release-ledger")),
         happened="protected by policy",
         state=NOTHING,
+        is_long=True,
     ),
     Cell(
         fault="version tags are protected",
@@ -486,6 +501,7 @@ GIT: Final = (
         trouble=Hook(name="pre-receive", script="sleep 1"),
         happened="",
         state=RELEASED,
+        is_long=True,
     ),
     Cell(
         fault="dies after it took the push",
@@ -519,6 +535,7 @@ MACHINE: Final = (
         trouble=Clock(hours=24 * 365, before="record"),
         happened="",
         state=RELEASED,
+        is_long=True,
     ),
 )
 """Of the machine that releases."""
@@ -532,7 +549,7 @@ ENGINE: Final = (
             happened="on the engine at unix://",
             state=NOTHING,
             hint="start Docker there",
-            is_long=stage in ("smoke", "push"),
+            is_long=stage != "build",
         )
         for stage in ("build", "test", "smoke", "push")
     ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from tests.engine.faults.case import CacheGone, Cell, EngineDies, EngineDiskFull
 from tests.engine.faults.matrix import CELLS
 from tests.engine.faults.proxy import Fault, FaultProxy, Slow, fault_proxy
 from tests.engine.service import APP, TEST, Ran, Service, make_service, slow_dockerfile
+from tests.soak import rows
 
 pytestmark = pytest.mark.xdist_group("brittle engine")
 
@@ -32,11 +32,7 @@ SLOW = {
 }
 """Every stage takes long enough to be met in its middle."""
 
-PLAYED = [
-    cell
-    for cell in CELLS
-    if isinstance(cell.trouble, OfEngine) and (not cell.is_long or "RELEASE_SOAK" in os.environ)
-]
+PLAYED = [cell for cell in CELLS if isinstance(cell.trouble, OfEngine) and (rows.ALL or not cell.is_long)]
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from tests.engine.faults.case import NOTHING, REFUSED, RELEASED, TAGGED_BY_OTHER
 from tests.engine.faults.matrix import CELLS
 from tests.engine.faults.stand import Passed, Stand, passed_gates, stand
 from tests.engine.service import IDENTITY
+from tests.soak import rows
 
 WRITES = ("POST", "PUT", "PATCH")
 AGAIN = ("; trying again", "uploading again")
@@ -41,9 +42,10 @@ def _somebody(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-@pytest.mark.parametrize(
-    "cell", [cell for cell in CELLS if not isinstance(cell.trouble, OfEngine)], ids=lambda cell: cell.name
-)
+PLAYED = [cell for cell in CELLS if not isinstance(cell.trouble, OfEngine) and (rows.ALL or not cell.is_long)]
+
+
+@pytest.mark.parametrize("cell", PLAYED, ids=lambda cell: cell.name)
 def test_every_cell_of_the_matrix(cell: Cell, passed: Passed, engine: Engine, tmp_path: Path) -> None:
     """What is told and counted, the exit status, what a stranger then sees, and what a rerun does."""
     with stand(cell, passed, engine, tmp_path) as place:
