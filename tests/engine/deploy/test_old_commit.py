@@ -50,8 +50,8 @@ class Turns:
 
     def run(self, code: str, *words: str) -> Ended:
         """The command must succeed."""
-        environ = {"PYTHONPATH": str(self.old)} if code == "old" else {}
-        done = self.world.invoke(*words, **environ)
+        world = self.world
+        done = world.invoke(*words, PYTHONPATH=str(self.old)) if code == "old" else world.invoke(*words)
         assert done.status == 0, done.err
         return done
 
