@@ -123,7 +123,8 @@ def _made_again(cmd: CommandContext, live: LiveEnvironment, prepared: Prepared) 
             f"`{live.place.command('history')}` lists other releases; if you have a copy of "
             "this image, load it with `docker load`",
         )
-    return replace(prepared, bytes=live.target.locate(prepared.target.body.image))
+    image = replace(prepared.found.image, bytes=live.target.locate(prepared.target.body.image))
+    return replace(prepared, found=replace(prepared.found, image=image))
 
 
 def _tidy(live: LiveEnvironment, *, answers: bool) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from release.commands.text.marks import named
 from release.commands.text.parts import Row, age, because, changed, listed
 from release.deploy.core import watch
-from release.deploy.planning.plan import First, Plan, Side
+from release.deploy.planning.plan import MigrationCommand, Plan, Side
 from release.events import Deployed
 from release.inert import inert_line, inert_lines
 from release.migrations import Crossing
@@ -47,7 +47,7 @@ _BYTES: Final = {
 def plan_title(plan: Plan) -> str:
     """Return the headline of a plan."""
     verb = "roll back" if plan.reason == "rollback" else "deploy"
-    return f"{verb} {plan.service} in {plan.environment} to {plan.after.version}"
+    return f"{verb} {plan.place.service} in {plan.place.environment} to {plan.after.version}"
 
 
 def plan_rows(plan: Plan) -> list[Row]:
@@ -62,12 +62,12 @@ def plan_rows(plan: Plan) -> list[Row]:
         ("expected", f"{plan.expected_ms / 1000:.1f} s" if plan.expected_ms is not None else ""),
         ("watch", watch.words(plan.watch, replaces=plan.strategy != "first")),
         ("rehearsed", plan.rehearsed),
-        ("settings", listed(map(changed, plan.settings))),
-        ("secrets", listed(f"{name}: {_secret(result)}" for name, result in plan.secrets.items())),
-        ("undone", listed(plan.undone, plan.undone_count)),
-        ("added", listed(plan.added, plan.added_count)),
-        ("packages", listed(map(changed, plan.packages))),
-        ("bases", listed(map(changed, plan.bases))),
+        ("settings", listed(map(changed, plan.changes.settings))),
+        ("secrets", listed(f"{name}: {_secret(result)}" for name, result in plan.changes.secrets.items())),
+        ("undone", listed(plan.changes.undone.lines, plan.changes.undone.count)),
+        ("added", listed(plan.changes.added.lines, plan.changes.added.count)),
+        ("packages", listed(map(changed, plan.changes.packages))),
+        ("bases", listed(map(changed, plan.changes.bases))),
         ("migrations", _crossing(plan.crossing)),
         ("first", _first(plan.down)),
         ("then", inert_lines(plan.then)),
@@ -76,7 +76,7 @@ def plan_rows(plan: Plan) -> list[Row]:
     return [(label, text) for label, text in rows if text]
 
 
-def _first(down: First | None) -> str:
+def _first(down: MigrationCommand | None) -> str:
     if down is None:
         return ""
     where = f"in a container of {down.version}, {down.image},"
@@ -140,15 +140,15 @@ def outcome_line(outcome: Outcome) -> str:
     plan = outcome.plan
     done = "healthy" if outcome.changed else "healthy already"
     image = f"{outcome.repository}@{plan.after.digest}"
-    return f"{plan.service} {plan.after.version} {plan.environment} {done} {image}"
+    return f"{plan.place.service} {plan.after.version} {plan.place.environment} {done} {image}"
 
 
 def deployed(outcome: Outcome) -> Deployed:
     """Return the result of a deployment as an event."""
     plan = outcome.plan
     return Deployed(
-        service=plan.service,
-        environment=plan.environment,
+        service=plan.place.service,
+        environment=plan.place.environment,
         version=plan.after.version,
         digest=str(plan.after.digest),
         reference=f"{outcome.repository}@{plan.after.digest}",

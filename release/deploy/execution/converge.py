@@ -407,7 +407,7 @@ class _Ending(Struct, frozen=True, kw_only=True):
             live.workspace.emit(
                 Warned(text=f"{text}: its release is not set aside; `invoke quarantine` does it")
             )
-        said = policy.words(live.workspace.ledger, live.place, interrupted.release.id)
+        said = policy.read_policy(live.workspace.ledger, live.place, interrupted.release.id)
         after = policy.aftermath(
             live.place,
             "rollback" if started.reason == "rollback" else "promote",

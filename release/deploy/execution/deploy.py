@@ -19,7 +19,6 @@ from release.deploy.core.lock_store import LockStore
 from release.deploy.core.place import DEPLOYMENT, Identity
 from release.deploy.core.steps import elapsed_ms, reason, step
 from release.deploy.core.target import RolloutContext, RolloutRequest
-from release.deploy.core.verbs import attempt
 from release.deploy.environment import claim, journal
 from release.deploy.environment.identify import look
 from release.deploy.environment.journal import Unfinished
@@ -99,7 +98,7 @@ def _locked(prepared: Prepared, lock_store: LockStore, holder: Holder) -> Iterat
                 live.place,
                 holder,
                 live.workspace.emit,
-                breaking=prepared.breaks,
+                breaking=prepared.found.takeover.breaks,
                 task=lock.task_of(prepared.plan.reason),
             )
             try:
@@ -121,12 +120,13 @@ def _with_start_kept(prepared: Prepared) -> Prepared:
     """The start of what is half done is kept here: taking over the lock that tells of it removes it."""
     publish = prepared.answers and prepared.plan.reason == "promote"
     left = journal.keep(prepared.live, prepared.observation.unfinished, publish=publish)
-    return replace(prepared, observation=replace(prepared.observation, unfinished=left))
+    observation = replace(prepared.observation, unfinished=left)
+    return replace(prepared, found=replace(prepared.found, observation=observation))
 
 
 def _verify(prepared: Prepared, interruption: Interruption) -> Outcome:
     """It runs as asked: look whether it serves. Nothing is touched and nothing is recorded."""
-    live, container = prepared.live, prepared.ours.running[0]
+    live, container = prepared.live, prepared.containers.running[0]
     deployment = container.labels[DEPLOYMENT]
     try:
         with step(live.workspace.emit, "verify") as say:
@@ -162,8 +162,8 @@ def _order(prepared: Prepared, deployment: str) -> RolloutRequest:
         ),
         image=body.image,
         spec=prepared.spec,
-        secrets=prepared.secrets,
-        before=prepared.ours,
+        secrets=prepared.found.settings.secrets,
+        before=prepared.containers,
         old=prepared.event.deployment.run_spec if prepared.event is not None else None,
         health_timeout=live.settings.health_timeout,
         watch=watch.wanted(prepared.spec, prepared.plan.reason),
@@ -175,7 +175,7 @@ def _order(prepared: Prepared, deployment: str) -> RolloutRequest:
 def _seal_key(prepared: Prepared) -> FingerprintKey | None:
     """The key of the seals of a Swarm's secrets; on one engine there are none."""
     workspace = prepared.live.workspace
-    has_seals = prepared.live.settings.engine == "swarm" and prepared.secrets
+    has_seals = prepared.live.settings.engine == "swarm" and prepared.found.settings.secrets
     return FingerprintKey.load(workspace.source.git_dir, workspace.environ) if has_seals else None
 
 
@@ -207,9 +207,9 @@ def _holder(prepared: Prepared, deployment: str, there: datetime, told: str) -> 
 def _same_as_planned(prepared: Prepared) -> None:
     """Under the lock: what runs is still what the plan was made for."""
     found = look(prepared.live)
-    if found.ids != prepared.ours.ids:
+    if found.ids != prepared.containers.ids:
         raise LockHeld(
-            attempt(prepared.plan.reason, f"{prepared.target.body.version} of {prepared.live.place}"),
+            prepared.attempted,
             "another deployment came first: what runs is no longer what the plan was made for",
             f"`{prepared.live.place.command('status')}` shows what runs; then run the command again",
         )
@@ -291,17 +291,17 @@ class Attempt(Struct, frozen=True, kw_only=True):
             raise
 
     def _refuse_what_is_barred(self) -> None:
-        prepared, target = self.prepared, self.prepared.target
-        said = policy.words(prepared.live.workspace.ledger, prepared.live.place, target.id)
-        barred = policy.barred(said, prepared.live.place, target, prepared.allowed)
-        against = policy.closed(said, prepared.live.place, prepared.plan.reason, prepared.allowed)
-        attempted = attempt(prepared.plan.reason, f"{target.body.version} of {prepared.live.place}")
-        preflight.refuse(attempted, prepared.bytes, against, None, barred=barred)
+        prepared, request = self.prepared, self.prepared.request
+        live, allowed = prepared.live, request.allowed
+        state = policy.read_policy(live.workspace.ledger, live.place, request.target.id)
+        barred = policy.quarantine_problems(state, live.place, request.target, allowed)
+        frozen = policy.freeze_problems(state, live.place, request.reason, allowed)
+        preflight.refuse(prepared.attempted, prepared.bytes, frozen, None, barred=barred)
 
     def _refuse_what_was_undone(self) -> None:
         prepared = self.prepared
         if prepared.down is not None:
-            live, before = prepared.live, prepared.undone
+            live, before = prepared.live, prepared.found.migrations.earlier
             downgrade.ensure(live, prepared.observation, self.deployment, before, answers=prepared.answers)
 
     @property
@@ -384,7 +384,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
         return status == "started" and self.prepared.plan.reason == "promote"
 
     def _event(self, status: Status, detail: str) -> Deployment:
-        prepared = self.prepared
+        prepared, breaks = self.prepared, self.prepared.found.takeover.breaks
         return Deployment(
             deployment=self.deployment,
             environment=prepared.live.place.environment,
@@ -397,7 +397,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
             status=status,
             targets=self._targets(status, detail),
             duration_ms=elapsed_ms(self.began) if status != "started" else None,
-            took_lock_from=str(prepared.breaks) if prepared.breaks is not None else None,
+            took_lock_from=str(breaks) if breaks is not None else None,
             down=self._planned if status == "started" else None,
         )
 

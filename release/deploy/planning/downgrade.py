@@ -19,7 +19,7 @@ from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.environment.identify import runs_release
 from release.deploy.environment.journal import Unfinished
 from release.deploy.environment.observe import Observation
-from release.deploy.planning.plan import First
+from release.deploy.planning.plan import MigrationCommand
 from release.deploy.planning.policy import Allowance
 from release.deploy.planning.settings import read_secrets
 from release.errors import DeploymentFailed, EngineError, LockHeld, Problem, ReleaseError
@@ -57,9 +57,9 @@ class Down(Struct, frozen=True, kw_only=True):
     """Milliseconds."""
 
     @property
-    def first(self) -> First:
-        """Return what the plan says of it."""
-        return First(
+    def shown(self) -> MigrationCommand:
+        """Return the command as the plan shows it."""
+        return MigrationCommand(
             command=self.undoing.command,
             version=self.identity.version,
             image=f"{self.repository}@{self.identity.digest}",

@@ -1,6 +1,6 @@
 """What speaks against a deployment though it could be done, and what a rollback leaves behind.
 
-A release may be set aside and an environment frozen. Both are words in the ledger, so they hold for every
+A release may be set aside and an environment frozen. Both stand in the ledger, so they hold for every
 operator and every CI job; a rollback is never stopped by a freeze.
 """
 
@@ -45,41 +45,43 @@ NOTHING: Final = Allowance()
 class PolicyState(Struct, frozen=True, kw_only=True):
     """What the ledger says about a release and an environment, as far as it concerns this deployment."""
 
-    quarantine: QuarantineState | None
-    frost: FreezeState | None
+    quarantine: QuarantineState | None = None
+    freeze: FreezeState | None = None
     beneath: FreezeState | None = None
-    """What would freeze the environment if no rollback had."""
+    """Freeze that a later freeze of a rollback covers."""
 
 
-def words(ledger: Ledger, place: Place, release: str) -> PolicyState:
-    """Read them. `release` is the record's id. Raises LedgerError."""
+def read_policy(ledger: Ledger, place: Place, release: str) -> PolicyState:
+    """Read the quarantine and the freezes. `release` is the record's id. Raises LedgerError."""
     where = (ledger, place.service, place.environment, now())
     return PolicyState(
         quarantine=query.quarantined(ledger, place.service, release, place.environment),
-        frost=query.frozen(*where),
+        freeze=query.frozen(*where),
         beneath=query.frozen_beneath(*where),
     )
 
 
-def barred(said: PolicyState, place: Place, target: Record[Release], allowed: Allowance) -> list[Problem]:
-    """A release that is set aside, unless that is allowed."""
-    if said.quarantine is None or allowed.quarantined:
+def quarantine_problems(
+    state: PolicyState, place: Place, target: Record[Release], allowed: Allowance
+) -> list[Problem]:
+    """Return the quarantine of the release, unless it is allowed."""
+    if state.quarantine is None or allowed.quarantined:
         return []
     version = target.body.version
-    lift = place.command(lifting(version, said.quarantine.quarantine.environment))
+    lift = place.command(lifting(version, state.quarantine.quarantine.environment))
     text = (
-        f"{version} {said.quarantine}; `{lift}` ends that, "
+        f"{version} {state.quarantine}; `{lift}` ends that, "
         "--allow-quarantined --message WHY takes it all the same"
     )
     return [Problem(path="quarantine", message=text)]
 
 
-def closed(said: PolicyState, place: Place, why: Reason, allowed: Allowance) -> list[Problem]:
-    """An environment that is frozen, unless this thaws it or goes back."""
-    if said.frost is None or allowed.thaw or why == "rollback":
+def freeze_problems(state: PolicyState, place: Place, why: Reason, allowed: Allowance) -> list[Problem]:
+    """Return the freeze of the environment, unless this thaws it or is a rollback."""
+    if state.freeze is None or allowed.thaw or why == "rollback":
         return []
     text = (
-        f"{place.environment} {said.frost}; --thaw --message WHY deploys all the same, "
+        f"{place.environment} {state.freeze}; --thaw --message WHY deploys all the same, "
         f"`{place.command('thaw --message WHY')}` ends that"
     )
     return [Problem(path="freeze", message=text)]
@@ -104,14 +106,14 @@ class Aftermath(Struct, frozen=True, kw_only=True):
     def sentences(self) -> tuple[str, ...]:
         """For the plan."""
         where, version = self.place.environment, self.target.body.version
-        told = {
+        sentences = {
             f"{self.abandoned.body.version} is quarantined in {where}" if self.abandoned else "": True,
             f"{version} is no longer quarantined in {where}": self.welcome,
             f"{where} is frozen for {duration_text(self.freeze)}": bool(self.freeze),
             f"{where} is thawed": self.thaw,
             f"{where} stays frozen as before the rollback": self.refreeze is not None,
         }
-        return tuple(text for text, holds in told.items() if text and holds)
+        return tuple(text for text, holds in sentences.items() if text and holds)
 
     def bodies(self, deployment: str, message: str) -> Iterator[Body]:
         """Recorded with the healthy end."""
@@ -142,7 +144,7 @@ def aftermath(
     why: Reason,
     target: Record[Release],
     left: Record[Release] | None,
-    said: PolicyState,
+    state: PolicyState,
     *,
     freeze: int,
 ) -> Aftermath:
@@ -157,30 +159,30 @@ def aftermath(
         why: deploy or rollback.
         target: what is put there.
         left: what is set aside, if it is another one.
-        said: about the target and the environment.
+        state: about the target and the environment.
         freeze: milliseconds, as configured.
     """
-    undoes = said.quarantine is not None and said.quarantine.quarantine.deployment is not None
+    undoes = state.quarantine is not None and state.quarantine.quarantine.deployment is not None
     back = why == "rollback" and not undoes
-    by_rollback = said.frost is not None and said.frost.freeze.deployment is not None
-    over = (said.frost is not None and why == "promote") or (undoes and by_rollback)
-    holds = said.beneath if why == "rollback" and over else None
+    by_rollback = state.freeze is not None and state.freeze.freeze.deployment is not None
+    over = (state.freeze is not None and why == "promote") or (undoes and by_rollback)
+    holds = state.beneath if why == "rollback" and over else None
     return Aftermath(
         place=place,
         target=target,
         abandoned=left if back and left is not None and left.id != target.id else None,
         welcome=undoes,
-        freeze=freeze if back and not _outlasts(said.frost, freeze) else 0,
+        freeze=freeze if back and not _outlasts(state.freeze, freeze) else 0,
         thaw=over and holds is None,
         refreeze=holds.freeze if holds is not None else None,
     )
 
 
-def _outlasts(frost: FreezeState | None, milliseconds: int) -> bool:
+def _outlasts(frozen: FreezeState | None, milliseconds: int) -> bool:
     """Return whether what is frozen already stays so for longer."""
-    if frost is None:
+    if frozen is None:
         return False
-    return frost.freeze.until is None or frost.freeze.until > after(now(), milliseconds)
+    return frozen.freeze.until is None or frozen.freeze.until > after(now(), milliseconds)
 
 
 def after(moment: str, milliseconds: int) -> str:

@@ -1,4 +1,4 @@
-"""The settings that a release is to run with - today's, or those it ran with - and the secrets they name."""
+"""The settings that a release is to run with - today's, or those it ran with - and their secrets."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Final
 
 from release.deploy.core.fingerprints import FingerprintKey, compare
 from release.deploy.environment.environment import EnvironmentRef, LiveEnvironment
+from release.deploy.environment.ingress import moved, placed
 from release.deploy.environment.todays import todays
-from release.deploy.planning.plan import Reason
+from release.deploy.planning.request import Request
 from release.errors import Problem, TargetUnavailable
 from release.ledger import query
 from release.ledger.query import Event
@@ -16,21 +17,47 @@ from release.records import Record, Release
 from release.redact import Redacted
 from release.runspec import RunSpec
 from release.secret import Unresolved, resolve
+from release.values import Struct
 
 
-def wanted_settings(
-    live: LiveEnvironment, target: Record[Release], why: Reason, ran: Event | None
-) -> tuple[RunSpec, list[Problem]]:
-    """Today's settings to promote, the recorded ones to roll back; and what of them cannot be read here.
+class DesiredSettings(Struct, frozen=True, kw_only=True):
+    """The settings that the target is to run with, and the values of its secrets."""
+
+    spec: RunSpec
+    """Settings with the fingerprints of today's secrets."""
+    secrets: Mapping[str, Redacted]
+    problems: tuple[Problem, ...] = ()
+    """Files and secrets that cannot be read here, and pinned secrets that were rotated."""
+    moved: str = ""
+    """Note on a release that ran in another place before a proxy than today's."""
+
+
+def desired_settings(live: LiveEnvironment, request: Request) -> DesiredSettings:
+    """Return today's settings to promote, the recorded ones to roll back, with today's way for requests.
 
     Raises:
         TargetUnavailable, LedgerUnsigned: see `recorded_settings`.
     """
-    return todays(live, target) if why == "promote" else (recorded_settings(live, target, ran), [])
+    known, unread = _known_settings(live, request)
+    spec = placed(known, live.settings)
+    secrets, missing = read_secrets(live, spec)
+    today = fingerprints(live, secrets)
+    return DesiredSettings(
+        spec=spec.model_copy(update={"secrets": today}),
+        secrets=secrets,
+        problems=(*missing, *unread, *pinned_problems(live, spec.secrets, today)),
+        moved=moved(known, live.settings) if request.reason == "rollback" else "",
+    )
+
+
+def _known_settings(live: LiveEnvironment, request: Request) -> tuple[RunSpec, list[Problem]]:
+    if request.reason == "promote":
+        return todays(live, request.target)
+    return recorded_settings(live, request.target, request.ran), []
 
 
 def recorded_settings(live: EnvironmentRef, target: Record[Release], ran: Event | None) -> RunSpec:
-    """The settings of the deployment that was asked for, or with which the release was last healthy here.
+    """Return the settings of the deployment that was asked for, or of the release's last healthy one here.
 
     Raises:
         TargetUnavailable: there are none, or this version of the library does not know all of them.
@@ -42,14 +69,14 @@ def recorded_settings(live: EnvironmentRef, target: Record[Release], ran: Event 
     version = target.body.version
     raise TargetUnavailable(
         f"roll {live.place} back to {version}",
-        f"it never was verified healthy in {live.place.environment}: there are no settings to restore",
+        f"it was never verified healthy in {live.place.environment}: there are no settings to restore",
         f"`{place.command(f'deploy --to {version}')}` deploys it with today's settings; "
         f"`{place.command('history')}` shows what ran",
     )
 
 
 def _understood(spec: RunSpec, live: EnvironmentRef, target: Record[Release]) -> RunSpec:
-    """The recorded settings. Some that this version does not know cannot be restored, so none are."""
+    """Return the recorded settings. Raises TargetUnavailable if this version does not know one of them."""
     probe = spec.probe.model_extra if spec.probe is not None else None
     swarm = spec.swarm.model_extra if spec.swarm is not None else None
     unknown = [*(spec.model_extra or {}), *(f"probe.{key}" for key in probe or {})]
@@ -64,7 +91,7 @@ def _understood(spec: RunSpec, live: EnvironmentRef, target: Record[Release]) ->
 
 
 def read_secrets(live: EnvironmentRef, spec: RunSpec) -> tuple[dict[str, Redacted], list[Problem]]:
-    """The values of the secrets that these settings name, from where they come from today, and what is not.
+    """Read the secrets that these settings name from today's sources.
 
     Returns:
         The values by name, and a problem for each one that cannot be read here and now.
@@ -90,13 +117,13 @@ def read_secrets(live: EnvironmentRef, spec: RunSpec) -> tuple[dict[str, Redacte
 def pinned_problems(
     live: EnvironmentRef, recorded: Mapping[str, str], today: Mapping[str, str]
 ) -> list[Problem]:
-    """Secrets that a rollback may not take in another value than the one that the release ran with."""
+    """Return pinned secrets that have another value today than the release ran with."""
     where = f"environments.{live.place.environment}.secrets"
     return [
-        Problem(path=f"{where}.{name}", message=_PINNED[told])
+        Problem(path=f"{where}.{name}", message=_PINNED[result])
         for name, source in live.settings.secrets.items()
         if source.policy == "pinned" and recorded.get(name) and name in today
-        if (told := compare(recorded[name], today[name])) != "same"
+        if (result := compare(recorded[name], today[name])) != "same"
     ]
 
 
@@ -109,8 +136,8 @@ _PINNED: Final = {
 }
 
 
-def fingerprints(live: EnvironmentRef, secrets: dict[str, Redacted]) -> dict[str, str]:
-    """Return what records keep of secrets, by name."""
+def fingerprints(live: EnvironmentRef, secrets: Mapping[str, Redacted]) -> dict[str, str]:
+    """Return the fingerprints that records keep of secrets, by name."""
     if not secrets:
         return {}
     key = FingerprintKey.load(live.workspace.source.git_dir, live.workspace.environ)

@@ -19,8 +19,14 @@ from release.deploy.environment.observe import Observation
 from release.deploy.execution import deploy
 from release.deploy.execution.deploy import Attempt
 from release.deploy.planning import downgrade, policy
-from release.deploy.planning.policy import NOTHING, Aftermath, PolicyState
+from release.deploy.planning.findings import Findings
+from release.deploy.planning.image import ImageSource
+from release.deploy.planning.migrations import MigrationPlan
+from release.deploy.planning.policy import Aftermath, PolicyState
 from release.deploy.planning.prepare import Prepared
+from release.deploy.planning.request import Request
+from release.deploy.planning.settings import DesiredSettings
+from release.deploy.planning.takeover import Takeover
 from release.errors import EngineError, LedgerError, LedgerRejected, LockHeld, ReleaseError, Restored
 from release.events import Event, Warned
 from release.interruption import Interruption
@@ -110,18 +116,18 @@ def attempt(
     prepared = Prepared(
         live=cast(Any, live),
         plan=cast(Any, SimpleNamespace(reason=why, strategy="stop-first")),
-        target=TARGET,
-        spec=RunSpec(),
-        bytes=Bytes(where="engine"),
-        observation=Observation(
-            ours=ours, event=None, previous=None, holder=None, unfinished=None, left=None, told=None
+        found=Findings(
+            request=Request(target=TARGET, reason=cast(Any, why)),
+            policy=PolicyState(),
+            settings=DesiredSettings(spec=RunSpec(), secrets={"TOKEN": Redacted("canary-secret")}),
+            image=ImageSource(bytes=Bytes(where="engine")),
+            observation=Observation(
+                ours=ours, event=None, previous=None, holder=None, unfinished=None, left=None, told=None
+            ),
+            migrations=MigrationPlan(),
+            takeover=Takeover(),
         ),
-        secrets={"TOKEN": Redacted("canary-secret")},
         aftermath=Aftermath(place=PLACE, target=TARGET, abandoned=None, welcome=False, freeze=0, thaw=False),
-        down=None,
-        undone=None,
-        allowed=NOTHING,
-        breaks=None,
         answers=True,
     )
     return Attempt(prepared=prepared, deployment="0123456789ab", message="")
@@ -129,7 +135,7 @@ def attempt(
 
 @pytest.fixture(autouse=True)
 def _no_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(policy, "words", lambda *_: PolicyState(quarantine=None, frost=None))
+    monkeypatch.setattr(policy, "read_policy", lambda *_: PolicyState())
 
 
 def run(one: Attempt, still_mine: Callable[[], None] = lambda: None) -> deploy.Outcome:
@@ -164,6 +170,12 @@ def undone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(downgrade, "came_of", lambda *_: UNDONE)
 
 
+def with_down(one: Attempt, down: object) -> Attempt:
+    """Return the attempt with a command that undoes migrations first."""
+    found = replace(one.prepared.found, migrations=MigrationPlan(down=cast(Any, down)))
+    return replace(one, prepared=replace(one.prepared, found=found))
+
+
 @pytest.mark.usefixtures("undone")
 @pytest.mark.parametrize(
     ("error", "then"),
@@ -181,7 +193,7 @@ def test_an_end_after_migrations_were_undone_says_that_and_never_that_nothing_wa
     one = attempt(ledger, FakeTarget(act=fails(error)))
     undoing = SimpleNamespace(undoing=UNDOING, secrets={})
     with pytest.raises(type(error)) as caught:
-        run(replace(one, prepared=replace(one.prepared, down=cast(Any, undoing))))
+        run(with_down(one, undoing))
     assert caught.value.found == f"{downgrade.fact(UNDONE)}; then: {error.found}"
     status, detail = ledger.said[-1]
     assert status == ("restored" if isinstance(error, Restored) else "failed")
@@ -199,7 +211,7 @@ def test_what_started_ends_in_the_record_where_the_ledger_cannot_be_read(
     ledger, target = FakeLedger(), FakeTarget()
     ledger.failing = {"look": LedgerError("read it", "damaged")} if moment == "look" else {}
     if moment == "words":
-        monkeypatch.setattr(policy, "words", lambda *_: fails(LedgerError("read it", "damaged"))())
+        monkeypatch.setattr(policy, "read_policy", lambda *_: fails(LedgerError("read it", "damaged"))())
     with pytest.raises(LedgerError, match="damaged"):
         run(attempt(ledger, target))
     assert ledger.said == [("started", ""), ("failed", "damaged; nothing was touched")]

@@ -13,6 +13,7 @@ from release.deploy.core.lock_store import EngineLockStore
 from release.deploy.core.place import Place
 from release.deploy.execution.deploy import _locked
 from release.deploy.planning.prepare import Prepared
+from release.deploy.planning.takeover import Takeover
 from release.errors import ImageLost
 from release.events import Event, Warned
 from release.records import Record, Release
@@ -35,8 +36,8 @@ def prepared(engine: Breaking, target: Record[Release], told: list[Event]) -> Pr
     live = SimpleNamespace(
         place=PLACE, workspace=SimpleNamespace(emit=told.append), target=SimpleNamespace(fetch=engine.heal)
     )
-    plan = SimpleNamespace(reason="promote")
-    return cast(Prepared, SimpleNamespace(live=live, target=target, spec=RunSpec(), breaks=None, plan=plan))
+    plan, found = SimpleNamespace(reason="promote"), SimpleNamespace(takeover=Takeover())
+    return cast(Prepared, SimpleNamespace(live=live, target=target, spec=RunSpec(), found=found, plan=plan))
 
 
 def locked(repository: str) -> list[Event]:

@@ -169,7 +169,7 @@ def test_it_runs_in_the_newer_image_and_the_plan_says_so(bench: Bench) -> None:
     assert (what.container.publish, what.container.restart) == ((), "no")
     assert (what.container.command, what.container.entrypoint) == (("alembic", "downgrade", "-2"), "replace")
     image = f"localhost/api@{bench.left.body.image.digest}"
-    first = what.first
+    first = what.shown
     assert (first.command, first.version, first.image, first.timeout) == (
         ("alembic", "downgrade", "-2"),
         "1.5.0",

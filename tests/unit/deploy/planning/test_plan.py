@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from release.commands.text import plans
+from release.deploy.core.image_location import Bytes, Room
 from release.deploy.core.place import ContainerSet, Place
-from release.deploy.planning.plan import Facts, First, Listed, make_plan, secret_changes, settings_changes
+from release.deploy.planning.changes import secret_changes, settings_changes
+from release.deploy.planning.current import Current
+from release.deploy.planning.decide import Parts, TargetFacts, make_plan
+from release.deploy.planning.findings import Findings
+from release.deploy.planning.image import ImageSource
+from release.deploy.planning.migrations import MigrationPlan
+from release.deploy.planning.plan import Commits, MigrationCommand
+from release.deploy.planning.policy import PolicyState
+from release.deploy.planning.request import Request
+from release.deploy.planning.settings import DesiredSettings
+from release.deploy.planning.takeover import Takeover
+from release.images.engine import ContainerState
 from release.runspec import Publish, RunSpec
 from release.values import replace
 from tests.unit.deploy.fakes import digest, event, release, state
@@ -25,28 +38,64 @@ def running(version: str, **changes: Any) -> ContainerSet:
     return ContainerSet(running=(container,), stopped=())
 
 
-def facts(**changes: Any) -> Facts:
-    known = Facts(
+def parts(**changes: Any) -> Parts:
+    """Return the parts of a plan: 0.1.0 runs, 0.2.0 is to run. `changes` name fields of any part."""
+    known = Parts(
         place=PLACE,
-        engine="unix:///x",
-        reason="promote",
-        target=NEW,
-        spec=SPEC,
-        ours=running("0.1.0"),
-        image=IMAGE,
-        strategy="stop-first",
-        event=event(OLD, SPEC, message="first"),
-        release=OLD,
-        expected="0.1.0",
-        runs_event=True,
-        bytes_from="engine",
+        found=Findings(
+            request=Request(target=NEW, reason="promote"),
+            policy=PolicyState(),
+            settings=DesiredSettings(spec=SPEC, secrets={}),
+            image=ImageSource(bytes=Bytes(where="engine")),
+            observation=cast(Any, None),
+            migrations=MigrationPlan(),
+            takeover=Takeover(),
+        ),
+        target=TargetFacts(engine="unix:///x", strategy="stop-first", image=IMAGE),
+        current=Current(
+            containers=running("0.1.0"),
+            event=event(OLD, SPEC, message="first"),
+            release=OLD,
+            expected="0.1.0",
+            runs_event=True,
+        ),
     )
-    return replace(known, **changes)
+    for path, value in changes.items():
+        known = changed(known, PATHS.get(path, path), value)
+    return known
+
+
+def changed(value: Any, path: str, new: Any) -> Any:
+    """Return the value with another one at a dotted path."""
+    name, _, rest = path.partition(".")
+    return replace(value, **{name: changed(getattr(value, name), rest, new) if rest else new})
+
+
+PATHS = {
+    "asked": "found.request.target",
+    "reason": "found.request.reason",
+    "spec": "found.settings.spec",
+    "moved": "found.settings.moved",
+    "room": "found.image.room",
+    "build_ms": "found.image.build_ms",
+    "migrations": "found.migrations",
+    "containers": "current.containers",
+    "event": "current.event",
+    "release": "current.release",
+    "expected": "current.expected",
+    "runs_event": "current.runs_event",
+    "strategy": "target.strategy",
+    "image": "target.image",
+    "cautions": "target.notes",
+    "undone": "commits.undone",
+    "added": "commits.added",
+    "durations": "past.durations",
+}
 
 
 def test_the_plan_says_from_what_to_what() -> None:
     """Version, digest, commit, moment, person and message."""
-    plan = make_plan(facts())
+    plan = make_plan(parts())
     assert plan.before is not None
     assert (plan.before.version, plan.before.message, plan.before.who) == ("0.1.0", "first", "Ada Lovelace")
     assert (plan.after.version, plan.after.digest) == ("0.2.0", NEW.body.image.digest)
@@ -54,31 +103,31 @@ def test_the_plan_says_from_what_to_what() -> None:
 
 def test_the_strategy_is_stop_first_where_something_else_runs() -> None:
     """Another release."""
-    assert make_plan(facts()).strategy == "stop-first"
+    assert make_plan(parts()).strategy == "stop-first"
 
 
 def test_where_nothing_runs_nothing_is_stopped() -> None:
     """Whatever the ledger says; that they differ is a note."""
-    plan = make_plan(facts(ours=ContainerSet(running=(), stopped=()), runs_event=False))
+    plan = make_plan(parts(containers=ContainerSet(running=(), stopped=()), runs_event=False))
     assert plan.strategy == "first"
     assert plan.notes == ("the ledger says that 0.1.0 runs; the engine runs: none",)
 
 
 def test_what_is_known_of_room_is_a_note() -> None:
     """An estimate stands in nobody's way."""
-    assert "too little" in make_plan(facts(room="too little")).notes
+    assert "too little" in make_plan(parts(room=Room(unknown="too little"))).notes
 
 
 def test_what_runs_already_with_equal_settings_is_only_verified() -> None:
     """The very release, settings, secrets and image."""
-    assert make_plan(facts(target=OLD)).strategy == "verify"
+    assert make_plan(parts(asked=OLD)).strategy == "verify"
 
 
 def test_what_the_engine_has_not_checked_yet_is_waited_for_and_not_replaced() -> None:
     """It may take half a minute; what was restarted meanwhile is another matter."""
-    assert make_plan(facts(target=OLD, ours=running("0.1.0", health="starting"))).strategy == "verify"
+    assert make_plan(parts(asked=OLD, containers=running("0.1.0", health="starting"))).strategy == "verify"
     again = running("0.1.0", health="starting", restarts=1)
-    assert make_plan(facts(target=OLD, ours=again)).strategy == "stop-first"
+    assert make_plan(parts(asked=OLD, containers=again)).strategy == "stop-first"
 
 
 @pytest.mark.parametrize(
@@ -87,9 +136,9 @@ def test_what_the_engine_has_not_checked_yet_is_waited_for_and_not_replaced() ->
         {"spec": SPEC.model_copy(update={"env": {"LOG_LEVEL": "debug"}})},
         {"spec": SPEC.model_copy(update={"secrets": {"TOKEN": "key00000:bbbb"}})},
         {"spec": SPEC.model_copy(update={"secrets": {"TOKEN": "otherkey:aaaa"}})},
-        {"ours": running("0.1.0", health="unhealthy")},
-        {"ours": running("0.1.0", status="restarting")},
-        {"ours": ContainerSet(running=(state("a", image=IMAGE), state("b", image=IMAGE)), stopped=())},
+        {"containers": running("0.1.0", health="unhealthy")},
+        {"containers": running("0.1.0", status="restarting")},
+        {"containers": ContainerSet(running=(state("a", image=IMAGE), state("b", image=IMAGE)), stopped=())},
         {"runs_event": False},
         {"image": digest("another image")},
         {"image": None},
@@ -97,7 +146,7 @@ def test_what_the_engine_has_not_checked_yet_is_waited_for_and_not_replaced() ->
 )
 def test_anything_that_differs_makes_it_a_deployment(changes: dict[str, Any]) -> None:
     """Settings, secrets that were or may have been rotated, ill health, two containers, another image."""
-    assert make_plan(facts(target=OLD, **changes)).strategy == "stop-first"
+    assert make_plan(parts(asked=OLD, **changes)).strategy == "stop-first"
 
 
 def test_settings_that_differ_are_listed_key_by_key() -> None:
@@ -127,44 +176,44 @@ def test_packages_and_bases_come_from_the_two_records() -> None:
     """Added, removed and changed."""
     old = release("0.1.0", packages={"a": "1", "b": "1"}, bases={"python:3.13-slim": "x"})
     new = release("0.2.0", packages={"a": "2", "c": "1"}, bases={"python:3.13-slim": "y"})
-    plan = make_plan(facts(event=event(old, SPEC), release=old, target=new))
-    assert [(change.key, change.old, change.new) for change in plan.packages] == [
+    plan = make_plan(parts(event=event(old, SPEC), release=old, asked=new))
+    assert [(change.key, change.old, change.new) for change in plan.changes.packages] == [
         ("a", "1", "2"),
         ("b", "1", None),
         ("c", None, "1"),
     ]
-    assert [change.key for change in plan.bases] == ["python:3.13-slim"]
+    assert [change.key for change in plan.changes.bases] == ["python:3.13-slim"]
 
 
 def test_the_expected_time_is_the_median_of_earlier_deployments() -> None:
     """One slow deployment does not move it; the watch and a build come on top; without any there is none."""
     took = (1000, 1200, 90_000)
-    assert make_plan(facts(durations=took, spec=RunSpec(watch=0))).expected_ms == 1200
-    assert make_plan(facts(durations=took, spec=RunSpec(watch=3000))).expected_ms == 4200
-    assert make_plan(facts(durations=took, spec=RunSpec(watch=0), build_ms=5000)).expected_ms == 6200
-    assert make_plan(facts()).expected_ms is None
+    assert make_plan(parts(durations=took, spec=RunSpec(watch=0))).expected_ms == 1200
+    assert make_plan(parts(durations=took, spec=RunSpec(watch=3000))).expected_ms == 4200
+    assert make_plan(parts(durations=took, spec=RunSpec(watch=0), build_ms=5000)).expected_ms == 6200
+    assert make_plan(parts()).expected_ms is None
 
 
 def test_a_rollback_is_not_expected_to_watch() -> None:
     """It tells its result at once, also after deployments that watched."""
     assert (
-        make_plan(facts(durations=(1000,), reason="rollback", spec=RunSpec(watch=3000))).expected_ms == 1000
+        make_plan(parts(durations=(1000,), reason="rollback", spec=RunSpec(watch=3000))).expected_ms == 1000
     )
 
 
 def test_where_nothing_is_replaced_no_time_of_a_replacement_is_expected() -> None:
     """What is only verified takes less than any deployment before it."""
-    plan = make_plan(facts(target=OLD, durations=(1000,)))
+    plan = make_plan(parts(asked=OLD, durations=(1000,)))
     assert (plan.strategy, plan.expected_ms) == ("verify", None)
 
 
 def test_an_older_version_is_deployed_and_said_to_be_older() -> None:
     """And that a rollback would restore its own settings. A rollback needs no such hint."""
-    changes: dict[str, Any] = {"target": OLD, "event": event(NEW, SPEC), "release": NEW}
-    changes |= {"expected": "0.2.0", "ours": running("0.2.0")}
-    (note,) = make_plan(facts(**changes)).notes
+    changes: dict[str, Any] = {"asked": OLD, "event": event(NEW, SPEC), "release": NEW}
+    changes |= {"expected": "0.2.0", "containers": running("0.2.0")}
+    (note,) = make_plan(parts(**changes)).notes
     assert "`invoke rollback --to 0.1.0`" in note
-    assert make_plan(facts(reason="rollback", **changes)).notes == ()
+    assert make_plan(parts(reason="rollback", **changes)).notes == ()
 
 
 def test_leftovers_of_an_earlier_deployment_are_noted() -> None:
@@ -172,31 +221,39 @@ def test_leftovers_of_an_earlier_deployment_are_noted() -> None:
     ours = ContainerSet(
         running=running("0.1.0").running, stopped=(state("api-production-dead", status="created"),)
     )
-    (note,) = make_plan(facts(ours=ours)).notes
+    (note,) = make_plan(parts(containers=ours)).notes
     assert "api-production-dead" in note
 
 
 def test_a_container_that_the_ledger_does_not_know_is_noted() -> None:
     """Nothing to compare with."""
-    plan = make_plan(facts(event=None, release=None, expected="", runs_event=False))
+    plan = make_plan(parts(event=None, release=None, expected="", runs_event=False))
     assert plan.before is None
     assert "the ledger knows nothing of what runs" in plan.notes[0]
 
 
 def test_a_plan_is_json() -> None:
     """With every field, as plain data."""
-    data = json.loads(json.dumps(make_plan(facts()).to_json()))
+    data = json.loads(json.dumps(make_plan(parts()).to_json()))
     assert data["after"]["version"] == "0.2.0"
     assert data["spec"]["env"] == {"LOG_LEVEL": "info"}
     assert data["strategy"] == "stop-first"
+    assert data.keys() == set(KEYS.split())
+
+
+KEYS = """
+service environment engine reason before after strategy bytes_from expected_ms spec settings secrets undone
+undone_count added added_count packages bases notes crossing down then rehearsed watch
+"""
+"""Keys of a plan's JSON that programs read: none is renamed."""
 
 
 def test_a_plan_is_shown_without_what_does_not_change() -> None:
     """Labels only for what there is to say."""
     plan = make_plan(
-        facts(
+        parts(
             spec=SPEC.model_copy(update={"env": {"LOG_LEVEL": "debug"}}),
-            undone=Listed(lines=("fix: a",), count=1),
+            undone=Commits(lines=("fix: a",), count=1),
         )
     )
     rows = dict(plans.plan_rows(plan))
@@ -210,7 +267,7 @@ def test_a_long_list_is_cut_and_says_so() -> None:
     """A tired reader sees the first lines and how many more there are."""
     rows = dict(
         plans.plan_rows(
-            make_plan(facts(added=Listed(lines=tuple(f"feat: {n}" for n in range(20)), count=81)))
+            make_plan(parts(added=Commits(lines=tuple(f"feat: {n}" for n in range(20)), count=81)))
         )
     )
     assert rows["added"].endswith("feat: 14\n… and 66 more")
@@ -218,31 +275,31 @@ def test_a_long_list_is_cut_and_says_so() -> None:
 
 def test_behind_a_proxy_the_plan_says_start_first_and_no_downtime() -> None:
     """As the target says; a port of its own means that nobody answers in between."""
-    rows = dict(plans.plan_rows(make_plan(facts(strategy="start-first"))))
+    rows = dict(plans.plan_rows(make_plan(parts(strategy="start-first"))))
     assert rows["strategy"].startswith("start-first: the new container is healthy before")
     assert rows["downtime"].startswith("none: the old one keeps the traffic")
-    assert dict(plans.plan_rows(make_plan(facts())))["downtime"].startswith("from the old one's stop")
+    assert dict(plans.plan_rows(make_plan(parts())))["downtime"].startswith("from the old one's stop")
 
 
 def test_replicas_are_only_verified_when_there_are_as_many_as_asked_for() -> None:
     """And all of them are well."""
     spec = SPEC.model_copy(update={"replicas": 2})
     (one,) = running("0.1.0").running
-    both = {"target": OLD, "spec": spec, "event": event(OLD, spec), "strategy": "start-first"}
-    assert make_plan(facts(**both, ours=ContainerSet(running=(one, one), stopped=()))).strategy == "verify"
-    assert make_plan(facts(**both, ours=ContainerSet(running=(one,), stopped=()))).strategy == "start-first"
+    both = {"asked": OLD, "spec": spec, "event": event(OLD, spec), "strategy": "start-first"}
     ill = replace(one, health="unhealthy")
-    assert (
-        make_plan(facts(**both, ours=ContainerSet(running=(one, ill), stopped=()))).strategy == "start-first"
-    )
+
+    def strategy(*running: ContainerState) -> str:
+        return make_plan(parts(**both, containers=ContainerSet(running=running, stopped=()))).strategy
+
+    assert (strategy(one, one), strategy(one), strategy(one, ill)) == ("verify", "start-first", "start-first")
 
 
 def test_what_is_not_as_it_should_be_behind_a_proxy_is_noted() -> None:
     """Containers without requests, a proxy that says nothing, and a place that moved."""
     (one,) = running("0.1.0").running
     waiting = replace(one, name="api-production-dead")
-    known = facts(
-        ours=ContainerSet(running=(one,), waiting=(waiting,), stopped=(), unclear="it does not answer"),
+    known = parts(
+        containers=ContainerSet(running=(one,), waiting=(waiting,), stopped=(), unclear="it does not answer"),
         moved="it ran without a proxy",
     )
     notes = "\n".join(make_plan(known).notes)
@@ -254,21 +311,24 @@ def test_what_is_not_as_it_should_be_behind_a_proxy_is_noted() -> None:
 def test_what_runs_is_not_only_verified_while_nobody_knows_whether_it_gets_requests() -> None:
     """The deployment puts it into traffic."""
     unclear = replace(running("0.1.0"), unclear="the proxy sends requests to none of them")
-    assert make_plan(facts(target=OLD, ours=unclear, strategy="start-first")).strategy == "start-first"
+    assert make_plan(parts(asked=OLD, containers=unclear, strategy="start-first")).strategy == "start-first"
 
 
 def test_what_undoes_migrations_first_is_shown_with_its_image_and_time() -> None:
     """It will run in production: word for word, for people and machines."""
-    first = First(command=("alembic", "downgrade", "-2"), version="0.2.0", image="acme/api@x", timeout=60_000)
-    plan = make_plan(facts(down=first, about_data=("look at the data",)))
+    command = MigrationCommand(
+        command=("alembic", "downgrade", "-2"), version="0.2.0", image="acme/api@x", timeout=60_000
+    )
+    down = cast(Any, SimpleNamespace(shown=command))
+    plan = make_plan(parts(migrations=MigrationPlan(down=down, notes=("look at the data",))))
     rows = dict(plans.plan_rows(plan))
     assert rows["first"].startswith("`alembic downgrade -2`\nin a container of 0.2.0, acme/api@x,")
     assert rows["first"].endswith("for 1m at most")
-    assert plan.to_json()["down"]["command"] == first.command
+    assert plan.to_json()["down"]["command"] == command.command
     assert "look at the data" in plan.notes
-    assert make_plan(facts()).to_json()["down"] is None
+    assert make_plan(parts()).to_json()["down"] is None
 
 
 def test_what_may_cost_a_request_is_a_note() -> None:
     """Before anybody says yes."""
-    assert "it may lose a request" in make_plan(facts(cautions=("it may lose a request",))).notes
+    assert "it may lose a request" in make_plan(parts(cautions=("it may lose a request",))).notes

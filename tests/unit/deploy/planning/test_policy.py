@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from release.deploy.core.place import Place
-from release.deploy.planning.policy import Aftermath, Allowance, PolicyState, after, aftermath, barred, closed
+from release.deploy.planning.policy import (
+    Aftermath,
+    Allowance,
+    PolicyState,
+    after,
+    aftermath,
+    freeze_problems,
+    quarantine_problems,
+)
 from release.ledger.query import FreezeState, QuarantineState
 from release.records import Body, Freeze, Quarantine
 from tests.unit.deploy.fakes import ACTOR, MOMENT, release
@@ -27,7 +35,7 @@ def quarantine(*, by_rollback: bool = False, environment: str | None = "producti
     return QuarantineState(quarantine=said, recorded_at=MOMENT, actor=ACTOR)
 
 
-def frost(*, by_rollback: bool = False, until: str | None = None) -> FreezeState:
+def frozen(*, by_rollback: bool = False, until: str | None = None) -> FreezeState:
     word = Freeze(
         environment="production",
         message="audit",
@@ -37,28 +45,30 @@ def frost(*, by_rollback: bool = False, until: str | None = None) -> FreezeState
     return FreezeState(freeze=word, recorded_at=MOMENT, actor=ACTOR)
 
 
-def said(**words: Any) -> PolicyState:
-    return PolicyState(**{"quarantine": None, "frost": None, **words})
+def state(**words: Any) -> PolicyState:
+    return PolicyState(**{"quarantine": None, "freeze": None, **words})
 
 
 def test_a_release_that_is_set_aside_is_barred_unless_that_is_allowed() -> None:
     """The way out names the environment it was said for."""
-    (problem,) = barred(said(quarantine=quarantine()), PLACE, NEW, Allowance())
+    (problem,) = quarantine_problems(state(quarantine=quarantine()), PLACE, NEW, Allowance())
     assert "0.2.0 is quarantined in production: loses orders" in problem.message
     assert "`invoke quarantine 0.2.0 --lift --environment production --message WHY`" in problem.message
-    (everywhere,) = barred(said(quarantine=quarantine(environment=None)), PLACE, NEW, Allowance())
+    (everywhere,) = quarantine_problems(
+        state(quarantine=quarantine(environment=None)), PLACE, NEW, Allowance()
+    )
     assert "--lift --message WHY" in everywhere.message
-    assert barred(said(quarantine=quarantine()), PLACE, NEW, Allowance(quarantined=True)) == []
-    assert barred(said(), PLACE, NEW, Allowance()) == []
+    assert quarantine_problems(state(quarantine=quarantine()), PLACE, NEW, Allowance(quarantined=True)) == []
+    assert quarantine_problems(state(), PLACE, NEW, Allowance()) == []
 
 
 def test_a_frozen_environment_is_closed_to_deployments_and_never_to_rollbacks() -> None:
     """Unless the deployment thaws it."""
-    (problem,) = closed(said(frost=frost()), PLACE, "promote", Allowance())
+    (problem,) = freeze_problems(state(freeze=frozen()), PLACE, "promote", Allowance())
     assert "production is frozen until `invoke thaw`: audit" in problem.message
-    assert closed(said(frost=frost()), PLACE, "promote", Allowance(thaw=True)) == []
-    assert closed(said(frost=frost()), PLACE, "rollback", Allowance()) == []
-    assert closed(said(), PLACE, "promote", Allowance()) == []
+    assert freeze_problems(state(freeze=frozen()), PLACE, "promote", Allowance(thaw=True)) == []
+    assert freeze_problems(state(freeze=frozen()), PLACE, "rollback", Allowance()) == []
+    assert freeze_problems(state(), PLACE, "promote", Allowance()) == []
 
 
 def following(why: Any, target: Any, left: Any, words: PolicyState, *, freeze: int = 3_600_000) -> Aftermath:
@@ -71,7 +81,7 @@ def bodies(found: Aftermath) -> list[Body]:
 
 def test_a_rollback_sets_aside_what_it_left_and_freezes() -> None:
     """Both name the rollback and what it went back to."""
-    found = following("rollback", OLD, NEW, said())
+    found = following("rollback", OLD, NEW, state())
     aside, freeze = bodies(found)
     assert isinstance(aside, Quarantine)
     assert (aside.release, aside.environment, aside.deployment) == (NEW.id, "production", DEPLOYMENT)
@@ -84,16 +94,16 @@ def test_a_rollback_sets_aside_what_it_left_and_freezes() -> None:
 @pytest.mark.parametrize(
     ("why", "target", "left", "words", "freeze", "expected"),
     [
-        ("promote", NEW, OLD, said(), 1, ()),
-        ("promote", NEW, OLD, said(frost=frost()), 1, ("production is thawed",)),
-        ("rollback", OLD, OLD, said(), 0, ()),
-        ("rollback", OLD, None, said(), 0, ()),
-        ("rollback", OLD, NEW, said(frost=frost()), 0, ("0.2.0 is quarantined in production",)),
+        ("promote", NEW, OLD, state(), 1, ()),
+        ("promote", NEW, OLD, state(freeze=frozen()), 1, ("production is thawed",)),
+        ("rollback", OLD, OLD, state(), 0, ()),
+        ("rollback", OLD, None, state(), 0, ()),
+        ("rollback", OLD, NEW, state(freeze=frozen()), 0, ("0.2.0 is quarantined in production",)),
         (
             "rollback",
             NEW,
             OLD,
-            said(quarantine=quarantine(by_rollback=True), frost=frost(by_rollback=True)),
+            state(quarantine=quarantine(by_rollback=True), freeze=frozen(by_rollback=True)),
             1,
             ("0.2.0 is no longer quarantined in production", "production is thawed"),
         ),
@@ -101,15 +111,22 @@ def test_a_rollback_sets_aside_what_it_left_and_freezes() -> None:
             "promote",
             NEW,
             OLD,
-            said(quarantine=quarantine(by_rollback=True)),
+            state(quarantine=quarantine(by_rollback=True)),
             1,
             ("0.2.0 is no longer quarantined in production",),
         ),
-        ("promote", NEW, OLD, said(quarantine=quarantine()), 1, ()),
-        ("rollback", NEW, OLD, said(quarantine=quarantine()), 0, ("0.1.0 is quarantined in production",)),
+        ("promote", NEW, OLD, state(quarantine=quarantine()), 1, ()),
+        (
+            "rollback",
+            NEW,
+            OLD,
+            state(quarantine=quarantine()),
+            0,
+            ("0.1.0 is quarantined in production",),
+        ),
     ],
 )
-def test_what_follows_depends_on_what_was_said(
+def test_what_follows_depends_on_what_was_state(
     why: Any, target: Any, left: Any, words: PolicyState, freeze: int, expected: tuple[str, ...]
 ) -> None:
     """What a rollback set aside is welcome again; what a person set aside is not."""
@@ -123,17 +140,17 @@ def test_what_follows_depends_on_what_was_said(
 )
 def test_a_rollback_freezes_only_for_longer_than_somebody_did(until: str | None, *, froze: bool) -> None:
     """The last word decides, so a shorter one would end the longer one early."""
-    found = following("rollback", OLD, NEW, said(frost=frost(until=until)))
+    found = following("rollback", OLD, NEW, state(freeze=frozen(until=until)))
     assert any(isinstance(body, Freeze) for body in bodies(found)) is froze
 
 
 def test_undoing_a_rollback_ends_its_freeze_and_nobody_elses() -> None:
     """A person's stays; one that the rollback's had covered is said once more."""
     aside = quarantine(by_rollback=True)
-    stays = following("rollback", NEW, OLD, said(quarantine=aside, frost=frost()))
+    stays = following("rollback", NEW, OLD, state(quarantine=aside, freeze=frozen()))
     assert stays.sentences() == ("0.2.0 is no longer quarantined in production",)
-    covered = frost(until="2999-01-01T00:00:00.000Z")
-    words = said(quarantine=aside, frost=frost(by_rollback=True), beneath=covered)
+    covered = frozen(until="2999-01-01T00:00:00.000Z")
+    words = state(quarantine=aside, freeze=frozen(by_rollback=True), beneath=covered)
     found = following("rollback", NEW, OLD, words)
     assert "production stays frozen as before the rollback" in found.sentences()
     assert bodies(found)[-1] == covered.freeze

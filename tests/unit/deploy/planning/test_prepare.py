@@ -45,7 +45,7 @@ def test_a_deployment_of_another_clone_is_what_is_left(scene: Scene) -> None:
     assert plan.before is not None
     assert (plan.before.version, plan.before.deployment) == ("1.5.0", "0123456789ab")
     assert (plan.before.status, plan.before.who) == ("unknown", "")
-    assert (plan.undone, plan.undone_count) == (("feat: 1.5.0",), 1)
+    assert (plan.changes.undone.lines, plan.changes.undone.count) == (("feat: 1.5.0",), 1)
     assert "1.5.0 is quarantined in production" in plan.then
     assert "1.4.2 is quarantined in production" not in plan.then
     assert plan.notes == (
@@ -155,7 +155,7 @@ def test_a_lock_of_a_deployment_that_has_ended_is_nobodys(scene: Scene) -> None:
     scene.runs("1.4.2", began.body.deployment)
     holder = scene.locked(began)
     prepared = scene.prepared("1.4.1")
-    assert prepared.breaks == holder
+    assert prepared.found.takeover.breaks == holder
     assert prepared.plan.notes == (f"the lock is taken from {holder}, whose deployment has ended",)
 
 
@@ -181,7 +181,7 @@ def test_more_commits_than_a_plan_lists_are_counted(scene: Scene) -> None:
     scene.runs("1.4.2", scene.deploy("1.4.2"))
     prepared = scene.prepared("1.4.1")
     plan = prepared.plan
-    assert (len(plan.undone), plan.to_json()["undone_count"]) == (50, 61)
+    assert (len(plan.changes.undone.lines), plan.to_json()["undone_count"]) == (50, 61)
     assert shown(prepared, "undone").endswith("… and 46 more")
 
 
@@ -192,5 +192,5 @@ def test_a_commit_that_is_not_here_is_named_whichever_it_is(scene: Scene) -> Non
     scene.deploy("1.4.1")
     scene.runs("1.4.2", scene.deploy("1.4.2"))
     plan = scene.prepared("1.4.1", allowed=OVER).plan
-    assert plan.undone == (f"not listed: this clone lacks {'1' * 40}",)
-    assert plan.undone_count is None
+    assert plan.changes.undone.lines == (f"not listed: this clone lacks {'1' * 40}",)
+    assert plan.changes.undone.count is None

@@ -1,0 +1,73 @@
+"""Differences between what runs and what will run: settings, secrets, commits, packages and base images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from release.deploy.core import fingerprints
+from release.deploy.environment.environment import EnvironmentRef
+from release.deploy.planning.plan import NO_COMMITS, Changes, Commits
+from release.errors import SourceError
+from release.ledger.diff import Change, bases, changes, flat, lacking
+from release.records import Record, Release
+from release.runspec import RunSpec
+
+_COMMITS: Final = 50
+"""How many commits a plan lists at most."""
+
+
+def release_changes(old: Record[Release] | None, new: Record[Release]) -> Changes:
+    """Return the packages and base images that differ between two releases."""
+    return Changes(packages=_packages(old, new), bases=_bases(old, new))
+
+
+def commit_changes(env_ref: EnvironmentRef, old: Record[Release] | None, new: Record[Release]) -> Changes:
+    """Return the commits that the change takes away and brings."""
+    if old is None:
+        return Changes()
+    return Changes(undone=_commits(env_ref, old, new), added=_commits(env_ref, new, old))
+
+
+def settings_changes(old: RunSpec, new: RunSpec) -> tuple[Change, ...]:
+    """Return settings that differ, key by key; variables and labels one by one; no secrets."""
+    return changes(flat(old, without=["secrets"]), flat(new, without=["secrets"]))
+
+
+def secret_changes(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
+    """Return the result of comparing the fingerprints of each secret, by name; equal ones are left out."""
+    compared = {name: _compared(old.get(name), new.get(name)) for name in sorted(old.keys() | new.keys())}
+    return {name: result for name, result in compared.items() if result != "same"}
+
+
+def _compared(old: str | None, new: str | None) -> str:
+    if old is None or new is None:
+        return "added" if old is None else "removed"
+    return fingerprints.compare(old, new)
+
+
+def _packages(old: Record[Release] | None, new: Record[Release]) -> tuple[Change, ...]:
+    """Return nothing if one of the two lockfiles is not known: a recovered release may lack it."""
+    locks = [release.body.lock for release in (old, new) if release is not None]
+    packages = [lock.packages for lock in locks if lock is not None]
+    return changes(*packages) if len(packages) == 2 else ()
+
+
+def _bases(old: Record[Release] | None, new: Record[Release]) -> tuple[Change, ...]:
+    """Return nothing if one of the two is a recovered release: its base images are not known."""
+    if old is None or old.body.recovered is not None or new.body.recovered is not None:
+        return ()
+    return changes(bases(old.body.bases), bases(new.body.bases))
+
+
+def _commits(env_ref: EnvironmentRef, newer: Record[Release], older: Record[Release]) -> Commits:
+    """Return the commits in one release and not in the other, or which of the two this clone lacks."""
+    commit, since = newer.body.source.commit, older.body.source.commit
+    if commit == since:
+        return NO_COMMITS
+    source, folder = env_ref.workspace.source, env_ref.workspace.service.context
+    try:
+        messages = tuple(source.messages(commit, since=since, folder=folder))
+    except SourceError:
+        return Commits(lines=(f"not listed: this clone lacks {lacking(source, commit, since)}",), count=None)
+    return Commits(lines=tuple(message.subject for message in messages[:_COMMITS]), count=len(messages))

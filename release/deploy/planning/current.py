@@ -1,0 +1,145 @@
+"""What runs before a plan is carried out, as the plan needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from semver import Version
+
+from release.deploy.core.place import COMMIT, DEPLOYMENT, DIGEST, VERSION, ContainerSet, describe
+from release.deploy.environment.environment import LiveEnvironment
+from release.deploy.environment.observe import Observation
+from release.deploy.planning.plan import Side
+from release.images.engine import ContainerState
+from release.ledger.query import Event
+from release.records import Record, Release
+from release.reference import Digest
+from release.runspec import RunSpec
+from release.values import Struct
+
+
+class Current(Struct, frozen=True, kw_only=True):
+    """The containers of a place, and what the ledger knows of them."""
+
+    containers: ContainerSet
+    event: Event | None
+    """Last event of the deployment that put `release` there, if the ledger knows it."""
+    release: Record[Release] | None
+    """Release that runs, proven; if nothing runs, the release that ran or was tried last."""
+    runs_event: bool
+    """Whether the engine runs that deployment, and the ledger knows it as healthy."""
+    expected: str = ""
+    """Version that the ledger says should be running."""
+
+    @property
+    def spec(self) -> RunSpec | None:
+        """Return the settings of what runs, as its deployment recorded them."""
+        return self.event.deployment.run_spec if self.event is not None else None
+
+    @property
+    def version(self) -> str:
+        """Return the version of the release; empty if none is known."""
+        return self.release.body.version if self.release is not None else ""
+
+    def side(self) -> Side | None:
+        """Return what runs as the first end of a change; None if nothing is known of it."""
+        if self.release is None or self.event is None:
+            return self._unrecorded_side()
+        body, event = self.release.body, self.event
+        return Side(
+            version=body.version,
+            digest=body.image.digest,
+            commit=body.source.commit,
+            moment=event.recorded_at,
+            who=event.actor.name,
+            message=event.deployment.message,
+            deployment=event.deployment.deployment,
+            status=event.deployment.status,
+            recovered=body.recovered is not None,
+        )
+
+    def _unrecorded_side(self) -> Side | None:
+        """Return what the labels say of a deployment that the ledger lacks; None without labels."""
+        running = sorted(
+            self.containers.running, key=lambda each: each.labels.get(VERSION, "") != self.version
+        )
+        labels = running[0].labels if running else {}
+        if not all(labels.get(name) for name in (VERSION, DIGEST, COMMIT)):
+            return None
+        return Side(
+            version=labels[VERSION],
+            digest=labels[DIGEST],
+            commit=labels[COMMIT],
+            moment=running[0].started_at,
+            who="",
+            deployment=labels.get(DEPLOYMENT, ""),
+            status="unknown",
+        )
+
+    def is_as_asked(self, release: Record[Release], spec: RunSpec, image: Digest) -> bool:
+        """Return whether this release runs with these settings and secrets, and nothing shows it unhealthy.
+
+        Args:
+            release: the target.
+            spec: its settings, with the fingerprints of today's secrets.
+            image: id that a container reports if it runs the target's image.
+        """
+        containers, event = self.containers, self.event
+        if len(containers.running) != spec.replicas or containers.unclear or not self.runs_event:
+            return False
+        if event is None or (event.deployment.release, event.deployment.run_spec) != (release.id, spec):
+            return False
+        return all(_serves(container, image) for container in containers.running)
+
+    def is_newer_than(self, version: str) -> bool:
+        """Return whether a container runs a later version."""
+        running = [container.labels.get(VERSION, "") for container in self.containers.running]
+        known = [Version.parse(text) for text in running if Version.is_valid(text)]
+        return any(Version.parse(version) < other for other in known)
+
+    def notes(self) -> Iterator[str]:
+        """Return how what runs differs from what the ledger says."""
+        real, running = describe(self.containers.running), bool(self.containers.running)
+        if self.expected and (self.expected != self.version or not self.runs_event):
+            yield f"the ledger says that {self.expected} runs; the engine runs: {real}"
+        elif self.event is None and running:
+            yield f"the ledger knows nothing of what runs: {real}"
+        if self.event is None and self.release is not None:
+            yield (
+                "this clone's ledger lacks the deployment that runs: `invoke sync` in the clone that made it "
+                "publishes it"
+            )
+        elif self.release is None and running:
+            yield "what runs is no release that this clone knows: nothing is compared with it or set aside"
+
+    def container_notes(self) -> Iterator[str]:
+        """Return notes on containers without requests, and on those that an earlier deployment left."""
+        if self.containers.unclear:
+            yield f"who gets requests is not known: {self.containers.unclear}"
+        if leftovers := (*self.containers.waiting, *self.containers.stopped):
+            yield f"left by an earlier deployment, removed when this one is healthy: {describe(leftovers)}"
+
+
+def _serves(container: ContainerState, image: Digest) -> bool:
+    """Return whether it serves, or may: a first health check is waited for when it is verified."""
+    is_new = container.health == "starting" and container.restarts == 0
+    is_well = container.health in ("none", "healthy") or is_new
+    return container.status == "running" and is_well and container.image == image
+
+
+def current_state(live: LiveEnvironment, observation: Observation) -> Current:
+    """Return what was observed, as the plan needs it."""
+    return Current(
+        containers=observation.ours,
+        event=observation.told,
+        release=observation.left,
+        runs_event=observation.event is not None,
+        expected=_expected(live, observation.previous),
+    )
+
+
+def _expected(live: LiveEnvironment, previous: Event | None) -> str:
+    if previous is None:
+        return ""
+    release = live.release_of(previous)
+    return release.body.version if release is not None else "an unknown release"

@@ -1,0 +1,158 @@
+"""Decide what a deployment or a rollback will do, from the typed parts of a plan. Nothing is asked here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import median
+
+from release.deploy.core import watch
+from release.deploy.core.place import Place
+from release.deploy.core.target import Strategy
+from release.deploy.planning import entrypoint
+from release.deploy.planning.changes import release_changes, secret_changes, settings_changes
+from release.deploy.planning.current import Current
+from release.deploy.planning.findings import Findings
+from release.deploy.planning.plan import Changes, Plan, Side
+from release.records import Record, Release
+from release.reference import Digest
+from release.values import Struct, replace
+
+
+class TargetFacts(Struct, frozen=True, kw_only=True):
+    """What the target says beforehand: the engine, or the Swarm."""
+
+    engine: str
+    strategy: Strategy
+    """How it would replace what runs."""
+    image: Digest
+    """Id that a container reports if it runs the image of the request."""
+    notes: tuple[str, ...] = ()
+    """Conditions that may cost a request, and containers that are left alone."""
+
+
+class PastRuns(Struct, frozen=True, kw_only=True):
+    """Earlier deployments to the same place."""
+
+    durations: tuple[int, ...] = ()
+    """Milliseconds of healthy deployments, without the time that each of them watched."""
+    drill: str = ""
+    """Time and date of the last drill that succeeded."""
+
+
+class Parts(Struct, frozen=True, kw_only=True):
+    """Everything that a plan is made from, each part read by one function."""
+
+    place: Place
+    found: Findings
+    target: TargetFacts
+    current: Current
+    commits: Changes = Changes()
+    """Commits that the change takes away and brings."""
+    past: PastRuns = PastRuns()
+    then: tuple[str, ...] = ()
+    """Records that are written with a healthy end."""
+
+    @property
+    def is_running(self) -> bool:
+        """Return whether what is asked for runs already."""
+        found = self.found
+        return self.current.is_as_asked(found.request.target, found.settings.spec, self.target.image)
+
+    @property
+    def strategy(self) -> Strategy:
+        """Return how what runs is replaced, if it is."""
+        if not self.current.containers.running:
+            return "first"
+        return "verify" if self.is_running and not self.found.request.allowed.again else self.target.strategy
+
+
+def make_plan(parts: Parts) -> Plan:
+    """Return the plan. Nothing is asked and nothing is touched."""
+    found, strategy, down = parts.found, parts.strategy, parts.found.migrations.down
+    replaces = strategy != "verify"
+    watched = watch.wanted(found.settings.spec, found.request.reason) if replaces else 0
+    return Plan(
+        place=parts.place,
+        engine=parts.target.engine,
+        reason=found.request.reason,
+        before=parts.current.side(),
+        after=_after(found.request.target),
+        strategy=strategy,
+        bytes_from=found.image.bytes.where,
+        expected_ms=_expected_ms(parts, watched) if replaces else None,
+        spec=found.settings.spec,
+        changes=_changes(parts),
+        notes=tuple(_notes(parts)),
+        crossing=found.migrations.crossing,
+        down=down.shown if down is not None else None,
+        then=parts.then if replaces else (),
+        rehearsed=parts.past.drill,
+        watch=watched,
+    )
+
+
+def _expected_ms(parts: Parts, watched: int) -> int | None:
+    """Return the time of a replacement; None if no earlier one is known."""
+    durations = parts.past.durations
+    return round(median(durations)) + watched + parts.found.image.build_ms if durations else None
+
+
+def _after(target: Record[Release]) -> Side:
+    body = target.body
+    return Side(
+        version=body.version,
+        digest=body.image.digest,
+        commit=body.source.commit,
+        moment=target.envelope.recorded_at,
+        who=target.envelope.actor.name,
+        recovered=body.recovered is not None,
+    )
+
+
+def _changes(parts: Parts) -> Changes:
+    of_releases = release_changes(parts.current.release, parts.found.request.target)
+    found = replace(parts.commits, packages=of_releases.packages, bases=of_releases.bases)
+    old, new = parts.current.spec, parts.found.settings.spec
+    if old is None:
+        return found
+    return replace(
+        found, settings=settings_changes(old, new), secrets=secret_changes(old.secrets, new.secrets)
+    )
+
+
+def _notes(parts: Parts) -> Iterator[str]:
+    """Return what the reader may not expect."""
+    found, current, version = parts.found, parts.current, parts.found.request.version
+    yield from _exceptions(parts)
+    yield from found.migrations.notes
+    yield from parts.target.notes
+    yield from current.notes()
+    if (recovered := found.request.target.body.recovered) is not None:
+        yield f"the record of {version} was recovered from {recovered.origin}"
+    if found.request.allowed.again and parts.is_running:
+        yield f"{version} runs already with these settings, and is replaced: --again"
+    if caution := entrypoint.caution(current.spec, found.settings.spec):
+        yield caution
+    yield from filter(None, (found.settings.moved, found.image.note))
+    yield from current.container_notes()
+    if found.request.reason == "promote" and current.is_newer_than(version):
+        yield (
+            f"{version} is older than what runs, and gets today's settings; "
+            f"`{parts.place.command(f'rollback --to {version}')}` restores its own"
+        )
+
+
+def _exceptions(parts: Parts) -> Iterator[str]:
+    """Return the quarantine, freeze, lock and interrupted deployment that this passes over."""
+    policy, takeover, place = parts.found.policy, parts.found.takeover, parts.place
+    if policy.quarantine is not None:
+        yield f"{parts.found.request.version} {policy.quarantine}"
+    if takeover.unfinished:
+        yield (
+            f"half done: {takeover.unfinished}, never ended; this takes its place, "
+            f"`{place.command('converge')}` finishes or reverts it instead"
+        )
+    if takeover.broken:
+        yield f"the lock is taken from {takeover.broken}"
+    if policy.freeze is not None:
+        yield f"{place.environment} {policy.freeze}"

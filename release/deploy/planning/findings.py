@@ -1,0 +1,76 @@
+"""Everything that a deployment depends on, found before anything is touched, and refused all at once."""
+
+from __future__ import annotations
+
+from release.deploy.core import lock
+from release.deploy.environment.environment import LiveEnvironment
+from release.deploy.environment.observe import Observation, look_around
+from release.deploy.planning import policy, preflight
+from release.deploy.planning.image import ImageSource, find_image
+from release.deploy.planning.migrations import MigrationPlan, plan_migrations
+from release.deploy.planning.policy import PolicyState
+from release.deploy.planning.request import Request
+from release.deploy.planning.settings import DesiredSettings, desired_settings
+from release.deploy.planning.takeover import Takeover, find_takeover
+from release.deploy.targets.engine import checks
+from release.errors import Problem
+from release.values import Struct
+
+
+class Findings(Struct, frozen=True, kw_only=True):
+    """What was found for one request."""
+
+    request: Request
+    policy: PolicyState
+    settings: DesiredSettings
+    image: ImageSource
+    observation: Observation
+    migrations: MigrationPlan
+    takeover: Takeover
+
+
+def find_out(live: LiveEnvironment, request: Request, observation: Observation | None) -> Findings:
+    """Ask the ledger, the sources of secrets, the registry and the target. The lock is read last."""
+    state = policy.read_policy(live.workspace.ledger, live.place, request.target.id)
+    settings = desired_settings(live, request)
+    image = find_image(live, request)
+    observation = observation or look_around(live)
+    return Findings(
+        request=request,
+        policy=state,
+        settings=settings,
+        image=image,
+        observation=observation,
+        migrations=plan_migrations(live, request, observation),
+        takeover=find_takeover(live, observation, request.allowed),
+    )
+
+
+def refuse_problems(live: LiveEnvironment, found: Findings) -> None:
+    """Raise one error with everything that prevents the request, if anything does."""
+    request, holder = found.request, found.takeover.holder
+    problems = [
+        *policy.freeze_problems(found.policy, live.place, request.reason, request.allowed),
+        *found.migrations.problems,
+        *found.settings.problems,
+        *found.image.problems(request),
+        *_target_problems(live, found),
+    ]
+    preflight.refuse(
+        request.attempted(live.place),
+        found.image.bytes,
+        problems,
+        lock.held_error(live.place, holder, lock.task_of(request.reason)) if holder is not None else None,
+        barred=policy.quarantine_problems(found.policy, live.place, request.target, request.allowed),
+    )
+
+
+def _target_problems(live: LiveEnvironment, found: Findings) -> list[Problem]:
+    """Return what the target lacks. Ports and names are not compared while a deployment goes on."""
+    spec, image, target = found.settings.spec, found.request.target.body.image, live.target
+    problems = list(target.settings_problems(spec, image))
+    if live.settings.engine == "docker":  # the nodes of a Swarm have processors of their own
+        problems += checks.image_problems(live.engine, image)
+    if found.takeover.holder is None:
+        problems += target.occupation_problems(spec, found.observation.ours)
+    return problems

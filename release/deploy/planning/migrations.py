@@ -1,0 +1,52 @@
+"""The migrations between what runs and the target, and the command that a plan runs on the data."""
+
+from __future__ import annotations
+
+from release.deploy.environment.crossing import crossing_between
+from release.deploy.environment.environment import LiveEnvironment
+from release.deploy.environment.observe import Observation
+from release.deploy.planning import downgrade, migration_gate
+from release.deploy.planning.downgrade import Down, Earlier
+from release.deploy.planning.request import Request
+from release.errors import Problem
+from release.migrations import Crossing
+from release.records import Record, Release
+from release.values import Struct
+
+
+class MigrationPlan(Struct, frozen=True, kw_only=True):
+    """What happens to the data; empty if no migrations are configured."""
+
+    crossing: Crossing | None = None
+    down: Down | None = None
+    """Command that undoes migrations before anything is replaced."""
+    earlier: Earlier | None = None
+    """Earlier attempt that undid some, so that the data may be older than what runs."""
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def plan_migrations(live: LiveEnvironment, request: Request, observation: Observation) -> MigrationPlan:
+    """Decide which migrations are undone first, and find what prevents it. Raises EngineError."""
+    if live.workspace.service.migrations is None:
+        return MigrationPlan()
+    target, allowed, left = request.target, request.allowed, _baseline(live, observation)
+    crossing, containers = crossing_between(live, left, target), downgrade.left(live)
+    earlier = downgrade.earlier_of(live, containers, observation)
+    down, against = downgrade.decide(live, observation, left, crossing, allowed, earlier)
+    gate = migration_gate.closed(live, crossing, allowed)
+    return MigrationPlan(
+        crossing=crossing,
+        down=down,
+        earlier=earlier,
+        problems=(*gate, *against, *downgrade.at_work(containers)),
+        notes=(
+            *migration_gate.idle(live, left, target),
+            *downgrade.notes(live, crossing, allowed, earlier),
+        ),
+    )
+
+
+def _baseline(live: LiveEnvironment, observation: Observation) -> Record[Release] | None:
+    """Return the release whose migrations the data has: the one that runs, or else the last healthy one."""
+    return observation.left if observation.left is not None else live.release_of(observation.previous)
