@@ -181,6 +181,8 @@ class Gate(Part):
     """The earlier run that passed it on the same inputs; missing: the record's own run."""
     tests: TestsRan | None = None
     """There only in the gate `test`; older releases do not have it."""
+    companions: dict[Slug, str] | None = None
+    """The services that were started beside it: by name, each image by its digest or id."""
 
 
 _QUESTIONS: Final = ("probe", "tcp", "check", "stays_up")

@@ -12,6 +12,7 @@ from typing import Final
 from release.actor import now
 from release.chain import stage_cache, stale_runs
 from release.chain.building.stage import BUILD_REUSE, build
+from release.chain.companions import companion_images
 from release.chain.linting.stage import LINT_REUSE, lint
 from release.chain.lockgate.gate import LOCK_REUSE, lock
 from release.chain.publishing.promote import promote
@@ -178,6 +179,7 @@ def _spared(ctx: StageContext, stage: Stage, clock: float) -> tuple[Gate, Produc
         duration_ms=_since(clock),
         evidence_sha256=evidence_sha256(product.evidence),
         tests=product.tests if isinstance(product, TestsPassed) else None,
+        companions=companion_images(ctx, stage.name),
     )
     ctx.aside.do(lambda: stage_cache.keep(ctx, gate, key, stage.reuse, product))
     return gate, product, product.summary

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 _OWNER: Final = "owner.json"
 """In a run's folder while the run lives, and after it was killed."""
 
+COMPANION: Final = "companion"
+"""The role, in labels, of what is started beside a gate: containers, and their network."""
+
 LAST: Final = "last"
 """The tag of the image that a service's tests ran in last: it stays until the next tests."""
 
@@ -146,7 +149,7 @@ def _half_made_tools(folder: Path, run: str) -> None:
 def _in_engine(engine: Engine, service: str, emit: Emit) -> None:
     """Containers of the gates, and names of test images, by their owner's labels."""
     shared = not is_local(engine.host)
-    for role in ("test", "smoke"):
+    for role in ("test", "smoke", COMPANION):
         for container in engine.containers(_ours(service, role)):
             if Owner.parse(container.labels).gone(shared=shared):
                 _remove(engine, container, emit)
@@ -154,6 +157,10 @@ def _in_engine(engine: Engine, service: str, emit: Emit) -> None:
         if Owner.parse(labels).gone(shared=shared) and _is_test_image(name, service):
             emit(_told(name))
             engine.untag(Reference.parse(name))
+    for name, labels in engine.labelled_networks(_ours(service, COMPANION)).items():
+        if Owner.parse(labels).gone(shared=shared):
+            emit(_told(f"the network {name}"))
+            engine.remove_network(name)
 
 
 def _remove(engine: Engine, container: ContainerState, emit: Emit) -> None:

@@ -7,6 +7,7 @@ service; with `[tool.release.services.<name>]` tables they are the defaults of e
 from __future__ import annotations
 
 from release.config.chain import Build, Ledger, Lint, Lock, Migrations, Push, Retention, Secret
+from release.config.companion import Companion
 from release.config.environment import (
     Environment,
     EnvironmentSecret,
@@ -42,6 +43,7 @@ __all__ = [
     "Arguments",
     "Build",
     "CommandLine",
+    "Companion",
     "Config",
     "Environment",
     "EnvironmentSecret",

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from release.config.alike import main_run, port_of, smoke_runs, with_another_command
 from release.config.chain import Build, Ledger, Lint, Lock, Migrations, Push, Retention
+from release.config.companion import Companion
 from release.config.environment import Environment
 from release.config.kinds import FILE, OWN_FILE, ROOT, RegistryName, RelativePath, Slug
 from release.config.smoke import Smoke, SmokeRun
@@ -42,6 +43,7 @@ class Service(Value):
     push: Push = Push()
     test: Test = Test()
     smoke: Smoke
+    companions: dict[Slug, Companion] = Field(default_factory=dict)
     parallel: bool = True
     """Whether gates that do not need each other run at the same time; false: one after the other."""
     migrations: Migrations | None = None
@@ -72,6 +74,10 @@ class Service(Value):
                 key = f"environments.{name}.proxy.port"
                 raise ValueError(f"{key}: no smoke run of its command has a port, so write one here")
         return self
+
+    def companions_of(self, gate: str) -> dict[str, Companion]:
+        """The companions that a gate starts, by name."""
+        return {name: each for name, each in self.companions.items() if gate in each.gates}
 
     def port_of(self, environment: str) -> int | None:
         """The HTTP port of the smoke run with the command of this environment, else that of `smoke`."""

@@ -18,6 +18,9 @@ from release.values import Reticent, Struct, checked, field
 LOOPBACK: Final = "127.0.0.1"
 """Where the ports are published that only this machine may reach."""
 
+BRIDGE: Final = "bridge"
+"""The engine's usual network."""
+
 UNWATCHED: Final = Healthcheck(disable=True)
 """For a container that nobody asks the engine about: each health check starts a program in it."""
 

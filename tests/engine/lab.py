@@ -554,7 +554,7 @@ def small_image() -> None:
     workers beside each other stand on the same bytes, since one makes it and the others wait.
     """
     script = Path(__file__).with_name("shrink.py")
-    with _alone("release-small"), Engine.connect() as engine:
+    with alone("release-small"), Engine.connect() as engine:
         base = engine.inspect(Reference.parse(BASE_IMAGE))
         assert base is not None, "./dev brings it"
         way = hashlib.sha256(f"{base.id}{_SMALL}{script.read_text()}".encode()).hexdigest()[:12]
@@ -565,7 +565,7 @@ def small_image() -> None:
 
 
 @contextmanager
-def _alone(name: str) -> Iterator[None]:
+def alone(name: str) -> Iterator[None]:
     """One process of this user on this machine at a time."""
     with (Path(tempfile.gettempdir()) / f"{name}-{os.getuid()}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from release.config import Service, chain, environment, service, smoke, testing
+from release.config import Service, chain, companion, environment, service, smoke, testing
 from release.runspec import Duration, FileMode, Memory, Pause, duration_text, size_text
 
 ONE_SERVICE: Final = Path(__file__).with_name("one_service.toml").read_text(encoding="utf-8")
@@ -70,6 +70,7 @@ _LINKED: Final = (
     "Test",
     "Smoke",
     "SmokeRun",
+    "Companion",
     "Migrations",
     "Retention",
     "Environment",
@@ -167,7 +168,7 @@ def _meanings(title: str) -> dict[str, str]:
     """The text below each key of a class in `release.config`."""
     tables = {
         node.name: node
-        for module in (chain, environment, service, smoke, testing)
+        for module in (chain, companion, environment, service, smoke, testing)
         for node in ast.parse(inspect.getsource(module)).body
         if isinstance(node, ast.ClassDef)
     }

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from release.chain.building.stage import BuiltImage, engine_facts
+from release.chain.companions import companion_settings, companions
 from release.chain.smoking.questions import Questions
 from release.chain.smoking.record import recorded_smoke
 from release.chain.smoking.run import Run
@@ -16,7 +17,7 @@ from release.config import SmokeRun
 from release.errors import EngineError, GateFailed
 from release.images.engine import ContainerSpec
 from release.images.reach import is_local
-from release.images.values import LOOPBACK, UNWATCHED
+from release.images.values import BRIDGE, LOOPBACK, UNWATCHED
 from release.records import SmokeSpec
 from release.reference import Digest
 from release.runspec import Healthcheck
@@ -46,15 +47,18 @@ class _Seen(Struct, frozen=True, kw_only=True):
     summary: str
 
 
-def container_spec(image: Digest, smoke: SmokeRun, labels: dict[str, str], *, host: str) -> ContainerSpec:
+def container_spec(
+    image: Digest,
+    smoke: SmokeRun,
+    labels: dict[str, str],
+    *,
+    host: str,
+    private: tuple[str, ...] = (),
+) -> ContainerSpec:
     """The container of a smoke run: no capabilities, no new privileges, nothing writable but tmpfs.
 
-    Args:
-        image: its id in the engine's store.
-        smoke: the settings.
-        labels: by which it is found again.
-        host: the engine's address. On another machine, as a CI's own engine often is, the port cannot stay on
-            loopback: nobody could ask it.
+    On another machine, as a CI's own engine often is, the port cannot stay on loopback: it could not be asked
+    from here. `private` are networks of companions, joined beside the usual one, which publishes the ports.
     """
     return ContainerSpec(
         image=image,
@@ -77,6 +81,7 @@ def container_spec(image: Digest, smoke: SmokeRun, labels: dict[str, str], *, ho
         no_new_privileges=True,
         cpu_shares=_SHARES,
         healthcheck=_healthcheck(smoke),
+        networks=(BRIDGE, *private) if private else (),
     )
 
 
@@ -90,7 +95,8 @@ def _healthcheck(smoke: SmokeRun) -> Healthcheck | None:
 def smoke(ctx: StageContext) -> SmokePassed:
     """Run the image once for each process: start it, ask its questions, stop it. Raises GateFailed."""
     built, service = ctx.products.get(BuiltImage), ctx.plan.service
-    seen = {name: _ran(ctx, built, name, run) for name, run in service.smoke_runs.items()}
+    with companions(ctx, "smoke") as private:
+        seen = {name: _ran(ctx, built, name, run, private) for name, run in service.smoke_runs.items()}
     facts = {"image": str(built.stored.id), "runs": {name: each.facts for name, each in seen.items()}}
     return SmokePassed(
         spec=recorded_smoke(service),
@@ -99,14 +105,17 @@ def smoke(ctx: StageContext) -> SmokePassed:
     )
 
 
-def _ran(ctx: StageContext, built: BuiltImage, name: str, settings: SmokeRun) -> _Seen:
+def _ran(
+    ctx: StageContext, built: BuiltImage, name: str, settings: SmokeRun, private: tuple[str, ...]
+) -> _Seen:
     """Run one process. Raises GateFailed, which names it."""
     smoke = ctx.plan.service.smoke
     written = smoke.process(name) if name else smoke
     run = Run(ctx=ctx, built=built, settings=settings, has_own_command=written.command is not None)
     with _named(name):
         run.has_a_command()
-        spec = container_spec(built.stored.id, settings, ctx.container_labels("smoke"), host=ctx.engine.host)
+        labels = ctx.container_labels("smoke")
+        spec = container_spec(built.stored.id, settings, labels, host=ctx.engine.host, private=private)
         with ctx.container(lambda: ctx.engine.create(spec)) as container:
             try:
                 if name:
@@ -142,6 +151,7 @@ def _inputs(ctx: StageContext) -> dict[str, Any]:
         "image": str(ctx.products.get(BuiltImage).stored.id),
         "settings": {name: run.model_dump(mode="json") for name, run in runs.items()},
         "engine": engine_facts(ctx),
+        "companions": companion_settings(ctx, "smoke"),
     }
 
 

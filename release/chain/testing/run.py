@@ -18,7 +18,7 @@ from release.chain.testing.proof import Seen, asked
 from release.config import Test
 from release.errors import EngineError, EngineUnreachable, GateFailed
 from release.images.engine import ContainerSpec, ContainerState, StoredImage
-from release.images.values import UNWATCHED
+from release.images.values import BRIDGE, UNWATCHED
 from release.process import TAIL_LINES
 from release.reference import Digest
 from release.values import Struct
@@ -41,8 +41,13 @@ class Ran(Struct, frozen=True, kw_only=True):
     """Over its lines."""
 
 
-def container_spec(image: Digest, config: Test, labels: dict[str, str]) -> ContainerSpec:
-    """The container: limits of memory and processes, no capabilities, no network but what is configured."""
+def container_spec(
+    image: Digest, config: Test, labels: dict[str, str], private: tuple[str, ...] = ()
+) -> ContainerSpec:
+    """The container: limits of memory and processes, no capabilities, no network but what is configured.
+
+    `private` are networks of companions.
+    """
     command, _ = asked(config)
     return ContainerSpec(
         image=image,
@@ -56,19 +61,26 @@ def container_spec(image: Digest, config: Test, labels: dict[str, str]) -> Conta
         cap_drop=("ALL",),
         cap_add=config.cap_add,
         no_new_privileges=not config.new_privileges,
-        has_network=config.network is not False,
-        networks=(config.network,) if isinstance(config.network, str) else (),
+        has_network=config.network is not False or bool(private),
+        networks=(*_configured(config, private), *private),
     )
 
 
-def run_tests(ctx: StageContext, image: StoredImage) -> Ran:
-    """Run the command to its end and bring out what it left.
+def _configured(config: Test, private: tuple[str, ...]) -> tuple[str, ...]:
+    """The network of the settings, by name if there are others beside it."""
+    if isinstance(config.network, str):
+        return (config.network,)
+    return (BRIDGE,) if config.network and private else ()
+
+
+def run_tests(ctx: StageContext, image: StoredImage, private: tuple[str, ...] = ()) -> Ran:
+    """Run the command to its end and bring out what it left. `private` are networks of companions.
 
     Raises:
         GateFailed: it could not start, does not end in time, or left a report that cannot be read.
     """
     config = ctx.plan.service.test
-    spec = container_spec(image.id, config, ctx.container_labels("test"))
+    spec = container_spec(image.id, config, ctx.container_labels("test"), private)
     with Output(ctx, config) as output, ctx.container(lambda: ctx.engine.create(spec)) as container:
         made = ctx.engine.state(container)
         path = _report_path(config, made)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from release import private
 from release.brief import SUMMARY, shortened
 from release.chain.building.stage import BuiltImage, engine_facts
+from release.chain.companions import companion_settings, companions
 from release.chain.reports import failed_tests
 from release.chain.stage_cache import CachedResult, Reuse
 from release.chain.stage_context import StageContext, evidence
@@ -50,13 +51,14 @@ def test(ctx: StageContext) -> TestsPassed:
     """
     built = ctx.products.get(BuiltImage)
     ctx.reports.forget(ctx.reports.junit)
-    with test_image(ctx, built) as image:
-        begins_with(image, built.stored)
-        ran = run_tests(ctx, image)
-        ctx.aside.do(lambda: ctx.engine.untag(last(ctx)))
-    if ran.report is not None:
-        _lay_out(ctx, ran.report)
-    tests = _judged(ctx, ran)
+    with companions(ctx, "test") as private:
+        with test_image(ctx, built) as image:
+            begins_with(image, built.stored)
+            ran = run_tests(ctx, image, private)
+            ctx.aside.do(lambda: ctx.engine.untag(last(ctx)))
+        if ran.report is not None:
+            _lay_out(ctx, ran.report)
+        tests = _judged(ctx, ran)
     return TestsPassed(tests=tests, evidence=_seen(image, ran), summary=_summary(ran, tests))
 
 
@@ -101,6 +103,7 @@ def _inputs(ctx: StageContext) -> dict[str, Any]:
         "files": ctx.source.tree(plan.commit.id, plan.service.context),
         "build": [plan.service.build.model_dump(mode="json"), plan.build_args],
         "engine": engine_facts(ctx),
+        "companions": companion_settings(ctx, "test"),
     }
 
 

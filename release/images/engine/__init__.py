@@ -40,10 +40,16 @@ class Engine(Images, Containers):
             return bool(self._client.inspect_network(name)["Name"] == name)
         return False
 
-    def create_network(self, name: str, labels: Mapping[str, str]) -> None:
-        """Make a bridge network; the name may be there already, under another id. Raises EngineError."""
+    def create_network(self, name: str, labels: Mapping[str, str], *, private: bool = False) -> None:
+        """Make a bridge network; the name may be there already, under another id. Raises EngineError.
+
+        From a private one no way leads out, and none to the engine's machine: its bridge has no address.
+        """
+        options = {"com.docker.network.bridge.inhibit_ipv4": "true"} if private else None
         with self._asking(f"create the network {name}"):
-            self._client.create_network(name, driver="bridge", labels=dict(labels))
+            self._client.create_network(
+                name, driver="bridge", labels=dict(labels), internal=private, options=options
+            )
 
     def labelled_networks(self, labels: Mapping[str, str]) -> Mapping[str, Mapping[str, str]]:
         """The networks that carry these labels: their names and all their labels."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -85,7 +86,7 @@ class Bench:
         assert stored is not None
         ctx = StageContext(
             plan=make_plan(configured(**tables).service("api"), facts(), Options(), several=False),
-            source=None,  # type: ignore[arg-type]  # the repository is not read
+            source=SimpleNamespace(root=self.root),  # type: ignore[arg-type]  # no repository is read
             folder=RunFolder.create(self.root),
             actor=Actor(name="a", email="a@b"),
             run=Run(id="run"),

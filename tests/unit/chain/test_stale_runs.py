@@ -206,6 +206,12 @@ class Machine(FakeEngine):
     def untag(self, reference: Reference) -> None:  # type: ignore[override]
         self.calls.append(f"untag {reference}")
 
+    def labelled_networks(self, _: Mapping[str, str]) -> dict[str, Mapping[str, str]]:
+        return {"of-a-killed-run": GONE, "of-this-one": {**GONE, **Owner.here().labels()}}
+
+    def remove_network(self, name: str) -> None:
+        self.calls.append(f"remove network {name}")
+
 
 GONE = {
     "release.service": "api",
@@ -232,6 +238,7 @@ def test_what_has_the_labels_of_a_killed_run_from_its_image_is_left_alone(tmp_pa
         "older": (ran("older", "smoke"), {}),
         "database": (ran("database", "test"), GONE),
         "committed": (ran("committed", "smoke", **own), {**GONE, "release.container": "7 test"}),
+        "broker": (ran("broker", "companion", release_container="7 companion"), {}),
     }
     engine = Machine()
     engine.images = tuple(replace(stored(digest(name)), labels=about) for name, (_, about) in there.items())
@@ -242,8 +249,9 @@ def test_what_has_the_labels_of_a_killed_run_from_its_image_is_left_alone(tmp_pa
     said: list[Event] = []
     stale_runs.sweep(tmp_path, "api", lambda: engine, said.append)
     assert engine.names().keys() == {"database", "committed"}
-    assert [call for call in engine.calls if call.startswith("untag")] == [
-        "untag localhost/release-test/api:7"
+    assert [call for call in engine.calls if call.startswith(("untag", "remove network"))] == [
+        "untag localhost/release-test/api:7",
+        "remove network of-a-killed-run",
     ]
     warned = [event.text for event in said if isinstance(event, Warned)]
     assert [text.partition(" ")[0] for text in warned] == ["database", "committed"]

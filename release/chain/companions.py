@@ -1,0 +1,255 @@
+"""The companions of a gate: services beside the tests or the smoke run, on a network of their own.
+
+They are started when the gate begins, waited for, and removed when it ends, however it ends. What a killed
+run leaves has its labels, and the next run removes it.
+"""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any, Final
+
+from release.chain.stage_context import StageContext
+from release.chain.stale_runs import COMPANION
+from release.config import Companion
+from release.errors import EngineError, GateFailed
+from release.images.engine import ContainerSpec, ContainerState, Executed, StoredImage
+from release.images.values import UNWATCHED
+from release.process import TAIL_LINES
+from release.redact import Redacted
+from release.reference import Digest, Reference
+from release.secret import resolve
+from release.values import Struct
+
+_PAUSE_SECONDS: Final = 0.1
+"""From one health command to the next."""
+
+_LEAST_MS: Final = 1_000
+_OUTPUT_BYTES: Final = 64 * 1024
+_LOG_LINES: Final = 1_000
+_SHOWN_LINES: Final = 10
+"""Of each companion, below the error of a gate that failed."""
+
+_NO_PROGRAM: Final = (126, 127)
+_EMBEDDED: Final = "localhost"
+"""The host of repositories that live in an engine's own image store."""
+
+
+class _Running(Struct, frozen=True, kw_only=True):
+    """A companion that was started."""
+
+    name: str
+    settings: Companion
+    container: str
+
+
+def companion_images(ctx: StageContext, gate: str) -> dict[str, str] | None:
+    """Return the images of a gate's companions, as records keep them; None if it has none."""
+    return {name: each.image for name, each in ctx.plan.service.companions_of(gate).items()} or None
+
+
+def companion_settings(ctx: StageContext, gate: str) -> dict[str, Any]:
+    """Return the settings of a gate's companions as JSON data, for the key of its cached result."""
+    return {name: each.model_dump(mode="json") for name, each in ctx.plan.service.companions_of(gate).items()}
+
+
+@contextmanager
+def companions(ctx: StageContext, gate: str) -> Iterator[tuple[str, ...]]:
+    """Run the companions of a gate while the block runs; the networks to join, none without companions.
+
+    Raises:
+        GateFailed: one cannot be started or is not healthy in time. What the block raises so gets the last
+            lines of the companions.
+    """
+    needed = ctx.plan.service.companions_of(gate)
+    if not needed:
+        yield ()
+        return
+    secrets = _secrets(ctx, gate, needed)
+    images = {name: _image(ctx, gate, name, each.image) for name, each in needed.items()}
+    with _network(ctx, gate) as network, ExitStack() as stack:
+        running = [
+            stack.enter_context(_started(ctx, network, name, each, images[name], secrets[name]))
+            for name, each in needed.items()
+        ]
+        for each in running:
+            _await_healthy(ctx, gate, each)
+        try:
+            yield (network,)
+        except GateFailed as error:
+            raise _with_logs(ctx, gate, running, error) from error
+
+
+def _secrets(
+    ctx: StageContext, gate: str, needed: Mapping[str, Companion]
+) -> dict[str, Mapping[str, Redacted]]:
+    """The secrets of all companions, by companion. Raises GateFailed with all that cannot be read."""
+    found: dict[str, Mapping[str, Redacted]] = {}
+    problems = []
+    for name, each in needed.items():
+        if not each.secrets:
+            found[name] = {}
+            continue
+        found[name], unread = resolve(each.secrets, root=ctx.source.root, environ=ctx.environ)
+        ctx.mask.hide(found[name].values())
+        problems += [f"companions.{name}.secrets.{item.name}: {item.reason}" for item in unread]
+    if problems:
+        raise GateFailed(gate, "; ".join(problems), "give each secret a value, and run the same again")
+    return found
+
+
+def _image(ctx: StageContext, gate: str, name: str, text: str) -> StoredImage:
+    """The image in the engine's store, pulled if it is not there. Raises GateFailed, RegistryError."""
+    return ctx.single.get(f"companion {text}", lambda: _fetched(ctx, gate, name, text))
+
+
+def _fetched(ctx: StageContext, gate: str, name: str, text: str) -> StoredImage:
+    is_id = text.startswith("sha256:")
+    reference = None if is_id else Reference.parse(text)
+    digest = Digest(text) if reference is None else reference.digest
+    assert digest is not None  # noqa: S101 - the configuration refuses an image without one
+    stored = (ctx.engine.inspect(reference) if reference is not None else None) or ctx.engine.inspect(digest)
+    if stored is not None:
+        return stored
+    if reference is None or reference.repository.host == _EMBEDDED:
+        raise GateFailed(
+            gate,
+            f"the engine has no image {text} for the companion {name}",
+            "load it with `docker load`, or name one of a registry by its digest",
+        )
+    ctx.say(gate, f"pulling {text} for the companion {name}")
+    return ctx.engine.pull(reference, cancellation=ctx.cancellation)
+
+
+@contextmanager
+def _network(ctx: StageContext, gate: str) -> Iterator[str]:
+    """A private network while the block runs; it is removed after the containers on it."""
+    name = f"release-{ctx.folder.id}-{gate}"
+    ctx.engine.create_network(name, ctx.container_labels(COMPANION), private=True)
+    try:
+        yield name
+    finally:
+        ctx.aside.do(lambda: ctx.engine.remove_network(name))
+
+
+@contextmanager
+def _started(
+    ctx: StageContext,
+    network: str,
+    name: str,
+    settings: Companion,
+    image: StoredImage,
+    secrets: Mapping[str, Redacted],
+) -> Iterator[_Running]:
+    spec = ContainerSpec(
+        image=image.id,
+        env={**settings.env, **{key: value.reveal() for key, value in secrets.items()}},
+        labels=ctx.container_labels(COMPANION),
+        networks=(network,),
+        aliases=(name,),
+        command=settings.command,
+        entrypoint=settings.entrypoint,
+        user=settings.user,
+        memory=settings.memory,
+        tmpfs=tuple(map(str, settings.tmpfs)),
+        no_new_privileges=True,
+        healthcheck=UNWATCHED,
+    )
+    with ctx.container(lambda: ctx.engine.create(spec)) as container:
+        ctx.engine.start(container)
+        yield _Running(name=name, settings=settings, container=container)
+
+
+def _await_healthy(ctx: StageContext, gate: str, companion: _Running) -> None:
+    """Run its health command until it ends with 0. Raises GateFailed."""
+    ctx.say(gate, f"waiting for the companion {companion.name}")
+    began, timeout = time.monotonic(), companion.settings.timeout
+    while True:
+        ctx.cancellation.check()
+        left = timeout - int((time.monotonic() - began) * 1000)
+        ended = _health(ctx, gate, companion, max(left, _LEAST_MS))
+        if ended is not None and ended.status == 0:
+            return
+        if left <= 0 or (ended is not None and ended.status in _NO_PROGRAM):
+            raise _unhealthy(ctx, gate, companion, ended)
+        ctx.cancellation.pause(_PAUSE_SECONDS)
+
+
+def _health(ctx: StageContext, gate: str, companion: _Running, timeout: int) -> Executed | None:
+    """The end of its health command; None if it takes too long. Raises GateFailed: the companion ended."""
+    try:
+        return ctx.engine.execute(
+            companion.container,
+            companion.settings.health,
+            env={},
+            timeout=timeout,
+            cancellation=ctx.cancellation,
+            limit=_OUTPUT_BYTES,
+        )
+    except TimeoutError:
+        return None
+    except EngineError:
+        if found := _end(ctx.engine.state(companion.container)):
+            hint = "its own last lines, above, say why: correct its `env`, `command` or `memory`"
+            raise _failed(ctx, gate, companion, found, hint) from None
+        raise
+
+
+def _end(state: ContainerState | None) -> str:
+    """Return how it ended; empty if it runs."""
+    if state is None:
+        return "is gone"
+    if state.status == "running":
+        return ""
+    memory = ": it needed more memory than its `memory`" if state.oom_killed else ""
+    return f"ended with status {state.exit_code}{memory}"
+
+
+def _unhealthy(ctx: StageContext, gate: str, companion: _Running, ended: Executed | None) -> GateFailed:
+    command, timeout = shlex.join(companion.settings.health), companion.settings.timeout / 1000
+    if ended is None:
+        found = f"is not healthy after {timeout:g} s: `{command}` still runs"
+    else:
+        found = f"is not healthy: `{command}` ended with status {ended.status}"
+        found += "" if ended.status in _NO_PROGRAM else f" for {timeout:g} s"
+    lacks = ended is not None and ended.status in _NO_PROGRAM
+    hint = (
+        "correct `health`: its image has no such program" if lacks else "correct `health`, or raise `timeout`"
+    )
+    output = (ended.output + ended.errors).decode(errors="replace").splitlines() if ended is not None else []
+    return _failed(ctx, gate, companion, found, hint, output[-_SHOWN_LINES:])
+
+
+def _failed(
+    ctx: StageContext, gate: str, companion: _Running, found: str, hint: str, output: list[str] | None = None
+) -> GateFailed:
+    """The error, with what the health command and the companion wrote."""
+    lines = _log(ctx, gate, companion)[-TAIL_LINES:]
+    words = [f"{companion.settings.health[0]}: {line}" for line in output or ()]
+    where = f" ([tool.release.companions.{companion.name}])"
+    found = ctx.mask(f"the companion {companion.name} {found}")
+    return GateFailed(gate, found, hint + where, ctx.mask.lines([*words, *lines]))
+
+
+def _with_logs(ctx: StageContext, gate: str, running: list[_Running], error: GateFailed) -> GateFailed:
+    """The error of the gate with the last lines of its companions, and which of them ended."""
+    shown, ends = list(error.tail), []
+    for companion in running:
+        with suppress(EngineError):
+            if end := _end(ctx.engine.state(companion.container)):
+                ends.append(f"; the companion {companion.name} {end}")
+        shown += [f"{companion.name}: {line}" for line in _log(ctx, gate, companion)[-_SHOWN_LINES:]]
+    return GateFailed(error.stage, error.found + "".join(ends), error.hint, ctx.mask.lines(shown))
+
+
+def _log(ctx: StageContext, gate: str, companion: _Running) -> tuple[str, ...]:
+    """Write the companion's output into the log of the gate. Return it; nothing if it cannot be read."""
+    try:
+        lines = ctx.engine.logs(companion.container, lines=_LOG_LINES)
+    except EngineError:
+        return ()
+    ctx.write_log(gate, [f"output of the companion {companion.name}:", *lines])
+    return lines
