@@ -134,7 +134,7 @@ UPLOADS: Final = (
         retried="the upload, 3 times",
         again=3,
         state=NOTHING,
-        hint="the registry takes uploads: run it again",
+        hint="the registry accepts uploads: run it again",
     ),
     Cell(
         fault="413 for blobs alone, as of a proxy on the way",
@@ -188,7 +188,7 @@ UPLOADS: Final = (
             trouble=_fault(_UPLOAD, _answer(status, "DENIED"), times=ALWAYS),
             happened=f"the registry answers {status}",
             state=NOTHING,
-            hint="more room",
+            hint="raise the quota",
             is_long=status != 413,
         )
         for status in (413, 507)
@@ -233,14 +233,14 @@ UPLOADS: Final = (
         fault="another image under the candidate's name",
         stage="push: upload",
         trouble=Taken(tag="candidate", ours=False),
-        happened="of a build that was not released: it is replaced",
+        happened="from a build that was not released; it is replaced",
         state=RELEASED,
     ),
     Cell(
         fault="the version's tag is another image",
         stage="push: upload",
         trouble=Taken(tag="version", ours=False),
-        happened="exists with another digest",
+        happened="which no release in the ledger has",
         state=REFUSED,
         hint="a version's tag is never moved",
     ),
