@@ -208,7 +208,6 @@ LARGER: dict[str, dict[str, int]] = {
         "deploy/inspection/drill.py": 400,
         "deploy/inspection/prune.py": 520,
         "deploy/inspection/readiness.py": 400,
-        "deploy/planning/downgrade.py": 520,
         "deploy/targets/engine/rollout.py": 340,
         "deploy/targets/swarm/api.py": 500,
         "deploy/targets/swarm/rollout.py": 540,

@@ -20,7 +20,7 @@ from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.environment.journal import End, Unfinished
 from release.deploy.environment.observe import Observation, look_around, running_event
 from release.deploy.execution.deploy import event_json, unrecorded
-from release.deploy.planning import downgrade, policy
+from release.deploy.planning import migration_containers, policy, undone
 from release.deploy.planning.settings import read_secrets
 from release.errors import (
     DeploymentFailed,
@@ -82,7 +82,7 @@ class InterruptedDeployment(Struct, frozen=True, kw_only=True):
             ("stopped", describe(ours.stopped)),
             ("ledger", f"{expected.body.version} was verified healthy last" if expected else "nothing"),
             ("lock", f"left by {holder}" if holder is not None else "none"),
-            *([("migrations", downgrade.fact(self.down))] if self.down is not None else []),
+            *([("migrations", undone.fact(self.down))] if self.down is not None else []),
             *(("at work", busy.message) for busy in self.busy),
         ]
 
@@ -155,9 +155,13 @@ def examine(live: LiveEnvironment, found: Found, *, way: Way | None) -> Interrup
         NotReady: nothing is open, and a command still undoes migrations.
         TargetUnavailable: its release is not in the ledger.
     """
-    ours, unfinished, there = found.observation.ours, found.observation.unfinished, downgrade.left(live)
+    ours, unfinished, there = (
+        found.observation.ours,
+        found.observation.unfinished,
+        migration_containers.find_own(live),
+    )
     if unfinished is None:
-        _refuse(f"converge {live.place}", downgrade.at_work(there))
+        _refuse(f"converge {live.place}", migration_containers.still_running(there))
         return None
     started = unfinished.started
     before = live.event_of(started.previous) if started.previous is not None else None
@@ -172,10 +176,10 @@ def examine(live: LiveEnvironment, found: Found, *, way: Way | None) -> Interrup
         breaks=found.breaks,
         way=way or ("finish" if runs and not unfinished.doubts else "revert"),
         asked=way is not None,
-        down=downgrade.outcome(
+        down=migration_containers.outcome(
             there, started.deployment, started.down, locked=found.observation.holder is not None
         ),
-        busy=tuple(downgrade.at_work(there)),
+        busy=tuple(migration_containers.still_running(there)),
     )
 
 
@@ -344,14 +348,12 @@ class _Ending(Struct, frozen=True, kw_only=True):
 
     def _whole(self, error: DeploymentFailed) -> DeploymentFailed:
         """With what happened to the data before it."""
-        return (
-            downgrade.preceded(error, self.interrupted.down) if self.interrupted.down is not None else error
-        )
+        return undone.with_data(error, self.interrupted.down) if self.interrupted.down is not None else error
 
     def _recorded(self, end: End, seen: str) -> Converged:
         """Append what the ledger lacks, with what follows from a healthy end."""
         interrupted, live = self.interrupted, self.interrupted.live
-        told = f"{downgrade.fact(interrupted.down)}; then: {seen}" if interrupted.down is not None else seen
+        told = f"{undone.fact(interrupted.down)}; then: {seen}" if interrupted.down is not None else seen
         evidence = self.means.mask(told)
         body = self._ended(end, evidence)
         start = interrupted.unfinished.start(live.workspace)
@@ -378,13 +380,11 @@ class _Ending(Struct, frozen=True, kw_only=True):
         """Say what is to be done; the ledger knows what the container of the command knew."""
         interrupted = self.interrupted
         if end == "healthy":
-            downgrade.tidy(interrupted.live)
+            migration_containers.remove_ended(interrupted.live)
             return
-        interrupted.live.workspace.emit(
-            Warned(text=f"{downgrade.fact(undoing)}: {downgrade.remedy(undoing)}")
-        )
+        interrupted.live.workspace.emit(Warned(text=f"{undone.fact(undoing)}: {undone.remedy(undoing)}"))
         if is_known:
-            downgrade.tidy(interrupted.live, interrupted.unfinished.started.deployment)
+            migration_containers.remove_ended(interrupted.live, interrupted.unfinished.started.deployment)
 
     def _said(self) -> str:
         done, why = (

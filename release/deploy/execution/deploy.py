@@ -22,7 +22,8 @@ from release.deploy.core.target import RolloutContext, RolloutRequest
 from release.deploy.environment import claim, journal
 from release.deploy.environment.identify import look
 from release.deploy.environment.journal import Unfinished
-from release.deploy.planning import downgrade, policy, preflight
+from release.deploy.execution import run_migration
+from release.deploy.planning import downgrade, migration_containers, policy, preflight, undone
 from release.deploy.planning.plan import Plan
 from release.deploy.planning.prepare import Prepared
 from release.errors import (
@@ -266,8 +267,8 @@ class Attempt(Struct, frozen=True, kw_only=True):
         order = _order(prepared, self.deployment)
         if prepared.down is None:
             return prepared.live.target.roll_out(order, means)
-        downgrade.run(prepared.live, prepared.down, self.deployment, means)
-        with downgrade.told_first(prepared.down.undoing):
+        run_migration.run(prepared.live, prepared.down, self.deployment, means)
+        with undone.data_first(prepared.down.undoing):
             still_mine()
             return prepared.live.target.roll_out(order, means)
 
@@ -325,28 +326,23 @@ class Attempt(Struct, frozen=True, kw_only=True):
         return journal.ended(self.prepared.live, left.started.deployment)
 
     def _left_undone(self, left: Unfinished) -> Undoing | None:
-        """Return what it did to the data before it ended in the middle."""
-        live, locked, planned = (
-            self.prepared.live,
-            self.prepared.observation.holder is not None,
-            left.started.down,
-        )
-        return (
-            downgrade.outcome(downgrade.left(live), left.started.deployment, planned, locked=locked)
-            if planned
-            else None
-        )
+        """Return what it did to the data before it was interrupted."""
+        live, started = self.prepared.live, left.started
+        if started.down is None:
+            return None
+        containers, locked = migration_containers.find_own(live), self.prepared.observation.holder is not None
+        return migration_containers.outcome(containers, started.deployment, started.down, locked=locked)
 
     def _append(self, status: Status, detail: str, words: Iterable[Body] = ()) -> dict[str, Any]:
         """The end, and what came of undoing migrations: the ledger has it, so no container has to."""
         live, planned = self.prepared.live, self._planned
-        came = downgrade.came_of(live, self.deployment, planned)
+        came = migration_containers.own_outcome(live, self.deployment, planned)
         event = self._event(status, detail).model_copy(update={"down": came})
         record = self._record(status, [*map(self._draft, (event, *words))])
         if status == "healthy" and live.workspace.service.migrations is not None:
-            downgrade.tidy(live)
+            migration_containers.remove_ended(live)
         elif planned is not None and record["id"] is not None:
-            downgrade.tidy(live, self.deployment)
+            migration_containers.remove_ended(live, self.deployment)
         return record
 
     @property

@@ -14,7 +14,8 @@ from release.deploy.environment import journal
 from release.deploy.environment.environment import EnvironmentRef, LiveEnvironment
 from release.deploy.environment.identify import look, proven, told
 from release.deploy.inspection.restarts import ended_tasks, restarted
-from release.deploy.planning import downgrade
+from release.deploy.planning import migration_containers
+from release.deploy.planning.undone import earlier_undoing
 from release.deploy.targets.engine.drift import settings_drift
 from release.deploy.targets.swarm.target import SwarmTarget
 from release.deploy.targets.swarm.tasks import Placed
@@ -123,8 +124,8 @@ def read_status(live: LiveEnvironment) -> Status:
     holder = lock.alive(live.target.lock_store(), left)
     unfinished = journal.find(live, ours, left) if holder is None else None
     expected = _expected(event, live.release_of(event)) if event is not None else None
-    downs, others = downgrade.found(live)
-    before = downgrade.earlier(live, downs, unfinished, locked=left is not None) if holder is None else None
+    downs, others = migration_containers.find_all(live)
+    before = earlier_undoing(live, downs, unfinished, locked=left is not None) if holder is None else None
     report = live.target.report() if isinstance(live.target, SwarmTarget) else None
     return Status(
         service=live.place.service,

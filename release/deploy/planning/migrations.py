@@ -5,9 +5,10 @@ from __future__ import annotations
 from release.deploy.environment.crossing import crossing_between
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.environment.observe import Observation
-from release.deploy.planning import downgrade, migration_gate
-from release.deploy.planning.downgrade import Down, Earlier
+from release.deploy.planning import downgrade, migration_containers, migration_gate
+from release.deploy.planning.downgrade import Down
 from release.deploy.planning.request import Request
+from release.deploy.planning.undone import EarlierUndoing, earlier_observed
 from release.errors import Problem
 from release.migrations import Crossing
 from release.records import Record, Release
@@ -20,7 +21,7 @@ class MigrationPlan(Struct, frozen=True, kw_only=True):
     crossing: Crossing | None = None
     down: Down | None = None
     """Command that undoes migrations before anything is replaced."""
-    earlier: Earlier | None = None
+    earlier: EarlierUndoing | None = None
     """Earlier attempt that undid some, so that the data may be older than what runs."""
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
@@ -31,15 +32,15 @@ def plan_migrations(live: LiveEnvironment, request: Request, observation: Observ
     if live.workspace.service.migrations is None:
         return MigrationPlan()
     target, allowed, left = request.target, request.allowed, _baseline(live, observation)
-    crossing, containers = crossing_between(live, left, target), downgrade.left(live)
-    earlier = downgrade.earlier_of(live, containers, observation)
+    crossing, containers = crossing_between(live, left, target), migration_containers.find_own(live)
+    earlier = earlier_observed(live, containers, observation)
     down, against = downgrade.decide(live, observation, left, crossing, allowed, earlier)
     gate = migration_gate.closed(live, crossing, allowed)
     return MigrationPlan(
         crossing=crossing,
         down=down,
         earlier=earlier,
-        problems=(*gate, *against, *downgrade.at_work(containers)),
+        problems=(*gate, *against, *migration_containers.still_running(containers)),
         notes=(
             *migration_gate.idle(live, left, target),
             *downgrade.notes(live, crossing, allowed, earlier),

@@ -16,9 +16,9 @@ from release.deploy.core.image_location import Bytes
 from release.deploy.core.place import ContainerSet, Place
 from release.deploy.core.target import RolloutContext
 from release.deploy.environment.observe import Observation
-from release.deploy.execution import deploy
+from release.deploy.execution import deploy, run_migration
 from release.deploy.execution.deploy import Attempt
-from release.deploy.planning import downgrade, policy
+from release.deploy.planning import downgrade, migration_containers, policy, undone
 from release.deploy.planning.findings import Findings
 from release.deploy.planning.image import ImageSource
 from release.deploy.planning.migrations import MigrationPlan
@@ -163,11 +163,11 @@ UNDONE = UNDOING.model_copy(update={"status": "done"})
 
 
 @pytest.fixture
-def undone(monkeypatch: pytest.MonkeyPatch) -> None:
+def was_undone(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command ran and did its work."""
     monkeypatch.setattr(downgrade, "ensure", lambda *_, **__: None)
-    monkeypatch.setattr(downgrade, "run", lambda *_: None)
-    monkeypatch.setattr(downgrade, "came_of", lambda *_: UNDONE)
+    monkeypatch.setattr(run_migration, "run", lambda *_: None)
+    monkeypatch.setattr(migration_containers, "own_outcome", lambda *_: UNDONE)
 
 
 def with_down(one: Attempt, down: object) -> Attempt:
@@ -176,7 +176,7 @@ def with_down(one: Attempt, down: object) -> Attempt:
     return replace(one, prepared=replace(one.prepared, found=found))
 
 
-@pytest.mark.usefixtures("undone")
+@pytest.mark.usefixtures("was_undone")
 @pytest.mark.parametrize(
     ("error", "then"),
     [
@@ -194,10 +194,10 @@ def test_an_end_after_migrations_were_undone_says_that_and_never_that_nothing_wa
     undoing = SimpleNamespace(undoing=UNDOING, secrets={})
     with pytest.raises(type(error)) as caught:
         run(with_down(one, undoing))
-    assert caught.value.found == f"{downgrade.fact(UNDONE)}; then: {error.found}"
+    assert caught.value.found == f"{undone.fact(UNDONE)}; then: {error.found}"
     status, detail = ledger.said[-1]
     assert status == ("restored" if isinstance(error, Restored) else "failed")
-    assert detail == f"{downgrade.fact(UNDONE)}; then: {then or error.found}"
+    assert detail == f"{undone.fact(UNDONE)}; then: {then or error.found}"
     ended = ledger.kept[-1].body
     assert isinstance(ended, Deployment)
     assert ended.down == UNDONE

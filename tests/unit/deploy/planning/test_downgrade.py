@@ -15,9 +15,11 @@ from release.deploy.core.place import ContainerSet, Place
 from release.deploy.core.target import RolloutContext
 from release.deploy.environment.environment import LiveEnvironment, Workspace
 from release.deploy.environment.observe import Observation
-from release.deploy.planning import downgrade, migration_gate
-from release.deploy.planning.downgrade import Down, Earlier
+from release.deploy.execution import run_migration
+from release.deploy.planning import downgrade, migration_containers, migration_gate, undone
+from release.deploy.planning.downgrade import Down
 from release.deploy.planning.policy import NOTHING, Allowance
+from release.deploy.planning.undone import EarlierUndoing
 from release.deploy.targets.engine.target import SingleEngine
 from release.errors import (
     DeploymentFailed,
@@ -261,7 +263,7 @@ def test_a_swarm_runs_none(bench: Bench) -> None:
 
 def test_what_was_undone_is_undone_again_only_with_a_word(bench: Bench) -> None:
     """The refusal says by whom it was, and both ways on."""
-    before, live = Earlier(attempt="the rollback 1 by Grace", undoing=DONE), bench.live(down=ALEMBIC)
+    before, live = EarlierUndoing(attempt="the rollback 1 by Grace", undoing=DONE), bench.live(down=ALEMBIC)
     what, problems = bench.decide(live, earlier=before)
     assert what is None
     assert "2 migrations of 1.5.0 undone by `alembic downgrade -2` (m/2.py, m/3.py)" in problems
@@ -278,7 +280,7 @@ def test_what_was_undone_is_undone_again_only_with_a_word(bench: Bench) -> None:
 def run(bench: Bench) -> None:
     what, _ = bench.decide(bench.live(down=ALEMBIC))
     assert what is not None
-    downgrade.run(bench.live(down=ALEMBIC), what, DEPLOYMENT, bench.means())
+    run_migration.run(bench.live(down=ALEMBIC), what, DEPLOYMENT, bench.means())
 
 
 NAME = f"api-production-{DEPLOYMENT}-down"
@@ -301,7 +303,7 @@ def test_its_container_says_whose_it_is_and_stays(bench: Bench) -> None:
 
 
 def came_of(bench: Bench) -> Undoing | None:
-    return downgrade.came_of(bench.live(), DEPLOYMENT, PLANNED)
+    return migration_containers.own_outcome(bench.live(), DEPLOYMENT, PLANNED)
 
 
 @pytest.mark.parametrize("ends", [1, TimeoutError(), EngineError("wait", "no answer")])
@@ -370,10 +372,10 @@ def test_what_it_wrote_is_told_and_no_reason_to_fail(bench: Bench) -> None:
 )
 def test_what_fails_after_it_says_first_what_became_of_the_data(error: ReleaseError) -> None:
     """The same error otherwise, with its status and its last lines."""
-    with pytest.raises(type(error)) as caught, downgrade.told_first(PLANNED):
+    with pytest.raises(type(error)) as caught, undone.data_first(PLANNED):
         raise error
     told = caught.value
-    assert told.found == f"{downgrade.fact(DONE)}; then: {error.found}"
+    assert told.found == f"{undone.fact(DONE)}; then: {error.found}"
     assert told.hint.startswith("the data may be older than 1.5.0: apply its migrations again")
     assert told.hint.endswith(error.hint)
     assert (told.exit_code, getattr(told, "tail", ())) == (error.exit_code, getattr(error, "tail", ()))
@@ -399,25 +401,25 @@ def test_its_container_tells_what_came_of_it(
     there: tuple[ContainerState, ...], locked: bool, expected: Undoing | None
 ) -> None:
     """One that is gone says nothing, unless the lock stands: then it was never there."""
-    assert downgrade.outcome(there, DEPLOYMENT, PLANNED, locked=locked) == expected
-    assert downgrade.outcome(there, DEPLOYMENT, None, locked=locked) is None
+    assert migration_containers.outcome(there, DEPLOYMENT, PLANNED, locked=locked) == expected
+    assert migration_containers.outcome(there, DEPLOYMENT, None, locked=locked) is None
 
 
 def test_what_ran_is_recorded_as_the_engine_tells_it() -> None:
     """The program and its words, whatever was asked for."""
     there = replace(container("exited"), argv=("/bin/sh", "/srv/run.sh", "alembic"))
-    found = downgrade.outcome((there,), DEPLOYMENT, PLANNED, locked=True)
+    found = migration_containers.outcome((there,), DEPLOYMENT, PLANNED, locked=True)
     assert found == DONE.model_copy(update={"ran": ("/bin/sh", "/srv/run.sh", "alembic")})
 
 
 def test_one_that_works_stops_everybody(bench: Bench) -> None:
     """With its name, and what to do; one that ended does not."""
-    (problem,) = downgrade.at_work((container("running"), container("exited")))
+    (problem,) = migration_containers.still_running((container("running"), container("exited")))
     assert f"{NAME} (1.5.0, running) is still undoing migrations: `docker wait {NAME}`" in str(problem)
 
 
 def earlier(bench: Bench, *there: ContainerState) -> str:
-    return str(downgrade.earlier(bench.live(), there, None, locked=False) or "")
+    return str(undone.earlier_undoing(bench.live(), there, None, locked=False) or "")
 
 
 @pytest.mark.parametrize("end", ["restored", "failed", "mixed"])
@@ -427,7 +429,7 @@ def test_it_is_remembered_until_something_is_healthy(bench: Bench, end: str) -> 
     bench.record("started", PLANNED)
     bench.record(end, DONE)
     bench.record("failed", of="another")
-    assert earlier(bench).startswith(f"{downgrade.fact(DONE)} by the deployment {DEPLOYMENT} by Ada Lovelace")
+    assert earlier(bench).startswith(f"{undone.fact(DONE)} by the deployment {DEPLOYMENT} by Ada Lovelace")
     bench.record("healthy", of="third")
     assert earlier(bench) == ""
 
@@ -442,8 +444,8 @@ def test_an_attempt_that_planned_it_and_never_began_is_not_remembered(bench: Ben
 def test_of_an_attempt_that_never_ended_the_container_knows(bench: Bench) -> None:
     """And without one, nobody does."""
     bench.record("started", PLANNED)
-    assert earlier(bench, container("exited")).startswith(downgrade.fact(DONE))
-    assert earlier(bench).startswith(downgrade.fact(UNCERTAIN))
+    assert earlier(bench, container("exited")).startswith(undone.fact(DONE))
+    assert earlier(bench).startswith(undone.fact(UNCERTAIN))
     assert earlier(bench, container("created")) == ""
 
 
@@ -466,7 +468,7 @@ def test_who_waited_for_the_lock_does_not_undo_what_was_undone_meanwhile(bench: 
     with pytest.raises(LockHeld, match="the plan was made before: 2 migrations") as caught:
         downgrade.ensure(live, observation, digits("own", 12), None, answers=True)
     assert "nothing was touched" in caught.value.hint
-    before = downgrade.earlier(live, (), None, locked=False)
+    before = undone.earlier_undoing(live, (), None, locked=False)
     downgrade.ensure(live, observation, digits("own", 12), before, answers=True)
     bench.engine.add(undoer(bench, DEPLOYMENT, "running"))
     with pytest.raises(LockHeld, match="is still undoing migrations"):
@@ -489,9 +491,9 @@ def test_what_only_has_the_labels_of_the_command_is_left_alone(bench: Bench) -> 
     bench.engine.add(undoer(bench, "1", "running", name="their-database"))
     bench.engine.add(replace(undoer(bench, "2", "exited"), image=Digest(f"sha256:{digits('other')}")))
     live, there = bench.live(), dict(bench.engine.names())
-    mine, others = downgrade.found(live)
+    mine, others = migration_containers.find_all(live)
     assert (mine, len(others)) == ((), 2)
-    downgrade.tidy(live)
+    migration_containers.remove_ended(live)
     assert bench.engine.names() == there
 
 
@@ -500,13 +502,13 @@ def test_tidying_leaves_what_works_and_what_is_anothers(bench: Bench) -> None:
     for number, status in enumerate(("running", "exited", "exited")):
         bench.engine.add(undoer(bench, str(number), status))
     names = [f"api-production-{number}-down" for number in range(3)]
-    downgrade.tidy(bench.live(), "1")
+    migration_containers.remove_ended(bench.live(), "1")
     assert bench.engine.names() == {names[0]: "running", names[2]: "exited"}
-    downgrade.tidy(bench.live())
+    migration_containers.remove_ended(bench.live())
     assert bench.engine.names() == {names[0]: "running"}
     bench.engine.add(undoer(bench, "3", "exited"))
     bench.engine.breaking = {"remove api-production-3-down": EngineError("remove it", "no answer")}
-    downgrade.tidy(bench.live())
+    migration_containers.remove_ended(bench.live())
     assert [type(each) for each in bench.said] == [Warned]
 
 
