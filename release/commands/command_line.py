@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from release.commands.options import CommandOptions
 from release.console import Console
 from release.deploy.environment.environment import Workspace
 from release.deploy.environment.unconfigured import choose
@@ -29,82 +30,40 @@ def number(text: str, attempted: str, hint: str, *, least: int = 1) -> int:
     return value
 
 
-class CommandOptions(Struct, frozen=True, kw_only=True):
-    """What the command line says."""
+def count_of(options: CommandOptions) -> int:
+    """Return the limit as a number. Raise UsageError."""
+    return number(options.limit, f"list {options.limit!r} records", "use --limit 20")
 
-    to: str | None = None
-    service: str | None = None
-    environment: str | None = None
-    message: str = ""
-    yes: bool = False
-    plan: bool = False
-    json: bool = False
-    limit: str = "20"
-    ledger: bool = False
-    adopt: str | None = None
-    since: str | None = None
-    other: str | None = None
-    lift: bool = False
-    allow_quarantined: bool = False
-    last: str | None = None
-    deep: bool = False
-    record: bool = False
-    no_engine: bool = False
-    secrets_elsewhere: bool = False
-    thaw: bool = False
-    until: str | None = None
-    break_lock: bool = False
-    cross_migrations: bool = False
-    down: str | None = None
-    wait: str = "0"
-    finish: bool = False
-    revert: bool = False
-    rebuild: str | None = None
-    remake: bool = False
-    """`deploy` and `rollback` with `--rebuild`."""
-    again: bool = False
-    repair: bool = False
-    keep: bool = False
-    on: str | None = None
-    with_secrets: bool = False
-    with_networks: bool = False
-    no_record: bool = False
-    last_copies: bool = False
-    exit_code: bool = False
-    offline: bool = False
 
-    def __post_init__(self) -> None:
-        """Raises UsageError: `--to` says nothing. That is a variable without a value, and no wish."""
-        if self.to is not None and not self.to.strip():
-            hint = (
-                "check the variable that --to takes its value from. Leave --to out, or give a "
-                "version: --to 1.4.2"
-            )
-            raise UsageError("choose a release", "--to is empty", hint)
-
-    @property
-    def count(self) -> int:
-        """The limit as a number. Raises UsageError."""
-        return number(self.limit, f"list {self.limit!r} records", "use --limit 20")
-
-    @property
-    def patience(self) -> int:
-        """Return how many seconds to wait for the lock. Raises UsageError."""
-        return number(self.wait, f"wait for {self.wait!r} seconds", "use --wait 60", least=0)
+def seconds_to_wait(options: CommandOptions) -> int:
+    """Return how many seconds to wait for the lock. Raise UsageError."""
+    return number(options.wait, f"wait for {options.wait!r} seconds", "use --wait 60", least=0)
 
 
 class CommandContext(Struct, frozen=True, kw_only=True):
     """What every command works with."""
 
-    words: CommandOptions
+    options: CommandOptions
     console: Console
     interruption: Interruption
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for an empty release: a variable without a value must not choose the default."""
+        named = {"--to": self.options.to, "target": self.options.target}
+        named |= {"before": self.options.before, "after": self.options.after}
+        for name, text in named.items():
+            if text is not None and not text.strip():
+                hint = (
+                    f"check the variable that {name} takes its value from. Leave --to out, or give a "
+                    "version: --to 1.4.2"
+                )
+                raise UsageError("choose a release", f"{name} is empty", hint)
 
     @contextmanager
     def workspace(self, service: str | None = None) -> Iterator[Workspace]:
         """The service's repository, found from the folder where the command runs."""
         opened = Workspace.open(
-            Path.cwd(), service or self.words.service, environ=os.environ, emit=self.console.emit
+            Path.cwd(), service or self.options.service, environ=os.environ, emit=self.console.emit
         )
         with opened as workspace:
             yield workspace
@@ -112,7 +71,7 @@ class CommandContext(Struct, frozen=True, kw_only=True):
 
 def agree(cmd: CommandContext, title: str) -> None:
     """A person says yes, or the command line did. Raises UsageError, Cancelled."""
-    if cmd.words.yes:
+    if cmd.options.yes:
         return
     if not cmd.console.interactive:
         raise UsageError(title, "there is no terminal to ask on; nothing was changed", "add --yes")
@@ -147,7 +106,7 @@ def target_of(command: str, target: str) -> str:
 
 def environment_of(cmd: CommandContext, workspace: Workspace) -> str | None:
     """The one that is named, or the only one there is; None where neither."""
-    name = cmd.words.environment
+    name = cmd.options.environment
     if name is None and len(workspace.service.environments) != 1:
         return None
     return choose(workspace.service, workspace.ledger, name)[0]

@@ -13,14 +13,14 @@ from release.events import Notice
 
 def converge(cmd: CommandContext) -> int:
     """Bring a deployment that ended in the middle to an end, or undo it."""
-    words = cmd.words
-    if words.finish and words.revert:
+    options = cmd.options
+    if options.finish and options.revert:
         raise UsageError("converge", "both --finish and --revert are given", "give only one of them")
-    way: Way | None = "finish" if words.finish else "revert" if words.revert else None
-    allowance(words)
-    with cmd.workspace() as workspace, workspace.live(words.environment) as live:
+    way: Way | None = "finish" if options.finish else "revert" if options.revert else None
+    allowance(options)
+    with cmd.workspace() as workspace, workspace.live(options.environment) as live:
         answers = workspace.refresh()
-        found = look(live, break_lock=words.break_lock)
+        found = look(live, break_lock=options.break_lock)
         interrupted = examine(live, found, way=way)
         if interrupted is None:
             return _nothing_open(cmd, live, found, answers=answers)
@@ -29,9 +29,9 @@ def converge(cmd: CommandContext) -> int:
 
 def _nothing_open(cmd: CommandContext, live: LiveEnvironment, found: Found, *, answers: bool) -> int:
     """Say so; a lock whose deployment ended is removed."""
-    if not cmd.words.plan and tidy(live, found, message=cmd.words.message, answers=answers):
+    if not cmd.options.plan and tidy(live, found, message=cmd.options.message, answers=answers):
         cmd.console.emit(Notice(text="removed the lock of a deployment that had ended"))
-    if cmd.words.json:
+    if cmd.options.json:
         cmd.console.document(None)
     else:
         cmd.console.result(f"{live.place}: no deployment is interrupted")
@@ -39,18 +39,18 @@ def _nothing_open(cmd: CommandContext, live: LiveEnvironment, found: Found, *, a
 
 
 def _converge(cmd: CommandContext, interrupted: InterruptedDeployment, *, answers: bool) -> int:
-    words, console = cmd.words, cmd.console
+    options, console = cmd.options, cmd.console
     console.hide(interrupted.secrets)
-    if words.plan:
-        if words.json:
+    if options.plan:
+        if options.json:
             console.document(interrupted.to_json())
         else:
             console.sheet(interrupted.title, interrupted.rows)
         return 0
     console.fields(interrupted.title, interrupted.rows)
     agree(cmd, interrupted.title)
-    done = carry_out(interrupted, message=words.message, answers=answers, interruption=cmd.interruption)
-    if words.json:
+    done = carry_out(interrupted, message=options.message, answers=answers, interruption=cmd.interruption)
+    if options.json:
         console.document(done.record)
     else:
         console.result(f"{interrupted.live.place}: {done.end}: {done.evidence}")

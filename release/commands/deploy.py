@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import Literal
 
-from release.commands.command_line import CommandContext, CommandOptions, agree, find
+from release.commands.command_line import CommandContext, agree, find, seconds_to_wait
+from release.commands.options import CommandOptions
 from release.commands.text import plans
 from release.deploy.core import lock
 from release.deploy.environment import journal
@@ -23,7 +24,7 @@ from release.values import replace
 
 def deploy(cmd: CommandContext) -> int:
     """Deploy `--to`."""
-    if cmd.words.to is None:
+    if cmd.options.to is None:
         with cmd.workspace() as workspace:
             raise _nothing_named(workspace)
     return _change(cmd, "promote")
@@ -46,8 +47,8 @@ def _nothing_named(workspace: Workspace) -> UsageError:
 
 def _change(cmd: CommandContext, why: Reason) -> int:
     """Resolve, prepare, show, ask, carry out, tell; once more when somebody else came first."""
-    allowed, deadline = allowance(cmd.words), time.monotonic() + cmd.words.patience
-    with cmd.workspace() as workspace, workspace.live(cmd.words.environment) as live:
+    allowed, deadline = allowance(cmd.options), time.monotonic() + seconds_to_wait(cmd.options)
+    with cmd.workspace() as workspace, workspace.live(cmd.options.environment) as live:
         while True:
             _await_lock(cmd, live, why, deadline)
             was_shown = False
@@ -56,14 +57,14 @@ def _change(cmd: CommandContext, why: Reason) -> int:
                 was_shown = True
                 return _carried_out(cmd, live, prepared)
             except LockHeld:
-                if time.monotonic() >= deadline or (was_shown and not cmd.words.yes):
+                if time.monotonic() >= deadline or (was_shown and not cmd.options.yes):
                     raise
 
 
 def _await_lock(cmd: CommandContext, live: LiveEnvironment, why: Reason, deadline: float) -> None:
     """Wait until nobody deploys here, where the command line says so. Raises LockHeld."""
     left, lock_store = deadline - time.monotonic(), live.target.lock_store()
-    if left <= 0 or cmd.words.break_lock or lock.peek(lock_store, live.place) is None:
+    if left <= 0 or cmd.options.break_lock or lock.peek(lock_store, live.place) is None:
         return
     live.workspace.refresh()  # a lock whose deployment has ended is nobody's
     lock.await_free(
@@ -81,7 +82,7 @@ def _prepared(cmd: CommandContext, live: LiveEnvironment, why: Reason, allowed: 
     """Everything found out and decided; nothing is shown yet."""
     answers, observation = live.workspace.refresh(), look_around(live)
     try:
-        to = cmd.words.to or _choice(cmd, live, observation)
+        to = cmd.options.to or _choice(cmd, live, observation)
         found = find(cmd, live.workspace, to, live.place.environment)
     except TargetUnavailable as error:
         # it may be behind the commit that is not proven: that is the answer, and not that it does not exist
@@ -93,9 +94,9 @@ def _prepared(cmd: CommandContext, live: LiveEnvironment, why: Reason, allowed: 
 
 def _carried_out(cmd: CommandContext, live: LiveEnvironment, prepared: Prepared) -> int:
     """Shown, agreed to, done and told."""
-    words, console = cmd.words, cmd.console
+    options, console = cmd.options, cmd.console
     console.hide(prepared.hidden)
-    if words.plan:
+    if options.plan:
         _show_plan(cmd, prepared.plan)
         return 0
     console.fields(plans.plan_title(prepared.plan), plans.plan_rows(prepared.plan))
@@ -103,7 +104,7 @@ def _carried_out(cmd: CommandContext, live: LiveEnvironment, prepared: Prepared)
         agree(cmd, plans.plan_title(prepared.plan))
     if prepared.bytes.where == "rebuild":
         prepared = _made_again(cmd, live, prepared)
-    outcome = carry_out(prepared, message=words.message, interruption=cmd.interruption)
+    outcome = carry_out(prepared, message=options.message, interruption=cmd.interruption)
     _tell(cmd, live, outcome)
     if outcome.changed:
         _tidy(live, answers=prepared.answers)
@@ -138,7 +139,7 @@ def _tidy(live: LiveEnvironment, *, answers: bool) -> None:
 def _choice(cmd: CommandContext, live: LiveEnvironment, observation: Observation) -> str:
     """What to go back to, where nothing is named: a person at a terminal may choose. Raises Cancelled."""
     default = last_good(live, observation)
-    if cmd.words.yes or cmd.words.plan or cmd.words.json or not cmd.console.interactive:
+    if cmd.options.yes or cmd.options.plan or cmd.options.json or not cmd.console.interactive:
         return default
     from release.deploy.planning.candidates import candidates, chosen
 
@@ -153,24 +154,24 @@ def _choice(cmd: CommandContext, live: LiveEnvironment, observation: Observation
             return to
 
 
-def allowance(words: CommandOptions) -> Allowance:
+def allowance(options: CommandOptions) -> Allowance:
     """Return what the command line allows, and why. Raises UsageError."""
     needs_reason = {
-        "use --allow-quarantined": words.allow_quarantined,
-        "use --thaw": words.thaw,
-        "use --break-lock": words.break_lock,
+        "use --allow-quarantined": options.allow_quarantined,
+        "use --thaw": options.thaw,
+        "use --break-lock": options.break_lock,
     }
     for attempted, asked in needs_reason.items():
-        if asked and not words.message:
+        if asked and not options.message:
             raise UsageError(attempted, "the record needs a reason", "add --message WHY")
     return Allowance(
-        quarantined=words.allow_quarantined,
-        thaw=words.thaw,
-        break_lock=words.break_lock,
-        cross_migrations=words.cross_migrations,
-        down=_known_of_data(words.down),
-        rebuild=words.remake,
-        again=words.again,
+        quarantined=options.allow_quarantined,
+        thaw=options.thaw,
+        break_lock=options.break_lock,
+        cross_migrations=options.cross_migrations,
+        down=_known_of_data(options.down),
+        rebuild=options.rebuild,
+        again=options.again,
     )
 
 
@@ -188,7 +189,7 @@ def _known_of_data(word: str | None) -> Literal["done", "again"] | None:
 
 
 def _show_plan(cmd: CommandContext, plan: Plan) -> None:
-    if cmd.words.json:
+    if cmd.options.json:
         cmd.console.document(plan.to_json())
     else:
         cmd.console.sheet(plans.plan_title(plan), plans.plan_rows(plan))
@@ -197,7 +198,7 @@ def _show_plan(cmd: CommandContext, plan: Plan) -> None:
 def _tell(cmd: CommandContext, live: LiveEnvironment, outcome: Outcome) -> None:
     """The result; after a rollback, the command that undoes it."""
     cmd.console.emit(plans.deployed(outcome))
-    if cmd.words.json:
+    if cmd.options.json:
         cmd.console.document(outcome.record)
     else:
         cmd.console.result(plans.outcome_line(outcome))

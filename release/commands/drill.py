@@ -22,21 +22,21 @@ from release.process import Cancellation
 
 def drill(cmd: CommandContext) -> int:
     """Rehearse a rollback beside what runs, and record how long it took."""
-    began, words = time.monotonic(), cmd.words
-    with cmd.workspace() as workspace, workspace.live(words.environment) as live:
+    began, options = time.monotonic(), cmd.options
+    with cmd.workspace() as workspace, workspace.live(options.environment) as live:
         answers = workspace.refresh()
         service, place = workspace.service.service, live.place
         found = query.find(
             workspace.ledger,
             service,
-            words.to or "previous",
+            options.to or "previous",
             environment=place.environment,
             command=place.command,
         )
         for note in found.notes:
             cmd.console.emit(Notice(text=note))
-        conditions = Conditions(secrets=words.with_secrets, networks=words.with_networks)
-        with _ground(workspace, live, words.on or live.settings.drill_on) as ground:
+        conditions = Conditions(secrets=options.with_secrets, networks=options.with_networks)
+        with _ground(workspace, live, options.on or live.settings.drill_on) as ground:
             drill_run: Drill
             if ground.settings.engine == "swarm":
                 drill_run = in_swarm.prepare(live, ground, found.release, found.event, conditions)
@@ -45,7 +45,7 @@ def drill(cmd: CommandContext) -> int:
             cmd.console.hide(drill_run.secrets.values())
             _announce(cmd, drill_run)
             drilled = _drilled(cmd, workspace, drill_run, lambda: elapsed_ms(began), publish=answers)
-    if words.json:
+    if options.json:
         cmd.console.document(drilled.to_json())
     else:
         cmd.console.result(checks.drill_line(drilled))
@@ -66,8 +66,8 @@ def _announce(cmd: CommandContext, drill_run: Drill) -> None:
     """Say what will be done. Real secrets or networks need a yes: the service then acts with them."""
     title = checks.drill_title(drill_run)
     cmd.console.fields(title, checks.drill_rows(drill_run))
-    words, real = cmd.words, drill_run.conditions
-    if not (real.secrets or real.networks) or words.yes:
+    options, real = cmd.options, drill_run.conditions
+    if not (real.secrets or real.networks) or options.yes:
         return
     if not cmd.console.interactive:
         raise UsageError(
@@ -88,10 +88,10 @@ def _drilled(
         except Cancelled:
             raise
         except ReleaseError as error:
-            if not cmd.words.no_record:
+            if not cmd.options.no_record:
                 keep(workspace, failed(drill_run, error, elapsed()), publish=publish)
             raise
-        if not cmd.words.no_record:
+        if not cmd.options.no_record:
             keep(workspace, drilled.verification(), publish=publish)
     return drilled
 

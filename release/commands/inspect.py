@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from release.commands.command_line import CommandContext, environment_of, find, target_of
+from release.commands.command_line import CommandContext, count_of, environment_of, find, target_of
 from release.commands.text import states
 from release.commands.text.history import (
     HISTORY,
@@ -44,7 +44,7 @@ def status(cmd: CommandContext) -> int:
     with cmd.workspace() as workspace:
         workspace.refresh()
         is_proven = workspace.ledger.unproven is None
-        named = cmd.words.environment
+        named = cmd.options.environment
         every: list[str | None] = [*workspace.service.environments]
         names = [named] if named is not None or not every else every
         found = [_status(workspace, name, failed) for name in names]
@@ -53,7 +53,7 @@ def status(cmd: CommandContext) -> int:
             workspace.emit(
                 Notice(text=f"{other} is not in the configuration, so its state is not shown; {known}")
             )
-    if cmd.words.json:
+    if cmd.options.json:
         data = [each.to_json() for each in found]
         cmd.console.document(data[0] if len(data) == 1 else data)
     else:
@@ -61,7 +61,7 @@ def status(cmd: CommandContext) -> int:
             cmd.console.sheet(f"{each.service} in {each.environment}", states.status_rows(each))
     if failed:
         return max(error.exit_code for error in failed)
-    return 1 if cmd.words.exit_code and (not is_proven or any(each.drift for each in found)) else 0
+    return 1 if cmd.options.exit_code and (not is_proven or any(each.drift for each in found)) else 0
 
 
 def _status(workspace: Workspace, environment: str | None, failed: list[ReleaseError]) -> Status:
@@ -79,11 +79,11 @@ def _status(workspace: Workspace, environment: str | None, failed: list[ReleaseE
 
 def history(cmd: CommandContext) -> int:
     """Return what was released, deployed and rolled back, newest first."""
-    count = cmd.words.count
+    count = count_of(cmd.options)
     with cmd.workspace() as workspace:
         workspace.refresh()
-        entries = _entries(workspace, cmd.words.environment, _since(cmd))
-        if cmd.words.json:
+        entries = _entries(workspace, cmd.options.environment, _since(cmd))
+        if cmd.options.json:
             cmd.console.document([_json(entry) for entry in islice(entries, count)])
         else:
             version = _versions(workspace)
@@ -96,9 +96,9 @@ def history(cmd: CommandContext) -> int:
 
 def _since(cmd: CommandContext) -> str | None:
     """The beginning of the span that is asked for. Raises UsageError."""
-    if cmd.words.since is None:
+    if cmd.options.since is None:
         return None
-    moment = query.read_since(cmd.words.since, query.Clock())
+    moment = query.read_since(cmd.options.since, query.Clock())
     cmd.console.emit(Notice(text=moment.said))
     return moment.text
 
@@ -176,14 +176,14 @@ def _versions(workspace: Workspace) -> Any:
 
 def show(cmd: CommandContext) -> int:
     """One release, or the deployment that was asked for. invoke takes an option, too, for the argument."""
-    target = cmd.words.to or ""
+    target = cmd.options.target or ""
     with cmd.workspace() as workspace:
         workspace.refresh()
         name = environment_of(cmd, workspace)
         found = find(cmd, workspace, target_of("show", target), name)
         word = query.quarantined(workspace.ledger, workspace.service.service, found.release.id, name)
         tried = query.tried_out(workspace.ledger, workspace.service.service, found.release.id)
-    if cmd.words.json:
+    if cmd.options.json:
         cmd.console.document(_json(found.release))
     else:
         title = f"{found.release.envelope.service} {found.release.body.version}"
@@ -196,7 +196,7 @@ def diff(cmd: CommandContext) -> int:
     """Return what is other in one release than in another."""
     from release.ledger.diff import compare
 
-    targets = [target_of("diff", word or "") for word in (cmd.words.to, cmd.words.other)]
+    targets = [target_of("diff", word or "") for word in (cmd.options.before, cmd.options.after)]
     with cmd.workspace() as workspace:
         workspace.refresh()
         name = environment_of(cmd, workspace)
@@ -210,7 +210,7 @@ def diff(cmd: CommandContext) -> int:
             environment=name,
             folder=workspace.service.context,
         )
-    if cmd.words.json:
+    if cmd.options.json:
         cmd.console.document(found.to_json())
     else:
         cmd.console.sheet(difference_title(found), difference_rows(found))
@@ -221,8 +221,8 @@ def doctor(cmd: CommandContext) -> int:
     """Is everything there?"""
     from release.deploy.inspection.doctor import examine
 
-    found = list(examine(Path.cwd(), cmd.words.service, environ=os.environ, emit=cmd.console.emit))
-    if cmd.words.json:
+    found = list(examine(Path.cwd(), cmd.options.service, environ=os.environ, emit=cmd.console.emit))
+    if cmd.options.json:
         names = ("name", "well", "found", "hint")
         cmd.console.document([{name: getattr(item, name) for name in names} for item in found])
     else:

@@ -27,13 +27,13 @@ _SHOWN: Final = 15
 def sync(cmd: CommandContext) -> int:
     """Publish events that were kept here, and fetch what others recorded. Raises LedgerUnreachable."""
     with cmd.workspace() as workspace:
-        if cmd.words.adopt is not None:
-            _adopt(cmd, workspace, cmd.words.adopt)
+        if cmd.options.adopt is not None:
+            _adopt(cmd, workspace, cmd.options.adopt)
         if not workspace.ledger.refresh() and workspace.ledger.silence is not None:
             raise workspace.ledger.silence
         published = workspace.ledger.sync()
         waiting = len(workspace.ledger.unsynced())
-    if cmd.words.json:
+    if cmd.options.json:
         cmd.console.document({"published": published, "unsynced": waiting})
     else:
         cmd.console.result(f"{published} events published, {waiting} waiting")
@@ -65,13 +65,13 @@ def verify_ledgers(cmd: CommandContext) -> int:
     source = Source.open(Path.cwd())
     with closing(source):
         configured = config.load(source.root)
-        named = cmd.words.service
+        named = cmd.options.service
         services = [configured.service(named)] if named is not None else list(configured.services.values())
         reports = []
         for settings in dict.fromkeys(service.ledger for service in services):
             with ImageTags() as tags:
                 reports.append(verify_ledger(source, settings, services=configured.services, witness=tags))
-    if cmd.words.json:
+    if cmd.options.json:
         cmd.console.document([report.to_json() for report in reports])
     else:
         for report in reports:
@@ -84,8 +84,8 @@ def ledger_rebuild(cmd: CommandContext) -> int:
     """Make again what the ledger lost: its index, or when it is gone the releases themselves."""
     with cmd.workspace() as workspace:
         plan = recovery.plan(workspace)
-        if cmd.words.plan:
-            if cmd.words.json:
+        if cmd.options.plan:
+            if cmd.options.json:
                 cmd.console.document(plan.to_json())
             else:
                 cmd.console.sheet(plan.title, plan.rows)
@@ -93,7 +93,7 @@ def ledger_rebuild(cmd: CommandContext) -> int:
         cmd.console.fields(plan.title, plan.rows)
         agree(cmd, plan.title)
         made = plan.carry_out()
-    if cmd.words.json:
+    if cmd.options.json:
         cmd.console.document(made)
     else:
         cmd.console.result(plan.done)
@@ -102,9 +102,9 @@ def ledger_rebuild(cmd: CommandContext) -> int:
 
 def ledger_checkpoint(cmd: CommandContext) -> int:
     """Vouch with a signature for the ledger so far: later proofs of signatures begin there."""
-    words = cmd.words
+    options = cmd.options
     with cmd.workspace() as workspace:
-        if not words.message:
+        if not options.message:
             raise UsageError("vouch for the ledger", "the record needs a reason", "add --message WHY")
         if not workspace.refresh():
             raise workspace.ledger.silence or LedgerError(
@@ -114,9 +114,9 @@ def ledger_checkpoint(cmd: CommandContext) -> int:
         title = f"vouch for the ledger {ledger} up to {(ledger.head or 'nothing')[:12]}"
         cmd.console.fields(title, _vouched_rows(workspace, before, ledger.head))
         agree(cmd, title)
-        text = f"vouched for the ledger up to {ledger.head}: {words.message}"
+        text = f"vouched for the ledger up to {ledger.head}: {options.message}"
         (record,) = ledger.append([draft_of(workspace, Note(text=text), randomness.token_hex(6))])
-    if words.json:
+    if options.json:
         cmd.console.document({"record": record.id, "verified_head": record.envelope.verified_head})
     else:
         cmd.console.result(f"{record.envelope.verified_head} vouched for by {record.envelope.actor.name}")

@@ -17,35 +17,37 @@ from release.runspec import parse_duration
 
 def quarantine(cmd: CommandContext) -> int:
     """Set a release aside, or end that."""
-    words = cmd.words
-    if not words.message:
+    options = cmd.options
+    if not options.message:
         raise UsageError("quarantine a release", "the record needs a reason", "add --message WHY")
     with cmd.workspace() as workspace:
         workspace.refresh()
-        if words.environment is not None:
-            workspace.service.environment(words.environment)
-        found = find(cmd, workspace, target_of("quarantine", words.to or ""), environment_of(cmd, workspace))
+        if options.environment is not None:
+            workspace.service.environment(options.environment)
+        found = find(
+            cmd, workspace, target_of("quarantine", options.target or ""), environment_of(cmd, workspace)
+        )
         _say(cmd, workspace, found.release)
     return 0
 
 
 def _say(cmd: CommandContext, workspace: Workspace, release: Record[Release]) -> None:
     """Record the word on a release, and tell it. Lifting what does not hold changes nothing."""
-    words, service = cmd.words, workspace.service.service
-    where = words.environment or "every environment"
-    if words.lift and query.quarantined(workspace.ledger, service, release.id, words.environment) is None:
+    options, service = cmd.options, workspace.service.service
+    where = options.environment or "every environment"
+    if options.lift and query.quarantined(workspace.ledger, service, release.id, options.environment) is None:
         _unchanged(cmd, f"{service} {release.body.version} is not quarantined in {where}")
         return
     body = Quarantine(
-        release=release.id, environment=words.environment, message=words.message, lifted=words.lift
+        release=release.id, environment=options.environment, message=options.message, lifted=options.lift
     )
-    done = "may be deployed again" if words.lift else "is quarantined"
-    _record(cmd, workspace, body, f"{service} {release.body.version} {done} in {where}: {words.message}")
+    done = "may be deployed again" if options.lift else "is quarantined"
+    _record(cmd, workspace, body, f"{service} {release.body.version} {done} in {where}: {options.message}")
 
 
 def _unchanged(cmd: CommandContext, sentence: str) -> None:
     """Tell that there was nothing to record: as data, nothing."""
-    if cmd.words.json:
+    if cmd.options.json:
         cmd.console.document(None)
     else:
         cmd.console.result(sentence)
@@ -64,7 +66,7 @@ def _record(cmd: CommandContext, workspace: Workspace, body: Body, sentence: str
     record = workspace.ledger.append_event(draft)
     if record is None:
         workspace.warn_waiting()
-    if cmd.words.json:
+    if cmd.options.json:
         cmd.console.document(event_json(draft, record))
     else:
         cmd.console.result(sentence)
@@ -72,16 +74,16 @@ def _record(cmd: CommandContext, workspace: Workspace, body: Body, sentence: str
 
 def freeze(cmd: CommandContext) -> int:
     """Refuse deployments to an environment, for a while or until it is thawed."""
-    words = cmd.words
-    if not words.message:
+    options = cmd.options
+    if not options.message:
         raise UsageError("freeze an environment", "the record needs a reason", "add --message WHY")
-    until = after(now(), _span(words.until)) if words.until is not None else None
+    until = after(now(), _span(options.for_)) if options.for_ is not None else None
     with cmd.workspace() as workspace:
         workspace.refresh()
-        place = workspace.env_ref(words.environment).place
+        place = workspace.env_ref(options.environment).place
         end = f"until {until[:19]}Z" if until is not None else "until `invoke thaw`"
-        body = Freeze(environment=place.environment, message=words.message, until=until)
-        _record(cmd, workspace, body, f"{place} is frozen {end}: {words.message}")
+        body = Freeze(environment=place.environment, message=options.message, until=until)
+        _record(cmd, workspace, body, f"{place} is frozen {end}: {options.message}")
     return 0
 
 
@@ -97,15 +99,15 @@ def _span(text: str) -> int:
 
 def thaw(cmd: CommandContext) -> int:
     """Take deployments again. Where nothing is frozen, nothing changes."""
-    words = cmd.words
-    if not words.message:
+    options = cmd.options
+    if not options.message:
         raise UsageError("thaw an environment", "the record needs a reason", "add --message WHY")
     with cmd.workspace() as workspace:
         workspace.refresh()
-        place = workspace.env_ref(words.environment).place
+        place = workspace.env_ref(options.environment).place
         if query.frozen(workspace.ledger, place.service, place.environment, now()) is None:
             _unchanged(cmd, f"{place} is not frozen")
             return 0
-        body = Freeze(environment=place.environment, message=words.message, thawed=True)
-        _record(cmd, workspace, body, f"{place} accepts deployments again: {words.message}")
+        body = Freeze(environment=place.environment, message=options.message, thawed=True)
+        _record(cmd, workspace, body, f"{place} accepts deployments again: {options.message}")
     return 0

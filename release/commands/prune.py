@@ -18,9 +18,9 @@ from release.events import Notice, Warned
 
 def prune(cmd: CommandContext) -> int:
     """Remove what no rollback needs from the engines of the service's environments."""
-    words = cmd.words
+    options = cmd.options
     with cmd.workspace() as workspace, ExitStack() as stack:
-        if not workspace.refresh() and not words.offline:
+        if not workspace.refresh() and not options.offline:
             raise LedgerUnreachable(
                 f"prune the images of {workspace.service.service}",
                 "the git remote does not answer, and it may have deployments that need an image",
@@ -28,9 +28,9 @@ def prune(cmd: CommandContext) -> int:
             )
         retention = _retention(cmd, workspace)
         stock = stack.enter_context(ImageAvailability())
-        engines = on_engines(workspace, environments(workspace, words.environment), stack)
+        engines = on_engines(workspace, environments(workspace, options.environment), stack)
         plans = [(ground, plan) for ground in engines for plan in _planned(ground, stock, retention)]
-        if words.plan:
+        if options.plan:
             _show_prunings(cmd, [plan for _, plan in plans])
             return 0
         for _, plan in plans:
@@ -40,7 +40,7 @@ def prune(cmd: CommandContext) -> int:
         check = cmd.interruption.cancellation.check
         with cmd.interruption.held():
             done = [each for ground, plan in plans for each in _done(ground, plan, stock, retention, check)]
-    if words.json:
+    if options.json:
         cmd.console.document([each.to_json() for each in done])
     else:
         for each in done:
@@ -76,11 +76,11 @@ def _without_it(ground: Ground) -> Iterator[None]:
 
 def _retention(cmd: CommandContext, workspace: Workspace) -> Retention:
     configured = workspace.service.retention
-    return configured.model_copy(update={"last_copies": configured.last_copies or cmd.words.last_copies})
+    return configured.model_copy(update={"last_copies": configured.last_copies or cmd.options.last_copies})
 
 
 def _show_prunings(cmd: CommandContext, plans: list[Pruning]) -> None:
-    if cmd.words.json:
+    if cmd.options.json:
         cmd.console.document([plan.to_json() for plan in plans])
         return
     for plan in plans:

@@ -60,12 +60,12 @@ def repair(cmd: CommandContext) -> int:
         found = [
             *_events(workspace),
             *_index(workspace),
-            *_tags(workspace, cmd.words.last),
+            *_tags(workspace, cmd.options.last),
             *_images(workspace, shelves, cmd),
         ]
         missing = [each for each in found if each.mend is not None]
         left = [each for each in found if each.mend is None]
-        if cmd.words.plan:
+        if cmd.options.plan:
             _show(cmd, workspace, missing, left)
             return 0
         if found:
@@ -160,7 +160,7 @@ def unrecorded(workspace: Workspace) -> list[str]:
 
 def _images(workspace: Workspace, shelves: _Shelves, cmd: CommandContext) -> Iterator[Finding]:
     """Names of images: the version's, which people use, and the commit's, which keeps the bytes."""
-    for record in _releases(workspace, cmd.words.last):
+    for record in _releases(workspace, cmd.options.last):
         image = record.body.image
         repository = Repository(image.repository)
         for tag in (record.body.version, f"sha-{record.body.source.commit}"):
@@ -283,7 +283,7 @@ def _lines(findings: list[Finding]) -> str:
 
 
 def _show(cmd: CommandContext, workspace: Workspace, missing: list[Finding], left: list[Finding]) -> None:
-    if cmd.words.json:
+    if cmd.options.json:
         cmd.console.document([each.to_json() for each in (*missing, *left)])
     else:
         cmd.console.sheet(_title(workspace, missing), _rows(missing, left))
@@ -294,7 +294,7 @@ def _tell(cmd: CommandContext, workspace: Workspace, mended: list[Finding], left
     for name in unrecorded(workspace):
         text = f"no release has the git tag {name}: `git show {name}` shows who made it"
         cmd.console.emit(Notice(text=text))
-    if cmd.words.json:
+    if cmd.options.json:
         documents = [each.to_json() | {"mended": True} for each in mended]
         cmd.console.document([*documents, *(each.to_json() | {"mended": False} for each in left)])
     else:

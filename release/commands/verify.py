@@ -26,26 +26,26 @@ UNAVAILABLE: Final = 6
 
 def verify(cmd: CommandContext) -> int:
     """Prove that rollbacks would work, or one image, or the ledgers; or add what is missing."""
-    if cmd.words.repair:
+    if cmd.options.repair:
         from release.commands.repair import repair
 
         return repair(cmd)
-    if cmd.words.ledger:
+    if cmd.options.ledger:
         from release.commands.ledger import verify_ledgers
 
         return verify_ledgers(cmd)
-    return _rebuild(cmd) if cmd.words.rebuild is not None else _readiness(cmd)
+    return _rebuild(cmd) if cmd.options.rebuild_of is not None else _readiness(cmd)
 
 
 def _readiness(cmd: CommandContext) -> int:
     """Could the last releases of every environment be put back now? 6 where one could not."""
-    last, found = _last(cmd.words.last), []
-    with ImageAvailability(deep=cmd.words.deep) as stock:
-        for name in _services(cmd.words.service):
+    last, found = _last(cmd.options.last), []
+    with ImageAvailability(deep=cmd.options.deep) as stock:
+        for name in _services(cmd.options.service):
             with cmd.workspace(name) as workspace:
                 answers = workspace.refresh()
                 found += list(_assessed(cmd, workspace, stock, last, publish=answers))
-    if cmd.words.json:
+    if cmd.options.json:
         cmd.console.document([each.to_json() for each in found])
     else:
         _show(cmd, found)
@@ -56,21 +56,21 @@ def _rebuild(cmd: CommandContext) -> int:
     """Can a released image be made again from its record? 6 where the content is another."""
     from release.remake import remake
 
-    words = cmd.words
+    options = cmd.options
     with cmd.workspace() as workspace:
         answers = workspace.refresh()
         found = query.find(
             workspace.ledger,
             workspace.service.service,
-            words.rebuild or "",
+            options.rebuild_of or "",
             environment=None,
             command=workspace.command,
         )
         with cmd.interruption.held(), Engine.connect() as engine:
-            made = remake(workspace, found.release, engine, cmd.interruption.cancellation, keep=words.keep)
-        if words.record:
+            made = remake(workspace, found.release, engine, cmd.interruption.cancellation, keep=options.keep)
+        if options.record:
             keep(workspace, made.verification(), publish=answers)
-    if words.json:
+    if options.json:
         cmd.console.document(made.to_json())
     else:
         cmd.console.result(checks.rebuild_text(made))
@@ -94,18 +94,18 @@ def _services(named: str | None) -> list[str]:
 def _assessed(
     cmd: CommandContext, workspace: Workspace, stock: ImageAvailability, last: int | None, *, publish: bool
 ) -> Iterator[Readiness]:
-    words = cmd.words
+    options = cmd.options
     question = Question(
         releases=last or workspace.service.retention.releases,
         stock=stock,
-        deep=words.deep,
-        engine=not words.no_engine,
-        secrets=not words.secrets_elsewhere,
+        deep=options.deep,
+        engine=not options.no_engine,
+        secrets=not options.secrets_elsewhere,
         check=cmd.interruption.cancellation.check,
     )
-    for environment in environments(workspace, words.environment):
+    for environment in environments(workspace, options.environment):
         found = assess(workspace, environment, question)
-        if words.record:
+        if options.record:
             keep(workspace, verification(found), publish=publish)
         yield found
 

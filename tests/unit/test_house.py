@@ -223,7 +223,6 @@ LARGER: dict[str, dict[str, int]] = {
         "runspec.py": 420,
         "sessions.py": 380,
         "source.py": 480,
-        "tasks.py": 580,
     },
     "class": {
         "deploy/core/target.py Target": 17,

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from release.commands.command_line import CommandContext, CommandOptions
+from release.commands.command_line import CommandContext
 from release.commands.ledger import sync
+from release.commands.options import CommandOptions
 from release.ledger.outbox import Outbox
 from release.tasks import guarded
 from tests.unit.ledger import samples
@@ -42,7 +43,7 @@ def run(**words: object) -> int:
     words = {"json": True, **words}
     return guarded(
         lambda console, interruption: sync(
-            CommandContext(words=CommandOptions(**words), console=console, interruption=interruption)  # type: ignore[arg-type]
+            CommandContext(options=CommandOptions(**words), console=console, interruption=interruption)  # type: ignore[arg-type]
         )
     )
 

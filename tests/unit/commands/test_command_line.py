@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from release.commands.command_line import CommandOptions, number
+from release.commands.command_line import CommandContext, count_of, number, seconds_to_wait
 from release.commands.deploy import allowance
+from release.commands.options import CommandOptions
+from release.console import Console
 from release.errors import UsageError
+from release.interruption import Interruption
 
 
 @pytest.mark.parametrize("text", ["", "x", "-1", "0", "1.5", "\u0663", "9" * 10, "9" * 5000])
 def test_what_is_no_number_of_things_is_said_to_be_none(text: str) -> None:
     """Also digits of other scripts, and numbers that nobody can count to."""
     with pytest.raises(UsageError, match=r"not a number from 1 to 999999999\n.*--limit 20"):
-        _ = CommandOptions(limit=text).count
+        count_of(CommandOptions(limit=text))
 
 
 def test_numbers_are_taken() -> None:
     """A pause may be none."""
-    assert (CommandOptions(limit="999999999").count, CommandOptions(wait="0").patience) == (999_999_999, 0)
+    assert count_of(CommandOptions(limit="999999999")) == 999_999_999
+    assert seconds_to_wait(CommandOptions(wait="0")) == 0
     assert number("7", "count", "use 7") == 7
 
 
@@ -26,7 +30,7 @@ def test_numbers_are_taken() -> None:
 def test_a_release_that_is_named_by_nothing_is_no_wish_for_the_one_before(text: str) -> None:
     """`rollback --to "$VERSION" --yes` with a variable that is not set must not choose by itself."""
     with pytest.raises(UsageError, match="--to is empty"):
-        CommandOptions(to=text)
+        CommandContext(options=CommandOptions(to=text), console=Console(), interruption=Interruption())
 
 
 def test_what_is_known_of_the_data_is_one_of_two_words() -> None:

@@ -10,7 +10,8 @@ from typing import Any, cast
 import pytest
 
 from release.commands import deploy
-from release.commands.command_line import CommandContext, CommandOptions
+from release.commands.command_line import CommandContext
+from release.commands.options import CommandOptions
 from release.errors import LockHeld
 
 
@@ -39,7 +40,7 @@ def anywhere(*_: object) -> Iterator[Any]:
 
 def rollback(**words: Any) -> int:
     return deploy.rollback(
-        cast(CommandContext, SimpleNamespace(words=CommandOptions(**words), workspace=anywhere))
+        cast(CommandContext, SimpleNamespace(options=CommandOptions(**words), workspace=anywhere))
     )
 
 

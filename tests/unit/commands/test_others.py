@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from release.commands import action, deploy
-from release.commands.command_line import CommandContext, CommandOptions
+from release.commands.command_line import CommandContext
+from release.commands.options import CommandOptions
 from release.console import Console
 from release.interruption import Interruption
 from release.records import Actor, Deployment, Draft, Note, Quarantine
@@ -55,13 +56,13 @@ def _by_nobody(of: Draft[Any]) -> Draft[Any]:
 
 def ran(command: Callable[[CommandContext], object], **words: Any) -> None:
     with Console(environ=CI) as console:
-        command(CommandContext(words=CommandOptions(**words), console=console, interruption=Interruption()))
+        command(CommandContext(options=CommandOptions(**words), console=console, interruption=Interruption()))
 
 
 LOOKS: dict[str, dict[str, Any]] = {
     "history": {},
-    "show": {"to": "1.1.0"},
-    "diff": {"to": "1.0.0", "other": "1.1.0"},
+    "show": {"target": "1.1.0"},
+    "diff": {"before": "1.0.0", "after": "1.1.0"},
     "status": {},
     "doctor": {},
     "verify": {"ledger": True},
@@ -117,7 +118,7 @@ def test_a_message_is_one_line_of_what_is_shown(
     body = event.body.model_copy(update={"message": forged, "status": "healthy"})
     hostile_scene.live.workspace.ledger.append([event.of(body)])
     ran(action("status"))
-    ran(action("show"), to=body.deployment)
+    ran(action("show"), target=body.deployment)
     out = capfd.readouterr().out
     assert out.count("quarantine  none") == 2
     assert not any(line.strip().startswith(("quarantine  none", "1.4.2")) for line in out.split("\n"))

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import release.deploy
-from release.commands.command_line import CommandOptions
 from release.commands.deploy import allowance
+from release.commands.options import CommandOptions
 from release.deploy.core.verbs import attempt
 from release.deploy.planning.policy import Allowance
 from release.errors import DeploymentFailed, LockHeld, TargetUnavailable, UsageError

@@ -1,0 +1,181 @@
+"""Options of all commands, each declared once: name, type, default and help.
+
+invoke lists the tasks from these tables, so this module imports nothing else.
+"""
+
+from typing import Annotated, Final, NamedTuple
+
+_RELEASE: Final = 'version, digest, commit, git tag, deployment id, previous, -2, or a time ("20:00", 2h)'
+
+
+class CommandOptions(NamedTuple):
+    """Options of one command. A field has its help, and its name as an option if that differs."""
+
+    to: Annotated[str | None, f"release to deploy: {_RELEASE}"] = None
+    target: Annotated[str | None, f"release: {_RELEASE}"] = None
+    before: Annotated[str | None, f"one release: {_RELEASE}"] = None
+    after: Annotated[str | None, "the other release"] = None
+    service: Annotated[str | None, "service, if the repository has several"] = None
+    environment: Annotated[str | None, "environment, if the service has several"] = None
+    message: Annotated[str, "reason, for the record"] = ""
+    yes: Annotated[bool, "do it without a question"] = False
+    plan: Annotated[bool, "show the plan, and stop"] = False
+    json: Annotated[bool, "print the result as JSON"] = False
+    allow_quarantined: Annotated[bool, "accept a release that is quarantined; needs a message"] = False
+    cross_migrations: Annotated[bool, "roll back although that leaves migrations behind"] = False
+    down: Annotated[
+        str | None,
+        "state of the command that undoes migrations: done (it is skipped) or again (it runs once more)",
+    ] = None
+    wait: Annotated[str, "seconds to wait for the lock of another deployment"] = "0"
+    break_lock: Annotated[bool, "take the lock from its holder; needs a message"] = False
+    rebuild: Annotated[bool, "if the image is nowhere: build it from its record, and compare the digests"] = (
+        False
+    )
+    again: Annotated[bool, "replace the running container although it is as asked"] = False
+    thaw: Annotated[bool, "end the freeze of the environment first; needs a message"] = False
+    exit_code: Annotated[bool, "end with 1 if something differs from the ledger"] = False
+    limit: Annotated[str, "number of records; absent: 20"] = "20"
+    since: Annotated[str | None, 'only records since a time: 2d, "yesterday 18:00", 2026-11-21'] = None
+    lift: Annotated[bool, "end the quarantine: the release may be deployed again"] = False
+    finish: Annotated[bool, "finish the interrupted deployment"] = False
+    revert: Annotated[bool, "restore the release that ran before"] = False
+    for_: Annotated[str | None, "duration, as 2h; absent: until `invoke thaw`"] = None
+    adopt: Annotated[str | None, "publish a refused event that you have checked: the name of its file"] = None
+    last: Annotated[str | None, "number of releases of each environment; absent: `retention.releases`"] = None
+    deep: Annotated[bool, "download or export every layer, and hash it"] = False
+    record: Annotated[bool, "record the result in the ledger"] = False
+    no_engine: Annotated[bool, "skip the questions to engines, if this machine reaches none"] = False
+    secrets_elsewhere: Annotated[bool, "skip secrets that this machine cannot read"] = False
+    rebuild_of: Annotated[
+        str | None, f"instead: build this release from its record and compare: {_RELEASE}", "rebuild"
+    ] = None
+    keep: Annotated[
+        bool, "with --rebuild: keep an image that is equal to the released one, for deployments"
+    ] = False
+    repair: Annotated[
+        bool, "instead: add what releases lack after they were recorded: tags, index entries, events"
+    ] = False
+    ledger: Annotated[bool, "instead: prove the ledger, from its first commit"] = False
+    on: Annotated[
+        str | None, "environment whose engine is used; absent: `drill_on`, or else the environment itself"
+    ] = None
+    with_secrets: Annotated[bool, "use the real secrets instead of those of the smoke run"] = False
+    with_networks: Annotated[bool, "join the environment's networks instead of a separate one only"] = False
+    no_record: Annotated[bool, "do not record the drill"] = False
+    last_copies: Annotated[bool, "remove also images of which no other copy exists"] = False
+    offline: Annotated[bool, "use what this clone knows, if the git remote does not answer"] = False
+
+
+class Option(NamedTuple):
+    """An option as invoke shows it. `field` is its field of `CommandOptions`."""
+
+    field: str
+    name: str
+    default: str | bool | None
+    help: str
+
+
+class Command(NamedTuple):
+    """A command: its line in `invoke -l`, its options in order, and help that differs from the usual."""
+
+    line: str
+    names: str
+    positional: tuple[str, ...] = ()
+    help: dict[str, str] = {}  # noqa: RUF012 - nothing changes it
+
+    def options(self) -> list[Option]:
+        """Return the options in the order in which invoke gives them their short names."""
+        return [_option(field, self.help) for field in (*self.names.split(), "json")]
+
+
+def _option(field: str, help_of_command: dict[str, str]) -> Option:
+    usual, *name = CommandOptions.__annotations__[field].__metadata__
+    return Option(
+        field=field,
+        name=name[0] if name else field,
+        default=CommandOptions._field_defaults[field],
+        help=help_of_command.get(field, usual),
+    )
+
+
+_DEPLOYING: Final = (
+    "to service environment message yes plan "
+    "allow_quarantined cross_migrations down wait break_lock rebuild again"
+)
+_ALL: Final = {"environment": "only this environment; absent: all"}
+
+COMMANDS: Final = {
+    "deploy": Command(
+        "Put a recorded release into an environment, with today's settings.", f"{_DEPLOYING} thaw"
+    ),
+    "rollback": Command(
+        "Put an earlier release back, with the settings it ran with.",
+        _DEPLOYING,
+        help={"to": f"release to go back to: {_RELEASE}; absent: the healthy release before this one"},
+    ),
+    "status": Command(
+        "Say what really runs, and how it differs from the ledger.",
+        "service environment exit_code",
+        help=_ALL,
+    ),
+    "history": Command(
+        "List what was released, deployed and rolled back, newest first.", "service environment limit since"
+    ),
+    "show": Command("Show the record of one release.", "target service environment", ("target",)),
+    "diff": Command(
+        "Say what changed from one release to another.",
+        "before after service environment",
+        ("before", "after"),
+    ),
+    "converge": Command(
+        "Finish or undo a deployment that ended in the middle, as when a laptop died.",
+        "finish revert message yes plan break_lock service environment",
+    ),
+    "quarantine": Command(
+        "Set a release aside, so that no rollback chooses it.",
+        "target message lift service environment",
+        ("target",),
+        help={"environment": "only in this environment; absent: everywhere"},
+    ),
+    "freeze": Command(
+        "Refuse deployments to an environment; rollbacks go on.", "for_ message service environment"
+    ),
+    "thaw": Command("Take deployments to an environment again.", "message service environment"),
+    "sync": Command(
+        "Publish deployment events that wait for the git remote, and fetch what others recorded.",
+        "adopt service yes",
+    ),
+    "verify": Command(
+        "Prove that the last releases could be put back now; or what is recorded (--ledger).",
+        "environment last deep record no_engine secrets_elsewhere "
+        "rebuild_of keep repair yes plan ledger service",
+        help=_ALL
+        | {
+            "yes": "with --repair: do it without a question",
+            "plan": "with --repair: show the plan, and stop",
+        },
+    ),
+    "drill": Command(
+        "Rehearse a rollback: really start a release beside what runs, measure it, take it away.",
+        "to service environment on with_secrets with_networks no_record yes",
+        help={"to": f"release to start: {_RELEASE}; absent: the target of `invoke rollback` without --to"},
+    ),
+    "prune": Command(
+        "Remove images that no rollback needs any more from the engines.",
+        "service environment last_copies offline yes plan",
+        help={
+            "environment": "only the engine of this environment; absent: all engines of the service",
+        },
+    ),
+    "doctor": Command("Look whether everything is there that a deployment needs.", "service"),
+    "ledger_rebuild": Command(
+        "Make again what the ledger lost: index entries, or all releases from their images.",
+        "service yes plan",
+    ),
+    "ledger_checkpoint": Command(
+        "Vouch with your signature for commits of the ledger that nobody allowed has signed.",
+        "service message yes",
+    ),
+}
+"""The invoke tasks, by the name of their function in release/commands."""
