@@ -15,6 +15,7 @@ from packaging.utils import canonicalize_name
 
 from release.chain.lockgate.compiled import logical_lines
 from release.chain.lockgate.deciding import Read
+from release.chain.lockgate.results import Unchecked
 from release.values import Struct
 
 _INCLUDE: Final = re.compile(
@@ -25,6 +26,8 @@ _HASH: Final = re.compile(r"--hash[=\s](\S+)")
 _OPTIONS: Final = re.compile(r"\s--(?:config-settings?|global-option|install-option)\b.*$")
 _COMMIT: Final = re.compile(r"@[0-9a-f]{40}(?:[#?]|$)", re.IGNORECASE)
 _EGG: Final = re.compile(r"[#&]egg=([A-Za-z0-9._-]+)")
+_MARKS: Final = re.compile(r"<{7}|={7}|>{7}")
+"""What git writes into a file that two branches changed."""
 _VCS: Final = ("git+", "hg+", "svn+", "bzr+")
 
 
@@ -146,3 +149,18 @@ def _entry(line: str, file: str, *, limits: bool) -> Entry:
 def installed(entries: Entries) -> Iterator[Entry]:
     """Return the entries that are installed: all but constraints."""
     return (entry for entry in entries.entries if not entry.is_constraint)
+
+
+def unreadable(entries: Entries) -> Unchecked | None:
+    """Return the answer for a file with a line that pip cannot read, if it has one."""
+    broken = next((entry.text for entry in installed(entries) if _cannot_be_read(entry)), None)
+    if broken is None:
+        return None
+    reason = f"it is damaged: it has a line that is no requirement: {broken}"[:300]
+    return Unchecked(reason=reason, hint="correct the line; conflict marks of a merge have to go")
+
+
+def _cannot_be_read(entry: Entry) -> bool:
+    if entry.requirement is not None or entry.is_editable:
+        return False
+    return _MARKS.match(entry.text) is not None or (" " in entry.text and "://" not in entry.text)

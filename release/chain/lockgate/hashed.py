@@ -71,7 +71,7 @@ def _read(found: Checking, kind: Hashed) -> tuple[Mapping[str, Any], Locked] | U
         return document, kind.read(found.content)
     except ANY_TROUBLE as error:
         hint = f"run `{kind.mend}` and commit the result; conflict marks of a merge have to go first"
-        return Unchecked(reason=f"{found.path} is damaged: {error}"[:300], hint=hint)
+        return Unchecked(reason=f"it is damaged: {error}"[:300], hint=hint)
 
 
 def _stale(kind: Hashed, found: tuple[str, ...], tail: tuple[str, ...] = ()) -> Stale:

@@ -15,7 +15,7 @@ from release.chain.lockgate.declared import of_pdm
 from release.chain.lockgate.differences import Locked, nodes
 from release.chain.lockgate.results import Answer
 
-_NEWEST: Final = "pdm==2.29.4"
+NEWEST: Final = "pdm==2.29.4"
 _QUIET: Final = {"PDM_CHECK_UPDATE": "0", "PDM_USE_VENV": "0", "PDM_IGNORE_SAVED_PYTHON": "1"}
 
 
@@ -72,5 +72,5 @@ def check(found: Checking) -> Answer:
 def ask(found: Checking, kind: hashed.Hashed, env: Mapping[str, str]) -> Answer:
     """Ask PDM about a lockfile of one of its formats. It runs no script before and after."""
     words = ("lock", "--check", "--verbose", "--skip=:all")
-    tool = pinned_tool(found.config, "pdm", _NEWEST)
+    tool = pinned_tool(found.config, "pdm", NEWEST)
     return hashed.check(found, kind, lambda: found.ask(tool, words, {**_QUIET, **env}))

@@ -14,7 +14,7 @@ from release.chain.lockgate.declared import of_pipfile
 from release.chain.lockgate.differences import Locked, nodes
 from release.chain.lockgate.results import Answer
 
-_NEWEST: Final = "pipenv==2026.10.3"
+NEWEST: Final = "pipenv==2026.10.3"
 _QUIET: Final = {"PIPENV_IGNORE_VIRTUALENVS": "1", "PIPENV_NOSPIN": "1", "PIPENV_DONT_LOAD_ENV": "1"}
 
 
@@ -60,5 +60,5 @@ KIND: Final = hashed.Hashed(
 
 def check(found: Checking) -> Answer:
     """Ask Pipenv."""
-    tool = pinned_tool(found.config, "pipenv", _NEWEST)
+    tool = pinned_tool(found.config, "pipenv", NEWEST)
     return hashed.check(found, KIND, lambda: found.ask(tool, ("verify",), _QUIET))

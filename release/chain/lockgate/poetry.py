@@ -18,7 +18,7 @@ from release.chain.lockgate.results import Answer, Unchecked
 from release.process import Completed
 from release.values import replace
 
-_NEWEST: Final = "2.5.1"
+NEWEST: Final = "poetry==2.5.1"
 _OLDEST: Final = Version("1.6")
 """The first with `poetry check --lock`. Later ones know the hashes of earlier ones."""
 
@@ -87,6 +87,6 @@ def tool(found: Checking) -> Tool:
     document = tomltext.read(found.read(found.beside(KIND.project)))
     required = str(document.get("tool", {}).get("poetry", {}).get("requires-poetry", ""))
     wanted, match = specifier(required), _WRITTEN_BY.search(found.content)
-    version = match[1] if match is not None and Version(match[1]) >= _OLDEST else _NEWEST
+    version = match[1] if match is not None and Version(match[1]) >= _OLDEST else NEWEST.partition("==")[2]
     fits = wanted is None or wanted.contains(version)
     return pinned_tool(found.config, "poetry", f"poetry=={version}" if fits else f"poetry{wanted}")

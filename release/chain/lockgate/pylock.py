@@ -22,12 +22,14 @@ from release.chain.lockgate.hashed import ANY_TROUBLE, Hashed
 from release.chain.lockgate.requirements import THIS_PYTHON
 from release.chain.lockgate.results import Answer, Fresh, Stale, Unchecked
 from release.chain.lockgate.uv import uv_program
+from release.chain.pythons import is_allowed
 from release.inherited import PACKAGES
 from release.process import Command
 from release.values import replace
 
 _HEADER: Final = re.compile(r"^#\s+uv (?P<words>(?:pip compile|export) .*)$", re.MULTILINE)
 _OF_INSTALLATION: Final = re.compile(r"\b(extras|dependency_groups)\b")
+_PYTHONS: Final = ("--python-version", "--universal", "--python")
 _SHOWN: Final = 8
 
 
@@ -57,13 +59,32 @@ def check(found: Checking) -> Answer:
         document = tomltext.read(found.content, tomltext.LARGEST_LOCK)
     except ANY_TROUBLE as error:
         hint = "make it again with the tool that made it, and commit the result"
-        return Unchecked(reason=f"{found.path} is damaged: {error}"[:300], hint=hint)
+        return Unchecked(reason=f"it is damaged: {error}"[:300], hint=hint)
+    other = _other_python(found, locked)
+    if other is not None:
+        return other
     if "pdm" in document.get("tool", {}):
         return pdm.ask(found, _OF_PDM, {"PDM_LOCK_FORMAT": "pylock", "PDM_LOCK__FORMAT": "pylock"})
     header = _HEADER.search(found.content)
-    if header is not None:
+    if header is not None and _can_be_made_again(found, header["words"]):
         return _made_again(found, shlex.split(header["words"]), locked)
     return _by_itself(found, document, locked)
+
+
+def _other_python(found: Checking, locked: Locked) -> Stale | None:
+    """Return the answer for a lockfile that is not for the Python of the service."""
+    wanted = found.config.python or found.image
+    if wanted is None or not locked.python or is_allowed(wanted, locked.python):
+        return None
+    return Stale(
+        differences=(f"the service runs on Python {wanted}, and Python {locked.python} is locked",),
+        mend=f"make {found.path} again for Python {wanted}, and commit the result",
+    )
+
+
+def _can_be_made_again(found: Checking, words: str) -> bool:
+    """Return if the command of the header keeps what is locked: an export does not, without its uv.lock."""
+    return words.startswith("pip ") or found.has(found.beside("uv.lock"))
 
 
 _OF_PDM: Final = Hashed(
@@ -78,10 +99,13 @@ _OF_PDM: Final = Hashed(
 
 
 def _made_again(found: Checking, words: list[str], locked: Locked) -> Answer:
-    """Run uv's command of the header again, on top of what is locked."""
+    """Run uv's command of the header again, on top of what is locked, for the Python of the service."""
     uv = uv_program(found)
     if isinstance(uv, Unchecked):
         return uv
+    wanted = found.config.python or found.image
+    is_told = words[0] != "pip" or wanted is None or any(word.startswith(_PYTHONS) for word in words)
+    words = words if is_told else [*words, "--python-version", str(wanted)]
     argv = (uv, *words, "--quiet")
     inherits = (*PACKAGES, *found.config.pass_env)
     done = found.execute(
@@ -95,9 +119,8 @@ def _made_again(found: Checking, words: list[str], locked: Locked) -> Answer:
         )
     after = tomltext.read(found.read(found.path), tomltext.LARGEST_LOCK)
     before = tomltext.read(found.content, tomltext.LARGEST_LOCK)
-    if before["packages"] == after["packages"] and before.get("requires-python") == after.get(
-        "requires-python"
-    ):
+    told = ("packages", "requires-python") if is_told else ("packages",)
+    if all(before.get(key) == after.get(key) for key in told):
         return Fresh(packages=locked.packages)
     return Stale(
         differences=tuple(_changed(locked, read(found.read(found.path)))),

@@ -10,6 +10,7 @@ from typing import Final
 from release.chain.lockgate import plain
 from release.chain.lockgate.checking import Checking
 from release.chain.lockgate.compiled import advice, compile_commands, read_compiled
+from release.chain.lockgate.entries import read_entries, unreadable
 from release.chain.lockgate.pins import comparable, describe_difference, packages_of, pins
 from release.chain.lockgate.results import Answer, Fresh, Stale, Unchecked
 from release.chain.lockgate.uv import uv_program
@@ -28,7 +29,8 @@ def check(found: Checking) -> Answer:
     if isinstance(sources, Unchecked):
         return sources
     if sources:
-        return _compiled(found, sources)
+        own = read_entries(found.path, lambda name: found.content.encode() if name == found.path else b"")
+        return unreadable(own) or _compiled(found, sources)
     answer = plain.check(found)
     named = read_compiled(found.content).sources
     if not named or not isinstance(answer, Fresh):

@@ -25,7 +25,7 @@ def check(found: Checking) -> Answer:
     try:
         packages = uv_packages(found.content)
     except ANY_TROUBLE as error:
-        return Unchecked(reason=f"{found.path} is damaged: {error}"[:300], hint=_MEND)
+        return Unchecked(reason=f"it is damaged: {error}"[:300], hint=_MEND)
     interpreter = _interpreter(found)
     if interpreter is None:
         return _compared(found, packages)
@@ -72,6 +72,8 @@ def _interpreter(found: Checking) -> Path | None:
 def _compared(found: Checking, packages: dict[str, str]) -> Answer:
     """Check a uv.lock without an interpreter: what is declared is what was declared when it was made."""
     hint = f"install one, as `uv python install '{found.requires}'`, or correct requires-python"
+    if told := _told(found):
+        return Stale(differences=told, mend=_MEND)
     try:
         difference = undeclared(found.read(found.beside("pyproject.toml")), found.content)
     except (OSError, StopIteration, *ANY_TROUBLE):
@@ -96,7 +98,8 @@ def _failure(found: Checking, done: Completed) -> Answer:
 def _told(found: Checking) -> tuple[str, ...]:
     """Return what the files themselves say of the difference."""
     try:
-        difference = undeclared(found.read(found.beside("pyproject.toml")), found.content)
+        project = found.read(found.beside("pyproject.toml"))
+        difference = undeclared(project, found.content, with_settings=False)
     except (OSError, StopIteration, *ANY_TROUBLE):
         return ()
     return (difference,) if difference is not None else ()

@@ -32,13 +32,20 @@ def uv_packages(content: str) -> dict[str, str]:
     return {name: ", ".join(sorted(versions)) for name, versions in packages.items()}
 
 
-def undeclared(project: str, lock: str) -> str | None:
+def undeclared(project: str, lock: str, *, with_settings: bool = True) -> str | None:
     """Return what a lockfile says otherwise than its project, as "six==1.17.0 is not locked", if anything.
+
+    Args:
+        project: the text of pyproject.toml.
+        lock: the text of uv.lock.
+        with_settings: if settings of uv count. Without them a difference is one, and "none" is no answer.
 
     Raises:
         ValueError, LookupError, TypeError: it cannot be told from these files.
     """
     declared, locked = tomltext.read(project), tomltext.read(lock, tomltext.LARGEST_LOCK)
+    if not with_settings:
+        declared.get("tool", {}).pop("uv", None)
     if not is_static(declared):
         raise ValueError("the project does not say all that is locked")
     own, entry = declared["project"], _entry(locked, declared["project"]["name"])

@@ -1,0 +1,151 @@
+"""The resolution of pinned entries by uv. Folders of the commit are never built for it.
+
+What a folder needs is read from its pyproject.toml.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Final
+
+from packaging.utils import canonicalize_name
+
+from release import tomltext
+from release.chain.lockgate.checking import Checking
+from release.chain.lockgate.deciding import is_static
+from release.chain.lockgate.entries import Entries, Entry, installed
+from release.chain.lockgate.hashed import ANY_TROUBLE
+from release.chain.lockgate.results import Stale, Unchecked
+from release.chain.lockgate.uv import uv_program
+from release.chain.pythons import HERE, NO_DOWNLOADS
+from release.inherited import PACKAGES
+from release.process import Command
+from release.values import Struct
+
+_INDEX: Final = (
+    "-i",
+    "--index-url",
+    "--extra-index-url",
+    "-f",
+    "--find-links",
+    "--no-index",
+    "--pre",
+    "--trusted-host",
+)
+_RESOLVED: Final = re.compile(
+    r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;\\]+)(?P<rest>[^#\n]*?)\s*(?:# via (?P<via>[^\n]*))?$"
+)
+_FOUND_IN_INDEX: Final = re.compile(r"--hash=(\S+)")
+_NO_SOLUTION: Final = "No solution found"
+
+
+class Resolved(Struct, frozen=True, kw_only=True):
+    """One package of a resolution."""
+
+    name: str
+    version: str
+    via: str
+    """Packages that need it."""
+    hashes: frozenset[str]
+
+    @property
+    def line(self) -> str:
+        """The line to write."""
+        return f"{self.name}=={self.version}" + (f"  # via {self.via}" if self.via else "")
+
+
+def resolve(
+    found: Checking, entries: Entries, *, is_hashed: bool, mend: str
+) -> dict[str, Resolved] | Stale | Unchecked:
+    """Return what uv installs for these entries, by name, or the answer for entries that cannot be resolved.
+
+    Args:
+        found: the lockfile that has them.
+        entries: what it says.
+        is_hashed: if the hashes of the index are asked for.
+        mend: the last words of a hint.
+    """
+    uv = uv_program(found)
+    if isinstance(uv, Unchecked):
+        return uv
+    done = found.execute(
+        Command(
+            argv=(uv, *_words(found, is_hashed=is_hashed), *_inputs(found, entries)),
+            cwd=(found.folder / found.path).parent,
+            env=NO_DOWNLOADS | {"UV_PYTHON": sys.executable},
+            inherits=(*PACKAGES, *found.config.pass_env),
+        )
+    )
+    if done.status == 0:
+        return _read_resolved(done.output)
+    if done.status == 1 and _NO_SOLUTION in done.output and "network was disabled" not in done.output:
+        return Stale(
+            differences=("no set of packages satisfies all of its entries",),
+            verdict="contradicts itself",
+            mend=f"change the entry that uv names above, or {mend}",
+            tail=done.tail,
+        )
+    hint = (
+        "let this machine reach the package index (and what the entry needs to be built), then run it again"
+    )
+    return Unchecked(reason=f"uv ended with status {done.status}", hint=hint, tail=done.tail)
+
+
+def _words(found: Checking, *, is_hashed: bool) -> tuple[str, ...]:
+    return (
+        *("pip", "compile", "--quiet", "--no-header", "--annotation-style", "line"),
+        *("--python-version", python_of(found), "--python-platform", "linux"),
+        *("--index-strategy", "unsafe-best-match"),
+        *(("--generate-hashes",) if is_hashed else ()),
+    )
+
+
+def python_of(found: Checking) -> str:
+    """Return the Python that the entries are resolved for."""
+    return found.config.python or found.image or HERE
+
+
+def _inputs(found: Checking, entries: Entries) -> tuple[str, ...]:
+    """Write what uv resolves beside the lockfile; return the words that name it."""
+    options = [line for line in entries.options if re.split(r"[\s=]", line)[0] in _INDEX]
+    wanted = [line for entry in installed(entries) for line in _asked(found, entry)]
+    limits = [entry.text for entry in entries.entries if entry.is_constraint]
+    folder = (found.folder / found.path).parent
+    (folder / "release-entries.in").write_text("\n".join([*options, *wanted, ""]), encoding="utf-8")
+    (folder / "release-limits.in").write_text("\n".join([*limits, ""]), encoding="utf-8")
+    return ("release-entries.in", "--constraint", "release-limits.in")
+
+
+def _asked(found: Checking, entry: Entry) -> Sequence[str]:
+    """Return the lines that uv is asked about: for a folder of the commit, what its project declares."""
+    return (declared(found, entry) or ()) if entry.is_local else (entry.text,)
+
+
+def declared(found: Checking, entry: Entry) -> list[str] | None:
+    """Return the requirements of a folder of the commit; None if only building it tells them."""
+    address = entry.address.removeprefix("file://").removeprefix("file:")
+    folder = PurePosixPath(found.path).parent / re.sub(r"\[.*\]$|[#?].*$", "", address)
+    try:
+        document = tomltext.read(found.read((folder / "pyproject.toml").as_posix()))
+        return list(document["project"].get("dependencies", ())) if is_static(document) else None
+    except (OSError, *ANY_TROUBLE):
+        return None
+
+
+def _read_resolved(output: str) -> dict[str, Resolved]:
+    joined = re.sub(r"\\\n", " ", output)
+    found = (match for line in joined.splitlines() if (match := _RESOLVED.match(line.strip())) is not None)
+    return {
+        canonicalize_name(match["name"]): Resolved(
+            name=match["name"],
+            version=match["version"],
+            via=", ".join(
+                each for each in re.split(r",\s*", match["via"] or "") if each[:1] not in ("-", "")
+            ),
+            hashes=frozenset(_FOUND_IN_INDEX.findall(match["rest"])),
+        )
+        for match in found
+    }
