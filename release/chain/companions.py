@@ -181,7 +181,7 @@ def _await_healthy(ctx: StageContext, gate: str, companion: _Running) -> None:
 def _health(ctx: StageContext, gate: str, companion: _Running, timeout: int) -> Executed | None:
     """The end of its health command; None if it takes too long. Raises GateFailed: the companion ended."""
     try:
-        return ctx.engine.execute(
+        ended = ctx.engine.execute(
             companion.container,
             companion.settings.health,
             env={},
@@ -192,10 +192,17 @@ def _health(ctx: StageContext, gate: str, companion: _Running, timeout: int) -> 
     except TimeoutError:
         return None
     except EngineError:
-        if found := _end(ctx.engine.state(companion.container)):
-            hint = "its own last lines, above, say why: correct its `env`, `command` or `memory`"
-            raise _failed(ctx, gate, companion, found, hint) from None
+        _refuse_ended(ctx, gate, companion)
         raise
+    if ended.status != 0:  # 126 also if the container ended at the same moment
+        _refuse_ended(ctx, gate, companion)
+    return ended
+
+
+def _refuse_ended(ctx: StageContext, gate: str, companion: _Running) -> None:
+    if found := _end(ctx.engine.state(companion.container)):
+        hint = "its own last lines, above, say why: correct its `env`, `command` or `memory`"
+        raise _failed(ctx, gate, companion, found, hint) from None
 
 
 def _end(state: ContainerState | None) -> str:

@@ -133,6 +133,7 @@ class Questions(Struct, frozen=True, kw_only=True):
             ended = self._ended(argv)
             if ended is not None and ended.status == 0:
                 return f"{name} ended with status 0"
+            self.run.alive(self.container)  # 126 also if the container ended at the same moment
             lacks = ended is not None and ended.status in _NO_PROGRAM
             if lacks or self.clock.is_over():
                 raise self._wrong(ended, argv, name, key)
