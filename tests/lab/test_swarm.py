@@ -8,6 +8,7 @@ from release.deploy.targets.swarm.api import Swarm
 from release.images.engine import Engine
 from release.reference import Reference
 from release.values import replace
+from tests.lab.conftest import Make
 from tests.lab.world import REPLICAS, SwarmWorld
 
 pytestmark = [pytest.mark.xdist_group("swarm"), pytest.mark.timeout(240)]
@@ -213,3 +214,18 @@ def test_a_drill_is_a_service_of_its_own_that_leaves_nothing(world: SwarmWorld) 
     world.settles("0.2.0")
     records = world.invoke("history", "--json").data
     assert [record["what"] for record in records if record["kind"] == "verification"] == ["drill"]
+
+
+def test_a_worker_without_a_port_is_verified_by_its_health_check(make: Make) -> None:
+    """Nothing is published and nothing is asked from outside; one that is not well is put back."""
+    world = make(probe=None)
+    world.release("0.1.0")
+    world.release("0.2.0", mode="sick")
+    world.configure(publish="", health_timeout='"8s"')
+    told = deployed(world)
+    assert "cannot be reached from this machine" not in told
+    ended = world.invoke("deploy", "--to", "0.2.0", "--yes")
+    assert ended.status == 3, ended.err
+    assert world.statuses()[-1] == "restored"
+    world.configure(publish="", healthcheck="{ disable = true }")
+    assert "0.2.0" in deployed(world, "0.2.0")

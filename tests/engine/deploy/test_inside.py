@@ -14,6 +14,7 @@ from release.events import Event, Warned
 from release.images.engine import ContainerSpec, Engine
 from release.reference import Reference
 from release.runspec import Probe
+from release.wire import ACCEPTS
 from tests.engine import lab
 
 
@@ -84,7 +85,7 @@ def test_a_request_from_inside_has_an_end_and_names_its_host(
         state = far.state(container)
         assert state is not None
         asking = exec_probe.Inside(engine=far)
-        lab.eventually(lambda: asking.tcp(8000, state) == exec_probe.ACCEPTS, what="the service")
+        lab.eventually(lambda: asking.tcp(8000, state) == ACCEPTS, what="the service")
         named = Probe(port=8000, path="/", host="api.example")
         texts = [asking.http(probe, state) for probe in (named, Probe(port=8000, path="/"))]
         assert [found.text for found in texts if found is not None] == ["200 OK", "400 Bad Request"]

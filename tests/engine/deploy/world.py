@@ -105,6 +105,8 @@ class World:
     environ: dict[str, str] = field(default_factory=dict)
     """Variables of every `invoke`."""
     app: str = APP
+    probe: Probe | None = field(default_factory=lambda: Probe(port=8000, path="/healthz"))
+    """The request that its releases answered; None: a worker, which only had to stay up."""
 
     def __post_init__(self) -> None:
         lab.small_image()
@@ -136,7 +138,8 @@ class World:
         lines = ["[tool.release]", f'service = "{self.service}"']
         lines += [f'registry = "{registry}"'] if registry != "localhost" else []
         lines += ["[tool.release.ledger]", 'remote = "origin"'] if self.remote is not None else []
-        lines += ["[tool.release.smoke]", "port = 8000", 'path = "/healthz"']
+        asked = ["port = 8000", 'path = "/healthz"'] if self.probe is not None else ['stays_up = "10s"']
+        lines += ["[tool.release.smoke]", *asked]
         lines += ["[tool.release.migrations]"] if self.migrations else []
         lines += [f"{key} = {value}" for key, value in self.migrations.items()]
         lines += ["[tool.release.environments.production]"]
@@ -222,7 +225,8 @@ class World:
             ),
             gates=(),
             smoke=SmokeSpec(
-                probe=Probe(port=8000, path="/healthz"),
+                probe=self.probe,
+                stays_up=10_000 if self.probe is None else None,
                 memory=1 << 28,
                 pids=64,
                 read_only=True,

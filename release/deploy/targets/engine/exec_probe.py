@@ -58,7 +58,6 @@ except TimeoutError:
 print("accepts connections" if stays else "closes connections at once")
 """
 )
-ACCEPTS: Final = "accepts connections"
 
 
 class Inside(Struct, kw_only=True):

@@ -7,10 +7,9 @@ both are recorded, and a rollback asks the same again.
 from __future__ import annotations
 
 import shlex
-import socket
 from typing import Final
 
-from release.deploy.targets.engine.exec_probe import ACCEPTS, Inside
+from release.deploy.targets.engine.exec_probe import Inside
 from release.errors import EngineError
 from release.images.engine import ContainerState, Engine
 from release.images.reach import reachable
@@ -18,11 +17,8 @@ from release.probe import cleaned
 from release.process import Cancellation
 from release.runspec import RunSpec
 from release.values import Struct
-from release.wire import connected
+from release.wire import ACCEPTS, accepts
 
-_CONNECT_SECONDS: Final = 5.0
-_CLOSING_SECONDS: Final = 0.25
-"""An engine's own proxy accepts for a container that does not listen, and closes at once."""
 _OUTPUT_BYTES: Final = 4096
 """What is kept of what the program writes."""
 
@@ -65,7 +61,7 @@ def ask_gates(
     said = []
     for port in gates.tcp:
         where = reachable(engine.host, state, port)
-        text = _accepts(*where, cancellation) if where is not None else inside.tcp(port, state)
+        text = accepts(*where, check=cancellation.check) if where is not None else inside.tcp(port, state)
         if text is not None:
             said.append(f"port {port} {text}")
             if text != ACCEPTS:
@@ -76,25 +72,6 @@ def ask_gates(
         if not holds:
             return False, told
     return True, ", ".join(said)
-
-
-def _accepts(host: str, port: int, cancellation: Cancellation) -> str:
-    """Open a connection, and see it stay open for a moment, or bring something."""
-    try:
-        with connected(host, port, seconds=_CONNECT_SECONDS, check=cancellation.check) as connection:
-            if _stays(connection):
-                return ACCEPTS
-    except OSError as error:
-        return f"accepts no connection: {error.strerror or error}"
-    return "closes connections at once"
-
-
-def _stays(connection: socket.socket) -> bool:
-    connection.settimeout(_CLOSING_SECONDS)
-    try:
-        return bool(connection.recv(1))
-    except TimeoutError:
-        return True
 
 
 def _ends_well(
