@@ -103,7 +103,7 @@ def test_a_rollback_to_what_comes_out_as_another_image_touches_nothing(
 
     refused = service.invoke("rollback", "--to", "0.1.0", "--rebuild", "--yes")
     assert refused.status == 6, refused.all
-    assert "different, and nothing was touched" in refused.err
+    assert "different, so the environment was not changed" in refused.err
     assert engine.containers({"release.service": service.name}) == before
     assert service.records() == records
 

@@ -65,7 +65,7 @@ def _told(verdict: Verdict) -> Iterator[str]:
 
 def readiness_line(found: Readiness) -> str:
     """The sum for one environment."""
-    standing = [verdict for verdict in found.verdicts if verdict.result != "set aside"]
+    standing = [verdict for verdict in found.verdicts if verdict.result != "quarantined"]
     ready = sum(verdict.result == "ready" for verdict in standing)
     judged = "" if not any(verdict.unchecked for verdict in standing) else ", not everything judged"
     sums = f"{ready} of {len(standing)} releases can be gone back to now{judged}"

@@ -91,10 +91,12 @@ class ImageAvailability:
         if manifest is None:
             return f"the registry {repository.host} does not have it"
         if str(manifest.config.digest) != image.config_digest:
-            return f"its manifest names the config {manifest.config.digest}, not {image.config_digest}"
+            return f"its manifest has the config {manifest.config.digest}, not {image.config_digest}"
         wrong = self._wrong(repository, manifest)
         listed = "; ".join(wrong)
-        return f"the registry {repository.host} has its manifest, but of its blobs: {listed}" if wrong else ""
+        return (
+            f"the registry {repository.host} has its manifest, but not all blobs: {listed}" if wrong else ""
+        )
 
     def _wrong(self, repository: Repository, manifest: Manifest) -> list[str]:
         """Return what is wrong with its blobs. Raises RegistryUnreachable, RegistryError."""

@@ -97,8 +97,11 @@ class Holder(Struct, frozen=True, kw_only=True):
     def end(self) -> str:
         """For people: when the lock ends by itself."""
         if moment(self.expires) is not None:
-            return f"ends by itself at {self.expires}"
-        return f"never ends by itself, for its label `{_PREFIX}expires` tells no time: {self.expires[:40]!r}"
+            return f"the lock expires at {self.expires}"
+        return (
+            f"the lock never expires, because its label `{_PREFIX}expires` is not a time: "
+            f"{self.expires[:40]!r}"
+        )
 
     def dead(self) -> bool:
         """Return whether the holder was a process of this machine and namespace that is gone."""
@@ -128,9 +131,9 @@ def _kept(lock_store: LockStore, place: Place) -> Kept | None:
     foreign = kept.foreign or ("" if is_labelled else f"it lacks the labels of the lock of {place}")
     if foreign:
         raise LockHeld(
-            f"look at the lock of {place}",
-            f"{place.lock} has the lock's name and is not a lock: {foreign}; it was left alone",
-            f"`{kept.way_out}` frees the name; `docker inspect {place.lock}` shows what it is",
+            f"read the lock of {place}",
+            f"{place.lock} has the name of the lock, but is not a lock: {foreign}; it was not changed",
+            f"`docker inspect {place.lock}` shows what it is; to free the name: {kept.way_out}",
         )
     return kept
 
@@ -165,7 +168,7 @@ def await_free(
         if left <= 0:
             raise held_error(place, holder, task)
         if str(holder) != said:
-            emit(Notice(text=f"waiting for {holder}, {math.ceil(left)} s at most"))
+            emit(Notice(text=f"waiting for {holder}, at most {math.ceil(left)} s"))
             said = str(holder)
         check()
         time.sleep(min(_WAIT_SECONDS, left))
@@ -214,7 +217,7 @@ def _take(
             _remove_left_behind(lock_store, place, kept, emit, breaking, task)
     raise LockHeld(
         f"{task} {place}",
-        f"others take its lock {place.lock} and give it back: {_TRIES} times it was theirs",
+        f"other deployments took the lock {place.lock} first, {_TRIES} times",
         "run the command again; `invoke status` shows who holds it",
     )
 
@@ -226,7 +229,7 @@ def _remove_left_behind(
     reason = _reason(lock_store, holder, breaking)
     if not reason:
         raise held_error(place, holder, task)
-    emit(Warned(text=f"taking over the lock of {holder}: {reason}"))
+    emit(Warned(text=f"taking the lock of {holder}: {reason}"))
     lock_store.drop(kept.id)
 
 
@@ -236,7 +239,7 @@ def _reason(lock_store: LockStore, holder: Holder, breaking: Holder | None) -> s
         return "its process is gone"
     if holder.expired(lock_store.now()):
         return f"it expired at {holder.expires}"
-    return "its deployment has ended, or --break-lock was said" if holder == breaking else ""
+    return "its deployment has ended, or --break-lock was given" if holder == breaking else ""
 
 
 def ensure(lock_store: LockStore, place: Place, mine: Holder) -> None:
@@ -246,19 +249,20 @@ def ensure(lock_store: LockStore, place: Place, mine: Holder) -> None:
     if found != mine:
         raise LockHeld(
             f"keep the lock of {place}",
-            f"the lock was taken meanwhile by {found}" if found is not None else "the lock is gone meanwhile",
-            f"nothing was touched; `{place.command('status')}` shows what runs",
+            f"the lock was taken by {found}" if found is not None else "the lock was removed",
+            f"nothing was changed; `{place.command('status')}` shows what runs",
         )
 
 
 def held_error(place: Place, holder: Holder, task: Task = "deploy") -> LockHeld:
     """The message for the loser."""
     ends = f"its lock {place.lock} {holder.end}"
-    wait = f"--wait SECONDS waits for it; {ends}" if task in ("deploy", "roll back") else ends
+    wait = f"to wait for it: --wait SECONDS; {ends}" if task in ("deploy", "roll back") else ends
     return LockHeld(
         f"{task} {place}",
         f"another deployment is under way: {holder}",
-        f"{wait}. If its machine is surely dead: `{place.command('converge --break-lock --message WHY')}`",
+        f"{wait}. If the machine of the holder is surely dead: "
+        f"`{place.command('converge --break-lock --message WHY')}`",
     )
 
 
@@ -276,4 +280,8 @@ def _give_back(lock_store: LockStore, place: Place, holder: Holder, emit: Emit) 
     try:
         drop(lock_store, place, holder)
     except EngineError as error:
-        emit(Warned(text=f"the lock {place.lock} stays until {holder.expires}: {error.found}"))
+        emit(
+            Warned(
+                text=f"could not remove the lock {place.lock}: {error.found}. It expires at {holder.expires}"
+            )
+        )

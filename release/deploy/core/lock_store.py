@@ -42,7 +42,7 @@ def _foreign(state: ContainerState) -> str:
     """Return why it is not a lock. A lock that its holder gives back is in removal for a moment."""
     if state.status in ("created", "removing"):
         return ""
-    return f"it is {state.status}, and a lock is never started"
+    return f"it is {state.status}, but a lock never runs"
 
 
 class EngineLockStore(Struct, frozen=True, kw_only=True):
@@ -59,7 +59,7 @@ class EngineLockStore(Struct, frozen=True, kw_only=True):
     def put(self, name: str, labels: Mapping[str, str]) -> None:
         """Create the container."""
         if self.image is None:
-            raise ValueError("a lock on an engine is made of an image")
+            raise ValueError("the lock is a container, and it needs an image")
         self.engine.create(
             ContainerSpec(image=self.image, name=name, labels=labels, command=("release-lock",))
         )

@@ -29,7 +29,7 @@ def until_back(
     try:
         return call()
     except EngineUnreachable as error:
-        emit(Notice(text=f"{error.attempted}: {error.found}; waiting, {milliseconds / 1000:g} s at most"))
+        emit(Notice(text=f"{error.attempted}: {error.found}; waiting at most {milliseconds / 1000:g} s"))
     patience = Patience(
         attempts=1 + -(-milliseconds // _SHORTEST_MS),
         first=_PAUSE_MS / 1000,

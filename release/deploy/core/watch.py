@@ -26,5 +26,5 @@ def words(milliseconds: int, *, replaces: bool = True) -> str:
     """The line of a plan; empty where nothing is watched."""
     if not milliseconds:
         return ""
-    kept = "; what ran before is kept as long" if replaces else ""
+    kept = "; what ran before is kept until then" if replaces else ""
     return f"{duration_text(milliseconds)} after it is healthy{kept}"

@@ -45,7 +45,9 @@ def attested(env_ref: EnvironmentRef, draft: Draft[Body], body: Deployment) -> D
     that id, it is the one that the ledger says to be running.
     """
     said = body.message[:_LONGEST]
-    message = f"begun by {draft.actor.name[:_LONGEST]}, as its lock says" + (f": {said}" if said else "")
+    message = f"started by {draft.actor.name[:_LONGEST]}, according to its lock" + (
+        f": {said}" if said else ""
+    )
     changes = {
         "message": message,
         "took_lock_from": None,
@@ -141,9 +143,9 @@ def objection(live: LiveEnvironment, unfinished: Unfinished, ours: ContainerSet)
         return None
     return UsageError(
         f"finish {unfinished}",
-        f"only a lock on the engine tells of it, and nothing proves: {', '.join(wrong)}",
-        f"`{live.place.command('converge --revert')}` puts back what ran before; where the clone that began "
-        "it lives, `invoke sync` there records its start",
+        f"it is known only from a lock on the engine, and nothing proves: {', '.join(wrong)}",
+        f"`{live.place.command('converge --revert')}` restores what ran before; or record its "
+        "start with `invoke sync` in the clone that started it",
     )
 
 
@@ -171,7 +173,7 @@ def endings(unfinished: Unfinished, start: Draft[Body], end: Draft[Body]) -> lis
         return unfinished.drafts(end, start)
     status = getattr(end.body, "status", "")
     text = (
-        f"{unfinished}: {status}. Nothing proves of it: {', '.join(unfinished.doubts)}; nothing is recorded"
+        f"{unfinished}: {status}. It is not recorded, because nothing proves: {', '.join(unfinished.doubts)}"
     )
     note: Draft[Body] = replace(end, body=Note(text=f"{text} of that"))
     return [note]

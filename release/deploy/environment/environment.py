@@ -111,7 +111,7 @@ class Workspace(Struct, frozen=True, kw_only=True, dict=True):
         remote = self.service.ledger.remote
         patience: float | None = PATIENCE_SECONDS
         if remote is not None and self.ledger.head is None:
-            self.emit(Notice(text=f"this clone has nothing of the ledger yet: fetching it from {remote}"))
+            self.emit(Notice(text=f"this clone has no ledger yet: fetching it from {remote}"))
             patience = None
         told = self.ledger.unproven
         try:
@@ -123,18 +123,21 @@ class Workspace(Struct, frozen=True, kw_only=True, dict=True):
             return False
         silence = self.ledger.silence
         if silence is not None:
-            found = f"the git remote {remote} does not answer: going by what this clone knows"
+            found = f"the git remote {remote} does not answer: using what this clone knows"
             self.emit(Warned(text=f"{found} ({silence.found})"))
         return silence is None
 
     def warn_waiting(self) -> None:
         """Warn that a record waits in this clone, and why it could not be published."""
         if self.ledger.unproven is not None:
-            why = "the ledger is not proven, and nothing is added to it"
-            then = "after the repair that its warning names, `invoke sync` publishes this"
-            self._warn(f"{why}: this waits here; {then}")
+            why = "the ledger is not proven, so nothing is added to it"
+            then = "repair it as the warning says, then `invoke sync` publishes the event"
+            self._warn(f"{why}: the event waits in this clone; {then}")
         else:
-            self._warn("the git remote does not answer: this waits here for `invoke sync`")
+            self._warn(
+                "the git remote does not answer: the event waits in this clone. Run `invoke sync` "
+                "when the remote answers"
+            )
 
     def tell(self, text: str) -> None:
         """Say which secret is being read: a command that gives it may take its time."""

@@ -82,8 +82,9 @@ def _inherits(live: LiveEnvironment, container: ContainerState, release: Record[
 def told(live: LiveEnvironment, strangers: Iterable[ContainerState]) -> tuple[str, ...]:
     """Say for people what is left alone, and what to do about it."""
     return tuple(
-        f"{each.name} ({each.status}) has the labels of {live.place}, and no record of the ledger proves "
-        f"that a deployment made it: it is left alone; `docker inspect {each.name}` shows what it is"
+        f"{each.name} ({each.status}) has the labels of {live.place}, but no record of the "
+        "ledger proves that a deployment made it. It is not changed; `docker inspect "
+        f"{each.name}` shows what it is"
         for each in strangers
     )
 

@@ -64,8 +64,8 @@ class Unfinished(Struct, frozen=True, kw_only=True):
         """For people: what was begun, by whom and when."""
         what = "rollback" if self.started.reason == "rollback" else "deployment"
         who, since = self.draft.actor.name, self.draft.recorded_at[:19]
-        text = f"the {what} {self.started.deployment} to {self.version} by {who}, begun {since}Z"
-        return text if self.recorded else f"{text}, as its lock says"
+        text = f"the {what} {self.started.deployment} to {self.version} by {who}, started {since}Z"
+        return text if self.recorded else f"{text}, according to its lock"
 
     def ended(
         self,
@@ -106,7 +106,7 @@ def keep(env_ref: EnvironmentRef, unfinished: Unfinished | None, *, publish: boo
     try:
         env_ref.workspace.ledger.append_events([unfinished.start(env_ref.workspace)], publish=publish)
     except LedgerError as error:
-        text = f"only the lock tells of {unfinished} until it ended: {error.attempted}: {error.found}"
+        text = f"{unfinished} is not in the ledger, only its lock had it: {error.attempted}: {error.found}"
         env_ref.workspace.emit(Warned(text=text))
         return unfinished
     return replace(unfinished, recorded=True)

@@ -40,4 +40,4 @@ def described(service: Service, ledger: Ledger, name: str) -> str:
     except LedgerError:
         body = None
     version = body.version if isinstance(body, Release) else event.deployment.digest
-    return f"the ledger says that {version} was deployed there last, on {event.recorded_at[:10]}"
+    return f"the ledger's last deployment there is {version}, of {event.recorded_at[:10]}"

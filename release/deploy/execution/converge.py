@@ -83,7 +83,7 @@ class InterruptedDeployment(Struct, frozen=True, kw_only=True):
             ("ledger", f"{expected.body.version} was verified healthy last" if expected else "nothing"),
             ("lock", f"left by {holder}" if holder is not None else "none"),
             *([("migrations", undone.fact(self.down))] if self.down is not None else []),
-            *(("at work", busy.message) for busy in self.busy),
+            *(("in progress", busy.message) for busy in self.busy),
         ]
 
     def to_json(self) -> dict[str, Any]:
@@ -137,7 +137,7 @@ def _understood(live: LiveEnvironment, left: Holder) -> None:
         return
     raise TargetUnavailable(
         f"converge {live.place}",
-        f"the lock of {left} tells of a deployment that this version of the library does not understand",
+        f"the lock of {left} holds a deployment that this version of the library does not know",
         "upgrade the release library",
     )
 
@@ -186,7 +186,9 @@ def examine(live: LiveEnvironment, found: Found, *, way: Way | None) -> Interrup
 def _refuse(attempted: str, busy: Iterable[Problem]) -> None:
     """Nothing is decided while a command of it changes the data. Raises NotReady."""
     if found := "; ".join(problem.message for problem in busy):
-        raise NotReady(attempted, f"{found}; nothing was touched", "run it again when that has ended")
+        raise NotReady(
+            attempted, f"{found}; nothing was changed", "run it again after that deployment has ended"
+        )
 
 
 def _secrets(
@@ -211,9 +213,9 @@ def _release(live: LiveEnvironment, unfinished: Unfinished) -> Record[Release]:
     except LedgerError as error:
         raise TargetUnavailable(
             f"converge {live.place}",
-            f"{unfinished} is of a release that this clone's ledger lacks: {error.found}",
-            f"run it again when the git remote answers; `{live.place.command('rollback')}` puts the last "
-            "healthy release back",
+            f"{unfinished} uses a release that this clone's ledger lacks: {error.found}",
+            "run it again when the git remote answers; or restore the last healthy release: "
+            f"`{live.place.command('rollback')}`",
         ) from error
 
 
@@ -299,7 +301,7 @@ def _same_as_found(interrupted: InterruptedDeployment) -> None:
     if (now_there.ids, len(now_there.stopped)) != (before.ids, len(before.stopped)):
         raise LockHeld(
             interrupted.title,
-            f"somebody came first: running {describe(now_there.running)}",
+            f"another command changed the environment first; now running: {describe(now_there.running)}",
             "run it again",
         )
 
@@ -312,7 +314,7 @@ def _not_ended(interrupted: InterruptedDeployment, *, answers: bool) -> None:
     if journal.ended(live, interrupted.unfinished.started.deployment):
         raise LockHeld(
             interrupted.title,
-            "somebody ended it in the same moment; nothing was touched",
+            "another command ended the deployment first; nothing was changed",
             f"`{live.place.command('status')}` shows what runs",
         )
 
@@ -359,7 +361,7 @@ class _Ending(Struct, frozen=True, kw_only=True):
         start = interrupted.unfinished.start(live.workspace)
         ends = claim.endings(interrupted.unfinished, start, self._draft(body))
         drafts = [*ends, *map(self._draft, self._words(end))]
-        missing = f"the event {end!r}, with what goes with it,"
+        missing = f"the event {end!r}"
         records = _append(live, drafts, missing, publish=self.answers, mask=self.means.mask)
         ended = next((each for each in records if each.body == body), None)
         if interrupted.down is not None:
@@ -403,9 +405,9 @@ class _Ending(Struct, frozen=True, kw_only=True):
             self.interrupted.unfinished.started,
         )
         if started.reason == "rollback" and started.previous is not None and interrupted.before is None:
-            text = f"the deployment {started.previous} that ran before is not in this clone's ledger"
+            text = f"this clone's ledger lacks the deployment {started.previous}, which ran before"
             live.workspace.emit(
-                Warned(text=f"{text}: its release is not set aside; `invoke quarantine` does it")
+                Warned(text=f"{text}: its release is not quarantined; to do it: `invoke quarantine`")
             )
         said = policy.read_policy(live.workspace.ledger, live.place, interrupted.release.id)
         after = policy.aftermath(

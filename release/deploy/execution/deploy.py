@@ -109,7 +109,7 @@ def _locked(prepared: Prepared, lock_store: LockStore, holder: Holder) -> Iterat
                 if is_last:
                     raise
                 live.workspace.emit(
-                    Warned(text=f"{error.attempted}: {error.found}; the registry is asked for it")
+                    Warned(text=f"{error.attempted}: {error.found}; using the registry instead")
                 )
                 live.target.fetch(
                     prepared.target.body, prepared.spec, Bytes(where="registry"), live.workspace.emit
@@ -141,7 +141,7 @@ def _replacing(prepared: Prepared) -> str:
     """Return what to do where it runs as asked and does not serve."""
     verb = "rollback" if prepared.plan.reason == "rollback" else "deploy"
     command = prepared.live.place.command(f"{verb} --to {prepared.plan.after.version} --again")
-    return f"nothing was touched; `{command}` replaces it, though it runs as asked"
+    return f"nothing was changed; to replace it although it runs as asked: `{command}`"
 
 
 def _means(prepared: Prepared, interruption: Interruption) -> RolloutContext:
@@ -211,7 +211,7 @@ def _same_as_planned(prepared: Prepared) -> None:
     if found.ids != prepared.containers.ids:
         raise LockHeld(
             prepared.attempted,
-            "another deployment came first: what runs is no longer what the plan was made for",
+            "another deployment came first, so the plan is out of date",
             f"`{prepared.live.place.command('status')}` shows what runs; then run the command again",
         )
 
@@ -286,7 +286,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
             self._refuse_what_was_undone()
             still_mine()
         except ReleaseError as error:
-            detail = self.prepared.mask(_detail(error, "nothing was touched"))
+            detail = self.prepared.mask(_detail(error, "nothing was changed"))
             failed = self._draft(self._event("failed", detail))
             self._record("failed", [*unrecorded, failed])
             raise
@@ -308,14 +308,14 @@ class Attempt(Struct, frozen=True, kw_only=True):
     @property
     def _untouched(self) -> str:
         """Return what stays true of an error that came before the rollout touched anything."""
-        return "nothing was touched" if self.prepared.down is None else "what runs was not touched"
+        return "nothing was changed" if self.prepared.down is None else "what runs was not changed"
 
     def _left_open(self) -> list[Draft[Body]]:
         """The end of what somebody began and never ended: this deployment takes its place."""
         left = self.prepared.observation.unfinished
         if left is None or self._has_ended(left):
             return []
-        detail = f"it never ended; the deployment {self.deployment} takes its place"
+        detail = f"it was interrupted; the deployment {self.deployment} replaces it"
         end = left.ended("failed", self.prepared.live.target.name, None, detail, "", self._left_undone(left))
         return claim.endings(left, left.start(self.prepared.live.workspace), self._draft(end))
 
@@ -363,12 +363,15 @@ class Attempt(Struct, frozen=True, kw_only=True):
         except Exception as error:
             if decides:
                 raise _not_begun(self.prepared, error) from error
-            missing = f"the event {status!r}, with what goes with it,"
+            missing = f"the event {status!r}"
             live.workspace.emit(Warned(text=self.prepared.mask(unrecorded(missing, error))))
             return event_json(draft, None)
         if records is None and status != "started":
             live.workspace.emit(
-                Warned(text="the git remote does not answer: the events wait here for `invoke sync`")
+                Warned(
+                    text="the git remote does not answer: the events wait in this clone. Run `invoke "
+                    "sync` when the remote answers"
+                )
             )
         return event_json(draft, records[0] if records is not None else None)
 
@@ -442,7 +445,7 @@ def _detail(error: ReleaseError, untouched: str) -> str:
 
 def _not_begun(prepared: Prepared, error: Exception) -> Exception:
     """A start that was not recorded is none."""
-    untouched = f"{prepared.live.place} was not touched"
+    untouched = f"{prepared.live.place} was not changed"
     if isinstance(error, LedgerError):
         error.hint = "; ".join(filter(None, [error.hint, untouched]))
         return error

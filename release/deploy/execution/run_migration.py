@@ -28,7 +28,9 @@ def run(live: LiveEnvironment, down: Down, deployment: str, context: RolloutCont
         try:
             status = live.engine.wait(container, timeout=down.timeout, cancellation=context.cancellation)
         except (TimeoutError, ReleaseError) as error:
-            found = error.found if isinstance(error, ReleaseError) else f"not done after {down.timeout} ms"
+            found = (
+                error.found if isinstance(error, ReleaseError) else f"it did not end within {down.timeout} ms"
+            )
             raise _failed(attempted, f"{found}{_halted(live, container)}", ()) from error
         lines = _written(live, container, context)
         for line in lines:
@@ -55,7 +57,7 @@ def _begun(live: LiveEnvironment, spec: ContainerSpec, attempted: str, context: 
         live.engine.start(container)
     except ReleaseError as error:
         found, hint = context.mask(error.found), context.mask(error.hint)
-        raise DeploymentFailed(attempted, f"{found}; nothing was touched", hint) from error
+        raise DeploymentFailed(attempted, f"{found}; nothing was changed", hint) from error
     return container
 
 
@@ -79,8 +81,8 @@ def _written(live: LiveEnvironment, container: str, context: RolloutContext) -> 
 def _failed(attempted: str, found: str, lines: tuple[str, ...]) -> DeploymentFailed:
     return DeploymentFailed(
         attempted,
-        f"{found}; what runs was not touched",
-        "look at the data: a part of it may be done; mend that, then roll back with --down again to run this "
-        "once more, or with --down done",
+        f"{found}; what runs was not changed",
+        "check the data, because a part may be undone. Correct it, then roll back with --down "
+        "again to run the command once more, or with --down done to skip it",
         lines[-20:],
     )

@@ -86,7 +86,8 @@ def _ledger(workspace: Workspace) -> str:
         raise LedgerUnreachable(
             f"ask the git remote {settings.remote} for the ledger",
             silence.found if silence is not None else "it does not answer",
-            "deploy and rollback work without it; releases need it: git ls-remote " + str(settings.remote),
+            "deploy and rollback work without it, but releases need it. Try: git ls-remote "
+            + str(settings.remote),
         )
     workspace.ledger.check_address()
     if workspace.ledger.unproven is not None:
@@ -118,7 +119,12 @@ def _migrations(workspace: Workspace, settings: Migrations) -> Finding:
         return _ill("migrations", error)
     wrong = idle(files, settings.paths)
     found = "; ".join(wrong) or f"{len(matching(files, settings.paths))} in the last commit"
-    return Finding(name="migrations", well=not wrong, found=found, hint="mend the pattern" if wrong else "")
+    return Finding(
+        name="migrations",
+        well=not wrong,
+        found=found,
+        hint="correct the pattern in migrations.paths" if wrong else "",
+    )
 
 
 def _place(workspace: Workspace, name: str) -> Iterator[Finding]:
@@ -157,7 +163,8 @@ def quorum(nodes: Sequence[Node]) -> str:
     managers = [node for node in nodes if node.is_manager]
     there = sum(node.reachability in ("leader", "reachable") for node in managers)
     spare = max(0, there - (len(managers) // 2 + 1))
-    return f"{there} of {len(managers)} managers answer, and {spare or 'none'} of them may be lost"
+    safe = f"{spare or 'none'} of them can fail without loss of the majority"
+    return f"{there} of {len(managers)} managers answer; {safe}"
 
 
 def _nodes(live: LiveEnvironment, name: str) -> Iterator[Finding]:
@@ -186,7 +193,7 @@ def machine_findings(name: str, machines: Machines) -> Iterator[Finding]:
             yield _finding(f"{about}: clock", partial(clock, machine.engine))
             yield _finding(f"{about}: disk", partial(disk, machine.engine))
     for text in machines.strange:
-        yield Finding(name=f"{name}: nodes", well=False, found=text, hint="docker node ls on a manager")
+        yield Finding(name=f"{name}: nodes", well=False, found=text, hint="run on a manager: docker node ls")
 
 
 def _machine(about: str, machine: Machine) -> Finding:
@@ -194,13 +201,13 @@ def _machine(about: str, machine: Machine) -> Finding:
     role = f"manager ({node.reachability or 'unknown'})" if node.is_manager else "worker"
     facts = f"{node.cpus / 1000:g} processors, {node.memory / 1e9:.1f} GB"
     known = f"{role}, {node.state}, {node.availability}, engine {node.version}, {node.platform}, {facts}"
-    unseen = f"; not looked into: {machine.unseen}" if machine.unseen else ""
+    unseen = f"; not checked: {machine.unseen}" if machine.unseen else ""
     is_heard = not node.is_manager or node.reachability in ("leader", "reachable")
     return Finding(
         name=about,
         well=node.is_ready and is_heard and not (machine.named and machine.unseen),
         found=known + unseen,
-        hint="docker node ls on a manager; a machine that is gone for good: docker node rm",
+        hint="run on a manager: docker node ls; if a machine is lost for ever: docker node rm",
     )
 
 
@@ -210,9 +217,9 @@ def clock(engine: Engine) -> str:
     side = "ahead of" if engine.info.ahead_ms > 0 else "behind"
     if apart > _CLOCKS_APART_SECONDS:
         raise EngineError(
-            f"rely on the clock of {engine.host}",
+            f"use the clock of {engine.host}",
             f"it is {apart:.0f} s {side} this machine's",
-            "let both be set by a time server (NTP)",
+            "set both clocks by a time server (NTP)",
         )
     return f"{apart:.1f} s {side} this machine's"
 
@@ -221,7 +228,7 @@ def disk(engine: Engine) -> str:
     """An engine tells where its data is, and not how much room is there."""
     root = engine.info.data_root
     if not (root and is_local(engine.host) and Path(root).exists()):
-        return "not known: the engine is on another machine"
+        return "unknown, because the engine is on another machine"
     usage = shutil.disk_usage(root)
     found = f"{usage.free / 1e9:.1f} GB of {usage.total / 1e9:.1f} GB are free below {root}"
     if usage.free < LEAST_FREE_BYTES:
@@ -236,7 +243,7 @@ def _settings(live: LiveEnvironment) -> str:
     problems = live.target.settings_problems(spec)
     if problems:
         found = "; ".join(problem.message for problem in problems)
-        raise EngineError(f"deploy to {live.place.environment} with today's settings", found, "mend this")
+        raise EngineError(f"deploy to {live.place.environment} with today's settings", found, "correct this")
     behind = f", the proxy ({today.proxy.kind}) answers" if today.proxy is not None else ""
     return f"{len(spec.networks)} networks and {len(spec.volumes)} volumes are there{behind}"
 
@@ -259,6 +266,6 @@ def _secrets(workspace: Workspace, name: str, settings: Environment) -> Finding:
     if unread:
         found = "; ".join(f"{item.name}: {item.reason}" for item in unread)
         return Finding(
-            name=f"{name}: secrets", well=False, found=found, hint="set them where you deploy from"
+            name=f"{name}: secrets", well=False, found=found, hint="set them on the machine that deploys"
         )
     return Finding(name=f"{name}: secrets", well=True, found=f"{len(values)} can be read")

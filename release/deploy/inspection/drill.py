@@ -62,11 +62,11 @@ class Conditions(Struct, frozen=True, kw_only=True):
     def unchecked(self, spec: RunSpec) -> Iterator[str]:
         """Return what it does not prove of these settings."""
         if spec.secrets and not self.secrets:
-            yield f"secrets: {', '.join(spec.secrets)} had the values of the smoke run, or none"
+            yield f"secrets: {', '.join(spec.secrets)} had the values of the smoke run, or no value"
         if spec.networks and not self.networks:
             yield f"networks: {', '.join(spec.networks)} were not joined"
         if spec.volumes:
-            yield f"volumes: empty ones in the place of {', '.join(str(mount) for mount in spec.volumes)}"
+            yield (f"volumes: empty ones in place of {', '.join(str(mount) for mount in spec.volumes)}")
         if spec.publish:
             yield f"ports: {', '.join(str(port) for port in spec.publish)} were not published"
 
@@ -199,7 +199,7 @@ def prepare_drill(
     if conditions.networks:
         bare = spec.model_copy(update={"volumes": ()})
         missing = [*missing, *checks.settings_problems(engine, live.place, bare)]
-    attempted = f"rehearse {target.body.version} of {live.place} on {engine.host}"
+    attempted = f"drill {target.body.version} of {live.place} on {engine.host}"
     refuse(attempted, found, missing)
     return Drill(
         place=live.place,
@@ -217,10 +217,14 @@ def prepare_drill(
 def refuse(attempted: str, found: Bytes, missing: Sequence[Problem]) -> None:
     """Say what a rehearsal lacks. Raises TargetUnavailable: the bytes; NotReady: anything else."""
     if found.where == "nowhere":
-        raise TargetUnavailable(attempted, found.problem, "invoke verify tells which releases have bytes")
+        raise TargetUnavailable(
+            attempted, found.problem, "`invoke verify` shows which releases have their image"
+        )
     if missing:
         raise NotReady(
-            attempted, "".join(f"\n  {problem}" for problem in missing), "mend this, or leave it out"
+            attempted,
+            "".join(f"\n  {problem}" for problem in missing),
+            "correct this, or leave it out of the drill",
         )
 
 
@@ -324,7 +328,10 @@ def _apart(drill_run: Drill, image: Digest, emit: Emit) -> Iterator[str]:
             _remove(drill_run)
             engine.remove_network(drill_run.name)
         except EngineError as error:
-            left = f"{drill_run.name} could not be removed, the next drill does: {error.found}"
+            left = (
+                f"could not remove {drill_run.name}: {error.found}. The next drill removes it. No "
+                "action needed."
+            )
             emit(Warned(text=left))
 
 
@@ -350,7 +357,7 @@ def _proven(drill_run: Drill, container: str, image: Digest, emit: Emit, cancell
     warn_unreachable(watch)
     seen = await_healthy(watch)
     if (found := seen.state.image) != image:
-        raise DeploymentFailed(f"rehearse {drill_run.target.body.version}", f"it runs {found}, not {image}")
+        raise DeploymentFailed(f"drill {drill_run.target.body.version}", f"it runs {found}, not {image}")
     return seen.evidence
 
 
@@ -359,12 +366,12 @@ def sweep(engine: Engine, place: Place, emit: Emit) -> None:
     labels = place.labels(DRILL)
     for state in engine.containers(labels):
         if state.name == drill_name(place, state.labels.get(DEPLOYMENT, "")) and is_left_behind(state.labels):
-            emit(Notice(text=f"removing {state.name}, left behind by a drill that was killed"))
+            emit(Notice(text=f"removing {state.name} of a killed drill"))
             engine.remove(state.id)
     own = re.compile(re.escape(drill_name(place, "")) + "[0-9a-f]{12}")
     for name, about in engine.labelled_networks(labels).items():
         if own.fullmatch(name) and is_left_behind(about):
-            emit(Notice(text=f"removing the network {name}, left behind by a drill that was killed"))
+            emit(Notice(text=f"removing the network {name} of a killed drill"))
             with suppress(EngineError):  # something was connected to it by hand: it stays, and is told again
                 engine.remove_network(name)
 

@@ -74,7 +74,9 @@ class ImageTags:
         """Registries that did not answer, and images that this engine does not have."""
         yield from (f"image tags of releases ({count}): {reason}" for reason, count in self._counts.items())
         if self._absent:
-            yield f"image tags of releases ({len(self._absent)}): this engine does not have all of them"
+            yield (
+                f"image tags of releases ({len(self._absent)}): this engine does not have all these images"
+            )
 
     def _asked(
         self, commit: str, image: Image, version: Reference, candidate: Reference

@@ -172,10 +172,15 @@ def _check_complete(workspace: Workspace) -> None:
         raise workspace.ledger.unproven
     if workspace.ledger.skipped:
         path, found = next(iter(workspace.ledger.skipped.items()))
-        raise LedgerError("see which releases are needed", f"{path} cannot be read: {found}", _WHOLE_LEDGER)
+        raise LedgerError(
+            "find out which releases are needed", f"{path} cannot be read: {found}", _WHOLE_LEDGER
+        )
 
 
-_WHOLE_LEDGER: Final = "nothing was pruned; invoke verify --ledger, or a fresh clone, or a later version"
+_WHOLE_LEDGER: Final = (
+    "no image was removed; prove the ledger: invoke verify --ledger. Or use a fresh clone, or "
+    "a later version of the library"
+)
 
 
 def _since(retention: Retention, now: datetime) -> str:
@@ -203,7 +208,7 @@ def _of_environment(
             break
         release = event.deployment.release
         if query.quarantined(ledger, service, release, environment) is not None:
-            yield release, f"healthy in {environment}, and quarantined since"
+            yield release, f"healthy in {environment}, and quarantined since then"
             continue
         standing += 1
         yield release, f"healthy in {environment}, number {standing} from now"
@@ -327,7 +332,7 @@ def _held(image: StoredImage, repository: Repository, used: Mapping[Digest, str]
         yield f"used by the container {used[image.id]}"
     others = sorted(set(image.references) - set(_ours(image, repository)))
     if others:
-        yield f"also called {', '.join(others)}"
+        yield f"it also has the names {', '.join(others)}"
 
 
 def _only_here(stock: ImageAvailability, release: Record[Release]) -> list[str]:
@@ -335,8 +340,8 @@ def _only_here(stock: ImageAvailability, release: Record[Release]) -> list[str]:
     if holding.state == "whole":
         return []
     if holding.state == "none":
-        return ["the only copy: it is in no registry"]
-    return [f"the only copy that is known: {holding.problem}"]
+        return ["the only copy: no registry has it"]
+    return [f"the only known copy: {holding.problem}"]
 
 
 def _kept(release: Record[Release], image: StoredImage, reasons: Sequence[str]) -> Kept:
@@ -439,7 +444,7 @@ def _dropped(engine: Engine, unneeded: Unneeded, emit: Emit) -> bool:
     try:
         Swarm(engine=engine).drop(unneeded.kind, unneeded.id)
     except EngineError as error:
-        emit(Warned(text=f"{unneeded} stays: {error.found}"))
+        emit(Warned(text=f"could not remove {unneeded}: {error.found}"))
         return False
     return True
 
@@ -453,8 +458,8 @@ def _anchor(engine: Engine, planned: Pruning) -> Digest:
     if found is None:
         raise LockHeld(
             f"prune {planned.service} on {engine.host}",
-            "every image there is to go, and a lock is made of one that stays",
-            "deploy something there first",
+            "the plan would remove every image, but the lock needs one that stays",
+            "deploy a release there first",
         )
     return found
 
@@ -465,7 +470,7 @@ def _removed(engine: Engine, removal: Removal, emit: Emit) -> bool:
         for name in removal.names:
             engine.untag(Reference.parse(name))
     except EngineError as error:
-        emit(Warned(text=f"{removal.version} stays: {error.found}"))
+        emit(Warned(text=f"could not remove {removal.version}: {error.found}"))
         return False
     return True
 
@@ -501,7 +506,7 @@ def _others(live: LiveEnvironment, stack: ExitStack) -> tuple[Machine, ...]:
         return ()
     machines = look_into(live.target.swarm, live.target.ways, stack)
     for text in not_looked_into(machines):
-        live.workspace.emit(Warned(text=f"not pruned: {text}"))
+        live.workspace.emit(Warned(text=f"not removed: {text}"))
     return machines.seen[1:]
 
 

@@ -35,11 +35,11 @@ from release.reference import Repository
 from release.runspec import RunSpec
 from release.values import Struct, field, plain
 
-Result = Literal["ready", "not ready", "set aside"]
+Result = Literal["ready", "not ready", "quarantined"]
 _RECORDED: dict[Result, Literal["passed", "failed", "skipped"]] = {
     "ready": "passed",
     "not ready": "failed",
-    "set aside": "skipped",
+    "quarantined": "skipped",
 }
 
 
@@ -181,11 +181,11 @@ class _Assessment:
 
     def notes(self, verdicts: tuple[Verdict, ...]) -> Iterator[str]:
         """About the environment as a whole."""
-        quarantined = [verdict.result == "set aside" for verdict in verdicts]
+        quarantined = [verdict.result == "quarantined" for verdict in verdicts]
         if said := nowhere(quarantined, self.question.releases):
             yield said
         if self._lock is not None:
-            yield f"a deployment is under way: {self._lock}"
+            yield f"a deployment is in progress: {self._lock}"
 
     def verdicts(self) -> Iterator[Verdict]:
         """Releases, the one that runs first, until enough of them are not set aside."""
@@ -196,7 +196,7 @@ class _Assessment:
                 return
             self.question.check()
             verdict = self._judged(event)
-            counted += verdict.result != "set aside"
+            counted += verdict.result != "quarantined"
             yield verdict
 
     def _judged(self, event: Event) -> Verdict:
@@ -207,12 +207,12 @@ class _Assessment:
                 release=event.deployment.release,
                 digest=event.deployment.digest,
                 result="not ready",
-                problems=("its record cannot be read: invoke verify --ledger",),
+                problems=("its record cannot be read; prove the ledger: invoke verify --ledger",),
             )
         place = self.env_ref.place
         word = query.quarantined(self.env_ref.workspace.ledger, place.service, release.id, place.environment)
         if word is not None:
-            return _verdict(release, "set aside", problems=(f"it {word}",))
+            return _verdict(release, "quarantined", problems=(f"it {word}",))
         case = _Case(release)
         self._bytes(case)
         spec = self._settings(case)
@@ -235,12 +235,12 @@ class _Assessment:
         if not case.bytes:
             here = self.live is not None and self.env_ref.settings.engine == "docker"
             engine = "the engine does not have it; " if here and not self._engine_problem else ""
-            nowhere = "without a registry there is no other place"
+            nowhere = "without a registry, no other place has it"
             known = holding.state != "none" or self.live is not None
             if known:
                 case.problems.append(f"{engine}{holding.problem or nowhere}")
             else:
-                case.unchecked.append("the image: only the engine could have it")
+                case.unchecked.append("the image, because only the engine could have it")
         elif holding.state == "lacking":
             where = "engine has" if "engine" in case.bytes else "nodes have"
             case.notes.append(f"only the {where} it: {holding.problem}")
@@ -261,7 +261,7 @@ class _Assessment:
         engine = self.live.engine
         if _machine(image.platform) != _machine(engine.info.platform):
             case.problems.append(
-                f"it is built for {image.platform}, and the engine is {engine.info.platform}"
+                f"it is built for {image.platform}, but the engine is {engine.info.platform}"
             )
         self._in_store(case, engine, "engine")
 
@@ -312,7 +312,7 @@ class _Assessment:
         if self._lock is None:
             found = [*found, *self.live.target.occupation_problems(spec, self._ours)]
         else:
-            case.unchecked.append("ports: a deployment is under way")
+            case.unchecked.append("ports, because a deployment is in progress")
         case.problems += [problem.message for problem in found]
 
     def _readable(self, case: _Case, spec: RunSpec) -> None:
@@ -326,7 +326,7 @@ class _Assessment:
             name for name, value in fingerprinted.items() if compare(spec.secrets[name], value) == "rotated"
         ]
         if rotated:
-            case.notes.append(f"rotated since, so that today's value would be used: {', '.join(rotated)}")
+            case.notes.append(f"rotated since, so a rollback would use today's value: {', '.join(rotated)}")
 
     def _behind_the_fence(self, case: _Case) -> None:
         """Migrations between what runs and this release: a rollback over them needs a word."""

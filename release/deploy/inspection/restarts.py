@@ -27,13 +27,13 @@ def restarted(
     for container in containers:
         if container.labels.get(DEPLOYMENT) != event.deployment.deployment:
             continue
-        hint = f"`docker logs {container.name}` says why"
+        hint = f"`docker logs {container.name}` shows why"
         if container.restarts:
             times = "once" if container.restarts == 1 else f"{container.restarts} times"
-            yield f"{container.name} ended and was restarted by the engine {times}: {hint}"
+            yield f"{container.name} ended, and the engine restarted it {times}: {hint}"
         elif _started_late(container, event) and _started_after(container, _proven_at(live, event), live):
             at = container.started_at[:19]
-            yield f"{container.name} was started again at {at}Z, after it was proven healthy: {hint}"
+            yield f"{container.name} was started again at {at}Z, after it was verified healthy: {hint}"
 
 
 def _started_late(container: ContainerState, event: Event) -> bool:
@@ -63,4 +63,4 @@ def ended_tasks(tasks: Iterable[Placed]) -> Iterator[str]:
     for task in tasks:
         if task.ended:
             times = "once" if task.ended == 1 else f"{task.ended} times"
-            yield f"{task.name} ended and was replaced by the Swarm {times}, the last: {task.last}"
+            yield f"{task.name} ended, and the Swarm replaced it {times}; the last: {task.last}"

@@ -249,26 +249,31 @@ def _drift(
     """Each way in which the engine differs from the ledger."""
     if not serving and expected is not None:
         state = f"only stopped containers: {describe(ours.stopped)}" if ours.stopped else "nothing"
-        yield f"the ledger says {expected.version}; the engine runs {state}"
+        yield f"the ledger has {expected.version}, but the engine runs {state}"
     for running in serving:
         if strangers:
-            yield f"{running.container} was started by hand: no record of the ledger proves a deployment"
+            yield (
+                f"{running.container} was started without a recorded deployment: no record of the "
+                "ledger proves one"
+            )
         yield from _differs(running, expected, known=not strangers)
         if running.status != "running" or running.health == "unhealthy":
             yield f"{running.container} is {running.status}, health {running.health}"
     if serving and not strangers and len(serving) != wanted:
         noun = "container serves" if len(serving) == 1 else "containers serve"
-        yield f"{len(serving)} {noun}, and {wanted} should: {describe(ours.running)}"
+        yield f"{len(serving)} {noun}, but {wanted} should: {describe(ours.running)}"
     if ours.unclear:
-        yield f"who gets requests is not known: {ours.unclear}"
+        yield f"it is unknown which containers get requests: {ours.unclear}"
 
 
 def _differs(running: Running, expected: Expected | None, *, known: bool) -> Iterator[str]:
     if running.digest is None:
-        yield f"{running.container} runs an image that is no release: {running.image}"
+        yield f"{running.container} runs an image that is not a release: {running.image}"
     if expected is None:
-        yield f"the ledger knows no healthy deployment here; the engine runs {running.version}"
+        yield f"the ledger has no healthy deployment here, but the engine runs {running.version}"
     elif running.digest != expected.digest:
-        yield f"the ledger says {expected.version}; the engine runs {running.version or 'something else'}"
+        yield (f"the ledger has {expected.version}, but the engine runs {running.version or 'another image'}")
     elif running.deployment != expected.deployment and known:
-        yield f"the ledger's last healthy deployment is {expected.deployment}; {running.deployment} runs"
+        yield (
+            f"the ledger's last healthy deployment is {expected.deployment}, but {running.deployment} runs"
+        )

@@ -101,23 +101,25 @@ class Current(Struct, frozen=True, kw_only=True):
         """Return how what runs differs from what the ledger says."""
         real, running = describe(self.containers.running), bool(self.containers.running)
         if self.expected and (self.expected != self.version or not self.runs_event):
-            yield f"the ledger says that {self.expected} runs; the engine runs: {real}"
+            yield f"the ledger has {self.expected}, but the engine runs: {real}"
         elif self.event is None and running:
-            yield f"the ledger knows nothing of what runs: {real}"
+            yield f"the ledger has no record of what runs: {real}"
         if self.event is None and self.release is not None:
             yield (
-                "this clone's ledger lacks the deployment that runs: `invoke sync` in the clone that made it "
-                "publishes it"
+                "this clone's ledger lacks the deployment that runs; to publish it, run "
+                "`invoke sync` in the clone that made it"
             )
         elif self.release is None and running:
-            yield "what runs is no release that this clone knows: nothing is compared with it or set aside"
+            yield ("this clone does not know the release that runs: it is neither compared nor quarantined")
 
     def container_notes(self) -> Iterator[str]:
         """Return notes on containers without requests, and on those that an earlier deployment left."""
         if self.containers.unclear:
-            yield f"who gets requests is not known: {self.containers.unclear}"
+            yield f"it is unknown which containers get requests: {self.containers.unclear}"
         if leftovers := (*self.containers.waiting, *self.containers.stopped):
-            yield f"left by an earlier deployment, removed when this one is healthy: {describe(leftovers)}"
+            yield (
+                f"left by an earlier deployment, and removed when this one is healthy: {describe(leftovers)}"
+            )
 
 
 def _serves(container: ContainerState, image: Digest) -> bool:

@@ -130,15 +130,15 @@ def _notes(parts: Parts) -> Iterator[str]:
     if (recovered := found.request.target.body.recovered) is not None:
         yield f"the record of {version} was recovered from {recovered.origin}"
     if found.request.allowed.again and parts.is_running:
-        yield f"{version} runs already with these settings, and is replaced: --again"
+        yield f"{version} runs already with these settings; --again replaces it"
     if caution := entrypoint.caution(current.spec, found.settings.spec):
         yield caution
     yield from filter(None, (found.settings.moved, found.image.note))
     yield from current.container_notes()
     if found.request.reason == "promote" and current.is_newer_than(version):
         yield (
-            f"{version} is older than what runs, and gets today's settings; "
-            f"`{parts.place.command(f'rollback --to {version}')}` restores its own"
+            f"{version} is older than what runs, and gets today's settings; to restore its own "
+            f"settings: `{parts.place.command(f'rollback --to {version}')}`"
         )
 
 
@@ -149,8 +149,8 @@ def _exceptions(parts: Parts) -> Iterator[str]:
         yield f"{parts.found.request.version} {policy.quarantine}"
     if takeover.unfinished:
         yield (
-            f"half done: {takeover.unfinished}, never ended; this takes its place, "
-            f"`{place.command('converge')}` finishes or reverts it instead"
+            f"interrupted: {takeover.unfinished}; this deployment replaces it. To finish or "
+            f"revert it instead: `{place.command('converge')}`"
         )
     if takeover.broken:
         yield f"the lock is taken from {takeover.broken}"

@@ -114,8 +114,8 @@ def ensure(
     if busy or found != before:
         raise LockHeld(
             f"undo migrations of {live.place}",
-            f"the plan was made before: {busy or found or 'something was verified healthy meanwhile'}",
-            "nothing was touched; run the command again",
+            f"the plan is out of date: {busy or found or 'another release was verified healthy'}",
+            "nothing was changed; run the command again",
         )
 
 
@@ -123,14 +123,14 @@ def _against(
     live: LiveEnvironment, command: tuple[str, ...], left: Record[Release], event: Event | None
 ) -> list[str]:
     """Return why the command cannot run here, and what to do."""
-    text, done = " ".join(command), "--down done says that the data is as the older release needs it"
+    text, done = " ".join(command), "--down done confirms that the data already fits the older release"
     if live.settings.engine == "swarm":
-        return [f"a Swarm runs no `down` command: run `{text}` by hand; {done}"]
+        return [f"a Swarm runs no `down` command: run `{text}` yourself; {done}"]
     wrong = []
     if event is None:
         wrong.append(
-            f"`{text}` cannot run: what runs is no deployment that the ledger knows, so its settings are "
-            f"not known here; {done}"
+            f"`{text}` cannot run: the ledger does not have the running deployment, so its "
+            f"settings are not known; {done}"
         )
     if find_stored(live.engine, left.body.image) is None:
         image = f"{left.body.image.repository}@{left.body.image.digest}"
@@ -139,8 +139,8 @@ def _against(
         )
     if any(HEAD in part for part in command):
         wrong.append(
-            f"`{text}` names no migration: the target has none that stays. Set migrations.base to what "
-            f'the command calls that, as "base" for Alembic or "zero" for Django; {done}'
+            f"`{text}` needs a migration to go to, but the target has none. Set migrations.base "
+            f'to the command\'s name for that, as "base" for Alembic or "zero" for Django; {done}'
         )
     return wrong
 
@@ -149,8 +149,8 @@ def _repeats(command: tuple[str, ...], earlier: EarlierUndoing | None) -> list[s
     if earlier is None:
         return []
     text = " ".join(command)
-    options = f"--down done goes back without running `{text}`, --down again runs it once more"
-    return [f"{earlier}. Look at the data: {options}"]
+    options = f"--down done rolls back without `{text}`, --down again runs it once more"
+    return [f"{earlier}. Check the data first: {options}"]
 
 
 def _made(
@@ -205,6 +205,6 @@ def notes(
     ):
         command = " ".join(found.command(settings.down, settings.base))
         found_notes.append(
-            f"`{command}` does not run: --down done says that the data is as the older release needs it"
+            f"`{command}` is skipped: --down done confirms that the data already fits the older release"
         )
     return tuple(found_notes)

@@ -7,8 +7,8 @@ from typing import Final
 from release.runspec import RunSpec
 
 _CAUTION: Final = (
-    "`command` replaces the ENTRYPOINT of the image, if it has one. The deployment before gave its command "
-    'to the ENTRYPOINT as arguments: `entrypoint = "keep"` goes on with that'
+    "`command` replaces the ENTRYPOINT of the image, if it has one. The deployment before "
+    'passed its command to the ENTRYPOINT as arguments; to keep that: `entrypoint = "keep"`'
 )
 
 

@@ -48,9 +48,9 @@ def _locate(live: LiveEnvironment, request: Request) -> Bytes:
     if live.settings.engine != "docker":
         raise UsageError(
             f"build {request.version} again for {live.place}",
-            "it is a Swarm, whose nodes take images from the registry",
-            f"`{live.workspace.command(f'verify --rebuild {request.version} --keep')}`, "
-            "and docker push what it keeps",
+            "it is a Swarm, and its nodes pull images from the registry",
+            f"`{live.workspace.command(f'verify --rebuild {request.version} --keep')}`, then "
+            "`docker push` the image that it keeps",
         )
     return replace(found, where="rebuild")
 

@@ -49,8 +49,11 @@ def still_running(containers: tuple[ContainerState, ...]) -> list[Problem]:
 
 def _running_text(container: ContainerState) -> str:
     name = container.name
-    hint = f"`docker wait {name}`, then `docker logs {name}`; `docker stop {name}` ends it in the middle"
-    return f"{describe([container])} is still undoing migrations: {hint}"
+    hint = (
+        f"wait for it: `docker wait {name}`, then `docker logs {name}`; `docker stop {name}` stops "
+        "it in the middle"
+    )
+    return f"{describe([container])} still undoes migrations: {hint}"
 
 
 def outcome(
@@ -96,5 +99,7 @@ def remove_ended(live: LiveEnvironment, deployment: str | None = None) -> None:
                 live.engine.remove(container.id)
     except EngineError as error:
         live.workspace.emit(
-            Warned(text=f"a container that undid migrations stays: {error.attempted}: {error.found}")
+            Warned(
+                text=f"could not remove a container that undid migrations: {error.attempted}: {error.found}"
+            )
         )

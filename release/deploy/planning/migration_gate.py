@@ -36,9 +36,9 @@ def closed(live: EnvironmentRef, found: Crossing | None, allowed: Allowance) -> 
     if found is None or settings is None or not found.goes_back or allowed.cross_migrations:
         return []
     if found.unknown:
-        then = "`git fetch` may bring the commits; with --cross-migrations the data stays as it is"
+        then = "`git fetch` may get the commits; with --cross-migrations the data stays as it is"
     elif settings.down is None:
-        then = "with --cross-migrations the data stays as it is, for no `down` command is configured"
+        then = "with --cross-migrations the data stays as it is, because no `down` command is configured"
     elif live.settings.engine == "swarm":
         then = "a Swarm runs no `down` command; with --cross-migrations --down done the data stays as it is"
     else:

@@ -13,17 +13,17 @@ def nowhere(quarantined: Sequence[bool], wanted: int) -> str:
         wanted: the number of other releases after which no more are judged.
     """
     if not quarantined:
-        return "nothing was verified healthy here yet"
+        return "no release was verified healthy here yet"
     standing = quarantined.count(False)
     if standing >= wanted or standing > 1:
         return ""
     if not standing:
-        return f"{_every(len(quarantined))} quarantined: a bare rollback has nowhere to go"
+        return f"{_every(len(quarantined))} quarantined, so a rollback without --to has no target"
     if quarantined[0]:
         return ""
     if len(quarantined) == 1:
-        return "only one release ran here: a bare rollback has nowhere to go"
-    return f"{_others(len(quarantined) - 1)} quarantined: a bare rollback has nowhere to go"
+        return "only one release ran here, so a rollback without --to has no target"
+    return f"{_others(len(quarantined) - 1)} quarantined, so a rollback without --to has no target"
 
 
 def _every(count: int) -> str:

@@ -70,8 +70,8 @@ def quarantine_problems(
     version = target.body.version
     lift = place.command(lifting(version, state.quarantine.quarantine.environment))
     text = (
-        f"{version} {state.quarantine}; `{lift}` ends that, "
-        "--allow-quarantined --message WHY takes it all the same"
+        f"{version} {state.quarantine}; to end that: `{lift}`; to accept it anyway: "
+        "--allow-quarantined --message WHY"
     )
     return [Problem(path="quarantine", message=text)]
 
@@ -81,8 +81,8 @@ def freeze_problems(state: PolicyState, place: Place, why: Reason, allowed: Allo
     if state.freeze is None or allowed.thaw or why == "rollback":
         return []
     text = (
-        f"{place.environment} {state.freeze}; --thaw --message WHY deploys all the same, "
-        f"`{place.command('thaw --message WHY')}` ends that"
+        f"{place.environment} {state.freeze}; to deploy anyway: --thaw --message WHY; to end "
+        f"the freeze: `{place.command('thaw --message WHY')}`"
     )
     return [Problem(path="freeze", message=text)]
 
@@ -111,7 +111,7 @@ class Aftermath(Struct, frozen=True, kw_only=True):
             f"{version} is no longer quarantined in {where}": self.welcome,
             f"{where} is frozen for {duration_text(self.freeze)}": bool(self.freeze),
             f"{where} is thawed": self.thaw,
-            f"{where} stays frozen as before the rollback": self.refreeze is not None,
+            f"{where} stays frozen, as it was before the rollback": self.refreeze is not None,
         }
         return tuple(text for text, holds in sentences.items() if text and holds)
 

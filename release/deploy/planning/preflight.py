@@ -34,14 +34,14 @@ def refuse(
     noun = "problem" if len(lines) == 1 else "problems"
     text = "".join(f"\n  {line}" for line in lines)
     error = TargetUnavailable if found.where == "nowhere" or barred else NotReady
-    raise error(attempted, f"{len(lines)} {noun}, and nothing was touched{text}", _hint(found))
+    raise error(attempted, f"{len(lines)} {noun}, and nothing was changed{text}", _hint(found))
 
 
 def _hint(found: Bytes) -> str:
     if found.where != "nowhere":
-        return "mend this, and run the command again"
-    first = f"{found.hint}; else " if found.hint else ""
+        return "correct this, and run the command again"
+    first = f"{found.hint}; or else " if found.hint else ""
     return first + (
-        "on one engine `--rebuild` builds it again from its record, and goes on if it is the same; "
-        "`docker load` brings it from a copy; `invoke history` lists other releases"
+        "`--rebuild` builds it again from its record on one engine, and continues if the image "
+        "is the same; `docker load` loads it from a copy; `invoke history` lists other releases"
     )

@@ -70,7 +70,7 @@ def recorded_settings(live: EnvironmentRef, target: Record[Release], ran: Event 
     raise TargetUnavailable(
         f"roll {live.place} back to {version}",
         f"it was never verified healthy in {live.place.environment}: there are no settings to restore",
-        f"`{place.command(f'deploy --to {version}')}` deploys it with today's settings; "
+        f"to deploy it with today's settings: `{place.command(f'deploy --to {version}')}`; "
         f"`{place.command('history')}` shows what ran",
     )
 
@@ -85,7 +85,7 @@ def _understood(spec: RunSpec, live: EnvironmentRef, target: Record[Release]) ->
         return spec
     raise TargetUnavailable(
         f"roll {live.place} back to {target.body.version}",
-        f"it ran with settings that this version of the library does not know: {', '.join(unknown)}",
+        f"its settings are not known to this version of the library: {', '.join(unknown)}",
         "upgrade the release library",
     )
 
@@ -105,7 +105,7 @@ def read_secrets(live: EnvironmentRef, spec: RunSpec) -> tuple[dict[str, Redacte
     gone = [
         Unresolved(
             name=name,
-            reason="the recorded settings have it, and today's configuration does not say where it is from",
+            reason="the recorded settings have it, but today's configuration has no source for it",
         )
         for name in spec.secrets
         if name not in configured
@@ -128,10 +128,10 @@ def pinned_problems(
 
 
 _PINNED: Final = {
-    "rotated": 'it is pinned, and was rotated since: give the value of then, or set policy = "current"',
+    "rotated": 'it is pinned, but was rotated since: provide the old value, or set policy = "current"',
     "not comparable": (
-        "it is pinned, and its fingerprint was made with another key: set RELEASE_FINGERPRINT_KEY to that "
-        'one, or policy = "current"'
+        "it is pinned, but another key made its fingerprint: set RELEASE_FINGERPRINT_KEY to "
+        'that key, or policy = "current"'
     ),
 }
 

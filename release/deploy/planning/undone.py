@@ -31,7 +31,7 @@ class EarlierUndoing(Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         """Return it as text for people."""
-        return f"{fact(self.undoing)} by {self.attempt}, and nothing was verified healthy since"
+        return f"{fact(self.undoing)} by {self.attempt}, and no release was verified healthy since then"
 
 
 def fact(undoing: Undoing) -> str:
@@ -43,14 +43,14 @@ def fact(undoing: Undoing) -> str:
         return f"migrations of {undoing.version} {'undone' if undoing.status == 'done' else 'perhaps undone'}"
     if undoing.status == "done":
         return f"{noun} of {undoing.version} undone by `{text}` ({names})"
-    return f"{noun} of {undoing.version} perhaps undone, or a part of them, by `{text}` ({names})"
+    return f"{noun} of {undoing.version} perhaps undone, completely or in part, by `{text}` ({names})"
 
 
 def remedy(undoing: Undoing) -> str:
     """Return what to do if the older release does not run after all."""
     return (
-        f"the data may be older than {undoing.version}: apply its migrations again with that release, or go "
-        "on with --down done"
+        f"the data may be older than {undoing.version}: apply its migrations again with that "
+        "release, or roll back with --down done"
     )
 
 
@@ -137,7 +137,7 @@ def _unrecorded(
             and not any(events_of(ledger, live.place.service, name))
         ):
             return EarlierUndoing(
-                attempt=f"the deployment {name}, of which this ledger has no event", undoing=undoing
+                attempt=f"the deployment {name}, which this ledger does not have", undoing=undoing
             )
     return None
 

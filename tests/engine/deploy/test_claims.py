@@ -214,7 +214,7 @@ def test_a_lock_that_does_not_say_when_it_ends_is_broken_by_hand_alone(world: Wo
         locked(world, holder(**changes))
         held = world.invoke("deploy", "--to", "0.1.0", "--yes")
         assert held.status == 5, held.err
-        assert "tells no time" in held.err
+        assert "is not a time" in held.err
         assert "converge --break-lock" in held.err
         done = world.invoke("converge", "--yes", "--break-lock", "--message", "nobody's")
         assert done.status == 0, done.err

@@ -174,7 +174,7 @@ def test_a_bare_rollback_after_a_death_goes_to_the_last_healthy_release(
     assert "half done: the deployment" in back.err
     assert "by Ada Lovelace (never ended)" in back.err
     assert "0.3.0 is quarantined in production" in back.err
-    assert "`invoke converge` finishes or reverts it instead" in back.err
+    assert "To finish or revert it instead: `invoke converge`" in back.err
     assert_one_state(shared, elsewhere, "0.2.0")
     assert shared.statuses()[-4:] == ["started", "failed", "started", "healthy"]
 

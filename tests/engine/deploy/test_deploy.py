@@ -163,7 +163,7 @@ def test_everything_that_is_missing_is_told_at_once(world: World) -> None:
 
 
 def test_without_a_terminal_and_without_yes_only_the_plan_is_shown(world: World) -> None:
-    """Exit status 2, saying what to add; nothing was touched."""
+    """Exit status 2, saying what to add; nothing was changed."""
     asked = world.invoke("deploy", "--to", "0.1.0")
     assert (asked.status, asked.out) == (2, "")
     assert "  to        0.1.0" in asked.err
@@ -212,7 +212,7 @@ def test_what_runs_already_is_replaced_where_that_is_said(world: World) -> None:
 
 
 def test_a_lock_of_another_deployment_is_respected(world: World) -> None:
-    """Exit status 5, naming the holder; nothing was touched."""
+    """Exit status 5, naming the holder; nothing was changed."""
     place = Place(service=world.service, environment="production")
     other = Holder.here(who="Grace Hopper", url=None, deployment="1" * 12, milliseconds=60_000)
     image = world.engine.inspect(Reference.parse(world.images[0]))
@@ -305,7 +305,7 @@ def test_status_tells_a_container_that_was_stopped_by_hand(world: World) -> None
     status = world.invoke("status", "--json")
     assert status.status == 0
     assert status.data["running"] is None
-    assert "the ledger says 0.1.0; the engine runs only stopped containers" in status.data["drift"][0]
+    assert "the ledger has 0.1.0, but the engine runs only stopped containers" in status.data["drift"][0]
     assert world.invoke("deploy", "--to", "0.1.0", "--yes").status == 0
     assert world.containers() == {world.container: "running"}
 
@@ -346,7 +346,7 @@ def test_status_tells_a_container_that_was_started_by_hand(world: World) -> None
         failed = world.invoke("deploy", "--to", "0.1.0", "--yes")
     assert status["running"]["version"] == "0.2.0"
     assert status["running"]["digest"] == str(image.id)
-    assert "started by hand" in status["drift"][0]
+    assert "started without a recorded deployment" in status["drift"][0]
     assert failed.status == 2
     assert "that no deployment made" in failed.err
 

@@ -79,7 +79,7 @@ def test_a_command_of_an_environment_replaces_the_entrypoint_and_a_rollback_rest
     world.release("0.2.0", **IMAGE)
     forth = world.invoke("deploy", "--to", "0.2.0", "--yes")
     assert forth.status == 0, forth.err
-    assert 'entrypoint = "keep"` goes on with that' in forth.err
+    assert 'to keep that: `entrypoint = "keep"`' in forth.err
     assert (config_of(world)["Entrypoint"], config_of(world)["Cmd"]) == (["python", "/app.py"], None)
     assert last_event(world)["run_spec"]["entrypoint"] == "replace"
     assert world.invoke("status", "--exit-code").status == 0

@@ -81,7 +81,7 @@ def test_what_is_undone_is_not_undone_twice(migrated: World) -> None:
     assert status["leftovers"] == []
     again = migrated.invoke("rollback", "--to", "0.1.0", "--yes", "--cross-migrations")
     assert again.status == 2, again.err
-    for part in ("nothing was verified healthy since", "--down done", "--down again"):
+    for part in ("no release was verified healthy since", "--down done", "--down again"):
         assert part in again.err
     migrated.fence(paths='["migrations/*.py"]', down='["sleep", "3"]')
     lock = f"release-lock-{migrated.container}"
@@ -152,7 +152,7 @@ def test_a_down_command_that_fails_stops_everything(migrated: World) -> None:
     failed = migrated.invoke("rollback", "--to", "0.1.0", "--yes", "--cross-migrations")
     assert failed.status == 1, failed.err
     assert "no way back" in failed.err
-    assert "what runs was not touched" in failed.err
+    assert "what runs was not changed" in failed.err
     assert migrated.answer()["VERSION"] == "0.2.0"
     assert migrated.containers() == {migrated.container: "running"}
     assert migrated.statuses()[-1] == "failed"
@@ -163,5 +163,5 @@ def test_a_down_command_that_hangs_is_stopped(migrated: World) -> None:
     migrated.fence(paths='["migrations/*.py"]', down='["sleep", "600"]', timeout='"1s"')
     failed = migrated.invoke("rollback", "--to", "0.1.0", "--yes", "--cross-migrations")
     assert failed.status == 1, failed.err
-    assert "not done after 1000 ms" in failed.err
+    assert "it did not end within 1000 ms" in failed.err
     assert migrated.containers() == {migrated.container: "running"}

@@ -149,7 +149,7 @@ def test_no_freeze_follows_where_none_is_configured(make: Make) -> None:
 def test_a_freeze_of_another_clone_stops_a_deployment_that_was_being_prepared(
     make: Make, bare_remote: Path, tmp_path: Path
 ) -> None:
-    """It is published while the plan is made: the deployment ends with status 2, and nothing was touched."""
+    """It is published while the plan is made: the deployment ends with status 2, and nothing was changed."""
     world = make(remote=bare_remote)
     world.release("0.1.0")
     elsewhere = tmp_path / "elsewhere"
@@ -172,7 +172,7 @@ def test_a_freeze_of_another_clone_stops_a_deployment_that_was_being_prepared(
 def test_a_release_set_aside_while_a_rollback_to_it_is_prepared_is_not_put_back(
     make: Make, tmp_path: Path
 ) -> None:
-    """A word of the last moment holds: nothing was touched, and both ends of the attempt are recorded."""
+    """A word of the last moment holds: nothing was changed, and both ends of the attempt are recorded."""
     world = make()
     script = tmp_path / "token.sh"
     script.write_text("echo token\n")

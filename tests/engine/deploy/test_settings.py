@@ -110,7 +110,7 @@ def test_a_deployment_is_watched_by_default_and_a_rollback_is_not(world: World) 
     world.configure(watch="", restart='"no"')
     broken = world.invoke("deploy", "--to", "0.3.0", "--yes")
     assert broken.status == 3, broken.err
-    assert "10s after it is healthy; what ran before is kept as long" in broken.err
+    assert "10s after it is healthy; what ran before is kept until then" in broken.err
     assert "the container ended: exit status 7" in broken.err
     world.configure(watch='"1s"')
     assert world.invoke("deploy", "--to", "0.2.0", "--yes").status == 0

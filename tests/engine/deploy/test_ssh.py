@@ -144,7 +144,7 @@ def test_deploy_and_rollback_go_through_ssh(world: World, cmd: CommandContext) -
 
 
 def test_a_door_that_does_not_open_is_told_with_the_command_to_try(world: World, cmd: CommandContext) -> None:
-    """Another host key, and a key that is not let in: exit status 6, and nothing was touched."""
+    """Another host key, and a key that is not let in: exit status 6, and nothing was changed."""
     world.configure(host=f'"{cmd.host}"')
     right = (cmd.folder / "known").read_text()
     cmd.trust(make_key(cmd.folder / "other"))

@@ -252,10 +252,10 @@ def test_after_a_killed_operator_the_next_deployment_cleans_up(world: World) -> 
     assert len(world.containers()) == 3
     status = world.invoke("status", "--json").data
     assert status["running"]["version"] == "0.3.0"
-    assert any("the ledger says 0.1.0" in line for line in status["drift"])
+    assert any("the ledger has 0.1.0" in line for line in status["drift"])
     assert any(world.container in line for line in status["leftovers"])
     after = world.invoke("rollback", "--to", "0.1.0", "--yes")
     assert after.status == 0, after.err
-    assert "taking over the lock" in after.err
+    assert "taking the lock" in after.err
     assert world.answer()["VERSION"] == "0.1.0"
     assert world.containers() == {world.container: "running"}

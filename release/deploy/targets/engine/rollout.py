@@ -120,7 +120,7 @@ def _withdraw(crew: RolloutTools, order: Replacement, error: BaseException) -> R
     if left is not None:
         return mixed(crew, order, error, left)
     return DeploymentFailed(
-        order.attempt, f"{why(crew, error)}; nothing was touched", crew.mask(_hint(error)), tail_of(error)
+        order.attempt, f"{why(crew, error)}; nothing was changed", crew.mask(_hint(error)), tail_of(error)
     )
 
 

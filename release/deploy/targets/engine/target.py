@@ -149,7 +149,7 @@ class SingleEngine(Struct, frozen=True, kw_only=True):
         if reason := self._unfit(proxy, order.image, order.spec):
             raise DeploymentFailed(
                 order.attempt,
-                f"{reason}; nothing was touched",
+                f"{reason}; nothing was changed",
                 "`invoke history` lists other releases; "
                 f"another `kind` in environments.{order.place.environment}.proxy may take this one",
             )

@@ -260,7 +260,10 @@ def apart(rollout: Rollout, emit: Emit) -> Iterator[None]:
                 for each in swarm.stored(kind, place.labels(role)):
                     swarm.drop(kind, each.id)
         except EngineError as error:
-            left = f"{rollout.name} could not be removed, the next drill does: {error.found}"
+            left = (
+                f"could not remove {rollout.name}: {error.found}. The next drill removes it. No "
+                "action needed."
+            )
             emit(Warned(text=left))
 
 
@@ -276,7 +279,7 @@ def sweep(swarm: Swarm, place: Place, emit: Emit) -> None:
     wanted = _labels(place, SERVING)
     for service in swarm.services():
         if _is_a_drills(place, service, wanted) and is_left_behind(service.labels):
-            emit(Notice(text=f"removing {service.name}, left behind by a drill that was killed"))
+            emit(Notice(text=f"removing {service.name} of a killed drill"))
             swarm.remove(service.id)
     for kind, role in _OBJECTS:
         for each in swarm.stored(kind, _labels(place, role)):

@@ -323,7 +323,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
             return None
         self._forget()
         why, hint = reason(error), error.hint if isinstance(error, ReleaseError) else ""
-        found = self.means.mask(f"{why}; nothing was touched")
+        found = self.means.mask(f"{why}; nothing was changed")
         return DeploymentFailed(self.order.attempt, found, self.means.mask(hint))
 
     def _give_up(self, before: Before, error: BaseException) -> DeploymentFailed:

@@ -60,11 +60,11 @@ def test_a_proxy_that_does_not_answer_stops_a_deployment_before_it_begins(kind: 
     refused = edge.world.invoke("deploy", "--to", "0.2.0", "--yes")
     assert refused.status == 2, refused.err
     assert "environments.production.proxy: " in refused.err
-    assert "nothing was touched" in refused.err
+    assert "nothing was changed" in refused.err
     assert edge.world.containers() == {edge.world.container: "running"}
     told = edge.world.invoke("status", "--json").data["drift"]
     assert len(told) == 1
-    assert "who gets requests is not known" in told[0]
+    assert "it is unknown which containers get requests" in told[0]
 
 
 def test_a_proxy_that_goes_away_in_the_middle_is_a_mixed_state_that_says_what_is_where(stand: Stand) -> None:

@@ -80,4 +80,4 @@ def test_a_registry_that_wants_a_login_says_so_before_anything_else(
         found = locate(FakeEngine(), image)
     with pytest.raises(TargetUnavailable) as caught:
         refuse("deploy", found, [], None)
-    assert caught.value.hint.startswith(f"docker login {registry.host}; else ")
+    assert caught.value.hint.startswith(f"docker login {registry.host}; or else ")

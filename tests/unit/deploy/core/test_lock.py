@@ -78,13 +78,13 @@ def test_the_loser_is_told_of_the_command_that_it_gave_and_of_ways_that_this_com
 
 
 def test_a_lock_that_is_gone_whenever_it_is_looked_at_names_nobody() -> None:
-    """Others take it and give it back all the time."""
+    """Others take it first all the time."""
 
     class Busy(FakeEngine):
         def create(self, spec: ContainerSpec) -> str:
             raise NameTaken(f"create {spec.name}", "it exists")
 
-    told = pytest.raises(LockHeld, match=f"others take its lock {PLACE.lock} and give it back")
+    told = pytest.raises(LockHeld, match=f"other deployments took the lock {PLACE.lock} first")
     with told, held(lock_store(Busy()), PLACE, holder(), print):
         raise AssertionError("the lock was given twice")
 
@@ -224,10 +224,10 @@ def test_who_was_taken_for_dead_learns_it_before_anything_is_touched() -> None:
     taken(engine, mine)
     ensure(lock_store(engine), PLACE, mine)
     engine.kept.clear()
-    with pytest.raises(LockHeld, match="gone"):
+    with pytest.raises(LockHeld, match="the lock was removed"):
         ensure(lock_store(engine), PLACE, mine)
     taken(engine, holder(who="Grace", deployment="2" * 12))
-    with pytest.raises(LockHeld, match="taken meanwhile by Grace"):
+    with pytest.raises(LockHeld, match="taken by Grace"):
         ensure(lock_store(engine), PLACE, mine)
 
 
@@ -238,7 +238,7 @@ def test_who_was_taken_for_dead_learns_it_before_anything_is_touched() -> None:
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"status": "running"}, "it is running, and a lock is never started"),
+        ({"status": "running"}, "it is running, but a lock never runs"),
         ({"status": "exited"}, "it is exited"),
         ({"labels": {}}, "it lacks the labels of the lock of api in production"),
         ({"labels": Place(service="api", environment="staging").labels(LOCK)}, "it lacks the labels"),
@@ -269,7 +269,7 @@ def test_a_lock_that_tells_no_time_is_held_until_it_is_broken(expires: str) -> N
     engine, other = FakeEngine(), holder(host="elsewhere", expires=expires, pid="9" * 5000, who="")
     taken(engine, other)
     assert peek(lock_store(engine), PLACE) == other
-    assert "tells no time" in held_error(PLACE, other).hint
+    assert "is not a time" in held_error(PLACE, other).hint
     assert len(str(held_error(PLACE, other))) < 6500
     with held(lock_store(engine), PLACE, holder(), print, breaking=other):
         assert Holder.parse(engine.kept[0].state.labels).deployment == "0" * 12

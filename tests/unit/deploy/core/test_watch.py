@@ -32,5 +32,5 @@ def test_a_deployment_is_watched_and_a_rollback_is_not(spec: RunSpec, reason: st
 
 def test_the_plan_has_words_for_it() -> None:
     """None where nothing is watched."""
-    assert watch.words(10_000) == "10s after it is healthy; what ran before is kept as long"
+    assert watch.words(10_000) == "10s after it is healthy; what ran before is kept until then"
     assert watch.words(0) == ""

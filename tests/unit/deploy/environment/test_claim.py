@@ -86,7 +86,7 @@ def test_a_claim_with_other_settings_is_only_reverted(
     assert world.names() == {OLD: "running"}
     assert world.bodies() == before
     (text,) = notes(world)
-    assert f"Nothing proves of it: {name}" in text
+    assert f"because nothing proves: {name}" in text
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_a_claim_that_is_proven_is_recorded_in_the_name_of_who_records_it(world:
         if event.deployment.status == "started" and event.deployment.deployment == NEXT
     )
     assert start.actor == world.live.workspace.actor
-    assert start.deployment.message == "begun by Ada Lovelace, as its lock says: loses orders"
+    assert start.deployment.message == "started by Ada Lovelace, according to its lock: loses orders"
     assert start.deployment.took_lock_from is None
     assert start.recorded_at < "2999"
 

@@ -62,7 +62,7 @@ def test_a_first_fetch_is_told_and_waited_for(other: Repository) -> None:
     answers, workspace, told = refreshed(other)
     assert answers
     assert workspace.ledger.head is not None
-    assert told == [Notice(text="this clone has nothing of the ledger yet: fetching it from origin")]
+    assert told == [Notice(text="this clone has no ledger yet: fetching it from origin")]
 
 
 def test_who_knows_a_ledger_does_not_wait_for_more_of_it(other: Repository) -> None:
@@ -72,7 +72,7 @@ def test_who_knows_a_ledger_does_not_wait_for_more_of_it(other: Repository) -> N
     assert not answers
     assert workspace.ledger.head is not None
     assert isinstance(told, Warned)
-    assert "going by what this clone knows (no answer within" in told.text
+    assert "using what this clone knows (no answer within" in told.text
 
 
 def took(of: Record[Body], deployment: str, milliseconds: int | None, **changes: Any) -> Draft[Body]:
@@ -103,8 +103,14 @@ def test_what_deployments_take_does_not_contain_their_watch(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("unproven", "said"),
     [
-        (None, "the git remote does not answer: this waits here for `invoke sync`"),
-        (LedgerUnproven("prove it", "a commit breaks its rules"), "the ledger is not proven, and nothing"),
+        (
+            None,
+            (
+                "the git remote does not answer: the event waits in this clone. "
+                "Run `invoke sync` when the remote answers"
+            ),
+        ),
+        (LedgerUnproven("prove it", "a commit breaks its rules"), "the ledger is not proven, so nothing"),
         (LedgerRewritten("read it", "it was rewound", "", seen="a", now=None), "the ledger is not proven"),
     ],
 )

@@ -46,7 +46,7 @@ def test_it_is_refused_with_what_the_ledger_knows(workspace: Workspace) -> None:
     """For status, deploy and rollback: what ran there, how to read it, how to get it back."""
     with pytest.raises(UsageError, match="old is not in the configuration") as caught:
         workspace.env_ref("old")
-    assert "1.4.0 was deployed there last, on 2026-11-20" in caught.value.found
+    assert "the ledger's last deployment there is 1.4.0, of 2026-11-20" in caught.value.found
     assert "invoke history --environment old" in caught.value.hint
     assert "`environments.old`" in caught.value.hint
     with pytest.raises(UsageError, match="old is not in"), workspace.live("old"):
@@ -65,8 +65,6 @@ def test_its_history_is_read_and_told(workspace: Workspace, told: list[Event]) -
 def test_a_name_that_nothing_knows_is_refused_as_before(workspace: Workspace, name: str) -> None:
     """With those that exist."""
     for ask in (workspace.env_ref, lambda name: list(inspect._entries(workspace, name, None))):
-        with pytest.raises(
-            UsageError, match=f"no environment is called '{name}'; those that are: production"
-        ):
+        with pytest.raises(UsageError, match=f"there is no environment '{name}'; there are: production"):
             ask(name)
     assert unconfigured(workspace.service, workspace.ledger) == ["old"]

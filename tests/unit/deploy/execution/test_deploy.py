@@ -155,7 +155,7 @@ def test_what_started_ends_in_the_record_whatever_the_engine_says(why: str) -> N
     ledger, target = FakeLedger(), FakeTarget(act=fails(EngineError("inspect it", "canary-secret is broken")))
     with pytest.raises(EngineError):
         run(attempt(ledger, target, why))
-    assert ledger.said == [("started", ""), ("failed", "*** is broken; nothing was touched")]
+    assert ledger.said == [("started", ""), ("failed", "*** is broken; nothing was changed")]
 
 
 UNDOING = Undoing(migrations=("m/2.py",), command=("down", "1"), version="0.3.0", status="planned")
@@ -180,9 +180,9 @@ def with_down(one: Attempt, down: object) -> Attempt:
 @pytest.mark.parametrize(
     ("error", "then"),
     [
-        (EngineError("inspect it", "it is broken"), "it is broken; what runs was not touched"),
+        (EngineError("inspect it", "it is broken"), "it is broken; what runs was not changed"),
         (Restored("deploy it", "it is sick; what ran before runs again"), None),
-        (LockHeld("deploy it", "the lock was taken meanwhile"), None),
+        (LockHeld("deploy it", "the lock was taken by"), None),
     ],
 )
 def test_an_end_after_migrations_were_undone_says_that_and_never_that_nothing_was_touched(
@@ -214,16 +214,16 @@ def test_what_started_ends_in_the_record_where_the_ledger_cannot_be_read(
         monkeypatch.setattr(policy, "read_policy", lambda *_: fails(LedgerError("read it", "damaged"))())
     with pytest.raises(LedgerError, match="damaged"):
         run(attempt(ledger, target))
-    assert ledger.said == [("started", ""), ("failed", "damaged; nothing was touched")]
+    assert ledger.said == [("started", ""), ("failed", "damaged; nothing was changed")]
     assert not target.rolled_out
 
 
 def test_a_promotion_whose_start_the_server_refuses_never_was() -> None:
-    """Its start is not kept for later, and the error says that nothing was touched."""
+    """Its start is not kept for later, and the error says that nothing was changed."""
     ledger, target = FakeLedger(failing={"started": LedgerRejected("push", "declined", "ask")}), FakeTarget()
     with pytest.raises(LedgerRejected) as caught:
         run(attempt(ledger, target, "promote"))
-    assert caught.value.hint == "ask; api in production was not touched"
+    assert caught.value.hint == "ask; api in production was not changed"
     assert (ledger.withdrawn, ledger.said, target.rolled_out) == (["started"], [], False)
 
 
@@ -232,7 +232,7 @@ def test_a_promotion_that_cannot_be_recorded_is_told_as_such() -> None:
     ledger, target = FakeLedger(failing={"started": OSError(24, "Too many open files")}), FakeTarget()
     with pytest.raises(LedgerError, match="Too many open files") as caught:
         run(attempt(ledger, target, "promote"))
-    assert caught.value.hint == "api in production was not touched"
+    assert caught.value.hint == "api in production was not changed"
     assert not target.rolled_out
 
 
@@ -255,7 +255,7 @@ def test_a_rollback_that_cannot_be_recorded_is_a_rollback(
     outcome = run(attempt(ledger, FakeTarget(), said=said))
     assert (outcome.evidence, outcome.record["id"], escaped) == ("it serves", None, [])
     warnings = [event.text for event in said if isinstance(event, Warned)]
-    assert f"the event {status!r}, with what goes with it, is not in the ledger: {told}" in warnings
+    assert f"the event {status!r} is not in the ledger: {told}" in warnings
 
 
 def test_the_rollout_asks_whose_the_lock_is() -> None:
@@ -265,13 +265,13 @@ def test_the_rollout_asks_whose_the_lock_is() -> None:
     def still_mine() -> None:
         asked.append(1)
         if len(asked) > 1:
-            raise LockHeld("deploy api", "the lock was taken meanwhile by Grace Hopper")
+            raise LockHeld("deploy api", "the lock was taken by Grace Hopper")
 
     ledger, target = FakeLedger(), FakeTarget()
     with pytest.raises(ReleaseError, match="Grace Hopper"):
         run(attempt(ledger, target), still_mine)
     assert not target.rolled_out
-    assert ledger.said[-1] == ("failed", "the lock was taken meanwhile by Grace Hopper")
+    assert ledger.said[-1] == ("failed", "the lock was taken by Grace Hopper")
 
 
 def test_a_signal_after_the_end_comes_too_late(monkeypatch: pytest.MonkeyPatch) -> None:

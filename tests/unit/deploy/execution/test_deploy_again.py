@@ -15,7 +15,7 @@ __all__ = ["scene"]
 
 
 def test_what_runs_as_asked_and_does_not_serve_says_how_it_is_replaced(scene: Scene) -> None:
-    """It is only looked at, so nothing was touched: the command that replaces it is written out."""
+    """It is only looked at, so nothing was changed: the command that replaces it is written out."""
     scene.release("1.4.1")
     scene.runs("1.4.1", scene.deploy("1.4.1"))
     prepared = scene.prepared("1.4.1", "rollback")
@@ -24,7 +24,9 @@ def test_what_runs_as_asked_and_does_not_serve_says_how_it_is_replaced(scene: Sc
     with pytest.raises(DeploymentFailed) as caught:
         carry_out(prepared, message="", interruption=Interruption())
     assert caught.value.exit_code == 1
-    assert "`invoke rollback --to 1.4.1 --again` replaces it" in caught.value.hint
+    assert (
+        "to replace it although it runs as asked: `invoke rollback --to 1.4.1 --again`" in caught.value.hint
+    )
     assert scene.engine.calls == []
 
 

@@ -56,7 +56,7 @@ def test_an_image_that_lost_a_layer_is_pulled_again_before_anything_is_touched()
     """The lock is the first container that is made of it; that it was pulled is told."""
     (told,) = locked("registry.example/api")
     assert isinstance(told, Warned)
-    assert "the registry is asked for it" in told.text
+    assert "using the registry instead" in told.text
 
 
 def test_without_a_registry_an_image_that_lost_a_layer_is_the_engines_error() -> None:

@@ -53,10 +53,19 @@ def test_the_disk_of_another_machine_is_not_known() -> None:
 @pytest.mark.parametrize(
     ("managers", "said"),
     [
-        (["leader"], "1 of 1 managers answer, and none of them may be lost"),
-        (["leader", "reachable", "reachable"], "3 of 3 managers answer, and 1 of them may be lost"),
-        (["leader", "reachable", "unreachable"], "2 of 3 managers answer, and none of them may be lost"),
-        (["leader", "reachable"], "2 of 2 managers answer, and none of them may be lost"),
+        (["leader"], "1 of 1 managers answer; none of them can fail without loss of the majority"),
+        (
+            ["leader", "reachable", "reachable"],
+            "3 of 3 managers answer; 1 of them can fail without loss of the majority",
+        ),
+        (
+            ["leader", "reachable", "unreachable"],
+            "2 of 3 managers answer; none of them can fail without loss of the majority",
+        ),
+        (
+            ["leader", "reachable"],
+            "2 of 2 managers answer; none of them can fail without loss of the majority",
+        ),
     ],
 )
 def test_how_many_managers_may_be_lost_is_told(managers: list[str], said: str) -> None:

@@ -102,7 +102,7 @@ def test_a_quarantined_release_does_not_count(workspace: Workspace) -> None:
     past.release("4.0.0")
     found = past.needed(2, minutes=1)
     assert found.keys() == {"4.0.0", "3.0.0", "2.0.0", "1.0.0"}
-    assert found["2.0.0"] == "healthy in production, and quarantined since"
+    assert found["2.0.0"] == "healthy in production, and quarantined since then"
 
 
 def test_everything_that_was_deployed_within_the_window_is_needed(workspace: Workspace) -> None:

@@ -1,4 +1,4 @@
-"""What was started again after it was proven."""
+"""What was started again after it was verified."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def test_a_container_that_runs_since_its_deployment_is_no_news(scene: Scene) -> 
 def test_a_restart_by_the_engine_is_told(scene: Scene) -> None:
     """Its count is enough."""
     (text,) = told(scene, ("0.1.0", "healthy"), restarts=2)
-    assert text.startswith("api-production ended and was restarted by the engine 2 times: `docker logs")
+    assert text.startswith("api-production ended, and the engine restarted it 2 times: `docker logs")
 
 
 def test_a_start_by_hand_is_told(scene: Scene) -> None:
     """It came later than the deployment took, and than its proof."""
     (text,) = told(scene, ("0.1.0", "healthy"), started_at="2026-11-20T13:00:00.5Z")
-    assert text.startswith("api-production was started again at 2026-11-20T13:00:00Z, after it was proven")
+    assert text.startswith("api-production was started again at 2026-11-20T13:00:00Z, after it was verified")
 
 
 @pytest.mark.parametrize(("status", "count"), [("restored", 0), ("failed", 1), ("mixed", 1)])
@@ -62,4 +62,4 @@ def test_tasks_that_ended_by_themselves_are_told() -> None:
         Placed(name="api.2", ended=3, last="exit status 7", **known),  # type: ignore[arg-type]
     ]
     (text,) = ended_tasks(tasks)
-    assert text == "api.2 ended and was replaced by the Swarm 3 times, the last: exit status 7"
+    assert text == "api.2 ended, and the Swarm replaced it 3 times; the last: exit status 7"

@@ -205,8 +205,8 @@ def test_beside_something_unknown_it_is_refused(bench: Bench) -> None:
     """Nobody knows with which settings; the way out is told."""
     what, problems = bench.decide(bench.live(down=ALEMBIC), observation=bench.observation(known=False))
     assert what is None
-    assert "`alembic downgrade -2` cannot run: what runs is no deployment that the ledger knows" in problems
-    assert "so its settings are not known here; --down done" in problems
+    assert "`alembic downgrade -2` cannot run: the ledger does not have the running deployment" in problems
+    assert "so its settings are not known; --down done" in problems
 
 
 def test_the_settings_of_another_release_are_none_of_its_own(bench: Bench) -> None:
@@ -217,7 +217,7 @@ def test_the_settings_of_another_release_are_none_of_its_own(bench: Bench) -> No
         bench.live(down=ALEMBIC), observation=replace(bench.observation(), told=other)
     )
     assert what is None
-    assert "so its settings are not known here" in problems
+    assert "so its settings are not known" in problems
 
 
 def test_where_nothing_runs_it_has_the_settings_of_what_should(bench: Bench) -> None:
@@ -256,7 +256,7 @@ def test_a_swarm_runs_none(bench: Bench) -> None:
     live = bench.live("swarm", down=ALEMBIC)
     what, problems = bench.decide(live)
     assert what is None
-    assert "a Swarm runs no `down` command: run `alembic downgrade -2` by hand; --down done" in problems
+    assert "a Swarm runs no `down` command: run `alembic downgrade -2` yourself; --down done" in problems
     (closed,) = migration_gate.closed(live, BACK, NOTHING)
     assert closed.message.endswith("with --cross-migrations --down done the data stays as it is")
 
@@ -268,7 +268,7 @@ def test_what_was_undone_is_undone_again_only_with_a_word(bench: Bench) -> None:
     assert what is None
     assert "2 migrations of 1.5.0 undone by `alembic downgrade -2` (m/2.py, m/3.py)" in problems
     assert "the rollback 1 by Grace" in problems
-    assert "--down done goes back without running `alembic downgrade -2`" in problems
+    assert "--down done rolls back without `alembic downgrade -2`" in problems
     what, problems = bench.decide(live, earlier=before, allowed=Allowance(down="again"))
     assert what is not None
     assert problems == ""
@@ -310,9 +310,9 @@ def came_of(bench: Bench) -> Undoing | None:
 def test_one_that_did_not_end_well_may_have_done_a_part(bench: Bench, ends: int | BaseException) -> None:
     """It is stopped, and the error says where to look and both ways on."""
     bench.engine.ends = ends
-    with pytest.raises(DeploymentFailed, match="what runs was not touched") as caught:
+    with pytest.raises(DeploymentFailed, match="what runs was not changed") as caught:
         run(bench)
-    for part in ("a part of it may be done", "--down again", "--down done"):
+    for part in ("a part may be undone", "--down again", "--down done"):
         assert part in caught.value.hint
     assert bench.engine.names() == {NAME: "exited"}
     assert came_of(bench) is not None
@@ -340,7 +340,7 @@ def test_one_that_cannot_be_stopped_may_still_run(bench: Bench) -> None:
 def test_one_that_never_began_keeps_the_engines_hint(bench: Bench, call: str, error: EngineError) -> None:
     """The data was not touched, so nobody has to look at it."""
     bench.engine.breaking = {f"{call} {NAME}": error}
-    with pytest.raises(DeploymentFailed, match="nothing was touched") as caught:
+    with pytest.raises(DeploymentFailed, match="nothing was changed") as caught:
         run(bench)
     assert caught.value.hint == error.hint
     assert came_of(bench) is None
@@ -364,8 +364,8 @@ def test_what_it_wrote_is_told_and_no_reason_to_fail(bench: Bench) -> None:
     "error",
     [
         Restored("deploy", "it is sick; what ran before runs again", "read the lines above", ("last",)),
-        DeploymentFailed("deploy", "no such network; nothing was touched", "make it"),
-        LockHeld("deploy", "the lock is gone meanwhile", "nothing was touched"),
+        DeploymentFailed("deploy", "no such network; nothing was changed", "make it"),
+        LockHeld("deploy", "the lock was removed", "nothing was changed"),
         EngineError("inspect it", "it is broken", "mend it"),
         LedgerRewritten("read it", "it was rewound", "look", seen="a", now=None),
     ],
@@ -415,7 +415,9 @@ def test_what_ran_is_recorded_as_the_engine_tells_it() -> None:
 def test_one_that_works_stops_everybody(bench: Bench) -> None:
     """With its name, and what to do; one that ended does not."""
     (problem,) = migration_containers.still_running((container("running"), container("exited")))
-    assert f"{NAME} (1.5.0, running) is still undoing migrations: `docker wait {NAME}`" in str(problem)
+    assert f"{NAME} (1.5.0, running) still undoes migrations: wait for it: `docker wait {NAME}`" in str(
+        problem
+    )
 
 
 def earlier(bench: Bench, *there: ContainerState) -> str:
@@ -465,13 +467,13 @@ def test_who_waited_for_the_lock_does_not_undo_what_was_undone_meanwhile(bench: 
     downgrade.ensure(live, observation, digits("own", 12), None, answers=True)
     bench.record("started", PLANNED)
     bench.record("restored", DONE)
-    with pytest.raises(LockHeld, match="the plan was made before: 2 migrations") as caught:
+    with pytest.raises(LockHeld, match="the plan is out of date: 2 migrations") as caught:
         downgrade.ensure(live, observation, digits("own", 12), None, answers=True)
-    assert "nothing was touched" in caught.value.hint
+    assert "nothing was changed" in caught.value.hint
     before = undone.earlier_undoing(live, (), None, locked=False)
     downgrade.ensure(live, observation, digits("own", 12), before, answers=True)
     bench.engine.add(undoer(bench, DEPLOYMENT, "running"))
-    with pytest.raises(LockHeld, match="is still undoing migrations"):
+    with pytest.raises(LockHeld, match="still undoes migrations"):
         downgrade.ensure(live, observation, digits("own", 12), before, answers=True)
 
 

@@ -6,13 +6,13 @@ import pytest
 
 from release.deploy.planning.no_target import nowhere
 
-NOWHERE = ": a bare rollback has nowhere to go"
+NOWHERE = ", so a rollback without --to has no target"
 
 
 @pytest.mark.parametrize(
     ("quarantined", "said"),
     [
-        ([], "nothing was verified healthy here yet"),
+        ([], "no release was verified healthy here yet"),
         ([False], f"only one release ran here{NOWHERE}"),
         ([False, True], f"the other release that ran here is quarantined{NOWHERE}"),
         ([False, True, True], f"the other 2 releases that ran here are quarantined{NOWHERE}"),

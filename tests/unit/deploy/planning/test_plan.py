@@ -110,7 +110,7 @@ def test_where_nothing_runs_nothing_is_stopped() -> None:
     """Whatever the ledger says; that they differ is a note."""
     plan = make_plan(parts(containers=ContainerSet(running=(), stopped=()), runs_event=False))
     assert plan.strategy == "first"
-    assert plan.notes == ("the ledger says that 0.1.0 runs; the engine runs: none",)
+    assert plan.notes == ("the ledger has 0.1.0, but the engine runs: none",)
 
 
 def test_what_is_known_of_room_is_a_note() -> None:
@@ -229,7 +229,7 @@ def test_a_container_that_the_ledger_does_not_know_is_noted() -> None:
     """Nothing to compare with."""
     plan = make_plan(parts(event=None, release=None, expected="", runs_event=False))
     assert plan.before is None
-    assert "the ledger knows nothing of what runs" in plan.notes[0]
+    assert "the ledger has no record of what runs" in plan.notes[0]
 
 
 def test_a_plan_is_json() -> None:
@@ -303,7 +303,7 @@ def test_what_is_not_as_it_should_be_behind_a_proxy_is_noted() -> None:
         moved="it ran without a proxy",
     )
     notes = "\n".join(make_plan(known).notes)
-    assert "who gets requests is not known: it does not answer" in notes
+    assert "it is unknown which containers get requests: it does not answer" in notes
     assert "removed when this one is healthy: api-production-dead (0.1.0, running)" in notes
     assert "it ran without a proxy" in notes
 
@@ -320,12 +320,12 @@ def test_what_undoes_migrations_first_is_shown_with_its_image_and_time() -> None
         command=("alembic", "downgrade", "-2"), version="0.2.0", image="acme/api@x", timeout=60_000
     )
     down = cast(Any, SimpleNamespace(shown=command))
-    plan = make_plan(parts(migrations=MigrationPlan(down=down, notes=("look at the data",))))
+    plan = make_plan(parts(migrations=MigrationPlan(down=down, notes=("check the data",))))
     rows = dict(plans.plan_rows(plan))
     assert rows["first"].startswith("`alembic downgrade -2`\nin a container of 0.2.0, acme/api@x,")
     assert rows["first"].endswith("for 1m at most")
     assert plan.to_json()["down"]["command"] == command.command
-    assert "look at the data" in plan.notes
+    assert "check the data" in plan.notes
     assert make_plan(parts()).to_json()["down"] is None
 
 

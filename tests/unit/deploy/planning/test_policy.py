@@ -152,7 +152,7 @@ def test_undoing_a_rollback_ends_its_freeze_and_nobody_elses() -> None:
     covered = frozen(until="2999-01-01T00:00:00.000Z")
     words = state(quarantine=aside, freeze=frozen(by_rollback=True), beneath=covered)
     found = following("rollback", NEW, OLD, words)
-    assert "production stays frozen as before the rollback" in found.sentences()
+    assert "production stays frozen, as it was before the rollback" in found.sentences()
     assert bodies(found)[-1] == covered.freeze
 
 

@@ -52,7 +52,7 @@ def test_nothing_found_refuses_nothing() -> None:
 
 def test_what_is_barred_makes_the_target_unavailable() -> None:
     """With everything else in the same message."""
-    aside, port = Problem(path="quarantine", message="set aside"), Problem(path="publish", message="taken")
+    aside, port = Problem(path="quarantine", message="quarantined"), Problem(path="publish", message="taken")
     with pytest.raises(TargetUnavailable) as caught:
         refuse("deploy", ENGINE, [port], None, barred=[aside])
     assert "2 problems" in str(caught.value)

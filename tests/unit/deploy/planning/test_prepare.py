@@ -37,7 +37,7 @@ def test_a_deployment_of_another_clone_is_what_is_left(scene: Scene) -> None:
     scene.runs("1.5.0", "0123456789ab")
     with pytest.raises(NotReady, match=r"migrations/7_orders\.py"):
         scene.prepared("1.4.2")
-    with pytest.raises(NotReady, match=r"`app down 1` cannot run: .* its settings are not known here"):
+    with pytest.raises(NotReady, match=r"`app down 1` cannot run: .* its settings are not known"):
         scene.prepared("1.4.2", allowed=OVER)
     prepared = scene.prepared("1.4.2", allowed=replace(OVER, down="done"))
     plan = prepared.plan
@@ -49,11 +49,11 @@ def test_a_deployment_of_another_clone_is_what_is_left(scene: Scene) -> None:
     assert "1.5.0 is quarantined in production" in plan.then
     assert "1.4.2 is quarantined in production" not in plan.then
     assert plan.notes == (
-        "`app down 1` does not run: --down done says that the data is as the older release needs it",
-        "the ledger says that 1.4.2 runs; the engine runs: api-production (1.5.0, running)",
+        "`app down 1` is skipped: --down done confirms that the data already fits the older release",
+        "the ledger has 1.4.2, but the engine runs: api-production (1.5.0, running)",
         (
-            "this clone's ledger lacks the deployment that runs: `invoke sync` in the clone that made it "
-            "publishes it"
+            "this clone's ledger lacks the deployment that runs; to publish it, "
+            "run `invoke sync` in the clone that made it"
         ),
     )
     assert "by a deployment that this clone does not know" in shown(prepared, "from")
@@ -166,7 +166,7 @@ def test_what_runs_as_asked_is_replaced_where_that_is_said(scene: Scene) -> None
     assert scene.prepared("1.4.1").plan.strategy == "verify"
     plan = scene.prepared("1.4.1", allowed=Allowance(again=True)).plan
     assert plan.strategy == "stop-first"
-    assert plan.notes == ("1.4.1 runs already with these settings, and is replaced: --again",)
+    assert plan.notes == ("1.4.1 runs already with these settings; --again replaces it",)
 
 
 def test_more_commits_than_a_plan_lists_are_counted(scene: Scene) -> None:

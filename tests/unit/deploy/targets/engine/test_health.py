@@ -100,8 +100,8 @@ def test_a_health_check_alone_is_not_enough_where_the_request_can_be_made() -> N
     [
         (state(status="exited", exit_code=3), "exit status 3"),
         (state(status="exited", exit_code=137, oom_killed=True), "more memory"),
-        (state(status="restarting", exit_code=1), "restarted by the engine"),
-        (state(restarts=1), "restarted by the engine"),
+        (state(status="restarting", exit_code=1), "the engine restarted it"),
+        (state(restarts=1), "the engine restarted it"),
         (state(health="unhealthy"), "unhealthy"),
     ],
 )
@@ -262,7 +262,7 @@ def test_what_stays_healthy_passes_the_watch() -> None:
     ("later", "found"),
     [
         (state(health="healthy", status="exited", exit_code=9), "exit status 9"),
-        (state(health="healthy", restarts=1), "restarted by the engine"),
+        (state(health="healthy", restarts=1), "the engine restarted it"),
         (state(health="healthy", started_at="2026-11-20T10:00:01Z"), "did not stay up"),
         (state(health="starting"), "did not stay healthy: starting"),
         (state(health="unhealthy"), "says unhealthy"),

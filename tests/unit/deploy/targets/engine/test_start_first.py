@@ -369,7 +369,7 @@ def test_who_lost_the_lock_leaves_the_traffic_and_both_as_they_are(moment: str) 
 
     def ensure() -> None:
         if moment in engine.calls:
-            raise LockHeld("deploy api", "the lock was taken meanwhile by Grace Hopper")
+            raise LockHeld("deploy api", "the lock was taken by Grace Hopper")
 
     with pytest.raises(MixedState, match="everything is left as it is") as caught:
         start_first.swap(replace(crew(engine), still_mine=ensure), order(engine), proxy)

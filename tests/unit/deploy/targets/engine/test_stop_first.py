@@ -172,7 +172,7 @@ def test_a_container_that_cannot_be_made_leaves_the_old_one_untouched() -> None:
     """The old one never stopped; an engine that quotes a secret is masked."""
     failing = {f"create {NEW}": EngineError("create it", "bad value canary-secret")}
     engine = engine_with_old(breaking=failing)
-    with pytest.raises(DeploymentFailed, match=r"bad value \*\*\*; nothing was touched") as caught:
+    with pytest.raises(DeploymentFailed, match=r"bad value \*\*\*; nothing was changed") as caught:
         run(engine)
     assert type(caught.value) is DeploymentFailed
     assert f"stop {OLD}" not in engine.calls
@@ -303,7 +303,7 @@ class Lock:
     def ensure(self) -> None:
         self.asked += 1
         if self.taken_at in self.engine.calls:
-            raise LockHeld("deploy api", "the lock was taken meanwhile by Grace Hopper")
+            raise LockHeld("deploy api", "the lock was taken by Grace Hopper")
 
 
 @pytest.mark.parametrize("moment", [f"create {NEW}", f"stop {OLD}", f"start {NEW}"])

@@ -106,7 +106,7 @@ def test_an_image_that_cannot_stand_behind_the_proxy_is_refused_with_a_way_on(
     image = stored(digest("config 0.2.0"))
     monkeypatch.setattr(type(proxy), "unfit", lambda *_: "the image has no HEALTHCHECK")
     monkeypatch.setattr(FakeEngine, "find", lambda *_, **__: image)
-    with pytest.raises(DeploymentFailed, match="no HEALTHCHECK; nothing was touched") as caught:
+    with pytest.raises(DeploymentFailed, match="no HEALTHCHECK; nothing was changed") as caught:
         single.roll_out(order(), means())
     assert "environments.production.proxy" in caught.value.hint
 

@@ -108,7 +108,7 @@ def test_who_lost_the_lock_submits_nothing() -> None:
     """The spec that was planned for is still there, and it is somebody else's turn."""
 
     def lost() -> None:
-        raise LockHeld("deploy api", "the lock was taken meanwhile by Grace Hopper")
+        raise LockHeld("deploy api", "the lock was taken by Grace Hopper")
 
     before = running()
     fake = FakeSwarm(there=before)
@@ -240,7 +240,7 @@ def test_a_cancellation_before_the_spec_is_submitted_touches_nothing() -> None:
     cancellation = Cancellation()
     cancellation.request("SIGTERM arrived")
     rollout = Rollout(swarm=real(fake), order=over(before), means=means([], cancellation))
-    with pytest.raises(DeploymentFailed, match="nothing was touched") as caught:
+    with pytest.raises(DeploymentFailed, match="nothing was changed") as caught:
         rollout.run()
     assert isinstance(caught.value.__cause__, Cancelled)
     assert fake.calls == []
