@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,14 +29,15 @@ def _part(node: ast.expr) -> str:
     return str(node.value) if isinstance(node, ast.Constant) else "{}"
 
 
-def sentences() -> list[tuple[str, str]]:
+@functools.cache
+def sentences() -> tuple[tuple[str, str], ...]:
     """Return place and text of each string with a blank in it: keys, names and patterns have none."""
-    return [
+    return tuple(
         (f"{module.relative_to(PACKAGE.parent)}:{line}", text)
         for module in sorted(PACKAGE.rglob("*.py"))
         for line, text in strings(module)
         if " " in text.strip()
-    ]
+    )
 
 
 if __name__ == "__main__":

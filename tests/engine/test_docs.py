@@ -86,8 +86,10 @@ class Walk:
     port: int = field(default_factory=lab.free_port)
 
     def own(self, text: str) -> str:
-        """What the tutorial says, with their names."""
-        return text.replace("hello", self.service).replace("8080", str(self.port))
+        """What the tutorial says, with their names, and one second of watching where it has ten."""
+        text = text.replace("hello", self.service).replace("8080", str(self.port))
+        watch = "[tool.release.environments.production]\n"
+        return text.replace(watch, f'{watch}watch = "1s"\n').replace("10s after it", "1s after it")
 
     def file(self, block: Block) -> None:
         (self.folder / (block.file or "")).write_text(block.text)

@@ -33,7 +33,7 @@ from tests.engine.lab import die_with_parent
 _ROOT: Final = Path(__file__).parents[2]
 _LARGEST: Final = 1 << 17
 """Bytes of a request: arguments, folder and variables."""
-_PROGRAMS: Final = ("nox", "invoke")
+_PROGRAMS: Final = ("nox", "invoke", "tests.engine.deploy.dying")
 _EARLY: Final = ("PYTHON", "LANG", "LC_")
 """Beginnings of variables that an interpreter reads when it starts."""
 _ON_ITS_OWN: Final = ("release.tasks",)
@@ -43,7 +43,7 @@ _ON_ITS_OWN: Final = ("release.tasks",)
 def run(
     argv: list[str], *, cwd: Path, environ: Mapping[str, str], timeout: float = 240
 ) -> subprocess.CompletedProcess[str]:
-    """Run `python -m nox` or `python -m invoke` to its end, without input."""
+    """Run `python -m` with one of the programs to its end, without input."""
     if (
         argv[:2] != [sys.executable, "-m"]
         or argv[2] not in _PROGRAMS
@@ -52,7 +52,7 @@ def run(
         return subprocess.run(
             argv,
             cwd=cwd,
-            env=environ,
+            env={**environ, "PYTHONPATH": environ.get("PYTHONPATH", str(_ROOT))},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -6,15 +6,29 @@ Each change plays one row for each kind of fault; the soak plays all.
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import pytest
 
 PAGE: Final = Path(__file__).parents[2] / "docs/reference/soak.md"
 ALL: Final = "RELEASE_SOAK" in os.environ
 """Whether all rows are played."""
+
+
+SEED: Final = int(os.environ.get("RELEASE_SEED") or random.SystemRandom().randrange(10**6))
+"""A run with the same seed draws the same samples."""
+
+T = TypeVar("T")
+
+
+def sample(of: Sequence[T], number: int) -> Sequence[T]:
+    """Draw some of all, in their order; the soak takes all. The seed is printed."""
+    print(f"RELEASE_SEED={SEED}")
+    drawn = sorted(random.Random(SEED).sample(range(len(of)), len(of) if ALL else number))
+    return [of[place] for place in drawn]
 
 
 class Rows(NamedTuple):
@@ -84,6 +98,12 @@ SAMPLES: Final = (
         every_run="2 steps of one container, 1 of two",
         soak="all steps",
         test="test_deaths.py",
+    ),
+    Sample(
+        promise="what an operator who dies left is finished or undone by the next one",
+        every_run="2 of 4 steps before the new container runs, 2 of 4 after",
+        soak="all steps",
+        test="test_converge.py",
     ),
     Sample(
         promise="no request fails during deployments behind a proxy",

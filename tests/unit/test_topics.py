@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 NAMED = {
     topic
     for module in PACKAGE.rglob("*.py")
+    if "invoke explain" in module.read_text(encoding="utf-8")
     for _, text in strings(module)
     for topic in re.findall(r"invoke explain ([a-z0-9/-]+)", text)
 }

@@ -81,9 +81,15 @@ def kept(service: Service) -> bytes:
     return objects + b"".join(path.read_bytes() for path in service.folder.rglob("*") if path.is_file())
 
 
-def test_what_was_lent_is_nowhere_afterwards(make: Make, engine: Engine, tmp_path: Path) -> None:
-    """Not in history, settings, labels, layers, records, logs or output; RUN had it, and printed it."""
+def test_what_was_lent_is_nowhere_afterwards_and_another_value_gives_the_same_digest(
+    make: Make, tmp_path: Path
+) -> None:
+    """Not in history, settings, labels, layers, records, logs or output; RUN had it, and printed it.
+
+    Both are built without a cache, in two clones: a token that was rotated makes no other image.
+    """
     service = lent(make)
+    other = service.clone(tmp_path / "other")
     ran = release(service, "--", "--no-cache")
     (record,) = service.records()
     (run,) = (service.folder / ".release/runs").iterdir()
@@ -93,17 +99,10 @@ def test_what_was_lent_is_nowhere_afterwards(make: Make, engine: Engine, tmp_pat
     assert b"ENV APP_VERSION" in history
     for piece in (*files_of(image, tmp_path), history, kept(service), ran.all.encode()):
         assert not [form for form in FORMS if form in piece]
-
-
-def test_another_value_of_a_secret_gives_the_same_digest(make: Make, tmp_path: Path) -> None:
-    """Built without a cache in two clones: who rotates a token does not make another image."""
-    service = lent(make)
-    other = service.clone(tmp_path / "other")
     (other.folder / "company.pem").write_text(PEM.replace("canary", "another"))
-    release(service, "--", "--no-cache")
     release(other, "--", "--no-cache", token=OTHER)
-    (first,), (second,) = service.records(), other.records()
-    assert first["image"]["digest"] == second["image"]["digest"]
+    (second,) = other.records()
+    assert second["image"]["digest"] == record["image"]["digest"]
 
 
 def running() -> Iterator[bytes]:

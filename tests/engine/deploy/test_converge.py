@@ -12,6 +12,7 @@ from release.process import output_of
 from tests.engine.deploy.conftest import Make
 from tests.engine.deploy.dying import HOST
 from tests.engine.deploy.world import Ended, World
+from tests.soak import rows
 
 Elsewhere = Callable[..., Ended]
 
@@ -57,7 +58,8 @@ def assert_one_state(world: World, elsewhere: Elsewhere, version: str) -> None:
 
 def test_a_death_before_the_new_one_runs_is_undone(shared: World, elsewhere: Elsewhere) -> None:
     """After the lock, the start's event, the new container, and the old one's stop: 0.1.0 serves again."""
-    for point in (("create", "1"), ("append_events", "1"), ("create", "2"), ("stop", "1")):
+    points = (("create", "1"), ("append_events", "1"), ("create", "2"), ("stop", "1"))
+    for point in rows.sample(points, 2):
         died = shared.dying("after", *point, "deploy", "--to", "0.2.0", "--yes")
         assert died.status == -signal.SIGKILL, (point, died.err)
         done = elsewhere("converge", *SURE, "--json")
@@ -70,7 +72,7 @@ def test_a_death_after_the_new_one_runs_is_finished(shared: World, elsewhere: El
     """After its start, before and after the old one goes, and after it got its name."""
     target = "0.2.0"
     points = (("after", "start"), ("before", "remove"), ("after", "remove"), ("after", "rename"))
-    for moment, call in points:
+    for moment, call in rows.sample(points, 2):
         died = shared.dying(moment, call, "1", "deploy", "--to", target, "--yes")
         assert died.status == -signal.SIGKILL, (call, died.err)
         done = elsewhere("converge", *SURE, "--json")

@@ -309,16 +309,7 @@ class World:
     def dying(self, when: str, call: str, number: str, *words: str) -> Ended:
         """Run `invoke` on a machine that dies before or after the nth of these calls: see `dying`."""
         argv = [sys.executable, "-m", "tests.engine.deploy.dying", when, call, number, *words]
-        root = Path(__file__).parents[3]
-        done = subprocess.run(
-            argv,
-            cwd=self.root,
-            env={**os.environ, **self.environ, "PYTHONPATH": str(root)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = warm.run(argv, cwd=self.root, environ={**os.environ, **self.environ})
         return Ended(status=done.returncode, out=done.stdout, err=done.stderr)
 
     def answer(self) -> dict[str, Any]:
