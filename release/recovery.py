@@ -97,7 +97,7 @@ class IndexPlan(Struct, frozen=True, kw_only=True):
         """Return what is there, what will be added, what is left alone."""
         there = f"{self.survey.records} records with {self.survey.entries} index entries"
         rows = [("ledger", there), ("to be added", _lines(sorted(self.survey.missing)))]
-        return rows + ([("left alone", _lines(self.survey.wrong))] if self.survey.wrong else [])
+        return rows + ([("not changed", _lines(self.survey.wrong))] if self.survey.wrong else [])
 
     @property
     def done(self) -> str:

@@ -274,7 +274,7 @@ def _title(workspace: Workspace, missing: list[Finding]) -> str:
 
 def _rows(missing: list[Finding], left: list[Finding]) -> list[tuple[str, str]]:
     rows = [("to be added", _lines(missing))] if missing else []
-    return rows + ([("left alone", _lines(left))] if left else [])
+    return rows + ([("not changed", _lines(left))] if left else [])
 
 
 def _lines(findings: list[Finding]) -> str:

@@ -82,9 +82,9 @@ def test_an_image_that_one_node_cannot_pull_is_told_with_the_node(world: SwarmWo
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--env-add", "EXTRA=1"), "env.EXTRA is 1, and none is recorded"),
-        (("--limit-memory", "64m"), "memory is 64m, and none is recorded"),
-        (("--replicas", "2"), "replicas is 2, and 3 is recorded"),
+        (("--env-add", "EXTRA=1"), "env.EXTRA is 1, but none is recorded"),
+        (("--limit-memory", "64m"), "memory is 64m, but none is recorded"),
+        (("--replicas", "2"), "replicas is 2, but 3 is recorded"),
     ],
 )
 def test_a_spec_changed_by_hand_is_drift_and_the_next_deployment_puts_it_right(
@@ -112,8 +112,8 @@ def test_a_service_that_is_scaled_in_the_middle_of_a_deployment_is_no_success(wo
         world.manager.docker("service", "scale", "--detach", f"{world.name}=1")
         _, rest = process.communicate(timeout=120)
     assert process.returncode == 4, err + rest
-    assert "changed the service by hand in the middle" in rest
-    assert "replicas is 1, and 3 is recorded" in rest
+    assert "changed by hand during the deployment" in rest
+    assert "replicas is 1, but 3 is recorded" in rest
     world.settles("0.2.0", 1)
     deployed(world, "0.2.0")
     world.settles("0.2.0")
@@ -193,7 +193,7 @@ def test_what_a_swarm_lacks_is_listed_at_once(world: SwarmWorld) -> None:
     ended = world.invoke("deploy", "--to", "0.1.0", "--yes")
     assert ended.status == 2, ended.err
     assert "none of the Swarm's 3 nodes can run it" in ended.err
-    assert ended.err.count("node.labels.zone==east, and here it is not set") == 3
+    assert ended.err.count("node.labels.zone==east, but here it is not set") == 3
     world.configure(replicas="4")
     ended = world.invoke("deploy", "--to", "0.1.0", "--yes")
     assert ended.status == 2, ended.err
@@ -201,7 +201,7 @@ def test_what_a_swarm_lacks_is_listed_at_once(world: SwarmWorld) -> None:
     world.configure(host=json.dumps(world.machines.machines[1].host))
     ended = world.invoke("deploy", "--to", "0.1.0", "--yes")
     assert ended.status == 2, ended.err
-    assert f"is no manager of its Swarm; managers: {world.manager.address}:2377" in ended.err
+    assert f"is not a manager of its Swarm; managers: {world.manager.address}:2377" in ended.err
 
 
 def test_what_the_registry_lost_is_run_by_nodes_that_have_it(world: SwarmWorld) -> None:
@@ -324,7 +324,7 @@ def test_without_a_majority_of_managers_nothing_is_done_and_that_is_said(tmp_pat
             cut_off(world)
             _, rest = process.communicate(timeout=240)
         assert process.returncode == 4, err + rest
-        assert "no manager says what runs" in rest
+        assert "no manager shows what runs" in rest
         events = world.statuses()
         assert events[-1] == "mixed"
         for words in (("deploy", "--to", "0.2.0", "--yes"), ("status",), ("rollback", "--yes")):
@@ -340,7 +340,7 @@ def test_without_a_majority_of_managers_nothing_is_done_and_that_is_said(tmp_pat
         lab.eventually(lambda: not ready(world.manager), what="a manager that is alone", seconds=60)
         ended = world.invoke("status")
         assert ended.status == 0, ended.err
-        assert f"talking to the manager {made.machines[1].host} instead" in ended.err
+        assert f"using the manager {made.machines[1].host} instead" in ended.err
 
 
 def cut_off(world: SwarmWorld) -> None:

@@ -31,7 +31,7 @@ def test_deployments_and_rollbacks_run_the_recorded_digest_on_every_node(world: 
     world.configure(env='{ GREETING = "first" }')
     deployed(world, "0.1.0")
     world.configure(env='{ GREETING = "second" }')
-    assert "ahead: 3 of 3 nodes that lacked it" in deployed(world, "0.2.0")
+    assert "pulled in advance on 3 of 3 nodes that lacked the image" in deployed(world, "0.2.0")
     assert set(world.answers().values()) == {"0.2.0"}
     ended = world.invoke("rollback", "--yes")
     assert ended.status == 0, ended.err
@@ -134,7 +134,10 @@ def test_what_cannot_be_put_back_without_a_lost_node_is_told_task_by_task(world:
         finally:
             world.come_back(machine)
     assert process.returncode == 4, err + rest
-    assert f"{machine.address}) (does not answer)" in rest.partition("putting back what ran before failed")[2]
+    assert (
+        f"{machine.address}) (does not answer)"
+        in rest.partition("the restoration of what ran before failed")[2]
+    )
     world.settles("0.1.0")
     assert world.statuses()[-1] == "mixed"
 

@@ -60,15 +60,15 @@ def readiness_rows(found: Readiness) -> Iterator[Sequence[str]]:
 def _told(verdict: Verdict) -> Iterator[str]:
     yield from verdict.problems
     yield from verdict.notes
-    yield from (f"not judged: {what}" for what in verdict.unchecked)
+    yield from (f"not checked: {what}" for what in verdict.unchecked)
 
 
 def readiness_line(found: Readiness) -> str:
     """The sum for one environment."""
     standing = [verdict for verdict in found.verdicts if verdict.result != "quarantined"]
     ready = sum(verdict.result == "ready" for verdict in standing)
-    judged = "" if not any(verdict.unchecked for verdict in standing) else ", not everything judged"
-    sums = f"{ready} of {len(standing)} releases can be gone back to now{judged}"
+    judged = "" if not any(verdict.unchecked for verdict in standing) else ", not everything checked"
+    sums = f"{ready} of {len(standing)} releases are ready for a rollback{judged}"
     notes = "".join(f"; {note}" for note in found.notes)
     word = "ready" if found.ready else "NOT READY"
     return f"{found.service} {found.environment}  {word}  {sums}{notes}"
@@ -84,7 +84,7 @@ def rebuild_text(made: Rebuilt) -> str:
 def drill_title(drill_run: Drill) -> str:
     """The headline of a rehearsal."""
     version, place = drill_run.target.body.version, drill_run.place
-    return f"rehearse {version} of {place.service} in {place.environment}, beside what runs"
+    return f"drill {version} of {place.service} in {place.environment}, beside what runs"
 
 
 def drill_rows(drill_run: Drill) -> list[tuple[str, str]]:
@@ -127,7 +127,7 @@ def prune_rows(plan: Pruning) -> list[tuple[str, str]]:
         ("containers", inert_lines(plan.containers)),
         ("objects", inert_lines(map(str, plan.objects))),
         ("keep", inert_lines(map(summary, plan.kept))),
-        ("left alone", f"not in the ledger: {', '.join(plan.unknown)}" if plan.unknown else ""),
+        ("not changed", f"not in the ledger: {', '.join(plan.unknown)}" if plan.unknown else ""),
     ]
     return [(label, text) for label, text in rows if text]
 

@@ -133,7 +133,7 @@ def tried_rows(tried: Sequence[Tried]) -> list[Row]:
         f"{_findings(each.verification)}"
         for each in tried[-LISTED:]
     ]
-    return [("tried out", inert_lines(lines))] if lines else []
+    return [("tested", inert_lines(lines))] if lines else []
 
 
 def difference_title(found: Difference) -> str:

@@ -53,7 +53,7 @@ def plan_title(plan: Plan) -> str:
 def plan_rows(plan: Plan) -> list[Row]:
     """Return a plan, without settings that do not change."""
     rows = [
-        ("from", _from(plan.before) if plan.before is not None else "nothing known"),
+        ("from", _from(plan.before) if plan.before is not None else "unknown"),
         ("to", _side(plan.after, "released")),
         ("engine", plan.engine),
         ("bytes", _BYTES[plan.bytes_from]),
@@ -116,7 +116,7 @@ def _from(side: Side) -> str:
         return f"{_release(side)}\nstarted {age(side.moment)} by a deployment that this clone does not know"
     if side.status == "healthy":
         return _side(side, "deployed")
-    how = {"started": "never ended", "mixed": "left a mixed state"}.get(side.status, side.status)
+    how = {"started": "interrupted", "mixed": "left a mixed state"}.get(side.status, side.status)
     return f"{_side(side, 'tried')} ({how})"
 
 

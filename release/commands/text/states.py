@@ -28,10 +28,10 @@ def status_rows(status: Status) -> list[Row]:
         rows.append(("ledger", f"{version}  deployed {age(expected.moment)} {who}"))
     rows += [("tasks", inert_lines(map(str, status.tasks))), ("update", inert_line(status.update or ""))]
     rows += [("drift", inert_lines(status.drift)), ("leftovers", inert_lines(status.leftovers))]
-    rows += [("not ours", inert_lines(status.strangers))]
+    rows += [("unknown containers", inert_lines(status.strangers))]
     rows += [("freeze", inert_line(status.freeze or "")), ("quarantine", inert_line(status.quarantine or ""))]
     rows += [("migrations", status.migrations or "")]
-    rows += [("half done", f"{status.unfinished}; `invoke converge`" if status.unfinished else "")]
+    rows += [("interrupted", f"{status.unfinished}; `invoke converge`" if status.unfinished else "")]
     rows += [("lock", f"held by {inert_line(status.lock)}" if status.lock else "")]
     rows += [("unsynced", f"{status.unsynced} events wait for `invoke sync`" if status.unsynced else "")]
     return [(label, text) for label, text in rows if text]

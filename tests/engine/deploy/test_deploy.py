@@ -99,7 +99,7 @@ def test_the_health_check_of_the_image_decides_together_with_the_request(make: M
     assert "health check healthy, GET /healthz gave 200 OK" in deployed.err
     failed = world.invoke("deploy", "--to", "0.2.0", "--yes")
     assert failed.status == 3
-    assert "its health check says unhealthy" in failed.err
+    assert "its health check is unhealthy" in failed.err
     assert world.answer()["VERSION"] == "0.1.0"
 
 
@@ -328,9 +328,9 @@ def test_status_tells_settings_that_were_changed_by_hand(world: World) -> None:
         output_of(["docker", "network", "rm", network])
     assert changed.status == 1
     assert changed.data["drift"] == [
-        f"{world.container}: memory 128m, and 256m is recorded",
-        f"{world.container}: restart no, and unless-stopped is recorded",
-        f"{world.container}: networks bridge, {network}, and bridge is recorded",
+        f"{world.container}: memory 128m, but 256m is recorded",
+        f"{world.container}: restart no, but unless-stopped is recorded",
+        f"{world.container}: networks bridge, {network}, but bridge is recorded",
     ]
 
 
@@ -348,7 +348,7 @@ def test_status_tells_a_container_that_was_started_by_hand(world: World) -> None
     assert status["running"]["digest"] == str(image.id)
     assert "started without a recorded deployment" in status["drift"][0]
     assert failed.status == 2
-    assert "that no deployment made" in failed.err
+    assert "the ledger proves no deployment that made it" in failed.err
 
 
 def test_history_and_show_read_well(world: World) -> None:
@@ -412,5 +412,5 @@ def test_a_health_check_that_fails_fails_whoever_runs_it(world: World) -> None:
     world.release("0.3.0", Healthcheck=often)
     failed = world.invoke("deploy", "--to", "0.3.0", "--yes")
     assert failed.status == 1, failed.err
-    assert "its health check says unhealthy" in failed.err
+    assert "its health check is unhealthy" in failed.err
     assert world.containers() == {}

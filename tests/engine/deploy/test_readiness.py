@@ -50,7 +50,7 @@ def test_what_could_be_put_back_is_proven_and_recorded_where_that_is_asked_for(w
         plain = world.invoke("verify", READY_TOKEN="swordfish")
         assert plain.status == 0, plain.out
         assert plain.out.splitlines()[-1] == (
-            f"{world.service} production  ready  2 of 2 releases can be gone back to now"
+            f"{world.service} production  ready  2 of 2 releases are ready for a rollback"
         )
         kinds = [record["kind"] for record in world.invoke("history", "--json").data]
         assert "verification" not in kinds

@@ -222,7 +222,7 @@ def test_who_lost_the_lock_leaves_the_place_to_who_took_it(world: World) -> None
     first = world.when("deploy", "--to", "0.3.0", "--yes", line="▸ health", act=take_over)
     assert taken[0].status == 0, taken[0].err
     assert first.status == 4, first.err
-    assert "everything is left as it is" in first.err
+    assert "this command stopped and changes nothing more" in first.err
     assert world.containers() == {world.container: "running"}
     assert world.answer()["VERSION"] == "0.2.0"
 

@@ -38,7 +38,7 @@ def image_problems(engine: Engine, image: Image) -> list[Problem]:
 def _platform(engine: Engine, image: Image) -> Iterator[str]:
     """System and processor; a variant, as arm64/v8, is the engine's to judge."""
     if image.platform.split("/")[:2] != engine.info.platform.split("/")[:2]:
-        yield f"it is for {image.platform}, and the engine runs {engine.info.platform}"
+        yield f"it is for {image.platform}, but the engine runs {engine.info.platform}"
 
 
 def room(engine: Engine, image: Image, found: Bytes) -> Room:
@@ -46,16 +46,16 @@ def room(engine: Engine, image: Image, found: Bytes) -> Room:
     needed = _to_pull(engine, image, found) * _UNPACKED if found.where == "registry" else 0
     if not needed:
         return Room()
-    about = f"about {needed:,} bytes are to come to {engine.host}"
+    about = f"about {needed:,} bytes will be transferred to {engine.host}"
     folders = [folder for folder in _stores(engine) if folder.is_dir()] if is_local(engine.host) else []
     if not folders:
-        return Room(unknown=f"{about}: whether there is room for them is not known from here")
+        return Room(unknown=f"{about}; this machine cannot see the free space there. No action needed.")
     free = max(shutil.disk_usage(folder).free for folder in folders)
     if free >= needed:
         return Room()
     where = " or ".join(map(str, folders))
-    advice = "`invoke prune` or `docker system df` tell what can go"
-    return Room(short=f"{about}, and {free:,} are free below {where}: {advice}")
+    advice = "to free space: `invoke prune`; `docker system df` shows what uses it"
+    return Room(short=f"{about}, but only {free:,} are free in {where}: {advice}")
 
 
 def _to_pull(engine: Engine, image: Image, found: Bytes) -> int:
@@ -116,7 +116,10 @@ def _start_interval(engine: Engine, spec: RunSpec) -> Iterator[str]:
     """An engine before 25 takes it, and says nothing, and does nothing (Engine API 1.44, "Changes")."""
     asked = spec.healthcheck is not None and spec.healthcheck.start_interval is not None
     if asked and not engine.info.speaks(_START_INTERVAL_API):
-        yield f"the engine has version {engine.info.version}, and start_interval needs 25: leave it out"
+        yield (
+            f"the engine has version {engine.info.version}, but start_interval needs 25: remove "
+            "start_interval"
+        )
 
 
 def _name(engine: Engine, place: Place, replica: int, ours: ContainerSet) -> Iterator[str]:
@@ -130,14 +133,14 @@ def _name(engine: Engine, place: Place, replica: int, ours: ContainerSet) -> Ite
     other = Place.of(holder.labels)
     if other is not None and other.labels(SERVING) != place.labels(SERVING):
         yield (
-            f"{other} has a container called {name}, as {place} would: two places of one engine "
-            "need names that differ; give this service or environment another one"
+            f"{other} has a container {name}, which is also the name for {place}: rename this "
+            "service or environment"
         )
     else:
         yield (
-            f"a container called {name} exists that no deployment made, as far as the ledger proves: "
-            f"it is left alone. Where nobody needs its port: docker stop {name}; "
-            f"then docker rename {name} {name}-before"
+            f"the container {name} exists, but the ledger proves no deployment that made it, so "
+            f"it is not changed. If you do not need it: docker stop {name}; docker rename "
+            f"{name} {name}-before"
         )
 
 
@@ -152,10 +155,10 @@ def _ports(engine: Engine, spec: RunSpec, ours: ContainerSet) -> Iterator[str]:
         port = f"port {publish.host}" + ("" if publish.protocol == "tcp" else f"/{publish.protocol}")
         holder = next((other for other in others if _any_overlaps(other.places, publish)), None)
         if holder is not None:
-            yield f"{port} is published by the container {holder.name}: stop it, or take another"
+            yield (f"{port} is published by the container {holder.name}: stop it, or publish another port")
         elif is_local(engine.host) and not _any_overlaps(own, publish) and _in_use(publish):
             listed = f"`ss -l{publish.protocol[0]}np`"
-            yield f"{port} of {publish.address} is in use here: {listed} names the program"
+            yield f"{port} of {publish.address} is in use here: {listed} shows the program"
 
 
 def _any_overlaps(places: Iterable[Taken], publish: Publish) -> bool:

@@ -32,7 +32,7 @@ def settings_drift(
     for name, wanted in should_be.items():
         found = is_now.get(name)
         if found != wanted:
-            yield name, f"{_text(name, found)}, and {_text(name, wanted)} is recorded"
+            yield name, f"{_text(name, found)}, but {_text(name, wanted)} is recorded"
     yield from _environment(about, spec, key)
 
 
@@ -120,7 +120,7 @@ def _environment(
     for name, wanted in spec.env.items():
         if name not in spec.secrets and values.get(name) != wanted:
             found = f"is {values[name]!r}" if name in values else "is missing"
-            yield f"env.{name}", f"{found}, and {wanted!r} is recorded"
+            yield f"env.{name}", f"{found}, but {wanted!r} is recorded"
     for name, fingerprint in spec.secrets.items():
         if key is None or name in (spec.secret_files or {}):
             continue
@@ -132,7 +132,7 @@ def _environment(
 
 def _text(name: str, value: Any) -> str:
     if value is None or value == []:
-        return "is not there" if value is None else "none"
+        return "is missing" if value is None else "none"
     if name == "memory":
         return size_text(value) if value else "no limit"
     if name in ("cpus", "pids"):

@@ -129,4 +129,4 @@ class Inside(Struct, kw_only=True):
 def _last(errors: bytes) -> str:
     """The last line of a traceback is the error."""
     lines = errors.decode(errors="replace").strip().splitlines()
-    return cleaned(lines[-1]) if lines else "the program said nothing"
+    return cleaned(lines[-1]) if lines else "the program gave no reason"

@@ -200,7 +200,7 @@ def _judge(watch: Watch, state: ContainerState, answer: Answer | None, seconds: 
         return well, checked
     return (
         seconds >= _SETTLE_SECONDS,
-        "running, and nothing decides but that: no health check, and no port that can be asked",
+        "running; it has no health check and no port to probe",
     )
 
 
@@ -231,19 +231,22 @@ def warn_unreachable(watch: Watch) -> None:
     found = f"{noun} {', '.join(map(str, hidden))} of {state.name} cannot be reached from this machine"
     with suppress(EngineError):  # it ended already: whoever waits for it says so
         if watch.inside.can_ask(state):
-            watch.emit(Progress(name=STEP, text=f"{found}: asked from inside the container"))
+            watch.emit(Progress(name=STEP, text=f"{found}, so the probe runs inside the container"))
         else:
             watch.emit(
-                Warned(text=f"{found}, and it has no Python to ask from inside: {_judge_of(watch, state)}")
+                Warned(
+                    text=f"{found}, and the container has no Python for a probe inside: "
+                    f"{_judge_of(watch, state)}"
+                )
             )
 
 
 def _judge_of(watch: Watch, state: ContainerState) -> str:
     if state.health != "none":
-        return "its health check alone decides"
+        return "only its health check decides"
     if watch.gates.command is not None:
-        return "its health_command alone decides"
-    return "nothing decides but that it runs: give it a HEALTHCHECK, or health_command"
+        return "only its health_command decides"
+    return 'only its status "running" decides; add a HEALTHCHECK or health_command'
 
 
 def _state(watch: Watch) -> ContainerState:
@@ -254,7 +257,7 @@ def _state(watch: Watch) -> ContainerState:
         cancellation=watch.cancellation,
     )
     if state is None:
-        raise _failed(watch, "the container is gone")
+        raise _failed(watch, "the container was removed")
     return state
 
 
@@ -268,10 +271,10 @@ def _alive(watch: Watch, first: ContainerState) -> ContainerState:
         raise _failed(watch, f"the container ended: {reason}")
     if state.status == "restarting" or state.restarts > first.restarts:
         raise _failed(
-            watch, f"the container ended and was restarted by the engine, exit status {state.exit_code}"
+            watch, f"the container ended with exit status {state.exit_code}, and the engine restarted it"
         )
     if state.health == "unhealthy":
-        raise _failed(watch, "its health check says unhealthy")
+        raise _failed(watch, "its health check is unhealthy")
     return state
 
 
@@ -281,4 +284,4 @@ def _failed(watch: Watch, found: str) -> DeploymentFailed:
     with suppress(EngineError):
         lines = watch.engine.logs(watch.container, lines=TAIL_LINES)
     tail = watch.mask.lines(lines)
-    return DeploymentFailed(f"see the container {watch.container[:12]} serve", watch.mask(found), tail=tail)
+    return DeploymentFailed(f"verify the container {watch.container[:12]}", watch.mask(found), tail=tail)

@@ -193,7 +193,12 @@ def settle(crew: RolloutTools, order: Replacement, made: Sequence[str]) -> None:
         for replica, new in enumerate(made, 1):
             rename(crew.engine, new, order.place.named(replica))
     except (EngineError, LockHeld) as error:
-        crew.emit(Warned(text=f"{order} serves, but tidying up failed: {error.attempted}: {error.found}"))
+        crew.emit(
+            Warned(
+                text=f"{order} serves, but the removal of the old container failed: {error.attempted}: "
+                f"{error.found}. The next deployment removes it"
+            )
+        )
 
 
 def rename(engine: Engine, container: str, name: str) -> None:
@@ -283,11 +288,11 @@ def left_alone(crew: RolloutTools, order: Replacement, error: BaseException) -> 
     try:
         there = describe(news(crew, order))
     except EngineError as silent:
-        there = f"what is there, which the engine does not say ({silent.found}),"
+        there = f"the current state, which the engine does not show ({silent.found}),"
     return MixedState(
         f"finish {order}",
-        f"{why(crew, error)}; what ran before is gone, and {there} was left alone",
-        f"`{order.place.command('rollback')}` puts the last healthy release back",
+        f"{why(crew, error)}; what ran before was removed; {there} was not changed",
+        f"restore the last healthy release: `{order.place.command('rollback')}`",
         tail_of(error),
     )
 
@@ -298,12 +303,12 @@ def mixed(
     """Say exactly what is where, as far as the engine still answers."""
     if isinstance(left, LockHeld):
         return _left_to_another(crew, order, error, left, traffic)
-    failed = f"putting back what ran before failed too ({why(crew, left)})"
+    failed = f"the restoration of what ran before failed too ({why(crew, left)})"
     return MixedState(
         order.attempt,
         f"{why(crew, error)}; {failed}. {_what_is_where(crew, order)}{traffic}",
-        f"`{order.place.command('status')}`; `docker logs` and `docker start` with the names above; "
-        "then deploy or roll back",
+        f"run `{order.place.command('status')}`; use `docker logs` and `docker start` with the "
+        "names above; then deploy or roll back",
         tail_of(error),
     )
 
@@ -315,9 +320,10 @@ def _left_to_another(
     first = "" if isinstance(error, LockHeld) else f"{why(crew, error)}; "
     return MixedState(
         order.attempt,
-        f"{first}{why(crew, lost)}: everything is left as it is. {_what_is_where(crew, order)}{traffic}",
-        f"`{order.place.command('status')}` shows what runs when they are done; agree with them, "
-        "then deploy or roll back",
+        f"{first}{why(crew, lost)}: this command stopped and changes nothing more. "
+        f"{_what_is_where(crew, order)}{traffic}",
+        "wait for the other deployment and agree with its operator; "
+        f"`{order.place.command('status')}` shows what runs; then deploy or roll back",
         tail_of(error),
     )
 
@@ -326,7 +332,7 @@ def _what_is_where(crew: RolloutTools, order: Replacement) -> str:
     try:
         ours = look(crew.engine, order.place)
     except EngineError as silent:
-        return f"the engine does not say what runs ({silent.found}); before: {describe(order.before.up)}"
+        return f"the engine does not show what runs ({silent.found}); before: {describe(order.before.up)}"
     return f"running: {describe(ours.running)}; stopped: {describe(ours.stopped)}"
 
 

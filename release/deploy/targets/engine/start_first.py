@@ -115,7 +115,9 @@ def _see(crew: RolloutTools, order: Replacement, proxy: Proxy) -> None:
     carried = proxy.carried(running)
     if not wanted <= carried or (carried != wanted and not proxy.traffic_with_health):
         names = _names([state for state in running if state.id in carried])
-        raise ProxyError(f"see {order} in traffic", f"the proxy sends requests to: {names or 'none of them'}")
+        raise ProxyError(
+            f"verify that {order} gets requests", f"the proxy sends requests to: {names or 'none of them'}"
+        )
 
 
 def _retire(crew: RolloutTools, order: Replacement, proxy: Proxy, old: Sequence[ContainerState]) -> None:
@@ -140,9 +142,9 @@ def _drain(order: Replacement, proxy: Proxy, old: Sequence[ContainerState]) -> s
     began = time.monotonic()
     while (count := proxy.busy(old)) is not None:
         if count == 0:
-            return ", no request was left"
+            return ", no request was open"
         if elapsed_ms(began) > order.drain:
-            return f", {count} requests were still under way after {order.drain / 1000:g} s"
+            return f", {count} requests were still open after {order.drain / 1000:g} s"
         time.sleep(_ASK_SECONDS)
     return ""
 
@@ -157,7 +159,12 @@ def _finish(crew: RolloutTools, order: Replacement, proxy: Proxy, made: Sequence
             proxy.forget(order.before.stopped)
     except ReleaseError as error:
         names = _names(up)
-        crew.emit(Warned(text=f"{order} serves, but {names} did not leave: {error.attempted}: {error.found}"))
+        crew.emit(
+            Warned(
+                text=f"{order} serves, but {names} could not be removed: {error.attempted}: {error.found}. "
+                "The next deployment removes it"
+            )
+        )
         return
     settle(crew, order, made)
 
@@ -188,7 +195,7 @@ def give_back(crew: RolloutTools, order: Replacement, proxy: Proxy, error: BaseE
         return mixed(crew, order, error, lost, _traffic(crew, order, proxy))
     if order.lost:
         return left_alone(crew, order, error)
-    crew.emit(Warned(text=f"{why(crew, error)}: what ran before keeps the traffic"))
+    crew.emit(Warned(text=f"{why(crew, error)}: what ran before keeps getting the requests"))
     try:
         still = until_back(
             lambda: _traffic_back(crew, order, proxy), milliseconds=order.health_timeout, emit=crew.emit
@@ -201,7 +208,7 @@ def give_back(crew: RolloutTools, order: Replacement, proxy: Proxy, error: BaseE
         return nothing_ran(crew, order, error)
     return Restored(
         order.attempt,
-        f"{why(crew, error)}; what ran before has the traffic: {describe(still)}",
+        f"{why(crew, error)}; what ran before gets the requests: {describe(still)}",
         "read the lines above before the next attempt",
         tail_of(error),
     )
@@ -217,7 +224,7 @@ def _traffic_back(crew: RolloutTools, order: Replacement, proxy: Proxy) -> list[
     states, new = _states(crew, [one.id for one in old]), list(news(crew, order))
     started = [state for state in new if state.status == "running"]
     if len(states) < len(old):
-        raise DeploymentFailed(f"restore {order.place}", "a container that ran before is gone")
+        raise DeploymentFailed(f"restore {order.place}", "a container that ran before was removed")
     if stopped or (started and _moved(proxy, states, started)):
         crew.still_mine()
         with step(crew.emit, "switch") as say:
@@ -242,7 +249,7 @@ def _traffic(crew: RolloutTools, order: Replacement, proxy: Proxy) -> str:
         there = [*news(crew, order), *_states(crew, [old.id for old in order.before.up])]
         carried = proxy.carried([state for state in there if state.status == "running"])
     except Exception as error:  # noqa: BLE001 - a message that is all there is must come out
-        return f"; who is in traffic is not known: {why(crew, error)}"
+        return f"; it is unknown which containers get requests: {why(crew, error)}"
     return f"; in traffic: {_names([state for state in there if state.id in carried]) or 'none'}"
 
 

@@ -93,7 +93,7 @@ def give_back(crew: RolloutTools, order: Replacement, error: BaseException) -> R
         return mixed(crew, order, error, lost)
     if order.lost:
         return left_alone(crew, order, error)
-    crew.emit(Warned(text=f"{why(crew, error)}: putting back what ran before"))
+    crew.emit(Warned(text=f"{why(crew, error)}: restoring what ran before"))
     removal, start = remove_new(crew, order), start_old(crew, order, order.before.running)
     if (left := removal or start) is not None:
         return mixed(crew, order, error, left)

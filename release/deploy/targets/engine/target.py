@@ -58,7 +58,7 @@ class SingleEngine(Struct, frozen=True, kw_only=True):
         except EngineError as error:
             return replace(ours, unclear=f"{error.attempted}: {error.found}")
         if not carried:
-            return replace(ours, unclear="the proxy sends requests to none of them")
+            return replace(ours, unclear="the proxy sends no requests to them")
         return replace(
             ours,
             running=tuple(one for one in ours.running if one.id in carried),
@@ -114,8 +114,8 @@ class SingleEngine(Struct, frozen=True, kw_only=True):
         name = self.place.fresh("0" * 12, spec.replicas).partition(".")[0]
         if len(name) > _LABEL:
             yield (
-                f"{self.place} makes names of {len(name)} letters, and a name server takes {_LABEL}: "
-                "shorten the service's or the environment's name"
+                f"{self.place} makes names of {len(name)} letters, but a name server allows "
+                f"{_LABEL}: shorten the name of the service or environment"
             )
 
     def cautions(self) -> tuple[str, ...]:
@@ -150,8 +150,8 @@ class SingleEngine(Struct, frozen=True, kw_only=True):
             raise DeploymentFailed(
                 order.attempt,
                 f"{reason}; nothing was changed",
-                "`invoke history` lists other releases; "
-                f"another `kind` in environments.{order.place.environment}.proxy may take this one",
+                "`invoke history` lists other releases; another `kind` in "
+                f"environments.{order.place.environment}.proxy may accept this one",
             )
 
     def _unfit(self, proxy: Proxy, image: Image, spec: RunSpec) -> str:
@@ -202,10 +202,10 @@ class SingleEngine(Struct, frozen=True, kw_only=True):
         if way == "revert":
             return _gone(order) if swapped.lost else None
         if not new:
-            return UsageError(f"finish {order}", "its container was never made", "use --revert")
+            return UsageError(f"finish {order}", "its container was never created", "revert it: --revert")
         if (order.spec.files or order.spec.secret_files) and any(one.status == "created" for one in new):
-            found = f"{describe(new)} never ran, and nobody knows whether its files are in it"
-            return UsageError(f"finish {order}", found, "use --revert, then deploy again")
+            found = f"{describe(new)} never ran, and it is unknown if it has its files"
+            return UsageError(f"finish {order}", found, "revert it with --revert, then deploy again")
         return None
 
     def resume(self, order: RolloutRequest, means: RolloutContext) -> str:
@@ -220,7 +220,7 @@ class SingleEngine(Struct, frozen=True, kw_only=True):
     def retract(self, order: RolloutRequest, means: RolloutContext) -> str:
         """Remove what was made, and let what ran before serve."""
         _, swapped = self._halves(order)
-        crew, error = self._crew(means), DeploymentFailed(order.attempt, "it never ended")
+        crew, error = self._crew(means), DeploymentFailed(order.attempt, "it was interrupted")
         from release.deploy.targets.engine import start_first
 
         if self.proxy is None:
@@ -287,7 +287,7 @@ def _gone(order: RolloutRequest) -> UsageError:
     there = describe((*order.before.up, *order.before.stopped))
     return UsageError(
         f"revert {order}",
-        f"what ran before, the deployment {order.replaces}, is there no more; there is only {there}",
-        f"`{order.place.command('converge --finish')}` if it is healthy, "
-        f"else `{order.place.command('rollback')}`",
+        f"the container of the deployment before, {order.replaces}, was removed; there is only {there}",
+        f"if it is healthy: `{order.place.command('converge --finish')}`; or else: "
+        f"`{order.place.command('rollback')}`",
     )

@@ -107,15 +107,15 @@ def spec_drift(
     for name in sorted(is_now.keys() | should_be.keys()):
         old, new = should_be.get(name), is_now.get(name)
         if old != new and not (name.startswith(_OBJECTS) and is_variant(new or "", old or "")):
-            so = f"is {_shown(name, new)}" if new is not None else "is not there"
-            yield name, f"{so}, and {_shown(name, old) if old is not None else 'none'} is recorded"
+            so = f"is {_shown(name, new)}" if new is not None else "is missing"
+            yield name, f"{so}, but {_shown(name, old) if old is not None else 'none'} is recorded"
 
 
 def _shown(name: str, value: str) -> str:
     """As it is, unless a variable that somebody set looks like a secret."""
     kind, _, key = name.partition(".")
     if kind == "env" and not key.endswith("_FILE") and suspicion(key, value) is not None:
-        return "a value that is not shown, for it looks like a secret"
+        return "a hidden value, because it looks like a secret"
     return value
 
 

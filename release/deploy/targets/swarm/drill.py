@@ -112,7 +112,7 @@ class SwarmDrill(Drill, frozen=True, kw_only=True, dict=True):
         """Return what it does not prove."""
         several = (f"replicas: 1 of {self.spec.replicas}",) if self.spec.replicas > 1 else ()
         asked = self.spec.health_tcp is not None or self.spec.health_command is not None
-        gates = ("health_tcp and health_command: a Swarm goes by its health check",) if asked else ()
+        gates = ("health_tcp and health_command: a Swarm uses its health check",) if asked else ()
         return (*super().unchecked, *several, *gates)
 
     def order(self) -> RolloutRequest:
@@ -199,7 +199,7 @@ def prepare(
         found=found,
     )
     lacking = drill_run.scratch.settings_problems(drill_run.order().spec, target.body.image)
-    attempted = f"rehearse {target.body.version} of {live.place} in the Swarm of {ground.engine.host}"
+    attempted = f"drill {target.body.version} of {live.place} in the Swarm of {ground.engine.host}"
     refuse(attempted, found, [*missing, *lacking])
     return drill_run
 
@@ -240,9 +240,10 @@ def _rehearsed(rollout: Rollout, drill_run: SwarmDrill) -> str:
     except DeploymentFailed as error:
         rollout.means.cancellation.check()
         raise DeploymentFailed(
-            f"rehearse {drill_run.target.body.version} of {drill_run.place}",
+            f"drill {drill_run.target.body.version} of {drill_run.place}",
             error.found,
-            "what serves was not touched; the lines above say why a rollback to this would fail",
+            "the serving release was not changed; the lines above show why a rollback to this "
+            "release would fail",
             error.tail,
         ) from error
 

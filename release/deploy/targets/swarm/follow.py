@@ -79,7 +79,7 @@ def await_settled(watch: Watch) -> View:
         else:
             clock.heard(seen)
             if seen is None:
-                raise _failed(watch, "the service is gone: somebody removed it")
+                raise _failed(watch, "the service was removed by another command")
             _judge(watch, seen)
             if clock.has_watched(seen):
                 return seen
@@ -101,12 +101,13 @@ def _judge_owner(watch: Watch, seen: View) -> None:
     if owner == watch.deployment:
         return
     if (service.update or "").startswith("rollback"):
-        raise _failed(watch, f"the Swarm rolled it back by itself: {service.update_message}")
+        raise _failed(watch, f"the Swarm rolled it back itself: {service.update_message}")
     raise MixedState(
-        f"see the service {watch.name} run",
-        f"somebody else changed it in the middle: it is now of deployment {owner or 'unknown'}, not of "
-        f"{watch.deployment}, and is left as it is. {seen.all()}",
-        f"`{watch.place.command('status')}` shows what runs; agree with them, then deploy or roll back",
+        f"verify the service {watch.name}",
+        "another command changed it during the deployment: it now has the deployment "
+        f"{owner or 'unknown'}, not {watch.deployment}. It was not changed back. {seen.all()}",
+        f"`{watch.place.command('status')}` shows what runs; agree with the other operator, "
+        "then deploy or roll back",
     )
 
 
@@ -117,7 +118,7 @@ def task_failed(watch: Watch, seen: View, task: Task) -> DeploymentFailed:
     )
     why = ""
     if task.state == "complete" or not task.error:
-        why = "; it, or its health check, ended it before it was well"
+        why = "; it ended, or failed its health check, before it was healthy"
     return _failed(watch, f"a task ended: {seen.describe(task)}{code}{why}", _lines(watch, task))
 
 
@@ -129,7 +130,7 @@ def _lines(watch: Watch, task: Task) -> tuple[str, ...]:
 
 
 def _failed(watch: Watch, found: str, lines: tuple[str, ...] = ()) -> DeploymentFailed:
-    attempted = f"see the service {watch.name} run"
+    attempted = f"verify the service {watch.name}"
     hint = f"`docker service ps --no-trunc {watch.name}` on a manager shows every task with its error"
     return DeploymentFailed(attempted, watch.mask(found), hint, watch.mask.lines(lines))
 
@@ -148,11 +149,11 @@ class _Clock(Struct, kw_only=True):
     def silent(self, error: EngineError) -> None:
         """The manager did not answer. Raises DeploymentFailed when that takes too long."""
         if self.outage is None:
-            self.watch.emit(Warned(text=f"{error.attempted}: {error.found}; waiting for it to come back"))
+            self.watch.emit(Warned(text=f"{error.attempted}: {error.found}; waiting until it answers again"))
         self.outage, self.settled = error, None
         if self._seconds(self.moved) > self.watch.patience / 1000:
             raise _failed(
-                self.watch, f"the manager does not answer for {self.watch.patience / 1000:g} s: {error.found}"
+                self.watch, f"the manager did not answer for {self.watch.patience / 1000:g} s: {error.found}"
             ) from error
 
     def heard(self, seen: View | None) -> None:
@@ -183,7 +184,9 @@ class _Clock(Struct, kw_only=True):
         if seen.ended:
             return task_failed(self.watch, seen, seen.ended[-1])
         update = f"; the update is {seen.service.update}" if seen.service.update else ""
-        return _failed(self.watch, f"nothing moves for {self.watch.patience / 1000:g} s: {seen}{update}")
+        return _failed(
+            self.watch, f"no task changed its state for {self.watch.patience / 1000:g} s: {seen}{update}"
+        )
 
     def has_watched(self, seen: View) -> bool:
         """Return whether all was well for long enough."""

@@ -20,8 +20,8 @@ def read_kept(content: str) -> Mapping[str, Any]:
             raise ValueError("it is not the spec of a service")  # noqa: TRY004 - one type for all
     except ValueError as error:
         raise EngineError(
-            "read the settings that ran before, which a config of the Swarm keeps",
+            "read the settings that ran before from a config of the Swarm",
             str(error),
-            "`docker config ls` lists it: see who wrote it, and remove it with `docker config rm`",
+            "`docker config ls` lists it; find out who wrote it, then remove it with `docker config rm`",
         ) from error
     return spec

@@ -19,7 +19,7 @@ from release.images.engine import Engine
 from release.records import Image
 from release.values import Struct
 
-HINT: Final = "swarm.nodes says how the engine of a node is reached"
+HINT: Final = "set its address in swarm.nodes"
 
 
 class Route(Protocol):
@@ -100,7 +100,7 @@ def manager(
         silent, found = error, f"cannot {error.attempted}: {error.found}"
     other = next(_deciding(ways, stack, connect), None) if found else None
     if other is not None:
-        emit(Warned(text=f"{found}; talking to the manager {other.host} instead"))
+        emit(Warned(text=f"{found}; using the manager {other.host} instead"))
         return other
     if seen is None:
         assert silent is not None  # noqa: S101 - else it was seen
@@ -168,7 +168,7 @@ def _entered(
         return "", None, f"cannot {error.attempted}: {error.found}"
     if answers in {node.id for node in meant}:
         return answers, seen.engine, ""
-    other = f"the node {answers}" if answers else "no node of a Swarm"
+    other = f"the node {answers}" if answers else "not a node of a Swarm"
     return "", None, f"swarm.nodes.{name} leads to {seen.engine.host}, which is {other}"
 
 
@@ -199,7 +199,7 @@ class Spread(Struct, frozen=True, kw_only=True):
         parts = (
             ("", self.has, "has it", "have it"),
             ("", self.lacks, "lacks it", "lack it"),
-            ("nobody knows of ", self.unknown, "", ""),
+            ("unknown: ", self.unknown, "", ""),
         )
         return "; ".join(
             f"{before}{', '.join(map(str, some))} {one if len(some) == 1 else many}".rstrip()

@@ -84,8 +84,9 @@ def problems(asked: Asked, nodes: Sequence[Node], tasks: Sequence[Task]) -> Iter
         yield f"there is room for {place} of {wanted} tasks:{told}"
     elif place == wanted and asked.swarm.order == "start-first":
         yield (
-            f"there is room for {wanted} tasks and no more, and with start-first a new one needs a place "
-            f'beside the old ones: swarm.order = "stop-first", or fewer replicas:{told}'
+            f"there is room for {wanted} tasks only, but with start-first a new task needs a "
+            'place beside the old ones: set swarm.order = "stop-first", or fewer '
+            f"replicas:{told}"
         )
 
 
@@ -112,12 +113,9 @@ def _against(asked: Asked, node: Node) -> Iterator[str]:
         yield {"drain": "it is drained", "pause": "it is paused"}.get(node.availability, node.availability)
     yield from (said for text in asked.swarm.constraints if (said := unmet(text, node)))
     if asked.platform is not None and asked.platform.split("/")[:2] != node.platform.split("/"):
-        yield f"it is {node.platform}, and the image is for {asked.platform}"
+        yield f"it is {node.platform}, but the image is for {asked.platform}"
     if asked.spec.cpus is not None and node.cpus and asked.spec.cpus > node.cpus:
-        yield (
-            f"it has {_cpus(node.cpus)}, and its engine refuses a limit above that "
-            f"(cpus = {asked.spec.cpus / 1000:g})"
-        )
+        yield (f"it has {_cpus(node.cpus)}, so its engine refuses cpus = {asked.spec.cpus / 1000:g}")
 
 
 def _limits(asked: Asked, node: Node, tasks: Sequence[Task]) -> Iterator[tuple[str, int]]:
@@ -145,9 +143,9 @@ def unmet(constraint: str, node: Node) -> str:
     match = _CONSTRAINT.fullmatch(constraint.strip())
     found = value_of(match[1], node) if match is not None else None
     if match is None or found is None:
-        return f"{constraint}: not a constraint that a Swarm knows"
+        return f"{constraint}: a Swarm does not know such a constraint"
     same = _same(match[1], found, match[3].strip())
-    return "" if same == (match[2] == "==") else f"{constraint}, and here it is {found or 'not set'}"
+    return "" if same == (match[2] == "==") else f"{constraint}, but here it is {found or 'not set'}"
 
 
 def value_of(key: str, node: Node) -> str | None:

@@ -45,15 +45,23 @@ def bring(machines: Machines, image: Image, emit: Emit, pull: Pull = pull) -> No
         pull: pulls.
     """
     there = spread(machines, image)
-    problems = [f"{one}: it stopped answering" for one in there.unknown if one.engine is not None]
+    problems = [f"{one}: it does not answer any more" for one in there.unknown if one.engine is not None]
     if there.lacks:
         with step(emit, "pull") as say:
             problems += _pulled(there.lacks, image, pull)
-            say(f"ahead: {len(there.lacks) - len(problems)} of {len(there.lacks)} nodes that lacked it")
+            say(
+                f"pulled in advance on {len(there.lacks) - len(problems)} of {len(there.lacks)} "
+                "nodes that lacked the image"
+            )
     for problem in problems:
-        emit(Warned(text=f"not fetched ahead: {problem}; the node tries again when it gets a task"))
+        emit(
+            Warned(
+                text=f"could not pull the image in advance: {problem}; the node pulls it when it gets a "
+                "task. No action needed."
+            )
+        )
     for line in not_looked_into(machines):
-        emit(Notice(text=f"not fetched ahead: {line}"))
+        emit(Notice(text=f"could not pull the image in advance: {line}. No action needed."))
 
 
 def _pulled(machines: Sequence[Machine], image: Image, pull: Pull) -> list[str]:
@@ -89,8 +97,9 @@ def missing_volumes(machines: Machines, spec: RunSpec) -> Iterator[str]:
         for name in volumes(spec):
             if _has_volume(machine, name) is False:
                 yield (
-                    f"{machine} has no volume {name}, and a task there would begin with an empty one: "
-                    f"docker volume create {name} there, or keep tasks away by swarm.constraints"
+                    f"{machine} has no volume {name}, so a task there would begin with an empty "
+                    f"one: run `docker volume create {name}` there, or keep tasks away by "
+                    "swarm.constraints"
                 )
 
 
@@ -101,8 +110,8 @@ def unseen_volumes(machines: Machines, spec: RunSpec) -> Iterator[str]:
     if silent:
         kind = "the volume" if len(names) == 1 else "the volumes"
         yield (
-            f"nobody knows of {kind} {', '.join(names)} on {', '.join(silent)}: "
-            "a task there may begin with an empty one"
+            f"cannot check {kind} {', '.join(names)} on {', '.join(silent)}: a task there may "
+            "begin with an empty volume"
         )
 
 

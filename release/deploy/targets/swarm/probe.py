@@ -54,9 +54,7 @@ def ask_tasks(asking: Asking, spec: RunSpec, seen: View) -> Iterator[str]:
         silent = [f"{host}:{port}" for host, port in places if (host, port) not in reached]
         where = ", ".join(silent) or f"port {spec.probe.port} of the tasks"
         found = f"{where} cannot be reached from this machine"
-        text = (
-            f"{found}: the Swarm alone decides, by the image's HEALTHCHECK or `healthcheck`, if there is one"
-        )
+        text = f"{found}: only the Swarm decides, by the image's HEALTHCHECK or `healthcheck`"
         asking.emit(Warned(text=text))
     if reached:
         answered = f"{len(reached)} of {len(places)} addresses"
@@ -110,7 +108,7 @@ def _await_answers(asking: Asking, probe: Probe, host: str, port: int, times: in
         if not good and time.monotonic() > deadline:
             found = f"after {asking.patience / 1000:g} s GET {probe.path} gave {answer.text}"
             raise DeploymentFailed(
-                f"see the service answer on {host}:{port}",
+                f"probe the service on {host}:{port}",
                 f"{host}:{port}: {found}",
                 "`docker service logs` on a manager shows what its tasks wrote",
             )

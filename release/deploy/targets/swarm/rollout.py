@@ -106,12 +106,12 @@ class Rollout(Struct, frozen=True, kw_only=True):
         if self._is_ours(now):
             return self._proven(self._remembered)
         doing = update_of(now) if now is not None else None
-        found = f"its spec was taken back{f': {doing}' if doing else ''}"
+        found = f"its spec was reverted{f': {doing}' if doing else ''}"
         raise self._give_up(self._remembered, DeploymentFailed(f"finish {self.order}", found))
 
     def retract(self) -> str:
         """See what ran before run again, put back where it is not; see `Target.retract`."""
-        ended = self._put_back(self._remembered, "it never ended", ())
+        ended = self._put_back(self._remembered, "it was interrupted", ())
         if isinstance(ended, Restored):
             return ended.found
         raise ended
@@ -146,9 +146,9 @@ class Rollout(Struct, frozen=True, kw_only=True):
             return None
         raise EngineError(
             f"revert {self.order}",
-            f"the spec that ran before is kept nowhere: the Swarm has no config {name}, and the service is "
-            f"of deployment {owner or 'unknown'}",
-            f"`{self.order.place.command('rollback')}` puts the last healthy release back",
+            f"the spec that ran before is lost: the Swarm has no config {name}, and the service "
+            f"has the deployment {owner or 'unknown'}",
+            f"restore the last healthy release: `{self.order.place.command('rollback')}`",
         )
 
     def _forget(self) -> None:
@@ -187,7 +187,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
     def _overtaken(self) -> LockHeld:
         return LockHeld(
             self.order.attempt,
-            "somebody else changed the service in the same moment; nothing was touched",
+            "another command changed the service at the same time; nothing was changed",
             f"`{self.order.place.command('status')}` shows what runs; then run the command again",
         )
 
@@ -200,7 +200,11 @@ class Rollout(Struct, frozen=True, kw_only=True):
         networks = {name: self.swarm.network(name) for name in order.spec.networks}
         gone = [name for name, network in networks.items() if network is None]
         if gone:
-            raise EngineError(self.order.attempt, f"the network {gone[0]} is gone", "create it again")
+            raise EngineError(
+                self.order.attempt,
+                f"the network {gone[0]} was removed",
+                "create it again: docker network create --driver overlay NAME",
+            )
         return Parts(
             networks={name: network.id for name, network in networks.items() if network is not None},
             secrets={
@@ -286,10 +290,10 @@ class Rollout(Struct, frozen=True, kw_only=True):
         raise MixedState(
             f"prove that {self.order} runs",
             self.means.mask(
-                f"somebody changed the service by hand in the middle, and it is left as it is: {what}. "
-                f"{seen.all()}"
+                "the service was changed by hand during the deployment, and was not changed "
+                f"back: {what}. {seen.all()}"
             ),
-            "agree with them; the next deployment or rollback puts the recorded settings back",
+            "find out who changed it; the next deployment or rollback restores the recorded settings",
         )
 
     def _check_images(self, seen: View) -> None:
@@ -329,7 +333,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
     def _give_up(self, before: Before, error: BaseException) -> DeploymentFailed:
         """Put back what ran before; the error that says how that went."""
         why, tail = self.means.mask(reason(error)), _tail(error)
-        self.means.emit(Warned(text=f"{why}: putting back what ran before"))
+        self.means.emit(Warned(text=f"{why}: restoring what ran before"))
         return self._put_back(before, why, tail)
 
     def _put_back(self, before: Before, why: str, tail: tuple[str, ...]) -> DeploymentFailed:
@@ -373,7 +377,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
                 raise EngineError(
                     f"remove the service {self.name}",
                     f"tasks are left: {', '.join(left)}",
-                    "they end when their engines can stop them: `docker ps` there",
+                    "they end when their engines can stop them; check with `docker ps` there",
                 )
             time.sleep(_PAUSE_SECONDS)
 
@@ -419,13 +423,13 @@ class Rollout(Struct, frozen=True, kw_only=True):
         with step(self.means.emit, "health") as say:
             seen = await_settled(watch)
             if specs.mark(seen.service.spec) != specs.mark(before.spec):
-                raise self._overruled(f"see the service {self.name} run as before")
+                raise self._overruled(f"verify the restored service {self.name}")
             say(self._evidence(old, seen, lambda: None))
         return seen
 
     def _resubmit(self, before: Service, now: Service | None) -> None:
         """The old spec, over ours or the Swarm's own attempt and over nobody else's."""
-        attempted = f"put back the service {self.name}"
+        attempted = f"restore the service {self.name}"
         allowed = (self.order.identity.deployment, before.labels.get(DEPLOYMENT))
         for _ in range(_TRIES):
             if now is not None and now.labels.get(DEPLOYMENT) not in allowed:
@@ -439,16 +443,16 @@ class Rollout(Struct, frozen=True, kw_only=True):
     def _overruled(self, attempted: str) -> EngineError:
         return EngineError(
             attempted,
-            "somebody else changed it in the middle",
-            f"`{self.order.place.command('status')}` shows what runs; agree with them, "
-            "then deploy or roll back",
+            "another command changed it at the same time",
+            f"`{self.order.place.command('status')}` shows what runs; agree with the other "
+            "operator, then deploy or roll back",
         )
 
     def _moving(self, attempted: str) -> EngineError:
         return EngineError(
             attempted,
-            f"its version moved {_TRIES} times",
-            f"something else updates it again and again: `docker service inspect {self.name}`",
+            f"its version changed {_TRIES} times",
+            f"another program updates it again and again: `docker service inspect {self.name}`",
         )
 
     def _send_back(self, before: Service, now: Service | None) -> None:
@@ -467,9 +471,9 @@ class Rollout(Struct, frozen=True, kw_only=True):
         """Say exactly what is where, as far as a manager still answers."""
         return MixedState(
             self.order.attempt,
-            f"{why}; putting back what ran before failed too ({left}). {self._what_is_where()}",
-            f"`{self.order.place.command('status')}`; `docker node ls` and "
-            f"`docker service ps {self.name}` on a manager; then deploy or roll back",
+            f"{why}; the restoration of what ran before failed too ({left}). {self._what_is_where()}",
+            f"run `{self.order.place.command('status')}`, and on a manager `docker node ls` and "
+            f"`docker service ps {self.name}`; then deploy or roll back",
             tail,
         )
 
@@ -481,7 +485,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
             tasks, nodes = self.swarm.tasks(service.id), self.swarm.nodes()
         except EngineError as silent:
             before = ", ".join(f"{state.name} ({state.status})" for state in self.order.before.running)
-            return f"no manager says what runs ({silent.found}); before: {before or 'nothing'}"
+            return f"no manager shows what runs ({silent.found}); before: {before or 'nothing'}"
         return view(service, tasks, nodes, deployment=self.order.identity.deployment).all()
 
 
@@ -489,8 +493,8 @@ def lost(seen: View) -> Iterator[str]:
     """Return what nobody can see: said, for it may still run."""
     for task in seen.lost:
         yield (
-            f"{seen.describe(task)}, as far as the Swarm knows: it ends when its node comes back, "
-            "or is switched off"
+            f"{seen.describe(task)}, as far as the Swarm knows: it ends when its node answers "
+            "again or is switched off"
         )
 
 

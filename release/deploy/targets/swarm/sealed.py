@@ -59,8 +59,8 @@ class Kept(Struct, frozen=True, kw_only=True):
         noun = kind.removesuffix("s")
         self.emit(
             Warned(
-                text=f"the Swarm has a {noun} {name} that no deployment is proven to have made: it is left "
-                f"alone, and {other} is used instead. No action needed"
+                text=f"no deployment is proven to have made the {noun} {name} of the Swarm, so "
+                f"{other} is used instead. No action needed."
             )
         )
         return self._made(kind, other, content, labels)
@@ -125,7 +125,7 @@ def foreign(
         path = str((part.get("File") or {}).get("Name"))
         file = (settings.files or {}).get(path)
         if file is not None and swarm.content(part["ConfigID"]) != file.content:
-            yield f"files.{path}", f"{part['ConfigName']} has another content than the recorded one"
+            yield f"files.{path}", f"{part['ConfigName']} does not have the recorded content"
 
 
 def _path(settings: RunSpec, name: str) -> str:
@@ -137,12 +137,12 @@ def _wrong_secret(
 ) -> str:
     """Why a secret is not the recorded one. An older version of the library made secrets without a seal."""
     if found is None:
-        return "is not there"
+        return "is missing"
     if not secret_labels(place, name, fingerprint).items() <= found.labels.items():
-        return "lacks the labels of the recorded one: nothing proves its content"
+        return "lacks the recorded labels, so nothing proves its content"
     is_judged = key is not None and fingerprint.partition(":")[0] == key.name and SEAL in found.labels
     return (
-        "has a seal that is not ours: nothing proves its content"
+        "has a seal of another key, so nothing proves its content"
         if is_judged and not is_sealed(key, found)
         else ""
     )
@@ -167,6 +167,6 @@ def restorable(
             return kept
     raise EngineError(
         f"revert the service {name}",
-        "the config that should keep the spec from before holds another one than the Swarm knows",
-        "invoke rollback puts the last healthy release back",
+        "the config with the spec from before contradicts the Swarm",
+        "restore the last healthy release: invoke rollback",
     )

@@ -92,7 +92,11 @@ class SwarmTarget(Struct, frozen=True, kw_only=True):
     def _need_manager(self) -> None:
         membership = self.swarm.membership()
         if not membership.is_manager:
-            raise NotReady(f"look at {self.place}", no_manager(self.engine.host, membership), "docker info")
+            raise NotReady(
+                f"read the state of {self.place}",
+                no_manager(self.engine.host, membership),
+                "show its state: docker info",
+            )
 
     def _is_manager(self) -> bool:
         return self.swarm.membership().is_manager
@@ -196,11 +200,12 @@ class SwarmTarget(Struct, frozen=True, kw_only=True):
         count = len(self.swarm.nodes())
         if count == 1:
             return image_location.locate(self.engine, image)
-        has = "this engine has it" if is_stored else "not even this engine has it"
+        has = "this engine has it" if is_stored else "this engine does not have it either"
         return Bytes(
             where="nowhere",
-            problem=f"the Swarm has {count} nodes, and without a registry only an engine's own store: {has}. "
-            "Set `registry` to one that all nodes reach, and release again",
+            problem=f"the Swarm has {count} nodes, but without a registry only an engine's own store "
+            f"has images: {has}. Set `registry` to one that all nodes can reach, and release "
+            "again",
         )
 
     def fetch(self, release: Release, spec: RunSpec, found: Bytes, emit: Emit) -> None:
@@ -209,7 +214,7 @@ class SwarmTarget(Struct, frozen=True, kw_only=True):
         The others pull when they get a task. What is not known of their volumes is told here, too.
         """
         if found.where == "nodes":
-            emit(Warned(text=f"{found.problem}; one that lacks the image cannot run it"))
+            emit(Warned(text=f"{found.problem}; a node without the image cannot run it"))
         with ExitStack() as stack:
             machines = self._fitting(spec, release.image, stack)
             for text in prepull.unseen_volumes(machines, spec):
@@ -275,7 +280,7 @@ class SwarmTarget(Struct, frozen=True, kw_only=True):
             if network is None:
                 yield f"the Swarm has no network {name}: {way}"
             elif not network.is_for_services:
-                yield f"the network {name} is this engine's alone: {way}, under a name that is free"
+                yield f"the network {name} exists on this engine only: {way}, with another name"
 
     def _ports(self, spec: RunSpec) -> Iterator[str]:
         wanted = {(port.host, port.protocol) for port in spec.publish}
@@ -283,14 +288,14 @@ class SwarmTarget(Struct, frozen=True, kw_only=True):
             ports = (other.spec.get("EndpointSpec") or {}).get("Ports") or []
             taken = {(port.get("PublishedPort"), port.get("Protocol")) for port in ports}
             for number, _ in sorted(wanted & taken if other.name != self.service else ()):
-                yield f"port {number} is published by the service {other.name}: take another"
+                yield f"port {number} is published by the service {other.name}: publish another port"
 
     def _name(self, ours: ContainerSet) -> Iterator[str]:
         if ours.strangers or self.stranger() is not None:
             yield (
-                f"a service called {self.service} exists, and no record of the ledger proves that a "
-                f"deployment made it: it is left alone. `docker service inspect {self.service}` shows it, "
-                f"`docker service rm {self.service}` removes it"
+                f"the service {self.service} exists, but no record of the ledger proves that a "
+                "deployment made it, so it is not changed. To show it: `docker service inspect "
+                f"{self.service}`; to remove it: `docker service rm {self.service}`"
             )
 
     def strategy(self, spec: RunSpec) -> Strategy:  # noqa: ARG002 - other targets ask the settings
@@ -314,7 +319,7 @@ class SwarmTarget(Struct, frozen=True, kw_only=True):
         if way == "revert" or any(each.get(DEPLOYMENT) == wanted for each in labels):
             return None
         return UsageError(
-            f"finish {order}", "its spec was never submitted, or is taken back already", "use --revert"
+            f"finish {order}", "its spec was never submitted, or is reverted already", "revert it: --revert"
         )
 
     def resume(self, order: RolloutRequest, means: RolloutContext) -> str:
@@ -348,19 +353,22 @@ def _wrong(service: Service) -> str:
 def no_manager(host: str, membership: Membership) -> str:
     """Return what an engine is instead of a manager, and what to do."""
     if not membership.is_active:
-        return f"the engine at {host} is in no Swarm: `docker swarm init` there, or name a manager"
+        return (
+            f"the engine at {host} is not in a Swarm: run `docker swarm init` there, or set the "
+            "host of a manager"
+        )
     known = ", ".join(membership.managers) or "`docker info` there lists them"
-    return f"the engine at {host} is no manager of its Swarm; managers: {known}"
+    return f"the engine at {host} is not a manager of its Swarm; managers: {known}"
 
 
 def _gates(spec: RunSpec) -> Iterator[str]:
     """Recorded settings may be those of one engine, whose containers can be asked one by one."""
     if spec.health_tcp is not None or spec.health_command is not None:
-        yield "health_tcp and health_command are for one engine: a Swarm goes by its health check"
+        yield "health_tcp and health_command are for one engine: a Swarm uses its health check"
 
 
 def _addresses(spec: RunSpec) -> Iterator[str]:
     """Recorded settings may be those of one engine."""
     for port in spec.publish:
         if port.address not in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
-            yield f"a Swarm publishes on every address of a node, not on {port.address} alone"
+            yield f"a Swarm publishes on every address of a node, not only on {port.address}"

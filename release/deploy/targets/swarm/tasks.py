@@ -98,7 +98,7 @@ class Placed(Struct, frozen=True, kw_only=True):
         where = f" on {self.node}" if self.node else ""
         silent = "" if self.answers else " (does not answer)"
         error = f": {self.error}" if self.error else ""
-        before = f"; {self.ended} ended before, the last: {self.last}" if self.ended else ""
+        before = f"; {self.ended} ended before; the last: {self.last}" if self.ended else ""
         return f"{self.name}{where}{silent}: {self.version or 'unknown version'} {self.state}{error}{before}"
 
 

@@ -50,7 +50,7 @@ def test_each_program_that_may_be_there_carries_words(engine: Engine, proxy: str
         assert (answer(engine, proxy, socket), answer(engine, proxy, port)) == (said, said)
         engine.execute(proxy, ["sh", "-c", f"rm $(command -v {gone})"], env={}, timeout=30_000)
     assert answer(engine, proxy, port) == said
-    with pytest.raises(ProxyError, match="none of perl, socat"):
+    with pytest.raises(ProxyError, match="neither perl nor socat"):
         Line(engine=engine, container=proxy, address=socket).ask("show info\n")
 
 

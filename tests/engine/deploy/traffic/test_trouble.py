@@ -84,7 +84,7 @@ def test_a_proxy_that_goes_away_in_the_middle_is_a_mixed_state_that_says_what_is
     assert mixed.status == 4, mixed.err
     assert f"{world.container} (0.1.0, running)" in mixed.err
     assert "(0.3.0, running)" in mixed.err
-    assert "who is in traffic is not known" in mixed.err
+    assert "it is unknown which containers get requests" in mixed.err
     world.engine.start(edge.proxy)
     back = world.engine.state(edge.proxy)
     assert back is not None

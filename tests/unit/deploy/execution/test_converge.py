@@ -234,7 +234,7 @@ def test_the_only_container_that_is_left_is_never_taken_away(world: World) -> No
     world.engine.kept.pop(0)
     world.container("0.2.0", NEXT, NEW, "running")
     world.engine.starting = sick
-    with pytest.raises(MixedState, match=rf"what ran before is gone, and {NEW} .* was left alone"):
+    with pytest.raises(MixedState, match=rf"what ran before was removed; {NEW} .* was not changed"):
         world.converge()
     assert world.names() == {NEW: "exited"}
     assert world.statuses()[-1] == (NEXT, "mixed")
@@ -252,7 +252,7 @@ def test_a_signal_takes_nothing_away_where_nothing_else_is_left(world: World) ->
     interruption = Interruption()
     interruption.cancellation.request("SIGINT arrived")
     assert interrupted is not None
-    with pytest.raises(MixedState, match="SIGINT arrived; what ran before is gone"):
+    with pytest.raises(MixedState, match="SIGINT arrived; what ran before was removed"):
         converge.carry_out(interrupted, message="", answers=True, interruption=interruption)
     assert world.names() == {NEW: "running"}
 
@@ -308,7 +308,7 @@ def test_what_cannot_be_undone_is_told_as_it_is(world: World) -> None:
     world.lock(started)
     world.container("0.2.0", NEXT, NEW, "running")
     world.container("0.1.0", OTHER, PLACE.fresh(OTHER), "exited")
-    with pytest.raises(UsageError, match=f"the deployment {FIRST}, is there no more") as caught:
+    with pytest.raises(UsageError, match=f"the deployment before, {FIRST}, was removed") as caught:
         world.converge("revert")
     assert f"{NEW} (0.2.0, running, healthy), {PLACE.fresh(OTHER)}" in caught.value.found
     assert PLACE.lock in world.names()

@@ -310,7 +310,7 @@ def test_what_is_not_as_it_should_be_behind_a_proxy_is_noted() -> None:
 
 def test_what_runs_is_not_only_verified_while_nobody_knows_whether_it_gets_requests() -> None:
     """The deployment puts it into traffic."""
-    unclear = replace(running("0.1.0"), unclear="the proxy sends requests to none of them")
+    unclear = replace(running("0.1.0"), unclear="the proxy sends no requests to them")
     assert make_plan(parts(asked=OLD, containers=unclear, strategy="start-first")).strategy == "start-first"
 
 

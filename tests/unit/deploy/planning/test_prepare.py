@@ -77,7 +77,7 @@ def test_what_was_tried_in_vain_is_fenced_and_set_aside(scene: Scene, status: st
         ("app", "down", "1"),
     )
     told = shown(prepared, "from")
-    how = {"mixed": "left a mixed state", "failed": "failed", "started": "never ended"}[status]
+    how = {"mixed": "left a mixed state", "failed": "failed", "started": "interrupted"}[status]
     assert "by Ada Lovelace: why 1.5.0" in told
     assert told.endswith(f"({how})")
 
@@ -88,7 +88,7 @@ def test_what_is_no_release_of_this_clone_is_in_the_way_and_named(scene: Scene) 
     scene.deploy("1.4.1")
     scene.deploy("1.4.2")
     scene.runs("1.5.0", "0123456789ab")
-    with pytest.raises(NotReady, match="a container called api-production exists") as caught:
+    with pytest.raises(NotReady, match="the container api-production exists") as caught:
         scene.prepared("1.4.1")
     assert "docker rename api-production api-production-before" in caught.value.found
     assert scene.engine.calls == []

@@ -92,8 +92,8 @@ class Caddy(Struct, frozen=True, kw_only=True, dict=True):
         if (found := self.upstreams()) != wanted:
             raise ProxyError(
                 f"set the upstreams of {self.settings.backend} in {self.settings.container}",
-                f"told {json.dumps(wanted)}, it says {quoted(json.dumps(found))}",
-                "does something else write its configuration?",
+                f"it was set to {json.dumps(wanted)}, but it has {quoted(json.dumps(found))}",
+                "check if another program changes the configuration of Caddy",
             )
 
     def _dial(self, container: ContainerState) -> str:
@@ -127,8 +127,8 @@ class Caddy(Struct, frozen=True, kw_only=True, dict=True):
         except ValueError as error:
             raise ProxyError(
                 f"GET {path} of Caddy in {self.settings.container}",
-                f"it answers no upstreams: {said[:_SHOWN].decode(errors='replace')!r}",
-                "does something else answer at the admin address?",
+                f"the answer is not a list of upstreams: {said[:_SHOWN].decode(errors='replace')!r}",
+                "check that the admin address is the address of this proxy",
             ) from error
         return cast("list[dict[str, Any]]", found)
 

@@ -63,7 +63,7 @@ class Dns(Struct, frozen=True, kw_only=True):
         if self.carried([target]) != {target.id}:
             raise ProxyError(
                 f"give {target.name} the name {self.place.container} on {self.settings.network}",
-                "the engine says that it does not have it there",
+                "the engine does not list the name there",
                 f"docker network inspect {self.settings.network}",
             )
         if out:
@@ -75,7 +75,7 @@ class Dns(Struct, frozen=True, kw_only=True):
             if not self.place.owns(holder):
                 raise NameTaken(
                     f"give {target.name} the name {self.place.container}",
-                    "a container has it that no deployment made",
+                    "a container that no deployment made has this name",
                     f"docker rename {self.place.container} {self.place.container}-before",
                 )
             self.engine.rename(holder.id, self._aside(holder))

@@ -83,13 +83,14 @@ class HAProxy(Struct, frozen=True, kw_only=True, dict=True):
         free = sum(1 for seat in seats if seat.is_free)
         if not free:
             yield (
-                f"all {len(seats)} servers of the backend {self.settings.backend} are in use: "
-                f"a rollout needs one more than the {replicas} that serve (server-template)"
+                f"all {len(seats)} servers of the backend {self.settings.backend} are in use, "
+                f"but a rollout needs one more than the {replicas} that serve: raise the count "
+                "of server-template"
             )
         elif len(seats) <= replicas:
             yield (
-                f"the backend {self.settings.backend} has {len(seats)} servers: {replicas} replicas need "
-                "one more while they are replaced (server-template)"
+                f"the backend {self.settings.backend} has {len(seats)} servers, but a rollout "
+                f"of {replicas} replicas needs one more: raise the count of server-template"
             )
 
     def unfit(self, image: StoredImage, check: Healthcheck | None) -> str:  # noqa: ARG002 - the protocol's
@@ -131,9 +132,9 @@ class HAProxy(Struct, frozen=True, kw_only=True, dict=True):
         seat = found or next((seat for seat in seats if seat.is_free), None)
         if seat is None:
             raise ProxyError(
-                f"put {container.name} into {self.settings.backend} of {self.settings.container}",
+                f"add {container.name} to {self.settings.backend} of {self.settings.container}",
                 f"none of its {len(seats)} servers is free",
-                "more servers in its server-template",
+                "raise the count of its server-template",
             )
         server = f"set server {self.settings.backend}/{seat.name}"
         if found is None:
@@ -147,7 +148,7 @@ class HAProxy(Struct, frozen=True, kw_only=True, dict=True):
         address = container.networks.get(self.settings.network)
         if not address:
             raise ProxyError(
-                f"put {container.name} into {self.settings.backend} of {self.settings.container}",
+                f"add {container.name} to {self.settings.backend} of {self.settings.container}",
                 f"it has no address on the network {self.settings.network}",
                 f"docker network connect {self.settings.network} {container.name}",
             )
@@ -162,9 +163,9 @@ class HAProxy(Struct, frozen=True, kw_only=True, dict=True):
                 names = ", ".join(container.name for container in containers)
                 raise ProxyError(
                     f"see that {names} {verb} the traffic of {self.settings.backend}",
-                    f"after {_CONFIRM_SECONDS:g} s {self.settings.container} says: "
+                    f"after {_CONFIRM_SECONDS:g} s {self.settings.container} has: "
                     + "; ".join(map(_words, self.seats())),
-                    f"`docker logs {self.settings.container}`",
+                    f"read its log: docker logs {self.settings.container}",
                 )
             time.sleep(_INTERVAL_SECONDS)
 
@@ -222,7 +223,7 @@ def _seats(answer: str, settings: Settings) -> tuple[BackendServer, ...]:
         raise ProxyError(
             f"read the servers of the backend {settings.backend} in {settings.container}",
             quoted(version) or "no answer",
-            "backend must name one of its configuration; the admin address needs `level admin`",
+            "set backend to a backend of its configuration, and give the admin address `level admin`",
         )
     with _reading("show servers state", settings):
         names, *rows = (line.split() for line in table.removeprefix("# ").splitlines())
@@ -237,8 +238,8 @@ def _reading(said: str, settings: Settings) -> Iterator[None]:
     except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise ProxyError(
             f"read the answer to `{said}` of HAProxy in {settings.container}",
-            f"it is not such a table: {quoted(str(error))}",
-            "does something else answer at the admin address?",
+            f"the answer is not the expected table: {quoted(str(error))}",
+            "check that the admin address is the address of this proxy",
         ) from error
 
 

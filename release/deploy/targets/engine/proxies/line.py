@@ -67,7 +67,7 @@ class Line(Struct, frozen=True, kw_only=True):
 
     def run(self, argv: list[str], env: dict[str, str]) -> bytes:
         """What a program in the proxy's container wrote to its standard output. Raises as `ask` does."""
-        attempted = f"speak to the proxy in {self.container} at {self.address}"
+        attempted = f"send a command to the proxy in {self.container} at {self.address}"
         try:
             ended = self.engine.execute(self.container, argv, env=env, timeout=_SECONDS * 1000)
         except TimeoutError as error:
@@ -75,7 +75,7 @@ class Line(Struct, frozen=True, kw_only=True):
         if ended.status == _NO_PROGRAM:
             raise ProxyError(
                 attempted,
-                "its image has none of perl, socat and (for a port) nc",
+                "its image has neither perl nor socat nor (for a port) nc",
                 "use an image of the proxy that has one of them",
             )
         if ended.status != 0:
@@ -87,4 +87,4 @@ class Line(Struct, frozen=True, kw_only=True):
 
     @property
     def _hint(self) -> str:
-        return f"`docker logs {self.container}`; does the proxy listen at {self.address}?"
+        return f"read its log: `docker logs {self.container}`; check that the proxy listens at {self.address}"

@@ -41,7 +41,7 @@ class Traefik(Struct, frozen=True, kw_only=True):
             return f"`healthcheck.disable` leaves no health check: {early}"
         if image.has_healthcheck or (check is not None and check.command):
             return ""
-        return f"the image has no HEALTHCHECK, and the settings no `healthcheck.command`: {early}"
+        return f"the image has no HEALTHCHECK, and the settings have no `healthcheck.command`: {early}"
 
     def cautions(self) -> Iterable[str]:
         """None."""

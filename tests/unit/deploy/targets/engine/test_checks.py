@@ -133,7 +133,7 @@ def test_another_place_whose_containers_have_our_name_is_named() -> None:
     engine = FakeEngine()
     engine.add(state(other.container, labels=other.labels("serving")))
     (problem,) = occupation_problems(engine, mine, RunSpec(), NONE)
-    assert "api-eu in production has a container called api-eu-production" in problem.message
+    assert "api-eu in production has a container api-eu-production" in problem.message
     assert "docker rename" not in problem.message
     assert occupation_problems(engine, other, RunSpec(), look(engine, other)) == []
 
@@ -143,7 +143,7 @@ def test_an_image_for_another_platform_is_told() -> None:
     image = release().body.image
     arm = FakeEngine(info=replace(INFO, platform="linux/arm64"))
     (problem,) = image_problems(arm, image)
-    assert problem.message == "it is for linux/amd64, and the engine runs linux/arm64"
+    assert problem.message == "it is for linux/amd64, but the engine runs linux/arm64"
     variant = image.model_copy(update={"platform": "linux/arm64/v8"})
     assert image_problems(arm, variant) == []
 
@@ -168,7 +168,7 @@ TO_PULL = Bytes(where="registry", diff_ids=(BASE, OWN))
 def test_too_little_room_is_told_where_it_can_be_seen(tmp_path: Path) -> None:
     """On this machine, for bytes that are to be pulled: packed and unpacked."""
     found = room(here(tmp_path), sized(*HUGE), TO_PULL)
-    assert f"below {tmp_path}" in found.short
+    assert f"in {tmp_path}" in found.short
     assert f"{(2 << 60) * 3:,} bytes" in found.short
     assert room(here(tmp_path), sized(*HUGE), ENGINE) == Room()
     assert room(here(tmp_path), sized(), TO_PULL) == Room()
@@ -187,13 +187,13 @@ def test_room_that_nobody_here_can_see_is_told_too(tmp_path: Path) -> None:
     """On another machine, or in a folder that is not there: nothing speaks against it, or for it."""
     far = here(tmp_path)
     far.host = "tcp://192.0.2.1:2376"
-    assert "not known from here" in room(far, sized(*HUGE), TO_PULL).unknown
-    assert "not known from here" in room(here(tmp_path / "absent"), sized(*HUGE), TO_PULL).unknown
+    assert "cannot see the free space" in room(far, sized(*HUGE), TO_PULL).unknown
+    assert "cannot see the free space" in room(here(tmp_path / "absent"), sized(*HUGE), TO_PULL).unknown
 
 
 def test_a_containerd_store_may_lie_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Room in either folder is room."""
     monkeypatch.setattr(checks, "_CONTAINERD", tmp_path)
     engine = FakeEngine(info=replace(INFO, data_root="/proc", image_store="containerd"))
-    assert f"below /proc or {tmp_path}" in room(engine, sized(*HUGE), TO_PULL).short
+    assert f"in /proc or {tmp_path}" in room(engine, sized(*HUGE), TO_PULL).short
     assert room(engine, sized(HUGE[0].model_copy(update={"size": 1})), TO_PULL) == Room()

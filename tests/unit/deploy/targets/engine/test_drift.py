@@ -60,8 +60,8 @@ def test_a_container_that_was_made_from_the_settings_does_not_differ() -> None:
 @pytest.mark.parametrize(
     ("change", "name", "found"),
     [
-        ({"Entrypoint": ["sh"]}, "entrypoint", "sh, and serve is recorded"),
-        ({"Cmd": ["--debug"]}, "command", "--debug, and none is recorded"),
+        ({"Entrypoint": ["sh"]}, "entrypoint", "sh, but serve is recorded"),
+        ({"Cmd": ["--debug"]}, "command", "--debug, but none is recorded"),
     ],
 )
 def test_a_command_in_the_place_of_the_entrypoint_is_compared_there(
@@ -78,18 +78,18 @@ def test_a_command_in_the_place_of_the_entrypoint_is_compared_there(
 @pytest.mark.parametrize(
     ("part", "key", "value", "name", "found"),
     [
-        ("HostConfig", "Memory", 512 * 1024**2, "memory", "512m, and 256m is recorded"),
-        ("HostConfig", "Memory", 0, "memory", "no limit, and 256m is recorded"),
-        ("HostConfig", "NanoCpus", 2_000_000_000, "cpus", "2.0, and 0.5 is recorded"),
-        ("HostConfig", "PidsLimit", None, "pids", "no limit, and 64 is recorded"),
-        ("HostConfig", "RestartPolicy", {"Name": "no"}, "restart", "no, and unless-stopped is recorded"),
-        ("HostConfig", "ReadonlyRootfs", False, "read_only", "False, and True is recorded"),
-        ("HostConfig", "CapDrop", [], "cap_drop", "none, and ALL is recorded"),
-        ("HostConfig", "Mounts", [], "volumes", "none, and /etc/ssl:/etc/ssl:ro, data:/data is recorded"),
-        ("Config", "Cmd", ["sh"], "command", "sh, and serve is recorded"),
-        ("Config", "User", "", "user", ", and 10001 is recorded"),
-        ("Config", "Labels", {}, "labels.team", "is not there, and core is recorded"),
-        ("NetworkSettings", "Networks", {"back": {}}, "networks", "back, and back, front is recorded"),
+        ("HostConfig", "Memory", 512 * 1024**2, "memory", "512m, but 256m is recorded"),
+        ("HostConfig", "Memory", 0, "memory", "no limit, but 256m is recorded"),
+        ("HostConfig", "NanoCpus", 2_000_000_000, "cpus", "2.0, but 0.5 is recorded"),
+        ("HostConfig", "PidsLimit", None, "pids", "no limit, but 64 is recorded"),
+        ("HostConfig", "RestartPolicy", {"Name": "no"}, "restart", "no, but unless-stopped is recorded"),
+        ("HostConfig", "ReadonlyRootfs", False, "read_only", "False, but True is recorded"),
+        ("HostConfig", "CapDrop", [], "cap_drop", "none, but ALL is recorded"),
+        ("HostConfig", "Mounts", [], "volumes", "none, but /etc/ssl:/etc/ssl:ro, data:/data is recorded"),
+        ("Config", "Cmd", ["sh"], "command", "sh, but serve is recorded"),
+        ("Config", "User", "", "user", ", but 10001 is recorded"),
+        ("Config", "Labels", {}, "labels.team", "is missing, but core is recorded"),
+        ("NetworkSettings", "Networks", {"back": {}}, "networks", "back, but back, front is recorded"),
     ],
 )
 def test_each_setting_that_is_otherwise_is_told(
@@ -113,7 +113,7 @@ def test_an_ipv6_address_and_a_udp_port_are_read_back() -> None:
     about = made()
     del about["HostConfig"]["PortBindings"]["5353/udp"]
     assert drift(about)["publish"] == (
-        "127.0.0.1:8080:8000, and 127.0.0.1:8080:8000, [::1]:53:5353/udp is recorded"
+        "127.0.0.1:8080:8000, but 127.0.0.1:8080:8000, [::1]:53:5353/udp is recorded"
     )
 
 
@@ -121,7 +121,7 @@ def test_a_plain_value_is_told_and_a_secret_is_not() -> None:
     """Of a secret only that it is another one."""
     found = drift(made(LEVEL="debug", TOKEN="tuna"))
     assert found == {
-        "env.LEVEL": "is 'debug', and 'info' is recorded",
+        "env.LEVEL": "is 'debug', but 'info' is recorded",
         "secrets.TOKEN": "is not the value that was recorded",
     }
 

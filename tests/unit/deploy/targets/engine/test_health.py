@@ -116,7 +116,7 @@ def test_a_container_that_breaks_fails_at_once_with_its_last_lines(ended: Contai
 
 def test_a_container_that_is_gone_fails() -> None:
     """Somebody removed it."""
-    with pytest.raises(DeploymentFailed, match="gone"):
+    with pytest.raises(DeploymentFailed, match="the container was removed"):
         await_healthy(watch(FakeEngine()))
 
 
@@ -198,15 +198,15 @@ def test_a_port_that_can_be_asked_from_here_or_from_inside_is_no_news() -> None:
 @pytest.mark.parametrize(
     ("health", "gates", "judge"),
     [
-        ("starting", Gates(), "its health check alone decides"),
-        ("none", Gates(command=("ok",)), "its health_command alone decides"),
-        ("none", Gates(), "nothing decides but that it runs: give it a HEALTHCHECK, or health_command"),
+        ("starting", Gates(), "only its health check decides"),
+        ("none", Gates(command=("ok",)), "only its health_command decides"),
+        ("none", Gates(), 'only its status "running" decides; add a HEALTHCHECK or health_command'),
     ],
 )
 def test_who_decides_where_nobody_can_ask_is_said(health: str, gates: Gates, judge: str) -> None:
     """An image without Python, on a far engine, with a port of its own loopback."""
     (text,) = warned(Far(health=health), gates=gates)
-    assert text.endswith(f"it has no Python to ask from inside: {judge}")
+    assert text.endswith(f"the container has no Python for a probe inside: {judge}")
 
 
 def test_a_far_container_is_asked_from_inside(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,7 +265,7 @@ def test_what_stays_healthy_passes_the_watch() -> None:
         (state(health="healthy", restarts=1), "the engine restarted it"),
         (state(health="healthy", started_at="2026-11-20T10:00:01Z"), "did not stay up"),
         (state(health="starting"), "did not stay healthy: starting"),
-        (state(health="unhealthy"), "says unhealthy"),
+        (state(health="unhealthy"), "is unhealthy"),
     ],
 )
 def test_what_does_not_stay_healthy_fails(later: ContainerState, found: str) -> None:
@@ -328,7 +328,7 @@ def test_a_check_that_it_does_not_pass_here_is_left_to_the_engine(ending: int | 
     assert await_healthy(watch(engine, at_once=True)).evidence == "health check healthy"
     assert engine.times == 1
     sick = Checked([*states, state(health="unhealthy")], ending)
-    with pytest.raises(DeploymentFailed, match="says unhealthy"):
+    with pytest.raises(DeploymentFailed, match="is unhealthy"):
         await_healthy(watch(sick, at_once=True))
 
 
@@ -355,7 +355,7 @@ def test_what_was_checked_here_may_still_be_starting_by_the_engines_clock() -> N
     healthy = await_healthy(watch(engine, at_once=True))
     assert keep_watch([healthy], 50) == "stayed healthy for 0.05 s"
     engine.states = [state(health="unhealthy")]
-    with pytest.raises(DeploymentFailed, match="says unhealthy"):
+    with pytest.raises(DeploymentFailed, match="is unhealthy"):
         keep_watch([healthy], 600_000)
 
 

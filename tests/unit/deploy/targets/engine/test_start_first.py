@@ -143,7 +143,7 @@ def test_the_new_one_is_proven_before_the_switch_and_the_old_one_stops_after_it(
 def test_a_release_that_never_was_well_is_never_in_traffic() -> None:
     """The proxy was not even spoken to."""
     engine, proxy = world(starting=crashing)
-    with pytest.raises(Restored, match=r"exit status 1; what ran before has the traffic: api-production"):
+    with pytest.raises(Restored, match=r"exit status 1; what ran before gets the requests: api-production"):
         start_first.swap(crew(engine), order(engine), proxy)
     assert engine.names() == {OLD: "running"}
     assert not [call for call in engine.calls if call.startswith("switch")]
@@ -190,13 +190,13 @@ def test_a_proxy_that_says_nothing_more_is_a_mixed_state_and_both_are_left() -> 
 
     def silent(told: str) -> None:
         if told in ("carried", f"switch {OLD} to {NEW}"):
-            raise ProxyError("speak to the proxy", "it does not answer")
+            raise ProxyError("send a command to the proxy", "it does not answer")
 
     engine, proxy = world()
     proxy.breaking = silent
     with pytest.raises(MixedState) as caught:
         start_first.swap(crew(engine), order(engine), proxy)
-    assert "who is in traffic is not known: it does not answer" in caught.value.found
+    assert "it is unknown which containers get requests: it does not answer" in caught.value.found
     assert "api-production (0.1.0, running, healthy)" in caught.value.found
     assert engine.names() == {OLD: "running", NEW: "running"}
 
@@ -216,11 +216,11 @@ def test_the_old_one_stops_when_nothing_is_under_way_there() -> None:
     said: list[Event] = []
     start_first.swap(crew(engine, said=said), replace(order(engine), drain=60_000), proxy)
     assert proxy.requests == [0]
-    assert any("no request was left" in str(event) for event in said)
+    assert any("no request was open" in str(event) for event in said)
     engine, proxy = world()
     proxy.requests, said = [3], []
     start_first.swap(crew(engine, said=said), order(engine), proxy)
-    assert any("3 requests were still under way after 0.05 s" in str(event) for event in said)
+    assert any("3 requests were still open after 0.05 s" in str(event) for event in said)
 
 
 def test_an_old_one_that_does_not_leave_is_a_warning() -> None:
@@ -230,7 +230,10 @@ def test_an_old_one_that_does_not_leave_is_a_warning() -> None:
     start_first.swap(crew(engine, said=said), order(engine), proxy)
     assert proxy.traffic == {f"id-{NEW}"}
     assert [event.text for event in said if isinstance(event, Warned)] == [
-        "0.2.0 of api in production serves, but api-production did not leave: stop it: busy"
+        (
+            "0.2.0 of api in production serves, but api-production could not be removed: stop it: busy. "
+            "The next deployment removes it"
+        )
     ]
 
 
@@ -371,7 +374,7 @@ def test_who_lost_the_lock_leaves_the_traffic_and_both_as_they_are(moment: str) 
         if moment in engine.calls:
             raise LockHeld("deploy api", "the lock was taken by Grace Hopper")
 
-    with pytest.raises(MixedState, match="everything is left as it is") as caught:
+    with pytest.raises(MixedState, match="this command stopped and changes nothing more") as caught:
         start_first.swap(replace(crew(engine), still_mine=ensure), order(engine), proxy)
     assert engine.calls[engine.calls.index(moment) + 1 :] in ([], [f"start {NEW}"])
     assert engine.names()[OLD] == "running"
@@ -387,7 +390,7 @@ def test_old_ones_that_never_stopped_are_asked_too_before_they_count_as_restored
         return crashing(kept)
 
     engine.starting = starting
-    with pytest.raises(MixedState, match="its health check says unhealthy"):
+    with pytest.raises(MixedState, match="its health check is unhealthy"):
         start_first.swap(crew(engine), order(engine), proxy)
     assert engine.names() == {OLD: "running", NEW: "exited"}
 
@@ -432,6 +435,6 @@ def test_the_new_ones_stay_whatever_their_health_where_the_old_ones_are_gone(rep
     meant = replace(order(engine, replicas=replicas), lost=True)
     engine.start(engine.create(meant.containers[0]))
     proxy = FakeProxy(engine=engine, traffic={f"id-{NEW}"})
-    with pytest.raises(MixedState, match=rf"what ran before is gone, and {NEW} .* was left alone"):
+    with pytest.raises(MixedState, match=rf"what ran before was removed; {NEW} .* was not changed"):
         start_first.finish(crew(engine), meant, proxy)
     assert (engine.names(), proxy.traffic) == ({NEW: "exited"}, {f"id-{NEW}"})

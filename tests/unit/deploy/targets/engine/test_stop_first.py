@@ -204,7 +204,7 @@ def test_an_engine_that_is_gone_in_the_middle_is_a_mixed_state() -> None:
 
     engine = Gone(starting=starting)
     engine.add(state(OLD, labels=PLACE.labels("serving")))
-    with pytest.raises(MixedState, match="the engine does not say what runs"):
+    with pytest.raises(MixedState, match="the engine does not show what runs"):
         run(engine)
 
 
@@ -265,7 +265,7 @@ def test_the_new_one_stays_whatever_its_health_where_the_old_one_is_gone() -> No
     """Nothing else is there: it is left alone, and the message says so."""
     engine = FakeEngine(starting=crashing)
     crew = RolloutTools(engine=engine, emit=lambda event: None, cancellation=Cancellation(), mask=Mask())
-    with pytest.raises(MixedState, match=rf"exit status 1; what ran before is gone, and {NEW} .*left alone"):
+    with pytest.raises(MixedState, match=rf"exit status 1; what ran before was removed; {NEW} .*not changed"):
         finish(crew, left_over(engine), f"id-{NEW}")
     assert engine.names() == {NEW: "exited"}
     engine.starting = healthy
@@ -289,7 +289,10 @@ def test_tidying_up_that_fails_is_a_warning() -> None:
     engine = engine_with_old(breaking={f"remove {OLD}": EngineError("remove it", "busy")})
     assert run(engine, emit=said.append) == "health check healthy, after 0.0 s of downtime"
     assert [event.text for event in said if isinstance(event, Warned)] == [
-        "0.2.0 of api in production serves, but tidying up failed: remove it: busy"
+        (
+            "0.2.0 of api in production serves, but the removal of the old container failed: remove it: busy. "
+            "The next deployment removes it"
+        )
     ]
 
 
@@ -314,7 +317,7 @@ def test_who_lost_the_lock_touches_nothing_more(
     """Whoever took it may be at work there: nothing is stopped, started again or removed after that."""
     engine = engine_with_old(starting=becomes)
     with pytest.raises(
-        MixedState, match="taken meanwhile by Grace Hopper: everything is left as it is"
+        MixedState, match="taken by Grace Hopper: this command stopped and changes nothing more"
     ) as caught:
         run(engine, still_mine=Lock(engine, moment).ensure)
     after = engine.calls[engine.calls.index(moment) + 1 :]
@@ -396,7 +399,7 @@ def test_an_engine_that_is_away_for_a_moment_puts_back_what_ran() -> None:
         run(engine, emit=said.append, health_timeout=5000)
     assert engine.names() == {OLD: "running"}
     assert [event.text for event in said if isinstance(event, Notice)] == [
-        "ask the engine: connection refused; waiting, 5 s at most"
+        "ask the engine: connection refused; waiting at most 5 s"
     ]
 
 
@@ -410,7 +413,7 @@ def test_an_engine_that_is_away_while_health_is_waited_for_is_no_failure() -> No
 def test_an_engine_that_stays_away_is_a_mixed_state_when_the_time_is_over() -> None:
     """Nobody waits for ever."""
     engine = away(f"stop {OLD}", times=1_000_000)
-    with pytest.raises(MixedState, match="the engine does not say what runs"):
+    with pytest.raises(MixedState, match="the engine does not show what runs"):
         run(engine)
 
 

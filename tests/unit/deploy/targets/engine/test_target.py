@@ -50,7 +50,7 @@ def test_a_proxy_that_sends_requests_to_none_of_them_is_said() -> None:
     """It may have forgotten: what runs is not taken for idle."""
     single, proxy = target()
     proxy.traffic = set()
-    assert names(single) == (["one", "two"], [], "the proxy sends requests to none of them")
+    assert names(single) == (["one", "two"], [], "the proxy sends no requests to them")
 
 
 def test_a_proxy_that_does_not_answer_is_said_and_looking_goes_on() -> None:
@@ -58,10 +58,10 @@ def test_a_proxy_that_does_not_answer_is_said_and_looking_goes_on() -> None:
     single, proxy = target()
 
     def silent(told: str) -> None:
-        raise ProxyError("speak to the proxy", f"no answer to {told}")
+        raise ProxyError("send a command to the proxy", f"no answer to {told}")
 
     proxy.breaking = silent
-    assert names(single) == (["one", "two"], [], "speak to the proxy: no answer to carried")
+    assert names(single) == (["one", "two"], [], "send a command to the proxy: no answer to carried")
 
 
 @pytest.mark.parametrize(("proxied", "strategy"), [(True, "start-first"), (False, "stop-first")])

@@ -63,55 +63,55 @@ def test_a_spec_as_it_was_recorded_differs_in_nothing() -> None:
     [
         (
             lambda spec: container(spec).update(Image="localhost/api:latest"),
-            f"image is localhost/api:latest, and localhost/api@{RELEASE.body.image.digest} is recorded",
+            f"image is localhost/api:latest, but localhost/api@{RELEASE.body.image.digest} is recorded",
         ),
-        (lambda spec: spec["Mode"]["Replicated"].update(Replicas=5), "replicas is 5, and 3 is recorded"),
+        (lambda spec: spec["Mode"]["Replicated"].update(Replicas=5), "replicas is 5, but 3 is recorded"),
         (
             lambda spec: container(spec)["Env"].append("EXTRA=1"),
-            "env.EXTRA is 1, and none is recorded",
+            "env.EXTRA is 1, but none is recorded",
         ),
         (
             lambda spec: container(spec)["Env"].remove("LEVEL=info"),
-            "env.LEVEL is not there, and info is recorded",
+            "env.LEVEL is missing, but info is recorded",
         ),
         (
             lambda spec: spec["TaskTemplate"]["Resources"]["Limits"].update(MemoryBytes=1 << 26),
-            "memory is 64m, and 256m is recorded",
+            "memory is 64m, but 256m is recorded",
         ),
         (
             lambda spec: spec["TaskTemplate"]["Resources"]["Limits"].update(NanoCPUs=1_500_000_000),
-            "cpus is 1.5, and 0.5 is recorded",
+            "cpus is 1.5, but 0.5 is recorded",
         ),
         (
             lambda spec: spec["EndpointSpec"]["Ports"][0].update(PublishMode="ingress"),
-            "publish.8080:8000/tcp is ingress, and host is recorded",
+            "publish.8080:8000/tcp is ingress, but host is recorded",
         ),
         (
             lambda spec: spec["TaskTemplate"]["Networks"].append({"Target": "id-other"}),
-            "networks.other is joined, and none is recorded",
+            "networks.other is joined, but none is recorded",
         ),
         (
             lambda spec: container(spec).update(StopGracePeriod=5_000_000_000),
-            "stop_grace is 5s, and 3s is recorded",
+            "stop_grace is 5s, but 3s is recorded",
         ),
         (
             lambda spec: container(spec)["Mounts"][0].update(ReadOnly=True),
-            "volumes./data is data:ro, and data is recorded",
+            "volumes./data is data:ro, but data is recorded",
         ),
         (
             lambda spec: container(spec).update(Hosts=["10.0.0.9 db"]),
-            "Hosts is 10.0.0.9 db, and none is recorded",
+            "Hosts is 10.0.0.9 db, but none is recorded",
         ),
         (
             lambda spec: spec["UpdateConfig"].update(Parallelism=2),
-            "swarm.parallelism is 2, and 1 is recorded",
+            "swarm.parallelism is 2, but 1 is recorded",
         ),
     ],
 )
 def test_a_change_is_told_with_the_name_of_the_setting(
     change: Callable[[dict[str, Any]], object], said: str
 ) -> None:
-    """What is so, and what is recorded; and nothing else."""
+    """What is so, but what is recorded; and nothing else."""
     assert drift(change) == [said]
 
 
@@ -123,6 +123,6 @@ def test_a_secret_is_told_by_name_alone() -> None:
         container(spec)["Env"].append("DB_PASSWORD=swordfish")
 
     password, secret = drift(change)
-    assert password.startswith("env.DB_PASSWORD is a value that is not shown")
-    assert secret.startswith("secrets./run/secrets/TOKEN is by-hand, and api-production-TOKEN-")
+    assert password.startswith("env.DB_PASSWORD is a hidden value")
+    assert secret.startswith("secrets./run/secrets/TOKEN is by-hand, but api-production-TOKEN-")
     assert "swordfish" not in password

@@ -53,7 +53,7 @@ def test_the_manager_that_is_talked_to_needs_no_way() -> None:
     assert list(hosts(found)) == ["a"]
     assert found.every[0].node.name == "a"
     (line,) = not_looked_into(found)
-    assert line == "c, b: not asked: swarm.nodes says how the engine of a node is reached"
+    assert line == "c, b: not asked: set its address in swarm.nodes"
 
 
 def test_engines_are_found_by_name_address_or_id() -> None:
@@ -88,7 +88,7 @@ def test_a_way_to_the_wrong_engine_is_not_gone() -> None:
     assert list(hosts(found)) == ["a"]
     assert list(not_looked_into(found)) == [
         "swarm.nodes.d: the Swarm has no node of that name, address or id",
-        "c: swarm.nodes.c leads to ssh://lone, which is no node of a Swarm",
+        "c: swarm.nodes.c leads to ssh://lone, which is not a node of a Swarm",
         "b: swarm.nodes.b leads to ssh://c, which is the node id-c",
     ]
 
@@ -101,7 +101,7 @@ def test_who_has_an_image_is_asked_of_every_node_that_takes_tasks() -> None:
     drained = Machine(node=node("c", availability="drain"), engine=FakeEngine())
     unseen = Machine(node=node("d"), unseen="not asked")
     found = spread(Machines(every=(has, lacks, drained, unseen)), image)
-    assert str(found) == "a has it; b lacks it; nobody knows of d"
+    assert str(found) == "a has it; b lacks it; unknown: d"
     assert not found.is_everywhere
     assert spread(Machines(every=(has, drained)), image).is_everywhere
     assert not spread(Machines(every=(drained,)), image).is_everywhere
@@ -139,7 +139,7 @@ def test_another_manager_that_can_decide_takes_its_place(first: dict[str, FakeSw
     there = {**first, "ssh://b": FakeSwarm(manages=False), "ssh://c": FakeSwarm()}
     assert talked_to(there, said) == "ssh://c"
     (warned,) = said
-    assert "talking to the manager ssh://c instead" in str(warned)
+    assert "using the manager ssh://c instead" in str(warned)
 
 
 def test_without_another_the_configured_one_says_what_is_wrong() -> None:

@@ -54,9 +54,9 @@ def test_every_node_that_cannot_is_named_with_the_reason() -> None:
     found = told(nodes, swarm={"constraints": ("node.labels.zone==east",)})
     assert found.splitlines() == [
         "none of the Swarm's 3 nodes can run it:",
-        "    a (10.0.0.2): it is down, node.labels.zone==east, and here it is not set",
-        "    b (10.0.0.3): it is drained, node.labels.zone==east, and here it is not set",
-        "    c (10.0.0.4): node.labels.zone==east, and here it is west",
+        "    a (10.0.0.2): it is down, node.labels.zone==east, but here it is not set",
+        "    b (10.0.0.3): it is drained, node.labels.zone==east, but here it is not set",
+        "    c (10.0.0.4): node.labels.zone==east, but here it is west",
     ]
 
 
@@ -69,7 +69,7 @@ def test_nodes_that_a_new_leader_has_not_heard_of_yet_are_no_objection() -> None
 def test_an_image_for_another_processor_finds_no_place() -> None:
     """A node says x86_64 where an image says amd64; a variant is the engine's to judge."""
     assert told(three(), platform="linux/amd64/v2") == ""
-    assert "it is linux/amd64, and the image is for linux/arm64/v8" in told(
+    assert "it is linux/amd64, but the image is for linux/arm64/v8" in told(
         three(), platform="linux/arm64/v8"
     )
     assert told(three(machine="aarch64"), platform="linux/arm64/v8") == ""

@@ -49,7 +49,7 @@ def test_every_node_that_lacks_the_image_pulls_it() -> None:
     bring(there, IMAGE, said.append, lambda one, _: pulled.append(one.host))
     assert sorted(pulled) == ["ssh://b", "ssh://c"]
     (done,) = [event for event in said if isinstance(event, Finished)]
-    assert done.summary == "ahead: 2 of 2 nodes that lacked it"
+    assert done.summary == "pulled in advance on 2 of 2 nodes that lacked the image"
 
 
 def test_nodes_that_go_without_are_named() -> None:
@@ -64,10 +64,12 @@ def test_nodes_that_go_without_are_named() -> None:
     bring(there, IMAGE, said.append, pull)
     (warned,) = [event.text for event in said if isinstance(event, Warned)]
     (noticed,) = [event.text for event in said if isinstance(event, Notice)]
-    assert warned.startswith(f"not fetched ahead: b: cannot pull {IMAGE.repository}: no route to it")
-    assert noticed.startswith("not fetched ahead: c: not asked")
+    assert warned.startswith(
+        f"could not pull the image in advance: b: cannot pull {IMAGE.repository}: no route to it"
+    )
+    assert noticed.startswith("could not pull the image in advance: c: not asked")
     (done,) = [event for event in said if isinstance(event, Finished)]
-    assert done.summary == "ahead: 1 of 2 nodes that lacked it"
+    assert done.summary == "pulled in advance on 1 of 2 nodes that lacked the image"
 
 
 def test_where_all_have_it_nothing_is_said() -> None:
@@ -102,7 +104,7 @@ def test_a_volume_that_a_node_lacks_is_told_with_the_node() -> None:
     """A folder of the machine is no volume."""
     there = machines(machine("a", engine("a", volumes=("data",))), machine("b", engine("b")))
     (told,) = missing_volumes(there, DATA)
-    assert told.startswith("b has no volume data, and a task there would begin with an empty one")
+    assert told.startswith("b has no volume data, so a task there would begin with an empty one")
     assert list(unseen_volumes(there, DATA)) == []
 
 
@@ -111,5 +113,5 @@ def test_volumes_that_nobody_can_look_at_are_said_to_be_unknown() -> None:
     there = machines(machine("a", engine("a", volumes=("data",))), machine("b", None), machine("c", Silent()))
     assert list(missing_volumes(there, DATA)) == []
     (told,) = unseen_volumes(there, DATA)
-    assert told == "nobody knows of the volume data on b, c: a task there may begin with an empty one"
+    assert told == "cannot check the volume data on b, c: a task there may begin with an empty volume"
     assert list(unseen_volumes(there, RunSpec())) == []

@@ -174,7 +174,7 @@ def test_a_manager_that_is_silent_for_a_while_is_waited_for() -> None:
     fake.steps = [lambda: None, silent]
     said: list[Event] = []
     run(fake, over(before), said)
-    assert any(isinstance(event, Warned) and "waiting for it" in event.text for event in said)
+    assert any(isinstance(event, Warned) and "waiting until it answers again" in event.text for event in said)
 
 
 def test_an_update_that_the_swarm_took_back_is_a_failure() -> None:
@@ -186,7 +186,7 @@ def test_an_update_that_the_swarm_took_back_is_a_failure() -> None:
         fake.there = replace(before, version=20, update="rollback_completed", update_message="of task x")
 
     fake.steps = [lambda: None, taken_back]
-    with pytest.raises(Restored, match="rolled it back by itself"):
+    with pytest.raises(Restored, match="rolled it back itself"):
         run(fake, over(before))
     assert fake.calls == ["update"]
 
@@ -200,7 +200,7 @@ def test_a_service_that_somebody_takes_over_in_the_middle_is_left_as_it_is() -> 
         fake.there = service(service_spec(order("3" * 12), Parts()), version=30)
 
     fake.steps = [lambda: None, taken_over]
-    with pytest.raises(MixedState, match="somebody else changed it"):
+    with pytest.raises(MixedState, match="another command changed it"):
         run(fake, over(before))
     assert deployment_of(fake) == "3" * 12
 
@@ -319,7 +319,7 @@ def test_a_spec_that_is_kept_nowhere_is_told_with_what_failed(way: str) -> None:
     fake = FakeSwarm(there=before, tasks_of=crashing)
     rollout = died(fake, before)
     fake.kept.clear()
-    with pytest.raises(MixedState, match=r"kept nowhere.*api-production") as caught:
+    with pytest.raises(MixedState, match=r"lost: .*api-production") as caught:
         getattr(rollout, way)()
     assert ("exit status 7" in caught.value.found) == (way == "resume")
     assert deployment_of(fake) == NEW
@@ -385,7 +385,7 @@ def test_a_service_of_a_third_deployment_is_not_called_what_ran_before() -> None
     before = running()
     fake = FakeSwarm(there=before)
     ordered = replace(over(before), replaces="3" * 12)
-    with pytest.raises(MixedState, match=f"of deployment {OLD}"):
+    with pytest.raises(MixedState, match=f"has the deployment {OLD}"):
         Rollout(swarm=real(fake), order=ordered, means=means()).retract()
     assert fake.calls == []
 
@@ -403,8 +403,8 @@ def test_only_what_was_kept_for_this_deployment_is_forgotten() -> None:
 @pytest.mark.parametrize(
     ("by_hand", "said"),
     [
-        ({"Mode": {"Replicated": {"Replicas": 1}}}, "replicas is 1, and 3 is recorded"),
-        ({"UpdateConfig": None}, "swarm.order is not there, and start-first is recorded"),
+        ({"Mode": {"Replicated": {"Replicas": 1}}}, "replicas is 1, but 3 is recorded"),
+        ({"UpdateConfig": None}, "swarm.order is missing, but start-first is recorded"),
     ],
     ids=["scaled", "updated"],
 )
@@ -420,7 +420,7 @@ def test_a_service_that_is_changed_by_hand_in_the_middle_is_no_success(
         fake.there = replace(fake.there, version=30, spec={**fake.there.spec, **by_hand})
 
     fake.steps = [lambda: None, changed]
-    with pytest.raises(MixedState, match="changed the service by hand") as caught:
+    with pytest.raises(MixedState, match="was changed by hand") as caught:
         run(fake, over(before, replicas=3))
     assert said in caught.value.found
     assert fake.calls == ["update"]
@@ -439,6 +439,6 @@ def test_what_somebody_changes_while_it_is_put_back_does_not_run_as_before() -> 
         return all_run(fake.there)
 
     fake.tasks_of = scaled
-    with pytest.raises(MixedState, match="somebody else changed it in the middle"):
+    with pytest.raises(MixedState, match="another command changed it at the same time"):
         run(fake, over(before))
     assert fake.calls == ["update", "update"]

@@ -119,7 +119,7 @@ def test_drift_tells_secrets_and_files_that_are_not_the_recorded_ones() -> None:
     assert [line.partition(" ")[0] for line in told(fake)] == ["secrets.TOKEN", f"files.{PATH}"]
     assert told(fake, OTHER) == told(fake)[1:]
     fake.relabel("secrets", f"id-{NAME}", {})
-    assert "lacks the labels" in told(fake, OTHER)[0]
+    assert "lacks the recorded labels" in told(fake, OTHER)[0]
 
 
 def test_a_secret_without_a_seal_is_of_an_older_version_and_no_drift() -> None:
@@ -145,5 +145,5 @@ def test_only_a_spec_that_the_service_had_is_put_back() -> None:
     for known in (now, before):
         assert restorable(known, now, before, "api-production") == known
     for other in (mounted, {**before, "Name": "other"}, {}, {"Name": "api-production", "TaskTemplate": 7}):
-        with pytest.raises(EngineError, match="another one than the Swarm knows"):
+        with pytest.raises(EngineError, match="contradicts the Swarm"):
             restorable(other, now, before, "api-production")

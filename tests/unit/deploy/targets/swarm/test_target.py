@@ -67,8 +67,8 @@ def test_bytes_are_fetched_ahead_and_what_is_not_known_is_said() -> None:
     said = list[Event]()
     target(fake).fetch(RELEASE.body, DATA, Bytes(where="registry"), said.append)
     assert [str(getattr(event, "text", event)).partition(":")[0] for event in said] == [
-        "nobody knows of the volume data on b",
-        "not fetched ahead",
+        "cannot check the volume data on b",
+        "could not pull the image in advance",
     ]
 
 

@@ -79,7 +79,7 @@ def test_every_task_is_told_with_its_node_its_state_and_what_ended_before_it() -
     lost = task(BEFORE, 3, node="id-b")
     assert [str(each) for each in placed(seen(lost, crashed, again, one))] == [
         "api-production.1 on a: 0.2.0 running",
-        "api-production.2 on a: 0.2.0 starting; 1 ended before, the last: task: non-zero exit (7)",
+        "api-production.2 on a: 0.2.0 starting; 1 ended before; the last: task: non-zero exit (7)",
         "api-production.3 on b (10.0.0.2) (does not answer): 0.2.0 running",
     ]
 

@@ -53,7 +53,7 @@ def test_the_name_that_all_share_says_nothing_about_one() -> None:
 def test_upstreams_that_are_not_what_was_told_are_an_error() -> None:
     """Success is what is read back."""
     engine = FakeCaddy(upstreams=[], deaf=True)
-    with pytest.raises(ProxyError, match=r"told .*new-own:8000.*, it says \[\]"):
+    with pytest.raises(ProxyError, match=r"was set to .*new-own:8000.*, but it has \[\]"):
         proxy(engine).switch(into=[NEW], out=[])
 
 
@@ -71,7 +71,7 @@ def test_an_answer_that_is_no_upstreams_is_the_proxys_error(
     """Something else may answer at the address: a rollout must be able to put back what ran."""
     text = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(said) + said
     monkeypatch.setattr(FakeCaddy, "_answer", lambda *_: Executed(status=0, output=text, errors=b""))
-    with pytest.raises(ProxyError, match="it answers no upstreams"):
+    with pytest.raises(ProxyError, match="the answer is not a list of upstreams"):
         proxy(FakeCaddy()).carried([OLD, NEW])
 
 

@@ -110,7 +110,7 @@ def test_a_container_without_an_address_on_the_network_is_refused() -> None:
     [
         (2, "nope", "Can't find backend"),
         (0, "api", "all 0 servers"),
-        (1, "api", "1 replicas need one more"),
+        (1, "api", "1 replicas needs one more"),
     ],
 )
 def test_what_would_stop_a_rollout_is_said_before_it(seats: int, backend: str, found: str) -> None:
@@ -135,5 +135,5 @@ def test_the_state_of_the_servers_is_kept_where_haproxy_reads_it_at_its_start() 
 def test_a_table_that_lacks_a_column_is_the_proxys_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another version, or another program: a rollout must be able to put back what ran."""
     monkeypatch.setattr(FakeHAProxy, "_state", lambda _: "1\n# be_name srv_name\napi seat1\n")
-    with pytest.raises(ProxyError, match="it is not such a table: 'srv_addr'"):
+    with pytest.raises(ProxyError, match="the answer is not the expected table: 'srv_addr'"):
         proxy(FakeHAProxy.with_seats(1)).carried([container("old", "10.0.0.2")])

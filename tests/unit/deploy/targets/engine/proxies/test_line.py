@@ -45,7 +45,7 @@ def test_words_go_to_a_socket_or_to_a_port() -> None:
 @pytest.mark.parametrize(
     ("ended", "found"),
     [
-        (Executed(status=97, output=b"", errors=b""), "none of perl, socat"),
+        (Executed(status=97, output=b"", errors=b""), "neither perl nor socat"),
         (Executed(status=111, output=b"", errors=b"a\nConnection refused\n"), "Connection refused"),
         (Executed(status=2, output=b"", errors=b""), "status 2"),
         (Executed(status=0, output=b"x", errors=b"", is_cut=True), "its answer is longer than 1024 KiB"),
@@ -57,5 +57,5 @@ def test_a_proxy_that_cannot_be_spoken_to_is_an_error_of_its_own(ended: Executed
     asked, _ = line("/run/admin.sock", ended)
     with pytest.raises(ProxyError, match=found) as caught:
         asked.ask("hello")
-    assert caught.value.attempted == "speak to the proxy in lb at /run/admin.sock"
+    assert caught.value.attempted == "send a command to the proxy in lb at /run/admin.sock"
     assert caught.value.hint
