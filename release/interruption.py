@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
-from release.process import Cancellation, kill_all
+from release.cancellation import Cancellation
+from release.process import kill_all
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Ctrl-C, a CI system's cancellation, and a terminal or an ssh connection that was closed."""

@@ -10,16 +10,17 @@ import os
 import signal
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Final
 
 from release import private
 from release.brief import shortened, tail
-from release.errors import Cancelled, CommandFailed, ReleaseError
+from release.cancellation import Cancellation
+from release.dialled import Dialled
+from release.errors import CommandFailed, ReleaseError
 from release.inert import InertStream
 from release.inherited import BASIC, EVERYTHING, inherited
 from release.lastlines import LastLines
@@ -29,79 +30,18 @@ from release.values import Struct, field
 TAIL_LINES: Final = 20
 """How many last lines an error carries."""
 
+
 _GRACE_SECONDS: Final = 5.0
+
+
 _ORPHAN_SECONDS: Final = 1.0
+
+
 _POLL_SECONDS: Final = 0.01
-_LAST_SECONDS: Final = 1.0
-"""How long a program that has hung up may take to end."""
-_LAST_WORDS: Final = 3
-"""How many lines of its standard error a failed connection tells."""
+
+
 _RUNNING: Final[set[int]] = set()
 """The process groups of programs that run now."""
-
-
-class Cancellation:
-    """A request to stop that many threads can see. `request` runs what each has registered, once."""
-
-    def __init__(self) -> None:
-        """Nothing is cancelled at first."""
-        self._lock = threading.RLock()  # a signal's handler may come while its own thread holds it
-        self._reason: str | None = None
-        self._stoppers: dict[int, Callable[[], None]] = {}
-        self.at_once = threading.Event()
-        """Set when nothing may be finished first, as after a signal."""
-
-    @property
-    def reason(self) -> str | None:
-        """Return why the work was cancelled; None while it was not."""
-        return self._reason
-
-    def request(self, reason: str, *, gently: bool = False) -> None:
-        """Cancel, for this reason, and return when all is stopped. The first reason stays.
-
-        `gently` lets a program finish what it would have to do again. A later request can be less gentle.
-        """
-        if not gently:
-            self.at_once.set()
-        with self._lock:
-            if self._reason is not None:
-                return
-            self._reason = reason
-            threads = [threading.Thread(target=_quietly, args=(stop,)) for stop in self._stoppers.values()]
-        for thread in threads:  # side by side: one that takes its time does not keep the others running
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-    def check(self) -> None:
-        """Raise Cancelled if the work was cancelled."""
-        if self._reason is not None:
-            raise Cancelled("continue", self._reason)
-
-    def pause(self, seconds: float) -> None:
-        """Wait so long. Raises Cancelled at once when the work is cancelled."""
-        is_over = threading.Event()
-        with self.stopping(is_over.set):
-            is_over.wait(seconds)
-        self.check()
-
-    @contextmanager
-    def stopping(self, stop: Callable[[], None]) -> Iterator[None]:
-        """While the block runs, a cancellation calls `stop` (from another thread). Raises Cancelled."""
-        with self._lock:
-            self._stoppers[id(stop)] = stop
-        try:
-            self.check()
-            yield
-        finally:
-            with self._lock:
-                self._stoppers.pop(id(stop), None)
-
-
-def _quietly(stop: Callable[[], None]) -> None:
-    """Whoever is stopped tells by itself how that ended; nobody hears what is raised in a thread."""
-    with suppress(ReleaseError):
-        stop()
 
 
 class Command(Struct, frozen=True, kw_only=True):
@@ -218,53 +158,6 @@ def _started(
             _RUNNING.discard(process.pid)
             if complaints is not None and apart is not None:
                 apart += complaints.end()
-
-
-class ProgramEnded(ConnectionResetError):
-    """The program at the other end of a connection failed; the text has its status and its last words."""
-
-
-class Dialled(socket.socket):
-    """A socket whose other end is the standard input and output of a program."""
-
-    process: subprocess.Popen[bytes]
-    complaints: LastLines
-
-    def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        """As a socket's. An end is an end only where the program says that all went well.
-
-        Raises ProgramEnded: it failed, as ssh does when it is cut off or lets nobody in.
-        """
-        try:
-            count = super().recv_into(*args, **kwargs)
-        except ConnectionResetError:  # it ended with the request unread
-            self._check_end()
-            raise
-        if count == 0:
-            self._check_end()
-        return count
-
-    def _check_end(self) -> None:
-        """Raise ProgramEnded if the program ended with a failure; one that goes on did not end the talk."""
-        with suppress(subprocess.TimeoutExpired):
-            if status := self.process.wait(_LAST_SECONDS):
-                words = "; ".join(self.complaints.end()[-_LAST_WORDS:])
-                raise ProgramEnded(f"the program ended with status {status}: {words or 'it gave no reason'}")
-
-    def close(self) -> None:
-        """Hang up and end the program, when nobody reads any more: files made of the socket keep it open.
-
-        Its children, as ssh's own, end with the connection.
-        """
-        super().close()
-        if self.fileno() != -1:
-            return
-        self.process.terminate()
-        try:
-            self.process.wait(_GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
 
 
 def dial(command: Command) -> Dialled:

@@ -21,7 +21,8 @@ from release.capped import RECORDED, Brief
 from release.config.kinds import GitName, Slug
 from release.errors import LedgerError, RecordUnknown
 from release.reference import Repository
-from release.runspec import Healthcheck, Matching, Probe, RunSpec
+from release.runspec import Healthcheck, Probe, RunSpec
+from release.scalars import Matching
 from release.values import Struct
 
 LIMITS: Final = jsontext.Bounds(size=4 * 1024 * 1024, depth=32)

@@ -18,18 +18,19 @@ from typing import Any, Literal
 from semver import Version
 
 from release import lineage
+from release.cancellation import Cancellation
 from release.chain.assemble import committed_config
 from release.chain.building.stage import BuiltImage, build
 from release.chain.plan import Plan
 from release.chain.recovering import settings
-from release.chain.stage_context import RunFolder, StageContext
+from release.chain.run_folder import RunFolder
+from release.chain.stage_context import StageContext
 from release.committed import read_linked
 from release.config import Service
 from release.deploy.core.steps import elapsed_ms, step
 from release.deploy.environment.environment import Workspace
 from release.errors import ConfigError, SourceError
 from release.images.engine import Engine
-from release.process import Cancellation
 from release.records import Examined, Record, Release, Verification
 from release.redact import Mask
 from release.reference import Digest, Reference, Repository

@@ -8,10 +8,11 @@ from functools import partial
 from pathlib import Path
 
 from release.bounded import SECRET, read_regular
+from release.cancellation import Cancellation
 from release.config import Secret
 from release.errors import Cancelled, ReleaseError
 from release.inherited import EVERYTHING
-from release.process import Cancellation, Command, Completed, run
+from release.process import Command, Completed, run
 from release.redact import Mask, Redacted
 from release.values import Struct
 

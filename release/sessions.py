@@ -308,7 +308,7 @@ def _again(project: Project, record: Record[Release], console: Console) -> None:
     """
     from release.chain import stale_runs
     from release.chain.publishing.promote import put_tag
-    from release.chain.run_folder import HOME
+    from release.chain.release_folder import HOME
     from release.events import Notice
 
     body, service = record.body, project.service

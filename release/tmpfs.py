@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pydantic import model_serializer, model_validator
 
-from release.runspec import AbsolutePath, Value, parse_mode, parse_size, size_text
+from release.scalars import AbsolutePath, Value, parse_mode, parse_size, size_text
 
 _WORDS: Final = 'write a path, and after it options, as "/run/app:uid=10001,gid=10001,mode=0750,size=64m"'
 _NUMBER: Final = re.compile(r"[0-9]{1,9}")

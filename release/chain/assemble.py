@@ -11,6 +11,7 @@ from semver import Version
 
 from release import config
 from release.actor import actor, run_url
+from release.cancellation import Cancellation
 from release.chain.building.dockerfile import refuse_released_tests
 from release.chain.plan import (
     Facts,
@@ -22,10 +23,11 @@ from release.chain.plan import (
     make_plan,
     refuse_other_tags,
 )
+from release.chain.release_folder import HOME, refuse_committed_home
 from release.chain.reports import Reports
-from release.chain.run_folder import HOME, refuse_committed_home
+from release.chain.run_folder import RunFolder
 from release.chain.smoking.caution import smoke_caution
-from release.chain.stage_context import RunFolder, StageContext
+from release.chain.stage_context import StageContext
 from release.chain.uncommitted import naming_the_working_copy
 from release.committed import read_linked
 from release.config import Config, Service
@@ -37,7 +39,6 @@ from release.ledger import query
 from release.ledger.opening import open_ledger
 from release.ledger.store import Ledger
 from release.loosetags import loose_tags, patterns
-from release.process import Cancellation
 from release.records import Record, Release, Run
 from release.redact import Mask
 from release.source import Commit, Source, VersionTag, version_tags

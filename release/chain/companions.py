@@ -16,8 +16,8 @@ from release.chain.stage_context import StageContext
 from release.chain.stale_runs import COMPANION
 from release.config import Companion
 from release.errors import EngineError, GateFailed
+from release.images.container_spec import UNWATCHED
 from release.images.engine import ContainerSpec, ContainerState, Executed, StoredImage
-from release.images.values import UNWATCHED
 from release.process import TAIL_LINES
 from release.redact import Redacted
 from release.reference import Digest, Reference

@@ -4,172 +4,29 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
-import shutil
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property, partial
-from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any
 
-from release import private
-from release.actor import now
-from release.chain import stale_runs
+from release.cancellation import Cancellation
 from release.chain.background import BackgroundTasks
 from release.chain.once import Once
 from release.chain.plan import Plan
+from release.chain.products import Products
 from release.chain.reports import Reports
-from release.chain.run_folder import HOME
-from release.errors import ReleaseError
+from release.chain.run_folder import RunFolder
 from release.events import Emit, Progress
 from release.images.engine import Engine
-from release.inert import json_text
 from release.ledger.store import Ledger
 from release.owner import Owner
-from release.process import Cancellation, Command, Completed, appending, run
+from release.process import Command, Completed, appending, run
 from release.records import Actor, Gate, Run
 from release.redact import Mask, Redacted
 from release.secret import Unresolved, resolve
 from release.source import Source
-from release.values import Reticent, Struct, field
-
-T = TypeVar("T")
-
-KEPT_RUNS: Final = 50
-"""How many runs' folders are kept."""
-
-_STAGES: Final = "stages.jsonl"
-
-
-class RunFolder(Struct, frozen=True, kw_only=True):
-    """`.release/runs/<run>/`: everything that a run leaves for people and for other processes."""
-
-    path: Path
-
-    @classmethod
-    def create(cls, root: Path) -> RunFolder:
-        """A new folder, named by the time and eight random digits; git ignores it. The oldest ones go.
-
-        Raises:
-            ReleaseError: it cannot be made, or a folder on the way is a link or another user's.
-        """
-        home = root / HOME
-        try:
-            return cls._created(home)
-        except OSError as error:
-            raise ReleaseError(
-                f"make the run's folder in {home}", str(error), "free disk space there, or correct its owner"
-            ) from error
-
-    @classmethod
-    def _created(cls, home: Path) -> RunFolder:
-        runs = private.below(home, "runs")
-        private.write(home / ".gitignore", "*\n")
-        for old in sorted(runs.glob("*"), reverse=True)[KEPT_RUNS:]:
-            if not stale_runs.lives(old):
-                with suppress(OSError):  # somebody else's: it stays
-                    stale_runs.end(old)
-                shutil.rmtree(old, ignore_errors=True)
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-        path = runs / f"{stamp}-{secrets.token_hex(4)}"
-        path.mkdir(mode=0o700)
-        stale_runs.begin(path)
-        return cls(path=path)
-
-    @property
-    def id(self) -> str:
-        """The run's id."""
-        return self.path.name
-
-    @property
-    def home(self) -> Path:
-        """`.release/`."""
-        return self.path.parent.parent
-
-    def note(self, stage: str, event: str) -> None:
-        """Keep in `stages.jsonl` when a stage began or ended, for people and programs that measure.
-
-        What cannot be kept is left out: a full disk must not fail a release that is recorded already.
-        """
-        line = json.dumps({"at": now(), "stage": stage, "event": event})
-        with suppress(OSError), private.appended(self.path / _STAGES) as stages:
-            stages.write(f"{line}\n")
-
-    def follows_a_broken_off(self, stages: Collection[str]) -> bool:
-        """Return whether the last run here that began one of these stages was killed or stopped in it."""
-        earlier = (path for path in self.path.parent.glob("*") if path.name < self.id)
-        for path in sorted(earlier, reverse=True):
-            last = {note["stage"]: note["event"] for note in _notes(path) if note["stage"] in stages}
-            if last:
-                return not {"started", "stopped"}.isdisjoint(last.values())
-        return False
-
-    def tidy(self) -> None:
-        """Remove what the run needs no more: temporary files, and what can be made again from the commit.
-
-        What cannot be removed is the next run's to name: it must not fail a release that is recorded already.
-        """
-        with suppress(OSError):
-            stale_runs.end(self.path)
-
-    def staged(self, name: str) -> AbstractContextManager[Path]:
-        """A folder outside of the repository while the block runs: no tool finds settings above it."""
-        return stale_runs.staged(self.path, name)
-
-    def log(self, stage: str) -> Path:
-        """The stage's log file."""
-        return self.path / f"{stage}.log"
-
-    def existing_log(self, stage: str) -> Path | None:
-        """The same, if the stage wrote one."""
-        log = self.log(stage)
-        return log if log.exists() else None
-
-    def write(self, name: str, data: Any) -> None:
-        """Keep a document as indented JSON; whoever reads it finds the whole, or nothing."""
-        private.write(self.path / name, json_text(data) + "\n")
-
-
-def _notes(run: Path) -> Iterator[Mapping[str, str]]:
-    """Return what a run noted of its stages; a line that is not whole says nothing."""
-    with suppress(OSError), (run / _STAGES).open(encoding="utf-8") as stages:
-        for line in stages:
-            with suppress(ValueError):
-                yield json.loads(line)
-
-
-class Products:
-    """What the stages made, by type. Each stage returns one value of a type of its own."""
-
-    def __init__(self) -> None:
-        """Nothing is made yet."""
-        self._made: dict[type, object] = {}
-        self._lock = threading.Lock()
-
-    def add(self, product: object) -> None:
-        """Keep a product."""
-        with self._lock:
-            self._made[type(product)] = product
-
-    def has(self, kind: type) -> bool:
-        """Return whether there is a product of this type."""
-        return kind in self._made
-
-    def get(self, kind: type[T]) -> T:
-        """The product of this type. A missing one is an error in the table of stages: KeyError."""
-        with self._lock:
-            product = self._made[kind]
-        assert isinstance(product, kind)  # noqa: S101 - `add` keyed it by its type
-        return product
-
-    def find(self, kind: type[T]) -> T | None:
-        """The product of this type, if there is one."""
-        with self._lock:
-            product = self._made.get(kind)
-        assert product is None or isinstance(product, kind)  # noqa: S101 - `add` keyed it by its type
-        return product
+from release.values import Reticent, field
 
 
 class StageContext(Reticent, frozen=True, kw_only=True, dict=True):

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from release.cancellation import Cancellation
 from release.commands.command_line import CommandContext
 from release.commands.text import checks
 from release.commands.verify import keep
@@ -17,7 +18,6 @@ from release.deploy.targets.swarm import drill as in_swarm
 from release.errors import Cancelled, ReleaseError, UsageError
 from release.events import Emit, Notice
 from release.ledger import query
-from release.process import Cancellation
 
 
 def drill(cmd: CommandContext) -> int:

@@ -12,7 +12,7 @@ from release.deploy.planning.policy import after
 from release.errors import UsageError
 from release.ledger import query
 from release.records import Body, Draft, Freeze, Quarantine, Record, Release
-from release.runspec import parse_duration
+from release.scalars import parse_duration
 
 
 def quarantine(cmd: CommandContext) -> int:

@@ -8,15 +8,7 @@ from __future__ import annotations
 
 from release.config.chain import Build, Ledger, Lint, Lock, Migrations, Push, Retention, Secret
 from release.config.companion import Companion
-from release.config.environment import (
-    Environment,
-    EnvironmentSecret,
-    File,
-    HealthcheckSettings,
-    NodeEngine,
-    Proxy,
-    Swarm,
-)
+from release.config.environment import Environment, EnvironmentSecret, File, HealthcheckSettings
 from release.config.kinds import (
     FILE,
     OWN_FILE,
@@ -31,9 +23,11 @@ from release.config.kinds import (
     SshForward,
 )
 from release.config.place import holders, own_file
+from release.config.proxy import Proxy
 from release.config.reading import load, of_folder, parse, read
 from release.config.service import Config, Service
 from release.config.smoke import Smoke, SmokeRun
+from release.config.swarm import NodeEngine, Swarm
 from release.config.testing import Test
 
 __all__ = [

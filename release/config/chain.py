@@ -15,7 +15,7 @@ from release.config.kinds import (
     RelativePath,
     SshForward,
 )
-from release.runspec import Duration, Entrypoint, Items, Matching, Name, Value, VariableName
+from release.scalars import Duration, Entrypoint, Items, Matching, Name, Value, VariableName
 from release.suspicion import suspicion
 
 

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 from release.config.chain import Secret
 from release.config.kinds import Arguments
 from release.reference import Digest, Reference
-from release.runspec import Duration, Entrypoint, Items, Memory, Value, VariableName
+from release.scalars import Duration, Entrypoint, Items, Memory, Value, VariableName
 from release.tmpfs import Tmpfs
 
 _ID = "sha256:"

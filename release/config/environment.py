@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from release.config.chain import Secret
 from release.config.kinds import Arguments, RelativePath, Slug
-from release.runspec import (
+from release.config.proxy import Proxy
+from release.config.swarm import EngineAddress, Swarm
+from release.runspec import Healthcheck, Mount, Publish, SwarmSpec
+from release.scalars import (
     AbsolutePath,
     Cpus,
     Duration,
     Entrypoint,
     FileMode,
-    Healthcheck,
     Items,
-    Matching,
     Memory,
-    Mount,
     Name,
     Pause,
     Port,
-    Publish,
     SignalName,
-    SwarmSpec,
     Value,
     VariableName,
 )
@@ -48,12 +45,6 @@ def _public(options: dict[str, str]) -> dict[str, str]:
 def _above(path: str) -> set[str]:
     """Every folder that the path lies in."""
     return {str(folder) for folder in PurePosixPath(path).parents}
-
-
-EngineAddress = Annotated[
-    str, Matching(r"(unix|tcp|ssh|npipe)://.+", "an engine's address: unix, tcp, ssh or npipe://")
-]
-"""Where an engine is reached, as "ssh://deploy@host"."""
 
 
 class EnvironmentSecret(Secret):
@@ -105,124 +96,6 @@ class HealthcheckSettings(Value):
     def recorded(self) -> Healthcheck:
         """The same, as deployments record it."""
         return Healthcheck(**self.model_dump())
-
-
-class Proxy(Value):
-    """`[tool.release.environments.<name>.proxy]`: what stands before the service, on a Docker network."""
-
-    kind: Literal["dns", "haproxy", "caddy", "traefik"]
-    """How the traffic is moved: by the container's name on the network, HAProxy's runtime API, Caddy's admin
-    API, or labels that Traefik reads."""
-    network: Name
-    """The existing network on which the proxy and the service meet."""
-    container: Name | None = None
-    """The proxy's own container (haproxy, caddy)."""
-    admin: (
-        Annotated[
-            str,
-            Matching(
-                r"/[^\x00:,]*|[A-Za-z0-9_.-]+:[0-9]{1,5}",
-                'its admin address: a path, or "127.0.0.1:2019"',
-            ),
-        ]
-        | None
-    ) = None
-    """Where it listens for orders, seen from its own container: a socket's path, or "127.0.0.1:2019"."""
-    backend: Annotated[str, Matching(r"[A-Za-z0-9_.:-]+", "a name: letters, digits, _ . : and -")] | None = (
-        None
-    )
-    """haproxy: the backend; caddy: the `@id` of the handler; traefik: the name of router and service."""
-    rule: str | None = None
-    """traefik: the router's rule, as "Host(`api.example`)"."""
-    port: Port | None = None
-    """Where the service listens; absent: the smoke run's port."""
-    ttl: Duration = 2000
-    """dns: how long the proxy may go on using an address that it looked up."""
-    drain: Duration = 30_000
-    """How long requests under way may take before the old container is told to stop."""
-    state_file: AbsolutePath | None = None
-    """haproxy: a file in its container that keeps the state of its servers over a restart."""
-
-    @model_validator(mode="after")
-    def _complete(self) -> Proxy:
-        needed, known = _NEEDED[self.kind], {*_NEEDED[self.kind], *_POSSIBLE[self.kind]}
-        missing = [key for key in needed if getattr(self, key) is None]
-        foreign = [key for key in self.model_fields_set - known - _ALWAYS if getattr(self, key) is not None]
-        if missing:
-            raise ValueError(f'kind = "{self.kind}" needs {", ".join(missing)}')
-        if foreign:
-            raise ValueError(f'kind = "{self.kind}" does not use {", ".join(sorted(foreign))}')
-        return self
-
-
-_ALWAYS: Final = frozenset({"kind", "network", "drain"})
-_NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
-    "dns": (),
-    "haproxy": ("container", "admin", "backend"),
-    "caddy": ("container", "admin", "backend"),
-    "traefik": ("rule",),
-}
-_POSSIBLE: Final[Mapping[str, tuple[str, ...]]] = {
-    "dns": ("ttl",),
-    "haproxy": ("port", "state_file"),
-    "caddy": ("port",),
-    "traefik": ("port", "backend"),
-}
-
-
-class NodeEngine(Value):
-    """`[tool.release.environments.<name>.swarm.nodes.<node>]`: how the engine of a node is reached."""
-
-    context: Name | None = None
-    """A Docker context."""
-    host: EngineAddress | None = None
-    """The engine's address, as "ssh://deploy@host"."""
-
-    @model_validator(mode="after")
-    def _one_way(self) -> NodeEngine:
-        if (self.context is None) == (self.host is None):
-            raise ValueError("give either context or host")
-        return self
-
-
-class Swarm(Value):
-    """`[tool.release.environments.<name>.swarm]`: how a Swarm runs and replaces the tasks of the service."""
-
-    constraints: Items[
-        Annotated[str, Matching(r"\S+\s*(==|!=)\s*\S.*", 'a constraint, as "node.labels.zone==a"')]
-    ] = ()
-    """Which nodes may run them, as ["node.role==worker"]."""
-    endpoint_mode: Literal["vip", "dnsrr"] = "vip"
-    """What the service's name means on its networks: one virtual address, or those of all tasks."""
-    publish_mode: Literal["ingress", "host"] = "ingress"
-    """Where published ports answer: on every node, through the routing mesh, or on the nodes with a task."""
-    order: Literal["start-first", "stop-first"] | None = None
-    """Whether a new task starts before its old one stops; absent: yes, but not where ports are published on
-    the node itself, which two tasks cannot share."""
-    parallelism: Annotated[int, Field(ge=0)] = 1
-    """How many tasks are replaced at a time; 0: all at once."""
-    delay: Pause = 0
-    """Between two of them."""
-    monitor: Duration = 5_000
-    """How long each new task is watched: one that ends in this time is a failure."""
-    failure_action: Literal["pause", "rollback"] = "pause"
-    """What the Swarm does with an update that fails. Either way what ran before is put back and proven."""
-    max_per_node: Annotated[int, Field(ge=1)] | None = None
-    """How many tasks of the service one node takes at most; absent: as many as come."""
-    reserve_memory: Memory | None = None
-    """How much memory of its node is kept free for each task; absent: none, and the Swarm may overbook."""
-    reserve_cpus: Cpus | None = None
-    """How many processors of its node are kept free for each task."""
-    nodes: dict[str, NodeEngine] = Field(default_factory=dict)
-    """The engines of the nodes, by host name, address or id of the node: for pulling ahead, volumes, `prune`,
-    `verify` and `doctor`, which can look only at engines that they are told of, and for another manager to
-    talk to."""
-
-    def spec(self, *, publishes: bool) -> SwarmSpec:
-        """As deployments record it; `publishes` tells whether the service publishes ports."""
-        order = "stop-first" if publishes and self.publish_mode == "host" else "start-first"
-        known = {name: getattr(self, name) for name in SwarmSpec.model_fields}
-        return SwarmSpec(**{**known, "order": self.order or order})
 
 
 class Environment(Value):

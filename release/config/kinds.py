@@ -10,7 +10,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, Field
 
 from release.reference import Repository
-from release.runspec import Items, Matching
+from release.scalars import Items, Matching
 
 FILE: Final = "pyproject.toml"
 ROOT: Final = "tool.release"

@@ -17,7 +17,7 @@ from release.config.smoke import Smoke, SmokeRun
 from release.config.testing import Test
 from release.errors import UsageError
 from release.reference import Repository
-from release.runspec import Value
+from release.scalars import Value
 
 _T = TypeVar("_T")
 

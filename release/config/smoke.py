@@ -8,7 +8,8 @@ from pydantic import AfterValidator, Field, model_validator
 
 from release.config.environment import HealthcheckSettings
 from release.config.kinds import Arguments, Slug
-from release.runspec import (
+from release.runspec import Probe
+from release.scalars import (
     Duration,
     Entrypoint,
     HeaderName,
@@ -18,7 +19,6 @@ from release.runspec import (
     Memory,
     Name,
     Port,
-    Probe,
     RequestPath,
     SignalName,
     Value,

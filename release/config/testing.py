@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from release.config.kinds import Arguments, CommandLine, RelativePath
-from release.runspec import Duration, Entrypoint, Items, Memory, Name, Value, VariableName
+from release.scalars import Duration, Entrypoint, Items, Memory, Name, Value, VariableName
 
 
 def _counting(pattern: str) -> str:

@@ -10,7 +10,7 @@ from typing import Final
 import requests
 import urllib3
 
-from release.process import ProgramEnded
+from release.dialled import ProgramEnded
 
 _WORDS: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (FileNotFoundError, "the socket does not exist"),

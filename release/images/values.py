@@ -6,30 +6,19 @@ ContainerInspect.
 
 from __future__ import annotations
 
-import io
-import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, Literal, cast
 
+from release.images.container_spec import NANOSECONDS
 from release.reference import Digest
-from release.runspec import Entrypoint, Healthcheck, Mount, Publish
-from release.values import Reticent, Struct, checked, field
-
-LOOPBACK: Final = "127.0.0.1"
-"""Where the ports are published that only this machine may reach."""
-
-BRIDGE: Final = "bridge"
-"""The engine's usual network."""
-
-UNWATCHED: Final = Healthcheck(disable=True)
-"""For a container that nobody asks the engine about: each health check starts a program in it."""
-
-_NANOSECONDS: Final = 1_000_000
-"""In a millisecond."""
+from release.values import Struct, checked, field
 
 _SHELL: Final = ("/bin/sh", "-c")
+
+
 _CHECK_TIMEOUT: Final = 30_000
 """The engine's own, in milliseconds (Dockerfile reference, HEALTHCHECK)."""
+
 
 Health = Literal["none", "starting", "healthy", "unhealthy"]
 
@@ -76,75 +65,6 @@ class StoredImage(Struct, frozen=True, kw_only=True):
     """Its WORKDIR."""
     exposed: tuple[int, ...] = ()
     """The TCP ports of its EXPOSE."""
-
-
-class PlacedFile(Reticent, frozen=True, kw_only=True):
-    """A file that is put into a container before it starts."""
-
-    unshown = frozenset({"content"})
-
-    path: str
-    content: bytes
-    mode: int
-    private: bool = False
-    """It belongs to the container's user, not to root; and it is in a volume that goes with the container,
-    not in the container's own layer, which `docker commit` and `docker export` would copy."""
-
-
-class ContainerSpec(Reticent, frozen=True, kw_only=True):
-    """Everything that the engine is told about a container. Memory in bytes, cpus in thousandths."""
-
-    unshown = frozenset({"env"})
-
-    image: Digest
-    """The id in the engine's store, never a tag."""
-    name: str | None = None
-    command: tuple[str, ...] | None = None
-    entrypoint: Entrypoint = "keep"
-    """Whether `command` runs in the place of the image's ENTRYPOINT, or is given to it as arguments."""
-    env: Mapping[str, str] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
-    publish: tuple[Publish, ...] = ()
-    publish_ephemeral: tuple[int, ...] = ()
-    """Container ports bound to a free port of `ephemeral_address`."""
-    ephemeral_address: str = LOOPBACK
-    networks: tuple[str, ...] = ()
-    has_network: bool = True
-    """False: it has its loopback device and no other."""
-    aliases: tuple[str, ...] = ()
-    """Further names on each of these networks, beside the container's own."""
-    volumes: tuple[Mount, ...] = ()
-    memory: int | None = None
-    cpus: int | None = None
-    pids: int | None = None
-    cpu_shares: int | None = None
-    """Its part of a processor that others want too, where each has 1024 (None)."""
-    user: str | None = None
-    read_only: bool = False
-    tmpfs: tuple[str, ...] = ()
-    """Folders in memory, each with its options: "/run/app:uid=10001"."""
-    cap_add: tuple[str, ...] = ()
-    cap_drop: tuple[str, ...] = ()
-    no_new_privileges: bool = False
-    files: tuple[PlacedFile, ...] = ()
-    restart: str = "no"
-    stop_grace: int = 10_000
-    """Milliseconds from SIGTERM to SIGKILL."""
-    stop_signal: str | None = None
-    """None: the image's, else SIGTERM."""
-    init: bool | None = None
-    """Whether the engine puts a process 1 of its own before the program, which collects the dead."""
-    log_driver: str | None = None
-    """None: the engine's."""
-    log_options: Mapping[str, str] | None = None
-    healthcheck: Healthcheck | None = None
-    """None: the image's."""
-
-    @property
-    def own_folders(self) -> tuple[str, ...]:
-        """Folders of files that are volumes without a name: nothing can be put into a read-only root."""
-        apart = (file.path for file in self.files if file.private or self.read_only)
-        return tuple(sorted({path.rpartition("/")[0] for path in apart}))
 
 
 class ContainerState(Struct, frozen=True, kw_only=True):
@@ -236,11 +156,6 @@ def labels_of(data: Mapping[str, Any]) -> Mapping[str, str]:
     return labels
 
 
-def whole_seconds(milliseconds: int) -> int:
-    """The API counts these times in whole seconds: rounded up, so that nothing is killed early."""
-    return -(-milliseconds // 1000)
-
-
 def stored_image(data: Mapping[str, Any]) -> StoredImage:
     """ImageInspect as a value."""
     config = data.get("Config") or {}
@@ -265,137 +180,6 @@ def _exposed(ports: Mapping[str, Any]) -> tuple[int, ...]:
     """The TCP ports of an image's config, which are written as "8000/tcp"."""
     parts = (name.partition("/") for name in ports)
     return tuple(sorted(int(port) for port, _, kind in parts if kind == "tcp" and port.isdecimal()))
-
-
-def container_config(spec: ContainerSpec) -> dict[str, Any]:
-    """The body of ContainerCreate; what is not asked for is left to the image and the engine."""
-    config: dict[str, Any] = {
-        "Image": spec.image.text,
-        "Env": [f"{key}={value}" for key, value in spec.env.items()],
-        "Labels": dict(spec.labels),
-        "ExposedPorts": {port: {} for port in _bindings(spec)},
-        "StopTimeout": whole_seconds(spec.stop_grace),
-        "HostConfig": _host_config(spec),
-        "NetworkingConfig": {"EndpointsConfig": {network: _endpoint(spec) for network in spec.networks}},
-    }
-    if spec.command is not None:
-        config["Entrypoint" if spec.entrypoint == "replace" else "Cmd"] = list(spec.command)
-    if spec.user is not None:
-        config["User"] = spec.user
-    if spec.stop_signal is not None:
-        config["StopSignal"] = spec.stop_signal
-    if spec.healthcheck is not None:
-        config["Healthcheck"] = healthcheck_config(spec.healthcheck)
-    return config
-
-
-def healthcheck_config(check: Healthcheck) -> dict[str, Any]:
-    """HealthConfig: an empty test is the image's own, 0 its own time; times are nanoseconds."""
-    times = {
-        "Interval": check.interval,
-        "Timeout": check.timeout,
-        "StartPeriod": check.start_period,
-        "StartInterval": check.start_interval,
-    }
-    command = ["CMD", *check.command] if check.command is not None else []
-    return {
-        "Test": ["NONE"] if check.disable else command,
-        **{key: time * _NANOSECONDS for key, time in times.items() if time is not None},
-        **({"Retries": check.retries} if check.retries is not None else {}),
-    }
-
-
-def _endpoint(spec: ContainerSpec) -> dict[str, Any]:
-    return {"Aliases": list(spec.aliases)} if spec.aliases else {}
-
-
-def _host_config(spec: ContainerSpec) -> dict[str, Any]:
-    return {
-        "PortBindings": _bindings(spec),
-        "RestartPolicy": {"Name": spec.restart},
-        "ReadonlyRootfs": spec.read_only,
-        "Tmpfs": dict(folder.partition(":")[::2] for folder in spec.tmpfs),
-        "Mounts": [
-            *map(_mount, spec.volumes),
-            *(_own_volume(folder, spec.labels) for folder in spec.own_folders),
-        ],
-        "CapAdd": list(spec.cap_add),
-        "CapDrop": list(spec.cap_drop),
-        "SecurityOpt": ["no-new-privileges:true"] if spec.no_new_privileges else [],
-        **_network_mode(spec),
-        **({"Init": spec.init} if spec.init is not None else {}),
-        **_logging(spec),
-        **_limits(spec),
-    }
-
-
-def _network_mode(spec: ContainerSpec) -> dict[str, str]:
-    if not spec.has_network:
-        return {"NetworkMode": "none"}
-    return {"NetworkMode": spec.networks[0]} if spec.networks else {}
-
-
-def _own_volume(folder: str, labels: Mapping[str, str]) -> dict[str, Any]:
-    """Without a name, so that it goes with its container; with labels, so that one that stayed is known."""
-    return {"Type": "volume", "Target": folder, "VolumeOptions": {"Labels": dict(labels)}}
-
-
-def _logging(spec: ContainerSpec) -> dict[str, Any]:
-    """No type means the engine's own, which then takes the options."""
-    if spec.log_driver is None and spec.log_options is None:
-        return {}
-    return {"LogConfig": {"Type": spec.log_driver or "", "Config": dict(spec.log_options or {})}}
-
-
-def _limits(spec: ContainerSpec) -> dict[str, int]:
-    """Swap equal to memory: the limit is on both together, so there is no swap beyond it."""
-    asked = {
-        "Memory": spec.memory,
-        "MemorySwap": spec.memory,
-        "NanoCpus": None if spec.cpus is None else spec.cpus * 1_000_000,
-        "PidsLimit": spec.pids,
-        "CpuShares": spec.cpu_shares,
-    }
-    return {key: value for key, value in asked.items() if value is not None}
-
-
-def _bindings(spec: ContainerSpec) -> dict[str, list[dict[str, str]]]:
-    """Ports as "8000/tcp" → where they are published; one port may be published twice."""
-    bindings: dict[str, list[dict[str, str]]] = {}
-    for publish in spec.publish:
-        places = bindings.setdefault(f"{publish.container}/{publish.protocol}", [])
-        places.append({"HostIp": publish.address, "HostPort": str(publish.host)})
-    for port in spec.publish_ephemeral:
-        bindings.setdefault(f"{port}/tcp", []).append({"HostIp": spec.ephemeral_address, "HostPort": ""})
-    return bindings
-
-
-def _mount(mount: Mount) -> dict[str, Any]:
-    """The Mounts API refuses a bind whose source is missing; the older Binds would create it."""
-    return {
-        "Type": "bind" if mount.is_bind else "volume",
-        "Source": mount.source,
-        "Target": mount.target,
-        "ReadOnly": mount.read_only,
-    }
-
-
-def files_archive(files: Iterable[PlacedFile], folder: str, owner: tuple[int, int]) -> bytes:
-    """Files below a folder as the archive that PutContainerArchive unpacks there.
-
-    Args:
-        files: their paths are absolute.
-        folder: where the archive is unpacked, as "/run/secrets"; "/" for the root.
-        owner: user and group of private files.
-    """
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as tar:
-        for file in files:
-            entry = tarfile.TarInfo(file.path.removeprefix(folder).lstrip("/"))
-            entry.size, entry.mode = len(file.content), file.mode
-            entry.uid, entry.gid = owner if file.private else (0, 0)
-            tar.addfile(entry, io.BytesIO(file.content))
-    return stream.getvalue()
 
 
 def numbers_of(user: str, passwd: str, group: str) -> tuple[int, int]:
@@ -460,7 +244,7 @@ def _check(config: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _check_timeout(config: Mapping[str, Any]) -> int:
     """The API counts nanoseconds; 0 is the engine's own."""
-    return ((config.get("Healthcheck") or {}).get("Timeout") or 0) // _NANOSECONDS or _CHECK_TIMEOUT
+    return ((config.get("Healthcheck") or {}).get("Timeout") or 0) // NANOSECONDS or _CHECK_TIMEOUT
 
 
 def _networks(data: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from release.ledger.deployments import last_healthy
+from release.ledger.question import Found
 from release.ledger.store import Ledger
-from release.ledger.targets import Found
 from release.records import Base, Image, Record, Release
 from release.runspec import RunSpec
 from release.source import Source

@@ -23,6 +23,7 @@ from release.ledger.deployments import (
 from release.ledger.freezes import FreezeState, freezes, frozen, frozen_beneath
 from release.ledger.moments import Clock, Moment, read_since
 from release.ledger.quarantines import QuarantineState, quarantined
+from release.ledger.question import Found
 from release.ledger.releases import (
     newest_first,
     readable,
@@ -33,7 +34,7 @@ from release.ledger.releases import (
     versions,
 )
 from release.ledger.store import Ledger
-from release.ledger.targets import Found, find, is_steps_back
+from release.ledger.targets import find, is_steps_back
 from release.ledger.verifications import IN_ENVIRONMENTS, Tried, last_drill, tried_out, verifications
 from release.records import Body, Deployment, Record, Release
 

@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from release.cancellation import Cancellation
 from release.config import GitName, Slug
 from release.errors import (
     LedgerError,
@@ -34,7 +35,6 @@ from release.ledger.placing import Placing, Stamp
 from release.ledger.proof import Policies, Proved, Prover
 from release.ledger.tree import Trees
 from release.ledger.writer import TagRequest, Writer, message_of, seconds_of
-from release.process import Cancellation
 from release.records import SCHEMA, Actor, Body, Draft, Record, Release, parse
 from release.source import Source
 

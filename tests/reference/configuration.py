@@ -16,7 +16,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from release.config import Service, chain, companion, environment, service, smoke, testing
-from release.runspec import Duration, FileMode, Memory, Pause, duration_text, size_text
+from release.scalars import Duration, FileMode, Memory, Pause, duration_text, size_text
 
 ONE_SERVICE: Final = Path(__file__).with_name("one_service.toml").read_text(encoding="utf-8")
 """Every key of one service but those that exclude another."""

@@ -12,9 +12,9 @@ import pytest
 from pydantic import ValidationError
 
 from release import probe as asking
+from release.cancellation import Cancellation
 from release.errors import Cancelled
 from release.probe import Answer, ask, cleaned
-from release.process import Cancellation
 from release.runspec import Probe
 
 PROBE = Probe(port=8000, path="/healthz")

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from release import process
+from release.cancellation import Cancellation
 from release.errors import Cancelled, CommandFailed, ReleaseError
-from release.process import TAIL_LINES, Cancellation, Command, output_of, run
+from release.process import TAIL_LINES, Command, output_of, run
 
 
 def shell(script: str, **settings: object) -> Command:

@@ -10,7 +10,7 @@ import pytest
 
 from release import remake
 from release.chain.building.stage import BuiltImage
-from release.chain.stage_context import RunFolder
+from release.chain.run_folder import RunFolder
 from release.deploy.environment.environment import Workspace
 from release.errors import SourceError
 from release.images.engine import Engine

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
+from release.cancellation import Cancellation
 from release.errors import Cancelled
-from release.process import Cancellation
 from release.retry import Patience
 
 FAST = Patience(attempts=3, first=0.001, longest=0.002)

@@ -10,15 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from release.runspec import (
+from release.runspec import Mount, Probe, Publish, RunSpec
+from release.scalars import (
     AbsolutePath,
     Matching,
-    Mount,
     Name,
-    Probe,
-    Publish,
     RequestPath,
-    RunSpec,
     VariableName,
     duration_text,
     parse_cpus,

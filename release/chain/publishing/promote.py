@@ -5,13 +5,13 @@ The commit's tag is the release's too from here on: what a slower run of the com
 
 from __future__ import annotations
 
+from release.cancellation import Cancellation
 from release.chain.publishing.record import Recorded
 from release.chain.stage_context import StageContext
 from release.errors import EngineError, RegistryError
 from release.events import Emit, Notice, Warned
 from release.images.engine import Engine
 from release.images.registry import Registry
-from release.process import Cancellation
 from release.records import Image, Release
 from release.reference import Digest, Reference, Repository
 from release.values import Struct

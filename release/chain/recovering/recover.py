@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -18,13 +18,13 @@ from release.chain.assemble import committed_config
 from release.chain.lockgate.gate import read_committed
 from release.chain.plan import SOURCE_DATE_EPOCH, Plan
 from release.chain.publishing.tagged import By, Candidate, candidates, unknown_to_git
+from release.chain.recovering.image_store import ImageStore, InEngine, InRegistry
 from release.chain.smoking.record import recorded_smoke
 from release.committed import read_linked
 from release.config import Config, Service
 from release.errors import EngineUnreachable, RegistryError, RegistryUnreachable, ReleaseError
 from release.images.engine import Engine
 from release.images.imageconfig import config_of
-from release.images.layout import manifest_of, read_layout
 from release.images.registry import Manifest, Registry
 from release.records import Built, Descriptor, Image, LockFile, Recovered, Release, Source
 from release.reference import Reference
@@ -35,8 +35,10 @@ from release.version import tag_prefix
 
 _LABEL: Final = "org.opencontainers.image."
 
+
 _OUR_LABELS: Final = {f"{_LABEL}{name}" for name in ("title", "version", "revision", "created")}
 """What the release itself puts on an image; others come from its base and its Dockerfile."""
+
 
 _NEVER_KNOWN: Final = (
     "bases",
@@ -47,59 +49,10 @@ _NEVER_KNOWN: Final = (
     "build.exporter",
     "build.timestamps",
 )
+
+
 _OF_ITS_SETTINGS: Final = ("build.dockerfile", "build.context", "build.target", "build.args", "smoke")
 """Where the commit's settings cannot be read, today's are recorded, and said not to be known."""
-
-
-class ImageStore(Protocol):
-    """Where images are looked for."""
-
-    def tags(self) -> tuple[str, ...]:
-        """Every tag of the service's repository."""
-
-    def image(self, reference: Reference) -> tuple[Manifest, bytes] | None:
-        """Manifest and config of an image, hashed. Raises RegistryError, EngineError: no single image."""
-
-
-class InRegistry:
-    """A registry's repository."""
-
-    def __init__(self, registry: Registry) -> None:
-        """Ask nothing yet."""
-        self._registry = registry
-
-    def tags(self) -> tuple[str, ...]:
-        """As the registry lists them."""
-        return self._registry.tags()
-
-    def image(self, reference: Reference) -> tuple[Manifest, bytes] | None:
-        """Two requests."""
-        manifest = self._registry.manifest(reference)
-        if manifest is None:
-            return None
-        return manifest, self._registry.document(manifest.config)
-
-
-class InEngine:
-    """The image store of an engine, where no registry is configured."""
-
-    def __init__(self, engine: Engine, service: Service) -> None:
-        """Ask nothing yet."""
-        self._engine, self._service = engine, service
-
-    def tags(self) -> tuple[str, ...]:
-        """As the engine lists them."""
-        return self._engine.tags(self._service.repository)
-
-    def image(self, reference: Reference) -> tuple[Manifest, bytes] | None:
-        """The whole image is exported and hashed."""
-        stored = self._engine.inspect(reference)
-        if stored is None:
-            return None
-        with self._engine.exported(reference) as stream:
-            layout = read_layout(stream)
-        manifest = manifest_of(layout, stored.id)
-        return manifest, layout.documents[manifest.config.digest]
 
 
 class Recovery(Struct, frozen=True, kw_only=True):

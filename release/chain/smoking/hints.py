@@ -16,7 +16,7 @@ from release.chain.smoking.sockets import Sockets
 from release.config import SmokeRun
 from release.images.values import ContainerState, StoredImage
 from release.probe import Answer
-from release.runspec import size_text
+from release.scalars import size_text
 from release.signals import Signal
 from release.tmpfs import Tmpfs
 from release.values import Struct

@@ -15,9 +15,9 @@ from release.chain.stage_cache import CachedResult, Reuse
 from release.chain.stage_context import StageContext, evidence
 from release.config import SmokeRun
 from release.errors import EngineError, GateFailed
+from release.images.container_spec import BRIDGE, LOOPBACK, UNWATCHED
 from release.images.engine import ContainerSpec
 from release.images.reach import is_local
-from release.images.values import BRIDGE, LOOPBACK, UNWATCHED
 from release.records import SmokeSpec
 from release.reference import Digest
 from release.runspec import Healthcheck

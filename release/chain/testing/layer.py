@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from release.chain.building.buildkit import STRUCTURED, run_buildkit
+from release.chain.building.command import label_options
 from release.chain.building.context import write_archive
 from release.chain.building.secrets import lent
-from release.chain.building.stage import BuiltImage, label_options
+from release.chain.building.stage import BuiltImage
 from release.chain.stage_context import StageContext
 from release.committed import Committed
 from release.config import Test

@@ -17,8 +17,8 @@ from release.chain.testing.junit import LARGEST, BadReport, Report, parsed, text
 from release.chain.testing.proof import Seen, asked
 from release.config import Test
 from release.errors import EngineError, EngineUnreachable, GateFailed
+from release.images.container_spec import BRIDGE, UNWATCHED
 from release.images.engine import ContainerSpec, ContainerState, StoredImage
-from release.images.values import BRIDGE, UNWATCHED
 from release.process import TAIL_LINES
 from release.reference import Digest
 from release.values import Struct

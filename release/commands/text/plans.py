@@ -13,7 +13,7 @@ from release.events import Deployed
 from release.inert import inert_line, inert_lines
 from release.migrations import Crossing
 from release.reference import Digest
-from release.runspec import duration_text
+from release.scalars import duration_text
 
 if TYPE_CHECKING:
     from release.deploy.execution.deploy import Outcome

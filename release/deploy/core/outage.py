@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeVar
 
+from release.cancellation import Cancellation
 from release.errors import EngineUnreachable
 from release.events import Emit, Notice
-from release.process import Cancellation
 from release.retry import Patience
 
 T = TypeVar("T")

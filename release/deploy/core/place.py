@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+from release.images.container_spec import PlacedFile
 from release.images.engine import ContainerSpec, ContainerState, Engine
-from release.images.values import PlacedFile, Publisher
+from release.images.values import Publisher
 from release.redact import Redacted
 from release.reference import Digest
 from release.runspec import RunSpec

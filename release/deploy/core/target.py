@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Literal, Protocol
 
+from release.cancellation import Cancellation
 from release.deploy.core.fingerprints import FingerprintKey
 from release.deploy.core.image_location import Bytes, Tell, unheard
 from release.deploy.core.lock_store import LockStore
@@ -17,7 +18,6 @@ from release.deploy.core.verbs import attempt
 from release.errors import Problem, UsageError
 from release.events import Emit
 from release.images.engine import ContainerState
-from release.process import Cancellation
 from release.records import Image, Release
 from release.redact import Mask, Redacted
 from release.reference import Digest

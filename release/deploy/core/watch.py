@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from release.runspec import RunSpec, duration_text
+from release.runspec import RunSpec
+from release.scalars import duration_text
 
 DEFAULT: Final = 10_000
 """Milliseconds: a process that ends again and again mostly does so within seconds."""

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from release.cancellation import Cancellation
 from release.deploy.core import image_location
 from release.deploy.core.image_location import Bytes
 from release.deploy.core.place import DEPLOYMENT, Identity, Place, container_spec
@@ -36,7 +37,6 @@ from release.events import Emit, Notice, Warned
 from release.images.engine import ContainerSpec, Engine, StoredImage
 from release.ledger.query import Event
 from release.owner import Owner, moment
-from release.process import Cancellation
 from release.records import Examined, Record, Release, SmokeSpec, Verification
 from release.redact import Mask, Redacted
 from release.reference import Digest

@@ -17,9 +17,9 @@ from release.errors import Problem
 from release.ledger import query
 from release.ledger.query import FreezeState, QuarantineState
 from release.ledger.store import Ledger
-from release.ledger.targets import lifting
+from release.ledger.unavailable import lifting
 from release.records import Body, Freeze, Quarantine, Record, Release
-from release.runspec import duration_text
+from release.scalars import duration_text
 from release.values import Struct
 
 

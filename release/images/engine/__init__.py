@@ -10,16 +10,10 @@ from contextlib import suppress
 
 from docker.errors import NotFound
 
+from release.images.container_spec import ContainerSpec
 from release.images.engine.containers import Containers
 from release.images.engine.images import Images
-from release.images.values import (
-    ContainerSpec,
-    ContainerState,
-    EngineInfo,
-    Executed,
-    StoredImage,
-    labels_of,
-)
+from release.images.values import ContainerState, EngineInfo, Executed, StoredImage, labels_of
 
 __all__ = [
     "ContainerSpec",

@@ -21,6 +21,7 @@ from docker.constants import DEFAULT_DOCKER_API_VERSION
 from docker.errors import APIError, DockerException
 from docker.utils import parse_host
 
+from release.cancellation import Cancellation
 from release.errors import EngineError, EngineUnreachable
 from release.images import faults
 from release.images.engine.address import Address, find_address, reaching_hint, unreachable
@@ -28,7 +29,6 @@ from release.images.engine.client import CONNECT_SECONDS, READ_SECONDS, Strange
 from release.images.engine.client import client as client_of
 from release.images.engine.cutting import Deadline, Late, Scissors, cut_at
 from release.images.values import EngineInfo
-from release.process import Cancellation
 
 _ANSWER_SECONDS: Final = 10
 """For the first question to an engine."""

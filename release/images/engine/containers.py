@@ -13,7 +13,9 @@ import requests
 from docker.errors import APIError, NotFound
 from docker.utils import version_lt
 
+from release.cancellation import Cancellation
 from release.errors import EngineError, ImageLost, NameTaken, PortTaken
+from release.images.container_spec import ContainerSpec, container_config, files_archive, whole_seconds
 from release.images.engine import execution
 from release.images.engine.connection import Connection, explanation
 from release.images.engine.copies import LARGEST, only_file
@@ -21,19 +23,7 @@ from release.images.engine.cutting import Deadline, Late
 from release.images.engine.output import lines_of
 from release.images.engine.program import program_hint
 from release.images.frames import LOG_LIMIT, LONGEST_LINE, OUTPUT_LIMIT
-from release.images.values import (
-    ContainerSpec,
-    ContainerState,
-    Executed,
-    Publisher,
-    container_config,
-    container_state,
-    files_archive,
-    numbers_of,
-    publisher,
-    whole_seconds,
-)
-from release.process import Cancellation
+from release.images.values import ContainerState, Executed, Publisher, container_state, numbers_of, publisher
 from release.reference import Digest
 
 _REMOVAL_SECONDS: Final = 30

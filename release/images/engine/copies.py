@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from release.errors import EngineError
-from release.runspec import size_text
+from release.scalars import size_text
 
 LARGEST: Final = 16 * 1024**2
 """Bytes of a file that are read where the caller names no other limit."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 import docker
 from docker.errors import APIError, NotFound
 
+from release.cancellation import Cancellation
 from release.errors import EngineError, TransferBroken
 from release.images.engine.connection import Connection, explanation
 from release.images.engine.cutting import Deadline, Late
@@ -26,7 +27,6 @@ from release.images.engine.transfers import (
     transfer_error,
 )
 from release.images.values import StoredImage, labels_of, stored_image
-from release.process import Cancellation
 from release.reference import Digest, Reference, Repository
 from release.retry import Patience
 

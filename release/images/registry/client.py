@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import BinaryIO, Final, cast
 
+from release.cancellation import Cancellation
 from release.errors import RegistryError
 from release.images.registry.conversation import Conversation
 from release.images.registry.manifest import ACCEPT, DAMAGED, OCI_MANIFEST, Blob, Manifest
@@ -15,7 +16,6 @@ from release.images.registry.retry import CALM, Pace
 from release.images.registry.stream import CHUNK, Hashed
 from release.images.registry.tags import MOST_PAGES, MOST_TAGS, TOO_MANY, next_link, path_of, shown, tags_of
 from release.images.registry.wire import DOCUMENT, Answer, Session
-from release.process import Cancellation
 from release.reference import Digest, Reference, Repository
 
 SLOWEST: Final = 64 * 1024

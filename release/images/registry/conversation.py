@@ -14,6 +14,7 @@ from typing import Final, NoReturn
 
 import requests
 
+from release.cancellation import Cancellation
 from release.errors import RegistryError, RegistryUnreachable
 from release.images import faults, trust
 from release.images.guard import TooMuch, allowing
@@ -31,7 +32,6 @@ from release.images.registry.retry import (
     what_happened,
 )
 from release.images.registry.wire import Answer, Request, Session, exchange
-from release.process import Cancellation
 from release.reference import DOCKER_HUB, Repository
 from release.retry import Again
 from release.values import replace

@@ -14,8 +14,9 @@ import pytest
 
 from release.chain.building.stage import BuiltImage
 from release.chain.plan import Options, make_plan
+from release.chain.run_folder import RunFolder
 from release.chain.smoking.stage import SmokePassed, smoke
-from release.chain.stage_context import RunFolder, StageContext
+from release.chain.stage_context import StageContext
 from release.errors import GateFailed
 from release.events import Event
 from release.images.engine import Engine

@@ -11,7 +11,8 @@ import pytest
 
 from release import config
 from release.chain.plan import Options, make_plan
-from release.chain.stage_context import RunFolder, StageContext
+from release.chain.run_folder import RunFolder
+from release.chain.stage_context import StageContext
 from release.chain.testing import stage as test_stage
 from release.chain.testing.run import run_tests
 from release.errors import GateFailed

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from release.process import Cancellation, output_of
+from release.cancellation import Cancellation
+from release.process import output_of
 from release.reference import Reference
 from tests.engine import lab
 from tests.engine.deploy.conftest import Make

@@ -14,8 +14,9 @@ import pytest
 
 from release.chain.pipeline import GATES, STAGES, Stage, needed_for, run_stages
 from release.chain.plan import Options, make_plan
+from release.chain.run_folder import RunFolder
 from release.chain.stage_cache import CachedResult, Product, Reuse
-from release.chain.stage_context import RunFolder, StageContext
+from release.chain.stage_context import StageContext
 from release.errors import Cancelled, GateFailed
 from release.events import Event, Failed, Finished, Notice, Started
 from release.records import Actor, Run

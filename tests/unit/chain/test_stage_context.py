@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from release.chain.stage_context import KEPT_RUNS, Products, RunFolder
+from release.chain.products import Products
+from release.chain.run_folder import KEPT_RUNS, RunFolder
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import pytest
 
 from release.chain import stale_runs
 from release.chain.reports import Reports
-from release.chain.stage_context import KEPT_RUNS, RunFolder
+from release.chain.run_folder import KEPT_RUNS, RunFolder
 from release.errors import EngineUnreachable, ReleaseError
 from release.events import Event, Warned
 from release.images.engine import ContainerState, Engine, StoredImage

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from release.cancellation import Cancellation
 from release.errors import EngineError, NameTaken, PortTaken
 from release.images.engine import ContainerSpec, ContainerState, Engine, EngineInfo, Executed, StoredImage
 from release.images.frames import LOG_LIMIT, LONGEST_LINE, OUTPUT_LIMIT
 from release.images.values import Publisher, Taken
 from release.ledger.query import Event
-from release.process import Cancellation
 from release.records import (
     Actor,
     Base,

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from release.cancellation import Cancellation
 from release.errors import Cancelled, RegistryError, RegistryUnreachable
 from release.images.registry import (
     CALM,
@@ -30,7 +31,6 @@ from release.images.registry import (
     is_loopback,
     retry,
 )
-from release.process import Cancellation
 from release.reference import Digest, Repository
 from release.retry import Patience
 from release.values import replace

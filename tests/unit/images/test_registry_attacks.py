@@ -15,13 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from release.cancellation import Cancellation
 from release.errors import Cancelled, RegistryError, RegistryUnreachable
 from release.images.registry import CALM, OCI_MANIFEST, Blob, Manifest, Pace, Registry
 from release.images.registry.address import Address, following
 from release.images.registry.auth import Login
 from release.images.registry.retry import for_how_long, retry_after
 from release.images.registry.wire import Answer, Request
-from release.process import Cancellation
 from release.reference import Digest, Repository
 from release.retry import Patience
 from release.values import replace

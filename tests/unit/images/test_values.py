@@ -8,20 +8,22 @@ from typing import Any
 
 import pytest
 
-from release.images.values import (
+from release.images.container_spec import (
     ContainerSpec,
-    EngineInfo,
     PlacedFile,
-    Publisher,
-    Taken,
     container_config,
-    container_state,
     files_archive,
     healthcheck_config,
+    whole_seconds,
+)
+from release.images.values import (
+    EngineInfo,
+    Publisher,
+    Taken,
+    container_state,
     numbers_of,
     publisher,
     stored_image,
-    whole_seconds,
 )
 from release.reference import Digest
 from release.runspec import Healthcheck, Mount, Publish

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from release.deploy.core.fingerprints import FingerprintKey, compare
-from release.images.values import whole_seconds
+from release.images.container_spec import whole_seconds
 from release.redact import Redacted
-from release.runspec import RunSpec, size_text
+from release.runspec import RunSpec
+from release.scalars import size_text
 from release.tmpfs import texts
 
 _DEFAULT_NETWORK = "bridge"

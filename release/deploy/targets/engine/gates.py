@@ -9,12 +9,12 @@ from __future__ import annotations
 import shlex
 from typing import Final
 
+from release.cancellation import Cancellation
 from release.deploy.targets.engine.exec_probe import Inside
 from release.errors import EngineError
 from release.images.engine import ContainerState, Engine
 from release.images.reach import reachable
 from release.probe import cleaned
-from release.process import Cancellation
 from release.runspec import RunSpec
 from release.values import Struct
 from release.wire import ACCEPTS, accepts

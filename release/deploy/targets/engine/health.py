@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Final
 
+from release.cancellation import Cancellation
 from release.deploy.core.outage import until_back
 from release.deploy.targets.engine.exec_probe import Inside
 from release.deploy.targets.engine.gates import Gates, ask_gates
@@ -16,7 +17,7 @@ from release.events import Emit, Progress, Warned
 from release.images.engine import ContainerState, Engine
 from release.images.reach import reachable
 from release.probe import Answer, ask
-from release.process import TAIL_LINES, Cancellation
+from release.process import TAIL_LINES
 from release.redact import Mask
 from release.runspec import Probe
 from release.values import Struct, field, replace

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from release.cancellation import Cancellation
 from release.deploy.core.outage import until_back
 from release.deploy.core.place import DEPLOYMENT, SERVING, ContainerSet, Place, describe, look
 from release.deploy.core.steps import reason, step, tail_of
@@ -24,7 +25,6 @@ from release.errors import (
 )
 from release.events import Emit, Warned
 from release.images.engine import ContainerSpec, ContainerState, Engine
-from release.process import Cancellation
 from release.redact import Mask
 from release.runspec import Probe
 from release.values import Struct, replace

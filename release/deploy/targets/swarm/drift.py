@@ -23,7 +23,7 @@ from release.deploy.targets.swarm.spec import (
     networks_of,
     without_empty,
 )
-from release.runspec import duration_text, size_text
+from release.scalars import duration_text, size_text
 from release.suspicion import suspicion
 
 _CONTAINER: Final = "TaskTemplate.ContainerSpec."

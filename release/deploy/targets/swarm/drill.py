@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Final
 
+from release.cancellation import Cancellation
 from release.deploy.core.image_location import Bytes, telling
 from release.deploy.core.place import (
     DEPLOYMENT,
@@ -44,7 +45,6 @@ from release.deploy.targets.swarm.target import SwarmTarget
 from release.errors import DeploymentFailed, EngineError
 from release.events import Emit, Notice, Warned
 from release.ledger.query import Event
-from release.process import Cancellation
 from release.records import Record, Release
 from release.redact import Mask
 from release.reference import Digest

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from release.deploy.core.place import SERVING, ContainerSet, Identity, Place
 from release.deploy.core.target import RolloutRequest
-from release.images.values import healthcheck_config
+from release.images.container_spec import healthcheck_config
 from release.records import Deployment, Release
 from release.reference import Digest, Reference, Repository
 from release.runspec import Mount, Publish, RunSpec, SwarmSpec

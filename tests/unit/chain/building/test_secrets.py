@@ -19,7 +19,8 @@ from release.chain.building.secrets import (
     refuse_kept_secrets,
 )
 from release.chain.plan import Options, make_plan
-from release.chain.stage_context import RunFolder, StageContext
+from release.chain.run_folder import RunFolder
+from release.chain.stage_context import StageContext
 from release.errors import GateFailed
 from release.process import output_of
 from release.records import Actor, Run

@@ -13,7 +13,8 @@ import pytest
 from release.chain.building import selection as module
 from release.chain.building.selection import build_context, selection
 from release.chain.plan import Options, make_plan
-from release.chain.stage_context import RunFolder, StageContext
+from release.chain.run_folder import RunFolder
+from release.chain.stage_context import StageContext
 from release.errors import GateFailed, SourceError
 from release.images.dockerignore import BadPattern
 from release.records import Actor, Run

@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from release.chain.building import buildkit as stage
-from release.chain.building import stage as making
+from release.chain.building import command as making
+from release.chain.building.command import build_command, source_policy
 from release.chain.building.progress import read_plain
 from release.chain.building.selection import BuildContext
-from release.chain.building.stage import build_command, resolved_bases, source_policy
+from release.chain.building.stage import resolved_bases
 from release.chain.plan import Options, Plan, make_plan
 from release.errors import EngineUnreachable, GateFailed
 from release.process import Command
@@ -240,7 +241,7 @@ def test_the_source_policy_is_made_once_for_all_builds(
     engine: Any = SimpleNamespace(command_environment=dict)
     made = ctx(tmp_path, [], open_engine=lambda: engine)
     with ThreadPoolExecutor(max_workers=2) as pool:
-        first, second = pool.map(lambda _: making._environment(made), range(2))
+        first, second = pool.map(lambda _: making.build_environment(made), range(2))
     assert first == second
     assert len(asked) == 1
 

@@ -15,7 +15,8 @@ import pytest
 from release.chain import tools
 from release.chain.linting.stage import lint, lint_tools
 from release.chain.plan import Options, make_plan
-from release.chain.stage_context import RunFolder, StageContext
+from release.chain.run_folder import RunFolder
+from release.chain.stage_context import StageContext
 from release.chain.tools import tool_environment
 from release.errors import GateFailed
 from release.records import Actor, Run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from release.chain.smoking.stage import container_spec
 from release.config import Smoke
-from release.images.values import container_config
+from release.images.container_spec import container_config
 from release.reference import Digest
 
 IMAGE = Digest("sha256:" + "1" * 64)

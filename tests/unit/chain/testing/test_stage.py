@@ -11,7 +11,8 @@ import pytest
 from release import config
 from release.chain.building.stage import BuiltImage
 from release.chain.plan import Options, make_plan
-from release.chain.stage_context import RunFolder, StageContext
+from release.chain.run_folder import RunFolder
+from release.chain.stage_context import StageContext
 from release.chain.testing import image as stage
 from release.chain.testing.layer import layer_dockerfile
 from release.chain.testing.proof import with_report

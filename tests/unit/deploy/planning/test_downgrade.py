@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from release import config
+from release.cancellation import Cancellation
 from release.deploy.core.place import ContainerSet, Place
 from release.deploy.core.target import RolloutContext
 from release.deploy.environment.environment import LiveEnvironment, Workspace
@@ -34,7 +35,6 @@ from release.events import Event, Progress, Warned
 from release.images.engine import ContainerState
 from release.ledger.deployments import as_event
 from release.migrations import Crossing
-from release.process import Cancellation
 from release.records import Body, Deployment, Draft, Record, Release, Undoing
 from release.redact import Mask
 from release.reference import Digest

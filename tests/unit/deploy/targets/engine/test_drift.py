@@ -9,7 +9,7 @@ import pytest
 
 from release.deploy.core.fingerprints import KEY_VARIABLE, FingerprintKey
 from release.deploy.targets.engine.drift import settings_drift
-from release.images.values import ContainerSpec, container_config
+from release.images.container_spec import ContainerSpec, container_config
 from release.redact import Redacted
 from release.runspec import RunSpec
 from tests.unit.deploy.fakes import digest

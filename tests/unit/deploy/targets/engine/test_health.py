@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
+from release.cancellation import Cancellation
 from release.deploy.targets.engine import health
 from release.deploy.targets.engine.gates import Gates
 from release.deploy.targets.engine.health import Healthy, Watch, await_healthy, keep_watch, warn_unreachable
 from release.errors import Cancelled, DeploymentFailed, EngineError
 from release.events import Event, Warned
 from release.images.engine import ContainerState, Executed
-from release.process import Cancellation
 from release.redact import Mask, Redacted
 from release.runspec import Probe
 from release.values import replace

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from release.cancellation import Cancellation
 from release.deploy.core.place import ContainerSet, Identity, Place, container_spec, look
 from release.deploy.targets.engine import start_first
 from release.deploy.targets.engine.rollout import Replacement, RolloutTools
@@ -22,7 +23,6 @@ from release.errors import (
 )
 from release.events import Event, Warned
 from release.images.engine import ContainerState, StoredImage
-from release.process import Cancellation
 from release.redact import Mask
 from release.runspec import Healthcheck, RunSpec
 from release.values import replace

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from release.cancellation import Cancellation
 from release.deploy.core.place import Identity, Place, container_spec, look
 from release.deploy.targets.engine.rollout import Replacement, RolloutTools
 from release.deploy.targets.engine.stop_first import finish, swap
@@ -22,7 +23,6 @@ from release.errors import (
 )
 from release.events import Emit, Event, Notice, Warned
 from release.images.engine import ContainerState
-from release.process import Cancellation
 from release.redact import Mask, Redacted
 from release.runspec import RunSpec
 from release.values import replace

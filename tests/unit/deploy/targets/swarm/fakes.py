@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from release.cancellation import Cancellation
 from release.deploy.core.place import DEPLOYMENT, ContainerSet, Identity, Place
 from release.deploy.core.target import RolloutContext, RolloutRequest
 from release.deploy.targets.swarm.api import (
@@ -21,7 +22,6 @@ from release.deploy.targets.swarm.api import (
 )
 from release.errors import EngineError, EngineUnreachable, NameTaken
 from release.events import Event
-from release.process import Cancellation
 from release.redact import Mask, Redacted
 from release.reference import Digest, Reference
 from release.runspec import RunSpec, SwarmSpec

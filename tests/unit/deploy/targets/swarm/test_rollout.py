@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from release.cancellation import Cancellation
 from release.deploy.core.place import ContainerSet
 from release.deploy.core.target import RolloutRequest
 from release.deploy.targets.swarm.api import Service, Task
@@ -14,7 +15,6 @@ from release.deploy.targets.swarm.rollout import Rollout, identities
 from release.deploy.targets.swarm.spec import Parts, service_spec
 from release.errors import Cancelled, DeploymentFailed, EngineUnreachable, LockHeld, MixedState, Restored
 from release.events import Event, Warned
-from release.process import Cancellation
 from release.values import replace
 from tests.unit.deploy import fakes as containers
 from tests.unit.deploy.targets.swarm.fakes import (

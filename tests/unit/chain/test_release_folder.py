@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from release.chain.run_folder import refuse_committed_home
+from release.chain.release_folder import refuse_committed_home
 from release.errors import SourceError
 from release.source import Source
 from tests.unit.repository import Repository

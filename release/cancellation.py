@@ -1,0 +1,73 @@
+"""A request to stop that many threads can see."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from release.errors import Cancelled, ReleaseError
+
+
+class Cancellation:
+    """A request to stop that many threads can see. `request` runs what each has registered, once."""
+
+    def __init__(self) -> None:
+        """Nothing is cancelled at first."""
+        self._lock = threading.RLock()  # a signal's handler may come while its own thread holds it
+        self._reason: str | None = None
+        self._stoppers: dict[int, Callable[[], None]] = {}
+        self.at_once = threading.Event()
+        """Set when nothing may be finished first, as after a signal."""
+
+    @property
+    def reason(self) -> str | None:
+        """Return why the work was cancelled; None while it was not."""
+        return self._reason
+
+    def request(self, reason: str, *, gently: bool = False) -> None:
+        """Cancel, for this reason, and return when all is stopped. The first reason stays.
+
+        `gently` lets a program finish what it would have to do again. A later request can be less gentle.
+        """
+        if not gently:
+            self.at_once.set()
+        with self._lock:
+            if self._reason is not None:
+                return
+            self._reason = reason
+            threads = [threading.Thread(target=_quietly, args=(stop,)) for stop in self._stoppers.values()]
+        for thread in threads:  # side by side: one that takes its time does not keep the others running
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def check(self) -> None:
+        """Raise Cancelled if the work was cancelled."""
+        if self._reason is not None:
+            raise Cancelled("continue", self._reason)
+
+    def pause(self, seconds: float) -> None:
+        """Wait so long. Raises Cancelled at once when the work is cancelled."""
+        is_over = threading.Event()
+        with self.stopping(is_over.set):
+            is_over.wait(seconds)
+        self.check()
+
+    @contextmanager
+    def stopping(self, stop: Callable[[], None]) -> Iterator[None]:
+        """While the block runs, a cancellation calls `stop` (from another thread). Raises Cancelled."""
+        with self._lock:
+            self._stoppers[id(stop)] = stop
+        try:
+            self.check()
+            yield
+        finally:
+            with self._lock:
+                self._stoppers.pop(id(stop), None)
+
+
+def _quietly(stop: Callable[[], None]) -> None:
+    """Whoever is stopped tells by itself how that ended; nobody hears what is raised in a thread."""
+    with suppress(ReleaseError):
+        stop()

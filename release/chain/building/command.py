@@ -1,0 +1,120 @@
+"""The command line of a build, and its source policy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from release.chain.building.buildkit import STRUCTURED
+from release.chain.building.mirror import mirrored, named_images
+from release.chain.building.selection import BuildContext, committed_dockerfile
+from release.chain.plan import Plan
+from release.chain.stage_context import StageContext
+from release.events import Notice
+from release.inherited import ENGINE
+from release.process import Command
+from release.reference import Digest, Reference
+
+_POLICY: Final = "source-policy.json"
+
+
+_POLICY_VARIABLE: Final = "EXPERIMENTAL_BUILDKIT_SOURCE_POLICY"
+"""The name of the file with BuildKit's rules, for buildx 0.10 and later."""
+
+
+_NO_GIT: Final = {"BUILDX_GIT_LABELS": "0", "BUILDX_GIT_INFO": "0"}
+"""Variables that keep buildx from describing the repository around the context in labels of its own."""
+
+
+def build_command(
+    plan: Plan,
+    *,
+    target: str | None,
+    name: Reference,
+    metadata: Path,
+    context: BuildContext,
+    lending: tuple[str, ...] = (),
+) -> Command:
+    """The command line of a build, with the options that lend it secrets.
+
+    Provenance is off: BuildKit's attestation holds the time, and would make an index of a new digest each
+    time.
+    """
+    service = plan.service
+    options = [
+        *("--builder", "default", "--progress", STRUCTURED),
+        *("--provenance=false", "--sbom=false"),
+        *("--file", str(context.dockerfile)),
+        *("--tag", str(name)),
+        *("--metadata-file", str(metadata)),
+        *_repeated("--build-arg", plan.build_args),
+        *_repeated("--label", plan.labels),
+        *lending,
+        *(("--target", target) if target else ()),
+        *(("--platform", service.build.platform) if service.build.platform else ()),
+        *(("--no-cache",) if plan.no_cache else ()),
+    ]
+    return Command(argv=("docker", "buildx", "build", *options, str(context.folder)), inherits=ENGINE)
+
+
+def source_policy(places: Mapping[str, str]) -> dict[str, Any]:
+    """BuildKit's rules that make it take base images from other places, or of fixed digests.
+
+    A named context would do the same, and write other times into the image's history. Source: BuildKit,
+    "Source policies" (sourcepolicy/pb/policy.proto), in JSON as buildx reads them.
+
+    Args:
+        places: what is named → what is taken, `reference[@digest]` each.
+    """
+    return {
+        "rules": [
+            {
+                "action": "CONVERT",
+                "selector": {"identifier": f"docker-image://{named}"},
+                "updates": {"identifier": f"docker-image://{taken}"},
+            }
+            for named, taken in places.items()
+        ]
+    }
+
+
+def build_environment(ctx: StageContext) -> dict[str, str]:
+    """Which engine builds, and from which bases where plan or settings say so: one choice for a whole run."""
+    policy = ctx.folder.path / _POLICY
+    with ctx.once:
+        if not policy.exists() and (places := _places(ctx)):
+            ctx.folder.write(_POLICY, source_policy(places))
+    chosen = {_POLICY_VARIABLE: str(policy)} if policy.exists() else {}
+    return ctx.engine.command_environment() | _NO_GIT | chosen
+
+
+def _places(ctx: StageContext) -> dict[str, str]:
+    """Recorded bases by their digests; from a mirror what it has."""
+    plan, mirrors = ctx.plan, ctx.plan.service.build.mirrors
+    pinned = {base.reference: f"{base.reference}@{base.digest}" for base in plan.bases}
+    if not mirrors:
+        return pinned
+    text = committed_dockerfile(ctx.source, plan).decode("utf-8", "replace")
+    return pinned | mirrored(
+        named_images(text, plan.build_args),
+        mirrors,
+        {base.reference: Digest(base.digest) for base in plan.bases},
+        lambda said: ctx.emit(Notice(text=said)),
+        ctx.cancellation,
+    )
+
+
+def _repeated(option: str, values: dict[str, str]) -> list[str]:
+    return [word for key, value in sorted(values.items()) for word in (option, f"{key}={value}")]
+
+
+def label_options(labels: Mapping[str, str]) -> tuple[str, ...]:
+    """The words of the builder's command line that put labels on an image."""
+    return tuple(_repeated("--label", dict(labels)))
+
+
+def stage_options(stages: Mapping[str, Reference]) -> tuple[str, ...]:
+    """The words that make BuildKit take images in the place of stages (buildx, `--build-context`)."""
+    images = {stage: f"docker-image://{image}" for stage, image in stages.items()}
+    return tuple(_repeated("--build-context", images))

@@ -1,0 +1,29 @@
+"""The folder `.release/` of a repository: only this clone may have written what is in it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from release.errors import SourceError
+from release.source import Source
+
+HOME: Final = ".release"
+"""Our folder in the service's repository: logs, tools, nothing that cannot be made again."""
+
+
+def refuse_committed_home(source: Source, commit: str) -> None:
+    """Refuse a commit that brings a `.release/` of its own. Raises SourceError.
+
+    Its files would lie where runs keep results and tools. Names are compared without case: some file systems
+    do not tell them apart.
+    """
+    listed = source.git.run("ls-tree", "-z", "--full-tree", "--name-only", commit)
+    names = listed.out.split(b"\0") if listed.status == 0 else []
+    found = [name.decode("utf-8", "replace") for name in names if name.lower() == HOME.encode()]
+    if found:
+        raise SourceError(
+            f"use commit {commit[:12]}",
+            f"the commit contains {found[0]}, in the folder of run results: its files could be "
+            "taken for results",
+            f"git rm -r --cached {found[0]}, add {HOME}/ to .gitignore, and commit",
+        )
