@@ -1,0 +1,128 @@
+"""Records of what happens to environments and releases."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from release.capped import Brief
+from release.config.kinds import Slug
+from release.records.parts import DeploymentId, DigestText, Hex64, Moment, Part
+from release.runspec import RunSpec
+
+
+class TargetState(Part):
+    """One target of an environment at the end of a deployment."""
+
+    name: str
+    status: Literal["healthy", "restored", "failed", "untouched"]
+    digest: DigestText | None = None
+    detail: Brief = ""
+
+
+class Undoing(Part):
+    """Migrations that a command undoes before an older release goes in: the data changes, however it ends."""
+
+    migrations: tuple[str, ...]
+    """Their paths."""
+    command: tuple[str, ...]
+    version: str
+    """Of the release that brought them, in whose image the command runs."""
+    status: Literal["planned", "done", "uncertain"]
+    """`planned`: in the event that starts the attempt. `uncertain`: it began; a part of it may be done."""
+    ran: tuple[str, ...] | None = None
+    """The program of its container and its words, as the engine tells them; older events do not have it."""
+
+
+class Deployment(Part):
+    """One event of one attempt to make an environment run a release: an attempt starts, then ends."""
+
+    kind: ClassVar[str] = "deployment"
+
+    deployment: DeploymentId
+    """The same in all events of one attempt."""
+    environment: Slug
+    release: Hex64
+    """The id of the release record."""
+    digest: DigestText
+    run_spec: RunSpec
+    previous: DeploymentId | None = None
+    reason: Literal["promote", "rollback", "hotfix"]
+    message: str = ""
+    status: Literal["started", "healthy", "restored", "failed", "mixed"]
+    targets: tuple[TargetState, ...] = ()
+    duration_ms: int | None = None
+    took_lock_from: Brief | None = None
+    """Whose lock was broken for it, in words: there only when one was."""
+    down: Undoing | None = None
+    """There only where migrations are undone first; in an event that ends it, where that began."""
+
+
+class Quarantine(Part):
+    """A release that is not to be deployed without saying so, or is again. The last word decides."""
+
+    kind: ClassVar[str] = "quarantine"
+
+    release: Hex64
+    """The id of the release record."""
+    environment: Slug | None = None
+    """Where; missing: everywhere."""
+    message: str
+    """Why."""
+    lifted: bool = False
+    """True: it may be deployed again."""
+    deployment: DeploymentId | None = None
+    """The rollback that set it aside by itself, or the deployment that lifted it."""
+
+
+class Freeze(Part):
+    """An environment takes no deployments for a while, or takes them again. The last word decides."""
+
+    kind: ClassVar[str] = "freeze"
+
+    environment: Slug
+    message: str
+    """Why."""
+    until: Moment | None = None
+    """Its end; missing: when somebody thaws it."""
+    thawed: bool = False
+    """True: deployments may go on."""
+    deployment: DeploymentId | None = None
+    """The rollback that froze it by itself, or the deployment that thawed it."""
+
+
+class Examined(Part):
+    """One release that a verification looked at, and what was found."""
+
+    release: Hex64
+    """The id of the release record."""
+    digest: DigestText
+    result: Literal["passed", "failed", "skipped"]
+    """`skipped`: it is set aside, and nobody would go there."""
+    problems: tuple[Brief, ...] = ()
+    """What speaks against it."""
+    unchecked: tuple[Brief, ...] = ()
+    """What was not, or could not be, judged."""
+
+
+class Verification(Part):
+    """A check of what would happen: whether releases could be put back, a rehearsal, or a rebuild."""
+
+    kind: ClassVar[str] = "verification"
+
+    what: Literal["readiness", "drill", "rebuild"]
+    environment: Slug | None = None
+    """Whose releases; missing for a rebuild."""
+    result: Literal["passed", "failed"]
+    releases: tuple[Examined, ...]
+    duration_ms: int
+    """Of the whole check; of a drill that passed: from the command's start to verified healthy."""
+    detail: Brief = ""
+    """What was seen, in a few words."""
+
+
+class Note(Part):
+    """A sentence for the people who read the ledger."""
+
+    kind: ClassVar[str] = "note"
+
+    text: Brief

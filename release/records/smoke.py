@@ -1,0 +1,81 @@
+"""Smoke runs in the record of a release."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from pydantic import ConfigDict, model_validator
+
+from release.config.kinds import Slug
+from release.records.parts import Part
+from release.runspec import Healthcheck, Probe
+
+_QUESTIONS: Final = ("probe", "tcp", "check", "stays_up")
+
+
+class SmokeProcess(Part):
+    """One smoke run as it was done: its questions, all of which were answered, and its settings."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": [key]} for key in _QUESTIONS]})
+
+    probe: Probe | None = None
+    """The HTTP request; missing if another question was asked. Deployments repeat it."""
+    tcp: tuple[int, ...] | None = None
+    """Ports that accepted connections."""
+    check: tuple[str, ...] | None = None
+    """A program in the container that ended with status 0."""
+    stays_up: int | None = None
+    """Milliseconds that it ran without an end, a restart or a failed health check."""
+    healthcheck: Healthcheck | None = None
+    """With `stays_up`: the health check in the place of the image's own."""
+    memory: int
+    pids: int
+    read_only: bool
+    tmpfs: tuple[str, ...]
+    env: dict[str, str]
+    stop_grace: int
+    stop_signal: str | None = None
+    """The signal that it was sent; missing: SIGTERM, or it is not known."""
+    command: tuple[str, ...] | None = None
+    entrypoint: Literal["keep", "replace"] | None = None
+    """There only with `command`."""
+    init: bool | None = None
+    user: str | None = None
+    cap_add: tuple[str, ...] | None = None
+
+    @property
+    def asked(self) -> bool:
+        """Return whether it has a question; without one, it was not run."""
+        return any(getattr(self, key) is not None for key in _QUESTIONS)
+
+    def runs(self, command: tuple[str, ...] | None, entrypoint: str | None) -> bool:
+        """Return whether it ran this command in this way."""
+        if command is None or self.command is None:
+            return command is self.command
+        return (self.command, self.entrypoint) == (command, entrypoint)
+
+
+class SmokeSpec(SmokeProcess):
+    """The smoke runs as they were done. Without a question of its own, it holds the processes alone."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": [key]} for key in (*_QUESTIONS, "processes")]}
+    )
+
+    processes: dict[Slug, SmokeProcess] | None = None
+    """Further runs of the same image, by the name of the process."""
+
+    @model_validator(mode="after")
+    def _asked_something(self) -> SmokeSpec:
+        unasked = [name for name, each in (self.processes or {}).items() if not each.asked]
+        if unasked or not (self.asked or self.processes):
+            raise ValueError(f"{', '.join(unasked) or 'smoke'}: no question was asked")
+        return self
+
+    def probe_of(self, command: tuple[str, ...] | None, entrypoint: str | None) -> Probe | None:
+        """Return the request for a container that runs this command: that of the run with the same command.
+
+        Without such a run it is the request of the smoke run itself.
+        """
+        runs = [*([self] if self.asked else []), *(self.processes or {}).values()]
+        return next((run for run in runs if run.runs(command, entrypoint)), self).probe
