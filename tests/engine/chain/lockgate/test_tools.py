@@ -22,7 +22,8 @@ from release.chain.lockgate.checking import Tool
 from release.chain.lockgate.environment import install
 from release.chain.lockgate.gate import LockChecked, lock
 from release.chain.plan import Options, make_plan
-from release.chain.stage_context import RunFolder, StageContext
+from release.chain.run_folder import RunFolder
+from release.chain.stage_context import StageContext
 from release.chain.tools import find_uv
 from release.errors import GateFailed
 from release.records import Actor, Run
