@@ -60,6 +60,11 @@ class Answer(Struct, frozen=True, kw_only=True):
         return self.out.decode("utf-8", "replace").rstrip("\n")
 
     @property
+    def records(self) -> list[str]:
+        """Return the pieces of a -z listing, as paths of this system."""
+        return [os.fsdecode(piece) for piece in self.out.split(b"\0") if piece]
+
+    @property
     def words(self) -> str:
         """The first things git said, for people; advice follows after them."""
         lines = [line.strip() for line in self.errors.splitlines() if line.strip()]

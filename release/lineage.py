@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from release.config import Ledger
 from release.errors import SourceError
+from release.history import is_shallow
 from release.records import Release
 from release.source import Source
 from release.version import tag_prefix
@@ -51,7 +52,7 @@ def require(source: Source, service: str, ledger: Ledger, release: Release, atte
     why = foreign(source, service, ledger, release)
     if why is not None:
         remote = ledger.remote or "origin"
-        unshallow = " --unshallow" if source.is_shallow() else ""
+        unshallow = " --unshallow" if is_shallow(source) else ""
         raise SourceError(
             attempted,
             f"{why}, so nothing shows that the commit belongs to the service",

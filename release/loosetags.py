@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from semver import Version
 
-from release.source import VersionTag
+from release.tags import VersionTag
 
 
 def patterns(prefix: str) -> tuple[str, str]:

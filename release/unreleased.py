@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from release.commits import Message, named_by
 from release.errors import SourceError
 from release.git import FETCH_SECONDS
-from release.source import Source, VersionTag
+from release.history import is_shallow, read_messages
+from release.source import Source
+from release.tags import VersionTag
 from release.values import replace
 
 
@@ -17,7 +19,7 @@ def messages_since(source: Source, commit: str, *, since: str | None, folder: st
     Raises:
         SourceError: git cannot list them.
     """
-    found = source.messages(commit, since=since, folder=folder)
+    found = read_messages(source, commit, since=since, folder=folder)
     return tuple(_with_targets(source, message, commit, since) for message in found)
 
 
@@ -56,7 +58,7 @@ def stands_on_own_line(
     and the next version has to be above them.
     """
     higher = [tag for tag in tags if last is not None and tag.version > last.version]
-    if last is None or not higher or source.is_shallow() or not _fetched(source, higher, remote):
+    if last is None or not higher or is_shallow(source) or not _fetched(source, higher, remote):
         return False
     since = ("rev-list", "--count", commit, f"^{last.commit}")
     others = "".join(f"^{tag.commit}\n" for tag in higher).encode()

@@ -33,6 +33,7 @@ from release.committed import read_linked
 from release.config import Config, Service
 from release.errors import LedgerUnreachable, SourceError, UsageError
 from release.events import Emit, Notice, Warned
+from release.history import deepen, is_shallow, last_version
 from release.images.engine import Engine
 from release.images.trust import believe
 from release.ledger import query
@@ -41,10 +42,12 @@ from release.ledger.store import Ledger
 from release.loosetags import loose_tags, patterns
 from release.records import Record, Release, Run
 from release.redact import Mask
-from release.source import Commit, Source, VersionTag, version_tags
+from release.source import Commit, Source
+from release.tags import VersionTag, all_tags, by_version
 from release.unreleased import messages_since, stands_on_own_line
 from release.values import Struct, field, replace
 from release.version import Request, tag_prefix
+from release.working_copy import changed_files, untracked_files
 
 
 class Project(Struct, frozen=True, kw_only=True, dict=True):
@@ -98,12 +101,12 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
     def facts(self, options: Options) -> Facts:
         """Read everything that a plan is made from."""
         prefix, remote = tag_prefix(self.service.service, several=self.several), self.service.ledger.remote
-        commits = self.source.tags(*patterns(prefix), remote=remote)
+        commits = all_tags(self.source, *patterns(prefix), remote=remote)
         self._complete_history(options)
-        exact, others = version_tags(commits, prefix), loose_tags(commits, prefix)
+        exact, others = by_version(commits, prefix), loose_tags(commits, prefix)
         facts = Facts(
             commit=self.commit,
-            changed=self.source.changed(),
+            changed=changed_files(self.source),
             tags=(),
             last=None,
             messages=(),
@@ -118,7 +121,7 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
 
     def _since(self, facts: Facts, tags: tuple[VersionTag, ...]) -> Facts:
         """Add the history since the newest of these tags that the commit contains."""
-        last = self.source.last_version(self.commit.id, tags)
+        last = last_version(self.source, self.commit.id, tags)
         since = last.commit if last is not None else None
         named = {str(tag.version) for tag in tags}
         untagged = (Version.parse(text) for text in facts.released_versions if text not in named)
@@ -143,10 +146,10 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
 
     def _complete_history(self, options: Options) -> None:
         """A version from commits needs the commits: a shallow clone, as CI makes, is deepened first."""
-        if options.request.version is None and self.source.is_shallow():
+        if options.request.version is None and is_shallow(self.source):
             remote = self.service.ledger.remote or "origin"
             self.emit(Notice(text=f"this clone is shallow: fetching its history and tags from {remote}"))
-            self.source.deepen(remote)
+            deepen(self.source, remote)
 
     def refresh(self) -> None:
         """Bring the ledger up to date. A release needs the remote: the next version stands there.
@@ -201,7 +204,7 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
             refuse_released_tests(dockerfile.decode("utf-8", "replace"), self.service)
 
     def _warn_of_strangers(self) -> None:
-        strangers = self.source.untracked(self.service.context)
+        strangers = untracked_files(self.source, self.service.context)
         if strangers:
             shown = ", ".join(strangers[:3]) + (", …" if len(strangers) > 3 else "")
             self.emit(Warned(text=f"untracked files, so the release does not contain them: {shown}"))

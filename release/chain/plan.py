@@ -13,7 +13,8 @@ from release.errors import NothingToRelease, SourceError, UsageError, VersionTak
 from release.nearly import Reading, read
 from release.records import Base, Record, Release
 from release.reference import Reference, Repository
-from release.source import Commit, VersionTag
+from release.source import Commit
+from release.tags import VersionTag
 from release.values import Struct, field, replace
 from release.version import FIRST, Request, next_version, tag_prefix
 

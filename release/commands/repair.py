@@ -26,6 +26,7 @@ from release.ledger import query, rebuild
 from release.ledger.writer import TagRequest
 from release.records import Record, Release
 from release.reference import Digest, Reference, Repository
+from release.tags import published_tags, version_tags
 from release.values import Struct, replace
 from release.version import tag_prefix
 
@@ -124,7 +125,7 @@ def _tags(workspace: Workspace, last: str | None) -> Iterator[Finding]:
     """Git tags that are missing where others see them, or stand on another commit."""
     service = workspace.service
     prefix = tag_prefix(service.service, several=len(workspace.config.services) > 1)
-    standing = workspace.source.published_tags(prefix, service.ledger.remote)
+    standing = published_tags(workspace.source, prefix, service.ledger.remote)
     for record in _releases(workspace, last):
         source = record.body.source
         there = standing.get(source.tag)
@@ -154,7 +155,7 @@ def unrecorded(workspace: Workspace) -> list[str]:
     service = workspace.service
     known = [Version.parse(text) for text in query.versions(workspace.ledger, service.service)]
     prefix = tag_prefix(service.service, several=len(workspace.config.services) > 1)
-    tags = workspace.source.version_tags(prefix, service.ledger.remote)
+    tags = version_tags(workspace.source, prefix, service.ledger.remote)
     return [tag.name for tag in tags if known and tag.version > min(known) and tag.version not in known]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from release.history import is_shallow
 from release.ledger.deployments import last_healthy
 from release.ledger.question import Found
 from release.ledger.store import Ledger
@@ -201,7 +202,7 @@ def commits_between(source: Source, old: str, new: str, *, folder: str) -> Commi
     if added is None or undone is None:
         return Commits(note=f"commits are not listed: this clone lacks {lacking(source, old, new)}")
     shallow = "the clone is shallow, so this list may lack commits; to get them: git fetch --unshallow"
-    note = shallow if source.is_shallow() else ""
+    note = shallow if is_shallow(source) else ""
     return Commits(added=added, undone=undone, note=note)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from functools import cache
+from functools import cache, partial
 
 from release.config import Ledger as Settings
+from release.history import roots
 from release.ledger.lineage import Home
 from release.ledger.memory import Policy
 from release.ledger.proof import Policies
@@ -54,4 +55,4 @@ def open_ledger(
 
 def home(source: Source, settings: Settings, services: Collection[str]) -> Home:
     """Return what tells this repository and its services from others."""
-    return Home(services=frozenset(services), ledger=settings.id, roots=cache(source.roots))
+    return Home(services=frozenset(services), ledger=settings.id, roots=cache(partial(roots, source)))

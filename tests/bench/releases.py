@@ -6,9 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from release.history import last_version, read_messages
 from release.inherited import ENGINE
 from release.process import Command, output_of, run
 from release.source import Source
+from release.tags import version_tags
 from tests.bench.measure import ratio, side_by_side, table
 from tests.engine.service import Service, make_service
 from tests.unit.repository import Repository, long_history
@@ -42,9 +44,9 @@ def _log(repository: Repository, *words: str) -> None:
 def _asked(repository: Repository) -> None:
     source = Source.open(repository.root)
     head = source.head().id
-    last = source.last_version(head, source.version_tags("v", None))
+    last = last_version(source, head, version_tags(source, "v", None))
     assert last is not None
-    assert len(list(source.messages(head, since=last.commit, folder="."))) == 40
+    assert len(list(read_messages(source, head, since=last.commit, folder="."))) == 40
     source.close()
 
 

@@ -7,7 +7,6 @@ meaning from the text below it in release/config.
 from __future__ import annotations
 
 import ast
-import inspect
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,8 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from release.config import Service, chain, companion, environment, service, smoke, testing
+from release import config
+from release.config import Service
 from release.scalars import Duration, FileMode, Memory, Pause, duration_text, size_text
 
 ONE_SERVICE: Final = Path(__file__).with_name("one_service.toml").read_text(encoding="utf-8")
@@ -168,8 +168,8 @@ def _meanings(title: str) -> dict[str, str]:
     """The text below each key of a class in `release.config`."""
     tables = {
         node.name: node
-        for module in (chain, companion, environment, service, smoke, testing)
-        for node in ast.parse(inspect.getsource(module)).body
+        for module in Path(config.__file__).parent.glob("*.py")
+        for node in ast.parse(module.read_text(encoding="utf-8")).body
         if isinstance(node, ast.ClassDef)
     }
     table = tables[title]

@@ -204,7 +204,7 @@ LARGER: dict[str, dict[str, int]] = {
         "deploy/inspection/drill.py": 400,
         "deploy/inspection/prune.py": 520,
         "deploy/inspection/readiness.py": 400,
-        "deploy/targets/engine/rollout.py": 340,
+        "deploy/targets/engine/rollout.py": 360,
         "deploy/targets/swarm/api.py": 500,
         "deploy/targets/swarm/rollout.py": 540,
         "deploy/targets/swarm/spec.py": 420,
@@ -213,7 +213,6 @@ LARGER: dict[str, dict[str, int]] = {
         "ledger/branch.py": 620,
         "ledger/store.py": 480,
         "sessions.py": 380,
-        "source.py": 480,
     },
     "class": {
         "deploy/core/target.py Target": 17,
@@ -222,7 +221,6 @@ LARGER: dict[str, dict[str, int]] = {
         "deploy/targets/swarm/target.py SwarmTarget": 21,
         "images/engine/containers.py Containers": 16,
         "ledger/store.py Ledger": 18,
-        "source.py Source": 22,
     },
     "function": {
         "chain/building/buildkit.py run_buildkit": 52,

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from release.errors import ReleaseError, SourceError
-from release.source import Source, VersionTag
+from release.history import deepen, is_shallow, last_version, read_messages
+from release.source import Source
+from release.tags import VersionTag, version_tags
+from release.working_copy import changed_files, untracked_files
 from tests.unit.repository import ENVIRONMENT, Repository, long_history
 
 
@@ -106,7 +109,7 @@ def test_variables_of_a_hook_do_not_lead_elsewhere(
     source = opened(here)
     assert source.root == here.root
     assert source.head().id == oid
-    assert source.changed() == ()
+    assert changed_files(source) == ()
 
 
 def test_a_linked_work_tree_shares_the_git_folder(here: Repository, tmp_path: Path) -> None:
@@ -118,7 +121,7 @@ def test_a_linked_work_tree_shares_the_git_folder(here: Repository, tmp_path: Pa
     source = opened(side)
     assert (source.root, source.git_dir) == (tmp_path / "side", here.root / ".git")
     assert source.head().id == oid
-    assert source.changed() == ()
+    assert changed_files(source) == ()
 
 
 # the commit
@@ -155,7 +158,7 @@ def test_a_clean_clone_has_no_changes(here: Repository, source: Source) -> None:
     """Untracked files are no change of tracked ones."""
     here.commit(file="1")
     here.write("stranger.txt")
-    assert source.changed() == ()
+    assert changed_files(source) == ()
 
 
 def test_every_kind_of_change_counts(here: Repository, source: Source) -> None:
@@ -168,7 +171,7 @@ def test_every_kind_of_change_counts(here: Repository, source: Source) -> None:
     (here.root / "deleted").unlink()
     here.git("mv", "old name", "new name")
     (here.root / "script").chmod(0o755)
-    assert source.changed() == ("deleted", "edited", "new name", "old name", "script", "staged")
+    assert changed_files(source) == ("deleted", "edited", "new name", "old name", "script", "staged")
 
 
 @pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
@@ -178,7 +181,7 @@ def test_a_file_that_git_was_told_to_skip_still_counts(here: Repository, source:
     here.git("update-index", flag, "hidden", "other")
     here.write("hidden", "changed")
     assert here.git("status", "--porcelain") == ""
-    assert source.changed() == ("hidden",)
+    assert changed_files(source) == ("hidden",)
 
 
 def test_a_file_left_out_by_sparse_checkout_is_no_change(here: Repository, source: Source) -> None:
@@ -188,7 +191,7 @@ def test_a_file_left_out_by_sparse_checkout_is_no_change(here: Repository, sourc
     here.commit()
     here.git("sparse-checkout", "set", "in")
     assert not (here.root / "out" / "b").exists()
-    assert source.changed() == ()
+    assert changed_files(source) == ()
 
 
 def test_untracked_files_are_those_that_git_does_not_ignore(here: Repository, source: Source) -> None:
@@ -197,8 +200,8 @@ def test_untracked_files_are_those_that_git_does_not_ignore(here: Repository, so
     here.commit()
     for path in ("api/new.py", "api/run.log", "web/new.js"):
         here.write(path)
-    assert source.untracked("api") == ("api/new.py",)
-    assert source.untracked(".") == ("api/new.py", "web/new.js")
+    assert untracked_files(source, "api") == ("api/new.py",)
+    assert untracked_files(source, ".") == ("api/new.py", "web/new.js")
 
 
 # history
@@ -211,12 +214,12 @@ def test_a_shallow_clone_is_deepened_with_its_tags(here: Repository, tmp_path: P
     here.git("tag", "v0.1.0", "HEAD~3")
     clone = Repository.clone(f"file://{here.root}", tmp_path / "clone", "--depth=1", "--no-tags")
     source = opened(clone)
-    assert source.is_shallow()
-    source.deepen("origin")
-    source.deepen("origin")
-    assert not source.is_shallow()
-    assert [tag.name for tag in source.version_tags("v", None)] == ["v0.1.0"]
-    assert len(list(source.messages(source.head().id, since=None, folder="."))) == 5
+    assert is_shallow(source)
+    deepen(source, "origin")
+    deepen(source, "origin")
+    assert not is_shallow(source)
+    assert [tag.name for tag in version_tags(source, "v", None)] == ["v0.1.0"]
+    assert len(list(read_messages(source, source.head().id, since=None, folder="."))) == 5
 
 
 def test_history_that_cannot_be_fetched_names_the_command(here: Repository, tmp_path: Path) -> None:
@@ -226,7 +229,7 @@ def test_history_that_cannot_be_fetched_names_the_command(here: Repository, tmp_
     clone = Repository.clone(f"file://{here.root}", tmp_path / "clone", "--depth=1")
     here.root.rename(tmp_path / "gone")
     with pytest.raises(SourceError) as caught:
-        opened(clone).deepen("origin")
+        deepen(opened(clone), "origin")
     assert caught.value.hint == "run: git fetch --tags --unshallow origin"
 
 
@@ -241,13 +244,13 @@ def test_version_tags_are_found_here_and_there(here: Repository, tmp_path: Path)
     here.git("tag", "vault", first)
     origin.git("tag", "-a", "-m", "x", "v0.11.0", first)
     origin.git("tag", "api/v5.0.0", first)
-    tags = opened(here).version_tags("v", "origin")
+    tags = version_tags(opened(here), "v", "origin")
     assert [(tag.name, tag.commit) for tag in tags] == [
         ("v0.9.0", first),
         ("v0.10.0", second),
         ("v0.11.0", first),
     ]
-    assert [tag.name for tag in opened(here).version_tags("v", None)] == ["v0.9.0", "v0.10.0"]
+    assert [tag.name for tag in version_tags(opened(here), "v", None)] == ["v0.9.0", "v0.10.0"]
 
 
 def test_tags_of_a_service_do_not_mix_with_those_of_another(here: Repository, source: Source) -> None:
@@ -255,9 +258,11 @@ def test_tags_of_a_service_do_not_mix_with_those_of_another(here: Repository, so
     oid = here.commit(file="1")
     for name in ("api/v1.0.0", "web/v2.0.0", "v3.0.0", "api/v1.1.0-rc.1"):
         here.git("tag", name)
-    assert source.version_tags("api/v", None) == (
-        VersionTag(name="api/v1.0.0", version=source.version_tags("api/v", None)[0].version, commit=oid),
-        VersionTag(name="api/v1.1.0-rc.1", version=source.version_tags("api/v", None)[1].version, commit=oid),
+    assert version_tags(source, "api/v", None) == (
+        VersionTag(name="api/v1.0.0", version=version_tags(source, "api/v", None)[0].version, commit=oid),
+        VersionTag(
+            name="api/v1.1.0-rc.1", version=version_tags(source, "api/v", None)[1].version, commit=oid
+        ),
     )
 
 
@@ -266,7 +271,7 @@ def test_a_remote_that_does_not_answer_leaves_the_local_tags(here: Repository, s
     here.commit(file="1")
     here.git("tag", "v1.0.0")
     here.git("remote", "add", "origin", str(here.root.parent / "nowhere"))
-    assert [tag.name for tag in source.version_tags("v", "origin")] == ["v1.0.0"]
+    assert [tag.name for tag in version_tags(source, "v", "origin")] == ["v1.0.0"]
 
 
 def test_the_last_version_stands_on_an_ancestor(here: Repository, source: Source) -> None:
@@ -278,13 +283,13 @@ def test_the_last_version_stands_on_an_ancestor(here: Repository, source: Source
     here.git("tag", "v2.0.0")
     here.git("checkout", "-q", "main")
     head = here.commit(file="2")
-    tags = source.version_tags("v", None)
+    tags = version_tags(source, "v", None)
     unknown = VersionTag(name="v3.0.0", version=tags[-1].version.bump_major(), commit="0" * 39 + "1")
-    last = source.last_version(head, (*tags, unknown))
+    last = last_version(source, head, (*tags, unknown))
     assert last is not None
     assert last.name == "v1.0.0"
-    assert source.last_version(head, tags[1:]) is None
-    assert source.last_version(head, ()) is None
+    assert last_version(source, head, tags[1:]) is None
+    assert last_version(source, head, ()) is None
 
 
 def test_messages_are_those_that_touch_the_folder_since_the_tag(here: Repository, source: Source) -> None:
@@ -296,11 +301,11 @@ def test_messages_are_those_that_touch_the_folder_since_the_tag(here: Repository
     here.write("web/a", "1")
     here.commit("feat: web")
     head = here.commit("feat: everywhere", **{"api/b": "1", "web/b": "1"})
-    assert [message.text for message in source.messages(head, since=since, folder="api")] == [
+    assert [message.text for message in read_messages(source, head, since=since, folder="api")] == [
         "feat: everywhere\n",
         "fix: api\n\nBREAKING CHANGE: all of it\n\nlast line\n",
     ]
-    assert len(list(source.messages(head, since=None, folder="."))) == 4
+    assert len(list(read_messages(source, head, since=None, folder="."))) == 4
 
 
 def test_a_folder_name_is_no_pattern(here: Repository, source: Source) -> None:
@@ -309,7 +314,8 @@ def test_a_folder_name_is_no_pattern(here: Repository, source: Source) -> None:
     here.commit("feat: odd")
     here.write("ab/x", "1")
     head = here.commit("feat: other")
-    assert [message.text for message in source.messages(head, since=None, folder="a[b]")] == ["feat: odd\n"]
+    found = [message.text for message in read_messages(source, head, since=None, folder="a[b]")]
+    assert found == ["feat: odd\n"]
 
 
 @pytest.mark.parametrize("branches", [False, True], ids=["one line", "a higher version on a branch"])
@@ -321,10 +327,10 @@ def test_messages_after_the_last_of_many_versions(tmp_path: Path, branches: bool
         many.git("tag", "v0.9.1", branch)
     source = opened(many)
     head = source.head().id
-    tags = source.version_tags("v", None)
-    last = source.last_version(head, tags)
+    tags = version_tags(source, "v", None)
+    last = last_version(source, head, tags)
     assert last is not None
-    messages = list(source.messages(head, since=last.commit, folder="."))
+    messages = list(read_messages(source, head, since=last.commit, folder="."))
     assert (last.name, len(tags), len(messages)) == ("v0.9.0", 9 + branches, 40)
     assert (messages[0].text, messages[0].id) == ("feat: change 400\n", head)
 

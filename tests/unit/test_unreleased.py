@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from release.commits import Bump
+from release.history import last_version
 from release.nearly import read
 from release.source import Source
+from release.tags import version_tags
 from release.unreleased import messages_since, stands_on_own_line
 from tests.unit.repository import Repository
 
@@ -114,9 +116,9 @@ def stands_alone(here: Repository, remote: str | None = None) -> bool:
     """Whether the checked-out commit is on a line of its own."""
     opened = Source.open(here.root)
     try:
-        tags = opened.version_tags("v", remote)
+        tags = version_tags(opened, "v", remote)
         head = opened.head().id
-        return stands_on_own_line(opened, head, opened.last_version(head, tags), tags, remote)
+        return stands_on_own_line(opened, head, last_version(opened, head, tags), tags, remote)
     finally:
         opened.close()
 

@@ -15,7 +15,8 @@ from semver import Version
 
 from release.errors import ReleaseError
 from release.reference import Digest
-from release.source import Source, VersionTag
+from release.source import Source
+from release.tags import VersionTag
 from release.values import Struct
 
 By = Literal["git-tag", "commit-tag", "version-tag"]

@@ -28,8 +28,9 @@ from release.images.imageconfig import config_of
 from release.images.registry import Manifest, Registry
 from release.records import Built, Descriptor, Image, LockFile, Recovered, Release, Source
 from release.reference import Reference
-from release.source import Commit, VersionTag
+from release.source import Commit
 from release.source import Source as Clone
+from release.tags import VersionTag, version_tags
 from release.values import Struct
 from release.version import tag_prefix
 
@@ -126,7 +127,7 @@ class Recoverer:
 
     def _tags(self) -> tuple[VersionTag, ...]:
         """Ascending by version."""
-        return self._source.version_tags(self._prefix, self._service.ledger.remote)
+        return version_tags(self._source, self._prefix, self._service.ledger.remote)
 
     def _release(self, candidate: Candidate, shelf: ImageStore) -> Release:
         """Raises ReleaseError: there is no image or no commit, or they contradict each other."""

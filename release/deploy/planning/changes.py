@@ -9,6 +9,7 @@ from release.deploy.core import fingerprints
 from release.deploy.environment.environment import EnvironmentRef
 from release.deploy.planning.plan import NO_COMMITS, Changes, Commits
 from release.errors import SourceError
+from release.history import read_messages
 from release.ledger.diff import Change, bases, changes, flat, lacking
 from release.records import Record, Release
 from release.runspec import RunSpec
@@ -67,7 +68,7 @@ def _commits(env_ref: EnvironmentRef, newer: Record[Release], older: Record[Rele
         return NO_COMMITS
     source, folder = env_ref.workspace.source, env_ref.workspace.service.context
     try:
-        messages = tuple(source.messages(commit, since=since, folder=folder))
+        messages = tuple(read_messages(source, commit, since=since, folder=folder))
     except SourceError:
         return Commits(lines=(f"not listed: this clone lacks {lacking(source, commit, since)}",), count=None)
     return Commits(lines=tuple(message.subject for message in messages[:_COMMITS]), count=len(messages))

@@ -11,7 +11,8 @@ from release.chain.plan import Facts, Options, already_released, describe_change
 from release.commits import Bump, Message
 from release.config import Config, parse
 from release.errors import NothingToRelease, SourceError, UsageError, VersionTaken
-from release.source import Commit, VersionTag
+from release.source import Commit
+from release.tags import VersionTag
 from release.version import Request
 
 COMMIT = Commit(id="a" * 40, tree="b" * 40, time="2026-11-21T20:00:00.000Z", subject="feat: greet")

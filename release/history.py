@@ -1,0 +1,78 @@
+"""The history of a commit: its messages, the last version in it, and what a shallow clone lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from release.commits import Message
+from release.errors import SourceError
+from release.git import FETCH_SECONDS
+from release.source import Source, inside, word
+from release.tags import VersionTag
+
+
+def is_shallow(source: Source) -> bool:
+    """Return whether history is cut off."""
+    answer = source.ask("find out if the clone is shallow", "rev-parse", "--is-shallow-repository")
+    return answer.text == "true"
+
+
+def roots(source: Source) -> frozenset[str]:
+    """Return the commits without a parent in the history of HEAD; none in a shallow clone."""
+    if is_shallow(source):
+        return frozenset()
+    answer = source.git.run("rev-list", "--max-parents=0", "HEAD")
+    return frozenset(answer.text.split()) if answer.status == 0 else frozenset()
+
+
+def deepen(source: Source, remote: str) -> None:
+    """Fetch the missing history and all tags of a shallow clone. Raises SourceError with the command."""
+    depth = ["--unshallow"] if is_shallow(source) else []
+    fetch = ("fetch", "--quiet", "--no-recurse-submodules", "--no-auto-maintenance", "--tags", *depth)
+    remote = word(remote)
+    # a pull request's commit is on no branch: ask for it by id; servers of old protocols refuse that
+    answer = source.git.run(*fetch, remote, source.head().id, timeout=FETCH_SECONDS)
+    if answer.status != 0:
+        answer = source.git.run(*fetch, remote, timeout=FETCH_SECONDS)
+    if answer.status != 0:
+        command = " ".join(["git fetch --tags", *depth, remote])
+        raise SourceError(f"fetch the missing history from {remote}", answer.words, f"run: {command}")
+
+
+def read_messages(source: Source, commit: str, *, since: str | None, folder: str) -> Iterator[Message]:
+    """Messages of the commits after `since` that touch the folder, children before parents."""
+    place = inside(folder)
+    answer = source.ask(
+        f"read the commit messages up to {commit}",
+        *("log", "-z", "--topo-order", "--no-show-signature", "--encoding=UTF-8", "--format=%H%n%B"),
+        word(commit),
+        *([f"^{word(since)}"] if since is not None else []),
+        *("--", *([place] if place else [])),
+    )
+    pairs = (record.partition("\n") for record in answer.records)
+    return (Message(id=oid, text=text) for oid, _, text in pairs)
+
+
+def last_version(source: Source, commit: str, tags: tuple[VersionTag, ...]) -> VersionTag | None:
+    """The highest of these tags that stands on an ancestor of the commit, or on the commit."""
+    ascending = sorted(tags, key=lambda tag: tag.version)
+    if not ascending:
+        return None
+    standing = {tag.commit: tag for tag in ascending}
+    found: VersionTag | None = None
+    for ancestor in _ancestors(source, commit):
+        tag = standing.get(ancestor)
+        if tag is not None and (found is None or tag.version > found.version):
+            found = tag
+            if tag is ascending[-1]:
+                break  # mostly the first tag that is met; a higher one elsewhere costs the whole walk
+    return found
+
+
+def _ancestors(source: Source, commit: str) -> Iterator[str]:
+    """The commit and its ancestors, as git finds them."""
+    with source.git.streaming("rev-list", word(commit), "--") as stream:
+        yield from (line.decode().rstrip("\n") for line in stream.out)
+        status, words = stream.end()
+    if status != 0:
+        raise SourceError(f"list the ancestors of {commit}", words, "check the repository: git fsck")

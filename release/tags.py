@@ -1,0 +1,82 @@
+"""Git tags, here and on a remote, and those that name versions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from semver import Version
+
+from release.errors import SourceError
+from release.git import ANSWER_SECONDS
+from release.source import Source, word
+from release.values import Struct
+from release.version import versions_in
+
+
+class VersionTag(Struct, frozen=True, kw_only=True):
+    """A version tag and the commit it stands on."""
+
+    name: str
+    version: Version
+    commit: str
+
+
+def version_tags(source: Source, prefix: str, remote: str | None) -> tuple[VersionTag, ...]:
+    """Every version tag here and, where a remote is given and answers, there; ascending by version.
+
+    Where both have a tag of one name, the remote's is taken: it is the one that others see.
+    """
+    return by_version(all_tags(source, f"{prefix}*", remote=remote), prefix)
+
+
+def all_tags(source: Source, *patterns: str, remote: str | None) -> dict[str, str]:
+    """Every tag of these patterns with its commit: here and, if it answers, on the remote."""
+    return _local_tags(source, *patterns) | (
+        _remote_tags(source, remote, *patterns) if remote is not None else {}
+    )
+
+
+def published_tags(source: Source, prefix: str, remote: str | None) -> dict[str, str]:
+    """Tags where others see them, and their commits: on the server, or here where there is none.
+
+    Raises SourceError: the server does not answer.
+    """
+    return _local_tags(source, f"{prefix}*") if remote is None else _listed_tags(source, remote, f"{prefix}*")
+
+
+def _local_tags(source: Source, *patterns: str) -> dict[str, str]:
+    answer = source.ask(
+        "list the git tags",
+        *("for-each-ref", "--format=%(refname) %(objectname) %(*objectname)"),
+        *(f"refs/tags/{pattern}" for pattern in patterns),
+    )
+    lines = (line.split() for line in answer.text.splitlines())
+    return {name.removeprefix("refs/tags/"): ids[-1] for name, *ids in lines}
+
+
+def _remote_tags(source: Source, remote: str, *patterns: str) -> dict[str, str]:
+    """Tags of a server and the commits they stand on; none when it does not answer."""
+    try:
+        return _listed_tags(source, remote, *patterns)
+    except SourceError:
+        return {}
+
+
+def _listed_tags(source: Source, remote: str, *patterns: str) -> dict[str, str]:
+    refs = [f"refs/tags/{pattern}" for pattern in patterns]
+    answer = source.git.run("ls-remote", "--tags", word(remote), *refs, timeout=ANSWER_SECONDS)
+    if answer.status != 0:
+        raise SourceError(f"list the git tags of {remote}", answer.words, f"git ls-remote --tags {remote}")
+    lines = (line.split("\t") for line in answer.text.splitlines())
+    # an annotated tag is listed twice; the line with ^{} comes second and names the commit
+    return {name.removeprefix("refs/tags/").removesuffix("^{}"): oid for oid, name in lines}
+
+
+def by_version(commits: Mapping[str, str], prefix: str) -> tuple[VersionTag, ...]:
+    """The version tags among these tags and their commits, ascending by version."""
+    tags = (
+        VersionTag(name=name, version=version, commit=commit)
+        for name, commit in commits.items()
+        for version in versions_in([name], prefix)
+    )
+    return tuple(sorted(tags, key=lambda tag: tag.version))
