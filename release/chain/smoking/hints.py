@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Final
 
-from release.chain.smoking.missing import lacks_companion
+from release.chain.missing_service import lacks_companion
 from release.chain.smoking.sockets import Sockets
 from release.config import SmokeRun
 from release.images.values import ContainerState, StoredImage

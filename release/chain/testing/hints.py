@@ -2,29 +2,52 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from typing import Final
 
+from release.chain.testing.known import Known
 from release.config import Test
+
+NOTHING: Final = Known()
+_WHERE: Final = (
+    "are the tests in the image, at the paths of `test.command`? `.dockerignore` and the Dockerfile decide, "
+    "and `test.copy` brings files of the commit"
+)
 
 _MODULE: Final = re.compile(r"(?:^|\s)-m\s+([A-Za-z_][\w.]*)")
 _NOT_FOUND: Final = 127
 """The exit status of a shell, and of an engine, for a program that is not there."""
 
 
-def lacks_module(config: Test, status: int, lines: Iterable[str]) -> str:
+def lacks_module(config: Test, status: int, lines: Iterable[str], commit: Known = NOTHING) -> str:
     """Return the hint if Python's `-m` did not find a module of the command; empty if it did."""
     if status == 0:
         return ""
     modules = dict.fromkeys(_MODULE.findall(" ".join(config.command)))
     said = [line.rstrip() for line in lines]
-    return next((_lacking(config, each) for each in modules if any(_absent(line, each) for line in said)), "")
+    absent = (each for each in modules if any(_absent(line, each) for line in said))
+    return next((_lacking(config, each, commit) for each in absent), "")
 
 
-def lacks_program(config: Test, status: int | None) -> str:
+def lacks_program(config: Test, status: int | None, commit: Known = NOTHING) -> str:
     """Return the hint if the command's program is not in the image; empty if another status tells more."""
-    return _lacking(config, config.command[0]) if status == _NOT_FOUND else ""
+    return _lacking(config, config.command[0], commit) if status == _NOT_FOUND else ""
+
+
+def lacks_tests(config: Test, commit: Known = NOTHING) -> str:
+    """Return the hint for a command that found no tests: the line that brings those of the commit."""
+    if not commit.tests:
+        return _WHERE
+    top = commit.tests[0]
+    if config.target is not None:
+        return f"the commit has tests in {top}: write `COPY {top} {top}` in the stage {config.target}"
+    if top in config.copy_:
+        return f"the image has {top} in its root, as the commit has it: name that path in `test.command`"
+    return (
+        f"the commit has tests in {top}, and the image has not: write test.copy = {_list(config.copy_, top)}"
+    )
 
 
 def _absent(line: str, module: str) -> bool:
@@ -39,12 +62,25 @@ def _absent(line: str, module: str) -> bool:
     return re.search(found, line) is not None
 
 
-def _lacking(config: Test, what: str) -> str:
+def _lacking(config: Test, what: str, commit: Known) -> str:
+    """Return the line to write for a module or program that is not there."""
+    own = what.partition(".")[0]
     if config.target is not None:
-        return f"the stage {config.target} (`test.target`) has no {what}: install or copy it there"
+        way = f"COPY {own}" if own in commit.names else f"RUN pip install {what}"
+        return f"the stage {config.target} (`test.target`) has no {what}: write `{way} ...` there"
+    if own in commit.names:
+        return f"the image has no {what}: write test.copy = {_list(config.copy_, own)}"
+    install = f"test.install = {_list(config.install, what)}"
     if config.install or config.copy_:
-        return f"the test image has no {what}: add it to `test.install`, or its files to `test.copy`"
-    return (
-        f"the image has no {what}: name a stage that has it in `test.target`, or add it with `test.install` "
-        "and the folder of the tests with `test.copy`"
-    )
+        return f"the test image has no {what}: write {install}"
+    if commit.stages:
+        return (
+            f'the image has no {what}: write test.target = "{commit.stages[0]}", a stage of your Dockerfile'
+        )
+    tests = commit.tests[0] if commit.tests else "tests"
+    return f'the image has no {what}: write {install} and test.copy = ["{tests}"]'
+
+
+def _list(known: Iterable[str], more: str) -> str:
+    """Return a list of TOML."""
+    return json.dumps([*known, more])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
 from release.chain.testing.counts import Counted
+from release.chain.testing.hints import NOTHING, lacks_tests
 from release.chain.testing.junit import Report
+from release.chain.testing.known import Known
 from release.config import Test
 from release.errors import GateFailed
 from release.records import TestsRan
@@ -19,10 +21,6 @@ _OPTIONS: Final = ("--override-ini=junit_family=xunit1", f"--junitxml={JUNIT}")
 """The family with file and line of each test (pytest's documentation, `junit_family`)."""
 _NOTHING_COLLECTED: Final = 5
 """pytest and unittest end with it where they find no tests (pytest's documentation, "Exit codes")."""
-_WHERE: Final = (
-    "check that the image has the tests, at the paths of `test.command`: `.dockerignore` and "
-    "the Dockerfile can exclude them; `test.copy` adds files of the commit"
-)
 _STATE: Final = (
     'configure how to count the tests: test.report = "/path/of/junit.xml", or test.count = '
     "'Passed: ([0-9]+)'. If there is no such number: test.evidence = \"exit-status\" and "
@@ -59,7 +57,7 @@ def asked(config: Test) -> tuple[tuple[str, ...], str]:
     return with_report(config.command), JUNIT
 
 
-def proof(config: Test, seen: Seen) -> TestsRan:
+def proof(config: Test, seen: Seen, commit: Callable[[], Known] = lambda: NOTHING) -> TestsRan:
     """Judge a run that ended with status 0. Raises GateFailed: nothing shows that tests ran and passed."""
     if config.evidence == "exit-status":
         return TestsRan(argv=seen.argv, evidence="exit-status", reason=config.reason)
@@ -73,7 +71,7 @@ def proof(config: Test, seen: Seen) -> TestsRan:
     if seen.counted is not None and seen.counted.ran and not _is_authority(config, seen):
         counted = seen.counted
         return TestsRan(argv=seen.argv, evidence="output", count=counted.ran, skipped=counted.skipped or None)
-    raise no_tests(config, seen)
+    raise no_tests(config, seen, commit())
 
 
 def _is_authority(config: Test, seen: Seen) -> bool:
@@ -88,7 +86,7 @@ def found_none(config: Test, seen: Seen) -> bool:
     return seen.status == _NOTHING_COLLECTED and knows and not any(states)
 
 
-def no_tests(config: Test, seen: Seen) -> GateFailed:
+def no_tests(config: Test, seen: Seen, commit: Known = NOTHING) -> GateFailed:
     """Return the error for a run in which no test ran, or nothing shows that one did."""
     skipped = max((count.skipped for count in (seen.report, seen.counted) if count is not None), default=0)
     if skipped:
@@ -99,7 +97,11 @@ def no_tests(config: Test, seen: Seen) -> GateFailed:
             "a gate needs a test that runs: find out why they are skipped, with the command on your machine",
         )
     if seen.report is not None or seen.counted is not None or seen.status == _NOTHING_COLLECTED:
-        return _failed(config, f"no tests ran: the command found none (status {seen.status})", _WHERE)
+        return _failed(
+            config,
+            f"no tests ran: the command found none (status {seen.status})",
+            lacks_tests(config, commit),
+        )
     if config.report is not None:
         return _failed(
             config, f"ended with status 0, but wrote no report at {config.report}", "correct `test.report`"

@@ -10,10 +10,12 @@ from contextlib import suppress
 from typing import Final
 
 from release.brief import shortened
+from release.chain.missing_service import lacks_companion
 from release.chain.stage_context import StageContext
 from release.chain.testing.counts import OutputCount
-from release.chain.testing.hints import lacks_module, lacks_program
+from release.chain.testing.hints import NOTHING, lacks_module, lacks_program, lacks_tests
 from release.chain.testing.junit import LARGEST, BadReport, Report, parsed, text_of
+from release.chain.testing.known import Known, known
 from release.chain.testing.proof import Seen, asked
 from release.config import Test
 from release.errors import EngineError, EngineUnreachable, GateFailed
@@ -123,7 +125,7 @@ def _start(ctx: StageContext, container: str, image: StoredImage) -> None:
         raise
     except EngineError as error:
         made = ctx.engine.state(container)
-        hint = lacks_program(config, made.exit_code if made is not None else None) or error.hint
+        hint = lacks_program(config, made.exit_code if made is not None else None, known(ctx)) or error.hint
         if config.entrypoint == "replace" and image.entrypoint:
             hint = (
                 f"`test.command` replaces the image's ENTRYPOINT, {shlex.join(image.entrypoint)}: "
@@ -232,6 +234,9 @@ def why_it_failed(ran: Ran) -> str:
     return str(ran.seen.status)
 
 
+_PYTEST_USAGE: Final = 4
+"""The exit status of pytest for a path that is not there, among others (pytest, "Exit codes")."""
+
 _NO_NETWORK: Final = (
     "Temporary failure in name resolution",
     "Name or service not known",
@@ -240,13 +245,20 @@ _NO_NETWORK: Final = (
 """The C library's words for what a program finds without a network (gai_strerror(3), strerror(3))."""
 
 
-def hint_of(ran: Ran, config: Test) -> str:
+def hint_of(ran: Ran, config: Test, commit: Known = NOTHING) -> str:
     """Return what to do about a run that failed."""
     with suppress(StopIteration):
         next(
             line for line in ran.tail if config.network is False and any(word in line for word in _NO_NETWORK)
         )
-        return "the tests have no network; to give them one: test.network = true"
-    if missing := lacks_module(config, ran.seen.status, ran.tail) or lacks_program(config, ran.seen.status):
+        return (
+            "the tests have no network: a table [tool.release.companions.<name>] starts a database or broker "
+            "beside them, and `test.network = true` gives them the engine's network"
+        )
+    status = ran.seen.status
+    missing = lacks_module(config, status, ran.tail, commit) or lacks_program(config, status, commit)
+    if missing:
         return missing
-    return f"run `{shlex.join(config.command)}` on your machine"
+    if status == _PYTEST_USAGE and any("file or directory not found" in line for line in ran.tail):
+        return lacks_tests(config, commit)
+    return lacks_companion(ran.tail) or f"run `{shlex.join(config.command)}` on your machine"

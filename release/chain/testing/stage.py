@@ -14,6 +14,7 @@ from release.chain.reports import failed_tests
 from release.chain.stage_cache import CachedResult, Reuse
 from release.chain.stage_context import StageContext, evidence
 from release.chain.testing.image import begins_with, image_ahead, last, test_image
+from release.chain.testing.known import known
 from release.chain.testing.layer import layer_command, layer_dockerfile, layer_paths
 from release.chain.testing.proof import found_none, no_tests, proof, with_report
 from release.chain.testing.run import Ran, hint_of, run_tests, why_it_failed
@@ -66,14 +67,14 @@ def _judged(ctx: StageContext, ran: Ran) -> TestsRan:
     """Return what shows that the tests passed. Raises GateFailed."""
     config = ctx.plan.service.test
     if ran.seen.status == 0:
-        return proof(config, ran.seen)
+        return proof(config, ran.seen, lambda: known(ctx))
     if found_none(config, ran.seen):
-        raise no_tests(config, ran.seen)
+        raise no_tests(config, ran.seen, known(ctx))
     _tell_failures(ctx, ran.report)
     raise GateFailed(
         "test",
         f"`{shlex.join(config.command)}` in the image ended with status {why_it_failed(ran)}",
-        hint_of(ran, config),
+        hint_of(ran, config, known(ctx)),
         ran.tail,
     )
 

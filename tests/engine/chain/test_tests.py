@@ -25,6 +25,9 @@ from tests.engine.chain.conftest import Make
 from tests.engine.service import DOCKERFILE, Service
 from tests.unit.chain.test_plan import configured, facts
 
+EMPTY = SimpleNamespace(read=lambda *_: None, listing=lambda *_: {}, leaf=lambda *_: None)
+"""A repository without a file."""
+
 SCRIPT = """#!/bin/sh
 if [ "$1" = serve ]; then exec python3 /srv/app.py; fi
 echo "nothing to do for $1"
@@ -107,7 +110,7 @@ def shop_for(tmp_path: Path, engine: Engine, said: list[Event]) -> Callable[...,
         service = configured(test=test).service("api")
         return StageContext(
             plan=make_plan(service, facts(), Options(), several=False),
-            source=SimpleNamespace(read=lambda *_: None),  # type: ignore[arg-type]  # no file is looked for
+            source=EMPTY,  # type: ignore[arg-type]  # no file is looked for
             folder=RunFolder.create(tmp_path),
             actor=Actor(name="a", email="a@b"),
             run=Run(id="run"),

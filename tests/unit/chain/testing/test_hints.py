@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from release.chain.testing.hints import lacks_module, lacks_program
+from release.chain.testing.hints import lacks_module, lacks_program, lacks_tests
+from release.chain.testing.known import Known
 from release.chain.testing.proof import Seen
 from release.chain.testing.run import Ran, hint_of
 from release.config import Test as Settings
@@ -14,6 +15,17 @@ from release.config import Test as Settings
 PYTEST = "/usr/local/bin/python: No module named pytest"
 
 UNFOUND = "ModuleNotFoundError: No module named"
+
+
+def ended(line: str, *, status: int = 1) -> Ran:
+    """A run that failed with this last line."""
+    return Ran(
+        seen=Seen(argv=("python",), status=status, report=None, counted=None),
+        lacked_memory=False,
+        report=None,
+        tail=(line,),
+        output_sha256="",
+    )
 
 
 def settings(**keys: Any) -> Settings:
@@ -61,21 +73,55 @@ def test_other_modules_and_runs_that_passed_say_nothing(status: int, line: str) 
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
-        ({}, "`test.target`, or add it with `test.install` and the folder of the tests with `test.copy`"),
-        ({"target": "test"}, "the stage test (`test.target`) has no pytest"),
-        ({"copy": ["tests"]}, "add it to `test.install`"),
-        ({"install": ["-r dev.txt"]}, "add it to `test.install`"),
+        ({}, 'write test.install = ["pytest"] and test.copy = ["checks"]'),
+        ({"target": "test"}, "has no pytest: write `RUN pip install pytest ...` there"),
+        ({"copy": ["tests"]}, 'write test.install = ["pytest"]'),
+        ({"install": ["-r dev.txt"]}, 'write test.install = ["-r dev.txt", "pytest"]'),
     ],
 )
 def test_the_hint_goes_by_the_way_that_is_configured(keys: dict[str, Any], words: str) -> None:
-    ran = Ran(
-        seen=Seen(argv=("python",), status=1, report=None, counted=None),
-        lacked_memory=False,
-        report=None,
-        tail=(PYTEST,),
-        output_sha256="",
-    )
-    assert words in hint_of(ran, settings(**keys))
+    commit = Known(tests=("checks",), names=frozenset({"checks"}))
+    assert words in hint_of(ended(PYTEST), settings(**keys), commit)
+
+
+def test_a_stage_of_the_dockerfile_that_is_built_on_the_released_one_is_named() -> None:
+    """It was written for the tests."""
+    assert 'write test.target = "qa"' in hint_of(ended(PYTEST), settings(), Known(stages=("qa",)))
+
+
+def test_a_module_of_the_commit_is_copied_not_installed() -> None:
+    """The tests' own runner, as `python -m tests.run`."""
+    commit = Known(names=frozenset({"tests"}))
+    line = "python: No module named tests"
+    hint = lacks_module(settings(command=["python", "-m", "tests"]), 1, [line], commit)
+    assert hint == 'the image has no tests: write test.copy = ["tests"]'
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({}, 'the commit has tests in checks, and the image has not: write test.copy = ["checks"]'),
+        ({"copy": ["data"]}, 'write test.copy = ["data", "checks"]'),
+        ({"target": "qa"}, "write `COPY checks checks` in the stage qa"),
+        ({"copy": ["checks"]}, "name that path in `test.command`"),
+    ],
+)
+def test_tests_that_the_image_lacks_are_brought_by_a_line(keys: dict[str, Any], words: str) -> None:
+    """By the folder that they have in the commit; without one, by what decides."""
+    assert words in lacks_tests(settings(**keys), Known(tests=("checks",)))
+    assert "are the tests in the image" in lacks_tests(settings(**keys), Known())
+
+
+def test_a_path_that_pytest_does_not_find_is_a_lack_of_tests() -> None:
+    """It ends with status 4, and says so."""
+    ran = ended("ERROR: file or directory not found: checks", status=4)
+    assert 'write test.copy = ["checks"]' in hint_of(ran, settings(), Known(tests=("checks",)))
+
+
+@pytest.mark.parametrize("line", ["db: Connection refused", "could not translate: Name or service not known"])
+def test_tests_that_look_for_a_database_are_shown_companions(line: str) -> None:
+    """From the words of the C library."""
+    assert "[tool.release.companions.<name>]" in hint_of(ended(line), settings())
 
 
 def test_a_program_that_is_not_there_is_named_by_its_status() -> None:
