@@ -6,6 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 ENVIRONMENT = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -13,6 +15,14 @@ ENVIRONMENT = {
     "GIT_AUTHOR_DATE": "2026-11-20T10:00:00Z",
     "GIT_COMMITTER_DATE": "2026-11-20T10:00:00Z",
 }
+
+
+def without_own_settings(patch: pytest.MonkeyPatch) -> None:
+    """Take git's variables of whoever runs the tests away, for the library's own calls of git."""
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        patch.delenv(name)
+    for name, value in ENVIRONMENT.items():
+        patch.setenv(name, value)
 
 
 class Repository:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.unit.ledger.keys import SIGNERS, use
-from tests.unit.repository import ENVIRONMENT, Repository
+from tests.unit.ledger.keys import sign_with_ada
+from tests.unit.repository import Repository, without_own_settings
 
 
 @pytest.fixture(autouse=True)
 def _no_own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("GIT_")]:
-        monkeypatch.delenv(name)
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
+    without_own_settings(monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -78,6 +74,5 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def signed(here: Repository, keys: Path) -> Repository:
     """A repository where git signs with Ada's key, and Ada alone may sign."""
-    here.write(SIGNERS, f"ada@example.org {(keys / 'ada.pub').read_text()}")
-    use(here, keys / "ada")
+    sign_with_ada(here, keys)
     return here

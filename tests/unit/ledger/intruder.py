@@ -37,8 +37,7 @@ def commit(
     with tempfile.TemporaryDirectory() as folder:
         env = {"GIT_INDEX_FILE": str(Path(folder) / "index"), "GIT_COMMITTER_DATE": f"@{at} +0000"}
         repository.git("read-tree", first, env=env)
-        for path, content in files.items():
-            _stage(repository, path, content, env)
+        _stage(repository, files, Path(folder), env)
         tree = repository.git("write-tree", env=env)
         parents = [first, *([tip] if instead_of else []), *more_parents]
         words = [word for parent in parents for word in ("-p", parent)]
@@ -48,12 +47,19 @@ def commit(
     return made
 
 
-def _stage(repository: Repository, path: str, content: bytes | None, env: dict[str, str]) -> None:
-    if content is None:
-        repository.git("update-index", "--force-remove", path, env=env)
-        return
-    blob = repository.git("hash-object", "-w", "--stdin", stdin=content)
-    repository.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", env=env)
+def _stage(
+    repository: Repository, files: Mapping[str, bytes | None], folder: Path, env: dict[str, str]
+) -> None:
+    """Put the files into the index, with two programs for all of them."""
+    blobs = {path: folder / str(number) for number, path in enumerate(files) if files[path] is not None}
+    for path, blob in blobs.items():
+        blob.write_bytes(files[path] or b"")
+    stdin = "".join(f"{blob}\n" for blob in blobs.values()).encode()
+    ids = repository.git("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=stdin).split()
+    lines = [f"100644 {oid}\t{path}\0" for oid, path in zip(ids, blobs, strict=True)]
+    lines += [f"0 {'0' * 40}\t{path}\0" for path in files if path not in blobs]
+    content = "".join(lines).encode("utf-8", "surrogateescape")
+    repository.git("update-index", "-z", "--index-info", stdin=content, env=env)
 
 
 def append(repository: Repository, draft: Draft[Body], *, sign: bool = False, **changes: object) -> str:

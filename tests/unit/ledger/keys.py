@@ -14,3 +14,9 @@ def use(repository: Repository, key: Path) -> None:
     """Let git sign with this ssh key."""
     repository.git("config", "gpg.format", "ssh")
     repository.git("config", "user.signingKey", str(key))
+
+
+def sign_with_ada(repository: Repository, keys: Path) -> None:
+    """Let git sign with Ada's key, and let Ada alone sign."""
+    repository.write(SIGNERS, f"ada@example.org {(keys / 'ada.pub').read_text()}")
+    use(repository, keys / "ada")

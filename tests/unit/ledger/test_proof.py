@@ -24,9 +24,9 @@ from release.records import Body, Record, Release
 from release.source import Source
 from tests.unit.ledger import intruder, samples
 from tests.unit.ledger.forge import BRANCH, forget
-from tests.unit.ledger.keys import SIGNERS, use
+from tests.unit.ledger.keys import SIGNERS, sign_with_ada, use
 from tests.unit.ledger.samples import ADA, digits, event, moment, note, quarantine, release
-from tests.unit.repository import Repository
+from tests.unit.repository import Repository, without_own_settings
 
 STRICT = {"allowed_signers": SIGNERS, "require_signed": True}
 LATE = moment(60)
@@ -50,17 +50,31 @@ def plain(repository: Repository, *, services: tuple[str, ...] = ("api",)) -> Le
     return opened(repository, services=services, settings={"require_signed": False})
 
 
+@pytest.fixture(scope="session")
+def _proven(_world: Path, keys: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A signed ledger with two releases, made once."""
+    root = tmp_path_factory.mktemp("proven") / "here"
+    shutil.copytree(_world / "here", root)
+    signed = Repository(root)
+    sign_with_ada(signed, keys)
+    with pytest.MonkeyPatch.context() as patch:
+        without_own_settings(patch)
+        ledger = opened(signed)
+        (one,) = ledger.append([release("0.1.0", at=moment(0))])
+        ledger.append([event(one, deployment="stage", environment="staging", at=moment(1))])
+        ledger.append([event(one, deployment="prod", at=moment(2))])
+        (two,) = ledger.append([release("0.2.0", at=moment(3))])
+        ledger.append([event(two, deployment="now", at=moment(4))])
+        ledger.append([quarantine(one, at=moment(5))])
+    return root
+
+
 @pytest.fixture
-def proven(signed: Repository) -> Repository:
-    """A signed ledger with two releases; 0.1.0 ran in staging and production, 0.2.0 runs in production."""
-    ledger = opened(signed)
-    (one,) = ledger.append([release("0.1.0", at=moment(0))])
-    ledger.append([event(one, deployment="stage", environment="staging", at=moment(1))])
-    ledger.append([event(one, deployment="prod", at=moment(2))])
-    (two,) = ledger.append([release("0.2.0", at=moment(3))])
-    ledger.append([event(two, deployment="now", at=moment(4))])
-    ledger.append([quarantine(one, at=moment(5))])
-    return signed
+def proven(_proven: Path, here: Repository) -> Repository:
+    """This test's copy: 0.1.0 ran in staging and production, 0.2.0 runs in production."""
+    shutil.rmtree(here.root)
+    shutil.copytree(_proven, here.root)
+    return here
 
 
 def head(repository: Repository) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from itertools import islice
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +14,7 @@ from release.ledger.store import Ledger
 from release.records import Body, Draft, Record
 from tests.unit.ledger import samples
 from tests.unit.ledger.samples import digits, event, moment, note, quarantine, release, says
-from tests.unit.repository import Repository
+from tests.unit.repository import Repository, without_own_settings
 
 
 class Told:
@@ -63,16 +65,30 @@ def told(here: Repository) -> Told:
     return Told(samples.ledger(here.root))
 
 
+@pytest.fixture(scope="session")
+def _story(_world: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Told]:
+    """The story below, made once: its folder, and what was released."""
+    root = tmp_path_factory.mktemp("story") / "here"
+    shutil.copytree(_world / "here", root)
+    with pytest.MonkeyPatch.context() as patch:
+        without_own_settings(patch)
+        told = Told(samples.ledger(root))
+        for version in ("1.4.1", "1.4.2", "1.5.0", "2.0.0"):
+            told.release(version)
+        told.deploy("1.4.1")
+        told.deploy("1.4.2")
+        told.deploy("1.5.0", "failed")
+        told.deploy("2.0.0")
+    return root, told
+
+
 @pytest.fixture
-def story(told: Told) -> Told:
+def story(_story: tuple[Path, Told], tmp_path: Path) -> Told:
     """Four releases; production went 1.4.1, 1.4.2, a failed 1.5.0, 2.0.0."""
-    for version in ("1.4.1", "1.4.2", "1.5.0", "2.0.0"):
-        told.release(version)
-    told.deploy("1.4.1")
-    told.deploy("1.4.2")
-    told.deploy("1.5.0", "failed")
-    told.deploy("2.0.0")
-    return told
+    folder, told = _story
+    copy = Told(samples.ledger(Path(shutil.copytree(folder, tmp_path / "story"))))
+    copy.minute, copy.released = told.minute, dict(told.released)
+    return copy
 
 
 # names of releases
