@@ -82,7 +82,7 @@ class Git:
             raise SourceError(
                 "run git",
                 "it is not installed",
-                "install git 2.31 or later, or add the folder where it is to PATH",
+                "install git 2.31 or later, or add its folder to PATH",
             ) from error
         self.root = root
         self._git = git.Git(str(root))

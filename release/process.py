@@ -197,7 +197,7 @@ def _not_started(command: Command, error: OSError) -> ReleaseError:
     if command.cwd is not None and not command.cwd.is_dir():
         return ReleaseError(attempted, f"the working folder {command.cwd} does not exist")
     if isinstance(error, FileNotFoundError):
-        hint = f"install {command.argv[0]}, or add the folder where it is to PATH"
+        hint = f"install {command.argv[0]}, or add its folder to PATH"
         return ReleaseError(attempted, "the program is not installed", hint)
     return ReleaseError(
         attempted,

@@ -280,7 +280,7 @@ def _notes(engine: Engine, release: Release, built: BuiltImage, verdict: Verdict
 def _differences(engine: Engine, release: Release, built: BuiltImage) -> Iterator[str]:
     if release.build.timestamps:
         late = ", ".join(release.build.timestamps)
-        yield (f"the record says that the build is not reproducible: {late} carried the time of the build")
+        yield (f"the recorded build is not reproducible: {late} carried the time of the build")
     image = release.image
     there = engine.find(digest=Digest(image.digest), config_digest=Digest(image.config_digest))
     if there is not None:

@@ -97,7 +97,7 @@ def _secrets(
         ctx.mask.hide(found[name].values())
         problems += [f"companions.{name}.secrets.{item.name}: {item.reason}" for item in unread]
     if problems:
-        raise GateFailed(gate, "; ".join(problems), "give each secret a value, and run the same again")
+        raise GateFailed(gate, "; ".join(problems), "give each secret a value, and run it again")
     return found
 
 

@@ -29,9 +29,9 @@ class CommandOptions(NamedTuple):
     ] = None
     wait: Annotated[str, "seconds to wait for the lock of another deployment"] = "0"
     break_lock: Annotated[bool, "take the lock from its holder; needs a message"] = False
-    rebuild: Annotated[bool, "if the image is nowhere: build it from its record, and compare the digests"] = (
-        False
-    )
+    rebuild: Annotated[
+        bool, "if no place has the image: build it from its record, and compare the digests"
+    ] = False
     again: Annotated[bool, "replace the running container although it is as asked"] = False
     thaw: Annotated[bool, "end the freeze of the environment first; needs a message"] = False
     exit_code: Annotated[bool, "end with 1 if something differs from the ledger"] = False
@@ -110,12 +110,12 @@ COMMANDS: Final = {
         "Put a recorded release into an environment, with today's settings.", f"{_DEPLOYING} thaw"
     ),
     "rollback": Command(
-        "Put an earlier release back, with the settings it ran with.",
+        "Restore an earlier release, with the settings it ran with.",
         _DEPLOYING,
         help={"to": f"release to go back to: {_RELEASE}; absent: the healthy release before this one"},
     ),
     "status": Command(
-        "Say what really runs, and how it differs from the ledger.",
+        "Show what runs, and how it differs from the ledger.",
         "service environment exit_code",
         help=_ALL,
     ),
@@ -124,30 +124,30 @@ COMMANDS: Final = {
     ),
     "show": Command("Show the record of one release.", "target service environment", ("target",)),
     "diff": Command(
-        "Say what changed from one release to another.",
+        "Show what changed from one release to another.",
         "before after service environment",
         ("before", "after"),
     ),
     "converge": Command(
-        "Finish or undo a deployment that ended in the middle, as when a laptop died.",
+        "Finish or revert an interrupted deployment, as after a laptop died.",
         "finish revert message yes plan break_lock service environment",
     ),
     "quarantine": Command(
-        "Set a release aside, so that no rollback chooses it.",
+        "Quarantine a release, so that no rollback chooses it.",
         "target message lift service environment",
         ("target",),
         help={"environment": "only in this environment; absent: everywhere"},
     ),
     "freeze": Command(
-        "Refuse deployments to an environment; rollbacks go on.", "for_ message service environment"
+        "Refuse deployments to an environment; rollbacks still work.", "for_ message service environment"
     ),
-    "thaw": Command("Take deployments to an environment again.", "message service environment"),
+    "thaw": Command("Accept deployments to an environment again.", "message service environment"),
     "sync": Command(
         "Publish deployment events that wait for the git remote, and fetch what others recorded.",
         "adopt service yes",
     ),
     "verify": Command(
-        "Prove that the last releases could be put back now; or what is recorded (--ledger).",
+        "Prove that a rollback to the last releases would work; or prove the ledger (--ledger).",
         "environment last deep record no_engine secrets_elsewhere "
         "rebuild_of keep repair yes plan ledger service",
         help=_ALL
@@ -157,7 +157,7 @@ COMMANDS: Final = {
         },
     ),
     "drill": Command(
-        "Rehearse a rollback: really start a release beside what runs, measure it, take it away.",
+        "Start a release beside what runs, measure it and remove it, as a test of a rollback.",
         "to service environment on with_secrets with_networks no_record yes",
         help={"to": f"release to start: {_RELEASE}; absent: the target of `invoke rollback` without --to"},
     ),
@@ -168,13 +168,13 @@ COMMANDS: Final = {
             "environment": "only the engine of this environment; absent: all engines of the service",
         },
     ),
-    "doctor": Command("Look whether everything is there that a deployment needs.", "service"),
+    "doctor": Command("Check everything that a deployment needs.", "service"),
     "ledger_rebuild": Command(
-        "Make again what the ledger lost: index entries, or all releases from their images.",
+        "Rebuild what the ledger lost: index entries, or all releases from their images.",
         "service yes plan",
     ),
     "ledger_checkpoint": Command(
-        "Vouch with your signature for commits of the ledger that nobody allowed has signed.",
+        "Vouch with your signature for ledger commits that lack an allowed one.",
         "service message yes",
     ),
 }

@@ -53,9 +53,9 @@ QUESTIONS: Final = ("port", "tcp", "check", "stays_up")
 _OF_HTTP: Final = ("path", "status", "host", "headers")
 
 ASK: Final = (
-    "say what shows that the service works: port = 8000 (it answers over HTTP), tcp = [5432] (it accepts "
-    'connections), check = ["python", "-m", "app.check"] (a program in the container ends with status 0), '
-    'or stays_up = "10s" (a worker that listens nowhere)'
+    "set what shows that the service works: port = 8000 (it answers over HTTP); tcp = [5432] (it accepts "
+    'connections); check = ["python", "-m", "app.check"] (a program in the container ends with status 0); '
+    'or stays_up = "10s" (a worker without a port)'
 )
 
 

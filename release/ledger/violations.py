@@ -68,7 +68,7 @@ class Violation(Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Refuse a kind without a meaning."""
         if self.kind not in KINDS:
-            raise ValueError(f"{self.kind!r} is no kind of violation")
+            raise ValueError(f"{self.kind!r} is not a kind of violation")
 
     def __str__(self) -> str:
         """As one line."""

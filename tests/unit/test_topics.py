@@ -73,6 +73,12 @@ def test_an_unknown_topic_gives_the_near_miss_and_the_list(tmp_path: Path) -> No
     assert "→ invoke explain limits" in shown.stderr
 
 
+def test_the_glossary_is_short_and_a_topic() -> None:
+    """At most twenty terms, one row each."""
+    page = topics()["glossary"].read_text(encoding="utf-8").partition("\n## ")[0]
+    assert 10 < len(re.findall(r"^\| \*\*", page, re.MULTILINE)) <= 20
+
+
 def test_every_page_of_docs_is_a_topic() -> None:
     """Two pages of one name have two topics."""
     assert sorted(topics().values()) == sorted((ROOT / "docs").glob("*/*.md"))

@@ -15,7 +15,9 @@ def unknown_kind(path: str) -> GateFailed:
     """Return the error for a file whose name tells no kind."""
     kinds = ", ".join(KINDS)
     return GateFailed(
-        "lock", f"the name of {path} tells no kind of lockfile", f"set lock.kind to one of: {kinds}"
+        "lock",
+        f"the name of {path} is not that of a known kind of lockfile",
+        f"set lock.kind to one of: {kinds}",
     )
 
 

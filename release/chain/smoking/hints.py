@@ -215,7 +215,7 @@ def _other_answer(seen: Seen, answer: Answer, status: int) -> str:
         if secure:
             return (
                 f"it sends plain requests to {leads}: set "
-                '`smoke.headers = { X-Forwarded-Proto = "https" }` if a proxy tells it so, '
+                '`smoke.headers = { X-Forwarded-Proto = "https" }` if a proxy sets it, '
                 "or `smoke.path` to a path that answers"
             )
         return f"it answers, and redirects to {leads}: set `smoke.path` to that, or `smoke.status = {status}`"

@@ -39,7 +39,7 @@ _BYTES: Final = {
     "engine": "on the engine",
     "registry": "pulled from the registry",
     "nodes": "on the nodes themselves, for the registry cannot give it",
-    "rebuild": "built again from its record, and proven to be the same, before anything is touched",
+    "rebuild": "built again from its record, and compared with it before anything is changed",
     "nowhere": "nowhere",
 }
 

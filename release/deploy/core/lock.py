@@ -236,7 +236,7 @@ def _remove_left_behind(
 def _reason(lock_store: LockStore, holder: Holder, breaking: Holder | None) -> str:
     """Return why a lock may be taken from its holder; empty when it may not."""
     if holder.dead():
-        return "its process is gone"
+        return "its process has ended"
     if holder.expired(lock_store.now()):
         return f"it expired at {holder.expires}"
     return "its deployment has ended, or --break-lock was given" if holder == breaking else ""

@@ -131,7 +131,7 @@ class Workspace(Struct, frozen=True, kw_only=True, dict=True):
         """Warn that a record waits in this clone, and why it could not be published."""
         if self.ledger.unproven is not None:
             why = "the ledger is not proven, so nothing is added to it"
-            then = "repair it as the warning says, then `invoke sync` publishes the event"
+            then = "repair it as the warning shows, then `invoke sync` publishes the event"
             self._warn(f"{why}: the event waits in this clone; {then}")
         else:
             self._warn(

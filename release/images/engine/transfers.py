@@ -92,7 +92,7 @@ def transfer_error(verb: str, reference: Reference, said: str, registry: Registr
                 attempted, said, f"give the engine the registry's certificate authority too: {where}"
             )
     except RegistryError as error:
-        return type(error)(attempted, f"{error.found} (the engine says: {said})", error.hint)
+        return type(error)(attempted, f"{error.found} (answer of the engine: {said})", error.hint)
     except ReleaseError as error:
         return RegistryError(attempted, said, error.hint)
     return TransferBroken(attempted, said, _HINTS[verb])

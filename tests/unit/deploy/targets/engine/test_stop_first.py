@@ -290,8 +290,8 @@ def test_tidying_up_that_fails_is_a_warning() -> None:
     assert run(engine, emit=said.append) == "health check healthy, after 0.0 s of downtime"
     assert [event.text for event in said if isinstance(event, Warned)] == [
         (
-            "0.2.0 of api in production serves, but the removal of the old container failed: remove it: busy. "
-            "The next deployment removes it"
+            "0.2.0 of api in production serves, but the removal of the old container failed: remove it: busy"
+            ". The next deployment removes it"
         )
     ]
 
