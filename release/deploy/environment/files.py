@@ -83,7 +83,7 @@ def _read(source: File, root: Path) -> RecordedFile | str:
             return f"{path} leads out of the repository, to {real}: only files of the repository are recorded"
         inside = real.relative_to(root.resolve())
         if stores := _CREDENTIAL_STORES.intersection(part.lower() for part in inside.parts):
-            return f"{path} is in {min(stores)}, a folder for logins: make it a secret with `file`"
+            return f"{path} is in {min(stores)}, which usually holds logins: make it a secret with `file`"
         content = read_regular(real, LARGEST, follow=False).decode("utf-8")
     except UnicodeDecodeError:
         return f"{path} is not UTF-8 text: {_ELSE}"

@@ -134,7 +134,7 @@ def test_a_credential_store_is_not_recorded(tmp_path: Path, source: str) -> None
     for name in (source, "link"):
         files, (problem,) = read_files({"/f": File(source=name)}, root=tmp_path, where=WHERE)
         assert files == {}
-        assert "keep logins" in problem.message
+        assert "holds logins" in problem.message
 
 
 def test_a_link_within_the_repository_is_followed(tmp_path: Path) -> None:
