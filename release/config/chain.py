@@ -50,11 +50,11 @@ class Ledger(Value):
     remote: GitName | None = None
     """The git remote it is pushed to; absent: the ledger stays in this clone."""
     sign: bool = False
-    """Whether git signs the ledger's commits, with the key and format of the committer's own git settings."""
+    """Signature by git on the ledger's commits, with the key and format of the committer's git settings."""
     allowed_signers: RelativePath | None = None
-    """Who may sign: ssh keys in git's own file format; absent: whom the verifier's own gpg and ssh know."""
+    """Keys that may sign: ssh keys in git's own file format; absent: the keys that gpg and ssh here know."""
     require_signed: bool = False
-    """Whether nothing is read past a commit that no allowed signer has signed; also means `sign`."""
+    """Refuse to read past a commit that no allowed signer has signed; implies `sign`."""
     id: Annotated[str, Matching(r"[0-9a-f]{32}", "32 hexadecimal digits")] | None = None
     """Id of the ledger, as its genesis record says; another ledger in its place is refused, in any clone."""
 
@@ -106,7 +106,7 @@ class Secret(Value):
     from_command: Arguments | None = None
     """A command whose standard output is the value, as ["op", "read", "op://prod/db/url"]."""
     timeout: Duration = 60_000
-    """How long such a command may take; then it is stopped, and the secret is not read."""
+    """Limit for the command; then it is stopped, and the secret counts as missing."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Secret:
@@ -136,22 +136,22 @@ class Build(Value):
     ssh: Items[SshForward] = ()
     """Agents or keys lent to `RUN --mount=type=ssh`: "default" is the agent of SSH_AUTH_SOCK."""
     proxy: bool = False
-    """Whether RUN steps get HTTP_PROXY, HTTPS_PROXY, FTP_PROXY, ALL_PROXY and NO_PROXY of the environment."""
+    """Pass HTTP_PROXY, HTTPS_PROXY, FTP_PROXY, ALL_PROXY and NO_PROXY of the environment to RUN steps."""
     platform: (
         Annotated[str, Matching(r"linux/[a-z0-9]+(/v[0-9]+)?", 'a platform, as "linux/amd64"')] | None
     ) = None
-    """What the image is built for; absent: the engine's own platform."""
+    """Platform of the image; absent: the engine's own platform."""
     mirrors: dict[RegistryName, RegistryName] = Field(default_factory=dict)
-    """Where base images are looked for first, by registry: { "docker.io" = "registry.example/hub" }."""
+    """Mirrors of base images, by registry: { "docker.io" = "registry.example/hub" }. They are tried first."""
 
 
 class Push(Value):
     """`[tool.release.push]`: how the image goes to the registry."""
 
     stalled: Duration = 120_000
-    """How long nothing of an upload may move before it is ended and tried again."""
+    """Time without progress after which an upload is ended and tried again."""
     read_back: Literal["all", "new"] = "all"
-    """What is read back whole and hashed: "all" layers, or "new": without those of the release before."""
+    """Layers that are read back and hashed: "all", or "new": without those of the release before."""
 
 
 class Migrations(Value):
@@ -165,9 +165,9 @@ class Migrations(Value):
     is their number and `{head}` the name of the last one that stays, without its suffix:
     ["alembic", "downgrade", "-{count}"]."""
     entrypoint: Entrypoint = "replace"
-    """Whether that command runs in the place of the image's ENTRYPOINT, or "keep": as its arguments."""
+    """Use of the ENTRYPOINT: "replace": the command replaces the image's ENTRYPOINT; "keep": the ENTRYPOINT gets it as arguments."""
     base: Annotated[str, Field(min_length=1)] | None = None
-    """What `{head}` stands for where no migration stays: "base" for Alembic, "zero" for Django. Absent:
+    """Value of `{head}` if no migration stays: "base" for Alembic, "zero" for Django. Absent:
     going back that far with a command that has `{head}` is refused."""
     timeout: Duration = 600_000
     """After this time the command is stopped, and the rollback with it."""
@@ -181,6 +181,6 @@ class Retention(Value):
     window: Duration = 30 * 86_400_000
     """Beside them everything that was released or deployed within this time."""
     prune_after_deploy: bool = False
-    """Whether a deployment ends with pruning the engine; a failure of that is a warning."""
+    """Prune the engine after a deployment; a failure of that is a warning."""
     last_copies: bool = False
-    """Whether pruning may remove images that are nowhere else: always so where no registry is configured."""
+    """Let pruning remove images of which no other copy exists; always so without a configured registry."""

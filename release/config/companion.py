@@ -40,7 +40,7 @@ class Companion(Value):
     health: Arguments
     """A program in its container that must end with status 0 before the gate goes on, as ["pg_isready"]."""
     timeout: Duration = 60_000
-    """How long that may take."""
+    """Limit for this program to succeed."""
     gates: Annotated[Items[Literal["test", "smoke"]], Field(min_length=1)] = ("test", "smoke")
     """The gates that start it, each its own one."""
     command: Arguments | None = None

@@ -53,7 +53,7 @@ class EnvironmentSecret(Secret):
     file: AbsolutePath | None = None
     """A file in the container that holds it; <VARIABLE>_FILE is its path. Absent: the variable holds it."""
     policy: Literal["current", "pinned"] = "current"
-    """Whether a rollback takes today's value, or only the one that the release ran with."""
+    """Value for a rollback: "current": today's; "pinned": only the one that the release ran with."""
 
 
 class File(Value):
@@ -62,7 +62,7 @@ class File(Value):
     source: RelativePath
     """A regular file of the repository, below its root; a link may not lead out of it."""
     mode: FileMode = 0o444
-    """Who may read it in the container; it belongs to root."""
+    """Mode of the file in the container; it belongs to root."""
     not_secret: bool = False
     """Put it there although something in it looks like a secret."""
 
@@ -83,7 +83,7 @@ class HealthcheckSettings(Value):
     start_interval: Duration | None = None
     """From one check to the next within `start_period` (Engine 25 and later)."""
     retries: Annotated[int, Field(ge=1)] | None = None
-    """How many checks in a row must fail."""
+    """Number of checks in a row that must fail."""
 
     @model_validator(mode="after")
     def _not_both(self) -> HealthcheckSettings:
@@ -102,7 +102,7 @@ class Environment(Value):
     """`[tool.release.environments.<name>]`: where releases run, and with which settings."""
 
     engine: Literal["docker", "swarm"] = "docker"
-    """What the environment is made of: one Docker Engine, or a Swarm that is reached through a manager."""
+    """Kind of target: "docker": one Docker Engine; "swarm": a Swarm that is reached through a manager."""
     context: Name | None = None
     """A Docker context; absent: the engine that `docker` itself would use."""
     host: EngineAddress | None = None
@@ -130,7 +130,7 @@ class Environment(Value):
     user: str | None = None
     """Replaces the image's user."""
     read_only: bool = False
-    """Whether the root file system is read-only."""
+    """Make the root file system read-only."""
     tmpfs: Items[Tmpfs] = ()
     """Folders in memory, with owner, mode and size if need be: "/run/app:uid=10001,gid=10001,mode=0750"."""
     cap_add: Items[Name] = ()
@@ -138,7 +138,7 @@ class Environment(Value):
     cap_drop: Items[Name] = ()
     """Capabilities dropped, as ["ALL"]."""
     restart: Literal["no", "on-failure", "always", "unless-stopped"] = "unless-stopped"
-    """What the engine does when the process ends."""
+    """Reaction of the engine when the process ends."""
     stop_grace: Duration = 10_000
     """From the stop signal to SIGKILL."""
     labels: dict[str, str] = Field(default_factory=dict)
@@ -146,32 +146,32 @@ class Environment(Value):
     files: dict[AbsolutePath, File] = Field(default_factory=dict)
     """Small texts put into the container, by their path there."""
     init: bool | None = None
-    """Whether the engine runs a small process 1 before the service, which collects processes that ended."""
+    """Run a small process 1 of the engine before the service, which collects processes that ended."""
     stop_signal: SignalName | None = None
-    """What asks the service to stop; absent: what the image says, else SIGTERM."""
+    """Signal that asks the service to stop; absent: the image's signal, or else SIGTERM."""
     log_driver: Name | None = None
     """The engine's logging driver for this service, as "json-file"; absent: the engine's default."""
     log_options: Annotated[dict[str, str], AfterValidator(_public)] | None = None
     """Its options, as { max-size = "10m", max-file = "3" }."""
     healthcheck: HealthcheckSettings | None = None
     health_timeout: Duration = 60_000
-    """How long a new container may take to become healthy; in a Swarm: how long nothing may move forward."""
+    """Limit for a new container to become healthy; in a Swarm: limit for a time without progress."""
     health_tcp: Items[Port] | None = None
     """Ports of the container that must accept connections before it counts as healthy."""
     health_command: Arguments | None = None
     """A program in the container that must end with status 0 before it counts as healthy."""
     watch: Pause | None = None
-    """How long it must then stay healthy, without an end or a restart, while what ran before is kept. Absent:
+    """Time that it must then stay healthy, without an end or a restart, while what ran before stays. Absent:
     10 s; "0s": it is looked at once more. A rollback does not wait for it."""
     drill_on: Slug | None = None
     """The environment on whose engine drills of this one run; absent: on its own."""
     swarm: Swarm | None = None
     freeze_after_rollback: Pause = 3_600_000
-    """How long deployments are refused after a rollback, unless `--thaw` is said; "0s": not at all."""
+    """Time after a rollback in which deployments are refused without `--thaw`; "0s": none."""
     proxy: Proxy | None = None
     """The proxy in front: with one, a new container is healthy before it takes the traffic of the old one."""
     replicas: Annotated[int, Field(ge=1, le=1000)] = 1
-    """How many containers serve, in a Swarm or behind a proxy; there they are replaced one by one."""
+    """Number of containers that serve, in a Swarm or behind a proxy; there they are replaced one by one."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Environment:

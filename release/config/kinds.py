@@ -1,4 +1,4 @@
-"""What single keys may say: names, paths, commands."""
+"""Values of single keys: names, paths, commands."""
 
 from __future__ import annotations
 
@@ -107,4 +107,4 @@ SshForward = Annotated[
         'an id for `RUN --mount=type=ssh`, as "default", or with a key or socket, as "default=~/.ssh/deploy"',
     ),
 ]
-"""What a build may use to log in by ssh: an agent, or a key file of the machine that builds."""
+"""Login by ssh in a build: an agent, or a key file of the machine that builds."""

@@ -21,7 +21,7 @@ class Proxy(Value):
     """`[tool.release.environments.<name>.proxy]`: what stands before the service, on a Docker network."""
 
     kind: Literal["dns", "haproxy", "caddy", "traefik"]
-    """How the traffic is moved: by the container's name on the network, HAProxy's runtime API, Caddy's admin
+    """Way to move the traffic: the container's name on the network, HAProxy's runtime API, Caddy's admin
     API, or labels that Traefik reads."""
     network: Name
     """The existing network on which the proxy and the service meet."""
@@ -37,7 +37,7 @@ class Proxy(Value):
         ]
         | None
     ) = None
-    """Where it listens for orders, seen from its own container: a socket's path, or "127.0.0.1:2019"."""
+    """Admin address, seen from the proxy's own container: a socket's path, or "127.0.0.1:2019"."""
     backend: Annotated[str, Matching(r"[A-Za-z0-9_.:-]+", "a name: letters, digits, _ . : and -")] | None = (
         None
     )
@@ -45,11 +45,11 @@ class Proxy(Value):
     rule: str | None = None
     """traefik: the router's rule, as "Host(`api.example`)"."""
     port: Port | None = None
-    """Where the service listens; absent: the smoke run's port."""
+    """Port of the service in its container; absent: the smoke run's port."""
     ttl: Duration = 2000
     """dns: how long the proxy may go on using an address that it looked up."""
     drain: Duration = 30_000
-    """How long requests under way may take before the old container is told to stop."""
+    """Limit for open requests before the old container is stopped."""
     state_file: AbsolutePath | None = None
     """haproxy: a file in its container that keeps the state of its servers over a restart."""
 

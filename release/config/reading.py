@@ -170,7 +170,7 @@ _SHAPES: Final = {
     "string_type": "write text in quotes",
     "tuple_type": "write a list",
 }
-"""What to write, by pydantic's kind of error."""
+"""Advice what to write, by pydantic's kind of error."""
 
 
 def _message(error: ErrorDetails) -> str:

@@ -45,7 +45,7 @@ class Service(Value):
     smoke: Smoke
     companions: dict[Slug, Companion] = Field(default_factory=dict)
     parallel: bool = True
-    """Whether gates that do not need each other run at the same time; false: one after the other."""
+    """Run gates that do not need each other at the same time; false: one after the other."""
     migrations: Migrations | None = None
     retention: Retention = Retention()
     environments: dict[Slug, Environment] = Field(default_factory=dict)
@@ -100,7 +100,7 @@ class Service(Value):
 
     @property
     def repository(self) -> Repository:
-        """Where the image lives. `localhost/` keeps an engine from looking for it on a public registry."""
+        """Return the repository of the image. `localhost/` keeps an engine off a public registry."""
         return Repository(f"{self.registry or 'localhost'}/{self.service}")
 
     def environment(self, name: str | None) -> tuple[str, Environment]:
@@ -115,7 +115,7 @@ class Config(Value):
 
     services: dict[str, Service]
     several: bool
-    """Whether the repository releases several services: their git tags then carry the name."""
+    """True: the repository releases several services, and their git tags carry the name."""
 
     def service(self, name: str | None) -> Service:
         """The service of that name, or the only one there is. Raises UsageError."""

@@ -82,7 +82,7 @@ class SmokeRun(Value):
     """A program in the running container and its words. It must end with status 0, and is run again until
     `timeout`."""
     stays_up: Duration | None = None
-    """How long the container must run from its start, without an end, a restart or a failed health check."""
+    """Time that the container must run from its start, without an end, a restart or a failed health check."""
     healthcheck: Annotated[
         HealthcheckSettings | None, Field(description="a table, as `healthcheck` of environments")
     ] = None
@@ -99,7 +99,7 @@ class SmokeRun(Value):
     entrypoint: Entrypoint = "replace"
     """"keep": `command` replaces the CMD alone (environments, with `command`)."""
     init: bool | None = None
-    """Whether the engine runs a small process 1 before the service, which passes signals (environments)."""
+    """Run a small process 1 of the engine before the service, which passes signals (environments)."""
     user: str | None = None
     """Replaces the image's user (environments)."""
     cap_add: Items[Name] = ()
@@ -111,7 +111,7 @@ class SmokeRun(Value):
     pids: Annotated[int, Field(ge=1)] = 256
     """The limit of processes and threads."""
     read_only: bool = True
-    """Whether the root file system is read-only (environments)."""
+    """Make the root file system read-only (environments)."""
     tmpfs: Items[Tmpfs] = (Tmpfs(path="/tmp"),)  # noqa: S108 - in the container
     """Folders that stay writable, in memory: "/run/app:uid=10001,gid=10001,mode=0750" (environments, and
     /tmp)."""

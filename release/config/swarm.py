@@ -21,7 +21,7 @@ from release.scalars import (
 EngineAddress = Annotated[
     str, Matching(r"(unix|tcp|ssh|npipe)://.+", "an engine's address: unix, tcp, ssh or npipe://")
 ]
-"""Where an engine is reached, as "ssh://deploy@host"."""
+"""Address of an engine, as "ssh://deploy@host"."""
 
 
 class NodeEngine(Value):
@@ -47,26 +47,26 @@ class Swarm(Value):
     ] = ()
     """Which nodes may run them, as ["node.role==worker"]."""
     endpoint_mode: Literal["vip", "dnsrr"] = "vip"
-    """What the service's name means on its networks: one virtual address, or those of all tasks."""
+    """Meaning of the service's name on its networks: one virtual address, or the addresses of all tasks."""
     publish_mode: Literal["ingress", "host"] = "ingress"
-    """Where published ports answer: on every node, through the routing mesh, or on the nodes with a task."""
+    """Place of published ports: every node, through the routing mesh, or the nodes with a task."""
     order: Literal["start-first", "stop-first"] | None = None
-    """Whether a new task starts before its old one stops; absent: yes, but not where ports are published on
+    """Order: "start-first": a new task starts before its old one stops; absent: so, unless ports are published on
     the node itself, which two tasks cannot share."""
     parallelism: Annotated[int, Field(ge=0)] = 1
-    """How many tasks are replaced at a time; 0: all at once."""
+    """Number of tasks that are replaced at a time; 0: all at once."""
     delay: Pause = 0
     """Between two of them."""
     monitor: Duration = 5_000
-    """How long each new task is watched: one that ends in this time is a failure."""
+    """Time for which each new task is watched: one that ends in this time is a failure."""
     failure_action: Literal["pause", "rollback"] = "pause"
-    """What the Swarm does with an update that fails. Either way what ran before is put back and proven."""
+    """Reaction of the Swarm to an update that fails. In both cases, what ran before is restored."""
     max_per_node: Annotated[int, Field(ge=1)] | None = None
-    """How many tasks of the service one node takes at most; absent: as many as come."""
+    """Most tasks of the service on one node; absent: no limit."""
     reserve_memory: Memory | None = None
-    """How much memory of its node is kept free for each task; absent: none, and the Swarm may overbook."""
+    """Memory of its node that is reserved for each task; absent: none, and the Swarm may overbook."""
     reserve_cpus: Cpus | None = None
-    """How many processors of its node are kept free for each task."""
+    """Processors of its node that are reserved for each task."""
     nodes: dict[str, NodeEngine] = Field(default_factory=dict)
     """The engines of the nodes, by host name, address or id of the node: for pulling ahead, volumes, `prune`,
     `verify` and `doctor`, which can look only at engines that they are told of, and for another manager to

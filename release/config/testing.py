@@ -26,7 +26,7 @@ class Test(Value):
     """`[tool.release.test]`: tests inside the image, in one of three ways."""
 
     command: Arguments = ("python", "-m", "pytest", "-q")
-    """What is run, in the place of the image's ENTRYPOINT and CMD."""
+    """Command that runs, in place of the image's ENTRYPOINT and CMD."""
     entrypoint: Entrypoint = "replace"
     """"keep": the image's ENTRYPOINT gets `command` as arguments."""
     target: str | None = None
@@ -47,11 +47,11 @@ class Test(Value):
     """A regular expression whose one group is the number of tests in a line of the output. pytest, unittest,
     doctest and behave need none."""
     evidence: Literal["tests", "exit-status"] = "tests"
-    """What passes the gate: a number of tests above zero, or "exit-status", if the command tells none."""
+    """Proof for the gate: a number of tests above zero, or "exit-status", if the command gives no number."""
     reason: Annotated[str, Field(min_length=1, max_length=500)] | None = None
-    """Why the exit status has to do, for the record."""
+    """Reason why the exit status is enough, for the record."""
     network: Annotated[bool | Name, Field(description="true, false, or a network's name")] = False
-    """Whether the tests have a network: the engine's usual one (true), or an existing one by its name."""
+    """Network of the tests: the engine's usual one (true), or an existing one by its name."""
     memory: Memory = 4 * 1024**3
     """The limit; swap is not added to it."""
     pids: Annotated[int, Field(ge=1)] = 4096
@@ -59,7 +59,7 @@ class Test(Value):
     cap_add: Items[Name] = ()
     """Capabilities of the test run. Without them it has none, root too."""
     new_privileges: bool = False
-    """Whether programs with setuid or file capabilities get them, as sudo needs."""
+    """Let programs with setuid or file capabilities get them, as sudo needs."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Test:
