@@ -165,7 +165,7 @@ class Migrations(Value):
     is their number and `{head}` the name of the last one that stays, without its suffix:
     ["alembic", "downgrade", "-{count}"]."""
     entrypoint: Entrypoint = "replace"
-    """Use of the ENTRYPOINT: "replace": the command replaces the image's ENTRYPOINT; "keep": the ENTRYPOINT gets it as arguments."""
+    """"keep": the image's ENTRYPOINT gets the command as arguments; "replace": the command replaces it."""
     base: Annotated[str, Field(min_length=1)] | None = None
     """Value of `{head}` if no migration stays: "base" for Alembic, "zero" for Django. Absent:
     going back that far with a command that has `{head}` is refused."""

@@ -51,7 +51,7 @@ class Swarm(Value):
     publish_mode: Literal["ingress", "host"] = "ingress"
     """Place of published ports: every node, through the routing mesh, or the nodes with a task."""
     order: Literal["start-first", "stop-first"] | None = None
-    """Order: "start-first": a new task starts before its old one stops; absent: so, unless ports are published on
+    """"start-first": a new task starts before its old one stops; absent: so, unless ports are published on
     the node itself, which two tasks cannot share."""
     parallelism: Annotated[int, Field(ge=0)] = 1
     """Number of tasks that are replaced at a time; 0: all at once."""

@@ -112,7 +112,7 @@ def test_every_documented_key_has_a_meaning() -> None:
         '| `memory` | a size, as "256m" (b, k, m or g) | `"512m"` | The limit',
         "| `port` | whole number from 1 to 65535 | - | The port",
         "| `copy` | list: text | - | Files",
-        "| `read_only` | true or false | `true` | Whether",
+        "| `read_only` | true or false | `true` | Make",
     ],
 )
 def test_defaults_are_written_as_one_would_write_them(row: str) -> None:
