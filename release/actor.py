@@ -1,4 +1,4 @@
-"""Who acts, when, in which CI job and with which tool: what every record says about its writing."""
+"""The envelope of a record: person, time, CI job and tool."""
 
 from __future__ import annotations
 

@@ -68,6 +68,6 @@ class Cancellation:
 
 
 def _quietly(stop: Callable[[], None]) -> None:
-    """Whoever is stopped tells by itself how that ended; nobody hears what is raised in a thread."""
+    """Ignore errors of a stopper: each stopped program reports its own end."""
     with suppress(ReleaseError):
         stop()

@@ -17,7 +17,7 @@ from release.values import Struct
 
 
 class Bump(IntEnum):
-    """How far a version moves; the largest among the commits wins."""
+    """Step of a version; the largest among the commits wins."""
 
     NONE = 0
     PATCH = 1

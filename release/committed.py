@@ -12,11 +12,11 @@ from release.source import Entry, Leaf, Source
 
 _FOLDER: Final = "040000"
 _MOST_LINKS: Final = 40
-"""How many links lead to a file at most, as on Linux (path_resolution(7))."""
+"""Most links to a file, as on Linux (path_resolution(7))."""
 
 
 class Committed:
-    """What a commit has below a folder."""
+    """Files of a commit below a folder."""
 
     def __init__(self, source: Source, commit: str, folder: str) -> None:
         """List it. Raises SourceError: the commit has no such folder."""

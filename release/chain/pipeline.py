@@ -36,7 +36,7 @@ class Stage(Struct, frozen=True, kw_only=True):
     action: Callable[[StageContext], Product]
     after: tuple[str, ...] = ()
     reuse: Reuse | None = None
-    """How it is spared where it has passed on the same inputs; None: it runs every time."""
+    """Way to reuse its result on the same inputs; None: it runs every time."""
 
 
 STAGES: Final = (
@@ -52,7 +52,7 @@ STAGES: Final = (
 """The chain, in the order in which it is read aloud."""
 
 GATES: Final = ("lock", "lint", "build", "test", "smoke")
-"""What a pull request must pass: nothing is pushed, nothing recorded."""
+"""Gates of a pull request: nothing is pushed, nothing recorded."""
 
 
 def needed_for(names: Sequence[str]) -> tuple[Stage, ...]:

@@ -25,7 +25,7 @@ be a new value for every commit, and with it every layer would be new; the real 
 
 
 class Options(Struct, frozen=True, kw_only=True):
-    """What the command line asks for."""
+    """Options of the command line."""
 
     request: Request = field(default_factory=Request)
     no_cache: bool = False
@@ -59,7 +59,7 @@ class Facts(Struct, frozen=True, kw_only=True, dict=True):
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """What will be built, tested and recorded."""
+    """Plan of a run: what will be built, tested and recorded."""
 
     service: Service
     version: Version
@@ -71,7 +71,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     bases: tuple[Base, ...] = ()
     """Base images that are to be those of these digests, whatever their tags are now."""
     is_due: bool = True
-    """Whether this version of the commit may be released; else the run is for its gates alone."""
+    """True: this version of the commit may be released; False: the run is for its gates only."""
 
     @property
     def candidate(self) -> Reference:
@@ -125,7 +125,7 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 
 def released_json(record: Record[Release]) -> dict[str, Any]:
-    """What `--plan` says of a commit that is released: its plan as it was, and where it is recorded."""
+    """Return what `--plan` prints for a released commit: its plan as it was, and its record."""
     release = record.body
     repository = Repository(release.image.repository)
     return {

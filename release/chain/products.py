@@ -1,4 +1,4 @@
-"""What the stages of a run made, by type."""
+"""Results of a run's stages, by type."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class Products:
-    """What the stages made, by type. Each stage returns one value of a type of its own."""
+    """Results of stages, by type. Each stage returns one value of a type of its own."""
 
     def __init__(self) -> None:
         """Nothing is made yet."""

@@ -21,7 +21,7 @@ from release.values import Struct
 
 _RUFF: Final = ("ruff", "check")
 _CRASH: Final = re.compile(r"^(?P<file>[^\s:]{1,4096}):(?P<line>[0-9]{1,9}): ", re.MULTILINE)
-"""Where pytest says in the text of a failure that it happened: as "tests/test_api.py:12: AssertionError"."""
+"""Place of a failure in the text of pytest: as "tests/test_api.py:12: AssertionError"."""
 
 
 _MOST_DIGITS: Final = 9
@@ -142,7 +142,7 @@ def _failed_test(failure: Failure, is_file: Callable[[str], bool], context: str)
 
 
 def _is_one_file(one: str, other: str) -> bool:
-    """Whether two paths can be one: pytest counts one from its root, the other from where it was called."""
+    """Return if two paths can be one: pytest counts one from its root, the other from its start folder."""
     pairs = zip(reversed(PurePosixPath(one).parts), reversed(PurePosixPath(other).parts), strict=False)
     return all(left == right or "/" in (left, right) for left, right in pairs)
 

@@ -20,7 +20,7 @@ from release.inert import json_text
 from release.values import Struct
 
 KEPT_RUNS: Final = 50
-"""How many runs' folders are kept."""
+"""Number of run folders that are kept."""
 
 
 _STAGES: Final = "stages.jsonl"

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from release.chain.stage_context import StageContext
 
 LASTS: Final = timedelta(hours=24)
-"""How long a pass counts: package indexes and base tags move, and no key knows it."""
+"""Lifetime of a cached result: package indexes and base tags move, and no key contains them."""
 
 _PURPOSE: Final = "passed"
 """The kind of file, in its seal."""
@@ -41,11 +41,11 @@ _LARGEST: Final = 256 * 1024**2
 """Bytes of a file that are read."""
 
 KEPT: Final = 200
-"""How many passes a clone keeps."""
+"""Number of cached results that a clone keeps."""
 
 
 class Product(Protocol):
-    """What a stage makes: a value of its own type, with a phrase for people."""
+    """Result of a stage: a value of its own type, with a phrase for people."""
 
     @property
     def summary(self) -> str:
@@ -70,7 +70,7 @@ class CachedResult(Struct, frozen=True, kw_only=True):
 
 
 class Reuse(Struct, frozen=True, kw_only=True):
-    """How a stage is spared: what its result depends on, what is kept of it, how that is taken up again."""
+    """Reuse of a stage: inputs of its result, kept parts, and how they are taken up again."""
 
     inputs: Callable[[StageContext], Mapping[str, Any] | None]
     """JSON data that is hashed and not kept; None: the stage has to run."""
@@ -202,7 +202,7 @@ def known_by(ctx: StageContext, gate: str, reuse: Reuse | None) -> str | None:
 
 
 def stands(ctx: StageContext, gate: str, reuse: Reuse) -> bool:
-    """Whether the gate has passed before on what it is about to look at, as far as the kept pass tells."""
+    """Return if a cached result of the gate on the same inputs exists."""
     key = known_by(ctx, gate, reuse) if gate in ctx.reusable else None
     return key is not None and _find(ctx, gate, key) is not None
 

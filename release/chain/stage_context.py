@@ -1,4 +1,4 @@
-"""What a running stage has at hand: the plan, the tools, the products of earlier stages, its log."""
+"""Context of a running stage: the plan, the tools, the results of earlier stages, its log."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class StageContext(Reticent, frozen=True, kw_only=True, dict=True):
     single: Once = field(default_factory=Once)
     """Values that several stages need, such as the build context."""
     aside: BackgroundTasks = field(default_factory=BackgroundTasks)
-    """What no stage waits for."""
+    """Tasks that no stage waits for."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @cached_property
@@ -134,7 +134,7 @@ class StageContext(Reticent, frozen=True, kw_only=True, dict=True):
                 write(f"{line}\n")
 
     def say(self, stage: str, text: str) -> None:
-        """What the stage does now, for people and for its log."""
+        """Report what the stage does now, for people and for its log."""
         self.write_log(stage, [text])
         self.emit(Progress(name=stage, text=text))
 

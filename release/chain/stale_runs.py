@@ -37,7 +37,7 @@ LAST: Final = "last"
 """The tag of the image that a service's tests ran in last: it stays until the next tests."""
 
 _STAGING: Final = "staging"
-"""Where its temporary files are: a folder `release-<run>-<16 random digits>`."""
+"""Folder of its temporary files: `release-<run>-<16 random digits>`."""
 
 
 def begin(run: Path) -> None:

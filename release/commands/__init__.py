@@ -1,4 +1,4 @@
-"""What the invoke tasks do, in modules by what belongs together; a task imports its own only."""
+"""The invoke tasks, in modules by topic; a task imports only its own module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every command works with: what the command line says, the console, the repository; and asking."""
+"""Context of every command: options, console, repository; and questions to the operator."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def seconds_to_wait(options: CommandOptions) -> int:
 
 
 class CommandContext(Struct, frozen=True, kw_only=True):
-    """What every command works with."""
+    """Context of every command."""
 
     options: CommandOptions
     console: Console

@@ -137,7 +137,7 @@ def _tidy(live: LiveEnvironment, *, answers: bool) -> None:
 
 
 def _choice(cmd: CommandContext, live: LiveEnvironment, observation: Observation) -> str:
-    """What to go back to, where nothing is named: a person at a terminal may choose. Raises Cancelled."""
+    """Let a person at a terminal choose a release if none is named. Raises Cancelled."""
     default = last_good(live, observation)
     if cmd.options.yes or cmd.options.plan or cmd.options.json or not cmd.console.interactive:
         return default

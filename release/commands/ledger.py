@@ -21,7 +21,7 @@ from release.records import Note
 from release.source import Source
 
 _SHOWN: Final = 15
-"""How many commits a person is shown."""
+"""Number of commits that are shown."""
 
 
 def sync(cmd: CommandContext) -> int:

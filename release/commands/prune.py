@@ -88,7 +88,7 @@ def _show_prunings(cmd: CommandContext, plans: list[Pruning]) -> None:
 
 
 def prune_after(live: LiveEnvironment, *, answers: bool) -> None:
-    """What a deployment ends with where that is configured. It is done and told; this can only warn."""
+    """Prune after a deployment if that is configured. A failure is only a warning."""
     workspace = live.workspace
     with _only_warning(workspace, "no image was removed"), ExitStack() as stack:
         if not answers:
@@ -105,7 +105,7 @@ def prune_after(live: LiveEnvironment, *, answers: bool) -> None:
 
 @contextmanager
 def _only_warning(workspace: Workspace, said: str) -> Iterator[None]:
-    """Whatever it is: a defect of the pruning is no failure of what is done."""
+    """Warn of any error: a failed pruning is not a failed deployment."""
     try:
         yield
     except ReleaseError as error:

@@ -31,7 +31,7 @@ from release.values import Struct, replace
 from release.version import tag_prefix
 
 _SHOWN = 15
-"""How many lines of one kind are shown."""
+"""Number of lines of one kind that are shown."""
 
 
 class Finding(Struct, frozen=True, kw_only=True):
@@ -79,7 +79,7 @@ def repair(cmd: CommandContext) -> int:
 
 
 def _refresh(workspace: Workspace) -> None:
-    """What the server has must be known before anything is called missing. Raises LedgerUnreachable."""
+    """Fetch the ledger, before anything counts as missing. Raises LedgerUnreachable."""
     if not workspace.refresh():
         raise LedgerUnreachable(
             f"repair the releases of {workspace.service.service}",
@@ -182,7 +182,7 @@ def _believed(workspace: Workspace, release: Release, finding: Finding) -> Findi
 
 
 class _Shelves:
-    """Where the images of releases are: registries, and this engine's own store."""
+    """Places of release images: registries, and this engine's own store."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._desk = workspace

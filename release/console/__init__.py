@@ -1,4 +1,4 @@
-"""What people see. The only room that prints.
+"""Output for people. The only package that prints.
 
 Standard output carries the result and nothing else; events, plans, questions and errors go to standard error:
 on a terminal as live lines, for GitHub and GitLab in their own way, elsewhere as plain lines. Colour is for
@@ -105,7 +105,7 @@ class Console:
         self._write(Line(text=inert_line(title), style="bold"), *(Line(text=line) for line in lines))
 
     def error(self, error: ReleaseError) -> None:
-        """What was attempted, what was found, the end of the log if there is one, and the next step."""
+        """Print what was attempted and found, the end of the log if there is one, and the next step."""
         with self._lock:
             self._view.error(error)
 

@@ -25,10 +25,10 @@ from release.events import Deployed, Event, Failed, Finding, Finished, Found, Re
 from release.redact import Redacted
 
 _ANNOTATIONS: Final = 10
-"""How many of a kind GitHub keeps of one step."""
+"""Number of annotations of a kind that GitHub keeps for one step."""
 
 _SUMMARY_BYTES: Final = 1024 * 1024
-"""How large a step's summary may be."""
+"""Largest summary of a step."""
 
 
 class GitHub(Plain):

@@ -1,4 +1,4 @@
-"""How results, errors and events are laid out as lines. Pure."""
+"""Layout of results, errors and events as lines. Pure."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def seconds(milliseconds: float) -> str:
 
 
 def error_lines(error: ReleaseError, tail: Sequence[str], log: Path | None) -> tuple[Line, ...]:
-    """What was attempted and found, the end of the log, the next step, and where the rest of the log is."""
+    """Return what was attempted and found, the end of the log, the next step, and the place of the log."""
     head = Line(
         mark="✗ ", mark_style="bold red", text=f"cannot {error.attempted}: {error.found}", style="bold"
     )

@@ -9,7 +9,7 @@ from typing import Final
 from release.console.layout import near
 
 _LINES: Final = 5_000
-"""How many last lines of one log a CI system's own log gets."""
+"""Number of last lines of one log in a CI system's own log."""
 
 
 def log_lines(log: Path | None) -> tuple[str, ...]:

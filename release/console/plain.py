@@ -18,7 +18,7 @@ _QUIET_SECONDS: Final = 10.0
 """A stage that has much to tell tells it this often."""
 
 _AT_ONCE: Final = 20
-"""How many lines of one stage are written as they come before it has much to tell."""
+"""Number of lines of one stage that are written as they come, before it has much output."""
 
 Clock = Callable[[], float]
 """Seconds of a clock that only goes forward."""

@@ -1,4 +1,4 @@
-"""What a run came to, collected from its events, and as a page of Markdown."""
+"""Summary of a run, collected from its events, as a page of Markdown."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from release.inert import inert
 from release.values import Struct, field
 
 _COMMITS: Final = 50
-"""How many commits a page lists."""
+"""Number of commits on a page."""
 
 _SPECIAL: Final = re.compile(
     r"([\\`*_{}\[\]<>()#+!|~&@$]|:(?=//)|(?<=www)\.|^[-=]|(?<=\A\d)[.)])", re.IGNORECASE
 )
-"""What Markdown may take for markup (CommonMark 0.31, 2.4), and GitHub for an address or a name."""
+"""Markup characters of Markdown (CommonMark 0.31, 2.4), and of addresses and names on GitHub."""
 
 
 class Report(Struct, kw_only=True):

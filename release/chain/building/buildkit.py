@@ -28,11 +28,11 @@ _SINCE: Final = (0, 13)
 _VERSION: Final = re.compile(r"v?(\d+)\.(\d+)")
 
 _PATIENCE: Final = Patience(attempts=3, first=2.0, longest=5.0)
-"""How often an image is built whose build failed for a reason that is not the Dockerfile's."""
+"""Attempts of a build that failed for another reason than the Dockerfile."""
 
 
 _FINISH_SECONDS: Final = 600.0
-"""How long a step may go on after another gate failed."""
+"""Limit for a step after another gate failed."""
 _LOOK_SECONDS: Final = 0.05
 
 
@@ -146,7 +146,7 @@ def _finish_steps(ctx: StageContext, stage: str, reader: RawProgress) -> None:
 
 
 def _may_be_damage(ctx: StageContext, error: _BuildFailed, *, is_first: bool) -> bool:
-    """Whether an instruction failed right after a build that somebody broke off: a run, or the engine here.
+    """Return if an instruction failed right after an interrupted build: a run, or the engine here.
 
     BuildKit may keep a step of that one which it can neither use nor replace; seen with its release 0.13, in
     Docker Engine 26.1.
@@ -164,7 +164,7 @@ def _anew(command: Command) -> Command:
 
 
 def _again(ctx: StageContext, stage: str, name: Reference, error: Exception, left: int) -> bool | float:
-    """Whether to build once more: at once after a collision, after a pause when the engine is in trouble."""
+    """Return if to build once more: at once after a collision, after a pause if the engine is in trouble."""
     if isinstance(error, EngineUnreachable):
         ctx.say(stage, f"BuildKit failed, and then the engine: {error.found}; building again ({left} left)")
         return True

@@ -28,7 +28,7 @@ class DockerStage(Struct, frozen=True, kw_only=True):
     name: str
     """In lower case; empty where it has none."""
     base: str
-    """What it is built on, in lower case."""
+    """Image or stage that it is built on, in lower case."""
     commands: tuple[str, ...]
     """Its own CMD and ENTRYPOINT, as they are written."""
 

@@ -1,4 +1,4 @@
-"""Why a build failed, and what helps. A hint stands here only if following it mends that failure."""
+"""Causes of a failed build, and hints. A hint is here only if following it corrects that failure."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Failure(Struct, frozen=True, kw_only=True):
     command: Command
     attempts: int
     stands: bool
-    """Whether the engine has the image all the same."""
+    """True: the engine has the image nevertheless."""
     hint: str
-    """What the caller knows to help against a failing instruction."""
+    """Help of the caller against a failing instruction."""
 
     @property
     def target(self) -> str:

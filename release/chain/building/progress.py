@@ -51,7 +51,7 @@ class Progress(Struct, frozen=True, kw_only=True):
 
     @property
     def has_begun(self) -> bool:
-        """Whether BuildKit has done anything at all; else buildx did not get so far, and has said why."""
+        """Return if BuildKit has started; otherwise buildx ended before, and has printed why."""
         return bool(self.vertices)
 
     @property
@@ -72,7 +72,7 @@ class Progress(Struct, frozen=True, kw_only=True):
 
     @property
     def is_engines_failure(self) -> bool:
-        """Whether a failed build ended outside of what its Dockerfile says: then another attempt makes sense.
+        """Return if a failed build ended outside its Dockerfile: then another attempt makes sense.
 
         Nothing points into the Dockerfile, no instruction ended with an error, and something else did not end
         well: as when the engine is overloaded, restarts, or loses its client's session. Where everything

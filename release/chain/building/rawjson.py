@@ -24,10 +24,10 @@ _LARGEST: Final = 16 * 1024 * 1024
 """Characters of one document; what is longer is shown as text."""
 
 _QUOTED: Final = 10
-"""How many last lines of a step that failed are repeated at the end, as plain progress does."""
+"""Number of last lines of a failed step that are repeated at the end, as plain progress does."""
 
 _CANCELED: Final = "context canceled"
-"""How BuildKit marks a step that was given up because another failed, by the end of its error."""
+"""Mark of BuildKit for a step that was cancelled because another failed, by the end of its error."""
 
 _NANOSECONDS: Final = re.compile(r"(\.\d{6})\d+")
 

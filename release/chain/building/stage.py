@@ -127,7 +127,7 @@ def _keep(ctx: StageContext, built: BuiltImage) -> dict[str, Any]:
 
 
 def _standing(ctx: StageContext, bases: tuple[Base, ...]) -> dict[str, str | None]:
-    """What the engine has under the names of the bases now: a tag that was moved makes another image."""
+    """Return what the engine has under the names of the bases: a moved tag makes another image."""
     found = {base.reference: ctx.engine.inspect(Reference.parse(base.reference)) for base in bases}
     return {name: str(image.id) if image is not None else None for name, image in found.items()}
 

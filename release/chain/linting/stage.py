@@ -115,7 +115,7 @@ def _run(ctx: StageContext, command: Command, tree: Path, hint: str) -> None:
 
 
 def _tell_findings(ctx: StageContext, command: Command, tree: Path) -> None:
-    """What a failed `ruff check` found, file by file: the same command again, asked for JSON."""
+    """Report what a failed `ruff check` found, file by file: the same command again, with JSON output."""
     argv = machine_readable(command.argv)
     if argv is None:
         return

@@ -88,7 +88,7 @@ IN_FILE: Final = (
 
 
 class Compiled(Struct, frozen=True, kw_only=True):
-    """How a requirements.txt was made."""
+    """Command and options that made a requirements.txt."""
 
     command: str
     """The whole command of its header; empty without one."""

@@ -76,7 +76,7 @@ def _of_project(lockfile: str, names: Collection[str], read: Read) -> frozenset[
 
 
 def is_static(project: Mapping[str, Any]) -> bool:
-    """Whether a project itself says all that uv locks, by packages' names. Raises InvalidRequirement."""
+    """Return if a project itself has all that uv locks, by packages' names. Raises InvalidRequirement."""
     known, uv = project["project"], project.get("tool", {}).get("uv", {})
     if known.get("dynamic") or not uv.keys() <= _HARMLESS:
         return False

@@ -1,4 +1,4 @@
-"""What a lockfile says otherwise than its project, for tools that compare no more than a hash."""
+"""Differences of a lockfile and its project, for tools that compare no more than a hash."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Locked(Struct, frozen=True, kw_only=True):
     versions: Mapping[str, tuple[str, ...]]
     """By normalised name."""
     needs: Mapping[str, tuple[str, ...]]
-    """What a package needs always, and, as "alpha[more]", with an extra. Names, and names with an extra."""
+    """Needs of a package: always, and, as "alpha[more]", with an extra. Names, and names with an extra."""
     direct: frozenset[str] | None = None
     """Packages that are locked because they are declared, if the lockfile tells them by a mark."""
     python: str = ""

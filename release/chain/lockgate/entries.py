@@ -27,7 +27,7 @@ _OPTIONS: Final = re.compile(r"\s--(?:config-settings?|global-option|install-opt
 _COMMIT: Final = re.compile(r"@[0-9a-f]{40}(?:[#?]|$)", re.IGNORECASE)
 _EGG: Final = re.compile(r"[#&]egg=([A-Za-z0-9._-]+)")
 _MARKS: Final = re.compile(r"<{7}|={7}|>{7}")
-"""What git writes into a file that two branches changed."""
+"""Marks of git in a file that two branches changed."""
 _VCS: Final = ("git+", "hg+", "svn+", "bzr+")
 
 

@@ -17,7 +17,7 @@ from release.process import Completed
 from release.values import Struct
 
 ANY_TROUBLE: Final = (ValueError, LookupError, TypeError, AttributeError)
-"""What reading a file of another shape raises."""
+"""Exceptions of reading a file of another shape."""
 
 
 class Hashed(Struct, frozen=True, kw_only=True):
@@ -33,7 +33,7 @@ class Hashed(Struct, frozen=True, kw_only=True):
     mend: str
     """The command that makes the lockfile again."""
     says: str
-    """What its tool prints for a stale lockfile: with status 1 it also ends for other reasons."""
+    """Output of its tool for a stale lockfile: with status 1 it also ends for other reasons."""
 
 
 def check(found: Checking, kind: Hashed, ask: Callable[[], Completed | Unchecked]) -> Answer:

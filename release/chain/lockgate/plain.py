@@ -20,7 +20,7 @@ _INCOMPLETE: Final = "is not a complete lockfile"
 _SHOWN: Final = 12
 _OLD_PYTHONS: Final = frozenset(f"3.{minor}" for minor in range(12))
 _OF_THE_IMAGE: Final = frozenset({"distribute", "pip", "setuptools", "wheel"})
-"""What images of these Pythons bring, and what `pip freeze` leaves out for them."""
+"""Packages of these Pythons' images, which `pip freeze` leaves out for them."""
 
 
 def check(found: Checking) -> Answer:

@@ -66,7 +66,7 @@ def push(ctx: StageContext) -> PushedImage:
 
 
 class _Seen(Struct, frozen=True, kw_only=True):
-    """What is where releases live, as far as it was looked at."""
+    """State of the release's names in the registry, as far as it was read."""
 
     manifest: Manifest
     late: tuple[str, ...]

@@ -12,7 +12,7 @@ from release.reference import Reference
 
 
 class ImageStore(Protocol):
-    """Where images are looked for."""
+    """Place that is searched for images."""
 
     def tags(self) -> tuple[str, ...]:
         """Every tag of the service's repository."""

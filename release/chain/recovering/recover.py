@@ -38,7 +38,7 @@ _LABEL: Final = "org.opencontainers.image."
 
 
 _OUR_LABELS: Final = {f"{_LABEL}{name}" for name in ("title", "version", "revision", "created")}
-"""What the release itself puts on an image; others come from its base and its Dockerfile."""
+"""Labels that the release itself puts on an image; others come from its base and its Dockerfile."""
 
 
 _NEVER_KNOWN: Final = (
@@ -53,11 +53,11 @@ _NEVER_KNOWN: Final = (
 
 
 _OF_ITS_SETTINGS: Final = ("build.dockerfile", "build.context", "build.target", "build.args", "smoke")
-"""Where the commit's settings cannot be read, today's are recorded, and said not to be known."""
+"""Fields that get today's settings if the commit's cannot be read; they are recorded as unknown."""
 
 
 class Recovery(Struct, frozen=True, kw_only=True):
-    """What was found of one service."""
+    """Result for one service."""
 
     service: str
     releases: tuple[Release, ...]
@@ -71,7 +71,7 @@ class _Case(Struct, frozen=True, kw_only=True):
 
     candidate: Candidate
     by: By
-    """What named the image."""
+    """Source of the image's name."""
     manifest: Manifest
     config: Mapping[str, Any]
     """The image's configuration (OCI Image Specification 1.1, "Image Configuration")."""
@@ -80,7 +80,7 @@ class _Case(Struct, frozen=True, kw_only=True):
     """The commit's, or today's where those cannot be read."""
     has_settings: bool
     labels: Mapping[str, str]
-    """What the image says of itself."""
+    """Labels of the image."""
 
 
 class Recoverer:

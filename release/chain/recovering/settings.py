@@ -18,7 +18,7 @@ OURS = ("VERSION", "COMMIT", "SOURCE_DATE_EPOCH")
 """Build arguments that are the release's own; a configuration may not have them."""
 
 _LABELS = "org.opencontainers.image."
-"""What the labels that a release puts on its image begin with."""
+"""Beginning of the labels that a release puts on its image."""
 
 
 def settings(today: Service, committed: Service, release: Release) -> Service:

@@ -23,7 +23,7 @@ from release.values import Struct
 
 _PATH: Final = re.compile(r"/[^\s'\"\u2018\u2019`:,;()<>]+")
 _READ_ONLY: Final = "read-only file system"
-"""What the C library says of EROFS; also Go and Python, in any case."""
+"""Words of the C library for EROFS; also of Go and Python, in any case."""
 _DENIED: Final = "permission denied"
 _NOT_PERMITTED: Final = "operation not permitted"
 _NO_PROGRAM: Final = (126, 127)

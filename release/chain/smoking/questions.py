@@ -24,7 +24,7 @@ _PAUSE_SECONDS: Final = 0.5
 """From one run of a program, or one look at the container, to the next."""
 
 _LEAST_MS: Final = 1_000
-"""What a program in the container may take at least."""
+"""Least limit for a program in the container."""
 
 _STARTING: Final = 0.1
 """The part of a processor from which on a container that must stay up counts as starting still."""

@@ -21,14 +21,14 @@ from release.signals import Signal, caught, stop_signal
 from release.values import Struct
 
 _LOOK_SECONDS: Final = 0.5
-"""How often the engine is asked if the container still runs, while it does not answer."""
+"""Pause between two questions if the container still runs, while it does not answer."""
 
 _HINT_LINES: Final = 200
 """Of the output, for what a hint is made from."""
 
 _LOOK_INSIDE_MS: Final = 5_000
 _OUTPUT_BYTES: Final = 64 * 1024
-"""What is kept of what a program in the container writes."""
+"""Kept bytes of what a program in the container writes."""
 
 
 class Run(Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ _LISTENING: Final = "0A"
 
 
 class Sockets(Struct, frozen=True, kw_only=True):
-    """Where programs in the container listen."""
+    """Addresses on which programs in the container listen."""
 
     everywhere: frozenset[int]
     loopback: frozenset[int]

@@ -29,7 +29,7 @@ _SHARES: Final = 256
 
 _LOG_LINES: Final = 1_000_000
 _LOG_BYTES: Final = 8 * 1024 * 1024
-"""What is kept of the container's output: its last lines, and its last bytes."""
+"""Kept bytes of the container's output: its last lines, and its last bytes."""
 
 
 class SmokePassed(Struct, frozen=True, kw_only=True):

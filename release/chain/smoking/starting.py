@@ -15,7 +15,7 @@ from typing import Final
 from release.probe import INTERVAL_SECONDS
 
 MOST: Final = 5
-"""How many times the timeout may pass in wall time."""
+"""Most wall time, in timeouts."""
 
 _WINDOW_SECONDS: Final = 2.0
 """From one look at the container's processor time to the next."""
@@ -26,7 +26,7 @@ _BUSY: Final = 0.03
 _SELDOM_SECONDS: Final = 0.5
 
 _WINDOWS: Final = 2
-"""How many looks in a row must find it idle."""
+"""Number of measurements in a row that must find it idle."""
 
 Usage = Callable[[], float | None]
 """Seconds of processor time that the container has had since its start; None: the engine does not tell."""

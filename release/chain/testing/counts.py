@@ -1,4 +1,4 @@
-"""How many tests ran, as the output of a test runner states it."""
+"""Number of tests that ran, by the output of a test runner."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _BEHAVE: Final = re.compile(r"([0-9]{1,9}) scenarios? passed, [0-9]{1,9} failed.
 
 
 class Counted(Struct, frozen=True, kw_only=True):
-    """What an output states."""
+    """Counts in an output."""
 
     ran: int
     skipped: int

@@ -128,7 +128,7 @@ def _build_stage(ctx: StageContext, target: str, stages: Mapping[str, Reference]
 
 
 def begins_with(image: StoredImage, released: StoredImage) -> None:
-    """What was tested is what ships: the layers of the released image come first, unchanged."""
+    """Refuse a test image that does not begin with the layers of the released image, unchanged."""
     if other := _other_layers(image, released):
         raise GateFailed(
             "test",

@@ -1,4 +1,4 @@
-"""What shows that tests ran: a report or a count above zero, or the exit status where that is configured."""
+"""Proof that tests ran: a report or a count above zero, or the exit status if that is configured."""
 
 from __future__ import annotations
 

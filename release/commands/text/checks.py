@@ -14,11 +14,11 @@ from release.reference import Digest
 
 
 class Rebuilt(Protocol):
-    """What came out of a rebuild: `release.remake.Remade`."""
+    """Result of a rebuild: `release.remake.Remade`."""
 
     @property
     def service(self) -> str:
-        """Whose."""
+        """Return the service."""
 
     @property
     def version(self) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Row = tuple[str, str]
 LISTED: Final = 15
-"""How many lines of one kind a plan shows."""
+"""Number of lines of one kind in a plan."""
 
 
 def because(message: str) -> str:

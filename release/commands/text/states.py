@@ -1,4 +1,4 @@
-"""What runs, what should, and what the doctor found, as text for people. Nothing is printed here."""
+"""State of an environment and findings of the doctor, as text. Nothing is printed here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the bytes of a released image are: in an engine's own store, in its registry, or nowhere."""
+"""Places of a released image: an engine's own store, its registry, or none."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ def telling(emit: Emit) -> Tell:
 
 
 class Bytes(Struct, frozen=True, kw_only=True):
-    """Where the bytes of a release are."""
+    """Place of a release's image."""
 
     where: Literal["engine", "registry", "nodes", "rebuild", "nowhere"]
     stored: StoredImage | None = None
     problem: str = ""
-    """Why they are nowhere, or have to be made again."""
+    """Reason why no place has it, or why it has to be built again."""
     hint: str = ""
-    """What a registry that did not give them asks for, as a login."""
+    """Request of a registry that refused it, as a login."""
     diff_ids: tuple[Digest, ...] = ()
     """The uncompressed layers, base first, of what a registry would give."""
 
 
 class Room(Struct, frozen=True, kw_only=True):
-    """What is known of room for bytes that are to be pulled; both empty where there is enough, or no need.
+    """Free space for an image that is to be pulled; both empty if there is enough, or no need.
 
     An estimate: what a pull takes is known when it has ended. One that fails changes nothing.
     """
@@ -93,7 +93,7 @@ def locate(engine: Engine, image: Image, tell: Tell = unheard) -> Bytes:
 
 
 def missing_in_registry(image: Image, tell: Tell = unheard) -> str:
-    """What of an image the registry lacks, in a sentence; nothing when it is whole. Raises RegistryError."""
+    """Return what the registry lacks of an image; nothing if it is whole. Raises RegistryError."""
     with _registry(image, tell) as registry:
         return _missing(registry, image, registry.manifest(image_reference(image)))
 

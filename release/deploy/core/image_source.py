@@ -22,17 +22,17 @@ from release.reference import Digest, Repository
 from release.values import Struct
 
 _AT_ONCE: Final = 4
-"""How many requests one registry is sent at the same time."""
+"""Most requests to one registry at the same time."""
 _CHUNK: Final = 1 << 20
 
 
 class Holding(Struct, frozen=True, kw_only=True):
-    """Whether a registry holds the whole image."""
+    """Answer of a registry: it has the whole image, or not."""
 
     state: Literal["whole", "lacking", "silent", "none"]
     """`silent`: it does not answer; `none`: the image is in no registry, only in engines."""
     problem: str = ""
-    """What is missing or wrong, or why nobody knows."""
+    """Missing or wrong part, or reason why it is unknown."""
 
 
 class ImageAvailability:
@@ -50,7 +50,7 @@ class ImageAvailability:
         self._silent: dict[str, str] = {}
         """Hosts that do not answer, and why."""
         self._found: dict[tuple[str, Digest], str] = {}
-        """What is wrong with a blob in a repository; empty where nothing is."""
+        """Problem of a blob in a repository; empty if there is none."""
         self._images: dict[tuple[str, str], Holding] = {}
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="stock")
 

@@ -21,7 +21,7 @@ from release.owner import Owner, moment
 from release.values import Struct, plain
 
 Task = Literal["deploy", "roll back", "converge", "prune"]
-"""What needs the lock."""
+"""Task that needs the lock."""
 
 
 def task_of(reason: str) -> Task:
@@ -38,13 +38,13 @@ _WAIT_SECONDS: Final = 0.5
 
 
 class Holder(Struct, frozen=True, kw_only=True):
-    """Who holds a lock: enough to ask them, and to see whether their process is still there."""
+    """Holder of a lock: enough to contact them, and to see if their process still runs."""
 
     who: str
     host: str
     pid: str
     process: str
-    """What tells this process from a later one of the same number: boot, process namespace and start time."""
+    """Identity of the process among those of its number: boot, process namespace and start time."""
     url: str
     """Of the CI job; empty without one."""
     deployment: str
@@ -52,7 +52,7 @@ class Holder(Struct, frozen=True, kw_only=True):
     expires: str
     """By the clock of where the lock is kept, like `since`."""
     journal: str = ""
-    """What the deployment was told to do: see `release.deploy.environment.journal`."""
+    """Request of the deployment: see `release.deploy.environment.journal`."""
 
     @classmethod
     def here(

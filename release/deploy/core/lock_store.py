@@ -1,4 +1,4 @@
-"""Where a lock is kept: a thing with a unique name and labels, on the engine or in the Swarm."""
+"""Store of a lock: an object with a unique name and labels, on the engine or in the Swarm."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Kept(Struct, frozen=True, kw_only=True):
     id: str
     labels: Mapping[str, str]
     foreign: str = ""
-    """Why it cannot be a lock of this library, whatever its labels say; empty where it can."""
+    """Reason why it cannot be a lock of this library, whatever its labels are; empty if it can."""
     way_out: str = ""
     """The command that frees the name of one that is not a lock."""
 
@@ -54,7 +54,7 @@ class EngineLockStore(Struct, frozen=True, kw_only=True):
 
     engine: Engine
     image: Digest | None = None
-    """What the container is made of; only needed to make one."""
+    """Image of the container; only needed to create one."""
 
     def put(self, name: str, labels: Mapping[str, str]) -> None:
         """Create the container."""

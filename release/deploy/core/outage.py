@@ -20,7 +20,7 @@ _SHORTEST_MS: Final = 250
 def until_back(
     call: Callable[[], T], *, milliseconds: int, emit: Emit, cancellation: Cancellation | None = None
 ) -> T:
-    """What the call returns, made again while the engine does not answer: once more must be as good as once.
+    """Return the result of the call. Call again while the engine does not answer.
 
     Raises:
         EngineUnreachable: it stayed away for so long.

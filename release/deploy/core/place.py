@@ -47,7 +47,7 @@ class Place(Struct, frozen=True, kw_only=True):
     service: str
     environment: str
     flags: tuple[str, ...] = ()
-    """What names both in a command, as far as the configuration has several: `--service api`."""
+    """Options that name both in a command, if the configuration has several: `--service api`."""
 
     def command(self, words: str) -> str:
         """A command about this place as it can be copied: `invoke status --environment production`."""
@@ -55,7 +55,7 @@ class Place(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, labels: Mapping[str, str]) -> Place | None:
-        """Whose a container says that it is; None where no deployment made it."""
+        """Return the identity of a container; None if no deployment made it."""
         service, environment = labels.get(SERVICE), labels.get(ENVIRONMENT)
         return cls(service=service, environment=environment) if service and environment else None
 
@@ -115,7 +115,7 @@ class ContainerSet(Struct, frozen=True, kw_only=True):
     waiting: tuple[ContainerState, ...] = ()
     """Those that run behind a proxy and get no requests: what a deployment that broke off left."""
     unclear: str = ""
-    """Why nobody knows which of them get requests: what the proxy said instead."""
+    """Reason why it is unknown which of them get requests: the answer of the proxy."""
     strangers: tuple[ContainerState, ...] = ()
     """Containers with labels of the place that nothing proves to be of a deployment: they are left alone."""
 
@@ -140,7 +140,7 @@ def look(engine: Engine, place: Place) -> ContainerSet:
 
 
 class Identity(Struct, frozen=True, kw_only=True):
-    """What a container says about itself in its labels."""
+    """Identity of a container, by its labels."""
 
     deployment: str
     version: str

@@ -25,7 +25,7 @@ from release.runspec import RunSpec
 from release.values import Struct
 
 Way = Literal["finish", "revert"]
-"""What becomes of a rollout that ended in the middle."""
+"""Way to end an interrupted rollout."""
 
 
 Strategy = Literal["stop-first", "start-first", "rolling", "first", "verify"]
@@ -34,7 +34,7 @@ runs yet; `verify`: it runs already as asked, and is only looked at."""
 
 
 class RolloutRequest(Struct, frozen=True, kw_only=True):
-    """What a target is told to do: which release, how it runs, and what was there when the plan was made."""
+    """Request to a target: the release, its settings, and what was there when the plan was made."""
 
     place: Place
     identity: Identity
@@ -67,7 +67,7 @@ class RolloutRequest(Struct, frozen=True, kw_only=True):
 
 
 class RolloutContext(Struct, frozen=True, kw_only=True):
-    """What a rollout talks with, and when it is to be given up."""
+    """Context of a rollout, with its cancellation."""
 
     emit: Emit
     cancellation: Cancellation
@@ -77,14 +77,14 @@ class RolloutContext(Struct, frozen=True, kw_only=True):
 
 
 class Target(Protocol):
-    """Where the releases of one place run."""
+    """Place where the releases of one environment run."""
 
     @property
     def name(self) -> str:
         """Return what plans and records call it: the engine's address."""
 
     def lock_store(self, image: Digest | None = None) -> LockStore:
-        """Where the lock is kept. To make one, the id of an image that `fetch` brought may be needed."""
+        """Return the store of the lock. To create one, the id of a pulled image may be needed."""
 
     def look(self) -> ContainerSet:
         """Return what runs now. Raises EngineError."""
@@ -96,7 +96,7 @@ class Target(Protocol):
         """Return what `ContainerState.image` says of something that runs this released image."""
 
     def locate(self, image: Image, tell: Tell = unheard) -> Bytes:
-        """Where the bytes would come from; `tell` hears of a registry that is asked. Raises EngineError."""
+        """Return the place of the image; `tell` reports a question to a registry. Raises EngineError."""
 
     def fetch(self, release: Release, spec: RunSpec, found: Bytes, emit: Emit) -> None:
         """Bring the bytes to where these settings may make it run, and keep them from being tidied away.

@@ -1,4 +1,4 @@
-"""How long new containers must stay healthy while what ran before is kept."""
+"""Time that new containers must stay healthy while what ran before is kept."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from release.deploy.environment.journal import Unfinished
 
 _LOOKED_AT: Final = 20
-"""How many earlier healthy deployments of the release are compared with."""
+"""Number of earlier healthy deployments of the release that are compared."""
 _LONGEST: Final = 500
 """Characters of a message that is taken from a claim."""
 _MOST_REPLICAS: Final = 100

@@ -1,4 +1,4 @@
-"""Where an operator works: a service's repository, its ledger, and one environment with its engine."""
+"""Workspace of an operator: a service's repository, its ledger, and one environment with its engine."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from release.source import Source
 from release.values import Struct
 
 PATIENCE_SECONDS: Final = 5.0
-"""How long an operator waits for a git server, for all that it says and sends: once in a command."""
+"""Limit for all answers of a git server to an operator: once in a command."""
 
 _REMEMBERED: Final = 500
-"""How many deployment events are looked through for what deployments take."""
+"""Number of deployment events that are read for the duration of deployments."""
 
 
 class Workspace(Struct, frozen=True, kw_only=True, dict=True):

@@ -44,7 +44,7 @@ class Unfinished(Struct, frozen=True, kw_only=True):
     """The draft's body."""
     version: str
     recorded: bool
-    """Whether the ledger has that event, or this clone, where it waits to be published."""
+    """True: the ledger has that event, or this clone, which will publish it."""
     doubts: tuple[str, ...] = ()
     """Names of what nothing proves of one that only a lock tells of."""
 
@@ -113,7 +113,7 @@ def keep(env_ref: EnvironmentRef, unfinished: Unfinished | None, *, publish: boo
 
 
 def find(env_ref: EnvironmentRef, ours: ContainerSet, holder: Holder | None) -> Unfinished | None:
-    """What was begun at a place and never ended: by the lock, else by what the containers say they are.
+    """Return the interrupted deployment of a place: by the lock, or else by the labels of its containers.
 
     Args:
         spot: the environment.

@@ -1,4 +1,4 @@
-"""What there is before anything is decided: what runs, what should, who holds the lock, what is half done."""
+"""Observation before any decision: what runs, what should, the lock, and an interrupted deployment."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from release.values import Struct
 
 
 class Observation(Struct, frozen=True, kw_only=True):
-    """What was found, at one moment."""
+    """Observation at one moment."""
 
     ours: ContainerSet
     event: Event | None
     """The healthy deployment that really runs, if the ledger knows it."""
     previous: Event | None
-    """What the ledger says should be running."""
+    """Deployment that should run, by the ledger."""
     holder: Holder | None
     """Of the lock, alive or not."""
     unfinished: Unfinished | None
-    """What was begun and never ended."""
+    """Interrupted deployment."""
     left: Record[Release] | None
     """The release that is gone away from: the one that runs, proven; where nothing runs, the one that was
     tried last, or else ran last. None where what runs is no release that this clone knows."""
     told: Event | None
-    """What the ledger, or the lock, says of the deployment that put it there, however that ended."""
+    """Event of the deployment that made it, in the ledger or the lock, however it ended."""
 
     @property
     def abandoned(self) -> Record[Release] | None:
@@ -90,7 +90,7 @@ def _stands(live: LiveEnvironment, event: Event) -> bool:
 
 
 def _is_earlier(live: LiveEnvironment, observation: Observation, current: Event) -> bool:
-    """Whether a lower version than the last healthy one runs, and no attempt at it that did not end well."""
+    """Return if a lower version than the last healthy one runs, without a failed attempt at it."""
     expected, left = live.release_of(current), observation.left
     tried = observation.told is not None and observation.told.deployment.status != "healthy"
     if expected is None or left is None or tried:
@@ -111,7 +111,7 @@ def _is_of(event: Event | None, release: Record[Release] | None) -> bool:
 
 
 def _is_current(live: LiveEnvironment, observation: Observation, current: Event) -> bool:
-    """Whether what is left is the last healthy release, and no attempt at it again that did not end well."""
+    """Return if the last healthy release runs, without a later failed attempt at it."""
     if not _is_of(current, observation.left):
         return False
     return observation.event is not None or _tried(live, observation.unfinished) is None

@@ -56,14 +56,14 @@ class InterruptedDeployment(Struct, frozen=True, kw_only=True):
     secrets: tuple[Redacted, ...]
     """The values that play a part, as far as they are known here or stand in the containers."""
     breaks: Holder | None
-    """Who may be alive, and whose lock is taken away all the same."""
+    """Holder whose lock is taken although it may be alive."""
     way: Way
     asked: bool
-    """Whether somebody named the way."""
+    """True: the operator named the way."""
     down: Undoing | None
     """The migrations that it undid, or perhaps did."""
     busy: tuple[Problem, ...]
-    """What of it still works on the data."""
+    """Parts of it that still work on the data."""
 
     @property
     def title(self) -> str:
@@ -97,7 +97,7 @@ class InterruptedDeployment(Struct, frozen=True, kw_only=True):
 
 
 class Converged(Struct, frozen=True, kw_only=True):
-    """How it ended."""
+    """Result of a converge."""
 
     end: End
     evidence: str
@@ -105,7 +105,7 @@ class Converged(Struct, frozen=True, kw_only=True):
 
 
 class Found(Struct, frozen=True, kw_only=True):
-    """What was found, and who is passed over for it."""
+    """Interrupted deployment, and the holder whose lock is taken."""
 
     observation: Observation
     breaks: Holder | None
@@ -194,7 +194,7 @@ def _refuse(attempted: str, busy: Iterable[Problem]) -> None:
 def _secrets(
     live: LiveEnvironment, ours: ContainerSet, spec: RunSpec, before: Event | None
 ) -> Iterator[Redacted]:
-    """Where this clone cannot read a secret, or another value of it today, the containers still have it.
+    """Use the containers' own secrets if this clone cannot read one, or reads another value today.
 
     Those of a Swarm are on its nodes, and it gives their secrets to nobody.
     """

@@ -47,7 +47,7 @@ Status = Literal["started", "healthy", "restored", "failed", "mixed"]
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
-    """How it ended well: a new deployment, or one that was found running as asked."""
+    """Good end: a new deployment, or one that runs already as asked."""
 
     plan: Plan
     repository: str
@@ -55,7 +55,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     evidence: str
     changed: bool
     abandons: bool
-    """Whether the release that ran before is set aside now."""
+    """True: the release that ran before is quarantined now."""
     record: dict[str, Any]
     """The healthy event as JSON data, with its record's id: None while unsynced."""
 

@@ -15,7 +15,7 @@ from release.images.engine import ContainerSpec
 from release.values import replace
 
 _LINES: Final = 1000
-"""How many lines of the command's output are shown at most."""
+"""Most lines of the command's output that are shown."""
 
 
 def run(live: LiveEnvironment, down: Down, deployment: str, context: RolloutContext) -> None:

@@ -52,12 +52,12 @@ _SPARE_MINUTES: Final = 15
 
 
 class Conditions(Struct, frozen=True, kw_only=True):
-    """What is real in a rehearsal."""
+    """Real parts of a drill."""
 
     secrets: bool = False
-    """Whether the secrets' values are; else a name has the value of the smoke run, or none."""
+    """True: the secrets have their values; False: those of the smoke run, or none."""
     networks: bool = False
-    """Whether it joins the environment's networks; else only one of its own."""
+    """True: it joins the environment's networks; False: only one of its own."""
 
     def unchecked(self, spec: RunSpec) -> Iterator[str]:
         """Return what it does not prove of these settings."""
@@ -72,7 +72,7 @@ class Conditions(Struct, frozen=True, kw_only=True):
 
 
 class Drill(Struct, frozen=True, kw_only=True):
-    """What is to be rehearsed, and where; made before anything is started."""
+    """Plan of a drill; made before anything is started."""
 
     place: Place
     engine: Engine
@@ -382,7 +382,7 @@ def drill_name(place: Place, drill: str) -> str:
 
 
 def is_left_behind(labels: Mapping[str, str]) -> bool:
-    """Whether the process of a drill is gone, or its time is over, by the labels of something of it."""
+    """Return if the process of a drill has ended, or its time is over, by the labels of one of its parts."""
     return Owner.parse(labels).gone(shared=True) or _expired(labels)
 
 

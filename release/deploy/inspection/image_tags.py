@@ -102,7 +102,7 @@ class ImageTags:
             )
 
     def _found(self, image: Image, tag: Reference) -> tuple[Digest, Digest | None]:
-        """What should be under a tag, and what is. An engine knows images by its own kind of digest."""
+        """Return the expected and the found digest of a tag. Engines have their own kind of digest."""
         if tag.repository.host != EMBEDDED:
             registry = self._registries.setdefault(tag.repository.text, Registry(tag.repository))
             return Digest(image.digest), registry.digest(tag)

@@ -37,7 +37,7 @@ from release.values import Struct, plain
 
 _LOCK_MINUTES: Final = 15
 _REMEMBERED: Final = 500
-"""How many deployment events are read for what has an end, and what is recent."""
+"""Number of deployment events that are read for what has an end, and what is recent."""
 _SETTLED: Final = ("healthy", "restored", "failed")
 """Ends after which nothing is to be put back any more."""
 
@@ -66,14 +66,14 @@ class Kept(Struct, frozen=True, kw_only=True):
 
 
 class Pruning(Struct, frozen=True, kw_only=True):
-    """What goes and what stays on one engine."""
+    """Plan for one engine: what is removed and what stays."""
 
     service: str
     engine: str
     environments: tuple[str, ...]
     """Of this service, on this engine."""
     node: str
-    """What its Swarm calls it; empty where the environment itself is reached through it."""
+    """Name of the node in its Swarm; empty if the environment itself is reached through it."""
     removals: tuple[Removal, ...]
     kept: tuple[Kept, ...]
     containers: tuple[str, ...]
@@ -104,7 +104,7 @@ class Pruning(Struct, frozen=True, kw_only=True):
 
 
 class Pruned(Struct, frozen=True, kw_only=True):
-    """What went."""
+    """Removed images, containers and objects."""
 
     pruning: Pruning
     removed: tuple[Removal, ...]
@@ -148,7 +148,7 @@ class Ground(Struct, frozen=True, kw_only=True):
     sites: Sequence[LiveEnvironment]
     """One at least."""
     node: str = ""
-    """What its Swarm calls it; empty where the environments themselves are reached through it."""
+    """Name of the node in its Swarm; empty if the environments themselves are reached through it."""
 
 
 # --- what may be needed

@@ -44,10 +44,10 @@ _RECORDED: dict[Result, Literal["passed", "failed", "skipped"]] = {
 
 
 class Question(Struct, frozen=True, kw_only=True):
-    """How to ask."""
+    """Scope of the questions."""
 
     releases: int
-    """How many that are not set aside."""
+    """Number of releases that are not quarantined."""
     stock: ImageAvailability
     deep: bool = False
     """Also export and hash what the engine has."""
@@ -64,19 +64,19 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
     version: str
     recovered: bool = False
-    """Whether its record was made again from its image."""
+    """True: its record was recovered from its image."""
     release: str
     """The id of its record."""
     digest: str
     result: Result
     bytes: tuple[str, ...] = ()
-    """Where they are, whole: engine, registry; nodes: on every one of a Swarm that takes tasks."""
+    """Places with the whole image: engine, registry; nodes: every node of a Swarm that takes tasks."""
     problems: tuple[str, ...] = ()
-    """Why it is not ready, or set aside."""
+    """Reasons why it is not ready, or quarantined."""
     unchecked: tuple[str, ...] = ()
-    """What nobody could tell from here."""
+    """Facts that cannot be checked from here."""
     notes: tuple[str, ...] = ()
-    """What does not stop a rollback, and should be known."""
+    """Facts that do not stop a rollback, but should be known."""
 
 
 class Readiness(Struct, frozen=True, kw_only=True):
@@ -94,7 +94,7 @@ class Readiness(Struct, frozen=True, kw_only=True):
 
     @property
     def ready(self) -> bool:
-        """Whether every release that is not set aside is. Nothing deployed is nothing to go back to."""
+        """Return if every release that is not quarantined is ready. No deployment means nothing to check."""
         return all(verdict.result != "not ready" for verdict in self.verdicts)
 
     def to_json(self) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def _assessed(assessment: _Assessment, began: float) -> Readiness:
 
 
 class _Case(Struct):
-    """What is found about one release while it is looked at."""
+    """Findings of one release while it is examined."""
 
     release: Record[Release]
     bytes: list[str] = field(default_factory=list)
@@ -266,7 +266,7 @@ class _Assessment:
         self._in_store(case, engine, "engine")
 
     def _in_store(self, case: _Case, engine: Engine, where: str) -> None:
-        """Whether an engine's store has it whole; what is broken there is a problem."""
+        """Return if an engine's store has the whole image; a damaged one is a problem."""
         image = case.release.body.image
         stored = image_location.find_stored(engine, image)
         if stored is None:
@@ -278,7 +278,7 @@ class _Assessment:
             case.bytes.append("engine")
 
     def _in_swarm(self, case: _Case) -> None:
-        """What the manager has in its store is no help to other nodes, where there are any: ask each."""
+        """Ask every node: the manager's store is no help to other nodes."""
         image = case.release.body.image
         if self.live is None or self.machines is None:
             return
@@ -316,7 +316,7 @@ class _Assessment:
         case.problems += [problem.message for problem in found]
 
     def _readable(self, case: _Case, spec: RunSpec) -> None:
-        """Whether every secret can be read here and now, and which were rotated since."""
+        """Return if every secret can be read here and now; report those that were rotated."""
         unread, fingerprinted = self._secrets_of(spec)
         (case.problems if self.question.secrets else case.unchecked).extend(unread)
         found = pinned_problems(self.env_ref, spec.secrets, fingerprinted)

@@ -59,7 +59,7 @@ def _proven_at(live: LiveEnvironment, event: Event) -> str:
 
 
 def ended_tasks(tasks: Iterable[Placed]) -> Iterator[str]:
-    """What the status says of each place of a Swarm in which tasks of this deployment ended by themselves."""
+    """Return a sentence for each place of a Swarm in which tasks of this deployment ended by themselves."""
     for task in tasks:
         if task.ended:
             times = "once" if task.ended == 1 else f"{task.ended} times"

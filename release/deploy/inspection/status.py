@@ -1,4 +1,4 @@
-"""What really runs, compared with what the ledger says."""
+"""State of an environment, compared with the ledger."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Running(Struct, frozen=True, kw_only=True):
     container: str
     version: str | None
     recovered: bool
-    """Whether the record of that release was made again from its image."""
+    """True: the record of that release was recovered from its image."""
     digest: str | None
     image: str
     """The image's id in the engine's store."""
@@ -49,7 +49,7 @@ class Expected(Struct, frozen=True, kw_only=True):
 
     version: str | None
     recovered: bool
-    """Whether the record of that release was made again from its image."""
+    """True: the record of that release was recovered from its image."""
     digest: str
     deployment: str
     moment: str
@@ -73,18 +73,18 @@ class Status(Struct, frozen=True, kw_only=True):
     leftovers: tuple[str, ...]
     lock: str | None
     freeze: str | None
-    """What freezes the environment."""
+    """Freeze of the environment."""
     quarantine: str | None
-    """What sets the release aside that runs."""
+    """Quarantine of the release that runs."""
     unfinished: str | None
-    """What was begun and never ended, where nobody holds the lock any more."""
+    """Interrupted deployment whose lock has no holder any more."""
     unsynced: int
     tasks: tuple[Placed, ...] = ()
     """Of a service in a Swarm: every one that may run, and where."""
     migrations: str | None = None
-    """Who undid some, where nothing was verified healthy since."""
+    """Undone migrations after which no release was verified healthy."""
     update: str | None = None
-    """How a Swarm's last update stands, where it is not simply done."""
+    """State of a Swarm's last update, if it is not completed."""
     strangers: tuple[str, ...] = ()
     """Containers with our labels that nothing proves to be of a deployment; they are left alone."""
 
@@ -94,7 +94,7 @@ class Status(Struct, frozen=True, kw_only=True):
 
 
 def unseen_status(env_ref: EnvironmentRef, error: ReleaseError) -> Status:
-    """What the ledger says of an environment whose engine cannot be asked; that it cannot is the drift."""
+    """Return the ledger's part for an environment whose engine does not answer; that is its drift."""
     event = env_ref.current()
     return Status(
         service=env_ref.place.service,

@@ -1,4 +1,4 @@
-"""What an environment could go back to, for somebody who has not decided yet."""
+"""Possible targets of a rollback, for an operator who has not chosen yet."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Candidate(Struct, frozen=True, kw_only=True):
     release: Record[Release]
     event: Event
     word: QuarantineState | None
-    """What sets it aside."""
+    """Quarantine of it."""
     is_current: bool
-    """Whether it runs now."""
+    """True: it runs now."""
 
 
 def candidates(env_ref: EnvironmentRef, running: Record[Release] | None) -> tuple[Candidate, ...]:

@@ -15,7 +15,7 @@ from release.records import Record, Release
 from release.runspec import RunSpec
 
 _COMMITS: Final = 50
-"""How many commits a plan lists at most."""
+"""Most commits in a plan."""
 
 
 def release_changes(old: Record[Release] | None, new: Record[Release]) -> Changes:

@@ -1,4 +1,4 @@
-"""What runs before a plan is carried out, as the plan needs it."""
+"""Running release before a plan is carried out, as the plan needs it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Current(Struct, frozen=True, kw_only=True):
     release: Record[Release] | None
     """Release that runs, proven; if nothing runs, the release that ran or was tried last."""
     runs_event: bool
-    """Whether the engine runs that deployment, and the ledger knows it as healthy."""
+    """True: the engine runs that deployment, and the ledger has it as healthy."""
     expected: str = ""
     """Version that the ledger says should be running."""
 

@@ -19,11 +19,11 @@ from release.values import Struct, replace
 
 
 class TargetFacts(Struct, frozen=True, kw_only=True):
-    """What the target says beforehand: the engine, or the Swarm."""
+    """Facts of the target before a plan: the engine, or the Swarm."""
 
     engine: str
     strategy: Strategy
-    """How it would replace what runs."""
+    """Way in which it would replace what runs."""
     image: Digest
     """Id that a container reports if it runs the image of the request."""
     notes: tuple[str, ...] = ()

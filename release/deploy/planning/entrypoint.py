@@ -1,4 +1,4 @@
-"""What becomes of an image's ENTRYPOINT where the settings name a command."""
+"""Use of an image's ENTRYPOINT if the settings have a command."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from release.values import Struct
 
 
 class Findings(Struct, frozen=True, kw_only=True):
-    """What was found for one request."""
+    """Findings for one request."""
 
     request: Request
     policy: PolicyState

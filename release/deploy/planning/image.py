@@ -13,7 +13,7 @@ from release.values import Struct, replace
 
 
 class ImageSource(Struct, frozen=True, kw_only=True):
-    """Where the bytes of the target come from."""
+    """Source of the target's image."""
 
     bytes: Bytes
     room: Room = Room()

@@ -16,7 +16,7 @@ from release.values import Struct
 
 
 class MigrationPlan(Struct, frozen=True, kw_only=True):
-    """What happens to the data; empty if no migrations are configured."""
+    """Effect on the data; empty if no migrations are configured."""
 
     crossing: Crossing | None = None
     down: Down | None = None

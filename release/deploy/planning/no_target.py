@@ -1,4 +1,4 @@
-"""Why a rollback without a target has no release to go to."""
+"""Reason why a rollback without --to has no target."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class Side(Struct, frozen=True, kw_only=True):
     deployment: str = ""
     """Deployment that runs it; empty for a release that is yet to run."""
     recovered: bool = False
-    """Whether the release's record was made again from its image."""
+    """True: the release's record was recovered from its image."""
     status: str = ""
     """Status of that deployment: healthy, started, failed, mixed. If nothing is recorded of it, unknown: then
     `moment` is when the container was started, and `who` is empty."""
@@ -84,7 +84,7 @@ class Changes(Struct, frozen=True, kw_only=True):
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """What will happen. Times in milliseconds, moments in RFC 3339."""
+    """Plan of a deployment. Times in milliseconds, moments in RFC 3339."""
 
     place: Place
     engine: str

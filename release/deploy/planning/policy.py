@@ -24,13 +24,13 @@ from release.values import Struct
 
 
 class Allowance(Struct, frozen=True, kw_only=True):
-    """What the command line allows beyond the usual; each of it is recorded."""
+    """Exceptions that the command line allows; each is recorded."""
 
     quarantined: bool = False
     thaw: bool = False
     cross_migrations: bool = False
     down: Literal["done", "again"] | None = None
-    """What is known of migrations that were to be undone: they are, or have to be once more."""
+    """State of migrations that were to be undone: they are, or have to be undone once more."""
     break_lock: bool = False
     rebuild: bool = False
     """Build the image again from its record, where its bytes are nowhere."""
@@ -43,7 +43,7 @@ NOTHING: Final = Allowance()
 
 
 class PolicyState(Struct, frozen=True, kw_only=True):
-    """What the ledger says about a release and an environment, as far as it concerns this deployment."""
+    """Ledger entries on a release and an environment that concern this deployment."""
 
     quarantine: QuarantineState | None = None
     freeze: FreezeState | None = None
@@ -88,20 +88,20 @@ def freeze_problems(state: PolicyState, place: Place, why: Reason, allowed: Allo
 
 
 class Aftermath(Struct, frozen=True, kw_only=True):
-    """What is recorded with a deployment beside itself."""
+    """Records that are written together with a deployment."""
 
     place: Place
     target: Record[Release]
     abandoned: Record[Release] | None = None
     """Set aside when the rollback is healthy."""
     welcome: bool = False
-    """Whether the target is no longer set aside when it is healthy."""
+    """True: the quarantine of the target ends when it is healthy."""
     freeze: int = 0
     """Milliseconds that the environment is frozen for when the rollback is healthy."""
     thaw: bool = False
-    """Whether a freeze ends when this is healthy."""
+    """True: a freeze ends when this is healthy."""
     refreeze: Freeze | None = None
-    """What somebody froze the environment with before a rollback did, and holds on when that is undone."""
+    """Freeze of a person from before a rollback, which continues if the rollback is undone."""
 
     def sentences(self) -> tuple[str, ...]:
         """For the plan."""

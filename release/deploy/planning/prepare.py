@@ -30,11 +30,11 @@ from release.runspec import RunSpec
 from release.values import Struct
 
 _DURATIONS: Final = 20
-"""How many earlier deployments the expected time is taken from."""
+"""Number of earlier deployments for the expected time."""
 
 
 class Prepared(Struct, frozen=True, kw_only=True):
-    """What was found and decided before anything is touched."""
+    """Findings and decisions before anything is changed."""
 
     live: LiveEnvironment
     plan: Plan
@@ -42,7 +42,7 @@ class Prepared(Struct, frozen=True, kw_only=True):
     aftermath: Aftermath
     """Records that are written with a healthy end."""
     answers: bool
-    """Whether the ledger's remote answered a moment ago."""
+    """True: the ledger's remote answered a moment ago."""
 
     @property
     def request(self) -> Request:

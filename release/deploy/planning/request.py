@@ -12,7 +12,7 @@ from release.values import Struct
 
 
 class Request(Struct, frozen=True, kw_only=True):
-    """What the operator asks for."""
+    """Request of the operator."""
 
     target: Record[Release]
     """Release that is to run."""

@@ -19,7 +19,7 @@ class Takeover(Struct, frozen=True, kw_only=True):
     breaks: Holder | None = None
     """Holder whose lock is taken away."""
     has_ended: bool = False
-    """Whether the lock is taken away because its deployment has ended."""
+    """True: the lock is taken because its deployment has ended."""
     unfinished: str = ""
     """Deployment that was begun and never ended."""
 

@@ -1,4 +1,4 @@
-"""What happened to the data: in words, in errors, and as the reason that a later deployment asks first."""
+"""Undone migrations: as text, in errors, and as the reason that a later deployment asks first."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class EarlierUndoing(Struct, frozen=True, kw_only=True):
     """Attempt that undid migrations, and after which nothing was verified healthy."""
 
     attempt: str
-    """Who made it, and when."""
+    """Person and time of the attempt."""
     undoing: Undoing
 
     def __str__(self) -> str:

@@ -1,1 +1,1 @@
-"""Where releases run: one folder for each kind of target."""
+"""Targets of deployments: one folder for each kind."""

@@ -1,4 +1,4 @@
-"""What one engine lacks for a release: platform, disk space, networks, volumes, ports and names."""
+"""Parts that one engine lacks for a release: platform, disk space, networks, volumes, ports and names."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from release.runspec import Publish, RunSpec
 _START_INTERVAL_API: Final = (1, 44)
 
 _UNPACKED: Final = 3
-"""How much a layer takes when it is there both packed and unpacked, in sizes of its blob."""
+"""Space of a layer that is there both packed and unpacked, in sizes of its blob."""
 
 _CONTAINERD: Final = Path("/var/lib/containerd")
-"""Where a containerd that is not the engine's own keeps images (containerd's config.toml, `root`)."""
+"""Image folder of a containerd that is not the engine's own (containerd's config.toml, `root`)."""
 
 
 def image_problems(engine: Engine, image: Image) -> list[Problem]:
@@ -42,7 +42,7 @@ def _platform(engine: Engine, image: Image) -> Iterator[str]:
 
 
 def room(engine: Engine, image: Image, found: Bytes) -> Room:
-    """Whether what is to be pulled finds room: on this machine alone, for an engine tells no free space."""
+    """Return if what is to be pulled finds space: on this machine only, because an engine reports none."""
     needed = _to_pull(engine, image, found) * _UNPACKED if found.where == "registry" else 0
     if not needed:
         return Room()

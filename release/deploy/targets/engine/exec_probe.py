@@ -18,9 +18,9 @@ from release.values import Struct, field
 
 _PYTHONS: Final = ("python3", "python")
 _NO_PROGRAM: Final = (126, 127)
-"""What a program that is not there ends with (POSIX, "Exit Status for Commands")."""
+"""Exit statuses for a missing program (POSIX, "Exit Status for Commands")."""
 _ALARMED: Final = 128 + 14
-"""What a program ends with that its own alarm stopped (signal(7), SIGALRM)."""
+"""Exit status of a program that its own alarm stopped (signal(7), SIGALRM)."""
 _TOO_LONG: Final = b"it takes too long"
 _MILLISECONDS: Final = 10_000
 _STATUS_DIGITS: Final = 3
@@ -70,7 +70,7 @@ class Inside(Struct, kw_only=True):
     """Those that may be there, the likely one first."""
 
     def can_ask(self, state: ContainerState) -> bool:
-        """Whether there is a program in the container that can. Raises EngineError: it does not run."""
+        """Return if the container has a program for the probe. Raises EngineError: it does not run."""
         return self._ran(state, "pass") is not None
 
     def http(self, probe: Probe, state: ContainerState) -> Answer | None:
@@ -96,7 +96,7 @@ class Inside(Struct, kw_only=True):
         return cleaned(ended.output.decode(errors="replace"))
 
     def _told(self, state: ContainerState, code: str, *words: str) -> Executed | None:
-        """What came of it; a container that has just ended gives no answer, and its state tells the rest."""
+        """Return the answer of the program; a container that has just ended gives none."""
         try:
             return self._ran(state, code, *words)
         except EngineError as error:

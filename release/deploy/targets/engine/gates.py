@@ -20,7 +20,7 @@ from release.values import Struct
 from release.wire import ACCEPTS, accepts
 
 _OUTPUT_BYTES: Final = 4096
-"""What is kept of what the program writes."""
+"""Kept bytes of what the program writes."""
 
 
 class Gates(Struct, frozen=True, kw_only=True):

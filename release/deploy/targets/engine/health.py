@@ -32,13 +32,13 @@ _PAUSE_SECONDS: Final = 0.5
 """From one run of a program in the container, or one look at it, to the next."""
 
 _LEAST_MS: Final = 500
-"""What must be left of the wait for a program in the container to be run again."""
+"""Least rest of the wait for another run of a program in the container."""
 
 _CHECK_BYTES: Final = 4096
-"""What is kept of what a health check writes: its status decides."""
+"""Kept bytes of what a health check writes: its status decides."""
 
 _SETTLE_SECONDS: Final = 2.0
-"""How long a container without health check and reachable port must stay up to count as running."""
+"""Time that a container without health check and reachable port must stay up to count as running."""
 
 
 class Watch(Struct, frozen=True, kw_only=True, dict=True):
@@ -55,7 +55,7 @@ class Watch(Struct, frozen=True, kw_only=True, dict=True):
     """Ends the wait."""
     gates: Gates = Gates()
     at_once: bool = False
-    """Whether its own check is run as soon as it answers, not when the engine's interval is over."""
+    """True: its own check is run as soon as it answers, not when the engine's interval is over."""
 
     @cached_property
     def inside(self) -> Inside:

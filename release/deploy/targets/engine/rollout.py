@@ -31,7 +31,7 @@ from release.values import Struct, replace
 
 
 class Replacement(Struct, frozen=True, kw_only=True):
-    """What is to be done at a place: the new containers, how they are proven, and how the old ones are."""
+    """Replacement at a place: the new containers, their proof, and that of the old ones."""
 
     place: Place
     deployment: str
@@ -46,7 +46,7 @@ class Replacement(Struct, frozen=True, kw_only=True):
     health_timeout: int
     """Milliseconds."""
     before: ContainerSet
-    """What was there when the plan was made."""
+    """Containers that were there when the plan was made."""
     gates: Gates = Gates()
     old_gates: Gates = Gates()
     watch: int = 0
@@ -56,7 +56,7 @@ class Replacement(Struct, frozen=True, kw_only=True):
     at_once: bool = False
     """See `Watch.at_once`. Not where a proxy goes by what the engine says of a container's health."""
     lost: bool = False
-    """Whether what ran before is gone, so that the new ones stay, whatever comes."""
+    """True: what ran before is lost, so the new ones stay."""
 
     reason: str = "promote"
     """Of the deployment, as its record has it."""
@@ -80,7 +80,7 @@ class Replacement(Struct, frozen=True, kw_only=True):
 
 
 class RolloutTools(Struct, frozen=True, kw_only=True):
-    """What a rollout works with."""
+    """Tools of a rollout."""
 
     engine: Engine
     emit: Emit
@@ -218,7 +218,7 @@ def news(crew: RolloutTools, order: Replacement) -> Sequence[ContainerState]:
 
 
 def not_ours(crew: RolloutTools, order: Replacement) -> ReleaseError | None:
-    """Why nothing can be put back: somebody else has the lock, or the engine stays away. None where it can.
+    """Return why nothing can be restored: the lock is lost, or the engine does not answer. Otherwise None.
 
     Another answer is no reason to leave what ran before lying: what follows asks again.
     """

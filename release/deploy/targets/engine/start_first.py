@@ -215,7 +215,7 @@ def give_back(crew: RolloutTools, order: Replacement, proxy: Proxy, error: BaseE
 
 
 def _traffic_back(crew: RolloutTools, order: Replacement, proxy: Proxy) -> list[ContainerState]:
-    """What ran before runs, has the traffic and is healthy; what had to be started again is so first."""
+    """Start what ran before, give it the requests, and verify it."""
     old = order.before.running
     stopped = [state for state in _states(crew, [one.id for one in old]) if state.status != "running"]
     again = {state.id for state in stopped}

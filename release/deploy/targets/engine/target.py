@@ -35,7 +35,7 @@ class SingleEngine(Struct, frozen=True, kw_only=True):
     engine: Engine
     place: Place
     proxy: Proxy | None = None
-    """What the place sits behind; None where it publishes its ports itself."""
+    """Proxy before the place; None if it publishes its ports itself."""
     drain: int = 0
     """Milliseconds that requests under way may take behind the proxy."""
 

@@ -37,16 +37,16 @@ _ARCHITECTURES: Final = {
     "armv6l": "arm",
     "armv7l": "arm",
 }
-"""What kernels call a processor, and what images do."""
+"""Names of processors: as kernels call them, and as images do."""
 _LOG_SECONDS: Final = 5.0
 """For the output of a task: its node may be gone, and the manager waits for it."""
 
 Kind = Literal["secrets", "configs"]
-"""What a Swarm keeps for its services."""
+"""Objects that a Swarm keeps for its services."""
 
 
 class Membership(Struct, frozen=True, kw_only=True):
-    """What an engine is in a Swarm."""
+    """Membership of an engine in a Swarm."""
 
     is_active: bool
     is_manager: bool
@@ -55,7 +55,7 @@ class Membership(Struct, frozen=True, kw_only=True):
     node: str = ""
     """The id of its own node."""
     trouble: str = ""
-    """Why it cannot tell of its Swarm, though it is a manager."""
+    """Reason why it cannot report on its Swarm, although it is a manager."""
 
 
 class Node(Struct, frozen=True, kw_only=True):
@@ -69,12 +69,12 @@ class Node(Struct, frozen=True, kw_only=True):
     """active, pause or drain."""
     is_manager: bool
     state: str = "ready"
-    """What the managers know: ready, down, disconnected or unknown."""
+    """State by the managers: ready, down, disconnected or unknown."""
     reachability: str = ""
     """Of a manager: leader, reachable, unreachable or unknown; empty for a worker."""
     system: str = "linux"
     machine: str = "x86_64"
-    """What its kernel calls the processor."""
+    """Processor, as its kernel calls it."""
     cpus: int = 0
     """Thousandths."""
     memory: int = 0
@@ -82,9 +82,9 @@ class Node(Struct, frozen=True, kw_only=True):
     version: str = ""
     """Of its engine."""
     labels: Mapping[str, str] = field(default_factory=dict)
-    """That operators gave the node."""
+    """Labels that operators gave the node."""
     engine_labels: Mapping[str, str] = field(default_factory=dict)
-    """That its engine was started with."""
+    """Labels that its engine was started with."""
 
     @property
     def platform(self) -> str:
@@ -108,7 +108,7 @@ class Service(Reticent, frozen=True, kw_only=True):
     spec: Mapping[str, Any]
     updated_at: str
     update: str | None
-    """How its last update stands: updating, paused, completed, rollback_started, rollback_paused or
+    """State of its last update: updating, paused, completed, rollback_started, rollback_paused or
     rollback_completed; None for a service that was only created."""
     update_message: str
     previous: Mapping[str, Any] = field(default_factory=dict)
@@ -132,9 +132,9 @@ class Task(Struct, frozen=True, kw_only=True):
     labels: Mapping[str, str]
     """Of its container."""
     desired: str
-    """What the Swarm wants of it: ready, running, shutdown or remove."""
+    """State that the Swarm wants: ready, running, shutdown or remove."""
     state: str
-    """What it is: new, pending, assigned, accepted, preparing, ready, starting, running, complete, shutdown,
+    """State: new, pending, assigned, accepted, preparing, ready, starting, running, complete, shutdown,
     failed, rejected, remove or orphaned."""
     error: str
     message: str
@@ -165,7 +165,7 @@ class Network(Struct, frozen=True, kw_only=True):
 
     id: str
     is_for_services: bool
-    """Whether it reaches across the Swarm."""
+    """True: it reaches across the Swarm."""
     name: str = ""
 
 

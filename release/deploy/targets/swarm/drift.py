@@ -63,7 +63,7 @@ _LISTS: Final = frozenset(
         "EndpointSpec.Ports",
     }
 )
-"""What is compared by its parts, each under a name of its own."""
+"""Lists that are compared by their parts, each under a name of its own."""
 _TIMES: Final = ("Delay", "Monitor", "Period", "Interval", "Timeout")
 _OBJECTS: Final = ("secrets.", "files.")
 _NANO: Final = 1_000_000

@@ -85,7 +85,7 @@ def _labels(place: Place, role: str) -> dict[str, str]:
 
 
 class SwarmDrill(Drill, frozen=True, kw_only=True, dict=True):
-    """What is to be rehearsed in which Swarm; made before anything is started."""
+    """Plan of a drill in a Swarm; made before anything is started."""
 
     target_of: SwarmTarget
     """The real place there, whose manager is talked to."""

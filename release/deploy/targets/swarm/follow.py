@@ -19,7 +19,7 @@ from release.values import Struct, field
 
 _INTERVAL_SECONDS: Final = 0.3
 _DONE: Final = ("completed", "rollback_completed")
-"""How the Swarm says that it has replaced all tasks: forward, or when it went back by itself."""
+"""States of a Swarm that has replaced all tasks: forward, or in its own rollback."""
 
 
 class Watch(Struct, frozen=True, kw_only=True):
@@ -29,7 +29,7 @@ class Watch(Struct, frozen=True, kw_only=True):
     place: Place
     name: str
     deployment: str
-    """Whose tasks are to run."""
+    """Deployment whose tasks should run."""
     monitor: int
     """Milliseconds for which all tasks must stay as they should be."""
     pause: int
@@ -39,9 +39,9 @@ class Watch(Struct, frozen=True, kw_only=True):
     longest: int
     """Milliseconds in all."""
     only_completed: bool = False
-    """Whether the Swarm itself must call its update complete: tasks before and after it have equal labels."""
+    """True: the Swarm itself must call its update complete: tasks before and after it have equal labels."""
     strict: bool = True
-    """Whether one task that ends is a failure."""
+    """True: one task that ends is a failure."""
     known: frozenset[str] = frozenset()
     """Ids of tasks that had ended before."""
     emit: Emit

@@ -36,7 +36,7 @@ class Unneeded(Struct, frozen=True, kw_only=True):
 
 
 class Needs(Struct, frozen=True, kw_only=True):
-    """What must stay, as the ledger tells it."""
+    """Objects that must stay, by the ledger."""
 
     specs: Sequence[RunSpec]
     """Settings that a rollback could restore."""

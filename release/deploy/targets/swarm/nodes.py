@@ -23,7 +23,7 @@ HINT: Final = "set its address in swarm.nodes"
 
 
 class Route(Protocol):
-    """How an engine is reached; neither is the engine that `docker` itself would use."""
+    """Address of an engine; without host and context, the engine that `docker` itself would use."""
 
     @property
     def host(self) -> str | None:
@@ -44,9 +44,9 @@ class Machine(Struct, frozen=True, kw_only=True):
     node: Node
     engine: Engine | None = None
     unseen: str = ""
-    """Why there is no engine."""
+    """Reason why there is no engine."""
     named: bool = False
-    """Whether the settings say how its engine is reached."""
+    """True: the settings have the address of its engine."""
 
     def __str__(self) -> str:
         """Return what people call it."""
@@ -57,9 +57,9 @@ class Machines(Struct, frozen=True, kw_only=True):
     """All nodes of a Swarm."""
 
     every: tuple[Machine, ...]
-    """That of the manager which is talked to first."""
+    """All engines, that of the manager in use first."""
     strange: tuple[str, ...] = ()
-    """What the settings name and the Swarm does not have."""
+    """Names in the settings that the Swarm does not have."""
 
     @property
     def seen(self) -> tuple[Machine, ...]:
@@ -109,7 +109,7 @@ def manager(
 
 
 def _undecided(seen: Swarm) -> str:
-    """Why a manager cannot decide. What is no manager at all is a wrong setting: whoever asks it says so."""
+    """Return why a manager cannot decide. An engine that is not a manager is a wrong setting."""
     here = seen.membership()
     is_alone = here.is_manager and here.trouble
     return f"the manager {seen.engine.host} has no majority: {here.trouble}" if is_alone else ""

@@ -24,7 +24,7 @@ _ENGINE_LABEL: Final = "engine.labels."
 
 
 class Asked(Struct, frozen=True, kw_only=True):
-    """What a service asks of nodes."""
+    """Requirements of a service on nodes."""
 
     spec: RunSpec
     platform: str | None
@@ -51,7 +51,7 @@ class Room(Struct, frozen=True, kw_only=True):
     tasks: int | None = None
     """At most; None where nothing sets a limit."""
     limits: tuple[str, ...] = field(default=())
-    """What sets it."""
+    """Settings that limit it."""
 
     def __str__(self) -> str:
         """For people, the node's name first."""

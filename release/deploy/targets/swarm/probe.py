@@ -23,7 +23,7 @@ Place = tuple[str, int]
 
 
 class Asking(Struct, frozen=True, kw_only=True):
-    """How a service is asked."""
+    """Request to a service."""
 
     host: str
     """The manager's engine, as it is reached from here."""

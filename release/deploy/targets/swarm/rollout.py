@@ -42,7 +42,7 @@ from release.runspec import RunSpec, SwarmSpec
 from release.values import Struct, replace
 
 _TRIES: Final = 20
-"""How often an update is sent again because only the Swarm itself counted the version up."""
+"""Attempts of an update while only the Swarm itself changes the version."""
 _PAUSE_SECONDS: Final = 0.5
 
 T = TypeVar("T")
@@ -152,7 +152,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
         )
 
     def _forget(self) -> None:
-        """What is settled needs nothing kept. What cannot be removed now is small, and harmless."""
+        """Remove the kept spec of a finished update. A failure is harmless."""
         labels = self.order.place.labels(specs.BEFORE) | {DEPLOYMENT: self.order.identity.deployment}
         try:
             for kept in self.swarm.stored("configs", labels):
@@ -346,7 +346,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
         return ended
 
     def _may_be_touched(self) -> bool:
-        """Whether the service is another than planned for; where nobody answers that must be taken for so."""
+        """Return if the service is another than planned for; no answer counts as another."""
         try:
             now = _patient(self._found, self.order.health_timeout)
         except EngineError:
@@ -456,7 +456,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
         )
 
     def _send_back(self, before: Service, now: Service | None) -> None:
-        """Whether it arrived is seen afterwards."""
+        """Submit the spec from before. It is verified afterwards."""
         text = str(specs.container_of(before.spec).get("Image") or "")
         image = Reference.parse(text) if text else specs.image_reference(self.order)
         try:

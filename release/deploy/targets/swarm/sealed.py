@@ -30,7 +30,7 @@ SEAL: Final = "release.seal"
 
 
 class Kept(Struct, frozen=True, kw_only=True):
-    """Where a deployment keeps its secrets and files. Every method raises EngineError."""
+    """Secrets and files of a deployment. Every method raises EngineError."""
 
     swarm: Swarm
     place: Place
@@ -135,7 +135,7 @@ def _path(settings: RunSpec, name: str) -> str:
 def _wrong_secret(
     found: Stored | None, place: Place, name: str, fingerprint: str, key: FingerprintKey | None
 ) -> str:
-    """Why a secret is not the recorded one. An older version of the library made secrets without a seal."""
+    """Return why a secret is not the recorded one. Older versions of the library used no seal."""
     if found is None:
         return "is missing"
     if not secret_labels(place, name, fingerprint).items() <= found.labels.items():

@@ -31,11 +31,11 @@ from release.values import Struct, field, replace
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """What a status tells of a service in a Swarm."""
+    """Report on a service in a Swarm."""
 
     tasks: tuple[Placed, ...]
     update: str | None
-    """How its last update stands, where it is not simply done."""
+    """State of its last update, if it is not completed."""
 
 
 class SwarmTarget(Struct, frozen=True, kw_only=True):
@@ -45,7 +45,7 @@ class SwarmTarget(Struct, frozen=True, kw_only=True):
     """Of a manager."""
     place: Place
     ways: Mapping[str, Route] = field(default_factory=dict)
-    """How the engines of its nodes are reached."""
+    """Addresses of the engines of its nodes."""
 
     @property
     def name(self) -> str:
@@ -149,7 +149,7 @@ class SwarmTarget(Struct, frozen=True, kw_only=True):
     def drift(
         self, deployment: Deployment, release: Release, key: FingerprintKey | None = None
     ) -> Iterator[tuple[str, str]]:
-        """What somebody changed of the spec since this deployment of this release wrote it, by setting.
+        """Return what was changed of the spec since this deployment of this release wrote it, by setting.
 
         And which secrets and configs of it are not the recorded ones; `key` is that of their seals.
         """

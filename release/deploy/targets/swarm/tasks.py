@@ -82,16 +82,16 @@ class Placed(Struct, frozen=True, kw_only=True):
     name: str
     """The service's, and the number of the task."""
     node: str
-    """What people call it; empty where none is chosen yet."""
+    """Name of the node; empty if none is chosen yet."""
     answers: bool
-    """Whether the node does."""
+    """True: the node answers."""
     version: str | None
     state: str
     error: str
     ended: int
-    """How many tasks in its place ended by themselves, as far as the Swarm remembers."""
+    """Number of tasks in its place that ended by themselves, as far as the Swarm remembers."""
     last: str
-    """Why the newest of them did."""
+    """Reason of the newest of them."""
 
     def __str__(self) -> str:
         """For people, in a line."""

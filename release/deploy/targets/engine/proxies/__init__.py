@@ -22,17 +22,17 @@ from release.runspec import Healthcheck
 
 
 class Proxy(Protocol):
-    """What a rollout asks of a proxy. Every method may raise EngineError; ProxyError where it refuses."""
+    """A proxy, as a rollout uses it. Every method may raise EngineError; ProxyError if it refuses."""
 
     @property
     def traffic_with_health(self) -> bool:
         """Return whether it sends requests to each container that is healthy, without being told."""
 
     def problems(self, replicas: int) -> Iterable[str]:
-        """What would keep so many containers from taking the traffic, asked before anything is touched."""
+        """Return what would keep so many containers from getting requests, before anything is changed."""
 
     def unfit(self, image: StoredImage, check: Healthcheck | None) -> str:
-        """Why containers of this image with this health check cannot stand behind it; nothing where they can.
+        """Return why containers of this image with this health check cannot stand behind it, or nothing.
 
         `check` is what the settings put in the place of the image's own.
         """

@@ -26,7 +26,7 @@ from release.values import Struct
 
 _MIGRATES: Final = "/proc/sys/net/ipv4/tcp_migrate_req"
 _SHOWN: Final = 60
-"""How many bytes of an answer that is none are told."""
+"""Quoted bytes of an answer of a wrong form."""
 
 
 _UPSTREAMS: Final = jsontext.Bounds(size=1024 * 1024, depth=20, values=20_000)

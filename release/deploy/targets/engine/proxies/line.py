@@ -47,7 +47,7 @@ def quoted(text: str) -> str:
 
 
 class Line(Struct, frozen=True, kw_only=True):
-    """Where a proxy takes orders: a socket or a port, seen from inside its container."""
+    """Admin address of a proxy: a socket or a port, seen from inside its container."""
 
     engine: Engine
     container: str
@@ -66,7 +66,7 @@ class Line(Struct, frozen=True, kw_only=True):
         return self.run(["sh", "-c", _SCRIPT], env)
 
     def run(self, argv: list[str], env: dict[str, str]) -> bytes:
-        """What a program in the proxy's container wrote to its standard output. Raises as `ask` does."""
+        """Return the standard output of a program in the proxy's container. Raises as `ask` does."""
         attempted = f"send a command to the proxy in {self.container} at {self.address}"
         try:
             ended = self.engine.execute(self.container, argv, env=env, timeout=_SECONDS * 1000)
