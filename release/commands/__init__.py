@@ -15,6 +15,7 @@ MODULES: Final = {
     "converge": "converge",
     "status": "inspect",
     "history": "inspect",
+    "metrics": "metrics",
     "show": "inspect",
     "diff": "inspect",
     "doctor": "inspect",

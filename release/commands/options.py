@@ -35,6 +35,7 @@ class CommandOptions(NamedTuple):
     again: Annotated[bool, "replace the running container although it is as asked"] = False
     thaw: Annotated[bool, "end the freeze of the environment first; needs a message"] = False
     exit_code: Annotated[bool, "end with 1 if something differs from the ledger"] = False
+    prometheus: Annotated[bool, "print the result in the text format of Prometheus"] = False
     limit: Annotated[str, "number of records; absent: 20"] = "20"
     since: Annotated[str | None, 'only records since a time: 2d, "yesterday 18:00", 2026-11-21'] = None
     lift: Annotated[bool, "end the quarantine: the release may be deployed again"] = False
@@ -121,6 +122,12 @@ COMMANDS: Final = {
     ),
     "history": Command(
         "List what was released, deployed and rolled back, newest first.", "service environment limit since"
+    ),
+    "metrics": Command(
+        "Compute deployment frequency, lead time, fail rate and more from the ledger.",
+        "service environment since prometheus",
+        help=_ALL
+        | {"since": "beginning of the span, also compared with an equal span before it; absent: 90 days ago"},
     ),
     "show": Command("Show the record of one release.", "target service environment", ("target",)),
     "diff": Command(

@@ -89,6 +89,7 @@ def test_the_list_names_every_task(service: Path) -> None:
         "drill",
         "prune",
         "doctor",
+        "metrics",
         "ledger-rebuild",
     ):
         assert f"  {task} " in out

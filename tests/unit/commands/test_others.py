@@ -63,6 +63,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     "history": {},
     "show": {"target": "1.1.0"},
     "diff": {"before": "1.0.0", "after": "1.1.0"},
+    "metrics": {},
     "status": {},
     "doctor": {},
     "verify": {"ledger": True},

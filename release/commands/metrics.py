@@ -1,0 +1,67 @@
+"""`invoke metrics`: how often, how fast and how well a service is released, from the ledger alone."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+from typing import Final
+
+from release.commands.command_line import CommandContext
+from release.commands.text.metrics import prometheus_text, sheets
+from release.deploy.environment.environment import Workspace
+from release.deploy.environment.unconfigured import unconfigured
+from release.errors import UsageError
+from release.events import Notice
+from release.ledger import query
+from release.ledger.metrics import Metrics, Span, measure
+from release.ledger.metrics.locks import is_lock_change
+
+_DEFAULT: Final = timedelta(days=90)
+
+
+def metrics(cmd: CommandContext) -> int:
+    """Show the metrics of a service. Raises UsageError, LedgerError."""
+    if cmd.options.json and cmd.options.prometheus:
+        raise UsageError(
+            "print the metrics", "--json and --prometheus exclude each other", "leave one of them out"
+        )
+    clock = query.Clock()
+    with cmd.workspace() as workspace:
+        workspace.refresh()
+        found = _measured(cmd, workspace, clock)
+    if cmd.options.json:
+        cmd.console.document(found.to_json())
+    elif cmd.options.prometheus:
+        cmd.console.page(prometheus_text(found))
+    else:
+        for title, rows in sheets(found):
+            cmd.console.sheet(title, rows)
+    return 0
+
+
+def _measured(cmd: CommandContext, workspace: Workspace, clock: query.Clock) -> Metrics:
+    return measure(
+        workspace.ledger,
+        workspace.service.service,
+        _environments(workspace, cmd.options.environment),
+        _span(cmd, clock),
+        is_lock_change=partial(is_lock_change, workspace.source),
+    )
+
+
+def _span(cmd: CommandContext, clock: query.Clock) -> Span:
+    """Return the span up to now. Raises UsageError."""
+    now = query.Moment(at=clock.now, said="")
+    if cmd.options.since is None:
+        return Span(since=query.Moment(at=clock.now - _DEFAULT, said="").text, until=now.text)
+    since = query.read_since(cmd.options.since, clock)
+    cmd.console.emit(Notice(text=since.said))
+    return Span(since=since.text, until=now.text)
+
+
+def _environments(workspace: Workspace, named: str | None) -> list[str]:
+    """Return the environment that is named, or all that the service or the ledger has. Raises UsageError."""
+    known = {*workspace.service.environments, *unconfigured(workspace.service, workspace.ledger)}
+    if named is not None and named not in known:
+        workspace.service.environment(named)
+    return sorted(known) if named is None else [named]

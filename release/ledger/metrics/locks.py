@@ -1,0 +1,24 @@
+"""Releases that differ only by their lockfile."""
+
+from __future__ import annotations
+
+from release.ledger.diff import bases
+from release.records import Release
+from release.source import Source
+
+
+def is_lock_change(source: Source, old: Release, new: Release) -> bool | None:
+    """Return whether the lockfile is all that differs in the service's folder, and in the base images.
+
+    None if that is not known: a record is recovered, or the clone lacks the tree of a commit.
+    """
+    before, after = old.source.tree, new.source.tree
+    if old.lock is None or new.lock is None or before is None or after is None:
+        return None
+    if old.lock.sha256 == new.lock.sha256 or bases(old.bases) != bases(new.bases):
+        return False
+    folder = [] if new.build.context in ("", ".") else [new.build.context]
+    answer = source.git.run("diff-tree", "-r", "--name-only", "-z", before, after, "--", *folder)
+    if answer.status != 0:
+        return None
+    return set(filter(None, answer.text.split("\0"))) == {new.lock.path}

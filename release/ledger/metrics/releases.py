@@ -1,0 +1,142 @@
+"""Metrics of a service's releases and rebuilds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from itertools import takewhile
+from typing import Final
+
+from release.ledger import layout, query
+from release.ledger.metrics.values import Metric, Span, earlier, ratio, seconds_between, typical
+from release.ledger.reading import record_at
+from release.ledger.releases import as_release
+from release.ledger.store import Ledger
+from release.records import Body, Gate, Record, Release, Verification
+
+_SKEW: Final = timedelta(days=1)
+"""How far the clocks of two writers may be apart."""
+
+
+class Releases:
+    """Releases of a service, newest first; each is read once, when it is asked for."""
+
+    def __init__(self, ledger: Ledger, service: str) -> None:
+        """Read nothing yet."""
+        self.ledger = ledger
+        self.service = service
+        self._read: list[Record[Release]] = []
+        self._rest = query.history(ledger, service, kind=Release.kind)
+
+    def __iter__(self) -> Iterator[Record[Release]]:
+        """Yield what was read, then the rest."""
+        place = 0
+        while place < len(self._read) or self._read_next():
+            yield self._read[place]
+            place += 1
+
+    def _read_next(self) -> bool:
+        record = next(self._rest, None)
+        if record is not None:
+            self._read.append(as_release(record))
+        return record is not None
+
+    def first_record(self) -> str | None:
+        """Return the moment of the service's first record. Raises LedgerError."""
+        path = layout.seq_folder(self.service)
+        for _ in range(3):
+            names = self.ledger.names(path)
+            if not names:
+                return None
+            path = f"{path}/{names[0]}"
+        return record_at(self.ledger, path).envelope.recorded_at
+
+    def floor(self, moment: str) -> int:
+        """Return the number of a record before which all records are older than a moment.
+
+        A release is recorded at once, so every record before it is as old. Events may have waited for the
+        git server, and a recovered release keeps its old time.
+        """
+        limit = earlier(moment, _SKEW)
+        old = (each for each in self if each.envelope.recorded_at < limit and each.body.recovered is None)
+        return next((each.envelope.seq for each in old), 0)
+
+    def within(self, span: Span) -> list[Record[Release]]:
+        """Return the releases of a span that were not recovered, newest first."""
+        floor = self.floor(span.since)
+        recent = takewhile(lambda each: each.envelope.seq > floor, self)
+        return [
+            each for each in recent if span.holds(each.envelope.recorded_at) and each.body.recovered is None
+        ]
+
+
+def stage_metrics(past: Releases, span: Span) -> Iterator[Metric]:
+    """Yield the durations of the chain and of its stages, in the span and in the span before it."""
+    for name, part in (("before", span.before()), ("after", span)):
+        releases = past.within(part)
+        chains, stages = [], dict[str, list[float]]()
+        for each in releases:
+            own = [gate for gate in each.body.gates if gate.run is None]
+            chains += _chain(each, own)
+            for gate in own:
+                stages.setdefault(gate.name, []).append(gate.duration_ms / 1000)
+        labels, none = {"period": name}, "no release was recorded"
+        yield typical("chain_duration", chains, labels, none)
+        for stage, durations in stages.items():
+            yield typical("stage_duration", durations, {**labels, "stage": stage}, none)
+
+
+def _chain(release: Record[Release], own: list[Gate]) -> list[float]:
+    """Return the seconds from the first stage that ran to the record; nothing if no stage ran."""
+    starts = sorted(gate.started for gate in own)
+    return [seconds_between(start, release.envelope.recorded_at) for start in starts[:1]]
+
+
+def lock_age(past: Releases, span: Span, release: str | None, labels: Mapping[str, str]) -> Metric:
+    """Return the age of a release's lockfile: the time since the first release in a row that has it."""
+    since, count = _lock_since(past, release)
+    if since is None:
+        note = "the record has no lockfile" if release is not None else "there is no release"
+        return Metric(name="lock_age", labels=labels, note=note)
+    return Metric(name="lock_age", value=seconds_between(since, span.until), count=count, labels=dict(labels))
+
+
+def _lock_since(past: Releases, release: str | None) -> tuple[str | None, int]:
+    """Return the moment of the first release in a row with the same lockfile, and how many there are."""
+    sha256, since, count = "", None, 0
+    for each in past:
+        lock = each.body.lock
+        if not count and each.id != release:
+            continue
+        if lock is None:
+            return None, 0
+        if count and lock.sha256 != sha256:
+            break
+        sha256, since, count = lock.sha256, each.envelope.recorded_at, count + 1
+    return since, count
+
+
+def rebuild_metrics(past: Releases, span: Span) -> Iterator[Metric]:
+    """Yield how many rebuilds gave the recorded image: all, and those of each CI system and of machines."""
+    results: dict[str, list[bool]] = {}
+    for where, passed in _rebuilds(past, span):
+        results.setdefault(where, []).append(passed)
+    every = [passed for group in results.values() for passed in group]
+    yield ratio("reproducibility_rate", sum(every), len(every), {}, "no rebuild was recorded")
+    for where, group in sorted(results.items()):
+        yield ratio("reproducibility_rate", sum(group), len(group), {"where": where}, "")
+
+
+def _rebuilds(past: Releases, span: Span) -> Iterator[tuple[str, bool]]:
+    """Yield the CI system of each rebuild, or "machine", and if it passed; those that wait are among them."""
+    floor = past.floor(span.since)
+    every = query.history(past.ledger, past.service, kind=Verification.kind)
+    recent = takewhile(lambda each: each.envelope.seq > floor, every)
+    known: list[tuple[str, str | None, Body]] = [
+        (each.envelope.recorded_at, each.envelope.actor.ci, each.body) for each in recent
+    ]
+    waiting = (draft for draft in past.ledger.unsynced() if draft.service == past.service)
+    known += [(draft.recorded_at, draft.actor.ci, draft.body) for draft in waiting]
+    for moment, ci, body in known:
+        if isinstance(body, Verification) and body.what == "rebuild" and span.holds(moment):
+            yield ci or "machine", body.result == "passed"
