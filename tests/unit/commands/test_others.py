@@ -72,7 +72,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.attack(
     "commit subjects, messages and names of records that are workflow commands",
-    "`history`, `show`, `diff`, `status`, `doctor` and `verify` print them as text on both streams",
+    "`history`, `show`, `diff`, `metrics`, `status`, `doctor`, `verify` print them as text on both streams",
 )
 @pytest.mark.parametrize("json_too", [False, True], ids=["text", "json"])
 @pytest.mark.parametrize("command", LOOKS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from release.records import Body, Record
 from tests.unit.ledger.metrics.scripted import Script, find, gate, value
 from tests.unit.repository import Repository
 
@@ -174,7 +175,12 @@ def test_old_records_are_not_read(script: Script, monkeypatch: pytest.MonkeyPatc
         script.deployed(version, f"{day} 09:00", f"{day} 09:01")
     read: list[str] = []
     record = script.ledger.record
-    monkeypatch.setattr(script.ledger, "record", lambda name: read.append(name) or record(name))
+
+    def counted(name: str) -> Record[Body]:
+        read.append(name)
+        return record(name)
+
+    monkeypatch.setattr(script.ledger, "record", counted)
     script.measured("2026-10-05 00:00", "2026-10-07 00:00")
     kinds = [script.ledger.record(name).envelope.kind for name in {*read}]
     # two days and two days before them, one of which may be by another clock, the one that ends the reading,
