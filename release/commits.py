@@ -1,4 +1,4 @@
-"""How far commit messages move a version: Conventional Commits 1.0.0, footers and reverts.
+"""Step of a version by commit messages: Conventional Commits 1.0.0, footers and reverts.
 
 Source: the specification, items 1, 5 and 8-16. The text of a footer may begin on the next line (item 10). A
 footer counts in every paragraph, because a squashed commit joins several messages. `release.nearly` names the

@@ -10,14 +10,14 @@ from typing import Any, Final
 from release.lastlines import LastLines
 
 _END_SECONDS: Final = 5.0
-"""How long a program that was asked to end may take."""
+"""Limit for a program that was asked to end."""
 
 _LAST_SECONDS: Final = 1.0
-"""How long a program that has hung up may take to end."""
+"""Limit for a program that has closed its connection."""
 
 
 _LAST_WORDS: Final = 3
-"""How many lines of its standard error a failed connection tells."""
+"""Number of lines of its standard error in the error of a failed connection."""
 
 
 class ProgramEnded(ConnectionResetError):

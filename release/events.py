@@ -1,4 +1,4 @@
-"""What long work tells while it goes on. One room (`release.console`) renders it; nothing else prints."""
+"""Events of long work. One package (`release.console`) renders them; nothing else prints."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Finding(Struct, frozen=True, kw_only=True):
 
 
 class Found(Struct, frozen=True, kw_only=True):
-    """What a failing gate found, file by file. Its log says the same, for people."""
+    """Findings of a failing gate, file by file. Its log has the same, for people."""
 
     name: str
     findings: tuple[Finding, ...]

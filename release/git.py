@@ -22,16 +22,16 @@ from release.gitenv import environment
 from release.values import Struct
 
 ANSWER_SECONDS: Final = 20.0
-"""How long a git server may take to say what it has."""
+"""Limit for the answer of a git server."""
 
 FETCH_SECONDS: Final = 900.0
-"""How long a git server may take to send history."""
+"""Limit for the history from a git server."""
 
 LOCAL_SECONDS: Final = 600.0
-"""How long a command that asks no server may take; in a partial clone it may ask one after all."""
+"""Limit for a command that asks no server; in a partial clone it may ask one nevertheless."""
 
 OBJECT_SECONDS: Final = 60.0
-"""How long one object may take; in a partial clone it may come from a server."""
+"""Limit for one object; in a partial clone it may come from a server."""
 
 LARGEST_OBJECT: Final = 64 * 1024 * 1024
 """Bytes of an object that is read whole."""
@@ -41,14 +41,14 @@ LARGEST_OUTPUT: Final = 128 * 1024 * 1024
 
 _LONGEST_HEADER: Final = 8 * 1024
 _END_SECONDS: Final = 1.0
-"""How long a command that took too long may take to end."""
+"""Limit for the end of a command that took too long."""
 
 _SSH: Final = "ssh -oBatchMode=yes -oConnectTimeout=10"
 """Asks nothing and gives up soon."""
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """What a git command gave: its exit status (negative: killed by that signal) and its two outputs."""
+    """Answer of a git command: its exit status (negative: killed by that signal) and its two outputs."""
 
     status: int
     out: bytes

@@ -27,10 +27,10 @@ BASIC: Final = (
     *("LD_LIBRARY_PATH", "DYLD_*", "NIX_*", "PYENV_*", "ASDF_*", "MISE_*", "VOLTA_HOME", "NVM_DIR"),
     *("CONDA_PREFIX", "NODE_PATH", "GOPATH", "GOROOT", "CARGO_HOME", "RUSTUP_HOME", "JAVA_HOME"),
 )
-"""What every program gets."""
+"""Variables of every program."""
 
 PACKAGES: Final = (*BASIC, "UV_*", "PIP_*", "NETRC", "SOURCE_DATE_EPOCH")
-"""What uv gets, to lock and to install: also the settings and logins of package indexes."""
+"""Variables of uv, to lock and to install: also the settings and logins of package indexes."""
 
 ENGINE: Final = (
     *BASIC,
@@ -41,7 +41,7 @@ ENGINE: Final = (
     *("AWS_*", "ECR_*", "AZURE_*", "ACR_*", "GOOGLE_*", "CLOUDSDK_*", "GCLOUD_*", "OCI_*", "DIGITALOCEAN_*"),
     *("GITHUB_TOKEN", "GH_*", "TELEPORT_*", "TSH_*", "TAILSCALE_*", "CLOUDFLARED_*", "TUNNEL_*"),
 )
-"""What docker, buildx and ssh get: also what their own helpers need to log in."""
+"""Variables of docker, buildx and ssh: also those that their own helpers need to log in."""
 
 VARIABLE: Final = "RELEASE_PASS_ENV"
 """More names and patterns for docker, buildx and ssh, as a login helper or a ProxyCommand may need them."""
@@ -50,7 +50,7 @@ EVERYTHING: Final = ("*",)
 """For git and for `from_command`: their helpers are the operator's, and may need any variable."""
 
 NEVER: Final = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")
-"""What no program gets: it would look at another repository, or run other code."""
+"""Variables of no program: it would read another repository, or run other code."""
 
 
 def inherited(patterns: Iterable[str], environ: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -39,7 +39,7 @@ class Interruption:
         self.cancellation = Cancellation()
         self.arrived: signal.Signals | None = None
         self.too_late = False
-        """Whether what it would have stopped was done already; sessions and tasks say so."""
+        """True: the work that it would stop was done already; sessions and tasks report it."""
         self._at_once = at_once
         self._arrived_at = 0.0
         self._held = False

@@ -1,4 +1,4 @@
-"""Whether a commit that a record names is in the history of the service's own code.
+"""Check that the commit of a record is in the history of the service's own code.
 
 A record is data: whoever can push to the ledger's branch can name any commit, and git fetches a commit along
 with the ledger where the ledger's history contains it. Such a commit is not the service's. A commit is, where

@@ -54,7 +54,7 @@ def summary(files: Mapping[str, str]) -> Migrations:
 
 
 class Crossing(Struct, frozen=True, kw_only=True):
-    """What lies between the release that runs and the one that is to run."""
+    """Migrations between the release that runs and the one that is to run."""
 
     undone: tuple[str, ...] = ()
     """Paths that the one that runs has and the other lacks: the data is ahead of the code."""
@@ -63,7 +63,7 @@ class Crossing(Struct, frozen=True, kw_only=True):
     head: str = ""
     """The last path of the other."""
     unknown: str = ""
-    """Why nobody knows: then it is taken for going back."""
+    """Reason why it is unknown: then it counts as going back."""
 
     @property
     def goes_back(self) -> bool:

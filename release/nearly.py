@@ -11,10 +11,10 @@ from release.commits import BUMPS, HEADER, Bump, Message, bump_of, is_revert, se
 from release.values import Struct
 
 _LENGTH: Final = 72
-"""How much of a line is shown."""
+"""Most characters of a line."""
 
 _SHOWN: Final = 3
-"""How many lines are shown."""
+"""Most lines."""
 
 
 class Near(Struct, frozen=True, kw_only=True):

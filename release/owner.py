@@ -33,9 +33,9 @@ class Owner(Struct, frozen=True, kw_only=True):
     host: str
     pid: str
     process: str
-    """What tells this process from a later one of the same number: boot, namespace and start time."""
+    """Identity of the process among those of its number: boot, namespace and start time."""
     machine: str = ""
-    """What tells this machine from others, whenever it was started; empty where nothing does."""
+    """Identity of the machine, at any start; empty if there is none."""
 
     @classmethod
     def here(cls) -> Self:

@@ -21,7 +21,7 @@ _MOST_BYTES: Final = 256 * 1024
 _BODY_BYTES: Final = 512
 """Of the body of a wrong answer."""
 _BODY_SECONDS: Final = 0.5
-"""How long its first bytes may take."""
+"""Limit for its first bytes."""
 _BODY_TEXT: Final = 120
 """Characters of it that are shown."""
 
@@ -37,7 +37,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     body: str = ""
     """The first characters of a wrong answer's body, in one line."""
     spoke: bool = False
-    """Whether bytes came that are not HTTP."""
+    """True: bytes came that are not HTTP."""
 
     def satisfies(self, probe: Probe) -> bool:
         """Return whether this is the answer the probe waits for."""

@@ -28,7 +28,7 @@ from release.redact import Mask
 from release.values import Struct, field
 
 TAIL_LINES: Final = 20
-"""How many last lines an error carries."""
+"""Number of last lines in an error."""
 
 
 _GRACE_SECONDS: Final = 5.0

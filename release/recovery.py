@@ -1,4 +1,4 @@
-"""What `invoke ledger-rebuild` will do, decided before anything is touched."""
+"""Plan of `invoke ledger-rebuild`, made before anything is changed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from release.records import Draft, Release
 from release.values import Struct
 
 _SHOWN = 15
-"""How many lines of one kind a plan shows."""
+"""Number of lines of one kind in a plan."""
 
 Rows = list[tuple[str, str]]
 

@@ -17,7 +17,7 @@ from release.inert import ESCAPES
 from release.values import Struct, field
 
 MASK: Final = "***"
-"""What stands where a secret was."""
+"""Text in place of a secret."""
 
 SHORTEST: Final = 4
 """Masking a value of three characters would make every text unreadable and hide nothing."""
@@ -31,7 +31,7 @@ _SHORTEST_SLICE: Final = 6
 _HEAD: Final = 4
 
 _BREAK: Final = re.compile(rf"[\r\n]+(?:(?:#\d+ )?\d+\.\d+ )?|{ESCAPES.pattern}")
-"""What may stand in the middle of a secret: also what BuildKit's plain output puts before each line, and
+"""Text in the middle of a secret: also what BuildKit's plain output puts before each line, and
 what buildx does where it repeats the last lines of an instruction that failed."""
 _PARTIAL: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*)?\Z")
 _LINE: Final = re.compile(r"[^\r\n]+")
@@ -120,7 +120,7 @@ class Mask:
         return MaskedStream(self)
 
     def settled(self, text: str) -> int:
-        """How many characters can be shown, whatever comes next: what is left may be a secret's beginning."""
+        """Return how many characters can be shown in any case: the rest may be the beginning of a secret."""
         spans, end = self._forms.spans(text), self._forms.beginning(text)
         return min([end, *(start for start, stop in spans if start < end < stop)])
 
@@ -197,7 +197,7 @@ class _Squeezed(Struct, frozen=True):
 
     text: str
     pieces: tuple[tuple[int, int], ...]
-    """Where a piece begins: here, and in the whole text."""
+    """Beginning of a piece: here, and in the whole text."""
 
     @classmethod
     def of(cls, text: str) -> _Squeezed:
@@ -255,7 +255,7 @@ def _forms(value: str) -> set[str]:
 
 
 def _written(text: str) -> set[str]:
-    """How JSON (RFC 8259), Python, XML and a URL (RFC 3986, section 2.1; or a form's body) write a text."""
+    """Return a text as JSON (RFC 8259), Python, XML and a URL (RFC 3986, 2.1; or a form's body) write it."""
     quoted = {quote(text, safe=""), quote(text), quote_plus(text)}
     small = {_PERCENT.sub(lambda match: match[0].lower(), form) for form in quoted}
     xml = {escape(text), escape(text, {'"': "&quot;"}), escape(text, _ATTRIBUTE)}

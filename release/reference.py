@@ -56,7 +56,7 @@ class Digest(Struct, frozen=True, order=True):
 
 
 class Repository(Struct, frozen=True, order=True):
-    """Where images of one name live: `registry.example:5000/acme/api`, or `api` on the default registry.
+    """Repository of images: `registry.example:5000/acme/api`, or `api` on the default registry.
 
     Raises:
         ValueError: the text is not a repository, saying which part is wrong.

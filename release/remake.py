@@ -64,7 +64,7 @@ class RecordedPlan(Plan, frozen=True, kw_only=True):
 
 
 class Remade(Struct, frozen=True, kw_only=True):
-    """What came out."""
+    """Result of a rebuild."""
 
     service: str
     version: str

@@ -21,7 +21,7 @@ _SPREAD: Final = 0.5
 
 
 class Patience(Struct, frozen=True, kw_only=True):
-    """How often something is tried.
+    """Attempts and pauses.
 
     Args:
         attempts: at most so many.

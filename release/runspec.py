@@ -1,4 +1,4 @@
-"""How a container runs: the settings that a deployment records and a rollback puts back.
+"""Run settings of a container, which a deployment records and a rollback restores.
 
 Units are fixed here, once: memory in bytes, time in milliseconds, processors in thousandths, so that a
 record holds whole numbers only. The text forms ("256m", "30s", "127.0.0.1:8080:8000") are those of the
@@ -114,7 +114,7 @@ class Probe(Value):
     path: RequestPath = "/"
     status: Annotated[int, Field(ge=100, le=599)] = 200
     timeout: Annotated[int, Field(gt=0)] = 30_000
-    """How long the service may take from its start to the first right answer, in milliseconds."""
+    """Limit from the start of the service to the first right answer, in milliseconds."""
     host: HostName | None = None
     """The `Host` header; None: the address that is asked."""
     headers: Annotated[dict[HeaderName, HeaderValue], AfterValidator(own_headers)] | None = None
@@ -153,7 +153,7 @@ class RecordedFile(Value):
 
 
 class SwarmSpec(Value):
-    """How a Swarm runs and replaces the tasks of a service. `delay` and `monitor` are milliseconds.
+    """Settings of a Swarm for the tasks of a service. `delay` and `monitor` are milliseconds.
 
     `reserve_memory` is bytes and `reserve_cpus` thousandths. A key that is None is not recorded.
     Keys of a later minor version of a record are kept.
@@ -186,7 +186,7 @@ class RunSpec(Value):
 
     command: Items[str] | None = None
     entrypoint: Entrypoint | None = None
-    """What `command` did with the image's ENTRYPOINT; None: it was kept, as older versions always did."""
+    """Use of the image's ENTRYPOINT with `command`; None: it was kept, as older versions always did."""
     env: dict[VariableName, str] = Field(default_factory=dict)
     secrets: dict[VariableName, str] = Field(default_factory=dict)
     publish: Items[Publish] = ()
@@ -208,7 +208,7 @@ class RunSpec(Value):
     files: dict[AbsolutePath, RecordedFile] | None = None
     """By path in the container."""
     secret_files: dict[VariableName, AbsolutePath] | None = None
-    """Where in the container a secret is a file instead of a variable."""
+    """Path in the container of a secret that is a file instead of a variable."""
     init: bool | None = None
     stop_signal: SignalName | None = None
     log_driver: Name | None = None

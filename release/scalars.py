@@ -205,7 +205,7 @@ SignalName = Annotated[str, Matching(r"SIG[A-Z][A-Z0-9]*([+-][0-9]+)?", 'a signa
 
 
 Entrypoint = Literal["keep", "replace"]
-"""Whether a command takes the place of the image's ENTRYPOINT, or is given to it as arguments."""
+""""replace": a command runs in place of the image's ENTRYPOINT; "keep": it is its arguments."""
 
 
 RequestPath = Annotated[str, Matching(r"/[!-~]*", 'the path of a request, as "/healthz"')]

@@ -48,7 +48,7 @@ SESSIONS: Final = {
 
 
 class _Door(Struct, frozen=True, kw_only=True):
-    """What a session works with."""
+    """Context of a session."""
 
     name: str
     arguments: argparse.Namespace

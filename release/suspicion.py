@@ -37,7 +37,7 @@ _SHAPES: Final[Mapping[str, str]] = {
     "a Stripe key": r"\b[rs]k_(?:live|test)_\w{16,}",
     "a Google key": r"\bAIza[\w-]{35}",
 }
-"""What issuers have made recognisable, and two shapes of the standards (RFC 7468, RFC 7519)."""
+"""Recognisable formats of issuers, and two of the standards (RFC 7468, RFC 7519)."""
 
 _PATTERNS: Final = {name: re.compile(pattern) for name, pattern in _SHAPES.items()}
 _RUN: Final = re.compile(r"[A-Za-z0-9+/=_-]{24,}")
@@ -52,7 +52,7 @@ _IS_NO_NAME: Final = re.compile(r"\A(?!/)(?=.*[^a-z])", re.DOTALL)
 
 
 def suspicion(name: str, value: str) -> str | None:
-    """Why this pair looks like a secret, in words that show nothing of the value; None where it does not."""
+    """Return why this pair looks like a secret, without a part of the value; None if it does not."""
     word = next((word for word in _words(name) if word in WORDS), None)
     if word is not None:
         return f"its name contains {word!r}"
@@ -63,7 +63,7 @@ def suspicion(name: str, value: str) -> str | None:
 
 
 def shape(text: str) -> str | None:
-    """What a text holds that is made to be recognised: a private key, a token, an address with a password."""
+    """Return the recognisable secret in a text: a private key, a token, an address with a password."""
     if passwords_in(text):
         return "an address with a password"
     return next((name for name, pattern in _PATTERNS.items() if pattern.search(text)), None)

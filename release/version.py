@@ -24,7 +24,7 @@ _TAG_LENGTH: Final = 128
 
 
 class Request(Struct, frozen=True, kw_only=True):
-    """What the command line asks for: an exact version, a bump, or neither."""
+    """Request of the command line: an exact version, a bump, or neither."""
 
     version: Version | None = None
     bump: Bump | None = None
@@ -81,7 +81,7 @@ def _parse_bump(text: str) -> Bump:
 
 
 def tag_prefix(service: str, *, several: bool) -> str:
-    """What stands before the version in a git tag: `v`, or `api/v` in a repository of several services."""
+    """Return the text before the version in a git tag: `v`, or `api/v` if there are several services."""
     return f"{service}/v" if several else "v"
 
 

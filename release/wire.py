@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 SLICE_SECONDS: Final = 0.2
-"""How long anything blocks before `check` is asked again."""
+"""Longest wait before `check` is asked again."""
 
 Check = Callable[[], None]
 """Raises when the connection is not wanted any more."""

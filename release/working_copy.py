@@ -31,7 +31,7 @@ def _hidden_changes(source: Source) -> Iterator[str]:
 
 
 def _differs(source: Source, path: str, mode: str, oid: str) -> bool:
-    """Whether a file here has other content, kind or mode; one left out by sparse checkout has not."""
+    """Return if a file here has other content, kind or mode; one left out by sparse checkout has not."""
     file = source.root / path
     if not file.is_symlink() and not file.exists():
         return False

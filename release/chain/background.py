@@ -1,4 +1,4 @@
-"""What no stage waits for: done beside the stages that follow, one thing after another.
+"""Tasks that no stage waits for. They run beside the next stages, one after another.
 
 An image of the tests may still have its name while the release is recorded. What cannot be taken away is
 told, and the next run takes it away: it carries the labels of its owner.

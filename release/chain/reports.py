@@ -1,4 +1,4 @@
-"""What gates leave for other programs: JUnit, findings with file and line, and the release as variables.
+"""Files of gates for other programs: JUnit, findings with file and line, and the release as variables.
 
 The files are in `.release/reports/<service>/`, where every run puts them anew, so that a CI system's
 configuration can name them.

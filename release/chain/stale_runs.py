@@ -1,4 +1,4 @@
-"""What killed runs left: containers, names of test images, temporary files. Never those of a living run.
+"""Cleanup of killed runs: containers, names of test images, temporary files. Living runs are kept.
 
 Everything that a run makes outside of the repository carries its owner: in labels, or in the run's folder.
 """

@@ -1,4 +1,4 @@
-"""What `invoke verify --repair` does: after the commit point the rest can be made again from the records.
+"""`invoke verify --repair`: after the commit point, the rest can be made again from the records.
 
 What is missing is added. What is there and says something else is named and left alone: nobody here knows who
 moved it, or why.

@@ -1,1 +1,1 @@
-"""Where image bytes live: engines and registries."""
+"""Places of images: engines and registries."""

@@ -13,7 +13,7 @@ from release.scalars import Entrypoint
 from release.values import Reticent, field
 
 LOOPBACK: Final = "127.0.0.1"
-"""Where the ports are published that only this machine may reach."""
+"""Address of ports that only this machine may reach."""
 
 
 BRIDGE: Final = "bridge"
@@ -51,7 +51,7 @@ class ContainerSpec(Reticent, frozen=True, kw_only=True):
     name: str | None = None
     command: tuple[str, ...] | None = None
     entrypoint: Entrypoint = "keep"
-    """Whether `command` runs in the place of the image's ENTRYPOINT, or is given to it as arguments."""
+    """"replace": `command` runs in place of the image's ENTRYPOINT; "keep": it is its arguments."""
     env: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     publish: tuple[Publish, ...] = ()
@@ -83,7 +83,7 @@ class ContainerSpec(Reticent, frozen=True, kw_only=True):
     stop_signal: str | None = None
     """None: the image's, else SIGTERM."""
     init: bool | None = None
-    """Whether the engine puts a process 1 of its own before the program, which collects the dead."""
+    """True: the engine puts a process 1 of its own before the program, which collects ended processes."""
     log_driver: str | None = None
     """None: the engine's."""
     log_options: Mapping[str, str] | None = None

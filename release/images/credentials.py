@@ -1,4 +1,4 @@
-"""What is known of a registry's users. Read here for the engine's transfers and our own requests."""
+"""Credentials of a registry, for the engine's transfers and our own requests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CONFIG: Final = jsontext.Bounds(size=CREDENTIALS)
 
 
 class Credentials(Reticent, frozen=True, kw_only=True):
-    """What Docker knows for a registry: a user and a password, or an identity token (never shown)."""
+    """Credentials of Docker for a registry: a user and a password, or an identity token (never shown)."""
 
     unshown = frozenset({"password", "identity_token"})
 
@@ -39,7 +39,7 @@ class Credentials(Reticent, frozen=True, kw_only=True):
 
 
 def credentials(host: str, environ: Mapping[str, str] = os.environ) -> Credentials | None:
-    """What is known for a registry's host: in DOCKER_AUTH_CONFIG, else in config.json, a store or a helper.
+    """Return the credentials of a registry: from DOCKER_AUTH_CONFIG, config.json, a store or a helper.
 
     A helper that is missing or broken counts as one that knows nothing, as it does for `docker` itself.
 

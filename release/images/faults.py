@@ -1,4 +1,4 @@
-"""Why a connection did not come about, told from the type of what was raised, never from its words."""
+"""Reasons of failed connections, by the type of the exception, never by its words."""
 
 from __future__ import annotations
 

@@ -162,7 +162,7 @@ def guard(manager: Any) -> None:
 
 
 class Adapter(HTTPAdapter):
-    """What requests asks for guarded connections."""
+    """Adapter of requests for guarded connections."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Connections straight to a server."""

@@ -81,7 +81,7 @@ class Pattern:
 
 
 def _syntax_error(pattern: str) -> str:
-    """What Go's filepath.Match finds wrong in a pattern, when it is asked for the name "."; empty: nothing.
+    """Return what Go's filepath.Match finds wrong in a pattern, matched with "."; empty: nothing.
 
     It compares piece by piece - the text up to a `*` - and ends at the first that is not in the name. What
     comes later may be wrong all the same.

@@ -25,7 +25,7 @@ _SMALL: Final = 4 << 20
 
 
 class Layout(Struct, frozen=True, kw_only=True):
-    """What an image layout holds: the digests of all its blobs, the small ones with their bytes."""
+    """Content of an image layout: the digests of all its blobs, the small ones with their bytes."""
 
     blobs: frozenset[Digest]
     documents: dict[Digest, bytes]

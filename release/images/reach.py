@@ -1,4 +1,4 @@
-"""Where a container's port answers, seen from this machine."""
+"""Addresses of a container's port, seen from this machine."""
 
 from __future__ import annotations
 

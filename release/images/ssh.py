@@ -31,7 +31,7 @@ def command(address: str) -> Command:
 
 
 class PoolAdapter(requests.adapters.HTTPAdapter):
-    """What requests asks for a connection of one pool, which leads to the engine whatever the address."""
+    """Connections of one pool for requests, which lead to the engine at any address."""
 
     def __init__(self, pool: urllib3.HTTPConnectionPool) -> None:
         """Open nothing yet."""

@@ -1,4 +1,4 @@
-"""Whose certificates are believed for a registry: those that the engine believes, and those we are given.
+"""Trusted certificates of a registry: those of the engine, and those in the configuration.
 
 Source: Docker's documentation, "Verify repository client with certificates": the system's authorities, and
 beside them those in `/etc/docker/certs.d/<host>[:<port>]/*.crt`.
@@ -16,7 +16,7 @@ from release.errors import UsageError
 from release.images import guard
 
 ENGINE_FOLDER: Final = Path("/etc/docker/certs.d")
-"""Where an engine looks, on its own machine."""
+"""Folder that an engine reads, on its own machine."""
 
 VARIABLE: Final = "RELEASE_REGISTRY_CA"
 """Names a file of certificates in PEM for every registry, as a CI system hands it to a job."""

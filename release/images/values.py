@@ -24,7 +24,7 @@ Health = Literal["none", "starting", "healthy", "unhealthy"]
 
 
 class EngineInfo(Struct, frozen=True, kw_only=True):
-    """What an engine says about itself."""
+    """Facts of an engine."""
 
     name: str
     version: str
@@ -33,7 +33,7 @@ class EngineInfo(Struct, frozen=True, kw_only=True):
     """As "linux/amd64"."""
     image_store: Literal["containerd", "graph"]
     ahead_ms: int = 0
-    """How many milliseconds its clock was ahead of this machine's when it was asked: each time another."""
+    """Milliseconds by which its clock was ahead of this machine's in this answer: each time another."""
     data_root: str = ""
     """Its folder, on its own machine; empty where it does not say."""
 
@@ -93,7 +93,7 @@ class ContainerState(Struct, frozen=True, kw_only=True):
     check: tuple[str, ...] = ()
     """The program of its health check and its words; empty where there is none."""
     stop_signal: str = ""
-    """What its image or its settings say; empty: SIGTERM."""
+    """Stop signal of its image or its settings; empty: SIGTERM."""
     created_at: str = ""
     check_timeout: int = _CHECK_TIMEOUT
     """Milliseconds that one run of it may take."""
@@ -111,7 +111,7 @@ class Executed(Struct, frozen=True, kw_only=True):
     """The last bytes of it, within the limit of the call."""
     errors: bytes
     is_cut: bool = False
-    """Whether there was more of either than the limit."""
+    """True: there was more of either than the limit."""
 
 
 class Taken(Struct, frozen=True, kw_only=True):

@@ -1,1 +1,1 @@
-"""What was released, and what ran where."""
+"""Records of releases and deployments."""

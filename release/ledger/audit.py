@@ -74,7 +74,7 @@ class Audit:
         self._any_signed = False
         self.commits = self.records = self.releases = 0
         self.vouches = False
-        """Whether a record of the last commit names that commit's parent as verified head."""
+        """True: a record of the last commit names that commit's parent as verified head."""
 
     @property
     def state(self) -> Before:

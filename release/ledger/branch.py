@@ -26,13 +26,13 @@ from release.ledger.tree import DURABLE
 from release.values import Struct
 
 PUSH_SECONDS: Final = 60.0
-"""How long a server may take to receive one append."""
+"""Limit for one append at a server."""
 
 _PATIENCE: Final = 3
-"""How often the same move is tried when it is refused and nothing else has moved."""
+"""Attempts of the same move if it is refused and nothing else has moved."""
 
 _PATIENT_LOSSES: Final = 6
-"""How many races a writer loses before it stops being polite."""
+"""Number of lost races before a writer stops to wait."""
 
 _CHECKED: Final = ("-c", "fetch.fsckObjects=true", "-c", "fetch.unpackLimit=1")
 """Git refuses objects that it would not make itself, as a folder with two files of one name.
@@ -61,7 +61,7 @@ class Tag(Struct, frozen=True, kw_only=True):
 
 
 class Move(Struct, frozen=True, kw_only=True):
-    """What is to land together: the ledger from `base` to `commit`, and a tag. Either may be absent."""
+    """References that land together: the ledger from `base` to `commit`, and a tag. Either may be absent."""
 
     base: str | None
     commit: str | None
@@ -69,7 +69,7 @@ class Move(Struct, frozen=True, kw_only=True):
 
 
 class Until(Struct, frozen=True, kw_only=True):
-    """How long a server is waited for: up to a moment in all, or, without one, as each question deserves."""
+    """Limit for a server: a moment for all questions, or without one the limit of each question."""
 
     moment: float | None = None
 
@@ -101,13 +101,13 @@ class Known(Struct, frozen=True, kw_only=True):
     """The ledger's references in this clone."""
 
     seen: str | None
-    """What the server had when we last looked."""
+    """Commit of the server when we last read it."""
     tracking: str | None
     local: str | None
     verified: str | None
-    """What this clone has proved."""
+    """Commit that this clone has proved."""
     checked_out: bool
-    """Whether a working tree stands on the local branch."""
+    """True: a working tree has the local branch checked out."""
 
 
 def wait(attempt: int) -> None:
@@ -170,9 +170,9 @@ class Branch:
         self._target: str | None = None
         """The word for `git push`, once it is known."""
         self._server: str | None = None
-        """What the server had when `head` was asked last."""
+        """Commit of the server when `head` was asked last."""
         self.verified: str | None = None
-        """What this clone had proved when `head` was asked last."""
+        """Commit that this clone had proved when `head` was asked last."""
         self.is_proven: Callable[[str], bool] = lambda _: True
         """Tells whether a commit that the server no longer has was ever proven."""
 
@@ -223,7 +223,7 @@ class Branch:
         )
 
     def _contains(self, later: str, earlier: str) -> bool:
-        """Whether a commit is the other one or comes after it. Raises LedgerError when history is damaged."""
+        """Return if a commit is the other one or comes after it. Raises LedgerError if history is damaged."""
         if later == earlier:
             return True
         answer = self._git.run("merge-base", "--is-ancestor", earlier, later)
@@ -480,7 +480,7 @@ class Branch:
         )
 
     def _lacks_atomic(self, move: Move) -> bool:
-        """Whether the server takes each reference but not both at once: tried without sending anything."""
+        """Return if the server takes each reference but not both at once. Sends nothing."""
         specs = self._specs(move)
         whole, plain = ("--dry-run", "--atomic"), ("--dry-run",)
         return (

@@ -1,4 +1,4 @@
-"""What ran where: deployment events in the order of their times, those that wait for the server among them.
+"""Deployment events in the order of their times, with those that wait for the server.
 
 Verified healthy is what a `healthy` event says, and what a `restored` event put back; attempts that
 failed, or left a mixed state, never count.

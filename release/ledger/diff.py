@@ -1,4 +1,4 @@
-"""What is other in one release than in another: commits, packages, bases, settings, size."""
+"""Differences of two releases: commits, packages, bases, settings, size."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from release.source import Source
 from release.values import Struct, plain
 
 _COMMITS: Final = 1000
-"""How many commits are listed at most, each way."""
+"""Most commits that are listed, each way."""
 
 
 class Change(Struct, frozen=True, kw_only=True):
@@ -31,7 +31,7 @@ class End(Struct, frozen=True, kw_only=True):
 
     version: str
     recovered: bool
-    """Whether its record was made again from its image."""
+    """True: its record was recovered from its image."""
     digest: str
     commit: str
     released: str
@@ -46,7 +46,7 @@ class Commits(Struct, frozen=True, kw_only=True):
     undone: tuple[str, ...] = ()
     """In the first release and not in the second."""
     note: str = ""
-    """Why the lists are empty or may not be whole."""
+    """Reason why the lists are empty or may not be whole."""
 
 
 class Difference(Struct, frozen=True, kw_only=True):
@@ -66,7 +66,7 @@ class Difference(Struct, frozen=True, kw_only=True):
     shared_layers: int
     shared_bytes: int
     notes: tuple[str, ...]
-    """What could not be compared, and why."""
+    """Parts that could not be compared, and why."""
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data."""

@@ -1,4 +1,4 @@
-"""Whether an environment is frozen: deployments to it are refused, rollbacks never are."""
+"""Freezes of environments: deployments are refused, rollbacks never are."""
 
 from __future__ import annotations
 

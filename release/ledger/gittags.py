@@ -19,7 +19,7 @@ class Tags(Struct, frozen=True, kw_only=True):
     remote: str | None
 
     def ask(self, commit: str, record: Record[Release]) -> Iterator[Violation]:
-        """What the tags say otherwise than a release; one that is only on the remote is not fetched yet."""
+        """Return how the tags differ from a release; one that is only on the remote is not fetched yet."""
         source = record.body.source
         places = {"this clone": self.here.get(source.tag)}
         if self.there is not None:

@@ -1,4 +1,4 @@
-"""Where things lie in the ledger's tree: docs/reference/ledger.md, as functions. Pure.
+"""Paths of the ledger's tree: docs/reference/ledger.md, as functions. Pure.
 
 Every path is written once and never again, so a path is also a claim: two writers that want the same one
 cannot both win.

@@ -30,10 +30,10 @@ _SIGNER: Final = "own signer"
 
 
 class Policy(Struct, frozen=True, kw_only=True):
-    """What a ledger must fulfil to be believed."""
+    """Conditions for the use of a ledger."""
 
     signers: Signers | None = None
-    """Who must have signed; None: signatures are not required."""
+    """Signers that are required; None: signatures are not required."""
     home: Home = Home()
 
     def fingerprint(self) -> str:

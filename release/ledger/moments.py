@@ -38,7 +38,7 @@ _OFFSET: Final = re.compile(r"([+-])(\d{2}):?(\d{2})")
 
 
 class Clock(Struct, frozen=True, kw_only=True):
-    """What the person's clock shows: now, and the zone it is set to (None: this machine's, as `TZ` says)."""
+    """The person's clock: now, and the zone it is set to (None: this machine's, as `TZ` says)."""
 
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     zone: tzinfo | None = None

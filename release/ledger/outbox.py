@@ -23,7 +23,7 @@ from release.seal import BadSeal, ClonesKey
 from release.values import Struct
 
 KINDS: Final = (Deployment, Quarantine, Freeze, Verification, Note)
-"""What may wait for the server. A release does not: its record and its git tag land together."""
+"""Kinds that may wait for the server. A release does not: its record and its git tag land together."""
 
 _PURPOSE: Final = "outbox"
 _LARGEST: Final = 16 << 20
@@ -57,7 +57,7 @@ class Outbox:
         self.refused = git_dir / "release" / "refused"
         """Files that were found among the events and are not this clone's."""
         self._written: dict[str, bytes] = {}
-        """What this process itself has written, by file."""
+        """Bytes that this process itself has written, by file."""
 
     def put(self, draft: Draft[Body]) -> None:
         """Keep an event; the same one only once. Raises LedgerError when the disk or the system refuses."""

@@ -1,4 +1,4 @@
-"""Where a record goes in the chain, and whether it is there already. Reads the ledger, writes nothing."""
+"""Place of a record in the chain, new or existing. Reads the ledger, writes nothing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from release.values import Struct, field, replace
 
 
 class Stamp(Struct, frozen=True, kw_only=True):
-    """What a writer adds to the envelope: the genesis of a service, and the head that it has proved."""
+    """Additions of a writer to the envelope: the genesis of a service, and the head that it has proved."""
 
     policies: Policies
     state: Before = Before()

@@ -27,15 +27,15 @@ TOLERATED: Final = frozenset({"index-missing", "record-later"})
 """Violations that hide something and claim nothing: reading goes on past them."""
 
 FIRST_SECONDS: Final = 300.0
-"""How long the first proof of a clone may take in one command."""
+"""Limit for the first proof of a clone in one command."""
 
 NEW_SECONDS: Final = 20.0
-"""How long the proof of new commits may take in one command. The next command goes on from there."""
+"""Limit for the proof of new commits in one command. The next command continues from there."""
 
 _SAID: Final = 2_000
 """From so many commits on, a proof from the first commit is announced."""
 _CHUNKS: Final = (1, 16, 256)
-"""How many signatures are asked for at once: the newest alone usually suffices."""
+"""Numbers of signatures in one question: the newest alone usually suffices."""
 
 
 class Policies(Struct, frozen=True, kw_only=True):
@@ -44,18 +44,18 @@ class Policies(Struct, frozen=True, kw_only=True):
     policy: Policy = Policy()
     say: Callable[[str], None] = lambda _: None
     bind: bool = False
-    """Whether an append binds its service to the ledger and the ledger to the repository."""
+    """True: an append binds its service to the ledger and the ledger to the repository."""
     vouch: bool = False
-    """Whether an append vouches for all commits before it, as after a proof with signatures."""
+    """True: an append vouches for all commits before it, as after a proof with signatures."""
 
 
 class Proved(Struct, frozen=True, kw_only=True):
-    """How far a ledger is proven."""
+    """Result of a proof."""
 
     head: str | None
     """The verified head; None: nothing is proven, or the ledger is empty."""
     error: LedgerUnproven | None = None
-    """Why it is not proven up to its last commit."""
+    """Reason why it is not proven up to its last commit."""
 
 
 class Seen(Struct, frozen=True, kw_only=True):
@@ -63,7 +63,7 @@ class Seen(Struct, frozen=True, kw_only=True):
 
     commit: str
     vouches: bool
-    """Whether one of its records names its parent as verified head."""
+    """True: one of its records names its parent as verified head."""
 
 
 class Prover:

@@ -19,17 +19,17 @@ Command = Callable[[str], str]
 
 
 class Found(Struct, frozen=True, kw_only=True):
-    """What a target means."""
+    """Release that a target means."""
 
     release: Record[Release]
     event: Event | None = None
     """The healthy deployment that was asked for, by a time or by its id, in the environment asked about."""
     notes: tuple[str, ...] = ()
-    """How it was read, and what was passed over: sentences for the person who asked."""
+    """Notes on how it was read, and on skipped releases: sentences for the person who asked."""
 
 
 class Question(Struct, frozen=True, kw_only=True):
-    """Where a target is looked up."""
+    """Scope in which a target is searched."""
 
     ledger: Ledger
     service: str

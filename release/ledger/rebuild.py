@@ -23,13 +23,13 @@ class Survey(Struct, frozen=True, kw_only=True):
     """The index held against the records."""
 
     records: int
-    """How many can be read."""
+    """Number of readable records."""
     entries: int
-    """How many index entries they have together."""
+    """Number of their index entries."""
     missing: Mapping[str, bytes]
     """Paths that are not there, with their contents."""
     wrong: tuple[str, ...]
-    """What is there and should not be so: each a sentence that begins with the path."""
+    """Wrong entries: each a sentence that begins with the path."""
 
 
 def survey(ledger: Ledger) -> Survey:

@@ -16,7 +16,7 @@ from release.git import Git
 from release.values import Struct
 
 FORMAT: Final = "%G?|%GF"
-"""What git is asked to tell of each commit's signature."""
+"""Format of git for each commit's signature."""
 
 UNCHECKED: Final = "!"
 """Letter of a signature that git could not check to its end."""
@@ -35,7 +35,7 @@ _STATES: Final = {
 
 
 class Signature(Struct, frozen=True, kw_only=True):
-    """What git says of one commit's signature: its letter, and the key's fingerprint where one is known."""
+    """Answer of git on one commit's signature: its letter, and the key's fingerprint if it is known."""
 
     letter: str
     fingerprint: str
@@ -48,7 +48,7 @@ class Signature(Struct, frozen=True, kw_only=True):
 
 
 class Signers(Struct, frozen=True, kw_only=True):
-    """Who may sign the ledger's commits.
+    """Signers of the ledger's commits.
 
     Without a file these are whom this machine knows: the keys of the gpg keyring, and the file that git's own
     setting `gpg.ssh.allowedSignersFile` names.

@@ -41,7 +41,7 @@ from release.source import Source
 T = TypeVar("T")
 
 LIMIT_SECONDS: Final = 60.0
-"""How long an append tries to win against other writers."""
+"""Limit for an append against other writers."""
 
 _BULK: Final = 3
 _BULK_SECONDS: Final = 10.0
@@ -87,11 +87,11 @@ class Ledger:
         self._landings: deque[float] = deque(maxlen=_BULK)
         self._lost_at: float | None = None
         self.silence: LedgerUnreachable | None = None
-        """Why the last refresh learned nothing; None where it did."""
+        """Reason why the last refresh got no answer; None if it did."""
         self.skipped: dict[str, str] = {}
         """Index entries whose records could not be read, and why; who lists records went on without them."""
         self.unproven: LedgerUnproven | LedgerRewritten | None = None
-        """Why the ledger is read up to its verified head alone; None if that is its last commit."""
+        """Reason why the ledger is read up to its verified head only; None if that is its last commit."""
 
     @classmethod
     def open(
@@ -336,7 +336,7 @@ class Ledger:
         return True
 
     def _let_others_in(self) -> None:
-        """Who appends one thing after the other would win every race: it alone knows the newest head."""
+        """Wait, so that other writers can append too: this one alone knows the newest head."""
         since = time.monotonic() - _BULK_SECONDS
         busy = len(self._landings) == _BULK and self._landings[0] > since
         if busy and self._lost_at is not None and self._lost_at > since:

@@ -1,4 +1,4 @@
-"""What can stand after `--to`, and what it means: docs/reference/targets.md, as functions."""
+"""Targets, as `--to` takes them: docs/reference/targets.md, as functions."""
 
 from __future__ import annotations
 

@@ -17,13 +17,13 @@ from release.errors import LedgerError, ReleaseError
 from release.git import Answer, Git
 
 DURABLE: Final = ("-c", "core.fsync=all")
-"""What git writes for the ledger is on the disk before a reference names it."""
+"""Options that put the ledger's objects on the disk before a reference names them."""
 
 _FOLDER: Final = b"40000"
 _FILE: Final = b"100644"
 
 _KEPT_ENTRIES: Final = 20_000
-"""How many entries of folders are kept in memory: some megabytes, however large the ledger is."""
+"""Entries of folders that are kept in memory: some megabytes, with any size of the ledger."""
 
 _ENTRIES: Final = {
     width: re.compile(rb"([0-7]{5,6}) ([^\0]+)\0(.{%d})" % width, re.DOTALL) for width in (20, 32)
@@ -112,7 +112,7 @@ class Trees:
             self._kept -= len(self._listings.popitem(last=False)[1])
 
     def find(self, tree: str, path: str) -> tuple[bool, str] | None:
-        """Whether a path is a folder, and its object; None when it is not there. Raises LedgerError."""
+        """Return if a path is a folder, and its object; None if it does not exist. Raises LedgerError."""
         folder, oid, walked = True, tree, ""
         for name in path.split("/"):
             entry = self.listing(oid, walked).get(_name(name)) if folder else None

@@ -92,7 +92,7 @@ def nothing(question: Question) -> TargetUnavailable:
 
 
 def _first(ledger: Ledger) -> str:
-    """What brings releases where there is none at all: the ledger itself, where this clone has none yet."""
+    """Return the command for a ledger without releases: it fetches the ledger, or makes a release."""
     if ledger.head is None and ledger.remote is not None:
         return f"`invoke sync` fetches the ledger when the git remote {ledger.remote} answers"
     return "nox -s release"

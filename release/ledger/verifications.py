@@ -1,4 +1,4 @@
-"""What was tried out: readiness checks, drills and rebuilds, those that wait for the server among them."""
+"""Verifications: readiness checks, drills and rebuilds, with those that wait for the server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from release.values import Struct
 
 What = Literal["readiness", "drill", "rebuild"]
 IN_ENVIRONMENTS: Final[tuple[What, ...]] = ("readiness", "drill")
-"""What is tried out in an environment; a rebuild is of a release alone."""
+"""Verifications of an environment; a rebuild is of a release only."""
 
 
 class Tried(Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""What can be wrong with a ledger, by stable names, and what a verification found."""
+"""Possible violations of a ledger, by stable names, and the report of a verification."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Violation(Struct, frozen=True, kw_only=True):
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """What was proved of one ledger, and what was not."""
+    """Proved and unproved parts of one ledger."""
 
     ledger: str
     """Its branch, as git writes it."""
@@ -92,7 +92,7 @@ class Report(Struct, frozen=True, kw_only=True):
     releases: int
     violations: tuple[Violation, ...]
     unchecked: tuple[str, ...]
-    """What could not be looked at, and why."""
+    """Parts that could not be checked, and why."""
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data."""

@@ -26,11 +26,11 @@ _CHUNK: Final = 1 << 16
 
 NO_SIGNATURE: Final = Signature(letter="N", fingerprint="")
 _BULK: Final = 256
-"""How many signatures are asked for at once."""
+"""Number of signatures in one question."""
 
 
 class Change(Struct, frozen=True, kw_only=True):
-    """What a commit did to one path, as `git diff-tree --raw` tells it."""
+    """Change of a commit to one path, as `git diff-tree --raw` prints it."""
 
     letter: str
     """A added, D deleted, M modified, T another type of file."""

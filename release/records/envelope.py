@@ -1,4 +1,4 @@
-"""What happened, as values: the records of the ledger.
+"""Records of the ledger, as values.
 
 A record is an envelope and a body of one kind. Its bytes are canonical JSON (RFC 8785: sorted keys, UTF-8,
 no white space; here whole numbers only) and one newline; its id is the sha256 of those bytes, in hexadecimal.
@@ -58,7 +58,7 @@ class Genesis(Part):
 
 
 class Envelope(Part):
-    """What every record says about itself. `seq` counts per service from 1; `prev` is the record before."""
+    """Envelope of every record. `seq` counts per service from 1; `prev` is the record before."""
 
     schema_: Annotated[str, Field(alias="schema", pattern=r"^\d+\.\d+$")] = SCHEMA
     kind: str

@@ -52,7 +52,7 @@ class Deployment(Part):
     targets: tuple[TargetState, ...] = ()
     duration_ms: int | None = None
     took_lock_from: Brief | None = None
-    """Whose lock was broken for it, in words: there only when one was."""
+    """Holder whose lock was broken for it, in words: present only if one was."""
     down: Undoing | None = None
     """There only where migrations are undone first; in an event that ends it, where that began."""
 
@@ -65,9 +65,9 @@ class Quarantine(Part):
     release: Hex64
     """The id of the release record."""
     environment: Slug | None = None
-    """Where; missing: everywhere."""
+    """Environment; missing: everywhere."""
     message: str
-    """Why."""
+    """Reason."""
     lifted: bool = False
     """True: it may be deployed again."""
     deployment: DeploymentId | None = None
@@ -81,7 +81,7 @@ class Freeze(Part):
 
     environment: Slug
     message: str
-    """Why."""
+    """Reason."""
     until: Moment | None = None
     """Its end; missing: when somebody thaws it."""
     thawed: bool = False
@@ -99,9 +99,9 @@ class Examined(Part):
     result: Literal["passed", "failed", "skipped"]
     """`skipped`: it is set aside, and nobody would go there."""
     problems: tuple[Brief, ...] = ()
-    """What speaks against it."""
+    """Problems that would stop it."""
     unchecked: tuple[Brief, ...] = ()
-    """What was not, or could not be, judged."""
+    """Parts that were not, or could not be, checked."""
 
 
 class Verification(Part):
@@ -111,13 +111,13 @@ class Verification(Part):
 
     what: Literal["readiness", "drill", "rebuild"]
     environment: Slug | None = None
-    """Whose releases; missing for a rebuild."""
+    """Environment of the releases; missing for a rebuild."""
     result: Literal["passed", "failed"]
     releases: tuple[Examined, ...]
     duration_ms: int
     """Of the whole check; of a drill that passed: from the command's start to verified healthy."""
     detail: Brief = ""
-    """What was seen, in a few words."""
+    """Observation, in a few words."""
 
 
 class Note(Part):

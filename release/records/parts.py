@@ -53,7 +53,7 @@ class Part(BaseModel):
 
 
 class Actor(Part):
-    """Who did it: git's name and address; `ci` names the CI system, if one ran."""
+    """Person: git's name and address; `ci` names the CI system, if one ran."""
 
     name: str
     email: str

@@ -87,7 +87,7 @@ class Built(Part):
 
 
 class TestsRan(Part):
-    """What shows that the tests of a release ran, and what was run."""
+    """Proof that the tests of a release ran, and their command."""
 
     __test__: ClassVar[bool] = False
 
@@ -96,11 +96,11 @@ class TestsRan(Part):
     evidence: Literal["junit", "output", "exit-status"]
     """`junit`: a report. `output`: a count in the output. `exit-status`: only the status, as configured."""
     count: int | None = None
-    """How many tests ran; missing where nothing tells it."""
+    """Number of tests that ran; missing if it is unknown."""
     skipped: int | None = None
-    """How many were skipped beside them, where a report tells it."""
+    """Number of skipped tests beside them, if a report has it."""
     reason: str | None = None
-    """Why the exit status is all there is, in the words of the configuration."""
+    """Reason why there is only the exit status, in the words of the configuration."""
 
 
 class Gate(Part):
@@ -130,14 +130,14 @@ class Migrations(Part):
 
 
 class Recovered(Part):
-    """How a release came back after its ledger was lost: read from the image, not seen as it happened."""
+    """Source of a release whose ledger was lost: it was read from the image, not recorded at its time."""
 
     origin: str
     """The repository it was read from."""
     unknown: tuple[str, ...]
     """Paths of what could not be found out, as "build.buildkit"; a list or value there says nothing."""
     by: Literal["git-tag", "commit-tag", "version-tag"] | None = None
-    """What named the image: the message of the git tag, or a tag of the image."""
+    """Source of the image's name: the message of the git tag, or a tag of the image."""
 
 
 KNOWN_UNLESS_RECOVERED: Final = (
@@ -149,7 +149,7 @@ KNOWN_UNLESS_RECOVERED: Final = (
     "build.engine",
     "build.exporter",
 )
-"""What only a recovered release may lack, and then it says so in `recovered.unknown`."""
+"""Keys that only a recovered release may lack, and then it lists them in `recovered.unknown`."""
 
 
 def _strict_unless_recovered(schema: dict[str, Any]) -> None:

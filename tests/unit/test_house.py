@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -258,3 +259,17 @@ def test_modules_classes_and_functions_are_small() -> None:
     assert not grown, "split it"
     listed = {(kind, name) for kind, names in LARGER.items() for name in names}
     assert listed == {(kind, name) for kind, name, _ in larger}, "remove from the list what is small now"
+
+
+BEGINNING = re.compile(r"\s*(What|Where|Whether|Who|Whose|Whoever|Whatever|How|Why|That)\b")
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_a_docstring_begins_with_a_verb_or_a_noun(module: Path) -> None:
+    """As "Return the lock" or "Name of the lock", not "What locks"."""
+    texts = [
+        node.value.value
+        for node in nodes_of(module)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    ]
+    assert [text for text in texts if isinstance(text, str) and BEGINNING.match(text)] == []

@@ -1,4 +1,4 @@
-"""What a build is lent and must give back: secrets, ssh agents and keys, the proxies of the environment.
+"""Build secrets, ssh agents and keys, and the proxies of the environment, for the time of a build.
 
 None of it may stay. A secret is a file without a name in any folder (memfd_create(2)): it is on no disk, on
 no command line and in no environment, other users cannot open it, and it is gone with this process however

@@ -1,4 +1,4 @@
-"""What to do about a smoke run that failed, from facts: the image, the settings, the state, the output.
+"""Hints for a failed smoke run, from facts: the image, the settings, the state, the output.
 
 Pure: nothing is asked here. Each hint has a test that follows it on a real engine.
 """

@@ -1,4 +1,4 @@
-"""How long the service of a smoke run may take to start, where tests run beside it.
+"""Limit for the start of a smoke run's service while tests run beside it.
 
 `smoke.timeout` is wall time as long as the container gets the processor that it wants. A container that has
 had less processor time than that, and still computes, gets more wall time: up to `MOST` times the timeout.

@@ -99,7 +99,7 @@ def image_ahead(ctx: StageContext, pool: Executor) -> Iterator[None]:
 
 
 def _stage_image(ctx: StageContext, built: BuiltImage, target: str, name: Reference) -> None:
-    """What was built ahead, if it stands on the released image; else the stage is built now, on top of that.
+    """Build the test stage, unless the early build stands on the released image.
 
     Two builds of one Dockerfile may come to other layers where it reads the clock and BuildKit's cache does
     not bring them together. The one here takes the released image for the stage that this was built from.

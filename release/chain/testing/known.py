@@ -1,4 +1,4 @@
-"""What the commit tells of its tests: their folders, and the stages of the Dockerfile that may run them."""
+"""Facts of the commit about its tests: their folders, and the stages of the Dockerfile that may run them."""
 
 from __future__ import annotations
 

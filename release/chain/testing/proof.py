@@ -37,7 +37,7 @@ class Seen(Struct, frozen=True, kw_only=True):
     report: Report | None
     """The JUnit report, where there is one."""
     counted: Counted | None
-    """What the output states."""
+    """Counts in the output."""
 
 
 def is_pytest(command: Sequence[str]) -> bool:

@@ -26,7 +26,7 @@ from release.reference import Digest
 from release.values import Struct
 
 _LAST_WORDS_SECONDS: Final = 10.0
-"""How long the output of a container that was removed is waited for."""
+"""Limit for the output of a container that was removed."""
 
 
 class Ran(Struct, frozen=True, kw_only=True):
@@ -34,7 +34,7 @@ class Ran(Struct, frozen=True, kw_only=True):
 
     seen: Seen
     lacked_memory: bool
-    """Whether the limit of memory ended it."""
+    """True: the limit of memory ended it."""
     report: str | None
     """The JUnit report, without secrets."""
     tail: tuple[str, ...]
@@ -176,7 +176,7 @@ def _read(ctx: StageContext, container: str, path: str, *, passed: bool) -> _Lef
 
 
 class Output:
-    """What a container writes: all of it into the log while it runs, and in memory its last lines.
+    """Output of a container: all of it into the log while it runs, and in memory its last lines.
 
     The block outlives the container.
     """

@@ -1,4 +1,4 @@
-"""What registries and an engine's store really hold of released images; nothing is asked twice.
+"""Images of releases in registries and in an engine's store; no question is asked twice.
 
 Releases share most of their layers: each blob is asked for once, a few at a time, and a registry that does
 not answer is asked no more. Pauses that a registry wishes for are made in `release.images.registry`.

@@ -1,4 +1,4 @@
-"""What an environment is made of, as deployments see it: one Docker Engine, or a Swarm.
+"""Target of deployments: one Docker Engine, or a Swarm.
 
 Plan, record, lock, secrets, status and rollback are the same for all of them; a target knows how to look,
 what can fail beforehand, how to make a release run, and how to put back what ran before.
@@ -29,7 +29,7 @@ Way = Literal["finish", "revert"]
 
 
 Strategy = Literal["stop-first", "start-first", "rolling", "first", "verify"]
-"""How what runs is replaced. `rolling`: a few instances at a time, by the target itself; `first`: nothing
+"""Way to replace what runs. `rolling`: a few instances at a time, by the target itself; `first`: nothing
 runs yet; `verify`: it runs already as asked, and is only looked at."""
 
 

@@ -1,4 +1,4 @@
-"""What of the run settings is the place's and not the release's: how requests get there.
+"""Run settings that belong to the place and not to the release: how requests get there.
 
 A rollback restores the settings that a release ran with. Where requests come from is not one of them: the
 proxy that stands there, its network and the ports of the machine are today's, for that is what the users'

@@ -1,4 +1,4 @@
-"""What a deployment was told to do, kept where it happens: in the lock, as the event that it started.
+"""Request of a deployment, kept in the lock of its environment, as the event of its start.
 
 Whoever comes after a crash reads there what was meant, with every setting, though the operator's clone and
 the git server may be away. It is a claim until the ledger has it (`release.deploy.environment.claim`).

@@ -109,7 +109,7 @@ class Found(Struct, frozen=True, kw_only=True):
 
     observation: Observation
     breaks: Holder | None
-    """Who may be alive, and whose lock is taken away all the same."""
+    """Holder whose lock is taken although it may be alive."""
 
 
 def look(live: LiveEnvironment, *, break_lock: bool = False) -> Found:

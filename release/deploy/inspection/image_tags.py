@@ -1,4 +1,4 @@
-"""Whether the image tags of recorded releases stand where the records say: in registries, and in this engine.
+"""Check of the image tags of recorded releases, in registries and in this engine.
 
 A verification of the ledger asks for each release. What does not answer is counted, and asked no more.
 """

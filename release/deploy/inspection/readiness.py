@@ -1,4 +1,4 @@
-"""Whether the last healthy releases of an environment could be put back now: asked before anybody has to.
+"""Readiness: check if a rollback to the last healthy releases would work now.
 
 The questions are those that a rollback asks before it touches anything, put for several releases, and with an
 eye on every place that has the bytes, not on the first one.

@@ -1,4 +1,4 @@
-"""What speaks against a deployment though it could be done, and what a rollback leaves behind.
+"""Objections to a possible deployment, and records that a rollback adds.
 
 A release may be set aside and an environment frozen. Both stand in the ledger, so they hold for every
 operator and every CI job; a rollback is never stopped by a freeze.

@@ -21,7 +21,7 @@ DEFAULT_HOST: Final = "unix:///var/run/docker.sock"
 
 
 class Address(Struct, frozen=True, kw_only=True):
-    """Where an engine is, who said so, and what TLS needs."""
+    """Address of an engine, its source, and its TLS settings."""
 
     host: str
     origin: str

@@ -176,7 +176,7 @@ def explanation(error: BaseException) -> str:
 
 
 STRANGE: Final = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
-"""What reading an answer raises that is not of the form that the API documents."""
+"""Exceptions of reading an answer that is not of the documented form."""
 _STRANGE_HINT: Final = "check that a Docker Engine answers at this address: `docker version`"
 
 

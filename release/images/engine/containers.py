@@ -28,10 +28,10 @@ from release.reference import Digest
 
 _REMOVAL_SECONDS: Final = 30
 _COPY_MS: Final = 120_000
-"""How long a file may take to be copied out of a container."""
+"""Limit for the copy of a file from a container."""
 _MOST_LINKS: Final = 8
 _LOG_MILLISECONDS: Final = 60_000
-"""How long the engine may take to send the last lines of a container."""
+"""Limit for the last lines of a container."""
 _IS_FOLDER: Final = 1 << 31
 """Go's os.ModeDir, in the mode of a container's file."""
 

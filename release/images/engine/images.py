@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from release.images.registry import Registry
 
 _LISTINGS: Final = 9
-"""How often a list of images is asked for again when others remove some meanwhile."""
+"""Attempts of a list of images while other programs remove some."""
 _PULL: Final = Patience(attempts=3, first=1.0, longest=5.0)
 _CHUNK: Final = 256 * 1024
 

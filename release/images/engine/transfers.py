@@ -34,7 +34,7 @@ def auth_config(host: str) -> dict[str, str]:
 
 
 class TransferFailed(Exception):
-    """What the engine says in the middle of a push or a pull."""
+    """Error of the engine in the middle of a push or a pull."""
 
 
 MOST_PARTS: Final = 10_000

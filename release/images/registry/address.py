@@ -95,7 +95,7 @@ def following(method: str, now: Address, location: str, status: int, *, stays: b
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host, with or without a port, is 127.0.0.0/8, ::1 or localhost: engines ask for no TLS."""
+    """Return if a host, with or without a port, is 127.0.0.0/8, ::1 or localhost. It needs no TLS."""
     try:
         return is_loopback_name(urlsplit(f"//{host}").hostname or "")
     except ValueError:

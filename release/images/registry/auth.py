@@ -1,4 +1,4 @@
-"""Who we are to a registry: answering its challenges with the credentials that Docker has.
+"""Login at a registry: answers to its challenges, with Docker's credentials.
 
 A login leaves over TLS alone, or to this machine. It follows no redirect to another scheme or host.
 

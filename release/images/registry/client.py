@@ -83,7 +83,7 @@ class Registry:
             self._with.try_once("DELETE", place[1])
 
     def is_trusted_by_engines(self) -> bool:
-        """Whether its certificate is believed without what was given to us alone, as an engine here does.
+        """Return if the engine here trusts its certificate too, without the authority that only we have.
 
         Without TLS the question does not arise: true.
         """
@@ -172,7 +172,7 @@ class Registry:
         return before
 
     def has_blob(self, digest: Digest, *, size: int | None = None) -> bool:
-        """Whether the registry says that it has a config or layer, of this size in bytes if one is given."""
+        """Return if the registry has a config or layer, of this size in bytes if one is given."""
         attempted = f"look for the blob {digest} in {self._repository}"
         response = self._with.ask("HEAD", f"{self._path}/blobs/{digest}", attempted)
         is_there = self._with.expect(response, attempted, 200, 404).status == 200

@@ -85,7 +85,7 @@ class Conversation:
             return
 
     def trusts(self, session: Session) -> bool:
-        """Whether the registry's certificate is believed by these connections; true if there is none."""
+        """Return if these connections trust the registry's certificate; true if there is none."""
         try:
             with self._within(0.0):
                 exchange(session, Request(method="GET", url=f"{self.base.text}/v2/"), self._pace.seconds)

@@ -19,7 +19,7 @@ from release.values import Struct
 ATTEMPTS: Final = 5
 TEMPORARY: Final = frozenset({429, 500, 502, 503, 504})
 FAILURES: Final = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
-"""What `wire.exchange` raises; requests lets some ValueErrors through that belong to addresses."""
+"""Exceptions of `wire.exchange`; requests lets some ValueErrors through that belong to addresses."""
 _LONGEST_PAUSE: Final = 30.0
 """Seconds; a registry that asks for more is believed at once."""
 _MOST_DIGITS: Final = 9
@@ -27,7 +27,7 @@ _MOST_DIGITS: Final = 9
 
 
 class Pace(Struct, frozen=True, kw_only=True):
-    """How long a registry is waited for, and how often it is asked again."""
+    """Limits for the answers of a registry, and for repeated requests."""
 
     seconds: tuple[float, float]
     """To connect, and between two bytes."""
@@ -111,7 +111,7 @@ def _whole_seconds(text: str) -> float | None:
 
 
 def asks_for_more_patience(answer: Answer) -> bool:
-    """Whether asking again soon is useless: it names a later time, or refuses for another reason than haste.
+    """Return if a repeated request is useless soon: it names a later time, or refuses for another reason.
 
     A used-up quota comes as 429 with the code DENIED, with a long Retry-After, or with nothing remaining in a
     long window (`RateLimit-Remaining: 0;w=21600`, as Docker Hub writes it: seconds).

@@ -33,7 +33,7 @@ _SUCCESSES: Final = range(200, 300)
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """What came: the status, the headers, the body. `url` is the address that gave it."""
+    """Answer: the status, the headers, the body. `url` is the address that gave it."""
 
     status: int
     url: str
@@ -49,7 +49,7 @@ class Answer(Struct, frozen=True, kw_only=True):
 
 
 class Request(Struct, frozen=True, kw_only=True):
-    """What is sent."""
+    """Request to a registry."""
 
     method: str
     url: str
@@ -58,7 +58,7 @@ class Request(Struct, frozen=True, kw_only=True):
     parameters: Mapping[str, str] | None = None
     is_streamed: bool = False
     stays: bool = False
-    """Whether it holds a login: then no redirect to another host or scheme is followed."""
+    """True: it holds a login, so no redirect to another host or scheme is followed."""
 
 
 class Session(requests.Session):

@@ -1,4 +1,4 @@
-"""How a container differs from the settings that were recorded for it.
+"""Differences of a container and the settings that were recorded for it.
 
 Most settings are fixed when a container is made; `docker update`, `docker network connect` and whoever makes
 a container by hand with our labels change the rest. What the settings leave to the image is not compared.

@@ -1,4 +1,4 @@
-"""What must hold before a container counts as healthy, beside its own health check and the recorded request.
+"""Conditions of a healthy container, beside its own health check and the recorded request.
 
 A port that accepts connections, and a program in the container that ends with status 0. Both are settings, so
 both are recorded, and a rollback asks the same again.

@@ -1,4 +1,4 @@
-"""What both ways of replacing containers share: the order, proving, taking away, and telling how it went.
+"""Shared parts of both ways of replacing containers: the order, proof, removal and reports.
 
 New containers are found by their deployment's label, not remembered: nothing is lost when a call to the
 engine is cut in the middle, and a later command finds what an earlier one left.

@@ -1,4 +1,4 @@
-"""How a service's spec differs from the recorded one: key by key, in the words of the settings.
+"""Differences of a service's spec and the recorded one: key by key, in the words of the settings.
 
 Only a spec that somebody changed is compared: the mark over it says so. Values of secrets are in no spec; a
 variable that was set by hand and looks like a secret is told without its value.

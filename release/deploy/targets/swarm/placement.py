@@ -1,4 +1,4 @@
-"""Where the tasks of a service could run: decided from what the managers know of each node.
+"""Nodes that can run the tasks of a service, by what the managers know of each node.
 
 A Swarm takes a spec that no node can run, and waits for ever. So the questions that its scheduler asks are
 asked here first, of the same facts. Pure: nobody is asked anything here.

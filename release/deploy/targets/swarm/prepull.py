@@ -1,4 +1,4 @@
-"""What a node should have before a task comes to it: the image's bytes, and the volumes with their content.
+"""Needs of a node before a task starts on it: the image, and the volumes with their content.
 
 A node pulls by itself when it gets a task. With `order = "stop-first"` nobody answers in that time, so the
 bytes are brought before anything is touched. A volume is made by itself, too, and empty.
