@@ -17,7 +17,7 @@ def _no_logins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", PARSERS)
 @pytest.mark.attack(
-    "Something from outside is bytes that nobody expected",
+    "Input from outside is unexpected bytes",
     "Each parser returns or raises an error of the library; thousands of inputs are tried in the soak",
 )
 def test_a_parser_raises_its_own_errors_alone(name: str) -> None:

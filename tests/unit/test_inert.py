@@ -18,7 +18,7 @@ from tests.unit.hostile import INTACT, commands_in, hostile
 
 @pytest.mark.attack(
     "text with control sequences, direction marks, invisible characters or CI commands",
-    "one function makes all text inert that is shown or logged",
+    "one function makes all text inert before it is shown or logged",
 )
 @given(hostile)
 def test_no_text_commands_anything(text: str) -> None:

@@ -143,7 +143,7 @@ def is_gone(pid: int) -> bool:
 
 
 @pytest.mark.attack(
-    "Somebody commits an object of gigabytes where a small text is read",
+    "A commit has an object of gigabytes at the path of a small text",
     "An object is refused by the size in its header, before it is read",
 )
 def test_a_large_object_is_refused_by_its_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

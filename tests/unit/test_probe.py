@@ -122,7 +122,7 @@ def test_a_wrong_answer_without_its_body_is_an_answer(monkeypatch: pytest.Monkey
 
 @pytest.mark.attack(
     "a release holds its probe open while an operator presses Ctrl-C",
-    "every wait for an answer asks several times a second whether it is to be given up",
+    "every wait for an answer checks several times a second if it was cancelled",
 )
 def test_a_signal_ends_the_wait_for_an_answer() -> None:
     """At the next slice, not at the end of the request."""

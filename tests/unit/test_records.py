@@ -169,7 +169,7 @@ def test_any_text_survives(text: str) -> None:
 
 @pytest.mark.attack(
     "a release makes the message of its failure hundreds of megabytes long",
-    "text of others is cut to 4,000 characters when a record is made",
+    "foreign text is cut to 4,000 characters when a record is made",
 )
 def test_what_others_wrote_is_cut_in_a_new_record() -> None:
     """The number of characters that are left out is there; a record that has more is read as it is."""

@@ -73,8 +73,8 @@ def is_untouched(docker: Docker, container: str, status: str = "running") -> boo
 
 
 @pytest.mark.attack(
-    "somebody commits an image of what runs, or builds one with our labels, and runs it as their database",
-    "its image is not a recorded release, its name not a deployment's: the container is left alone",
+    "another user commits an image of what runs, or builds one with our labels, and runs it as a database",
+    "its image is not a recorded release, its name not a deployment's: the container is not changed",
 )
 def test_a_label_that_comes_from_an_image_makes_nothing_ours(world: World, docker: Docker) -> None:
     """Running or stopped, of whichever role: deploy, rollback, drill, prune and converge pass it by."""
@@ -102,8 +102,8 @@ def test_a_label_that_comes_from_an_image_makes_nothing_ours(world: World, docke
 
 
 @pytest.mark.attack(
-    "somebody copies all labels of what runs to a container of their own",
-    "another image, or another name than a deployment gives: the container is left alone",
+    "another user copies all labels of what runs to their own container",
+    "another image, or another name than a deployment gives: the container is not changed",
 )
 def test_labels_that_somebody_copied_make_nothing_ours(world: World, docker: Docker) -> None:
     """With the released image under another name, and with another image under a name like ours."""
@@ -169,8 +169,8 @@ def locked(world: World, labels: dict[str, str], *, environment: str = "producti
 
 
 @pytest.mark.attack(
-    "a container with the lock's name and labels runs on the engine, and it is somebody's",
-    "a lock is never started: every command names the container and leaves it alone",
+    "another user's container with the lock's name and labels runs on the engine",
+    "a lock never runs: every command names the container and does not change it",
 )
 def test_a_running_container_of_the_locks_name_is_not_a_lock(world: World, docker: Docker) -> None:
     """Also with all labels of a lock that expired; status goes on, and the way out works."""
@@ -195,7 +195,7 @@ def test_a_running_container_of_the_locks_name_is_not_a_lock(world: World, docke
 
 
 @pytest.mark.attack(
-    "the labels of a lock tell no time at which it ends, or are missing",
+    "the labels of a lock have no time at which it ends, or are missing",
     "the lock counts as held: the message names it and `--break-lock`, and that works",
 )
 def test_a_lock_that_does_not_say_when_it_ends_is_broken_by_hand_alone(world: World) -> None:
@@ -255,9 +255,9 @@ def recorded(world: World) -> list[dict[str, Any]]:
 
 
 @pytest.mark.attack(
-    "an expired lock on the engine tells of a healthy deployment, of another environment or of this one, "
+    "an expired lock on the engine names a healthy deployment, of another environment or of this one, "
     "with a folder of the host",
-    "a lock tells of a start of its own place and deployment, or of nothing: no record is made of it",
+    "a lock counts only as a start of its own place and deployment: no other record is made of it",
 )
 def test_a_lock_tells_of_a_start_of_its_own_place_or_of_nothing(world: World) -> None:
     """Nothing is signed for another place, and no rollback mounts the folder."""
@@ -283,7 +283,7 @@ def test_a_lock_tells_of_a_start_of_its_own_place_or_of_nothing(world: World) ->
 
 
 @pytest.mark.attack(
-    "an expired lock tells of a rollback that began, with a folder of the host mounted",
+    "an expired lock names a rollback that began, with a folder of the host mounted",
     "no record or configuration gives these settings: it is only reverted, and the ledger gets a note",
 )
 def test_settings_that_only_a_lock_knows_are_never_recorded_nor_run(world: World, docker: Docker) -> None:

@@ -32,7 +32,7 @@ def dripping(make: Make) -> World:
 
 @pytest.mark.attack(
     "a release answers its probe a byte at a time, and deploy never ends",
-    "the request has one end, the wait has health_timeout, and what ran before is put back",
+    "the request has one end, the wait has health_timeout, and what ran before is restored",
 )
 def test_a_deployment_of_a_release_that_answers_slowly_ends(dripping: World) -> None:
     """In time, with exit status 3, and the old one serves."""
@@ -45,7 +45,7 @@ def test_a_deployment_of_a_release_that_answers_slowly_ends(dripping: World) -> 
 
 @pytest.mark.attack(
     "a release answers its probe a byte at a time while an operator ends the deployment by a signal",
-    "every read is short, and asks whether the deployment was cancelled",
+    "every read is short, and checks if the deployment was cancelled",
 )
 def test_a_signal_is_heard_while_a_release_answers_slowly(dripping: World) -> None:
     """Long before health_timeout is over: what ran before is put back."""

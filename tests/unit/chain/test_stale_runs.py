@@ -226,8 +226,8 @@ def ran(name: str, role: str, **labels: str) -> ContainerState:
 
 
 @pytest.mark.attack(
-    "somebody runs an image committed from a container of a killed run, or built on its test image",
-    "a label that the image has, too, proves nothing: the container is named and left alone",
+    "another user runs an image committed from a container of a killed run, or built on its test image",
+    "a label that the image has, too, proves nothing: the container is named and not changed",
 )
 def test_what_has_the_labels_of_a_killed_run_from_its_image_is_left_alone(tmp_path: Path) -> None:
     """What the run itself made goes, also of an older version; so do names of its test images alone."""

@@ -163,7 +163,7 @@ def _huge(file: Path) -> None:
 )
 @pytest.mark.attack(
     "A cache of .git brings a forged or damaged event into the folder of events that wait to be published",
-    "An event waits only with this clone's seal; every other file is put aside with one warning",
+    "An event waits only with this clone's seal; every other file is refused with one warning",
 )
 def test_a_file_that_this_clone_did_not_write_is_put_aside(
     tmp_path: Path, spoil: Callable[[Path], None]

@@ -203,7 +203,7 @@ def test_a_signed_commit_of_an_older_version_is_believed(proven: Repository) -> 
 
 
 @pytest.mark.attack(
-    "a commit that is signed with the key of somebody who is not an allowed signer",
+    "a commit that is signed with a key that is not an allowed signer's",
     "the proof: the key is not in the file of allowed signers",
 )
 def test_a_foreign_signature_is_no_signature(proven: Repository, keys: Path) -> None:
@@ -444,7 +444,7 @@ def test_grafts_hide_nothing(proven: Repository) -> None:
 
 
 @pytest.mark.attack(
-    "a rewind of the server's branch that only git's own tracking branch can tell",
+    "a rewind of the server's branch that only git's own tracking branch shows",
     "the server's branch must contain every commit that this clone remembers",
 )
 def test_a_rewind_is_told_from_the_tracking_branch(

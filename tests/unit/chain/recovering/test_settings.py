@@ -75,7 +75,7 @@ def test_what_todays_configuration_does_not_have_is_named(lent: dict[str, Any]) 
 )
 @pytest.mark.attack(
     "A record names another Dockerfile, stage or argument than its commit, to reach a secret",
-    "The commit's own settings are used, and a record that tells anything else is refused first",
+    "The commit's own settings are used, and a record that has others is refused first",
 )
 def test_a_record_that_contradicts_its_commit_is_refused(build: dict[str, Any], said: str) -> None:
     """Everything that decides what runs in a build."""

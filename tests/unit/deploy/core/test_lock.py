@@ -260,8 +260,8 @@ def test_what_only_has_the_name_of_the_lock_is_left_alone(changes: dict[str, Any
 
 
 @pytest.mark.attack(
-    "the label that says when a lock ends is garbage, has no time zone, or is missing",
-    "the lock counts as held until `--break-lock` is said; the message says so",
+    "the label with the end of a lock is garbage, has no time zone, or is missing",
+    "the lock counts as held until `--break-lock` is given; the message says so",
 )
 @pytest.mark.parametrize("expires", ["", "garbage", "2020-01-01", "2020-01-01T00:00:00", "9" * 5000, "\x00"])
 def test_a_lock_that_tells_no_time_is_held_until_it_is_broken(expires: str) -> None:

@@ -49,7 +49,7 @@ def doubts(world: World) -> tuple[str, ...]:
 
 
 @pytest.mark.attack(
-    "a lock tells of a rollback with volumes, a user, capabilities or commands of whoever holds the engine",
+    "a lock names a rollback with volumes, a user, capabilities or commands of the engine's attacker",
     "each setting is compared with the verified ledger and today's configuration; one that differs ends it",
 )
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ def test_all_else_that_acts_is_proven_too(
 
 
 @pytest.mark.attack(
-    "the journal of a lock is of another service, environment or deployment, or tells of an end",
-    "it is not a start of this place: nothing is open, and nothing is recorded",
+    "the journal of a lock is of another service, environment or deployment, or has an end",
+    "it is not a start of this place: nothing is interrupted, and nothing is recorded",
 )
 @pytest.mark.parametrize(
     "changes",
@@ -175,8 +175,8 @@ def test_a_claim_that_is_proven_is_recorded_in_the_name_of_who_records_it(world:
 
 
 @pytest.mark.attack(
-    "a lock tells of a rollback from a deployment that is not what the ledger says to be running",
-    "a claim sets no release aside but the one that the verified ledger says to be running",
+    "a lock names a rollback from a deployment that does not run by the ledger",
+    "a claim quarantines only the release that runs by the verified ledger",
 )
 def test_a_claim_sets_aside_only_what_the_ledger_says_to_be_running(world: World) -> None:
     """The release of an older deployment would be quarantined, signed by who converges."""

@@ -143,7 +143,7 @@ def test_only_what_nobody_uses_any_more_is_swept_away() -> None:
 
 
 @pytest.mark.attack(
-    "somebody runs an image that was committed from the container of a drill",
+    "another user runs an image that was committed from the container of a drill",
     "a drill's container has the drill's name, which no image gives on; a label without a time ends nothing",
 )
 def test_what_only_has_the_labels_of_a_drill_is_not_swept_away() -> None:

@@ -485,7 +485,7 @@ def undoer(bench: Bench, deployment: str, status: str, name: str = "") -> Contai
 
 
 @pytest.mark.attack(
-    "somebody runs an image that has the labels of a command that undoes migrations",
+    "another user runs an image that has the labels of a command that undoes migrations",
     "its name and its image are not those of a deployment: it blocks nothing and is not removed",
 )
 def test_what_only_has_the_labels_of_the_command_is_left_alone(bench: Bench) -> None:

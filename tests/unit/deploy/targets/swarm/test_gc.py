@@ -81,7 +81,7 @@ def test_others_objects_are_never_touched() -> None:
 
 
 @pytest.mark.attack(
-    "somebody's secrets and configs in the Swarm have our labels",
+    "another user's secrets and configs in the Swarm have our labels",
     "prune removes an object only where its name is the one that its labels give",
 )
 def test_what_only_has_our_labels_is_not_removed() -> None:

@@ -43,7 +43,7 @@ def test_a_value_and_a_content_are_kept_once() -> None:
 
 @pytest.mark.attack(
     "a secret of the Swarm has the name and all labels of ours, and another content",
-    "the seal covers the id that the Swarm gave: the value goes under another name, theirs is left alone",
+    "the seal covers the id that the Swarm gave: the value gets another name, theirs is not changed",
 )
 @pytest.mark.parametrize("labels", ["none", "copied", "of another key"])
 def test_a_secret_that_is_not_sealed_by_us_is_not_used(labels: str) -> None:
@@ -64,7 +64,7 @@ def test_a_secret_that_is_not_sealed_by_us_is_not_used(labels: str) -> None:
 
 @pytest.mark.attack(
     "a config of the Swarm has the name and the labels of a file of ours, and another content",
-    "the content is read and compared: the file goes under another name, theirs is left alone",
+    "the content is read and compared: the file gets another name, theirs is not changed",
 )
 def test_a_config_with_another_content_is_not_used() -> None:
     """One with this very content is, whoever made it: a content never changes."""
