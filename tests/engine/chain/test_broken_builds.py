@@ -73,7 +73,7 @@ WRONG: Final = {
     ),
     "a source that is not committed": Wrong(
         files={"Dockerfile": dockerfile("COPY data/table.csv /srv/")},
-        found="the context has no data/table.csv",
+        found="the context does not contain data/table.csv",
         hint="commit data/table.csv; or correct line 9 of Dockerfile",
         mended={"data/table.csv": "1\n"},
     ),
@@ -83,7 +83,7 @@ WRONG: Final = {
             "table.csv": "1\n",
             ".dockerignore": "*.csv\n",
         },
-        found="the context has no table.csv",
+        found="the context does not contain table.csv",
         hint="remove table.csv from .dockerignore, because the file is committed",
         mended={".dockerignore": ""},
     ),

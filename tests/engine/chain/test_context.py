@@ -108,7 +108,7 @@ def test_a_context_that_fails_half_way_fails_the_build_alone(make: Make, engine:
     for words in (("release",), ("push",), ("smoke",)):
         ran = service.nox(*words)
         assert ran.status == 1, ran.all
-        assert "b/model.bin is kept by Git LFS" in ran.err
+        assert "b/model.bin is in Git LFS" in ran.err
         failed = [line.split()[1] for line in ran.err.splitlines() if line.endswith("failed")]
         assert failed == ["build"], ran.err
         assert "✓ build" not in ran.err

@@ -237,7 +237,7 @@ BROKEN: dict[str, tuple[dict[str, Any], dict[str, str], str, str]] = {
         {},
         {"model.bin": "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"},
         "build",
-        "model.bin is kept by Git LFS",
+        "model.bin is in Git LFS",
     ),
     "a linter that complains": (
         {"lint": {"commands": ["git no-such-command"]}},

@@ -165,7 +165,7 @@ def test_a_report_of_the_image_itself_is_no_evidence(
         ctx = shop_for(command=["python3", "-c", "pass"], report="/r.xml")
         image = engine.inspect(Reference.parse(name))
         assert image is not None
-        with pytest.raises(GateFailed, match=r"left no report at /r\.xml"):
+        with pytest.raises(GateFailed, match=r"wrote no report at /r\.xml"):
             test_stage._judged(ctx, run_tests(ctx, image))
         ctx.aside.finish(ctx.emit)
     finally:
@@ -173,7 +173,7 @@ def test_a_report_of_the_image_itself_is_no_evidence(
 
 
 REPORTS = {
-    "6 GB of nothing": ("open('/r.xml', 'w').truncate(6 * 1024**3)", "larger than 64m, the limit"),
+    "6 GB of nothing": ("open('/r.xml', 'w').truncate(6 * 1024**3)", "larger than the limit, 64m"),
     "deep": ("open('/r.xml', 'w').write('<a>' * 100_000)", "nested more than 50 deep"),
     "a folder": ("import os; os.mkdir('/r.xml')", "it is a folder"),
     "a pipe": ("import os; os.mkfifo('/r.xml')", "it is not a regular file"),

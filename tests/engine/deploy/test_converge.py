@@ -173,7 +173,7 @@ def test_a_bare_rollback_after_a_death_goes_to_the_last_healthy_release(
     assert shared.dying("after", "start", "1", "deploy", "--to", "0.3.0", "--yes").status == -signal.SIGKILL
     back = elsewhere("rollback", *SURE)
     assert back.status == 0, back.err
-    assert "half done: the deployment" in back.err
+    assert "interrupted: the deployment" in back.err
     assert "by Ada Lovelace (never ended)" in back.err
     assert "0.3.0 is quarantined in production" in back.err
     assert "To finish or revert it instead: `invoke converge`" in back.err
@@ -193,7 +193,7 @@ def test_what_only_the_clone_that_deployed_it_knows_is_rolled_back_in_another(
     assert "by a deployment that this clone does not know" in back.err
     assert "feat: 0.2.0" in back.err
     assert "0.2.0 is quarantined in production" in back.err
-    assert "once `invoke sync` ran in the clone that deployed it: invoke rollback --to 0.2.0" in back.err
+    assert "after `invoke sync` in the clone that deployed it: invoke rollback --to 0.2.0" in back.err
     assert_one_state(shared, elsewhere, "0.1.0")
 
 

@@ -202,7 +202,7 @@ def test_what_runs_already_is_replaced_where_that_is_said(world: World) -> None:
     before = world.engine.state(world.container)
     again = world.invoke("deploy", "--to", "0.1.0", "--yes", "--again", "--json")
     assert again.status == 0, again.err
-    assert "0.1.0 runs already with these settings, and is replaced" in again.err
+    assert "0.1.0 runs already with these settings; --again replaces it" in again.err
     assert re.search(r"downtime \d+\.\d s: from the stop of \S+ until 0\.1\.0 was healthy", again.err)
     assert "s of downtime" in again.data["targets"][0]["detail"]
     after = world.engine.state(world.container)

@@ -140,7 +140,7 @@ def test_what_restarted_after_it_was_proven_is_told(world: World) -> None:
     lab.eventually(lambda: _restarts(world), what="the engine starts it again")
     looping = world.invoke("status", "--exit-code")
     assert looping.status == 1, looping.out
-    assert "ended and was restarted by the engine once" in looping.out
+    assert "ended, and the engine restarted it once" in looping.out
 
 
 def _restarts(world: World) -> int:

@@ -238,7 +238,7 @@ def test_an_engine_that_is_away_while_the_old_one_stops_is_waited_for(make: Make
         assert world.invoke("deploy", "--to", "0.1.0", "--yes").status == 0
         ended = world.when("deploy", "--to", "0.2.0", "--yes", line="▸ stop", act=lambda _: there.shut(1.5))
         assert ended.status == 3, ended.err
-        assert "waiting, 20 s at most" in ended.err
+        assert "waiting at most 20 s" in ended.err
         assert world.containers() == {world.container: "running"}
         assert world.answer()["VERSION"] == "0.1.0"
         assert world.statuses()[-2:] == ["started", "restored"]
