@@ -102,7 +102,12 @@ def soak(session: nox.Session) -> None:
         many = {"RELEASE_KILLS": "200", "RELEASE_BOUNDARIES": "0", "RELEASE_CLONES": "10"}
         session.run(*kills, env=many, external=True)
         traffic = "tests/engine/deploy/traffic"
-        played = ["tests/engine/faults", "tests/engine/deploy/test_converge.py", *rows.TABLE]
+        played = [
+            "tests/engine/faults",
+            "tests/engine/chain/lockgate/test_tools.py",
+            "tests/engine/deploy/test_converge.py",
+            *rows.TABLE,
+        ]
         played += [f"{traffic}/test_deaths.py", f"{traffic}/test_load.py"]
         every = ("python", "-m", "pytest", "-s", "--timeout=3000", *played)
         session.run(*every, env={"RELEASE_SOAK": "1"}, external=True)

@@ -82,6 +82,12 @@ class Sample(NamedTuple):
 
 SAMPLES: Final = (
     Sample(
+        promise="a lockfile of each kind is fresh, stale or not checked, as its own tool says",
+        every_run="22 rows, at least one of each kind of change",
+        soak="each kind with each change",
+        test="test_tools.py",
+    ),
+    Sample(
         promise="a release that is killed and run again is one release",
         every_run="1 boundary of a stage, 1 random moment",
         soak="all boundaries, 200 random moments",

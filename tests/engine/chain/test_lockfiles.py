@@ -202,6 +202,7 @@ def test_a_file_of_uv_is_fresh_however_it_was_made(tmp_path: Path, way: str) -> 
     assert "six" in made.packages()
 
 
+@pytest.mark.xdist_group("pip-compile")  # so that it is installed once
 @pytest.mark.parametrize("way", PIP_WAYS)
 def test_a_file_of_pip_compile_is_fresh_however_it_was_made(
     tmp_path: Path, pip_compile: Path, way: str
@@ -221,6 +222,7 @@ def test_a_file_of_pip_compile_is_fresh_however_it_was_made(
         assert all(option in advised(stale) for option in PIP_WAYS[way])
 
 
+@pytest.mark.xdist_group("pip-compile")
 def test_a_file_of_pip_compile_passes_in_a_release(make: Make, pip_compile: Path) -> None:
     """The whole session."""
     service = make(files={"requirements.in": "pyjwt[crypto]==2.10.1\n"})

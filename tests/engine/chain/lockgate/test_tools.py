@@ -35,6 +35,8 @@ from tests.unit.chain.test_pipeline import refuse
 from tests.unit.chain.test_plan import configured, facts
 from tests.unit.repository import Repository
 
+pytestmark = pytest.mark.xdist_group("lock tools")  # so that each tool is installed once
+
 NOWHERE = "http://127.0.0.1:9/simple"
 """Port 9 of this machine: nothing listens there."""
 
