@@ -99,8 +99,8 @@ Trouble = OfEngine | Proxied | Gone | ReadOnly | Taken | Hook | Moved | Silent |
 RELEASED: Final = "one release"
 NOTHING: Final = "none; one after a rerun"
 UNTAGGED: Final = "one release without its tag; the rerun puts it"
-REFUSED: Final = "none, and none until somebody decides"
-TAGGED_BY_OTHERS: Final = "one release; its tag is somebody else's until somebody decides"
+REFUSED: Final = "none, and none until an operator decides"
+TAGGED_BY_OTHERS: Final = "one release; another program moved its tag; an operator decides"
 
 
 @dataclass(frozen=True, kw_only=True)

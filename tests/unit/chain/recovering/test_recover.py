@@ -159,7 +159,7 @@ def test_a_release_whose_commit_is_gone_is_left_out(
 
 
 @pytest.mark.attack(
-    "An account that can push images moves version tags and invents 1,500 versions; then the ledger is rebuilt",
+    "An account that can push images moves tags and invents 1,500 versions; then the ledger is rebuilt",
     "The digest in the git tag's message is believed, then sha-<commit>; versions of no git tag are left out",
 )
 def test_moved_and_invented_tags_of_images_recover_nothing_else(
