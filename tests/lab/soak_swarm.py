@@ -183,7 +183,7 @@ def test_what_a_swarm_lacks_is_listed_at_once(world: SwarmWorld) -> None:
     assert ended.status == 2, ended.err
     assert ended.err.count("has no volume no-such-volume") == 3
     assert "docker network create --driver overlay nowhere" in ended.err
-    assert "the network bridge is this engine's alone" in ended.err
+    assert "the network bridge exists on this engine only" in ended.err
     world.configure(
         **{
             "swarm.constraints": '["node.labels.zone==east"]',

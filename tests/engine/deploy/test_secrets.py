@@ -150,7 +150,7 @@ def test_a_pinned_secret_goes_back_only_in_the_value_of_then(world: World) -> No
         assert world.invoke("deploy", "--to", version, "--yes", PROD_TOKEN=value).status == 0
     refused = world.invoke("rollback", "--yes", PROD_TOKEN=NEXT)
     assert refused.status == 2, refused.err
-    assert "environments.production.secrets.TOKEN: it is pinned, and was rotated since" in refused.err
+    assert "environments.production.secrets.TOKEN: it is pinned, but was rotated since" in refused.err
     another = world.invoke("rollback", "--yes", PROD_TOKEN=CANARY, RELEASE_FINGERPRINT_KEY="another")
     assert "another key made its fingerprint" in another.err
     assert world.answer()["TOKEN"] == NEXT
