@@ -44,15 +44,11 @@ def run(
     argv: list[str], *, cwd: Path, environ: Mapping[str, str], timeout: float = 240
 ) -> subprocess.CompletedProcess[str]:
     """Run `python -m` with one of the programs to its end, without input."""
-    if (
-        argv[:2] != [sys.executable, "-m"]
-        or argv[2] not in _PROGRAMS
-        or _early(environ) != _early(os.environ)
-    ):
+    if not _may_fork(argv, environ):
         return subprocess.run(
             argv,
             cwd=cwd,
-            env={**environ, "PYTHONPATH": environ.get("PYTHONPATH", str(_ROOT))},
+            env=environ,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -60,6 +56,12 @@ def run(
             check=False,
         )
     return _server().run(argv, cwd, environ, timeout)
+
+
+def _may_fork(argv: list[str], environ: Mapping[str, str]) -> bool:
+    """Return whether a fork is the same as the program. What is measured outside of pytest runs itself."""
+    known = argv[:2] == [sys.executable, "-m"] and argv[2] in _PROGRAMS
+    return known and "PYTEST_VERSION" in os.environ and _early(environ) == _early(os.environ)
 
 
 def _early(environ: Mapping[str, str]) -> dict[str, str]:
