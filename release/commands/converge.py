@@ -6,7 +6,8 @@ from release.commands.command_line import CommandContext, agree
 from release.commands.deploy import allowance
 from release.deploy.core.target import Way
 from release.deploy.environment.environment import LiveEnvironment
-from release.deploy.execution.converge import Found, InterruptedDeployment, carry_out, examine, look, tidy
+from release.deploy.execution.converge import carry_out
+from release.deploy.execution.interrupted import Found, InterruptedDeployment, examine, find, remove_lock
 from release.errors import UsageError
 from release.events import Notice
 
@@ -20,7 +21,7 @@ def converge(cmd: CommandContext) -> int:
     allowance(options)
     with cmd.workspace() as workspace, workspace.live(options.environment) as live:
         answers = workspace.refresh()
-        found = look(live, break_lock=options.break_lock)
+        found = find(live, break_lock=options.break_lock)
         interrupted = examine(live, found, way=way)
         if interrupted is None:
             return _nothing_open(cmd, live, found, answers=answers)
@@ -29,7 +30,7 @@ def converge(cmd: CommandContext) -> int:
 
 def _nothing_open(cmd: CommandContext, live: LiveEnvironment, found: Found, *, answers: bool) -> int:
     """Say so; a lock whose deployment ended is removed."""
-    if not cmd.options.plan and tidy(live, found, message=cmd.options.message, answers=answers):
+    if not cmd.options.plan and remove_lock(live, found, message=cmd.options.message, answers=answers):
         cmd.console.emit(Notice(text="removed the lock of a deployment that had ended"))
     if cmd.options.json:
         cmd.console.document(None)

@@ -23,7 +23,7 @@ from release.commands.text.history import (
 from release.commands.text.marks import named
 from release.deploy.environment.environment import Workspace
 from release.deploy.environment.unconfigured import described, unconfigured
-from release.deploy.execution.deploy import event_json
+from release.deploy.execution.recording import event_json
 from release.errors import EngineError, LedgerError, NotReady, ReleaseError
 from release.events import Notice, Warned
 from release.ledger import query

@@ -7,7 +7,7 @@ import secrets as randomness
 from release.actor import TOOL, now
 from release.commands.command_line import CommandContext, environment_of, find, target_of
 from release.deploy.environment.environment import Workspace
-from release.deploy.execution.deploy import event_json
+from release.deploy.execution.recording import event_json
 from release.deploy.planning.policy import after
 from release.errors import UsageError
 from release.ledger import query

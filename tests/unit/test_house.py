@@ -200,8 +200,6 @@ LIMITS = {"module": 300, "class": 15, "function": 40}
 LARGER: dict[str, dict[str, int]] = {
     "module": {
         "commands/repair.py": 320,
-        "deploy/execution/converge.py": 500,
-        "deploy/execution/deploy.py": 500,
         "deploy/inspection/drill.py": 400,
         "deploy/inspection/prune.py": 520,
         "deploy/inspection/readiness.py": 400,
@@ -227,7 +225,6 @@ LARGER: dict[str, dict[str, int]] = {
         "chain/building/buildkit.py run_buildkit": 52,
         "chain/lockgate/compiled.py compile_commands": 41,
         "deploy/core/place.py container_spec": 50,
-        "deploy/execution/converge.py carry_out": 44,
         "deploy/inspection/prune.py plan_pruning": 43,
         "deploy/inspection/status.py read_status": 44,
         "deploy/targets/swarm/drill.py prepare": 42,

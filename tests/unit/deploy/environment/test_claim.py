@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from release.deploy.execution import converge
+from release.deploy.execution import interrupted
 from release.errors import UsageError
 from release.ledger import query
 from release.records import Body, Draft, Undoing
@@ -42,7 +42,7 @@ def claimed(world: World, **more: Any) -> Draft[Body]:
 
 
 def doubts(world: World) -> tuple[str, ...]:
-    unfinished = converge.look(world.live).observation.unfinished
+    unfinished = interrupted.find(world.live).observation.unfinished
     assert unfinished is not None
     assert not unfinished.recorded
     return unfinished.doubts
@@ -129,9 +129,9 @@ def test_what_is_not_a_start_of_this_place_is_not_open(world: World, changes: di
     moved: dict[str, Any] = {key: getattr(started, key) for key in Draft.__struct_fields__}
     body = started.body.model_copy(update={key: value for key, value in changes.items() if key != "service"})
     world.lock(Draft(**moved | {"service": changes.get("service", "api"), "body": body}))
-    found = converge.look(world.live)
+    found = interrupted.find(world.live)
     assert found.observation.unfinished is None
-    assert converge.examine(world.live, found, way=None) is None
+    assert interrupted.examine(world.live, found, way=None) is None
 
 
 def test_a_start_of_another_environment_is_not_open_here(world: World) -> None:
@@ -139,7 +139,7 @@ def test_a_start_of_another_environment_is_not_open_here(world: World) -> None:
     deployed(world)
     world.append(begun(world, environment="staging"))
     world.container("0.2.0", NEXT, NEW, "running")
-    assert converge.look(world.live).observation.unfinished is None
+    assert interrupted.find(world.live).observation.unfinished is None
 
 
 def test_the_recorded_start_counts_and_not_what_the_lock_says_of_it(world: World) -> None:
@@ -148,7 +148,7 @@ def test_the_recorded_start_counts_and_not_what_the_lock_says_of_it(world: World
     world.append(begun(world))
     world.lock(begun(world, run_spec=RunSpec(user="0")))
     world.container("0.2.0", NEXT, NEW, "running")
-    unfinished = converge.look(world.live).observation.unfinished
+    unfinished = interrupted.find(world.live).observation.unfinished
     assert unfinished is not None
     assert (unfinished.recorded, unfinished.started.run_spec.user) == (True, None)
     assert world.converge().end == "healthy"

@@ -18,7 +18,7 @@ from release.deploy.core.place import Identity, Place, container_spec, secrets_i
 from release.deploy.core.target import Way
 from release.deploy.environment import journal
 from release.deploy.environment.environment import LiveEnvironment, Workspace
-from release.deploy.execution import converge, deploy
+from release.deploy.execution import converge, deploy, interrupted
 from release.deploy.execution.converge import Converged
 from release.deploy.planning.prepare import prepare
 from release.deploy.targets.engine.target import SingleEngine
@@ -150,10 +150,10 @@ class World:
 
     def converge(self, way: Way | None = None, message: str = "", **found: Any) -> Converged:
         self.live.workspace.ledger.refresh()
-        seen = converge.look(self.live, **found)
-        interrupted = converge.examine(self.live, seen, way=way)
-        assert interrupted is not None
-        return converge.carry_out(interrupted, message=message, answers=True, interruption=Interruption())
+        seen = interrupted.find(self.live, **found)
+        half_done = interrupted.examine(self.live, seen, way=way)
+        assert half_done is not None
+        return converge.carry_out(half_done, message=message, answers=True, interruption=Interruption())
 
     def bodies(self) -> list[Deployment]:
         """The deployment events that the ledger and this clone have, oldest first."""
@@ -247,13 +247,13 @@ def test_a_signal_takes_nothing_away_where_nothing_else_is_left(world: World) ->
     world.lock(started)
     world.engine.kept.pop(0)
     world.container("0.2.0", NEXT, NEW, "running")
-    found = converge.look(world.live)
-    interrupted = converge.examine(world.live, found, way=None)
+    found = interrupted.find(world.live)
+    half_done = interrupted.examine(world.live, found, way=None)
     interruption = Interruption()
     interruption.cancellation.request("SIGINT arrived")
-    assert interrupted is not None
+    assert half_done is not None
     with pytest.raises(MixedState, match="SIGINT arrived; what ran before was removed"):
-        converge.carry_out(interrupted, message="", answers=True, interruption=interruption)
+        converge.carry_out(half_done, message="", answers=True, interruption=interruption)
     assert world.names() == {NEW: "running"}
 
 
@@ -326,12 +326,12 @@ def rolled_back(world: World) -> None:
 def test_what_stops_early_keeps_the_journal(world: World) -> None:
     """The lock that had it is gone; the ledger has it, so the next one finds what is half done."""
     rolled_back(world)
-    found = converge.look(world.live)
-    interrupted = converge.examine(world.live, found, way=None)
-    assert interrupted is not None
+    found = interrupted.find(world.live)
+    half_done = interrupted.examine(world.live, found, way=None)
+    assert half_done is not None
     world.engine.stop(f"id-{NEW}", grace=0)
-    with pytest.raises(LockHeld, match="another command changed the environment first"):
-        converge.carry_out(interrupted, message="", answers=True, interruption=Interruption())
+    with pytest.raises(LockHeld, match="another deployment came first"):
+        converge.carry_out(half_done, message="", answers=True, interruption=Interruption())
     assert PLACE.lock not in world.names()
     assert world.statuses()[-1] == (NEXT, "started")
     assert world.converge().end == "restored"
@@ -409,15 +409,15 @@ def test_an_end_that_cannot_be_recorded_is_an_end(
     world.append(started := begun(world))
     world.lock(started)
     world.container("0.2.0", NEXT, NEW, "running")
-    interrupted = converge.examine(world.live, converge.look(world.live), way=None)
-    assert interrupted is not None
+    half_done = interrupted.examine(world.live, interrupted.find(world.live), way=None)
+    assert half_done is not None
 
     def failing(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setattr(type(world.live.workspace.ledger), "append_events", failing)
-    interrupted, interruption = replace(interrupted, secrets=(Redacted(CANARY),)), Interruption()
-    done = converge.carry_out(interrupted, message="", answers=True, interruption=interruption)
+    half_done, interruption = replace(half_done, secrets=(Redacted(CANARY),)), Interruption()
+    done = converge.carry_out(half_done, message="", answers=True, interruption=interruption)
     assert (done.end, done.record["id"], interruption.too_late) == ("healthy", None, True)
     warnings = [each.text for each in world.said if isinstance(each, Warned)]
     assert f"the event 'healthy' is not in the ledger: {told}" in warnings
@@ -427,12 +427,12 @@ def test_an_end_that_cannot_be_recorded_is_an_end(
 def test_what_somebody_ended_in_between_is_not_ended_twice(world: World) -> None:
     """The ledger is read once more under the lock."""
     rolled_back(world)
-    found = converge.look(world.live)
-    interrupted = converge.examine(world.live, found, way=None)
-    assert interrupted is not None
+    found = interrupted.find(world.live)
+    half_done = interrupted.examine(world.live, found, way=None)
+    assert half_done is not None
     world.append(world.event("0.2.0", NEXT, "healthy", previous=FIRST, reason="rollback"))
     with pytest.raises(LockHeld, match="another command ended the deployment first"):
-        converge.carry_out(interrupted, message="", answers=True, interruption=Interruption())
+        converge.carry_out(half_done, message="", answers=True, interruption=Interruption())
     assert world.statuses().count((NEXT, "healthy")) == 1
 
 
@@ -440,13 +440,13 @@ def test_tidying_up_removes_only_the_lock_that_was_seen(world: World) -> None:
     """A deployment that began in between keeps its own."""
     deployed(world)
     world.lock(None)
-    found = converge.look(world.live)
-    assert converge.examine(world.live, found, way=None) is None
+    found = interrupted.find(world.live)
+    assert interrupted.examine(world.live, found, way=None) is None
     world.engine.remove(PLACE.lock)
     world.lock(None, who="Lin")
-    assert not converge.tidy(world.live, found, message="", answers=True)
+    assert not interrupted.remove_lock(world.live, found, message="", answers=True)
     assert PLACE.lock in world.names()
-    assert converge.tidy(world.live, converge.look(world.live), message="", answers=True)
+    assert interrupted.remove_lock(world.live, interrupted.find(world.live), message="", answers=True)
     assert world.names() == {OLD: "running"}
     assert notes(world) == []
 
@@ -473,10 +473,10 @@ def test_a_lock_that_is_broken_is_recorded_with_whom_it_was_taken_from(world: Wo
     deployed(world)
     holder = world.lock(None, expires=IN_AN_HOUR, deployment="prune")
     with pytest.raises(LockHeld) as caught:
-        converge.look(world.live)
+        interrupted.find(world.live)
     assert (caught.value.attempted, "--wait" in caught.value.hint) == (f"converge {PLACE}", False)
-    found = converge.look(world.live, break_lock=True)
-    assert converge.tidy(world.live, found, message="it fell into the sea", answers=True)
+    found = interrupted.find(world.live, break_lock=True)
+    assert interrupted.remove_lock(world.live, found, message="it fell into the sea", answers=True)
     (text,) = notes(world)
     assert text == f"`invoke converge` took the lock of {PLACE} from {holder}: it fell into the sea"
     rolled_over = world.lock(started := begun(world), expires=IN_AN_HOUR)
@@ -543,11 +543,11 @@ def halfway(world: World, deployment: str, made: str, old: str) -> None:
 def goes_on(world: World) -> None:
     """What the next one does, who is sure that the other machine is dead."""
     world.engine.calls_left = -1
-    found = converge.look(world.live, break_lock=True)
+    found = interrupted.find(world.live, break_lock=True)
     if found.observation.unfinished is not None:
         world.converge(break_lock=True, message="killed")
     else:
-        converge.tidy(world.live, found, message="killed", answers=True)
+        interrupted.remove_lock(world.live, found, message="killed", answers=True)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from release.deploy.core.place import ContainerSet, Place
 from release.deploy.core.target import RolloutContext
 from release.deploy.environment.observe import Observation
 from release.deploy.execution import deploy, run_migration
-from release.deploy.execution.deploy import Attempt
+from release.deploy.execution.attempt import Done, run_attempt
+from release.deploy.execution.attempt_events import AttemptEvents
 from release.deploy.planning import downgrade, migration_containers, policy, undone
 from release.deploy.planning.findings import Findings
 from release.deploy.planning.image import ImageSource
@@ -30,6 +31,7 @@ from release.deploy.planning.takeover import Takeover
 from release.errors import EngineError, LedgerError, LedgerRejected, LockHeld, ReleaseError, Restored
 from release.events import Event, Warned
 from release.interruption import Interruption
+from release.process import Cancellation
 from release.records import Body, Deployment, Draft, Run, Undoing
 from release.redact import Redacted
 from release.runspec import RunSpec
@@ -97,7 +99,7 @@ class FakeTarget:
 
 def attempt(
     ledger: FakeLedger, target: FakeTarget, why: str = "rollback", said: list[Event] | None = None
-) -> Attempt:
+) -> AttemptEvents:
     """One that may begin: nothing stands in its way."""
     workspace = SimpleNamespace(
         ledger=ledger,
@@ -130,7 +132,7 @@ def attempt(
         aftermath=Aftermath(place=PLACE, target=TARGET, abandoned=None, welcome=False, freeze=0, thaw=False),
         answers=True,
     )
-    return Attempt(prepared=prepared, deployment="0123456789ab", message="")
+    return AttemptEvents(prepared=prepared, deployment="0123456789ab", message="")
 
 
 @pytest.fixture(autouse=True)
@@ -138,8 +140,14 @@ def _no_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(policy, "read_policy", lambda *_: PolicyState())
 
 
-def run(one: Attempt, still_mine: Callable[[], None] = lambda: None) -> deploy.Outcome:
-    return one.run(one.start(), Interruption(), still_mine)
+def run(one: AttemptEvents, still_mine: Callable[[], None] = lambda: None) -> Done:
+    context = RolloutContext(
+        emit=one.prepared.live.workspace.emit,
+        cancellation=Cancellation(),
+        mask=one.prepared.mask,
+        still_mine=still_mine,
+    )
+    return run_attempt(one, one.start(), context)
 
 
 def fails(error: Exception) -> Callable[[], str]:
@@ -170,7 +178,7 @@ def was_undone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(migration_containers, "own_outcome", lambda *_: UNDONE)
 
 
-def with_down(one: Attempt, down: object) -> Attempt:
+def with_down(one: AttemptEvents, down: object) -> AttemptEvents:
     """Return the attempt with a command that undoes migrations first."""
     found = replace(one.prepared.found, migrations=MigrationPlan(down=cast(Any, down)))
     return replace(one, prepared=replace(one.prepared, found=found))

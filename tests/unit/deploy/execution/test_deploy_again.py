@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from release.deploy.execution.deploy import Attempt, carry_out
+from release.deploy.execution.attempt_events import AttemptEvents
+from release.deploy.execution.deploy import carry_out
 from release.errors import DeploymentFailed
 from release.interruption import Interruption
 from release.records import Deployment
@@ -36,12 +37,12 @@ def test_what_ended_since_the_ledger_was_read_is_not_called_failed(scene: Scene)
     scene.runs("1.4.1", scene.deploy("1.4.1"))
     began = scene.deploy("1.5.0", "started")
     scene.runs("1.5.0", began, name=PLACE.fresh(began), status="exited")
-    attempt = Attempt(prepared=scene.prepared("1.5.0", "promote"), deployment="0" * 12, message="")
-    left = attempt.prepared.observation.unfinished
+    events = AttemptEvents(prepared=scene.prepared("1.5.0", "promote"), deployment="0" * 12, message="")
+    left = events.prepared.observation.unfinished
     assert left is not None
-    (failed,) = attempt._left_open()
+    (failed,) = events.interrupted_end()
     assert isinstance(failed.body, Deployment)
     assert failed.body.status == "failed"
     scene.say(left.ended("restored", "unix:///x", None, "as before", "by its own operator"))
     scene.live.workspace.ledger.look_again()
-    assert attempt._left_open() == []
+    assert events.interrupted_end() == []

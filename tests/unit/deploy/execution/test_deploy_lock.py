@@ -11,7 +11,7 @@ from release.deploy.core.image_location import Bytes
 from release.deploy.core.lock import Holder
 from release.deploy.core.lock_store import EngineLockStore
 from release.deploy.core.place import Place
-from release.deploy.execution.deploy import _locked
+from release.deploy.execution.locking import locked
 from release.deploy.planning.prepare import Prepared
 from release.deploy.planning.takeover import Takeover
 from release.errors import ImageLost
@@ -36,17 +36,19 @@ def prepared(engine: Breaking, target: Record[Release], told: list[Event]) -> Pr
     live = SimpleNamespace(
         place=PLACE, workspace=SimpleNamespace(emit=told.append), target=SimpleNamespace(fetch=engine.heal)
     )
-    plan, found = SimpleNamespace(reason="promote"), SimpleNamespace(takeover=Takeover())
-    return cast(Prepared, SimpleNamespace(live=live, target=target, spec=RunSpec(), found=found, plan=plan))
+    found, request = SimpleNamespace(takeover=Takeover()), SimpleNamespace(reason="promote")
+    return cast(
+        Prepared, SimpleNamespace(live=live, target=target, spec=RunSpec(), found=found, request=request)
+    )
 
 
-def locked(repository: str) -> list[Event]:
+def locked_with(repository: str) -> list[Event]:
     engine, told, target = Breaking(breaking={f"create {PLACE.lock}": LOST}), list[Event](), release()
     image = target.body.image.model_copy(update={"repository": repository})
     target = Record(envelope=target.envelope, body=target.body.model_copy(update={"image": image}))
     lock_store = EngineLockStore(engine=engine, image=digest("image"))
     holder = Holder.here(who="Ada", url=None, deployment="0" * 12, milliseconds=60_000)
-    with _locked(prepared(engine, target, told), lock_store, holder):
+    with locked(prepared(engine, target, told), lock_store, holder):
         assert list(engine.names()) == [PLACE.lock]
     assert engine.names() == {}
     return told
@@ -54,7 +56,7 @@ def locked(repository: str) -> list[Event]:
 
 def test_an_image_that_lost_a_layer_is_pulled_again_before_anything_is_touched() -> None:
     """The lock is the first container that is made of it; that it was pulled is told."""
-    (told,) = locked("registry.example/api")
+    (told,) = locked_with("registry.example/api")
     assert isinstance(told, Warned)
     assert "using the registry instead" in told.text
 
@@ -62,4 +64,4 @@ def test_an_image_that_lost_a_layer_is_pulled_again_before_anything_is_touched()
 def test_without_a_registry_an_image_that_lost_a_layer_is_the_engines_error() -> None:
     """There is nobody to ask."""
     with pytest.raises(ImageLost):
-        locked("localhost/api")
+        locked_with("localhost/api")

@@ -1,0 +1,137 @@
+"""One deployment under the lock: begin, migrate, replace and verify; then commit, or report the failure.
+
+The target restores what ran before if the new release does not prove healthy: see `Target.roll_out`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+from release.deploy.core.steps import reason
+from release.deploy.core.target import RolloutContext
+from release.deploy.execution import run_migration
+from release.deploy.execution.attempt_events import AttemptEvents, Status
+from release.deploy.execution.requests import rollout_request
+from release.deploy.planning import downgrade, policy, preflight, undone
+from release.errors import DeploymentFailed, LockHeld, MixedState, ReleaseError, Restored
+from release.records import Body, Draft
+from release.values import Struct
+
+
+class Done(Struct, frozen=True, kw_only=True):
+    """The healthy end of a deployment."""
+
+    evidence: str
+    record: dict[str, Any]
+    """Event as JSON data, with the id of its record: None while it waits to be published."""
+
+
+def run_attempt(events: AttemptEvents, started: Draft[Body], context: RolloutContext) -> Done:
+    """Carry out a deployment, and record its end, however it ends.
+
+    A rollback does not wait until its start is recorded: the lock keeps it.
+    """
+    opening = [*events.interrupted_end(), started]
+    recorded = _begin(events, opening)
+    _recheck(events, context, [] if recorded else opening)
+    try:
+        with nullcontext() if recorded else _recording(events, opening):
+            evidence = _replace(events, context)
+    except ReleaseError as error:
+        _report(events, error)
+        raise
+    return _commit(events, evidence)
+
+
+def _begin(events: AttemptEvents, opening: list[Draft[Body]]) -> bool:
+    """Record the start of a promotion; return whether that was done."""
+    is_promotion = events.prepared.request.reason == "promote"
+    if is_promotion:
+        events.record("started", opening)
+    return is_promotion
+
+
+@contextmanager
+def _recording(events: AttemptEvents, opening: list[Draft[Body]]) -> Iterator[None]:
+    """Record the start of a rollback beside the block; at its end the start is recorded."""
+    thread = threading.Thread(target=events.record, args=("started", opening))
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def _recheck(events: AttemptEvents, context: RolloutContext, unrecorded: list[Draft[Body]]) -> None:
+    """Refuse what was quarantined, frozen or undone since the plan was made, and record the end.
+
+    Raises NotReady, TargetUnavailable, LockHeld: nothing was changed.
+    """
+    prepared = events.prepared
+    try:
+        if unrecorded:
+            prepared.live.workspace.ledger.look_again()
+        _refuse_by_policy(events)
+        _refuse_undone(events)
+        context.still_mine()
+    except ReleaseError as error:
+        detail = prepared.mask(_detail(error, "nothing was changed"))
+        events.record("failed", [*unrecorded, events.draft(events.event("failed", detail))])
+        raise
+
+
+def _refuse_by_policy(events: AttemptEvents) -> None:
+    prepared, request = events.prepared, events.prepared.request
+    live, allowed = prepared.live, request.allowed
+    state = policy.read_policy(live.workspace.ledger, live.place, request.target.id)
+    barred = policy.quarantine_problems(state, live.place, request.target, allowed)
+    frozen = policy.freeze_problems(state, live.place, request.reason, allowed)
+    preflight.refuse(prepared.attempted, prepared.bytes, frozen, None, barred=barred)
+
+
+def _refuse_undone(events: AttemptEvents) -> None:
+    prepared = events.prepared
+    if prepared.down is not None:
+        before, answers = prepared.found.migrations.earlier, prepared.answers
+        downgrade.ensure(prepared.live, prepared.observation, events.deployment, before, answers=answers)
+
+
+def _replace(events: AttemptEvents, context: RolloutContext) -> str:
+    """Undo migrations if the plan says so, then make the release run; return the evidence that it serves."""
+    prepared, live = events.prepared, events.prepared.live
+    request = rollout_request(prepared, events.deployment)
+    if prepared.down is None:
+        return live.target.roll_out(request, context)
+    run_migration.run(live, prepared.down, events.deployment, context)
+    with undone.data_first(prepared.down.undoing):
+        context.still_mine()
+        return live.target.roll_out(request, context)
+
+
+def _commit(events: AttemptEvents, evidence: str) -> Done:
+    """Record the healthy end, with the quarantine and the freeze that follow from it."""
+    prepared = events.prepared
+    more = prepared.aftermath.bodies(events.deployment, prepared.mask(events.message))
+    return Done(evidence=evidence, record=events.record_end("healthy", evidence, more))
+
+
+def _report(events: AttemptEvents, error: ReleaseError) -> None:
+    """Record the end of a deployment that failed."""
+    untouched = "nothing was changed" if events.prepared.down is None else "what runs was not changed"
+    events.record_end(_status(error), events.prepared.mask(_detail(error, untouched)))
+
+
+def _status(error: ReleaseError) -> Status:
+    if isinstance(error, MixedState):
+        return "mixed"
+    return "restored" if isinstance(error, Restored) else "failed"
+
+
+def _detail(error: ReleaseError, untouched: str) -> str:
+    """Return the reason for the record. Errors of a rollout say what they touched; others came before it."""
+    if isinstance(error, DeploymentFailed | LockHeld):
+        return reason(error)
+    return f"{reason(error)}; {untouched}"

@@ -1,0 +1,151 @@
+"""The events of one deployment: its start, its end, and the end of an interrupted one that it replaces."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from release.deploy.core.steps import elapsed_ms
+from release.deploy.environment import claim, journal
+from release.deploy.environment.journal import Unfinished
+from release.deploy.execution import recording
+from release.deploy.planning import migration_containers
+from release.deploy.planning.prepare import Prepared
+from release.errors import LedgerError
+from release.events import Warned
+from release.records import Body, Deployment, Draft, TargetState, Undoing
+from release.values import Struct, field
+
+Status = Literal["started", "healthy", "restored", "failed", "mixed"]
+
+
+class AttemptEvents(Struct, frozen=True, kw_only=True):
+    """Makes and records the events of one deployment."""
+
+    prepared: Prepared
+    deployment: str
+    message: str
+    began: float = field(default_factory=time.monotonic)
+
+    def start(self) -> Draft[Body]:
+        """Return the event that says that it starts."""
+        return self.draft(self.event("started", ""))
+
+    def event(self, status: Status, detail: str) -> Deployment:
+        """Return an event of this deployment. `detail` tells how the target stands."""
+        prepared, breaks = self.prepared, self.prepared.found.takeover.breaks
+        return Deployment(
+            deployment=self.deployment,
+            environment=prepared.live.place.environment,
+            release=prepared.target.id,
+            digest=prepared.target.body.image.digest,
+            run_spec=prepared.spec,
+            previous=prepared.previous.deployment.deployment if prepared.previous is not None else None,
+            reason=prepared.request.reason,
+            message=prepared.mask(self.message),
+            status=status,
+            targets=self._targets(status, detail),
+            duration_ms=elapsed_ms(self.began) if status != "started" else None,
+            took_lock_from=str(breaks) if breaks is not None else None,
+            down=self._planned if status == "started" else None,
+        )
+
+    def draft(self, body: Body) -> Draft[Body]:
+        """Return a record of this moment."""
+        return recording.draft(self.prepared.live, self.deployment, body)
+
+    @property
+    def _planned(self) -> Undoing | None:
+        return self.prepared.down.undoing if self.prepared.down is not None else None
+
+    def _targets(self, status: Status, detail: str) -> tuple[TargetState, ...]:
+        """Return the state of the target, and the digest that is proven to run there."""
+        if status == "started":
+            return ()
+        before, prepared = self.prepared.event, self.prepared
+        proven = {
+            "healthy": prepared.target.body.image.digest,
+            "restored": before.deployment.digest if before is not None else None,
+        }
+        return (
+            TargetState(
+                name=prepared.live.target.name,
+                status="failed" if status == "mixed" else status,
+                digest=proven.get(status),
+                detail=detail,
+            ),
+        )
+
+    def record_end(self, status: Status, detail: str, more: Iterable[Body] = ()) -> dict[str, Any]:
+        """Record the end and the result of a migration command; then its container is not needed."""
+        live, planned = self.prepared.live, self._planned
+        result = migration_containers.own_outcome(live, self.deployment, planned)
+        event = self.event(status, detail).model_copy(update={"down": result})
+        record = self.record(status, [*map(self.draft, (event, *more))])
+        if status == "healthy" and live.workspace.service.migrations is not None:
+            migration_containers.remove_ended(live)
+        elif planned is not None and record["id"] is not None:
+            migration_containers.remove_ended(live, self.deployment)
+        return record
+
+    def record(self, status: Status, drafts: list[Draft[Body]]) -> dict[str, Any]:
+        """Add events. A deployment whose start cannot be recorded does not start; a rollback does.
+
+        A rollback's start is only kept in this clone: its end publishes it, so that it waits for no server.
+        """
+        live, required = self.prepared.live, self._is_required(status)
+        publish = self.prepared.answers and (status != "started" or required)
+        try:
+            records = live.workspace.ledger.append_events(drafts, publish=publish, keep=not required)
+        except Exception as error:
+            if required:
+                raise self._not_begun(error) from error
+            missing = f"the event {status!r}"
+            live.workspace.emit(Warned(text=self.prepared.mask(recording.unrecorded(missing, error))))
+            return recording.event_json(drafts[0], None)
+        if records is None and status != "started":
+            text = (
+                "the git remote does not answer: the events wait in this clone. Run `invoke sync` when the "
+                "remote answers"
+            )
+            live.workspace.emit(Warned(text=text))
+        return recording.event_json(drafts[0], records[0] if records is not None else None)
+
+    def _is_required(self, status: Status) -> bool:
+        """Return whether nothing is done if this cannot be recorded."""
+        return status == "started" and self.prepared.request.reason == "promote"
+
+    def _not_begun(self, error: Exception) -> Exception:
+        """Return the error of a deployment whose start could not be recorded."""
+        place = self.prepared.live.place
+        untouched = f"{place} was not changed"
+        if isinstance(error, LedgerError):
+            error.hint = "; ".join(filter(None, [error.hint, untouched]))
+            return error
+        attempted = f"record that the deployment to {place} starts"
+        return LedgerError(attempted, recording.error_text(error), untouched)
+
+    def interrupted_end(self) -> list[Draft[Body]]:
+        """Return the end of an interrupted deployment, because this one takes its place."""
+        left = self.prepared.observation.unfinished
+        if left is None or self._has_ended(left):
+            return []
+        live = self.prepared.live
+        detail = f"it was interrupted; the deployment {self.deployment} replaces it"
+        end = left.ended("failed", live.target.name, None, detail, "", self._undone_by(left))
+        return claim.endings(left, left.start(live.workspace), self.draft(end))
+
+    def _has_ended(self, left: Unfinished) -> bool:
+        """Return whether its end was recorded since the ledger was read."""
+        if self.prepared.answers:
+            self.prepared.live.workspace.refresh()
+        return journal.ended(self.prepared.live, left.started.deployment)
+
+    def _undone_by(self, left: Unfinished) -> Undoing | None:
+        """Return what it did to the data before it was interrupted."""
+        live, started = self.prepared.live, left.started
+        if started.down is None:
+            return None
+        containers, locked = migration_containers.find_own(live), self.prepared.observation.holder is not None
+        return migration_containers.outcome(containers, started.deployment, started.down, locked=locked)

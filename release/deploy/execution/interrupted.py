@@ -1,0 +1,210 @@
+"""A deployment that ended in the middle: found by the lock, the ledger and the containers, and shown.
+
+The intention is read from the target (`release.deploy.environment.journal`), so any operator's clone will do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from release.deploy.core import lock
+from release.deploy.core.lock import Holder
+from release.deploy.core.place import DEPLOYMENT, ContainerSet, describe, secrets_in
+from release.deploy.core.target import Way
+from release.deploy.environment import claim, journal
+from release.deploy.environment.environment import LiveEnvironment
+from release.deploy.environment.journal import Unfinished
+from release.deploy.environment.observe import Observation, look_around
+from release.deploy.execution import recording
+from release.deploy.planning import migration_containers, undone
+from release.deploy.planning.settings import read_secrets
+from release.errors import LedgerError, NotReady, Problem, TargetUnavailable
+from release.ledger.query import Event
+from release.ledger.releases import release_record
+from release.records import Note, Record, Release, Undoing
+from release.redact import Redacted
+from release.runspec import RunSpec
+from release.values import Struct, replace
+
+
+class InterruptedDeployment(Struct, frozen=True, kw_only=True):
+    """A deployment that ended in the middle, and the decision about it."""
+
+    live: LiveEnvironment
+    observation: Observation
+    unfinished: Unfinished
+    release: Record[Release]
+    before: Event | None
+    """Deployment that ran before, named by the interrupted one; None if this ledger lacks it."""
+    secrets: tuple[Redacted, ...]
+    """Values of the secrets, as far as they are known here or in the containers."""
+    breaks: Holder | None
+    """Holder that may be alive, and whose lock is taken away all the same."""
+    way: Way
+    asked: bool
+    """Whether the command line named the way."""
+    down: Undoing | None
+    """Migrations that it undid, or may have undone."""
+    busy: tuple[Problem, ...]
+    """Commands of it that still change the data."""
+
+    @property
+    def title(self) -> str:
+        """Return what will be done."""
+        return f"{self.way} {self.unfinished}, of {self.live.place}"
+
+    @property
+    def rows(self) -> list[tuple[str, str]]:
+        """Return what was found, for people."""
+        ours, expected = self.observation.ours, self.live.release_of(self.observation.previous)
+        holder = self.observation.holder
+        return [
+            ("begun", str(self.unfinished)),
+            *claim.facts(self.unfinished),
+            ("running", describe(ours.running)),
+            ("stopped", describe(ours.stopped)),
+            ("ledger", f"{expected.body.version} was verified healthy last" if expected else "nothing"),
+            ("lock", f"left by {holder}" if holder is not None else "none"),
+            *([("migrations", undone.fact(self.down))] if self.down is not None else []),
+            *(("in progress", busy.message) for busy in self.busy),
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON data."""
+        return {
+            "deployment": self.unfinished.started.deployment,
+            "version": self.release.body.version,
+            "way": self.way,
+            **dict(self.rows),
+        }
+
+
+class Found(Struct, frozen=True, kw_only=True):
+    """What was found, and the lock that is taken away."""
+
+    observation: Observation
+    breaks: Holder | None
+    """Holder that may be alive, and whose lock is taken away all the same."""
+
+
+def find(live: LiveEnvironment, *, break_lock: bool = False) -> Found:
+    """Return the current state. `break_lock`: also if the lock's holder seems to be alive.
+
+    Raises:
+        LockHeld: the deployment may still be under way.
+        TargetUnavailable: this version of the library cannot read the lock.
+    """
+    observation = look_around(live)
+    holder = lock.alive(live.target.lock_store(), observation.holder)
+    if holder is not None and journal.ended(live, holder.deployment):
+        holder = None
+    if holder is not None and not break_lock:
+        raise lock.held_error(live.place, holder, "converge")
+    unfinished = observation.unfinished or journal.find_last(live)
+    if unfinished is None and observation.holder is not None:
+        _refuse_unknown(live, observation.holder)
+    return Found(observation=replace(observation, unfinished=unfinished), breaks=holder)
+
+
+def _refuse_unknown(live: LiveEnvironment, left: Holder) -> None:
+    """Refuse a lock that a later version wrote. Raises TargetUnavailable."""
+    if not left.journal or journal.read(left.journal) is not None or journal.ended(live, left.deployment):
+        return
+    raise TargetUnavailable(
+        f"converge {live.place}",
+        f"the lock of {left} holds a deployment that this version of the library does not know",
+        "upgrade the release library",
+    )
+
+
+def examine(live: LiveEnvironment, found: Found, *, way: Way | None) -> InterruptedDeployment | None:
+    """Return the deployment that was begun here and never ended; None if there is none.
+
+    Args:
+        live: the environment.
+        found: the current state.
+        way: what to do; absent: finish if the new release runs, and revert if it does not prove healthy;
+            revert if it does not run.
+
+    Raises:
+        NotReady: nothing is open, and a command still undoes migrations.
+        TargetUnavailable: its release is not in the ledger.
+    """
+    ours, unfinished, there = (
+        found.observation.ours,
+        found.observation.unfinished,
+        migration_containers.find_own(live),
+    )
+    if unfinished is None:
+        refuse_busy(f"converge {live.place}", migration_containers.still_running(there))
+        return None
+    started = unfinished.started
+    before = live.event_of(started.previous) if started.previous is not None else None
+    runs = any(each.labels.get(DEPLOYMENT) == started.deployment for each in ours.running)
+    return InterruptedDeployment(
+        live=live,
+        observation=found.observation,
+        unfinished=unfinished,
+        release=_release(live, unfinished),
+        before=before,
+        secrets=tuple(_secrets(live, ours, started.run_spec, before)),
+        breaks=found.breaks,
+        way=way or ("finish" if runs and not unfinished.doubts else "revert"),
+        asked=way is not None,
+        down=migration_containers.outcome(
+            there, started.deployment, started.down, locked=found.observation.holder is not None
+        ),
+        busy=tuple(migration_containers.still_running(there)),
+    )
+
+
+def refuse_busy(attempted: str, busy: Iterable[Problem]) -> None:
+    """Refuse while a command of it changes the data. Raises NotReady."""
+    if found := "; ".join(problem.message for problem in busy):
+        raise NotReady(
+            attempted, f"{found}; nothing was changed", "run it again after that deployment has ended"
+        )
+
+
+def _secrets(
+    live: LiveEnvironment, ours: ContainerSet, spec: RunSpec, before: Event | None
+) -> Iterator[Redacted]:
+    """Return secrets of this clone, and those in the containers: they may have other values.
+
+    Containers of a Swarm are on its nodes, and it does not return their secrets.
+    """
+    yield from read_secrets(live, spec)[0].values()
+    if live.settings.engine != "docker":
+        return
+    old = before.deployment.run_spec.secrets if before is not None else {}
+    names = {*spec.secrets, *old, *live.settings.secrets}
+    for container in (*ours.up, *ours.stopped) if names else ():
+        yield from secrets_in(live.engine, container.id, names)
+
+
+def _release(live: LiveEnvironment, unfinished: Unfinished) -> Record[Release]:
+    try:
+        return release_record(live.workspace.ledger, unfinished.started.release)
+    except LedgerError as error:
+        raise TargetUnavailable(
+            f"converge {live.place}",
+            f"{unfinished} uses a release that this clone's ledger lacks: {error.found}",
+            "run it again when the git remote answers; or restore the last healthy release: "
+            f"`{live.place.command('rollback')}`",
+        ) from error
+
+
+def remove_lock(live: LiveEnvironment, found: Found, *, message: str, answers: bool) -> bool:
+    """Remove the lock that was found if nothing is interrupted; return whether it was still there.
+
+    If its holder may be alive, a note records whose it was, and why it was taken.
+    """
+    holder = found.observation.holder
+    if holder is None or not lock.drop(live.target.lock_store(), live.place, holder):
+        return False
+    if found.breaks is not None:
+        text = f"`invoke converge` took the lock of {live.place} from {found.breaks}: {message}"
+        drafts = [recording.draft(live, "converge", Note(text=text))]
+        recording.append_or_warn(live, drafts, "whose lock was taken", publish=answers)
+    return True

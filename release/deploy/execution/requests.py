@@ -1,0 +1,41 @@
+"""What a target is asked for: which release, with which settings, and what is there now."""
+
+from __future__ import annotations
+
+from release.deploy.core import watch
+from release.deploy.core.fingerprints import FingerprintKey
+from release.deploy.core.place import Identity
+from release.deploy.core.target import RolloutRequest
+from release.deploy.planning.prepare import Prepared
+from release.reference import Digest
+
+
+def rollout_request(prepared: Prepared, deployment: str) -> RolloutRequest:
+    """Return the request of a plan, for a deployment of this id."""
+    live, body = prepared.live, prepared.target.body
+    return RolloutRequest(
+        place=live.place,
+        identity=Identity(
+            deployment=deployment,
+            version=body.version,
+            commit=body.source.commit,
+            digest=Digest(body.image.digest),
+            record=prepared.target.id,
+        ),
+        image=body.image,
+        spec=prepared.spec,
+        secrets=prepared.found.settings.secrets,
+        before=prepared.containers,
+        old=prepared.event.deployment.run_spec if prepared.event is not None else None,
+        health_timeout=live.settings.health_timeout,
+        watch=watch.wanted(prepared.spec, prepared.request.reason),
+        reason=prepared.request.reason,
+        key=_seal_key(prepared),
+    )
+
+
+def _seal_key(prepared: Prepared) -> FingerprintKey | None:
+    """Return the key that seals a Swarm's secrets; one engine has no seals."""
+    workspace = prepared.live.workspace
+    has_seals = prepared.live.settings.engine == "swarm" and prepared.found.settings.secrets
+    return FingerprintKey.load(workspace.source.git_dir, workspace.environ) if has_seals else None
