@@ -32,7 +32,7 @@ from release.values import Struct, replace
 
 
 class Converged(Struct, frozen=True, kw_only=True):
-    """How the interrupted deployment ended."""
+    """End of an interrupted deployment."""
 
     end: End
     evidence: str

@@ -34,7 +34,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     evidence: str
     changed: bool
     abandons: bool
-    """Whether the release that ran before is quarantined now."""
+    """True if the release that ran before is quarantined now."""
     record: dict[str, Any]
     """Healthy event as JSON data, with its record's id: None while unsynced."""
 

@@ -43,7 +43,7 @@ class InterruptedDeployment(Struct, frozen=True, kw_only=True):
     """Holder that may be alive, and whose lock is taken away all the same."""
     way: Way
     asked: bool
-    """Whether the command line named the way."""
+    """True if the command line named the way."""
     down: Undoing | None
     """Migrations that it undid, or may have undone."""
     busy: tuple[Problem, ...]
@@ -81,7 +81,7 @@ class InterruptedDeployment(Struct, frozen=True, kw_only=True):
 
 
 class Found(Struct, frozen=True, kw_only=True):
-    """What was found, and the lock that is taken away."""
+    """Current state, and the lock that is taken away."""
 
     observation: Observation
     breaks: Holder | None

@@ -20,7 +20,7 @@ from release.records import Body, Draft
 from release.reference import Repository
 
 _SPARE_MS: Final = 15 * 60_000
-"""How much longer a lock lasts than the work under it may take."""
+"""Time that a lock lasts longer than the work under it may take."""
 
 
 def make_holder(

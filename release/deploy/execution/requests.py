@@ -1,4 +1,4 @@
-"""What a target is asked for: which release, with which settings, and what is there now."""
+"""The request of a plan to its target: a release, its settings, and the current state."""
 
 from __future__ import annotations
 

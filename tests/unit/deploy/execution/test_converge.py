@@ -456,7 +456,7 @@ def test_a_lock_of_a_later_version_is_left_where_it_is(world: World) -> None:
     deployed(world)
     world.lock(None, journal='{"kind": "deployment", "schema": "9.0"}')
     with pytest.raises(TargetUnavailable, match="does not know"):
-        converge.look(world.live)
+        interrupted.find(world.live)
     assert PLACE.lock in world.names()
 
 

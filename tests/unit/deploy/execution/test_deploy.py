@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import pytest
 
+from release.cancellation import Cancellation
 from release.deploy.core import lock
 from release.deploy.core.image_location import Bytes
 from release.deploy.core.place import ContainerSet, Place
@@ -31,7 +32,6 @@ from release.deploy.planning.takeover import Takeover
 from release.errors import EngineError, LedgerError, LedgerRejected, LockHeld, ReleaseError, Restored
 from release.events import Event, Warned
 from release.interruption import Interruption
-from release.process import Cancellation
 from release.records import Body, Deployment, Draft, Run, Undoing
 from release.redact import Redacted
 from release.runspec import RunSpec
