@@ -35,6 +35,8 @@ class Checking(Struct, frozen=True, kw_only=True):
     config: Lock
     image: str | None
     """The Python of the service's image, if its Dockerfile names it."""
+    python: str | None
+    """The Python that the service is for, as far as its files tell it."""
     requires: str | None
     """`requires-python` of the project beside the lockfile."""
     execute: Callable[[Command], Completed]

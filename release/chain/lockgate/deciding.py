@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 
 from release import tomltext
 from release.chain.lockgate.compiled import logical_lines, read_compiled
-from release.chain.lockgate.detect import PDM, PIPENV, POETRY, REQUIREMENTS, UV, Lockfile
+from release.chain.lockgate.detect import PDM, PIPENV, POETRY, PYLOCK, UV, Lockfile
 
 Read = Callable[[str], bytes | None]
 """The content of a committed file by its path below `context`; None: there is no such regular file."""
@@ -29,6 +29,7 @@ _FILES: Final = (
 )
 """Options of a compilation that name a file."""
 
+_MADE_BY_UV: Final = re.compile(r"^#\s+uv ", re.MULTILINE)
 _SETTINGS: Final = "uv.toml"
 _PROJECT: Final = "pyproject.toml"
 _PROJECTS: Final = {POETRY: _PROJECT, PDM: _PROJECT, PIPENV: "Pipfile"}
@@ -58,7 +59,9 @@ def behind(
             return frozenset({path, beside} & {*names})
         if lockfile.kind == UV:
             return _of_project(path, names, read)
-        return _of_requirements(path, source, names, read) if lockfile.kind == REQUIREMENTS else None
+        if lockfile.kind == PYLOCK:
+            return _of_pylock(path, source, names, read)
+        return _of_requirements(path, source, names, read)
     except (ValueError, LookupError, TypeError, AttributeError):  # what is wrong the gate says
         return None
 
@@ -73,6 +76,15 @@ def _of_project(lockfile: str, names: Collection[str], read: Read) -> frozenset[
     if any(other.as_posix() in names for other in others):  # uv takes settings and a workspace from above
         return None
     return frozenset({lockfile, project}) if is_static(tomltext.read(_text(read, project))) else None
+
+
+def _of_pylock(
+    lockfile: str, source: str | None, names: Collection[str], read: Read
+) -> frozenset[str] | None:
+    if _SETTINGS in names or _MADE_BY_UV.search(_text(read, lockfile)):
+        return None  # the command of its header may read any file
+    beside = posixpath.join(posixpath.dirname(lockfile), _PROJECT)
+    return frozenset({lockfile, source or beside} & {*names})
 
 
 def is_static(project: Mapping[str, Any]) -> bool:

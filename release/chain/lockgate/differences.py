@@ -23,8 +23,16 @@ class Locked(Struct, frozen=True, kw_only=True):
     """Needs of a package: always, and, as "alpha[more]", with an extra. Names, and names with an extra."""
     direct: frozenset[str] | None = None
     """Packages that are locked because they are declared, if the lockfile tells them by a mark."""
+    groups: frozenset[str] | None = None
+    """Extras and groups that are locked, if the lockfile holds a choice of them."""
+    with_extras: bool = True
+    """If `needs` tells what an extra of a package needs."""
     python: str = ""
     """The Python that it was made for."""
+
+    def holds(self, each: Declared) -> bool:
+        """Return if the lockfile is for the extra or group that a requirement is in."""
+        return self.groups is None or not each.group or each.group.partition(" ")[2] in self.groups
 
     @property
     def packages(self) -> dict[str, str]:
@@ -47,6 +55,8 @@ def contradictions(declared: Iterable[Declared], locked: Locked) -> Iterator[str
 
 
 def _extras(each: Declared, locked: Locked) -> Iterator[str]:
+    if not locked.with_extras:
+        return
     for extra in sorted(each.extras):
         needs = locked.needs.get(f"{each.name}[{extra}]")
         if needs is None:
@@ -57,7 +67,7 @@ def _extras(each: Declared, locked: Locked) -> Iterator[str]:
 
 def differences(declared: Iterable[Declared], locked: Locked, python: str) -> list[str]:
     """Return what differs, each as a phrase. Nothing: what is locked satisfies what is declared."""
-    wanted = list(declared)
+    wanted = [each for each in declared if locked.holds(each)]
     found = [*_python(python, locked.python), *contradictions(wanted, locked)]
     found += [
         f"{name} {', '.join(locked.versions[name])} is locked, and nothing that is declared needs it"

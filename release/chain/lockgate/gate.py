@@ -24,7 +24,7 @@ from release.chain.lockgate.missing import no_lockfile, unknown_kind
 from release.chain.lockgate.pins import packages_of, pins
 from release.chain.lockgate.results import Answer, Stale, Unchecked
 from release.chain.lockgate.uvlock import uv_packages
-from release.chain.pythons import requires_python, service_image_python
+from release.chain.pythons import project_python, requires_python, service_image_python
 from release.chain.stage_cache import CachedResult, Reuse, variables
 from release.chain.stage_context import StageContext, evidence
 from release.committed import Committed
@@ -90,6 +90,7 @@ def _checking(ctx: StageContext, found: detect.Lockfile, folder: Path, home: Pat
         content=content,
         config=ctx.plan.service.lock,
         image=service_image_python(ctx.plan.service, read),
+        python=project_python(ctx.plan.service, read),
         requires=requires_python(read, str(PurePosixPath(found.path).parent)),
         execute=partial(ctx.execute, "lock", check=False),
         install=partial(install, ctx),
@@ -216,6 +217,7 @@ def _inputs(ctx: StageContext) -> Mapping[str, Any]:
         "settings": service.lock.model_dump(mode="json"),
         "uv": version("uv"),
         "python": sys.version,
+        "project": project_python(service, _reader(ctx.source, ctx.plan.commit.id, service)),
         "image": service_image_python(service, _reader(ctx.source, ctx.plan.commit.id, service)),
         "variables": variables("UV_", "PIP_") | inherited(service.lock.pass_env),
     }

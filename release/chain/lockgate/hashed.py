@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from packaging.utils import canonicalize_name
+
 from release import tomltext
 from release.chain.lockgate.checking import Checking
+from release.chain.lockgate.declared import Declared
 from release.chain.lockgate.differences import Declares, Locked, changes, contradictions, differences
 from release.chain.lockgate.results import Answer, Fresh, Stale, Unchecked
 from release.process import Completed
@@ -46,12 +49,20 @@ def check(found: Checking, kind: Hashed, ask: Callable[[], Completed | Unchecked
     if isinstance(done, Unchecked):
         return done
     if done.status == 0:
-        damaged = tuple(contradictions(kind.declares(document), locked))
+        needed = (each for each in declared_by(kind, document) if not each.group)
+        damaged = tuple(contradictions(needed, locked))
         return _stale(kind, damaged) if damaged else Fresh(packages=locked.packages)
     if done.status == 1 and kind.says in done.output:
         return _stale(kind, _explained(found, kind, document, locked), _said(kind, done))
     hint = "do what its last lines ask for; another version of the tool can be set as lock.tool"
     return Unchecked(reason=f"the tool ended with status {done.status}", hint=hint, tail=done.tail)
+
+
+def declared_by(kind: Hashed, document: Mapping[str, Any]) -> list[Declared]:
+    """Return what a project declares, without extras of its own that it names."""
+    about = document.get("project", {}).get("name") or document.get("tool", {}).get("poetry", {}).get("name")
+    own = canonicalize_name(about) if isinstance(about, str) else None
+    return [each for each in kind.declares(document) if each.name != own]
 
 
 def _read(found: Checking, kind: Hashed) -> tuple[Mapping[str, Any], Locked] | Unchecked:
@@ -64,7 +75,7 @@ def _read(found: Checking, kind: Hashed) -> tuple[Mapping[str, Any], Locked] | U
         )
     try:
         document = tomltext.read(found.read(project))
-        list(kind.declares(document))
+        declared_by(kind, document)
     except ANY_TROUBLE as error:
         return Unchecked(reason=f"{project} cannot be read: {error}", hint=f"correct {project}")
     try:
@@ -84,12 +95,12 @@ def _said(kind: Hashed, done: Completed) -> tuple[str, ...]:
 
 
 def _explained(found: Checking, kind: Hashed, document: Mapping[str, Any], locked: Locked) -> tuple[str, ...]:
-    declared = list(kind.declares(document))
+    declared = declared_by(kind, document)
     told = differences(declared, locked, kind.python(document))
     earlier = found.earlier(kind.project) if not told else None
     if earlier is not None:
         try:
-            told = changes(kind.declares(tomltext.read(earlier)), declared, found.path)
+            told = changes(declared_by(kind, tomltext.read(earlier)), declared, found.path)
         except ANY_TROUBLE:
             told = []
     return tuple(told) or (

@@ -33,6 +33,7 @@ def read(content: str) -> Locked:
     return Locked(
         versions={name: tuple(sorted(found)) for name, found in versions.items()},
         needs={node: tuple(found) for node, found in needs.items()},
+        groups=frozenset(document["metadata"].get("groups", ())) or None,
         python=str(targets[0].get("requires_python", "")) if len(targets) == 1 else "",
     )
 

@@ -11,7 +11,7 @@ from release import jsontext
 from release.chain.lockgate import hashed
 from release.chain.lockgate.checking import Checking, pinned_tool
 from release.chain.lockgate.declared import of_pipfile
-from release.chain.lockgate.differences import Locked, nodes
+from release.chain.lockgate.differences import Locked
 from release.chain.lockgate.results import Answer
 
 NEWEST: Final = "pipenv==2026.10.3"
@@ -22,17 +22,16 @@ def read(content: str) -> Locked:
     """Read a Pipfile.lock. Raises ValueError, LookupError, TypeError or AttributeError."""
     document = jsontext.read(content)
     versions: dict[str, set[str]] = {}
-    needs: dict[str, tuple[str, ...]] = {}
     direct: set[str] = set()
     for section, packages in document.items():
         for name, about in packages.items() if section != "_meta" else ():
             key = canonicalize_name(name)
             versions.setdefault(key, set()).add(str(about.get("version") or about.get("ref", "")).lstrip("="))
-            needs |= dict.fromkeys(nodes(key, map(canonicalize_name, about.get("extras", ()))), ())
             direct |= {key} if "index" in about else set()
     return Locked(
         versions={name: tuple(sorted(found)) for name, found in versions.items()},
-        needs=needs,
+        needs={},
+        with_extras=False,
         direct=frozenset(direct),
         python=_required(document["_meta"].get("requires", {})),
     )

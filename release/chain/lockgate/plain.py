@@ -97,8 +97,13 @@ def _problems(
             problems += _hashes(entry, resolved)
     missing = sorted(resolved.keys() - {entry.name for entry in entries.entries} - allowed)
     if missing:
-        problems.append(f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} needed and missing")
+        problems.append(_missing(missing))
     return problems, lines + [resolved[name].line for name in missing]
+
+
+def _missing(names: list[str]) -> str:
+    others = f" and {len(names) - _SHOWN} others" if len(names) > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{others} {'is' if len(names) == 1 else 'are'} needed and missing"
 
 
 def _pin(entry: Entry, resolved: Mapping[str, Resolved]) -> str:

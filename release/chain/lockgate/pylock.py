@@ -39,15 +39,15 @@ def read(content: str) -> Locked:
     if not str(document["lock-version"]).startswith("1."):
         raise ValueError(f"its lock-version is {document['lock-version']}; known is 1.0")
     versions: dict[str, set[str]] = {}
-    needs: dict[str, tuple[str, ...]] = {}
     for package in document["packages"]:
         name = canonicalize_name(package["name"])
         versions.setdefault(name, set()).add(str(package.get("version", "")))
-        needs[name] = ()
     return Locked(
         versions={name: tuple(sorted(found)) for name, found in versions.items()},
-        needs=needs,
+        needs={},
         direct=frozenset(),
+        groups=frozenset([*document.get("dependency-groups", ()), *document.get("extras", ())]) or None,
+        with_extras=False,
         python=str(document.get("requires-python", "")),
     )
 
@@ -89,13 +89,12 @@ def _can_be_made_again(found: Checking, words: str) -> bool:
 
 _OF_PDM: Final = Hashed(
     project="pyproject.toml",
-    declares=lambda document: (replace(each, extras=frozenset()) for each in of_pdm(document)),
+    declares=of_pdm,
     python=pdm.python,
     read=read,
     mend=pdm.KIND.mend,
     says=pdm.KIND.says,
 )
-"""It does not tell with which extras a package was locked."""
 
 
 def _made_again(found: Checking, words: list[str], locked: Locked) -> Answer:

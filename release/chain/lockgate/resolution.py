@@ -83,9 +83,9 @@ def resolve(
         return _read_resolved(done.output)
     if done.status == 1 and _NO_SOLUTION in done.output and "network was disabled" not in done.output:
         return Stale(
-            differences=("no set of packages satisfies all of its entries",),
+            differences=(f"no packages for Python {python_of(found)} satisfy all of its entries",),
             verdict="contradicts itself",
-            mend=f"change the entry that uv names above, or {mend}",
+            mend=f"change the entry that uv names, set lock.python if the image has another one, or {mend}",
             tail=done.tail,
         )
     hint = (
@@ -97,15 +97,20 @@ def resolve(
 def _words(found: Checking, *, is_hashed: bool) -> tuple[str, ...]:
     return (
         *("pip", "compile", "--quiet", "--no-header", "--annotation-style", "line"),
-        *("--python-version", python_of(found), "--python-platform", "linux"),
+        *("--python-version", _last_patch(python_of(found)), "--python-platform", "linux"),
         *("--index-strategy", "unsafe-best-match"),
         *(("--generate-hashes",) if is_hashed else ()),
     )
 
 
+def _last_patch(version: str) -> str:
+    """Return a late patch release of a Python: an image has one of the last."""
+    return f"{version}.99" if version.count(".") == 1 else version
+
+
 def python_of(found: Checking) -> str:
     """Return the Python that the entries are resolved for."""
-    return found.config.python or found.image or HERE
+    return found.python or HERE
 
 
 def _inputs(found: Checking, entries: Entries) -> tuple[str, ...]:

@@ -153,6 +153,7 @@ class Folder:
             content=content,
             config=Lock(),
             image=None,
+            python=None,
             requires=None,
             execute=lambda command: run(command, check=False),
             install=lambda tool: tool.program,

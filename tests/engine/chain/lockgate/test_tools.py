@@ -185,6 +185,7 @@ def test_a_changed_declaration_makes_it_stale(
 ) -> None:
     """The message names the requirement, and the command that mends it."""
     wanted = STALE[row]
+    commit(repository, locked(name))
     files = locked(name) | dict(KINDS[name].declare(wanted, index))
     said = answer(commit(repository, files, **settings_of(name, wanted.python)))
     assert f"{name} is stale" in said
