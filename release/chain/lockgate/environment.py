@@ -5,20 +5,46 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from release.cancellation import Cancellation
 from release.chain.lockgate.checking import Tool
 from release.chain.lockgate.results import Unchecked
 from release.chain.tools import Toolset, tool_environment
-from release.errors import GateFailed, ReleaseError
+from release.errors import Cancelled, GateFailed, ReleaseError
 from release.inherited import BASIC
-from release.process import Command, run
+from release.process import Command, Completed, run
+from release.values import replace
 
 if TYPE_CHECKING:
     from release.chain.stage_context import StageContext
+
+
+LIMIT_SECONDS: Final = 600.0
+"""How long a lock tool may take."""
+
+TIMED_OUT: Final = 124
+"""The status of a tool that was stopped for it, as timeout(1) has it."""
+
+
+def execute(ctx: StageContext, command: Command, *, limit: float = LIMIT_SECONDS) -> Completed:
+    """Run a tool to its end, or stop it at the limit. Raises Cancelled: the run itself is stopped."""
+    own = Cancellation()
+    why = f"the tool was stopped after {limit:.0f} s"
+    timer = threading.Timer(limit, own.request, (why,))
+    timer.start()
+    try:
+        with ctx.cancellation.stopping(lambda: own.request("the run is stopped")):
+            return replace(ctx, cancellation=own).execute("lock", command, check=False)
+    except Cancelled:
+        ctx.cancellation.check()
+        return Completed(status=TIMED_OUT, output=f"{why}\n")
+    finally:
+        timer.cancel()
 
 
 def install(ctx: StageContext, tool: Tool) -> str | Unchecked:

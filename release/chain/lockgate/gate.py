@@ -18,7 +18,7 @@ from release.chain.building.context import write_folder
 from release.chain.lockgate import detect, pdm, pipenv, poetry, pylock, requirements, uv
 from release.chain.lockgate.checking import Checking
 from release.chain.lockgate.deciding import Read, behind
-from release.chain.lockgate.environment import install
+from release.chain.lockgate.environment import execute, install
 from release.chain.lockgate.hashed import ANY_TROUBLE
 from release.chain.lockgate.missing import no_lockfile, unknown_kind
 from release.chain.lockgate.pins import packages_of, pins
@@ -92,7 +92,7 @@ def _checking(ctx: StageContext, found: detect.Lockfile, folder: Path, home: Pat
         image=service_image_python(ctx.plan.service, read),
         python=project_python(ctx.plan.service, read),
         requires=requires_python(read, str(PurePosixPath(found.path).parent)),
-        execute=partial(ctx.execute, "lock", check=False),
+        execute=partial(execute, ctx),
         install=partial(install, ctx),
         earlier=lambda name: _earlier(ctx, found.path, name),
     )
