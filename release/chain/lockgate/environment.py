@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 LIMIT_SECONDS: Final = 600.0
-"""How long a lock tool may take."""
+"""Time limit of a lock tool."""
 
 TIMED_OUT: Final = 124
 """The status of a tool that was stopped for it, as timeout(1) has it."""
