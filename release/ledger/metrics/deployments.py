@@ -91,9 +91,7 @@ def _lead_time(known: EnvironmentHistory, healthy: Iterable[Attempt], labels: di
         for release, attempt in first.items()
         if known.is_first_healthy(attempt)
     )
-    # the clock of the committer may be ahead
-    possible = [seconds for seconds in times if seconds >= 0]
-    return typical("lead_time", possible, labels, "no release was deployed for the first time")
+    return typical("lead_time", times, labels, "no release was deployed for the first time")
 
 
 def _recoveries(failed: Iterable[Outcome]) -> list[float]:

@@ -162,10 +162,15 @@ def ratio(name: str, part: int, whole: int, labels: Mapping[str, str], note: str
 def typical(
     name: str, values: Iterable[float], labels: Mapping[str, str], note: str, *, mean: bool = False
 ) -> Metric:
-    """Return the median, or the mean. `note` says why it is not known if there are no values."""
-    every = list(values)
+    """Return the median, or the mean, of durations. `note` says why it is not known if there are none.
+
+    A negative duration is left out: the clocks of two machines differed.
+    """
+    given = list(values)
+    every = [each for each in given if each >= 0]
     if not every:
-        return Metric(name=name, count=0, labels=labels, note=note)
+        reason = "the clocks of the machines contradict each other" if given else note
+        return Metric(name=name, count=0, labels=labels, note=reason)
     value = fmean(every) if mean else median(every)
     return Metric(name=name, value=value, count=len(every), labels=labels)
 

@@ -72,6 +72,20 @@ def test_a_release_has_one_lead_time_in_an_environment(script: Script) -> None:
     assert (found.value, found.count) == (2 * 3600, 1)
 
 
+def test_a_commit_from_a_clock_that_is_ahead_has_no_lead_time(script: Script) -> None:
+    """It is later than its deployment; the other release counts alone."""
+    script.released("1.0.0", "2026-10-01 08:00", committed="2026-10-05 07:00")
+    script.deployed("1.0.0", "2026-10-02 09:00", "2026-10-02 09:01")
+    span = ("2026-10-01 00:00", "2026-10-20 00:00")
+    assert find(script.measured(*span), "lead_time", **PLACE).note == (
+        "the clocks of the machines contradict each other"
+    )
+    script.released("1.1.0", "2026-10-06 08:00", committed="2026-10-06 07:00")
+    script.deployed("1.1.0", "2026-10-06 08:59", "2026-10-06 09:00")
+    metric = find(script.measured(*span), "lead_time", **PLACE)
+    assert (metric.value, metric.count) == (2 * 3600, 1)
+
+
 def test_environments_are_measured_apart(script: Script) -> None:
     """What failed in staging did not fail in production."""
     script.released("1.0.0", "2026-10-01 08:00")
