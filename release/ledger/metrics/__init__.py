@@ -40,12 +40,13 @@ def measure(
         LedgerError: a record cannot be read.
     """
     past = Releases(ledger, service)
+    past.floor(span.before().since)  # reads them once, for the environments too
     begun = past.first_record()
     rated = span.from_(begun) if begun is not None else span
     found: list[Metric] = []
     for name in environments:
         attempts = read_attempts(ledger, service, name, span.since)
-        known = EnvironmentHistory(ledger=ledger, service=service, environment=name, attempts=attempts)
+        known = EnvironmentHistory(past=past, environment=name, attempts=attempts)
         found += environment_metrics(known, span, rated, is_lock_change)
         found.append(lock_age(past, span, known.running(), {"environment": name}))
     return Metrics(service=service, span=span, metrics=(*found, *_of_service(past, span)))

@@ -8,9 +8,8 @@ from functools import cached_property
 from release.ledger import query
 from release.ledger.deployments import healthy_of
 from release.ledger.metrics.attempts import Attempt, Outcome, outcomes
+from release.ledger.metrics.releases import Releases
 from release.ledger.metrics.values import Metric, Span, rate, ratio, seconds_between, typical
-from release.ledger.releases import release_record
-from release.ledger.store import Ledger
 from release.records import Release
 from release.values import Struct
 
@@ -20,8 +19,7 @@ IsLockChange = Callable[[Release, Release], bool | None]
 class EnvironmentHistory(Struct, frozen=True, kw_only=True, dict=True):
     """An environment of a service, and the attempts to deploy to it, oldest first."""
 
-    ledger: Ledger
-    service: str
+    past: Releases
     environment: str
     attempts: Sequence[Attempt]
 
@@ -32,24 +30,33 @@ class EnvironmentHistory(Struct, frozen=True, kw_only=True, dict=True):
 
     def running(self) -> str | None:
         """Return the id of the release that was verified healthy last."""
-        found = query.current(self.ledger, self.service, self.environment)
+        found = query.current(self.past.ledger, self.past.service, self.environment)
         return found.deployment.release if found is not None else None
 
+    @cached_property
+    def _first(self) -> dict[str, str]:
+        """Return the moment of the first healthy attempt of each release among those that were read."""
+        return {each.release: each.healthy for each in reversed(self.attempts) if each.healthy is not None}
+
     def is_first_healthy(self, attempt: Attempt) -> bool:
-        """Return whether its release was never healthy here before."""
-        every = healthy_of(self.ledger, self.service, self.environment, attempt.release)
+        """Return whether the release of a healthy attempt was never healthy here before."""
+        if attempt.healthy != self._first[attempt.release]:
+            return False
+        if self.past.find(attempt.release).envelope.recorded_at >= self.attempts[0].started:
+            return True
+        every = healthy_of(self.past.ledger, self.past.service, self.environment, attempt.release)
         return attempt.healthy == min((event.recorded_at for event in every), default=None)
 
     def release(self, record: str) -> Release:
         """Return a release by the id of its record. Raises LedgerError."""
-        return release_record(self.ledger, record).body
+        return self.past.find(record).body
 
     def before(self, outcome: Outcome) -> Release | None:
         """Return the release that ran before a deployment; None if there was none. Raises LedgerError."""
         if outcome.before is not None:
             return self.release(outcome.before)
         start = outcome.attempt.started
-        event = query.running_at(self.ledger, self.service, self.environment, start)
+        event = query.running_at(self.past.ledger, self.past.service, self.environment, start)
         return self.release(event.deployment.release) if event is not None else None
 
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from itertools import takewhile
+from itertools import dropwhile, takewhile
 from typing import Final
 
 from release.ledger import layout, query
 from release.ledger.metrics.values import Metric, Span, earlier, ratio, seconds_between, typical
 from release.ledger.reading import record_at
-from release.ledger.releases import as_release
+from release.ledger.releases import as_release, release_record
 from release.ledger.store import Ledger
 from release.records import Body, Gate, Record, Release, Verification
 
 _SKEW: Final = timedelta(days=1)
 """How far the clocks of two writers may be apart."""
+
+MOST_IN_A_ROW: Final = 1000
+"""How many releases are read for the age of one lockfile."""
 
 
 class Releases:
@@ -26,6 +29,7 @@ class Releases:
         self.ledger = ledger
         self.service = service
         self._read: list[Record[Release]] = []
+        self._by_id: dict[str, Record[Release]] = {}
         self._rest = query.history(ledger, service, kind=Release.kind)
 
     def __iter__(self) -> Iterator[Record[Release]]:
@@ -39,7 +43,14 @@ class Releases:
         record = next(self._rest, None)
         if record is not None:
             self._read.append(as_release(record))
+            self._by_id[record.id] = self._read[-1]
         return record is not None
+
+    def find(self, record: str) -> Record[Release]:
+        """Return a release by the id of its record. Raises LedgerError."""
+        if record not in self._by_id:
+            self._by_id[record] = release_record(self.ledger, record)
+        return self._by_id[record]
 
     def first_record(self) -> str | None:
         """Return the moment of the service's first record. Raises LedgerError."""
@@ -94,26 +105,28 @@ def _chain(release: Record[Release], own: list[Gate]) -> list[float]:
 
 def lock_age(past: Releases, span: Span, release: str | None, labels: Mapping[str, str]) -> Metric:
     """Return the age of a release's lockfile: the time since the first release in a row that has it."""
-    since, count = _lock_since(past, release)
-    if since is None:
-        note = "the record has no lockfile" if release is not None else "there is no release"
+    row, note = _same_lock(past, release)
+    if note:
         return Metric(name="lock_age", labels=labels, note=note)
-    return Metric(name="lock_age", value=seconds_between(since, span.until), count=count, labels=dict(labels))
+    age = seconds_between(row[-1].envelope.recorded_at, span.until)
+    return Metric(name="lock_age", value=age, count=len(row), labels=labels)
 
 
-def _lock_since(past: Releases, release: str | None) -> tuple[str | None, int]:
-    """Return the moment of the first release in a row with the same lockfile, and how many there are."""
-    sha256, since, count = "", None, 0
-    for each in past:
+def _same_lock(past: Releases, release: str | None) -> tuple[list[Record[Release]], str]:
+    """Return the releases in a row with the lockfile of this one, newest first; or why they are not known."""
+    if release is None:
+        return [], "there is no release"
+    row: list[Record[Release]] = []
+    for each in dropwhile(lambda found: found.id != release, past):
         lock = each.body.lock
-        if not count and each.id != release:
-            continue
         if lock is None:
-            return None, 0
-        if count and lock.sha256 != sha256:
+            return [], f"the record of {each.body.version} has no lockfile"
+        if row and row[0].body.lock != lock:
             break
-        sha256, since, count = lock.sha256, each.envelope.recorded_at, count + 1
-    return since, count
+        if len(row) == MOST_IN_A_ROW:
+            return [], f"more than {MOST_IN_A_ROW} releases in a row have this lockfile"
+        row.append(each)
+    return row, "" if row else "the record of the release cannot be read"
 
 
 def rebuild_metrics(past: Releases, span: Span) -> Iterator[Metric]:

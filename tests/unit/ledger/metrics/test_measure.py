@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from release.ledger.metrics import releases
 from release.records import Body, Record
 from tests.unit.ledger.metrics.scripted import Script, find, gate, value
 from tests.unit.repository import Repository
@@ -70,6 +71,18 @@ def test_a_release_has_one_lead_time_in_an_environment(script: Script) -> None:
     script.deployed("1.1.0", "2026-10-14 09:00", "2026-10-14 09:01")
     found = find(script.measured("2026-10-10 00:00", "2026-10-20 00:00"), "lead_time", **PLACE)
     assert (found.value, found.count) == (2 * 3600, 1)
+
+
+def test_a_first_deployment_that_began_before_the_span_has_no_lead_time_in_it(script: Script) -> None:
+    """Nor has the next one of the same release."""
+    script.released("1.0.0", "2026-10-01 08:00")
+    script.deployed("1.0.0", "2026-10-02 09:00", "2026-10-02 09:01")
+    script.released("1.1.0", "2026-10-09 23:00")
+    script.deployed("1.1.0", "2026-10-09 23:59", "2026-10-10 00:01")
+    script.deployed("1.1.0", "2026-10-11 09:00", "2026-10-11 09:01")
+    found = script.measured("2026-10-10 00:00", "2026-10-20 00:00")
+    assert find(found, "deployment_frequency", **PLACE).count == 1
+    assert find(found, "lead_time", **PLACE).value is None
 
 
 def test_a_commit_from_a_clock_that_is_ahead_has_no_lead_time(script: Script) -> None:
@@ -168,6 +181,20 @@ def test_a_lock_is_as_old_as_the_first_release_in_a_row_that_has_it(script: Scri
     assert value(found, "lock_age") == 8 * 86_400
     assert find(found, "lock_age", **PLACE).count == 2
     assert find(found, "lock_age").value == 6 * 86_400
+
+
+def test_the_age_of_a_lock_ends_the_reading_at_a_limit(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is then not known, and the metric says why."""
+    monkeypatch.setattr(releases, "MOST_IN_A_ROW", 2)
+    for day in (1, 2):
+        script.released(f"1.{day}.0", f"2026-10-0{day} 00:00")
+    span = ("2026-10-05 00:00", "2026-10-11 00:00")
+    assert find(script.measured(*span), "lock_age").value == 10 * 86_400
+    script.released("1.3.0", "2026-10-03 00:00")
+    metric = find(script.measured(*span), "lock_age")
+    assert (metric.value, metric.note) == (None, "more than 2 releases in a row have this lockfile")
 
 
 def test_rebuilds_of_the_span_alone_count(script: Script) -> None:
