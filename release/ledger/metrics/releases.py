@@ -15,10 +15,10 @@ from release.ledger.store import Ledger
 from release.records import Body, Gate, Record, Release, Verification
 
 _SKEW: Final = timedelta(days=1)
-"""How far the clocks of two writers may be apart."""
+"""Largest difference of the clocks of two writers."""
 
 MOST_IN_A_ROW: Final = 1000
-"""How many releases are read for the age of one lockfile."""
+"""Most releases that are read for the age of one lockfile."""
 
 
 class Releases:

@@ -1,4 +1,4 @@
-"""What a metric is: its definition, its value, and the span of time that it covers."""
+"""Metrics: their definitions, their values, and the span of time that they cover."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Metric(Struct, frozen=True, kw_only=True):
     """Number of observations that it is computed from; None if they are not recorded."""
     labels: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
-    """Why the value is not known, or what is not in it."""
+    """Reason why the value is not known; empty if it is."""
 
     @property
     def definition(self) -> Definition:
