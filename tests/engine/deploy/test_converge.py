@@ -174,7 +174,7 @@ def test_a_bare_rollback_after_a_death_goes_to_the_last_healthy_release(
     back = elsewhere("rollback", *SURE)
     assert back.status == 0, back.err
     assert "interrupted: the deployment" in back.err
-    assert "by Ada Lovelace (never ended)" in back.err
+    assert "by Ada Lovelace (interrupted)" in back.err
     assert "0.3.0 is quarantined in production" in back.err
     assert "To finish or revert it instead: `invoke converge`" in back.err
     assert_one_state(shared, elsewhere, "0.2.0")
