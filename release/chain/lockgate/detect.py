@@ -23,8 +23,9 @@ KINDS: Final = (UV, POETRY, PDM, PIPENV, PYLOCK, REQUIREMENTS)
 
 _PYLOCK: Final = re.compile(r"pylock(\.[^.]+)?\.toml")
 _INSTALLED: Final = re.compile(
-    r"(?:^|\s)(?:-r|--requirement|--requirements)(?:\s+|=)[\"']?([^\s\"',\]&;]+\.txt)"
+    r"(?:^|[\s\"'])(?:-r|--requirement|--requirements)(?:[\s\"',]+|=)([^\s\"',\]&;]+\.txt)"
 )
+"""As `pip install -r FILE` and as `["pip", "install", "-r", "FILE"]`."""
 
 
 class Lockfile(Struct, frozen=True, kw_only=True):

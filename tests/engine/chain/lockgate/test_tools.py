@@ -139,7 +139,8 @@ def _pdm(folder: Path) -> str:
     venv = (find_uv(), "venv", "--quiet", "--python", sys.executable, "pdm")
     packages = (find_uv(), "pip", "install", "--quiet", "--python", "pdm", TOOLS["pdm"], "hishel[httpx2]<2")
     for argv in (venv, packages):
-        subprocess.run(argv, cwd=folder, check=True, capture_output=True)
+        ran = subprocess.run(argv, cwd=folder, check=False, capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stderr
     return str(folder / "pdm" / "bin" / "pdm")
 
 
