@@ -23,6 +23,7 @@ from release.events import Notice
 from release.images.engine import Engine
 from release.reference import Reference
 from tests.engine import lab
+from tests.engine.chain.conftest import Make
 from tests.engine.chain.smokes import Bench
 from tests.engine.databases import POSTGRESQL, REDIS, databases_image
 
@@ -230,3 +231,20 @@ def test_tests_that_need_postgresql_and_redis_run_in_the_gate(bench: Bench) -> N
         assert (tests.count, tests.evidence) == (2, "output")
         assert "ended with status 0, stopped with status 143" in smoke(ctx).summary
     assert left(bench.engine, ctx) == (0, 0)
+
+
+def test_a_release_records_its_companions_and_what_was_asked(make: Make, bench: Bench) -> None:
+    """By their images; the smoke run by its question, without a request that was not made."""
+    broker = bench.engine.inspect(Reference.parse(bench.name(BROKER)))
+    assert broker is not None
+    check = ["python3", "-c", "import socket; socket.create_connection(('broker', 5672))"]
+    service = make(
+        smoke={"check": check, "stop_grace": "3s"},
+        companions={"broker": {"image": str(broker.id), "health": CONNECTS, "gates": ["smoke"]}},
+    )
+    released = service.nox("release")
+    assert released.status == 0, released.all
+    (record,) = service.records()
+    assert (record["smoke"]["check"], "probe" in record["smoke"]) == (check, False)
+    found = {gate["name"]: gate.get("companions") for gate in record["gates"]}
+    assert (found["smoke"], found["test"]) == ({"broker": str(broker.id)}, None)
