@@ -170,6 +170,7 @@ def allowance(options: CommandOptions) -> Allowance:
         break_lock=options.break_lock,
         cross_migrations=options.cross_migrations,
         down=_known_of_data(options.down),
+        up=_is_migrated(options.up),
         rebuild=options.rebuild,
         again=options.again,
     )
@@ -186,6 +187,17 @@ def _known_of_data(word: str | None) -> Literal["done", "again"] | None:
                 "command once more"
             )
             raise UsageError(f"roll back with --down {word!r}", "it is neither done nor again", hint)
+
+
+def _is_migrated(word: str | None) -> bool:
+    """Return whether the `up` command is skipped. Raises UsageError."""
+    if word in (None, "done"):
+        return word is not None
+    raise UsageError(
+        f"deploy with --up {word!r}",
+        "it is not done",
+        "--up done: the data is migrated; absent: the command runs",
+    )
 
 
 def _show_plan(cmd: CommandContext, plan: Plan) -> None:

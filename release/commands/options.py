@@ -27,6 +27,10 @@ class CommandOptions(NamedTuple):
         str | None,
         "state of the command that undoes migrations: done (it is skipped) or again (it runs once more)",
     ] = None
+    up: Annotated[
+        str | None,
+        "state of the command that migrates the data: done (it is skipped)",
+    ] = None
     wait: Annotated[str, "seconds to wait for the lock of another deployment"] = "0"
     break_lock: Annotated[bool, "take the lock from its holder; needs a message"] = False
     rebuild: Annotated[
@@ -108,7 +112,7 @@ _ALL: Final = {"environment": "only this environment; absent: all"}
 
 COMMANDS: Final = {
     "deploy": Command(
-        "Put a recorded release into an environment, with today's settings.", f"{_DEPLOYING} thaw"
+        "Put a recorded release into an environment, with today's settings.", f"{_DEPLOYING} up thaw"
     ),
     "rollback": Command(
         "Restore an earlier release, with the settings it ran with.",

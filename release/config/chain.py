@@ -160,6 +160,10 @@ class Migrations(Value):
     paths: Arguments
     """The files below `context`, one for each migration, as ["migrations/versions/*.py"]: `*` stays in one
     folder, `**/` is any number of them. Going back over one of them needs `--cross-migrations`."""
+    up: Arguments | None = None
+    """A command that migrates the data forward, as ["alembic", "upgrade", "head"]: each deployment runs it
+    once in the new image, with the environment's settings and secrets, before anything is replaced. A
+    rollback runs none, and a Swarm runs none."""
     down: Arguments | None = None
     """A command that undoes them, run in the newer image before it is replaced (a Swarm runs none); `{count}`
     is their number and `{head}` the name of the last one that stays, without its suffix:
@@ -170,7 +174,7 @@ class Migrations(Value):
     """Value of `{head}` if no migration stays: "base" for Alembic, "zero" for Django. Absent:
     going back that far with a command that has `{head}` is refused."""
     timeout: Duration = 600_000
-    """After this time the command is stopped, and the rollback with it."""
+    """After this time the command is stopped, and the deployment or rollback with it."""
 
 
 class Retention(Value):

@@ -19,6 +19,7 @@ from release.records.events import (
     Quarantine,
     TargetState,
     Undoing,
+    Upgrade,
     Verification,
 )
 from release.records.parts import Actor, Part, Run
@@ -70,6 +71,7 @@ __all__ = [
     "TargetState",
     "TestsRan",
     "Undoing",
+    "Upgrade",
     "Verification",
     "parse",
     "parse_envelope",

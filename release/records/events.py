@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeVar
 
 from release.capped import Brief
 from release.config.kinds import Slug
@@ -33,6 +33,22 @@ class Undoing(Part):
     """The program of its container and its words, as the engine tells them; older events do not have it."""
 
 
+class Upgrade(Part):
+    """A command that migrates the data before a release goes in: the data changes, however it ends."""
+
+    command: tuple[str, ...]
+    version: str
+    """Version of the release in whose image the command runs."""
+    status: Literal["planned", "done", "uncertain"]
+    """`planned`: in the event that starts the attempt. `uncertain`: it began; a part of it may be done."""
+    ran: tuple[str, ...] | None = None
+    """Program and arguments of its container, as the engine reports them."""
+
+
+DataChange = Undoing | Upgrade
+C = TypeVar("C", bound=Undoing | Upgrade)
+
+
 class Deployment(Part):
     """One event of one attempt to make an environment run a release: an attempt starts, then ends."""
 
@@ -55,6 +71,8 @@ class Deployment(Part):
     """Holder whose lock was broken for it, in words: present only if one was."""
     down: Undoing | None = None
     """There only where migrations are undone first; in an event that ends it, where that began."""
+    up: Upgrade | None = None
+    """Present only if a command migrates the data first; in an event that ends it, if that began."""
 
 
 class Quarantine(Part):

@@ -69,19 +69,20 @@ def plan_rows(plan: Plan) -> list[Row]:
         ("packages", listed(map(changed, plan.changes.packages))),
         ("bases", listed(map(changed, plan.changes.bases))),
         ("migrations", _crossing(plan.crossing)),
-        ("first", _first(plan.down)),
+        ("first", _first(plan.down or plan.up, forward=plan.up is not None)),
         ("then", inert_lines(plan.then)),
         ("note", inert_lines(plan.notes)),
     ]
     return [(label, text) for label, text in rows if text]
 
 
-def _first(down: MigrationCommand | None) -> str:
-    if down is None:
+def _first(command: MigrationCommand | None, *, forward: bool) -> str:
+    if command is None:
         return ""
-    where = f"in a container of {down.version}, {down.image},"
-    how = f"with the settings that it was deployed with, for {duration_text(down.timeout)} at most"
-    return inert_lines([f"`{' '.join(down.command)}`", where, how])
+    where = f"in a container of {command.version}, {command.image},"
+    settings = "the settings of this deployment" if forward else "the settings that it was deployed with"
+    how = f"with {settings}, for {duration_text(command.timeout)} at most"
+    return inert_lines([f"`{' '.join(command.command)}`", where, how])
 
 
 def _crossing(found: Crossing | None) -> str:

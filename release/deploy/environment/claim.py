@@ -22,7 +22,7 @@ from release.errors import LedgerError, UsageError
 from release.ledger import query
 from release.ledger.deployments import healthy_of
 from release.ledger.releases import release_record
-from release.records import Body, Deployment, Draft, Note, Record, Release, Undoing
+from release.records import Body, Deployment, Draft, Note, Record, Release, Undoing, Upgrade
 from release.runspec import RunSpec
 from release.values import replace
 
@@ -93,6 +93,8 @@ def doubts(env_ref: EnvironmentRef, claimed: Deployment) -> tuple[str, ...]:
     found += (
         [] if claimed.down is None or claimed.down == _undoing(env_ref, release, claimed.down) else ["down"]
     )
+    if claimed.up is not None and claimed.up != _upgrade(env_ref, release):
+        found.append("up")
     return tuple(found)
 
 
@@ -129,6 +131,14 @@ def _undoing(env_ref: EnvironmentRef, release: Record[Release], claimed: Undoing
         return None
     command = found.command(settings.down, settings.base)
     return Undoing(migrations=found.undone, command=command, version=claimed.version, status="planned")
+
+
+def _upgrade(env_ref: EnvironmentRef, release: Record[Release]) -> Upgrade | None:
+    """Return the command of today's configuration that migrates the data to this release."""
+    settings = env_ref.workspace.service.migrations
+    if settings is None or settings.up is None:
+        return None
+    return Upgrade(command=settings.up, version=release.body.version, status="planned")
 
 
 # --- what is done about it

@@ -16,7 +16,7 @@ from release.deploy.environment.environment import EnvironmentRef, Workspace
 from release.errors import LedgerError
 from release.events import Warned
 from release.ledger.deployments import Event, deployments, events_of
-from release.records import Body, Deployment, Draft, TargetState, Undoing, parse
+from release.records import Body, Deployment, Draft, TargetState, Undoing, Upgrade, parse
 from release.values import Struct, replace
 
 End = Literal["healthy", "restored", "failed", "mixed"]
@@ -75,13 +75,14 @@ class Unfinished(Struct, frozen=True, kw_only=True):
         detail: str,
         message: str,
         down: Undoing | None = None,
+        up: Upgrade | None = None,
     ) -> Deployment:
         """The event that ends it. It has no duration: nobody worked on it all the time."""
         state = TargetState(
             name=target, status="failed" if end == "mixed" else end, digest=digest, detail=detail
         )
         said = "; ".join(text for text in (self.started.message, message) if text)
-        changes = {"status": end, "targets": (state,), "message": said, "down": down}
+        changes = {"status": end, "targets": (state,), "message": said, "down": down, "up": up}
         return self.started.model_copy(update=changes)
 
     def drafts(self, end: Draft[Body], start: Draft[Body]) -> list[Draft[Body]]:

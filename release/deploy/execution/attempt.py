@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 from release.deploy.core.steps import reason
@@ -100,14 +100,14 @@ def _refuse_undone(events: AttemptEvents) -> None:
 
 
 def _replace(events: AttemptEvents, context: RolloutContext) -> str:
-    """Undo migrations if the plan says so, then make the release run; return the evidence that it serves."""
+    """Change the data if the plan says so, then make the release run; return the evidence that it serves."""
     prepared, live = events.prepared, events.prepared.live
     request = rollout_request(prepared, events.deployment)
-    if prepared.down is None:
-        return live.target.roll_out(request, context)
-    run_migration.run(live, prepared.down, events.deployment, context)
-    with undone.data_first(prepared.down.undoing):
-        context.still_mine()
+    with ExitStack() as stack:
+        for command in prepared.data_commands:
+            run_migration.run(live, command, events.deployment, context)
+            stack.enter_context(undone.data_first(command.change))
+            context.still_mine()
         return live.target.roll_out(request, context)
 
 
@@ -120,7 +120,7 @@ def _commit(events: AttemptEvents, evidence: str) -> Done:
 
 def _report(events: AttemptEvents, error: ReleaseError) -> None:
     """Record the end of a deployment that failed."""
-    untouched = "nothing was changed" if events.prepared.down is None else "what runs was not changed"
+    untouched = "what runs was not changed" if events.prepared.data_commands else "nothing was changed"
     events.record_end(_status(error), events.prepared.mask(_detail(error, untouched)))
 
 

@@ -14,7 +14,8 @@ from release.deploy.planning import migration_containers
 from release.deploy.planning.prepare import Prepared
 from release.errors import LedgerError
 from release.events import Warned
-from release.records import Body, Deployment, Draft, TargetState, Undoing
+from release.records import Body, Deployment, Draft, TargetState
+from release.records.events import C, Undoing, Upgrade
 from release.values import Struct, field
 
 Status = Literal["started", "healthy", "restored", "failed", "mixed"]
@@ -48,7 +49,8 @@ class AttemptEvents(Struct, frozen=True, kw_only=True):
             targets=self._targets(status, detail),
             duration_ms=elapsed_ms(self.began) if status != "started" else None,
             took_lock_from=str(breaks) if breaks is not None else None,
-            down=self._planned if status == "started" else None,
+            down=self._undoing if status == "started" else None,
+            up=self._upgrade if status == "started" else None,
         )
 
     def draft(self, body: Body) -> Draft[Body]:
@@ -56,8 +58,12 @@ class AttemptEvents(Struct, frozen=True, kw_only=True):
         return recording.draft(self.prepared.live, self.deployment, body)
 
     @property
-    def _planned(self) -> Undoing | None:
-        return self.prepared.down.undoing if self.prepared.down is not None else None
+    def _undoing(self) -> Undoing | None:
+        return self.prepared.down.change if self.prepared.down is not None else None
+
+    @property
+    def _upgrade(self) -> Upgrade | None:
+        return self.prepared.up.change if self.prepared.up is not None else None
 
     def _targets(self, status: Status, detail: str) -> tuple[TargetState, ...]:
         """Return the state of the target, and the digest that is proven to run there."""
@@ -79,13 +85,14 @@ class AttemptEvents(Struct, frozen=True, kw_only=True):
 
     def record_end(self, status: Status, detail: str, more: Iterable[Body] = ()) -> dict[str, Any]:
         """Record the end and the result of a migration command; then its container is not needed."""
-        live, planned = self.prepared.live, self._planned
-        result = migration_containers.own_outcome(live, self.deployment, planned)
-        event = self.event(status, detail).model_copy(update={"down": result})
+        live = self.prepared.live
+        down = migration_containers.own_outcome(live, self.deployment, self._undoing)
+        up = migration_containers.own_outcome(live, self.deployment, self._upgrade)
+        event = self.event(status, detail).model_copy(update={"down": down, "up": up})
         record = self.record(status, [*map(self.draft, (event, *more))])
         if status == "healthy" and live.workspace.service.migrations is not None:
             migration_containers.remove_ended(live)
-        elif planned is not None and record["id"] is not None:
+        elif (self._undoing or self._upgrade) is not None and record["id"] is not None:
             migration_containers.remove_ended(live, self.deployment)
         return record
 
@@ -133,7 +140,8 @@ class AttemptEvents(Struct, frozen=True, kw_only=True):
             return []
         live = self.prepared.live
         detail = f"it was interrupted; the deployment {self.deployment} replaces it"
-        end = left.ended("failed", live.target.name, None, detail, "", self._undone_by(left))
+        down, up = self._changed_by(left, left.started.down), self._changed_by(left, left.started.up)
+        end = left.ended("failed", live.target.name, None, detail, "", down, up)
         return claim.endings(left, left.start(live.workspace), self.draft(end))
 
     def _has_ended(self, left: Unfinished) -> bool:
@@ -142,10 +150,10 @@ class AttemptEvents(Struct, frozen=True, kw_only=True):
             self.prepared.live.workspace.refresh()
         return journal.ended(self.prepared.live, left.started.deployment)
 
-    def _undone_by(self, left: Unfinished) -> Undoing | None:
+    def _changed_by(self, left: Unfinished, planned: C | None) -> C | None:
         """Return what it did to the data before it was interrupted."""
-        live, started = self.prepared.live, left.started
-        if started.down is None:
+        if planned is None:
             return None
-        containers, locked = migration_containers.find_own(live), self.prepared.observation.holder is not None
-        return migration_containers.outcome(containers, started.deployment, started.down, locked=locked)
+        containers = migration_containers.find_own(self.prepared.live)
+        locked = self.prepared.observation.holder is not None
+        return migration_containers.outcome(containers, left.started.deployment, planned, locked=locked)

@@ -25,7 +25,8 @@ from release.errors import DeploymentFailed, EngineError, LockHeld, MixedState, 
 from release.events import Warned
 from release.interruption import Interruption
 from release.ledger.query import Event
-from release.records import Body, Deployment, Draft, Undoing
+from release.records import Body, Deployment, Draft
+from release.records.events import DataChange
 from release.redact import Mask
 from release.reference import Digest
 from release.values import Struct, replace
@@ -150,13 +151,15 @@ class _Ending(Struct, frozen=True, kw_only=True):
 
     def _with_data(self, error: DeploymentFailed) -> DeploymentFailed:
         """Return the error with what happened to the data before it."""
-        return undone.with_data(error, self.interrupted.down) if self.interrupted.down is not None else error
+        for change in self.interrupted.changes:
+            error = undone.with_data(error, change)
+        return error
 
     def _recorded(self, end: End, evidence: str) -> Converged:
         """Append what the ledger lacks, with what follows from a healthy end."""
         interrupted, live = self.interrupted, self.interrupted.live
-        if interrupted.down is not None:
-            evidence = f"{undone.fact(interrupted.down)}; then: {evidence}"
+        for change in interrupted.changes:
+            evidence = f"{undone.fact(change)}; then: {evidence}"
         evidence = self.context.mask(evidence)
         body = self._ended(end, evidence)
         start = interrupted.unfinished.start(live.workspace)
@@ -167,27 +170,27 @@ class _Ending(Struct, frozen=True, kw_only=True):
             live, drafts, missing, publish=self.answers, mask=self.context.mask
         )
         ended = next((each for each in records if each.body == body), None)
-        if interrupted.down is not None:
-            self._about_data(end, interrupted.down, is_known=ended is not None)
+        for change in interrupted.changes:
+            self._about_data(end, change, is_known=ended is not None)
         return Converged(end=end, evidence=evidence, record=recording.event_json(self._draft(body), ended))
 
     def _ended(self, end: End, evidence: str) -> Deployment:
         interrupted, target = self.interrupted, self.interrupted.live.target
         proven = _proven(interrupted, end)
         body = interrupted.unfinished.ended(
-            end, target.name, proven, evidence, self._message(), interrupted.down
+            end, target.name, proven, evidence, self._message(), interrupted.down, interrupted.up
         )
         if interrupted.breaks is None:
             return body
         return body.model_copy(update={"took_lock_from": brief(str(interrupted.breaks))})
 
-    def _about_data(self, end: End, undoing: Undoing, *, is_known: bool) -> None:
+    def _about_data(self, end: End, change: DataChange, *, is_known: bool) -> None:
         """Warn of what to do; if the ledger has the result, remove the container of the command."""
         interrupted = self.interrupted
         if end == "healthy":
             migration_containers.remove_ended(interrupted.live)
             return
-        interrupted.live.workspace.emit(Warned(text=f"{undone.fact(undoing)}: {undone.remedy(undoing)}"))
+        interrupted.live.workspace.emit(Warned(text=f"{undone.fact(change)}: {undone.remedy(change)}"))
         if is_known:
             migration_containers.remove_ended(interrupted.live, interrupted.unfinished.started.deployment)
 

@@ -80,7 +80,7 @@ def _holder(events: AttemptEvents, store: LockStore, started: Draft[Body]) -> Ho
     prepared, live = events.prepared, events.prepared.live
     patience = live.target.patience(prepared.spec, live.settings.health_timeout)
     longest = 2 * (patience + live.settings.stop_grace)
-    longest += prepared.down.timeout if prepared.down is not None else 0
+    longest += sum(command.timeout for command in prepared.data_commands)
     name = events.deployment
     return make_holder(live, store, started, run=name, deployment=name, longest=longest)
 

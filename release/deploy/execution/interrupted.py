@@ -22,7 +22,8 @@ from release.deploy.planning.settings import read_secrets
 from release.errors import LedgerError, NotReady, Problem, TargetUnavailable
 from release.ledger.query import Event
 from release.ledger.releases import release_record
-from release.records import Note, Record, Release, Undoing
+from release.records import Note, Record, Release
+from release.records.events import DataChange, Undoing, Upgrade
 from release.redact import Redacted
 from release.runspec import RunSpec
 from release.values import Struct, replace
@@ -46,8 +47,15 @@ class InterruptedDeployment(Struct, frozen=True, kw_only=True):
     """True if the command line named the way."""
     down: Undoing | None
     """Migrations that it undid, or may have undone."""
+    up: Upgrade | None
+    """Command that it migrated the data with, or may have."""
     busy: tuple[Problem, ...]
     """Commands of it that still change the data."""
+
+    @property
+    def changes(self) -> tuple[DataChange, ...]:
+        """Return what it did to the data."""
+        return tuple(change for change in (self.down, self.up) if change is not None)
 
     @property
     def title(self) -> str:
@@ -66,7 +74,7 @@ class InterruptedDeployment(Struct, frozen=True, kw_only=True):
             ("stopped", describe(ours.stopped)),
             ("ledger", f"{expected.body.version} was verified healthy last" if expected else "nothing"),
             ("lock", f"left by {holder}" if holder is not None else "none"),
-            *([("migrations", undone.fact(self.down))] if self.down is not None else []),
+            *(("migrations", undone.fact(change)) for change in self.changes),
             *(("in progress", busy.message) for busy in self.busy),
         ]
 
@@ -141,6 +149,7 @@ def examine(live: LiveEnvironment, found: Found, *, way: Way | None) -> Interrup
         return None
     started = unfinished.started
     before = live.event_of(started.previous) if started.previous is not None else None
+    locked = found.observation.holder is not None
     runs = any(each.labels.get(DEPLOYMENT) == started.deployment for each in ours.running)
     return InterruptedDeployment(
         live=live,
@@ -152,9 +161,8 @@ def examine(live: LiveEnvironment, found: Found, *, way: Way | None) -> Interrup
         breaks=found.breaks,
         way=way or ("finish" if runs and not unfinished.doubts else "revert"),
         asked=way is not None,
-        down=migration_containers.outcome(
-            there, started.deployment, started.down, locked=found.observation.holder is not None
-        ),
+        down=migration_containers.outcome(there, started.deployment, started.down, locked=locked),
+        up=migration_containers.outcome(there, started.deployment, started.up, locked=locked),
         busy=tuple(migration_containers.still_running(there)),
     )
 

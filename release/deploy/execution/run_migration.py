@@ -7,8 +7,8 @@ from typing import Final
 from release.deploy.core.steps import step
 from release.deploy.core.target import RolloutContext
 from release.deploy.environment.environment import LiveEnvironment
-from release.deploy.planning.downgrade import Down
-from release.deploy.planning.migration_containers import ROLE
+from release.deploy.planning.data_command import AnyDataCommand
+from release.deploy.planning.migration_containers import ROLE, container_name
 from release.errors import DeploymentFailed, EngineError, ReleaseError
 from release.events import Progress
 from release.images.engine import ContainerSpec
@@ -18,33 +18,31 @@ _LINES: Final = 1000
 """Most lines of the command's output that are shown."""
 
 
-def run(live: LiveEnvironment, down: Down, deployment: str, context: RolloutContext) -> None:
+def run(live: LiveEnvironment, command: AnyDataCommand, deployment: str, context: RolloutContext) -> None:
     """Run the command to its end and show its output; its container stays. Raises DeploymentFailed."""
-    attempted = (
-        f"undo migrations with `{' '.join(down.undoing.command)}` in the image of {down.identity.version}"
-    )
-    with step(context.emit, "down") as report:
-        container = _begun(live, _named(live, down, deployment), attempted, context)
+    verb = "undo migrations" if command.kind == "down" else "migrate the data"
+    attempted = f"{verb} with `{command.text}` in the image of {command.identity.version}"
+    with step(context.emit, command.kind) as report:
+        container = _begun(live, _named(live, command, deployment), attempted, context)
         try:
-            status = live.engine.wait(container, timeout=down.timeout, cancellation=context.cancellation)
+            status = live.engine.wait(container, timeout=command.timeout, cancellation=context.cancellation)
         except (TimeoutError, ReleaseError) as error:
-            found = (
-                error.found if isinstance(error, ReleaseError) else f"it did not end within {down.timeout} ms"
-            )
-            raise _failed(attempted, f"{found}{_halted(live, container)}", ()) from error
+            timed_out = f"it did not end within {command.timeout} ms"
+            found = error.found if isinstance(error, ReleaseError) else timed_out
+            raise _failed(command, attempted, f"{found}{_halted(live, container)}", ()) from error
         lines = _written(live, container, context)
         for line in lines:
-            context.emit(Progress(name="down", text=line))
+            context.emit(Progress(name=command.kind, text=line))
         if status != 0:
-            raise _failed(attempted, f"exit status {status}", lines)
-        report(" ".join(down.undoing.command))
+            raise _failed(command, attempted, f"exit status {status}", lines)
+        report(command.text)
 
 
-def _named(live: LiveEnvironment, down: Down, deployment: str) -> ContainerSpec:
-    identity = replace(down.identity, deployment=deployment)
+def _named(live: LiveEnvironment, command: AnyDataCommand, deployment: str) -> ContainerSpec:
+    identity = replace(command.identity, deployment=deployment)
     return replace(
-        down.container,
-        name=f"{live.place.fresh(deployment)}-down",
+        command.container,
+        name=container_name(live, deployment, command.kind),
         labels=live.place.labels(ROLE) | identity.labels(),
     )
 
@@ -78,11 +76,13 @@ def _written(live: LiveEnvironment, container: str, context: RolloutContext) -> 
         return (f"cannot {error.attempted}: {error.found}",)
 
 
-def _failed(attempted: str, found: str, lines: tuple[str, ...]) -> DeploymentFailed:
-    return DeploymentFailed(
-        attempted,
-        f"{found}; what runs was not changed",
-        "check the data, because a part may be undone. Correct it, then roll back with --down "
+def _failed(command: AnyDataCommand, attempted: str, found: str, lines: tuple[str, ...]) -> DeploymentFailed:
+    hints = {
+        "down": "check the data, because a part may be undone. Correct it, then roll back with --down "
         "again to run the command once more, or with --down done to skip it",
-        lines[-20:],
+        "up": "check the data, because a part may be migrated. Correct the cause, then deploy again: the "
+        "command runs once more",
+    }
+    return DeploymentFailed(
+        attempted, f"{found}; what runs was not changed", hints[command.kind], lines[-20:]
     )

@@ -13,9 +13,10 @@ from release.deploy.core.place import DEPLOYMENT, VERSION, ContainerSet, describ
 from release.deploy.environment import journal
 from release.deploy.environment.environment import EnvironmentRef, LiveEnvironment
 from release.deploy.environment.identify import look, proven, told
+from release.deploy.environment.journal import Unfinished
 from release.deploy.inspection.restarts import ended_tasks, restarted
 from release.deploy.planning import migration_containers
-from release.deploy.planning.undone import earlier_undoing
+from release.deploy.planning.undone import EarlierChange, earlier_change
 from release.deploy.targets.engine.drift import settings_drift
 from release.deploy.targets.swarm.target import SwarmTarget
 from release.deploy.targets.swarm.tasks import Placed
@@ -125,7 +126,7 @@ def read_status(live: LiveEnvironment) -> Status:
     unfinished = journal.find(live, ours, left) if holder is None else None
     expected = _expected(event, live.release_of(event)) if event is not None else None
     downs, others = migration_containers.find_all(live)
-    before = earlier_undoing(live, downs, unfinished, locked=left is not None) if holder is None else None
+    before = _data_change(live, downs, unfinished, locked=left is not None) if holder is None else None
     report = live.target.report() if isinstance(live.target, SwarmTarget) else None
     return Status(
         service=live.place.service,
@@ -157,6 +158,20 @@ def read_status(live: LiveEnvironment) -> Status:
         update=report.update if report is not None else None,
         strangers=(*foreign, *told(live, (*ours.strangers, *others))),
     )
+
+
+def _data_change(
+    live: LiveEnvironment,
+    containers: tuple[ContainerState, ...],
+    unfinished: Unfinished | None,
+    *,
+    locked: bool,
+) -> EarlierChange | None:
+    """Return the attempt that changed the data since something was last verified healthy, if there is one."""
+    found = (
+        earlier_change(live, containers, unfinished, locked=locked, kind=kind) for kind in ("down", "up")
+    )
+    return next(filter(None, found), None)
 
 
 def _lock(live: LiveEnvironment) -> tuple[Holder | None, tuple[str, ...]]:

@@ -68,7 +68,8 @@ class Parts(Struct, frozen=True, kw_only=True):
 
 def make_plan(parts: Parts) -> Plan:
     """Return the plan. Nothing is asked and nothing is touched."""
-    found, strategy, down = parts.found, parts.strategy, parts.found.migrations.down
+    found, strategy = parts.found, parts.strategy
+    down, up = found.migrations.down, found.migrations.up
     replaces = strategy != "verify"
     watched = watch.wanted(found.settings.spec, found.request.reason) if replaces else 0
     return Plan(
@@ -85,6 +86,7 @@ def make_plan(parts: Parts) -> Plan:
         notes=tuple(_notes(parts)),
         crossing=found.migrations.crossing,
         down=down.shown if down is not None else None,
+        up=up.shown if up is not None and replaces else None,
         then=parts.then if replaces else (),
         rehearsed=parts.past.drill,
         watch=watched,

@@ -2,50 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import Final
 
-from release.config import Migrations
 from release.deploy.core.image_location import find_stored
-from release.deploy.core.place import Identity, container_spec
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.environment.observe import Observation
 from release.deploy.planning import migration_containers
-from release.deploy.planning.migration_containers import PATH
-from release.deploy.planning.plan import MigrationCommand
+from release.deploy.planning.data_command import DataCommand, data_command
 from release.deploy.planning.policy import Allowance
 from release.deploy.planning.settings import read_secrets
-from release.deploy.planning.undone import EarlierUndoing, earlier_observed
+from release.deploy.planning.undone import EarlierChange, earlier_observed
 from release.errors import LockHeld, Problem
-from release.images.engine import ContainerSpec
 from release.ledger.query import Event
 from release.migrations import HEAD, Crossing
 from release.records import Record, Release, Undoing
-from release.redact import Redacted
-from release.reference import Digest
-from release.values import Struct, replace
 
-
-class Down(Struct, frozen=True, kw_only=True):
-    """The command, and its container, which gets its name and labels when it is made."""
-
-    container: ContainerSpec
-    identity: Identity
-    """Identity of the release whose image it is."""
-    repository: str
-    undoing: Undoing
-    secrets: Mapping[str, Redacted]
-    timeout: int
-    """Milliseconds."""
-
-    @property
-    def shown(self) -> MigrationCommand:
-        """Return the command as the plan shows it."""
-        return MigrationCommand(
-            command=self.undoing.command,
-            version=self.identity.version,
-            image=f"{self.repository}@{self.identity.digest}",
-            timeout=self.timeout,
-        )
+_PATH: Final = "migrations.down"
 
 
 def decide(
@@ -54,8 +26,8 @@ def decide(
     left: Record[Release] | None,
     found: Crossing | None,
     allowed: Allowance,
-    earlier: EarlierUndoing | None,
-) -> tuple[Down | None, list[Problem]]:
+    earlier: EarlierChange | None,
+) -> tuple[DataCommand[Undoing] | None, list[Problem]]:
     """Return the command that runs before anything is replaced, and the problems that prevent it.
 
     It runs with the settings that the release to be replaced was deployed with, however that ended.
@@ -78,9 +50,11 @@ def decide(
     wrong = _against(live, command, left, event)
     wrong += _repeats(command, earlier) if allowed.down != "again" else []
     if event is None or wrong:
-        return None, [Problem(path=PATH, message=message) for message in wrong]
+        return None, [Problem(path=_PATH, message=message) for message in wrong]
     secrets, unread = read_secrets(live, event.deployment.run_spec)
-    return _made(live, settings, command, left, event, found, secrets), unread
+    undoing = Undoing(migrations=found.undone, command=command, version=left.body.version, status="planned")
+    spec = event.deployment.run_spec
+    return data_command(live, settings, "down", undoing, left, spec, secrets), unread
 
 
 def _deployed(observation: Observation, left: Record[Release]) -> Event | None:
@@ -90,7 +64,7 @@ def _deployed(observation: Observation, left: Record[Release]) -> Event | None:
 
 
 def ensure(
-    live: LiveEnvironment, observation: Observation, own: str, before: EarlierUndoing | None, *, answers: bool
+    live: LiveEnvironment, observation: Observation, own: str, before: EarlierChange | None, *, answers: bool
 ) -> None:
     """Check under the lock that no migration was undone since the plan was made.
 
@@ -145,7 +119,7 @@ def _against(
     return wrong
 
 
-def _repeats(command: tuple[str, ...], earlier: EarlierUndoing | None) -> list[str]:
+def _repeats(command: tuple[str, ...], earlier: EarlierChange | None) -> list[str]:
     if earlier is None:
         return []
     text = " ".join(command)
@@ -153,45 +127,8 @@ def _repeats(command: tuple[str, ...], earlier: EarlierUndoing | None) -> list[s
     return [f"{earlier}. Check the data first: {options}"]
 
 
-def _made(
-    live: LiveEnvironment,
-    settings: Migrations,
-    command: tuple[str, ...],
-    left: Record[Release],
-    event: Event,
-    found: Crossing,
-    secrets: Mapping[str, Redacted],
-) -> Down:
-    body, spec = left.body, event.deployment.run_spec
-    identity = Identity(
-        deployment="",
-        version=body.version,
-        commit=body.source.commit,
-        digest=Digest(body.image.digest),
-        record=left.id,
-    )
-    serving = container_spec(live.place, identity, spec, image=live.target.id_of(body.image), secrets=secrets)
-    return Down(
-        container=replace(
-            serving,
-            name=None,
-            command=command,
-            entrypoint=settings.entrypoint,
-            labels={},
-            aliases=(),
-            publish=(),
-            restart="no",
-        ),
-        identity=identity,
-        repository=body.image.repository,
-        undoing=Undoing(migrations=found.undone, command=command, version=body.version, status="planned"),
-        secrets=secrets,
-        timeout=settings.timeout,
-    )
-
-
 def notes(
-    live: LiveEnvironment, found: Crossing | None, allowed: Allowance, earlier: EarlierUndoing | None
+    live: LiveEnvironment, found: Crossing | None, allowed: Allowance, earlier: EarlierChange | None
 ) -> tuple[str, ...]:
     """Return the notes of the plan beside the command."""
     settings = live.workspace.service.migrations

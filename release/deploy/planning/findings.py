@@ -41,7 +41,7 @@ def find_out(live: LiveEnvironment, request: Request, observation: Observation |
         settings=settings,
         image=image,
         observation=observation,
-        migrations=plan_migrations(live, request, observation),
+        migrations=plan_migrations(live, request, settings, observation),
         takeover=find_takeover(live, observation, request.allowed),
     )
 

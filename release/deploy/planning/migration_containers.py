@@ -6,7 +6,7 @@ ledger has the end of the deployment: after a crash it shows whether the command
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 from release.deploy.core.place import DEPLOYMENT, describe
 from release.deploy.environment.environment import LiveEnvironment
@@ -14,11 +14,10 @@ from release.deploy.environment.identify import runs_release
 from release.errors import EngineError, Problem
 from release.events import Warned
 from release.images.engine import ContainerState
-from release.records import Undoing
+from release.records.events import C, DataChange, Undoing
 
 ROLE: Final = "migration"
 """The role in the labels."""
-PATH: Final = "migrations.down"
 _IDLE: Final = ("created", "exited", "dead", "removing")
 
 
@@ -32,19 +31,30 @@ def find_all(live: LiveEnvironment) -> tuple[tuple[ContainerState, ...], tuple[C
     if live.settings.engine != "docker":
         return (), ()
     labelled = tuple(live.engine.containers(live.place.labels(ROLE)))
-    mine = tuple(each for each in labelled if each.name == _name(live, each) and runs_release(live, each))
+    mine = tuple(each for each in labelled if _has_own_name(live, each) and runs_release(live, each))
     return mine, tuple(each for each in labelled if each not in mine)
 
 
-def _name(live: LiveEnvironment, container: ContainerState) -> str:
-    """Return the name that the deployment in its labels gives the container of its command."""
-    return f"{live.place.fresh(container.labels.get(DEPLOYMENT, ''))}-down"
+def _has_own_name(live: LiveEnvironment, container: ContainerState) -> bool:
+    """Return whether it has the name that the deployment in its labels gives the container of a command."""
+    deployment = container.labels.get(DEPLOYMENT, "")
+    return container.name in (container_name(live, deployment, kind) for kind in ("down", "up"))
+
+
+def container_name(live: LiveEnvironment, deployment: str, kind: str) -> str:
+    """Return the name of the container in which a deployment runs its command of this kind."""
+    return f"{live.place.fresh(deployment)}-{kind}"
+
+
+def _kind(container: ContainerState) -> str:
+    """Return "down" or "up", by the end of its name."""
+    return container.name.rpartition("-")[2]
 
 
 def still_running(containers: tuple[ContainerState, ...]) -> list[Problem]:
     """Return a problem for each container that still changes the data."""
     busy = [container for container in containers if container.status not in _IDLE]
-    return [Problem(path=PATH, message=_running_text(container)) for container in busy]
+    return [Problem(path=f"migrations.{_kind(each)}", message=_running_text(each)) for each in busy]
 
 
 def _running_text(container: ContainerState) -> str:
@@ -53,19 +63,25 @@ def _running_text(container: ContainerState) -> str:
         f"wait for it: `docker wait {name}`, then `docker logs {name}`; `docker stop {name}` stops "
         "it in the middle"
     )
-    return f"{describe([container])} still undoes migrations: {hint}"
+    does = "undoes migrations" if _kind(container) == "down" else "migrates the data"
+    return f"{describe([container])} still {does}: {hint}"
+
+
+def _kind_of(change: DataChange) -> str:
+    return "down" if isinstance(change, Undoing) else "up"
 
 
 def outcome(
-    containers: tuple[ContainerState, ...], deployment: str, planned: Undoing | None, *, locked: bool
-) -> Undoing | None:
+    containers: tuple[ContainerState, ...], deployment: str, planned: C | None, *, locked: bool
+) -> C | None:
     """Return how a planned command ended, by its container; None if it never began.
 
     While the deployment's lock stands, a container that is missing was never made. Later that is not known.
     """
     if planned is None:
         return None
-    mine = [container for container in containers if container.labels.get(DEPLOYMENT) == deployment]
+    kind = _kind_of(planned)
+    mine = [each for each in containers if (each.labels.get(DEPLOYMENT), _kind(each)) == (deployment, kind)]
     if not mine:
         return None if locked else _with_status(planned, "uncertain")
     container = mine[-1]
@@ -75,13 +91,11 @@ def outcome(
     return _with_status(planned, "done" if done else "uncertain", ran=container.argv)
 
 
-def _with_status(
-    planned: Undoing, status: Literal["done", "uncertain"], *, ran: tuple[str, ...] = ()
-) -> Undoing:
-    return planned.model_copy(update={"status": status, "ran": ran or None})
+def _with_status(planned: C, status: Literal["done", "uncertain"], *, ran: tuple[str, ...] = ()) -> C:
+    return cast(C, planned.model_copy(update={"status": status, "ran": ran or None}))
 
 
-def own_outcome(live: LiveEnvironment, deployment: str, planned: Undoing | None) -> Undoing | None:
+def own_outcome(live: LiveEnvironment, deployment: str, planned: C | None) -> C | None:
     """Return how the command of the deployment that holds the lock ended; uncertain without an answer."""
     if planned is None:
         return None
@@ -100,6 +114,6 @@ def remove_ended(live: LiveEnvironment, deployment: str | None = None) -> None:
     except EngineError as error:
         live.workspace.emit(
             Warned(
-                text=f"could not remove a container that undid migrations: {error.attempted}: {error.found}"
+                text=f"could not remove a container that changed the data: {error.attempted}: {error.found}"
             )
         )

@@ -5,13 +5,14 @@ from __future__ import annotations
 from release.deploy.environment.crossing import crossing_between
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.environment.observe import Observation
-from release.deploy.planning import downgrade, migration_containers, migration_gate
-from release.deploy.planning.downgrade import Down
+from release.deploy.planning import downgrade, migration_containers, migration_gate, upgrade
+from release.deploy.planning.data_command import DataCommand
 from release.deploy.planning.request import Request
-from release.deploy.planning.undone import EarlierUndoing, earlier_observed
+from release.deploy.planning.settings import DesiredSettings
+from release.deploy.planning.undone import EarlierChange, earlier_observed
 from release.errors import Problem
 from release.migrations import Crossing
-from release.records import Record, Release
+from release.records import Record, Release, Undoing, Upgrade
 from release.values import Struct
 
 
@@ -19,31 +20,40 @@ class MigrationPlan(Struct, frozen=True, kw_only=True):
     """Effect on the data; empty if no migrations are configured."""
 
     crossing: Crossing | None = None
-    down: Down | None = None
+    down: DataCommand[Undoing] | None = None
     """Command that undoes migrations before anything is replaced."""
-    earlier: EarlierUndoing | None = None
+    up: DataCommand[Upgrade] | None = None
+    """Command that migrates the data forward before anything is replaced."""
+    earlier: EarlierChange | None = None
     """Earlier attempt that undid some, so that the data may be older than what runs."""
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
 
 
-def plan_migrations(live: LiveEnvironment, request: Request, observation: Observation) -> MigrationPlan:
-    """Decide which migrations are undone first, and find what prevents it. Raises EngineError."""
+def plan_migrations(
+    live: LiveEnvironment, request: Request, settings: DesiredSettings, observation: Observation
+) -> MigrationPlan:
+    """Decide which command changes the data first, and find what prevents it. Raises EngineError."""
     if live.workspace.service.migrations is None:
         return MigrationPlan()
     target, allowed, left = request.target, request.allowed, _baseline(live, observation)
     crossing, containers = crossing_between(live, left, target), migration_containers.find_own(live)
-    earlier = earlier_observed(live, containers, observation)
+    earlier, upgraded = (
+        earlier_observed(live, containers, observation, kind=kind) for kind in ("down", "up")
+    )
     down, against = downgrade.decide(live, observation, left, crossing, allowed, earlier)
+    up, no_up = upgrade.decide(live, request, settings, crossing)
     gate = migration_gate.closed(live, crossing, allowed)
     return MigrationPlan(
         crossing=crossing,
         down=down,
+        up=up,
         earlier=earlier,
-        problems=(*gate, *against, *migration_containers.still_running(containers)),
+        problems=(*gate, *against, *no_up, *migration_containers.still_running(containers)),
         notes=(
             *migration_gate.idle(live, left, target),
             *downgrade.notes(live, crossing, allowed, earlier),
+            *([str(upgraded)] if upgraded is not None else []),
         ),
     )
 

@@ -101,6 +101,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     """Migrations that lie between; None if there are none, or none are configured."""
     down: MigrationCommand | None = None
     """Command that undoes them first, if one runs."""
+    up: MigrationCommand | None = None
+    """Command that migrates the data forward first, if one runs."""
     then: tuple[str, ...] = ()
     """Records that are written with a healthy end: quarantines, freezes and their ends."""
     rehearsed: str = ""
@@ -125,6 +127,7 @@ class Plan(Struct, frozen=True, kw_only=True):
             "notes": self.notes,
             "crossing": plain(self.crossing) if self.crossing is not None else None,
             "down": plain(self.down) if self.down is not None else None,
+            "up": plain(self.up) if self.up is not None else None,
             "then": self.then,
             "rehearsed": self.rehearsed,
             "watch": self.watch,

@@ -31,6 +31,8 @@ class Allowance(Struct, frozen=True, kw_only=True):
     cross_migrations: bool = False
     down: Literal["done", "again"] | None = None
     """State of migrations that were to be undone: they are, or have to be undone once more."""
+    up: bool = False
+    """True if the data is migrated already, so that the `up` command does not run."""
     break_lock: bool = False
     rebuild: bool = False
     """Build the image again from its record, where its bytes are nowhere."""

@@ -16,15 +16,15 @@ from release.deploy.environment.observe import Observation
 from release.deploy.planning import policy
 from release.deploy.planning.changes import commit_changes
 from release.deploy.planning.current import current_state
+from release.deploy.planning.data_command import AnyDataCommand, DataCommand
 from release.deploy.planning.decide import Parts, PastRuns, TargetFacts, make_plan
-from release.deploy.planning.downgrade import Down
 from release.deploy.planning.findings import Findings, find_out, refuse_problems
 from release.deploy.planning.plan import Plan, Reason
 from release.deploy.planning.policy import NOTHING, Aftermath, Allowance
 from release.deploy.planning.request import Request
 from release.ledger import query
 from release.ledger.query import Event
-from release.records import Record, Release
+from release.records import Record, Release, Undoing, Upgrade
 from release.redact import Mask, Redacted
 from release.runspec import RunSpec
 from release.values import Struct
@@ -60,9 +60,19 @@ class Prepared(Struct, frozen=True, kw_only=True):
         return self.found.image.bytes
 
     @property
-    def down(self) -> Down | None:
+    def down(self) -> DataCommand[Undoing] | None:
         """Return the command that undoes migrations before anything is replaced."""
         return self.found.migrations.down
+
+    @property
+    def up(self) -> DataCommand[Upgrade] | None:
+        """Return the command that migrates the data forward before anything is replaced."""
+        return self.found.migrations.up
+
+    @property
+    def data_commands(self) -> tuple[AnyDataCommand, ...]:
+        """Return the commands that change the data before anything is replaced, in their order."""
+        return tuple(command for command in (self.down, self.up) if command is not None)
 
     @property
     def target(self) -> Record[Release]:
@@ -102,8 +112,8 @@ class Prepared(Struct, frozen=True, kw_only=True):
     @property
     def hidden(self) -> tuple[Redacted, ...]:
         """Return every secret that plays a part."""
-        of_command = self.down.secrets.values() if self.down is not None else ()
-        return (*self.found.settings.secrets.values(), *of_command)
+        of_commands = (value for command in self.data_commands for value in command.secrets.values())
+        return (*self.found.settings.secrets.values(), *of_commands)
 
 
 def prepare(

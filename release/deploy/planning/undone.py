@@ -10,32 +10,41 @@ from release.deploy.core.place import DEPLOYMENT, VERSION
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.environment.journal import Unfinished
 from release.deploy.environment.observe import Observation
+from release.deploy.planning.data_command import Kind
 from release.deploy.planning.migration_containers import outcome
 from release.errors import ReleaseError
 from release.images.engine import ContainerState
 from release.ledger import query
 from release.ledger.deployments import events_of
 from release.ledger.query import Event
-from release.records import Deployment, Undoing
+from release.records import Deployment
+from release.records.events import DataChange, Undoing
 from release.values import Struct
 
 E = TypeVar("E", bound=ReleaseError)
 
 
-class EarlierUndoing(Struct, frozen=True, kw_only=True):
-    """Attempt that undid migrations, and after which nothing was verified healthy."""
+class EarlierChange(Struct, frozen=True, kw_only=True):
+    """Attempt that changed the data, and after which nothing was verified healthy."""
 
     attempt: str
     """Person and time of the attempt."""
-    undoing: Undoing
+    change: DataChange
 
     def __str__(self) -> str:
         """Return it as text for people."""
-        return f"{fact(self.undoing)} by {self.attempt}, and no release was verified healthy since then"
+        return f"{fact(self.change)} by {self.attempt}, and no release was verified healthy since then"
 
 
-def fact(undoing: Undoing) -> str:
+def fact(change: DataChange) -> str:
     """Return what happened to the data, as text for people."""
+    if isinstance(change, Undoing):
+        return _undone(change)
+    how = "" if change.status == "done" else " perhaps, or in part"
+    return f"data migrated{how} by `{' '.join(change.command)}` of {change.version}"
+
+
+def _undone(undoing: Undoing) -> str:
     count, text = len(undoing.migrations), " ".join(undoing.command)
     noun = "1 migration" if count == 1 else f"{count} migrations"
     names = ", ".join(undoing.migrations)
@@ -46,41 +55,47 @@ def fact(undoing: Undoing) -> str:
     return f"{noun} of {undoing.version} perhaps undone, completely or in part, by `{text}` ({names})"
 
 
-def remedy(undoing: Undoing) -> str:
-    """Return what to do if the older release does not run after all."""
+def remedy(change: DataChange) -> str:
+    """Return what to do if the release does not run after all."""
+    if isinstance(change, Undoing):
+        return (
+            f"the data may be older than {change.version}: apply its migrations again with that "
+            "release, or roll back with --down done"
+        )
     return (
-        f"the data may be older than {undoing.version}: apply its migrations again with that "
-        "release, or roll back with --down done"
+        "the data may be newer than what runs: check that it works with the migrations of "
+        f"{change.version}; the next deployment runs the command again"
     )
 
 
 @contextmanager
-def data_first(undoing: Undoing) -> Iterator[None]:
+def data_first(change: DataChange) -> Iterator[None]:
     """Let each error of the block say first that the data was changed already."""
     try:
         yield
     except ReleaseError as error:
-        raise with_data(error, undoing.model_copy(update={"status": "done"})) from error
+        raise with_data(error, change.model_copy(update={"status": "done"})) from error
 
 
-def with_data(error: E, undoing: Undoing) -> E:
+def with_data(error: E, change: DataChange) -> E:
     """Return the same error, with what happened to the data before what was found."""
     copy = type(error).__new__(type(error), *error.args)
     vars(copy).update(vars(error))
-    copy.found = f"{fact(undoing)}; then: {error.found}"
-    copy.hint = "; ".join(filter(None, (remedy(undoing), error.hint)))
+    copy.found = f"{fact(change)}; then: {error.found}"
+    copy.hint = "; ".join(filter(None, (remedy(change), error.hint)))
     return copy
 
 
-def earlier_undoing(
+def earlier_change(
     live: LiveEnvironment,
     containers: tuple[ContainerState, ...],
     unfinished: Unfinished | None,
     *,
     locked: bool,
     own: str = "",
-) -> EarlierUndoing | None:
-    """Return the attempt that undid migrations since something was last verified healthy, if there is one.
+    kind: Kind = "down",
+) -> EarlierChange | None:
+    """Return the attempt that changed the data since something was last verified healthy, if there is one.
 
     Args:
         live: the environment.
@@ -88,42 +103,51 @@ def earlier_undoing(
         unfinished: the deployment that was begun and never ended.
         locked: whether its lock still stands.
         own: the deployment that asks; it is not counted.
+        kind: whether it undid migrations ("down"), or migrated the data forward ("up").
     """
     passed = {own}
     if unfinished is not None and not unfinished.doubts:
         mine = unfinished.started
-        undoing = outcome(containers, mine.deployment, mine.down, locked=locked)
-        if undoing is not None:
-            return EarlierUndoing(attempt=str(unfinished), undoing=undoing)
+        change = outcome(containers, mine.deployment, _planned(mine, kind), locked=locked)
+        if change is not None:
+            return EarlierChange(attempt=str(unfinished), change=change)
         passed.add(mine.deployment)
-    return _recorded(live, containers, passed) or _unrecorded(live, containers, passed)
+    found = _recorded(live, containers, passed, kind)
+    return found or (_unrecorded(live, containers, passed) if kind == "down" else None)
+
+
+def _planned(deployment: Deployment, kind: Kind) -> DataChange | None:
+    return deployment.down if kind == "down" else deployment.up
 
 
 def _recorded(
-    live: LiveEnvironment, containers: tuple[ContainerState, ...], passed: Iterable[str]
-) -> EarlierUndoing | None:
+    live: LiveEnvironment, containers: tuple[ContainerState, ...], passed: Iterable[str], kind: Kind
+) -> EarlierChange | None:
     """Return the latest one in the ledger that no healthy deployment follows."""
     done = set(passed)
     for event in query.deployments(live.workspace.ledger, live.place.service, live.place.environment):
         deployment = event.deployment
         if deployment.status == "healthy":
             return None
-        if deployment.deployment not in done and (undoing := _undoing(containers, deployment)) is not None:
-            return EarlierUndoing(attempt=_attempt(event), undoing=undoing)
+        if (
+            deployment.deployment not in done
+            and (change := _change(containers, deployment, kind)) is not None
+        ):
+            return EarlierChange(attempt=_attempt(event), change=change)
         done.add(deployment.deployment)
     return None
 
 
-def _undoing(containers: tuple[ContainerState, ...], deployment: Deployment) -> Undoing | None:
+def _change(containers: tuple[ContainerState, ...], deployment: Deployment, kind: Kind) -> DataChange | None:
     """Return what its end records; without an end, what its container shows."""
     if deployment.status != "started":
-        return deployment.down
-    return outcome(containers, deployment.deployment, deployment.down, locked=False)
+        return _planned(deployment, kind)
+    return outcome(containers, deployment.deployment, _planned(deployment, kind), locked=False)
 
 
 def _unrecorded(
     live: LiveEnvironment, containers: tuple[ContainerState, ...], passed: Iterable[str]
-) -> EarlierUndoing | None:
+) -> EarlierChange | None:
     """Return one of another clone, whose events were not published: only its container shows it."""
     for container in containers:
         name, ledger = container.labels.get(DEPLOYMENT, ""), live.workspace.ledger
@@ -136,8 +160,8 @@ def _unrecorded(
             and undoing is not None
             and not any(events_of(ledger, live.place.service, name))
         ):
-            return EarlierUndoing(
-                attempt=f"the deployment {name}, which this ledger does not have", undoing=undoing
+            return EarlierChange(
+                attempt=f"the deployment {name}, which this ledger does not have", change=undoing
             )
     return None
 
@@ -147,10 +171,11 @@ def earlier_observed(
     containers: tuple[ContainerState, ...],
     observation: Observation,
     own: str = "",
-) -> EarlierUndoing | None:
+    kind: Kind = "down",
+) -> EarlierChange | None:
     """Return the same, for the state that a plan is made for."""
-    return earlier_undoing(
-        live, containers, observation.unfinished, locked=observation.holder is not None, own=own
+    return earlier_change(
+        live, containers, observation.unfinished, locked=observation.holder is not None, own=own, kind=kind
     )
 
 

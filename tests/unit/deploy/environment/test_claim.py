@@ -9,7 +9,7 @@ import pytest
 from release.deploy.execution import interrupted
 from release.errors import UsageError
 from release.ledger import query
-from release.records import Body, Draft, Undoing
+from release.records import Body, Draft, Undoing, Upgrade
 from release.runspec import Mount, Probe, Publish, RecordedFile, RunSpec
 from tests.unit.deploy.execution.test_converge import (
     FIRST,
@@ -98,12 +98,13 @@ def test_a_claim_with_other_settings_is_only_reverted(
             {"down": Undoing(migrations=("m/1.py",), command=("sh",), version="0.2.0", status="planned")},
             ("down",),
         ),
+        ({"up": Upgrade(command=("sh",), version="0.2.0", status="planned")}, ("up",)),
     ],
 )
 def test_all_else_that_acts_is_proven_too(
     world: World, changes: dict[str, Any], found: tuple[str, ...]
 ) -> None:
-    """Its release, its image, and a command that undoes migrations."""
+    """Its release, its image, and commands that change the data."""
     claimed(world, **changes)
     assert doubts(world) == found
 

@@ -18,9 +18,9 @@ from release.deploy.environment.environment import LiveEnvironment, Workspace
 from release.deploy.environment.observe import Observation
 from release.deploy.execution import run_migration
 from release.deploy.planning import downgrade, migration_containers, migration_gate, undone
-from release.deploy.planning.downgrade import Down
+from release.deploy.planning.data_command import DataCommand
 from release.deploy.planning.policy import NOTHING, Allowance
-from release.deploy.planning.undone import EarlierUndoing
+from release.deploy.planning.undone import EarlierChange
 from release.deploy.targets.engine.target import SingleEngine
 from release.errors import (
     DeploymentFailed,
@@ -115,7 +115,7 @@ class Bench:
             told=event if known or not self.ours.running else None,
         )
 
-    def decide(self, live: LiveEnvironment, **given: Any) -> tuple[Down | None, str]:
+    def decide(self, live: LiveEnvironment, **given: Any) -> tuple[DataCommand[Undoing] | None, str]:
         """The command, and all that speaks against it as one text."""
         known: dict[str, Any] = {
             "observation": self.observation(),
@@ -167,7 +167,7 @@ def test_it_runs_in_the_newer_image_and_the_plan_says_so(bench: Bench) -> None:
     what, problems = bench.decide(bench.live(down=ALEMBIC, timeout="30m"))
     assert what is not None
     assert problems == ""
-    assert what.undoing == PLANNED
+    assert what.change == PLANNED
     assert (what.container.publish, what.container.restart) == ((), "no")
     assert (what.container.command, what.container.entrypoint) == (("alembic", "downgrade", "-2"), "replace")
     image = f"localhost/api@{bench.left.body.image.digest}"
@@ -248,7 +248,7 @@ def test_a_target_without_any_migration_has_no_head(bench: Bench) -> None:
     ):
         what, problems = bench.decide(bench.live(**settings), found=TO_THE_START)
         assert what is not None
-        assert (what.undoing.command, problems) == (command, "")
+        assert (what.change.command, problems) == (command, "")
 
 
 def test_a_swarm_runs_none(bench: Bench) -> None:
@@ -263,7 +263,7 @@ def test_a_swarm_runs_none(bench: Bench) -> None:
 
 def test_what_was_undone_is_undone_again_only_with_a_word(bench: Bench) -> None:
     """The refusal says by whom it was, and both ways on."""
-    before, live = EarlierUndoing(attempt="the rollback 1 by Grace", undoing=DONE), bench.live(down=ALEMBIC)
+    before, live = EarlierChange(attempt="the rollback 1 by Grace", change=DONE), bench.live(down=ALEMBIC)
     what, problems = bench.decide(live, earlier=before)
     assert what is None
     assert "2 migrations of 1.5.0 undone by `alembic downgrade -2` (m/2.py, m/3.py)" in problems
@@ -421,7 +421,7 @@ def test_one_that_works_stops_everybody(bench: Bench) -> None:
 
 
 def earlier(bench: Bench, *there: ContainerState) -> str:
-    return str(undone.earlier_undoing(bench.live(), there, None, locked=False) or "")
+    return str(undone.earlier_change(bench.live(), there, None, locked=False) or "")
 
 
 @pytest.mark.parametrize("end", ["restored", "failed", "mixed"])
@@ -470,7 +470,7 @@ def test_who_waited_for_the_lock_does_not_undo_what_was_undone_meanwhile(bench: 
     with pytest.raises(LockHeld, match="the plan is out of date: 2 migrations") as caught:
         downgrade.ensure(live, observation, digits("own", 12), None, answers=True)
     assert "nothing was changed" in caught.value.hint
-    before = undone.earlier_undoing(live, (), None, locked=False)
+    before = undone.earlier_change(live, (), None, locked=False)
     downgrade.ensure(live, observation, digits("own", 12), before, answers=True)
     bench.engine.add(undoer(bench, DEPLOYMENT, "running"))
     with pytest.raises(LockHeld, match="still undoes migrations"):

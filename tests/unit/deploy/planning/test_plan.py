@@ -243,7 +243,7 @@ def test_a_plan_is_json() -> None:
 
 KEYS = """
 service environment engine reason before after strategy bytes_from expected_ms spec settings secrets undone
-undone_count added added_count packages bases notes crossing down then rehearsed watch
+undone_count added added_count packages bases notes crossing down up then rehearsed watch
 """
 """Keys of a plan's JSON that programs read: none is renamed."""
 
@@ -332,3 +332,11 @@ def test_what_undoes_migrations_first_is_shown_with_its_image_and_time() -> None
 def test_what_may_cost_a_request_is_a_note() -> None:
     """Before anybody says yes."""
     assert "it may lose a request" in make_plan(parts(cautions=("it may lose a request",))).notes
+
+
+def test_what_is_only_verified_is_not_migrated() -> None:
+    """The plan shows the command that migrates the data only if something is replaced."""
+    up = cast(Any, SimpleNamespace(shown=MigrationCommand(command=("up",), version="", image="", timeout=1)))
+    migrations = MigrationPlan(up=up)
+    assert make_plan(parts(asked=OLD, migrations=migrations)).up is None
+    assert make_plan(parts(migrations=migrations)).up == up.shown

@@ -1,0 +1,93 @@
+"""The command that migrates the data forward: it runs before anything is replaced, and its end is known."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from tests.engine.deploy.conftest import Make
+from tests.engine.deploy.world import World
+
+SURE = ("--yes", "--break-lock", "--message", "the laptop fell into the sea")
+SAY = "import os; print(os.environ['VERSION'], os.environ['TOKEN'], 'is migrated')"
+TO = ("deploy", "--to", "0.2.0", "--yes")
+
+
+@pytest.fixture
+def world(make: Make) -> World:
+    """0.1.0, which runs, and 0.2.0."""
+    world = make()
+    (world.root / "migrations").mkdir(exist_ok=True)
+    (world.root / "migrations" / "1_users.py").write_text("1")
+    world.environ["WORLD_TOKEN"] = "canary-31337"
+    world.configure(secrets='{ TOKEN = { from_env = "WORLD_TOKEN" } }')
+    for version in ("0.1.0", "0.2.0"):
+        world.release(version)
+    assert world.invoke("deploy", "--to", "0.1.0", "--yes").status == 0
+    return world
+
+
+def up(world: World, command: str, **more: str) -> None:
+    """Configure the command."""
+    world.fence(paths='["migrations/*.py"]', up=command, **more)
+
+
+def test_it_runs_once_before_anything_is_replaced(world: World) -> None:
+    """In the new image, with settings and secrets; what it writes is shown without them, its end recorded."""
+    up(world, f'["python", "-c", "{SAY}"]')
+    done = world.invoke(*TO, "--json")
+    assert done.status == 0, done.err
+    assert "0.2.0 *** is migrated" in done.err
+    assert "canary" not in done.err
+    assert done.err.index("✓ up") < done.err.index("▸ stop")
+    assert done.data["up"]["status"] == "done"
+    assert world.containers() == {world.container: "running"}
+
+
+@pytest.mark.parametrize(
+    ("command", "more", "found"),
+    [
+        ('["python", "-c", "import sys; sys.exit(\'no such table\')"]', {}, "exit status 1"),
+        ('["sleep", "600"]', {"timeout": '"1s"'}, "did not end within 1000 ms"),
+    ],
+)
+def test_if_it_fails_or_hangs_nothing_was_replaced(
+    world: World, command: str, more: dict[str, str], found: str
+) -> None:
+    """Status 1; the status says what is known of the data, and the next deployment runs it again."""
+    up(world, command, **more)
+    failed = world.invoke(*TO)
+    assert failed.status == 1, failed.err
+    assert f"{found}; what runs was not changed" in failed.err
+    assert "deploy again: the command runs once more" in failed.err
+    assert world.answer()["VERSION"] == "0.1.0"
+    assert world.containers() == {world.container: "running"}
+    assert (
+        world.invoke("status", "--json").data["migrations"].startswith("data migrated perhaps, or in part by")
+    )
+    up(world, f'["python", "-c", "{SAY}"]')
+    done = world.invoke(*TO)
+    assert done.status == 0, done.err
+    assert "0.2.0 *** is migrated" in done.err
+    assert world.invoke("status", "--json").data["migrations"] is None
+
+
+def test_a_death_beside_it_is_told_by_its_container(world: World) -> None:
+    """While it works nobody deploys or converges; then converging restores, and records what came of it."""
+    up(world, '["sleep", "600"]')
+    died = world.dying("before", "wait", "1", *TO)
+    assert died.status == -signal.SIGKILL, died.err
+    (working,) = world.containers().keys() - {world.container, f"release-lock-{world.container}"}
+    assert working.endswith("-up")
+    for command in (("converge", *SURE), (*TO, *SURE[1:])):
+        refused = world.invoke(*command)
+        assert refused.status == 2, refused.err
+        assert f"docker wait {working}" in refused.err
+    world.engine.stop(working, grace=0)
+    done = world.invoke("converge", *SURE, "--json")
+    assert done.status == 0, done.err
+    assert (done.data["status"], done.data["up"]["status"]) == ("restored", "uncertain")
+    assert "the data may be newer than what runs" in done.err
+    assert world.containers() == {world.container: "running"}
+    assert world.answer()["VERSION"] == "0.1.0"
