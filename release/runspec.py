@@ -224,3 +224,9 @@ class RunSpec(Value):
     probe: Probe | None = None
     swarm: SwarmSpec | None = None
     """There only where a Swarm ran it."""
+
+    @property
+    def unknown(self) -> list[str]:
+        """Names of recorded settings that this version of the library does not know."""
+        parts = {"": self, "probe.": self.probe, "swarm.": self.swarm}
+        return [f"{at}{key}" for at, part in parts.items() for key in (part and part.model_extra) or ()]

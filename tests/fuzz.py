@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from release import config, jsontext, tomltext
 from release.chain.testing import junit
 from release.deploy.core.lock import Holder
+from release.deploy.core.lock_store import Kept
 from release.deploy.environment import journal
 from release.errors import ReleaseError
 from release.images.dockerignore import Ignore
@@ -82,7 +83,9 @@ def _pause(content: bytes) -> None:
 
 def _holder(content: bytes) -> None:
     keys = Holder.__struct_fields__
-    holder = Holder.parse({f"release.lock.{key}": _text(content) for key in keys})
+    holder = Holder.parse(
+        Kept(id="", metadata={f"release.lock.{key}": _text(content) for key in keys}, payload=_text(content))
+    )
     journal.read(holder.journal)
     holder.expired(datetime.now(UTC))
     holder.dead()

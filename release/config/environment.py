@@ -221,6 +221,21 @@ class Environment(Value):
             return None
         return (self.swarm or Swarm()).spec(publishes=bool(self.publish))
 
+    @property
+    def target_settings(self) -> dict[str, SwarmSpec | None]:
+        """Run settings for this kind of target alone, by their key in a record."""
+        return {"swarm": self.swarm_spec}
+
+    @property
+    def target_folder(self) -> str:
+        """Folder below `release/deploy/targets` with the code for this kind of target."""
+        return "engine" if self.engine == "docker" else self.engine
+
+    @property
+    def no_commands(self) -> str:
+        """Reason why no `down` command can run there; empty if one can."""
+        return "a Swarm runs no `down` command" if self.engine == "swarm" else ""
+
     def _only_in_swarm(self) -> list[str]:
         return (
             ['the table swarm is only for environments with engine = "swarm"']

@@ -94,6 +94,31 @@ def test_rooms_of_a_deployment_import_lower_floors_only(module: Path) -> None:
     )
 
 
+SWARM_NAMED = {
+    "commands/drill.py",
+    "commands/prune.py",
+    "commands/text/plans.py",
+    "deploy/environment/identify.py",
+    "deploy/execution/requests.py",
+    "deploy/inspection/doctor.py",
+    "deploy/inspection/prune.py",
+    "deploy/inspection/readiness.py",
+    "deploy/inspection/restarts.py",
+    "deploy/inspection/status.py",
+    "deploy/planning/image.py",
+    "deploy/planning/upgrade.py",
+    "errors.py",
+}
+"""Modules that still name a kind of target. One may go from this list, and none may be added."""
+
+
+def test_one_kind_of_target_is_named_behind_the_target() -> None:
+    """The word stands in its own folder and in the configuration; in `runspec.py` as a key of records."""
+    behind = ("deploy/targets/swarm/", "config/", "runspec.py")
+    named = {name_of(module) for module in MODULES if "swarm" in module.read_text(encoding="utf-8").lower()}
+    assert {name for name in named if not name.startswith(behind)} == SWARM_NAMED
+
+
 @pytest.mark.parametrize("library", OUTSIDE)
 def test_a_library_has_one_home(library: str) -> None:
     """docker, git, what values are made of, and processes are imported where they belong and nowhere else."""

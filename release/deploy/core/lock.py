@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
@@ -79,14 +79,15 @@ class Holder(Struct, frozen=True, kw_only=True):
             journal=journal,
         )
 
-    def labels(self) -> dict[str, str]:
-        """As labels of the lock."""
-        return {f"{_PREFIX}{key}": value for key, value in plain(self).items()}
+    def metadata(self) -> dict[str, str]:
+        """Return the holder as metadata of the lock; the journal is its payload."""
+        return {f"{_PREFIX}{key}": value for key, value in plain(self).items() if key != "journal"}
 
     @classmethod
-    def parse(cls, labels: Mapping[str, str]) -> Holder:
-        """Read the labels back; what is missing is empty."""
-        return cls(**{key: labels.get(f"{_PREFIX}{key}", "") for key in cls.__struct_fields__})
+    def parse(cls, kept: Kept) -> Holder:
+        """Return the holder of a lock; missing texts are empty."""
+        names = (key for key in cls.__struct_fields__ if key != "journal")
+        return cls(**{key: kept.metadata.get(f"{_PREFIX}{key}", "") for key in names}, journal=kept.payload)
 
     def expired(self, now: datetime) -> bool:
         """Return whether the time is over. A lock that does not say when it ends does not end by itself."""
@@ -119,7 +120,7 @@ class Holder(Struct, frozen=True, kw_only=True):
 def find(lock_store: LockStore, place: Place) -> Holder | None:
     """Return who made the lock that is there, alive or not. Raises LockHeld: what is there is not a lock."""
     kept = _kept(lock_store, place)
-    return Holder.parse(kept.labels) if kept is not None else None
+    return Holder.parse(kept) if kept is not None else None
 
 
 def _kept(lock_store: LockStore, place: Place) -> Kept | None:
@@ -127,7 +128,7 @@ def _kept(lock_store: LockStore, place: Place) -> Kept | None:
     kept = lock_store.get(place.lock)
     if kept is None:
         return None
-    is_labelled = place.labels(LOCK).items() <= kept.labels.items()
+    is_labelled = place.labels(LOCK).items() <= kept.metadata.items()
     foreign = kept.foreign or ("" if is_labelled else f"it lacks the labels of the lock of {place}")
     if foreign:
         raise LockHeld(
@@ -210,7 +211,7 @@ def _take(
     """Make it. A lock left behind is removed by id: two takers cannot remove each other's."""
     for _ in range(_TRIES):
         with suppress(NameTaken):
-            lock_store.put(place.lock, place.labels(LOCK) | mine.labels())
+            lock_store.put(place.lock, place.labels(LOCK) | mine.metadata(), mine.journal)
             return
         kept = _kept(lock_store, place)
         if kept is not None:
@@ -225,7 +226,7 @@ def _take(
 def _remove_left_behind(
     lock_store: LockStore, place: Place, kept: Kept, emit: Emit, breaking: Holder | None, task: Task
 ) -> None:
-    holder = Holder.parse(kept.labels)
+    holder = Holder.parse(kept)
     reason = _reason(lock_store, holder, breaking)
     if not reason:
         raise held_error(place, holder, task)
@@ -245,7 +246,7 @@ def _reason(lock_store: LockStore, holder: Holder, breaking: Holder | None) -> s
 def ensure(lock_store: LockStore, place: Place, mine: Holder) -> None:
     """See that the lock is still ours: a machine that slept may have been taken for dead. Raises LockHeld."""
     kept = lock_store.get(place.lock)
-    found = Holder.parse(kept.labels) if kept is not None else None
+    found = Holder.parse(kept) if kept is not None else None
     if found != mine:
         raise LockHeld(
             f"keep the lock of {place}",
@@ -269,7 +270,7 @@ def held_error(place: Place, holder: Holder, task: Task = "deploy") -> LockHeld:
 def drop(lock_store: LockStore, place: Place, holder: Holder) -> bool:
     """Remove the lock if it is this holder's; whether it was. Raises EngineError."""
     kept = lock_store.get(place.lock)
-    if kept is None or Holder.parse(kept.labels) != holder:
+    if kept is None or Holder.parse(kept) != holder:
         return False
     lock_store.drop(kept.id)
     return True

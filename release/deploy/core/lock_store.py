@@ -1,23 +1,29 @@
-"""Store of a lock: an object with a unique name and labels, on the engine or in the Swarm."""
+"""Store of a lock: an object with a unique name, metadata and a payload, made by a target."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Final, Protocol
 
 from release.images.engine import ContainerSpec, ContainerState, Engine
 from release.reference import Digest
 from release.values import Struct
+
+PAYLOAD: Final = "release.lock.journal"
+"""Label that holds the payload, for stores that have no other place for it."""
 
 
 class Kept(Struct, frozen=True, kw_only=True):
     """A lock as it is found."""
 
     id: str
-    labels: Mapping[str, str]
+    metadata: Mapping[str, str]
+    """Short texts by name."""
+    payload: str = ""
+    """Text of any length."""
     foreign: str = ""
-    """Reason why it cannot be a lock of this library, whatever its labels are; empty if it can."""
+    """Reason why it cannot be a lock of this library, whatever its metadata are; empty if it can."""
     way_out: str = ""
     """The command that frees the name of one that is not a lock."""
 
@@ -25,7 +31,7 @@ class Kept(Struct, frozen=True, kw_only=True):
 class LockStore(Protocol):
     """Makes, reads and removes things whose names are unique."""
 
-    def put(self, name: str, labels: Mapping[str, str]) -> None:
+    def put(self, name: str, metadata: Mapping[str, str], payload: str) -> None:
         """Make it, if there is none of that name: the atomic test. Raises NameTaken, EngineError."""
 
     def get(self, name: str) -> Kept | None:
@@ -36,6 +42,16 @@ class LockStore(Protocol):
 
     def now(self) -> datetime:
         """The time there: locks of machines with different clocks expire by one clock."""
+
+
+def as_labels(metadata: Mapping[str, str], payload: str) -> dict[str, str]:
+    """Return metadata and payload as labels, for stores that have nothing else."""
+    return {**metadata, PAYLOAD: payload}
+
+
+def from_labels(labels: Mapping[str, str]) -> tuple[dict[str, str], str]:
+    """Return metadata and payload of labels that `as_labels` made."""
+    return {key: value for key, value in labels.items() if key != PAYLOAD}, labels.get(PAYLOAD, "")
 
 
 def _foreign(state: ContainerState) -> str:
@@ -56,12 +72,14 @@ class EngineLockStore(Struct, frozen=True, kw_only=True):
     image: Digest | None = None
     """Image of the container; only needed to create one."""
 
-    def put(self, name: str, labels: Mapping[str, str]) -> None:
+    def put(self, name: str, metadata: Mapping[str, str], payload: str) -> None:
         """Create the container."""
         if self.image is None:
             raise ValueError("the lock is a container, and it needs an image")
         self.engine.create(
-            ContainerSpec(image=self.image, name=name, labels=labels, command=("release-lock",))
+            ContainerSpec(
+                image=self.image, name=name, labels=as_labels(metadata, payload), command=("release-lock",)
+            )
         )
 
     def get(self, name: str) -> Kept | None:
@@ -69,9 +87,11 @@ class EngineLockStore(Struct, frozen=True, kw_only=True):
         state = self.engine.state(name)
         if state is None:
             return None
+        metadata, payload = from_labels(state.labels)
         return Kept(
             id=state.id,
-            labels=state.labels,
+            metadata=metadata,
+            payload=payload,
             foreign=_foreign(state),
             way_out=f"docker rename {name} {name}-other",
         )

@@ -1,4 +1,4 @@
-"""Target of deployments: one Docker Engine, or a Swarm.
+"""Target of deployments: one Docker Engine, or a cluster.
 
 Plan, record, lock, secrets, status and rollback are the same for all of them; a target knows how to look,
 what can fail beforehand, how to make a release run, and how to put back what ran before.
@@ -51,7 +51,7 @@ class RolloutRequest(Struct, frozen=True, kw_only=True):
     replaces: str | None = None
     """The deployment that ran before, as the one says that ended in the middle and is gone on with."""
     key: FingerprintKey | None = None
-    """Of the seals of secrets in a Swarm; None where there are none."""
+    """Key of the seals of secrets, for targets that keep them; None without secrets."""
 
     reason: str = "promote"
     """Of the deployment, as its record has it."""

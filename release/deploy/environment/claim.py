@@ -160,7 +160,7 @@ def objection(live: LiveEnvironment, unfinished: Unfinished, ours: ContainerSet)
 
 
 def _otherwise(live: LiveEnvironment, unfinished: Unfinished, ours: ContainerSet) -> Iterator[str]:
-    """Settings of its containers that are not those of the claim; a Swarm's are in a spec with a mark."""
+    """Settings of its containers that are not those of the claim; a cluster's are in a spec with a mark."""
     started = unfinished.started
     for container in ours.up if live.settings.engine == "docker" else ():
         about = live.engine.inspected(container.id) or {}

@@ -16,7 +16,7 @@ from release.deploy.core import watch
 from release.deploy.core.place import Place, command
 from release.deploy.core.target import Target
 from release.deploy.environment.unconfigured import choose
-from release.deploy.targets.engine.target import SingleEngine
+from release.deploy.targets import open_target
 from release.errors import LedgerError, LedgerRewritten
 from release.events import Emit, Notice, Progress, Warned
 from release.images.engine import Engine
@@ -157,35 +157,11 @@ class Workspace(Struct, frozen=True, kw_only=True, dict=True):
         """One environment, with its engine while the block runs. Raises UsageError, EngineUnreachable."""
         name, settings = choose(self.service, self.ledger, environment)
         with ExitStack() as stack:
-            engine, place = self._engine(settings, stack), self._place(name)
-            target = self._target(engine, place, settings)
+            place = self._place(name)
+            engine, target = open_target(place, settings, self.service.port_of(name), stack, self.emit)
             yield LiveEnvironment(
                 workspace=self, settings=settings, place=place, engine=engine, target=target
             )
-
-    def _engine(self, settings: Environment, stack: ExitStack) -> Engine:
-        """Of a Swarm any manager that can decide, if the configured one cannot. Raises EngineUnreachable."""
-        if settings.engine == "docker":
-            return stack.enter_context(Engine.connect(host=settings.host, context=settings.context))
-        from release.deploy.targets.swarm.nodes import manager
-
-        ways = settings.swarm.nodes if settings.swarm is not None else {}
-        return manager(settings, ways, stack, self.emit)
-
-    def _target(self, engine: Engine, place: Place, settings: Environment) -> Target:
-        # each way is imported where it is gone: one engine without a proxy waits for neither of the others
-        if settings.engine == "swarm":
-            from release.deploy.targets.swarm.target import SwarmTarget
-
-            ways = settings.swarm.nodes if settings.swarm is not None else {}
-            return SwarmTarget(engine=engine, place=place, ways=ways)
-        if settings.proxy is None:
-            return SingleEngine(engine=engine, place=place)
-        from release.deploy.targets.engine.proxies import stand_before
-
-        port = settings.proxy.port or self.service.port_of(place.environment)
-        proxy = stand_before(engine, place, settings.proxy, port or 0)  # 0: by name alone (dns)
-        return SingleEngine(engine=engine, place=place, proxy=proxy, drain=settings.proxy.drain)
 
     def env_ref(self, environment: str | None) -> EnvironmentRef:
         """One environment without its engine: nothing is asked. Raises UsageError."""

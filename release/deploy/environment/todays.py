@@ -25,9 +25,9 @@ def todays(live: EnvironmentRef, target: Record[Release]) -> tuple[RunSpec, list
         "probe": target.body.smoke.probe_of(given.command, given.entrypoint),
         "secret_files": secret_files or None,
         "secrets": dict.fromkeys(given.secrets, ""),
-        "swarm": given.swarm_spec,
         "tmpfs": tuple(folder.path for folder in given.tmpfs),
         "tmpfs_options": options_of(given.tmpfs),
+        **given.target_settings,
     }
     names = RunSpec.model_fields.keys() & type(given).model_fields.keys() - {"proxy", *own}
     return RunSpec(**{name: getattr(given, name) for name in names}, **own), problems

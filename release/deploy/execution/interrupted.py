@@ -180,7 +180,7 @@ def _secrets(
 ) -> Iterator[Redacted]:
     """Return secrets of this clone, and those in the containers: they may have other values.
 
-    Containers of a Swarm are on its nodes, and it does not return their secrets.
+    Containers of a cluster are on its nodes, and it does not return their secrets.
     """
     yield from read_secrets(live, spec)[0].values()
     if live.settings.engine != "docker":

@@ -251,11 +251,11 @@ def _settings(live: LiveEnvironment) -> str:
 def _asking(today: Environment) -> RunSpec:
     """Return what of the settings asks something of machines."""
     known = RunSpec(networks=today.networks, volumes=today.volumes)
-    if today.engine != "swarm":
+    if not any(today.target_settings.values()):
         return known
     names = ("cpus", "publish", "replicas")
     apart = {name: getattr(today, name) for name in names}
-    return known.model_copy(update={"swarm": today.swarm_spec, **apart})
+    return known.model_copy(update={**today.target_settings, **apart})
 
 
 def _secrets(workspace: Workspace, name: str, settings: Environment) -> Finding:

@@ -19,7 +19,7 @@ from release.values import Struct, replace
 
 
 class TargetFacts(Struct, frozen=True, kw_only=True):
-    """Facts of the target before a plan: the engine, or the Swarm."""
+    """Facts of the target before a plan: an engine, or a cluster."""
 
     engine: str
     strategy: Strategy

@@ -98,8 +98,8 @@ def _against(
 ) -> list[str]:
     """Return why the command cannot run here, and what to do."""
     text, done = " ".join(command), "--down done confirms that the data already fits the older release"
-    if live.settings.engine == "swarm":
-        return [f"a Swarm runs no `down` command: run `{text}` yourself; {done}"]
+    if live.settings.no_commands:
+        return [f"{live.settings.no_commands}: run `{text}` yourself; {done}"]
     wrong = []
     if event is None:
         wrong.append(

@@ -69,7 +69,7 @@ def _target_problems(live: LiveEnvironment, found: Findings) -> list[Problem]:
     """Return what the target lacks. Ports and names are not compared while a deployment goes on."""
     spec, image, target = found.settings.spec, found.request.target.body.image, live.target
     problems = list(target.settings_problems(spec, image))
-    if live.settings.engine == "docker":  # the nodes of a Swarm have processors of their own
+    if live.settings.engine == "docker":  # the nodes of a cluster have processors of their own
         problems += checks.image_problems(live.engine, image)
     if found.takeover.holder is None:
         problems += target.occupation_problems(spec, found.observation.ours)

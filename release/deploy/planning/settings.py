@@ -77,10 +77,7 @@ def recorded_settings(live: EnvironmentRef, target: Record[Release], ran: Event 
 
 def _understood(spec: RunSpec, live: EnvironmentRef, target: Record[Release]) -> RunSpec:
     """Return the recorded settings. Raises TargetUnavailable if this version does not know one of them."""
-    probe = spec.probe.model_extra if spec.probe is not None else None
-    swarm = spec.swarm.model_extra if spec.swarm is not None else None
-    unknown = [*(spec.model_extra or {}), *(f"probe.{key}" for key in probe or {})]
-    unknown += [f"swarm.{key}" for key in swarm or {}]
+    unknown = spec.unknown
     if not unknown:
         return spec
     raise TargetUnavailable(

@@ -1,1 +1,44 @@
-"""Targets of deployments: one folder for each kind."""
+"""Targets by their kind: a folder for each, whose module `opening` connects to it.
+
+Only the folder that an environment names is imported: its kind says which (`Environment.target_folder`).
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from importlib import import_module
+from typing import Protocol, cast
+
+from release.config import Environment
+from release.deploy.core.place import Place
+from release.deploy.core.target import Target
+from release.events import Emit
+from release.images.engine import Engine
+
+
+class Opening(Protocol):
+    """The module that connects to a kind of target."""
+
+    def open_target(
+        self, place: Place, settings: Environment, port: int | None, stack: ExitStack, emit: Emit
+    ) -> tuple[Engine, Target]:
+        """Return the engine that is talked to and the target of a place, while the stack is open.
+
+        Args:
+            place: the service and environment.
+            settings: of the environment.
+            port: of the service, for a proxy.
+            stack: closes what is opened.
+            emit: gets warnings.
+
+        Raises:
+            EngineUnreachable, UsageError.
+        """
+
+
+def open_target(
+    place: Place, settings: Environment, port: int | None, stack: ExitStack, emit: Emit
+) -> tuple[Engine, Target]:
+    """Return the engine and the target that the settings name. See `Opening.open_target`."""
+    module = import_module(f"{__name__}.{settings.target_folder}.opening")
+    return cast(Opening, module).open_target(place, settings, port, stack, emit)

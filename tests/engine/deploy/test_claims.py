@@ -21,6 +21,7 @@ from release.reference import Reference
 from release.runspec import Mount, RunSpec
 from release.source import Source
 from tests.engine.deploy.world import World, now
+from tests.unit.deploy.fakes import lock_labels
 
 Docker = Callable[..., str]
 
@@ -151,7 +152,7 @@ def test_what_is_in_the_way_and_not_ours_is_an_error_before_anything_is_stopped(
 
 
 def holder(deployment: str = "0" * 12, **changes: Any) -> dict[str, str]:
-    made = Holder.here(who="Mallory", url=None, deployment=deployment, milliseconds=3_600_000).labels()
+    made = lock_labels(Holder.here(who="Mallory", url=None, deployment=deployment, milliseconds=3_600_000))
     return {**made, "release.lock.host": "elsewhere", **changes}
 
 

@@ -18,6 +18,7 @@ from release.runspec import Publish
 from tests.engine import lab
 from tests.engine.deploy.conftest import Make
 from tests.engine.deploy.world import SLOW_CHECK, World
+from tests.unit.deploy.fakes import lock_labels
 
 MISSING_ENGINE = '"unix:///no/such/docker.sock"'
 
@@ -222,7 +223,7 @@ def test_a_lock_of_another_deployment_is_respected(world: World) -> None:
             image=image.id,
             name=place.lock,
             command=("lock",),
-            labels={**place.labels(LOCK), **other.labels(), "release.lock.host": "elsewhere"},
+            labels={**place.labels(LOCK), **lock_labels(other), "release.lock.host": "elsewhere"},
         )
     )
     failed = world.invoke("deploy", "--to", "0.1.0", "--yes")

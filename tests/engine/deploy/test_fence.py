@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from release.deploy.core.lock import Holder
 from tests.engine.deploy.conftest import Make
 from tests.engine.deploy.world import World
+from tests.unit.deploy.fakes import holder_in
 
 SAY = "import os; print(os.environ['VERSION'], os.environ['TOKEN'], 'down {count} to {head}')"
 DOWN = f'["python", "-c", "{SAY}"]'
@@ -129,7 +129,7 @@ def assert_lasts(world: World, lock: str, least: timedelta) -> None:
     """The lock outlives the command."""
     found = world.engine.state(lock)
     assert found is not None
-    holder = Holder.parse(found.labels)
+    holder = holder_in(found.labels)
     assert holder is not None
     assert datetime.fromisoformat(holder.expires) - datetime.fromisoformat(holder.since) > least
 

@@ -14,6 +14,7 @@ from release.reference import Digest, Reference
 from tests.engine import lab
 from tests.engine.deploy.conftest import Make
 from tests.engine.deploy.world import World
+from tests.unit.deploy.fakes import lock_labels
 
 LITTLE = '\n[tool.release.retention]\nreleases = 2\nwindow = "1ms"\n'
 
@@ -123,8 +124,8 @@ def test_a_deployment_that_is_under_way_is_not_disturbed(world: World) -> None:
     assert image is not None
     place = Place(service=world.service, environment="production")
     other = Holder.here(who="Grace Hopper", url=None, deployment="1" * 12, milliseconds=60_000)
-    held = {**place.labels(LOCK), **other.labels(), "release.lock.host": "elsewhere"}
-    EngineLockStore(engine=world.engine, image=image.id).put(place.lock, held)
+    held = {**place.labels(LOCK), **lock_labels(other), "release.lock.host": "elsewhere"}
+    EngineLockStore(engine=world.engine, image=image.id).put(place.lock, held, "")
     refused = world.invoke("prune", "--last-copies", "--yes")
     assert refused.status == 5
     assert "Grace Hopper" in refused.err

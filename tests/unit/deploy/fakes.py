@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from release.cancellation import Cancellation
+from release.deploy.core.lock import Holder
+from release.deploy.core.lock_store import Kept as Lock
+from release.deploy.core.lock_store import as_labels, from_labels
 from release.errors import EngineError, NameTaken, PortTaken
 from release.images.engine import ContainerSpec, ContainerState, Engine, EngineInfo, Executed, StoredImage
 from release.images.frames import LOG_LIMIT, LONGEST_LINE, OUTPUT_LIMIT
@@ -56,6 +59,17 @@ def state(name: str = "api-production", **changes: Any) -> ContainerState:
         address=None,
     )
     return replace(known, **changes)
+
+
+def lock_labels(holder: Holder) -> dict[str, str]:
+    """The labels of a lock of this holder."""
+    return as_labels(holder.metadata(), holder.journal)
+
+
+def holder_in(labels: Mapping[str, str]) -> Holder:
+    """The holder that these labels of a lock name."""
+    metadata, payload = from_labels(labels)
+    return Holder.parse(Lock(id="", metadata=metadata, payload=payload))
 
 
 def release(version: str = "0.1.0", **changes: Any) -> Record[Release]:

@@ -24,7 +24,7 @@ from release.records import Body, Deployment, Draft, Freeze, Record, Release
 from release.reference import Digest
 from release.runspec import RunSpec
 from release.source import Source
-from tests.unit.deploy.fakes import FakeEngine, state, stored
+from tests.unit.deploy.fakes import FakeEngine, lock_labels, state, stored
 from tests.unit.ledger.samples import digits, draft, event, moment, release
 from tests.unit.repository import ENVIRONMENT, Repository
 
@@ -109,7 +109,7 @@ class Scene:
             expires=datetime(2999, 1, 1, tzinfo=UTC).isoformat(),
             journal=journal.write(began),
         )
-        self.engine.add(state(PLACE.lock, status="created", labels=PLACE.labels(LOCK) | holder.labels()))
+        self.engine.add(state(PLACE.lock, status="created", labels=PLACE.labels(LOCK) | lock_labels(holder)))
         return holder
 
     def freeze(self, message: str, until: str | None = None, deployment: str | None = None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from release.deploy.core.lock_store import Kept
+from release.deploy.core.lock_store import Kept, as_labels, from_labels
 from release.deploy.targets.swarm.api import Swarm
 from release.deploy.targets.swarm.spec import lock_name
 from release.redact import Redacted
@@ -17,16 +17,17 @@ class SwarmLockStore(Struct, frozen=True, kw_only=True):
 
     swarm: Swarm
 
-    def put(self, name: str, labels: Mapping[str, str]) -> None:
+    def put(self, name: str, metadata: Mapping[str, str], payload: str) -> None:
         """Create the config; it has to hold something."""
-        self.swarm.store("configs", lock_name(name), Redacted("lock"), labels)
+        self.swarm.store("configs", lock_name(name), Redacted("lock"), as_labels(metadata, payload))
 
     def get(self, name: str) -> Kept | None:
         """The config of that name."""
         found = self.swarm.find("configs", lock_name(name))
         if found is None:
             return None
-        return Kept(id=found.id, labels=found.labels, way_out=f"docker config rm {found.name}")
+        metadata, payload = from_labels(found.labels)
+        return Kept(id=found.id, metadata=metadata, payload=payload, way_out=f"docker config rm {found.name}")
 
     def drop(self, kept: str) -> None:
         """Remove it."""

@@ -18,7 +18,7 @@ from release.errors import EngineError, LockHeld, NameTaken
 from release.events import Event, Notice, Warned
 from release.images.engine import ContainerSpec
 from release.values import replace
-from tests.unit.deploy.fakes import INFO, FakeEngine, digest, state
+from tests.unit.deploy.fakes import INFO, FakeEngine, digest, holder_in, lock_labels, state
 
 PLACE = Place(service="api", environment="production")
 
@@ -33,7 +33,7 @@ def holder(**changes: Any) -> Holder:
 
 
 def taken(engine: FakeEngine, by: Holder) -> None:
-    engine.add(state(PLACE.lock, status="created", labels=PLACE.labels(LOCK) | by.labels()))
+    engine.add(state(PLACE.lock, status="created", labels=PLACE.labels(LOCK) | lock_labels(by)))
 
 
 def test_the_lock_is_a_container_that_is_never_started_and_gone_afterwards() -> None:
@@ -42,7 +42,7 @@ def test_the_lock_is_a_container_that_is_never_started_and_gone_afterwards() -> 
     with held(lock_store(engine), PLACE, mine, print):
         (kept,) = engine.kept
         assert (kept.state.name, kept.state.status) == ("release-lock-api-production", "created")
-        assert Holder.parse(kept.state.labels) == mine
+        assert holder_in(kept.state.labels) == mine
     assert engine.names() == {}
 
 
@@ -124,7 +124,7 @@ def test_a_lock_that_was_left_behind_is_taken_over_and_that_is_said(left: Any) -
     taken(engine, left())
     assert peek(lock_store(engine), PLACE) is None
     with held(lock_store(engine), PLACE, holder(), said.append):
-        assert Holder.parse(engine.kept[0].state.labels).deployment == "0" * 12
+        assert holder_in(engine.kept[0].state.labels).deployment == "0" * 12
     assert [type(event) for event in said] == [Warned]
 
 
@@ -180,7 +180,7 @@ def test_a_lock_is_broken_only_if_it_is_the_one_that_was_seen() -> None:
     engine, seen = FakeEngine(), holder(who="Grace", host="elsewhere", deployment="1" * 12)
     taken(engine, seen)
     with held(lock_store(engine), PLACE, holder(), print, breaking=seen):
-        assert Holder.parse(engine.kept[0].state.labels).deployment == "0" * 12
+        assert holder_in(engine.kept[0].state.labels).deployment == "0" * 12
     taken(engine, replace(seen, deployment="2" * 12))
     with pytest.raises(LockHeld), held(lock_store(engine), PLACE, holder(), print, breaking=seen):
         raise AssertionError("a lock that nobody saw was broken")
@@ -197,7 +197,7 @@ def test_waiting_ends_when_the_lock_is_free() -> None:
 def test_waiting_goes_on_while_the_lock_is_in_removal() -> None:
     """The engine shows it as "removing" for a moment; it is still the holder's, and not a stranger."""
     engine, theirs = FakeEngine(), holder(host="elsewhere", deployment="1" * 12)
-    labels = PLACE.labels(LOCK) | theirs.labels()
+    labels = PLACE.labels(LOCK) | lock_labels(theirs)
     engine.add(state(PLACE.lock, status="removing", labels=labels))
     assert peek(lock_store(engine), PLACE) == theirs
     await_free(lock_store(engine), PLACE, seconds=60, emit=lambda event: None, check=engine.kept.clear)
@@ -247,7 +247,7 @@ def test_who_was_taken_for_dead_learns_it_before_anything_is_touched() -> None:
 def test_what_only_has_the_name_of_the_lock_is_left_alone(changes: dict[str, Any], why: str) -> None:
     """Whoever looks for the lock is told so, also who breaks it."""
     engine, other = FakeEngine(), expired()
-    labels = PLACE.labels(LOCK) | other.labels()
+    labels = PLACE.labels(LOCK) | lock_labels(other)
     engine.add(state(PLACE.lock, **{"status": "created", "labels": labels, **changes}))
     for breaking in (None, other):
         told = pytest.raises(LockHeld, match=why)
@@ -272,7 +272,7 @@ def test_a_lock_that_tells_no_time_is_held_until_it_is_broken(expires: str) -> N
     assert "is not a time" in held_error(PLACE, other).hint
     assert len(str(held_error(PLACE, other))) < 6500
     with held(lock_store(engine), PLACE, holder(), print, breaking=other):
-        assert Holder.parse(engine.kept[0].state.labels).deployment == "0" * 12
+        assert holder_in(engine.kept[0].state.labels).deployment == "0" * 12
 
 
 def test_times_at_the_ends_of_the_calendar_are_times() -> None:

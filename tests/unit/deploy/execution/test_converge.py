@@ -42,7 +42,7 @@ from release.runspec import RunSpec
 from release.source import Source
 from release.values import replace
 from tests.unit.deploy import fakes
-from tests.unit.deploy.fakes import ACTOR, FakeEngine, Kept, state
+from tests.unit.deploy.fakes import ACTOR, FakeEngine, Kept, lock_labels, state
 from tests.unit.repository import ENVIRONMENT, Repository
 
 PLACE = Place(service="api", environment="production")
@@ -144,7 +144,7 @@ class World:
         made = Holder.here(who="Grace", url=None, deployment=NEXT, milliseconds=1, journal=told)
         known = {"host": "laptop-7", "expires": "2026-01-01T00:00:00+00:00"}
         holder = replace(made, **{**known, **changes})
-        labels = PLACE.labels(lock.LOCK) | holder.labels()
+        labels = PLACE.labels(lock.LOCK) | lock_labels(holder)
         self.engine.add(state(PLACE.lock, status="created", labels=labels))
         return holder
 

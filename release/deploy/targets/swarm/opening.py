@@ -1,0 +1,26 @@
+"""Connect to a Swarm through one of its managers."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from release.config import Environment
+from release.deploy.core.place import Place
+from release.deploy.core.target import Target
+from release.deploy.targets.swarm.nodes import manager
+from release.deploy.targets.swarm.target import SwarmTarget
+from release.events import Emit
+from release.images.engine import Engine
+
+
+def open_target(
+    place: Place,
+    settings: Environment,
+    port: int | None,  # noqa: ARG001 - no proxy is told
+    stack: ExitStack,
+    emit: Emit,
+) -> tuple[Engine, Target]:
+    """See `release.deploy.targets.Opening`: any manager that can decide, if the configured one cannot."""
+    ways = settings.swarm.nodes if settings.swarm is not None else {}
+    engine = manager(settings, ways, stack, emit)
+    return engine, SwarmTarget(engine=engine, place=place, ways=ways)
