@@ -27,9 +27,10 @@ from release.errors import (
     VersionTaken,
 )
 from release.ledger import layout
-from release.ledger.branch import Branch, Move, Tag, give_way
+from release.ledger.branch import Branch
 from release.ledger.events import Events
 from release.ledger.memory import Memory
+from release.ledger.moves import Move, Tag, give_way
 from release.ledger.outbox import Outbox
 from release.ledger.placing import Placing, Stamp
 from release.ledger.proof import Policies, Proved, Prover

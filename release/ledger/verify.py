@@ -12,9 +12,10 @@ from release.config import Ledger as Settings
 from release.errors import LedgerRewritten, LedgerUnreachable, NotALedger
 from release.ledger import layout
 from release.ledger.audit import Audit, Before
-from release.ledger.branch import Branch, transaction
+from release.ledger.branch import Branch
 from release.ledger.gittags import Tags, known_tags
 from release.ledger.lineage import Home, Lineage
+from release.ledger.moves import transaction
 from release.ledger.opening import home
 from release.ledger.signing import Signers
 from release.ledger.violations import OF_SIGNATURES, Report, Violation

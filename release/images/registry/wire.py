@@ -109,18 +109,7 @@ def exchange(
         headers = dict(request.headers)
         if (login := authorization(address)) is not None:
             headers["Authorization"] = login
-        response = session.request(
-            request.method,
-            address.text,
-            params=parameters,
-            data=request.body,
-            headers=headers,
-            auth=_as_it_is,
-            timeout=seconds,
-            stream=True,
-            allow_redirects=False,
-            proxies={} if address.is_loopback else get_environ_proxies(address.text),
-        )
+        response = _sent(session, request, address, parameters, headers, seconds)
         if response.status_code not in _REDIRECTS:
             return _answer(request, response)
         response.close()
@@ -128,6 +117,28 @@ def exchange(
         address = following(request.method, address, place, response.status_code, stays=request.stays)
         parameters = None
     raise ValueError(f"it redirects more than {MOST_REDIRECTS} times")
+
+
+def _sent(
+    session: Session,
+    request: Request,
+    address: Address,
+    parameters: Mapping[str, str] | None,
+    headers: dict[str, str],
+    seconds: tuple[float, float],
+) -> requests.Response:
+    return session.request(
+        request.method,
+        address.text,
+        params=parameters,
+        data=request.body,
+        headers=headers,
+        auth=_as_it_is,
+        timeout=seconds,
+        stream=True,
+        allow_redirects=False,
+        proxies={} if address.is_loopback else get_environ_proxies(address.text),
+    )
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:

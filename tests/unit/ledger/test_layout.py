@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from release.ledger import layout
-from release.ledger.branch import Refusal, parse_push, transaction
+from release.ledger.moves import Refusal, parse_push, transaction
 from release.ledger.tree import build, object_id, parse
 from tests.unit.ledger import samples
 from tests.unit.repository import Repository

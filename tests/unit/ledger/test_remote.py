@@ -19,7 +19,8 @@ from release.errors import (
     VersionTaken,
 )
 from release.git import Answer
-from release.ledger.branch import Branch, Move
+from release.ledger.branch import Branch
+from release.ledger.moves import Move
 from release.ledger.store import Ledger
 from tests.unit.ledger import samples
 from tests.unit.ledger.samples import by, event, note, release, says, tagged

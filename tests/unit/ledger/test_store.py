@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from release.errors import LedgerError, NotALedger, VersionTaken
 from release.ledger import layout
-from release.ledger.branch import Branch, Move
+from release.ledger.branch import Branch
+from release.ledger.moves import Move
 from release.ledger.writer import TagRequest
 from release.values import replace
 from tests.unit.ledger import samples
