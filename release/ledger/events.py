@@ -30,14 +30,12 @@ class Events:
     ) -> tuple[Record[Body], ...] | None:
         """Add deployment events and words, after those that wait.
 
-        With a remote the event is on this disk before anything is sent, and stays there, unsynced, until it
-        is published: whatever is raised here, an event that is to be kept is not lost.
+        With a remote the event is on this disk until it is published, whatever is raised here.
 
         Args:
             drafts: the events; they are published in one append, all or none.
-            publish: False keeps it in this clone without asking the remote, for who cannot wait. The next
-                event that is published takes it along. Without a remote there is nothing to wait for.
-            keep: False where events that the ledger refuses do not come about: they are not kept then.
+            publish: False keeps it in this clone until the next event is published, if there is a remote.
+            keep: False drops events that the ledger refuses.
 
         Returns:
             The records; None if they wait here: the remote does not answer, or the ledger is not proven.
@@ -61,15 +59,19 @@ class Events:
             if not keep:
                 self._outbox.withdraw(drafts)
                 raise
-            if isinstance(error, LedgerUnproven | LedgerRewritten):
-                self._tell(
-                    f"the event is not published yet and waits in this clone: {error.found}; {error.hint}"
-                )
+            if self._is_unproven(error):
                 return None
             error.hint += "; the event waits in this clone, and `invoke sync` publishes it"
             raise
         # when it is not among them, another process of this clone has published it: appending finds it
         return tuple(published.get(outbox.name(draft)) or self._ledger.append([draft])[0] for draft in drafts)
+
+    def _is_unproven(self, error: ReleaseError) -> bool:
+        """Return whether the ledger is not proven, with a warning then: the events wait in this clone."""
+        unproven = isinstance(error, LedgerUnproven | LedgerRewritten)
+        if unproven:
+            self._tell(f"the event is not published yet and waits in this clone: {error.found}; {error.hint}")
+        return unproven
 
     def unsynced(self) -> tuple[Draft[Body], ...]:
         """Return the events that are kept here and not yet in the ledger, oldest first."""

@@ -253,7 +253,6 @@ LARGER: dict[str, dict[str, int]] = {
         "deploy/inspection/prune.py plan_pruning": 43,
         "deploy/inspection/status.py read_status": 44,
         "deploy/targets/swarm/drill.py prepare": 42,
-        "ledger/events.py append": 45,
         "process.py run": 44,
     },
 }
