@@ -160,14 +160,14 @@ def choose(config: pytest.Config, items: list[pytest.Item]) -> None:
 
 
 def _left(test: str, items: Sequence[pytest.Item]) -> list[pytest.Item]:
-    rows = {_row(item): item for item in items}
+    rows = {_id_of(item): item for item in items}
     unknown = set(TABLE[test].left) - set(rows)
     if unknown and len(items) > 1:  # one alone was asked for by its name
         raise pytest.UsageError(f"tests/soak/rows.py: {test} has no rows {sorted(unknown)}")
     return [rows[name] for name in TABLE[test].left if name in rows and len(items) > 1]
 
 
-def _row(item: pytest.Item) -> str:
+def _id_of(item: pytest.Item) -> str:
     """Return the id of a row; a worker of pytest-xdist adds `@GROUP` to the ids of tests in a group."""
     return item.nodeid.partition("[")[2].rpartition("]")[0]
 
