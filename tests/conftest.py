@@ -6,7 +6,8 @@ import json
 import os
 import signal
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -22,10 +23,17 @@ for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.S
     if signal.getsignal(_number) is signal.SIG_IGN:  # as in a shell's background, and under `nohup`
         signal.signal(_number, _handler)
 
+_UNIT: Final = Path(__file__).parent / "unit"
+_TWICE: Final = pytest.mark.flaky(reruns=1)
+"""Tests on real engines share two processors: the second failure counts, the report lists the first."""
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the rows that only the soak plays."""
+    """Leave out the rows that only the soak plays, and allow tests on real engines a second attempt."""
     rows.choose(config, items)
+    for item in () if rows.ALL else items:
+        if not item.path.is_relative_to(_UNIT):
+            item.add_marker(_TWICE)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -6,7 +6,6 @@ One row of each class runs on every change; with RELEASE_SOAK all of them do.
 from __future__ import annotations
 
 import itertools
-import os
 import re
 import subprocess
 import sys
@@ -31,6 +30,7 @@ from release.source import Source
 from release.values import replace as changed
 from tests.engine.chain.lockgate.index import serving
 from tests.engine.chain.lockgate.kinds import KINDS, OF_THE_IMAGE, PLAIN, STALE, make
+from tests.soak.rows import ALL
 from tests.unit.chain.test_pipeline import refuse
 from tests.unit.chain.test_plan import configured, facts
 from tests.unit.repository import Repository
@@ -57,12 +57,9 @@ HASHED = ("poetry.lock", "pdm.lock", "Pipfile.lock")
 
 
 def rows(*names: str) -> list[Any]:
-    """Every kind with each of these rows; most of them for the soak."""
-    soak = pytest.mark.skipif("RELEASE_SOAK" not in os.environ, reason="a row of the soak")
-    return [
-        pytest.param(kind, row, marks=[] if (kind, row) in ALWAYS else [soak])
-        for kind, row in itertools.product(KINDS, names)
-    ]
+    """Every kind with each of these rows in the soak; those of ALWAYS else."""
+    every = itertools.product(KINDS, names)
+    return [pytest.param(kind, row) for kind, row in every if ALL or (kind, row) in ALWAYS]
 
 
 @pytest.fixture(scope="module")
