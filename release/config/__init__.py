@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from release.config.chain import Build, Ledger, Lint, Lock, Migrations, Push, Retention, Secret
 from release.config.companion import Companion
-from release.config.environment import Environment, EnvironmentSecret, File, HealthcheckSettings
+from release.config.environment import Environment, EnvironmentSecret
 from release.config.kinds import (
     FILE,
     OWN_FILE,
@@ -25,6 +25,7 @@ from release.config.kinds import (
 from release.config.place import holders, own_file
 from release.config.proxy import Proxy
 from release.config.reading import load, of_folder, parse, read
+from release.config.runsettings import File, HealthcheckSettings
 from release.config.service import Config, Service
 from release.config.smoke import Smoke, SmokeRun
 from release.config.swarm import NodeEngine, Swarm

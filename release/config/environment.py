@@ -3,43 +3,16 @@
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from release.config.chain import Secret
-from release.config.kinds import Arguments, RelativePath, Slug
-from release.config.proxy import Proxy
+from release.config.kinds import Slug
+from release.config.runsettings import RunSettings
 from release.config.swarm import EngineAddress, Swarm
-from release.runspec import Healthcheck, Mount, Publish, SwarmSpec
-from release.scalars import (
-    AbsolutePath,
-    Cpus,
-    Duration,
-    Entrypoint,
-    FileMode,
-    Items,
-    Memory,
-    Name,
-    Pause,
-    Port,
-    SignalName,
-    Value,
-    VariableName,
-)
-from release.suspicion import suspicion
-from release.tmpfs import Tmpfs
-
-
-def _public(options: dict[str, str]) -> dict[str, str]:
-    """Return what stands in the settings is recorded with each deployment."""
-    found = {name: suspicion(name, value) for name, value in options.items()}
-    told = [f"{name} looks like a secret ({why})" for name, why in found.items() if why is not None]
-    if told:
-        raise ValueError(
-            f"{'; '.join(told)}: settings are recorded. Set it in the engine itself: log-opts in daemon.json"
-        )
-    return options
+from release.runspec import Publish, SwarmSpec
+from release.scalars import AbsolutePath, Name, Pause, VariableName
 
 
 def _above(path: str) -> set[str]:
@@ -56,49 +29,7 @@ class EnvironmentSecret(Secret):
     """Value for a rollback: "current": today's; "pinned": only the one that the release ran with."""
 
 
-class File(Value):
-    """`[tool.release.environments.<name>.files."<path>"]`: a small text in the container, recorded whole."""
-
-    source: RelativePath
-    """A regular file of the repository, below its root; a link may not lead out of it."""
-    mode: FileMode = 0o444
-    """Mode of the file in the container; it belongs to root."""
-    not_secret: bool = False
-    """Put it there although something in it looks like a secret."""
-
-
-class HealthcheckSettings(Value):
-    """`[tool.release.environments.<name>.healthcheck]`: a health check in the place of the image's own."""
-
-    disable: Literal[True] | None = None
-    """There is none, whatever the image says."""
-    command: Arguments | None = None
-    """A program in the container; status 0 is healthy. Absent: the image's own, with the times given here."""
-    interval: Duration | None = None
-    """From one check to the next."""
-    timeout: Duration | None = None
-    """After it a check counts as failed."""
-    start_period: Duration | None = None
-    """From the start of the container; until then a failed check does not count."""
-    start_interval: Duration | None = None
-    """From one check to the next within `start_period` (Engine 25 and later)."""
-    retries: Annotated[int, Field(ge=1)] | None = None
-    """Number of checks in a row that must fail."""
-
-    @model_validator(mode="after")
-    def _not_both(self) -> HealthcheckSettings:
-        others = sorted(self.model_fields_set - {"disable"})
-        if self.disable and others:
-            raise ValueError(f"disable excludes {', '.join(others)}")
-        return self
-
-    @property
-    def recorded(self) -> Healthcheck:
-        """The same, as deployments record it."""
-        return Healthcheck(**self.model_dump())
-
-
-class Environment(Value):
+class Environment(RunSettings):
     """`[tool.release.environments.<name>]`: where releases run, and with which settings."""
 
     engine: Literal["docker", "swarm"] = "docker"
@@ -107,71 +38,13 @@ class Environment(Value):
     """A Docker context; absent: the engine that `docker` itself would use."""
     host: EngineAddress | None = None
     """The engine's address, as "ssh://deploy@host"."""
-    command: Arguments | None = None
-    """Replaces the image's ENTRYPOINT and CMD."""
-    entrypoint: Entrypoint = "replace"
-    """"keep": `command` replaces the CMD alone, and the image's ENTRYPOINT gets it as arguments."""
-    env: dict[VariableName, str] = Field(default_factory=dict)
-    """Environment values."""
     secrets: dict[VariableName, EnvironmentSecret] = Field(default_factory=dict)
     """Environment values that are never stored."""
-    publish: Items[Publish] = ()
-    """Ports, as "127.0.0.1:8080:8000"."""
-    networks: Items[Name] = ()
-    """Existing networks to join; absent: the engine's default."""
-    volumes: Items[Mount] = ()
-    """Existing volumes or folders, as "data:/var/lib/api" or "/etc/ssl:/etc/ssl:ro"."""
-    memory: Memory | None = None
-    """The limit; swap is not added to it."""
-    cpus: Cpus | None = None
-    """The limit."""
-    pids: Annotated[int, Field(ge=1)] | None = None
-    """The limit of processes and threads."""
-    user: str | None = None
-    """Replaces the image's user."""
-    read_only: bool = False
-    """Make the root file system read-only."""
-    tmpfs: Items[Tmpfs] = ()
-    """Folders in memory, with owner, mode and size if need be: "/run/app:uid=10001,gid=10001,mode=0750"."""
-    cap_add: Items[Name] = ()
-    """Capabilities added."""
-    cap_drop: Items[Name] = ()
-    """Capabilities dropped, as ["ALL"]."""
-    restart: Literal["no", "on-failure", "always", "unless-stopped"] = "unless-stopped"
-    """Reaction of the engine when the process ends."""
-    stop_grace: Duration = 10_000
-    """From the stop signal to SIGKILL."""
-    labels: dict[str, str] = Field(default_factory=dict)
-    """Labels beside those that name service, environment, version, commit, digest and deployment."""
-    files: dict[AbsolutePath, File] = Field(default_factory=dict)
-    """Small texts put into the container, by their path there."""
-    init: bool | None = None
-    """Run a small process 1 of the engine before the service, which collects processes that ended."""
-    stop_signal: SignalName | None = None
-    """Signal that asks the service to stop; absent: the image's signal, or else SIGTERM."""
-    log_driver: Name | None = None
-    """The engine's logging driver for this service, as "json-file"; absent: the engine's default."""
-    log_options: Annotated[dict[str, str], AfterValidator(_public)] | None = None
-    """Its options, as { max-size = "10m", max-file = "3" }."""
-    healthcheck: HealthcheckSettings | None = None
-    health_timeout: Duration = 60_000
-    """Limit for a new container to become healthy; in a Swarm: limit for a time without progress."""
-    health_tcp: Items[Port] | None = None
-    """Ports of the container that must accept connections before it counts as healthy."""
-    health_command: Arguments | None = None
-    """A program in the container that must end with status 0 before it counts as healthy."""
-    watch: Pause | None = None
-    """Time that it must then stay healthy, without an end or a restart, while what ran before stays. Absent:
-    10 s; "0s": it is looked at once more. A rollback does not wait for it."""
     drill_on: Slug | None = None
     """The environment on whose engine drills of this one run; absent: on its own."""
     swarm: Swarm | None = None
     freeze_after_rollback: Pause = 3_600_000
     """Time after a rollback in which deployments are refused without `--thaw`; "0s": none."""
-    proxy: Proxy | None = None
-    """The proxy in front: with one, a new container is healthy before it takes the traffic of the old one."""
-    replicas: Annotated[int, Field(ge=1, le=1000)] = 1
-    """Number of containers that serve, in a Swarm or behind a proxy; there they are replaced one by one."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Environment:

@@ -6,8 +6,8 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, model_validator
 
-from release.config.environment import HealthcheckSettings
 from release.config.kinds import Arguments, Slug
+from release.config.runsettings import HealthcheckSettings
 from release.runspec import Probe
 from release.scalars import (
     Duration,
