@@ -72,7 +72,7 @@ class Ledger:
         self._sign = sign or policies.policy.signers is not None
         self._policies = policies
         self._branch = branch
-        branch.is_proven = self._is_proven
+        branch.believe(self._is_proven)
         memory = Memory(source.git_dir, branch.remote, branch.name, policies.policy)
         self._prover = Prover(source.git, str(branch), memory, policies)
         self._stamp = Stamp(policies=policies)

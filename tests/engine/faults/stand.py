@@ -36,6 +36,7 @@ from release.events import Event, Finished, Notice, Started
 from release.images.engine import Engine
 from release.images.registry import DOCKER_MANIFEST, OCI_MANIFEST
 from release.ledger.branch import Branch
+from release.ledger.remote import Remote
 from release.ledger.store import Ledger
 from release.process import output_of
 from release.records import Gate
@@ -256,8 +257,8 @@ class Stand:
         self.service.git("remote", "set-url", "origin", f"git://127.0.0.1:{port}/ledger.git")
         self.stack.enter_context(mock.patch.object(Ledger.refresh, "__defaults__", (1.0,)))
         self.stack.enter_context(mock.patch.object(Branch.refresh, "__defaults__", (1.0,)))
-        self.stack.enter_context(mock.patch.object(Branch._listed, "__kwdefaults__", {"seconds": 1.0}))
-        self.stack.enter_context(mock.patch("release.ledger.branch.PUSH_SECONDS", 1.0))
+        self.stack.enter_context(mock.patch.object(Remote.listed, "__kwdefaults__", {"seconds": 1.0}))
+        self.stack.enter_context(mock.patch("release.ledger.remote.PUSH_SECONDS", 1.0))
 
     def _small_disk(self, size: int) -> None:
         folder = self.service.folder / ".release"

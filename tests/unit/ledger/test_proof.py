@@ -14,9 +14,9 @@ from release.config import Ledger as Settings
 from release.errors import LedgerError, LedgerRewritten, LedgerUnproven, LedgerUnsigned
 from release.git import Answer
 from release.ledger import layout, proof, query, signing, writer
-from release.ledger.branch import Branch
 from release.ledger.opening import open_ledger
 from release.ledger.reading import record_at
+from release.ledger.remote import Remote
 from release.ledger.signing import Signature
 from release.ledger.store import Ledger
 from release.ledger.verify import verify
@@ -916,7 +916,7 @@ def test_half_a_fetch_moves_nothing(
     assert bob.git("hash-object", "-t", "commit", "-w", "--stdin", stdin=content.encode()) == tip
     with monkeypatch.context() as patch:
         cut = Answer(status=-9, out=b"", errors="cut off")
-        patch.setattr(Branch, "_fetch", lambda *_: cut)
+        patch.setattr(Remote, "fetch", lambda *_: cut)
         assert not samples.ledger(bob.root, remote="origin").refresh()
     assert bob.git("rev-parse", "refs/release/origin/release-ledger") == before
     again = samples.ledger(bob.root, remote="origin")

@@ -21,6 +21,7 @@ from release.errors import (
 from release.git import Answer
 from release.ledger.branch import Branch
 from release.ledger.moves import Move
+from release.ledger.remote import Remote
 from release.ledger.store import Ledger
 from tests.unit.ledger import samples
 from tests.unit.ledger.samples import by, event, note, release, says, tagged
@@ -571,8 +572,8 @@ def test_a_push_whose_answer_was_lost_counts_if_it_arrived(
     ledger.append([note("1")])
     push = Branch._pushed
 
-    def lost(self: Branch, move: Move) -> Answer:
-        push(self, move)
+    def lost(self: Branch, there: Remote, move: Move) -> Answer:
+        push(self, there, move)
         return Answer(status=128, out=b"", errors="fatal: the remote end hung up unexpectedly")
 
     with monkeypatch.context() as patch:
@@ -590,9 +591,13 @@ def test_a_push_that_was_lost_on_the_way_is_tried_again(
     ledger.append([note("1")])
     push, answers = Branch._pushed, iter((128, 128))
 
-    def shaky(self: Branch, move: Move) -> Answer:
+    def shaky(self: Branch, there: Remote, move: Move) -> Answer:
         status = next(answers, None)
-        return push(self, move) if status is None else Answer(status=status, out=b"", errors="fatal: reset")
+        return (
+            push(self, there, move)
+            if status is None
+            else Answer(status=status, out=b"", errors="fatal: reset")
+        )
 
     monkeypatch.setattr(Branch, "_pushed", shaky)
     ledger.append([note("2")])
@@ -606,7 +611,7 @@ def test_a_server_that_can_be_read_and_not_written_is_a_refusal(
     ledger = ledger_of(ada)
     ledger.append([note("1")])
     answer = Answer(status=128, out=b"", errors="ERROR: denied to this key\nfatal: Could not read")
-    monkeypatch.setattr(Branch, "_pushed", lambda self, move: answer)
+    monkeypatch.setattr(Branch, "_pushed", lambda self, there, move: answer)
     with pytest.raises(LedgerRejected, match="denied to this key"):
         ledger.append([note("2")])
 
@@ -618,7 +623,7 @@ def test_a_push_that_hangs_is_a_server_that_does_not_answer(
     ledger = ledger_of(ada)
     ledger.append([note("1")])
     answer = Answer(status=-9, out=b"", errors="no answer within 60 s")
-    monkeypatch.setattr(Branch, "_pushed", lambda self, move: answer)
+    monkeypatch.setattr(Branch, "_pushed", lambda self, there, move: answer)
     with pytest.raises(LedgerUnreachable, match="no answer within 60 s"):
         ledger.append([note("2")])
 
