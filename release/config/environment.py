@@ -8,11 +8,11 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from release.config.chain import Secret
-from release.config.kinds import Slug
+from release.config.kinds import RelativePath, Slug
 from release.config.runsettings import RunSettings
 from release.config.swarm import EngineAddress, Swarm
 from release.runspec import Publish, SwarmSpec
-from release.scalars import AbsolutePath, Name, Pause, VariableName
+from release.scalars import AbsolutePath, Items, Name, Pause, VariableName
 
 
 def _above(path: str) -> set[str]:
@@ -32,12 +32,16 @@ class EnvironmentSecret(Secret):
 class Environment(RunSettings):
     """`[tool.release.environments.<name>]`: where releases run, and with which settings."""
 
+    extends: Slug | None = None
+    """The environment whose keys it has, where it does not write them; tables are joined key by key."""
     engine: Literal["docker", "swarm"] = "docker"
     """Kind of target: "docker": one Docker Engine; "swarm": a Swarm that is reached through a manager."""
     context: Name | None = None
     """A Docker context; absent: the engine that `docker` itself would use."""
     host: EngineAddress | None = None
     """The engine's address, as "ssh://deploy@host"."""
+    env_file: Items[RelativePath] = ()
+    """Files of environment values, as ["deploy/common.env"]; a later one goes first, and `env` before all."""
     secrets: dict[VariableName, EnvironmentSecret] = Field(default_factory=dict)
     """Environment values that are never stored."""
     drill_on: Slug | None = None

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from release import tomltext
 from release.bounded import read_regular
+from release.config.extending import Wrong, holds, spread, written_at
 from release.config.place import ConfigTable, Read, chosen, written
 from release.config.service import Config, Service
 from release.config.smoke import ASK
@@ -72,16 +73,21 @@ class _Written(Struct, frozen=True, kw_only=True):
     """The path of the table with the defaults."""
 
     @property
-    def values(self) -> dict[str, Any]:
+    def written(self) -> dict[str, Any]:
         """Return what its keys say together; without a name, that key is missing."""
         return _merged(self.defaults, self.own) | ({} if self.name is None else {"service": self.name})
 
+    def values(self) -> tuple[dict[str, Any], list[Wrong]]:
+        """Return its keys with what its parts inherit, and what cannot be inherited."""
+        return spread(self.written)
+
     def path_of(self, location: Sequence[int | str]) -> str:
         """The path of a key, in the table that it is written in."""
-        keys = [part for part in location if part != "[key]"]
+        keys: list[int | str] = [part for part in location if part != "[key]"]
         if keys == ["service"]:
             return self.name_path
-        inherited = _holds(self.defaults, keys) and not _holds(self.own, keys)
+        keys = written_at(self.written, keys) if keys else keys
+        inherited = holds(self.defaults, keys) and not holds(self.own, keys)
         return _joined(self.root if inherited else self.path, keys)
 
 
@@ -129,16 +135,6 @@ def _merged(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, An
     return merged
 
 
-def _holds(table: Any, keys: Sequence[int | str]) -> bool:
-    """Return whether this key is written in this table."""
-    for key in keys:
-        try:
-            table = table[key]
-        except (LookupError, TypeError):
-            return False
-    return True
-
-
 def _joined(path: str, keys: Iterable[int | str]) -> str:
     for key in keys:
         path += f"[{key}]" if isinstance(key, int) else f".{key}"
@@ -149,8 +145,10 @@ def _parse_services(place: ConfigTable, tables: Iterable[_Written], *, several: 
     services: dict[str, Service] = {}
     problems: list[Problem] = []
     for each in tables:
+        values, wrong = each.values()
+        problems += [Problem(path=each.path_of(found.keys), message=found.message) for found in wrong]
         try:
-            service = Service.model_validate(each.values, by_alias=True, by_name=False)
+            service = Service.model_validate(values, by_alias=True, by_name=False)
             services[service.service] = service
         except ValidationError as error:
             problems += [

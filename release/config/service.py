@@ -17,7 +17,7 @@ from release.config.smoke import Smoke, SmokeRun
 from release.config.testing import Test
 from release.errors import UsageError
 from release.reference import Repository
-from release.scalars import Value
+from release.scalars import Value, VariableName
 
 _T = TypeVar("_T")
 
@@ -36,6 +36,8 @@ class Service(Value):
     tags: Literal["strict", "loose"] | None = None
     """Git tags such as `v4.2`: "loose" reads it as 4.2.0, "strict" ignores it; absent: a release is refused
     if such a tag would change its version."""
+    env: dict[VariableName, str] = Field(default_factory=dict)
+    """Environment values of tests, smoke runs and environments, where those do not say otherwise."""
     ledger: Ledger = Ledger()
     lock: Lock = Lock()
     lint: Lint = Lint()

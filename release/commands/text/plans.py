@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from release.commands.text.marks import named
@@ -64,6 +64,7 @@ def plan_rows(plan: Plan) -> list[Row]:
         ("rehearsed", plan.rehearsed),
         ("settings", listed(map(changed, plan.changes.settings))),
         ("secrets", listed(f"{name}: {_secret(result)}" for name, result in plan.changes.secrets.items())),
+        ("variables", listed(_origins(plan.origins))),
         ("undone", listed(plan.changes.undone.lines, plan.changes.undone.count)),
         ("added", listed(plan.changes.added.lines, plan.changes.added.count)),
         ("packages", listed(map(changed, plan.changes.packages))),
@@ -74,6 +75,12 @@ def plan_rows(plan: Plan) -> list[Row]:
         ("note", inert_lines(plan.notes)),
     ]
     return [(label, text) for label, text in rows if text]
+
+
+def _origins(origins: Mapping[str, str]) -> Iterator[str]:
+    """Return each place that variables come from, with their names."""
+    for place in dict.fromkeys(origins.values()):
+        yield f"{', '.join(name for name, found in origins.items() if found == place)}: {place}"
 
 
 def _first(command: MigrationCommand | None, *, forward: bool) -> str:

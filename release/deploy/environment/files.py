@@ -76,29 +76,53 @@ _CREDENTIAL_STORES: Final = frozenset(
 
 def _read(source: File, root: Path) -> RecordedFile | str:
     """The file, or why it cannot be recorded."""
-    path = root / source.source
     try:
-        real = path.resolve(strict=True)
-        if not real.is_relative_to(root.resolve()):
-            return f"{path} leads out of the repository, to {real}: only files of the repository are recorded"
-        inside = real.relative_to(root.resolve())
-        if stores := _CREDENTIAL_STORES.intersection(part.lower() for part in inside.parts):
-            return f"{path} is in {min(stores)}, which usually holds logins: make it a secret with `file`"
-        content = read_regular(real, LARGEST, follow=False).decode("utf-8")
-    except UnicodeDecodeError:
-        return f"{path} is not UTF-8 text: {_ELSE}"
-    except OSError as error:
-        return f"{path} cannot be read: {error.strerror}"
-    except RuntimeError:  # a circle of links, before Python 3.13
-        return f"{path} cannot be read: its links lead in a circle"
-    except ValueError as error:
-        return f"{path} cannot be recorded: {error}: {_ELSE}"
+        content = text_of(root, source.source, "make it a secret with `file`")
+    except Unfit as error:
+        return str(error)
     secret = None if source.not_secret else shape(content)
     if secret is not None:
         return (
-            f"{path} looks like a secret (it holds {secret}), and files are recorded: make it a secret with "
-            "`file`, or say `not_secret = true`"
+            f"{root / source.source} looks like a secret (it holds {secret}), and files are recorded: make "
+            "it a secret with `file`, or say `not_secret = true`"
         )
     return RecordedFile(
         content=content, sha256=hashlib.sha256(content.encode()).hexdigest(), mode=source.mode
     )
+
+
+class Unfit(Exception):
+    """A file that cannot be recorded, and why, in one sentence."""
+
+
+def text_of(root: Path, source: str, instead: str) -> str:
+    """Return the text of a file of the repository that may be recorded.
+
+    Args:
+        root: the folder that the path starts from.
+        source: the path.
+        instead: what to do with a file that usually holds logins.
+
+    Raises:
+        Unfit: it leads out of the repository, is such a file, cannot be read, or is no small text.
+    """
+    path = root / source
+    try:
+        real = path.resolve(strict=True)
+        if not real.is_relative_to(root.resolve()):
+            found = (
+                f"{path} leads out of the repository, to {real}: only files of the repository are recorded"
+            )
+            raise Unfit(found)
+        inside = real.relative_to(root.resolve())
+        if stores := _CREDENTIAL_STORES.intersection(part.lower() for part in inside.parts):
+            raise Unfit(f"{path} is in {min(stores)}, which usually holds logins: {instead}")
+        return read_regular(real, LARGEST, follow=False).decode("utf-8")
+    except UnicodeDecodeError:
+        raise Unfit(f"{path} is not UTF-8 text: {_ELSE}") from None
+    except OSError as error:
+        raise Unfit(f"{path} cannot be read: {error.strerror}") from error
+    except RuntimeError:  # a circle of links, before Python 3.13
+        raise Unfit(f"{path} cannot be read: its links lead in a circle") from None
+    except ValueError as error:
+        raise Unfit(f"{path} cannot be recorded: {error}: {_ELSE}") from error

@@ -84,6 +84,7 @@ def make_plan(parts: Parts) -> Plan:
         spec=found.settings.spec,
         changes=_changes(parts),
         notes=tuple(_notes(parts)),
+        origins=found.settings.origins,
         crossing=found.migrations.crossing,
         down=down.shown if down is not None else None,
         up=up.shown if up is not None and replaces else None,

@@ -97,6 +97,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     spec: RunSpec
     changes: Changes
     notes: tuple[str, ...]
+    origins: Mapping[str, str] = {}
+    """Place where each variable is written, secrets too, by name; empty for a rollback."""
     crossing: Crossing | None = None
     """Migrations that lie between; None if there are none, or none are configured."""
     down: MigrationCommand | None = None
@@ -125,6 +127,7 @@ class Plan(Struct, frozen=True, kw_only=True):
             "spec": self.spec.model_dump(mode="json", exclude_none=True),
             **self.changes.to_json(),
             "notes": self.notes,
+            "origins": dict(self.origins),
             "crossing": plain(self.crossing) if self.crossing is not None else None,
             "down": plain(self.down) if self.down is not None else None,
             "up": plain(self.up) if self.up is not None else None,

@@ -9,6 +9,7 @@ from release.deploy.core.fingerprints import FingerprintKey, compare
 from release.deploy.environment.environment import EnvironmentRef, LiveEnvironment
 from release.deploy.environment.ingress import moved, placed
 from release.deploy.environment.todays import todays
+from release.deploy.environment.variables import read_variables
 from release.deploy.planning.request import Request
 from release.errors import Problem, TargetUnavailable
 from release.ledger import query
@@ -28,6 +29,8 @@ class DesiredSettings(Struct, frozen=True, kw_only=True):
     secrets: Mapping[str, Redacted]
     problems: tuple[Problem, ...] = ()
     """Files and secrets that cannot be read here, and pinned secrets that were rotated."""
+    origins: Mapping[str, str] = {}
+    """Place where each variable is written, secrets too, by name; empty for a rollback."""
     moved: str = ""
     """Note on a release that ran in another place before a proxy than today's."""
 
@@ -45,6 +48,7 @@ def desired_settings(live: LiveEnvironment, request: Request) -> DesiredSettings
     return DesiredSettings(
         spec=spec.model_copy(update={"secrets": today}),
         secrets=secrets,
+        origins=read_variables(live).origins if request.reason == "promote" else {},
         problems=(*missing, *unread, *pinned_problems(live, spec.secrets, today)),
         moved=moved(known, live.settings) if request.reason == "rollback" else "",
     )

@@ -243,7 +243,7 @@ def test_a_plan_is_json() -> None:
 
 KEYS = """
 service environment engine reason before after strategy bytes_from expected_ms spec settings secrets undone
-undone_count added added_count packages bases notes crossing down up then rehearsed watch
+undone_count added added_count packages bases notes origins crossing down up then rehearsed watch
 """
 """Keys of a plan's JSON that programs read: none is renamed."""
 
@@ -340,3 +340,14 @@ def test_what_is_only_verified_is_not_migrated() -> None:
     migrations = MigrationPlan(up=up)
     assert make_plan(parts(asked=OLD, migrations=migrations)).up is None
     assert make_plan(parts(migrations=migrations)).up == up.shown
+
+
+def test_the_plan_names_the_place_of_each_variable() -> None:
+    """One line for each place, and by name in JSON."""
+    origins = {"TZ": "env of the service", "A": "the file a.env", "B": "the file a.env"}
+    settings = DesiredSettings(spec=SPEC, secrets={}, origins=origins)
+    known = parts()
+    plan = make_plan(replace(known, found=replace(known.found, settings=settings)))
+    rows = dict(plans.plan_rows(plan))
+    assert rows["variables"] == "TZ: env of the service\nA, B: the file a.env"
+    assert plan.to_json()["origins"] == origins
