@@ -63,11 +63,11 @@ def _record(cmd: CommandContext, workspace: Workspace, body: Body, sentence: str
         tool=TOOL,
         body=body,
     )
-    record = workspace.ledger.append_event(draft)
-    if record is None:
+    records = workspace.ledger.append_events([draft])
+    if records is None:
         workspace.warn_waiting()
     if cmd.options.json:
-        cmd.console.document(event_json(draft, record))
+        cmd.console.document(event_json(draft, records[0] if records is not None else None))
     else:
         cmd.console.result(sentence)
 

@@ -121,5 +121,5 @@ def _show(cmd: CommandContext, found: list[Readiness]) -> None:
 def keep(workspace: Workspace, body: Verification, *, publish: bool = True) -> None:
     """Put a check into the ledger; where the remote does not answer it waits in this clone."""
     draft = draft_of(workspace, body, randomness.token_hex(6))
-    if workspace.ledger.append_event(draft, publish=publish) is None:
+    if workspace.ledger.append_events([draft], publish=publish) is None:
         workspace.warn_waiting()

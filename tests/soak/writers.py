@@ -26,7 +26,7 @@ from tests.unit.ledger import samples
 root, name, count = sys.argv[1:]
 ledger = samples.ledger(Path(root), remote="origin")
 for number in range(int(count)):
-    ledger.append_event(samples.event("1" * 64, deployment=f"{name} {number}"))
+    ledger.append_events([samples.event("1" * 64, deployment=f"{name} {number}")])
 assert ledger.unsynced() == ()
 """
 """Appends its events from the first on, whether an earlier run has appended them or not."""

@@ -234,7 +234,6 @@ LARGER: dict[str, dict[str, int]] = {
         "deploy/targets/swarm/spec.py": 420,
         "deploy/targets/swarm/target.py": 380,
         "images/engine/containers.py": 360,
-        "ledger/store.py": 480,
         "sessions.py": 380,
     },
     "class": {

@@ -57,7 +57,7 @@ class Scene:
     def say(self, body: Body) -> None:
         """Record a word."""
         self.minute += 1
-        self.live.workspace.ledger.append_event(draft(body, at=moment(self.minute)))
+        self.live.workspace.ledger.append_events([draft(body, at=moment(self.minute))])
 
     def began(self, version: str, reason: str = "promote") -> Draft[Deployment]:
         """The start of a deployment; nothing is recorded."""

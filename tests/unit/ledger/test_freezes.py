@@ -46,7 +46,7 @@ def test_the_last_word_on_the_environment_decides(
     """Frozen, thawed, over by itself; of another environment it says nothing."""
     ledger = samples.ledger(here.root)
     for draft in said:
-        ledger.append_event(draft)
+        ledger.append_events([draft])
     assert frozen(ledger) == expected
 
 
@@ -65,7 +65,7 @@ def test_what_a_person_froze_lies_beneath_what_a_rollback_froze(
     """As far as it still holds and nobody ended it."""
     ledger = samples.ledger(here.root)
     for draft in said:
-        ledger.append_event(draft)
+        ledger.append_events([draft])
     found = query.frozen_beneath(ledger, "api", "production", NOON)
     assert (found.freeze.message if found is not None else None) == expected
 
@@ -86,12 +86,12 @@ def test_a_word_that_waits_for_the_server_comes_after_all_that_are_there(ada: Re
     """Kept in this clone it holds already; published, it is there for everybody, once."""
     ledger = samples.ledger(ada.root, remote="origin")
     ledger.append([word("first")])
-    ledger.append_event(word("fine", thawed=True), publish=False)
+    ledger.append_events([word("fine", thawed=True)], publish=False)
     assert frozen(ledger) is None
     assert ledger.sync() == 1
     assert ledger.sync() == 0
     assert frozen(ledger) is None
-    ledger.append_event(word("fine", thawed=True))
+    ledger.append_events([word("fine", thawed=True)])
     assert len(list(query.history(ledger, "api", kind="freeze"))) == 2
 
 

@@ -84,14 +84,16 @@ def _done(step: tuple[object, ...], minute: int, model: Model, ledger: Ledger, r
             version = sorted(model.releases)[number % len(model.releases)]
             record = query.release_of_version(ledger, "api", version)
             assert record is not None
-            ledger.append_event(
-                samples.event(
-                    record.id,
-                    status,
-                    deployment=str(minute),
-                    environment=environment,
-                    at=samples.moment(minute),
-                )
+            ledger.append_events(
+                [
+                    samples.event(
+                        record.id,
+                        status,
+                        deployment=str(minute),
+                        environment=environment,
+                        at=samples.moment(minute),
+                    )
+                ]
             )
             model.deploy(version, environment, status)
         case ("reopen",):

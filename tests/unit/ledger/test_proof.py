@@ -581,7 +581,7 @@ def test_an_event_waits_in_the_clone_while_the_ledger_is_not_proven(proven: Repo
     one = release_of(opened(proven), "0.1.0")
     intruder.append(proven, note("unsigned", at=LATE))
     ledger = opened(proven)
-    assert ledger.append_event(event(one, deployment="back", at=LATE)) is None
+    assert ledger.append_events([event(one, deployment="back", at=LATE)]) is None
     current = query.current(ledger, "api", "production")
     assert current is not None
     assert (current.deployment.release, current.record) == (one.id, None)

@@ -346,8 +346,8 @@ def test_unsynced_events_count_first(ada: Repository, server: Repository) -> Non
     one, two = ledger.append([release("1.0.0"), release("1.1.0")])
     ledger.append([event(one, deployment="a", at=moment(1)), event(two, deployment="b", at=moment(2))])
     server.root.rename(server.root.with_name("away.git"))
-    ledger.append_event(event(one, "started", deployment="c", at=moment(3)))
-    ledger.append_event(event(one, deployment="c", at=moment(4)))
+    ledger.append_events([event(one, "started", deployment="c", at=moment(3))])
+    ledger.append_events([event(one, deployment="c", at=moment(4))])
     offline = samples.ledger(ada.root, remote="origin")
     assert offline.refresh() is False
     listed = [

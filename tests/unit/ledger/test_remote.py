@@ -317,7 +317,7 @@ def test_an_event_that_the_server_declines_is_kept(ada: Repository, server: Repo
     server.hook("pre-receive", "exit 1")
     ledger = ledger_of(ada)
     with pytest.raises(LedgerRejected) as caught:
-        ledger.append_event(event("1" * 64))
+        ledger.append_events([event("1" * 64)])
     assert "invoke sync" in caught.value.hint
     assert len(ledger.unsynced()) == 1
     server.hook("pre-receive", "exit 0")
@@ -331,7 +331,7 @@ def test_an_event_that_does_not_come_about_unless_it_is_taken_is_not_kept(
 ) -> None:
     """`invoke sync` must not publish a deployment that never was; what waited before it waits on."""
     ledger_of(ada).append([note("1")])
-    ledger_of(ada).append_event(event("1" * 64), publish=False)
+    ledger_of(ada).append_events([event("1" * 64)], publish=False)
     server.hook("pre-receive", "exit 1")
     ledger = ledger_of(ada)
     with pytest.raises(LedgerRejected) as caught:
@@ -355,7 +355,7 @@ def test_a_server_without_atomic_pushes_is_told_apart(ada: Repository, server: R
 def test_an_event_needs_no_atomic_push(ada: Repository, server: Repository) -> None:
     """One reference is atomic by itself: a rollback works on servers that can do no more."""
     server.git("config", "receive.advertiseAtomic", "false")
-    assert ledger_of(ada).append_event(event("1" * 64)) is not None
+    assert ledger_of(ada).append_events([event("1" * 64)]) is not None
     assert len(chain(ada)) == 1
 
 
@@ -510,15 +510,15 @@ def test_events_wait_for_the_server_in_order(ada: Repository, bob: Repository, s
     (record,) = ledger_of(ada).append([release("1.0.0")])
     away = server.root.with_name("away.git")
     server.root.rename(away)
-    assert ledger_of(ada).append_event(event(record, "started", deployment="a")) is None
-    assert ledger_of(ada).append_event(event(record, "healthy", deployment="a")) is None
+    assert ledger_of(ada).append_events([event(record, "started", deployment="a")]) is None
+    assert ledger_of(ada).append_events([event(record, "healthy", deployment="a")]) is None
     waiting = [draft.at(1, None) for draft in ledger_of(ada).unsynced()]
     a, b = samples.digits("a", 12), samples.digits("b", 12)
     assert [says(record) for record in waiting] == [f"{a} started", f"{a} healthy"]
     away.rename(server.root)
-    last = ledger_of(ada).append_event(event(record, "started", deployment="b", at=samples.moment(9)))
+    last = ledger_of(ada).append_events([event(record, "started", deployment="b", at=samples.moment(9))])
     assert last is not None
-    assert last.envelope.seq == 4
+    assert last[0].envelope.seq == 4
     assert chain(bob) == ["release 1.0.0", f"{a} started", f"{a} healthy", f"{b} started"]
     assert ledger_of(ada).unsynced() == ()
 
@@ -531,8 +531,8 @@ def test_two_clones_that_were_offline_both_keep_their_events(
     ledger_of(bob).refresh()
     away = server.root.with_name("away.git")
     server.root.rename(away)
-    ledger_of(ada).append_event(event(record, deployment="a", at=samples.moment(2)))
-    ledger_of(bob).append_event(event(record, deployment="b", at=samples.moment(1)))
+    ledger_of(ada).append_events([event(record, deployment="a", at=samples.moment(2))])
+    ledger_of(bob).append_events([event(record, deployment="b", at=samples.moment(1))])
     away.rename(server.root)
     assert [ledger_of(ada).sync(), ledger_of(bob).sync(), ledger_of(bob).sync()] == [1, 1, 0]
     assert len(chain(ada)) == 3
@@ -549,7 +549,7 @@ def test_an_event_that_was_published_and_not_forgotten_is_not_published_twice(
     ledger.append([note("1")])
     away = server.root.with_name("away.git")
     server.root.rename(away)
-    ledger.append_event(event("1" * 64))
+    ledger.append_events([event("1" * 64)])
     kept = ada.root / ".git" / "release" / "unsynced"
     shutil.copytree(kept, ada.root.parent / "copy")
     away.rename(server.root)
@@ -635,9 +635,9 @@ def test_an_event_can_be_kept_without_asking_the_server(ada: Repository, bob: Re
     """The next one that is published takes it along, in order."""
     ledger = ledger_of(ada)
     (record,) = ledger.append([release("1.0.0")])
-    assert ledger.append_event(event(record, "started", at=samples.moment(1)), publish=False) is None
+    assert ledger.append_events([event(record, "started", at=samples.moment(1))], publish=False) is None
     assert len(chain(bob)) == 1
-    assert ledger.append_event(event(record, "healthy", at=samples.moment(2))) is not None
+    assert ledger.append_events([event(record, "healthy", at=samples.moment(2))]) is not None
     deployment = samples.digits("first", 12)
     assert chain(bob) == ["release 1.0.0", f"{deployment} started", f"{deployment} healthy"]
 

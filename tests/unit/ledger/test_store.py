@@ -263,28 +263,28 @@ def test_the_same_event_again_is_the_record_that_exists(here: Repository) -> Non
     """Also when its time was set right; another status is another event."""
     ledger = samples.ledger(here.root)
     (record,) = ledger.append([release("1.0.0")])
-    started = ledger.append_event(event(record, "started"))
-    again = ledger.append_event(event(record, "started"))
-    healthy = ledger.append_event(event(record, "healthy"))
+    started = ledger.append_events([event(record, "started")])
+    again = ledger.append_events([event(record, "started")])
+    healthy = ledger.append_events([event(record, "healthy")])
     assert started == again
     assert healthy is not None
-    assert healthy.envelope.seq == 3
+    assert healthy[0].envelope.seq == 3
 
 
 def test_a_clock_that_is_behind_does_not_reorder_events(here: Repository) -> None:
     """A new event is recorded one millisecond after the newest one known."""
     ledger = samples.ledger(here.root)
-    ledger.append_event(event("1" * 64, deployment="a", at=samples.moment(10)))
-    behind = ledger.append_event(event("2" * 64, deployment="b", at=samples.moment(0)))
+    ledger.append_events([event("1" * 64, deployment="a", at=samples.moment(10))])
+    behind = ledger.append_events([event("2" * 64, deployment="b", at=samples.moment(0))])
     assert behind is not None
-    assert behind.envelope.recorded_at == "2026-11-20T12:10:00.001Z"
-    assert ledger.append_event(event("2" * 64, deployment="b", at=samples.moment(0))) == behind
+    assert behind[0].envelope.recorded_at == "2026-11-20T12:10:00.001Z"
+    assert ledger.append_events([event("2" * 64, deployment="b", at=samples.moment(0))]) == behind
 
 
 def test_without_a_remote_nothing_is_ever_unsynced(here: Repository) -> None:
     """The event is in the ledger, or an error was raised."""
     ledger = samples.ledger(here.root)
-    ledger.append_event(event("1" * 64))
+    ledger.append_events([event("1" * 64)])
     assert (ledger.unsynced(), ledger.sync()) == ((), 0)
 
 
@@ -528,7 +528,7 @@ def test_processes_in_one_clone_lose_nothing(here: Repository) -> None:
 def test_giving_up_says_so_and_leaves_nothing(here: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is in the message."""
     monkeypatch.setattr(Branch, "publish", lambda self, move: False)
-    monkeypatch.setattr("release.ledger.store.LIMIT_SECONDS", 0.0)
+    monkeypatch.setattr("release.ledger.appending.LIMIT_SECONDS", 0.0)
     with pytest.raises(LedgerError, match="other writers were faster for 0 s"):
         samples.ledger(here.root).append([note("x")])
     assert BRANCH not in here.refs()

@@ -149,7 +149,7 @@ def test_a_time_counts_events_that_wait_for_the_server(ada: Repository, server: 
     one, two, three = ledger.append([release("1.0.0"), release("1.1.0"), release("2.0.0")])
     ledger.append([at(one, "2026-11-20T10:00")])
     away = server.root.rename(server.root.with_name("away.git"))
-    ledger.append_event(at(two, "2026-11-20T11:00"))
+    ledger.append_events([at(two, "2026-11-20T11:00")])
     away.rename(server.root)
     other = samples.ledger(ada.root.with_name("bob"), remote="origin")
     other.refresh()
@@ -291,7 +291,7 @@ def test_a_quarantine_holds_before_the_server_knows_it(ada: Repository, server: 
     (one,) = ledger.append([release("1.0.0")])
     away = server.root.rename(server.root.with_name("away.git"))
     word = quarantine(one, at="2026-11-20T12:30:00.000Z")
-    assert ledger.append_event(word) is None
+    assert ledger.append_events([word]) is None
     assert query.quarantined(ledger, "api", one.id, "production") is not None
     away.rename(server.root)
     assert ledger.sync() == 1

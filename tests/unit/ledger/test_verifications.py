@@ -123,7 +123,7 @@ def test_a_check_that_waits_for_the_server_counts(server: Repository, ada: Repos
     ledger = samples.ledger(ada.root, remote="origin")
     (one,) = ledger.append([release("1.0.0")])
     away = server.root.rename(server.root.with_name("away.git"))
-    assert ledger.append_event(verification(one)) is None
+    assert ledger.append_events([verification(one)]) is None
     assert query.last_drill(ledger, "api", "production") is not None
     assert len(query.tried_out(ledger, "api", one.id)) == 1
     away.rename(server.root)

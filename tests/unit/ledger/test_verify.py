@@ -540,7 +540,7 @@ def test_events_of_two_machines_that_were_offline_are_clean(
     for number, ledger in enumerate(ledgers):
         for step in range(3):
             at = moment(50 - 20 * number + step)
-            ledger.append_event(event(api, deployment=f"{number} {step}", at=at), publish=False)
+            ledger.append_events([event(api, deployment=f"{number} {step}", at=at)], publish=False)
     assert [ledger.sync() for ledger in ledgers] == [3, 3]
     report = verified(bob, remote="origin")
     assert {violation.kind for violation in report.violations} == {"tag-missing"}
@@ -592,15 +592,17 @@ def test_whatever_writers_append_verifies_clean(steps: list[tuple[object, ...]])
                         continue
                 case ("deploy", str(status), int(minute), bool(staging)) if known:
                     of = known[-1]
-                    ledger.append_event(
-                        event(
-                            of,
-                            status,
-                            deployment=str(number),
-                            environment="staging" if staging else "production",
-                            service=of.envelope.service,
-                            at=moment(minute),
-                        )
+                    ledger.append_events(
+                        [
+                            event(
+                                of,
+                                status,
+                                deployment=str(number),
+                                environment="staging" if staging else "production",
+                                service=of.envelope.service,
+                                at=moment(minute),
+                            )
+                        ]
                     )
                 case ("note", int(count), int(minute), str(service)):
                     texts = [f"{number} {each}" for each in range(count)]

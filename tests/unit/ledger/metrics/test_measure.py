@@ -114,7 +114,7 @@ def test_an_event_that_waits_for_the_git_server_counts(script: Script) -> None:
     script.released("1.0.0", "2026-10-01 08:00")
     for status, moment in (("started", "2026-10-02 09:00"), ("healthy", "2026-10-02 09:01")):
         draft = script.event("1.0.0", "2026-10-02 09:00", moment, status)
-        script.ledger.append_event(draft, publish=False)
+        script.ledger.append_events([draft], publish=False)
     found = script.measured("2026-10-01 00:00", "2026-10-11 00:00")
     assert find(found, "deployment_frequency", **PLACE).count == 1
 
