@@ -7,7 +7,7 @@
     ├── SourceError                 1  the git repository is not in a state to be released
     ├── NothingToRelease            1  no commit since the last version changes what users get
     ├── VersionTaken                1  the version exists with other content
-    ├── GateFailed                  1  lock, lint, build, test, smoke or push stopped the chain
+    ├── GateFailed                  1  lock, lint, build, test, smoke, installed or push stopped the chain
     ├── Cancelled                   1  an earlier gate failed, or a signal arrived
     ├── CommandFailed               1  a program exited with a status other than 0
     ├── LedgerError                 1  the ledger could not be read or written

@@ -40,6 +40,7 @@ SESSIONS: Final = {
     "build": "Build the image from the committed tree.",
     "test": "Build the image and run its tests inside it.",
     "smoke": "Build the image, run it as production would, and stop it.",
+    "installed": "Build the image, and compare its packages with the lockfile.",
     "push": "Build the image, push it as a candidate and read it back.",
     "check": "All gates, as for a pull request: nothing is pushed, nothing recorded.",
     "release": "From the commit to a recorded release: all gates, push, record, tag.",

@@ -7,12 +7,18 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from typing import Final
+from typing import Any, Final
 
 from release.actor import now
 from release.chain import stage_cache, stale_runs
 from release.chain.building.stage import BUILD_REUSE, build
 from release.chain.companions import companion_images
+from release.chain.installed.stage import (
+    INSTALLED_REUSE,
+    InstalledChecked,
+    installed,
+    is_wanted,
+)
 from release.chain.linting.stage import LINT_REUSE, lint
 from release.chain.lockgate.gate import LOCK_REUSE, lock
 from release.chain.publishing.promote import promote
@@ -23,6 +29,7 @@ from release.chain.stage_cache import Product, Reuse
 from release.chain.stage_context import StageContext
 from release.chain.testing.image import image_ahead
 from release.chain.testing.stage import TEST_REUSE, TestsPassed, test
+from release.config import Service
 from release.errors import Cancelled, GateFailed, ReleaseError
 from release.events import Failed, Finished, Started
 from release.records import Gate
@@ -37,6 +44,8 @@ class Stage(Struct, frozen=True, kw_only=True):
     after: tuple[str, ...] = ()
     reuse: Reuse | None = None
     """Way to reuse its result on the same inputs; None: it runs every time."""
+    applies: Callable[[Service], bool] = lambda _: True
+    """False: the settings switch it off, and no other stage waits for it."""
 
 
 STAGES: Final = (
@@ -45,13 +54,16 @@ STAGES: Final = (
     Stage(name="build", action=build, reuse=BUILD_REUSE),
     Stage(name="test", action=test, after=("build",), reuse=TEST_REUSE),
     Stage(name="smoke", action=smoke, after=("build",), reuse=SMOKE_REUSE),
+    Stage(
+        name="installed", action=installed, after=("lock", "build"), reuse=INSTALLED_REUSE, applies=is_wanted
+    ),
     Stage(name="push", action=push, after=("build",)),
-    Stage(name="record", action=record, after=("lock", "lint", "test", "smoke", "push")),
+    Stage(name="record", action=record, after=("lock", "lint", "test", "smoke", "installed", "push")),
     Stage(name="promote", action=promote, after=("record",)),
 )
 """The chain, in the order in which it is read aloud."""
 
-GATES: Final = ("lock", "lint", "build", "test", "smoke")
+GATES: Final = ("lock", "lint", "build", "test", "smoke", "installed")
 """Gates of a pull request: nothing is pushed, nothing recorded."""
 
 
@@ -82,7 +94,9 @@ def run_stages(ctx: StageContext, stages: Sequence[Stage]) -> None:
 
 
 def _run_all(ctx: StageContext, stages: Sequence[Stage]) -> None:
-    waiting, running, done = list(stages), dict[Future[None], Stage](), set[str]()
+    waiting = [stage for stage in stages if stage.applies(ctx.plan.service)]
+    done = {stage.name for stage in stages if stage not in waiting}
+    running = dict[Future[None], Stage]()
     with (
         ThreadPoolExecutor(max_workers=len(stages) + _BESIDE, thread_name_prefix="stage") as pool,
         _ahead(ctx, stages, pool),
@@ -180,9 +194,17 @@ def _spared(ctx: StageContext, stage: Stage, clock: float) -> tuple[Gate, Produc
         evidence_sha256=evidence_sha256(product.evidence),
         tests=product.tests if isinstance(product, TestsPassed) else None,
         companions=companion_images(ctx, stage.name),
+        **_remarks(product),
     )
     ctx.aside.do(lambda: stage_cache.keep(ctx, gate, key, stage.reuse, product))
     return gate, product, product.summary
+
+
+def _remarks(product: Product) -> dict[str, Any]:
+    """Return what a gate found and did not stop for, by the keys of its record."""
+    if not isinstance(product, InstalledChecked):
+        return {}
+    return {"findings": product.findings or None, "waivers": dict(product.waivers) or None}
 
 
 def _failed(ctx: StageContext, stage: Stage, error: BaseException, duration_ms: int) -> Failed:

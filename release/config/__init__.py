@@ -9,6 +9,7 @@ from __future__ import annotations
 from release.config.chain import Build, Ledger, Lint, Lock, Migrations, Push, Retention, Secret
 from release.config.companion import Companion
 from release.config.environment import Environment, EnvironmentSecret
+from release.config.installed import Installed
 from release.config.kinds import (
     FILE,
     OWN_FILE,
@@ -45,6 +46,7 @@ __all__ = [
     "File",
     "GitName",
     "HealthcheckSettings",
+    "Installed",
     "Ledger",
     "Lint",
     "Lock",

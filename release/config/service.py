@@ -12,6 +12,7 @@ from release.config.alike import main_run, port_of, smoke_runs, with_another_com
 from release.config.chain import Build, Ledger, Lint, Lock, Migrations, Push, Retention
 from release.config.companion import Companion
 from release.config.environment import Environment
+from release.config.installed import Installed
 from release.config.kinds import FILE, OWN_FILE, ROOT, RegistryName, RelativePath, Slug
 from release.config.smoke import Smoke, SmokeRun
 from release.config.testing import Test
@@ -45,6 +46,7 @@ class Service(Value):
     push: Push = Push()
     test: Test = Test()
     smoke: Smoke
+    installed: Installed = Installed()
     companions: dict[Slug, Companion] = Field(default_factory=dict)
     parallel: bool = True
     """Run gates that do not need each other at the same time; false: one after the other."""

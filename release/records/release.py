@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, ConfigDict, model_validator
 
+from release.capped import Brief
 from release.config.kinds import GitName, Slug
 from release.records.parts import DigestText, GitId, Hex64, Moment, Part, VersionText
 from release.records.smoke import SmokeSpec
@@ -117,6 +118,10 @@ class Gate(Part):
     """There only in the gate `test`; older releases do not have it."""
     companions: dict[Slug, str] | None = None
     """The services that were started beside it: by name, each image by its digest or id."""
+    findings: tuple[Brief, ...] | None = None
+    """Findings that did not stop the release, as the settings have it; missing where there are none."""
+    waivers: dict[str, str] | None = None
+    """Findings that the settings allow: the package, and the reason for it."""
 
 
 class Migrations(Part):

@@ -68,6 +68,7 @@ _LINKED: Final = (
     "Secret",
     "Push",
     "Test",
+    "Installed",
     "Smoke",
     "SmokeRun",
     "Companion",

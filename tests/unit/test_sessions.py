@@ -71,10 +71,9 @@ def test_a_wrong_option_is_refused(words: list[str], capsys: pytest.CaptureFixtu
 def test_gates_are_used_again_unless_asked_for_by_name_or_forbidden() -> None:
     """`nox -s lint` lints, whatever was linted before; `--no-reuse` runs everything."""
     plain, fresh = parse_arguments("check", []), parse_arguments("check", ["--no-reuse"])
-    assert (
-        reusable("release", plain) == reusable("check", plain) == {"lock", "lint", "build", "test", "smoke"}
-    )
-    assert reusable("test", plain) == {"lock", "lint", "build", "smoke"}
+    gates = {"lock", "lint", "build", "test", "smoke", "installed"}
+    assert reusable("release", plain) == reusable("check", plain) == gates
+    assert reusable("test", plain) == gates - {"test"}
     assert reusable("release", fresh) == frozenset()
 
 

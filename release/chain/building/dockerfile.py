@@ -13,13 +13,26 @@ from typing import Final
 
 from release.config import FILE, ROOT, Service
 from release.errors import ConfigError, Problem
-from release.values import Struct
+from release.values import Struct, replace
 
 _FROM: Final = re.compile(r"FROM\s+(?:--\S+\s+)*(?P<base>\S+)(?:\s+AS\s+(?P<name>\S+))?\s*", re.IGNORECASE)
 _COMMAND: Final = re.compile(r"(?:CMD|ENTRYPOINT)\s+(?P<words>.+)", re.IGNORECASE | re.DOTALL)
 _HEREDOC: Final = re.compile(r"<<-?[\"']?([A-Za-z0-9_]+)[\"']?")
 _RUNNERS: Final = frozenset({"pytest", "py.test", "unittest", "tox", "nox"})
 """Programs and modules that run tests; no service is one."""
+
+
+class Instruction(Struct, frozen=True):
+    """One instruction of a Dockerfile, without line ends and comments."""
+
+    line: int
+    """The line that it begins in, from 1."""
+    text: str
+
+    @property
+    def keyword(self) -> str:
+        """As "RUN"."""
+        return self.text.split(maxsplit=1)[0].upper()
 
 
 class DockerStage(Struct, frozen=True, kw_only=True):
@@ -31,41 +44,46 @@ class DockerStage(Struct, frozen=True, kw_only=True):
     """Image or stage that it is built on, in lower case."""
     commands: tuple[str, ...]
     """Its own CMD and ENTRYPOINT, as they are written."""
+    instructions: tuple[Instruction, ...] = ()
+    """All of its own, without FROM."""
 
 
 def stages_of(dockerfile: str) -> tuple[DockerStage, ...]:
     """Return the stages, in their order."""
     found: list[DockerStage] = []
-    for instruction in _instructions(dockerfile):
-        if match := _FROM.fullmatch(instruction):
+    for instruction in instructions_of(dockerfile):
+        if match := _FROM.fullmatch(instruction.text):
             name = (match["name"] or "").lower()
             found.append(DockerStage(name=name, base=match["base"].lower(), commands=()))
-        elif found and (match := _COMMAND.fullmatch(instruction)):
-            last = found[-1]
-            commands = (*last.commands, match["words"].strip())
-            found[-1] = DockerStage(name=last.name, base=last.base, commands=commands)
+        elif found:
+            last, match = found[-1], _COMMAND.fullmatch(instruction.text)
+            commands = (*last.commands, match["words"].strip()) if match else last.commands
+            found[-1] = replace(last, commands=commands, instructions=(*last.instructions, instruction))
     return tuple(found)
 
 
-def _instructions(dockerfile: str) -> Iterator[str]:
-    """Yield the instructions, each as one line, without comments and without the text of here-documents."""
-    lines, whole = iter(dockerfile.splitlines()), ""
-    for line in lines:
+def instructions_of(dockerfile: str) -> Iterator[Instruction]:
+    """Yield the instructions, without comments; a here-document follows its instruction, after a line end."""
+    lines, whole, first = enumerate(dockerfile.splitlines(), start=1), "", 0
+    for number, line in lines:
         text = line.strip()
         if text.startswith("#") or not text:
             continue
+        first = first if whole else number
         whole += text.removesuffix("\\")
         if text.endswith("\\"):
             whole += " "
             continue
-        yield whole
-        for end in _HEREDOC.findall(whole) if re.match(r"(?:RUN|COPY|ADD)\b", whole, re.IGNORECASE) else ():
-            for inside in lines:
+        has_documents = re.match(r"(?:RUN|COPY|ADD)\b", whole, re.IGNORECASE)
+        for end in _HEREDOC.findall(whole) if has_documents else ():
+            for _, inside in lines:
                 if inside.strip() == end:
                     break
+                whole += f"\n{inside}"
+        yield Instruction(first, whole)
         whole = ""
     if whole:
-        yield whole
+        yield Instruction(first, whole)
 
 
 def refuse_released_tests(dockerfile: str, service: Service) -> None:

@@ -69,16 +69,17 @@ def lock(ctx: StageContext) -> LockChecked:
     """Check the committed lockfile. Raises GateFailed: none, stale, or not checkable."""
     service = ctx.plan.service
     committed = Committed(ctx.source, ctx.plan.commit.id, service.context)
-    found = _find(ctx, committed)
+    found = find_lockfile(ctx, committed)
     with ctx.folder.staged("lock") as folder, ctx.folder.staged("home") as home:
         write_folder(committed.entries(_deciding(ctx, committed, found)), folder)
-        checking = _checking(ctx, found, folder, home)
+        checking = checking_of(ctx, found, folder, home)
         answer = ADAPTERS[found.kind].check(checking)
     return _passed(ctx, found, checking.content, answer)
 
 
-def _checking(ctx: StageContext, found: detect.Lockfile, folder: Path, home: Path) -> Checking:
-    read = _reader(ctx.source, ctx.plan.commit.id, ctx.plan.service)
+def checking_of(ctx: StageContext, found: detect.Lockfile, folder: Path, home: Path) -> Checking:
+    """Return a lockfile in a folder that holds the committed files. Raises GateFailed: it is not UTF-8."""
+    read = reader(ctx.source, ctx.plan.commit.id, ctx.plan.service)
     try:
         content = (folder / found.path).read_text(encoding="utf-8")
     except ValueError as error:
@@ -155,15 +156,15 @@ def _file(kind: str, path: str, content: bytes, packages: Mapping[str, str]) -> 
     return LockFile(kind=kind, path=path, sha256=sha256, packages=dict(sorted(packages.items())))
 
 
-def _find(ctx: StageContext, committed: Committed) -> detect.Lockfile:
+def find_lockfile(ctx: StageContext, committed: Committed) -> detect.Lockfile:
     """Return the lockfile of the commit. Raises GateFailed: there is none, or its kind is not known."""
     service, commit = ctx.plan.service, ctx.plan.commit.id
     try:
-        found = _detect(service, committed.files, _reader(ctx.source, commit, service))
+        found = _detect(service, committed.files, reader(ctx.source, commit, service))
     except detect.UnknownKind as error:
         raise unknown_kind(str(error)) from error
     if found is None:
-        raise no_lockfile(service.lock.path, committed.leaves, _reader(ctx.source, commit, service))
+        raise no_lockfile(service.lock.path, committed.leaves, reader(ctx.source, commit, service))
     return found
 
 
@@ -174,12 +175,12 @@ def _detect(service: Service, names: list[str], read: Read) -> detect.Lockfile |
 
 def _deciding(ctx: StageContext, committed: Committed, found: detect.Lockfile) -> list[str] | None:
     """The paths of the files that decide, sorted; None where any file may."""
-    read = _reader(ctx.source, ctx.plan.commit.id, ctx.plan.service)
+    read = reader(ctx.source, ctx.plan.commit.id, ctx.plan.service)
     files = behind(found, committed.leaves, read, source=ctx.plan.service.lock.source)
     return sorted(files) if files is not None else None
 
 
-def _reader(source: Source, commit: str, service: Service) -> Read:
+def reader(source: Source, commit: str, service: Service) -> Read:
     """Reads committed files by their paths below `context`."""
     context = PurePosixPath(service.context)
     return lambda path: source.read(commit, (context / path).as_posix())
@@ -187,7 +188,7 @@ def _reader(source: Source, commit: str, service: Service) -> Read:
 
 def read_committed(source: Source, commit: str, service: Service) -> LockFile | None:
     """A commit's lockfile as records keep it, read and not checked; None when there is none to be read."""
-    read = _reader(source, commit, service)
+    read = reader(source, commit, service)
     try:
         found = _detect(service, list(source.listing(commit, service.context)), read)
         content = read(found.path) if found is not None else None
@@ -206,7 +207,7 @@ def _inputs(ctx: StageContext) -> Mapping[str, Any]:
     """The files that the check reads, the settings, and what steers the tools; no package index is in it."""
     service = ctx.plan.service
     committed = Committed(ctx.source, ctx.plan.commit.id, service.context)
-    found = _find(ctx, committed)
+    found = find_lockfile(ctx, committed)
     deciding = _deciding(ctx, committed, found)
     return {
         "files": ctx.source.tree(ctx.plan.commit.id, service.context)
@@ -217,8 +218,8 @@ def _inputs(ctx: StageContext) -> Mapping[str, Any]:
         "settings": service.lock.model_dump(mode="json"),
         "uv": version("uv"),
         "python": sys.version,
-        "project": project_python(service, _reader(ctx.source, ctx.plan.commit.id, service)),
-        "image": service_image_python(service, _reader(ctx.source, ctx.plan.commit.id, service)),
+        "project": project_python(service, reader(ctx.source, ctx.plan.commit.id, service)),
+        "image": service_image_python(service, reader(ctx.source, ctx.plan.commit.id, service)),
         "variables": variables("UV_", "PIP_") | inherited(service.lock.pass_env),
     }
 

@@ -61,7 +61,8 @@ def test_the_chain_reads_as_it_is_documented() -> None:
         "test": ("build",),
         "smoke": ("build",),
         "push": ("build",),
-        "record": ("lock", "lint", "test", "smoke", "push"),
+        "installed": ("lock", "build"),
+        "record": ("lock", "lint", "test", "smoke", "installed", "push"),
         "promote": ("record",),
     }
 
@@ -73,7 +74,8 @@ def test_a_stage_brings_those_before_it() -> None:
 
 def test_the_gates_push_nothing_and_record_nothing() -> None:
     """`nox -s check` is safe for a pull request."""
-    assert {each.name for each in needed_for(GATES)} == {"lock", "lint", "build", "test", "smoke"}
+    expected = {"lock", "lint", "build", "test", "smoke", "installed"}
+    assert {each.name for each in needed_for(GATES)} == expected
 
 
 def test_gates_run_one_after_the_other_where_that_is_asked_for(tmp_path: Path) -> None:
@@ -337,3 +339,11 @@ def test_a_key_that_others_can_read_is_not_used(tmp_path: Path) -> None:
     assert counted.ran == 2
     (told,) = [event.text for event in events if isinstance(event, Notice)]
     assert "other users may read or write it (mode 0644)" in told
+
+
+def test_a_stage_that_is_switched_off_holds_up_no_other(tmp_path: Path) -> None:
+    """It does not run, and leaves no gate in the record."""
+    one = ctx(tmp_path, [])
+    first = Stage(name="first", action=lambda ctx: Made(), applies=lambda _: False)
+    run_stages(one, [first, stage("second", "first")])
+    assert [gate.name for gate in one.gates] == ["second"]

@@ -1,0 +1,1 @@
+"""The gate `installed`: the packages in the image are those of the lockfile."""

@@ -1,0 +1,148 @@
+"""The commands of a Dockerfile that install packages: of the stages that the released image is made from."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
+from typing import Final
+
+from release.chain.building.dockerfile import DockerStage, Instruction, stages_of
+from release.values import Struct
+
+_FROM: Final = re.compile(r"(?:--from=|[,\s=]from=)([^\s,]+)")
+_SEPARATORS: Final = frozenset({"&&", "||", ";", "|", "&", "(", ")"})
+_RUN_OPTION: Final = re.compile(r"^--(?:mount|network|security|device)(?:=\S+|\s+\S+)\s*")
+_VARIABLE: Final = re.compile(r"UV_NO_DEV(?:=|\s+)[\"']?(?:1|true|yes|on)\b", re.IGNORECASE)
+
+TOOLS: Final = frozenset({"uv", "poetry", "pdm", "pipenv", "pip"})
+
+
+class Command(Struct, frozen=True, kw_only=True):
+    """One command of a RUN instruction that a package tool runs."""
+
+    tool: str
+    words: tuple[str, ...]
+    """After the name of the tool, as ("sync", "--no-dev")."""
+    line: int
+
+    @property
+    def is_certain(self) -> bool:
+        """If its words are all there: a shell may add some."""
+        return not any("$" in word or "`" in word for word in self.words)
+
+    def __str__(self) -> str:
+        """As "`uv sync --no-dev` (line 7)"."""
+        return f"`{shlex.join((self.tool, *self.words))}` (line {self.line})"
+
+
+def commands_of(dockerfile: str, target: str | None) -> tuple[Command, ...]:
+    """Return the commands, in their order.
+
+    Args:
+        dockerfile: its text.
+        target: the released stage; None: the last one.
+    """
+    stages = _needed(stages_of(dockerfile), target)
+    return tuple(
+        command
+        for stage in stages
+        for instruction in stage.instructions
+        if instruction.keyword == "RUN"
+        for command in _of_run(instruction)
+    )
+
+
+def has_no_dev(dockerfile: str, target: str | None) -> bool:
+    """Return if the environment of the stages says UV_NO_DEV."""
+    return any(
+        instruction.keyword in ("ENV", "ARG") and _VARIABLE.search(instruction.text)
+        for stage in _needed(stages_of(dockerfile), target)
+        for instruction in stage.instructions
+    )
+
+
+def _needed(stages: Sequence[DockerStage], target: str | None) -> list[DockerStage]:
+    """Return the stages that a stage is made from: below it, and copied or mounted into it."""
+    known = {stage.name: stage for stage in stages if stage.name}
+    known |= {str(number): stage for number, stage in enumerate(stages)}
+    first = known.get(target.lower()) if target is not None else (stages[-1] if stages else None)
+    waiting, found = [first], list[DockerStage]()
+    while waiting:
+        stage = waiting.pop()
+        if stage is None or stage in found:
+            continue
+        found.append(stage)
+        names = [match for each in stage.instructions for match in _FROM.findall(each.text)]
+        waiting += [known.get(name.lower()) for name in (stage.base, *names)]
+    return [stage for stage in stages if stage in found]
+
+
+def _of_run(instruction: Instruction) -> Iterator[Command]:
+    for words in _split(instruction.text[len("RUN") :].strip()):
+        command = _command(words, instruction.line)
+        if command is not None:
+            yield command
+
+
+def _split(text: str) -> Iterator[list[str]]:
+    """Yield the commands of a RUN instruction as words, in exec and in shell form."""
+    while match := _RUN_OPTION.match(text):
+        text = text[match.end() :]
+    if text.startswith("["):
+        try:
+            words = json.loads(text)
+        except (ValueError, RecursionError):
+            words = None
+        if isinstance(words, list) and all(isinstance(word, str) for word in words):
+            yield words
+            return
+    for line in text.splitlines():
+        yield from _commands(line)
+
+
+def _commands(line: str) -> Iterator[list[str]]:
+    lexer = shlex.shlex(line, posix=True, punctuation_chars="&|;()")
+    lexer.whitespace_split, lexer.commenters = True, "#"
+    command: list[str] = []
+    try:
+        for word in lexer:
+            if word in _SEPARATORS or set(word) <= set("&|;()"):
+                yield command
+                command = []
+            else:
+                command.append(word)
+    except ValueError:  # a quotation without an end: the shell says so
+        return
+    yield command
+
+
+def _command(words: list[str], line: int) -> Command | None:
+    """Return the command of a package tool, also as `python -m pip` and with variables before it."""
+    for place, word in enumerate(words):
+        name = PurePosixPath(word).name
+        tool = "pip" if re.fullmatch(r"pip3?(\.\d+)?", name) else name
+        if tool in TOOLS:
+            rest = _without_options(tool, words[place + 1 :])
+            if tool == "uv" and rest[:1] == ["pip"]:
+                tool, rest = "pip", rest[1:]
+            return Command(tool=tool, words=tuple(rest), line=line) if rest else None
+        if not (_is_before(word) or PurePosixPath(word).name.startswith(("python", "pypy"))):
+            return None
+    return None
+
+
+def _without_options(tool: str, words: list[str]) -> list[str]:
+    """Return the words from the subcommand on. pip takes options with a value before it."""
+    valued = ("--python", "--project", "--directory", "-C", "-P", "--config-file", "-p")
+    while words and words[0].startswith("-"):
+        has_value = "=" not in words[0] and words[0] in valued and not (tool == "poetry" and words[0] == "-p")
+        words = words[2:] if has_value else words[1:]
+    return words
+
+
+def _is_before(word: str) -> bool:
+    """Return if a word may stand before the program: a variable, an option, or a program that starts one."""
+    return "=" in word or word.startswith("-") or word in ("env", "exec", "sudo", "time", "nice")

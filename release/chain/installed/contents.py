@@ -1,0 +1,198 @@
+"""The Python packages of an image: its layers on top of each other, with what each one deletes."""
+
+from __future__ import annotations
+
+import email
+import json
+import posixpath
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Final
+
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+
+from release.chain.installed.scanning import LayerScan
+from release.values import Struct, replace
+
+_SITE: Final = re.compile(
+    r"(?P<root>.*?)/?lib(?:64)?/(?P<python>(?:python|pypy)\d(?:\.\d+)?)/(?:site|dist)-packages"
+)
+_PROGRAM: Final = re.compile(r"(?:.*/)?bin/(?P<name>python|pypy)(?P<version>\d\.\d+)")
+_PATCHLEVEL: Final = re.compile(r'#\s*define\s+PY_VERSION\s+"([^"+]+)')
+
+
+class Package(Struct, frozen=True, kw_only=True):
+    """A package that is installed in the image."""
+
+    name: str
+    """Normalised."""
+    version: str
+    folder: str
+    """The folder that its metadata is in, as "usr/local/lib/python3.13/site-packages"."""
+    layer: int
+    """The layer that brought it, from 0."""
+    requires: tuple[str, ...] = ()
+    """Its requirements (core metadata, "Requires-Dist")."""
+    url: str = ""
+    """The address that it was installed from, if not from an index by its name."""
+    is_folder: bool = False
+    """If it was installed from a folder of the build."""
+    is_bundled: bool = False
+    """If it is in the version that the interpreter gives to each new environment."""
+
+
+class Contents(Struct, frozen=True, kw_only=True):
+    """All that the layers of an image say about Python packages."""
+
+    packages: tuple[Package, ...]
+    pythons: Mapping[str, str]
+    """Interpreters: the folder that has it in `bin`, and its version, as "3.13"."""
+    exact: Mapping[str, str]
+    """The whole version of an interpreter by its short one, as far as a file tells it."""
+    isolated: frozenset[str] = frozenset()
+    """Virtual environments that see no packages but their own."""
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The folders that hold packages."""
+        return tuple(dict.fromkeys(each.folder for each in self.packages))
+
+
+def contents(layers: Sequence[LayerScan], path: Collection[str] = ()) -> Contents:
+    """Return what is left when each layer lies on top of those before.
+
+    Args:
+        layers: base first.
+        path: further folders that the image's Python looks into (PYTHONPATH), without the first slash.
+    """
+    texts, names = _merged(layers)
+    bundled = frozenset(_bundled(names))
+    packages = [each for each in _packages(texts) if _is_importable(each.folder, path)]
+    return Contents(
+        packages=tuple(_marked(each, bundled) for each in packages),
+        pythons=dict(_pythons(names)),
+        exact=dict(_exact(texts)),
+        isolated=frozenset(_isolated(texts)),
+    )
+
+
+def environment_of(folder: str) -> str:
+    """Return the environment of a folder of packages, as "venv" of "venv/lib/python3.13/site-packages"."""
+    match = _SITE.fullmatch(folder)
+    return match["root"] if match is not None else folder
+
+
+def python_of(folder: str) -> str | None:
+    """Return the Python that a folder of packages is for, as "3.13"; None if its path does not tell."""
+    match = _SITE.fullmatch(folder)
+    version = re.sub(r"^(python|pypy)", "", match["python"]) if match is not None else ""
+    return version if "." in version else None
+
+
+def is_pypy(folder: str) -> bool:
+    """Return if a folder of packages is for PyPy."""
+    return "/pypy" in f"/{folder}"
+
+
+def _merged(layers: Sequence[LayerScan]) -> tuple[dict[str, tuple[int, str]], dict[str, int]]:
+    texts: dict[str, tuple[int, str]] = {}
+    names: dict[str, int] = {}
+    for number, layer in enumerate(layers):
+        gone, emptied = set(layer.removed), set(layer.emptied)
+        if gone or emptied:
+            texts = {path: found for path, found in texts.items() if not _is_gone(path, gone, emptied)}
+            names = {path: found for path, found in names.items() if not _is_gone(path, gone, emptied)}
+        texts |= {path: (number, text) for path, text in layer.texts.items()}
+        names |= dict.fromkeys(layer.names, number)
+    return texts, names
+
+
+def _is_gone(path: str, removed: set[str], emptied: set[str]) -> bool:
+    above = [str(each) for each in PurePosixPath(path).parents]
+    return path in removed or any(each in removed or each in emptied for each in above)
+
+
+def _packages(texts: Mapping[str, tuple[int, str]]) -> Iterator[Package]:
+    for path, (layer, text) in texts.items():
+        folder = _folder_of_packages(path)
+        if folder is None:
+            continue
+        about = email.message_from_string(text)
+        name, version = about["Name"], about["Version"]
+        if name and version:
+            url, is_folder = _origin(texts.get(posixpath.join(posixpath.dirname(path), "direct_url.json")))
+            yield Package(
+                name=canonicalize_name(name.strip()),
+                version=version.strip(),
+                folder=folder,
+                layer=layer,
+                requires=tuple(about.get_all("Requires-Dist") or ()),
+                url=url,
+                is_folder=is_folder,
+            )
+
+
+def _folder_of_packages(path: str) -> str | None:
+    """Return the folder that a file of metadata is about; None for another file."""
+    folder, name = posixpath.split(path)
+    if name in ("METADATA", "PKG-INFO"):
+        return posixpath.dirname(folder)
+    return folder if name.endswith(".egg-info") else None
+
+
+def _origin(found: tuple[int, str] | None) -> tuple[str, bool]:
+    try:
+        data = json.loads(found[1]) if found is not None else {}
+        return str(data.get("url", "")), "dir_info" in data
+    except (ValueError, AttributeError, RecursionError):
+        return "", False
+
+
+def _is_importable(folder: str, path: Collection[str]) -> bool:
+    """Return if Python looks there by itself. Packages have copies of others in folders of their own."""
+    return posixpath.basename(folder) in ("site-packages", "dist-packages") or folder in path
+
+
+def _bundled(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for path in names:
+        if path.endswith(".whl"):
+            try:
+                name, version, *_ = parse_wheel_filename(posixpath.basename(path))
+            except InvalidWheelFilename:
+                continue
+            yield name, str(version)
+
+
+def _marked(package: Package, bundled: Collection[tuple[str, str]]) -> Package:
+    is_one = (package.name, package.version) in bundled
+    return replace(package, is_bundled=True) if is_one else package
+
+
+def _pythons(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for path in names:
+        if match := _PROGRAM.fullmatch(path):
+            yield posixpath.dirname(posixpath.dirname(path)), match["version"]
+
+
+def _exact(texts: Mapping[str, tuple[int, str]]) -> Iterator[tuple[str, str]]:
+    for path, (_, text) in texts.items():
+        match = _PATCHLEVEL.search(text) if path.endswith("patchlevel.h") else None
+        found = match[1] if match else _configured(text) if path.endswith("pyvenv.cfg") else ""
+        if found:
+            yield ".".join(found.split(".")[:2]), found
+
+
+def _configured(text: str) -> str:
+    """Return the version that a `pyvenv.cfg` names (venv writes `version`, uv `version_info`)."""
+    match = re.search(r"^version(?:_info)?\s*=\s*(\d+\.\d+\.\d+)", text, re.MULTILINE)
+    return match[1] if match else ""
+
+
+def _isolated(texts: Mapping[str, tuple[int, str]]) -> Iterator[str]:
+    for path, (_, text) in texts.items():
+        is_open = re.search(
+            r"^include-system-site-packages\s*=\s*true\s*$", text, re.MULTILINE | re.IGNORECASE
+        )
+        if path.endswith("pyvenv.cfg") and is_open is None:
+            yield posixpath.dirname(path)

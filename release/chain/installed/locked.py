@@ -1,0 +1,111 @@
+"""The packages that the lockfile of a commit holds for an image, by the kind of the lockfile."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import PurePosixPath
+from typing import Final
+
+from release.chain.building.context import write_folder
+from release.chain.building.selection import committed_dockerfile
+from release.chain.installed.choosing import choose
+from release.chain.installed.commands import Command, commands_of, has_no_dev
+from release.chain.installed.grouped import of_pdm_lock, of_pipfile_lock, of_poetry_lock, of_pylock
+from release.chain.installed.target import NotEvaluated, Target
+from release.chain.installed.wanted import Question, Wanted, of_requirements, of_uv
+from release.chain.lockgate import detect
+from release.chain.lockgate.gate import checking_of, find_lockfile, reader
+from release.chain.lockgate.results import Unchecked
+from release.chain.lockgate.uv import uv_program
+from release.chain.pythons import NO_DOWNLOADS
+from release.chain.stage_context import StageContext
+from release.committed import Committed
+from release.inherited import PACKAGES
+from release.process import Command as Program
+from release.records import LockFile
+
+_BY_KIND: Final[Mapping[str, Callable[[Question], Wanted]]] = {
+    detect.UV: of_uv,
+    detect.POETRY: of_poetry_lock,
+    detect.PDM: of_pdm_lock,
+    detect.PIPENV: of_pipfile_lock,
+    detect.PYLOCK: of_pylock,
+    detect.REQUIREMENTS: of_requirements,
+}
+
+_EXPORT: Final = (
+    *("export", "--frozen", "--offline", "--no-hashes", "--no-header", "--no-annotate"),
+    *("--no-emit-local", "--format", "requirements-txt", "--quiet", "--no-python-downloads"),
+)
+_PROJECT_FILES: Final = frozenset({"pyproject.toml", "uv.lock", "uv.toml"})
+
+
+def wanted_of(ctx: StageContext, lock: LockFile, target: Target | None) -> Wanted:
+    """Return the packages that the image should have. Raises NotEvaluated, or an error of a damaged file."""
+    if target is None and lock.packages:
+        raise NotEvaluated("the image has no Python in a folder `bin`, and no folder of packages")
+    service, commit = ctx.plan.service, ctx.plan.commit.id
+    dockerfile = committed_dockerfile(ctx.source, ctx.plan).decode("utf-8", "replace")
+    commands = commands_of(dockerfile, service.build.target)
+    no_dev = has_no_dev(dockerfile, service.build.target)
+    path = PurePosixPath(lock.path).relative_to(PurePosixPath(service.context)).as_posix()
+    content = ctx.source.read(commit, lock.path)
+    if content is None:
+        raise NotEvaluated(f"the commit has no {lock.path}")
+    question = Question(
+        content=content.decode("utf-8"),
+        path=path,
+        packages=lock.packages,
+        choice=choose(lock.kind, service.installed, commands, no_dev=no_dev),
+        target=target or Target(python="3", exact=None, platform="linux/amd64"),
+        read=reader(ctx.source, commit, service),
+        beside=partial(posixpath.join, posixpath.dirname(path)),
+        export=partial(_export, ctx),
+        installed_files=tuple(_files(commands, ctx.source.listing(commit, service.context))),
+    )
+    return _BY_KIND[lock.kind](question)
+
+
+def _files(commands: Sequence[Command], names: Iterable[str]) -> Iterator[str]:
+    """Return the requirements files that pip installs, by the end of their paths."""
+    known = frozenset(names)
+    for command in commands:
+        if command.tool == "pip" and command.words[0] in ("install", "sync"):
+            for name in _named(list(command.words)):
+                parts = PurePosixPath(name).parts
+                ends = (posixpath.join(*parts[start:]) for start in range(len(parts)))
+                yield from (end for end in ends if end in known)
+
+
+def _named(words: list[str]) -> Iterator[str]:
+    waiting = words[1:]
+    while waiting:
+        word = waiting.pop(0)
+        if word in ("-r", "--requirement", "--requirements") and waiting:
+            yield waiting.pop(0)
+        elif word.startswith(("--requirement=", "--requirements=")):
+            yield word.partition("=")[2]
+        elif word.startswith("-r") and len(word) > 2:
+            yield word[2:]
+
+
+def _export(ctx: StageContext, words: tuple[str, ...]) -> str:
+    """Run `uv export` on the committed files of the project. Raises NotEvaluated."""
+    committed = Committed(ctx.source, ctx.plan.commit.id, ctx.plan.service.context)
+    names = [path for path in committed.files if PurePosixPath(path).name in _PROJECT_FILES]
+    with ctx.folder.staged("installed") as folder, ctx.folder.staged("export-home") as home:
+        write_folder(committed.entries(names), folder)
+        checking = checking_of(ctx, find_lockfile(ctx, committed), folder, home)
+        uv = uv_program(checking)
+        if isinstance(uv, Unchecked):
+            raise NotEvaluated(uv.reason)
+        argv = (uv, *_EXPORT, "--output-file", str(home / "requirements.txt"), *words)
+        where = (folder / checking.path).parent
+        program = Program(argv=argv, cwd=where, env=NO_DOWNLOADS, inherits=PACKAGES)
+        done = ctx.execute("installed", program, check=False)
+        if done.status != 0:
+            last = next(reversed(done.tail), f"status {done.status}")
+            raise NotEvaluated(f"`uv export {' '.join(words)}` failed: {last}")
+        return (home / "requirements.txt").read_text(encoding="utf-8")

@@ -1,0 +1,159 @@
+"""The layers of the built image, read out of the engine. A layer that this clone has read once is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from release import jsontext, private
+from release.chain.installed.scanning import LayerScan, UnreadableLayer, scan
+from release.chain.stage_context import StageContext
+from release.errors import ReleaseError
+from release.images.layout import HashingReader, Readable
+from release.reference import Reference
+from release.seal import BadSeal, ClonesKey
+from release.values import Struct
+
+_PURPOSE: Final = "layer"
+_KEPT: Final = 100
+"""Number of layers that a clone keeps."""
+_SMALL: Final = 4 << 20
+"""Bytes. A config and a manifest have at most as many."""
+_VERSION: Final = 1
+"""Grows when a scan looks for other files."""
+
+
+class ImageScan(Struct, frozen=True, kw_only=True):
+    """The image as its layers and its config have it."""
+
+    layers: tuple[LayerScan, ...]
+    """Base first."""
+    config: Mapping[str, Any]
+    config_bytes: bytes
+
+
+class NotRead(Exception):
+    """The engine's export could not be understood. Holds the reason."""
+
+
+def read_image(ctx: StageContext, reference: Reference) -> ImageScan:
+    """Read an image's layers. Raises NotRead; ReleaseError from the engine."""
+    store = _LayerStore(ctx)
+    with ctx.engine.exported(reference, cancellation=ctx.cancellation) as stream:
+        documents, scans = _members(ctx, stream, store)
+    try:
+        (told,) = json.loads(documents["manifest.json"])
+        config = documents[told["Config"]]
+        layers = tuple(_found(scans, name) for name in told["Layers"])
+        return ImageScan(layers=layers, config=jsontext.read_object(config), config_bytes=config)
+    except (ValueError, LookupError, TypeError) as error:
+        raise NotRead(f"the engine's export of the image has no usable manifest.json: {error}") from error
+
+
+def _found(scans: Mapping[str, LayerScan | str], name: str) -> LayerScan:
+    scanned = scans[name]
+    if isinstance(scanned, str):
+        raise NotRead(scanned)
+    return scanned
+
+
+def _members(
+    ctx: StageContext, stream: BinaryIO, store: _LayerStore
+) -> tuple[dict[str, bytes], dict[str, LayerScan | str]]:
+    """Return the small documents of an export, and its layers; a text is the reason why one was not read."""
+    documents: dict[str, bytes] = {}
+    scans: dict[str, LayerScan | str] = {}
+    with tarfile.open(fileobj=stream, mode="r|", bufsize=1 << 20) as archive:
+        for member in archive:
+            ctx.cancellation.check()
+            content = archive.extractfile(member) if member.isfile() else None
+            if content is None:
+                continue
+            small = content.read() if member.size <= _SMALL else None
+            if small is not None and small[:1] in (b"{", b"["):
+                documents[member.name] = small
+            elif "/" in member.name:
+                scans[member.name] = store.scanned(member.name, io.BytesIO(small) if small else content)
+    return documents, scans
+
+
+class _LayerStore:
+    """Layers that were read before, in `.release/layers`: by digest, and sealed by this clone."""
+
+    def __init__(self, ctx: StageContext) -> None:
+        self._folder = ctx.folder.home / "layers"
+        self._seal: ClonesKey | None = None
+        with suppress(ReleaseError):
+            self._seal = ClonesKey.of(ctx.source.git_dir)
+
+    def scanned(self, name: str, content: Readable) -> LayerScan | str:
+        """Return a layer by the name of its blob; a text says why it cannot be read."""
+        digest = name.rpartition("/")[2]
+        kept = self._kept(digest)
+        if kept is not None:
+            return kept
+        hashing = HashingReader(content)
+        try:
+            found = scan(hashing)
+        except UnreadableLayer as error:
+            return f"the layer {digest[:12]} cannot be read: {error}"
+        if hashing.finish().hex == digest:
+            self._keep(digest, found)
+        return found
+
+    def _kept(self, digest: str) -> LayerScan | None:
+        if self._seal is None:
+            return None
+        with suppress(OSError, BadSeal, ValueError, LookupError, TypeError):
+            content = self._seal.open(_read(self._path(digest)), _PURPOSE)
+            data = json.loads(content)
+            if data["digest"] == digest and data["version"] == _VERSION:
+                return LayerScan.from_json(data["scan"])
+        return None
+
+    def _keep(self, digest: str, found: LayerScan) -> None:
+        if self._seal is None:
+            return
+        data = {"digest": digest, "version": _VERSION, "scan": found.to_json()}
+        content = json.dumps(data, separators=(",", ":")).encode()
+        with suppress(OSError, ReleaseError):
+            private.below(self._folder.parent, self._folder.name)
+            unnamed = self._folder / f".{os.getpid()}-{digest[:16]}"
+            try:
+                with private.created(unnamed) as stream:
+                    stream.write(self._seal.seal(content, _PURPOSE))
+                unnamed.replace(self._path(digest))
+            finally:
+                unnamed.unlink(missing_ok=True)
+            for old in sorted(self._folder.glob("*.json"), key=_age)[:-_KEPT]:
+                old.unlink(missing_ok=True)
+
+    def _path(self, digest: str) -> Path:
+        return self._folder / f"{hashlib.sha256(digest.encode()).hexdigest()[:40]}.json"
+
+
+def _read(file: Path) -> bytes:
+    descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as stream:
+        return stream.read()
+
+
+def _age(file: Path) -> float:
+    try:
+        return file.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def path_folders(config: Mapping[str, Any]) -> Sequence[str]:
+    """Return the folders of PYTHONPATH in an image's config, without the first slash."""
+    variables = (config.get("config") or {}).get("Env") or ()
+    found = dict(str(each).partition("=")[::2] for each in variables)
+    return [each.strip("/") for each in found.get("PYTHONPATH", "").split(":") if each.strip("/")]

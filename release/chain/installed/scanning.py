@@ -1,0 +1,99 @@
+"""Read from a layer what tells its Python packages: metadata, environments, interpreters, deletions.
+
+No program of the image is run. Sources: "Recording installed projects" and "Direct URL" (PyPA
+specifications), PEP 405 for `pyvenv.cfg`, and OCI Image Specification 1.1, "Whiteouts".
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import tarfile
+from typing import IO, Any, Final, cast
+
+from release.images.layout import Readable
+from release.values import Struct
+
+_TEXTS: Final = re.compile(
+    r"(?:.*/)?(?:[^/]+\.dist-info/(?:METADATA|direct_url\.json)|[^/]+\.egg-info(?:/PKG-INFO)?"
+    r"|pyvenv\.cfg|include/py[^/]+/patchlevel\.h)"
+)
+"""Files that are read."""
+
+_NAMES: Final = re.compile(
+    r"(?:.*/)?(?:bin/(?:python|pypy)\d\.\d+|(?:ensurepip/_bundled|seed/wheels/embed)/[^/]+\.whl)"
+)
+"""Files whose names say enough: interpreters, and the wheels that a new environment is given."""
+
+_WHITEOUT: Final = ".wh."
+_OPAQUE: Final = ".wh..wh..opq"
+_LARGEST: Final = 512 * 1024
+_BUFFER: Final = 1 << 20
+
+
+class LayerScan(Struct, frozen=True, kw_only=True):
+    """One layer, as far as it is about Python packages. Paths have no slash at their ends."""
+
+    texts: dict[str, str]
+    """Content by path: of metadata the header alone."""
+    names: tuple[str, ...]
+    """Paths of interpreters and of bundled wheels."""
+    removed: tuple[str, ...] = ()
+    """Paths that are removed from the layers below."""
+    emptied: tuple[str, ...] = ()
+    """Folders of which nothing of the layers below stays."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as data."""
+        return {
+            "texts": self.texts,
+            "names": self.names,
+            "removed": self.removed,
+            "emptied": self.emptied,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> LayerScan:
+        """Read it back. Raises KeyError, TypeError, ValueError."""
+        return cls(
+            texts={str(path): str(text) for path, text in dict(data["texts"]).items()},
+            names=tuple(map(str, data["names"])),
+            removed=tuple(map(str, data["removed"])),
+            emptied=tuple(map(str, data["emptied"])),
+        )
+
+
+class UnreadableLayer(Exception):
+    """A layer that is not a tar archive in a compression of this Python. Holds the reason."""
+
+
+def scan(layer: Readable) -> LayerScan:
+    """Read a layer's tar, compressed or not. Raises UnreadableLayer."""
+    texts: dict[str, str] = {}
+    names: list[str] = []
+    removed: list[str] = []
+    emptied: list[str] = []
+    try:
+        with tarfile.open(fileobj=cast("IO[bytes]", layer), mode="r|*", bufsize=_BUFFER) as archive:
+            for member in archive:
+                path = posixpath.normpath(member.name).lstrip("/")
+                folder, name = posixpath.split(path)
+                if name == _OPAQUE:
+                    emptied.append(folder)
+                elif name.startswith(_WHITEOUT):
+                    removed.append(posixpath.join(folder, name.removeprefix(_WHITEOUT)))
+                elif member.isfile() and _TEXTS.fullmatch(path):
+                    texts[path] = _header(archive, member)
+                elif _NAMES.fullmatch(path):
+                    names.append(path)
+    except (tarfile.TarError, EOFError, ValueError) as error:
+        raise UnreadableLayer(str(error)) from error
+    return LayerScan(texts=texts, names=tuple(names), removed=tuple(removed), emptied=tuple(emptied))
+
+
+def _header(archive: tarfile.TarFile, member: tarfile.TarInfo) -> str:
+    """Return the text of a file; of metadata what stands before the description."""
+    stream = archive.extractfile(member)
+    text = stream.read(_LARGEST).decode("utf-8", "replace") if stream is not None else ""
+    is_metadata = member.name.endswith(("METADATA", "PKG-INFO", ".egg-info"))
+    return text.replace("\r\n", "\n").partition("\n\n")[0] if is_metadata else text

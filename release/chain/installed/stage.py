@@ -1,0 +1,267 @@
+"""The gate that compares the packages in the built image with the lockfile, without running the image."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+from packaging.utils import canonicalize_name
+
+from release import private, tomltext
+from release.chain.building.selection import committed_dockerfile
+from release.chain.building.stage import BuiltImage, engine_facts
+from release.chain.installed.comparing import Compared, Comparison, Difference
+from release.chain.installed.contents import Contents, contents, environment_of, is_pypy, python_of
+from release.chain.installed.listing import listing
+from release.chain.installed.locked import wanted_of
+from release.chain.installed.origins import Origin, origins
+from release.chain.installed.reading import ImageScan, NotRead, path_folders, read_image
+from release.chain.installed.target import NotEvaluated, Target
+from release.chain.lockgate.gate import LockChecked, reader
+from release.chain.lockgate.hashed import ANY_TROUBLE
+from release.chain.plan import SOURCE_DATE_EPOCH
+from release.chain.stage_cache import CachedResult, Reuse
+from release.chain.stage_context import StageContext, evidence
+from release.config import Service
+from release.errors import GateFailed
+from release.events import Warned
+from release.images.imageconfig import own_layers
+from release.inert import json_text
+from release.values import Struct
+
+NAME: Final = "installed"
+_SHOWN: Final = 3
+_ALLOW: Final = 'or write installed.allow_unchecked = true, or installed.check = "off"'
+
+
+class InstalledChecked(Struct, frozen=True, kw_only=True):
+    """The packages of the image, compared with the lockfile."""
+
+    packages: bytes
+    """The list of packages, as JSON: the evidence."""
+    summary: str
+    findings: tuple[str, ...] = ()
+    """Differences that did not stop the release, and the reason if the comparison was not possible."""
+    waivers: Mapping[str, str] = {}
+
+    @property
+    def evidence(self) -> bytes:
+        """Return the list of packages."""
+        return self.packages
+
+
+def is_wanted(service: Service) -> bool:
+    """Return if the gate is switched on."""
+    return service.installed.check != "off"
+
+
+def installed(ctx: StageContext) -> InstalledChecked:
+    """Compare the image with the lockfile. Raises GateFailed: they differ, or cannot be compared."""
+    built = ctx.products.get(BuiltImage)
+    try:
+        scan = read_image(ctx, built.reference)
+        found = _Image.of(ctx, scan)
+        compared = found.compare(ctx)
+    except NotRead as error:
+        return _unchecked(ctx, str(error), "build the image again with: -- --no-cache")
+    except NotEvaluated as error:
+        return _unchecked(ctx, str(error), "say what the image has: installed.groups, installed.environments")
+    except ANY_TROUBLE as error:
+        return _unchecked(ctx, f"the lockfile cannot be read: {error}"[:300], "make the lockfile again")
+    _judge(ctx, compared)
+    return _checked(ctx, found, compared)
+
+
+class _Image(Struct, frozen=True, kw_only=True):
+    """The image as it is compared."""
+
+    contents: Contents
+    origins: tuple[Origin, ...]
+    folders: tuple[str, ...]
+    target: Target | None
+    """None: no Python was found in it."""
+
+    @classmethod
+    def of(cls, ctx: StageContext, scan: ImageScan) -> _Image:
+        """Lay the layers on top of each other. Raises NotEvaluated: packages are for several Pythons."""
+        dockerfile = committed_dockerfile(ctx.source, ctx.plan).decode("utf-8", "replace")
+        found = contents(scan.layers, path_folders(scan.config))
+        history = [step for step in scan.config.get("history") or () if isinstance(step, dict)]
+        target = ctx.plan.service.build.target
+        made = origins(history, dockerfile, target, own_layers(scan.config_bytes, SOURCE_DATE_EPOCH))
+        folders = _folders(found, made, ctx.plan.service.installed.environments)
+        return cls(contents=found, origins=made, folders=folders, target=_target(ctx, found, folders, scan))
+
+    def compare(self, ctx: StageContext) -> Compared:
+        """Compare it with the lockfile. Raises NotEvaluated."""
+        lock = ctx.products.get(LockChecked).file
+        wanted = wanted_of(ctx, lock, self.target)
+        if wanted.required and not self.contents.packages:
+            raise NotEvaluated(
+                "no installed packages were found in the image: are they packed into one file?"
+            )
+        comparison = Comparison(
+            contents=self.contents,
+            origins=self.origins,
+            folders=self.folders,
+            wanted=wanted,
+            target=self.target or Target(python="3", exact=None, platform=_platform(ctx)),
+            own=_own_names(ctx),
+            waivers=ctx.plan.service.installed.waivers,
+        )
+        return comparison.compare()
+
+
+def _folders(found: Contents, made: tuple[Origin, ...], named: Iterable[str]) -> tuple[str, ...]:
+    """Return the folders of packages that are compared."""
+    wanted = {name.strip("/") for name in named}
+    if wanted:
+        return tuple(each for each in found.folders if each in wanted or environment_of(each) in wanted)
+    own = (
+        each.folder
+        for each in found.packages
+        if not each.is_bundled and not (each.layer < len(made) and made[each.layer].is_base)
+    )
+    return tuple(dict.fromkeys(own))
+
+
+def _target(ctx: StageContext, found: Contents, folders: tuple[str, ...], scan: ImageScan) -> Target | None:
+    """Return the Python of the compared packages; else the only one of the image."""
+    pythons = {python for folder in folders if (python := _python(found, folder)) is not None}
+    pythons = pythons or set(found.pythons.values())
+    if len(pythons) > 1:
+        names = ", ".join(sorted(pythons))
+        raise NotEvaluated(f"the image has packages for the Pythons {names}")
+    if not pythons:
+        return None
+    python = pythons.pop()
+    exact = found.exact.get(python) or _variable(scan, "PYTHON_VERSION", python)
+    return Target(
+        python=python, exact=exact, platform=_platform(ctx), is_pypy=any(is_pypy(each) for each in folders)
+    )
+
+
+def _python(found: Contents, folder: str) -> str | None:
+    return python_of(folder) or found.pythons.get(environment_of(folder))
+
+
+def _variable(scan: ImageScan, name: str, python: str) -> str | None:
+    variables = (scan.config.get("config") or {}).get("Env") or ()
+    value = dict(str(each).partition("=")[::2] for each in variables).get(name, "")
+    return value if re.fullmatch(rf"{re.escape(python)}\.\d+", value) else None
+
+
+def _platform(ctx: StageContext) -> str:
+    return ctx.plan.service.build.platform or ctx.engine.info.platform
+
+
+def _own_names(ctx: StageContext) -> frozenset[str]:
+    """Return the names of the projects that the commit has."""
+    read = reader(ctx.source, ctx.plan.commit.id, ctx.plan.service)
+    files = ctx.source.listing(ctx.plan.commit.id, ctx.plan.service.context)
+    found: set[str] = set()
+    for path in files:
+        if PurePosixPath(path).name == "pyproject.toml":
+            try:
+                document = tomltext.read(read(path) or b"")
+            except ValueError:
+                continue
+            tables = (document.get("project"), document.get("tool", {}).get("poetry"))
+            names = (table.get("name") for table in tables if isinstance(table, dict))
+            found |= {canonicalize_name(name) for name in names if isinstance(name, str)}
+    return frozenset(found)
+
+
+def _judge(ctx: StageContext, compared: Compared) -> None:
+    """Stop the release for a difference without a waiver, if the settings say so. Raises GateFailed."""
+    wrong = compared.open
+    if not wrong:
+        return
+    lock = ctx.products.get(LockChecked).file
+    text = f"the image does not have what {lock.path} locks: {_listed(wrong)}"
+    ctx.write_log(NAME, [each.text for each in wrong])
+    if ctx.plan.service.installed.check == "fail":
+        tail = tuple(each.text for each in wrong[_SHOWN:])
+        raise GateFailed(NAME, text, _hint(wrong), tail)
+    ctx.emit(Warned(text=f'{text}. installed.check = "fail" makes this an error'))
+
+
+def _listed(wrong: tuple[Difference, ...]) -> str:
+    rest = len(wrong) - _SHOWN
+    more = f"; and {rest} more" if rest > 0 else ""
+    return "; ".join(each.text for each in wrong[:_SHOWN]) + more
+
+
+def _hint(wrong: tuple[Difference, ...]) -> str:
+    first = wrong[0]
+    ways = {
+        "missing": "let the Dockerfile install it from the lockfile, or say what it has: installed.groups",
+        "different": "install it from the lockfile alone, in the last step that installs packages",
+        "extra": "lock it, or leave it out of the Dockerfile",
+    }
+    return f'{ways[first.kind]}; or write a reason: installed.waivers = {{ {first.name} = "..." }}'
+
+
+def _unchecked(ctx: StageContext, reason: str, hint: str) -> InstalledChecked:
+    """Return the product of an image that could not be compared. Raises GateFailed if that is not allowed."""
+    config, lock = ctx.plan.service.installed, ctx.products.get(LockChecked).file
+    text = f"the packages of the image could not be compared with {lock.path}: {reason}"
+    if config.check == "fail" and not config.allow_unchecked:
+        raise GateFailed(NAME, text, f"{hint}; {_ALLOW}")
+    ctx.emit(Warned(text=text))
+    return InstalledChecked(
+        packages=evidence(NAME, {"unchecked": reason}),
+        summary="the packages were not compared",
+        findings=(f"not compared: {reason}",),
+    )
+
+
+def _checked(ctx: StageContext, found: _Image, compared: Compared) -> InstalledChecked:
+    lock = ctx.products.get(LockChecked).file
+    document = listing(ctx.products.get(BuiltImage).stored.id.text, found.target, found.folders, compared)
+    ctx.folder.write("packages.json", document)
+    wrong, locked = compared.open, sum(each.part == "locked" for each in compared.listed)
+    waived = f", {len(compared.waivers)} waived" if compared.waivers else ""
+    differ = f"{len(wrong)} differ from {lock.path}" if wrong else f"as {lock.path} locks them"
+    return InstalledChecked(
+        packages=(json_text(document) + "\n").encode(),
+        summary=f"{locked} packages, {differ}{waived}",
+        findings=tuple(each.text for each in wrong),
+        waivers=compared.waivers,
+    )
+
+
+# the same image again
+
+
+def _inputs(ctx: StageContext) -> Mapping[str, Any]:
+    """The image, the files that say what is locked and installed, and the settings."""
+    plan, lock = ctx.plan, ctx.products.get(LockChecked)
+    return {
+        "image": str(ctx.products.get(BuiltImage).stored.id),
+        "lock": [lock.file.path, lock.file.kind, lock.file.sha256],
+        "files": ctx.source.tree(plan.commit.id, plan.service.context),
+        "dockerfile": hashlib.sha256(committed_dockerfile(ctx.source, plan)).hexdigest(),
+        "settings": plan.service.installed.model_dump(mode="json"),
+        "engine": engine_facts(ctx),
+    }
+
+
+def _keep(_ctx: StageContext, made: InstalledChecked) -> Mapping[str, Any]:
+    return {"findings": list(made.findings), "waivers": dict(made.waivers)}
+
+
+def _restore(ctx: StageContext, cached: CachedResult) -> InstalledChecked | None:
+    """Return the product again; None for one with findings, which are shown again."""
+    if cached.data["findings"]:
+        return None
+    private.write(ctx.folder.path / "packages.json", cached.evidence)
+    return InstalledChecked(
+        packages=cached.evidence, summary=cached.summary, waivers=dict(cached.data["waivers"])
+    )
+
+
+INSTALLED_REUSE: Final = Reuse(inputs=_inputs, keep=_keep, restore=_restore)

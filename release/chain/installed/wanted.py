@@ -1,0 +1,164 @@
+"""The packages that a lockfile holds for the Python and the platform of an image.
+
+One function for each kind of lockfile. Nothing is resolved: what is locked is selected by groups, extras and
+markers. For uv.lock, uv itself does that (`uv export --frozen`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+
+from release import tomltext
+from release.chain.installed.choosing import MAIN, Choice
+from release.chain.installed.target import NotEvaluated, Target
+from release.chain.lockgate.deciding import Read
+from release.chain.lockgate.entries import Entry, installed, read_entries
+from release.values import Struct
+
+ANY: Final = ""
+"""A version that the lockfile does not say: a folder, an address, a commit."""
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """Names and versions; several versions of one name are alternatives."""
+
+    required: Mapping[str, frozenset[str]]
+    allowed: Mapping[str, frozenset[str]]
+    """Packages that may be there: the required ones, and all that is locked if the choice is not known."""
+
+
+class Question(Struct, frozen=True, kw_only=True):
+    """A lockfile, and the image that it is asked about."""
+
+    content: str
+    path: str
+    """Below `context`."""
+    packages: Mapping[str, str]
+    """All that it locks: versions by name, several joined with ", "."""
+    choice: Choice
+    target: Target
+    read: Read
+    """Read a committed file by its path below `context`."""
+    beside: Callable[[str], str]
+    """Return the path of a file in the lockfile's folder."""
+    export: Callable[[tuple[str, ...]], str]
+    """Run `uv export` with these words. Raises NotEvaluated."""
+    installed_files: tuple[str, ...] = ()
+    """Requirements files that the Dockerfile installs."""
+
+
+Pairs = Iterable[tuple[str, str]]
+
+
+def _collect(pairs: Pairs) -> dict[str, frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    for name, version in pairs:
+        found.setdefault(canonicalize_name(name), set()).add(version)
+    return {name: frozenset(versions) for name, versions in sorted(found.items())}
+
+
+def everything(packages: Mapping[str, str]) -> dict[str, frozenset[str]]:
+    """Return all that is locked, by the names and versions that records keep."""
+    return {name: frozenset(versions.split(", ")) for name, versions in packages.items()}
+
+
+def project_of(question: Question) -> Mapping[str, Any]:
+    """Return the pyproject.toml beside a lockfile. Raises NotEvaluated: there is none."""
+    content = question.read(question.beside("pyproject.toml"))
+    if content is None:
+        raise NotEvaluated("there is no pyproject.toml beside it")
+    return tomltext.read(content)
+
+
+def select(question: Question, pairs: Pairs) -> Wanted:
+    """Return the answer of an adapter."""
+    required = _collect(pairs)
+    if question.choice.is_known:
+        return Wanted(required=required, allowed=required)
+    return Wanted(required=required, allowed={**everything(question.packages), **required})
+
+
+# requirements files
+
+
+def of_requirements(question: Question) -> Wanted:
+    """Read the lockfile and the other requirements files that the Dockerfile installs."""
+    files = dict.fromkeys((question.path, *question.installed_files))
+    found = [entry for file in files for entry in _entries(question, file)]
+    return select(question, found)
+
+
+def _entries(question: Question, file: str) -> Iterator[tuple[str, str]]:
+    entries = read_entries(file, question.read)
+    for entry in installed(entries):
+        yield from _of_entry(entry, question)
+
+
+def _of_entry(entry: Entry, question: Question) -> Iterator[tuple[str, str]]:
+    requirement = entry.requirement
+    marker = str(requirement.marker) if requirement is not None and requirement.marker else ""
+    if not question.target.is_true(marker, question.choice):
+        return
+    name, version = entry.name, entry.version
+    if entry.address:
+        name, version = _of_wheel(entry.address) or (name, ANY)
+    if name:  # a folder without a name is the project's own code, and found by its address
+        yield name, version
+
+
+def _of_wheel(address: str) -> tuple[str, str] | None:
+    file = address.partition("#")[0].partition("?")[0].rpartition("/")[2]
+    try:
+        name, version, *_ = parse_wheel_filename(file)
+    except InvalidWheelFilename:
+        return None
+    return name, str(version)
+
+
+# uv.lock
+
+_UV_FLAGS: Final = frozenset(
+    {
+        *("--no-dev", "--only-dev", "--all-extras", "--all-groups", "--no-default-groups"),
+        *("--all-packages",),
+    }
+)
+_UV_VALUES: Final = frozenset(
+    {"--extra", "--no-extra", "--group", "--no-group", "--only-group", "--package", "--no-install-package"}
+)
+
+
+def of_uv(question: Question) -> Wanted:
+    """Let uv select, with the options of the Dockerfile's own command."""
+    lines = question.export(uv_words(question.choice))
+    read = read_entries("-", lambda name: lines.encode() if name == "-" else None)
+    return select(question, (pair for entry in installed(read) for pair in _of_entry(entry, question)))
+
+
+def uv_words(choice: Choice) -> tuple[str, ...]:
+    """Return the options of `uv export` for a choice."""
+    if choice.groups is not None:
+        words = ["--no-default-groups"]
+        for group in sorted(choice.groups - {MAIN}):
+            words += ["--group", group]
+        for extra in sorted(choice.extras):
+            words += ["--extra", extra]
+        return tuple(words)
+    return tuple(_uv_options(choice.words))
+
+
+def _uv_options(words: tuple[str, ...]) -> Iterator[str]:
+    waiting = list(words)
+    while waiting:
+        word = waiting.pop(0)
+        name, has_value, _ = word.partition("=")
+        given = name.replace("--no-install-package", "--no-emit-package")
+        if name in _UV_VALUES and has_value:
+            yield given + word[len(name) :]
+        elif name in _UV_VALUES and waiting:
+            yield from (given, waiting.pop(0))
+        elif word in _UV_FLAGS:
+            yield word

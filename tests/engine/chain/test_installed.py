@@ -1,0 +1,91 @@
+"""Images that do not have what is locked: each is refused with the one right reason, and by its line."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.engine import lab
+from tests.engine.chain.conftest import Make
+from tests.engine.chain.wheels import wheel
+from tests.engine.service import Ran, Service
+
+WHEELS = [wheel("alpha", "1.0", ("beta",)), wheel("alpha", "2.0", ("beta",)), wheel("beta", "1.0")]
+WHEELS += [wheel("gamma", "1.0", ("delta",)), wheel("delta", "1.0")]
+LOCKED = "alpha==2.0\nbeta==1.0\nwindows==1 ; sys_platform == 'win32'\n"
+DOCKERFILE = f"""\
+FROM {lab.SMALL_IMAGE} AS runtime
+ENV PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels PIP_ROOT_USER_ACTION=ignore PIP_NO_COMPILE=1
+COPY own wheels /wheels/
+COPY requirements.txt /
+RUN pip install -r /requirements.txt
+"""
+OFFLINE = {"UV_OFFLINE": "1"}
+"""The lock gate has no index with these packages; `lock.allow_unchecked` lets it pass."""
+
+
+@pytest.fixture
+def service(make: Make) -> Service:
+    """A service whose packages are wheels of its own."""
+    made = make(
+        files={"requirements.in": "", "requirements.txt": LOCKED, "Dockerfile": DOCKERFILE},
+        lock={"allow_unchecked": True},
+        installed={"check": "fail"},
+    )
+    (made.folder / "wheels").mkdir()
+    for name, content in WHEELS:
+        (made.folder / "wheels" / name).write_bytes(content)
+    made.commit("feat: bring wheels")
+    return made
+
+
+def check(service: Service, *lines: str, **installed: object) -> Ran:
+    """The gate, after further lines in the Dockerfile."""
+    service.configure(lock={"allow_unchecked": True}, installed={"check": "fail", **installed})
+    service.commit("feat: change it", {"Dockerfile": DOCKERFILE + "".join(f"{line}\n" for line in lines)})
+    return service.nox("installed", **OFFLINE)
+
+
+def test_what_is_installed_is_what_is_locked(service: Service) -> None:
+    """The image passes; pip is the base image's. Every bad one is refused, and a waiver is recorded."""
+    ran = check(service)
+    assert ran.status == 0, ran.all
+    assert "✓ installed" in ran.err
+    assert "2 packages, as requirements.txt locks them" in ran.err
+    listed = packages(service)
+    assert {each["name"]: each["from"] for each in listed["packages"]} == {
+        "pip": "base",
+        "alpha": "locked",
+        "beta": "locked",
+    }
+    assert {each["line"] for each in listed["packages"] if each["from"] == "locked"} == {5}
+
+    bad = ("RUN pip install gamma", "RUN pip install alpha==1.0", "RUN pip uninstall --yes beta")
+    ran = check(service, *bad)
+    assert ran.status == 1, ran.all
+    for words in (
+        "beta 1.0 is locked and not installed",
+        "alpha 1.0 is installed, and 2.0 is locked (Dockerfile line 7: RUN pip install alpha==1.0)",
+        "delta 1.0 is installed and not locked (Dockerfile line 6: RUN pip install gamma)",
+        "gamma 1.0 is installed and not locked (Dockerfile line 6: RUN pip install gamma)",
+        'installed.waivers = { beta = "..." }',
+    ):
+        assert words in ran.err, ran.err
+
+    ran = check(service, *bad[:2], check="warn", waivers={"gamma": "a tool of the operators"})
+    assert ran.status == 0, ran.all
+    assert "1 differ from requirements.txt, 2 waived" in ran.err
+    waived = {each["name"]: each.get("waiver") for each in packages(service)["differences"]}
+    assert waived == {
+        "alpha": None,
+        "gamma": "a tool of the operators",
+        "delta": "gamma needs it: a tool of the operators",
+    }
+
+
+def packages(service: Service) -> dict[str, list[dict[str, object]]]:
+    """The list of packages of the last run."""
+    last = max((service.folder / ".release" / "runs").iterdir(), key=lambda path: path.name)
+    found: dict[str, list[dict[str, object]]] = json.loads((last / "packages.json").read_text())
+    return found
