@@ -28,7 +28,7 @@
     │   ├── PortTaken               1  a port to be published is in use on the engine's machine
     │   ├── ProxyError              1  the proxy before a service does not answer, or not as it was told
     │   └── EngineUnreachable       6  the engine does not answer
-    │       └── NoQuorum            6  the managers of a Swarm have no majority: nobody decides
+    │       └── NoQuorum            6  the managers of a cluster have no majority: nobody decides
     ├── TargetUnavailable           6  `--to` names nothing that can be deployed
     ├── LockHeld                    5  another deployment of this environment is under way
     └── DeploymentFailed            1  the deployment failed; nothing ran before, nothing runs now
@@ -244,7 +244,7 @@ class EngineUnreachable(EngineError):
 
 
 class NoQuorum(EngineUnreachable):
-    """The managers of a Swarm have no majority: they answer, and nobody can tell or decide anything."""
+    """The managers of a cluster have no majority: they answer, and nobody can tell or decide anything."""
 
 
 class TargetUnavailable(ReleaseError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from release.commands.command_line import CommandContext, agree
 from release.commands.deploy import allowance
-from release.deploy.core.target import Way
+from release.deploy.core.rollout import Way
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.execution.converge import carry_out
 from release.deploy.execution.interrupted import Found, InterruptedDeployment, examine, find, remove_lock

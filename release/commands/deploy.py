@@ -115,8 +115,10 @@ def _made_again(cmd: CommandContext, live: LiveEnvironment, prepared: Prepared) 
     """With the image built again from its record. Raises TargetUnavailable: it came out as another one."""
     from release.remake import remake
 
+    builder = live.target.images.builder
+    assert builder is not None  # noqa: S101 - a plan without one is refused
     with cmd.interruption.held():
-        made = remake(live.workspace, prepared.target, live.engine, cmd.interruption.cancellation, keep=True)
+        made = remake(live.workspace, prepared.target, builder, cmd.interruption.cancellation, keep=True)
     if made.kept is None:
         raise TargetUnavailable(
             f"build {made.version} again from its record",
@@ -124,7 +126,7 @@ def _made_again(cmd: CommandContext, live: LiveEnvironment, prepared: Prepared) 
             f"`{live.place.command('history')}` lists other releases; if you have a copy of "
             "this image, load it with `docker load`",
         )
-    image = replace(prepared.found.image, bytes=live.target.locate(prepared.target.body.image))
+    image = replace(prepared.found.image, bytes=live.target.images.locate(prepared.target.body.image))
     return replace(prepared, found=replace(prepared.found, image=image))
 
 

@@ -6,17 +6,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from release.cancellation import Cancellation
 from release.commands.command_line import CommandContext
 from release.commands.text import checks
 from release.commands.verify import keep
+from release.deploy.core.drill_request import Conditions
 from release.deploy.core.steps import elapsed_ms
 from release.deploy.environment.environment import LiveEnvironment, Workspace
-from release.deploy.inspection.drill import Conditions, Drill, Drilled, failed, prepare_drill
+from release.deploy.inspection.drill import Drill, Drilled, failed, prepare_drill
 from release.deploy.inspection.drill import drill as run_drill
-from release.deploy.targets.swarm import drill as in_swarm
 from release.errors import Cancelled, ReleaseError, UsageError
-from release.events import Emit, Notice
+from release.events import Notice
 from release.ledger import query
 
 
@@ -37,12 +36,8 @@ def drill(cmd: CommandContext) -> int:
             cmd.console.emit(Notice(text=note))
         conditions = Conditions(secrets=options.with_secrets, networks=options.with_networks)
         with _ground(workspace, live, options.on or live.settings.drill_on) as ground:
-            drill_run: Drill
-            if ground.settings.engine == "swarm":
-                drill_run = in_swarm.prepare(live, ground, found.release, found.event, conditions)
-            else:
-                drill_run = prepare_drill(live, ground.engine, found.release, found.event, conditions)
-            cmd.console.hide(drill_run.secrets.values())
+            drill_run = prepare_drill(live, ground, found.release, found.event, conditions)
+            cmd.console.hide(drill_run.request.secrets.values())
             _announce(cmd, drill_run)
             drilled = _drilled(cmd, workspace, drill_run, lambda: elapsed_ms(began), publish=answers)
     if options.json:
@@ -66,7 +61,7 @@ def _announce(cmd: CommandContext, drill_run: Drill) -> None:
     """Say what will be done. Real secrets or networks need a yes: the service then acts with them."""
     title = checks.drill_title(drill_run)
     cmd.console.fields(title, checks.drill_rows(drill_run))
-    options, real = cmd.options, drill_run.conditions
+    options, real = cmd.options, drill_run.request.conditions
     if not (real.secrets or real.networks) or options.yes:
         return
     if not cmd.console.interactive:
@@ -84,7 +79,7 @@ def _drilled(
     interruption = cmd.interruption
     with interruption.held():
         try:
-            drilled = _run(drill_run, workspace.emit, interruption.cancellation, elapsed)
+            drilled = run_drill(drill_run, workspace.emit, interruption.cancellation, elapsed)
         except Cancelled:
             raise
         except ReleaseError as error:
@@ -94,9 +89,3 @@ def _drilled(
         if not cmd.options.no_record:
             keep(workspace, drilled.verification(), publish=publish)
     return drilled
-
-
-def _run(drill_run: Drill, emit: Emit, cancellation: Cancellation, elapsed: Callable[[], int]) -> Drilled:
-    if isinstance(drill_run, in_swarm.SwarmDrill):
-        return in_swarm.drill(drill_run, emit, cancellation, elapsed)
-    return run_drill(drill_run, emit, cancellation, elapsed)

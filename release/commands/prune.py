@@ -64,13 +64,13 @@ def _done(
 
 @contextmanager
 def _without_it(ground: Ground) -> Iterator[None]:
-    """A node of a Swarm that does not answer any more is told, and the others are pruned all the same."""
+    """A node of a cluster that does not answer any more is told, and the others are pruned all the same."""
     try:
         yield
     except EngineError as error:
-        if not ground.node:
+        if not ground.store.node:
             raise
-        text = f"no image was removed on {ground.node}: cannot {error.attempted}: {error.found}"
+        text = f"no image was removed on {ground.store.node}: cannot {error.attempted}: {error.found}"
         ground.sites[0].workspace.emit(Warned(text=text))
 
 
@@ -95,7 +95,7 @@ def prune_after(live: LiveEnvironment, *, answers: bool) -> None:
             raise LedgerUnreachable("prune", "the git remote does not answer")
         stock = stack.enter_context(ImageAvailability())
         for ground in grounds([live], stack):
-            where = f"no image was removed on {ground.node or ground.engine.host}"
+            where = f"no image was removed on {ground.store.node or ground.store.host}"
             with _only_warning(workspace, where):
                 plan = plan_pruning(ground, stock, workspace.service.retention)
                 done = run_prune(ground, plan, stock, workspace.service.retention, lambda: None)

@@ -28,7 +28,6 @@ FORBIDDEN = {
 }
 FLOORS = ("core", "targets", "environment", "planning", "execution", "inspection")
 """Rooms of `release.deploy`, from the lowest floor to the highest."""
-UPWARD = {"deploy/targets/swarm/drill.py": {"environment", "planning", "inspection"}}
 OUTSIDE = {
     "docker": {
         "images/engine/__init__.py",
@@ -89,34 +88,27 @@ def test_rooms_of_a_deployment_import_lower_floors_only(module: Path) -> None:
     """core ← targets ← environment ← planning ← execution ← inspection; no arrow runs up."""
     floor = FLOORS.index(module.relative_to(PACKAGE / "deploy").parts[0])
     rooms = {name.split(".")[2] for name in imports_of(module) if name.startswith("release.deploy.")}
-    assert {room for room in rooms & set(FLOORS) if FLOORS.index(room) > floor} <= UPWARD.get(
-        name_of(module), set()
-    )
-
-
-SWARM_NAMED = {
-    "commands/drill.py",
-    "commands/prune.py",
-    "commands/text/plans.py",
-    "deploy/environment/identify.py",
-    "deploy/execution/requests.py",
-    "deploy/inspection/doctor.py",
-    "deploy/inspection/prune.py",
-    "deploy/inspection/readiness.py",
-    "deploy/inspection/restarts.py",
-    "deploy/inspection/status.py",
-    "deploy/planning/image.py",
-    "deploy/planning/upgrade.py",
-    "errors.py",
-}
-"""Modules that still name a kind of target. One may go from this list, and none may be added."""
+    assert {room for room in rooms & set(FLOORS) if FLOORS.index(room) > floor} == set()
 
 
 def test_one_kind_of_target_is_named_behind_the_target() -> None:
     """The word stands in its own folder and in the configuration; in `runspec.py` as a key of records."""
     behind = ("deploy/targets/swarm/", "config/", "runspec.py")
     named = {name_of(module) for module in MODULES if "swarm" in module.read_text(encoding="utf-8").lower()}
-    assert {name for name in named if not name.startswith(behind)} == SWARM_NAMED
+    assert {name for name in named if not name.startswith(behind)} == set()
+
+
+def test_a_target_is_the_only_way_to_what_runs() -> None:
+    """No module outside the targets imports one, or asks which kind it is; one opens them."""
+    outside = [module for module in MODULES if not name_of(module).startswith(("deploy/targets/", "config/"))]
+    users = {
+        name_of(module)
+        for module in outside
+        if any(name.startswith("release.deploy.targets") for name in imports_of(module))
+    }
+    assert users == {"deploy/environment/environment.py"}
+    asking = re.compile(r"\b(live|settings|ground)\.engine\b")
+    assert [name_of(module) for module in outside if asking.search(module.read_text("utf-8"))] == []
 
 
 @pytest.mark.parametrize("library", OUTSIDE)
@@ -225,22 +217,17 @@ LIMITS = {"module": 300, "class": 15, "function": 40}
 LARGER: dict[str, dict[str, int]] = {
     "module": {
         "commands/repair.py": 320,
-        "deploy/inspection/drill.py": 400,
         "deploy/inspection/prune.py": 520,
         "deploy/inspection/readiness.py": 400,
         "deploy/targets/engine/rollout.py": 360,
         "deploy/targets/swarm/api.py": 500,
         "deploy/targets/swarm/rollout.py": 540,
         "deploy/targets/swarm/spec.py": 420,
-        "deploy/targets/swarm/target.py": 380,
         "images/engine/containers.py": 360,
         "sessions.py": 380,
     },
     "class": {
-        "deploy/core/target.py Target": 17,
-        "deploy/targets/engine/target.py SingleEngine": 18,
         "deploy/targets/swarm/api.py Swarm": 17,
-        "deploy/targets/swarm/target.py SwarmTarget": 21,
         "images/engine/containers.py Containers": 16,
         "ledger/store.py Ledger": 18,
     },
@@ -248,9 +235,7 @@ LARGER: dict[str, dict[str, int]] = {
         "chain/building/buildkit.py run_buildkit": 52,
         "chain/lockgate/compiled.py compile_commands": 41,
         "deploy/core/place.py container_spec": 50,
-        "deploy/inspection/prune.py plan_pruning": 43,
         "deploy/inspection/status.py read_status": 44,
-        "deploy/targets/swarm/drill.py prepare": 42,
         "process.py run": 44,
     },
 }

@@ -83,16 +83,16 @@ def rebuild_text(made: Rebuilt) -> str:
 
 def drill_title(drill_run: Drill) -> str:
     """The headline of a rehearsal."""
-    version, place = drill_run.target.body.version, drill_run.place
+    version, place = drill_run.request.target.body.version, drill_run.request.place
     return f"drill {version} of {place.service} in {place.environment}, beside what runs"
 
 
 def drill_rows(drill_run: Drill) -> list[tuple[str, str]]:
     """Return what will be done, and what that does not prove."""
     rows = [
-        ("engine", drill_run.engine.host),
-        ("image", f"{drill_run.target.body.image.digest}, from the {drill_run.bytes_from}"),
-        (drill_run.what, drill_run.name),
+        ("engine", drill_run.host),
+        ("image", f"{drill_run.request.target.body.image.digest}, from the {drill_run.found.where}"),
+        (drill_run.drills.what, drill_run.request.name),
         ("not proven", inert_lines(drill_run.unchecked)),
     ]
     return [(label, text) for label, text in rows if text]
@@ -101,10 +101,10 @@ def drill_rows(drill_run: Drill) -> list[tuple[str, str]]:
 def drill_line(drilled: Drilled) -> str:
     """The result in one line."""
     drill_run, seconds = drilled.drill_run, drilled.duration_ms / 1000
-    place, image = drill_run.place, drill_run.target.body.image
+    place, body = drill_run.request.place, drill_run.request.target.body
     return (
-        f"{place.service} {drill_run.target.body.version} {place.environment} rehearsed in {seconds:.1f} s "
-        f"{image.repository}@{image.digest}"
+        f"{place.service} {body.version} {place.environment} rehearsed in {seconds:.1f} s "
+        f"{body.image.repository}@{body.image.digest}"
     )
 
 

@@ -20,15 +20,6 @@ if TYPE_CHECKING:
     from release.deploy.planning.candidates import Candidate
 
 
-_STRATEGY: Final = {
-    "stop-first": "stop-first: the old container is stopped, and kept until the new one is proven",
-    "start-first": "start-first: the new container is healthy before the proxy gives it the traffic",
-    "rolling": "rolling: the Swarm replaces the tasks, a few at a time, by the recorded update policy",
-    "first": "nothing runs yet",
-    "verify": "runs already with these settings: only verified",
-}
-
-
 _DOWNTIME: Final = {
     "stop-first": "from the old one's stop until the new one is healthy",
     "start-first": "none: the old one keeps the traffic until then, and finishes what it has",
@@ -57,7 +48,7 @@ def plan_rows(plan: Plan) -> list[Row]:
         ("to", _side(plan.after, "released")),
         ("engine", plan.engine),
         ("bytes", _BYTES[plan.bytes_from]),
-        ("strategy", _STRATEGY[plan.strategy]),
+        ("strategy", plan.way),
         ("downtime", _DOWNTIME.get(plan.strategy, "")),
         ("expected", f"{plan.expected_ms / 1000:.1f} s" if plan.expected_ms is not None else ""),
         ("watch", watch.words(plan.watch, replaces=plan.strategy != "first")),

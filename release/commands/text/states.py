@@ -12,7 +12,7 @@ from release.inert import inert_line, inert_lines
 from release.ledger.query import Event, QuarantineState
 
 if TYPE_CHECKING:
-    from release.deploy.inspection.doctor import Finding
+    from release.deploy.core.finding import Finding
     from release.deploy.inspection.status import Running, Status
 
 

@@ -7,7 +7,7 @@ anybody. `look` believes the labels; `release.deploy.environment.identify` asks 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from typing import Final, Protocol
 
 from release.images.container_spec import PlacedFile
 from release.images.engine import ContainerSpec, ContainerState, Engine
@@ -30,6 +30,8 @@ REPLICA: Final = "release.replica"
 
 SERVING: Final = "serving"
 """The role of the containers that answer requests."""
+MIGRATION: Final = "migration"
+"""The role of the containers of commands that change the data."""
 
 _OWNER_READS: Final = 0o400
 
@@ -39,6 +41,26 @@ _UP: Final = ("running", "restarting", "paused")
 def command(words: str, flags: Iterable[str]) -> str:
     """A whole command; what its words name themselves is not named again."""
     return " ".join(["invoke", words, *(flag for flag in flags if flag.partition(" ")[0] not in words)])
+
+
+class Labelled(Protocol):
+    """A container or a task: its name, its labels and its state."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Its labels."""
+
+    @property
+    def status(self) -> str:
+        """running, or another state."""
+
+    @property
+    def health(self) -> str:
+        """Result of its health check."""
 
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -91,7 +113,7 @@ class Place(Struct, frozen=True, kw_only=True):
         first, _, replica = name.rpartition(".")
         return name == self.container or (first == self.container and replica.isdigit())
 
-    def calls(self, container: ContainerState) -> bool:
+    def calls(self, container: Labelled) -> bool:
         """Return whether a container has a name that the deployment in its labels gives one that serves."""
         name, own = container.name, self.fresh(container.labels.get(DEPLOYMENT, ""))
         first, _, replica = name.rpartition(".")
@@ -245,12 +267,12 @@ def secrets_in(engine: Engine, container: str, names: Iterable[str]) -> Iterator
             yield Redacted(content.decode(errors="replace"))
 
 
-def describe(containers: Iterable[ContainerState]) -> str:
+def describe(containers: Iterable[Labelled]) -> str:
     """Each container in a few words, for messages that must say exactly what is where."""
     return ", ".join(_words(container) for container in containers) or "none"
 
 
-def _words(container: ContainerState) -> str:
+def _words(container: Labelled) -> str:
     version = container.labels.get(VERSION, "unknown version")
     health = f", {container.health}" if container.health != "none" and container.status in _UP else ""
     return f"{container.name} ({version}, {container.status}{health})"

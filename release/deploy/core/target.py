@@ -1,102 +1,104 @@
 """Target of deployments: one Docker Engine, or a cluster.
 
-Plan, record, lock, secrets, status and rollback are the same for all of them; a target knows how to look,
-what can fail beforehand, how to make a release run, and how to put back what ran before.
+Plan, record, lock, secrets, status and rollback are the same for all of them. A target is made of parts, and
+each has one job: to look, to find images, to make a release run, to run a command, to rehearse, to tidy up.
+Nothing outside `release.deploy.targets` talks to an engine or to a cluster in another way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Literal, Protocol
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Protocol
 
 from release.cancellation import Cancellation
+from release.deploy.core.drill_request import DrillRequest
+from release.deploy.core.finding import Finding
 from release.deploy.core.fingerprints import FingerprintKey
-from release.deploy.core.image_location import Bytes, Tell, unheard
+from release.deploy.core.image_location import Bytes, Room, Tell, unheard
+from release.deploy.core.image_survey import ImageSurvey
+from release.deploy.core.instance import CommandInstance, Difference, Instance, InstanceSet, Report
 from release.deploy.core.lock_store import LockStore
-from release.deploy.core.place import ContainerSet, Identity, Place
-from release.deploy.core.verbs import attempt
+from release.deploy.core.rollout import RolloutContext, RolloutRequest, Strategy, Way
+from release.deploy.core.upkeep import ImageStore, Needs, Unneeded
 from release.errors import Problem, UsageError
 from release.events import Emit
-from release.images.engine import ContainerState
-from release.records import Image, Release
-from release.redact import Mask, Redacted
+from release.images.engine import ContainerSpec, Engine
+from release.records import Deployment, Image, Release
+from release.redact import Redacted
 from release.reference import Digest
 from release.runspec import RunSpec
-from release.values import Struct
-
-Way = Literal["finish", "revert"]
-"""Way to end an interrupted rollout."""
 
 
-Strategy = Literal["stop-first", "start-first", "rolling", "first", "verify"]
-"""Way to replace what runs. `rolling`: a few instances at a time, by the target itself; `first`: nothing
-runs yet; `verify`: it runs already as asked, and is only looked at."""
-
-
-class RolloutRequest(Struct, frozen=True, kw_only=True):
-    """Request to a target: the release, its settings, and what was there when the plan was made."""
-
-    place: Place
-    identity: Identity
-    image: Image
-    spec: RunSpec
-    secrets: Mapping[str, Redacted]
-    before: ContainerSet
-    old: RunSpec | None
-    """The recorded settings of what runs; None where the ledger does not know it."""
-    health_timeout: int
-    """Milliseconds."""
-    watch: int = 0
-    """Milliseconds that it must stay healthy then, while what ran before is kept."""
-    replaces: str | None = None
-    """The deployment that ran before, as the one says that ended in the middle and is gone on with."""
-    key: FingerprintKey | None = None
-    """Key of the seals of secrets, for targets that keep them; None without secrets."""
-
-    reason: str = "promote"
-    """Of the deployment, as its record has it."""
-
-    def __str__(self) -> str:
-        """For people: `0.2.0 of api in production`."""
-        return f"{self.identity.version} of {self.place}"
+class Instances(Protocol):
+    """The instances of one environment: what runs there now."""
 
     @property
-    def attempt(self) -> str:
-        """Return what is attempted, as errors say it."""
-        return attempt(self.reason, self)
-
-
-class RolloutContext(Struct, frozen=True, kw_only=True):
-    """Context of a rollout, with its cancellation."""
-
-    emit: Emit
-    cancellation: Cancellation
-    mask: Mask
-    still_mine: Callable[[], None] = lambda: None
-    """Raises LockHeld where somebody else has the lock by now: asked before anything is taken away."""
-
-
-class Target(Protocol):
-    """Place where the releases of one environment run."""
+    def inherit_labels(self) -> bool:
+        """Return whether an image gives its labels to its instances, so that labels alone prove nothing."""
 
     @property
-    def name(self) -> str:
-        """Return what plans and records call it: the engine's address."""
+    def clock_ahead(self) -> int:
+        """Milliseconds that the clock of their times is ahead of this machine's."""
 
-    def lock_store(self, image: Digest | None = None) -> LockStore:
-        """Return the store of the lock. To create one, the id of a pulled image may be needed."""
-
-    def look(self) -> ContainerSet:
+    def look(self) -> InstanceSet:
         """Return what runs now. Raises EngineError."""
 
-    def stranger(self) -> ContainerState | None:
+    def stranger(self) -> Instance | None:
         """Return what stands under the place's name and was made by no deployment. Raises EngineError."""
 
+    def report(self) -> Report | None:
+        """Return what a cluster tells of its tasks; None where there is no cluster, or nothing of ours."""
+
+    def drift(
+        self,
+        deployment: Deployment,
+        release: Release | None,
+        instances: Iterable[Instance],
+        key: FingerprintKey | None,
+    ) -> Iterator[Difference]:
+        """Return the settings of a deployment's instances that are not the recorded ones.
+
+        Args:
+            deployment: as it is recorded.
+            release: the one that it deployed; None: only what each instance shows of itself is compared.
+            instances: those that run.
+            key: of the fingerprints of secrets; None leaves them out.
+        """
+
+    def secrets(self, instance: Instance, names: Iterable[str]) -> Iterator[Redacted]:
+        """Return values of these secrets as the instance has them; nothing where the target hides them."""
+
+
+class Images(Protocol):
+    """The images of releases at the target, and ways to bring them there."""
+
+    @property
+    def builder(self) -> Engine | None:
+        """Return the engine that can build an image again for this target; None if there is none."""
+
+    @property
+    def no_builder(self) -> str:
+        """Return why no image can be built again for this target; empty if one can."""
+
+    @property
+    def without(self) -> str:
+        """Return words that say of an image in no place that the target lacks it, too; may be empty."""
+
     def id_of(self, image: Image) -> Digest:
-        """Return what `ContainerState.image` says of something that runs this released image."""
+        """Return what `Instance.image` says of an instance that runs this released image."""
+
+    def labels_of(self, image: Image) -> Mapping[str, str] | None:
+        """Return the labels of the image in the target's own store; None if it is not there."""
 
     def locate(self, image: Image, tell: Tell = unheard) -> Bytes:
         """Return the place of the image; `tell` reports a question to a registry. Raises EngineError."""
+
+    def room(self, image: Image, found: Bytes) -> Room:
+        """Return whether what is to be pulled finds space."""
+
+    def platform_problems(self, image: Image) -> list[Problem]:
+        """Return why the image does not run here. Raises EngineError."""
 
     def fetch(self, release: Release, spec: RunSpec, found: Bytes, emit: Emit) -> None:
         """Bring the bytes to where these settings may make it run, and keep them from being tidied away.
@@ -105,20 +107,34 @@ class Target(Protocol):
             RegistryError, TargetUnavailable, EngineError.
         """
 
+    def survey(self, stack: ExitStack) -> ImageSurvey:
+        """Return a look at several images; the stack closes what is opened for it."""
+
+
+class Rollouts(Protocol):
+    """Replacement of what runs: what can fail beforehand, the rollout itself, and the way back."""
+
+    @property
+    def keeps_seals(self) -> bool:
+        """Return whether secrets are kept at the target with a seal, which needs a key."""
+
     def settings_problems(self, spec: RunSpec, image: Image | None = None) -> list[Problem]:
         """Return what the settings, and this image, ask for and the target lacks. Raises EngineError."""
 
-    def cautions(self) -> tuple[str, ...]:
-        """Return what may cost a request all the same, for the plan."""
-
-    def occupation_problems(self, spec: RunSpec, ours: ContainerSet) -> list[Problem]:
+    def occupation_problems(self, spec: RunSpec, ours: InstanceSet) -> list[Problem]:
         """Ports and names that others than `ours` have. Not asked while a deployment goes on.
 
         Raises EngineError.
         """
 
+    def cautions(self) -> tuple[str, ...]:
+        """Return what may cost a request all the same, for the plan."""
+
     def strategy(self, spec: RunSpec) -> Strategy:
         """Return how it replaces what runs."""
+
+    def describe(self, strategy: Strategy) -> str:
+        """Return one of its strategies in words, for the plan."""
 
     def patience(self, spec: RunSpec, health_timeout: int) -> int:
         """Milliseconds that a rollout may take at the longest, without putting back."""
@@ -136,13 +152,13 @@ class Target(Protocol):
     def objection(self, order: RolloutRequest, way: Way) -> UsageError | None:
         """Return why a rollout that ended in the middle cannot be finished, or reverted; None where it can.
 
-        `order.before` is what is there now, the containers of the order among it. Raises EngineError.
+        `order.before` is what is there now, the instances of the order among it. Raises EngineError.
         """
 
     def resume(self, order: RolloutRequest, means: RolloutContext) -> str:
         """Complete what a rollout of this order began and did not end. See `roll_out`.
 
-        `order.before` is what is there now, the containers of the order among it.
+        `order.before` is what is there now, the instances of the order among it.
         """
 
     def retract(self, order: RolloutRequest, means: RolloutContext) -> str:
@@ -158,3 +174,125 @@ class Target(Protocol):
 
     def verify(self, order: RolloutRequest, means: RolloutContext) -> str:
         """See what runs serve, without touching it; the evidence. Raises DeploymentFailed."""
+
+
+class Commands(Protocol):
+    """Commands that change the data, each in a container of its own, which stays until it is removed."""
+
+    def refusal(self, kind: str) -> str:
+        """Return why the target runs no command of this kind, "up" or "down"; empty if it does."""
+
+    def every(self) -> tuple[CommandInstance, ...]:
+        """Return those that are there, by their labels. Raises EngineError."""
+
+    def start(self, spec: ContainerSpec, cancellation: Cancellation) -> str:
+        """Start one; its id. Raises EngineError, Cancelled: it did not run."""
+
+    def wait(self, command: str, *, timeout: int, cancellation: Cancellation) -> int:
+        """Return its exit status. Raises TimeoutError after so many milliseconds, EngineError, Cancelled."""
+
+    def stop(self, command: str) -> None:
+        """Stop it in the middle. Raises EngineError."""
+
+    def logs(self, command: str, *, lines: int) -> tuple[str, ...]:
+        """Return its last lines. Raises EngineError."""
+
+    def remove(self, command: str) -> None:
+        """Remove it. Raises EngineError."""
+
+
+class Drills(Protocol):
+    """Drills: a release starts beside what runs, is proven, and is removed."""
+
+    @property
+    def what(self) -> str:
+        """Return what is started: container, service."""
+
+    @property
+    def where(self) -> str:
+        """Return where, in words for a sentence: "on HOST"."""
+
+    def name(self, request: DrillRequest) -> str:
+        """Return the name of what is started."""
+
+    def problems(self, request: DrillRequest) -> list[Problem]:
+        """Return what the drill asks for and the target lacks. Raises EngineError."""
+
+    def unchecked(self, request: DrillRequest) -> tuple[str, ...]:
+        """Return what it does not prove, beside what its conditions say."""
+
+    def sweep(self, request: DrillRequest, emit: Emit) -> None:
+        """Remove what killed drills of the same place left. Raises EngineError."""
+
+    def fetch(self, request: DrillRequest, found: Bytes, emit: Emit) -> None:
+        """Bring the image. Raises RegistryError, TargetUnavailable, EngineError."""
+
+    def rehearse(self, request: DrillRequest, context: RolloutContext) -> str:
+        """Start it and see it healthy; the evidence. Raises DeploymentFailed, EngineError, Cancelled."""
+
+    def remove(self, request: DrillRequest, context: RolloutContext) -> None:
+        """Remove what this very drill started, as far as it is there. Raises EngineError."""
+
+
+class Upkeep(Protocol):
+    """Examination of the target's machines, and removal of what nothing needs any more."""
+
+    def machine_findings(self, name: str) -> Iterator[Finding]:
+        """Return findings on the machine that is talked to. `name` begins the name of each finding."""
+
+    def cluster_findings(self, name: str) -> Iterator[Finding]:
+        """Return findings on the cluster and its machines; nothing where there is no cluster."""
+
+    def stores(self, stack: ExitStack, emit: Emit) -> Sequence[ImageStore]:
+        """Return the stores of images, the target's own first; the stack closes what is opened.
+
+        Warns of those that are not reached. Raises EngineError.
+        """
+
+    def remove(self, instance: Instance) -> None:
+        """Remove an instance that is stopped. Raises EngineError."""
+
+    def unneeded(self, needs: Needs) -> tuple[Unneeded, ...]:
+        """Return secrets and configs of the place that may go, by name. Raises EngineError."""
+
+    def drop(self, unneeded: Unneeded) -> None:
+        """Remove it. Raises EngineError: something refers to it by now."""
+
+
+class Target(Protocol):
+    """Place where the releases of one environment run."""
+
+    @property
+    def name(self) -> str:
+        """Return what plans and records call it: the engine's address."""
+
+    @property
+    def instances(self) -> Instances:
+        """Return the part that looks."""
+
+    @property
+    def images(self) -> Images:
+        """Return the part that finds and brings images."""
+
+    @property
+    def rollouts(self) -> Rollouts:
+        """Return the part that makes a release run."""
+
+    @property
+    def commands(self) -> Commands:
+        """Return the part that runs commands which change the data."""
+
+    @property
+    def drills(self) -> Drills:
+        """Return the part that rehearses."""
+
+    @property
+    def upkeep(self) -> Upkeep:
+        """Return the part that examines and tidies up."""
+
+    @property
+    def lock_needs_image(self) -> bool:
+        """Return whether a lock can only be made from an image that is there."""
+
+    def lock_store(self, image: Digest | None = None) -> LockStore:
+        """Return the store of the lock. To create one, the id of a pulled image may be needed."""

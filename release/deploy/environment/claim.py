@@ -13,11 +13,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from release.actor import TOOL, now
-from release.deploy.core.place import DEPLOYMENT, ContainerSet
+from release.deploy.core.instance import InstanceSet
 from release.deploy.environment.crossing import crossing_between
 from release.deploy.environment.ingress import placed
 from release.deploy.environment.todays import todays
-from release.deploy.targets.engine.drift import settings_drift
 from release.errors import LedgerError, UsageError
 from release.ledger import query
 from release.ledger.deployments import healthy_of
@@ -144,7 +143,7 @@ def _upgrade(env_ref: EnvironmentRef, release: Record[Release]) -> Upgrade | Non
 # --- what is done about it
 
 
-def objection(live: LiveEnvironment, unfinished: Unfinished, ours: ContainerSet) -> UsageError | None:
+def objection(live: LiveEnvironment, unfinished: Unfinished, ours: InstanceSet) -> UsageError | None:
     """Return why a claim cannot be finished; None where all of it is proven, and its containers run so."""
     if unfinished.recorded:
         return None
@@ -159,13 +158,10 @@ def objection(live: LiveEnvironment, unfinished: Unfinished, ours: ContainerSet)
     )
 
 
-def _otherwise(live: LiveEnvironment, unfinished: Unfinished, ours: ContainerSet) -> Iterator[str]:
+def _otherwise(live: LiveEnvironment, unfinished: Unfinished, ours: InstanceSet) -> Iterator[str]:
     """Settings of its containers that are not those of the claim; a cluster's are in a spec with a mark."""
-    started = unfinished.started
-    for container in ours.up if live.settings.engine == "docker" else ():
-        about = live.engine.inspected(container.id) or {}
-        if container.labels.get(DEPLOYMENT) == started.deployment and "HostConfig" in about:
-            yield from (name for name, _ in settings_drift(about, started.run_spec, None))
+    seen = live.target.instances.drift(unfinished.started, None, ours.up, None)
+    yield from (difference.setting for difference in seen)
 
 
 def settings(live: LiveEnvironment, unfinished: Unfinished, release: Record[Release]) -> RunSpec:

@@ -1,4 +1,4 @@
-"""Workspace of an operator: a service's repository, its ledger, and one environment with its engine."""
+"""Workspace of an operator: a service's repository, its ledger, and one environment with its target."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from release.deploy.environment.unconfigured import choose
 from release.deploy.targets import open_target
 from release.errors import LedgerError, LedgerRewritten
 from release.events import Emit, Notice, Progress, Warned
-from release.images.engine import Engine
 from release.images.trust import believe
 from release.ledger import query
 from release.ledger.opening import open_ledger
@@ -158,10 +157,8 @@ class Workspace(Struct, frozen=True, kw_only=True, dict=True):
         name, settings = choose(self.service, self.ledger, environment)
         with ExitStack() as stack:
             place = self._place(name)
-            engine, target = open_target(place, settings, self.service.port_of(name), stack, self.emit)
-            yield LiveEnvironment(
-                workspace=self, settings=settings, place=place, engine=engine, target=target
-            )
+            target = open_target(place, settings, self.service.port_of(name), stack, self.emit)
+            yield LiveEnvironment(workspace=self, settings=settings, place=place, target=target)
 
     def env_ref(self, environment: str | None) -> EnvironmentRef:
         """One environment without its engine: nothing is asked. Raises UsageError."""
@@ -233,9 +230,8 @@ class EnvironmentRef(Struct, frozen=True, kw_only=True):
 class LiveEnvironment(EnvironmentRef, frozen=True, kw_only=True):
     """One environment of a service, and what it is made of."""
 
-    engine: Engine
-    """The engine that is talked to."""
     target: Target
+    """The only way to what runs there."""
 
 
 def _replacing(done: Deployment) -> int | None:

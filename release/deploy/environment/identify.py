@@ -9,31 +9,30 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
-from release.deploy.core import image_location
-from release.deploy.core.place import DEPLOYMENT, DIGEST, VERSION, ContainerSet
+from release.deploy.core.instance import Instance, InstanceSet
+from release.deploy.core.place import DEPLOYMENT, DIGEST, VERSION
 from release.deploy.environment.environment import LiveEnvironment
 from release.errors import LedgerError
-from release.images.engine import ContainerState
 from release.ledger import query
 from release.records import Record, Release
 from release.values import replace
 
 
-def look(live: LiveEnvironment) -> ContainerSet:
+def look(live: LiveEnvironment) -> InstanceSet:
     """Ask the target what is there, and the ledger what of it is ours; the rest are strangers.
 
     Raises EngineError.
     """
-    found = live.target.look()
-    strange = {each.id for each in (*found.up, *found.stopped) if not is_ours(live, each)}
+    found = live.target.instances.look()
+    strange = {each.id for each in found.every if not is_ours(live, each)}
     return found if not strange else _without(found, strange)
 
 
-def _without(found: ContainerSet, strange: set[str]) -> ContainerSet:
-    def mine(containers: Iterable[ContainerState]) -> tuple[ContainerState, ...]:
+def _without(found: InstanceSet, strange: set[str]) -> InstanceSet:
+    def mine(containers: Iterable[Instance]) -> tuple[Instance, ...]:
         return tuple(each for each in containers if each.id not in strange)
 
-    others = tuple(each for each in (*found.up, *found.stopped) if each.id in strange)
+    others = tuple(each for each in found.every if each.id in strange)
     return replace(
         found,
         running=mine(found.running),
@@ -43,19 +42,19 @@ def _without(found: ContainerSet, strange: set[str]) -> ContainerSet:
     )
 
 
-def is_ours(live: LiveEnvironment, container: ContainerState) -> bool:
-    """Return whether a deployment to this place made the container, or the Swarm's service.
+def is_ours(live: LiveEnvironment, container: Instance) -> bool:
+    """Return whether a deployment to this place made the container, or the service of a cluster.
 
     Its image is a release of the ledger, its name is one that the deployment gives, and its labels are not
-    those of the image. A Swarm's service inherits nothing, and people change its image: a recorded
+    those of the image. A cluster's service inherits nothing, and people change its image: a recorded
     deployment under the service's name is enough.
     """
-    if live.settings.engine == "swarm":
+    if not live.target.instances.inherit_labels:
         return _is_recorded(live, container) or _released(live, container) is not None
     return live.place.calls(container) and runs_release(live, container)
 
 
-def runs_release(live: LiveEnvironment, container: ContainerState) -> bool:
+def runs_release(live: LiveEnvironment, container: Instance) -> bool:
     """Return whether the container runs a release of the ledger, and its labels are not the image's own."""
     release = _released(live, container)
     if release is None or not container.labels.get(DEPLOYMENT):
@@ -63,23 +62,22 @@ def runs_release(live: LiveEnvironment, container: ContainerState) -> bool:
     return _is_recorded(live, container) or not _inherits(live, container, release)
 
 
-def _is_recorded(live: LiveEnvironment, container: ContainerState) -> bool:
+def _is_recorded(live: LiveEnvironment, container: Instance) -> bool:
     return bool(live.events_of(container.labels.get(DEPLOYMENT, "")))
 
 
-def _released(live: LiveEnvironment, container: ContainerState) -> Record[Release] | None:
+def _released(live: LiveEnvironment, container: Instance) -> Record[Release] | None:
     """The release that the labels of a container name, where the container runs its image."""
     return _first(live, container, _claims(live, container))
 
 
-def _inherits(live: LiveEnvironment, container: ContainerState, release: Record[Release]) -> bool:
+def _inherits(live: LiveEnvironment, container: Instance, release: Record[Release]) -> bool:
     """Return whether the deployment in the labels is the image's: no deployment put it there."""
-    stored = image_location.find_stored(live.engine, release.body.image)
-    own = stored.labels.get(DEPLOYMENT) if stored is not None else None
+    own = (live.target.images.labels_of(release.body.image) or {}).get(DEPLOYMENT)
     return own is not None and own == container.labels.get(DEPLOYMENT)
 
 
-def told(live: LiveEnvironment, strangers: Iterable[ContainerState]) -> tuple[str, ...]:
+def told(live: LiveEnvironment, strangers: Iterable[Instance]) -> tuple[str, ...]:
     """Say for people what is left alone, and what to do about it."""
     return tuple(
         f"{each.name} ({each.status}) has the labels of {live.place}, but no record of the "
@@ -90,7 +88,7 @@ def told(live: LiveEnvironment, strangers: Iterable[ContainerState]) -> tuple[st
 
 
 def proven(
-    live: LiveEnvironment, container: ContainerState, *likely: Record[Release] | None
+    live: LiveEnvironment, container: Instance, *likely: Record[Release] | None
 ) -> Record[Release] | None:
     """The release whose content the container runs; None where it is no release that this clone knows.
 
@@ -105,7 +103,7 @@ def proven(
     return found if found is not None else _first(live, container, every)
 
 
-def _claims(live: LiveEnvironment, container: ContainerState) -> Iterator[Record[Release]]:
+def _claims(live: LiveEnvironment, container: Instance) -> Iterator[Record[Release]]:
     ledger, service = live.workspace.ledger, live.place.service
     version, digest = (container.labels.get(name) for name in (VERSION, DIGEST))
     with suppress(LedgerError):
@@ -117,10 +115,10 @@ def _claims(live: LiveEnvironment, container: ContainerState) -> Iterator[Record
 
 
 def _first(
-    live: LiveEnvironment, container: ContainerState, candidates: Iterable[Record[Release]]
+    live: LiveEnvironment, container: Instance, candidates: Iterable[Record[Release]]
 ) -> Record[Release] | None:
     return next((release for release in candidates if _is(live, container, release)), None)
 
 
-def _is(live: LiveEnvironment, container: ContainerState, release: Record[Release]) -> bool:
-    return container.image == live.target.id_of(release.body.image)
+def _is(live: LiveEnvironment, container: Instance, release: Record[Release]) -> bool:
+    return container.image == live.target.images.id_of(release.body.image)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
+from release.deploy.core.instance import InstanceSet
 from release.deploy.core.lock import Holder
-from release.deploy.core.place import DEPLOYMENT, ContainerSet
+from release.deploy.core.place import DEPLOYMENT
 from release.deploy.environment import claim
 from release.deploy.environment.environment import EnvironmentRef, Workspace
 from release.errors import LedgerError
@@ -113,7 +114,7 @@ def keep(env_ref: EnvironmentRef, unfinished: Unfinished | None, *, publish: boo
     return replace(unfinished, recorded=True)
 
 
-def find(env_ref: EnvironmentRef, ours: ContainerSet, holder: Holder | None) -> Unfinished | None:
+def find(env_ref: EnvironmentRef, ours: InstanceSet, holder: Holder | None) -> Unfinished | None:
     """Return the interrupted deployment of a place: by the lock, or else by the labels of its containers.
 
     Args:
@@ -150,7 +151,7 @@ def find_last(env_ref: EnvironmentRef) -> Unfinished | None:
     return next(filter(None, found), None)
 
 
-def _by_labels(env_ref: EnvironmentRef, ours: ContainerSet) -> Iterator[Draft[Body]]:
+def _by_labels(env_ref: EnvironmentRef, ours: InstanceSet) -> Iterator[Draft[Body]]:
     """Starts that the ledger knows, of deployments whose containers are there."""
     names = [each.labels.get(DEPLOYMENT, "") for each in (*ours.running, *ours.stopped)]
     for name in dict.fromkeys(filter(None, names)):

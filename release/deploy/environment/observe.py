@@ -7,13 +7,13 @@ import itertools
 from semver import Version
 
 from release.deploy.core import lock
+from release.deploy.core.instance import Instance, InstanceSet
 from release.deploy.core.lock import Holder
-from release.deploy.core.place import DEPLOYMENT, ContainerSet
+from release.deploy.core.place import DEPLOYMENT
 from release.deploy.environment import journal
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.environment.identify import look, proven
 from release.deploy.environment.journal import Unfinished
-from release.images.engine import ContainerState
 from release.ledger import query
 from release.ledger.query import Event
 from release.records import Record, Release
@@ -23,7 +23,7 @@ from release.values import Struct
 class Observation(Struct, frozen=True, kw_only=True):
     """Observation at one moment."""
 
-    ours: ContainerSet
+    ours: InstanceSet
     event: Event | None
     """The healthy deployment that really runs, if the ledger knows it."""
     previous: Event | None
@@ -117,7 +117,7 @@ def _is_current(live: LiveEnvironment, observation: Observation, current: Event)
     return observation.event is not None or _tried(live, observation.unfinished) is None
 
 
-def running_event(live: LiveEnvironment, ours: ContainerSet) -> Event | None:
+def running_event(live: LiveEnvironment, ours: InstanceSet) -> Event | None:
     """The deployment that the serving containers say they are, if the ledger knows it as healthy."""
     names = {container.labels.get(DEPLOYMENT, "") for container in ours.running}
     return live.event_of(names.pop()) if len(names) == 1 else None
@@ -125,7 +125,7 @@ def running_event(live: LiveEnvironment, ours: ContainerSet) -> Event | None:
 
 def _serving(
     live: LiveEnvironment,
-    ours: ContainerSet,
+    ours: InstanceSet,
     event: Event | None,
     previous: Event | None,
     unfinished: Unfinished | None,
@@ -147,7 +147,7 @@ def _serving(
 
 
 def _told(
-    live: LiveEnvironment, container: ContainerState, release: Record[Release], unfinished: Unfinished | None
+    live: LiveEnvironment, container: Instance, release: Record[Release], unfinished: Unfinished | None
 ) -> Event | None:
     """The last that was said of the deployment in a container's labels; that it was healthy goes first."""
     name = container.labels.get(DEPLOYMENT, "")

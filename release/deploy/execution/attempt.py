@@ -1,6 +1,6 @@
 """One deployment under the lock: begin, migrate, replace and verify; then commit, or report the failure.
 
-The target restores what ran before if the new release does not prove healthy: see `Target.roll_out`.
+The target restores what ran before if the new release does not prove healthy: see `Rollouts.roll_out`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
+from release.deploy.core.rollout import RolloutContext
 from release.deploy.core.steps import reason
-from release.deploy.core.target import RolloutContext
 from release.deploy.execution import run_migration
 from release.deploy.execution.attempt_events import AttemptEvents, Status
 from release.deploy.execution.requests import rollout_request
@@ -108,7 +108,7 @@ def _replace(events: AttemptEvents, context: RolloutContext) -> str:
             run_migration.run(live, command, events.deployment, context)
             stack.enter_context(undone.data_first(command.change))
             context.still_mine()
-        return live.target.roll_out(request, context)
+        return live.target.rollouts.roll_out(request, context)
 
 
 def _commit(events: AttemptEvents, evidence: str) -> Done:

@@ -11,8 +11,8 @@ from release.deploy.core import lock, watch
 from release.deploy.core.lock import Holder
 from release.deploy.core.lock_store import LockStore
 from release.deploy.core.place import Identity
+from release.deploy.core.rollout import RolloutContext, RolloutRequest
 from release.deploy.core.steps import reason
-from release.deploy.core.target import RolloutContext, RolloutRequest
 from release.deploy.environment import claim, identify, journal
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.environment.journal import End
@@ -56,7 +56,7 @@ def carry_out(
     _refuse_objections(interrupted)
     kept = journal.keep(live, interrupted.unfinished, publish=answers) or interrupted.unfinished
     interrupted = replace(interrupted, unfinished=kept)
-    store = live.target.lock_store(live.target.id_of(interrupted.release.body.image))
+    store = live.target.lock_store(live.target.images.id_of(interrupted.release.body.image))
     holder = _holder(interrupted, store)
     context = _context(interrupted, interruption, store, holder)
     with interruption.held(), _locked(interrupted, store, holder):
@@ -69,7 +69,7 @@ def carry_out(
 
 def _refuse_objections(interrupted: InterruptedDeployment) -> None:
     live = interrupted.live
-    objection = live.target.objection(_request(interrupted), interrupted.way)
+    objection = live.target.rollouts.objection(_request(interrupted), interrupted.way)
     if interrupted.way == "finish":
         objection = claim.objection(live, interrupted.unfinished, interrupted.observation.ours) or objection
     if objection is not None:
@@ -103,7 +103,7 @@ def _holder(interrupted: InterruptedDeployment, store: LockStore) -> Holder:
         unfinished.draft,
         run="converge",
         deployment=unfinished.started.deployment,
-        longest=2 * live.target.patience(spec, live.settings.health_timeout),
+        longest=2 * live.target.rollouts.patience(spec, live.settings.health_timeout),
     )
 
 
@@ -130,11 +130,11 @@ class _Ending(Struct, frozen=True, kw_only=True):
 
     def run(self) -> Converged:
         interrupted = self.interrupted
-        target, request = interrupted.live.target, _request(interrupted)
+        rollouts, request = interrupted.live.target.rollouts, _request(interrupted)
         try:
             if interrupted.way == "finish":
-                return self._recorded("healthy", target.resume(request, self.context))
-            return self._recorded("restored", target.retract(request, self.context))
+                return self._recorded("healthy", rollouts.resume(request, self.context))
+            return self._recorded("restored", rollouts.retract(request, self.context))
         except MixedState as error:
             self._recorded("mixed", reason(error))
             raise self._with_data(error) from error

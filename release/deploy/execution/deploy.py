@@ -10,8 +10,8 @@ from release.deploy.core import lock
 from release.deploy.core.lock import Holder
 from release.deploy.core.lock_store import LockStore
 from release.deploy.core.place import DEPLOYMENT
+from release.deploy.core.rollout import RolloutContext
 from release.deploy.core.steps import step
-from release.deploy.core.target import RolloutContext
 from release.deploy.environment import journal
 from release.deploy.execution.attempt import run_attempt
 from release.deploy.execution.attempt_events import AttemptEvents
@@ -43,7 +43,7 @@ def carry_out(prepared: Prepared, *, message: str, interruption: Interruption) -
     """Do what was prepared, and record it.
 
     Raises:
-        DeploymentFailed, Restored, MixedState: see `Target.roll_out`.
+        DeploymentFailed, Restored, MixedState: see `Rollouts.roll_out`.
         LockHeld: another deployment was faster.
         LedgerError: the start cannot be recorded, and this is no rollback.
         RegistryError, TargetUnavailable, EngineError: before anything was touched.
@@ -52,7 +52,10 @@ def carry_out(prepared: Prepared, *, message: str, interruption: Interruption) -
         return _verify(prepared, interruption)
     prepared = _fetched(prepared)
     live, events = prepared.live, _new_attempt(prepared, message)
-    started, store = events.start(), live.target.lock_store(live.target.id_of(prepared.target.body.image))
+    started, store = (
+        events.start(),
+        live.target.lock_store(live.target.images.id_of(prepared.target.body.image)),
+    )
     holder = _holder(events, store, started)
     context = _context(prepared, interruption, lambda: lock.ensure(store, live.place, holder))
     with interruption.held(), locked(prepared, store, holder):
@@ -65,7 +68,7 @@ def carry_out(prepared: Prepared, *, message: str, interruption: Interruption) -
 def _fetched(prepared: Prepared) -> Prepared:
     """Bring the image, and keep the start of an interrupted deployment before its lock is taken over."""
     live, publish = prepared.live, prepared.answers and prepared.request.reason == "promote"
-    live.target.fetch(prepared.target.body, prepared.spec, prepared.bytes, live.workspace.emit)
+    live.target.images.fetch(prepared.target.body, prepared.spec, prepared.bytes, live.workspace.emit)
     left = journal.keep(live, prepared.observation.unfinished, publish=publish)
     observation = replace(prepared.observation, unfinished=left)
     return replace(prepared, found=replace(prepared.found, observation=observation))
@@ -78,7 +81,7 @@ def _new_attempt(prepared: Prepared, message: str) -> AttemptEvents:
 def _holder(events: AttemptEvents, store: LockStore, started: Draft[Body]) -> Holder:
     """Return the lock's holder. The lock outlives the deployment and its restoration."""
     prepared, live = events.prepared, events.prepared.live
-    patience = live.target.patience(prepared.spec, live.settings.health_timeout)
+    patience = live.target.rollouts.patience(prepared.spec, live.settings.health_timeout)
     longest = 2 * (patience + live.settings.stop_grace)
     longest += sum(command.timeout for command in prepared.data_commands)
     name = events.deployment
@@ -103,7 +106,7 @@ def _verify(prepared: Prepared, interruption: Interruption) -> Outcome:
     request, context = rollout_request(prepared, deployment), _context(prepared, interruption)
     try:
         with step(live.workspace.emit, "verify") as report:
-            report(evidence := live.target.verify(request, context))
+            report(evidence := live.target.rollouts.verify(request, context))
     except DeploymentFailed as error:
         raise DeploymentFailed(error.attempted, error.found, _replace_hint(prepared), error.tail) from error
     return _outcome(prepared, deployment, evidence, changed=False, record=_known(prepared))

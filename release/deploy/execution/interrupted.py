@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from release.deploy.core import lock
+from release.deploy.core.instance import InstanceSet
 from release.deploy.core.lock import Holder
-from release.deploy.core.place import DEPLOYMENT, ContainerSet, describe, secrets_in
-from release.deploy.core.target import Way
+from release.deploy.core.place import DEPLOYMENT, describe
+from release.deploy.core.rollout import Way
 from release.deploy.environment import claim, journal
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.environment.journal import Unfinished
@@ -176,19 +177,17 @@ def refuse_busy(attempted: str, busy: Iterable[Problem]) -> None:
 
 
 def _secrets(
-    live: LiveEnvironment, ours: ContainerSet, spec: RunSpec, before: Event | None
+    live: LiveEnvironment, ours: InstanceSet, spec: RunSpec, before: Event | None
 ) -> Iterator[Redacted]:
     """Return secrets of this clone, and those in the containers: they may have other values.
 
     Containers of a cluster are on its nodes, and it does not return their secrets.
     """
     yield from read_secrets(live, spec)[0].values()
-    if live.settings.engine != "docker":
-        return
     old = before.deployment.run_spec.secrets if before is not None else {}
     names = {*spec.secrets, *old, *live.settings.secrets}
-    for container in (*ours.up, *ours.stopped) if names else ():
-        yield from secrets_in(live.engine, container.id, names)
+    for instance in ours.every if names else ():
+        yield from live.target.instances.secrets(instance, names)
 
 
 def _release(live: LiveEnvironment, unfinished: Unfinished) -> Record[Release]:

@@ -8,9 +8,10 @@ from typing import Final
 
 from release.deploy.core import lock
 from release.deploy.core.image_location import EMBEDDED, Bytes
+from release.deploy.core.instance import InstanceSet
 from release.deploy.core.lock import Holder
 from release.deploy.core.lock_store import LockStore
-from release.deploy.core.place import ContainerSet, describe
+from release.deploy.core.place import describe
 from release.deploy.environment import identify, journal
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.planning.prepare import Prepared
@@ -71,11 +72,11 @@ def locked(prepared: Prepared, store: LockStore, holder: Holder) -> Iterator[Non
                     raise
                 text = f"{error.attempted}: {error.found}; using the registry instead"
                 live.workspace.emit(Warned(text=text))
-                live.target.fetch(body, prepared.spec, Bytes(where="registry"), live.workspace.emit)
+                live.target.images.fetch(body, prepared.spec, Bytes(where="registry"), live.workspace.emit)
         yield
 
 
-def ensure_unchanged(live: LiveEnvironment, before: ContainerSet, attempted: str, *, stopped: bool) -> None:
+def ensure_unchanged(live: LiveEnvironment, before: InstanceSet, attempted: str, *, stopped: bool) -> None:
     """Check under the lock that the containers are still those that were shown. Raises LockHeld.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from release.deploy.core import watch
 from release.deploy.core.fingerprints import FingerprintKey
 from release.deploy.core.place import Identity
-from release.deploy.core.target import RolloutRequest
+from release.deploy.core.rollout import RolloutRequest
 from release.deploy.planning.prepare import Prepared
 from release.reference import Digest
 
@@ -35,7 +35,7 @@ def rollout_request(prepared: Prepared, deployment: str) -> RolloutRequest:
 
 
 def _seal_key(prepared: Prepared) -> FingerprintKey | None:
-    """Return the key that seals a Swarm's secrets; one engine has no seals."""
+    """Return the key that seals secrets, for a target that keeps seals."""
     workspace = prepared.live.workspace
-    has_seals = prepared.live.settings.engine == "swarm" and prepared.found.settings.secrets
+    has_seals = prepared.live.target.rollouts.keeps_seals and prepared.found.settings.secrets
     return FingerprintKey.load(workspace.source.git_dir, workspace.environ) if has_seals else None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from release.deploy.core.place import MIGRATION
+from release.deploy.core.rollout import RolloutContext
 from release.deploy.core.steps import step
-from release.deploy.core.target import RolloutContext
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.planning.data_command import AnyDataCommand
-from release.deploy.planning.migration_containers import ROLE, container_name
+from release.deploy.planning.migration_containers import container_name
 from release.errors import DeploymentFailed, EngineError, ReleaseError
 from release.events import Progress
 from release.images.engine import ContainerSpec
@@ -25,7 +26,9 @@ def run(live: LiveEnvironment, command: AnyDataCommand, deployment: str, context
     with step(context.emit, command.kind) as report:
         container = _begun(live, _named(live, command, deployment), attempted, context)
         try:
-            status = live.engine.wait(container, timeout=command.timeout, cancellation=context.cancellation)
+            status = live.target.commands.wait(
+                container, timeout=command.timeout, cancellation=context.cancellation
+            )
         except (TimeoutError, ReleaseError) as error:
             timed_out = f"it did not end within {command.timeout} ms"
             found = error.found if isinstance(error, ReleaseError) else timed_out
@@ -43,26 +46,23 @@ def _named(live: LiveEnvironment, command: AnyDataCommand, deployment: str) -> C
     return replace(
         command.container,
         name=container_name(live, deployment, command.kind),
-        labels=live.place.labels(ROLE) | identity.labels(),
+        labels=live.place.labels(MIGRATION) | identity.labels(),
     )
 
 
 def _begun(live: LiveEnvironment, spec: ContainerSpec, attempted: str, context: RolloutContext) -> str:
     """Start the container. Raises DeploymentFailed with the engine's error: no data was touched."""
     try:
-        container = live.engine.create(spec)
-        context.cancellation.check()
-        live.engine.start(container)
+        return live.target.commands.start(spec, context.cancellation)
     except ReleaseError as error:
         found, hint = context.mask(error.found), context.mask(error.hint)
         raise DeploymentFailed(attempted, f"{found}; nothing was changed", hint) from error
-    return container
 
 
 def _halted(live: LiveEnvironment, container: str) -> str:
     """Stop the container, and return a note if that fails."""
     try:
-        live.engine.stop(container, grace=0)
+        live.target.commands.stop(container)
     except EngineError as error:
         return f", and it may still run ({error.attempted}: {error.found})"
     return ""
@@ -71,7 +71,7 @@ def _halted(live: LiveEnvironment, container: str) -> str:
 def _written(live: LiveEnvironment, container: str, context: RolloutContext) -> tuple[str, ...]:
     """Return its last lines without secrets, or why they cannot be read."""
     try:
-        return context.mask.lines(live.engine.logs(container, lines=_LINES))
+        return context.mask.lines(live.target.commands.logs(container, lines=_LINES))
     except EngineError as error:
         return (f"cannot {error.attempted}: {error.found}",)
 

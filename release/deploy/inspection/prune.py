@@ -1,9 +1,9 @@
-"""Removing what no rollback needs any more: images, stopped containers, a Swarm's secrets and configs.
+"""Removing what no rollback needs any more: images, stopped containers, a cluster's secrets and configs.
 
 What may be needed is read off the ledger, never guessed from an image's age: the last healthy releases of
 every environment, all that was released or deployed lately, whatever a container uses, and what is nowhere
 else. Only images that the ledger knows as releases of this service are ever removed; layers they share with
-others stay, for that is the engine's own business. Of a Swarm every node is pruned whose engine is reached.
+others stay, for that is the engine's own business. Of a cluster every node is pruned whose engine is reached.
 """
 
 from __future__ import annotations
@@ -17,21 +17,20 @@ from typing import Any, Final
 from release.config import Retention
 from release.deploy.core import lock
 from release.deploy.core.image_source import ImageAvailability
+from release.deploy.core.instance import Instance
 from release.deploy.core.lock import Holder
 from release.deploy.core.place import DEPLOYMENT
+from release.deploy.core.target import Upkeep
+from release.deploy.core.upkeep import ImageStore, Needs, Unneeded
 from release.deploy.environment.environment import LiveEnvironment, Workspace
 from release.deploy.environment.identify import look
-from release.deploy.targets.swarm.api import Swarm
-from release.deploy.targets.swarm.gc import Needs, Unneeded, unneeded
-from release.deploy.targets.swarm.nodes import Machine, look_into, not_looked_into
-from release.deploy.targets.swarm.target import SwarmTarget
 from release.errors import EngineError, LedgerError, LockHeld
 from release.events import Emit, Warned
-from release.images.engine import Engine, StoredImage
+from release.images.engine import StoredImage
 from release.ledger import layout, query
 from release.ledger.query import Event
 from release.records import Record, Release
-from release.reference import Digest, Reference, Repository
+from release.reference import Digest, Repository
 from release.runspec import RunSpec
 from release.values import Struct, plain
 
@@ -73,7 +72,7 @@ class Pruning(Struct, frozen=True, kw_only=True):
     environments: tuple[str, ...]
     """Of this service, on this engine."""
     node: str
-    """Name of the node in its Swarm; empty if the environment itself is reached through it."""
+    """Name of the node in its cluster; empty if the environment itself is reached through it."""
     removals: tuple[Removal, ...]
     kept: tuple[Kept, ...]
     containers: tuple[str, ...]
@@ -81,7 +80,7 @@ class Pruning(Struct, frozen=True, kw_only=True):
     unknown: tuple[str, ...]
     """Names of images in the service's repository that the ledger does not know: they are left alone."""
     objects: tuple[Unneeded, ...] = ()
-    """Secrets and configs of a Swarm that go."""
+    """Secrets and configs of a cluster that go."""
 
     @property
     def nothing(self) -> bool:
@@ -142,13 +141,11 @@ def _without_layers(data: Any) -> Any:
 
 
 class Ground(Struct, frozen=True, kw_only=True):
-    """An engine that is pruned, and whose environments it serves."""
+    """A store of images that is pruned, and the environments that it serves."""
 
-    engine: Engine
+    store: ImageStore
     sites: Sequence[LiveEnvironment]
     """One at least."""
-    node: str = ""
-    """Name of the node in its Swarm; empty if the environments themselves are reached through it."""
 
 
 # --- what may be needed
@@ -237,15 +234,15 @@ def plan_pruning(ground: Ground, stock: ImageAvailability, retention: Retention)
     Raises:
         EngineError, LedgerError.
     """
-    workspace, engine = ground.sites[0].workspace, ground.engine
+    workspace, store = ground.sites[0].workspace, ground.store
     now = datetime.now(UTC)
     wanted = needed(workspace, retention, now)
-    used = _used(engine)
+    used = store.used()
     removals: list[Removal] = []
     kept: list[Kept] = []
     unknown: list[str] = []
-    for image in engine.named_images(workspace.service.repository):
-        release = release_of(workspace, engine, image)
+    for image in store.images(workspace.service.repository):
+        release = release_of(workspace, store, image)
         if release is None:
             unknown += _ours(image, workspace.service.repository)
             continue
@@ -255,32 +252,27 @@ def plan_pruning(ground: Ground, stock: ImageAvailability, retention: Retention)
             kept.append(_kept(release, image, reasons))
         else:
             removals.append(_removal(release, image))
-    through = _through(ground)
     return Pruning(
         service=workspace.service.service,
-        engine=engine.host,
+        engine=store.host,
         environments=tuple(live.place.environment for live in ground.sites),
-        node=ground.node,
+        node=store.node,
         removals=tuple(removals),
         kept=tuple(kept),
-        containers=tuple(name for live in through for name, _ in _leftovers(live)),
+        containers=tuple(each.name for live in _through(ground) for each in _leftovers(live)),
         unknown=tuple(unknown),
-        objects=tuple(
-            each for live in through for each in _objects(live, frozenset(wanted), _since(retention, now))
-        ),
+        objects=tuple(_objects(ground, frozenset(wanted), _since(retention, now))),
     )
 
 
 def _through(ground: Ground) -> Sequence[LiveEnvironment]:
     """The environments that are reached through this engine."""
-    return ground.sites if not ground.node else ()
+    return ground.sites if not ground.store.node else ()
 
 
-def _objects(live: LiveEnvironment, releases: frozenset[str], since: str) -> tuple[Unneeded, ...]:
-    """Secrets and configs of a Swarm that no settings refer to which a rollback could restore."""
-    if not isinstance(live.target, SwarmTarget):
-        return ()
-    return unneeded(live.target.swarm, live.place, needs(live, releases, since))
+def _objects(ground: Ground, releases: frozenset[str], since: str) -> Iterator[Unneeded]:
+    for live in _through(ground):
+        yield from live.target.upkeep.unneeded(needs(live, releases, since))
 
 
 def needs(live: LiveEnvironment, releases: frozenset[str], since: str) -> Needs:
@@ -304,10 +296,10 @@ def needs(live: LiveEnvironment, releases: frozenset[str], since: str) -> Needs:
     return Needs(specs=known, ended=frozenset(ended))
 
 
-def release_of(workspace: Workspace, engine: Engine, image: StoredImage) -> Record[Release] | None:
+def release_of(workspace: Workspace, store: ImageStore, image: StoredImage) -> Record[Release] | None:
     """The release whose very content an image is. Its names and labels only say where to look."""
     ledger, service = workspace.ledger, workspace.service.service
-    if engine.info.image_store == "containerd":
+    if store.names_by_manifest:
         return query.release_of_digest(ledger, service, str(image.id))
     tags = [name.rpartition(":")[2] for name in image.references if "@" not in name]
     by_commit = (tag.removeprefix("sha-") for tag in tags if tag.startswith("sha-"))
@@ -315,11 +307,6 @@ def release_of(workspace: Workspace, engine: Engine, image: StoredImage) -> Reco
     found += [query.release_of_version(ledger, service, tag) for tag in tags if not tag.startswith("sha-")]
     named = (release for release in found if release is not None)
     return next((one for one in named if one.body.image.config_digest == str(image.id)), None)
-
-
-def _used(engine: Engine) -> Mapping[Digest, str]:
-    """Images that some container is made of, whoever made it."""
-    return {state.image: state.name for state in engine.containers({})}
 
 
 def _ours(image: StoredImage, repository: Repository) -> list[str]:
@@ -368,17 +355,15 @@ def _layers(release: Record[Release]) -> dict[str, int]:
     return {layer.digest: layer.size for layer in release.body.image.layers}
 
 
-def _leftovers(live: LiveEnvironment) -> Iterator[tuple[str, str]]:
-    """Names of stopped containers of ours, with their ids.
+def _leftovers(live: LiveEnvironment) -> Iterator[Instance]:
+    """Stopped containers of ours.
 
     None where something else runs than what should: an operator may need to go back to them.
     """
-    if live.settings.engine != "docker":
-        return
     ours, current = look(live), live.current()
     running = {container.labels.get(DEPLOYMENT) for container in ours.running}
     if current is not None and running == {current.deployment.deployment}:
-        yield from ((container.name, container.id) for container in ours.stopped)
+        yield from ours.stopped
 
 
 # --- doing it
@@ -404,30 +389,37 @@ def prune(
         LockHeld: a deployment is under way on this engine; nothing was touched.
         EngineError, LedgerError, Cancelled.
     """
-    engine, emit = ground.engine, ground.sites[0].workspace.emit
+    emit = ground.sites[0].workspace.emit
     if planned.nothing:
         return Pruned(pruning=planned, removed=(), containers=())
     with ExitStack() as locks:
         for live in ground.sites:
-            locks.enter_context(_locked(live, engine, planned))
+            locks.enter_context(_locked(live, ground.store, planned))
         now = plan_pruning(ground, stock, retention)
-        there = dict(each for live in _through(ground) for each in _leftovers(live))
-        containers = [name for name in planned.containers if name in there]
-        gone = []
-        for name in containers:
-            check()
-            engine.remove(there[name])
+        containers = list(_containers_removed(ground, planned, check))
+        gone, still = [], {each.image for each in now.removals}
         for removal in planned.removals:
             check()
-            if removal.image in {each.image for each in now.removals} and _removed(engine, removal, emit):
+            if removal.image in still and _removed(ground.store, removal, emit):
                 gone.append(removal)
-        objects = [each for each in planned.objects if each in now.objects and _dropped(engine, each, emit)]
+        upkeep = ground.sites[0].target.upkeep
+        objects = [each for each in planned.objects if each in now.objects and _dropped(upkeep, each, emit)]
     return Pruned(pruning=planned, removed=tuple(gone), containers=tuple(containers), objects=tuple(objects))
 
 
-def _locked(live: LiveEnvironment, engine: Engine, planned: Pruning) -> Any:
+def _containers_removed(ground: Ground, planned: Pruning, check: Callable[[], None]) -> Iterator[str]:
+    """Remove the stopped containers of the plan that are still there; their names."""
+    for live in _through(ground):
+        for instance in _leftovers(live):
+            if instance.name in planned.containers:
+                check()
+                live.target.upkeep.remove(instance)
+                yield instance.name
+
+
+def _locked(live: LiveEnvironment, store: ImageStore, planned: Pruning) -> Any:
     """The environment's lock, made of an image that stays. Raises LockHeld on entering."""
-    anchor = _anchor(engine, planned) if live.settings.engine == "docker" else None
+    anchor = _anchor(store, planned) if live.target.lock_needs_image else None
     lock_store = live.target.lock_store(anchor)
     holder = Holder.here(
         who=live.workspace.actor.name,
@@ -439,36 +431,36 @@ def _locked(live: LiveEnvironment, engine: Engine, planned: Pruning) -> Any:
     return lock.held(lock_store, live.place, holder, live.workspace.emit, task="prune")
 
 
-def _dropped(engine: Engine, unneeded: Unneeded, emit: Emit) -> bool:
-    """Remove it; a Swarm refuses what a service refers to by now, and that is told."""
+def _dropped(upkeep: Upkeep, unneeded: Unneeded, emit: Emit) -> bool:
+    """Remove it; a cluster refuses what a service refers to by now, and that is told."""
     try:
-        Swarm(engine=engine).drop(unneeded.kind, unneeded.id)
+        upkeep.drop(unneeded)
     except EngineError as error:
         emit(Warned(text=f"could not remove {unneeded}: {error.found}"))
         return False
     return True
 
 
-def _anchor(engine: Engine, planned: Pruning) -> Digest:
+def _anchor(store: ImageStore, planned: Pruning) -> Digest:
     """Any image that is not to go. Raises LockHeld: there is none to make a lock of."""
     going = {removal.image for removal in planned.removals}
     kept = [Digest(each.image) for each in planned.kept]
-    others = (image.id for image in engine.named_images(None) if str(image.id) not in going)
+    others = (image.id for image in store.images(None) if str(image.id) not in going)
     found = next(iter(kept), None) or next(others, None)
     if found is None:
         raise LockHeld(
-            f"prune {planned.service} on {engine.host}",
+            f"prune {planned.service} on {store.host}",
             "the plan would remove every image, but the lock needs one that stays",
             "deploy a release there first",
         )
     return found
 
 
-def _removed(engine: Engine, removal: Removal, emit: Emit) -> bool:
-    """Take its names away; where the engine refuses one, it stays, and that is told."""
+def _removed(store: ImageStore, removal: Removal, emit: Emit) -> bool:
+    """Take its names away; where the store refuses one, it stays, and that is told."""
     try:
         for name in removal.names:
-            engine.untag(Reference.parse(name))
+            store.untag(name)
     except EngineError as error:
         emit(Warned(text=f"could not remove {removal.version}: {error.found}"))
         return False
@@ -478,7 +470,7 @@ def _removed(engine: Engine, removal: Removal, emit: Emit) -> bool:
 def on_engines(workspace: Workspace, names: Sequence[str], stack: ExitStack) -> list[Ground]:
     """The engines that environments are on; they are open as long as the stack is.
 
-    Of a Swarm also the engines of its other nodes, as far as they are reached; the others are told.
+    Of a cluster also the engines of its other nodes, as far as they are reached; the others are told.
 
     Raises EngineUnreachable, EngineError, UsageError.
     """
@@ -487,27 +479,21 @@ def on_engines(workspace: Workspace, names: Sequence[str], stack: ExitStack) -> 
 
 def grounds(sites: Sequence[LiveEnvironment], stack: ExitStack) -> list[Ground]:
     """The same for environments whose engines are open."""
-    hosts = dict.fromkeys(live.engine.host for live in sites)
-    here = {host: [live for live in sites if live.engine.host == host] for host in hosts}
-    own = [Ground(engine=found[0].engine, sites=found) for found in here.values()]
+    found: dict[str, Ground] = {}
     others: dict[str, Ground] = {}
     for live in sites:
-        for machine in _others(live, stack):
-            host = machine.engine.host if machine.engine is not None else ""
-            if machine.engine is not None and host not in here:
-                before = others[host].sites if host in others else ()
-                others[host] = Ground(engine=machine.engine, sites=[*before, live], node=str(machine))
-    return [*own, *others.values()]
+        own, *more = live.target.upkeep.stores(stack, live.workspace.emit)
+        _join(found, own, live)
+        for store in more:
+            _join(others, store, live)
+    return [*found.values(), *(ground for host, ground in others.items() if host not in found)]
 
 
-def _others(live: LiveEnvironment, stack: ExitStack) -> tuple[Machine, ...]:
-    """The other nodes of a Swarm whose engines answer."""
-    if not isinstance(live.target, SwarmTarget):
-        return ()
-    machines = look_into(live.target.swarm, live.target.ways, stack)
-    for text in not_looked_into(machines):
-        live.workspace.emit(Warned(text=f"not removed: {text}"))
-    return machines.seen[1:]
+def _join(grounds: dict[str, Ground], store: ImageStore, live: LiveEnvironment) -> None:
+    """Add an environment to those that a store serves."""
+    known = grounds.get(store.host)
+    before = known.sites if known is not None else ()
+    grounds[store.host] = Ground(store=known.store if known is not None else store, sites=[*before, live])
 
 
 def summary(kept: Kept) -> str:

@@ -12,10 +12,11 @@ from contextlib import ExitStack
 from typing import Any, Literal
 
 from release.actor import TOOL, now
-from release.deploy.core import image_location, lock
+from release.deploy.core import lock
 from release.deploy.core.fingerprints import compare
-from release.deploy.core.image_source import ImageAvailability, engine_problem
-from release.deploy.core.place import ContainerSet
+from release.deploy.core.image_source import ImageAvailability
+from release.deploy.core.image_survey import ImageSurvey
+from release.deploy.core.instance import InstanceSet
 from release.deploy.core.steps import elapsed_ms
 from release.deploy.environment.crossing import crossing_between
 from release.deploy.environment.environment import EnvironmentRef, LiveEnvironment, Workspace
@@ -24,14 +25,10 @@ from release.deploy.environment.ingress import moved, placed
 from release.deploy.planning import migration_gate, policy
 from release.deploy.planning.no_target import nowhere
 from release.deploy.planning.settings import fingerprints, pinned_problems, read_secrets, recorded_settings
-from release.deploy.targets.swarm.nodes import Machines, look_into, spread
-from release.deploy.targets.swarm.target import SwarmTarget
 from release.errors import EngineError, NotReady, ReleaseError
-from release.images.engine import Engine
 from release.ledger import query
 from release.ledger.query import Event
 from release.records import Body, Draft, Examined, Record, Release, Verification
-from release.reference import Repository
 from release.runspec import RunSpec
 from release.values import Struct, field, plain
 
@@ -70,7 +67,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     digest: str
     result: Result
     bytes: tuple[str, ...] = ()
-    """Places with the whole image: engine, registry; nodes: every node of a Swarm that takes tasks."""
+    """Places with the whole image: engine, registry; nodes: every node of a cluster that takes tasks."""
     problems: tuple[str, ...] = ()
     """Reasons why it is not ready, or quarantined."""
     unchecked: tuple[str, ...] = ()
@@ -110,21 +107,11 @@ def assess(workspace: Workspace, environment: str, question: Question) -> Readin
         return _assessed(_Assessment(env_ref, None, problem, question), began)
     try:
         with workspace.live(environment) as live, ExitStack() as stack:
-            machines = _machines(live, stack)
-            return _assessed(_Assessment(env_ref, live, problem, question, machines), began)
+            survey = live.target.images.survey(stack)
+            return _assessed(_Assessment(env_ref, live, problem, question, survey), began)
     except (EngineError, NotReady) as error:
         problem = f"{error.attempted}: {error.found}"
     return _assessed(_Assessment(env_ref, None, problem, question), began)
-
-
-def _machines(live: LiveEnvironment, stack: ExitStack) -> Machines | None:
-    """Of a Swarm, as far as its manager tells: why it does not, the settings' problems say."""
-    if not isinstance(live.target, SwarmTarget):
-        return None
-    try:
-        return look_into(live.target.swarm, live.target.ways, stack)
-    except EngineError:
-        return None
 
 
 def _assessed(assessment: _Assessment, began: float) -> Readiness:
@@ -171,13 +158,13 @@ class _Assessment:
         live: LiveEnvironment | None,
         problem: str,
         question: Question,
-        machines: Machines | None = None,
+        survey: ImageSurvey | None = None,
     ) -> None:
-        self.env_ref, self.live, self.question, self.machines = env_ref, live, question, machines
+        self.env_ref, self.live, self.question, self.survey = env_ref, live, question, survey
         self._engine_problem = problem
         self._secrets: dict[tuple[tuple[str, str], ...], tuple[list[str], dict[str, str]]] = {}
         self._lock = lock.peek(live.target.lock_store(), env_ref.place) if live is not None else None
-        self._ours = look(live) if live is not None else ContainerSet(running=(), stopped=())
+        self._ours = look(live) if live is not None else InstanceSet(running=(), stopped=())
 
     def notes(self, verdicts: tuple[Verdict, ...]) -> Iterator[str]:
         """About the environment as a whole."""
@@ -233,8 +220,7 @@ class _Assessment:
         if holding.state == "whole":
             case.bytes.append("registry")
         if not case.bytes:
-            here = self.live is not None and self.env_ref.settings.engine == "docker"
-            engine = "the engine does not have it; " if here and not self._engine_problem else ""
+            engine = self.live.target.images.without if self.live is not None else ""
             nowhere = "without a registry, no other place has it"
             known = holding.state != "none" or self.live is not None
             if known:
@@ -255,45 +241,12 @@ class _Assessment:
             else:
                 case.unchecked.append("the engine: its store, networks, volumes, ports")
             return
-        if self.env_ref.settings.engine == "swarm":
-            self._in_swarm(case)
+        if self.survey is None:
             return
-        engine = self.live.engine
-        if _machine(image.platform) != _machine(engine.info.platform):
-            case.problems.append(
-                f"it is built for {image.platform}, but the engine is {engine.info.platform}"
-            )
-        self._in_store(case, engine, "engine")
-
-    def _in_store(self, case: _Case, engine: Engine, where: str) -> None:
-        """Return if an engine's store has the whole image; a damaged one is a problem."""
-        image = case.release.body.image
-        stored = image_location.find_stored(engine, image)
-        if stored is None:
-            return
-        wrong = engine_problem(engine, image, stored, self.question.check) if self.question.deep else ""
-        if wrong:
-            case.problems.append(wrong if where == "engine" else f"{where}: {wrong}")
-        elif where == "engine":
-            case.bytes.append("engine")
-
-    def _in_swarm(self, case: _Case) -> None:
-        """Ask every node: the manager's store is no help to other nodes."""
-        image = case.release.body.image
-        if self.live is None or self.machines is None:
-            return
-        if Repository(image.repository).host == image_location.EMBEDDED:
-            found = self.live.target.locate(image)
-            case.notes += [found.problem] if found.problem else []
-            if found.where == "engine":
-                self._in_store(case, self.live.engine, "engine")
-            return
-        found_on = spread(self.machines, image)
-        case.bytes += ["nodes"] if found_on.is_everywhere else []
-        case.notes += [str(found_on)] if str(found_on) else []
-        for machine in found_on.has if self.question.deep else ():
-            if machine.engine is not None:
-                self._in_store(case, machine.engine, str(machine))
+        found = self.survey.look(image, deep=self.question.deep, check=self.question.check)
+        case.problems += found.problems
+        case.bytes += found.places
+        case.notes += found.notes
 
     # the settings
 
@@ -308,9 +261,9 @@ class _Assessment:
     def _restorable(self, case: _Case, spec: RunSpec) -> None:
         if self.live is None:
             return
-        found = self.live.target.settings_problems(spec, case.release.body.image)
+        found = self.live.target.rollouts.settings_problems(spec, case.release.body.image)
         if self._lock is None:
-            found = [*found, *self.live.target.occupation_problems(spec, self._ours)]
+            found = [*found, *self.live.target.rollouts.occupation_problems(spec, self._ours)]
         else:
             case.unchecked.append("ports, because a deployment is in progress")
         case.problems += [problem.message for problem in found]
@@ -344,11 +297,6 @@ class _Assessment:
             told = [f"secret {problem.path.rpartition('.')[2]}: {problem.message}" for problem in unread]
             self._secrets[key] = told, fingerprints(self.env_ref, values)
         return self._secrets[key]
-
-
-def _machine(platform: str) -> list[str]:
-    """System and architecture; a variant runs wherever its architecture does, as far as names tell."""
-    return platform.split("/")[:2]
 
 
 def _verdict(release: Record[Release], result: Result, **found: Any) -> Verdict:

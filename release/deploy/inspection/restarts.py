@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
+from release.deploy.core.instance import Instance
 from release.deploy.core.place import DEPLOYMENT
 from release.deploy.environment.environment import LiveEnvironment
-from release.deploy.targets.swarm.tasks import Placed
-from release.images.engine import ContainerState
 from release.ledger import query
 from release.ledger.query import Event
 
@@ -18,9 +17,7 @@ _MARGIN = timedelta(seconds=1)
 _PROOFS = ("healthy", "restored")
 
 
-def restarted(
-    live: LiveEnvironment, containers: Iterable[ContainerState], event: Event | None
-) -> Iterator[str]:
+def restarted(live: LiveEnvironment, containers: Iterable[Instance], event: Event | None) -> Iterator[str]:
     """Return what the status says of each container of this deployment that was started again."""
     if event is None:
         return
@@ -36,7 +33,7 @@ def restarted(
             yield f"{container.name} was started again at {at}Z, after it was verified healthy: {hint}"
 
 
-def _started_late(container: ContainerState, event: Event) -> bool:
+def _started_late(container: Instance, event: Event) -> bool:
     """Return whether the start came later than its whole deployment took, by the engine's own clock."""
     if not container.created_at or event.deployment.duration_ms is None:
         return False
@@ -44,9 +41,9 @@ def _started_late(container: ContainerState, event: Event) -> bool:
     return started - made > timedelta(milliseconds=event.deployment.duration_ms)
 
 
-def _started_after(container: ContainerState, moment: str, live: LiveEnvironment) -> bool:
+def _started_after(container: Instance, moment: str, live: LiveEnvironment) -> bool:
     """Return whether the start came after a moment of this machine's clock."""
-    ahead = timedelta(milliseconds=live.engine.info.ahead_ms)
+    ahead = timedelta(milliseconds=live.target.instances.clock_ahead)
     started = datetime.fromisoformat(container.started_at) - ahead
     return started > datetime.fromisoformat(moment) + _MARGIN
 
@@ -56,11 +53,3 @@ def _proven_at(live: LiveEnvironment, event: Event) -> str:
     events = query.deployments(live.workspace.ledger, live.place.service, live.place.environment)
     found = (each.recorded_at for each in events if each.deployment.status in _PROOFS)
     return next(found, event.recorded_at)
-
-
-def ended_tasks(tasks: Iterable[Placed]) -> Iterator[str]:
-    """Return a sentence for each place of a Swarm in which tasks of this deployment ended by themselves."""
-    for task in tasks:
-        if task.ended:
-            times = "once" if task.ended == 1 else f"{task.ended} times"
-            yield f"{task.name} ended, and the Swarm replaced it {times}; the last: {task.last}"

@@ -8,20 +8,17 @@ from typing import Any
 from release.actor import now
 from release.deploy.core import lock
 from release.deploy.core.fingerprints import FingerprintKey
+from release.deploy.core.instance import CommandInstance, Instance, InstanceSet, Placed
 from release.deploy.core.lock import Holder
-from release.deploy.core.place import DEPLOYMENT, VERSION, ContainerSet, describe
+from release.deploy.core.place import DEPLOYMENT, VERSION, describe
 from release.deploy.environment import journal
 from release.deploy.environment.environment import EnvironmentRef, LiveEnvironment
 from release.deploy.environment.identify import look, proven, told
 from release.deploy.environment.journal import Unfinished
-from release.deploy.inspection.restarts import ended_tasks, restarted
+from release.deploy.inspection.restarts import restarted
 from release.deploy.planning import migration_containers
 from release.deploy.planning.undone import EarlierChange, earlier_change
-from release.deploy.targets.engine.drift import settings_drift
-from release.deploy.targets.swarm.target import SwarmTarget
-from release.deploy.targets.swarm.tasks import Placed
 from release.errors import LockHeld, ReleaseError
-from release.images.engine import ContainerState
 from release.ledger import query
 from release.ledger.query import Event
 from release.records import Record, Release
@@ -81,11 +78,11 @@ class Status(Struct, frozen=True, kw_only=True):
     """Interrupted deployment whose lock has no holder any more."""
     unsynced: int
     tasks: tuple[Placed, ...] = ()
-    """Of a service in a Swarm: every one that may run, and where."""
+    """Of a service in a cluster: every one that may run, and where."""
     migrations: str | None = None
     """Undone migrations after which no release was verified healthy."""
     update: str | None = None
-    """State of a Swarm's last update, if it is not completed."""
+    """State of a cluster's last update, if it is not completed."""
     strangers: tuple[str, ...] = ()
     """Containers with our labels that nothing proves to be of a deployment; they are left alone."""
 
@@ -127,7 +124,7 @@ def read_status(live: LiveEnvironment) -> Status:
     expected = _expected(event, live.release_of(event)) if event is not None else None
     downs, others = migration_containers.find_all(live)
     before = _data_change(live, downs, unfinished, locked=left is not None) if holder is None else None
-    report = live.target.report() if isinstance(live.target, SwarmTarget) else None
+    report = live.target.instances.report()
     return Status(
         service=live.place.service,
         environment=live.place.environment,
@@ -140,7 +137,7 @@ def read_status(live: LiveEnvironment) -> Status:
                 (
                     *_drift(serving, wanted, expected, ours, strangers),
                     *_otherwise(live, ours, event),
-                    *(restarted(live, ours.running, event) if report is None else ended_tasks(report.tasks)),
+                    *(restarted(live, ours.running, event) if report is None else report.ended),
                 )
             )
         ),
@@ -162,7 +159,7 @@ def read_status(live: LiveEnvironment) -> Status:
 
 def _data_change(
     live: LiveEnvironment,
-    containers: tuple[ContainerState, ...],
+    containers: tuple[CommandInstance, ...],
     unfinished: Unfinished | None,
     *,
     locked: bool,
@@ -197,35 +194,27 @@ def _quarantine(env_ref: EnvironmentRef, event: Event | None) -> str | None:
     return f"{release.body.version} {word}" if word is not None else None
 
 
-def _otherwise(live: LiveEnvironment, ours: ContainerSet, event: Event | None) -> Iterator[str]:
-    """Settings of the containers of the recorded deployment that are not the recorded ones.
-
-    A Swarm's tasks are described by their service, which the Swarm itself keeps to: its spec is compared.
-    """
+def _otherwise(live: LiveEnvironment, ours: InstanceSet, event: Event | None) -> Iterator[str]:
+    """Settings of the instances of the recorded deployment that are not the recorded ones."""
     if event is None:
         return
-    deployment, spec = event.deployment, event.deployment.run_spec
-    key = FingerprintKey.load(live.workspace.source.git_dir, live.workspace.environ) if spec.secrets else None
-    if isinstance(live.target, SwarmTarget):
-        release = live.release_of(event)
-        seen = live.target.drift(deployment, release.body, key) if release is not None else ()
-        yield from (f"{live.place.container}: {name} {found}" for name, found in seen)
-        return
-    for container in ours.running:
-        about = live.engine.inspected(container.id)
-        if about is not None and container.labels.get(DEPLOYMENT) == deployment.deployment:
-            for name, found in settings_drift(about, spec, key):
-                yield f"{container.name}: {name} {found}"
+    deployment, release = event.deployment, live.release_of(event)
+    git_dir, environ = live.workspace.source.git_dir, live.workspace.environ
+    key = FingerprintKey.load(git_dir, environ) if deployment.run_spec.secrets else None
+    seen = live.target.instances.drift(
+        deployment, release.body if release is not None else None, ours.running, key
+    )
+    yield from map(str, seen)
 
 
-def _strangers(live: LiveEnvironment, ours: ContainerSet) -> tuple[ContainerState, ...]:
+def _strangers(live: LiveEnvironment, ours: InstanceSet) -> tuple[Instance, ...]:
     """A container under our name that no deployment made."""
-    state = live.target.stranger()
+    state = live.target.instances.stranger()
     known = {container.id for container in ours.stopped}
     return (state,) if state is not None and state.id not in known and state.status == "running" else ()
 
 
-def _running(live: LiveEnvironment, container: ContainerState, event: Event | None) -> Running:
+def _running(live: LiveEnvironment, container: Instance, event: Event | None) -> Running:
     release = proven(live, container, live.release_of(event))
     labels = container.labels
     return Running(
@@ -258,8 +247,8 @@ def _drift(
     serving: tuple[Running, ...],
     wanted: int,
     expected: Expected | None,
-    ours: ContainerSet,
-    strangers: tuple[ContainerState, ...],
+    ours: InstanceSet,
+    strangers: tuple[Instance, ...],
 ) -> Iterator[str]:
     """Each way in which the engine differs from the ledger."""
     if not serving and expected is not None:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from semver import Version
 
-from release.deploy.core.place import COMMIT, DEPLOYMENT, DIGEST, VERSION, ContainerSet, describe
+from release.deploy.core.instance import Instance, InstanceSet
+from release.deploy.core.place import COMMIT, DEPLOYMENT, DIGEST, VERSION, describe
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.environment.observe import Observation
 from release.deploy.planning.plan import Side
-from release.images.engine import ContainerState
 from release.ledger.query import Event
 from release.records import Record, Release
 from release.reference import Digest
@@ -21,7 +21,7 @@ from release.values import Struct
 class Current(Struct, frozen=True, kw_only=True):
     """The containers of a place, and what the ledger knows of them."""
 
-    containers: ContainerSet
+    containers: InstanceSet
     event: Event | None
     """Last event of the deployment that put `release` there, if the ledger knows it."""
     release: Record[Release] | None
@@ -122,7 +122,7 @@ class Current(Struct, frozen=True, kw_only=True):
             )
 
 
-def _serves(container: ContainerState, image: Digest) -> bool:
+def _serves(container: Instance, image: Digest) -> bool:
     """Return whether it serves, or may: a first health check is waited for when it is verified."""
     is_new = container.health == "starting" and container.restarts == 0
     is_well = container.health in ("none", "healthy") or is_new

@@ -71,7 +71,9 @@ def data_command(
         digest=Digest(body.image.digest),
         record=release.id,
     )
-    serving = container_spec(live.place, identity, spec, image=live.target.id_of(body.image), secrets=secrets)
+    serving = container_spec(
+        live.place, identity, spec, image=live.target.images.id_of(body.image), secrets=secrets
+    )
     return DataCommand(
         kind=kind,
         change=change,

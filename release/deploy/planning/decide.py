@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from statistics import median
+from typing import Final
 
 from release.deploy.core import watch
 from release.deploy.core.place import Place
-from release.deploy.core.target import Strategy
+from release.deploy.core.rollout import Strategy
 from release.deploy.planning import entrypoint
 from release.deploy.planning.changes import release_changes, secret_changes, settings_changes
 from release.deploy.planning.current import Current
@@ -17,6 +18,11 @@ from release.records import Record, Release
 from release.reference import Digest
 from release.values import Struct, replace
 
+_WAYS: Final[Mapping[Strategy, str]] = {
+    "first": "nothing runs yet",
+    "verify": "runs already with these settings: only verified",
+}
+
 
 class TargetFacts(Struct, frozen=True, kw_only=True):
     """Facts of the target before a plan: an engine, or a cluster."""
@@ -24,6 +30,8 @@ class TargetFacts(Struct, frozen=True, kw_only=True):
     engine: str
     strategy: Strategy
     """Way in which it would replace what runs."""
+    way: str
+    """The same in words."""
     image: Digest
     """Id that a container reports if it runs the image of the request."""
     notes: tuple[str, ...] = ()
@@ -79,6 +87,7 @@ def make_plan(parts: Parts) -> Plan:
         before=parts.current.side(),
         after=_after(found.request.target),
         strategy=strategy,
+        way=_WAYS.get(strategy, parts.target.way),
         bytes_from=found.image.bytes.where,
         expected_ms=_expected_ms(parts, watched) if replaces else None,
         spec=found.settings.spec,

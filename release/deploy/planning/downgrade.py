@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from release.deploy.core.image_location import find_stored
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.environment.observe import Observation
 from release.deploy.planning import migration_containers
@@ -106,7 +105,7 @@ def _against(
             f"`{text}` cannot run: the ledger does not have the running deployment, so its "
             f"settings are not known; {done}"
         )
-    if find_stored(live.engine, left.body.image) is None:
+    if live.target.images.labels_of(left.body.image) is None:
         image = f"{left.body.image.repository}@{left.body.image.digest}"
         wrong.append(
             f"`{text}` cannot run: the engine does not have the image of {left.body.version}, {image}"

@@ -12,7 +12,6 @@ from release.deploy.planning.policy import PolicyState
 from release.deploy.planning.request import Request
 from release.deploy.planning.settings import DesiredSettings, desired_settings
 from release.deploy.planning.takeover import Takeover, find_takeover
-from release.deploy.targets.engine import checks
 from release.errors import Problem
 from release.values import Struct
 
@@ -68,9 +67,8 @@ def refuse_problems(live: LiveEnvironment, found: Findings) -> None:
 def _target_problems(live: LiveEnvironment, found: Findings) -> list[Problem]:
     """Return what the target lacks. Ports and names are not compared while a deployment goes on."""
     spec, image, target = found.settings.spec, found.request.target.body.image, live.target
-    problems = list(target.settings_problems(spec, image))
-    if live.settings.engine == "docker":  # the nodes of a cluster have processors of their own
-        problems += checks.image_problems(live.engine, image)
+    problems = list(target.rollouts.settings_problems(spec, image))
+    problems += target.images.platform_problems(image)
     if found.takeover.holder is None:
-        problems += target.occupation_problems(spec, found.observation.ours)
+        problems += target.rollouts.occupation_problems(spec, found.observation.ours)
     return problems

@@ -6,7 +6,6 @@ from release.deploy.core import image_location
 from release.deploy.core.image_location import Bytes, Room
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.planning.request import Request
-from release.deploy.targets.engine import checks
 from release.errors import Problem, UsageError
 from release.records import Release
 from release.values import Struct, replace
@@ -36,19 +35,19 @@ def find_image(live: LiveEnvironment, request: Request) -> ImageSource:
     body, found = request.target.body, _locate(live, request)
     return ImageSource(
         bytes=found,
-        room=checks.room(live.engine, body.image, found) if live.settings.engine == "docker" else Room(),
+        room=live.target.images.room(body.image, found),
         build_ms=_build_ms(body) if found.where == "rebuild" else 0,
     )
 
 
 def _locate(live: LiveEnvironment, request: Request) -> Bytes:
-    found = live.target.locate(request.target.body.image, image_location.telling(live.workspace.emit))
+    found = live.target.images.locate(request.target.body.image, image_location.telling(live.workspace.emit))
     if not request.allowed.rebuild or found.where != "nowhere":
         return found
-    if live.settings.engine != "docker":
+    if reason := live.target.images.no_builder:
         raise UsageError(
             f"build {request.version} again for {live.place}",
-            "it is a Swarm, and its nodes pull images from the registry",
+            reason,
             f"`{live.workspace.command(f'verify --rebuild {request.version} --keep')}`, then "
             "`docker push` the image that it keeps",
         )

@@ -8,34 +8,30 @@ from __future__ import annotations
 
 from typing import Final, Literal, cast
 
+from release.deploy.core.instance import CommandInstance
 from release.deploy.core.place import DEPLOYMENT, describe
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.environment.identify import runs_release
 from release.errors import EngineError, Problem
 from release.events import Warned
-from release.images.engine import ContainerState
 from release.records.events import C, DataChange, Undoing
 
-ROLE: Final = "migration"
-"""The role in the labels."""
 _IDLE: Final = ("created", "exited", "dead", "removing")
 
 
-def find_own(live: LiveEnvironment) -> tuple[ContainerState, ...]:
+def find_own(live: LiveEnvironment) -> tuple[CommandInstance, ...]:
     """Return the containers of migration commands: they run, or their deployment has no end in the ledger."""
     return find_all(live)[0]
 
 
-def find_all(live: LiveEnvironment) -> tuple[tuple[ContainerState, ...], tuple[ContainerState, ...]]:
+def find_all(live: LiveEnvironment) -> tuple[tuple[CommandInstance, ...], tuple[CommandInstance, ...]]:
     """Return the containers of migration commands, and others with their labels: those are left alone."""
-    if live.settings.engine != "docker":
-        return (), ()
-    labelled = tuple(live.engine.containers(live.place.labels(ROLE)))
+    labelled = live.target.commands.every()
     mine = tuple(each for each in labelled if _has_own_name(live, each) and runs_release(live, each))
     return mine, tuple(each for each in labelled if each not in mine)
 
 
-def _has_own_name(live: LiveEnvironment, container: ContainerState) -> bool:
+def _has_own_name(live: LiveEnvironment, container: CommandInstance) -> bool:
     """Return whether it has the name that the deployment in its labels gives the container of a command."""
     deployment = container.labels.get(DEPLOYMENT, "")
     return container.name in (container_name(live, deployment, kind) for kind in ("down", "up"))
@@ -46,18 +42,18 @@ def container_name(live: LiveEnvironment, deployment: str, kind: str) -> str:
     return f"{live.place.fresh(deployment)}-{kind}"
 
 
-def _kind(container: ContainerState) -> str:
+def _kind(container: CommandInstance) -> str:
     """Return "down" or "up", by the end of its name."""
     return container.name.rpartition("-")[2]
 
 
-def still_running(containers: tuple[ContainerState, ...]) -> list[Problem]:
+def still_running(containers: tuple[CommandInstance, ...]) -> list[Problem]:
     """Return a problem for each container that still changes the data."""
     busy = [container for container in containers if container.status not in _IDLE]
     return [Problem(path=f"migrations.{_kind(each)}", message=_running_text(each)) for each in busy]
 
 
-def _running_text(container: ContainerState) -> str:
+def _running_text(container: CommandInstance) -> str:
     name = container.name
     hint = (
         f"wait for it: `docker wait {name}`, then `docker logs {name}`; `docker stop {name}` stops "
@@ -72,7 +68,7 @@ def _kind_of(change: DataChange) -> str:
 
 
 def outcome(
-    containers: tuple[ContainerState, ...], deployment: str, planned: C | None, *, locked: bool
+    containers: tuple[CommandInstance, ...], deployment: str, planned: C | None, *, locked: bool
 ) -> C | None:
     """Return how a planned command ended, by its container; None if it never began.
 
@@ -110,7 +106,7 @@ def remove_ended(live: LiveEnvironment, deployment: str | None = None) -> None:
     try:
         for container in find_own(live):
             if container.status in _IDLE and deployment in (None, container.labels.get(DEPLOYMENT)):
-                live.engine.remove(container.id)
+                live.target.commands.remove(container.id)
     except EngineError as error:
         live.workspace.emit(
             Warned(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from release.deploy.core.place import Place
-from release.deploy.core.target import Strategy
+from release.deploy.core.rollout import Strategy
 from release.ledger.diff import Change
 from release.migrations import Crossing
 from release.runspec import RunSpec
@@ -92,6 +92,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     before: Side | None
     after: Side
     strategy: Strategy
+    way: str
+    """The strategy in words."""
     bytes_from: str
     expected_ms: int | None
     spec: RunSpec

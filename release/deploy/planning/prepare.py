@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from release.deploy.core.image_location import Bytes
-from release.deploy.core.place import ContainerSet
+from release.deploy.core.instance import InstanceSet
 from release.deploy.environment import identify
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.environment.observe import Observation
@@ -90,7 +90,7 @@ class Prepared(Struct, frozen=True, kw_only=True):
         return self.request.attempted(self.live.place)
 
     @property
-    def containers(self) -> ContainerSet:
+    def containers(self) -> InstanceSet:
         """Return the containers that were there."""
         return self.observation.ours
 
@@ -168,11 +168,13 @@ def _parts(live: LiveEnvironment, found: Findings, *, then: tuple[str, ...]) -> 
 
 
 def _target_facts(live: LiveEnvironment, found: Findings) -> TargetFacts:
+    strategy = live.target.rollouts.strategy(found.settings.spec)
     return TargetFacts(
         engine=live.target.name,
-        strategy=live.target.strategy(found.settings.spec),
-        image=live.target.id_of(found.request.target.body.image),
-        notes=(*live.target.cautions(), *identify.told(live, found.observation.ours.strangers)),
+        strategy=strategy,
+        way=live.target.rollouts.describe(strategy),
+        image=live.target.images.id_of(found.request.target.body.image),
+        notes=(*live.target.rollouts.cautions(), *identify.told(live, found.observation.ours.strangers)),
     )
 
 

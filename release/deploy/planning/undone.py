@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from release.deploy.core.instance import CommandInstance
 from release.deploy.core.place import DEPLOYMENT, VERSION
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.environment.journal import Unfinished
@@ -13,7 +14,6 @@ from release.deploy.environment.observe import Observation
 from release.deploy.planning.data_command import Kind
 from release.deploy.planning.migration_containers import outcome
 from release.errors import ReleaseError
-from release.images.engine import ContainerState
 from release.ledger import query
 from release.ledger.deployments import events_of
 from release.ledger.query import Event
@@ -88,7 +88,7 @@ def with_data(error: E, change: DataChange) -> E:
 
 def earlier_change(
     live: LiveEnvironment,
-    containers: tuple[ContainerState, ...],
+    containers: tuple[CommandInstance, ...],
     unfinished: Unfinished | None,
     *,
     locked: bool,
@@ -121,7 +121,7 @@ def _planned(deployment: Deployment, kind: Kind) -> DataChange | None:
 
 
 def _recorded(
-    live: LiveEnvironment, containers: tuple[ContainerState, ...], passed: Iterable[str], kind: Kind
+    live: LiveEnvironment, containers: tuple[CommandInstance, ...], passed: Iterable[str], kind: Kind
 ) -> EarlierChange | None:
     """Return the latest one in the ledger that no healthy deployment follows."""
     done = set(passed)
@@ -138,7 +138,7 @@ def _recorded(
     return None
 
 
-def _change(containers: tuple[ContainerState, ...], deployment: Deployment, kind: Kind) -> DataChange | None:
+def _change(containers: tuple[CommandInstance, ...], deployment: Deployment, kind: Kind) -> DataChange | None:
     """Return what its end records; without an end, what its container shows."""
     if deployment.status != "started":
         return _planned(deployment, kind)
@@ -146,7 +146,7 @@ def _change(containers: tuple[ContainerState, ...], deployment: Deployment, kind
 
 
 def _unrecorded(
-    live: LiveEnvironment, containers: tuple[ContainerState, ...], passed: Iterable[str]
+    live: LiveEnvironment, containers: tuple[CommandInstance, ...], passed: Iterable[str]
 ) -> EarlierChange | None:
     """Return one of another clone, whose events were not published: only its container shows it."""
     for container in containers:
@@ -168,7 +168,7 @@ def _unrecorded(
 
 def earlier_observed(
     live: LiveEnvironment,
-    containers: tuple[ContainerState, ...],
+    containers: tuple[CommandInstance, ...],
     observation: Observation,
     own: str = "",
     kind: Kind = "down",

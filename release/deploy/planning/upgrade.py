@@ -29,15 +29,9 @@ def decide(
     goes_back = request.reason == "rollback" or (crossing is not None and bool(crossing.undone))
     if configured is None or configured.up is None or goes_back or request.allowed.up:
         return None, []
-    if live.settings.engine != "docker":
-        return None, [Problem(path=_PATH, message=_in_a_swarm(configured.up))]
+    if refusal := live.target.commands.refusal("up"):
+        text = f"run `{' '.join(configured.up)}` by hand in the new image, then deploy with --up done"
+        return None, [Problem(path=_PATH, message=f"{refusal}: {text}")]
     upgrade = Upgrade(command=configured.up, version=request.version, status="planned")
     command = data_command(live, configured, "up", upgrade, request.target, settings.spec, settings.secrets)
     return command, []
-
-
-def _in_a_swarm(command: tuple[str, ...]) -> str:
-    return (
-        f"a Swarm runs no `up` command: run `{' '.join(command)}` by hand in the new image, then deploy with "
-        "--up done"
-    )

@@ -13,7 +13,6 @@ from release.config import Environment
 from release.deploy.core.place import Place
 from release.deploy.core.target import Target
 from release.events import Emit
-from release.images.engine import Engine
 
 
 class Opening(Protocol):
@@ -21,8 +20,8 @@ class Opening(Protocol):
 
     def open_target(
         self, place: Place, settings: Environment, port: int | None, stack: ExitStack, emit: Emit
-    ) -> tuple[Engine, Target]:
-        """Return the engine that is talked to and the target of a place, while the stack is open.
+    ) -> Target:
+        """Return the target of a place, while the stack is open.
 
         Args:
             place: the service and environment.
@@ -38,7 +37,7 @@ class Opening(Protocol):
 
 def open_target(
     place: Place, settings: Environment, port: int | None, stack: ExitStack, emit: Emit
-) -> tuple[Engine, Target]:
-    """Return the engine and the target that the settings name. See `Opening.open_target`."""
+) -> Target:
+    """Return the target that the settings name. See `Opening.open_target`."""
     module = import_module(f"{__name__}.{settings.target_folder}.opening")
     return cast(Opening, module).open_target(place, settings, port, stack, emit)

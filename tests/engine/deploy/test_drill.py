@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from release.deploy.core.drill_request import DRILL
 from release.deploy.core.place import Place
-from release.deploy.inspection.drill import DRILL
 from release.process import output_of
 from tests.engine import lab
 from tests.engine.deploy.conftest import Make

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from release.cancellation import Cancellation
+from release.deploy.core.instance import CommandInstance, Instance
 from release.deploy.core.lock import Holder
 from release.deploy.core.lock_store import Kept as Lock
 from release.deploy.core.lock_store import as_labels, from_labels
+from release.deploy.targets.engine.instances import instance_of
 from release.errors import EngineError, NameTaken, PortTaken
 from release.images.engine import ContainerSpec, ContainerState, Engine, EngineInfo, Executed, StoredImage
 from release.images.frames import LOG_LIMIT, LONGEST_LINE, OUTPUT_LIMIT
@@ -59,6 +61,28 @@ def state(name: str = "api-production", **changes: Any) -> ContainerState:
         address=None,
     )
     return replace(known, **changes)
+
+
+def instance(name: str = "api-production", **changes: Any) -> Instance:
+    """The same as an instance."""
+    return instance_of(state(name, **changes))
+
+
+def command(name: str, exit_code: int = 0, argv: tuple[str, ...] = (), **changes: Any) -> CommandInstance:
+    """A container of a command that changes the data."""
+    one = state(name, **changes)
+    return CommandInstance(
+        id=one.id,
+        name=name,
+        image=one.image,
+        status=one.status,
+        health=one.health,
+        restarts=one.restarts,
+        started_at=one.started_at,
+        labels=one.labels,
+        exit_code=exit_code,
+        argv=argv,
+    )
 
 
 def lock_labels(holder: Holder) -> dict[str, str]:

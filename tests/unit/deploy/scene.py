@@ -138,7 +138,7 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
         env_ref, engine = workspace.env_ref("production"), FakeEngine()
         target = SingleEngine(engine=engine, place=env_ref.place)
         live = LiveEnvironment(
-            workspace=workspace, settings=env_ref.settings, place=env_ref.place, engine=engine, target=target
+            workspace=workspace, settings=env_ref.settings, place=env_ref.place, target=target
         )
         yield Scene(live=live, engine=engine, root=repository)
 

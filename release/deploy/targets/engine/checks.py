@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from release.deploy.core.image_location import Bytes, Room
-from release.deploy.core.place import SERVING, ContainerSet, Place
+from release.deploy.core.instance import InstanceSet
+from release.deploy.core.place import SERVING, Place
 from release.deploy.core.problems import listed
 from release.errors import Problem
 from release.images.engine import Engine
@@ -87,7 +88,7 @@ def settings_problems(engine: Engine, place: Place, spec: RunSpec) -> list[Probl
     return listed(place, found)
 
 
-def occupation_problems(engine: Engine, place: Place, spec: RunSpec, ours: ContainerSet) -> list[Problem]:
+def occupation_problems(engine: Engine, place: Place, spec: RunSpec, ours: InstanceSet) -> list[Problem]:
     """Ports and the names of containers, where others than `ours` have them.
 
     Not asked while a deployment goes on.
@@ -122,7 +123,7 @@ def _start_interval(engine: Engine, spec: RunSpec) -> Iterator[str]:
         )
 
 
-def _name(engine: Engine, place: Place, replica: int, ours: ContainerSet) -> Iterator[str]:
+def _name(engine: Engine, place: Place, replica: int, ours: InstanceSet) -> Iterator[str]:
     """The name that the new container gets in the end must be free or ours."""
     name = place.named(replica)
     if name in {each.name for each in (*ours.up, *ours.stopped)}:
@@ -144,7 +145,7 @@ def _name(engine: Engine, place: Place, replica: int, ours: ContainerSet) -> Ite
         )
 
 
-def _ports(engine: Engine, spec: RunSpec, ours: ContainerSet) -> Iterator[str]:
+def _ports(engine: Engine, spec: RunSpec, ours: InstanceSet) -> Iterator[str]:
     """A port is free, or ours and about to be freed."""
     if not spec.publish:
         return

@@ -18,14 +18,13 @@ def open_target(
     port: int | None,
     stack: ExitStack,
     emit: Emit,  # noqa: ARG001 - other targets warn
-) -> tuple[Engine, Target]:
+) -> Target:
     """See `release.deploy.targets.Opening`. A proxy's code is imported only if there is one."""
     engine = stack.enter_context(Engine.connect(host=settings.host, context=settings.context))
     if settings.proxy is None:
-        return engine, SingleEngine(engine=engine, place=place)
+        return SingleEngine(engine=engine, place=place)
     from release.deploy.targets.engine.proxies import stand_before
 
     reached = settings.proxy.port or port or 0  # 0: by name alone (dns)
     proxy = stand_before(engine, place, settings.proxy, reached)
-    single = SingleEngine(engine=engine, place=place, proxy=proxy, drain=settings.proxy.drain)
-    return engine, single
+    return SingleEngine(engine=engine, place=place, proxy=proxy, drain=settings.proxy.drain)

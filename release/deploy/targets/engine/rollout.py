@@ -7,6 +7,7 @@ engine is cut in the middle, and a later command finds what an earlier one left.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from release.cancellation import Cancellation
 from release.deploy.core.outage import until_back
@@ -28,6 +29,12 @@ from release.images.engine import ContainerSpec, ContainerState, Engine
 from release.redact import Mask
 from release.runspec import Probe
 from release.values import Struct, replace
+
+STRATEGIES: Final = {
+    "stop-first": "stop-first: the old container is stopped, and kept until the new one is proven",
+    "start-first": "start-first: the new container is healthy before the proxy gives it the traffic",
+}
+"""Ways to replace containers, as a plan tells them."""
 
 
 class Replacement(Struct, frozen=True, kw_only=True):

@@ -6,20 +6,23 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from release.deploy.core import image_location, watch
-from release.deploy.core.image_location import Bytes, Tell, unheard
+from release.deploy.core.instance import Instance, InstanceSet
 from release.deploy.core.lock_store import EngineLockStore, LockStore
-from release.deploy.core.place import DEPLOYMENT, ContainerSet, Place, container_spec, describe, look
-from release.deploy.core.steps import step
-from release.deploy.core.target import RolloutContext, RolloutRequest, Strategy, Way
+from release.deploy.core.place import DEPLOYMENT, ContainerSet, Place, container_spec, describe
+from release.deploy.core.rollout import RolloutContext, RolloutRequest, Strategy, Way
 from release.deploy.targets.engine import checks, stop_first
+from release.deploy.targets.engine.commands import EngineCommands
+from release.deploy.targets.engine.drill import EngineDrills
 from release.deploy.targets.engine.gates import Gates
 from release.deploy.targets.engine.health import Watch, await_healthy
-from release.deploy.targets.engine.rollout import Replacement, RolloutTools
-from release.errors import DeploymentFailed, EngineError, Problem, Restored, UsageError
-from release.events import Emit
+from release.deploy.targets.engine.images import EngineImages
+from release.deploy.targets.engine.instances import EngineInstances, containers_of
+from release.deploy.targets.engine.rollout import STRATEGIES, Replacement, RolloutTools
+from release.deploy.targets.engine.upkeep import EngineUpkeep
+from release.errors import DeploymentFailed, Problem, Restored, UsageError
 from release.images.engine import ContainerSpec, ContainerState, Engine
-from release.records import Image, Release
-from release.reference import Digest, Repository
+from release.records import Image
+from release.reference import Digest
 from release.runspec import RunSpec
 from release.values import Struct, replace
 
@@ -30,7 +33,7 @@ _LABEL: Final = 63
 
 
 class SingleEngine(Struct, frozen=True, kw_only=True):
-    """A place on one engine. See `release.deploy.core.target.Target` for what each method promises."""
+    """A place on one engine. See `release.deploy.core.target.Target` for what each part promises."""
 
     engine: Engine
     place: Place
@@ -44,62 +47,60 @@ class SingleEngine(Struct, frozen=True, kw_only=True):
         """The engine's address."""
         return self.engine.host
 
+    @property
+    def instances(self) -> EngineInstances:
+        """The containers of the place."""
+        return EngineInstances(engine=self.engine, place=self.place, proxy=self.proxy)
+
+    @property
+    def images(self) -> EngineImages:
+        """The engine's own store, and the registry."""
+        return EngineImages(engine=self.engine)
+
+    @property
+    def rollouts(self) -> EngineRollouts:
+        """Containers are swapped."""
+        return EngineRollouts(engine=self.engine, place=self.place, proxy=self.proxy, drain=self.drain)
+
+    @property
+    def commands(self) -> EngineCommands:
+        """Containers of their own."""
+        return EngineCommands(engine=self.engine, place=self.place)
+
+    @property
+    def drills(self) -> EngineDrills:
+        """A container beside what runs."""
+        return EngineDrills(engine=self.engine)
+
+    @property
+    def upkeep(self) -> EngineUpkeep:
+        """The engine as a machine."""
+        return EngineUpkeep(engine=self.engine)
+
+    @property
+    def lock_needs_image(self) -> bool:
+        """A lock is a container."""
+        return True
+
     def lock_store(self, image: Digest | None = None) -> LockStore:
         """The engine itself: a container is the lock."""
         return EngineLockStore(engine=self.engine, image=image)
 
-    def look(self) -> ContainerSet:
-        """The containers of this place; behind a proxy, which of them it sends requests to."""
-        ours = look(self.engine, self.place)
-        if self.proxy is None or not ours.running:
-            return ours
-        try:
-            carried = self.proxy.carried(ours.running)
-        except EngineError as error:
-            return replace(ours, unclear=f"{error.attempted}: {error.found}")
-        if not carried:
-            return replace(ours, unclear="the proxy sends no requests to them")
-        return replace(
-            ours,
-            running=tuple(one for one in ours.running if one.id in carried),
-            waiting=tuple(one for one in ours.running if one.id not in carried),
-        )
 
-    def stranger(self) -> ContainerState | None:
-        """A container under the name of ours."""
-        return self.engine.state(self.place.container)
+class EngineRollouts(Struct, frozen=True, kw_only=True):
+    """Replacement of the containers of a place. See `release.deploy.core.target.Rollouts`."""
 
-    def id_of(self, image: Image) -> Digest:
-        """The manifest's digest in a containerd store, the config's in a graph driver."""
-        is_containerd = self.engine.info.image_store == "containerd"
-        return Digest(image.digest if is_containerd else image.config_digest)
+    engine: Engine
+    place: Place
+    proxy: Proxy | None = None
+    drain: int = 0
 
-    def locate(self, image: Image, tell: Tell = unheard) -> Bytes:
-        """In its store, else in the registry."""
-        return image_location.locate(self.engine, image, tell)
+    @property
+    def keeps_seals(self) -> bool:
+        """Secrets are in the containers."""
+        return False
 
-    def fetch(
-        self,
-        release: Release,
-        spec: RunSpec,  # noqa: ARG002 - there is one place
-        found: Bytes,
-        emit: Emit,
-    ) -> None:
-        """Pull what is not there, and give it a name of its own: that spares it when images are tidied."""
-        image = found.stored
-        if image is None:
-            with step(emit, "pull") as say:
-                image = image_location.fetch(self.engine, release.image, emit)
-                say(str(image_location.image_reference(release.image)))
-        name = Repository(release.image.repository).tagged(f"sha-{release.source.commit}")
-        if str(name) not in image.references:
-            self.engine.tag(image.id, name)
-
-    def settings_problems(
-        self,
-        spec: RunSpec,
-        image: Image | None = None,
-    ) -> list[Problem]:
+    def settings_problems(self, spec: RunSpec, image: Image | None = None) -> list[Problem]:
         """Networks and volumes that are not there, and what the proxy lacks."""
         problems = checks.settings_problems(self.engine, self.place, spec)
         if self.proxy is None:
@@ -122,13 +123,17 @@ class SingleEngine(Struct, frozen=True, kw_only=True):
         """Return what the proxy may lose."""
         return tuple(self.proxy.cautions()) if self.proxy is not None else ()
 
-    def occupation_problems(self, spec: RunSpec, ours: ContainerSet) -> list[Problem]:
+    def occupation_problems(self, spec: RunSpec, ours: InstanceSet) -> list[Problem]:
         """Ports, and the containers' names."""
         return checks.occupation_problems(self.engine, self.place, spec, ours)
 
     def strategy(self, spec: RunSpec) -> Strategy:  # noqa: ARG002 - other targets ask the settings
         """Behind a proxy two can run at once; a port of the machine belongs to one."""
         return "stop-first" if self.proxy is None else "start-first"
+
+    def describe(self, strategy: Strategy) -> str:
+        """For the plan."""
+        return STRATEGIES[strategy]
 
     def patience(self, spec: RunSpec, health_timeout: int) -> int:
         """Until each is healthy, and what the old ones take to drain and to stop."""
@@ -171,7 +176,7 @@ class SingleEngine(Struct, frozen=True, kw_only=True):
             old_probe=order.old.probe if order.old is not None else None,
             old_grace=(order.old or order.spec).stop_grace,
             health_timeout=order.health_timeout,
-            before=order.before,
+            before=containers_of(order.before),
             gates=Gates.of(order.spec),
             old_gates=Gates.of(order.old),
             watch=order.watch,
@@ -190,7 +195,7 @@ class SingleEngine(Struct, frozen=True, kw_only=True):
             self.place,
             order.identity,
             order.spec,
-            image=self.id_of(order.image),
+            image=EngineImages(engine=self.engine).id_of(order.image),
             secrets=order.secrets,
             replica=replica,
             labels=self.proxy.labels() if self.proxy is not None else None,
@@ -234,7 +239,8 @@ class SingleEngine(Struct, frozen=True, kw_only=True):
     def _halves(self, order: RolloutRequest) -> tuple[tuple[ContainerState, ...], Replacement]:
         """The containers that the order made, if there are any, and the swap as it was meant."""
         mine = {DEPLOYMENT: order.identity.deployment}.items()
-        there = (*order.before.up, *order.before.stopped)
+        before = containers_of(order.before)
+        there = (*before.up, *before.stopped)
         new = tuple(each for each in there if mine <= each.labels.items())
         others = [each for each in there if each not in new]
         kept = self._ran_before(order, others)
@@ -252,7 +258,7 @@ class SingleEngine(Struct, frozen=True, kw_only=True):
         than the order says was put there by somebody whose events the order's giver did not know.
         """
         named = [each for each in others if each.labels.get(DEPLOYMENT, "") == order.replaces]
-        up = [each for each in others if each in order.before.up]
+        up = [each for each in others if each.id in order.before.ids]
         return named or up or [each for each in others if self.place.gave(each.name)]
 
     def _crew(self, means: RolloutContext) -> RolloutTools:
@@ -269,7 +275,7 @@ class SingleEngine(Struct, frozen=True, kw_only=True):
         seen = [await_healthy(self._watch(order, means, one)) for one in order.before.running]
         return seen[-1].evidence
 
-    def _watch(self, order: RolloutRequest, means: RolloutContext, container: ContainerState) -> Watch:
+    def _watch(self, order: RolloutRequest, means: RolloutContext, container: Instance) -> Watch:
         return Watch(
             engine=self.engine,
             container=container.id,
@@ -284,7 +290,7 @@ class SingleEngine(Struct, frozen=True, kw_only=True):
 
 
 def _gone(order: RolloutRequest) -> UsageError:
-    there = describe((*order.before.up, *order.before.stopped))
+    there = describe(order.before.every)
     return UsageError(
         f"revert {order}",
         f"the container of the deployment before, {order.replaces}, was removed; there is only {there}",

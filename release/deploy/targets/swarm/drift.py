@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from release.deploy.core.target import RolloutRequest
+from release.deploy.core.rollout import RolloutRequest
 from release.deploy.targets.swarm.api import Swarm
 from release.deploy.targets.swarm.spec import (
     MARK,

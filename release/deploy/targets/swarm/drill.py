@@ -1,4 +1,4 @@
-"""A rehearsal in a Swarm: a service of its own, of one task, through the very code that deploys.
+"""A drill in a Swarm: a service of its own, of one task, through the very code that deploys.
 
 It has a name, labels, secrets and configs of its own, empty volumes in the place of the real ones, and of
 ports only a free one of its node, where the service itself publishes the one that is asked. So nothing that
@@ -7,49 +7,25 @@ serves is touched, and all of it is found again, by the next drill too, if this 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from functools import cached_property
+from collections.abc import Mapping
 from typing import Final
 
-from release.cancellation import Cancellation
-from release.deploy.core.image_location import Bytes, telling
-from release.deploy.core.place import (
-    DEPLOYMENT,
-    ENVIRONMENT,
-    ROLE,
-    SERVICE,
-    SERVING,
-    ContainerSet,
-    Identity,
-    Place,
-)
-from release.deploy.core.target import RolloutContext, RolloutRequest
-from release.deploy.environment.environment import LiveEnvironment
-from release.deploy.inspection.drill import (
-    DRILL,
-    Conditions,
-    Drill,
-    Drilled,
-    drill_name,
-    empty,
-    is_left_behind,
-    refuse,
-)
-from release.deploy.planning.settings import read_secrets, recorded_settings
+from release.deploy.core.drill_request import DRILL, DrillRequest, drill_name, empty, is_left_behind
+from release.deploy.core.image_location import Bytes
+from release.deploy.core.instance import InstanceSet
+from release.deploy.core.place import DEPLOYMENT, ENVIRONMENT, ROLE, SERVICE, SERVING, Place
+from release.deploy.core.rollout import RolloutContext, RolloutRequest
 from release.deploy.targets.swarm import spec as specs
 from release.deploy.targets.swarm.api import Kind, Service, Swarm
+from release.deploy.targets.swarm.images import SwarmImages
 from release.deploy.targets.swarm.nodes import Route
 from release.deploy.targets.swarm.rollout import Rollout
-from release.deploy.targets.swarm.target import SwarmTarget
-from release.errors import DeploymentFailed, EngineError
-from release.events import Emit, Notice, Warned
-from release.ledger.query import Event
-from release.records import Record, Release
-from release.redact import Mask
-from release.reference import Digest
+from release.deploy.targets.swarm.rollouts import SwarmRollouts
+from release.errors import DeploymentFailed, Problem
+from release.events import Emit, Notice
+from release.images.engine import Engine
 from release.runspec import Publish, RunSpec, SwarmSpec
-from release.values import field
+from release.values import Struct, field
 
 _STAND_IN: Final = "drill:secret"
 """In the place of a fingerprint: the names of the drill's secrets are its own anyway."""
@@ -84,188 +60,131 @@ def _labels(place: Place, role: str) -> dict[str, str]:
     return known | {ROLE: DRILL if role == SERVING else f"{DRILL}-{role}"}
 
 
-class SwarmDrill(Drill, frozen=True, kw_only=True, dict=True):
-    """Plan of a drill in a Swarm; made before anything is started."""
+class SwarmDrills(Struct, frozen=True, kw_only=True):
+    """Drills in a Swarm. See `release.deploy.core.target.Drills`."""
 
-    target_of: SwarmTarget
-    """The real place there, whose manager is talked to."""
-    found: Bytes = field(default_factory=lambda: Bytes(where="registry"))
+    engine: Engine
+    """Of a manager."""
+    ways: Mapping[str, Route] = field(default_factory=dict)
+    """Addresses of the engines of its nodes."""
 
-    @cached_property
-    def scratch(self) -> SwarmTarget:
-        """The place of the rehearsal."""
-        place = Scratch(
-            service=self.place.service,
-            environment=self.place.environment,
-            drill=self.drill,
-            marks=tuple(sorted(self.marks.items())),
-        )
-        return SwarmTarget(engine=self.engine, place=place, ways=self.target_of.ways)
+    @property
+    def swarm(self) -> Swarm:
+        """The Swarm that the engine manages."""
+        return Swarm(engine=self.engine)
 
     @property
     def what(self) -> str:
-        """Return what is started."""
+        """A service."""
         return "service"
 
     @property
-    def unchecked(self) -> tuple[str, ...]:
-        """Return what it does not prove."""
-        several = (f"replicas: 1 of {self.spec.replicas}",) if self.spec.replicas > 1 else ()
-        asked = self.spec.health_tcp is not None or self.spec.health_command is not None
+    def where(self) -> str:
+        """In the Swarm of the manager."""
+        return f"in the Swarm of {self.engine.host}"
+
+    def name(self, request: DrillRequest) -> str:
+        """Of the service."""
+        return specs.service_name(scratch_of(request))
+
+    def problems(self, request: DrillRequest) -> list[Problem]:
+        """As for a deployment to the place of the drill."""
+        rollouts = SwarmRollouts(engine=self.engine, place=scratch_of(request), ways=self.ways)
+        return rollouts.settings_problems(order_of(request).spec, request.target.body.image)
+
+    def unchecked(self, request: DrillRequest) -> tuple[str, ...]:
+        """Several tasks, and questions that only one engine puts."""
+        spec = request.spec
+        several = (f"replicas: 1 of {spec.replicas}",) if spec.replicas > 1 else ()
+        asked = spec.health_tcp is not None or spec.health_command is not None
         gates = ("health_tcp and health_command: a Swarm uses its health check",) if asked else ()
-        return (*super().unchecked, *several, *gates)
+        return (*several, *gates)
 
-    def order(self) -> RolloutRequest:
-        """As recorded, but for what would touch anything."""
-        body = self.target.body
-        return RolloutRequest(
-            place=self.scratch.place,
-            identity=Identity(
-                deployment=self.drill,
-                version=body.version,
-                commit=body.source.commit,
-                digest=Digest(body.image.digest),
-                record=self.target.id,
-            ),
-            image=body.image,
-            spec=self._settings(),
-            secrets=self.values(),
-            before=ContainerSet(running=(), stopped=()),
-            old=None,
-            health_timeout=self.health_timeout,
-        )
+    def sweep(self, request: DrillRequest, emit: Emit) -> None:
+        """Services, secrets and configs."""
+        sweep(self.swarm, request.place, emit)
 
-    def _settings(self) -> RunSpec:
-        swarm = self.spec.swarm or SwarmSpec()
-        return self.spec.model_copy(
-            update={
-                "env": self.stand_ins() | self.spec.env,
-                "secrets": dict.fromkeys(self.values(), _STAND_IN),
-                "publish": self._port(),
-                "networks": self.spec.networks if self.conditions.networks else (),
-                "volumes": tuple(empty(mount) for mount in self.spec.volumes),
-                "labels": {},
-                "restart": "no",
-                "replicas": 1,
-                "proxy": None,
-                "swarm": swarm.model_copy(update={"publish_mode": "host", "order": "stop-first"}),
-            }
-        )
+    def fetch(self, request: DrillRequest, found: Bytes, emit: Emit) -> None:
+        """Pull on the nodes that may run it."""
+        images = SwarmImages(engine=self.engine, place=scratch_of(request), ways=self.ways)
+        images.fetch(request.target.body, order_of(request).spec, found, emit)
 
-    def _port(self) -> tuple[Publish, ...]:
-        """A free one of the node; none where the service itself is not to be reached from outside."""
-        probe = self.spec.probe
-        if probe is None or all(port.container != probe.port for port in self.spec.publish):
-            return ()
-        return (Publish.model_construct(host=0, container=probe.port),)
-
-
-def prepare(
-    live: LiveEnvironment,
-    ground: LiveEnvironment,
-    target: Record[Release],
-    ran: Event | None,
-    conditions: Conditions,
-) -> SwarmDrill:
-    """Find out everything before anything is started.
-
-    Args:
-        site: the environment whose release and settings are rehearsed.
-        ground: where: the same, or another one, in a Swarm.
-        target: the release.
-        ran: the deployment whose settings are; absent: the release's last healthy one.
-        conditions: what is real.
-
-    Raises:
-        TargetUnavailable: no settings are recorded, or the bytes are nowhere.
-        NotReady: a secret cannot be read, or no node can run it.
-        EngineError.
-    """
-    spec = recorded_settings(live, target, ran)
-    secrets, missing = read_secrets(live, spec) if conditions.secrets else ({}, [])
-    here = SwarmTarget(engine=ground.engine, place=live.place, ways=_ways(ground))
-    found = here.locate(target.body.image, telling(live.workspace.emit))
-    drill_run = SwarmDrill(
-        place=live.place,
-        engine=ground.engine,
-        target=target,
-        spec=spec,
-        conditions=conditions,
-        secrets=secrets,
-        bytes_from=found.where,
-        stored=found.stored,
-        health_timeout=live.settings.health_timeout,
-        target_of=here,
-        found=found,
-    )
-    lacking = drill_run.scratch.settings_problems(drill_run.order().spec, target.body.image)
-    attempted = f"drill {target.body.version} of {live.place} in the Swarm of {ground.engine.host}"
-    refuse(attempted, found, [*missing, *lacking])
-    return drill_run
-
-
-def _ways(ground: LiveEnvironment) -> Mapping[str, Route]:
-    return ground.target.ways if isinstance(ground.target, SwarmTarget) else {}
-
-
-def drill(
-    drill_run: SwarmDrill, emit: Emit, cancellation: Cancellation, elapsed: Callable[[], int]
-) -> Drilled:
-    """Deploy it beside what runs, see it healthy, take it away.
-
-    Args:
-        rehearsal: what and where.
-        emit: is told the steps.
-        cancellation: gives up; what was started is taken away all the same.
-        elapsed: milliseconds since the command began.
-
-    Raises:
-        DeploymentFailed: it does not become healthy; with its last lines.
-        EngineError, Cancelled.
-    """
-    swarm = drill_run.scratch.swarm
-    sweep(swarm, drill_run.place, emit)
-    drill_run.scratch.fetch(drill_run.target.body, drill_run.order().spec, drill_run.found, emit)
-    means = RolloutContext(emit=emit, cancellation=cancellation, mask=Mask(drill_run.secrets.values()))
-    rollout = Rollout(swarm=swarm, order=drill_run.order(), means=means)
-    with apart(rollout, emit):
-        evidence = _rehearsed(rollout, drill_run)
-        took = elapsed()
-    return Drilled(drill_run=drill_run, evidence=evidence, duration_ms=took)
-
-
-def _rehearsed(rollout: Rollout, drill_run: SwarmDrill) -> str:
-    try:
-        return rollout.run()
-    except DeploymentFailed as error:
-        rollout.means.cancellation.check()
-        raise DeploymentFailed(
-            f"drill {drill_run.target.body.version} of {drill_run.place}",
-            error.found,
-            "the serving release was not changed; the lines above show why a rollback to this "
-            "release would fail",
-            error.tail,
-        ) from error
-
-
-@contextmanager
-def apart(rollout: Rollout, emit: Emit) -> Iterator[None]:
-    """The service and its objects are gone when the block ends, however it ends."""
-    place, swarm = rollout.order.place, rollout.swarm
-    try:
-        yield
-    finally:
+    def rehearse(self, request: DrillRequest, context: RolloutContext) -> str:
+        """Deploy it beside what runs."""
         try:
-            rollout.remove()
-            for kind, role in _OBJECTS:
-                for each in swarm.stored(kind, place.labels(role)):
-                    swarm.drop(kind, each.id)
-        except EngineError as error:
-            left = (
-                f"could not remove {rollout.name}: {error.found}. The next drill removes it. No "
-                "action needed."
-            )
-            emit(Warned(text=left))
+            return self.rollout(request, context).run()
+        except DeploymentFailed as error:
+            context.cancellation.check()
+            raise DeploymentFailed(
+                f"drill {request.target.body.version} of {request.place}",
+                error.found,
+                "the serving release was not changed; the lines above show why a rollback to this "
+                "release would fail",
+                error.tail,
+            ) from error
+
+    def rollout(self, request: DrillRequest, context: RolloutContext) -> Rollout:
+        """Return the rollout of the service of a drill."""
+        return Rollout(swarm=self.swarm, order=order_of(request), means=context)
+
+    def remove(self, request: DrillRequest, context: RolloutContext) -> None:
+        """The service and its objects."""
+        place, swarm = scratch_of(request), self.swarm
+        self.rollout(request, context).remove()
+        for kind, role in _OBJECTS:
+            for each in swarm.stored(kind, place.labels(role)):
+                swarm.drop(kind, each.id)
+
+
+def scratch_of(request: DrillRequest) -> Scratch:
+    """Return the place of a drill."""
+    return Scratch(
+        service=request.place.service,
+        environment=request.place.environment,
+        drill=request.drill,
+        marks=tuple(sorted(request.marks.items())),
+    )
+
+
+def order_of(request: DrillRequest) -> RolloutRequest:
+    """Return the rollout of a drill: as recorded, but for what would touch anything."""
+    return RolloutRequest(
+        place=scratch_of(request),
+        identity=request.identity,
+        image=request.target.body.image,
+        spec=_settings(request),
+        secrets=request.values(),
+        before=InstanceSet(running=(), stopped=()),
+        old=None,
+        health_timeout=request.health_timeout,
+    )
+
+
+def _settings(request: DrillRequest) -> RunSpec:
+    spec = request.spec
+    swarm = spec.swarm or SwarmSpec()
+    return spec.model_copy(
+        update={
+            "env": request.stand_ins() | spec.env,
+            "secrets": dict.fromkeys(request.values(), _STAND_IN),
+            "publish": _port(spec),
+            "networks": spec.networks if request.conditions.networks else (),
+            "volumes": tuple(empty(mount) for mount in spec.volumes),
+            "labels": {},
+            "restart": "no",
+            "replicas": 1,
+            "proxy": None,
+            "swarm": swarm.model_copy(update={"publish_mode": "host", "order": "stop-first"}),
+        }
+    )
+
+
+def _port(spec: RunSpec) -> tuple[Publish, ...]:
+    """A free one of the node; none where the service itself is not to be reached from outside."""
+    probe = spec.probe
+    if probe is None or all(port.container != probe.port for port in spec.publish):
+        return ()
+    return (Publish.model_construct(host=0, container=probe.port),)
 
 
 def _is_a_drills(place: Place, service: Service, labels: Mapping[str, str]) -> bool:

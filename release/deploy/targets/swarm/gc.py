@@ -10,38 +10,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from release.deploy.core.place import DEPLOYMENT, Place
+from release.deploy.core.upkeep import Needs, Unneeded
 from release.deploy.targets.swarm import spec as specs
 from release.deploy.targets.swarm.api import Kind, Service, Stored, Swarm, Task, parts_of
 from release.deploy.targets.swarm.kept import read_kept
 from release.runspec import RunSpec
-from release.values import Struct
 
 _ROLES: Final[Sequence[tuple[Kind, str]]] = (
     ("secrets", specs.SECRET),
     ("configs", specs.FILE),
     ("configs", specs.BEFORE),
 )
-
-
-class Unneeded(Struct, frozen=True, kw_only=True):
-    """An object that nothing refers to."""
-
-    kind: Kind
-    id: str
-    name: str
-
-    def __str__(self) -> str:
-        """As "secret api-production-TOKEN-…"."""
-        return f"{self.kind.removesuffix('s')} {self.name}"
-
-
-class Needs(Struct, frozen=True, kw_only=True):
-    """Objects that must stay, by the ledger."""
-
-    specs: Sequence[RunSpec]
-    """Settings that a rollback could restore."""
-    ended: frozenset[str]
-    """Deployments that are over: nobody will put back what was before them."""
 
 
 def unneeded(swarm: Swarm, place: Place, needs: Needs) -> tuple[Unneeded, ...]:

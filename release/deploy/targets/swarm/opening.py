@@ -10,7 +10,6 @@ from release.deploy.core.target import Target
 from release.deploy.targets.swarm.nodes import manager
 from release.deploy.targets.swarm.target import SwarmTarget
 from release.events import Emit
-from release.images.engine import Engine
 
 
 def open_target(
@@ -19,8 +18,8 @@ def open_target(
     port: int | None,  # noqa: ARG001 - no proxy is told
     stack: ExitStack,
     emit: Emit,
-) -> tuple[Engine, Target]:
+) -> Target:
     """See `release.deploy.targets.Opening`: any manager that can decide, if the configured one cannot."""
     ways = settings.swarm.nodes if settings.swarm is not None else {}
     engine = manager(settings, ways, stack, emit)
-    return engine, SwarmTarget(engine=engine, place=place, ways=ways)
+    return SwarmTarget(engine=engine, place=place, ways=ways)

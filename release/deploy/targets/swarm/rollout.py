@@ -14,8 +14,8 @@ from typing import Any, Final, TypeVar
 
 from release.deploy.core import watch
 from release.deploy.core.place import DEPLOYMENT, SERVING
+from release.deploy.core.rollout import RolloutContext, RolloutRequest
 from release.deploy.core.steps import reason, step
-from release.deploy.core.target import RolloutContext, RolloutRequest
 from release.deploy.targets.swarm import spec as specs
 from release.deploy.targets.swarm.api import Service, Swarm
 from release.deploy.targets.swarm.drift import changed

@@ -11,8 +11,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from release.deploy.core.place import SERVING, ContainerSet, Identity, Place
-from release.deploy.core.target import RolloutRequest
+from release.deploy.core.instance import InstanceSet
+from release.deploy.core.place import SERVING, Identity, Place
+from release.deploy.core.rollout import RolloutRequest
 from release.images.container_spec import healthcheck_config
 from release.records import Deployment, Release
 from release.reference import Digest, Reference, Repository
@@ -310,7 +311,7 @@ def recorded_order(place: Place, deployment: Deployment, release: Release) -> Ro
         image=release.image,
         spec=deployment.run_spec,
         secrets={},
-        before=ContainerSet(running=(), stopped=()),
+        before=InstanceSet(running=(), stopped=()),
         old=None,
         health_timeout=0,
     )

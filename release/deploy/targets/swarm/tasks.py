@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+from release.deploy.core.instance import Placed
 from release.deploy.core.place import DEPLOYMENT, VERSION
 from release.deploy.targets.swarm.api import Node, Service, Task
 from release.values import Struct
@@ -74,32 +75,6 @@ class View(Struct, frozen=True, kw_only=True):
         """Every task that may run, for messages that must say exactly what is where."""
         tasks = (*self.good, *self.waiting, *self.others, *self.lost)
         return "; ".join(map(self.describe, tasks)) or "no task"
-
-
-class Placed(Struct, frozen=True, kw_only=True):
-    """One task as a status tells it."""
-
-    name: str
-    """The service's, and the number of the task."""
-    node: str
-    """Name of the node; empty if none is chosen yet."""
-    answers: bool
-    """True: the node answers."""
-    version: str | None
-    state: str
-    error: str
-    ended: int
-    """Number of tasks in its place that ended by themselves, as far as the Swarm remembers."""
-    last: str
-    """Reason of the newest of them."""
-
-    def __str__(self) -> str:
-        """For people, in a line."""
-        where = f" on {self.node}" if self.node else ""
-        silent = "" if self.answers else " (does not answer)"
-        error = f": {self.error}" if self.error else ""
-        before = f"; {self.ended} ended before; the last: {self.last}" if self.ended else ""
-        return f"{self.name}{where}{silent}: {self.version or 'unknown version'} {self.state}{error}{before}"
 
 
 def placed(seen: View) -> Iterator[Placed]:

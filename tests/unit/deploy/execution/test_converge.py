@@ -15,13 +15,13 @@ from release.actor import now
 from release.deploy.core import lock
 from release.deploy.core.lock import Holder
 from release.deploy.core.place import Identity, Place, container_spec, secrets_in
-from release.deploy.core.target import Way
+from release.deploy.core.rollout import Way
 from release.deploy.environment import journal
 from release.deploy.environment.environment import LiveEnvironment, Workspace
 from release.deploy.execution import converge, deploy, interrupted
 from release.deploy.execution.converge import Converged
 from release.deploy.planning.prepare import prepare
-from release.deploy.targets.engine.target import SingleEngine
+from release.deploy.targets.engine.target import EngineRollouts, SingleEngine
 from release.errors import (
     EngineError,
     LedgerError,
@@ -205,7 +205,7 @@ def opened(root: Path, engine: Mortal, **environment: Any) -> Opened:
     )
     settings = workspace.service.environment(None)[1].model_copy(update={"health_timeout": 300})
     target = SingleEngine(engine=engine, place=PLACE)
-    live = LiveEnvironment(workspace=workspace, settings=settings, place=PLACE, engine=engine, target=target)
+    live = LiveEnvironment(workspace=workspace, settings=settings, place=PLACE, target=target)
     return Opened(live=live, engine=engine, said=said)
 
 
@@ -360,9 +360,14 @@ def test_an_engine_that_fails_in_the_middle_leaves_the_journal(world: World) -> 
     rolled_back(world)
     target = world.live.target
 
-    class Failing(SingleEngine, frozen=True):
+    class FailingRollouts(EngineRollouts, frozen=True):
         def resume(self, *_: Any) -> str:
             raise EngineError("ask the engine", "no answer")
+
+    class Failing(SingleEngine, frozen=True):
+        @property
+        def rollouts(self) -> EngineRollouts:
+            return FailingRollouts(engine=self.engine, place=self.place)
 
     live, failing = world.live, Failing(engine=world.engine, place=PLACE)
     assert isinstance(target, SingleEngine)

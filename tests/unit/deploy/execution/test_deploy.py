@@ -14,8 +14,9 @@ import pytest
 from release.cancellation import Cancellation
 from release.deploy.core import lock
 from release.deploy.core.image_location import Bytes
-from release.deploy.core.place import ContainerSet, Place
-from release.deploy.core.target import RolloutContext
+from release.deploy.core.instance import InstanceSet
+from release.deploy.core.place import Place
+from release.deploy.core.rollout import RolloutContext
 from release.deploy.environment.observe import Observation
 from release.deploy.execution import deploy, run_migration
 from release.deploy.execution.attempt import Done, run_attempt
@@ -78,6 +79,14 @@ class FakeTarget:
     act: Callable[[], str] = lambda: "it serves"
     name: str = "unix:///x"
     rolled_out: bool = False
+    keeps_seals: bool = False
+
+    @property
+    def images(self) -> FakeTarget:
+        """Each part is this object."""
+        return self
+
+    instances = rollouts = images
 
     def fetch(self, *_: object) -> None:
         """It is there."""
@@ -88,8 +97,8 @@ class FakeTarget:
     def lock_store(self, image: None) -> SimpleNamespace:
         return SimpleNamespace(now=lambda: None)
 
-    def look(self) -> ContainerSet:
-        return ContainerSet(running=(), stopped=())
+    def look(self) -> InstanceSet:
+        return InstanceSet(running=(), stopped=())
 
     def roll_out(self, order: object, means: RolloutContext) -> str:
         means.still_mine()
@@ -114,7 +123,7 @@ def attempt(
         place=PLACE,
         settings=SimpleNamespace(health_timeout=300, engine="docker"),
     )
-    ours = ContainerSet(running=(), stopped=())
+    ours = InstanceSet(running=(), stopped=())
     prepared = Prepared(
         live=cast(Any, live),
         plan=cast(Any, SimpleNamespace(reason=why, strategy="stop-first")),

@@ -33,9 +33,8 @@ class Breaking(FakeEngine):
 
 
 def prepared(engine: Breaking, target: Record[Release], told: list[Event]) -> Prepared:
-    live = SimpleNamespace(
-        place=PLACE, workspace=SimpleNamespace(emit=told.append), target=SimpleNamespace(fetch=engine.heal)
-    )
+    target_ = SimpleNamespace(images=SimpleNamespace(fetch=engine.heal))
+    live = SimpleNamespace(place=PLACE, workspace=SimpleNamespace(emit=told.append), target=target_)
     found, request = SimpleNamespace(takeover=Takeover()), SimpleNamespace(reason="promote")
     return cast(
         Prepared, SimpleNamespace(live=live, target=target, spec=RunSpec(), found=found, request=request)

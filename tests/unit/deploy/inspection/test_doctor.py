@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from release.deploy.inspection import doctor
-from release.deploy.inspection.doctor import Finding, clock, disk, examine, machine_findings, quorum
+from release.deploy.core.finding import Finding
+from release.deploy.inspection.doctor import examine
+from release.deploy.targets import machine
+from release.deploy.targets.machine import clock, disk
 from release.deploy.targets.swarm.nodes import Machine, Machines
+from release.deploy.targets.swarm.upkeep import machine_findings, quorum
 from release.errors import EngineError
 from release.values import replace
 from tests.unit.deploy.environment.test_environment import clone
@@ -38,7 +41,7 @@ def test_room_on_this_machine_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
     """And too little of it is not well."""
     engine = FakeEngine(info=replace(INFO, data_root=str(tmp_path)))
     assert f"are free below {tmp_path}" in disk(engine)
-    monkeypatch.setattr(doctor, "LEAST_FREE_BYTES", 1 << 60)
+    monkeypatch.setattr(machine, "LEAST_FREE_BYTES", 1 << 60)
     with pytest.raises(EngineError) as caught:
         disk(engine)
     assert "invoke prune" in caught.value.hint

@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from release.deploy.core.drill_request import Conditions, DrillRequest, drill_name
+from release.deploy.core.image_location import Bytes
 from release.deploy.core.place import Place
-from release.deploy.inspection.drill import Conditions, Drill, drill_name, sweep
+from release.deploy.inspection.drill import Drill
+from release.deploy.targets.engine.drill import EngineDrills, container_of, sweep
 from release.owner import Owner
 from release.redact import Redacted
 from release.runspec import RunSpec
@@ -34,21 +37,18 @@ SPEC = RunSpec.model_validate(
 )
 
 
-def drill_run(conditions: Conditions, **changes: Any) -> Drill:
+def request(conditions: Conditions, **changes: Any) -> DrillRequest:
     known = release()
     smoke = known.body.smoke.model_copy(
         update={"env": {"TOKEN": "stand-in", "URL_FILE": "/smoke/url", "OTHER": "x"}}
     )
     target = type(known)(envelope=known.envelope, body=known.body.model_copy(update={"smoke": smoke}))
     values: dict[str, Any] = {"secrets": {}, **changes}
-    return Drill(
+    return DrillRequest(
         place=PLACE,
-        engine=FakeEngine(),
         target=target,
         spec=SPEC,
         conditions=conditions,
-        bytes_from="engine",
-        stored=None,
         health_timeout=1000,
         drill="0123456789ab",
         **values,
@@ -57,7 +57,7 @@ def drill_run(conditions: Conditions, **changes: Any) -> Drill:
 
 def test_nothing_of_the_environment_is_touched() -> None:
     """No port of the machine, no volume, no network, no name that a proxy knows, no label of the settings."""
-    found = drill_run(Conditions()).container(digest("image"))
+    found = container_of(request(Conditions()), digest("image"))
     assert found.name == "api-production-drill-0123456789ab"
     assert (found.publish, found.publish_ephemeral) == ((), (8000,))
     assert found.ephemeral_address == "127.0.0.1"
@@ -71,17 +71,17 @@ def test_nothing_of_the_environment_is_touched() -> None:
 
 def test_what_limits_it_is_as_recorded() -> None:
     """Memory, capabilities, the root file system, plain variables."""
-    found = drill_run(Conditions()).container(digest("image"))
+    found = container_of(request(Conditions()), digest("image"))
     assert (found.memory, found.cap_drop, found.read_only) == (1 << 28, ("ALL",), True)
     assert found.env["LEVEL"] == "info"
 
 
 def test_without_the_real_secrets_it_has_those_of_the_smoke_run() -> None:
     """And no other variable of that run; a name that it had no value for is left out."""
-    found = drill_run(Conditions()).container(digest("image"))
+    found = container_of(request(Conditions()), digest("image"))
     assert found.env == {"LEVEL": "info", "TOKEN": "stand-in"}
-    real = drill_run(Conditions(secrets=True), secrets={"TOKEN": Redacted("a"), "URL": Redacted("b")})
-    assert real.container(digest("image")).env == {"LEVEL": "info", "TOKEN": "a", "URL": "b"}
+    real = request(Conditions(secrets=True), secrets={"TOKEN": Redacted("a"), "URL": Redacted("b")})
+    assert container_of(real, digest("image")).env == {"LEVEL": "info", "TOKEN": "a", "URL": "b"}
 
 
 def test_a_secret_that_is_a_file_is_one_in_a_drill_too() -> None:
@@ -89,29 +89,35 @@ def test_a_secret_that_is_a_file_is_one_in_a_drill_too() -> None:
     spec = SPEC.model_copy(
         update={"secret_files": {"TOKEN": "/run/secrets/token", "URL": "/run/secrets/url"}}
     )
-    made = replace(drill_run(Conditions()), spec=spec)
-    found = made.container(digest("image"))
+    made = replace(request(Conditions()), spec=spec)
+    found = container_of(made, digest("image"))
     assert found.env == {"LEVEL": "info", "TOKEN_FILE": "/run/secrets/token", "URL_FILE": "/smoke/url"}
     assert [(file.path, file.content) for file in found.files] == [("/run/secrets/token", b"stand-in")]
 
 
 def test_real_networks_are_joined_without_a_name_that_takes_traffic() -> None:
     """Beside its own; other containers' names stay theirs."""
-    found = drill_run(Conditions(networks=True)).container(digest("image"))
+    found = container_of(request(Conditions(networks=True)), digest("image"))
     assert found.networks == (found.name, "backend")
     assert found.aliases == ()
 
 
+def unchecked(conditions: Conditions) -> list[str]:
+    drills = EngineDrills(engine=FakeEngine())
+    made = Drill(request=request(conditions), host="here", drills=drills, found=Bytes(where="engine"))
+    return [what.partition(":")[0] for what in made.unchecked]
+
+
 def test_what_is_not_proven_is_told() -> None:
     """Less of it with real secrets and networks; volumes and ports always."""
-    assert [what.partition(":")[0] for what in drill_run(Conditions()).unchecked] == [
+    assert unchecked(Conditions()) == [
         "secrets",
         "networks",
         "volumes",
         "ports",
     ]
     real = Conditions(secrets=True, networks=True)
-    assert [what.partition(":")[0] for what in drill_run(real).unchecked] == ["volumes", "ports"]
+    assert unchecked(real) == ["volumes", "ports"]
 
 
 class WithoutNetworks(FakeEngine):
@@ -129,7 +135,7 @@ def test_only_what_nobody_uses_any_more_is_swept_away() -> None:
     """A drill of this process goes on; one whose process is gone, or whose time is over, is removed."""
     engine = WithoutNetworks()
     gone = Owner(host=Owner.here().host, pid="999999999", process=Owner.here().process)
-    alive = drill_run(Conditions()).labels
+    alive = request(Conditions()).labels
     late = {"release.drill.expires": "2020-01-01T00:00:00+00:00"}
     of: dict[str, dict[str, str]] = {"mine": {}, "dead": gone.labels(), "late": late}
     for name, changes in of.items():
@@ -149,7 +155,7 @@ def test_only_what_nobody_uses_any_more_is_swept_away() -> None:
 def test_what_only_has_the_labels_of_a_drill_is_not_swept_away() -> None:
     """Whatever its labels say of a process that is gone, or of a time that is over."""
     engine = WithoutNetworks()
-    labels = {**drill_run(Conditions()).labels, "release.deployment": "0123456789ab"}
+    labels = {**request(Conditions()).labels, "release.deployment": "0123456789ab"}
     engine.add(state("database", labels={**labels, "release.drill.expires": "2020-01-01T00:00:00+00:00"}))
     for number, time in enumerate(("garbage", "", "2020-01-01T00:00:00")):
         about = {**labels, "release.deployment": str(number), "release.drill.expires": time}

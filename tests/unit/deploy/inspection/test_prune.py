@@ -16,6 +16,7 @@ from release.deploy.core.lock import peek
 from release.deploy.environment.environment import LiveEnvironment, Workspace
 from release.deploy.inspection.prune import Kept, Pruning, _locked, needed, needs
 from release.deploy.targets.engine.target import SingleEngine
+from release.deploy.targets.machine import EngineStore
 from release.records import Body, Record
 from release.runspec import RunSpec
 from release.source import Source
@@ -157,9 +158,7 @@ def test_the_lock_of_a_prune_ends_by_the_engines_clock(workspace: Workspace) -> 
     engine = FakeEngine(info=replace(INFO, ahead_ms=int(ahead.total_seconds() * 1000)))
     env_ref = workspace.env_ref("production")
     target = SingleEngine(engine=engine, place=env_ref.place)
-    live = LiveEnvironment(
-        workspace=workspace, settings=env_ref.settings, place=env_ref.place, engine=engine, target=target
-    )
+    live = LiveEnvironment(workspace=workspace, settings=env_ref.settings, place=env_ref.place, target=target)
     planned = Pruning(
         service="api",
         engine="here",
@@ -170,7 +169,7 @@ def test_the_lock_of_a_prune_ends_by_the_engines_clock(workspace: Workspace) -> 
         containers=(),
         unknown=(),
     )
-    with _locked(live, engine, planned):
+    with _locked(live, EngineStore(engine=engine), planned):
         holder = peek(target.lock_store(), env_ref.place)
         assert holder is not None
         assert datetime.fromisoformat(holder.since) > datetime.now(UTC) + ahead / 2

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from release.deploy.core.instance import Placed
 from release.deploy.core.place import DEPLOYMENT
-from release.deploy.inspection.restarts import ended_tasks, restarted
-from release.deploy.targets.swarm.tasks import Placed
+from release.deploy.inspection.restarts import restarted
+from release.deploy.targets.swarm.instances import ended_tasks
 from release.values import replace
-from tests.unit.deploy.fakes import state
+from tests.unit.deploy.fakes import instance
 from tests.unit.deploy.scene import Scene, scene
 
 __all__ = ["scene"]
@@ -25,7 +26,7 @@ def told(scene: Scene, *deployed: tuple[str, str], **changes: Any) -> list[str]:
         first = first or made
     event = next(each for each in scene.live.events_of(first) if each.deployment.status == "healthy")
     timed = event.deployment.model_copy(update={"duration_ms": 30_000})
-    container = state(labels={DEPLOYMENT: first}, created_at="2026-11-20T12:01:00.5Z", **changes)
+    container = instance(labels={DEPLOYMENT: first}, created_at="2026-11-20T12:01:00.5Z", **changes)
     return list(restarted(scene.live, [container], replace(event, deployment=timed)))
 
 

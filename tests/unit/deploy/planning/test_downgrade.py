@@ -12,8 +12,10 @@ import pytest
 
 from release import config
 from release.cancellation import Cancellation
-from release.deploy.core.place import ContainerSet, Place
-from release.deploy.core.target import RolloutContext
+from release.deploy.core.instance import CommandInstance, InstanceSet
+from release.deploy.core.place import Place
+from release.deploy.core.rollout import RolloutContext
+from release.deploy.core.target import Target
 from release.deploy.environment.environment import LiveEnvironment, Workspace
 from release.deploy.environment.observe import Observation
 from release.deploy.execution import run_migration
@@ -22,6 +24,7 @@ from release.deploy.planning.data_command import DataCommand
 from release.deploy.planning.policy import NOTHING, Allowance
 from release.deploy.planning.undone import EarlierChange
 from release.deploy.targets.engine.target import SingleEngine
+from release.deploy.targets.swarm.target import SwarmTarget
 from release.errors import (
     DeploymentFailed,
     EngineError,
@@ -40,7 +43,8 @@ from release.redact import Mask
 from release.reference import Digest
 from release.source import Source
 from release.values import replace
-from tests.unit.deploy.fakes import FakeEngine, state, stored
+from tests.unit.deploy.fakes import FakeEngine, instance, state, stored
+from tests.unit.deploy.fakes import command as command_container
 from tests.unit.ledger import samples
 from tests.unit.ledger.samples import digits, moment
 from tests.unit.repository import ENVIRONMENT, Repository
@@ -85,7 +89,7 @@ class Bench:
     left: Record[Release]
     healthy: Record[Body]
     minute: int = 10
-    ours: ContainerSet = field(default_factory=lambda: ContainerSet(running=(state(),), stopped=()))
+    ours: InstanceSet = field(default_factory=lambda: InstanceSet(running=(instance(),), stopped=()))
 
     def live(self, engine: str = "docker", **migrations: Any) -> LiveEnvironment:
         table = {
@@ -97,10 +101,9 @@ class Bench:
         parsed = config.parse({"tool": {"release": table}})
         workspace = replace(self.workspace, config=parsed, service=parsed.service(None))
         settings = workspace.service.environments["production"]
-        target = SingleEngine(engine=self.engine, place=PLACE)
-        return LiveEnvironment(
-            workspace=workspace, settings=settings, place=PLACE, engine=self.engine, target=target
-        )
+        kind = SingleEngine if engine == "docker" else SwarmTarget
+        target: Target = kind(engine=self.engine, place=PLACE)
+        return LiveEnvironment(workspace=workspace, settings=settings, place=PLACE, target=target)
 
     def observation(self, *, known: bool = True) -> Observation:
         """What is there; `known`: the ledger knows what runs. Where nothing does, it is what should."""
@@ -222,7 +225,7 @@ def test_the_settings_of_another_release_are_none_of_its_own(bench: Bench) -> No
 
 def test_where_nothing_runs_it_has_the_settings_of_what_should(bench: Bench) -> None:
     """A service that ended by itself is a reason to go back."""
-    bench.ours = ContainerSet(running=(), stopped=(state(status="exited"),))
+    bench.ours = InstanceSet(running=(), stopped=(instance(status="exited"),))
     what, problems = bench.decide(bench.live(down=ALEMBIC), observation=bench.observation(known=False))
     assert what is not None
     assert problems == ""
@@ -381,9 +384,9 @@ def test_what_fails_after_it_says_first_what_became_of_the_data(error: ReleaseEr
     assert (told.exit_code, getattr(told, "tail", ())) == (error.exit_code, getattr(error, "tail", ()))
 
 
-def container(status: str, exit_code: int = 0) -> ContainerState:
+def container(status: str, exit_code: int = 0) -> CommandInstance:
     labels = PLACE.labels("migration") | {"release.deployment": DEPLOYMENT, "release.version": "1.5.0"}
-    return state(NAME, status=status, exit_code=exit_code, labels=labels)
+    return command_container(NAME, status=status, exit_code=exit_code, labels=labels)
 
 
 @pytest.mark.parametrize(
@@ -398,7 +401,7 @@ def container(status: str, exit_code: int = 0) -> ContainerState:
     ],
 )
 def test_its_container_tells_what_came_of_it(
-    there: tuple[ContainerState, ...], locked: bool, expected: Undoing | None
+    there: tuple[CommandInstance, ...], locked: bool, expected: Undoing | None
 ) -> None:
     """One that is gone says nothing, unless the lock stands: then it was never there."""
     assert migration_containers.outcome(there, DEPLOYMENT, PLANNED, locked=locked) == expected
@@ -420,7 +423,7 @@ def test_one_that_works_stops_everybody(bench: Bench) -> None:
     )
 
 
-def earlier(bench: Bench, *there: ContainerState) -> str:
+def earlier(bench: Bench, *there: CommandInstance) -> str:
     return str(undone.earlier_change(bench.live(), there, None, locked=False) or "")
 
 

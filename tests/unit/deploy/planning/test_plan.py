@@ -10,7 +10,8 @@ import pytest
 
 from release.commands.text import plans
 from release.deploy.core.image_location import Bytes, Room
-from release.deploy.core.place import ContainerSet, Place
+from release.deploy.core.instance import Instance, InstanceSet
+from release.deploy.core.place import Place
 from release.deploy.planning.changes import secret_changes, settings_changes
 from release.deploy.planning.current import Current
 from release.deploy.planning.decide import Parts, TargetFacts, make_plan
@@ -22,10 +23,9 @@ from release.deploy.planning.policy import PolicyState
 from release.deploy.planning.request import Request
 from release.deploy.planning.settings import DesiredSettings
 from release.deploy.planning.takeover import Takeover
-from release.images.engine import ContainerState
 from release.runspec import Publish, RunSpec
 from release.values import replace
-from tests.unit.deploy.fakes import digest, event, release, state
+from tests.unit.deploy.fakes import digest, event, instance, release
 
 PLACE = Place(service="api", environment="production")
 OLD, NEW = release("0.1.0"), release("0.2.0")
@@ -33,9 +33,9 @@ IMAGE = digest("stored")
 SPEC = RunSpec(env={"LOG_LEVEL": "info"}, secrets={"TOKEN": "key00000:aaaa"})
 
 
-def running(version: str, **changes: Any) -> ContainerSet:
-    container = state(labels={"release.version": version}, image=IMAGE, **changes)
-    return ContainerSet(running=(container,), stopped=())
+def running(version: str, **changes: Any) -> InstanceSet:
+    container = instance(labels={"release.version": version}, image=IMAGE, **changes)
+    return InstanceSet(running=(container,), stopped=())
 
 
 def parts(**changes: Any) -> Parts:
@@ -51,7 +51,7 @@ def parts(**changes: Any) -> Parts:
             migrations=MigrationPlan(),
             takeover=Takeover(),
         ),
-        target=TargetFacts(engine="unix:///x", strategy="stop-first", image=IMAGE),
+        target=TargetFacts(engine="unix:///x", strategy="stop-first", way="stop-first: ...", image=IMAGE),
         current=Current(
             containers=running("0.1.0"),
             event=event(OLD, SPEC, message="first"),
@@ -85,6 +85,7 @@ PATHS = {
     "expected": "current.expected",
     "runs_event": "current.runs_event",
     "strategy": "target.strategy",
+    "way": "target.way",
     "image": "target.image",
     "cautions": "target.notes",
     "undone": "commits.undone",
@@ -108,7 +109,7 @@ def test_the_strategy_is_stop_first_where_something_else_runs() -> None:
 
 def test_where_nothing_runs_nothing_is_stopped() -> None:
     """Whatever the ledger says; that they differ is a note."""
-    plan = make_plan(parts(containers=ContainerSet(running=(), stopped=()), runs_event=False))
+    plan = make_plan(parts(containers=InstanceSet(running=(), stopped=()), runs_event=False))
     assert plan.strategy == "first"
     assert plan.notes == ("the ledger has 0.1.0, but the engine runs: none",)
 
@@ -138,7 +139,11 @@ def test_what_the_engine_has_not_checked_yet_is_waited_for_and_not_replaced() ->
         {"spec": SPEC.model_copy(update={"secrets": {"TOKEN": "otherkey:aaaa"}})},
         {"containers": running("0.1.0", health="unhealthy")},
         {"containers": running("0.1.0", status="restarting")},
-        {"containers": ContainerSet(running=(state("a", image=IMAGE), state("b", image=IMAGE)), stopped=())},
+        {
+            "containers": InstanceSet(
+                running=(instance("a", image=IMAGE), instance("b", image=IMAGE)), stopped=()
+            )
+        },
         {"runs_event": False},
         {"image": digest("another image")},
         {"image": None},
@@ -218,8 +223,8 @@ def test_an_older_version_is_deployed_and_said_to_be_older() -> None:
 
 def test_leftovers_of_an_earlier_deployment_are_noted() -> None:
     """They go when this one is healthy."""
-    ours = ContainerSet(
-        running=running("0.1.0").running, stopped=(state("api-production-dead", status="created"),)
+    ours = InstanceSet(
+        running=running("0.1.0").running, stopped=(instance("api-production-dead", status="created"),)
     )
     (note,) = make_plan(parts(containers=ours)).notes
     assert "api-production-dead" in note
@@ -275,8 +280,8 @@ def test_a_long_list_is_cut_and_says_so() -> None:
 
 def test_behind_a_proxy_the_plan_says_start_first_and_no_downtime() -> None:
     """As the target says; a port of its own means that nobody answers in between."""
-    rows = dict(plans.plan_rows(make_plan(parts(strategy="start-first"))))
-    assert rows["strategy"].startswith("start-first: the new container is healthy before")
+    rows = dict(plans.plan_rows(make_plan(parts(strategy="start-first", way="start-first: both run"))))
+    assert rows["strategy"] == "start-first: both run"
     assert rows["downtime"].startswith("none: the old one keeps the traffic")
     assert dict(plans.plan_rows(make_plan(parts())))["downtime"].startswith("from the old one's stop")
 
@@ -288,8 +293,8 @@ def test_replicas_are_only_verified_when_there_are_as_many_as_asked_for() -> Non
     both = {"asked": OLD, "spec": spec, "event": event(OLD, spec), "strategy": "start-first"}
     ill = replace(one, health="unhealthy")
 
-    def strategy(*running: ContainerState) -> str:
-        return make_plan(parts(**both, containers=ContainerSet(running=running, stopped=()))).strategy
+    def strategy(*running: Instance) -> str:
+        return make_plan(parts(**both, containers=InstanceSet(running=running, stopped=()))).strategy
 
     assert (strategy(one, one), strategy(one), strategy(one, ill)) == ("verify", "start-first", "start-first")
 
@@ -299,7 +304,7 @@ def test_what_is_not_as_it_should_be_behind_a_proxy_is_noted() -> None:
     (one,) = running("0.1.0").running
     waiting = replace(one, name="api-production-dead")
     known = parts(
-        containers=ContainerSet(running=(one,), waiting=(waiting,), stopped=(), unclear="it does not answer"),
+        containers=InstanceSet(running=(one,), waiting=(waiting,), stopped=(), unclear="it does not answer"),
         moved="it ran without a proxy",
     )
     notes = "\n".join(make_plan(known).notes)

@@ -11,6 +11,8 @@ from release.commands.text import plans
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.planning.policy import Allowance
 from release.deploy.planning.prepare import prepare
+from release.deploy.targets.engine.target import SingleEngine
+from release.deploy.targets.swarm.commands import SwarmCommands
 from release.errors import NotReady
 from release.values import replace
 from tests.unit.deploy.scene import TABLE, Scene, scene
@@ -20,11 +22,19 @@ __all__ = ["scene"]
 UP = ["alembic", "upgrade", "head"]
 
 
-def live_with(scene: Scene, engine: str = "docker", **migrations: Any) -> LiveEnvironment:
+class Refusing(SingleEngine, frozen=True, kw_only=True):
+    """Refuses commands as a Swarm does."""
+
+    @property
+    def commands(self) -> Any:
+        return SwarmCommands()
+
+
+def live_with(scene: Scene, **migrations: Any) -> LiveEnvironment:
     """Return the environment with these settings of migrations."""
     table = TABLE | {
         "migrations": {"paths": ["migrations/*.py"], **migrations},
-        "environments": {"production": {"env": {"LOG_LEVEL": "info"}, "engine": engine}},
+        "environments": {"production": {"env": {"LOG_LEVEL": "info"}}},
     }
     parsed = config.parse({"tool": {"release": table}})
     workspace = replace(scene.live.workspace, config=parsed, service=parsed.service(None))
@@ -72,5 +82,7 @@ def test_it_does_not_run_if_the_deployment_goes_back_over_migrations(scene: Scen
 def test_a_swarm_refuses_it_and_says_what_to_do(scene: Scene) -> None:
     """The command and the option that skips it."""
     scene.release("1.4.1")
+    refusing = Refusing(engine=scene.engine, place=scene.live.place)
+    live = replace(live_with(scene, up=UP), target=refusing)
     with pytest.raises(NotReady, match=r"a Swarm runs no `up` command: run `alembic upgrade head` by hand"):
-        prepare(live_with(scene, "swarm", up=UP), scene.releases["1.4.1"], "promote")
+        prepare(live, scene.releases["1.4.1"], "promote")

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from release.deploy.core.image_location import Bytes, Room
-from release.deploy.core.place import ContainerSet, Place, look
+from release.deploy.core.instance import InstanceSet
+from release.deploy.core.place import Place, look
 from release.deploy.targets.engine import checks
 from release.deploy.targets.engine.checks import image_problems, occupation_problems, room, settings_problems
+from release.deploy.targets.engine.instances import instances_of
 from release.images.engine import ContainerState, StoredImage
 from release.records import Descriptor, Image
 from release.runspec import Mount, Publish, RunSpec
@@ -31,10 +33,10 @@ def busy() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-NONE = ContainerSet(running=(), stopped=())
+NONE = InstanceSet(running=(), stopped=())
 
 
-def problems(engine: FakeEngine, ours: ContainerSet = NONE, **settings: object) -> list[str]:
+def problems(engine: FakeEngine, ours: InstanceSet = NONE, **settings: object) -> list[str]:
     spec = RunSpec.model_validate(settings)
     found = [*settings_problems(engine, PLACE, spec), *occupation_problems(engine, PLACE, spec, ours)]
     return [str(problem) for problem in found]
@@ -92,7 +94,7 @@ def test_a_port_of_our_own_running_container_is_free_for_its_successor(busy: int
     """It is stopped before the new one starts."""
     engine = FakeEngine()
     engine.add(published("api-production", busy, **PLACE.labels("serving")))
-    assert problems(engine, look(engine, PLACE), publish=publish(busy)) == []
+    assert problems(engine, instances_of(look(engine, PLACE)), publish=publish(busy)) == []
 
 
 def test_a_port_and_a_name_of_what_only_has_our_labels_are_not_free(busy: int) -> None:
@@ -135,7 +137,7 @@ def test_another_place_whose_containers_have_our_name_is_named() -> None:
     (problem,) = occupation_problems(engine, mine, RunSpec(), NONE)
     assert "api-eu in production has a container api-eu-production" in problem.message
     assert "docker rename" not in problem.message
-    assert occupation_problems(engine, other, RunSpec(), look(engine, other)) == []
+    assert occupation_problems(engine, other, RunSpec(), instances_of(look(engine, other))) == []
 
 
 def test_an_image_for_another_platform_is_told() -> None:

@@ -28,7 +28,7 @@ def target(**changes: Any) -> tuple[SingleEngine, FakeProxy]:
 
 
 def names(target: SingleEngine) -> tuple[list[str], list[str], str]:
-    ours = target.look()
+    ours = target.instances.look()
     return [one.name for one in ours.running], [one.name for one in ours.waiting], ours.unclear
 
 
@@ -36,8 +36,8 @@ def test_behind_a_proxy_those_that_get_requests_serve_and_the_others_wait() -> N
     """Both run, and a deployment must know of both."""
     single, _ = target()
     assert names(single) == (["one"], ["two"], "")
-    assert single.look().ids == {"id-one", "id-two"}
-    assert describe(single.look().stopped) == "three (unknown version, exited)"
+    assert single.instances.look().ids == {"id-one", "id-two"}
+    assert describe(single.instances.look().stopped) == "three (unknown version, exited)"
 
 
 def test_without_a_proxy_all_that_run_serve() -> None:
@@ -68,7 +68,9 @@ def test_a_proxy_that_does_not_answer_is_said_and_looking_goes_on() -> None:
 def test_the_strategy_follows_from_the_place(proxied: bool, strategy: str) -> None:
     """Two at once need somebody in front."""
     single, _ = target() if proxied else target(proxy=None)
-    assert single.strategy(RunSpec()) == strategy
+    found = single.rollouts.strategy(RunSpec())
+    assert found == strategy
+    assert single.rollouts.describe(found).startswith(f"{strategy}: the ")
 
 
 def test_its_own_check_is_run_at_once_unless_the_proxy_goes_by_the_engine(
@@ -77,23 +79,23 @@ def test_its_own_check_is_run_at_once_unless_the_proxy_goes_by_the_engine(
     """Traefik sends requests to what the engine calls healthy: it must have said so before."""
     monkeypatch.setattr(FakeProxy, "labels", lambda _: {})
     (alone, _), (behind, proxy) = target(proxy=None), target()
-    assert alone.swap(order()).at_once
-    assert behind.swap(order()).at_once
+    assert alone.rollouts.swap(order()).at_once
+    assert behind.rollouts.swap(order()).at_once
     proxy.traffic_with_health = True
-    assert not behind.swap(order()).at_once
+    assert not behind.rollouts.swap(order()).at_once
 
 
 def test_replicas_have_time_one_after_the_other() -> None:
     """The lock must not expire before the last."""
     single, _ = target()
-    assert single.patience(RunSpec(replicas=3, stop_grace=10), 100) == 3 * (100 + 1000 + 10)
+    assert single.rollouts.patience(RunSpec(replicas=3, stop_grace=10), 100) == 3 * (100 + 1000 + 10)
 
 
 def test_names_that_no_name_server_takes_are_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before anything is touched: the containers would be made, and never be found."""
     single, proxy = target(place=Place(service="s" * 40, environment="e" * 20))
     monkeypatch.setattr(type(proxy), "problems", lambda *_: ())
-    (problem,) = single.settings_problems(RunSpec(proxy="dns"))
+    (problem,) = single.rollouts.settings_problems(RunSpec(proxy="dns"))
     assert problem.path == f"environments.{'e' * 20}.proxy"
     assert "makes names of 74 letters" in problem.message
 
@@ -107,12 +109,12 @@ def test_an_image_that_cannot_stand_behind_the_proxy_is_refused_with_a_way_on(
     monkeypatch.setattr(type(proxy), "unfit", lambda *_: "the image has no HEALTHCHECK")
     monkeypatch.setattr(FakeEngine, "find", lambda *_, **__: image)
     with pytest.raises(DeploymentFailed, match="no HEALTHCHECK; nothing was changed") as caught:
-        single.roll_out(order(), means())
+        single.rollouts.roll_out(order(), means())
     assert "environments.production.proxy" in caught.value.hint
 
 
 def test_what_a_proxy_may_lose_is_a_caution() -> None:
     """And nothing where there is none."""
     single, _ = target()
-    assert single.cautions() == ("it may lose a request",)
-    assert target(proxy=None)[0].cautions() == ()
+    assert single.rollouts.cautions() == ("it may lose a request",)
+    assert target(proxy=None)[0].rollouts.cautions() == ()

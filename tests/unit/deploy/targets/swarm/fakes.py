@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from release.cancellation import Cancellation
-from release.deploy.core.place import DEPLOYMENT, ContainerSet, Identity, Place
-from release.deploy.core.target import RolloutContext, RolloutRequest
+from release.deploy.core.instance import InstanceSet
+from release.deploy.core.place import DEPLOYMENT, Identity, Place
+from release.deploy.core.rollout import RolloutContext, RolloutRequest
 from release.deploy.targets.swarm.api import (
     Kind,
     Membership,
@@ -188,7 +189,7 @@ def service(spec: Mapping[str, Any], **changes: Any) -> Service:
 
 
 def order(
-    deployment: str = "2" * 12, *, before: ContainerSet | None = None, **settings: Any
+    deployment: str = "2" * 12, *, before: InstanceSet | None = None, **settings: Any
 ) -> RolloutRequest:
     """To run 0.2.0; the settings are those of RunSpec."""
     quick: dict[str, Any] = {"swarm": SwarmSpec(monitor=0), "stop_grace": 1}
@@ -204,7 +205,7 @@ def order(
         image=RELEASE.body.image,
         spec=RunSpec(**{**quick, **settings}),
         secrets={name: Redacted(f"value of {name}") for name in settings.get("secrets", {})},
-        before=before or ContainerSet(running=(), stopped=()),
+        before=before or InstanceSet(running=(), stopped=()),
         old=RunSpec(**quick),
         health_timeout=400,
     )

@@ -6,11 +6,9 @@ from typing import Any
 
 import pytest
 
-from release.deploy.inspection.drill import Conditions, drill_name
-from release.deploy.targets.swarm.api import Service, Task
-from release.deploy.targets.swarm.drill import SwarmDrill, apart, sweep
-from release.deploy.targets.swarm.rollout import Rollout
-from release.deploy.targets.swarm.target import SwarmTarget
+from release.deploy.core.drill_request import Conditions, DrillRequest, drill_name
+from release.deploy.targets.swarm.api import Service, Swarm, Task
+from release.deploy.targets.swarm.drill import SwarmDrills, order_of, scratch_of, sweep
 from release.errors import DeploymentFailed
 from release.owner import Owner
 from release.redact import Redacted
@@ -36,33 +34,34 @@ SPEC = RunSpec.model_validate(
 )
 
 
-def drill_run(**changes: Any) -> SwarmDrill:
+class Drills(SwarmDrills, frozen=True, kw_only=True):
+    """In a Swarm in memory."""
+
+    fake: FakeSwarm
+
+    @property
+    def swarm(self) -> Swarm:
+        return real(self.fake)
+
+
+def drills(fake: FakeSwarm | None = None) -> Drills:
+    return Drills(engine=FakeEngine(), fake=fake or FakeSwarm())
+
+
+def request(**changes: Any) -> DrillRequest:
     known = release()
     smoke = known.body.smoke.model_copy(update={"env": {"TOKEN": "stand-in", "OTHER": "x"}})
     target = type(known)(envelope=known.envelope, body=known.body.model_copy(update={"smoke": smoke}))
     values: dict[str, Any] = {"spec": SPEC, "conditions": Conditions(), "secrets": {}, **changes}
-    engine = FakeEngine()
-    return SwarmDrill(
-        place=PLACE,
-        engine=engine,
-        target=target,
-        bytes_from="registry",
-        stored=None,
-        health_timeout=400,
-        drill="0123456789ab",
-        target_of=SwarmTarget(engine=engine, place=PLACE),
-        **values,
-    )
+    return DrillRequest(place=PLACE, target=target, health_timeout=400, drill="0123456789ab", **values)
 
 
-def rollout(fake: FakeSwarm, **changes: Any) -> Rollout:
-    quiet = SPEC.model_copy(update={"probe": None})
-    return Rollout(swarm=real(fake), order=drill_run(spec=quiet, **changes).order(), means=means())
+QUIET = SPEC.model_copy(update={"probe": None})
 
 
 def test_nothing_of_the_environment_is_touched() -> None:
     """No name, label, volume, network or published port of what serves; one task where it would be."""
-    order = drill_run().order()
+    order = order_of(request())
     assert order.place.container == "api-production-drill-0123456789ab"
     assert order.place.labels("serving")["release.role"] == "drill"
     assert order.place.labels("secret")["release.role"] == "drill-secret"
@@ -78,16 +77,16 @@ def test_nothing_of_the_environment_is_touched() -> None:
 def test_a_service_without_a_published_port_is_given_none() -> None:
     """Whoever hides it behind something else does not want it seen for a drill either."""
     hidden = SPEC.model_copy(update={"publish": ()})
-    assert drill_run(spec=hidden).order().spec.publish == ()
+    assert order_of(request(spec=hidden)).spec.publish == ()
 
 
 def test_secrets_are_those_of_the_smoke_run_or_the_real_ones() -> None:
     """As files and, those of the smoke run, as variables too: as the smoke run had them."""
-    order = drill_run().order()
+    order = order_of(request())
     assert {name: value.reveal() for name, value in order.secrets.items()} == {"TOKEN": "stand-in"}
     assert order.spec.env == {"TOKEN": "stand-in", "LEVEL": "info"}
     real_ones = {"TOKEN": Redacted("a"), "URL": Redacted("b")}
-    order = drill_run(conditions=Conditions(secrets=True, networks=True), secrets=real_ones).order()
+    order = order_of(request(conditions=Conditions(secrets=True, networks=True), secrets=real_ones))
     assert (order.secrets, order.spec.env) == (real_ones, {"LEVEL": "info"})
     assert order.spec.secrets.keys() == {"TOKEN", "URL"}
     assert order.spec.networks == ("backend",)
@@ -95,18 +94,17 @@ def test_secrets_are_those_of_the_smoke_run_or_the_real_ones() -> None:
 
 def test_what_is_not_proven_is_told() -> None:
     """One task is not three."""
-    found = [what.partition(":")[0] for what in drill_run().unchecked]
-    assert found == ["secrets", "networks", "volumes", "ports", "replicas"]
+    assert drills().unchecked(request()) == ("replicas: 1 of 3",)
 
 
 def test_a_rehearsal_that_ends_well_leaves_nothing() -> None:
     """Service and secrets go, and what is of the real place stays."""
     fake = FakeSwarm()
     fake.store("secrets", "real", Redacted("x"), PLACE.labels("secret"))
-    ordered = rollout(fake)
-    with apart(ordered, lambda _: None):
-        assert ordered.run() == "1 of 1 tasks run on 1 node"
-        assert len(fake.kept) == 2
+    asked = request(spec=QUIET)
+    assert drills(fake).rehearse(asked, means()) == "1 of 1 tasks run on 1 node"
+    assert len(fake.kept) == 2
+    drills(fake).remove(asked, means())
     assert fake.there is None
     assert list(fake.kept) == ["real"]
 
@@ -118,16 +116,17 @@ def test_a_rehearsal_that_fails_leaves_nothing_either() -> None:
         return [task(now, state="failed", desired="shutdown", exit_code=7)]
 
     fake = FakeSwarm(tasks_of=crashing)
-    ordered = rollout(fake)
-    with pytest.raises(DeploymentFailed, match="exit status 7"), apart(ordered, lambda _: None):
-        ordered.run()
+    asked = request(spec=QUIET)
+    with pytest.raises(DeploymentFailed, match="exit status 7"):
+        drills(fake).rehearse(asked, means())
+    drills(fake).remove(asked, means())
     assert fake.there is None
     assert fake.kept == {}
 
 
 def test_only_what_a_dead_drill_left_is_swept_away() -> None:
     """Not that of a drill that goes on, nor what serves."""
-    alive = drill_run().scratch.place
+    alive = scratch_of(request())
     gone = Owner(host=Owner.here().host, pid="999999999", process=Owner.here().process)
     dead = alive.labels("serving") | gone.labels() | {"release.deployment": "dead"}
     name = drill_name(PLACE, "dead")

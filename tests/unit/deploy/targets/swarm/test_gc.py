@@ -7,9 +7,10 @@ import json
 import pytest
 
 from release.deploy.core.place import DEPLOYMENT
+from release.deploy.core.upkeep import Needs
 from release.deploy.targets.swarm import spec as specs
 from release.deploy.targets.swarm.api import Service
-from release.deploy.targets.swarm.gc import Needs, unneeded
+from release.deploy.targets.swarm.gc import unneeded
 from release.deploy.targets.swarm.sealed import secret_labels
 from release.deploy.targets.swarm.spec import Part, Parts, service_spec
 from release.redact import Redacted

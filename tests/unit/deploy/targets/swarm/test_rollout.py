@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from release.cancellation import Cancellation
-from release.deploy.core.place import ContainerSet
-from release.deploy.core.target import RolloutRequest
+from release.deploy.core.instance import InstanceSet
+from release.deploy.core.rollout import RolloutRequest
 from release.deploy.targets.swarm.api import Service, Task
 from release.deploy.targets.swarm.rollout import Rollout, identities
 from release.deploy.targets.swarm.spec import Parts, service_spec
@@ -39,7 +39,7 @@ def running() -> Service:
 
 def over(before: Service, **settings: Any) -> RolloutRequest:
     """The order whose plan was made for this."""
-    found = ContainerSet(running=tuple(containers.state(id=one) for one in identities(before)), stopped=())
+    found = InstanceSet(running=tuple(containers.instance(id=one) for one in identities(before)), stopped=())
     return order(NEW, before=found, **settings)
 
 

@@ -5,22 +5,23 @@ from __future__ import annotations
 import pytest
 
 from release.deploy.core.image_location import Bytes
-from release.deploy.core.place import DEPLOYMENT, ContainerSet
-from release.deploy.core.target import Way
+from release.deploy.core.instance import InstanceSet
+from release.deploy.core.place import DEPLOYMENT
+from release.deploy.core.rollout import Way
 from release.deploy.targets.swarm.api import Swarm
+from release.deploy.targets.swarm.images import SwarmImages
+from release.deploy.targets.swarm.rollouts import SwarmRollouts
 from release.deploy.targets.swarm.spec import Parts, service_spec
-from release.deploy.targets.swarm.target import SwarmTarget
 from release.events import Event
 from release.reference import Digest
 from release.runspec import Mount, RunSpec
-from release.values import replace
 from tests.unit.deploy import fakes as containers
 from tests.unit.deploy.targets.swarm.fakes import PLACE, RELEASE, FakeSwarm, node, order, real, service
 
 OLD, NEW = "1" * 12, "2" * 12
 
 
-class Target(SwarmTarget, frozen=True, kw_only=True):
+class Rollouts(SwarmRollouts, frozen=True, kw_only=True):
     """In a Swarm in memory."""
 
     fake: FakeSwarm
@@ -30,8 +31,22 @@ class Target(SwarmTarget, frozen=True, kw_only=True):
         return real(self.fake)
 
 
-def target(fake: FakeSwarm) -> Target:
-    return Target(engine=fake.engine, place=PLACE, fake=fake)
+class Images(SwarmImages, frozen=True, kw_only=True):
+    """In a Swarm in memory."""
+
+    fake: FakeSwarm
+
+    @property
+    def swarm(self) -> Swarm:
+        return real(self.fake)
+
+
+def rollouts(fake: FakeSwarm) -> Rollouts:
+    return Rollouts(engine=fake.engine, place=PLACE, fake=fake)
+
+
+def images(fake: FakeSwarm) -> Images:
+    return Images(engine=fake.engine, place=PLACE, fake=fake)
 
 
 @pytest.mark.parametrize(
@@ -51,8 +66,8 @@ def test_what_is_not_there_cannot_be_finished(
 ) -> None:
     """Neither its spec nor a task: told before the lock is taken, for it holds the journal."""
     fake = FakeSwarm(there=service(service_spec(order(spec_of), Parts())) if spec_of else None)
-    running = (replace(containers.state(), labels={DEPLOYMENT: task_of}),) if task_of else ()
-    error = target(fake).objection(order(NEW, before=ContainerSet(running=running, stopped=())), way)
+    running = (containers.instance(labels={DEPLOYMENT: task_of}),) if task_of else ()
+    error = rollouts(fake).objection(order(NEW, before=InstanceSet(running=running, stopped=())), way)
     assert (error is None) == open_
     assert error is None or "--revert" in error.hint
 
@@ -65,7 +80,7 @@ def test_bytes_are_fetched_ahead_and_what_is_not_known_is_said() -> None:
     stored = containers.stored(Digest(RELEASE.body.image.digest))
     fake = FakeSwarm(engine=containers.FakeEngine(images=(stored,)), machines=[node(), node("b")])
     said = list[Event]()
-    target(fake).fetch(RELEASE.body, DATA, Bytes(where="registry"), said.append)
+    images(fake).fetch(RELEASE.body, DATA, Bytes(where="registry"), said.append)
     assert [str(getattr(event, "text", event)).partition(":")[0] for event in said] == [
         "cannot check the volume data on b",
         "could not pull the image in advance",
@@ -75,7 +90,7 @@ def test_bytes_are_fetched_ahead_and_what_is_not_known_is_said() -> None:
 def test_a_volume_that_is_not_there_is_refused() -> None:
     """As on one engine."""
     fake = FakeSwarm(engine=containers.FakeEngine())
-    (problem,) = target(fake).settings_problems(DATA)
+    (problem,) = rollouts(fake).settings_problems(DATA)
     assert problem.path == "environments.production.volumes"
     assert problem.message.startswith("a has no volume data")
-    assert target(FakeSwarm(engine=containers.FakeEngine(volumes=("data",)))).settings_problems(DATA) == []
+    assert rollouts(FakeSwarm(engine=containers.FakeEngine(volumes=("data",)))).settings_problems(DATA) == []

@@ -85,8 +85,8 @@ def test_an_image_that_cannot_stand_behind_it_is_told_before_anything_is_touched
     target, given = release().body.image, RunSpec(networks=(NETWORK,))
     engine = FakeEngine(images=(stored(Digest(target.digest)),), networks=(NETWORK,))
     single = SingleEngine(engine=engine, place=PLACE, proxy=replace(proxy(), engine=engine))
-    (problem,) = single.settings_problems(given, target)
+    (problem,) = single.rollouts.settings_problems(given, target)
     assert problem.path == "environments.production.proxy"
     assert "no HEALTHCHECK" in problem.message
     engine.images = ()
-    assert single.settings_problems(given, target) == []
+    assert single.rollouts.settings_problems(given, target) == []

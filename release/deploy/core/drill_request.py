@@ -1,0 +1,134 @@
+"""A drill as its target is asked for it: a release beside what runs, with its recorded settings.
+
+Nothing of the environment is touched: what is started has a name and labels of its own, no port that somebody
+else could need, empty volumes in the place of the real ones, and none of the labels that somebody who routes
+traffic could read.
+"""
+
+from __future__ import annotations
+
+import secrets as randomness
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from release.deploy.core.place import Identity, Place
+from release.owner import Owner, moment
+from release.records import Record, Release, SmokeSpec
+from release.redact import Redacted
+from release.reference import Digest
+from release.runspec import Mount, RunSpec
+from release.values import Struct, field
+
+DRILL: Final = "drill"
+"""The role in the labels: no deployment takes such a container for one of its own."""
+
+_EXPIRES: Final = "release.drill.expires"
+_SPARE_MINUTES: Final = 15
+"""After the longest that a drill may take: what is left then was left by a machine that died."""
+
+
+class Conditions(Struct, frozen=True, kw_only=True):
+    """Real parts of a drill."""
+
+    secrets: bool = False
+    """True: the secrets have their values; False: those of the smoke run, or none."""
+    networks: bool = False
+    """True: it joins the environment's networks; False: only one of its own."""
+
+    def unchecked(self, spec: RunSpec) -> Iterator[str]:
+        """Return what it does not prove of these settings."""
+        if spec.secrets and not self.secrets:
+            yield f"secrets: {', '.join(spec.secrets)} had the values of the smoke run, or no value"
+        if spec.networks and not self.networks:
+            yield f"networks: {', '.join(spec.networks)} were not joined"
+        if spec.volumes:
+            yield (f"volumes: empty ones in place of {', '.join(str(mount) for mount in spec.volumes)}")
+        if spec.publish:
+            yield f"ports: {', '.join(str(port) for port in spec.publish)} were not published"
+
+
+class DrillRequest(Struct, frozen=True, kw_only=True):
+    """Request to a target: the release and its recorded settings, and which parts are real."""
+
+    place: Place
+    target: Record[Release]
+    spec: RunSpec
+    """The recorded settings."""
+    conditions: Conditions
+    secrets: Mapping[str, Redacted]
+    health_timeout: int
+    """Milliseconds."""
+    drill: str = field(default_factory=lambda: randomness.token_hex(6))
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def name(self) -> str:
+        """Of what is started, and of its network."""
+        return drill_name(self.place, self.drill)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """By which what a killed drill left is found, and told from what runs."""
+        return self.place.labels(DRILL) | self.marks
+
+    @property
+    def marks(self) -> dict[str, str]:
+        """Labels that tell whose it is, and until when."""
+        end = self.began + timedelta(minutes=_SPARE_MINUTES, milliseconds=self.health_timeout)
+        return Owner.here().labels() | {_EXPIRES: end.isoformat(timespec="seconds")}
+
+    @property
+    def identity(self) -> Identity:
+        """Identity of what is started."""
+        body = self.target.body
+        return Identity(
+            deployment=self.drill,
+            version=body.version,
+            commit=body.source.commit,
+            digest=Digest(body.image.digest),
+            record=self.target.id,
+        )
+
+    def values(self) -> dict[str, Redacted]:
+        """The real secrets, or those of the smoke run: files or variables, as the settings say."""
+        if self.conditions.secrets:
+            return dict(self.secrets)
+        return {name: Redacted(value) for name, value in self.stand_ins().items()}
+
+    def stand_in_paths(self) -> dict[str, str]:
+        """Return what the smoke run said of secrets that are files, where it gave a path and no value."""
+        smoke: SmokeSpec = self.target.body.smoke
+        files = {} if self.conditions.secrets else (self.spec.secret_files or {})
+        names = files.keys() - smoke.env.keys()
+        return {key: smoke.env[key] for name in names if (key := f"{name}_FILE") in smoke.env}
+
+    def stand_ins(self) -> dict[str, str]:
+        """Values of the smoke run for secrets, where the real ones are not read."""
+        smoke: SmokeSpec = self.target.body.smoke
+        if self.conditions.secrets:
+            return {}
+        return {name: value for name, value in smoke.env.items() if name in self.spec.secrets}
+
+
+def empty(mount: Mount) -> Mount:
+    """A volume without a name: the engine makes an empty one, and removes it with its container.
+
+    It can be written to, for the engine refuses one that could never hold anything.
+    """
+    return Mount.model_construct(source="", target=mount.target, read_only=False)
+
+
+def drill_name(place: Place, drill: str) -> str:
+    """The name of a drill's container, and of its network: nobody inherits a name, as an image's labels."""
+    return f"{place.container}-drill-{drill}"
+
+
+def is_left_behind(labels: Mapping[str, str]) -> bool:
+    """Return if the process of a drill has ended, or its time is over, by the labels of one of its parts."""
+    return Owner.parse(labels).gone(shared=True) or _expired(labels)
+
+
+def _expired(labels: Mapping[str, str]) -> bool:
+    end = moment(labels.get(_EXPIRES, ""))
+    return end is not None and end < datetime.now(UTC)

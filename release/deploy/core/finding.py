@@ -1,0 +1,30 @@
+"""Findings of `invoke doctor`: what was looked at, what was found, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from release.errors import ReleaseError
+from release.values import Struct
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """One thing that was looked at. `hint` is what to do where it is not well."""
+
+    name: str
+    well: bool
+    found: str
+    hint: str = ""
+
+
+def finding(name: str, look: Callable[[], str]) -> Finding:
+    """Return the result of a look; its error is a finding that is not well."""
+    try:
+        return Finding(name=name, well=True, found=look())
+    except ReleaseError as error:
+        return ill(name, error)
+
+
+def ill(name: str, error: ReleaseError) -> Finding:
+    """Return an error as a finding."""
+    return Finding(name=name, well=False, found=f"cannot {error.attempted}: {error.found}", hint=error.hint)

@@ -1,0 +1,121 @@
+"""Running copies of a release: containers on one engine, tasks in a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from release.deploy.core.place import DEPLOYMENT
+from release.images.values import Health
+from release.reference import Digest
+from release.values import Struct
+
+
+class Instance(Struct, frozen=True, kw_only=True):
+    """A copy of a release as its target sees it now."""
+
+    id: str
+    """Unique at the target. A plan holds for the instances with these ids."""
+    name: str
+    image: Digest
+    """Digest of what it runs. `Images.id_of` returns the same for the release that it runs."""
+    status: str
+    """running, or the target's word for its state."""
+    health: Health
+    restarts: int
+    """Number of times that the target started it again, or another one in its place."""
+    started_at: str
+    labels: Mapping[str, str]
+    created_at: str = ""
+    """Empty if the target does not tell it."""
+    process: str = ""
+    """Name of the process that it runs; empty if its environment runs one process."""
+
+    @property
+    def deployment(self) -> str:
+        """Return the id of the deployment that made it, by its labels; empty without one."""
+        return self.labels.get(DEPLOYMENT, "")
+
+
+class InstanceSet(Struct, frozen=True, kw_only=True):
+    """The instances of a place: those that run, and what earlier deployments left stopped."""
+
+    running: tuple[Instance, ...]
+    stopped: tuple[Instance, ...]
+    waiting: tuple[Instance, ...] = ()
+    """Those that run behind a proxy and get no requests: what a deployment that broke off left."""
+    unclear: str = ""
+    """Reason why it is unknown which of them get requests: the answer of the proxy."""
+    strangers: tuple[Instance, ...] = ()
+    """Instances with labels of the place that nothing proves to be of a deployment: they are left alone."""
+
+    @property
+    def up(self) -> tuple[Instance, ...]:
+        """All that run, in traffic or not."""
+        return (*self.running, *self.waiting)
+
+    @property
+    def every(self) -> tuple[Instance, ...]:
+        """All that run, and all that are stopped."""
+        return (*self.up, *self.stopped)
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """Ids of those that run."""
+        return frozenset(instance.id for instance in self.up)
+
+
+class CommandInstance(Instance, frozen=True, kw_only=True):
+    """A command that changes the data, in a container of its own."""
+
+    exit_code: int
+    argv: tuple[str, ...] = ()
+    """The program that it ran and its words, ENTRYPOINT and command together."""
+
+
+class Placed(Struct, frozen=True, kw_only=True):
+    """A task of a cluster as a status tells it."""
+
+    name: str
+    """The service's, and the number of the task."""
+    node: str
+    """Name of the node; empty if none is chosen yet."""
+    answers: bool
+    """True: the node answers."""
+    version: str | None
+    state: str
+    error: str
+    ended: int
+    """Number of tasks in its place that ended by themselves, as far as the cluster remembers."""
+    last: str
+    """Reason of the newest of them."""
+
+    def __str__(self) -> str:
+        """For people, in a line."""
+        where = f" on {self.node}" if self.node else ""
+        silent = "" if self.answers else " (does not answer)"
+        error = f": {self.error}" if self.error else ""
+        before = f"; {self.ended} ended before; the last: {self.last}" if self.ended else ""
+        return f"{self.name}{where}{silent}: {self.version or 'unknown version'} {self.state}{error}{before}"
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """Report of a cluster on its tasks."""
+
+    tasks: tuple[Placed, ...]
+    update: str | None
+    """State of the last update, if it is not completed."""
+    ended: tuple[str, ...] = ()
+    """A sentence for each task that ended by itself."""
+
+
+class Difference(Struct, frozen=True, kw_only=True):
+    """A setting that is not as recorded."""
+
+    name: str
+    """Of the container or the service."""
+    setting: str
+    found: str
+
+    def __str__(self) -> str:
+        """For people."""
+        return f"{self.name}: {self.setting} {self.found}"

@@ -1,0 +1,68 @@
+"""A rollout as its target is asked for it: the release, its settings, and what was there before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+from release.cancellation import Cancellation
+from release.deploy.core.fingerprints import FingerprintKey
+from release.deploy.core.instance import InstanceSet
+from release.deploy.core.place import Identity, Place
+from release.deploy.core.verbs import attempt
+from release.events import Emit
+from release.records import Image
+from release.redact import Mask, Redacted
+from release.runspec import RunSpec
+from release.values import Struct
+
+Way = Literal["finish", "revert"]
+"""Way to end an interrupted rollout."""
+
+
+Strategy = Literal["stop-first", "start-first", "rolling", "first", "verify"]
+"""Way to replace what runs. `rolling`: a few instances at a time, by the target itself; `first`: nothing
+runs yet; `verify`: it runs already as asked, and is only looked at."""
+
+
+class RolloutRequest(Struct, frozen=True, kw_only=True):
+    """Request to a target: the release, its settings, and what was there when the plan was made."""
+
+    place: Place
+    identity: Identity
+    image: Image
+    spec: RunSpec
+    secrets: Mapping[str, Redacted]
+    before: InstanceSet
+    old: RunSpec | None
+    """The recorded settings of what runs; None where the ledger does not know it."""
+    health_timeout: int
+    """Milliseconds."""
+    watch: int = 0
+    """Milliseconds that it must stay healthy then, while what ran before is kept."""
+    replaces: str | None = None
+    """The deployment that ran before, as the one says that ended in the middle and is gone on with."""
+    key: FingerprintKey | None = None
+    """Key of the seals of secrets, for targets that keep them; None without secrets."""
+
+    reason: str = "promote"
+    """Of the deployment, as its record has it."""
+
+    def __str__(self) -> str:
+        """For people: `0.2.0 of api in production`."""
+        return f"{self.identity.version} of {self.place}"
+
+    @property
+    def attempt(self) -> str:
+        """Return what is attempted, as errors say it."""
+        return attempt(self.reason, self)
+
+
+class RolloutContext(Struct, frozen=True, kw_only=True):
+    """Context of a rollout, with its cancellation."""
+
+    emit: Emit
+    cancellation: Cancellation
+    mask: Mask
+    still_mine: Callable[[], None] = lambda: None
+    """Raises LockHeld where somebody else has the lock by now: asked before anything is taken away."""

@@ -1,0 +1,115 @@
+"""Images of releases in the store of one engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+
+from release.deploy.core import image_location
+from release.deploy.core.image_location import Bytes, Room, Tell, unheard
+from release.deploy.core.image_source import engine_problem
+from release.deploy.core.image_survey import ImageState, ImageSurvey
+from release.deploy.core.steps import step
+from release.deploy.targets.engine import checks
+from release.errors import Problem
+from release.events import Emit
+from release.images.engine import Engine
+from release.records import Image, Release
+from release.reference import Digest, Repository
+from release.runspec import RunSpec
+from release.values import Struct
+
+
+class EngineImages(Struct, frozen=True, kw_only=True):
+    """The images of one engine. See `release.deploy.core.target.Images`."""
+
+    engine: Engine
+
+    @property
+    def builder(self) -> Engine:
+        """The engine itself."""
+        return self.engine
+
+    @property
+    def no_builder(self) -> str:
+        """Nothing: an engine builds."""
+        return ""
+
+    @property
+    def without(self) -> str:
+        """There is one store that could have had it."""
+        return "the engine does not have it; "
+
+    def id_of(self, image: Image) -> Digest:
+        """The manifest's digest in a containerd store, the config's in a graph driver."""
+        is_containerd = self.engine.info.image_store == "containerd"
+        return Digest(image.digest if is_containerd else image.config_digest)
+
+    def labels_of(self, image: Image) -> Mapping[str, str] | None:
+        """Look into its store."""
+        stored = image_location.find_stored(self.engine, image)
+        return stored.labels if stored is not None else None
+
+    def locate(self, image: Image, tell: Tell = unheard) -> Bytes:
+        """In its store, else in the registry."""
+        return image_location.locate(self.engine, image, tell)
+
+    def room(self, image: Image, found: Bytes) -> Room:
+        """Compare what is to be pulled with the disk, where it is this machine's."""
+        return checks.room(self.engine, image, found)
+
+    def platform_problems(self, image: Image) -> list[Problem]:
+        """An image for another platform."""
+        return checks.image_problems(self.engine, image)
+
+    def fetch(
+        self,
+        release: Release,
+        spec: RunSpec,  # noqa: ARG002 - there is one place
+        found: Bytes,
+        emit: Emit,
+    ) -> None:
+        """Pull what is not there, and give it a name of its own: that spares it when images are tidied."""
+        image = found.stored
+        if image is None:
+            with step(emit, "pull") as say:
+                image = image_location.fetch(self.engine, release.image, emit)
+                say(str(image_location.image_reference(release.image)))
+        name = Repository(release.image.repository).tagged(f"sha-{release.source.commit}")
+        if str(name) not in image.references:
+            self.engine.tag(image.id, name)
+
+    def survey(self, stack: ExitStack) -> ImageSurvey:  # noqa: ARG002 - nothing more is opened
+        """The store that is open already."""
+        return EngineSurvey(engine=self.engine)
+
+
+class EngineSurvey(Struct, frozen=True, kw_only=True):
+    """A look into the store of one engine."""
+
+    engine: Engine
+
+    def look(self, image: Image, *, deep: bool, check: Callable[[], None]) -> ImageState:
+        """Compare the platform, and look into the store."""
+        problems = []
+        if _machine(image.platform) != _machine(self.engine.info.platform):
+            problems.append(
+                f"it is built for {image.platform}, but the engine is {self.engine.info.platform}"
+            )
+        wrong = stored_problem(self.engine, image, deep=deep, check=check)
+        if wrong:
+            problems.append(wrong)
+        return ImageState(places=("engine",) if wrong == "" else (), problems=tuple(problems))
+
+
+def stored_problem(engine: Engine, image: Image, *, deep: bool, check: Callable[[], None]) -> str | None:
+    """Return what is wrong with an image in an engine's store; empty for a whole one, None without one."""
+    stored = image_location.find_stored(engine, image)
+    if stored is None:
+        return None
+    return engine_problem(engine, image, stored, check) if deep else ""
+
+
+def _machine(platform: str) -> list[str]:
+    """System and architecture; a variant runs wherever its architecture does, as far as names tell."""
+    return platform.split("/")[:2]

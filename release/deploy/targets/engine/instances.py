@@ -1,0 +1,133 @@
+"""Containers of a place on one engine: what runs, and how it differs from what was recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from release.deploy.core.fingerprints import FingerprintKey
+from release.deploy.core.instance import Difference, Instance, InstanceSet, Report
+from release.deploy.core.place import DEPLOYMENT, ContainerSet, Place, look, secrets_in
+from release.deploy.targets.engine.drift import settings_drift
+from release.errors import EngineError
+from release.images.engine import ContainerState, Engine
+from release.records import Deployment, Release
+from release.redact import Redacted
+from release.values import Struct, replace
+
+if TYPE_CHECKING:
+    from release.deploy.targets.engine.proxies import Proxy
+
+
+class ContainerInstance(Instance, frozen=True, kw_only=True):
+    """A container as an instance."""
+
+    container: ContainerState
+
+
+def instance_of(container: ContainerState) -> ContainerInstance:
+    """Return a container as an instance."""
+    return ContainerInstance(
+        id=container.id,
+        name=container.name,
+        image=container.image,
+        status=container.status,
+        health=container.health,
+        restarts=container.restarts,
+        started_at=container.started_at,
+        labels=container.labels,
+        created_at=container.created_at,
+        container=container,
+    )
+
+
+def instances_of(found: ContainerSet) -> InstanceSet:
+    """Return the containers of a place as instances."""
+    return InstanceSet(
+        running=tuple(map(instance_of, found.running)),
+        stopped=tuple(map(instance_of, found.stopped)),
+        waiting=tuple(map(instance_of, found.waiting)),
+        unclear=found.unclear,
+        strangers=tuple(map(instance_of, found.strangers)),
+    )
+
+
+def containers_of(found: InstanceSet) -> ContainerSet:
+    """Return the containers that instances of this engine were made from."""
+
+    def known(instances: Iterable[Instance]) -> tuple[ContainerState, ...]:
+        return tuple(each.container for each in instances if isinstance(each, ContainerInstance))
+
+    return ContainerSet(
+        running=known(found.running),
+        stopped=known(found.stopped),
+        waiting=known(found.waiting),
+        unclear=found.unclear,
+        strangers=known(found.strangers),
+    )
+
+
+class EngineInstances(Struct, frozen=True, kw_only=True):
+    """The containers of a place. See `release.deploy.core.target.Instances`."""
+
+    engine: Engine
+    place: Place
+    proxy: Proxy | None = None
+
+    @property
+    def inherit_labels(self) -> bool:
+        """An image gives its labels to each container of it."""
+        return True
+
+    @property
+    def clock_ahead(self) -> int:
+        """By the engine's clock."""
+        return self.engine.info.ahead_ms
+
+    def look(self) -> InstanceSet:
+        """The containers of this place; behind a proxy, which of them it sends requests to."""
+        return instances_of(self.containers())
+
+    def containers(self) -> ContainerSet:
+        """The same as the engine describes them."""
+        ours = look(self.engine, self.place)
+        if self.proxy is None or not ours.running:
+            return ours
+        try:
+            carried = self.proxy.carried(ours.running)
+        except EngineError as error:
+            return replace(ours, unclear=f"{error.attempted}: {error.found}")
+        if not carried:
+            return replace(ours, unclear="the proxy sends no requests to them")
+        return replace(
+            ours,
+            running=tuple(one for one in ours.running if one.id in carried),
+            waiting=tuple(one for one in ours.running if one.id not in carried),
+        )
+
+    def stranger(self) -> Instance | None:
+        """A container under the name of ours."""
+        found = self.engine.state(self.place.container)
+        return instance_of(found) if found is not None else None
+
+    def report(self) -> Report | None:
+        """None: one engine has no tasks."""
+        return None
+
+    def drift(
+        self,
+        deployment: Deployment,
+        release: Release | None,  # noqa: ARG002 - a container shows its settings
+        instances: Iterable[Instance],
+        key: FingerprintKey | None,
+    ) -> Iterator[Difference]:
+        """Compare each container with the recorded settings."""
+        for instance in instances:
+            about = self.engine.inspected(instance.id) or {}
+            if instance.labels.get(DEPLOYMENT) == deployment.deployment and "HostConfig" in about:
+                for setting, found in settings_drift(about, deployment.run_spec, key):
+                    yield Difference(name=instance.name, setting=setting, found=found)
+
+    def secrets(self, instance: Instance, names: Iterable[str]) -> Iterator[Redacted]:
+        """Read them from the container."""
+        yield from secrets_in(self.engine, instance.id, names)

@@ -1,0 +1,92 @@
+"""An engine as a machine: clock, disk and store of images, for targets that consist of engines."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from release.deploy.core.finding import Finding, finding
+from release.errors import EngineError
+from release.images.engine import Engine, StoredImage
+from release.images.reach import is_local
+from release.reference import Digest, Reference, Repository
+from release.values import Struct
+
+_CLOCKS_APART_SECONDS: Final = 5.0
+LEAST_FREE_BYTES: Final = 2 * 1024**3
+"""An image of a Python service with its layers unpacked, and some room."""
+
+
+def findings(name: str, engine: Engine) -> Iterator[Finding]:
+    """Return what the engine is, its clock and its disk."""
+    yield Finding(name=f"{name}: engine", well=True, found=about(engine))
+    yield from clock_and_disk(name, engine)
+
+
+def clock_and_disk(name: str, engine: Engine) -> Iterator[Finding]:
+    """Return the clock and the disk."""
+    yield finding(f"{name}: clock", partial(clock, engine))
+    yield finding(f"{name}: disk", partial(disk, engine))
+
+
+def about(engine: Engine) -> str:
+    """Return address, version, platform and kind of store."""
+    info = engine.info
+    return f"{engine.host}: {info.name} {info.version}, {info.platform}, {info.image_store} image store"
+
+
+def clock(engine: Engine) -> str:
+    """Times of two clocks stand side by side in the ledger and on locks."""
+    apart = abs(engine.info.ahead_ms) / 1000
+    side = "ahead of" if engine.info.ahead_ms > 0 else "behind"
+    if apart > _CLOCKS_APART_SECONDS:
+        raise EngineError(
+            f"use the clock of {engine.host}",
+            f"it is {apart:.0f} s {side} this machine's",
+            "set both clocks by a time server (NTP)",
+        )
+    return f"{apart:.1f} s {side} this machine's"
+
+
+def disk(engine: Engine) -> str:
+    """An engine tells where its data is, and not how much room is there."""
+    root = engine.info.data_root
+    if not (root and is_local(engine.host) and Path(root).exists()):
+        return "unknown, because the engine is on another machine"
+    usage = shutil.disk_usage(root)
+    found = f"{usage.free / 1e9:.1f} GB of {usage.total / 1e9:.1f} GB are free below {root}"
+    if usage.free < LEAST_FREE_BYTES:
+        raise EngineError(f"put more images on {engine.host}", found, "invoke prune --plan; docker system df")
+    return found
+
+
+class EngineStore(Struct, frozen=True, kw_only=True):
+    """The store of an engine. See `release.deploy.core.upkeep.ImageStore`."""
+
+    engine: Engine
+    node: str = ""
+
+    @property
+    def host(self) -> str:
+        """The engine's address."""
+        return self.engine.host
+
+    @property
+    def names_by_manifest(self) -> bool:
+        """A containerd store does; a graph driver names images by their config."""
+        return self.engine.info.image_store == "containerd"
+
+    def images(self, repository: Repository | None) -> Sequence[StoredImage]:
+        """Ask the engine."""
+        return self.engine.named_images(repository)
+
+    def used(self) -> Mapping[Digest, str]:
+        """Images of all containers."""
+        return {state.image: state.name for state in self.engine.containers({})}
+
+    def untag(self, name: str) -> None:
+        """Take the name away."""
+        self.engine.untag(Reference.parse(name))

@@ -1,0 +1,130 @@
+"""The tasks of a place's service: what runs, and how its spec differs from what was recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from release.deploy.core.fingerprints import FingerprintKey
+from release.deploy.core.instance import Difference, Instance, InstanceSet, Placed, Report
+from release.deploy.core.place import DEPLOYMENT
+from release.deploy.targets.swarm import spec as specs
+from release.deploy.targets.swarm.api import Service, image_digest
+from release.deploy.targets.swarm.drift import changed
+from release.deploy.targets.swarm.rollout import identities
+from release.deploy.targets.swarm.sealed import foreign
+from release.deploy.targets.swarm.service import PlacedService
+from release.deploy.targets.swarm.tasks import View, placed, update_of
+from release.records import Deployment, Release
+from release.redact import Redacted
+from release.reference import Digest
+from release.values import replace
+
+
+class SwarmInstances(PlacedService, frozen=True, kw_only=True):
+    """The tasks of a service. See `release.deploy.core.target.Instances`."""
+
+    @property
+    def inherit_labels(self) -> bool:
+        """A service inherits nothing, and people change its image."""
+        return False
+
+    @property
+    def clock_ahead(self) -> int:
+        """By the manager's clock."""
+        return self.engine.info.ahead_ms
+
+    def look(self) -> InstanceSet:
+        """The tasks that there should be. Raises NotReady where this engine cannot tell."""
+        self.need_manager()
+        found = self.found()
+        if found is None or not self.owns(found):
+            return InstanceSet(running=(), stopped=())
+        return InstanceSet(running=self._states(found), stopped=())
+
+    def stranger(self) -> Instance | None:
+        """A service under our name that no deployment made."""
+        found = self.found() if self.is_manager() else None
+        if found is None or self.owns(found):
+            return None
+        (state, *_) = (*self._states(found), self._state(self.view(found), 0, found.id))
+        return replace(state, name=found.name)
+
+    def _states(self, service: Service) -> tuple[Instance, ...]:
+        """The tasks that there should be, in the words of containers; a wrong spec is told once.
+
+        Their ids tell the spec, too: a plan holds for one spec.
+        """
+        seen = self.view(service)
+        wrong = _wrong(service)
+        states = [self._state(seen, slot, one) for slot, one in enumerate(identities(service), start=1)]
+        return tuple(
+            replace(state, status=wrong) if wrong and state is states[0] else state for state in states
+        )
+
+    def _state(self, seen: View, slot: int, one: str) -> Instance:
+        tasks = [task for task in (*seen.waiting, *seen.others, *seen.good) if task.slot == slot]
+        task = tasks[-1] if tasks else None
+        written = image_digest(str(specs.container_of(seen.service.spec).get("Image") or ""))
+        image = task.image if task is not None else written
+        return Instance(
+            id=one,
+            name=f"{seen.service.name}.{slot}",
+            image=image or _unknown(seen.service),
+            status=task.state if task is not None else "missing",
+            health="none",
+            restarts=sum(task.slot == slot for task in seen.ended),
+            started_at=task.created_at if task is not None else seen.service.updated_at,
+            labels={**seen.service.labels, **(task.labels if task is not None else {})},
+        )
+
+    def report(self) -> Report | None:
+        """The service's tasks and its update, for people; None where there is none of ours."""
+        found = self.found() if self.is_manager() else None
+        if found is None or not self.owns(found):
+            return None
+        tasks = tuple(placed(self.view(found)))
+        return Report(tasks=tasks, update=update_of(found), ended=tuple(ended_tasks(tasks)))
+
+    def drift(
+        self,
+        deployment: Deployment,
+        release: Release | None,
+        instances: Iterable[Instance],  # noqa: ARG002 - their service is compared, to which the Swarm keeps
+        key: FingerprintKey | None,
+    ) -> Iterator[Difference]:
+        """Return what was changed of the spec since this deployment of this release wrote it, by setting.
+
+        And which secrets and configs of it are not the recorded ones; `key` is that of their seals.
+        """
+        found = self.found() if release is not None else None
+        if found is None or release is None or found.labels.get(DEPLOYMENT) != deployment.deployment:
+            return
+        order = specs.recorded_order(self.place, deployment, release)
+        for setting, text in changed(self.swarm, found.spec, order):
+            yield Difference(name=self.place.container, setting=setting, found=text)
+        for setting, text in foreign(self.swarm, self.place, found.spec, deployment.run_spec, key):
+            yield Difference(name=self.place.container, setting=setting, found=text)
+
+    def secrets(self, instance: Instance, names: Iterable[str]) -> Iterator[Redacted]:  # noqa: ARG002
+        """Nothing: they are on its nodes, and a Swarm does not return them."""
+        return iter(())
+
+
+def ended_tasks(tasks: Iterable[Placed]) -> Iterator[str]:
+    """Return a sentence for each place of a Swarm in which tasks of this deployment ended by themselves."""
+    for task in tasks:
+        if task.ended:
+            times = "once" if task.ended == 1 else f"{task.ended} times"
+            yield f"{task.name} ended, and the Swarm replaced it {times}; the last: {task.last}"
+
+
+def _unknown(service: Service) -> Digest:
+    """In the place of an image that is only named by a tag: a digest that is no image's."""
+    return Digest.of(str(specs.container_of(service.spec).get("Image")).encode())
+
+
+def _wrong(service: Service) -> str:
+    """Return what speaks against a service, however its tasks are."""
+    if not specs.is_as_written(service.spec):
+        return "changed by hand since its deployment"
+    return "paused in the middle of an update" if service.update == "paused" else ""

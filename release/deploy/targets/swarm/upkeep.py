@@ -1,0 +1,109 @@
+"""Upkeep of a Swarm: its managers and nodes, their stores of images, and its secrets and configs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+
+from release.deploy.core.finding import Finding, finding
+from release.deploy.core.instance import Instance
+from release.deploy.core.upkeep import ImageStore, Needs, Unneeded
+from release.deploy.targets import machine
+from release.deploy.targets.swarm import gc
+from release.deploy.targets.swarm.api import Node
+from release.deploy.targets.swarm.nodes import Machine, Machines, look_into, not_looked_into
+from release.deploy.targets.swarm.service import PlacedService, no_manager
+from release.errors import EngineError
+from release.events import Emit, Warned
+
+
+class SwarmUpkeep(PlacedService, frozen=True, kw_only=True):
+    """See `release.deploy.core.target.Upkeep`."""
+
+    def machine_findings(self, name: str) -> Iterator[Finding]:
+        """The manager that is talked to."""
+        yield from machine.findings(name, self.engine)
+
+    def cluster_findings(self, name: str) -> Iterator[Finding]:
+        """The Swarm, and each machine of it; its engine too where somebody may look into it."""
+        yield finding(f"{name}: swarm", self._managed)
+        with ExitStack() as stack:
+            try:
+                machines = look_into(self.swarm, self.ways, stack)
+            except EngineError:
+                return  # the finding before says so
+            yield from machine_findings(name, machines)
+
+    def _managed(self) -> str:
+        """The Swarm that an engine manages. Raises EngineError when it manages none."""
+        membership = self.swarm.membership()
+        if not membership.is_manager:
+            host = self.engine.host
+            raise EngineError(f"use the Swarm of {host}", no_manager(host, membership))
+        nodes = self.swarm.nodes()
+        taking = sum(node.takes_tasks for node in nodes)
+        return f"this is a manager; {taking} of {len(nodes)} nodes take tasks; {quorum(nodes)}"
+
+    def stores(self, stack: ExitStack, emit: Emit) -> Sequence[ImageStore]:
+        """The manager's, and those of the other nodes whose engines answer."""
+        machines = look_into(self.swarm, self.ways, stack)
+        for text in not_looked_into(machines):
+            emit(Warned(text=f"not removed: {text}"))
+        others = [
+            machine.EngineStore(engine=each.engine, node=str(each))
+            for each in machines.seen[1:]
+            if each.engine is not None
+        ]
+        return (machine.EngineStore(engine=self.engine), *others)
+
+    def remove(self, instance: Instance) -> None:
+        """Raise: a Swarm removes its tasks itself."""
+        raise ValueError(f"a Swarm leaves no {instance.name}")
+
+    def unneeded(self, needs: Needs) -> tuple[Unneeded, ...]:
+        """Secrets and configs that no settings refer to which a rollback could restore."""
+        return gc.unneeded(self.swarm, self.place, needs)
+
+    def drop(self, unneeded: Unneeded) -> None:
+        """Remove it; a Swarm refuses what a service refers to by now."""
+        self.swarm.drop(unneeded.kind, unneeded.id)
+
+
+def quorum(nodes: Sequence[Node]) -> str:
+    """Return how many managers answer, and how many of them may be lost: more than half must be left."""
+    managers = [node for node in nodes if node.is_manager]
+    there = sum(node.reachability in ("leader", "reachable") for node in managers)
+    spare = max(0, there - (len(managers) // 2 + 1))
+    safe = f"{spare or 'none'} of them can fail without loss of the majority"
+    return f"{there} of {len(managers)} managers answer; {safe}"
+
+
+def machine_findings(name: str, machines: Machines) -> Iterator[Finding]:
+    """Return what the manager knows of each node; clock and disk of each that is looked into.
+
+    Args:
+        name: the environment's.
+        machines: the first is that of the manager, whose clock and disk were told before.
+    """
+    for position, each in enumerate(machines.every):
+        about = f"{name}: node {each}"
+        yield _machine(about, each)
+        if each.engine is not None and position:
+            yield from machine.clock_and_disk(about, each.engine)
+    for text in machines.strange:
+        yield Finding(name=f"{name}: nodes", well=False, found=text, hint="run on a manager: docker node ls")
+
+
+def _machine(about: str, seen: Machine) -> Finding:
+    node = seen.node
+    role = f"manager ({node.reachability or 'unknown'})" if node.is_manager else "worker"
+    facts = f"{node.cpus / 1000:g} processors, {node.memory / 1e9:.1f} GB"
+    known = f"{role}, {node.state}, {node.availability}, engine {node.version}, {node.platform}, {facts}"
+    unseen = f"; not checked: {seen.unseen}" if seen.unseen else ""
+    is_heard = not node.is_manager or node.reachability in ("leader", "reachable")
+    return Finding(
+        name=about,
+        well=node.is_ready and is_heard and not (seen.named and seen.unseen),
+        found=known + unseen,
+        hint="run on a manager: docker node ls; if a machine is lost for ever: docker node rm",
+    )
