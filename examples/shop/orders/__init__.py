@@ -1,0 +1,1 @@
+"""Orders: their rows, addresses and tasks."""
