@@ -17,6 +17,7 @@
     │   │   └── LedgerUnsigned      1  a commit that must be signed is not, or not by an allowed signer
     │   ├── LedgerShallow           1  this clone has only the end of the ledger's history
     │   ├── RecordUnknown           1  a later version wrote the record
+    │   ├── LedgerMissing           1  there was a ledger, and its branch is gone
     │   ├── LedgerRejected          1  the server refused the append, and says why
     │   └── LedgerUnreachable       6  the git remote does not answer
     ├── RegistryError               1  the registry answered with an error, or with other bytes
@@ -28,7 +29,7 @@
     │   ├── PortTaken               1  a port to be published is in use on the engine's machine
     │   ├── ProxyError              1  the proxy before a service does not answer, or not as it was told
     │   └── EngineUnreachable       6  the engine does not answer
-    │       └── NoQuorum            6  the managers of a cluster have no majority: nobody decides
+    │       └── NoQuorum            6  the managers of a cluster have no majority and decide nothing
     ├── TargetUnavailable           6  `--to` names nothing that can be deployed
     ├── LockHeld                    5  another deployment of this environment is under way
     └── DeploymentFailed            1  the deployment failed; nothing ran before, nothing runs now
@@ -195,6 +196,10 @@ class RecordUnknown(LedgerError):
 
 class LedgerRejected(LedgerError):
     """The server refused the append for a reason that trying again does not cure."""
+
+
+class LedgerMissing(LedgerError):
+    """There was a ledger, and its branch is neither in this clone nor on the git remote."""
 
 
 class LedgerUnreachable(LedgerError):

@@ -185,7 +185,8 @@ class ReleasesPlan(Struct, frozen=True, kw_only=True):
             for each in self.recoveries
             for release in each.releases
         ]
-        return [{"id": record.id, **record.to_json()} for record in self.workspace.ledger.append(drafts)]
+        records = self.workspace.ledger.append(drafts, rebuilt=True)
+        return [{"id": record.id, **record.to_json()} for record in records]
 
 
 def _releases(workspace: Workspace) -> ReleasesPlan:

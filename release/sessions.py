@@ -93,6 +93,11 @@ def parser_of(name: str) -> argparse.ArgumentParser:
         action="store_true",
         help="release the commit although the working copy has changed files",
     )
+    parser.add_argument(
+        "--new-ledger",
+        action="store_true",
+        help="begin a ledger although git tags name releases of an earlier one, as in a fork",
+    )
     parser.add_argument("--json", action="store_true", help="print the record as JSON")
     return parser
 
@@ -159,6 +164,7 @@ def _dispatch(cmd: _Door) -> None:
         from release.chain.assemble import Project
         from release.chain.plan import Options
         from release.suspicion import secrets_of
+        from release.values import replace
         from release.version import Request
 
     arguments = cmd.arguments
@@ -168,7 +174,10 @@ def _dispatch(cmd: _Door) -> None:
         allow_dirty=arguments.allow_dirty,
     )
     cmd.console.hide(secrets_of(os.environ))
-    project = Project.open(Path.cwd(), arguments.service, cmd.console.emit, cmd.console.mask)
+    project = replace(
+        Project.open(Path.cwd(), arguments.service, cmd.console.emit, cmd.console.mask),
+        new_ledger=arguments.new_ledger,
+    )
     if cmd.name == "release":
         _release(project, options, cmd)
     else:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from typing import Final
 
 from semver import Version
 
 from release.errors import SourceError
-from release.git import ANSWER_SECONDS
+from release.git import ANSWER_SECONDS, FETCH_SECONDS
 from release.source import Source, word
 from release.values import Struct
 from release.version import versions_in
+
+_NAMES_A_DIGEST: Final = re.compile(r"\n\n\S{1,512}@sha256:[0-9a-f]{64}\s*\Z")
+"""End of the message of a release's tag."""
+_LOOKED_AT: Final = 20
+"""Number of tags that are fetched to read their messages."""
 
 
 class VersionTag(Struct, frozen=True, kw_only=True):
@@ -42,6 +49,19 @@ def published_tags(source: Source, prefix: str, remote: str | None) -> dict[str,
     Raises SourceError: the server does not answer.
     """
     return _local_tags(source, f"{prefix}*") if remote is None else _listed_tags(source, remote, f"{prefix}*")
+
+
+def released_tag(source: Source, remote: str) -> str | None:
+    """Return a git tag, here or on the remote, whose message names a released digest; None if none does."""
+    here = _local_tags(source)
+    for name in sorted(_remote_tags(source, remote, "*").keys() - here.keys(), reverse=True)[:_LOOKED_AT]:
+        ref = f"refs/tags/{name}"
+        fetch = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
+        source.git.run(*fetch, word(remote), f"{ref}:{ref}", timeout=FETCH_SECONDS)
+    form = "--format=%(refname:lstrip=2)%00%(contents)%00%00"
+    listed = source.ask("read the git tags", "for-each-ref", form, "refs/tags").text
+    rows = (entry.strip("\n").partition("\0") for entry in listed.split("\0\0"))
+    return next((name for name, _, message in rows if _NAMES_A_DIGEST.search(message)), None)
 
 
 def _local_tags(source: Source, *patterns: str) -> dict[str, str]:

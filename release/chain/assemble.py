@@ -37,7 +37,7 @@ from release.history import deepen, is_shallow, last_version
 from release.images.engine import Engine
 from release.images.trust import believe
 from release.ledger import query
-from release.ledger.opening import open_ledger
+from release.ledger.opening import home, open_ledger
 from release.ledger.store import Ledger
 from release.loosetags import loose_tags, patterns
 from release.records import Record, Release, Run
@@ -62,6 +62,8 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
     emit: Emit
     mask: Mask = field(default_factory=Mask)
     """Takes secrets out of what a run writes."""
+    new_ledger: bool = False
+    """True: a ledger may begin, though git tags name releases of another one."""
 
     @classmethod
     def open(cls, folder: Path, service: str | None, emit: Emit, mask: Mask | None = None) -> Project:
@@ -90,7 +92,8 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def ledger(self) -> Ledger:
         """The ledger, as this clone knows it."""
-        return open_ledger(self.source, self.service.ledger, self.services, self._say, self._warn)
+        settings = self.service.ledger
+        return open_ledger(self.source, settings, self.services, self._say, self._warn, anew=self.new_ledger)
 
     def _say(self, text: str) -> None:
         self.emit(Notice(text=text))
@@ -158,6 +161,7 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
             LedgerUnreachable: the remote does not answer.
             LedgerError: git fetches from one repository and pushes to another.
             LedgerUnproven: a commit of the ledger breaks its rules.
+            LedgerMissing: there was a ledger, and its branch is gone.
         """
         self.ledger.check_address()
         self.ledger.refresh()
@@ -171,6 +175,10 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
             )
         if self.ledger.unproven is not None:
             raise self.ledger.unproven
+        if self.ledger.head is None:
+            settings = self.service.ledger
+            own = home(self.source, settings, self.services, anew=self.new_ledger)
+            own.check_beginning(str(self.ledger))
 
     def released(self, facts: Facts, options: Options) -> Record[Release] | None:
         """The release that this commit already is. Raises VersionTaken."""

@@ -41,10 +41,15 @@ class Appender:
         self._lost_at: float | None = None
 
     def append(
-        self, drafts: Sequence[Draft[Body]], tag: TagRequest | None, cancellation: Cancellation
+        self,
+        drafts: Sequence[Draft[Body]],
+        tag: TagRequest | None,
+        cancellation: Cancellation,
+        *,
+        rebuilt: bool = False,
     ) -> tuple[Record[Body], ...]:
         """Append as `Ledger.append` says."""
-        return self._won(lambda: self._attempt(drafts, tag), cancellation)
+        return self._won(lambda: self._attempt(drafts, tag), cancellation, begins=rebuilt)
 
     def add_index(self, missing: Callable[[], Mapping[str, bytes]], actor: Actor, at: str) -> int:
         """Add index files as `Ledger.add_index` says."""
@@ -62,12 +67,16 @@ class Appender:
 
         return self._won(attempt, Cancellation())
 
-    def _won(self, attempt_once: Callable[[], T | None], cancellation: Cancellation) -> T:
+    def _won(
+        self, attempt_once: Callable[[], T | None], cancellation: Cancellation, *, begins: bool = False
+    ) -> T:
         """Attempt on the newest head until no other writer comes first. Raises LedgerError after a minute."""
         deadline = time.monotonic() + LIMIT_SECONDS
         self._snapshot.look()
         if self._snapshot.head is None:
             self._snapshot.refresh()
+        if self._snapshot.head is None and self._snapshot.unproven is None and not begins:
+            self._stamp.policies.policy.home.check_beginning(str(self._branch))
         self._let_others_in()
         for attempt in itertools.count():
             if self._snapshot.unproven is not None:

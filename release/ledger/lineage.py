@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from release.errors import LedgerMissing
 from release.ledger import layout
 from release.ledger.violations import Violation, of_commit
 from release.ledger.walk import Step
@@ -24,6 +25,30 @@ class Home(Struct, frozen=True, kw_only=True):
     """Id of the ledger that the configuration names."""
     roots: Callable[[], frozenset[str]] = frozenset
     """Gives the commits without a parent in the history of HEAD; none in a shallow clone."""
+    released: Callable[[], str | None] = lambda: None
+    """Gives a git tag whose message names a released digest; None if there is none."""
+
+    def check_beginning(self, ledger: str) -> None:
+        """Refuse to begin a ledger where one was lost. Raises LedgerMissing.
+
+        Args:
+            ledger: its branch, as git writes it.
+        """
+        attempted, tag = f"begin the ledger {ledger}", None
+        if self.ledger is not None:
+            found = f"`ledger.id` names the ledger {self.ledger}, and the branch does not exist"
+        elif (tag := self.released()) is not None:
+            found = f"the git tag {tag} names a release of an earlier ledger, and the branch does not exist"
+        else:
+            return
+        begin = "remove `ledger.id` from the configuration, and " if tag is None else ""
+        raise LedgerMissing(
+            attempted,
+            found,
+            "restore the deleted branch from a clone that knows it: `git for-each-ref refs/release` shows "
+            "what a clone knows. If no clone knows it: invoke ledger-rebuild. To begin another ledger on "
+            f"purpose, as in a fork: {begin}nox -s release -- --new-ledger",
+        )
 
 
 class Lineage(Struct, frozen=True, kw_only=True):

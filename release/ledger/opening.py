@@ -13,6 +13,7 @@ from release.ledger.proof import Policies
 from release.ledger.signing import Signers
 from release.ledger.store import Ledger
 from release.source import Source
+from release.tags import released_tag
 
 
 def open_ledger(
@@ -23,6 +24,7 @@ def open_ledger(
     warn: Callable[[str], None],
     *,
     vouching: bool = False,
+    anew: bool = False,
 ) -> Ledger:
     """Open a ledger and prove what this clone has of it.
 
@@ -33,6 +35,7 @@ def open_ledger(
         say: called with a sentence about a long proof.
         warn: called with a sentence for each waiting event that this clone did not write.
         vouching: read past commits that nobody allowed signed, for a person who vouches for them.
+        anew: a new ledger may begin here, though git tags name releases of another one.
 
     Raises:
         NotALedger: the branch holds something else.
@@ -41,7 +44,7 @@ def open_ledger(
     """
     policy = Policy(
         signers=Signers.of(source.root, settings) if settings.require_signed and not vouching else None,
-        home=home(source, settings, services),
+        home=home(source, settings, services, anew=anew),
     )
     return Ledger.open(
         source,
@@ -53,6 +56,12 @@ def open_ledger(
     )
 
 
-def home(source: Source, settings: Settings, services: Collection[str]) -> Home:
-    """Return what tells this repository and its services from others."""
-    return Home(services=frozenset(services), ledger=settings.id, roots=cache(partial(roots, source)))
+def home(source: Source, settings: Settings, services: Collection[str], *, anew: bool = False) -> Home:
+    """Return what tells this repository and its services from others. `anew`: a new ledger may begin here."""
+    tag = partial(released_tag, source, settings.remote) if settings.remote is not None else lambda: None
+    return Home(
+        services=frozenset(services),
+        ledger=settings.id,
+        roots=cache(partial(roots, source)),
+        released=lambda: None if anew else tag(),
+    )

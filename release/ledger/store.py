@@ -172,24 +172,27 @@ class Ledger:
         *,
         tag: TagRequest | None = None,
         cancellation: Cancellation | None = None,
+        rebuilt: bool = False,
     ) -> tuple[Record[Body], ...]:
         """Add records in one commit, with the tag in the same atomic push. The commit point of a release.
 
         A release that is recorded already - same version, digest and commit - is given back as it was
         recorded; so is a deployment event. A tag that is missing then is made. A cancellation ends a pause
-        after another writer came first: nothing has landed then.
+        after another writer came first: nothing has landed then. `rebuilt`: these records begin a
+        ledger in the place of a lost one.
 
         Returns:
             The records, in the order of the drafts.
 
         Raises:
             Cancelled: in such a pause.
+            LedgerMissing: the configuration or a git tag shows that there was a ledger; it is gone.
             VersionTaken: the version, the digest or the tag is taken by something else.
             LedgerRejected: the server refuses. LedgerUnreachable: it does not answer.
             LedgerError: other writers kept winning for a minute, or the clone cannot be read or written.
         """
         _check_drafts(drafts, tag)
-        return self._appender.append(drafts, tag, cancellation or Cancellation())
+        return self._appender.append(drafts, tag, cancellation or Cancellation(), rebuilt=rebuilt)
 
     def add_index(self, missing: Callable[[], Mapping[str, bytes]], *, actor: Actor, at: str) -> int:
         """Add index files that the ledger lacks, in one commit; the number of files.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Final
 
 from release.inert import ESCAPES
@@ -19,12 +20,16 @@ _NO_PYTEST: Final = re.compile(r"no tests ran(?: in [0-9.]+s)?|no tests collecte
 
 _UNITTEST: Final = re.compile(r"Ran ([0-9]{1,9}) tests? (?:in|with) .*")
 """As "Ran 3 tests in 0.001s" (unittest, and who takes its words: Django, Trial, nose2, zope.testrunner)."""
-_UNITTEST_END: Final = re.compile(
-    r"(?:OK|FAILED|PASSED|NO TESTS RAN)(?: \(.*?\b(?:skipped|skips)=([0-9]{1,9}).*\))?"
-)
+_UNITTEST_END: Final = re.compile(r"(OK|FAILED|PASSED|NO TESTS RAN)(?: \((.{1,200})\))?")
+_UNITTEST_PART: Final = re.compile(r"([a-z ]+)=([0-9]{1,9})")
+_SKIPPED_WORDS: Final = ("skipped", "skips")
+_FAILED_WORDS: Final = ("failures", "errors", "unexpected successes")
 
-_DOCTEST: Final = re.compile(r"([0-9]{1,9}) passed(?: and [0-9]{1,9} failed)?\.")
-_BEHAVE: Final = re.compile(r"([0-9]{1,9}) scenarios? passed, [0-9]{1,9} failed.*")
+_DOCTEST: Final = re.compile(r"([0-9]{1,9}) passed(?: and ([0-9]{1,9}) failed)?\.")
+_BEHAVE: Final = re.compile(r"([0-9]{1,9}) scenarios? passed, ([0-9]{1,9}) failed.*")
+
+PATTERN_SECONDS: Final = 10.0
+"""Limit for a configured pattern, over all lines of an output."""
 
 
 class Counted(Struct, frozen=True, kw_only=True):
@@ -32,6 +37,10 @@ class Counted(Struct, frozen=True, kw_only=True):
 
     ran: int
     skipped: int
+    failed: int = 0
+    """Tests that the runner's own words call failed, errors among them."""
+    empty: int = 0
+    """Runs of the command that found no test."""
 
 
 class OutputCount:
@@ -39,22 +48,28 @@ class OutputCount:
 
     def __init__(self, pattern: str | None = None) -> None:
         """Take the configured pattern, whose one group is the number; or know the usual words."""
-        self._pattern = re.compile(pattern) if pattern is not None else None
-        self._ran = self._skipped = 0
+        self._pattern = _Pattern(pattern) if pattern is not None else None
+        self._ran = self._skipped = self._failed = self._empty = 0
         self._is_stated = False
+
+    @property
+    def is_given_up(self) -> bool:
+        """Return whether the configured pattern took longer than its limit."""
+        return self._pattern is not None and self._pattern.left <= 0
 
     @property
     def counted(self) -> Counted | None:
         """Return what was stated so far; None where nothing was."""
         if not self._is_stated:
             return None
-        return Counted(ran=max(0, self._ran), skipped=self._skipped)
+        ran = max(0, self._ran)
+        return Counted(ran=ran, skipped=self._skipped, failed=self._failed, empty=self._empty)
 
     def read(self, line: str) -> None:
         """Read one line."""
         if self._pattern is not None:
-            for match in self._pattern.finditer(line):
-                self._add(_number(match[1]))
+            for number in self._pattern.numbers(line):
+                self._add(_number(number))
             return
         text = ESCAPES.sub("", line).strip("= \t")
         if len(text) < _LONGEST:
@@ -64,20 +79,57 @@ class OutputCount:
         if _PYTEST.fullmatch(text):
             self._pytest(text)
         elif _NO_PYTEST.fullmatch(text):
-            self._add(0)
-        elif match := _UNITTEST.fullmatch(text) or _DOCTEST.fullmatch(text) or _BEHAVE.fullmatch(text):
-            self._add(_number(match[1]))
+            self._add(0, empty=1)
+        elif match := _UNITTEST.fullmatch(text):
+            ran = _number(match[1])
+            self._add(ran, empty=int(ran == 0))
+        elif match := _DOCTEST.fullmatch(text) or _BEHAVE.fullmatch(text):
+            self._add(_number(match[1]), failed=_number(match[2]))
         elif (match := _UNITTEST_END.fullmatch(text)) and self._is_stated:
-            self._add(-_number(match[1]), skipped=_number(match[1]))
+            self._unittest_end(match[1], match[2] or "")
+
+    def _unittest_end(self, word: str, details: str) -> None:
+        parts = {name.strip(): int(number) for name, number in _UNITTEST_PART.findall(details)}
+        skipped = sum(parts.get(name, 0) for name in _SKIPPED_WORDS)
+        failed = sum(parts.get(name, 0) for name in _FAILED_WORDS) or int(word == "FAILED")
+        self._add(-skipped, skipped=skipped, failed=failed)
 
     def _pytest(self, text: str) -> None:
         parts = {word: int(number) for number, word in _PART.findall(text)}
         if {*_RAN_WORDS, "skipped", "deselected"} & parts.keys():
-            self._add(sum(parts.get(word, 0) for word in _RAN_WORDS), skipped=parts.get("skipped", 0))
+            failed = sum(parts.get(word, 0) for word in ("failed", "error", "errors"))
+            ran = sum(parts.get(word, 0) for word in _RAN_WORDS)
+            self._add(ran, skipped=parts.get("skipped", 0), failed=failed)
 
-    def _add(self, ran: int, *, skipped: int = 0) -> None:
+    def _add(self, ran: int, *, skipped: int = 0, failed: int = 0, empty: int = 0) -> None:
         self._is_stated = True
         self._ran, self._skipped = self._ran + ran, self._skipped + skipped
+        self._failed, self._empty = self._failed + failed, self._empty + empty
+
+
+class _Pattern:
+    """A pattern of the configuration. It may take a limited time: one that backtracks would never end."""
+
+    def __init__(self, pattern: str) -> None:
+        """Compile it."""
+        import regex
+
+        self._pattern = regex.compile(pattern)
+        self.left = PATTERN_SECONDS
+        """Seconds that it may still take."""
+
+    def numbers(self, line: str) -> list[str | None]:
+        """Return what its group matches in a line; nothing once the time is over."""
+        if self.left <= 0:
+            return []
+        begin = time.monotonic()
+        try:
+            return [match[1] for match in self._pattern.finditer(line, timeout=self.left)]
+        except TimeoutError:
+            self.left = 0.0
+            return []
+        finally:
+            self.left -= time.monotonic() - begin
 
 
 _LONGEST: Final = 500

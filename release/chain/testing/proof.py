@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
-from release.chain.testing.counts import Counted
+from release.chain.testing.counts import PATTERN_SECONDS, Counted
 from release.chain.testing.hints import NOTHING, lacks_tests
 from release.chain.testing.junit import Report
 from release.chain.testing.known import Known
@@ -38,6 +38,8 @@ class Seen(Struct, frozen=True, kw_only=True):
     """The JUnit report, where there is one."""
     counted: Counted | None
     """Counts in the output."""
+    is_given_up: bool = False
+    """True: `test.count` took too long to be matched."""
 
 
 def is_pytest(command: Sequence[str]) -> bool:
@@ -68,10 +70,36 @@ def proof(config: Test, seen: Seen, commit: Callable[[], Known] = lambda: NOTHIN
     if seen.report is not None and seen.report.ran:
         report = seen.report
         return TestsRan(argv=seen.argv, evidence="junit", count=report.ran, skipped=report.skipped)
+    if seen.is_given_up:
+        raise _slow_pattern(config)
     if seen.counted is not None and seen.counted.ran and not _is_authority(config, seen):
         counted = seen.counted
+        _check_words(config, counted)
         return TestsRan(argv=seen.argv, evidence="output", count=counted.ran, skipped=counted.skipped or None)
     raise no_tests(config, seen, commit())
+
+
+def _slow_pattern(config: Test) -> GateFailed:
+    return _failed(
+        config,
+        f"the pattern of `test.count`, {config.count!r}, takes more than {PATTERN_SECONDS:g} s",
+        "write it without a repetition inside a repetition, as (a+)+: it tries every way to divide a line",
+    )
+
+
+def _check_words(config: Test, counted: Counted) -> None:
+    """Refuse a run whose own words say that a test failed, or a part found none. Raises GateFailed."""
+    own = (
+        "If these lines are not the result of the tests, name it: test.report, or test.count with "
+        "a pattern for the right line"
+    )
+    if counted.failed:
+        found = f"ended with status 0, but its output says that {_tests(counted.failed)} failed"
+        hint = f"let the command end with the status of the tests, without `| tail` or `|| true`. {own}"
+        raise _failed(config, found, hint)
+    if counted.empty:
+        found = "ended with status 0, but a part of it found no tests"
+        raise _failed(config, found, f"remove that part of the command, or give it tests. {own}")
 
 
 def _is_authority(config: Test, seen: Seen) -> bool:

@@ -100,6 +100,7 @@ def run_tests(ctx: StageContext, image: StoredImage, private: tuple[str, ...] = 
             status=status,
             report=left.report if left is not None else None,
             counted=output.count.counted,
+            is_given_up=output.count.is_given_up,
         ),
         lacked_memory=ended is not None and ended.oom_killed,
         report=left.text if left is not None else None,

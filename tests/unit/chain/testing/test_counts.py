@@ -89,3 +89,42 @@ def test_unittest_itself_is_read(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "unittest", "-v"]
     ran = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert counted(*ran.stderr.splitlines()) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("lines", "failed", "empty"),
+    [
+        (["Ran 3 tests in 0.1s", "", "FAILED (failures=1, errors=1)"], 2, 0),
+        (["Ran 3 tests in 0.1s", "", "FAILED (errors=1, skipped=1)"], 1, 0),
+        (["Ran 3 tests in 0.1s", "", "FAILED (unexpected successes=1)"], 1, 0),
+        (["Ran 3 tests in 0.1s", "FAILED"], 1, 0),
+        (["Ran 3 tests in 0.1s", "OK (expected failures=1)"], 0, 0),
+        (["1 failed, 2 passed in 0.1s"], 1, 0),
+        (["2 passed, 1 error in 0.1s"], 1, 0),
+        (["3 passed and 2 failed."], 2, 0),
+        (["2 scenarios passed, 1 failed, 0 skipped"], 1, 0),
+        (["3 passed in 0.1s", "no tests ran in 0.1s"], 0, 1),
+        (["Ran 3 tests in 0.1s", "OK", "Ran 0 tests in 0.0s", "OK"], 0, 1),
+        (["3 passed, 1 xfailed"], 0, 0),
+    ],
+)
+def test_failures_and_empty_runs_in_the_words_of_runners(lines: list[str], failed: int, empty: int) -> None:
+    """A command may hide them behind its exit status, as `unittest | tail` does."""
+    count = OutputCount(None)
+    for line in lines:
+        count.read(line)
+    assert count.counted is not None
+    assert (count.counted.failed, count.counted.empty) == (failed, empty)
+
+
+@pytest.mark.attack(
+    "a `test.count` that never ends on a line of the output", "given up after 10 s, with a sentence"
+)
+def test_a_pattern_that_backtracks_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It can no longer be read as a number, and no later line is tried."""
+    monkeypatch.setattr("release.chain.testing.counts.PATTERN_SECONDS", 0.2)
+    count = OutputCount("(?:1+)+b([0-9])")
+    for _ in range(3):
+        count.read("1" * 2000)
+    assert count.is_given_up
+    assert count.counted is None

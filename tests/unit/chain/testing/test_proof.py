@@ -119,3 +119,30 @@ def test_a_table_that_makes_no_sense_is_refused(keys: dict[str, Any], problem: s
     """With the key's own words."""
     with pytest.raises(ValueError, match=problem):
         table(**keys)
+
+
+@pytest.mark.parametrize(
+    ("counted", "words"),
+    [
+        (Counted(ran=3, skipped=0, failed=1), "its output says that 1 test failed"),
+        (Counted(ran=3, skipped=0, failed=2), "its output says that 2 tests failed"),
+        (Counted(ran=3, skipped=0, empty=1), "a part of it found no tests"),
+    ],
+)
+@pytest.mark.attack(
+    "a command whose exit status hides that tests failed, as `unittest | tail`", "the runner's own words"
+)
+def test_the_words_of_a_runner_count_against_its_exit_status(counted: Counted, words: str) -> None:
+    """A report that was asked for is the authority: then the output is only text."""
+    with pytest.raises(GateFailed, match=words) as caught:
+        proof(table(**MAKE), Seen(argv=ARGV, status=0, report=None, counted=counted))
+    assert "test.count" in caught.value.hint
+    asked_for = Seen(argv=ARGV, status=0, report=report(3), counted=counted)
+    assert proof(table(), asked_for).evidence == "junit"
+
+
+def test_a_pattern_that_took_too_long_shows_nothing() -> None:
+    """The gate fails and names the key."""
+    slow = Seen(argv=ARGV, status=0, report=None, counted=None, is_given_up=True)
+    with pytest.raises(GateFailed, match=r"the pattern of `test\.count`, .* takes more than 10 s"):
+        proof(table(**MAKE, count="(?:a+)+b([0-9])"), slow)
