@@ -50,6 +50,12 @@ def namespace() -> Collection:
     return Collection(*(_task(name, command) for name, command in COMMANDS.items()), explain)
 
 
+def first_steps() -> Collection:
+    """The tasks of `python -m release`: they work in a repository without a tasks.py."""
+    vars(parser)["ParseError"] = WrongCommandLine
+    return Collection(*(_task(name, COMMANDS[name]) for name in ("init", "doctor")), explain)
+
+
 def _task(name: str, command: Command) -> Task[Callable[..., None]]:
     """Return the task of a command. invoke reads its options from the signature."""
     options = {option.name: option for option in command.options()}

@@ -18,7 +18,8 @@ from release.sessions import SESSIONS, parser_of
 HEAD = """# Commands
 
 All sessions of nox and all tasks of invoke, with their options. `nox -s docs` writes this page from the
-parsers. Other pages describe the [exit codes](exit-codes.md) and the values of [`--to`](targets.md).
+parsers. `python -m release` runs `init`, `doctor` and `explain` without a tasks.py. Other pages describe the
+[exit codes](exit-codes.md) and the values of [`--to`](targets.md).
 """
 
 ENTRIES = """

@@ -26,6 +26,7 @@ MODULES: Final = {
     "freeze": "policy",
     "thaw": "policy",
     "sync": "ledger",
+    "init": "init",
     "ledger_rebuild": "ledger",
     "ledger_checkpoint": "ledger",
 }

@@ -69,6 +69,11 @@ class CommandOptions(NamedTuple):
     with_networks: Annotated[bool, "join the environment's networks instead of a separate one only"] = False
     no_record: Annotated[bool, "do not record the drill"] = False
     last_copies: Annotated[bool, "remove also images of which no other copy exists"] = False
+    from_: Annotated[
+        str | None,
+        "file to take settings over from: a compose file, a Procfile, or Kamal's config/deploy.yml",
+    ] = None
+    check: Annotated[bool, "only show what is missing, and end with 1 if something is"] = False
     offline: Annotated[bool, "use what this clone knows, if the git remote does not answer"] = False
 
 
@@ -177,6 +182,14 @@ COMMANDS: Final = {
         "service environment last_copies offline yes plan",
         help={
             "environment": "only the engine of this environment; absent: all engines of the service",
+        },
+    ),
+    "init": Command(
+        "Set up a repository: write the files and settings that releases need.",
+        "from_ check service yes",
+        help={
+            "service": "with --from: service of a compose file; absent: the one that is built and has ports",
+            "yes": "write the files without a question",
         },
     ),
     "doctor": Command("Check everything that a deployment needs.", "service"),

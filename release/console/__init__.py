@@ -33,6 +33,9 @@ __all__ = ["Console", "Rows"]
 _SHOW_CURSOR: Final = b"\r\x1b[?25h\x1b[0m\x1b[K"
 """Cursor on, plain text, the rest of the line away (ECMA-48; DECTCEM of the VT510)."""
 
+_DIFF: Final = {"+": "green", "-": "red", "@": "cyan"}
+"""Styles of lines in a unified diff, by their first character."""
+
 
 class Console:
     """Renders events, results and errors; safe to be used by several threads at once."""
@@ -103,6 +106,10 @@ class Console:
         """A titled list of labels and values on standard error, as a plan before it is carried out."""
         lines = field_lines(self._clean_rows(rows))
         self._write(Line(text=inert_line(title), style="bold"), *(Line(text=line) for line in lines))
+
+    def difference(self, lines: Iterable[str]) -> None:
+        """Write lines of a unified diff to standard error."""
+        self._write(*(Line(text=inert_line(line), style=_DIFF.get(line[:1], "")) for line in lines))
 
     def error(self, error: ReleaseError) -> None:
         """Print what was attempted and found, the end of the log if there is one, and the next step."""

@@ -14,8 +14,8 @@ import release
 
 PACKAGE = Path(release.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
-ROOMS = ("console", "images", "ledger", "chain", "deploy", "commands")
-DOOR = {"sessions", "tasks", "commands", "recovery", "remake"}
+ROOMS = ("console", "images", "ledger", "chain", "deploy", "init", "commands")
+DOOR = {"sessions", "tasks", "commands", "recovery", "remake", "init"}
 FORBIDDEN = {
     "vocabulary": {"images", "ledger", "chain", "deploy", *DOOR},
     "console": {"images", "ledger", "chain", "deploy", *DOOR},
@@ -23,6 +23,7 @@ FORBIDDEN = {
     "ledger": {"images", "chain", "deploy", "console", *DOOR},
     "chain": {"deploy", "console", *DOOR},
     "deploy": {"chain", "console", *DOOR},
+    "init": {"images", "ledger", "deploy", "console", *DOOR} - {"init"},
     "commands": {"sessions", "tasks", "chain"},
     "doors": set[str](),
 }
@@ -57,7 +58,7 @@ def room_of(module: Path) -> str:
     parts = module.relative_to(PACKAGE).parts
     if parts[0] in ROOMS:
         return parts[0]
-    return "doors" if len(parts) == 1 and module.stem in DOOR | {"__init__"} else "vocabulary"
+    return "doors" if len(parts) == 1 and module.stem in DOOR | {"__init__", "__main__"} else "vocabulary"
 
 
 @functools.cache

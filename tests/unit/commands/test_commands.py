@@ -7,7 +7,7 @@ import pytest
 from release.commands import MODULES, action
 from release.tasks import namespace
 
-ELSEWHERE = {"init", "completion", "explain"}
+ELSEWHERE = {"completion", "explain"}
 """Tasks that need no repository of a service."""
 
 

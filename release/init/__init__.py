@@ -1,0 +1,1 @@
+"""Set a repository up: read it, and propose the files that releases need."""

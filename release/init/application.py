@@ -1,0 +1,177 @@
+"""The web application of a repository: its framework, where it is, and the command that serves it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Final
+
+from release.init.folder import Folder
+from release.init.packages import Packages
+from release.init.routes import decorated_paths, django_paths, health_path
+from release.values import Struct
+
+PORT: Final = 8000
+"""The port in the container, if nothing names another one."""
+
+_CLASSES: Final = {"FastAPI": "FastAPI", "Starlette": "Starlette", "Flask": "Flask"}
+_ASYNC: Final = ("FastAPI", "Starlette")
+
+
+class Application(Struct, frozen=True, kw_only=True):
+    """A web application."""
+
+    framework: str
+    place: str
+    """As "app.main:app"."""
+    source: str
+    """Folder with its modules: "." or "src"."""
+    factory: bool = False
+    """`place` names a function that makes the application."""
+    path: str | None = None
+    """A path that answers GET requests."""
+    host: str | None = None
+    """A `Host` header that it accepts."""
+    settings: str | None = None
+    """Django: the module with the settings."""
+
+
+def application_of(folder: Folder) -> Application | None:
+    """Find the application: Django by its manage.py, the others by the object in their source."""
+    return _django(folder) or next(_objects(folder), None)
+
+
+def _module(path: str) -> tuple[str, str]:
+    """Return the module of a file, and the folder that has to be on Python's path."""
+    source, inside = ("src", path.removeprefix("src/")) if path.startswith("src/") else (".", path)
+    name = inside.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    return name, source
+
+
+def _objects(folder: Folder) -> Iterator[Application]:
+    """Yield objects at the top of a module, then functions that make one."""
+    found: list[Application] = []
+    for path, tree in folder.modules():
+        name, source = _module(path)
+        for node in tree.body:
+            kind, attribute, factory = _made(node)
+            if kind:
+                place = f"{name}:{attribute}"
+                found.append(Application(framework=kind, place=place, source=source, factory=factory))
+    best = sorted(found, key=lambda each: each.factory)
+    names = [each.place.partition(":")[2] for each in best if not each.factory]
+    for each in best[:1]:
+        answered = health_path(decorated_paths(folder, [*names, "app"]))
+        yield Application(
+            framework=each.framework,
+            place=each.place,
+            source=each.source,
+            factory=each.factory,
+            path=answered,
+        )
+
+
+def _made(node: ast.stmt) -> tuple[str, str, bool]:
+    """Return framework, name, and whether it is a function, of a statement at the top of a module."""
+    if isinstance(node, ast.Assign | ast.AnnAssign):
+        target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+        kind = _constructed(node.value)
+        return (kind, target.id, False) if kind and isinstance(target, ast.Name) else ("", "", False)
+    if isinstance(node, ast.FunctionDef) and not _required(node.args):
+        for inner in ast.walk(node):
+            kind = _constructed(getattr(inner, "value", None))
+            if kind and isinstance(inner, ast.Assign | ast.AnnAssign | ast.Return):
+                return kind, node.name, True
+    return "", "", False
+
+
+def _required(arguments: ast.arguments) -> bool:
+    return len(arguments.args) > len(arguments.defaults) or any(
+        default is None for default in arguments.kw_defaults
+    )
+
+
+def _constructed(value: ast.expr | None) -> str:
+    if not isinstance(value, ast.Call):
+        return ""
+    called = value.func
+    name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+    return _CLASSES.get(name, "")
+
+
+def _django(folder: Folder) -> Application | None:
+    manage = folder.named("manage.py", "src/manage.py")
+    match = re.search(r"DJANGO_SETTINGS_MODULE[\"'],\s*[\"']([\w.]+)[\"']", folder.text(manage or ""))
+    if manage is None or match is None:
+        return None
+    source = str(PurePosixPath(manage).parent)
+    package = match[1].partition(".settings")[0].replace(".", "/")
+    below = package if source == "." else f"{source}/{package}"
+    server = "asgi" if f"{below}/wsgi.py" not in folder.files else "wsgi"
+    return Application(
+        framework="Django",
+        place=f"{package.replace('/', '.')}.{server}:application",
+        source=source,
+        path=health_path(django_paths(folder, below)),
+        host=_allowed_host(folder, _settings_file(folder, source, match[1])),
+        settings=_settings_file(folder, source, match[1]),
+    )
+
+
+def _settings_file(folder: Folder, source: str, module: str) -> str:
+    path = module.replace(".", "/")
+    whole = path if source == "." else f"{source}/{path}"
+    return folder.named(f"{whole}.py", f"{whole}/__init__.py") or f"{whole}.py"
+
+
+def _allowed_host(folder: Folder, settings: str) -> str:
+    """Return a name that Django accepts: the first literal one of ALLOWED_HOSTS."""
+    tree = folder.tree(settings)
+    for node in tree.body if tree is not None else ():
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "ALLOWED_HOSTS":
+            names = [each.value for each in ast.walk(node.value) if isinstance(each, ast.Constant)]
+            texts = [part for name in names if isinstance(name, str) for part in name.split(",")]
+            plain = (text for text in texts if re.fullmatch(r"[a-z0-9][a-z0-9.-]*", text))
+            return next(plain, "localhost")
+    return "localhost"
+
+
+def command_of(
+    application: Application, packages: Packages | None, port: int
+) -> tuple[tuple[str, ...], bool]:
+    """Return the command that serves the application, and whether its server is made for production."""
+    has = packages.has if packages is not None else lambda *_: False
+    place = f"{application.place}()" if application.factory else application.place
+    bind = f"0.0.0.0:{port}"
+    listen = ("--host", "0.0.0.0", "--port", str(port))  # noqa: S104 - in the container
+    if application.framework in _ASYNC or application.place.endswith(".asgi:application"):
+        factory = ("--factory",) if application.factory else ()
+        if has("hypercorn") and not has("uvicorn"):
+            return ("hypercorn", "--bind", bind, place), True
+        return ("uvicorn", *factory, application.place, *listen), has("uvicorn")
+    if has("gunicorn"):
+        return ("gunicorn", "--bind", bind, "--worker-tmp-dir", "/dev/shm", place), True  # noqa: S108
+    if has("waitress"):
+        call = ("--call",) if application.factory else ()
+        return ("waitress-serve", f"--listen={bind}", *call, application.place), True
+    if has("uvicorn") and application.framework == "Django":
+        return ("uvicorn", application.place.replace(".wsgi:", ".asgi:"), *listen), True
+    if application.framework == "Django":
+        return ("python", "manage.py", "runserver", "--noreload", bind), False
+    return ("flask", "--app", application.place, "run", *listen), False
+
+
+def required_variables(folder: Folder) -> list[str]:
+    """Return variables that the source reads by `os.environ["NAME"]`, which fails if one is missing."""
+    names = (name for _, tree in folder.modules() for node in ast.walk(tree) for name in _variable(node))
+    return sorted(dict.fromkeys(names))
+
+
+def _variable(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+        name = node.slice.value if isinstance(node.slice, ast.Constant) else None
+        asked = isinstance(name, str) and ast.unparse(node.value) in ("os.environ", "environ")
+        if asked and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", str(name)):
+            yield str(name)

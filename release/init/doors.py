@@ -1,0 +1,110 @@
+"""The two small files: new ones, or additions to a noxfile.py and a tasks.py that are there."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import Final
+
+from release.init.texts import NOXFILE, TASKS
+from release.values import Struct
+
+SESSIONS: Final = frozenset({"lock", "lint", "build", "test", "smoke", "push", "check", "release"})
+"""Names of the chain's nox sessions."""
+
+
+class Door(Struct, frozen=True, kw_only=True):
+    """Text of a file, or the reason why it is left as it is."""
+
+    text: str
+    problem: str = ""
+
+
+def noxfile(text: str) -> Door:
+    """Return noxfile.py with the sessions of the release chain. The text is empty if there is no file."""
+    if not text.strip():
+        return Door(text=NOXFILE)
+    if "release.register(" in text:
+        return Door(text=text)
+    names = _decorated(text, "session")
+    if names is None:
+        return Door(text=text, problem="noxfile.py is not valid Python: correct it, then run init again")
+    taken = sorted(names & SESSIONS)
+    if taken:
+        problem = f"noxfile.py defines {', '.join(taken)}, and so does the chain: rename these sessions"
+        return Door(text=text, problem=problem)
+    return Door(text=_with_import(text) + "\nrelease.register()\n")
+
+
+def tasks(text: str, names: frozenset[str]) -> Door:
+    """Return tasks.py with the tasks of this library, beside those that are there."""
+    if not text.strip():
+        return Door(text=TASKS)
+    if "release.namespace(" in text:
+        return Door(text=text)
+    own = _decorated(text, "task")
+    if own is None:
+        return Door(text=text, problem="tasks.py is not valid Python: correct it, then run init again")
+    taken = sorted(name for name in own if name.replace("_", "-") in names)
+    if taken:
+        problem = f"tasks.py defines {', '.join(taken)}, and so does this library: rename these tasks"
+        return Door(text=text, problem=problem)
+    existing = next((name for name in ("ns", "namespace") if name in _assigned(text)), None)
+    return Door(text=_with_import(text) + (_joined(existing) if existing else _gathered(own)))
+
+
+def _joined(existing: str) -> str:
+    return f"\nfor each in release.namespace().tasks.values():\n    {existing}.add_task(each)\n"
+
+
+def _gathered(own: set[str]) -> str:
+    added = "".join(f"ns.add_task({name})\n" for name in sorted(own))
+    return f"\nns = release.namespace()\n{added}"
+
+
+def _parsed(text: str) -> ast.Module | None:
+    try:
+        return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+
+
+def _decorated(text: str, word: str) -> set[str] | None:
+    """Return functions with a decorator of this name; None if the text is no Python."""
+    tree = _parsed(text)
+    return None if tree is None else set(_functions(tree, word))
+
+
+def _functions(tree: ast.Module, word: str) -> Iterator[str]:
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            for each in node.decorator_list:
+                called = each.func if isinstance(each, ast.Call) else each
+                if (called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")) == word:
+                    yield _given_name(each) or node.name
+
+
+def _given_name(decorator: ast.expr) -> str | None:
+    keywords = decorator.keywords if isinstance(decorator, ast.Call) else []
+    named = (
+        each.value.value for each in keywords if each.arg == "name" and isinstance(each.value, ast.Constant)
+    )
+    return next((name for name in named if isinstance(name, str)), None)
+
+
+def _assigned(text: str) -> set[str]:
+    tree = _parsed(text)
+    targets = [node.targets for node in tree.body if isinstance(node, ast.Assign)] if tree else []
+    return {each.id for group in targets for each in group if isinstance(each, ast.Name)}
+
+
+def _with_import(text: str) -> str:
+    """Return the text with `import release` after its last import at the top."""
+    tree = _parsed(text)
+    nodes = tree.body if tree is not None else []
+    ends = [node.end_lineno or 0 for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
+    first = nodes[0] if nodes else None
+    is_text = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    after = max(ends, default=(first.end_lineno or 0) if first is not None and is_text else 0)
+    lines = text.splitlines()
+    return "\n".join([*lines[:after], "import release", *lines[after:], ""])

@@ -1,0 +1,120 @@
+"""The files of a repository that is to be set up: of the working copy, committed or not."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from release import jsontext, tomltext
+from release.bounded import read_regular
+from release.config.kinds import FILE
+from release.source import Source
+
+LARGEST: Final = 1024 * 1024
+"""Bytes of a file that is read."""
+MOST_MODULES: Final = 2000
+"""Python files that are searched for the application."""
+
+_APART: Final = frozenset(
+    {
+        *("tests", "test", "docs", "doc", "migrations", "node_modules", "build", "dist", "site-packages"),
+        *("examples", "scripts", "benchmarks"),
+    }
+)
+"""Folders in which no application is looked for."""
+
+
+class Folder:
+    """Files below one folder of a repository. Files that git ignores are left out."""
+
+    def __init__(self, root: Path, files: frozenset[str], environments: Sequence[str] = ()) -> None:
+        """Keep the folder, the paths below it, and virtual environments that git does not ignore."""
+        self.root, self.files, self.environments = root, files, environments
+        self._trees: dict[str, ast.Module | None] = {}
+
+    @classmethod
+    def of(cls, source: Source, below: str = ".") -> Folder:
+        """List the files of the working copy below a folder. Raises SourceError."""
+        root = source.root / below
+        listed = source.ask("list the files", "-C", str(root), "ls-files", "-z", "-co", "--exclude-standard")
+        found = set(dict.fromkeys(listed.records))
+        virtual = {str(PurePosixPath(path).parent) for path in found if path.endswith("pyvenv.cfg")}
+        kept = (path for path in found if virtual.isdisjoint(map(str, PurePosixPath(path).parents)))
+        return cls(root, frozenset(path for path in kept if (root / path).exists()), sorted(virtual))
+
+    def has(self, path: str) -> bool:
+        """Return whether the file is there, ignored by git or not."""
+        return (self.root / path).exists()
+
+    def is_toml(self, path: str) -> bool:
+        """Return whether the file is missing, or can be read as TOML."""
+        try:
+            tomltext.read(read_regular(self.root / path, tomltext.LARGEST))
+        except FileNotFoundError:
+            return True
+        except (OSError, ValueError):
+            return False
+        return True
+
+    def text(self, path: str, most: int = LARGEST) -> str:
+        """Return the text of a file; an empty one if it is missing, too large, or no regular file."""
+        try:
+            return read_regular(self.root / path, most).decode("utf-8", "replace")
+        except (OSError, ValueError):
+            return ""
+
+    def toml(self, path: str, most: int = tomltext.LARGEST) -> dict[str, Any]:
+        """Return a file of TOML; an empty table if it is missing or damaged."""
+        try:
+            return tomltext.read(read_regular(self.root / path, most), most)
+        except (OSError, ValueError):
+            return {}
+
+    def json(self, path: str) -> dict[str, Any]:
+        """Return a file of JSON; an empty object if it is missing or damaged."""
+        try:
+            return jsontext.read_object(self.text(path, jsontext.USUAL.size))
+        except ValueError:
+            return {}
+
+    @cached_property
+    def project(self) -> dict[str, Any]:
+        """Content of pyproject.toml."""
+        return self.toml(FILE)
+
+    def tree(self, path: str) -> ast.Module | None:
+        """Return the syntax tree of a Python file; None if it is no Python that this version reads."""
+        if path not in self._trees:
+            try:
+                self._trees[path] = ast.parse(self.text(path))
+            except (SyntaxError, ValueError, RecursionError):
+                self._trees[path] = None
+        return self._trees[path]
+
+    def modules(self) -> Iterator[tuple[str, ast.Module]]:
+        """Yield the Python files of the application with their trees, the shortest paths first."""
+        paths = (path for path in self.files if path.endswith(".py") and not _is_apart(path))
+        nearest = sorted(paths, key=lambda path: (path.count("/"), path))
+        for path in nearest[:MOST_MODULES]:
+            tree = self.tree(path)
+            if tree is not None:
+                yield path, tree
+
+    def named(self, *names: str) -> str | None:
+        """Return the first of these files that is there."""
+        return next((name for name in names if name in self.files), None)
+
+    def below(self, folder: str) -> list[str]:
+        """Return the files below a folder, in order."""
+        return sorted(path for path in self.files if path.startswith(f"{folder}/"))
+
+
+def _is_apart(path: str) -> bool:
+    parts = PurePosixPath(path).parts
+    name = parts[-1]
+    tested = name.startswith("test_") or name.endswith("_test.py") or name in ("conftest.py", "tests.py")
+    chores = len(parts) == 1 and name in ("noxfile.py", "tasks.py", "setup.py", "fabfile.py")
+    return tested or chores or any(part in _APART or part.startswith(".") for part in parts[:-1])

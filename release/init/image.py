@@ -1,0 +1,67 @@
+"""Facts of an existing Dockerfile: stages, ports, command, health check."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from release.chain.building.dockerfile import DockerStage, stages_of
+from release.init.folder import Folder
+from release.values import Struct
+
+_RELEASED: Final = ("runtime", "production", "prod", "release", "final", "app", "web")
+_TESTS: Final = ("test", "tests", "testing")
+_EXPOSE: Final = re.compile(r"^\s*EXPOSE\s+(\d{1,5})(?:/tcp)?\b", re.IGNORECASE | re.MULTILINE)
+_BOUND: Final = re.compile(r"(?:--port[= \",]+|--bind[= \",]+\S*?:|-b[ \",]+\S*?:|0\.0\.0\.0:)(\d{2,5})")
+_URL: Final = re.compile(r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0)(?::\d+)?(/[\w./-]*)")
+
+
+class Image(Struct, frozen=True, kw_only=True):
+    """An existing Dockerfile."""
+
+    path: str
+    text: str
+    stages: tuple[DockerStage, ...]
+    target: str | None
+    """Stage that is released; None: the last one."""
+    tests: str | None
+    """Stage of the tests, on top of the released one."""
+    port: int | None
+    path_of_health: str | None
+
+
+def image_of(folder: Folder) -> Image | None:
+    """Read the Dockerfile; None if there is none."""
+    path = folder.named(
+        "Dockerfile", "docker/Dockerfile", "deploy/Dockerfile", "build/Dockerfile", "Containerfile"
+    )
+    return read_image(path, folder.text(path)) if path is not None else None
+
+
+def read_image(path: str, text: str) -> Image:
+    """Read a Dockerfile's text."""
+    stages = stages_of(text)
+    target = _target(stages)
+    tests = next((each.name for each in stages if each.name in _TESTS and each.base == target), None)
+    port = _EXPOSE.search(text) or _BOUND.search(text)
+    checks = [line for line in text.splitlines() if "HEALTHCHECK" in line.upper() or "urlopen" in line]
+    health = _URL.search("\n".join(checks)) or _URL.search(text)
+    return Image(
+        path=path,
+        text=text,
+        stages=stages,
+        target=target,
+        tests=tests,
+        port=int(port[1]) if port and 0 < int(port[1]) < 65536 else None,
+        path_of_health=health[1] if health else None,
+    )
+
+
+def _target(stages: tuple[DockerStage, ...]) -> str | None:
+    """Return the released stage: by its usual name, or what the stage of the tests is built on."""
+    names = [each.name for each in stages]
+    usual = next((name for name in _RELEASED if name in names), None)
+    if usual is not None:
+        return usual
+    below = [each.base for each in stages if each.name in _TESTS and each.base in names]
+    return below[0] if below else None

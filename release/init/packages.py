@@ -1,0 +1,179 @@
+"""Packages of a project: what it declares, and which versions its lockfile names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from release.chain.lockgate.detect import PIPENV, REQUIREMENTS, detect
+from release.config import Lock
+from release.init.folder import Folder
+from release.tomltext import LARGEST_LOCK
+from release.values import Struct
+
+PYTHONS: Final = ("3.13", "3.12", "3.11", "3.14", "3.10")
+"""Versions of Python that a new Dockerfile may use; the first that the project allows is taken."""
+
+DEVELOPMENT: Final = (
+    *("requirements-dev.txt", "requirements-test.txt", "requirements-tests.txt", "dev-requirements.txt"),
+    *("test-requirements.txt", "requirements_dev.txt", "requirements/dev.txt", "requirements/test.txt"),
+    *("requirements/tests.txt", "requirements/testing.txt", "requirements/development.txt"),
+)
+"""Usual names of the file with the packages that tests need."""
+
+_NOT_FOR_TESTS: Final = frozenset(
+    {
+        *("ruff", "mypy", "black", "isort", "flake8", "pylint", "pre-commit", "tox", "nox", "invoke"),
+        *("release", "ipython", "ipdb", "pyright", "build", "twine"),
+    }
+)
+_LINE: Final = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*(?:==\s*([^\s;\\,#]+))?")
+
+
+class Packages(Struct, frozen=True, kw_only=True):
+    """Names as PEP 503 writes them, with the locked version or an empty text."""
+
+    lock: str
+    """The lockfile."""
+    kind: str
+    hashed: bool
+    """The lockfile is a requirements.txt with hashes."""
+    versions: Mapping[str, str]
+    tests: tuple[str, ...]
+    """Packages that tests need and the service does not, as pip takes them."""
+    extra_files: tuple[str, ...]
+    """Files that those need."""
+    python: str
+
+    def has(self, *names: str) -> bool:
+        """Return whether one of these packages is in the project."""
+        return any(name in self.versions for name in names)
+
+
+def packages_of(folder: Folder, dockerfile: str) -> Packages | None:
+    """Read the lockfile and what the project declares; None if there is no lockfile."""
+    found = detect(Lock(), folder.files, dockerfile)
+    if found is None:
+        return None
+    versions = _locked(folder, found.path, found.kind) | {}
+    for name in _declared(folder):
+        versions.setdefault(name, "")
+    install, files = _for_tests(folder, versions)
+    return Packages(
+        lock=found.path,
+        kind=found.kind,
+        hashed="--hash=" in folder.text(found.path),
+        versions=versions,
+        tests=install,
+        extra_files=files,
+        python=python_of(folder, folder.text(found.path) if found.kind == REQUIREMENTS else ""),
+    )
+
+
+def canonical(name: str) -> str:
+    """Return a package's name as PEP 503 writes it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _locked(folder: Folder, path: str, kind: str) -> dict[str, str]:
+    if kind == REQUIREMENTS:
+        return requirements(folder.text(path))
+    if kind == PIPENV:
+        document = folder.json(path)
+        tables = [document.get(key) for key in ("default", "develop")]
+        return {
+            canonical(name): str(each.get("version", "")).removeprefix("==")
+            for table in tables
+            if isinstance(table, dict)
+            for name, each in table.items()
+            if isinstance(each, dict)
+        }
+    document = folder.toml(path, LARGEST_LOCK)
+    entries = document.get("package", document.get("packages", []))
+    named = [each for each in entries if isinstance(each, dict) and isinstance(each.get("name"), str)]
+    return {canonical(each["name"]): str(each.get("version", "")) for each in named}
+
+
+def requirements(text: str) -> dict[str, str]:
+    """Return the packages that a requirements file names, each with its version if it is pinned."""
+    lines = (line.partition("#")[0] for line in text.splitlines() if not line.startswith((" ", "-", "\t")))
+    found = (_LINE.match(line) for line in lines)
+    return {canonical(match[1]): match[2] or "" for match in found if match}
+
+
+def _declared(folder: Folder) -> list[str]:
+    """Return what pyproject.toml and Pipfile name, for the service and for development."""
+    project, tool = _table(folder.project, "project"), _table(folder.project, "tool")
+    texts = [*_texts(project.get("dependencies")), *_development(folder.project)]
+    poetry = _table(tool, "poetry")
+    names = [*_table(poetry, "dependencies"), *_poetry_development(poetry)]
+    pipfile = folder.toml("Pipfile")
+    names += [*_table(pipfile, "packages"), *_table(pipfile, "dev-packages")]
+    return [*map(canonical, names), *(name for text in texts for name in requirements(text))]
+
+
+def _development(project_file: Mapping[str, Any]) -> list[str]:
+    groups = _table(project_file, "dependency-groups")
+    extras = _table(_table(project_file, "project"), "optional-dependencies")
+    pdm = _table(_table(_table(project_file, "tool"), "pdm"), "dev-dependencies")
+    named = ("dev", "test", "tests", "testing", "development")
+    uv = _texts(_table(_table(project_file, "tool"), "uv").get("dev-dependencies"))
+    return [
+        *(text for table in (groups, extras, pdm) for name in named for text in _texts(table.get(name))),
+        *uv,
+    ]
+
+
+def _poetry_development(poetry: Mapping[str, Any]) -> list[str]:
+    groups = _table(poetry, "group")
+    tables = [_table(_table(groups, name), "dependencies") for name in ("dev", "test", "tests")]
+    return [name for table in (*tables, _table(poetry, "dev-dependencies")) for name in table]
+
+
+def _for_tests(folder: Folder, versions: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return what pip is to install for the tests, and the further files that it reads."""
+    file = folder.named(*DEVELOPMENT)
+    if file is not None:
+        return (f"-r {file}",), tuple(_included(folder, file))
+    poetry = _table(_table(folder.project, "tool"), "poetry")
+    pipfile = _table(folder.toml("Pipfile"), "dev-packages")
+    declared = [name for text in _development(folder.project) for name in requirements(text)]
+    names = dict.fromkeys(map(canonical, [*declared, *_poetry_development(poetry), *pipfile]))
+    wanted = [name for name in names if name not in _NOT_FOR_TESTS]
+    return tuple(f"{name}=={versions[name]}" if versions.get(name) else name for name in wanted), ()
+
+
+def _included(folder: Folder, file: str) -> Iterable[str]:
+    above = file.rpartition("/")[0]
+    for match in re.finditer(r"^-[rc]\s*(\S+)", folder.text(file), re.MULTILINE):
+        path = f"{above}/{match[1]}" if above else match[1]
+        if path in folder.files:
+            yield path
+
+
+def python_of(folder: Folder, header: str = "") -> str:
+    """Return the version of Python for a new Dockerfile, as "3.13"."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    written = re.search(r"--python-version[ =](3\.\d+)|with Python (3\.\d+)", header[:2000])
+    if written:
+        return written[1] or written[2]
+    own = re.match(r"\s*(3\.\d+)", folder.text(".python-version"))
+    if own:
+        return own[1]
+    asked = _table(folder.project, "project").get("requires-python", "")
+    try:
+        allowed = SpecifierSet(asked if isinstance(asked, str) else "")
+    except InvalidSpecifier:
+        return PYTHONS[0]
+    return next((each for each in PYTHONS if allowed.contains(f"{each}.5")), PYTHONS[0])
+
+
+def _table(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = document.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _texts(value: object) -> list[str]:
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []

@@ -1,0 +1,258 @@
+"""Plan of `init`: each file with its text before and after, and what is left to a person."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from release import config
+from release.config.kinds import FILE, OWN_FILE
+from release.errors import ConfigError, ReleaseError
+from release.init import doors, texts
+from release.init.application import command_of
+from release.init.facts import Facts
+from release.init.migrations import keeps_data_in_the_image
+from release.init.table import proposed, service_name, with_table
+from release.values import Struct
+
+GITHUB: Final = ".github/workflows/release.yml"
+GITLAB: Final = ".gitlab-ci.yml"
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """A file to be written."""
+
+    path: str
+    """Below the repository's root."""
+    before: str | None
+    """None: the file is new."""
+    after: str
+    reason: str
+
+    @property
+    def difference(self) -> list[str]:
+        """Lines of a unified diff."""
+        old = (self.before or "").splitlines()
+        source = f"a/{self.path}" if self.before is not None else "/dev/null"
+        return list(difflib.unified_diff(old, self.after.splitlines(), source, f"b/{self.path}", lineterm=""))
+
+
+class SetUp(Struct, frozen=True, kw_only=True):
+    """Everything that `init` found, would write, and leaves to a person."""
+
+    service: str
+    facts: tuple[tuple[str, str], ...]
+    changes: tuple[Change, ...]
+    missing: tuple[str, ...]
+    """Things that a release cannot do without, and `init` cannot write."""
+    advice: tuple[str, ...]
+    """Things that a person should look at; a release works without."""
+
+
+def plan_set_up(facts: Facts, *, tasks: frozenset[str], branch: str) -> SetUp:
+    """Return the set-up of a repository. Nothing is written.
+
+    Args:
+        facts: the repository, as it was read.
+        tasks: names of this library's invoke tasks.
+        branch: the branch that CI releases from.
+    """
+    missing: list[str] = []
+    advice: list[str] = [*(facts.taken.left if facts.taken is not None else ()), *_advice(facts)]
+    changes = [*_doors(facts, tasks, missing), *_image(facts, missing)]
+    table = _configuration(facts, missing, advice)
+    changes += [] if table is None else [table]
+    changes += [*_ignored(facts), *_workflow(facts, branch, advice)]
+    return SetUp(
+        service=service_name(facts),
+        facts=tuple(_rows(facts)),
+        changes=tuple(changes),
+        missing=tuple(missing),
+        advice=tuple(advice),
+    )
+
+
+def _rows(facts: Facts) -> Iterator[tuple[str, str]]:
+    app, packages, image = facts.application, facts.packages, facts.image
+    yield "framework", f"{app.framework}: {app.place}" if app else "none found"
+    yield "lockfile", packages.lock if packages else "none found"
+    stages = ", ".join(each.name for each in image.stages if each.name) if image else ""
+    yield (
+        "Dockerfile",
+        f"{image.path}{f' with the stages {stages}' if stages else ''}" if image else "none: a new one",
+    )
+    yield "port", f"{facts.port}, path {facts.path}" if facts.path else f"{facts.port}, path unknown"
+    yield "tests", facts.suite.runner or "none found"
+    processes = ", ".join(facts.taken.processes) if facts.taken is not None else ""
+    if processes:
+        yield "processes", processes
+    yield "git server", facts.host or "none"
+
+
+def _doors(facts: Facts, tasks: frozenset[str], missing: list[str]) -> Iterator[Change]:
+    made = {
+        "noxfile.py": (doors.noxfile(facts.folder.text("noxfile.py")), "the nox sessions"),
+        "tasks.py": (doors.tasks(facts.folder.text("tasks.py"), tasks), "the invoke tasks"),
+    }
+    for path, (door, reason) in made.items():
+        if door.problem:
+            missing.append(door.problem)
+        else:
+            yield from _change(facts, path, door.text, reason)
+
+
+def _change(facts: Facts, path: str, after: str, reason: str) -> Iterator[Change]:
+    before = facts.folder.text(path) if facts.folder.has(path) else None
+    if after != before:
+        yield Change(path=path, before=before, after=after, reason=reason)
+
+
+def _image(facts: Facts, missing: list[str]) -> Iterator[Change]:
+    """Yield Dockerfile and .dockerignore, if they are missing."""
+    prefix = "" if facts.context == "." else f"{facts.context}/"
+    if facts.packages is None:
+        hint = "`invoke explain lockfiles` shows how to make one"
+        missing.append(f"a lockfile, as uv.lock or requirements.txt with versions: {hint}")
+    runs = facts.application is not None or (facts.taken is not None and facts.taken.command)
+    if facts.image is None and facts.packages is not None and runs:
+        text = texts.dockerfile(facts, facts.packages)
+        yield from _change(facts, f"{prefix}Dockerfile", text, "the image, reproducible")
+    elif facts.image is None and not runs:
+        missing.append(
+            "a Dockerfile: no FastAPI, Starlette, Flask or Django application was found. Write one"
+        )
+    if not facts.folder.has(f"{prefix}.dockerignore") and (
+        facts.image is not None or facts.packages is not None
+    ):
+        text = texts.dockerignore(new_dockerfile=facts.image is None)
+        yield from _change(
+            facts, f"{prefix}.dockerignore", text, "keeps files of development out of the build"
+        )
+
+
+def _configuration(facts: Facts, missing: list[str], advice: list[str]) -> Change | None:
+    """Return the file with the table; None if there is one already."""
+    folder = facts.folder
+    try:
+        config.load(folder.root)
+    except ConfigError as error:
+        if folder.has(OWN_FILE) or _has_table(folder.project):
+            missing.extend(map(str, error.problems))
+            return None
+    else:
+        return None
+    if not folder.is_toml(FILE):
+        missing.append(f"{FILE} that can be read: correct its TOML, then run init again")
+        return None
+    own_file = not folder.has(FILE)
+    table = accepted(proposed(facts), folder.project, advice)
+    file = OWN_FILE if own_file else FILE
+    after = with_table(folder.text(file), table, own_file=own_file)
+    return Change(
+        path=file, before=None if own_file else folder.text(FILE), after=after, reason="the settings"
+    )
+
+
+def _has_table(document: Mapping[str, Any]) -> bool:
+    tool = document.get("tool")
+    return isinstance(tool, dict) and "release" in tool
+
+
+_STEP: Final = re.compile(r"[^.\[\]]+")
+
+
+def accepted(table: dict[str, Any], project_file: Mapping[str, Any], advice: list[str]) -> dict[str, Any]:
+    """Return the table without the keys that the configuration refuses; each gets a line of advice.
+
+    Raises ConfigError if it is refused without them too.
+    """
+    for _ in range(20):
+        tool = {**project_file.get("tool", {}), "release": table}
+        try:
+            config.parse({**project_file, "tool": tool})
+        except ConfigError as error:
+            problem = error.problems[0]
+            keys = _STEP.findall(problem.path.removeprefix("tool.release").lstrip("."))
+            if not _without(table, keys):
+                raise
+            advice.append(f"{'.'.join(keys)} was left out: {problem.message}")
+        else:
+            return table
+    raise ReleaseError(
+        "write the table", "it has more than 20 problems", "write it by hand: invoke explain adopt"
+    )
+
+
+def _without(table: dict[str, Any], keys: list[str]) -> bool:
+    """Remove the key at this path, or the nearest one above it that is there. Return whether one was."""
+    while len(keys) > 1:
+        inner: Any = table
+        for key in keys[:-1]:
+            inner = inner.get(key) if isinstance(inner, dict) else None
+        if isinstance(inner, dict) and keys[-1] in inner:
+            del inner[keys[-1]]
+            return True
+        keys.pop()
+    return False
+
+
+def _ignored(facts: Facts) -> Iterator[Change]:
+    """Yield a .gitignore, if something is not ignored: `git add .` would commit the virtual environment."""
+    text, virtual = facts.folder.text(".gitignore"), facts.folder.environments
+    wanted = [line for line in texts.IGNORED if not text] + [f"{path}/" for path in virtual]
+    missing = [line for line in dict.fromkeys(wanted) if line not in text.splitlines()]
+    after = (
+        text + ("" if text.endswith("\n") or not text else "\n") + "".join(f"{line}\n" for line in missing)
+    )
+    if missing:
+        yield from _change(facts, ".gitignore", after, "keeps the virtual environment out of commits")
+
+
+def _workflow(facts: Facts, branch: str, advice: list[str]) -> Iterator[Change]:
+    """Yield a workflow for the CI system that the repository uses, if it has none that releases."""
+    python = facts.packages.python if facts.packages is not None else "3.13"
+    registry = facts.taken.tables.get("registry") if facts.taken is not None else None
+    given: dict[str, Any] = {"branch": branch, "python": python, "registry": registry}
+    on_github = facts.host == "github.com" or bool(facts.folder.below(".github/workflows"))
+    on_gitlab = "gitlab" in facts.host or facts.folder.has(GITLAB)
+    if on_github and not _releases(facts, facts.folder.below(".github/workflows")):
+        yield from _change(facts, GITHUB, texts.workflow("github", **given), "releases on GitHub Actions")
+    if on_gitlab and not facts.folder.has(GITLAB):
+        yield from _change(facts, GITLAB, texts.workflow("gitlab", **given), "releases on GitLab CI")
+    elif on_gitlab and not _releases(facts, [GITLAB]):
+        advice.append(f"{GITLAB} is left as it is: add a job that runs `nox -s release`")
+
+
+def _releases(facts: Facts, files: list[str]) -> bool:
+    return any("nox -s" in facts.folder.text(path) for path in files)
+
+
+def _advice(facts: Facts) -> Iterator[str]:
+    """Yield sentences on what a release works without, and a person should look at."""
+    app = facts.application
+    yield from _server(facts)
+    if app is not None and app.framework == "Django" and keeps_data_in_the_image(facts.inside, app):
+        yield f"{app.settings} keeps SQLite beside the code: each deployment begins with an empty database"
+    if facts.path is None and app is not None:
+        yield "no path for a health check was found: the smoke run only connects to the port"
+    if not facts.suite.runner:
+        yield "no tests were found: the release records that"
+    for name, started in (facts.taken.processes if facts.taken is not None else {}).items():
+        words = " ".join(started)[:60]
+        yield f"the process {name} ({words}) is not set up: `invoke explain release-a-worker`"
+    for name in facts.variables:
+        yield f"set {name} before you deploy: the source reads it"
+
+
+def _server(facts: Facts) -> Iterator[str]:
+    """Yield advice if the command of a new Dockerfile would be a server of development."""
+    app, packages = facts.application, facts.packages
+    given = facts.image is not None or (facts.taken is not None and facts.taken.command)
+    if app is None or packages is None or given:
+        return
+    command, for_production = command_of(app, packages, facts.port)
+    if not for_production:
+        server = "uvicorn" if app.framework in ("FastAPI", "Starlette") else "gunicorn"
+        yield f"the lockfile has no server for production: add {server}, then replace {command[0]} in CMD"

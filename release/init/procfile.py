@@ -1,0 +1,27 @@
+"""A Procfile: one line for each process, as "web: gunicorn app:app"."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from release.init.folder import Folder
+from release.init.taken import Taken, words
+
+_LINE: Final = re.compile(r"^([A-Za-z0-9_-]+):[ \t]*(\S.*)$", re.MULTILINE)
+_PORT: Final = re.compile(r"\$\{?PORT(?::-(\d+))?\}?")
+
+
+def from_procfile(folder: Folder, path: str, port: int) -> Taken:
+    """Return the processes. `$PORT` becomes the port, for no platform sets it here."""
+    lines = {match[1]: match[2].strip() for match in _LINE.finditer(folder.text(path))}
+    named = _PORT.search(lines.get("web", ""))
+    number = int(named[1]) if named and named[1] else port
+    commands = {name: words(_PORT.sub(str(number), line)) for name, line in lines.items()}
+    return Taken(
+        file=path,
+        command=commands.pop("web", ()),
+        up=commands.pop("release", ()),
+        processes=commands,
+        port=number if "web" in lines else None,
+    )

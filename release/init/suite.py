@@ -1,0 +1,153 @@
+"""The tests of a repository: their runner, what it needs, and their files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Final
+
+from release.init.application import Application
+from release.init.folder import Folder
+from release.init.image import Image
+from release.init.packages import Packages, canonical
+from release.values import Struct
+
+PYTEST: Final = "pytest==9.1.1"
+"""Installed if tests use pytest, and no file says which version."""
+RUFF: Final = "ruff==0.14.5"
+
+_SETTINGS: Final = ("conftest.py", "pytest.ini", "tox.ini", "setup.cfg")
+
+
+class Suite(Struct, frozen=True, kw_only=True):
+    """Tests, as `[tool.release.test]` runs them."""
+
+    runner: str
+    """"pytest", "django", "unittest", or empty: there are no tests."""
+    target: str | None = None
+    command: Sequence[str] = ()
+    """Absent: the usual command of pytest."""
+    install: Sequence[str] = ()
+    copy: Sequence[str] = ()
+    ruff: str | None = None
+    """The linter as a requirement, if the repository configures it."""
+
+
+def suite_of(
+    folder: Folder, application: Application | None, packages: Packages | None, image: Image | None
+) -> Suite:
+    """Find the tests of a repository."""
+    files = [path for path in folder.files if _is_test(path)]
+    uses_pytest = _uses_pytest(folder, packages, files)
+    ruff = _ruff(folder, packages)
+    django = application is not None and application.framework == "Django" and not uses_pytest
+    runner = ("django" if django else "pytest" if uses_pytest else "unittest") if files else ""
+    if not runner:
+        return Suite(runner="", ruff=ruff)
+    if image is not None and image.tests:
+        command = () if runner == "pytest" else _command(runner, application)
+        return Suite(runner=runner, target=image.tests, command=command, ruff=ruff)
+    install = list(packages.tests) if packages is not None else []
+    if uses_pytest and not any(_names(each, "pytest") for each in _wanted(folder, packages, install)):
+        install.append(PYTEST)
+    if uses_pytest and _needs_httpx(folder, packages, files, install):
+        install.append("httpx")
+    if not uses_pytest:
+        install = [each for each in install if each.startswith("-r")]
+    copied = _copied(folder, files)
+    extra = packages.extra_files if packages is not None and install else ()
+    return Suite(
+        runner=runner,
+        command=() if runner == "pytest" else _command(runner, application),
+        install=install,
+        copy=[*copied, *extra],
+        ruff=ruff,
+    )
+
+
+def _is_test(path: str) -> bool:
+    parts = PurePosixPath(path).parts
+    name = parts[-1]
+    within = any(part in ("tests", "test") for part in parts[:-1])
+    named = name.startswith("test_") or name.endswith("_test.py") or name == "tests.py"
+    return (
+        name.endswith(".py") and (named or (within and name != "__init__.py")) and "node_modules" not in parts
+    )
+
+
+def _uses_pytest(folder: Folder, packages: Packages | None, files: Sequence[str]) -> bool:
+    tool = folder.project.get("tool")
+    configured = isinstance(tool, dict) and "pytest" in tool
+    declared = packages is not None and packages.has("pytest")
+    named = packages is not None and any(
+        "pytest" in line for line in _wanted(folder, packages, packages.tests)
+    )
+    configured = configured or folder.named("pytest.ini", "conftest.py", "tests/conftest.py") is not None
+    if configured or declared or named:
+        return True
+    texts = [folder.text(path) for path in files[:200]]
+    plain = [text for text in texts if "unittest" not in text and "django.test" not in text]
+    return any("import pytest" in text for text in texts) or any(
+        re.search(r"^(?:async )?def test_", text, re.MULTILINE) for text in plain
+    )
+
+
+def _wanted(folder: Folder, packages: Packages | None, install: Sequence[str]) -> list[str]:
+    """Return the requirements of the tests, of files also."""
+    found = list(install)
+    for each in install:
+        if each.startswith("-r "):
+            found += folder.text(each.removeprefix("-r ")).splitlines()
+    for path in packages.extra_files if packages is not None else ():
+        found += folder.text(path).splitlines()
+    return found
+
+
+def _names(line: str, name: str) -> bool:
+    match = re.match(r"[A-Za-z0-9._-]+", line)
+    return match is not None and canonical(match[0]) == name
+
+
+def _needs_httpx(
+    folder: Folder, packages: Packages | None, files: Sequence[str], install: Sequence[str]
+) -> bool:
+    """Return whether the tests use the client of Starlette, which needs httpx, and nothing installs it."""
+    known = packages is not None and packages.has("httpx")
+    if known or any(_names(each, "httpx") for each in _wanted(folder, packages, install)):
+        return False
+    return any("testclient import" in folder.text(path) for path in files[:200])
+
+
+def _command(runner: str, application: Application | None) -> tuple[str, ...]:
+    if runner == "django" and application is not None:
+        return ("python", "manage.py", "test")
+    return ("python", "-m", "unittest", "discover", "-v")
+
+
+def _copied(folder: Folder, files: Sequence[str]) -> list[str]:
+    """Return folders and files of the tests that the image lacks."""
+    tops = sorted({_top(path) for path in files if _is_apart(path)})
+    settings: list[str] = [path for path in _SETTINGS if path in folder.files]
+    tool = folder.project.get("tool")
+    if isinstance(tool, dict) and "pytest" in tool:
+        settings.append("pyproject.toml")
+    return [*tops, *settings]
+
+
+def _is_apart(path: str) -> bool:
+    """Return whether the new .dockerignore leaves this test out."""
+    return path.startswith(("tests/", "test/")) or "/" not in path
+
+
+def _top(path: str) -> str:
+    return path.partition("/")[0]
+
+
+def _ruff(folder: Folder, packages: Packages | None) -> str | None:
+    tool = folder.project.get("tool")
+    configured = isinstance(tool, dict) and "ruff" in tool
+    if not configured and folder.named("ruff.toml", ".ruff.toml") is None:
+        return None
+    version = packages.versions.get("ruff") if packages is not None else ""
+    return f"ruff=={version}" if version else RUFF

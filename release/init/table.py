@@ -1,0 +1,147 @@
+"""The table `[tool.release]` for a repository, and its text in TOML with the comments kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import tomlkit
+from tomlkit.items import Table
+
+from release.init.facts import Facts
+from release.init.migrations import migrations_of
+
+NO_TESTS: Final = "the repository has no tests"
+
+
+def service_name(facts: Facts) -> str:
+    """Return the name of the service: of the file taken over, of the project, or of the folder."""
+    taken = facts.taken.tables.get("service") if facts.taken is not None else None
+    document = facts.folder.project
+    poetry = document.get("tool", {}).get("poetry") if isinstance(document.get("tool"), dict) else None
+    tables = [each for each in (document.get("project"), poetry) if isinstance(each, dict)]
+    named = next((each["name"] for each in tables if each.get("name")), None)
+    own = facts.folder.root if facts.context == "." else facts.inside.root
+    text = str(taken or named or own.resolve().name).lower()
+    return re.sub(r"[^a-z0-9]+", "-", text).strip("-")[:40].strip("-") or "service"
+
+
+def proposed(facts: Facts) -> dict[str, Any]:
+    """Return the whole table."""
+    taken = facts.taken
+    table: dict[str, Any] = {"service": service_name(facts)}
+    table |= {key: each for key, each in (taken.tables if taken else {}).items() if key != "service" and each}
+    if facts.context != ".":
+        table["context"] = facts.context
+    elif table.get("context") == ".":
+        del table["context"]
+    if "origin" in facts.remotes:
+        table["ledger"] = {"remote": "origin"}
+    if facts.suite.ruff:
+        table["lint"] = {"tools": [facts.suite.ruff], "commands": ["ruff check ."]}
+    table["build"] = {**_build(facts), **table.get("build", {})}
+    table["test"] = _test(facts)
+    table["smoke"] = _smoke(facts)
+    table["migrations"] = migrations_of(facts.inside, facts.application, facts.taken)
+    environment = facts.taken.environment if facts.taken else "production"
+    table["environments"] = {environment: _environment(facts)}
+    return {key: each for key, each in table.items() if each not in (None, {}, [])}
+
+
+def _build(facts: Facts) -> dict[str, Any]:
+    image = facts.image
+    if image is None:
+        return {}
+    found = {"dockerfile": image.path} if image.path != "Dockerfile" else {}
+    return {**found, **({"target": image.target} if image.target else {})}
+
+
+def _test(facts: Facts) -> dict[str, Any]:
+    suite = facts.suite
+    if not suite.runner:
+        return {"command": ["true"], "evidence": "exit-status", "reason": NO_TESTS}
+    found: dict[str, Any] = {"target": suite.target, "command": list(suite.command)}
+    found |= {"install": list(suite.install), "copy": list(suite.copy)}
+    found["env"] = dict.fromkeys(facts.variables, "test")
+    return {key: each for key, each in found.items() if each}
+
+
+def _smoke(facts: Facts) -> dict[str, Any]:
+    """Return the questions of the smoke run; a port without a known path must accept connections."""
+    found: dict[str, Any] = {}
+    serves = facts.application is not None or facts.image is not None or (facts.taken and facts.taken.port)
+    if not serves:
+        found["stays_up"] = "10s"
+    elif facts.path is None:
+        found["tcp"] = [facts.port]
+    else:
+        found["port"] = facts.port
+        if facts.path != "/":
+            found["path"] = facts.path
+        if facts.application is not None and facts.application.host:
+            found["host"] = facts.application.host
+    taken = facts.taken.settings if facts.taken is not None else {}
+    names = [*facts.variables, *(name for name in taken.get("secrets", ()) if name not in facts.variables)]
+    if names:
+        found["env"] = dict.fromkeys(names, "smoke")
+    return found
+
+
+def _environment(facts: Facts) -> dict[str, Any]:
+    settings: dict[str, Any] = dict(facts.taken.settings) if facts.taken is not None else {}
+    missing = [name for name in facts.variables if name not in settings.get("env", {})]
+    if missing:
+        given = settings.get("secrets", {})
+        settings["secrets"] = {**{name: {"from_env": name} for name in missing}, **given}
+    is_free = not (settings.get("publish") or settings.get("host") or settings.get("proxy"))
+    if is_free and (facts.path is not None or facts.image is not None or facts.application is not None):
+        settings = {"publish": [f"127.0.0.1:{facts.port}:{facts.port}"], **settings}
+    return settings
+
+
+def with_table(text: str, table: Mapping[str, Any], *, own_file: bool) -> str:
+    """Return the text of pyproject.toml or release.toml with this table at its end; comments are kept."""
+    made = tomlkit.document()
+    if own_file:
+        for key, value in _table(table).items():
+            made.add(key, value)
+    else:
+        above = tomlkit.table(is_super_table=True)
+        above.add("release", _table(table))
+        made.add("tool", above)
+    return _ended(text) + tomlkit.dumps(made).lstrip("\n")
+
+
+def _ended(text: str) -> str:
+    return f"{text.rstrip()}\n\n" if text.strip() else ""
+
+
+def _table(values: Mapping[str, Any]) -> Table:
+    """Return a table of TOML: plain keys first, small tables on one line, the others below."""
+    plain = {key: each for key, each in values.items() if not isinstance(each, Mapping)}
+    made = tomlkit.table(is_super_table=bool(values) and not plain and not _inline_in(values))
+    for key, each in plain.items():
+        made.add(key, each)
+    for key, each in values.items():
+        if isinstance(each, Mapping) and _is_inline(key):
+            made.add(key, _inline(each))
+    for key, each in values.items():
+        if isinstance(each, Mapping) and not _is_inline(key):
+            made.add(key, _table(each))
+    return made
+
+
+def _inline_in(values: Mapping[str, Any]) -> bool:
+    return any(isinstance(each, Mapping) and _is_inline(key) for key, each in values.items())
+
+
+def _is_inline(key: str) -> bool:
+    return key in ("env", "secrets", "args")
+
+
+def _inline(values: Mapping[str, Any]) -> Any:
+    made = tomlkit.inline_table()
+    for key, each in values.items():
+        made.add(key, _inline(each) if isinstance(each, Mapping) else each)
+    return made

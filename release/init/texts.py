@@ -1,0 +1,142 @@
+"""Texts of new files: the two small files, Dockerfile, .dockerignore, and the workflow of a CI system."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import re
+import shlex
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from release import jsontext
+from release.chain.lockgate.detect import PDM, PIPENV, POETRY, PYLOCK, UV
+from release.init.application import command_of
+from release.init.facts import Facts
+from release.init.packages import Packages
+from release.values import Struct
+
+NOXFILE: Final = "import release\n\nrelease.register()\n"
+TASKS: Final = "import release\n\nns = release.namespace()\n"
+IGNORED: Final = (".venv/", ".nox/", "__pycache__/")
+
+
+class Export(Struct, frozen=True, kw_only=True):
+    """A build stage that writes a requirements.txt from a lockfile of another kind."""
+
+    tools: str
+    files: str
+    command: str
+
+
+@cache
+def _templates() -> Environment:
+    loader = FileSystemLoader(Path(__file__).parent / "templates")
+    return Environment(  # noqa: S701 - the results are no HTML
+        loader=loader,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
+    )
+
+
+def _version(package: str) -> str:
+    return importlib.metadata.version(package)
+
+
+def _export(packages: Packages) -> Export | None:
+    """Return the stage for this kind of lockfile; None if pip reads the file itself."""
+    out = "requirements.txt"
+    match packages.kind:
+        case kind if kind == UV:
+            command = f"uv export --frozen --no-dev --no-emit-workspace --no-header -o {out}"
+            return Export(tools=f"uv=={_version('uv')}", files="pyproject.toml uv.lock", command=command)
+        case kind if kind == POETRY:
+            tools = "poetry poetry-plugin-export"
+            return Export(tools=tools, files="pyproject.toml poetry.lock", command=f"poetry export -o {out}")
+        case kind if kind == PDM:
+            command = f"pdm export --prod --no-self -o {out}"
+            return Export(tools="pdm", files="pyproject.toml pdm.lock", command=command)
+        case kind if kind == PIPENV:
+            command = f"pipenv requirements --hash > {out}"
+            return Export(tools="pipenv", files="Pipfile Pipfile.lock", command=command)
+        case kind if kind == PYLOCK:
+            command = f"uv pip compile --no-header {packages.lock} -o {out}"
+            return Export(tools=f"uv=={_version('uv')}", files=packages.lock, command=command)
+    return None
+
+
+def dockerfile(facts: Facts, packages: Packages) -> str:
+    """Return the text of a new Dockerfile."""
+    export = _export(packages)
+    command, signal = _command(facts)
+    hashed = "--require-hashes " if packages.hashed and export is None else ""
+    folder = packages.lock.rpartition("/")[0]
+    path = f"/build/{packages.lock}" if export is None else "/build/requirements.txt"
+    source = facts.application.source if facts.application is not None else "."
+    return (
+        _templates()
+        .get_template("Dockerfile.j2")
+        .render(
+            python=packages.python,
+            export=export,
+            lock_files=" ".join([packages.lock, *_beside(facts, packages)]),
+            lock_folder=f"{folder}/" if folder else "",
+            install=f"{hashed}-r {path}",
+            source="." if source == "." else f"{source}/",
+            port=facts.port if facts.application is not None else None,
+            stop_signal=signal,
+            command=json.dumps(list(command)),
+        )
+    )
+
+
+def _beside(facts: Facts, packages: Packages) -> Sequence[str]:
+    """Return files that a requirements.txt includes."""
+    text, folder = facts.inside.text(packages.lock), packages.lock.rpartition("/")[0]
+    named = re.findall(r"^-[rc]\s*(\S+)", text, re.MULTILINE)
+    paths = [f"{folder}/{name}" if folder else name for name in named]
+    return [path for path in paths if path in facts.inside.files]
+
+
+def _command(facts: Facts) -> tuple[Sequence[str], str | None]:
+    """Return the command of the image, and the signal that stops a server of development."""
+    if facts.taken is not None and facts.taken.command:
+        return facts.taken.command, None
+    if facts.application is None:
+        return ("python", "-m", "app"), None
+    command, for_production = command_of(facts.application, facts.packages, facts.port)
+    return command, None if for_production else "SIGINT"
+
+
+def dockerignore(*, new_dockerfile: bool) -> str:
+    """Return the text of a new .dockerignore."""
+    return _templates().get_template("dockerignore.j2").render(new_dockerfile=new_dockerfile)
+
+
+def workflow(kind: str, *, branch: str, python: str, registry: str | None) -> str:
+    """Return a workflow for "github" or "gitlab"."""
+    host = registry.partition("/")[0] if registry else None
+    return (
+        _templates()
+        .get_template(f"{kind}.yml.j2")
+        .render(branch=branch, python=python, registry=host, package=_package())
+    )
+
+
+def _package() -> str | None:
+    """Return what pip installs to get this library from its git server; None if it came from elsewhere."""
+    try:
+        text = importlib.metadata.distribution("release").read_text("direct_url.json")
+        document = jsontext.read_object(text or "")
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        return None
+    info, url = document.get("vcs_info"), document.get("url")
+    if not isinstance(info, dict) or not isinstance(url, str) or not url.startswith(("https://", "ssh://")):
+        return None
+    return shlex.quote(f"release @ git+{url}@{info.get('commit_id', '')}")
