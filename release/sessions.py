@@ -13,10 +13,11 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import nox
 
+from release.chain.names import SESSIONS
 from release.garbage import leave_as_it_is, unswept
 from release.values import Struct
 
@@ -33,19 +34,6 @@ if TYPE_CHECKING:
     from release.images.engine import Engine
     from release.interruption import Interruption
     from release.records import Record, Release
-
-SESSIONS: Final = {
-    "lock": "Check that the lockfile is fresh.",
-    "lint": "Lint the committed tree with the pinned tools.",
-    "build": "Build the image from the committed tree.",
-    "test": "Build the image and run its tests inside it.",
-    "smoke": "Build the image, run it as production would, and stop it.",
-    "installed": "Build the image, and compare its packages with the lockfile.",
-    "push": "Build the image, push it as a candidate and read it back.",
-    "check": "All gates, as for a pull request: nothing is pushed, nothing recorded.",
-    "release": "From the commit to a recorded release: all gates, push, record, tag.",
-}
-"""The sessions, in the order of the chain, with the line that `nox -l` shows."""
 
 
 class _Door(Struct, frozen=True, kw_only=True):

@@ -13,7 +13,8 @@ from invoke.parser.argument import Argument
 from invoke.tasks import Task
 
 import release
-from release.sessions import SESSIONS, parser_of
+from release.chain.names import SESSIONS
+from release.sessions import parser_of
 
 HEAD = """# Commands
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from typing import Final
 
+from release.chain.names import SESSIONS
 from release.init.texts import NOXFILE, TASKS
 from release.values import Struct
-
-SESSIONS: Final = frozenset({"lock", "lint", "build", "test", "smoke", "push", "check", "release"})
-"""Names of the chain's nox sessions."""
 
 
 class Door(Struct, frozen=True, kw_only=True):
@@ -29,7 +26,7 @@ def noxfile(text: str) -> Door:
     names = _decorated(text, "session")
     if names is None:
         return Door(text=text, problem="noxfile.py is not valid Python: correct it, then run init again")
-    taken = sorted(names & SESSIONS)
+    taken = sorted(names & SESSIONS.keys())
     if taken:
         problem = f"noxfile.py defines {', '.join(taken)}, and so does the chain: rename these sessions"
         return Door(text=text, problem=problem)

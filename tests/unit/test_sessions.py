@@ -15,13 +15,14 @@ from typing import Any
 import pytest
 
 from release import sessions
+from release.chain.names import SESSIONS
 from release.chain.publishing.record import Recorded
 from release.chain.reports import Reports
 from release.console import Console
 from release.errors import LedgerUnreachable, ReleaseError
 from release.interruption import Interrupted, Interruption
 from release.records import Record
-from release.sessions import SESSIONS, parse_arguments, reusable
+from release.sessions import parse_arguments, reusable
 from tests.unit.chain.test_pipeline import ctx
 from tests.unit.ledger.samples import release
 

@@ -12,7 +12,6 @@ import pytest
 from release import config
 from release.errors import UsageError
 from release.init.writing import write
-from release.sessions import SESSIONS
 from tests.unit.init import repositories
 from tests.unit.init.repositories import DJANGO, FASTAPI, FLASK, WITH_UV, after, repository, set_up
 
@@ -164,13 +163,6 @@ def test_a_virtual_environment_is_ignored(tmp_path: Path) -> None:
     made = repository(tmp_path, {**WITH_UV, "env/pyvenv.cfg": "", "env/lib/flask.py": "app = Flask()\n"})
     made.write(".gitignore", "*.log")
     assert after(set_up(made), ".gitignore") == "*.log\nenv/\n"
-
-
-def test_the_names_of_sessions_are_those_of_the_chain() -> None:
-    """A noxfile that defines one of them is not changed."""
-    from release.init.doors import SESSIONS as NAMES
-
-    assert frozenset(SESSIONS) == NAMES
 
 
 def test_a_procfile_gives_the_commands(tmp_path: Path) -> None:
