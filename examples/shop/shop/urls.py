@@ -1,6 +1,7 @@
 """Addresses of the web process."""
 
 from django.urls import path
+
 from orders import views
 
 urlpatterns = [

@@ -1,6 +1,7 @@
 from unittest import mock
 
 from django.test import TestCase
+
 from orders import tasks
 from orders.models import Order, Packing
 
