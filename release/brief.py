@@ -22,3 +22,8 @@ def shortened(text: str, longest: int = LINE) -> str:
 def tail(lines: Iterable[str], count: int) -> tuple[str, ...]:
     """Return the last lines, each of them short."""
     return tuple(shortened(line) for line in list(lines)[-count:])
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: "1 test", "2 tests"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

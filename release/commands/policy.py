@@ -66,6 +66,7 @@ def _record(cmd: CommandContext, workspace: Workspace, body: Body, sentence: str
     records = workspace.ledger.append_events([draft])
     if records is None:
         workspace.warn_waiting()
+        sentence += " (in this clone alone: other clones do not know it yet)"
     if cmd.options.json:
         cmd.console.document(event_json(draft, records[0] if records is not None else None))
     else:

@@ -70,7 +70,7 @@ class Events:
         """Return whether the ledger is not proven, with a warning then: the events wait in this clone."""
         unproven = isinstance(error, LedgerUnproven | LedgerRewritten)
         if unproven:
-            self._tell(f"the event is not published yet and waits in this clone: {error.found}; {error.hint}")
+            self._tell("the event waits in this clone, because the ledger is not proven")
         return unproven
 
     def unsynced(self) -> tuple[Draft[Body], ...]:

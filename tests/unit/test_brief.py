@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from release.brief import shortened, tail
+from release.brief import counted, shortened, tail
 
 
 def test_a_short_text_stays_and_a_long_one_says_how_much_is_missing() -> None:
@@ -15,3 +15,8 @@ def test_the_last_lines_are_each_short() -> None:
     """And as many as are asked for."""
     last = tail(["a", "b", "c" * 10_000], 2)
     assert (last[0], len(last[1]) < 3000) == ("b", True)
+
+
+def test_a_number_has_its_noun() -> None:
+    """One is not many."""
+    assert [counted(number, "event") for number in (0, 1, 2)] == ["0 events", "1 event", "2 events"]

@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
+from release.brief import counted
 from release.chain.building.context import write_folder
 from release.chain.lockgate import detect, pdm, pipenv, poetry, pylock, requirements, uv
 from release.chain.lockgate.checking import Checking
@@ -142,7 +143,7 @@ def _checked(
     path = (Path(ctx.plan.service.context) / found.path).as_posix()
     file = _file(found.kind, path, content.encode(), packages)
     seen = {"kind": found.kind, "path": path, "sha256": file.sha256}
-    count = f"{len(packages)} packages"
+    count = counted(len(packages), "package")
     return LockChecked(
         file=file,
         evidence=evidence("lock", {**seen, "unchecked": unchecked} if unchecked else seen),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
+from release.brief import counted
 from release.chain.testing.counts import PATTERN_SECONDS, Counted
 from release.chain.testing.hints import NOTHING, lacks_tests
 from release.chain.testing.junit import Report
@@ -141,7 +142,7 @@ def no_tests(config: Test, seen: Seen, commit: Known = NOTHING) -> GateFailed:
 
 
 def _tests(count: int) -> str:
-    return "1 test" if count == 1 else f"{count} tests"
+    return counted(count, "test")
 
 
 def _failed(config: Test, found: str, hint: str = "") -> GateFailed:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from release.brief import counted
 from release.commands.text.marks import named
 from release.commands.text.parts import Row, age, because
 from release.inert import inert_line, inert_lines
@@ -33,7 +34,7 @@ def status_rows(status: Status) -> list[Row]:
     rows += [("migrations", status.migrations or "")]
     rows += [("interrupted", f"{status.unfinished}; `invoke converge`" if status.unfinished else "")]
     rows += [("lock", f"held by {inert_line(status.lock)}" if status.lock else "")]
-    rows += [("unsynced", f"{status.unsynced} events wait for `invoke sync`" if status.unsynced else "")]
+    rows += [("unsynced", _unsynced(status.unsynced))]
     return [(label, text) for label, text in rows if text]
 
 
@@ -69,3 +70,9 @@ def finding_row(finding: Finding) -> Row:
         return finding.name, inert_line(f"ok: {finding.found}")
     hint = [f"→ {finding.hint}"] if finding.hint else []
     return finding.name, inert_lines([f"NOT OK: {finding.found}", *hint])
+
+
+def _unsynced(number: int) -> str:
+    """The events that wait in this clone; nothing if there are none."""
+    waits = "waits" if number == 1 else "wait"
+    return f"{counted(number, 'event')} {waits} for `invoke sync`" if number else ""
