@@ -21,6 +21,10 @@ _OTHERS: Final = 0o077
 """The bits of a mode that let other users in."""
 
 
+HOME: Final = ".release"
+"""The folder of this library in a service's repository: logs, tools, nothing that cannot be made again."""
+
+
 def temporary(folder: Path) -> Path:
     """Make a folder for this user alone, or take one that this user has made before, with mode 0700.
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from release.errors import SourceError
+from release.private import HOME
 from release.source import Source
 
-HOME: Final = ".release"
-"""Our folder in the service's repository: logs, tools, nothing that cannot be made again."""
+__all__ = ["HOME", "refuse_committed_home"]
 
 
 def refuse_committed_home(source: Source, commit: str) -> None:

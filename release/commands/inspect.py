@@ -183,7 +183,12 @@ def show(cmd: CommandContext) -> int:
         found = find(cmd, workspace, target_of("show", target), name)
         word = query.quarantined(workspace.ledger, workspace.service.service, found.release.id, name)
         tried = query.tried_out(workspace.ledger, workspace.service.service, found.release.id)
-    if cmd.options.json:
+        root = workspace.source.root
+    if cmd.options.evidence:
+        from release.commands.evidence import show_evidence
+
+        show_evidence(cmd, root, found.release)
+    elif cmd.options.json:
         cmd.console.document(_json(found.release))
     else:
         title = f"{found.release.envelope.service} {found.release.body.version}"
@@ -210,6 +215,11 @@ def diff(cmd: CommandContext) -> int:
             environment=name,
             folder=workspace.service.context,
         )
+        bodies = (before.release.body, after.release.body)
+        if all(body.evidence is not None for body in bodies):
+            from release.commands.evidence import with_packages
+
+            found = with_packages(found, *bodies, workspace.source.root)
     if cmd.options.json:
         cmd.console.document(found.to_json())
     else:

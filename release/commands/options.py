@@ -42,6 +42,7 @@ class CommandOptions(NamedTuple):
     prometheus: Annotated[bool, "print the result in the text format of Prometheus"] = False
     limit: Annotated[str, "number of records; absent: 20"] = "20"
     since: Annotated[str | None, 'only records since a time: 2d, "yesterday 18:00", 2026-11-21'] = None
+    evidence: Annotated[bool, "fetch and list the files that its gates wrote"] = False
     lift: Annotated[bool, "end the quarantine: the release may be deployed again"] = False
     finish: Annotated[bool, "finish the interrupted deployment"] = False
     revert: Annotated[bool, "restore the release that ran before"] = False
@@ -138,7 +139,7 @@ COMMANDS: Final = {
         help=_ALL
         | {"since": "beginning of the span, also compared with an equal span before it; absent: 90 days ago"},
     ),
-    "show": Command("Show the record of one release.", "target service environment", ("target",)),
+    "show": Command("Show the record of one release.", "target service environment evidence", ("target",)),
     "diff": Command(
         "Show what changed from one release to another.",
         "before after service environment",

@@ -152,6 +152,8 @@ class Push(Value):
     """Time without progress after which an upload is ended and tried again."""
     read_back: Literal["all", "new"] = "all"
     """Layers that are read back and hashed: "all", or "new": without those of the release before."""
+    evidence: bool = True
+    """Keep the files that the gates wrote beside the image: reports, packages, the log of the smoke run."""
 
 
 class Migrations(Value):

@@ -67,6 +67,8 @@ class Difference(Struct, frozen=True, kw_only=True):
     shared_bytes: int
     notes: tuple[str, ...]
     """Parts that could not be compared, and why."""
+    installed: tuple[Change, ...] = ()
+    """Packages in the images, also of the distribution, if both releases have a list of them."""
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import AfterValidator, ConfigDict, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from release.capped import Brief
 from release.config.kinds import GitName, Slug
@@ -124,6 +124,25 @@ class Gate(Part):
     """Findings that the settings allow: the package, and the reason for it."""
 
 
+class EvidenceFile(Part):
+    """A file that a gate wrote."""
+
+    digest: DigestText
+    size: int
+    media_type: str
+
+
+class Evidence(Part):
+    """Files that the gates of a release wrote, kept by their hashes."""
+
+    artifact: DigestText
+    """Of the manifest that names them (OCI Image Specification 1.1, "Guidelines for Artifact Usage")."""
+    kept: Literal["registry", "clone"]
+    """`registry`: beside the image. `clone`: in the folder `.release/evidence` of the clone that released."""
+    files: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")], EvidenceFile]
+    """By name, as "junit.xml"."""
+
+
 class Migrations(Part):
     """The migration files of a commit that match the configured paths."""
 
@@ -185,6 +204,8 @@ class Release(Part):
     smoke: SmokeSpec
     migrations: Migrations | None = None
     """There only where paths of migrations are configured."""
+    evidence: Evidence | None = None
+    """Missing in older and recovered releases, and where nothing was kept."""
     recovered: Recovered | None = None
     """There only when the release was reconstructed from its image."""
 

@@ -13,6 +13,7 @@ from typing import Final
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from release.chain.installed.scanning import LayerScan
+from release.chain.installed.system import DATABASES, SystemPackage, distribution, system_packages
 from release.values import Struct, replace
 
 _SITE: Final = re.compile(
@@ -52,6 +53,10 @@ class Contents(Struct, frozen=True, kw_only=True):
     """The whole version of an interpreter by its short one, as far as a file tells it."""
     isolated: frozenset[str] = frozenset()
     """Virtual environments that see no packages but their own."""
+    system: tuple[SystemPackage, ...] = ()
+    """Packages of the distribution."""
+    distribution: str = ""
+    """As "debian"."""
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -68,12 +73,15 @@ def contents(layers: Sequence[LayerScan], path: Collection[str] = ()) -> Content
     """
     texts, names = _merged(layers)
     bundled = frozenset(_bundled(names))
+    databases = [(path, text) for path, (_, text) in sorted(texts.items()) if DATABASES.fullmatch(path)]
     packages = [each for each in _packages(texts) if _is_importable(each.folder, path)]
     return Contents(
         packages=tuple(_marked(each, bundled) for each in packages),
         pythons=dict(_pythons(names)),
         exact=dict(_exact(texts)),
         isolated=frozenset(_isolated(texts)),
+        system=tuple(system_packages(databases)),
+        distribution=distribution(databases),
     )
 
 

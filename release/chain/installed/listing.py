@@ -6,13 +6,16 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from release.chain.installed.comparing import Compared, Listed
-from release.chain.installed.contents import environment_of
+from release.chain.installed.contents import Contents, environment_of
+from release.chain.installed.system import SystemPackage
 from release.chain.installed.target import Target
 
 FORMAT: Final = "1.0"
 
 
-def listing(image: str, target: Target | None, folders: Iterable[str], compared: Compared) -> dict[str, Any]:
+def listing(
+    image: str, target: Target | None, folders: Iterable[str], compared: Compared, contents: Contents
+) -> dict[str, Any]:
     """Return the document.
 
     Args:
@@ -20,6 +23,7 @@ def listing(image: str, target: Target | None, folders: Iterable[str], compared:
         target: the Python that the lockfile was evaluated for.
         folders: those that were compared.
         compared: the result.
+        contents: those of the image.
     """
     python = {"version": target.exact or target.python, "platform": target.platform} if target else None
     return {
@@ -28,6 +32,7 @@ def listing(image: str, target: Target | None, folders: Iterable[str], compared:
         "python": python,
         "environments": sorted({f"/{environment_of(folder)}" for folder in folders}),
         "packages": [_row(each) for each in compared.listed],
+        "system": [_of_system(each, contents.distribution) for each in contents.system],
         "differences": [
             {
                 "name": each.name,
@@ -52,5 +57,17 @@ def _row(listed: Listed) -> dict[str, Any]:
     if listed.origin.line is not None:
         row["line"] = listed.origin.line
     if package.url:
-        row["url"] = package.url
+        row["url"] = _without_login(package.url)
     return row
+
+
+def _of_system(package: SystemPackage, distribution: str) -> dict[str, str]:
+    row = {"kind": package.kind, "name": package.name, "version": package.version}
+    return {**row, "distribution": distribution} if distribution else row
+
+
+def _without_login(url: str) -> str:
+    """Return an address without user and password: the list is kept beside the image."""
+    start, has_host, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{start}{has_host}{host.rpartition('@')[2]}{slash}{path}"

@@ -26,7 +26,7 @@ _KEPT: Final = 100
 """Number of layers that a clone keeps."""
 _SMALL: Final = 4 << 20
 """Bytes. A config and a manifest have at most as many."""
-_VERSION: Final = 1
+_VERSION: Final = 2
 """Grows when a scan looks for other files."""
 
 

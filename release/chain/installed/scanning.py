@@ -11,6 +11,7 @@ import re
 import tarfile
 from typing import IO, Any, Final, cast
 
+from release.chain.installed.system import DATABASES, LARGEST, condensed
 from release.images.layout import Readable
 from release.values import Struct
 
@@ -84,6 +85,8 @@ def scan(layer: Readable) -> LayerScan:
                     removed.append(posixpath.join(folder, name.removeprefix(_WHITEOUT)))
                 elif member.isfile() and _TEXTS.fullmatch(path):
                     texts[path] = _header(archive, member)
+                elif member.isfile() and DATABASES.fullmatch(path):
+                    texts[path] = condensed(path, _text(archive, member, LARGEST))
                 elif _NAMES.fullmatch(path):
                     names.append(path)
     except (tarfile.TarError, EOFError, ValueError) as error:
@@ -93,7 +96,12 @@ def scan(layer: Readable) -> LayerScan:
 
 def _header(archive: tarfile.TarFile, member: tarfile.TarInfo) -> str:
     """Return the text of a file; of metadata what stands before the description."""
-    stream = archive.extractfile(member)
-    text = stream.read(_LARGEST).decode("utf-8", "replace") if stream is not None else ""
+    text = _text(archive, member, _LARGEST)
     is_metadata = member.name.endswith(("METADATA", "PKG-INFO", ".egg-info"))
-    return text.replace("\r\n", "\n").partition("\n\n")[0] if is_metadata else text
+    return text.partition("\n\n")[0] if is_metadata else text
+
+
+def _text(archive: tarfile.TarFile, member: tarfile.TarInfo, limit: int) -> str:
+    stream = archive.extractfile(member)
+    content = stream.read(limit) if stream is not None else b""
+    return content.decode("utf-8", "replace").replace("\r\n", "\n")

@@ -19,6 +19,7 @@ from release.chain.installed.listing import listing
 from release.chain.installed.locked import wanted_of
 from release.chain.installed.origins import Origin, origins
 from release.chain.installed.reading import ImageScan, NotRead, path_folders, read_image
+from release.chain.installed.sbom import sbom
 from release.chain.installed.target import NotEvaluated, Target
 from release.chain.lockgate.gate import LockChecked, reader
 from release.chain.lockgate.hashed import ANY_TROUBLE
@@ -43,6 +44,8 @@ class InstalledChecked(Struct, frozen=True, kw_only=True):
     packages: bytes
     """The list of packages, as JSON: the evidence."""
     summary: str
+    sbom: bytes = b""
+    """The same in CycloneDX; empty if nothing was compared."""
     findings: tuple[str, ...] = ()
     """Differences that did not stop the release, and the reason if the comparison was not possible."""
     waivers: Mapping[str, str] = {}
@@ -221,7 +224,8 @@ def _unchecked(ctx: StageContext, reason: str, hint: str) -> InstalledChecked:
 
 def _checked(ctx: StageContext, found: _Image, compared: Compared) -> InstalledChecked:
     lock = ctx.products.get(LockChecked).file
-    document = listing(ctx.products.get(BuiltImage).stored.id.text, found.target, found.folders, compared)
+    image = ctx.products.get(BuiltImage).stored.id.text
+    document = listing(image, found.target, found.folders, compared, found.contents)
     ctx.folder.write("packages.json", document)
     wrong, locked = compared.open, sum(each.part == "locked" for each in compared.listed)
     waived = f", {len(compared.waivers)} waived" if compared.waivers else ""
@@ -229,6 +233,7 @@ def _checked(ctx: StageContext, found: _Image, compared: Compared) -> InstalledC
     return InstalledChecked(
         packages=(json_text(document) + "\n").encode(),
         summary=f"{locked} packages, {differ}{waived}",
+        sbom=sbom(document, ctx.plan.service.service, str(ctx.plan.version), ctx.plan.commit.time),
         findings=tuple(each.text for each in wrong),
         waivers=compared.waivers,
     )
@@ -250,17 +255,25 @@ def _inputs(ctx: StageContext) -> Mapping[str, Any]:
     }
 
 
-def _keep(_ctx: StageContext, made: InstalledChecked) -> Mapping[str, Any]:
-    return {"findings": list(made.findings), "waivers": dict(made.waivers)}
+def _keep(ctx: StageContext, made: InstalledChecked) -> Mapping[str, Any]:
+    return {
+        "findings": list(made.findings),
+        "waivers": dict(made.waivers),
+        "sbom": made.sbom.decode(),
+        "version": str(ctx.plan.version),
+    }
 
 
 def _restore(ctx: StageContext, cached: CachedResult) -> InstalledChecked | None:
     """Return the product again; None for one with findings, which are shown again."""
-    if cached.data["findings"]:
+    if cached.data["findings"] or cached.data["version"] != str(ctx.plan.version):
         return None
     private.write(ctx.folder.path / "packages.json", cached.evidence)
     return InstalledChecked(
-        packages=cached.evidence, summary=cached.summary, waivers=dict(cached.data["waivers"])
+        packages=cached.evidence,
+        summary=cached.summary,
+        sbom=str(cached.data["sbom"]).encode(),
+        waivers=dict(cached.data["waivers"]),
     )
 
 

@@ -12,6 +12,7 @@ from release.actor import TOOL, now
 from release.chain.building.stage import BuiltImage
 from release.chain.lockgate.gate import LockChecked
 from release.chain.plan import SOURCE_DATE_EPOCH, Plan
+from release.chain.publishing.evidence import keep_evidence
 from release.chain.publishing.push import PushedImage
 from release.chain.smoking.stage import SmokePassed
 from release.chain.stage_context import StageContext
@@ -71,6 +72,7 @@ def _release(ctx: StageContext) -> Release:
         gates=tuple(ctx.gates),
         smoke=products.get(SmokePassed).spec,
         migrations=migrations(ctx.source, ctx.plan.commit.id, ctx.plan.service, ctx.emit),
+        evidence=keep_evidence(ctx),
     )
 
 

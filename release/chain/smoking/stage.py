@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -28,6 +29,8 @@ _SHARES: Final = 256
 """A quarter of what the tests get of a busy processor: they are waited for longer, mostly."""
 
 _LOG_LINES: Final = 1_000_000
+_KEPT_LOG: Final = 256 * 1024
+"""Bytes of the log that are kept as evidence."""
 _LOG_BYTES: Final = 8 * 1024 * 1024
 """Kept bytes of the container's output: its last lines, and its last bytes."""
 
@@ -38,6 +41,8 @@ class SmokePassed(Struct, frozen=True, kw_only=True):
     spec: SmokeSpec
     evidence: bytes
     summary: str
+    log: bytes = b""
+    """The last bytes of the stage's log: the output of the containers, without secrets."""
 
 
 class _Seen(Struct, frozen=True, kw_only=True):
@@ -102,6 +107,7 @@ def smoke(ctx: StageContext) -> SmokePassed:
         spec=recorded_smoke(service),
         evidence=evidence("smoke", facts),
         summary="; ".join(f"{name}: {each.summary}" if name else each.summary for name, each in seen.items()),
+        log=_last_of_log(ctx),
     )
 
 
@@ -157,10 +163,20 @@ def _inputs(ctx: StageContext) -> dict[str, Any]:
 
 def _restore(ctx: StageContext, passed: CachedResult) -> SmokePassed:
     spec = recorded_smoke(ctx.plan.service)
-    return SmokePassed(spec=spec, evidence=passed.evidence, summary=passed.summary)
+    log = base64.b64decode(passed.data["log"], validate=True)
+    return SmokePassed(spec=spec, evidence=passed.evidence, summary=passed.summary, log=log)
 
 
-SMOKE_REUSE: Final = Reuse(inputs=_inputs, keep=lambda _shop, _made: {}, restore=_restore)
+def _kept(_ctx: StageContext, made: SmokePassed) -> dict[str, Any]:
+    return {"log": base64.b64encode(made.log).decode()}
+
+
+def _last_of_log(ctx: StageContext) -> bytes:
+    path = ctx.folder.existing_log("smoke")
+    return path.read_bytes()[-_KEPT_LOG:] if path is not None else b""
+
+
+SMOKE_REUSE: Final = Reuse(inputs=_inputs, keep=_kept, restore=_restore)
 
 
 def _keep_log(ctx: StageContext, container: str, name: str) -> None:

@@ -13,6 +13,7 @@ from release.ledger.query import Tried
 from release.records import (
     Deployment,
     Draft,
+    Evidence,
     Freeze,
     LockFile,
     Note,
@@ -91,6 +92,14 @@ def _recovered(recovered: Recovered | None) -> list[Row]:
     return [("recovered", text)]
 
 
+def _evidence(evidence: Evidence | None) -> list[Row]:
+    if evidence is None:
+        return []
+    place = "beside the image" if evidence.kept == "registry" else "in the clone that made the release"
+    names = ", ".join(sorted(evidence.files))
+    return [("evidence", inert_lines([f"{names}, {place}", evidence.artifact]))]
+
+
 def release_rows(record: Record[Release]) -> list[Row]:
     """Return a release, readably."""
     envelope, body = record.envelope, record.body
@@ -107,6 +116,7 @@ def release_rows(record: Record[Release]) -> list[Row]:
         ("bases", inert_lines(f"{base.reference}@{base.digest}" for base in body.bases)),
         ("gates", inert_lines(map(gate_text, body.gates))),
         ("smoke", inert_lines(smoke_lines(body.smoke))),
+        *_evidence(body.evidence),
         *_recovered(body.recovered),
         ("record", record.id),
     ]
@@ -152,6 +162,7 @@ def difference_rows(found: Difference) -> list[Row]:
         ("added", inert_lines(commits.added)),
         ("undone", inert_lines(commits.undone)),
         ("packages", inert_lines(map(changed, found.packages))),
+        ("installed", _installed(found)),
         ("bases", inert_lines(map(changed, found.bases))),
         ("settings", inert_lines(map(changed, found.settings))),
         ("size", f"{before.size:,} → {after.size:,} bytes ({found.size:+,})"),
@@ -159,6 +170,14 @@ def difference_rows(found: Difference) -> list[Row]:
         ("note", inert_lines(found.notes)),
     ]
     return [(label, text) for label, text in rows if text]
+
+
+def _installed(found: Difference) -> str:
+    """Return what the lockfiles do not show: packages of the images, at most `LISTED` of them."""
+    locked = {change.key for change in found.packages}
+    lines = [changed(change) for change in found.installed if change.key not in locked]
+    rest = [f"and {len(lines) - LISTED} more"] if len(lines) > LISTED else []
+    return inert_lines([*lines[:LISTED], *rest])
 
 
 def _end(end: End) -> str:
