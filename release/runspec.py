@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -224,9 +224,76 @@ class RunSpec(Value):
     probe: Probe | None = None
     swarm: SwarmSpec | None = None
     """There only where a Swarm ran it."""
+    processes: Items[ProcessSpec] | None = None
+    """Processes that ran, in the order of replacement; none: one, with these settings."""
+
+    @model_validator(mode="after")
+    def _one_level(self) -> RunSpec:
+        names = [each.name for each in self.processes or ()]
+        if len(set(names)) < len(names) or any(each.settings.processes for each in self.processes or ()):
+            raise ValueError("processes: each has a name of its own, and no processes")
+        return self
+
+    @property
+    def every(self) -> dict[str, RunSpec]:
+        """The settings of each process, by its name and in the order of replacement.
+
+        Without processes, these settings themselves have an empty name.
+        """
+        return {each.name: each.settings for each in self.processes or ()} or {"": self}
+
+    @property
+    def exclusive(self) -> frozenset[str]:
+        """Names of processes of which two never run at the same time."""
+        return frozenset(each.name for each in self.processes or () if each.exclusive)
+
+    @property
+    def containers(self) -> int:
+        """Number of containers that run."""
+        return sum(each.replicas for each in self.every.values())
+
+    def mapped(self, change: Callable[[str, RunSpec], RunSpec]) -> RunSpec:
+        """Return these settings, changed by a function of a process's name and settings.
+
+        With processes, it gets those of each process; then these themselves stay.
+        """
+        if self.processes is None:
+            return change("", self)
+        changed = [
+            each.model_copy(update={"settings": change(each.name, each.settings)}) for each in self.processes
+        ]
+        return self.model_copy(update={"processes": tuple(changed)})
+
+    def with_secrets(self, fingerprints: Mapping[str, str]) -> RunSpec:
+        """Return the same with these fingerprints, for every process."""
+
+        def sealed(_: str, spec: RunSpec) -> RunSpec:
+            return spec.model_copy(update={"secrets": dict(fingerprints)})
+
+        return sealed("", self).mapped(sealed)
 
     @property
     def unknown(self) -> list[str]:
         """Names of recorded settings that this version of the library does not know."""
         parts = {"": self, "probe.": self.probe, "swarm.": self.swarm}
-        return [f"{at}{key}" for at, part in parts.items() for key in (part and part.model_extra) or ()]
+        names = [f"{at}{key}" for at, part in parts.items() for key in (part and part.model_extra) or ()]
+        for each in self.processes or ():
+            keys = [*(each.model_extra or ()), *each.settings.unknown]
+            names += [f"processes.{each.name}.{key}" for key in keys]
+        return names
+
+
+class ProcessSpec(Value):
+    """One of several processes of the same image. Keys of a later minor version of a record are kept."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+    settings: RunSpec
+    after: Items[str] = ()
+    """Processes that are replaced before this one."""
+    exclusive: bool = False
+    """True: two of it never run at the same time."""
+
+
+RunSpec.model_rebuild()

@@ -24,6 +24,7 @@ from release.config.kinds import (
     SshForward,
 )
 from release.config.place import holders, own_file
+from release.config.process import Process
 from release.config.proxy import Proxy
 from release.config.reading import load, of_folder, parse, read
 from release.config.runsettings import File, HealthcheckSettings
@@ -53,6 +54,7 @@ __all__ = [
     "Migrations",
     "NodeEngine",
     "Pinned",
+    "Process",
     "Proxy",
     "Push",
     "RegistryName",

@@ -28,15 +28,37 @@ def smoke_runs(smoke: Smoke, environments: Mapping[str, Environment]) -> dict[st
     processes = {name: smoke.process(name) for name in smoke.processes}
     runs: dict[str, SmokeRun] = {MAIN: main_run(smoke, environments)} if smoke.asks else {}
     for name, run in processes.items():
-        runs[name] = as_the_environments(run, [each for each in environments.values() if _same(each, run)])
+        runs[name] = as_the_environments(run, [each for _, each in _running(name, run, environments)])
     return runs
+
+
+def _running(
+    name: str, run: SmokeRun, environments: Mapping[str, Environment]
+) -> list[tuple[tuple[str, str], Environment]]:
+    """Return the settings that a smoke run of a process stands for, by environment and process.
+
+    They are those with its command; without a command, those of the environments' processes of its name.
+    """
+    every = _every(environments)
+    if run.command is None and (named := [each for each in every if each[0][1] == name]):
+        return named
+    return [each for each in every if _same(each[1], run)]
+
+
+def _every(environments: Mapping[str, Environment]) -> list[tuple[tuple[str, str], Environment]]:
+    """Return the settings of each process of each environment."""
+    return [
+        ((name, process), settings)
+        for name, environment in environments.items()
+        for process, settings in environment.every.items()
+    ]
 
 
 def main_run(smoke: Smoke, environments: Mapping[str, Environment]) -> Smoke:
     """Return the settings of `smoke` itself, with those that the environments decide."""
-    processes = [smoke.process(name) for name in smoke.processes]
-    others = [each for each in environments.values() if not any(_same(each, run) for run in processes)]
-    return as_the_environments(smoke, others)
+    runs = {name: smoke.process(name) for name in smoke.processes}
+    taken = {key for name, run in runs.items() for key, _ in _running(name, run, environments)}
+    return as_the_environments(smoke, [each for key, each in _every(environments) if key not in taken])
 
 
 def as_the_environments(smoke: _Run, environments: Iterable[Environment]) -> _Run:
@@ -61,11 +83,18 @@ def as_the_environments(smoke: _Run, environments: Iterable[Environment]) -> _Ru
 
 
 def with_another_command(smoke: Smoke, environments: Mapping[str, Environment]) -> tuple[str, ...]:
-    """Return the environments whose command no smoke run has; none if `smoke` names no command."""
+    """Return the environments whose command no smoke run has; none if `smoke` names no command.
+
+    A process of an environment is named with it, as "production (worker)".
+    """
     if smoke.command is None and not smoke.processes:
         return ()
     runs = smoke_runs(smoke, environments).values()
-    return tuple(name for name, each in environments.items() if not any(_same(each, run) for run in runs))
+    return tuple(
+        f"{name} ({process})" if process else name
+        for (name, process), each in _every(environments)
+        if not any(_same(each, run) for run in runs)
+    )
 
 
 def port_of(smoke: Smoke, environments: Mapping[str, Environment], environment: Environment) -> int | None:

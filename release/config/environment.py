@@ -9,6 +9,13 @@ from pydantic import Field, model_validator
 
 from release.config.chain import Secret
 from release.config.kinds import RelativePath, Slug
+from release.config.process import (
+    Process,
+    exclusive_problems,
+    in_order,
+    name_problems,
+    shared_problems,
+)
 from release.config.runsettings import RunSettings
 from release.config.swarm import EngineAddress, Swarm
 from release.runspec import Publish, SwarmSpec
@@ -49,21 +56,79 @@ class Environment(RunSettings):
     swarm: Swarm | None = None
     freeze_after_rollback: Pause = 3_600_000
     """Time after a rollback in which deployments are refused without `--thaw`; "0s": none."""
+    processes: dict[Slug, Process] = Field(default_factory=dict)
+    """Processes of the image; absent: there is one, with the settings of the environment."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Environment:
-        problems = [
-            f"{name} is in env and in secrets: keep only one" for name in self.env if name in self.secrets
-        ]
+        problems = []
         if self.context is not None and self.host is not None:
             problems.append("give either context or host, not both")
-        problems += [f"{port} is published twice" for port in self._twice()]
-        problems += self._strategy()
-        problems += self._misplaced()
-        problems += self._wrong_in_swarm() if self.engine == "swarm" else self._only_in_swarm()
+        problems += self._wrong_processes() if self.processes else self.settings_problems()
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def settings_problems(self) -> list[str]:
+        """Return what is wrong with the settings of one container."""
+        problems = [
+            f"{name} is in env and in secrets: keep only one" for name in self.env if name in self.secrets
+        ]
+        problems += [f"{port} is published twice" for port in self._twice()]
+        problems += self._strategy()
+        problems += self._misplaced()
+        return problems + (self._wrong_in_swarm() if self.engine == "swarm" else self._only_in_swarm())
+
+    def _wrong_processes(self) -> list[str]:
+        if self.engine == "swarm":
+            return ["processes are only for one engine: a Swarm has one service, so use an environment each"]
+        if wrong := list(name_problems(self.processes)):
+            return wrong
+        every = self.every
+        problems = list(shared_problems(every))
+        for name, settings in every.items():
+            problems += exclusive_problems(name, self.processes[name], settings)
+            problems += [f"processes.{name}: {problem}" for problem in settings.settings_problems()]
+        return problems
+
+    @property
+    def every(self) -> dict[str, Environment]:
+        """The whole settings of each process, by its name and in the order of replacement.
+
+        Without processes, these of the environment itself have an empty name.
+        """
+        return {name: self._of(self.processes[name]) for name in in_order(self.processes)} or {"": self}
+
+    def of(self, process: str) -> Environment:
+        """Return the whole settings of a process.
+
+        A process that is not configured has those of the environment. If only one process has a proxy, it
+        has that proxy: so what an earlier release ran as one process is replaced behind it.
+        """
+        if process in self.processes:
+            return self._of(self.processes[process])
+        proxies = [each.proxy for each in self.every.values() if each.proxy is not None]
+        alone = proxies[0] if self.proxy is None and len(proxies) == 1 else self.proxy
+        return self.model_copy(update={"proxy": alone, "processes": {}})
+
+    @property
+    def health_timeouts(self) -> dict[str, int]:
+        """Milliseconds for a new container of each process to become healthy, by its name."""
+        return {name: each.health_timeout for name, each in self.every.items()}
+
+    @property
+    def longest_health_timeout(self) -> int:
+        """The longest of them."""
+        return max(self.health_timeouts.values())
+
+    def _of(self, process: Process) -> Environment:
+        values = {key: getattr(self, key) for key in self.model_fields_set - {"processes"}}
+        own = process.over(self)
+        for one, other in (("proxy", "publish"), ("publish", "proxy")):
+            if one in own and other not in own:
+                values.pop(other, None)
+        values |= own
+        return Environment.model_construct(set(values), **values)
 
     def _strategy(self) -> list[str]:
         """Two containers that take each other's place cannot both have a port of the machine, or one name."""

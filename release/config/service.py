@@ -73,9 +73,11 @@ class Service(Value):
     @model_validator(mode="after")
     def _proxied_ports(self) -> Service:
         for name, environment in self.environments.items():
-            proxy = environment.proxy
-            if proxy is not None and proxy.kind != "dns" and not (proxy.port or self.port_of(name)):
-                key = f"environments.{name}.proxy.port"
+            for process, settings in environment.every.items():
+                proxy, own = settings.proxy, f"processes.{process}." if process else ""
+                if proxy is None or proxy.kind == "dns" or proxy.port or self.port_of(name, process):
+                    continue
+                key = f"environments.{name}.{own}proxy.port"
                 raise ValueError(f"{key}: no smoke run of its command has a port, so write one here")
         return self
 
@@ -83,9 +85,9 @@ class Service(Value):
         """The companions that a gate starts, by name."""
         return {name: each for name, each in self.companions.items() if gate in each.gates}
 
-    def port_of(self, environment: str) -> int | None:
+    def port_of(self, environment: str, process: str = "") -> int | None:
         """The HTTP port of the smoke run with the command of this environment, else that of `smoke`."""
-        return port_of(self.smoke, self.environments, self.environments[environment])
+        return port_of(self.smoke, self.environments, self.environments[environment].of(process))
 
     @property
     def smoke_run(self) -> Smoke:

@@ -175,9 +175,26 @@ def _notes(found: Iterable[Found], specs: Iterable[RunSpec | None], environment:
 
 
 def flat(spec: RunSpec, *, without: Iterable[str] = ()) -> dict[str, Any]:
-    """Settings key by key; variables, labels, files (by hash) and secrets (by fingerprint) one by one."""
+    """Settings key by key; variables, labels, files (by hash) and secrets (by fingerprint) one by one.
+
+    Of each process there is only what differs from the settings of the environment.
+    """
+    base = _flat(spec, without)
+    told = dict(base)
+    for each in spec.processes or ():
+        own = _flat(each.settings, without)
+        about = {"after": list(each.after), "exclusive": each.exclusive or None}
+        differing = {key: own.get(key) for key in own.keys() | base.keys() if own.get(key) != base.get(key)}
+        named = {**about, **differing}.items()
+        found = {f"processes.{each.name}.{key}": value for key, value in named if value not in (None, [])}
+        told |= found or {f"processes.{each.name}": "as the environment"}
+    return told
+
+
+def _flat(spec: RunSpec, without: Iterable[str]) -> dict[str, Any]:
     told: dict[str, Any] = {f"files.{path}": str(file) for path, file in (spec.files or {}).items()}
-    for key, value in spec.model_dump(mode="json", exclude={"files", *without}, exclude_none=True).items():
+    excluded = {"files", "processes", *without}
+    for key, value in spec.model_dump(mode="json", exclude=excluded, exclude_none=True).items():
         told |= (
             {f"{key}.{name}": inner for name, inner in value.items()}
             if isinstance(value, dict)

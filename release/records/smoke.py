@@ -72,10 +72,22 @@ class SmokeSpec(SmokeProcess):
             raise ValueError(f"{', '.join(unasked) or 'smoke'}: no question was asked")
         return self
 
-    def probe_of(self, command: tuple[str, ...] | None, entrypoint: str | None) -> Probe | None:
+    def probe_of(
+        self,
+        command: tuple[str, ...] | None,
+        entrypoint: str | None,
+        process: str = "",
+        *,
+        answers: bool = True,
+    ) -> Probe | None:
         """Return the request for a container that runs this command: that of the run with the same command.
 
-        Without such a run it is the request of the smoke run itself.
+        The run of a process with the same name goes first. Without any such run it is the request of the
+        smoke run itself, if the container answers requests.
         """
         runs = [*([self] if self.asked else []), *(self.processes or {}).values()]
-        return next((run for run in runs if run.runs(command, entrypoint)), self).probe
+        named = (self.processes or {}).get(process)
+        same = named or next((run for run in runs if run.runs(command, entrypoint)), None)
+        if same is None:
+            return self.probe if answers else None
+        return same.probe

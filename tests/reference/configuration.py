@@ -75,6 +75,7 @@ _LINKED: Final = (
     "Migrations",
     "Retention",
     "Environment",
+    "Process",
     "EnvironmentSecret",
     "File",
     "HealthcheckSettings",

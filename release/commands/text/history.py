@@ -58,7 +58,8 @@ def _columns(body: Any) -> tuple[str, str, str, str]:
             return "release", "", "recovered" if body.recovered is not None else "released", ""
         case Deployment():
             what = "rollback" if body.reason == "rollback" else "deploy"
-            return what, body.environment, body.status, body.message
+            names = ", ".join(each.name for each in body.run_spec.processes or ())
+            return f"{what} {names}".rstrip(), body.environment, body.status, body.message
         case Quarantine():
             return "quarantine", body.environment or "", "lifted" if body.lifted else "set", body.message
         case Verification():

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from release.commands.text.marks import named
 from release.commands.text.parts import Row, age, because, changed, listed
+from release.commands.text.processes import at_most, process_lines
 from release.deploy.core import watch
 from release.deploy.planning.plan import MigrationCommand, Plan, Side
 from release.events import Deployed
@@ -50,6 +51,8 @@ def plan_rows(plan: Plan) -> list[Row]:
         ("bytes", _BYTES[plan.bytes_from]),
         ("strategy", plan.way),
         ("downtime", _DOWNTIME.get(plan.strategy, "")),
+        ("processes", process_lines(plan.processes) if plan.strategy != "verify" else ""),
+        ("at most", at_most(plan.most_ms)),
         ("expected", f"{plan.expected_ms / 1000:.1f} s" if plan.expected_ms is not None else ""),
         ("watch", watch.words(plan.watch, replaces=plan.strategy != "first")),
         ("rehearsed", plan.rehearsed),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from release.commands.text.marks import named
 from release.commands.text.parts import Row, age, because
 from release.inert import inert_line, inert_lines
 from release.ledger.query import Event, QuarantineState
+from release.runspec import ProcessSpec
 
 if TYPE_CHECKING:
     from release.deploy.core.finding import Finding
@@ -60,8 +62,20 @@ def standing_rows(event: Event | None, quarantine: QuarantineState | None) -> li
         rows.append(
             ("deployment", f"{where}\n{event.recorded_at} by {inert_line(event.actor.name)}{message}")
         )
+        if deployment.run_spec.processes:
+            rows.append(("processes", inert_lines(map(_process, deployment.run_spec.processes))))
         rows.append(("settings", json.dumps(deployment.run_spec.model_dump(mode="json", exclude_none=True))))
     return [*rows, *([("standing", inert_line(str(quarantine)))] if quarantine is not None else [])]
+
+
+def _process(process: ProcessSpec) -> str:
+    """Return a recorded process in a line."""
+    after = [f"after {', '.join(process.after)}"] if process.after else []
+    settings = process.settings
+    count = [f"{settings.replicas} replicas"] if settings.replicas > 1 else []
+    words = [shlex.join(settings.command)] if settings.command else []
+    about = [*words, *count, *after, *(["exclusive"] if process.exclusive else [])]
+    return f"{process.name}: {'; '.join(about) or 'as the environment'}"
 
 
 def finding_row(finding: Finding) -> Row:

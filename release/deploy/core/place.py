@@ -16,7 +16,7 @@ from release.redact import Redacted
 from release.reference import Digest
 from release.runspec import RunSpec
 from release.tmpfs import texts
-from release.values import Struct
+from release.values import Struct, replace
 
 SERVICE: Final = "release.service"
 ENVIRONMENT: Final = "release.environment"
@@ -27,6 +27,8 @@ COMMIT: Final = "release.commit"
 DIGEST: Final = "release.digest"
 RECORD: Final = "release.record"
 REPLICA: Final = "release.replica"
+PROCESS: Final = "release.process"
+"""The process of a container; absent if its environment ran one process."""
 
 SERVING: Final = "serving"
 """The role of the containers that answer requests."""
@@ -35,7 +37,8 @@ MIGRATION: Final = "migration"
 
 _OWNER_READS: Final = 0o400
 
-_UP: Final = ("running", "restarting", "paused")
+UP: Final = ("running", "restarting", "paused")
+"""States of a container that has not ended."""
 
 
 def command(words: str, flags: Iterable[str]) -> str:
@@ -70,6 +73,8 @@ class Place(Struct, frozen=True, kw_only=True):
     environment: str
     flags: tuple[str, ...] = ()
     """Options that name both in a command, if the configuration has several: `--service api`."""
+    process: str = ""
+    """The process whose containers are meant; empty: those of every process, or of the only one."""
 
     def command(self, words: str) -> str:
         """A command about this place as it can be copied: `invoke status --environment production`."""
@@ -79,12 +84,18 @@ class Place(Struct, frozen=True, kw_only=True):
     def of(cls, labels: Mapping[str, str]) -> Place | None:
         """Return the identity of a container; None if no deployment made it."""
         service, environment = labels.get(SERVICE), labels.get(ENVIRONMENT)
-        return cls(service=service, environment=environment) if service and environment else None
+        if not (service and environment):
+            return None
+        return cls(service=service, environment=environment, process=process_of(labels))
+
+    def at(self, process: str) -> Place:
+        """Return the same place for the containers of one process."""
+        return replace(self, process=process)
 
     @property
     def container(self) -> str:
         """The name of the container that serves."""
-        return f"{self.service}-{self.environment}"
+        return "-".join(filter(None, [self.service, self.environment, self.process]))
 
     @property
     def any(self) -> str:
@@ -98,7 +109,8 @@ class Place(Struct, frozen=True, kw_only=True):
 
     def labels(self, role: str) -> dict[str, str]:
         """Return what all containers of this role carry."""
-        return {SERVICE: self.service, ENVIRONMENT: self.environment, ROLE: role}
+        known = {SERVICE: self.service, ENVIRONMENT: self.environment, ROLE: role}
+        return known | {PROCESS: self.process} if self.process else known
 
     def owns(self, container: ContainerState | Publisher) -> bool:
         """Return whether the labels of a container say that a deployment to this place made it."""
@@ -114,7 +126,9 @@ class Place(Struct, frozen=True, kw_only=True):
         return name == self.container or (first == self.container and replica.isdigit())
 
     def calls(self, container: Labelled) -> bool:
-        """Return whether a container has a name that the deployment in its labels gives one that serves."""
+        """Return whether its deployment and process, by its labels, give a container that serves its name."""
+        if (process := process_of(container.labels)) != self.process:
+            return not self.process and self.at(process).calls(container)
         name, own = container.name, self.fresh(container.labels.get(DEPLOYMENT, ""))
         first, _, replica = name.rpartition(".")
         is_own = name == own or (first == own and replica.isdigit())
@@ -125,8 +139,14 @@ class Place(Struct, frozen=True, kw_only=True):
         return f"{self.container}-{deployment}{'' if replica == 1 else f'.{replica}'}"
 
     def __str__(self) -> str:
-        """For people: `api in production`."""
-        return f"{self.service} in {self.environment}"
+        """For people: `api in production`, or `api in production (worker)` for one process."""
+        where = f"{self.service} in {self.environment}"
+        return f"{where} ({self.process})" if self.process else where
+
+
+def process_of(labels: Mapping[str, str]) -> str:
+    """Return the process of a container by its labels; empty for the only one."""
+    return labels.get(PROCESS, "")
 
 
 class ContainerSet(Struct, frozen=True, kw_only=True):
@@ -156,8 +176,8 @@ def look(engine: Engine, place: Place) -> ContainerSet:
     """Ask the engine what is there now, by its labels."""
     containers = tuple(engine.containers(place.labels(SERVING)))
     return ContainerSet(
-        running=tuple(container for container in containers if container.status in _UP),
-        stopped=tuple(container for container in containers if container.status not in _UP),
+        running=tuple(container for container in containers if container.status in UP),
+        stopped=tuple(container for container in containers if container.status not in UP),
     )
 
 
@@ -274,5 +294,5 @@ def describe(containers: Iterable[Labelled]) -> str:
 
 def _words(container: Labelled) -> str:
     version = container.labels.get(VERSION, "unknown version")
-    health = f", {container.health}" if container.health != "none" and container.status in _UP else ""
+    health = f", {container.health}" if container.health != "none" and container.status in UP else ""
     return f"{container.name} ({version}, {container.status}{health})"

@@ -10,7 +10,8 @@ from release.errors import Problem
 
 def listed(place: Place, found: Mapping[str, Iterable[str]]) -> list[Problem]:
     """Messages by key as problems of the environment's configuration."""
-    where = f"environments.{place.environment}"
+    process = f".processes.{place.process}" if place.process else ""
+    where = f"environments.{place.environment}{process}"
     return [
         Problem(path=f"{where}.{key}", message=message)
         for key, messages in found.items()

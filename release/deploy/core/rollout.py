@@ -14,15 +14,16 @@ from release.events import Emit
 from release.records import Image
 from release.redact import Mask, Redacted
 from release.runspec import RunSpec
-from release.values import Struct
+from release.values import Struct, field
 
 Way = Literal["finish", "revert"]
 """Way to end an interrupted rollout."""
 
 
-Strategy = Literal["stop-first", "start-first", "rolling", "first", "verify"]
-"""Way to replace what runs. `rolling`: a few instances at a time, by the target itself; `first`: nothing
-runs yet; `verify`: it runs already as asked, and is only looked at."""
+Strategy = Literal["stop-first", "start-first", "rolling", "in-order", "first", "verify"]
+"""Way to replace what runs. `rolling`: a few instances at a time, by the target itself; `in-order`: one
+process after the other, each in its own way; `first`: nothing runs yet; `verify`: it runs already as asked,
+and is only looked at."""
 
 
 class RolloutRequest(Struct, frozen=True, kw_only=True):
@@ -38,6 +39,8 @@ class RolloutRequest(Struct, frozen=True, kw_only=True):
     """The recorded settings of what runs; None where the ledger does not know it."""
     health_timeout: int
     """Milliseconds."""
+    health_timeouts: Mapping[str, int] = field(default_factory=dict)
+    """The same of processes that have another one, by their names."""
     watch: int = 0
     """Milliseconds that it must stay healthy then, while what ran before is kept."""
     replaces: str | None = None

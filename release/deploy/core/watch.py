@@ -12,10 +12,10 @@ DEFAULT: Final = 10_000
 
 
 def wanted(spec: RunSpec, reason: str) -> int:
-    """Milliseconds that a deployment watches. A rollback tells its result at once."""
+    """Milliseconds that a deployment watches: the longest of its processes. A rollback watches nothing."""
     if reason == "rollback":
         return 0
-    return DEFAULT if spec.watch is None else spec.watch
+    return max(DEFAULT if each.watch is None else each.watch for each in spec.every.values())
 
 
 def longest(spec: RunSpec) -> int:

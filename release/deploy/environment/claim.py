@@ -113,12 +113,19 @@ def _differing(claimed: RunSpec, known: RunSpec) -> list[str]:
     """Names of settings that differ. A secret's fingerprint is not a setting: its key may be another's."""
     ours, theirs = (_plain(spec) for spec in (known, claimed))
     names = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
-    damaged = not all(map(_FINGERPRINT.fullmatch, claimed.secrets.values()))
+    sealed = (value for spec in (claimed, *claimed.every.values()) for value in spec.secrets.values())
+    damaged = not all(map(_FINGERPRINT.fullmatch, sealed))
     return [*names, *(["secrets"] if damaged and "secrets" not in names else [])]
 
 
 def _plain(spec: RunSpec) -> dict[str, Any]:
-    return spec.model_dump(mode="json", exclude_none=True) | {"secrets": sorted(spec.secrets)}
+    named = _named(spec).mapped(lambda _, one: _named(one))
+    return named.model_dump(mode="json", exclude_none=True)
+
+
+def _named(spec: RunSpec) -> RunSpec:
+    """Return the settings with the names of the secrets alone."""
+    return spec.model_copy(update={"secrets": dict.fromkeys(spec.secrets, "")})
 
 
 def _undoing(env_ref: EnvironmentRef, release: Record[Release], claimed: Undoing) -> Undoing | None:
@@ -169,8 +176,9 @@ def settings(live: LiveEnvironment, unfinished: Unfinished, release: Record[Rele
     claimed = unfinished.started.run_spec
     if not unfinished.doubts:
         return claimed
-    count = min(max(claimed.replicas, 1), _MOST_REPLICAS)
-    return placed(todays(live, release)[0], live.settings).model_copy(update={"replicas": count})
+    counts = {name: min(max(one.replicas, 1), _MOST_REPLICAS) for name, one in claimed.every.items()}
+    today = placed(todays(live, release)[0], live.settings)
+    return today.mapped(lambda name, one: one.model_copy(update={"replicas": counts.get(name, 1)}))
 
 
 def endings(unfinished: Unfinished, start: Draft[Body], end: Draft[Body]) -> list[Draft[Body]]:

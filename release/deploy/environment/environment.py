@@ -157,7 +157,8 @@ class Workspace(Struct, frozen=True, kw_only=True, dict=True):
         name, settings = choose(self.service, self.ledger, environment)
         with ExitStack() as stack:
             place = self._place(name)
-            target = open_target(place, settings, self.service.port_of(name), stack, self.emit)
+            ports = {process: self.service.port_of(name, process) for process in settings.every}
+            target = open_target(place, settings, ports, stack, self.emit)
             yield LiveEnvironment(workspace=self, settings=settings, place=place, target=target)
 
     def env_ref(self, environment: str | None) -> EnvironmentRef:

@@ -12,12 +12,16 @@ from release.runspec import RunSpec
 
 
 def placed(spec: RunSpec, settings: Environment) -> RunSpec:
-    """The settings with today's way for requests.
+    """The settings with today's way for requests, for each process.
 
     Args:
         spec: today's or recorded settings; of recorded ones behind a proxy the first network was the proxy's.
         settings: the environment as it is configured today.
     """
+    return spec.mapped(lambda process, one: _placed(one, settings.of(process)))
+
+
+def _placed(spec: RunSpec, settings: Environment) -> RunSpec:
     if settings.proxy is not None:
         return _behind(settings.proxy, spec, settings.replicas)
     if spec.proxy is None:
@@ -41,6 +45,11 @@ def _behind(proxy: Proxy, spec: RunSpec, replicas: int) -> RunSpec:
 
 def moved(spec: RunSpec, settings: Environment) -> str:
     """Return what is said of recorded settings from another place; nothing where it is the same."""
+    said = {name: _moved(one, settings.of(name)) for name, one in spec.every.items()}
+    return "; ".join(f"{name}: {text}" if name else text for name, text in said.items() if text)
+
+
+def _moved(spec: RunSpec, settings: Environment) -> str:
     today = settings.proxy.kind if settings.proxy is not None else None
     if spec.proxy == today:
         return ""

@@ -103,7 +103,7 @@ def _holder(interrupted: InterruptedDeployment, store: LockStore) -> Holder:
         unfinished.draft,
         run="converge",
         deployment=unfinished.started.deployment,
-        longest=2 * live.target.rollouts.patience(spec, live.settings.health_timeout),
+        longest=2 * live.target.rollouts.patience(spec, live.settings.longest_health_timeout),
     )
 
 
@@ -267,6 +267,7 @@ def _request(interrupted: InterruptedDeployment) -> RolloutRequest:
         before=interrupted.observation.ours,
         old=interrupted.before.deployment.run_spec if interrupted.before is not None else None,
         health_timeout=live.settings.health_timeout,
+        health_timeouts=live.settings.health_timeouts,
         watch=watch.wanted(started.run_spec, started.reason),
         replaces=started.previous,
         reason=started.reason,

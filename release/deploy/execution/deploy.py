@@ -81,8 +81,10 @@ def _new_attempt(prepared: Prepared, message: str) -> AttemptEvents:
 def _holder(events: AttemptEvents, store: LockStore, started: Draft[Body]) -> Holder:
     """Return the lock's holder. The lock outlives the deployment and its restoration."""
     prepared, live = events.prepared, events.prepared.live
-    patience = live.target.rollouts.patience(prepared.spec, live.settings.health_timeout)
-    longest = 2 * (patience + live.settings.stop_grace)
+    patience = live.target.rollouts.patience(prepared.spec, live.settings.longest_health_timeout)
+    old = prepared.event.deployment.run_spec if prepared.event is not None else prepared.spec
+    grace = max(live.settings.stop_grace, sum(each.stop_grace for each in old.every.values()))
+    longest = 2 * (patience + grace)
     longest += sum(command.timeout for command in prepared.data_commands)
     name = events.deployment
     return make_holder(live, store, started, run=name, deployment=name, longest=longest)

@@ -28,6 +28,7 @@ def rollout_request(prepared: Prepared, deployment: str) -> RolloutRequest:
         before=prepared.containers,
         old=prepared.event.deployment.run_spec if prepared.event is not None else None,
         health_timeout=live.settings.health_timeout,
+        health_timeouts=live.settings.health_timeouts,
         watch=watch.wanted(prepared.spec, prepared.request.reason),
         reason=prepared.request.reason,
         key=_seal_key(prepared),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from release.actor import now
@@ -15,6 +15,7 @@ from release.deploy.environment import journal
 from release.deploy.environment.environment import EnvironmentRef, LiveEnvironment
 from release.deploy.environment.identify import look, proven, told
 from release.deploy.environment.journal import Unfinished
+from release.deploy.inspection.counts import counted, too_many, wanted_by
 from release.deploy.inspection.restarts import restarted
 from release.deploy.planning import migration_containers
 from release.deploy.planning.undone import EarlierChange, earlier_change
@@ -22,6 +23,7 @@ from release.errors import LockHeld, ReleaseError
 from release.ledger import query
 from release.ledger.query import Event
 from release.records import Record, Release
+from release.runspec import RunSpec
 from release.values import Struct, plain
 
 
@@ -40,6 +42,8 @@ class Running(Struct, frozen=True, kw_only=True):
     health: str
     started_at: str
     restarts: int
+    process: str = ""
+    """Process that it runs; empty if the environment runs one."""
 
 
 class Expected(Struct, frozen=True, kw_only=True):
@@ -117,7 +121,7 @@ def read_status(live: LiveEnvironment) -> Status:
     strangers = () if ours.running else _strangers(live, ours)
     seen = (*ours.running, *strangers)
     serving = tuple(_running(live, container, event) for container in seen)
-    wanted = event.deployment.run_spec.replicas if event is not None else 1
+    wanted = wanted_by(event.deployment.run_spec if event is not None else RunSpec())
     left, foreign = _lock(live)
     holder = lock.alive(live.target.lock_store(), left)
     unfinished = journal.find(live, ours, left) if holder is None else None
@@ -143,7 +147,7 @@ def read_status(live: LiveEnvironment) -> Status:
         ),
         leftovers=tuple(
             describe([container])
-            for container in (*ours.running[wanted:], *ours.waiting, *ours.stopped, *downs)
+            for container in (*too_many(ours, wanted), *ours.waiting, *ours.stopped, *downs)
         ),
         lock=str(holder) if holder is not None else None,
         freeze=_frozen(live),
@@ -228,6 +232,7 @@ def _running(live: LiveEnvironment, container: Instance, event: Event | None) ->
         health=container.health,
         started_at=container.started_at,
         restarts=container.restarts,
+        process=container.process,
     )
 
 
@@ -245,7 +250,7 @@ def _expected(event: Event, release: Record[Release] | None) -> Expected:
 
 def _drift(
     serving: tuple[Running, ...],
-    wanted: int,
+    wanted: Mapping[str, int],
     expected: Expected | None,
     ours: InstanceSet,
     strangers: tuple[Instance, ...],
@@ -263,9 +268,8 @@ def _drift(
         yield from _differs(running, expected, known=not strangers)
         if running.status != "running" or running.health == "unhealthy":
             yield f"{running.container} is {running.status}, health {running.health}"
-    if serving and not strangers and len(serving) != wanted:
-        noun = "container serves" if len(serving) == 1 else "containers serve"
-        yield f"{len(serving)} {noun}, but {wanted} should: {describe(ours.running)}"
+    if serving and not strangers:
+        yield from counted(ours, wanted)
     if ours.unclear:
         yield f"it is unknown which containers get requests: {ours.unclear}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from semver import Version
@@ -85,7 +86,9 @@ class Current(Struct, frozen=True, kw_only=True):
             image: id that a container reports if it runs the target's image.
         """
         containers, event = self.containers, self.event
-        if len(containers.running) != spec.replicas or containers.unclear or not self.runs_event:
+        counts = Counter(each.process for each in containers.running)
+        wanted = {name: one.replicas for name, one in spec.every.items()}
+        if counts != wanted or containers.unclear or not self.runs_event:
             return False
         if event is None or (event.deployment.release, event.deployment.run_spec) != (release.id, spec):
             return False

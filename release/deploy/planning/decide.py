@@ -13,13 +13,14 @@ from release.deploy.planning import entrypoint
 from release.deploy.planning.changes import release_changes, secret_changes, settings_changes
 from release.deploy.planning.current import Current
 from release.deploy.planning.findings import Findings
-from release.deploy.planning.plan import Changes, Plan, Side
+from release.deploy.planning.plan import Changes, Plan, ProcessStep, Side
 from release.records import Record, Release
 from release.reference import Digest
 from release.values import Struct, replace
 
 _WAYS: Final[Mapping[Strategy, str]] = {
     "first": "nothing runs yet",
+    "in-order": "one process after the other; what ran before is kept until all are proven",
     "verify": "runs already with these settings: only verified",
 }
 
@@ -59,6 +60,8 @@ class Parts(Struct, frozen=True, kw_only=True):
     past: PastRuns = PastRuns()
     then: tuple[str, ...] = ()
     """Records that are written with a healthy end."""
+    steps: tuple[ProcessStep, ...] = ()
+    """Processes in the order of replacement; empty if there is only one."""
 
     @property
     def is_running(self) -> bool:
@@ -71,7 +74,9 @@ class Parts(Struct, frozen=True, kw_only=True):
         """Return how what runs is replaced, if it is."""
         if not self.current.containers.running:
             return "first"
-        return "verify" if self.is_running and not self.found.request.allowed.again else self.target.strategy
+        if self.is_running and not self.found.request.allowed.again:
+            return "verify"
+        return "in-order" if self.steps else self.target.strategy
 
 
 def make_plan(parts: Parts) -> Plan:
@@ -100,6 +105,7 @@ def make_plan(parts: Parts) -> Plan:
         then=parts.then if replaces else (),
         rehearsed=parts.past.drill,
         watch=watched,
+        processes=parts.steps,
     )
 
 

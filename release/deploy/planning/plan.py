@@ -40,6 +40,26 @@ class MigrationCommand(Struct, frozen=True, kw_only=True):
     """Milliseconds."""
 
 
+class ProcessStep(Struct, frozen=True, kw_only=True):
+    """The part of a deployment that is about one process. Times in milliseconds."""
+
+    process: str
+    """Its name; empty for the only process of a release."""
+    action: Literal["start", "replace", "stop"]
+    """`start`: none of it runs yet. `stop`: the new release does not have it."""
+    strategy: Literal["stop-first", "start-first"]
+    replicas: int
+    """Number of containers that start; of a process that is stopped, of those that run."""
+    exclusive: bool
+    """True: two of it never run at the same time."""
+    stop_signal: str | None
+    """Signal that the old containers get, if the settings name one."""
+    stop_grace: int | None
+    """Time of each old container to stop after its signal; None if none runs."""
+    most_ms: int
+    """Time that the process may take at most."""
+
+
 class Side(Struct, frozen=True, kw_only=True):
     """One end of the change. `moment` is when it was deployed (before) or released (after)."""
 
@@ -113,6 +133,15 @@ class Plan(Struct, frozen=True, kw_only=True):
     """Time and date of the last drill here."""
     watch: int = 0
     """Milliseconds that it must stay healthy, while what ran before is kept."""
+    processes: tuple[ProcessStep, ...] = ()
+    """Its processes in the order of replacement; empty if there is only one."""
+
+    @property
+    def most_ms(self) -> int | None:
+        """Return the time that the replacement may take at most; None if it is only verified."""
+        if not self.processes or self.strategy == "verify":
+            return None
+        return sum(step.most_ms for step in self.processes) + self.watch
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON data."""
@@ -136,4 +165,6 @@ class Plan(Struct, frozen=True, kw_only=True):
             "then": self.then,
             "rehearsed": self.rehearsed,
             "watch": self.watch,
+            "processes": [plain(step) for step in self.processes],
+            "most_ms": self.most_ms,
         }

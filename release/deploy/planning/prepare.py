@@ -21,6 +21,7 @@ from release.deploy.planning.decide import Parts, PastRuns, TargetFacts, make_pl
 from release.deploy.planning.findings import Findings, find_out, refuse_problems
 from release.deploy.planning.plan import Plan, Reason
 from release.deploy.planning.policy import NOTHING, Aftermath, Allowance
+from release.deploy.planning.processes import process_steps
 from release.deploy.planning.request import Request
 from release.ledger import query
 from release.ledger.query import Event
@@ -156,14 +157,16 @@ def prepare(
 
 
 def _parts(live: LiveEnvironment, found: Findings, *, then: tuple[str, ...]) -> Parts:
+    current = current_state(live, found.observation)
     return Parts(
         place=live.place,
         found=found,
         target=_target_facts(live, found),
-        current=current_state(live, found.observation),
+        current=current,
         commits=commit_changes(live, found.observation.left, found.request.target),
         past=PastRuns(durations=live.durations(_DURATIONS), drill=_last_drill(live)),
         then=then,
+        steps=process_steps(live.settings, current, found.settings.spec),
     )
 
 

@@ -46,7 +46,7 @@ def desired_settings(live: LiveEnvironment, request: Request) -> DesiredSettings
     secrets, missing = read_secrets(live, spec)
     today = fingerprints(live, secrets)
     return DesiredSettings(
-        spec=spec.model_copy(update={"secrets": today}),
+        spec=spec.with_secrets(today),
         secrets=secrets,
         origins=read_variables(live).origins if request.reason == "promote" else {},
         problems=(*missing, *unread, *pinned_problems(live, spec.secrets, today)),

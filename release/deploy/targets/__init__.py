@@ -5,6 +5,7 @@ Only the folder that an environment names is imported: its kind says which (`Env
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from importlib import import_module
 from typing import Protocol, cast
@@ -19,14 +20,19 @@ class Opening(Protocol):
     """The module that connects to a kind of target."""
 
     def open_target(
-        self, place: Place, settings: Environment, port: int | None, stack: ExitStack, emit: Emit
+        self,
+        place: Place,
+        settings: Environment,
+        ports: Mapping[str, int | None],
+        stack: ExitStack,
+        emit: Emit,
     ) -> Target:
         """Return the target of a place, while the stack is open.
 
         Args:
             place: the service and environment.
             settings: of the environment.
-            port: of the service, for a proxy.
+            ports: of each process, for a proxy, by its name.
             stack: closes what is opened.
             emit: gets warnings.
 
@@ -36,8 +42,8 @@ class Opening(Protocol):
 
 
 def open_target(
-    place: Place, settings: Environment, port: int | None, stack: ExitStack, emit: Emit
+    place: Place, settings: Environment, ports: Mapping[str, int | None], stack: ExitStack, emit: Emit
 ) -> Target:
     """Return the target that the settings name. See `Opening.open_target`."""
     module = import_module(f"{__name__}.{settings.target_folder}.opening")
-    return cast(Opening, module).open_target(place, settings, port, stack, emit)
+    return cast(Opening, module).open_target(place, settings, ports, stack, emit)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from release.deploy.core.fingerprints import FingerprintKey
 from release.deploy.core.instance import Difference, Instance, InstanceSet, Report
-from release.deploy.core.place import DEPLOYMENT, ContainerSet, Place, look, secrets_in
+from release.deploy.core.place import DEPLOYMENT, ContainerSet, Place, look, process_of, secrets_in
 from release.deploy.targets.engine.drift import settings_drift
-from release.errors import EngineError
+from release.deploy.targets.engine.fronts import FrontOf, behind, no_front
 from release.images.engine import ContainerState, Engine
 from release.records import Deployment, Release
 from release.redact import Redacted
-from release.values import Struct, replace
-
-if TYPE_CHECKING:
-    from release.deploy.targets.engine.proxies import Proxy
+from release.runspec import RunSpec
+from release.values import Struct
 
 
 class ContainerInstance(Instance, frozen=True, kw_only=True):
@@ -37,6 +35,7 @@ def instance_of(container: ContainerState) -> ContainerInstance:
         started_at=container.started_at,
         labels=container.labels,
         created_at=container.created_at,
+        process=process_of(container.labels),
         container=container,
     )
 
@@ -72,7 +71,7 @@ class EngineInstances(Struct, frozen=True, kw_only=True):
 
     engine: Engine
     place: Place
-    proxy: Proxy | None = None
+    front_of: FrontOf = no_front
 
     @property
     def inherit_labels(self) -> bool:
@@ -91,19 +90,10 @@ class EngineInstances(Struct, frozen=True, kw_only=True):
     def containers(self) -> ContainerSet:
         """The same as the engine describes them."""
         ours = look(self.engine, self.place)
-        if self.proxy is None or not ours.running:
-            return ours
-        try:
-            carried = self.proxy.carried(ours.running)
-        except EngineError as error:
-            return replace(ours, unclear=f"{error.attempted}: {error.found}")
-        if not carried:
-            return replace(ours, unclear="the proxy sends no requests to them")
-        return replace(
-            ours,
-            running=tuple(one for one in ours.running if one.id in carried),
-            waiting=tuple(one for one in ours.running if one.id not in carried),
-        )
+        for name in sorted({process_of(each.labels) for each in ours.running}):
+            if (front := self.front_of(name)) is not None:
+                ours = behind(front.proxy, name, ours)
+        return ours
 
     def stranger(self) -> Instance | None:
         """A container under the name of ours."""
@@ -125,8 +115,21 @@ class EngineInstances(Struct, frozen=True, kw_only=True):
         for instance in instances:
             about = self.engine.inspected(instance.id) or {}
             if instance.labels.get(DEPLOYMENT) == deployment.deployment and "HostConfig" in about:
-                for setting, found in settings_drift(about, deployment.run_spec, key):
-                    yield Difference(name=instance.name, setting=setting, found=found)
+                yield from self._drift(instance, about, deployment.run_spec.every, key)
+
+    def _drift(
+        self,
+        instance: Instance,
+        about: Mapping[str, Any],
+        specs: Mapping[str, RunSpec],
+        key: FingerprintKey | None,
+    ) -> Iterator[Difference]:
+        if instance.process not in specs:
+            found = f"has no process {instance.process!r}, but it runs"
+            yield Difference(name=instance.name, setting="processes", found=found)
+            return
+        for setting, found in settings_drift(about, specs[instance.process], key):
+            yield Difference(name=instance.name, setting=setting, found=found)
 
     def secrets(self, instance: Instance, names: Iterable[str]) -> Iterator[Redacted]:
         """Read them from the container."""

@@ -1,12 +1,15 @@
-"""Connect to one Docker Engine, and to the proxy before a place."""
+"""Connect to one Docker Engine, and to the proxies before a place."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import cache
 
 from release.config import Environment
 from release.deploy.core.place import Place
 from release.deploy.core.target import Target
+from release.deploy.targets.engine.fronts import Front, FrontOf
 from release.deploy.targets.engine.target import SingleEngine
 from release.events import Emit
 from release.images.engine import Engine
@@ -15,16 +18,30 @@ from release.images.engine import Engine
 def open_target(
     place: Place,
     settings: Environment,
-    port: int | None,
+    ports: Mapping[str, int | None],
     stack: ExitStack,
     emit: Emit,  # noqa: ARG001 - other targets warn
 ) -> Target:
-    """See `release.deploy.targets.Opening`. A proxy's code is imported only if there is one."""
+    """See `release.deploy.targets.Opening`."""
     engine = stack.enter_context(Engine.connect(host=settings.host, context=settings.context))
-    if settings.proxy is None:
-        return SingleEngine(engine=engine, place=place)
-    from release.deploy.targets.engine.proxies import stand_before
+    front_of = cache(fronts(engine, place, settings, ports))
+    return SingleEngine(engine=engine, place=place, front_of=front_of, processes=tuple(settings.every))
 
-    reached = settings.proxy.port or port or 0  # 0: by name alone (dns)
-    proxy = stand_before(engine, place, settings.proxy, reached)
-    return SingleEngine(engine=engine, place=place, proxy=proxy, drain=settings.proxy.drain)
+
+def fronts(engine: Engine, place: Place, settings: Environment, ports: Mapping[str, int | None]) -> FrontOf:
+    """Return a function that gives the proxy before a process. Its code is imported only if there is one."""
+
+    def front_of(process: str) -> Front | None:
+        proxy = settings.of(process).proxy
+        if proxy is None:
+            return None
+        from release.deploy.targets.engine.proxies import stand_before
+
+        port = proxy.port or ports.get(process) or next(filter(None, ports.values()), 0)  # 0: by name (dns)
+        return Front(
+            proxy=stand_before(engine, place.at(process), proxy, port),
+            drain=proxy.drain,
+            key=proxy.model_dump_json() if proxy.kind != "dns" else "",
+        )
+
+    return front_of

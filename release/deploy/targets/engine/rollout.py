@@ -11,7 +11,7 @@ from typing import Final
 
 from release.cancellation import Cancellation
 from release.deploy.core.outage import until_back
-from release.deploy.core.place import DEPLOYMENT, SERVING, ContainerSet, Place, describe, look
+from release.deploy.core.place import DEPLOYMENT, SERVING, ContainerSet, Place, describe, look, process_of
 from release.deploy.core.steps import reason, step, tail_of
 from release.deploy.core.verbs import attempt
 from release.deploy.targets.engine.gates import Gates
@@ -44,7 +44,7 @@ class Replacement(Struct, frozen=True, kw_only=True):
     deployment: str
     version: str
     containers: tuple[ContainerSpec, ...]
-    """One; behind a proxy, one for each replica."""
+    """One; behind a proxy, one for each replica. None if what runs is only taken away."""
     probe: Probe | None
     old_probe: Probe | None
     """Of what runs now: it must answer again if it has to be put back."""
@@ -64,6 +64,8 @@ class Replacement(Struct, frozen=True, kw_only=True):
     """See `Watch.at_once`. Not where a proxy goes by what the engine says of a container's health."""
     lost: bool = False
     """True: what ran before is lost, so the new ones stay."""
+    exclusive: bool = False
+    """True: a new one starts only after the old one has ended, and the other way round."""
 
     reason: str = "promote"
     """Of the deployment, as its record has it."""
@@ -181,7 +183,7 @@ def stay(crew: RolloutTools, order: Replacement, proven: Sequence[Healthy]) -> s
     Raises:
         DeploymentFailed: one did not stay so. LockHeld: somebody else has the lock by now.
     """
-    evidence = proven[-1].evidence
+    evidence = "; ".join(_last_of_each(proven))
     if order.watch:
         with step(crew.emit, "watch") as say:
             say(said := keep_watch(proven, order.watch))
@@ -190,6 +192,11 @@ def stay(crew: RolloutTools, order: Replacement, proven: Sequence[Healthy]) -> s
         keep_watch(proven, 0)
     crew.still_mine()
     return evidence
+
+
+def _last_of_each(proven: Sequence[Healthy]) -> list[str]:
+    """Return the evidence of the last replica of each process."""
+    return list({process_of(each.state.labels): each.evidence for each in proven}.values())
 
 
 def settle(crew: RolloutTools, order: Replacement, made: Sequence[str]) -> None:
@@ -337,7 +344,7 @@ def _left_to_another(
 
 def _what_is_where(crew: RolloutTools, order: Replacement) -> str:
     try:
-        ours = look(crew.engine, order.place)
+        ours = look(crew.engine, order.place.at(""))
     except EngineError as silent:
         return f"the engine does not show what runs ({silent.found}); before: {describe(order.before.up)}"
     return f"running: {describe(ours.running)}; stopped: {describe(ours.stopped)}"

@@ -6,7 +6,7 @@ that moment the deployment has succeeded: what is left to do can only be told as
 whatever fails gives the traffic back first, and only then takes the new containers away.
 
 Every step asks before it acts - the engine by label, the proxy for who is in traffic - so a rollout that
-broke off anywhere can be finished or given back by a later command: see `finish` and `give_back`.
+broke off anywhere can be finished or given back by a later command: see `bring_up` and `give_back`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from release.deploy.targets.engine.proxies import Proxy
 from release.deploy.targets.engine.rollout import (
     Replacement,
     RolloutTools,
-    create,
     left_alone,
     mixed,
     news,
@@ -35,7 +34,6 @@ from release.deploy.targets.engine.rollout import (
     see_old,
     settle,
     start_old,
-    stay,
     watch_new,
     why,
 )
@@ -46,26 +44,12 @@ from release.images.engine import ContainerState
 _ASK_SECONDS: Final = 0.1
 
 
-def swap(crew: RolloutTools, order: Replacement, proxy: Proxy) -> str:
-    """Replace what runs without a request that fails; the evidence that the new one serves, in a few words.
+def bring_up(crew: RolloutTools, order: Replacement, proxy: Proxy, made: Sequence[str]) -> list[Healthy]:
+    """Bring every replica into traffic, proven; take all old ones out of it, the last ones still running.
 
-    Raises:
-        DeploymentFailed: nothing was touched, or nothing ran before and nothing runs now.
-        Restored: what ran before has the traffic, proven in the same way.
-        MixedState: that could not be had or not be seen, or the place is somebody else's by now; the message
-            lists what is where.
+    Also for a rollout that broke off; what runs beside the new ones, in traffic or not, is `order.before`.
+    Raises: whatever went wrong; `give_back` puts it right.
     """
-    made = create(crew, order)
-    try:
-        evidence = _roll(crew, order, proxy, made)
-    except BaseException as error:
-        raise give_back(crew, order, proxy, error) from error
-    _finish(crew, order, proxy, made)
-    return evidence
-
-
-def _roll(crew: RolloutTools, order: Replacement, proxy: Proxy, made: Sequence[str]) -> str:
-    """Every replica in traffic and proven; all old ones out of it, the last ones still running."""
     proven: list[Healthy] = []
     left = None
     for new, spec, old in zip_longest(made, order.containers, order.before.running):
@@ -81,7 +65,7 @@ def _roll(crew: RolloutTools, order: Replacement, proxy: Proxy, made: Sequence[s
             await_healthy(watch_new(crew, order, new))
         left = old
     _see(crew, order, proxy)
-    return stay(crew, order, proven)
+    return proven
 
 
 def _start(crew: RolloutTools, new: str, name: str) -> None:
@@ -149,7 +133,7 @@ def _drain(order: Replacement, proxy: Proxy, old: Sequence[ContainerState]) -> s
     return ""
 
 
-def _finish(crew: RolloutTools, order: Replacement, proxy: Proxy, made: Sequence[str]) -> None:
+def settle_behind(crew: RolloutTools, order: Replacement, proxy: Proxy, made: Sequence[str]) -> None:
     """The new ones serve. Nothing here can take that back, so a failure is told and no more."""
     up = [state for state in _states(crew, [old.id for old in order.before.up]) if state.status == "running"]
     try:
@@ -167,23 +151,6 @@ def _finish(crew: RolloutTools, order: Replacement, proxy: Proxy, made: Sequence
         )
         return
     settle(crew, order, made)
-
-
-def finish(crew: RolloutTools, order: Replacement, proxy: Proxy) -> str:
-    """Take up a rollout that broke off: the containers of its deployment exist. As `swap`, from where it is.
-
-    What runs beside them, in traffic or not, is `order.before`.
-    """
-    made = [state.id for state in news(crew, order)]
-    try:
-        if len(made) < len(order.containers):
-            found = f"only {len(made)} of {len(order.containers)} containers had been made"
-            raise DeploymentFailed(f"finish the deployment {order.deployment} of {order}", found)
-        evidence = _roll(crew, order, proxy, made)
-    except BaseException as error:
-        raise give_back(crew, order, proxy, error) from error
-    _finish(crew, order, proxy, made)
-    return evidence
 
 
 def give_back(crew: RolloutTools, order: Replacement, proxy: Proxy, error: BaseException) -> ReleaseError:

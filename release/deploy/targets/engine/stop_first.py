@@ -7,14 +7,14 @@ one gets the name. So putting back is starting what is still there.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from release.deploy.core.place import describe
+from release.deploy.core.place import UP, describe
 from release.deploy.core.steps import elapsed_ms, step, tail_of
+from release.deploy.targets.engine.health import Healthy
 from release.deploy.targets.engine.rollout import (
     Replacement,
     RolloutTools,
-    create,
     left_alone,
     mixed,
     not_ours,
@@ -23,39 +23,22 @@ from release.deploy.targets.engine.rollout import (
     remove_new,
     settle,
     start_old,
-    stay,
     why,
 )
-from release.errors import EngineError, ReleaseError, Restored
+from release.errors import DeploymentFailed, EngineError, ReleaseError, Restored
 from release.events import Notice, Warned
 from release.images.engine import ContainerState
 from release.values import replace
 
+__all__ = ["bring_up", "give_back", "settle"]
 
-def swap(crew: RolloutTools, order: Replacement) -> str:
-    """Put the new container in the place of what runs; the evidence that it serves, in a few words.
 
-    Raises:
-        DeploymentFailed: nothing was touched, or nothing ran before and nothing runs now.
-        Restored: what ran before runs again, proven in the same way.
-        MixedState: that failed too, or the place is somebody else's by now; the message lists what is where.
+def bring_up(crew: RolloutTools, order: Replacement, made: Sequence[str]) -> list[Healthy]:
+    """Put the new container in the place of what runs, which is kept; the proof that it serves.
+
+    Also for a swap that broke off. Raises: whatever went wrong; `give_back` puts it right.
     """
-    (new,) = create(crew, order)
-    return finish(crew, order, new)
-
-
-def finish(crew: RolloutTools, order: Replacement, new: str) -> str:
-    """The rest of a swap, also of one that broke off: the container exists, in whatever state. See `swap`."""
-    try:
-        evidence = _bring_up(crew, order, new)
-    except BaseException as error:
-        raise give_back(crew, order, error) from error
-    settle(crew, order, [new])
-    return evidence
-
-
-def _bring_up(crew: RolloutTools, order: Replacement, new: str) -> str:
-    engine, (spec,) = crew.engine, order.containers
+    engine = crew.engine
     served, began = [old.name for old in order.before.running if old.status == "running"], time.monotonic()
     if order.before.running:
         with step(crew.emit, "stop") as say:
@@ -63,6 +46,11 @@ def _bring_up(crew: RolloutTools, order: Replacement, new: str) -> str:
                 crew.stop(old.id, grace=order.old_grace)
             say(", ".join(old.name for old in order.before.running))
     crew.cancellation.check()
+    if not made:
+        return []
+    (new,), (spec,) = made, order.containers
+    if order.exclusive:
+        _ensure_ended(crew, order)
     with step(crew.emit, "start") as say:
         engine.start(new)
         say(spec.name or new)
@@ -72,7 +60,19 @@ def _bring_up(crew: RolloutTools, order: Replacement, new: str) -> str:
     if served:
         text = _downtime(crew, order, served, elapsed_ms(began))
         proven = replace(proven, evidence=f"{proven.evidence}, {text}")
-    return stay(crew, order, [proven])
+    return [proven]
+
+
+def _ensure_ended(crew: RolloutTools, order: Replacement) -> None:
+    """See that no other container of the process runs. Raises DeploymentFailed."""
+    states = [crew.engine.state(old.id) for old in (*order.before.up, *order.before.stopped)]
+    running = [state for state in states if state is not None and state.status in UP]
+    if running:
+        raise DeploymentFailed(
+            f"start {order}",
+            f"it is exclusive, and {describe(running)} did not end",
+            "`docker logs` shows what it does; raise stop_grace if it needs more time",
+        )
 
 
 def _downtime(crew: RolloutTools, order: Replacement, served: list[str], milliseconds: int) -> str:
@@ -94,7 +94,9 @@ def give_back(crew: RolloutTools, order: Replacement, error: BaseException) -> R
     if order.lost:
         return left_alone(crew, order, error)
     crew.emit(Warned(text=f"{why(crew, error)}: restoring what ran before"))
-    removal, start = remove_new(crew, order), start_old(crew, order, order.before.running)
+    removal = remove_new(crew, order)
+    two_would_run = removal is not None and order.exclusive
+    start = None if two_would_run else start_old(crew, order, order.before.running)
     if (left := removal or start) is not None:
         return mixed(crew, order, error, left)
     if not order.before.running:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 
 from release.config import Environment
@@ -15,7 +16,7 @@ from release.events import Emit
 def open_target(
     place: Place,
     settings: Environment,
-    port: int | None,  # noqa: ARG001 - no proxy is told
+    ports: Mapping[str, int | None],  # noqa: ARG001 - no proxy is told
     stack: ExitStack,
     emit: Emit,
 ) -> Target:

@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 
 from release.cancellation import Cancellation
+from release.config import Environment
 from release.deploy.core import lock
 from release.deploy.core.image_location import Bytes
 from release.deploy.core.instance import InstanceSet
@@ -121,7 +122,7 @@ def attempt(
         workspace=workspace,
         target=target,
         place=PLACE,
-        settings=SimpleNamespace(health_timeout=300, engine="docker"),
+        settings=Environment.model_validate({"health_timeout": "300ms"}),
     )
     ours = InstanceSet(running=(), stopped=())
     prepared = Prepared(

@@ -33,8 +33,8 @@ def test_the_target_is_of_the_kind_that_the_settings_name(monkeypatch: pytest.Mo
     monkeypatch.setattr(FakeEngine, "close", lambda _: closed.append("engine"))
     monkeypatch.setattr(Engine, "connect", lambda **_: engine)
     with ExitStack() as stack:
-        target = targets.open_target(PLACE, Environment(), 8000, stack, lambda _: None)
+        target = targets.open_target(PLACE, Environment(), {"": 8000}, stack, lambda _: None)
         assert isinstance(target, SingleEngine)
         assert target.engine is engine
-        assert target.proxy is None
+        assert target.front_of("") is None
     assert closed == ["engine"]

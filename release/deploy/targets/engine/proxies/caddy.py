@@ -107,7 +107,7 @@ class Caddy(Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def _shared(self) -> set[str]:
-        return {self.place.any}
+        return {self.place.any, self.place.at("").any}
 
     def busy(self, containers: Sequence[ContainerState]) -> int | None:  # noqa: ARG002 - the protocol's
         """It counts only those of present upstreams: what is left on one that was taken out is unknown."""

@@ -9,8 +9,9 @@ import pytest
 
 from release.cancellation import Cancellation
 from release.deploy.core.place import Identity, Place, container_spec, look
+from release.deploy.targets.engine import sequence
+from release.deploy.targets.engine.parts import Part
 from release.deploy.targets.engine.rollout import Replacement, RolloutTools
-from release.deploy.targets.engine.stop_first import finish, swap
 from release.errors import (
     Cancelled,
     DeploymentFailed,
@@ -66,6 +67,11 @@ def order(engine: FakeEngine) -> Replacement:
     )
 
 
+def alone(meant: Replacement) -> list[Part]:
+    """The only process, without a proxy."""
+    return [Part(order=meant, front=None)]
+
+
 def run(
     engine: FakeEngine,
     cancellation: Cancellation | None = None,
@@ -80,7 +86,7 @@ def run(
         mask=Mask([Redacted("canary-secret")]),
         still_mine=still_mine,
     )
-    return swap(crew, replace(order(engine), **changes))
+    return sequence.swap(crew, alone(replace(order(engine), **changes)))
 
 
 def test_the_downtime_is_measured_and_told() -> None:
@@ -266,10 +272,10 @@ def test_the_new_one_stays_whatever_its_health_where_the_old_one_is_gone() -> No
     engine = FakeEngine(starting=crashing)
     crew = RolloutTools(engine=engine, emit=lambda event: None, cancellation=Cancellation(), mask=Mask())
     with pytest.raises(MixedState, match=rf"exit status 1; what ran before was removed; {NEW} .*not changed"):
-        finish(crew, left_over(engine), f"id-{NEW}")
+        sequence.finish(crew, alone(left_over(engine)))
     assert engine.names() == {NEW: "exited"}
     engine.starting = healthy
-    assert finish(crew, order(engine), f"id-{NEW}") == "health check healthy"
+    assert sequence.finish(crew, alone(order(engine))) == "health check healthy"
 
 
 def test_what_runs_again_is_told_as_it_is_then() -> None:
@@ -280,7 +286,7 @@ def test_what_runs_again_is_told_as_it_is_then() -> None:
     engine.create(order(engine).containers[0])
     crew = RolloutTools(engine=engine, emit=lambda event: None, cancellation=Cancellation(), mask=Mask())
     with pytest.raises(Restored, match=rf"{OLD} \(0.1.0, running, healthy\)"):
-        finish(crew, replace(order(engine), before=before), f"id-{NEW}")
+        sequence.finish(crew, alone(replace(order(engine), before=before)))
 
 
 def test_tidying_up_that_fails_is_a_warning() -> None:

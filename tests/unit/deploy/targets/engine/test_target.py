@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from release.deploy.core.place import Place, describe
+from release.deploy.targets.engine.fronts import Front
 from release.deploy.targets.engine.target import SingleEngine
 from release.errors import DeploymentFailed, ProxyError
 from release.runspec import RunSpec
@@ -18,13 +19,19 @@ from tests.unit.deploy.targets.swarm.fakes import means, order
 PLACE = Place(service="api", environment="production")
 
 
-def target(**changes: Any) -> tuple[SingleEngine, FakeProxy]:
+def target(*, proxied: bool = True, **changes: Any) -> tuple[SingleEngine, FakeProxy]:
     """Two that run and one that is stopped, the first of them in traffic."""
     engine = FakeEngine()
     for name, status in {"one": "running", "two": "running", "three": "exited"}.items():
         engine.add(state(name, status=status, labels=PLACE.labels("serving")))
     proxy = FakeProxy(engine=engine, traffic={"id-one"})
-    return replace(SingleEngine(engine=engine, place=PLACE, proxy=proxy, drain=1000), **changes), proxy
+    front = Front(proxy=proxy, drain=1000) if proxied else None
+    return replace(SingleEngine(engine=engine, place=PLACE, front_of=lambda _: front), **changes), proxy
+
+
+def at_once(target: SingleEngine) -> bool:
+    (part,) = target.rollouts.parts(order()).fresh()
+    return part.order.at_once
 
 
 def names(target: SingleEngine) -> tuple[list[str], list[str], str]:
@@ -42,7 +49,7 @@ def test_behind_a_proxy_those_that_get_requests_serve_and_the_others_wait() -> N
 
 def test_without_a_proxy_all_that_run_serve() -> None:
     """They take their requests themselves."""
-    single, _ = target(proxy=None)
+    single, _ = target(proxied=False)
     assert names(single) == (["one", "two"], [], "")
 
 
@@ -67,7 +74,7 @@ def test_a_proxy_that_does_not_answer_is_said_and_looking_goes_on() -> None:
 @pytest.mark.parametrize(("proxied", "strategy"), [(True, "start-first"), (False, "stop-first")])
 def test_the_strategy_follows_from_the_place(proxied: bool, strategy: str) -> None:
     """Two at once need somebody in front."""
-    single, _ = target() if proxied else target(proxy=None)
+    single, _ = target(proxied=proxied)
     found = single.rollouts.strategy(RunSpec())
     assert found == strategy
     assert single.rollouts.describe(found).startswith(f"{strategy}: the ")
@@ -78,11 +85,11 @@ def test_its_own_check_is_run_at_once_unless_the_proxy_goes_by_the_engine(
 ) -> None:
     """Traefik sends requests to what the engine calls healthy: it must have said so before."""
     monkeypatch.setattr(FakeProxy, "labels", lambda _: {})
-    (alone, _), (behind, proxy) = target(proxy=None), target()
-    assert alone.rollouts.swap(order()).at_once
-    assert behind.rollouts.swap(order()).at_once
+    (alone, _), (behind, proxy) = target(proxied=False), target()
+    assert at_once(alone)
+    assert at_once(behind)
     proxy.traffic_with_health = True
-    assert not behind.rollouts.swap(order()).at_once
+    assert not at_once(behind)
 
 
 def test_replicas_have_time_one_after_the_other() -> None:
@@ -117,4 +124,4 @@ def test_what_a_proxy_may_lose_is_a_caution() -> None:
     """And nothing where there is none."""
     single, _ = target()
     assert single.rollouts.cautions() == ("it may lose a request",)
-    assert target(proxy=None)[0].rollouts.cautions() == ()
+    assert target(proxied=False)[0].rollouts.cautions() == ()

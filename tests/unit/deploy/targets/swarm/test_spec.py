@@ -59,7 +59,7 @@ EVERYTHING: dict[str, Any] = {
         reserve_cpus=250,
     ),
 }
-ELSEWHERE = {"probe", "proxy", "files", "secret_files", "health_tcp", "health_command", "watch"}
+ELSEWHERE = {"probe", "proxy", "files", "secret_files", "health_tcp", "health_command", "watch", "processes"}
 """Settings that are not the spec's, or refused, or have a test of their own."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from release.config import Proxy as Settings
 from release.deploy.core.place import Identity, Place, container_spec
+from release.deploy.targets.engine.fronts import Front
 from release.deploy.targets.engine.proxies.traefik import Traefik
 from release.deploy.targets.engine.target import SingleEngine
 from release.reference import Digest
@@ -84,7 +85,8 @@ def test_an_image_that_cannot_stand_behind_it_is_told_before_anything_is_touched
     """With what else the settings lack; one that is still to be pulled is judged when it is there."""
     target, given = release().body.image, RunSpec(networks=(NETWORK,))
     engine = FakeEngine(images=(stored(Digest(target.digest)),), networks=(NETWORK,))
-    single = SingleEngine(engine=engine, place=PLACE, proxy=replace(proxy(), engine=engine))
+    front = Front(proxy=replace(proxy(), engine=engine))
+    single = SingleEngine(engine=engine, place=PLACE, front_of=lambda _: front)
     (problem,) = single.rollouts.settings_problems(given, target)
     assert problem.path == "environments.production.proxy"
     assert "no HEALTHCHECK" in problem.message

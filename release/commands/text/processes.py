@@ -1,0 +1,50 @@
+"""Processes of a plan as text for people. Nothing is printed here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from release.inert import inert_lines
+from release.scalars import duration_text
+
+if TYPE_CHECKING:
+    from release.deploy.planning.plan import ProcessStep
+
+
+def process_lines(steps: Sequence[ProcessStep]) -> str:
+    """Return a line for each process, in the order of replacement."""
+    return inert_lines(
+        f"{number}. {step.process or 'the only process so far'}: {_step(step)}"
+        for number, step in enumerate(steps, 1)
+    )
+
+
+def at_most(milliseconds: int | None) -> str:
+    """Return the longest time that all processes may take; empty if nothing is replaced."""
+    if milliseconds is None:
+        return ""
+    return f"{_time(milliseconds)}, if every process takes all its time to stop and to become healthy"
+
+
+def _step(step: ProcessStep) -> str:
+    several = f", {step.replicas} replicas" if step.replicas > 1 else ""
+    if step.action == "stop":
+        return f"stopped, for the release does not have it{several}{_grace(step)}"
+    if step.exclusive:
+        how = "exclusive: the old one has ended before the new one starts"
+        return f"{how}{_grace(step)}" if step.action == "replace" else "exclusive, starts"
+    return f"{'starts' if step.action == 'start' else step.strategy}{several}{_grace(step)}"
+
+
+def _grace(step: ProcessStep) -> str:
+    if step.stop_grace is None:
+        return ""
+    signal = f" after {step.stop_signal}" if step.stop_signal is not None else ""
+    return f"; the old one gets {duration_text(step.stop_grace)}{signal} to finish"
+
+
+def _time(milliseconds: int) -> str:
+    """Return a time in seconds, or in minutes and seconds."""
+    minutes, seconds = divmod(-(-milliseconds // 1000), 60)
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

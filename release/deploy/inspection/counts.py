@@ -1,0 +1,34 @@
+"""Numbers of containers that serve, compared with those that should, process by process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from release.deploy.core.instance import Instance, InstanceSet
+from release.deploy.core.place import describe
+from release.runspec import RunSpec
+
+
+def wanted_by(spec: RunSpec) -> dict[str, int]:
+    """Return the number of containers of each process that should serve."""
+    return {name: each.replicas for name, each in spec.every.items()}
+
+
+def counted(ours: InstanceSet, wanted: Mapping[str, int]) -> Iterator[str]:
+    """Return each process of which another number of containers serves than should."""
+    for name in dict.fromkeys([*wanted, *(each.process for each in ours.running)]):
+        there, should = _of_process(ours, name), wanted.get(name, 0)
+        if len(there) != should:
+            noun = "container serves" if len(there) == 1 else "containers serve"
+            about = f"{name}: " if name else ""
+            yield f"{about}{len(there)} {noun}, but {should} should: {describe(there)}"
+
+
+def too_many(ours: InstanceSet, wanted: Mapping[str, int]) -> list[Instance]:
+    """Return the containers that serve beside those that should."""
+    kept = [each for name, count in wanted.items() for each in _of_process(ours, name)[:count]]
+    return [each for each in ours.running if each not in kept]
+
+
+def _of_process(ours: InstanceSet, name: str) -> list[Instance]:
+    return [each for each in ours.running if each.process == name]

@@ -1,0 +1,194 @@
+"""The processes of a release, replaced one after the other: all of them, or none.
+
+Everything that is replaced is kept until all processes are proven. Whatever fails before, every process is
+put back, the last one first. From then on the deployment has succeeded: the old containers go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from release.deploy.core.place import DEPLOYMENT, describe
+from release.deploy.core.steps import tail_of
+from release.deploy.targets.engine import stop_first
+from release.deploy.targets.engine.health import Healthy
+from release.deploy.targets.engine.parts import Part
+from release.deploy.targets.engine.rollout import (
+    Replacement,
+    RolloutTools,
+    create,
+    mixed,
+    news,
+    not_ours,
+    nothing_ran,
+    remove_new,
+    stay,
+    why,
+)
+from release.errors import DeploymentFailed, EngineError, MixedState, ReleaseError, Restored
+from release.events import Emit, Event, Warned
+from release.images.engine import ContainerState
+from release.values import replace
+
+Made = Sequence[Sequence[str]]
+"""Ids of the new containers of each part."""
+
+
+def swap(tools: RolloutTools, parts: Sequence[Part]) -> str:
+    """Replace what runs; the evidence that all new ones serve, in a few words.
+
+    Raises:
+        DeploymentFailed: nothing was touched, or nothing ran before and nothing runs now.
+        Restored: what ran before runs again, proven in the same way.
+        MixedState: that failed too, or the place is somebody else's by now; the message lists what is where.
+    """
+    return _complete(tools, parts, _created(tools, parts))
+
+
+def finish(tools: RolloutTools, parts: Sequence[Part]) -> str:
+    """Take up a rollout that broke off, from where it is: its containers exist. See `swap`."""
+    try:
+        made = [_found(tools, part) for part in parts]
+    except BaseException as error:
+        raise give_back(tools, parts, error) from error
+    return _complete(tools, parts, made)
+
+
+def _created(tools: RolloutTools, parts: Sequence[Part]) -> Made:
+    """Make all new containers, without starting one. Raises DeploymentFailed, MixedState: see `create`."""
+    made: list[list[str]] = []
+    for place, part in enumerate(parts):
+        try:
+            made.append(create(tools, part.order))
+        except ReleaseError as error:
+            for earlier in parts[:place]:
+                if (left := remove_new(tools, earlier.order)) is not None:
+                    raise mixed(tools, earlier.order, error, left) from error
+            raise
+    return made
+
+
+def _found(tools: RolloutTools, part: Part) -> list[str]:
+    order = part.order
+    made = [state.id for state in news(tools, order)]
+    if len(made) < len(order.containers):
+        found = f"only {len(made)} of {len(order.containers)} containers had been made"
+        raise DeploymentFailed(f"finish the deployment {order.deployment} of {order}", found)
+    return made
+
+
+def _complete(tools: RolloutTools, parts: Sequence[Part], made: Made) -> str:
+    touched: list[Part] = []
+    try:
+        proven: list[Healthy] = []
+        for part, new in zip(parts, made, strict=True):
+            touched.append(part)
+            proven += _named(part, _bring_up(tools, part, new))
+        evidence = stay(tools, parts[-1].order, proven)
+    except BaseException as error:
+        raise give_back(tools, parts, error, touched=touched) from error
+    for part, new in zip(parts, made, strict=True):
+        _settle(tools, part, new)
+    return evidence
+
+
+def _bring_up(tools: RolloutTools, part: Part, made: Sequence[str]) -> list[Healthy]:
+    if part.front is None:
+        return stop_first.bring_up(tools, part.order, made)
+    from release.deploy.targets.engine import start_first
+
+    return start_first.bring_up(tools, part.order, part.front.proxy, made)
+
+
+def _named(part: Part, proven: Sequence[Healthy]) -> list[Healthy]:
+    """Return what was proven of a process, with its name before it."""
+    if not part.name:
+        return list(proven)
+    return [replace(each, evidence=f"{part.name}: {each.evidence}") for each in proven]
+
+
+def _settle(tools: RolloutTools, part: Part, made: Sequence[str]) -> None:
+    if part.front is None:
+        stop_first.settle(tools, part.order, made)
+        return
+    from release.deploy.targets.engine import start_first
+
+    start_first.settle_behind(tools, part.order, part.front.proxy, made)
+
+
+def give_back(
+    tools: RolloutTools, parts: Sequence[Part], error: BaseException, *, touched: Sequence[Part] | None = None
+) -> ReleaseError:
+    """Put every process back, the last one first; the error that says how that went.
+
+    Args:
+        tools: of the rollout.
+        parts: all of it.
+        error: what went wrong.
+        touched: those whose containers may have been stopped or started; None: all, it is not known.
+    """
+    if len(parts) == 1:
+        return _put_back(tools, parts[0], error)
+    if (lost := not_ours(tools, parts[0].order)) is not None:
+        return mixed(tools, parts[0].order, error, lost)
+    tools = replace(tools, emit=_once(tools.emit))
+    ends: list[ReleaseError] = []
+    for part in reversed(parts):
+        if touched is None or part in touched:
+            ends.append(_put_back(tools, part, error))
+        elif (left := remove_new(tools, part.order)) is not None:
+            ends.append(mixed(tools, part.order, error, left))
+    return _together(tools, parts, error, ends)
+
+
+def _put_back(tools: RolloutTools, part: Part, error: BaseException) -> ReleaseError:
+    if part.front is None:
+        return stop_first.give_back(tools, part.order, error)
+    from release.deploy.targets.engine import start_first
+
+    return start_first.give_back(tools, part.order, part.front.proxy, error)
+
+
+def _once(emit: Emit) -> Emit:
+    """Leave out a warning that was given already: each process would give it."""
+    told: list[Event] = []
+
+    def once(event: Event) -> None:
+        if not isinstance(event, Warned) or event not in told:
+            told.append(event)
+            emit(event)
+
+    return once
+
+
+def _together(
+    tools: RolloutTools, parts: Sequence[Part], error: BaseException, ends: Sequence[ReleaseError]
+) -> ReleaseError:
+    """Return one error for all processes: the worst of theirs, with what each says."""
+    whole, first = _whole(parts[0]), f"{why(tools, error)}; "
+    failed = [end for end in ends if isinstance(end, MixedState)]
+    if failed:
+        found = "; ".join(end.found.removeprefix(first) for end in failed)
+        return MixedState(whole.attempt, first + found, failed[0].hint, tail_of(error))
+    old = [one for part in parts for one in part.order.before.running]
+    if not old:
+        return nothing_ran(tools, whole, error)
+    again = f"what ran before runs again: {describe(_now(tools, old))}"
+    if len({one.labels.get(DEPLOYMENT) for one in old}) > 1:
+        hint = f"these are of several deployments; `{whole.place.command('rollback')}` makes them one again"
+        return MixedState(whole.attempt, first + again, hint, tail_of(error))
+    return Restored(
+        whole.attempt, first + again, "read the lines above before the next attempt", tail_of(error)
+    )
+
+
+def _whole(part: Part) -> Replacement:
+    return replace(part.order, place=part.order.place.at(""))
+
+
+def _now(tools: RolloutTools, containers: Sequence[ContainerState]) -> list[ContainerState]:
+    """As they are, or as they were where the engine does not say."""
+    try:
+        return [tools.engine.state(one.id) or one for one in containers]
+    except EngineError:
+        return list(containers)

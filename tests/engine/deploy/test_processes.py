@@ -1,0 +1,150 @@
+"""Three processes of one image: all are replaced, or all are put back."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from tests.engine.deploy.conftest import Make
+from tests.engine.deploy.world import World
+
+APP: Final = """\
+import http.server, json, os, signal, sys, time
+process = sys.argv[1]
+if os.environ["IMAGE_MODE"] == process + " crashes":
+    sys.exit(process + " cannot start")
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps({"VERSION": os.environ["VERSION"]}).encode())
+    def log_message(self, *_):
+        pass
+if process == "web":
+    http.server.ThreadingHTTPServer(("0.0.0.0", 8000), Handler).serve_forever()
+while True:
+    time.sleep(0.1)
+"""
+
+SURE: Final = ("--yes", "--break-lock", "--message", "the laptop fell into the sea")
+
+
+def settings(world: World, *names: str) -> str:
+    """The table of these processes, in one line."""
+    tables = {
+        "web": f'{{ command = ["python", "/app.py", "web"], publish = ["127.0.0.1:{world.port}:8000"] }}',
+        "worker": '{ command = ["python", "/app.py", "worker"], after = ["web"], stop_grace = "5s" }',
+        "beat": '{ command = ["python", "/app.py", "beat"], after = ["web"], exclusive = true }',
+        "mailer": '{ command = ["python", "/app.py", "mailer"] }',
+    }
+    return f"{{ {', '.join(f'{name} = {tables[name]}' for name in names)} }}"
+
+
+@pytest.fixture
+def world(make: Make) -> World:
+    """A service with three processes and three releases, the first one running; one whose beat crashes."""
+    world = make(app=APP)
+    for version, mode in (("0.1.0", "good"), ("0.2.0", "good"), ("0.3.0", "beat crashes")):
+        world.release(version, mode=mode)
+    world.configure(publish="", processes=settings(world, "web", "worker", "beat"))
+    ended = world.invoke("deploy", "--to", "0.1.0", "--yes")
+    assert ended.status == 0, ended.err
+    return world
+
+
+def running(world: World) -> dict[str, tuple[str, str]]:
+    """The version and the state of each container, by its name."""
+    every = world.engine.containers({"release.service": world.service, "release.role": "serving"})
+    return {state.name: (state.labels["release.version"], state.status) for state in every}
+
+
+def assert_all(world: World, version: str, *names: str) -> None:
+    """Each process runs this version under its good name, nothing else is there, and nobody complains."""
+    wanted = {
+        f"{world.container}-{name}": (version, "running") for name in names or ("web", "worker", "beat")
+    }
+    assert running(world) == wanted
+    status = world.invoke("status", "--json").data
+    assert (status["drift"], status["leftovers"], status["lock"], status["unfinished"]) == (
+        [],
+        [],
+        None,
+        None,
+    )
+    assert {each["process"] for each in status["replicas"]} == {*(names or ("web", "worker", "beat"))}
+    if "web" in (names or ("web",)):
+        assert world.answer()["VERSION"] == version
+
+
+def test_three_processes_change_together_and_go_back_together(world: World) -> None:
+    """The plan names each in its order and the longest time; the record keeps their settings."""
+    assert_all(world, "0.1.0")
+    plan = world.invoke("deploy", "--to", "0.2.0", "--plan")
+    assert plan.status == 0, plan.err
+    lines = [line.strip() for line in plan.out.splitlines()]
+    order = [next(line for line in lines if f". {name}: " in line) for name in ("web", "worker", "beat")]
+    assert [line.rpartition(". ")[0][-1] for line in order] == ["1", "2", "3"]
+    assert "the old one gets 5s to finish" in order[1]
+    assert "exclusive: the old one has ended before the new one starts" in order[2]
+    assert "if every process takes all its time" in plan.out
+    done = world.invoke("deploy", "--to", "0.2.0", "--yes")
+    assert done.status == 0, done.err
+    assert_all(world, "0.2.0")
+    again = world.invoke("deploy", "--to", "0.2.0", "--yes")
+    assert again.status == 0, again.err
+    assert "runs already" in again.err
+    history = world.invoke("history")
+    assert "deploy web, worker, beat" in history.out
+    shown = world.invoke("show", world.invoke("status", "--json").data["expected"]["deployment"])
+    assert "beat: python /app.py beat; after web; exclusive" in shown.out
+    world.configure(publish="", processes=settings(world, "web"))
+    back = world.invoke("rollback", "--yes")
+    assert back.status == 0, back.err
+    world.configure(publish="", processes=settings(world, "web", "worker", "beat"))
+    assert_all(world, "0.1.0")
+    ready = world.invoke("verify")
+    assert ready.status == 0, ready.out
+
+
+def test_a_process_that_fails_puts_all_back(world: World) -> None:
+    """Web and worker of the new release were healthy already: the old ones run again all the same."""
+    before = world.engine.containers({"release.service": world.service, "release.role": "serving"})
+    failed = world.invoke("deploy", "--to", "0.3.0", "--yes")
+    assert failed.status == 3, failed.err
+    assert "what ran before runs again" in failed.err
+    assert "beat cannot start" in failed.err
+    assert_all(world, "0.1.0")
+    after = world.engine.containers({"release.service": world.service, "release.role": "serving"})
+    assert {each.id for each in after} == {each.id for each in before}
+    assert world.statuses()[-1] == "restored"
+
+
+def test_a_process_comes_and_goes_with_its_release(world: World) -> None:
+    """What the new settings lack is stopped first; a rollback starts it again with the recorded settings."""
+    world.configure(publish="", processes=settings(world, "web", "mailer"))
+    done = world.invoke("deploy", "--to", "0.2.0", "--yes")
+    assert done.status == 0, done.err
+    assert_all(world, "0.2.0", "web", "mailer")
+    back = world.invoke("rollback", "--yes")
+    assert back.status == 0, back.err
+    assert_all(world, "0.1.0")
+
+
+def test_one_process_becomes_several_and_back(make: Make) -> None:
+    """The port moves from the only process to web, and with the rollback back again."""
+    world = make(app=APP)
+    for version in ("0.1.0", "0.2.0"):
+        world.release(version)
+    world.configure(command='["python", "/app.py", "web"]')
+    assert world.invoke("deploy", "--to", "0.1.0", "--yes").status == 0
+    assert running(world) == {world.container: ("0.1.0", "running")}
+    world.configure(publish="", processes=settings(world, "web", "beat"))
+    done = world.invoke("deploy", "--to", "0.2.0", "--yes")
+    assert done.status == 0, done.err
+    assert_all(world, "0.2.0", "web", "beat")
+    back = world.invoke("rollback", "--yes")
+    assert back.status == 0, back.err
+    assert running(world) == {world.container: ("0.1.0", "running")}
+    assert world.answer()["VERSION"] == "0.1.0"
