@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import PurePosixPath
 from typing import Final
 
 from release.errors import SourceError
 from release.source import Entry, Leaf, Source
 
 _FOLDER: Final = "040000"
+_REPOSITORY: Final = "the repository"
+_SHOWN: Final = 200
+"""Most characters of a link's target in a message."""
 _MOST_LINKS: Final = 40
 """Most links to a file, as on Linux (path_resolution(7))."""
 
@@ -21,6 +26,7 @@ class Committed:
     def __init__(self, source: Source, commit: str, folder: str) -> None:
         """List it. Raises SourceError: the commit has no such folder."""
         self._source = source
+        self._whole = _REPOSITORY if PurePosixPath(folder) == PurePosixPath() else f"the folder {folder}"
         found = source.leaves(commit, folder)
         self.leaves: Final[Mapping[str, Leaf]] = {leaf.path: leaf for leaf in found}
         """By path, sorted."""
@@ -35,6 +41,35 @@ class Committed:
     def submodules(self) -> list[str]:
         """The paths of submodules, sorted. Their content is in another repository."""
         return [path for path, leaf in self.leaves.items() if leaf.is_submodule]
+
+    @cached_property
+    def astray(self) -> Mapping[str, str]:
+        """The links that lead out of the folder, or in a circle, sorted by path, and why.
+
+        A program that reads the files follows links. Without these it reads nothing but committed files.
+        """
+        links = (path for path, leaf in self.leaves.items() if leaf.is_link)
+        return {path: why for path in links if (why := self._astray(path))}
+
+    def _astray(self, path: str) -> str:
+        try:
+            _followed(path, self._look, lambda leaf: self._source.content(leaf.oid, leaf.path), self._whole)
+        except SourceError as error:
+            return error.found
+        return ""
+
+    def _look(self, path: str) -> Leaf | None:
+        folder = Leaf(path=path, mode=_FOLDER, oid="") if path in self._folders else None
+        return self.leaves.get(path, folder)
+
+    @cached_property
+    def _folders(self) -> frozenset[str]:
+        return frozenset(parent for path in self.leaves for parent in _parents(path))
+
+    def safe(self, paths: Iterable[str] | None = None) -> Iterator[Entry]:
+        """Read these files, or all, but for links that are astray. Raises SourceError."""
+        wanted = self.files if paths is None else paths
+        return self.entries(path for path in wanted if path not in self.astray)
 
     def entries(self, paths: Iterable[str] | None = None) -> Iterator[Entry]:
         """Read these files, or all. Raises SourceError: an object is missing."""
@@ -74,30 +109,13 @@ def linked(source: Source, commit: str, path: str) -> str | None:
 
     Raises SourceError: a link on the way leads out of the repository, or links go round in a circle.
     """
-    waiting, here, links = path.split("/")[::-1], "", 0
-    while waiting:
-        name = waiting.pop()
-        if name in ("", "."):
-            continue
-        if name == "..":
-            if not here:
-                raise _lost(path, "a link in its path leads out of the repository")
-            here = posixpath.dirname(here)
-            continue
-        found = source.leaf(commit, posixpath.join(here, name))
-        if found is None or (waiting and not (found.is_link or found.mode == _FOLDER)):
-            return None
-        if not found.is_link:
-            here = found.path
-            continue
-        links += 1
-        target = os.fsdecode(source.content(found.oid, found.path))
-        if links > _MOST_LINKS or target.startswith("/"):
-            why = "the links form a circle" if links > _MOST_LINKS else "a link leads out of the repository"
-            raise _lost(path, f"{why}: {found.path} -> {target}")
-        waiting += target.split("/")[::-1]
-    found = source.leaf(commit, here) if here else None
-    return here if found is not None and found.mode.startswith("100") else None
+    found = _followed(
+        path,
+        lambda name: source.leaf(commit, name),
+        lambda leaf: source.content(leaf.oid, leaf.path),
+        _REPOSITORY,
+    )
+    return found.path if found is not None and found.mode.startswith("100") else None
 
 
 def read_linked(source: Source, commit: str, path: str) -> bytes | None:
@@ -106,7 +124,55 @@ def read_linked(source: Source, commit: str, path: str) -> bytes | None:
     return source.read(commit, found) if found is not None else None
 
 
-def _lost(path: str, found: str) -> SourceError:
+def _followed(
+    path: str, look: Callable[[str], Leaf | None], content: Callable[[Leaf], bytes], whole: str
+) -> Leaf | None:
+    """Return what a path leads to, step by step through its links; None: nothing.
+
+    Args:
+        path: where to begin.
+        look: what is at a path without a link in it, also a folder.
+        content: the target of a link.
+        whole: the name of the files that no link may leave.
+
+    Raises:
+        SourceError: a link leads out of them, links form a circle, or a target is none.
+    """
+    waiting, here, links = path.split("/")[::-1], "", 0
+    found: Leaf | None = None
+    while waiting:
+        name = waiting.pop()
+        if name == ".." and not here:
+            raise lost(path, f"a link in its path leads out of {whole}")
+        if name in ("", ".", ".."):
+            here = posixpath.dirname(here) if name == ".." else here
+            found = look(here) if here else None
+            continue
+        found = look(posixpath.join(here, name))
+        if found is None or (waiting and not (found.is_link or found.mode == _FOLDER)):
+            return None
+        if not found.is_link:
+            here = found.path
+            continue
+        links += 1
+        target = content(found)
+        if trouble := _trouble(target, links, whole):
+            raise lost(path, f"{trouble}: {found.path} -> {os.fsdecode(target)[:_SHOWN]}")
+        waiting += os.fsdecode(target).split("/")[::-1]
+    return found
+
+
+def _trouble(target: bytes, links: int, whole: str) -> str:
+    """Return why a link is not followed; empty: it is."""
+    if links > _MOST_LINKS:
+        return "the links form a circle"
+    if target.startswith(b"/"):
+        return f"a link leads out of {whole}"
+    return "a link has a target that no file system takes" if not target or b"\0" in target else ""
+
+
+def lost(path: str, found: str) -> SourceError:
+    """Return the error for a path whose links do not lead to a committed file."""
     return SourceError(
         f"follow {path} to the committed file",
         found,

@@ -18,12 +18,15 @@ DEEPEST: Final = 32
 
 
 def read(text: bytes | str, most: int = LARGEST) -> dict[str, Any]:
-    """Return the table of a TOML text in UTF-8. Raise ValueError with a sentence for anything else."""
+    """Return the table of a TOML text in UTF-8, also after a byte order mark.
+
+    Raise ValueError with a sentence for anything else.
+    """
     content = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     if len(content) > most:
         raise ValueError(f"it has {len(content)} bytes; the limit is {most}")
     try:
-        document = tomllib.loads(content.decode("utf-8"))
+        document = tomllib.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise ValueError(f"not TOML: it is not UTF-8 (byte {error.start})") from None
     except RecursionError:

@@ -42,7 +42,7 @@ def image_python(dockerfile: str, target: str | None, args: Mapping[str, str]) -
     values: dict[str, str] = {}
     stages: dict[str, str] = {}
     last = ""
-    for line in dockerfile.splitlines():
+    for line in dockerfile.removeprefix("\ufeff").splitlines():
         if not stages and (match := _ARG.fullmatch(line)):
             values[match["name"]] = args.get(match["name"], match["value"] or "").strip("\"'")
         elif match := _FROM.fullmatch(line):
@@ -71,7 +71,7 @@ def project_python(service: Service, read: Read) -> str | None:
 
 
 def _version_file(read: Read) -> str | None:
-    lines = (read(".python-version") or b"").decode("utf-8", "replace").split()
+    lines = (read(".python-version") or b"").decode("utf-8-sig", "replace").split()
     match = _VERSION_FILE.match(lines[0]) if lines else None
     return match[1] if match is not None else None
 

@@ -42,13 +42,17 @@ def parse(document: Mapping[str, Any]) -> Config:
 
 def _content(file: Path) -> bytes | None:
     try:
+        if not file.resolve(strict=True).is_relative_to(file.parent.resolve()):
+            message = "it is a link that leads out of the repository: write the file itself"
+            raise ConfigError(file.name, [Problem(path=file.name, message=message)])
         return read_regular(file, tomltext.LARGEST)
     except FileNotFoundError:
         return None
     except ValueError as error:
         raise ConfigError(file.name, [Problem(path=file.name, message=str(error))]) from error
-    except OSError as error:
-        message = f"the file cannot be read: {error.strerror}"
+    except (OSError, RuntimeError) as error:  # RuntimeError: a circle of links, before Python 3.13
+        why = error.strerror if isinstance(error, OSError) else "its links lead in a circle"
+        message = f"the file cannot be read: {why}"
         raise ConfigError(file.name, [Problem(path=file.name, message=message)]) from error
 
 

@@ -158,6 +158,43 @@ def test_a_link_to_no_file_is_none(here: Repository, source: Source, target: str
     assert linked(source, here.commit(), "link") is None
 
 
+def test_links_that_lead_out_of_the_folder_are_astray(here: Repository, source: Source) -> None:
+    """Also by another link, or by a folder that is one; what only leads to nothing is not."""
+    here.write("api/real/file", "1")
+    here.write("shared/file", "1")
+    targets = {
+        "absolute": "/etc/passwd",
+        "up": "../shared/file",
+        "folder": "..",
+        "second": "absolute",
+        "through": "folder/../file",
+        "back": "real/../../api/real/file",
+        "circle": "circle",
+        "inside": "real/../real/file",
+        "nowhere": "missing",
+        "deep/inside": "../real",
+    }
+    for name, target in targets.items():
+        link(here, f"api/{name}", target)
+    committed = Committed(source, here.commit(), "api")
+    assert [*committed.astray] == ["absolute", "back", "circle", "folder", "second", "through", "up"]
+    assert committed.astray["up"] == "a link in its path leads out of the folder api"
+    kept = [entry.path for entry in committed.safe()]
+    assert kept == ["deep/inside", "inside", "nowhere", "real/file"]
+    assert [entry.path for entry in committed.safe(["up", "inside"])] == ["inside"]
+
+
+@pytest.mark.parametrize("target", [b"", b"a\0b"])
+def test_a_target_that_no_file_system_takes_is_astray(
+    here: Repository, source: Source, target: bytes
+) -> None:
+    """Such a link can be committed, and not be written."""
+    oid = here.git("hash-object", "-w", "--stdin", stdin=target)
+    here.git("update-index", "--add", "--cacheinfo", f"120000,{oid},link")
+    here.git("commit", "-q", "-m", "feat: a link")
+    assert [*Committed(source, source.head().id, ".").astray] == ["link"]
+
+
 def tree(here: Repository, *lines: str) -> str:
     """A tree object of these lines, as no git command makes one."""
     names = {"blob": here.git("hash-object", "-w", "file"), "link": here.git("hash-object", "-w", "link")}

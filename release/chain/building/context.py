@@ -109,7 +109,7 @@ def _new_folders(path: str, seen: set[str]) -> Iterator[str]:
 def _add(archive: tarfile.TarFile, entry: Entry) -> None:
     if entry.symlink:
         member = _member(entry.path, tarfile.SYMTYPE, 0o777)
-        member.linkname = entry.content.decode()
+        member.linkname = os.fsdecode(entry.content)
         archive.addfile(member)
         return
     member = _member(entry.path, tarfile.REGTYPE, _mode(entry))

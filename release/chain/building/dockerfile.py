@@ -64,7 +64,7 @@ def stages_of(dockerfile: str) -> tuple[DockerStage, ...]:
 
 def instructions_of(dockerfile: str) -> Iterator[Instruction]:
     """Yield the instructions, without comments; a here-document follows its instruction, after a line end."""
-    lines, whole, first = enumerate(dockerfile.splitlines(), start=1), "", 0
+    lines, whole, first = enumerate(dockerfile.removeprefix("\ufeff").splitlines(), start=1), "", 0
     for number, line in lines:
         text = line.strip()
         if text.startswith("#") or not text:

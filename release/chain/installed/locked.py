@@ -21,7 +21,7 @@ from release.chain.lockgate.results import Unchecked
 from release.chain.lockgate.uv import uv_program
 from release.chain.pythons import NO_DOWNLOADS
 from release.chain.stage_context import StageContext
-from release.committed import Committed
+from release.committed import Committed, read_linked
 from release.inherited import PACKAGES
 from release.process import Command as Program
 from release.records import LockFile
@@ -51,11 +51,11 @@ def wanted_of(ctx: StageContext, lock: LockFile, target: Target | None) -> Wante
     commands = commands_of(dockerfile, service.build.target)
     no_dev = has_no_dev(dockerfile, service.build.target)
     path = PurePosixPath(lock.path).relative_to(PurePosixPath(service.context)).as_posix()
-    content = ctx.source.read(commit, lock.path)
+    content = read_linked(ctx.source, commit, lock.path)
     if content is None:
         raise NotEvaluated(f"the commit has no {lock.path}")
     question = Question(
-        content=content.decode("utf-8"),
+        content=content.decode("utf-8-sig"),
         path=path,
         packages=lock.packages,
         choice=choose(lock.kind, service.installed, commands, no_dev=no_dev),
@@ -96,8 +96,8 @@ def _export(ctx: StageContext, words: tuple[str, ...]) -> str:
     committed = Committed(ctx.source, ctx.plan.commit.id, ctx.plan.service.context)
     names = [path for path in committed.files if PurePosixPath(path).name in _PROJECT_FILES]
     with ctx.folder.staged("installed") as folder, ctx.folder.staged("export-home") as home:
-        write_folder(committed.entries(names), folder)
-        checking = checking_of(ctx, find_lockfile(ctx, committed), folder, home)
+        write_folder(committed.safe(names), folder)
+        checking = checking_of(ctx, find_lockfile(ctx, committed), committed, folder, home)
         uv = uv_program(checking)
         if isinstance(uv, Unchecked):
             raise NotEvaluated(uv.reason)

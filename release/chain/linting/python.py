@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from release.chain.pythons import HERE, find_python, project_python
+from release.committed import read_linked
 from release.errors import GateFailed
 from release.values import Struct
 
@@ -43,7 +44,7 @@ def wanted_python(ctx: StageContext) -> str | None:
     if service.lint.python is not None:
         return service.lint.python
     context = PurePosixPath(service.context)
-    return project_python(service, lambda path: ctx.source.read(commit, (context / path).as_posix()))
+    return project_python(service, lambda path: read_linked(ctx.source, commit, (context / path).as_posix()))
 
 
 def lint_python(ctx: StageContext) -> LintPython:

@@ -18,10 +18,13 @@ from release.chain.tools import Toolset, tool_environment
 from release.committed import Committed
 from release.config import Lint
 from release.errors import CommandFailed, GateFailed
-from release.events import Found, Warned
+from release.events import Found, Notice, Warned
 from release.inherited import BASIC, inherited
 from release.process import Command, run
 from release.values import Struct, replace
+
+_SHOWN: Final = 5
+"""Most links in a message."""
 
 
 class LintPassed(Struct, frozen=True, kw_only=True):
@@ -41,12 +44,23 @@ def lint(ctx: StageContext) -> LintPassed:
     hint = python.hint if python is not None else ""
     with ctx.folder.staged("lint") as tree:
         if config.commands:
-            write_folder(Committed(ctx.source, ctx.plan.commit.id, ".").entries(), tree)
+            _write_tree(ctx, tree)
         for command in config.commands:
             line = lint_command(command, config, cwd=tree / ctx.plan.service.context, tools=tools)
             _run(ctx, line, tree, hint)
     ran = {"tools": config.tools, "commands": config.commands, "tree": ctx.plan.commit.tree}
     return LintPassed(evidence=evidence("lint", ran), summary=", ".join(config.tools) or "no tools")
+
+
+def _write_tree(ctx: StageContext, tree: Path) -> None:
+    """Write the committed files without links to files of this machine: tools would read and show them."""
+    committed = Committed(ctx.source, ctx.plan.commit.id, ".")
+    write_folder(committed.safe(), tree)
+    if committed.astray:
+        links = list(committed.astray)
+        shown = ", ".join(links[:_SHOWN]) + (", …" if len(links) > _SHOWN else "")
+        text = f"the lint tools do not see links that lead out of the repository: {shown}"
+        ctx.emit(Notice(text=text))
 
 
 def lint_tools(config: Lint) -> Toolset:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from release.chain.lockgate.results import Unchecked
+from release.committed import lost
 from release.config import Lock
 from release.inherited import BASIC
 from release.process import Command, Completed
@@ -20,6 +22,14 @@ class Tool(Struct, frozen=True, kw_only=True):
     program: str
     requirement: str
     """As "poetry==2.1.3"."""
+
+
+def refuse_astray(name: str, astray: Mapping[str, str]) -> None:
+    """Refuse a path that is such a link, or leads through one. Raises SourceError."""
+    path = PurePosixPath(posixpath.normpath(name))
+    found = next((str(each) for each in (path, *path.parents) if str(each) in astray), None)
+    if found is not None:
+        raise lost(name, astray[found])
 
 
 class Checking(Struct, frozen=True, kw_only=True):
@@ -45,9 +55,12 @@ class Checking(Struct, frozen=True, kw_only=True):
     """Return the path of a tool's program, from an environment of its own."""
     earlier: Callable[[str], bytes | None]
     """Return a committed file as it was when the lockfile was last committed; None if that is not known."""
+    astray: Mapping[str, str] = {}
+    """Committed links that the copy lacks, because they lead out of the service's folder, and why."""
 
     def has(self, name: str) -> bool:
-        """Return if the copy has a file, by its path below the folder."""
+        """Return if the copy has a file, by its path below the folder. Raise SourceError for such a link."""
+        refuse_astray(name, self.astray)
         return (self.folder / name).is_file()
 
     def beside(self, name: str) -> str:
@@ -55,8 +68,9 @@ class Checking(Struct, frozen=True, kw_only=True):
         return (PurePosixPath(self.path).parent / name).as_posix()
 
     def read(self, name: str) -> str:
-        """Return the text of a file. Raise OSError or ValueError if there is none."""
-        return (self.folder / name).read_text(encoding="utf-8")
+        """Return the text of a file. Raise OSError or ValueError if there is none, SourceError as `has`."""
+        refuse_astray(name, self.astray)
+        return (self.folder / name).read_text(encoding="utf-8-sig")
 
     def ask(self, tool: Tool, words: tuple[str, ...], env: Mapping[str, str]) -> Completed | Unchecked:
         """Run a tool beside the lockfile, apart from the operator's own settings of it."""

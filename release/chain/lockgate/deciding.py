@@ -156,4 +156,4 @@ def _text(read: Read, name: str) -> str:
     content = read(name)
     if content is None:
         raise LookupError(name)
-    return content.decode("utf-8")
+    return content.decode("utf-8-sig")

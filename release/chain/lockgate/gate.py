@@ -17,25 +17,28 @@ from typing import Any, Final
 from release.brief import counted
 from release.chain.building.context import write_folder
 from release.chain.lockgate import detect, pdm, pipenv, poetry, pylock, requirements, uv
-from release.chain.lockgate.checking import Checking
+from release.chain.lockgate.checking import Checking, refuse_astray
 from release.chain.lockgate.deciding import Read, behind
 from release.chain.lockgate.environment import execute, install
 from release.chain.lockgate.hashed import ANY_TROUBLE
 from release.chain.lockgate.missing import no_lockfile, unknown_kind
 from release.chain.lockgate.pins import packages_of, pins
-from release.chain.lockgate.results import Answer, Stale, Unchecked
+from release.chain.lockgate.results import Answer, Fresh, Stale, Unchecked
 from release.chain.lockgate.uvlock import uv_packages
 from release.chain.pythons import project_python, requires_python, service_image_python
 from release.chain.stage_cache import CachedResult, Reuse, variables
 from release.chain.stage_context import StageContext, evidence
-from release.committed import Committed
+from release.committed import Committed, read_linked
 from release.config import Service
-from release.errors import GateFailed
+from release.errors import GateFailed, SourceError
 from release.events import Notice, Warned
 from release.inherited import inherited
 from release.records import LockFile
 from release.source import Source
-from release.values import Struct
+from release.values import Struct, replace
+
+_SHOWN: Final = 5
+"""Most links in a message."""
 
 
 class LockChecked(Struct, frozen=True, kw_only=True):
@@ -72,17 +75,38 @@ def lock(ctx: StageContext) -> LockChecked:
     committed = Committed(ctx.source, ctx.plan.commit.id, service.context)
     found = find_lockfile(ctx, committed)
     with ctx.folder.staged("lock") as folder, ctx.folder.staged("home") as home:
-        write_folder(committed.entries(_deciding(ctx, committed, found)), folder)
-        checking = checking_of(ctx, found, folder, home)
+        write_folder(committed.safe(_deciding(ctx, committed, found)), folder)
+        raw = _raw(found, committed, folder)
+        checking = checking_of(ctx, found, committed, folder, home)
         answer = ADAPTERS[found.kind].check(checking)
-    return _passed(ctx, found, checking.content, answer)
+    return _passed(ctx, found, raw, _with_astray(answer, committed))
 
 
-def checking_of(ctx: StageContext, found: detect.Lockfile, folder: Path, home: Path) -> Checking:
+def _with_astray(answer: Answer, committed: Committed) -> Answer:
+    """Add the links that the tool did not find to an answer other than fresh."""
+    if isinstance(answer, Fresh) or not committed.astray:
+        return answer
+    lines = [f"not followed: {path}: {why}" for path, why in committed.astray.items()]
+    return replace(answer, tail=(*answer.tail, *lines[:_SHOWN]))
+
+
+def _raw(found: detect.Lockfile, committed: Committed, folder: Path) -> bytes:
+    """Return the lockfile. Raises SourceError: a link out of the folder; GateFailed."""
+    refuse_astray(found.path, committed.astray)
+    try:
+        return (folder / found.path).read_bytes()
+    except OSError as error:
+        text = f"{found.path} is a link that leads to no committed file, or to a folder"
+        raise GateFailed("lock", text, f"commit the lockfile itself as {found.path}") from error
+
+
+def checking_of(
+    ctx: StageContext, found: detect.Lockfile, committed: Committed, folder: Path, home: Path
+) -> Checking:
     """Return a lockfile in a folder that holds the committed files. Raises GateFailed: it is not UTF-8."""
     read = reader(ctx.source, ctx.plan.commit.id, ctx.plan.service)
     try:
-        content = (folder / found.path).read_text(encoding="utf-8")
+        content = (folder / found.path).read_text(encoding="utf-8-sig")
     except ValueError as error:
         raise GateFailed("lock", f"{found.path} is not UTF-8: {error}", "write it in UTF-8") from error
     return Checking(
@@ -97,6 +121,7 @@ def checking_of(ctx: StageContext, found: detect.Lockfile, folder: Path, home: P
         execute=partial(execute, ctx),
         install=partial(install, ctx),
         earlier=lambda name: _earlier(ctx, found.path, name),
+        astray=committed.astray,
     )
 
 
@@ -110,38 +135,38 @@ def _earlier(ctx: StageContext, lockfile: str, name: str) -> bytes | None:
     return ctx.source.read(answer.text, (context / PurePosixPath(lockfile).parent / name).as_posix())
 
 
-def _passed(ctx: StageContext, found: detect.Lockfile, content: str, answer: Answer) -> LockChecked:
+def _passed(ctx: StageContext, found: detect.Lockfile, raw: bytes, answer: Answer) -> LockChecked:
     """Return the product of a fresh lockfile. Raises GateFailed for any other answer that is not allowed."""
     if isinstance(answer, Stale):
         differences = f": {'; '.join(answer.differences)}" if answer.differences else ""
         raise GateFailed("lock", f"{found.path} {answer.verdict}{differences}", answer.mend, answer.tail)
     if isinstance(answer, Unchecked):
-        return _unchecked(ctx, found, content, answer)
+        return _unchecked(ctx, found, raw, answer)
     if answer.remark:
         ctx.emit(Notice(text=answer.remark))
     if found.others:
         text = f"{found.path} is checked, {', '.join(found.others)} is not. lock.path chooses another one"
         ctx.emit(Notice(text=text))
-    return _checked(ctx, found, content, answer.packages)
+    return _checked(ctx, found, raw, answer.packages)
 
 
-def _unchecked(ctx: StageContext, found: detect.Lockfile, content: str, answer: Unchecked) -> LockChecked:
+def _unchecked(ctx: StageContext, found: detect.Lockfile, raw: bytes, answer: Unchecked) -> LockChecked:
     text = f"{found.path} could not be checked: {answer.reason}"
     if not ctx.plan.service.lock.allow_unchecked:
         raise GateFailed("lock", text, answer.hint, answer.tail)
     ctx.emit(Warned(text=f"{text}. lock.allow_unchecked lets it pass"))
     try:
-        packages = ADAPTERS[found.kind].packages(content)
+        packages = ADAPTERS[found.kind].packages(raw.decode("utf-8-sig"))
     except ANY_TROUBLE:
         packages = {}
-    return _checked(ctx, found, content, packages, answer.reason)
+    return _checked(ctx, found, raw, packages, answer.reason)
 
 
 def _checked(
-    ctx: StageContext, found: detect.Lockfile, content: str, packages: Mapping[str, str], unchecked: str = ""
+    ctx: StageContext, found: detect.Lockfile, raw: bytes, packages: Mapping[str, str], unchecked: str = ""
 ) -> LockChecked:
     path = (Path(ctx.plan.service.context) / found.path).as_posix()
-    file = _file(found.kind, path, content.encode(), packages)
+    file = _file(found.kind, path, raw, packages)
     seen = {"kind": found.kind, "path": path, "sha256": file.sha256}
     count = counted(len(packages), "package")
     return LockChecked(
@@ -176,15 +201,24 @@ def _detect(service: Service, names: list[str], read: Read) -> detect.Lockfile |
 
 def _deciding(ctx: StageContext, committed: Committed, found: detect.Lockfile) -> list[str] | None:
     """The paths of the files that decide, sorted; None where any file may."""
-    read = reader(ctx.source, ctx.plan.commit.id, ctx.plan.service)
+    context = PurePosixPath(ctx.plan.service.context)
+
+    def read(path: str) -> bytes | None:
+        return ctx.source.read(ctx.plan.commit.id, (context / path).as_posix())
+
     files = behind(found, committed.leaves, read, source=ctx.plan.service.lock.source)
-    return sorted(files) if files is not None else None
+    if files is None or any(committed.leaves[path].is_link for path in files):  # what it leads to decides
+        return None
+    return sorted(files)
 
 
 def reader(source: Source, commit: str, service: Service) -> Read:
-    """Reads committed files by their paths below `context`."""
+    """Reads committed files by their paths below `context`, also through links inside of the repository.
+
+    It raises SourceError for other links.
+    """
     context = PurePosixPath(service.context)
-    return lambda path: source.read(commit, (context / path).as_posix())
+    return lambda path: read_linked(source, commit, (context / path).as_posix())
 
 
 def read_committed(source: Source, commit: str, service: Service) -> LockFile | None:
@@ -195,8 +229,8 @@ def read_committed(source: Source, commit: str, service: Service) -> LockFile | 
         content = read(found.path) if found is not None else None
         if found is None or content is None:
             return None
-        packages = ADAPTERS[found.kind].packages(content.decode("utf-8"))
-    except (detect.UnknownKind, *ANY_TROUBLE):
+        packages = ADAPTERS[found.kind].packages(content.decode("utf-8-sig"))
+    except (detect.UnknownKind, SourceError, *ANY_TROUBLE):
         return None
     return _file(found.kind, (Path(service.context) / found.path).as_posix(), content, packages)
 

@@ -341,6 +341,34 @@ def test_the_file_is_read_from_the_repositorys_root(tmp_path: Path) -> None:
     assert load(tmp_path) == read(MINIMAL)
 
 
+def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
+    """Editors of some systems write one, and nobody sees it."""
+    (tmp_path / "pyproject.toml").write_text(MINIMAL, encoding="utf-8-sig")
+    assert load(tmp_path) == read(MINIMAL)
+
+
+@pytest.mark.attack(
+    "a commit has a release.toml that is a link to a file with logins; a message quotes its keys and values",
+    "a configuration that is a link out of the repository is not read",
+)
+def test_a_link_out_of_the_repository_is_not_read(tmp_path: Path) -> None:
+    """A link to another file of the repository is."""
+    root = tmp_path / "here"
+    root.mkdir()
+    (tmp_path / "credentials.toml").write_text('token = "topsecret"')
+    (root / "release.toml").symlink_to(tmp_path / "credentials.toml")
+    with pytest.raises(ConfigError, match="it is a link that leads out of the repository") as caught:
+        load(root)
+    assert "token" not in str(caught.value)
+    (root / "release.toml").unlink()
+    (root / "real.toml").write_text(MINIMAL)
+    (root / "pyproject.toml").symlink_to("real.toml")
+    assert load(root) == read(MINIMAL)
+    (root / "release.toml").symlink_to("release.toml")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(root)
+
+
 def test_a_missing_file_is_said_plainly(tmp_path: Path) -> None:
     """With both names that it may have."""
     with pytest.raises(

@@ -19,6 +19,7 @@ from release.chain.run_folder import RunFolder
 from release.chain.stage_context import StageContext
 from release.chain.tools import tool_environment
 from release.errors import GateFailed
+from release.events import Notice
 from release.records import Actor, Run
 from release.seal import ClonesKey
 from release.source import Source
@@ -191,3 +192,26 @@ def test_the_folders_of_the_tools_are_their_owners_alone(root: Path, packages: P
     """Others cannot add a program to them."""
     place = made_tools(ctx(root, **TOOL)).parent
     assert [os.stat(path).st_mode & 0o777 for path in (place.parent, place.parent.parent)] == [0o700] * 2  # noqa: PTH116
+
+
+@pytest.mark.attack(
+    "a commit has a link to a file of the operator's machine, and a linter quotes the lines that it dislikes",
+    "lint commands get the committed files without links that lead out of the repository",
+)
+def test_a_linter_sees_no_file_of_this_machine(root: Path, tmp_path: Path) -> None:
+    """A notice names the link; links inside of the commit stay."""
+    (tmp_path / "secret.py").write_text("topsecret")
+    (root / "out.py").symlink_to(tmp_path / "secret.py")
+    (root / "up").symlink_to("..")
+    (root / "inside.py").symlink_to("show.py")
+    Repository(root).commit()
+    events: list[Any] = []
+    made = replace(ctx(root, commands=["ls", "cat inside.py"]), emit=events.append)
+    lint(made)
+    seen = made.folder.log("lint").read_text()
+    assert "inside.py" in seen
+    assert "out.py" not in seen
+    assert "topsecret" not in seen
+    assert [each.text for each in events if isinstance(each, Notice)] == [
+        "the lint tools do not see links that lead out of the repository: out.py, up"
+    ]
