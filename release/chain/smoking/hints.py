@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from release.chain.missing_service import lacks_companion
+from release.chain.smoking.listening import wrong_address, wrong_port
 from release.chain.smoking.sockets import Sockets
 from release.config import SmokeRun
 from release.images.values import ContainerState, StoredImage
@@ -228,7 +229,8 @@ def _other_answer(seen: Seen, answer: Answer, status: int) -> str:
 
 def silent(seen: Seen, port: int, sockets: Sockets | None) -> str:
     """Return what to do about a port of `smoke.tcp` that accepts no connection."""
-    return _silence(seen, port, sockets).replace("`smoke.port`", "`smoke.tcp`")
+    text = re.sub(r"`smoke\.port = (\d+)`", r"`smoke.tcp = [\1]`", _silence(seen, port, sockets))
+    return text.replace("`smoke.port`", "`smoke.tcp`")
 
 
 def check_failed(seen: Seen, key: str, status: int | None) -> str:
@@ -240,11 +242,12 @@ def check_failed(seen: Seen, key: str, status: int | None) -> str:
 
 
 def _silence(seen: Seen, port: int | None, sockets: Sockets | None) -> str:
-    if sockets is not None and port in sockets.loopback:
-        return f"it listens on port {port} of its own loopback alone: let it listen on 0.0.0.0"
+    if sockets is not None and port is not None and port in sockets.loopback:
+        return _on_loopback(seen, port, port)
     if sockets is not None and sockets.everywhere and port not in sockets.everywhere:
-        others = ", ".join(map(str, sorted(sockets.everywhere)))
-        return f"it listens on port {others}: set `smoke.port` to it"
+        return wrong_port(sockets)
+    if sockets is not None and port is not None and not sockets.everywhere and len(sockets.loopback) == 1:
+        return _on_loopback(seen, min(sockets.loopback), port)
     if sockets is not None and not sockets.everywhere and not sockets.loopback:
         return lacks_companion(seen.lines) or (
             "nothing in it listens yet: raise `smoke.timeout` if it needs longer to start. If it is a "
@@ -255,6 +258,11 @@ def _silence(seen: Seen, port: int | None, sockets: Sockets | None) -> str:
     return (
         f"it must listen on 0.0.0.0, port {port}; or `smoke.port` is another, or `smoke.timeout` is too short"
     )
+
+
+def _on_loopback(seen: Seen, port: int, asked: int) -> str:
+    is_cmd = seen.settings.command is None and not seen.image.entrypoint
+    return wrong_address(seen.argv, port, asked, is_cmd=is_cmd)
 
 
 def deaf(seen: Seen, signal: Signal, handles: frozenset[int] | None) -> str:

@@ -26,6 +26,8 @@ _LOOK_SECONDS: Final = 0.5
 _HINT_LINES: Final = 200
 """Of the output, for what a hint is made from."""
 
+_CAT: Final = "import sys; [print(open(path).read()) for path in sys.argv[1:]]"
+"""The same as `cat`, for images that have Python and no other program."""
 _LOOK_INSIDE_MS: Final = 5_000
 _OUTPUT_BYTES: Final = 64 * 1024
 """Kept bytes of what a program in the container writes."""
@@ -140,21 +142,23 @@ class Run(Struct, frozen=True, kw_only=True):
         return True, None
 
     def sockets(self, container: str) -> Sockets | None:
-        """Return the ports that its programs listen on; None if the image has no `cat`."""
+        """Return the ports that its programs listen on; None if the image has no `cat` and no Python."""
         text = self._inside(container, "/proc/net/tcp", "/proc/net/tcp6")
         return read_sockets(text) if text else None
 
     def _inside(self, container: str, *paths: str) -> str:
-        """Files of the kernel as the container sees them; empty where its image has no `cat`."""
-        with suppress(EngineError, TimeoutError):
-            said = self.ctx.engine.execute(
-                container,
-                ["cat", *paths],
-                env={},
-                timeout=_LOOK_INSIDE_MS,
-                cancellation=self.ctx.cancellation,
-            )
-            return said.output.decode(errors="replace")
+        """Files of the kernel as the container sees them; empty if its image has neither `cat` nor Python."""
+        for program in (("cat",), ("python3", "-c", _CAT), ("python", "-c", _CAT)):
+            with suppress(EngineError, TimeoutError):
+                said = self.ctx.engine.execute(
+                    container,
+                    [*program, *paths],
+                    env={},
+                    timeout=_LOOK_INSIDE_MS,
+                    cancellation=self.ctx.cancellation,
+                )
+                if said.output:
+                    return said.output.decode(errors="replace")
         return ""
 
     def failed(

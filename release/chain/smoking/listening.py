@@ -1,0 +1,89 @@
+"""The line to write for a service that listens on another address or port than it is asked at."""
+
+from __future__ import annotations
+
+import json
+from pathlib import PurePosixPath
+from typing import Final
+
+from release.chain.smoking.sockets import Sockets
+
+_ALL: Final = "0.0.0.0"  # noqa: S104 - in the container
+_HOSTS: Final = {
+    "uvicorn": "--host",
+    "fastapi": "--host",
+    "flask": "--host",
+    "granian": "--host",
+    "daphne": "-b",
+    "http.server": "--bind",
+    "streamlit": "--server.address",
+}
+"""Servers, and their option for an address."""
+
+_PLACES: Final = {
+    "gunicorn": "--bind",
+    "hypercorn": "--bind",
+    "waitress-serve": "--listen",
+    "uwsgi": "--http",
+}
+"""Servers, and their option for address and port."""
+
+_SHORT: Final = {"--bind": "-b", "--host": "-h"}
+
+
+def wrong_address(argv: tuple[str, ...], port: int, asked: int, *, is_cmd: bool) -> str:
+    """Return what to do about a service that listens on its loopback alone.
+
+    Args:
+        argv: what runs.
+        port: where it listens.
+        asked: where it was asked.
+        is_cmd: if the whole of it is the CMD of the image.
+    """
+    text = f"it listens on port {port} of its own loopback alone: let it listen on {_ALL}"
+    words = on_all_addresses(argv, port)
+    if words and is_cmd:
+        text += f", as CMD {json.dumps(words)}"
+    elif words:
+        text += f", with `{' '.join(_added(argv, words))}`"
+    return text if port == asked else f"{text}, and write `smoke.port = {port}`"
+
+
+def wrong_port(sockets: Sockets) -> str:
+    """Return what to do about a service that listens on another port than it was asked at."""
+    ports = sorted(sockets.everywhere)
+    named = ", ".join(map(str, ports))
+    line = f", as `smoke.port = {ports[0]}`" if len(ports) == 1 else ""
+    return f"it listens on port {named}: set `smoke.port` to it{line}"
+
+
+def on_all_addresses(argv: tuple[str, ...], port: int) -> list[str]:
+    """Return the command that listens on all addresses; empty if it is of no known server."""
+    names = {PurePosixPath(word).name for word in argv}
+    if "manage.py" in names and "runserver" in names:
+        place = argv.index("runserver")
+        rest = [word for word in argv[place + 1 :] if word.startswith("-")]
+        return [*argv[: place + 1], f"{_ALL}:{port}", *rest]
+    for options, value in ((_HOSTS, _ALL), (_PLACES, f"{_ALL}:{port}")):
+        for server, option in options.items():
+            if server in names:
+                return _with(list(argv), option, value)
+    return []
+
+
+def _with(words: list[str], option: str, value: str) -> list[str]:
+    """Return a command with an option, in the place of its other value."""
+    names = (option, _SHORT.get(option, option))
+    for place, word in enumerate(words):
+        if word in names and place + 1 < len(words):
+            return [*words[: place + 1], value, *words[place + 2 :]]
+        if any(word.startswith(f"{name}=") for name in names):
+            return [*words[:place], f"{option}={value}", *words[place + 1 :]]
+    return [*words, option, value]
+
+
+def _added(argv: tuple[str, ...], words: list[str]) -> list[str]:
+    """Return the words that are not the old command's, with the option before a value."""
+    start = next((i for i, (old, new) in enumerate(zip(argv, words, strict=False)) if old != new), len(argv))
+    is_value = start < len(words) and not words[start].startswith("-") and start > 0
+    return words[start - 1 if is_value else start :][:2]
