@@ -12,9 +12,12 @@ pytestmark = [pytest.mark.xdist_group("swarm"), pytest.mark.timeout(240)]
 
 
 @pytest.fixture
-def bench(make: Make) -> WorldBench:
-    """A service with three releases, and nothing deployed."""
-    return bench_of(make())
+def bench(make: Make, monkeypatch: pytest.MonkeyPatch) -> WorldBench:
+    """A service with three releases, and nothing deployed; this process has the lab's login and authority."""
+    world = make()
+    for name, value in world.machines.environ().items():
+        monkeypatch.setenv(name, value)
+    return bench_of(world)
 
 
 class TestSwarmTarget(TargetContract):
