@@ -134,9 +134,10 @@ class MemoryInstances(Part):
         instances: Iterable[Instance],
         key: FingerprintKey | None,
     ) -> Iterator[Difference]:
-        recorded = deployment.run_spec.model_dump(exclude={"secrets"})
         for instance in instances:
             if instance.deployment == deployment.deployment:
+                spec = deployment.run_spec.every[instance.process]
+                recorded = spec.model_dump(exclude={"secrets"})
                 now = self.machine.settings[instance.id].model_dump(exclude={"secrets"})
                 for setting in sorted(now):
                     if now[setting] != recorded[setting]:
@@ -217,7 +218,7 @@ class MemoryRollouts(Part):
         return f"{strategy}: in memory"
 
     def patience(self, spec: RunSpec, health_timeout: int) -> int:
-        return spec.replicas * health_timeout
+        return spec.containers * health_timeout
 
     def roll_out(self, order: RolloutRequest, means: RolloutContext) -> str:
         if MemoryInstances(self.machine, self.place).look().ids != order.before.ids:
@@ -227,22 +228,24 @@ class MemoryRollouts(Part):
 
     def _start(self, order: RolloutRequest) -> None:
         self.machine.step("start")
-        for replica in range(1, order.spec.replicas + 1):
-            self._add(order, replica)
+        for process, spec in order.spec.every.items():
+            for replica in range(1, spec.replicas + 1):
+                self._add(order, order.place.at(process), spec, replica)
 
-    def _add(self, order: RolloutRequest, replica: int) -> None:
+    def _add(self, order: RolloutRequest, place: Place, spec: RunSpec, replica: int) -> None:
         one = Instance(
             id=self.machine.id(),
-            name=order.place.fresh(order.identity.deployment, replica),
+            name=place.fresh(order.identity.deployment, replica),
             image=Digest(order.image.digest),
             status="running",
             health="none",
             restarts=0,
             started_at=_NOON,
-            labels={**order.spec.labels, **order.place.labels(SERVING), **order.identity.labels()},
+            labels={**spec.labels, **place.labels(SERVING), **order.identity.labels()},
+            process=place.process,
         )
         self.machine.instances.append(one)
-        self.machine.settings[one.id] = order.spec
+        self.machine.settings[one.id] = spec
         self.machine.secrets[one.id] = order.secrets
 
     def _new(self, order: RolloutRequest) -> list[Instance]:
@@ -263,9 +266,9 @@ class MemoryRollouts(Part):
 
     def _proven(self, instances: Sequence[Instance], spec: RunSpec) -> str:
         sick = [each for each in instances if each.image in self.machine.sick]
-        if sick or len(instances) != spec.replicas:
+        if sick or len(instances) != spec.containers:
             raise DeploymentFailed("prove it", f"not healthy: {describe(sick)}")
-        return f"{len(instances)} of {spec.replicas} instances are healthy"
+        return f"{len(instances)} of {spec.containers} instances are healthy"
 
     def _given_back(
         self, order: RolloutRequest, means: RolloutContext, error: ReleaseError

@@ -163,3 +163,18 @@ def test_doctor_asks_the_target(bench: MemoryBench) -> None:
     found = {each["name"]: each["found"] for each in told}
     assert found["production: engine"] == "memory://machine is in memory"
     assert found["production: settings"] == "0 networks and 0 volumes are there"
+
+
+def test_several_processes_are_replaced_and_put_back_together(bench: MemoryBench) -> None:
+    """Each has its instances and its settings, here as on one engine."""
+    processes = (
+        "[tool.release.environments.production.processes]\n"
+        'web = { command = ["web"] }\nworker = { command = ["worker"], after = ["web"] }\n'
+    )
+    bench.repository.commit("feat: add a worker", **{"pyproject.toml": TABLE + processes})
+    deployed(bench, "0.1.0", "0.2.0")
+    assert {each.process for each in bench.machine.instances} == {"web", "worker"}
+    assert bench.run("deploy", "--to", "0.3.0", "--yes")[0] == 3
+    assert bench.run("rollback", "--yes")[0] == 0
+    assert running(bench) == ["0.1.0"] * 2
+    assert bench.run("status")[1]["drift"] == []
