@@ -93,7 +93,7 @@ def soak(session: nox.Session) -> None:
     compile_all(session)
     session.run(
         *("python", "-m", "pytest", "-s", "--timeout=3000", "-o", "python_files=soak_*.py"),
-        *(session.posargs or ["tests/soak", "tests/lab"]),
+        *(session.posargs or ["tests/soak", "tests/lab", "tests/engine/soak_shop.py"]),
         external=True,
     )
     if not session.posargs:

@@ -43,9 +43,13 @@ what, what was found, and what to do next; nothing is decided from its wording.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
 
+from release.brief import shortened
 from release.values import Struct
+
+LONGEST: Final = 20_000
+"""Characters of one part of an error: what others said is cut, and a log has the whole."""
 
 
 class ReleaseError(Exception):
@@ -62,9 +66,9 @@ class ReleaseError(Exception):
     def __init__(self, attempted: str, found: str, hint: str = "") -> None:
         """Keep the three parts, so that a renderer can lay them out."""
         super().__init__(attempted, found, hint)
-        self.attempted = attempted
-        self.found = found
-        self.hint = hint
+        self.attempted = shortened(attempted, LONGEST)
+        self.found = shortened(found, LONGEST)
+        self.hint = shortened(hint, LONGEST)
 
     def __str__(self) -> str:
         """The three parts as text: one line, and the hint on a line of its own."""

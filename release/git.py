@@ -17,6 +17,7 @@ from subprocess import PIPE, Popen, TimeoutExpired
 from typing import IO, Final
 
 from release import pipes, unshown
+from release.brief import shortened
 from release.errors import ReleaseError, SourceError
 from release.gitenv import environment
 from release.values import Struct
@@ -39,6 +40,8 @@ LARGEST_OBJECT: Final = 64 * 1024 * 1024
 LARGEST_OUTPUT: Final = 128 * 1024 * 1024
 """Bytes of each output of a command that is read whole."""
 
+_LINE: Final = 500
+"""Characters of a line of git's that an error carries."""
 _LONGEST_HEADER: Final = 8 * 1024
 _END_SECONDS: Final = 1.0
 """Limit for the end of a command that took too long."""
@@ -68,7 +71,8 @@ class Answer(Struct, frozen=True, kw_only=True):
     def words(self) -> str:
         """The first things git said, for people; advice follows after them."""
         lines = [line.strip() for line in self.errors.splitlines() if line.strip()]
-        return "; ".join(lines[:2]) or f"git ended with status {self.status}"
+        said = "; ".join(shortened(line, _LINE) for line in lines[:2])
+        return said or f"git ended with status {self.status}"
 
 
 class Git:

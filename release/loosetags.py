@@ -2,40 +2,59 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from typing import Final
 
 from semver import Version
 
 from release.tags import VersionTag
 
+_WORDS: Final = ("v", "V", "ver", "Ver", "version", "Version", "rel", "release", "Release")
+"""Words before the number in tags of other tools, with `-`, `_`, `.` or `/` after them."""
+_WORDED: Final = re.compile(rf"(?:{'|'.join(_WORDS)})[-_./]?(?P<version>[0-9].*)")
+_SERVICE: Final = r"[-_/@]"
+"""Characters between the name of a service and its version, as in `api-v4.2.0` and `api@4.2.0`."""
+_UNSEEN: Final = re.compile("[\u200b-\u200f\u2060\ufeff\u00a0]|[-.]$")
 
-def patterns(prefix: str) -> tuple[str, str]:
-    """Return the patterns of all tags that may be versions: with the `v` of the prefix, and without."""
-    return f"{prefix}*", f"{prefix.removesuffix('v')}[0-9]*"
+
+def patterns(prefix: str, service: str) -> tuple[str, ...]:
+    """Return the patterns of all tags that may be versions of this service (git-for-each-ref)."""
+    start = prefix.removesuffix("v")
+    words = [f"{start}{word}*" for word in _WORDS if word != "v"]
+    own = [] if start else [f"{service}*"]
+    return (f"{prefix}*", f"{start}[0-9]*", *words, *own)
 
 
-def loose_tags(commits: Mapping[str, str], prefix: str) -> tuple[VersionTag, ...]:
+def loose_tags(commits: Mapping[str, str], prefix: str, service: str) -> tuple[VersionTag, ...]:
     """Return the tags in other forms, ascending, with the version that each is read as.
 
     Args:
         commits: all tags, and the commits that they stand on.
         prefix: the prefix of a version tag of this service, as `v` or `api/v`.
+        service: its name, which is a prefix in tags of other tools.
     """
     strict = [name.removeprefix(prefix) for name in commits if name.startswith(prefix)]
     exact = {Version.parse(text) for text in strict if Version.is_valid(text)}
     found: dict[Version, VersionTag] = {}
     for name, commit in sorted(commits.items()):
-        text = name.removeprefix(prefix) if name.startswith(prefix) else _with_a_dot(name, prefix)
-        version = loose_version(text) if not _is_exact(name, prefix) else None
+        version = None if _is_exact(name, prefix) else loose_version(_number(name, prefix, service))
         if version is not None and version not in exact:
             found.setdefault(version, VersionTag(name=name, version=version, commit=commit))
     return tuple(sorted(found.values(), key=lambda tag: tag.version))
 
 
-def _with_a_dot(name: str, prefix: str) -> str:
-    """Return a tag without the `v` of its prefix; nothing for a plain number, which may count anything."""
+def _number(name: str, prefix: str, service: str) -> str:
+    """Return the number of a tag, without the words before it; a plain number counts anything: nothing."""
+    text = _UNSEEN.sub("", name)
+    if text.startswith(prefix) and text.removeprefix(prefix)[:1].isdigit():
+        return text.removeprefix(prefix)
     start = prefix.removesuffix("v")
-    text = name.removeprefix(start) if name.startswith(start) else ""
+    text = text.removeprefix(start) if text.startswith(start) else ""
+    if not start:
+        text = re.sub(rf"^{re.escape(service)}{_SERVICE}", "", text)
+    worded = _WORDED.fullmatch(text)
+    text = worded["version"] if worded is not None else text
     return text if "." in text else ""
 
 

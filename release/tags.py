@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from semver import Version
@@ -67,11 +67,21 @@ def released_tag(source: Source, remote: str) -> str | None:
 def _local_tags(source: Source, *patterns: str) -> dict[str, str]:
     answer = source.ask(
         "list the git tags",
-        *("for-each-ref", "--format=%(refname) %(objectname) %(*objectname)"),
+        *("for-each-ref", "--format=%(refname) %(objecttype) %(objectname) %(*objecttype) %(*objectname)"),
         *(f"refs/tags/{pattern}" for pattern in patterns),
     )
     lines = (line.split() for line in answer.text.splitlines())
-    return {name.removeprefix("refs/tags/"): ids[-1] for name, *ids in lines}
+    found = {ref.removeprefix("refs/tags/"): (kinds[-2], kinds[-1]) for ref, *kinds in lines}
+    commits = {name: oid for name, (kind, oid) in found.items() if kind == "commit"}
+    nested = [name for name, (kind, _) in found.items() if kind == "tag"]
+    return commits | {name: oid for name in nested for oid in _commit_of(source, name)}
+
+
+def _commit_of(source: Source, tag: str) -> Iterator[str]:
+    """Return the commit of a tag that stands on a tag; nothing if it stands on no commit in the end."""
+    answer = source.git.run("rev-parse", "--verify", "--quiet", f"refs/tags/{tag}^{{commit}}")
+    if answer.status == 0:
+        yield answer.text
 
 
 def _remote_tags(source: Source, remote: str, *patterns: str) -> dict[str, str]:

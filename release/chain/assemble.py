@@ -104,9 +104,9 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
     def facts(self, options: Options) -> Facts:
         """Read everything that a plan is made from."""
         prefix, remote = tag_prefix(self.service.service, several=self.several), self.service.ledger.remote
-        commits = all_tags(self.source, *patterns(prefix), remote=remote)
+        commits = all_tags(self.source, *patterns(prefix, self.service.service), remote=remote)
         self._complete_history(options)
-        exact, others = by_version(commits, prefix), loose_tags(commits, prefix)
+        exact, others = by_version(commits, prefix), loose_tags(commits, prefix, self.service.service)
         facts = Facts(
             commit=self.commit,
             changed=changed_files(self.source),
@@ -116,6 +116,7 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
             released_versions=query.versions(self.ledger, self.service.service),
             of_commit=query.release_of_commit(self.ledger, self.service.service, self.commit.id),
             remote_url=self.source.remote_url(remote or "origin"),
+            prefix=prefix,
         )
         if self.service.tags == "loose" or not others:
             return self._since(facts, (*exact, *others))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Final
 
@@ -47,6 +48,8 @@ class Facts(Struct, frozen=True, kw_only=True, dict=True):
     of_commit: Record[Release] | None
     """The release of this commit, if there is one."""
     remote_url: str | None
+    prefix: str = "v"
+    """Prefix of the version tags of this service."""
     own_line: bool = False
     """No commit after `last` is part of a higher version."""
     loosely: Facts | None = None
@@ -197,11 +200,16 @@ def refuse_other_tags(facts: Facts, options: Options) -> None:
     names = [tag.name for tag in reversed(facts.loosely.tags) if tag.name not in exact]
     raise UsageError(
         f"choose the next version ({found})",
-        f"the git tags {', '.join(names[:3])}{', …' if len(names) > 3 else ''} are not "
-        "MAJOR.MINOR.PATCH, so they do not count",
+        f"{_tags(names)} not count: a version tag of this service is called {facts.prefix}MAJOR.MINOR.PATCH",
         f'set tags = "loose" to count them (the next version is then {loosely}), or tags = '
         '"strict" to ignore them',
     )
+
+
+def _tags(names: Sequence[str]) -> str:
+    """Return the beginning of a sentence about git tags, as "the git tags v4.2, v4.3 do"."""
+    shown = ", ".join(map(repr, names[:3])) + (", …" if len(names) > 3 else "")
+    return f"the git tag {shown} does" if len(names) == 1 else f"the git tags {shown} do"
 
 
 def _outcome(facts: Facts, options: Options) -> str:

@@ -7,7 +7,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from release.brief import shortened
 from release.values import Struct
+
+_LINE: Final = 500
+"""Characters of a server's line that an error carries."""
 
 _PATIENT_LOSSES: Final = 6
 """Number of lost races before a writer stops to wait."""
@@ -121,4 +125,4 @@ def server_lines(errors: str) -> list[str]:
     lines = (
         line.removeprefix("remote:").strip() for line in errors.splitlines() if line.startswith("remote:")
     )
-    return [line for line in lines if line][:5]
+    return [shortened(line, _LINE) for line in lines if line][:5]

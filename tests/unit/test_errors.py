@@ -107,3 +107,13 @@ def test_a_failed_command_shows_only_its_first_words() -> None:
     error = CommandFailed(["docker", "buildx", "build", "--build-arg", "A=1"], 17, ["boom"])
     assert str(error) == "cannot run `docker buildx build`: exit status 17"
     assert (error.status, error.tail, error.argv[-1]) == (17, ("boom",), "A=1")
+
+
+@pytest.mark.attack(
+    "a git server, registry or engine that answers with a line of megabytes", "each part of an error is cut"
+)
+def test_what_others_said_is_cut_in_an_error() -> None:
+    """A terminal, an annotation and a summary show it; 30 MB would be shown three times."""
+    error = ReleaseError("push " + "x" * 10**6, "y" * 10**6, "z" * 10**6)
+    assert len(str(error)) < 4 * errors.LONGEST
+    assert "more characters" in error.found
