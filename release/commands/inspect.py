@@ -27,7 +27,17 @@ from release.deploy.execution.recording import event_json
 from release.errors import EngineError, LedgerError, NotReady, ReleaseError
 from release.events import Notice, Warned
 from release.ledger import query
-from release.records import Body, Deployment, Draft, Freeze, Quarantine, Record, Release, Verification
+from release.records import (
+    Body,
+    Deployment,
+    Draft,
+    Freeze,
+    Operation,
+    Quarantine,
+    Record,
+    Release,
+    Verification,
+)
 
 if TYPE_CHECKING:
     from release.deploy.inspection.status import Status
@@ -127,19 +137,20 @@ def _known_environment(workspace: Workspace, environment: str | None) -> None:
 
 def _is_in(draft: Draft[Body], environment: str | None) -> bool:
     body = draft.body
-    kinds = Deployment | Freeze | Verification
+    kinds = Deployment | Freeze | Verification | Operation
     return environment is None or (isinstance(body, kinds) and body.environment == environment)
 
 
 def _ended(entries: Iterator[Entry]) -> Iterator[Entry]:
-    """One entry for each deployment: its end; its start only where no end is known. Newest first."""
+    """One entry for each deployment and operation: its end, or its start where none is known."""
     seen: set[str] = set()
     for entry in entries:
         body = entry.body
-        if not isinstance(body, Deployment):
+        name = body.deployment if isinstance(body, Deployment) else getattr(body, "operation", "")
+        if not name:
             yield entry
-        elif body.deployment not in seen:
-            seen.add(body.deployment)
+        elif name not in seen:
+            seen.add(name)
             yield entry
 
 
@@ -169,7 +180,7 @@ def _versions(workspace: Workspace) -> Any:
             return _named(body)
         if isinstance(body, Verification):
             return of_release(body.releases[0].release) if len(body.releases) == 1 else ""
-        return of_release(body.release) if isinstance(body, Deployment | Quarantine) else ""
+        return of_release(body.release) if isinstance(body, Deployment | Quarantine | Operation) else ""
 
     return of
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from release.errors import LedgerRewritten, LedgerUnproven, LedgerUnreachable, ReleaseError
 from release.ledger import layout, outbox
 from release.ledger.placing import Placing
-from release.records import Body, Deployment, Draft, Record
+from release.records import Body, Deployment, Draft, Operation, Record
 from release.values import replace
 
 if TYPE_CHECKING:
@@ -113,18 +113,27 @@ class Events:
             for draft in self.unsynced()
             if draft.service == service and _environment(draft) == environment
         ]
-        folder, parts = layout.environment_folder(service, environment), []
+        folders = (
+            layout.environment_folder(service, environment),
+            layout.operation_folder(service, environment),
+        )
+        recorded = filter(None, map(self._newest_in, folders))
+        return max([*waiting, *recorded], default=None)
+
+    def _newest_in(self, folder: str) -> str | None:
+        """Return the time of the newest entry of a folder of years, months and days."""
+        parts: list[str] = []
         for _ in range(4):
             names = self._ledger.names(folder)
             if not names:
-                return max(waiting, default=None)
+                return None
             parts.append(names[-1])
             folder = f"{folder}/{names[-1]}"
-        return max([*waiting, layout.event_moment(*parts)])
+        return layout.event_moment(*parts)
 
 
 def _environment(draft: Draft[Body]) -> str | None:
-    return draft.body.environment if isinstance(draft.body, Deployment) else None
+    return draft.body.environment if isinstance(draft.body, Deployment | Operation) else None
 
 
 def _after(moment: str) -> str:

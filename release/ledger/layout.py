@@ -9,7 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from release.records import SCHEMA, Body, Deployment, Freeze, Quarantine, Record, Release, Verification
+from release.records import (
+    SCHEMA,
+    Body,
+    Deployment,
+    Freeze,
+    Operation,
+    Quarantine,
+    Record,
+    Release,
+    Verification,
+)
 
 FORMAT_PATH: Final = "format"
 """The file that makes a branch a ledger."""
@@ -132,6 +142,11 @@ def _verification_paths(service: str, record: Record[Body], body: Verification) 
             yield f"{verified_folder(service, release)}/{release}-{record.envelope.seq:09d}"
 
 
+def operation_folder(service: str, environment: str) -> str:
+    """The folder with the operations in an environment, by year, month and day."""
+    return f"index/{service}/operation/{environment}"
+
+
 def freeze_folder(service: str, environment: str) -> str:
     """The folder where the freezes of an environment are, and their ends, in order."""
     return f"index/{service}/freeze/{environment}"
@@ -162,6 +177,9 @@ def paths_of(record: Record[Body], taken: Callable[[str], bool]) -> Iterator[str
         yield f"{quarantine_folder(service, body.release)}/{body.release}-{seq:09d}"
     elif isinstance(body, Verification):
         yield from _verification_paths(service, record, body)
+    elif isinstance(body, Operation):
+        folder = operation_folder(service, body.environment)
+        yield _by_time(folder, record.envelope.recorded_at, record.id)
     elif isinstance(body, Freeze):
         yield f"{freeze_folder(service, body.environment)}/{seq:09d}"
 
@@ -174,7 +192,7 @@ def implies(record: Record[Body], path: str) -> bool:
 _FAMILIES: Final = frozenset(
     {
         *("seq", "version", "digest", "commit", "environment", "deployment", "healthy"),
-        *("quarantine", "freeze", "verification", "verified"),
+        *("quarantine", "freeze", "verification", "verified", "operation"),
     }
 )
 """Indexes that this version reads."""

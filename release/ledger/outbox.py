@@ -18,11 +18,11 @@ from typing import Final
 
 from release import private
 from release.errors import LedgerError, ReleaseError
-from release.records import Body, Deployment, Draft, Freeze, Note, Quarantine, Verification, parse
+from release.records import Body, Deployment, Draft, Freeze, Note, Operation, Quarantine, Verification, parse
 from release.seal import BadSeal, ClonesKey
 from release.values import Struct
 
-KINDS: Final = (Deployment, Quarantine, Freeze, Verification, Note)
+KINDS: Final = (Deployment, Quarantine, Freeze, Verification, Operation, Note)
 """Kinds that may wait for the server. A release does not: its record and its git tag land together."""
 
 _PURPOSE: Final = "outbox"

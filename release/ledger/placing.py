@@ -18,6 +18,7 @@ from release.records import (
     Draft,
     Freeze,
     Genesis,
+    Operation,
     Quarantine,
     Record,
     Release,
@@ -108,8 +109,8 @@ class Placing:
             return self._same_word(draft, folder, f"{draft.body.release}-")
         if isinstance(draft.body, Freeze):
             return self._same_word(draft, layout.freeze_folder(draft.service, draft.body.environment), "")
-        if isinstance(draft.body, Verification):
-            return self._same_verification(draft)
+        if isinstance(draft.body, Verification | Operation):
+            return self._same_by_time(draft)
         return None
 
     def _same_release(self, draft: Draft[Body], body: Release) -> Record[Body] | None:
@@ -156,8 +157,8 @@ class Placing:
         same = (record for record in (*records, *self._new.values()) if record.draft() == draft)
         return next(same, None)
 
-    def _same_verification(self, draft: Draft[Body]) -> Record[Body] | None:
-        """The same check of the same moment: its index entries tell all but its id or its number."""
+    def _same_by_time(self, draft: Draft[Body]) -> Record[Body] | None:
+        """The same check or operation of the same moment: its index entries tell all but its id."""
         path = next(islice(layout.paths_of(draft.at(1, None), lambda _: False), 1, None), None)
         if path is None:
             return None

@@ -22,6 +22,7 @@ from release.ledger.deployments import (
 )
 from release.ledger.freezes import FreezeState, freezes, frozen, frozen_beneath
 from release.ledger.moments import Clock, Moment, read_since
+from release.ledger.operations import Done, operations, paused, unfinished
 from release.ledger.quarantines import QuarantineState, quarantined
 from release.ledger.question import Found
 from release.ledger.releases import (
@@ -40,6 +41,7 @@ from release.records import Body, Deployment, Record, Release
 
 __all__ = [
     "Clock",
+    "Done",
     "Event",
     "Found",
     "FreezeState",
@@ -56,6 +58,8 @@ __all__ = [
     "is_steps_back",
     "last_drill",
     "last_healthy",
+    "operations",
+    "paused",
     "quarantined",
     "ran",
     "read_since",
@@ -66,6 +70,7 @@ __all__ = [
     "resolve",
     "running_at",
     "tried_out",
+    "unfinished",
     "verifications",
     "versions",
 ]
@@ -101,6 +106,7 @@ def history(
         recent = (record for record in words if record.envelope.recorded_at >= (since or ""))
         folders = (
             layout.environment_folder(service, environment),
+            layout.operation_folder(service, environment),
             *(layout.verifications_folder(service, what, environment) for what in IN_ENVIRONMENTS),
         )
         events = (_events_since(ledger, folder, since or "") for folder in folders)

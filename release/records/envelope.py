@@ -18,7 +18,7 @@ from release import jsontext
 from release.capped import RECORDED
 from release.config.kinds import Slug
 from release.errors import LedgerError, RecordUnknown
-from release.records.events import Deployment, Freeze, Note, Quarantine, Verification
+from release.records.events import Deployment, Freeze, Note, Operation, Quarantine, Verification
 from release.records.parts import Actor, GitId, Hex64, Moment, Part, Run
 from release.records.release import Release
 from release.values import Struct
@@ -31,7 +31,7 @@ SCHEMA: Final = "1.0"
 """Version of the record format: the minor part grows with new keys, the major part with changed ones."""
 
 
-Body = Release | Deployment | Quarantine | Freeze | Verification | Note
+Body = Release | Deployment | Quarantine | Freeze | Verification | Operation | Note
 
 
 B = TypeVar("B", bound=Part)
@@ -40,11 +40,19 @@ B = TypeVar("B", bound=Part)
 B_co = TypeVar("B_co", bound=Part, covariant=True)
 
 
-_Kind = type[Release] | type[Deployment] | type[Quarantine] | type[Freeze] | type[Verification] | type[Note]
+_Kind = (
+    type[Release]
+    | type[Deployment]
+    | type[Quarantine]
+    | type[Freeze]
+    | type[Verification]
+    | type[Operation]
+    | type[Note]
+)
 
 
 KINDS: Final[dict[str, _Kind]] = {
-    body.kind: body for body in (Release, Deployment, Quarantine, Freeze, Verification, Note)
+    body.kind: body for body in (Release, Deployment, Quarantine, Freeze, Verification, Operation, Note)
 }
 
 

@@ -138,6 +138,33 @@ class Verification(Part):
     """Observation, in a few words."""
 
 
+class Operation(Part):
+    """Something that an operator did with what runs: nothing of it changes which release that is."""
+
+    kind: ClassVar[str] = "operation"
+
+    operation: DeploymentId
+    """The same in both records of one operation: that of its start, and that of its end."""
+    what: Literal["run", "exec", "restart", "stop", "start"]
+    environment: Slug
+    process: Slug | None = None
+    """Only this process of the environment; missing: all of them."""
+    release: Hex64
+    """The id of the release record of what runs there."""
+    deployment: DeploymentId
+    """The deployment of what runs there."""
+    command: tuple[Brief, ...] | None = None
+    """Program and arguments of `run` and `exec`. Arguments that look like secrets are `***`."""
+    message: str = ""
+    """Reason."""
+    status: Literal["started", "done", "failed"]
+    exit_status: int | None = None
+    """Of the command, in the record of its end."""
+    duration_ms: int | None = None
+    detail: Brief = ""
+    """Observation at the end, in a few words."""
+
+
 class Note(Part):
     """A sentence for the people who read the ledger."""
 

@@ -82,7 +82,15 @@ def test_the_envelope_says_what_and_where() -> None:
 def test_every_kind_has_a_name_of_its_own() -> None:
     """The name in the file and the class."""
     assert {name: body.kind for name, body in KINDS.items()} == {name: name for name in KINDS}
-    assert set(KINDS) == {"release", "deployment", "quarantine", "freeze", "verification", "note"}
+    assert set(KINDS) == {
+        "release",
+        "deployment",
+        "quarantine",
+        "freeze",
+        "verification",
+        "operation",
+        "note",
+    }
 
 
 # later writers

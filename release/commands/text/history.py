@@ -17,6 +17,7 @@ from release.records import (
     Freeze,
     LockFile,
     Note,
+    Operation,
     Quarantine,
     Record,
     Recovered,
@@ -67,10 +68,17 @@ def _columns(body: Any) -> tuple[str, str, str, str]:
         case Freeze():
             end = f" until {body.until[:19]}Z" if body.until is not None else ""
             return "freeze", body.environment, "thawed" if body.thawed else f"frozen{end}", body.message
+        case Operation():
+            return body.what, body.environment, _ended(body), body.message
         case Note():
             return "note", "", "", body.text
         case _:
             return str(getattr(body, "kind", "record")), "", "", ""
+
+
+def _ended(body: Operation) -> str:
+    """Return the end of an operation; of a command its exit status."""
+    return body.status if body.exit_status is None else f"{body.status}, exit status {body.exit_status}"
 
 
 def _findings(body: Verification) -> str:

@@ -22,6 +22,7 @@ from release.records import (
     Image,
     LockFile,
     Note,
+    Operation,
     Quarantine,
     Record,
     Release,
@@ -216,5 +217,7 @@ def says(of: Record[Body]) -> str:
             return f"{'thawed' if thawed else 'frozen'}: {message}"
         case Verification(what=what, result=result):
             return f"{what} {result}"
+        case Operation(what=what, status=status):
+            return f"{what} {status}"
         case Note(text=text):
             return text

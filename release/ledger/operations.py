@@ -1,0 +1,98 @@
+"""Operations on what runs: commands, restarts, stops and starts, with those that wait for the server."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from itertools import takewhile
+from typing import Final
+
+from release.ledger import layout
+from release.ledger.deployments import deployments
+from release.ledger.reading import record_at
+from release.ledger.releases import newest_first, wrong_kind
+from release.ledger.store import Ledger
+from release.records import Actor, Body, Draft, Operation, Record
+from release.values import Struct
+
+_SERVES: Final = ("healthy", "restored")
+"""Ends of a deployment after which something runs, whatever was stopped before."""
+
+
+class Done(Struct, frozen=True, kw_only=True):
+    """One record of an operation, and when and by whom."""
+
+    operation: Operation
+    recorded_at: str
+    actor: Actor
+
+    @property
+    def since(self) -> str:
+        """Return who did it, when and why, for people."""
+        message = self.operation.message
+        return f"{self.recorded_at[:19]}Z by {self.actor.name}{f': {message}' if message else ''}"
+
+    def __str__(self) -> str:
+        """For people: `restart 0123456789ab by Ada, started 2026-11-30T10:00:00Z`."""
+        body = self.operation
+        return f"{body.what} {body.operation} by {self.actor.name}, started {self.recorded_at[:19]}Z"
+
+
+def operations(ledger: Ledger, service: str, environment: str) -> Iterator[Done]:
+    """Records of operations in an environment, newest first, read as they are asked for."""
+    folder = layout.operation_folder(service, environment)
+    there = (_done(record_at(ledger, path)) for path in newest_first(ledger, folder, depth=3))
+    waiting = sorted(_waiting(ledger, service, environment), key=_moment, reverse=True)
+    yield from heapq.merge(waiting, there, key=_moment, reverse=True)
+
+
+def paused(ledger: Ledger, service: str, environment: str) -> Done | None:
+    """Return the stop that holds: for maintenance, and nothing was started since. None if there is none."""
+    stop = _last_stop(operations(ledger, service, environment))
+    if stop is None:
+        return None
+    events = deployments(ledger, service, environment)
+    later = takewhile(lambda event: event.recorded_at > stop.recorded_at, events)
+    return None if any(event.deployment.status in _SERVES for event in later) else stop
+
+
+def _last_stop(every: Iterator[Done]) -> Done | None:
+    """Return the newest stop that did not fail; None if a start after it ended well."""
+    failed: set[str] = set()
+    for each in every:
+        body = each.operation
+        if body.status == "failed":
+            failed.add(body.operation)
+        elif body.what == "stop" and body.operation not in failed:
+            return each
+        elif body.what == "start" and body.status == "done":
+            return None
+    return None
+
+
+def unfinished(ledger: Ledger, service: str, environment: str) -> Done | None:
+    """Return the newest operation, if its end is not recorded and no deployment came after it."""
+    last = next(operations(ledger, service, environment), None)
+    if last is None or last.operation.status != "started":
+        return None
+    event = next(deployments(ledger, service, environment), None)
+    return last if event is None or event.recorded_at < last.recorded_at else None
+
+
+def _done(record: Record[Body]) -> Done:
+    if not isinstance(record.body, Operation):
+        raise wrong_kind(record, Operation.kind)
+    place = record.envelope
+    return Done(operation=record.body, recorded_at=place.recorded_at, actor=place.actor)
+
+
+def _waiting(ledger: Ledger, service: str, environment: str) -> Iterator[Done]:
+    drafts: tuple[Draft[Body], ...] = ledger.unsynced()
+    for draft in drafts:
+        body = draft.body
+        if draft.service == service and isinstance(body, Operation) and body.environment == environment:
+            yield Done(operation=body, recorded_at=draft.recorded_at, actor=draft.actor)
+
+
+def _moment(done: Done) -> str:
+    return done.recorded_at
