@@ -18,6 +18,7 @@ MODULES: Final = {
     "metrics": "metrics",
     "show": "inspect",
     "diff": "inspect",
+    "logs": "logs",
     "doctor": "inspect",
     "verify": "verify",
     "drill": "drill",

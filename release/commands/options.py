@@ -43,6 +43,12 @@ class CommandOptions(NamedTuple):
     limit: Annotated[str, "number of records; absent: 20"] = "20"
     since: Annotated[str | None, 'only records since a time: 2d, "yesterday 18:00", 2026-11-21'] = None
     evidence: Annotated[bool, "fetch and list the files that its gates wrote"] = False
+    process: Annotated[str | None, "process, if the environment has several; absent: all"] = None
+    follow: Annotated[bool, "go on with what is being written, until Ctrl-C"] = False
+    lines: Annotated[str, 'last lines of each container, or "all"; absent: 100'] = "100"
+    deployment: Annotated[str | None, "only the containers of this deployment, by its id"] = None
+    failed: Annotated[bool, "output of the last deployment, if it failed"] = False
+    timeout: Annotated[str, "time after which the command is stopped; absent: 1h"] = "1h"
     lift: Annotated[bool, "end the quarantine: the release may be deployed again"] = False
     finish: Annotated[bool, "finish the interrupted deployment"] = False
     revert: Annotated[bool, "restore the release that ran before"] = False
@@ -192,6 +198,11 @@ COMMANDS: Final = {
             "service": "with --from: service of a compose file; absent: the one that is built and has ports",
             "yes": "write the files without a question",
         },
+    ),
+    "logs": Command(
+        "Show the output of what runs, merged by time, or of the deployment that failed last.",
+        "process follow since lines deployment failed service environment",
+        help={"since": 'only lines since a time: 10m, "20:00", 2026-11-21; `lines` does not count then'},
     ),
     "doctor": Command("Check everything that a deployment needs.", "service"),
     "ledger_rebuild": Command(

@@ -89,6 +89,10 @@ class ContainerSpec(Reticent, frozen=True, kw_only=True):
     log_options: Mapping[str, str] | None = None
     healthcheck: Healthcheck | None = None
     """None: the image's."""
+    has_input: bool = False
+    """True: its standard input is open until the first program that is connected with it goes."""
+    has_terminal: bool = False
+    """True: its standard streams are a terminal."""
 
     @property
     def own_folders(self) -> tuple[str, ...]:
@@ -119,6 +123,8 @@ def container_config(spec: ContainerSpec) -> dict[str, Any]:
         config["User"] = spec.user
     if spec.stop_signal is not None:
         config["StopSignal"] = spec.stop_signal
+    if spec.has_input:
+        config |= {"OpenStdin": True, "StdinOnce": True, "Tty": spec.has_terminal}
     if spec.healthcheck is not None:
         config["Healthcheck"] = healthcheck_config(spec.healthcheck)
     return config

@@ -46,7 +46,7 @@ OUTSIDE = {
     "git": {"git.py"},
     "msgspec": {"values.py"},
     "dataclasses": {"values.py"},
-    "subprocess": {"process.py", "dialled.py", "git.py"},
+    "subprocess": {"process.py", "dialled.py", "git.py", "handover.py"},
 }
 
 
@@ -182,15 +182,15 @@ def test_nothing_is_written_around_the_console() -> None:
 
 
 def test_no_program_writes_to_our_streams() -> None:
-    """Each one has its standard output and standard error connected to something that we read."""
+    """We read what each one writes. `handover.py` runs what an operator asked for: it has their terminal."""
     calls = [
         (name_of(module), {keyword.arg for keyword in node.keywords})
         for module in MODULES
         for node in nodes_of(module)
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("subprocess.Popen", "Popen")
     ]
-    assert {name for name, _ in calls} == {"process.py"}
-    assert all({"stdout", "stderr"} <= given for _, given in calls)
+    assert {name for name, _ in calls} == {"process.py", "handover.py"}
+    assert all({"stdout", "stderr"} <= given for name, given in calls if name == "process.py")
 
 
 def test_logs_are_opened_in_one_place() -> None:

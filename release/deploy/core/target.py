@@ -11,19 +11,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Protocol
 
-from release.cancellation import Cancellation
 from release.deploy.core.drill_request import DrillRequest
 from release.deploy.core.finding import Finding
 from release.deploy.core.fingerprints import FingerprintKey
 from release.deploy.core.image_location import Bytes, Room, Tell, unheard
 from release.deploy.core.image_survey import ImageSurvey
-from release.deploy.core.instance import CommandInstance, Difference, Instance, InstanceSet, Report
+from release.deploy.core.instance import Difference, Instance, InstanceSet, Report
 from release.deploy.core.lock_store import LockStore
+from release.deploy.core.operating import Commands, Operations
 from release.deploy.core.rollout import RolloutContext, RolloutRequest, Strategy, Way
 from release.deploy.core.upkeep import ImageStore, Needs, Unneeded
 from release.errors import Problem, UsageError
 from release.events import Emit
-from release.images.engine import ContainerSpec, Engine
+from release.images.engine import Engine
 from release.records import Deployment, Image, Release
 from release.redact import Redacted
 from release.reference import Digest
@@ -176,31 +176,6 @@ class Rollouts(Protocol):
         """See what runs serve, without touching it; the evidence. Raises DeploymentFailed."""
 
 
-class Commands(Protocol):
-    """Commands that change the data, each in a container of its own, which stays until it is removed."""
-
-    def refusal(self, kind: str) -> str:
-        """Return why the target runs no command of this kind, "up" or "down"; empty if it does."""
-
-    def every(self) -> tuple[CommandInstance, ...]:
-        """Return those that are there, by their labels. Raises EngineError."""
-
-    def start(self, spec: ContainerSpec, cancellation: Cancellation) -> str:
-        """Start one; its id. Raises EngineError, Cancelled: it did not run."""
-
-    def wait(self, command: str, *, timeout: int, cancellation: Cancellation) -> int:
-        """Return its exit status. Raises TimeoutError after so many milliseconds, EngineError, Cancelled."""
-
-    def stop(self, command: str) -> None:
-        """Stop it in the middle. Raises EngineError."""
-
-    def logs(self, command: str, *, lines: int) -> tuple[str, ...]:
-        """Return its last lines. Raises EngineError."""
-
-    def remove(self, command: str) -> None:
-        """Remove it. Raises EngineError."""
-
-
 class Drills(Protocol):
     """Drills: a release starts beside what runs, is proven, and is removed."""
 
@@ -285,6 +260,10 @@ class Target(Protocol):
     @property
     def drills(self) -> Drills:
         """Return the part that rehearses."""
+
+    @property
+    def operations(self) -> Operations:
+        """Return the part that shows output, runs single commands, restarts, stops and starts."""
 
     @property
     def upkeep(self) -> Upkeep:

@@ -13,6 +13,7 @@ from docker.errors import NotFound
 from release.images.container_spec import ContainerSpec
 from release.images.engine.containers import Containers
 from release.images.engine.images import Images
+from release.images.engine.logs import Logs
 from release.images.values import ContainerState, EngineInfo, Executed, StoredImage, labels_of
 
 __all__ = [
@@ -25,7 +26,7 @@ __all__ = [
 ]
 
 
-class Engine(Images, Containers):
+class Engine(Images, Containers, Logs):
     """One Docker Engine."""
 
     def has_network(self, name: str) -> bool:

@@ -25,11 +25,12 @@ def started(line: docker.APIClient, url: str, limit: int) -> Frames:
     and reads past the buffer in which the first of the output may already be.
     """
     answer = line.post(url, json={"Tty": False, "Detach": False}, stream=True)
-    _checked(answer)
+    checked(answer)
     return _whole(answer, limit)
 
 
-def _checked(answer: requests.Response) -> None:
+def checked(answer: requests.Response) -> None:
+    """Raise APIError if the engine refused."""
     try:
         answer.raise_for_status()
     except requests.HTTPError as error:
@@ -48,7 +49,7 @@ def tail(line: docker.APIClient, container: str, lines: int, limit: int) -> Tail
     """The last lines of a container (ContainerLogs). With a terminal they come without frames."""
     url = f"{line.base_url}/v{line.api_version}/containers/{quote(container, safe='')}/logs"
     answer = line.get(url, params={"stdout": "1", "stderr": "1", "tail": str(lines)}, stream=True)
-    _checked(answer)
+    checked(answer)
     if not answer.headers.get("Content-Type", "").endswith(_RAW):
         return _whole(answer, limit, merged=True).output
     kept = Tail(limit)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
+from urllib.parse import quote
 
 from release.cancellation import Cancellation
+from release.errors import EngineError
+from release.images.engine import execution
 from release.images.engine.connection import Connection
+from release.images.engine.cutting import Deadline, Late
 from release.images.engine.output import lines_of
+from release.images.engine.streams import CHUNK, payloads
 
+_LAST_MS: Final = 10_000
+"""Limit for the last lines of a container."""
 NO_TIME: Final = ""
 """Time of a line that the engine gives none."""
 
@@ -51,6 +59,56 @@ class Logs(Connection):
             for text in lines_of(chunks):
                 moment, rest = _parted(text, moment)
                 yield moment, rest
+
+    def timed_task_lines(
+        self,
+        task: str,
+        *,
+        last: int | None = None,
+        since: datetime | None = None,
+        follow: bool = False,
+        cancellation: Cancellation | None = None,
+    ) -> Iterator[tuple[str, str]]:
+        """Yield the lines of a task of a cluster with their times (TaskLogs). See `timed_lines`."""
+        asked: dict[str, Any] = {
+            "stdout": "1",
+            "stderr": "1",
+            "timestamps": "1",
+            "tail": "all" if last is None else last,
+        }
+        asked |= {"follow": "1"} if follow else {}
+        asked |= {"since": since.astimezone(UTC).timestamp()} if since is not None else {}
+        with self._asking(f"read the output of the task {task}"), self._line(cancellation) as line:
+            url = f"{line.base_url}/v{line.api_version}/tasks/{quote(task, safe='')}/logs"
+            answer = line.get(url, params=asked, stream=True)
+            execution.checked(answer)
+            moment = NO_TIME
+            for text in lines_of(payloads(answer.iter_content(CHUNK))):
+                moment, rest = _parted(text, moment)
+                yield moment, rest
+
+    def last_timed_lines(self, container: str, *, lines: int, limit: int) -> list[tuple[str, str]]:
+        """Return the last lines of a container with their times: at most so many, and so many bytes.
+
+        Raises EngineError: there is no such container, or the engine does not send them in time.
+        """
+        kept: deque[tuple[str, str]] = deque(maxlen=lines)
+        attempted = f"read the output of the container {container[:12]}"
+        try:
+            with self._asking(attempted), self._line(deadline=Deadline.after(_LAST_MS)) as line:
+                chunks = line.logs(container, stream=True, follow=False, timestamps=True, tail=lines)
+                moment = NO_TIME
+                for text in lines_of(chunks):
+                    moment, rest = _parted(text, moment)
+                    kept.append((moment, rest))
+        except Late:
+            raise EngineError(attempted, f"it did not end within {_LAST_MS / 1000:g} s") from None
+        size = 0
+        for number, (_, text) in enumerate(reversed(kept)):
+            size += len(text.encode())
+            if size > limit:
+                return list(kept)[len(kept) - number :]
+        return list(kept)
 
 
 def _parted(line: str, before: str) -> tuple[str, str]:

@@ -333,6 +333,8 @@ class World:
         """Take away what this service left in the engine."""
         for state in self.engine.containers({"release.service": self.service}):
             self.engine.remove(state.id)
+        for state in self.engine.containers({"release.failed-output": f"{self.service} in production"}):
+            self.engine.remove(state.id)
         repository = Reference.parse(f"{self.repository}:any").repository
         ours = {
             str(repository.tagged(tag)) for tag in self.engine.tags(repository)

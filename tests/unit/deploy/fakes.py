@@ -284,6 +284,9 @@ class FakeEngine(Engine):
     ) -> tuple[str, ...]:
         return self._get(container).logs[-lines:]
 
+    def last_timed_lines(self, container: str, *, lines: int, limit: int) -> list[tuple[str, str]]:
+        return [("2026-11-20T10:00:00Z", text) for text in self._get(container).logs[-lines:]]
+
     def has_network(self, name: str) -> bool:
         return name in self.networks
 

@@ -24,6 +24,9 @@ from release.runspec import Publish, RunSpec
 
 _START_INTERVAL_API: Final = (1, 44)
 
+_LABEL: Final = 63
+"""Octets of a name between two dots."""
+
 _UNPACKED: Final = 3
 """Space of a layer that is there both packed and unpacked, in sizes of its blob."""
 
@@ -183,3 +186,13 @@ def _in_use(publish: Publish) -> bool:
         except OSError as error:
             return error.errno == errno.EADDRINUSE
     return False
+
+
+def long_names(place: Place, spec: RunSpec) -> Iterator[str]:
+    """Return a name that a name server does not take: 63 octets at most (RFC 1035, section 2.3.4)."""
+    name = place.fresh("0" * 12, spec.replicas).partition(".")[0]
+    if len(name) > _LABEL:
+        yield (
+            f"{place} makes names of {len(name)} letters, but a name server allows "
+            f"{_LABEL}: shorten the name of the service or environment"
+        )

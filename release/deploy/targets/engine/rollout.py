@@ -14,6 +14,7 @@ from release.deploy.core.outage import until_back
 from release.deploy.core.place import DEPLOYMENT, SERVING, ContainerSet, Place, describe, look, process_of
 from release.deploy.core.steps import reason, step, tail_of
 from release.deploy.core.verbs import attempt
+from release.deploy.targets.engine.failed_output import Written, collect
 from release.deploy.targets.engine.gates import Gates
 from release.deploy.targets.engine.health import Healthy, Watch, await_healthy, keep_watch, warn_unreachable
 from release.errors import (
@@ -28,7 +29,7 @@ from release.events import Emit, Warned
 from release.images.engine import ContainerSpec, ContainerState, Engine
 from release.redact import Mask
 from release.runspec import Probe
-from release.values import Struct, replace
+from release.values import Struct, field, replace
 
 STRATEGIES: Final = {
     "stop-first": "stop-first: the old container is stopped, and kept until the new one is proven",
@@ -97,6 +98,7 @@ class RolloutTools(Struct, frozen=True, kw_only=True):
     mask: Mask
     still_mine: Callable[[], None] = lambda: None
     """Raises LockHeld where somebody else has the lock by now."""
+    written: list[Written] = field(default_factory=list)
 
     def stop(self, container: str, *, grace: int) -> None:
         """Stop it, where the place is still ours. Raises LockHeld, EngineError."""
@@ -129,7 +131,10 @@ def _withdraw(crew: RolloutTools, order: Replacement, error: BaseException) -> R
     if left is not None:
         return mixed(crew, order, error, left)
     return DeploymentFailed(
-        order.attempt, f"{why(crew, error)}; nothing was changed", crew.mask(_hint(error)), tail_of(error)
+        order.attempt,
+        f"{why(crew, error)}; nothing was changed",
+        crew.mask(getattr(error, "hint", "")),
+        tail_of(error),
     )
 
 
@@ -251,6 +256,7 @@ def remove_new(crew: RolloutTools, order: Replacement, grace: int = 0) -> BaseEx
     def take_away() -> None:
         for container in news(crew, order):
             crew.stop(container.id, grace=max(grace, order.containers[0].stop_grace))
+            collect(crew, container)
             crew.remove(container.id)
 
     return _failure(crew, order, take_away)
@@ -353,7 +359,3 @@ def _what_is_where(crew: RolloutTools, order: Replacement) -> str:
 def why(crew: RolloutTools, error: BaseException) -> str:
     """The same without secrets: an engine may quote what it was told."""
     return crew.mask(reason(error))
-
-
-def _hint(error: BaseException) -> str:
-    return error.hint if isinstance(error, ReleaseError) else ""

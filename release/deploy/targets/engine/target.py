@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from release.deploy.core import image_location, watch
 from release.deploy.core.instance import Instance, InstanceSet
@@ -14,11 +13,13 @@ from release.deploy.core.rollout import RolloutContext, RolloutRequest, Strategy
 from release.deploy.targets.engine import checks, sequence
 from release.deploy.targets.engine.commands import EngineCommands
 from release.deploy.targets.engine.drill import EngineDrills
+from release.deploy.targets.engine.failed_output import keeping
 from release.deploy.targets.engine.fronts import Front, FrontOf, no_front
 from release.deploy.targets.engine.gates import Gates
 from release.deploy.targets.engine.health import Watch, await_healthy
 from release.deploy.targets.engine.images import EngineImages
 from release.deploy.targets.engine.instances import EngineInstances
+from release.deploy.targets.engine.operations import EngineOperations
 from release.deploy.targets.engine.parts import Part, PartsMaker
 from release.deploy.targets.engine.rollout import STRATEGIES, RolloutTools
 from release.deploy.targets.engine.upkeep import EngineUpkeep
@@ -31,8 +32,6 @@ from release.values import Struct
 
 if TYPE_CHECKING:
     from release.deploy.targets.engine.proxies import Proxy
-
-_LABEL: Final = 63
 
 
 class SingleEngine(Struct, frozen=True, kw_only=True):
@@ -78,6 +77,11 @@ class SingleEngine(Struct, frozen=True, kw_only=True):
         return EngineDrills(engine=self.engine)
 
     @property
+    def operations(self) -> EngineOperations:
+        """Each container by itself."""
+        return EngineOperations(engine=self.engine, place=self.place, front_of=self.front_of)
+
+    @property
     def upkeep(self) -> EngineUpkeep:
         """The engine as a machine."""
         return EngineUpkeep(engine=self.engine)
@@ -120,7 +124,7 @@ class EngineRollouts(Struct, frozen=True, kw_only=True):
         if front is None:
             return problems
         unfit = self._unfit(front.proxy, image, spec) if image is not None else ""
-        said = [*_long_names(place, spec), *front.proxy.problems(spec.replicas), *filter(None, [unfit])]
+        said = [*checks.long_names(place, spec), *front.proxy.problems(spec.replicas), *filter(None, [unfit])]
         return [*problems, *listed(place, {"proxy": said})]
 
     def cautions(self) -> tuple[str, ...]:
@@ -161,7 +165,8 @@ class EngineRollouts(Struct, frozen=True, kw_only=True):
         """Swap the containers of each process."""
         for name, spec in order.spec.every.items():
             self._fits(order, self.front_of(name), spec)
-        return sequence.swap(self._crew(means), self.parts(order).fresh())
+        with keeping(self._crew(means), self.place) as crew:
+            return sequence.swap(crew, self.parts(order).fresh())
 
     def _fits(self, order: RolloutRequest, front: Front | None, spec: RunSpec) -> None:
         """Once more, for an image that was pulled after everything else was asked."""
@@ -201,15 +206,17 @@ class EngineRollouts(Struct, frozen=True, kw_only=True):
 
     def resume(self, order: RolloutRequest, means: RolloutContext) -> str:
         """Start and prove what was made, then tidy up."""
-        return sequence.finish(self._crew(means), self.parts(order).resumed())
+        with keeping(self._crew(means), self.place) as crew:
+            return sequence.finish(crew, self.parts(order).resumed())
 
     def retract(self, order: RolloutRequest, means: RolloutContext) -> str:
         """Remove what was made, and let what ran before serve."""
         error = DeploymentFailed(order.attempt, "it was interrupted")
-        ended = sequence.give_back(self._crew(means), self.parts(order).resumed(), error)
-        if isinstance(ended, Restored):
-            return ended.found
-        raise ended
+        with keeping(self._crew(means), self.place) as crew:
+            ended = sequence.give_back(crew, self.parts(order).resumed(), error)
+            if isinstance(ended, Restored):
+                return ended.found
+            raise ended
 
     def _crew(self, means: RolloutContext) -> RolloutTools:
         return RolloutTools(
@@ -246,16 +253,6 @@ class EngineRollouts(Struct, frozen=True, kw_only=True):
 
 def _its_container(part: Part) -> str:
     return f"the container of {part.name}" if part.name else "its container"
-
-
-def _long_names(place: Place, spec: RunSpec) -> Iterator[str]:
-    """A name server's names are of 63 octets at most between two dots (RFC 1035, section 2.3.4)."""
-    name = place.fresh("0" * 12, spec.replicas).partition(".")[0]
-    if len(name) > _LABEL:
-        yield (
-            f"{place} makes names of {len(name)} letters, but a name server allows "
-            f"{_LABEL}: shorten the name of the service or environment"
-        )
 
 
 def _gone(order: RolloutRequest) -> UsageError:

@@ -8,6 +8,7 @@ from release.deploy.targets.swarm.drill import SwarmDrills
 from release.deploy.targets.swarm.images import SwarmImages
 from release.deploy.targets.swarm.instances import SwarmInstances
 from release.deploy.targets.swarm.lock_store import SwarmLockStore
+from release.deploy.targets.swarm.operations import SwarmOperations
 from release.deploy.targets.swarm.rollouts import SwarmRollouts
 from release.deploy.targets.swarm.service import PlacedService
 from release.deploy.targets.swarm.upkeep import SwarmUpkeep
@@ -46,6 +47,11 @@ class SwarmTarget(PlacedService, frozen=True, kw_only=True):
     def drills(self) -> SwarmDrills:
         """A service beside what runs."""
         return SwarmDrills(engine=self.engine, ways=self.ways)
+
+    @property
+    def operations(self) -> SwarmOperations:
+        """The output of tasks alone."""
+        return SwarmOperations(swarm=self.swarm, place=self.place)
 
     @property
     def upkeep(self) -> SwarmUpkeep:

@@ -1,0 +1,85 @@
+"""`invoke logs`: the output of what runs, or of the deployment that failed last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from release.commands.command_line import CommandContext, number
+from release.deploy.core.operating import LogLine
+from release.deploy.environment.environment import LiveEnvironment
+from release.deploy.inspection import output
+from release.deploy.inspection.output import Asked
+from release.errors import Cancelled, UsageError
+from release.events import Notice
+from release.inert import inert_line, json_text
+from release.ledger import query
+
+_NO_LIMIT = "all"
+
+
+def logs(cmd: CommandContext) -> int:
+    """Show the output, line by line, each with its time, process and replica."""
+    options = cmd.options
+    if options.failed and (options.follow or options.deployment is not None):
+        raise UsageError(
+            "show the output of the failed deployment", "it is over, and there is one", "use --failed alone"
+        )
+    with cmd.workspace() as workspace, workspace.live(options.environment) as live:
+        asked = _asked(cmd)
+        if refusal := live.target.operations.refusal("failed" if options.failed else "logs"):
+            raise UsageError(f"show the output of {live.place}", refusal)
+        cmd.console.hide(output.secrets(live))
+        with cmd.interruption.held():
+            try:
+                for line in _lines(cmd, live, asked):
+                    _show(cmd, live, line)
+            except Cancelled:
+                if not options.follow:
+                    raise
+    return 0
+
+
+def _asked(cmd: CommandContext) -> Asked:
+    options, since = cmd.options, None
+    if options.since is not None:
+        moment = query.read_since(options.since, query.Clock())
+        cmd.console.emit(Notice(text=moment.said))
+        since = moment.at
+    last = None
+    if options.lines != _NO_LIMIT and since is None:
+        last = number(options.lines, f"show {options.lines!r} lines", "use --lines 500, or --lines all")
+    return Asked(process=options.process, deployment=options.deployment, last=last, since=since)
+
+
+def _lines(cmd: CommandContext, live: LiveEnvironment, asked: Asked) -> Iterator[LogLine]:
+    cancellation = cmd.interruption.cancellation
+    if cmd.options.failed:
+        found = live.target.operations.failed()
+        if found is None:
+            raise UsageError(
+                f"show the output of the failed deployment to {live.place}",
+                "nothing is kept: the last deployment did not fail, or its containers wrote nothing",
+                f"`{live.place.command('logs')}` shows the output of what runs",
+            )
+        text = f"deployment {found.deployment} of {found.version} failed; its output:"
+        cmd.console.emit(Notice(text=text))
+        return output.of_failed(found, asked)
+    if cmd.options.follow:
+        return output.followed(live, asked, cancellation)
+    return output.written(live, asked, cancellation)
+
+
+def _show(cmd: CommandContext, live: LiveEnvironment, line: LogLine) -> None:
+    source = line.source
+    if cmd.options.json:
+        entry = {
+            "time": line.moment,
+            "process": source.process,
+            "replica": source.replica,
+            "deployment": source.deployment,
+            "text": line.text,
+        }
+        cmd.console.result(json_text(entry, indent=None, clean=cmd.console.mask))
+    else:
+        who = f"{source.process or live.place.service}.{source.replica}"
+        cmd.console.result(inert_line(f"{line.moment[:23]:23} {who} | {line.text}"))

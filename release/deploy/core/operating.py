@@ -1,0 +1,169 @@
+"""Operations on what runs, and commands that change its data: parts of a target.
+
+They are the same for all targets. A target says with `refusal` which of them it cannot do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Final, Literal, Protocol
+
+from release.cancellation import Cancellation
+from release.deploy.core.instance import CommandInstance, Instance
+from release.deploy.core.place import DEPLOYMENT, REPLICA, Identity, process_of
+from release.events import Emit
+from release.images.engine import ContainerSpec
+from release.process import Command
+from release.redact import Mask, Redacted
+from release.reference import Digest
+from release.runspec import RunSpec
+from release.scalars import Entrypoint
+from release.values import Struct
+
+RUN: Final = "run"
+"""The role of containers that run one command."""
+
+What = Literal["logs", "run", "exec", "restart", "stop", "start", "failed"]
+
+
+class LogSource(Struct, frozen=True, kw_only=True):
+    """Something that writes output: a replica of a process of a deployment."""
+
+    id: str
+    process: str
+    """Empty: the environment has one process."""
+    replica: str
+    deployment: str
+
+    @classmethod
+    def of(cls, instance: Instance) -> LogSource:
+        """Return what writes as this container."""
+        labels = instance.labels
+        return cls(
+            id=instance.id,
+            process=process_of(labels),
+            replica=labels.get(REPLICA, "1"),
+            deployment=labels.get(DEPLOYMENT, ""),
+        )
+
+
+class LogLine(Struct, frozen=True, kw_only=True):
+    """One line of output, and who wrote it when (RFC 3339, UTC; empty if the target does not tell)."""
+
+    moment: str
+    source: LogSource
+    text: str
+
+
+class FailedOutput(Struct, frozen=True, kw_only=True):
+    """Output of the containers of the last deployment that failed, without its secrets."""
+
+    deployment: str
+    version: str
+    lines: tuple[LogLine, ...]
+
+
+class OneOff(Struct, frozen=True, kw_only=True):
+    """A command in a container of its own: the release's image, with its settings and secrets."""
+
+    operation: str
+    identity: Identity
+    image: Digest
+    """As an instance that runs the release has it."""
+    command: tuple[str, ...]
+    entrypoint: Entrypoint
+    """"replace": the command runs in place of the image's ENTRYPOINT; "keep": it is its arguments."""
+    process: str
+    """Process whose settings it has; empty for the only one."""
+    spec: RunSpec
+    """Of all processes."""
+    secrets: Mapping[str, Redacted]
+    has_terminal: bool
+
+
+class OperationContext(Struct, frozen=True, kw_only=True):
+    """Context of an operation: how what runs is proven, and its cancellation."""
+
+    spec: RunSpec
+    """The recorded settings of what runs, with those of each process."""
+    health_timeout: int
+    """Milliseconds."""
+    emit: Emit
+    cancellation: Cancellation
+    mask: Mask = Mask()
+    still_mine: Callable[[], None] = lambda: None
+    """Raises LockHeld if somebody else has the lock by now."""
+
+
+class Operations(Protocol):
+    """Operations of a target on what runs: none of them changes which release that is."""
+
+    def refusal(self, what: What) -> str:
+        """Return why it cannot do this, and what to do instead; empty if it can."""
+
+    def sources(self, instances: Sequence[Instance]) -> tuple[LogSource, ...]:
+        """Return what these write as. Raises EngineError."""
+
+    def read(
+        self,
+        source: LogSource,
+        *,
+        last: int | None,
+        since: datetime | None,
+        follow: bool,
+        cancellation: Cancellation,
+    ) -> Iterator[LogLine]:
+        """Yield the lines that it wrote, oldest first. Raises EngineError, Cancelled."""
+
+    def failed(self) -> FailedOutput | None:
+        """Return the output of the last deployment, if it failed. Raises EngineError."""
+
+    def stop(self, instances: Sequence[Instance], context: OperationContext) -> str:
+        """Stop them, first behind a proxy; what was done in a few words. Raises EngineError, Cancelled."""
+
+    def start(self, instances: Sequence[Instance], context: OperationContext) -> str:
+        """Start them and verify that each serves; the evidence. Raises DeploymentFailed, EngineError."""
+
+    def restart(self, instances: Sequence[Instance], context: OperationContext) -> str:
+        """Stop and start them one by one, each proven before the next. Raises as `start`."""
+
+    def begin(self, one_off: OneOff) -> str:
+        """Create the container of a command, and return its id. Raises EngineError."""
+
+    def attachment(self, container: str) -> Command:
+        """Return the program that starts this container and connects the operator's terminal with it."""
+
+    def execution(self, instance: Instance, command: Sequence[str], *, has_terminal: bool) -> Command:
+        """Return the program that runs a command beside what runs, with the operator's terminal."""
+
+    def end(self, container: str, *, grace: int) -> None:
+        """Stop the container of a command if it still runs, and remove it. Raises EngineError."""
+
+    def one_offs(self) -> tuple[Instance, ...]:
+        """Return the containers of commands that are there. Raises EngineError."""
+
+
+class Commands(Protocol):
+    """Commands that change the data, each in a container of its own, which stays until it is removed."""
+
+    def refusal(self, kind: str) -> str:
+        """Return why the target runs no command of this kind, "up" or "down"; empty if it does."""
+
+    def every(self) -> tuple[CommandInstance, ...]:
+        """Return those that are there, by their labels. Raises EngineError."""
+
+    def start(self, spec: ContainerSpec, cancellation: Cancellation) -> str:
+        """Start one; its id. Raises EngineError, Cancelled: it did not run."""
+
+    def wait(self, command: str, *, timeout: int, cancellation: Cancellation) -> int:
+        """Return its exit status. Raises TimeoutError after so many milliseconds, EngineError, Cancelled."""
+
+    def stop(self, command: str) -> None:
+        """Stop it in the middle. Raises EngineError."""
+
+    def logs(self, command: str, *, lines: int) -> tuple[str, ...]:
+        """Return its last lines. Raises EngineError."""
+
+    def remove(self, command: str) -> None:
+        """Remove it. Raises EngineError."""

@@ -1,0 +1,214 @@
+"""Output of what runs, merged by time: what is there, and what is being written."""
+
+from __future__ import annotations
+
+import heapq
+import queue
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Final
+
+from release.cancellation import Cancellation
+from release.deploy.core.instance import Instance
+from release.deploy.core.operating import FailedOutput, LogLine, LogSource
+from release.deploy.core.place import process_of
+from release.deploy.environment.environment import LiveEnvironment
+from release.deploy.environment.identify import look
+from release.errors import Cancelled, EngineError, ReleaseError, UsageError
+from release.events import Warned
+from release.redact import Redacted
+from release.values import Struct
+
+_HOLD_SECONDS: Final = 0.25
+"""Time that a followed line waits for earlier ones of other containers."""
+_LOOK_SECONDS: Final = 1.0
+"""From one look for new containers to the next."""
+_QUEUED: Final = 10_000
+"""Lines that are read ahead."""
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """Output that is asked for."""
+
+    process: str | None = None
+    """Only this process; None: all."""
+    deployment: str | None = None
+    """Only the deployment whose id begins so; None: what runs."""
+    last: int | None = None
+    """Only so many lines of each at the end; None: all."""
+    since: datetime | None = None
+
+
+def sources(live: LiveEnvironment, asked: Asked) -> tuple[LogSource, ...]:
+    """Return what writes the output. Raises UsageError: nothing that is there does."""
+    ours = look(live)
+    up, stopped = (_chosen(each, asked) for each in (ours.up, ours.stopped))
+    mine = (*up, *stopped) if asked.deployment is not None else (up or stopped)
+    if not mine:
+        raise _nothing(live, asked, (*ours.up, *ours.stopped))
+    return live.target.operations.sources(mine)
+
+
+def _chosen(there: Sequence[Instance], asked: Asked) -> tuple[Instance, ...]:
+    deployment = asked.deployment or ""
+    mine = (one for one in there if one.deployment.startswith(deployment))
+    return tuple(one for one in mine if asked.process in (None, process_of(one.labels)))
+
+
+def _nothing(live: LiveEnvironment, asked: Asked, there: Sequence[Instance]) -> UsageError:
+    attempted = f"show the output of {live.place}"
+    known = sorted({process_of(one.labels) for one in there} - {""})
+    if asked.process is not None and asked.process not in known:
+        found = f"there is no process {asked.process!r}"
+        return UsageError(
+            attempted, found, f"there are: {', '.join(known)}" if known else "leave --process out"
+        )
+    if asked.deployment is not None:
+        hint = f"`{live.place.command('logs --failed')}` shows the output of the last one that failed"
+        return UsageError(attempted, f"no container of the deployment {asked.deployment} is there", hint)
+    return UsageError(
+        attempted, "there is no container of it", f"`{live.place.command('status')}` shows what runs"
+    )
+
+
+def secrets(live: LiveEnvironment) -> list[Redacted]:
+    """Return the secrets of what runs, as far as the target shows them: they are masked in its output."""
+    found: list[Redacted] = []
+    for instance in look(live).up:
+        event = live.event_of(instance.deployment)
+        names = event.deployment.run_spec.secrets if event is not None else ()
+        found += live.target.instances.secrets(instance, names)
+    return found
+
+
+def written(live: LiveEnvironment, asked: Asked, cancellation: Cancellation) -> Iterator[LogLine]:
+    """Yield the lines that are there, by their time. Raises UsageError, EngineError, Cancelled."""
+    operations = live.target.operations
+    each = [
+        operations.read(source, last=asked.last, since=asked.since, follow=False, cancellation=cancellation)
+        for source in sources(live, asked)
+    ]
+    yield from heapq.merge(*each, key=_moment)
+
+
+def of_failed(found: FailedOutput, asked: Asked) -> Iterator[LogLine]:
+    """Yield the kept lines of a deployment that failed, by their time."""
+    lines = (
+        line
+        for line in sorted(found.lines, key=_moment)
+        if asked.process is None or line.source.process == asked.process
+        if asked.since is None or line.moment >= asked.since.isoformat()[:19]
+    )
+    every = list(lines)
+    yield from every[-asked.last :] if asked.last is not None else every
+
+
+def _moment(line: LogLine) -> str:
+    return line.moment
+
+
+class _Follower:
+    """Reads containers in threads of their own, and looks for new ones."""
+
+    def __init__(self, live: LiveEnvironment, asked: Asked, cancellation: Cancellation) -> None:
+        self._live = live
+        self._asked = asked
+        self._cancellation = cancellation
+        self._lines: queue.Queue[tuple[float, LogLine]] = queue.Queue(_QUEUED)
+        self._reading: set[str] = set()
+        self._seen: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._is_first = True
+
+    def lines(self) -> Iterator[LogLine]:
+        """Yield lines in the order of their times, each held for a moment, until nothing runs any more."""
+        held: list[tuple[str, int, float, LogLine]] = []
+        count, next_look, is_open = 0, 0.0, True
+        while is_open or held or not self._lines.empty():
+            self._cancellation.check()
+            if time.monotonic() >= next_look and is_open:
+                is_open, next_look = self._look(), time.monotonic() + _LOOK_SECONDS
+            with suppress(queue.Empty):
+                while True:
+                    came, line = self._lines.get(timeout=_HOLD_SECONDS / 5)
+                    heapq.heappush(held, (line.moment, count, came, line))
+                    count += 1
+                    if count % _QUEUED == 0:
+                        break
+            ready = time.monotonic() - _HOLD_SECONDS
+            while held and held[0][2] <= ready:
+                yield heapq.heappop(held)[3]
+
+    def _look(self) -> bool:
+        """Begin to read what is not read yet; whether anything runs or is read."""
+        live = self._live
+        try:
+            up = live.target.operations.sources(_chosen(look(live).up, self._asked))
+            there = up or (sources(live, self._asked) if not self._seen else ())
+        except EngineError as error:
+            live.workspace.emit(Warned(text=f"cannot {error.attempted}: {error.found}; trying again"))
+            return True
+        for source in there:
+            with self._lock:
+                is_new = source.id not in self._reading
+                if is_new:
+                    self._reading.add(source.id)
+            if is_new:
+                last = self._asked.last if self._is_first else None
+                threading.Thread(target=self._read, args=(source, last), daemon=True).start()
+        self._is_first = False
+        with self._lock:
+            return bool(self._reading or up)
+
+    def _read(self, source: LogSource, last: int | None) -> None:
+        """Read to the end of its output. One that starts again is read on from where it was."""
+        before = self._seen.get(source.id, "")
+        asked = self._asked
+        since = _just_after(before) if before else asked.since
+        try:
+            found = self._live.target.operations.read(
+                source,
+                last=None if before else last,
+                since=since,
+                follow=True,
+                cancellation=self._cancellation,
+            )
+            for line in found:
+                if line.moment > before or not before:
+                    self._seen[source.id] = line.moment
+                    self._put(line)
+        except Cancelled:
+            return
+        except ReleaseError as error:
+            self._live.workspace.emit(Warned(text=f"cannot {error.attempted}: {error.found}"))
+        finally:
+            with self._lock:
+                self._seen.setdefault(source.id, before)
+                self._reading.discard(source.id)
+
+    def _put(self, line: LogLine) -> None:
+        while True:
+            with suppress(queue.Full):
+                self._lines.put((time.monotonic(), line), timeout=_HOLD_SECONDS)
+                return
+            self._cancellation.check()
+
+
+def _just_after(moment: str) -> datetime | None:
+    """Return a moment of an engine as a time; nanoseconds are cut, so the last line may come again."""
+    with suppress(ValueError):
+        whole, _, part = moment.removesuffix("Z").partition(".")
+        return datetime.fromisoformat(f"{whole}.{part[:6]:0<6}+00:00")
+    return None
+
+
+def followed(live: LiveEnvironment, asked: Asked, cancellation: Cancellation) -> Iterator[LogLine]:
+    """Yield the lines that are there, then those that are written, also by containers that come later.
+
+    It ends when nothing runs any more. Raises UsageError: nothing is there; Cancelled.
+    """
+    sources(live, asked)
+    yield from _Follower(live, asked, cancellation).lines()

@@ -1,0 +1,179 @@
+"""Output of a deployment that failed, kept on the engine until the next deployment.
+
+It is a file in a container that never runs, as a lock is: everybody who may use the engine can read it. Its
+text has no secrets any more. It is bounded, whatever the failed containers wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, Protocol, TypeVar
+
+from release import jsontext
+from release.deploy.core.operating import FailedOutput, LogLine, LogSource
+from release.deploy.core.place import DEPLOYMENT, REPLICA, VERSION, Place, process_of
+from release.errors import EngineError, ReleaseError
+from release.events import Emit, Notice, Warned
+from release.images.container_spec import PlacedFile
+from release.images.engine import ContainerSpec, ContainerState, Engine
+from release.inert import json_text
+from release.redact import Mask
+from release.reference import Digest
+from release.values import Struct, plain
+
+LINES: Final = 2_000
+"""Last lines of one container."""
+BYTES: Final = 256 * 1024
+"""Of the output of one container."""
+_LARGEST: Final = 8 * 1024 * 1024
+_BOUNDS: Final = jsontext.Bounds(size=_LARGEST)
+_LABEL: Final = "release.failed-output"
+_PATH: Final = "/release-failed-output.json"
+
+
+class Written(Struct, frozen=True, kw_only=True):
+    """Last lines of one container that failed."""
+
+    deployment: str
+    version: str
+    process: str
+    replica: str
+    image: Digest
+    lines: tuple[tuple[str, str], ...]
+    """Each with its time."""
+
+
+class Crew(Protocol):
+    """Tools of a rollout, as far as they are needed here."""
+
+    @property
+    def engine(self) -> Engine:
+        """Return the engine."""
+
+    @property
+    def emit(self) -> Emit:
+        """Return what gets notices."""
+
+    @property
+    def mask(self) -> Mask:
+        """Return the filter that takes secrets out."""
+
+    @property
+    def written(self) -> list[Written]:
+        """Return what is collected so far."""
+
+
+def collect(crew: Crew, container: ContainerState) -> None:
+    """Remember the last lines of a container that is about to go, if the engine tells them."""
+    try:
+        found = crew.engine.last_timed_lines(container.id, lines=LINES, limit=BYTES)
+    except EngineError:
+        return
+    texts = crew.mask.lines([text for _, text in found])
+    lines = tuple((moment, text) for (moment, _), text in zip(found, texts, strict=True))
+    labels = container.labels
+    written = Written(
+        deployment=labels.get(DEPLOYMENT, ""),
+        version=labels.get(VERSION, ""),
+        process=process_of(labels),
+        replica=labels.get(REPLICA, "1"),
+        image=container.image,
+        lines=lines,
+    )
+    if lines and written not in crew.written:
+        crew.written.append(written)
+
+
+_C = TypeVar("_C", bound=Crew)
+
+
+@contextmanager
+def keeping(crew: _C, place: Place) -> Iterator[_C]:
+    """Keep what the block collects if it fails; if it does not, forget what an earlier one left."""
+    try:
+        yield crew
+    except ReleaseError:
+        _tried(lambda: keep(crew.engine, place, crew.written), crew.emit)
+        if crew.written:
+            crew.emit(
+                Notice(text=f"`{place.command('logs --failed')}` shows the output of the failed container")
+            )
+        raise
+    _tried(lambda: forget(crew.engine, place), crew.emit)
+
+
+def _tried(act: Callable[[], None], emit: Emit) -> None:
+    """Do it. A failure is a warning: the deployment has ended as it has."""
+    try:
+        act()
+    except ReleaseError as error:
+        emit(Warned(text=f"the output of a failed container is not kept: {error.attempted}: {error.found}"))
+
+
+def keep(engine: Engine, place: Place, written: Sequence[Written]) -> None:
+    """Keep it in the place of what was kept before. Raises EngineError."""
+    forget(engine, place)
+    if not written:
+        return
+    content = json_text([plain(each) for each in written], indent=None).encode()
+    spec = ContainerSpec(
+        image=written[0].image,
+        name=_name(place),
+        labels={_LABEL: str(place)},
+        command=("release-failed-output",),
+        files=(PlacedFile(path=_PATH, content=content, mode=0o400),),
+    )
+    engine.create(spec)
+
+
+def forget(engine: Engine, place: Place) -> None:
+    """Remove what is kept, if anything is. Raises EngineError."""
+    found = _found(engine, place)
+    if found is not None:
+        engine.remove(found.id)
+
+
+def read(engine: Engine, place: Place) -> FailedOutput | None:
+    """Return what is kept; None if there is nothing. Raises EngineError: it is not what was kept."""
+    found = _found(engine, place)
+    content = engine.read_file(found.id, _PATH, limit=_LARGEST) if found is not None else None
+    if content is None:
+        return None
+    try:
+        return _parsed(jsontext.read(content, _BOUNDS))
+    except (ValueError, LookupError, TypeError) as error:
+        hint = f"remove it: docker rm -v {_name(place)}"
+        raise EngineError(f"read the output of the failed deployment to {place}", str(error), hint) from error
+
+
+def _parsed(data: Any) -> FailedOutput:
+    lines = [
+        LogLine(
+            moment=str(moment),
+            source=LogSource(
+                id="",
+                process=str(each["process"]),
+                replica=str(each["replica"]),
+                deployment=str(each["deployment"]),
+            ),
+            text=str(text),
+        )
+        for each in data
+        for moment, text in each["lines"]
+    ]
+    first = data[0]
+    return FailedOutput(
+        deployment=str(first["deployment"]), version=str(first["version"]), lines=tuple(lines)
+    )
+
+
+def _found(engine: Engine, place: Place) -> ContainerState | None:
+    """Return the container that keeps it: ours by its label, and it never ran."""
+    state = engine.state(_name(place))
+    is_ours = state is not None and state.labels.get(_LABEL) == str(place) and state.status == "created"
+    return state if is_ours else None
+
+
+def _name(place: Place) -> str:
+    return f"release-failed-{place.container}"

@@ -1,0 +1,200 @@
+"""Operations on the containers of one engine: their output, commands, restart, stop and start."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Final
+
+from release.cancellation import Cancellation
+from release.deploy.core.instance import Instance
+from release.deploy.core.operating import (
+    RUN,
+    FailedOutput,
+    LogLine,
+    LogSource,
+    OneOff,
+    OperationContext,
+    What,
+)
+from release.deploy.core.place import Place, container_spec, process_of
+from release.deploy.core.steps import elapsed_ms, step
+from release.deploy.targets.engine import failed_output
+from release.deploy.targets.engine.fronts import Front, FrontOf, no_front
+from release.deploy.targets.engine.gates import Gates
+from release.deploy.targets.engine.health import Watch, await_healthy
+from release.deploy.targets.engine.instances import instance_of
+from release.images.container_spec import UNWATCHED
+from release.images.engine import ContainerState, Engine
+from release.process import Command
+from release.runspec import RunSpec
+from release.values import Struct, replace
+
+_ASK_SECONDS: Final = 0.1
+_NO_DETACHING: Final = "ctrl-],ctrl-],ctrl-]"
+"""Keys that leave a terminal without ending its program: a sequence that nobody types by accident."""
+
+
+class EngineOperations(Struct, frozen=True, kw_only=True):
+    """See `release.deploy.core.operating.Operations` for what each method promises."""
+
+    engine: Engine
+    place: Place
+    front_of: FrontOf = no_front
+    """The proxy before each process."""
+
+    def refusal(self, what: What) -> str:  # noqa: ARG002 - other targets cannot do everything
+        """Nothing: one engine can do all of it."""
+        return ""
+
+    def sources(self, instances: Sequence[Instance]) -> tuple[LogSource, ...]:
+        """By their labels."""
+        return tuple(map(LogSource.of, instances))
+
+    def read(
+        self,
+        source: LogSource,
+        *,
+        last: int | None,
+        since: datetime | None,
+        follow: bool,
+        cancellation: Cancellation,
+    ) -> Iterator[LogLine]:
+        """As the engine's logging driver keeps them."""
+        found = self.engine.timed_lines(
+            source.id, last=last, since=since, follow=follow, cancellation=cancellation
+        )
+        for moment, text in found:
+            yield LogLine(moment=moment, source=source, text=text)
+
+    def failed(self) -> FailedOutput | None:
+        """From a container that never runs."""
+        return failed_output.read(self.engine, self.place)
+
+    def stop(self, instances: Sequence[Instance], context: OperationContext) -> str:
+        """The last one in traffic first leaves it; then each is stopped and kept."""
+        for instance in instances:
+            context.cancellation.check()
+            self._stop(instance, context)
+        return f"{_names(instances)} stopped"
+
+    def start(self, instances: Sequence[Instance], context: OperationContext) -> str:
+        """Each gets requests once it is proven."""
+        seen = [self._start(instance, context) for instance in instances]
+        return seen[-1] if seen else "nothing to start"
+
+    def restart(self, instances: Sequence[Instance], context: OperationContext) -> str:
+        """Nothing is asked between a stop and its start: an interruption leaves none of them stopped."""
+        said = ""
+        for instance in instances:
+            context.cancellation.check()
+            self._stop(instance, context)
+            said = self._start(instance, context)
+        return said
+
+    def _stop(self, instance: Instance, context: OperationContext) -> None:
+        context.still_mine()
+        with step(context.emit, "stop") as say:
+            grace, front = _settings(instance, context).stop_grace, self._front(instance)
+            if front is not None:
+                grace = max(grace, self._leave_traffic(front, instance))
+            self.engine.stop(instance.id, grace=grace)
+            say(instance.name)
+
+    def _front(self, instance: Instance) -> Front | None:
+        return self.front_of(process_of(instance.labels))
+
+    def _leave_traffic(self, front: Front, instance: Instance) -> int:
+        """Take a container out of traffic and let its requests end; milliseconds that its stop may need."""
+        states, proxy = self._states(instance), front.proxy
+        proxy.switch(into=[], out=states)
+        began = time.monotonic()
+        while (count := proxy.busy(states)) and elapsed_ms(began) < front.drain:
+            time.sleep(_ASK_SECONDS)
+        proxy.forget(states)
+        return front.drain if count is None else 0
+
+    def _start(self, instance: Instance, context: OperationContext) -> str:
+        context.still_mine()
+        with step(context.emit, "start") as say:
+            self.engine.start(instance.id)
+            say(instance.name)
+        with step(context.emit, "health") as say:
+            seen = await_healthy(self._watch(instance, context))
+            if (front := self._front(instance)) is not None:
+                front.proxy.switch(into=self._states(instance), out=[])
+            say(seen.evidence)
+        return seen.evidence
+
+    def _states(self, instance: Instance) -> list[ContainerState]:
+        """As it is now: an address is given at the start."""
+        state = self.engine.state(instance.id)
+        return [] if state is None else [state]
+
+    def _watch(self, instance: Instance, context: OperationContext) -> Watch:
+        spec, front = _settings(instance, context), self._front(instance)
+        return Watch(
+            engine=self.engine,
+            container=instance.id,
+            probe=spec.probe,
+            timeout=context.health_timeout,
+            emit=context.emit,
+            mask=context.mask,
+            cancellation=context.cancellation,
+            gates=Gates.of(spec),
+            at_once=front is None or front.checks_at_once,
+        )
+
+    def begin(self, one_off: OneOff) -> str:
+        """With the networks, volumes and limits of what runs, but not its ports and names."""
+        place, settings = self.place.at(one_off.process), one_off.spec.every[one_off.process]
+        serving = container_spec(
+            place, one_off.identity, settings, image=one_off.image, secrets=one_off.secrets
+        )
+        spec = replace(
+            serving,
+            name=f"{place.container}-{RUN}-{one_off.operation}",
+            command=one_off.command,
+            entrypoint=one_off.entrypoint,
+            labels=place.labels(RUN) | one_off.identity.labels(),
+            aliases=(),
+            publish=(),
+            restart="no",
+            healthcheck=UNWATCHED,
+            has_input=True,
+            has_terminal=one_off.has_terminal,
+        )
+        return self.engine.create(spec)
+
+    def attachment(self, container: str) -> Command:
+        """The `docker` program knows terminals: their size, keys and signals."""
+        return self._docker("start", "--attach", "--interactive", f"--detach-keys={_NO_DETACHING}", container)
+
+    def execution(self, instance: Instance, command: Sequence[str], *, has_terminal: bool) -> Command:
+        """Likewise, in a container that runs."""
+        words = ["exec", "--interactive", *(["--tty"] if has_terminal else [])]
+        return self._docker(*words, f"--detach-keys={_NO_DETACHING}", instance.id, *command)
+
+    def _docker(self, *words: str) -> Command:
+        return Command(argv=("docker", *words), env=self.engine.command_environment())
+
+    def end(self, container: str, *, grace: int) -> None:
+        """It is gone with its volumes without a name."""
+        state = self.engine.state(container)
+        if state is not None and state.status == "running":
+            self.engine.stop(container, grace=grace)
+        self.engine.remove(container)
+
+    def one_offs(self) -> tuple[Instance, ...]:
+        """By their role."""
+        return tuple(map(instance_of, self.engine.containers(self.place.labels(RUN))))
+
+
+def _names(instances: Sequence[Instance]) -> str:
+    return ", ".join(instance.name for instance in instances) or "nothing"
+
+
+def _settings(instance: Instance, context: OperationContext) -> RunSpec:
+    """Return the recorded settings of a container's process."""
+    return context.spec.every.get(process_of(instance.labels), context.spec)

@@ -1,0 +1,67 @@
+"""A program that has the operator's own terminal, or standard streams, until it ends."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from release.cancellation import Cancellation
+from release.errors import ReleaseError
+from release.inherited import BASIC, inherited
+from release.process import Command
+
+_TERMINAL: tuple[str, ...] = (*BASIC, "TERM", "COLORTERM")
+
+
+def hand_over(command: Command, *, timeout: float, cancellation: Cancellation) -> int:
+    """Run a program with the operator's standard input, output and error; its exit status.
+
+    While it runs, Ctrl-C is the program's: it is in the same process group, and gets the signal itself.
+
+    Raises:
+        ReleaseError: the program does not exist, or may not be run.
+        TimeoutError: it has not ended after so many seconds; it was stopped.
+        Cancelled: it was stopped.
+    """
+    environment = inherited(_TERMINAL) | dict(command.env)
+    try:
+        with (
+            _ctrl_c_is_its(),
+            subprocess.Popen(command.argv, cwd=command.cwd, env=environment) as process,
+            cancellation.stopping(process.terminate),
+        ):
+            status = _ended(process, timeout)
+    except FileNotFoundError as error:
+        program = command.argv[0]
+        hint = f"install {program}, or add its folder to PATH"
+        raise ReleaseError(f"run `{program}`", "there is no such program", hint) from error
+    except OSError as error:
+        raise ReleaseError(f"run `{command.argv[0]}`", error.strerror or str(error)) from error
+    cancellation.check()
+    return status
+
+
+def _ended(process: subprocess.Popen[bytes], timeout: float) -> int:
+    try:
+        status = process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        raise TimeoutError(f"it still ran after {timeout:g} s") from None
+    finally:
+        if process.poll() is None:
+            process.terminate()
+    return status if status >= 0 else 128 - status
+
+
+@contextmanager
+def _ctrl_c_is_its() -> Iterator[None]:
+    before = signal.signal(signal.SIGINT, _ignore)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _ignore(_number: int, _frame: object) -> None:
+    """Leave the signal to the program. SIG_IGN would be inherited by it."""
