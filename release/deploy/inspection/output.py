@@ -124,13 +124,14 @@ class _Follower:
         self._is_first = True
 
     def lines(self) -> Iterator[LogLine]:
-        """Yield lines in the order of their times, each held for a moment, until nothing runs any more."""
+        """Yield lines in the order of their times, each held for a moment, until it is cancelled."""
         held: list[tuple[str, int, float, LogLine]] = []
-        count, next_look, is_open = 0, 0.0, True
-        while is_open or held or not self._lines.empty():
+        count, next_look = 0, 0.0
+        while True:
             self._cancellation.check()
-            if time.monotonic() >= next_look and is_open:
-                is_open, next_look = self._look(), time.monotonic() + _LOOK_SECONDS
+            if time.monotonic() >= next_look:
+                self._look()
+                next_look = time.monotonic() + _LOOK_SECONDS
             with suppress(queue.Empty):
                 while True:
                     came, line = self._lines.get(timeout=_HOLD_SECONDS / 5)
@@ -142,15 +143,15 @@ class _Follower:
             while held and held[0][2] <= ready:
                 yield heapq.heappop(held)[3]
 
-    def _look(self) -> bool:
-        """Begin to read what is not read yet; whether anything runs or is read."""
+    def _look(self) -> None:
+        """Begin to read what is not read yet. During a deployment nothing may run for a moment."""
         live = self._live
         try:
             up = live.target.operations.sources(_chosen(look(live).up, self._asked))
             there = up or (sources(live, self._asked) if not self._seen else ())
         except EngineError as error:
             live.workspace.emit(Warned(text=f"cannot {error.attempted}: {error.found}; trying again"))
-            return True
+            return
         for source in there:
             with self._lock:
                 is_new = source.id not in self._reading
@@ -160,8 +161,6 @@ class _Follower:
                 last = self._asked.last if self._is_first else None
                 threading.Thread(target=self._read, args=(source, last), daemon=True).start()
         self._is_first = False
-        with self._lock:
-            return bool(self._reading or up)
 
     def _read(self, source: LogSource, last: int | None) -> None:
         """Read to the end of its output. One that starts again is read on from where it was."""
@@ -208,7 +207,7 @@ def _just_after(moment: str) -> datetime | None:
 def followed(live: LiveEnvironment, asked: Asked, cancellation: Cancellation) -> Iterator[LogLine]:
     """Yield the lines that are there, then those that are written, also by containers that come later.
 
-    It ends when nothing runs any more. Raises UsageError: nothing is there; Cancelled.
+    It goes on until it is cancelled. Raises UsageError: nothing is there; Cancelled.
     """
     sources(live, asked)
     yield from _Follower(live, asked, cancellation).lines()

@@ -54,7 +54,7 @@ def test_a_stop_holds_until_a_start_ends_well(
     """A failed one, and one of another environment, change nothing."""
     ledger = samples.ledger(here.root)
     for draft in drafts:
-        ledger.append_event(draft)
+        ledger.append_events([draft])
     assert stopped(ledger) == expected
 
 
@@ -63,11 +63,11 @@ def test_a_deployment_after_it_ends_it(here: Repository, status: str, expected: 
     """One that failed leaves what was stopped as it was."""
     ledger = samples.ledger(here.root)
     ledger.append([samples.release("0.1.0")])
-    ledger.append_event(said("stop", "done", 5))
+    ledger.append_events([said("stop", "done", 5)])
     assert stopped(ledger) == STOP
     found = query.release_of_version(ledger, "api", "0.1.0")
     assert found is not None
-    ledger.append_event(samples.event(found, status, deployment="x", at=samples.moment(6)))
+    ledger.append_events([samples.event(found, status, deployment="x", at=samples.moment(6))])
     assert stopped(ledger) == expected
 
 
@@ -75,11 +75,11 @@ def test_the_newest_without_an_end_is_unfinished(here: Repository) -> None:
     """Until its end, or a later deployment, is recorded."""
     ledger = samples.ledger(here.root)
     ledger.append([samples.release("0.1.0")])
-    ledger.append_event(said("run", "started", 1))
+    ledger.append_events([said("run", "started", 1)])
     found = query.unfinished(ledger, "api", "production")
     assert found is not None
     assert str(found).startswith(f"run {RUN} by ")
-    ledger.append_event(said("run", "done", 2, exit_status=0))
+    ledger.append_events([said("run", "done", 2, exit_status=0)])
     assert query.unfinished(ledger, "api", "production") is None
 
 
@@ -87,11 +87,11 @@ def test_operations_are_part_of_the_history(here: Repository) -> None:
     """Of their environment, and each is recorded once."""
     ledger = samples.ledger(here.root)
     draft = said("run", "done", 1, exit_status=3, command=("app", "***"))
-    first, second = ledger.append_event(draft), ledger.append_event(draft)
+    first, second = ledger.append_events([draft]), ledger.append_events([draft])
     assert first is not None
     assert first == second
     found = list(query.history(ledger, "api", environment="production"))
-    assert [record.id for record in found] == [first.id]
+    assert [record.id for record in found] == [first[0].id]
     assert list(query.history(ledger, "api", environment="staging")) == []
 
 
@@ -101,6 +101,6 @@ def test_a_clock_that_is_behind_does_not_reorder(here: Repository) -> None:
     ledger.append([samples.release("0.1.0")])
     found = query.release_of_version(ledger, "api", "0.1.0")
     assert found is not None
-    ledger.append_event(samples.event(found, "healthy", deployment="x", at=samples.moment(9)))
-    ledger.append_event(said("stop", "done", 5))
+    ledger.append_events([samples.event(found, "healthy", deployment="x", at=samples.moment(9))])
+    ledger.append_events([said("stop", "done", 5)])
     assert stopped(ledger) == STOP

@@ -222,8 +222,7 @@ def settle(crew: RolloutTools, order: Replacement, made: Sequence[str]) -> None:
 
 def rename(engine: Engine, container: str, name: str) -> None:
     """Give it the name, if it does not have it."""
-    state = engine.state(container)
-    if state is None or state.name != name:
+    if (state := engine.state(container)) is None or state.name != name:
         engine.rename(container, name)
 
 
