@@ -9,6 +9,7 @@ SESSIONS: Final = {
     "test": "Build the image and run its tests inside it.",
     "smoke": "Build the image, run it as production would, and stop it.",
     "installed": "Build the image, and compare its packages with the lockfile.",
+    "audit": "Build the image, and look up known vulnerabilities of its packages.",
     "push": "Build the image, push it as a candidate and read it back.",
     "check": "All gates, as for a pull request: nothing is pushed, nothing recorded.",
     "release": "From the commit to a recorded release: all gates, push, record, tag.",

@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from release.actor import now
 from release.chain import stage_cache, stale_runs
+from release.chain.auditing.stage import AuditPassed, audit
+from release.chain.auditing.stage import is_wanted as audit_is_wanted
 from release.chain.building.stage import BUILD_REUSE, build
 from release.chain.companions import companion_images
 from release.chain.installed.stage import (
@@ -57,13 +59,16 @@ STAGES: Final = (
     Stage(
         name="installed", action=installed, after=("lock", "build"), reuse=INSTALLED_REUSE, applies=is_wanted
     ),
+    Stage(name="audit", action=audit, after=("installed",), applies=audit_is_wanted),
     Stage(name="push", action=push, after=("build",)),
-    Stage(name="record", action=record, after=("lock", "lint", "test", "smoke", "installed", "push")),
+    Stage(
+        name="record", action=record, after=("lock", "lint", "test", "smoke", "installed", "audit", "push")
+    ),
     Stage(name="promote", action=promote, after=("record",)),
 )
 """The chain, in the order in which it is read aloud."""
 
-GATES: Final = ("lock", "lint", "build", "test", "smoke", "installed")
+GATES: Final = ("lock", "lint", "build", "test", "smoke", "installed", "audit")
 """Gates of a pull request: nothing is pushed, nothing recorded."""
 
 
@@ -202,7 +207,7 @@ def _spared(ctx: StageContext, stage: Stage, clock: float) -> tuple[Gate, Produc
 
 def _remarks(product: Product) -> dict[str, Any]:
     """Return what a gate found and did not stop for, by the keys of its record."""
-    if not isinstance(product, InstalledChecked):
+    if not isinstance(product, InstalledChecked | AuditPassed):
         return {}
     return {"findings": product.findings or None, "waivers": dict(product.waivers) or None}
 

@@ -6,6 +6,7 @@ service; with `[tool.release.services.<name>]` tables they are the defaults of e
 
 from __future__ import annotations
 
+from release.config.audit import Audit, AuditWaiver
 from release.config.chain import Build, Ledger, Lint, Lock, Migrations, Push, Retention, Secret
 from release.config.companion import Companion
 from release.config.environment import Environment, EnvironmentSecret
@@ -38,6 +39,8 @@ __all__ = [
     "OWN_FILE",
     "ROOT",
     "Arguments",
+    "Audit",
+    "AuditWaiver",
     "Build",
     "CommandLine",
     "Companion",

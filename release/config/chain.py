@@ -81,6 +81,13 @@ class Lock(Value):
     """The Python that the lockfile is resolved for; absent: that of its header, else that of the image."""
     pass_env: Items[VariableName] = ()
     """Variables of the operator's environment that the lock tool gets beside the usual ones."""
+    max_age: Duration | None = 14 * 86_400_000
+    """Time since the commit that changed the lockfile last, or that `nox -s refresh` made."""
+    max_base_age: Duration | None = 14 * 86_400_000
+    """Time since the commit that wrote the digest of a base image into the Dockerfile. A base without a
+    digest has no age."""
+    too_old: Literal["warn", "fail", "off"] = "warn"
+    """Answer to a lockfile or base image that is older: a warning, an error, or none."""
 
 
 class Lint(Value):

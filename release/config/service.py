@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 from pydantic import Field, model_validator
 
 from release.config.alike import main_run, port_of, smoke_runs, with_another_command
+from release.config.audit import Audit
 from release.config.chain import Build, Ledger, Lint, Lock, Migrations, Push, Retention
 from release.config.companion import Companion
 from release.config.environment import Environment
@@ -47,6 +48,7 @@ class Service(Value):
     test: Test = Test()
     smoke: Smoke
     installed: Installed = Installed()
+    audit: Audit = Audit()
     companions: dict[Slug, Companion] = Field(default_factory=dict)
     parallel: bool = True
     """Run gates that do not need each other at the same time; false: one after the other."""

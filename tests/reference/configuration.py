@@ -69,6 +69,8 @@ _LINKED: Final = (
     "Push",
     "Test",
     "Installed",
+    "Audit",
+    "AuditWaiver",
     "Smoke",
     "SmokeRun",
     "Companion",

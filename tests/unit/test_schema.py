@@ -45,6 +45,7 @@ def in_the_pages_form(path: str) -> str:
     shared = re.sub(r"^tool\.release\.services\.\w+", "tool.release", path)
     named = NAMED.sub(lambda m: f".{m[1]}.<{PLACEHOLDERS[m[1]]}>", shared)
     named = re.sub(r"\.swarm\.nodes\.[\w-]+", ".swarm.nodes.<node>", named)
+    named = re.sub(r"\.audit\.waivers\.[\w-]+", ".audit.waivers.<id>", named)
     by_path = named.replace(".files./etc/api/settings.toml", '.files."<path>"')
     return by_path.replace(".build.secrets.<VARIABLE>", ".build.secrets.<id>")
 

@@ -72,7 +72,7 @@ def test_a_wrong_option_is_refused(words: list[str], capsys: pytest.CaptureFixtu
 def test_gates_are_used_again_unless_asked_for_by_name_or_forbidden() -> None:
     """`nox -s lint` lints, whatever was linted before; `--no-reuse` runs everything."""
     plain, fresh = parse_arguments("check", []), parse_arguments("check", ["--no-reuse"])
-    gates = {"lock", "lint", "build", "test", "smoke", "installed"}
+    gates = {"lock", "lint", "build", "test", "smoke", "installed", "audit"}
     assert reusable("release", plain) == reusable("check", plain) == gates
     assert reusable("test", plain) == gates - {"test"}
     assert reusable("release", fresh) == frozenset()

@@ -17,6 +17,7 @@ from typing import Any, Final
 from release.brief import counted
 from release.chain.building.context import write_folder
 from release.chain.lockgate import detect, pdm, pipenv, poetry, pylock, requirements, uv
+from release.chain.lockgate.age import check_age
 from release.chain.lockgate.checking import Checking, refuse_astray
 from release.chain.lockgate.deciding import Read, behind
 from release.chain.lockgate.environment import execute, install
@@ -79,7 +80,9 @@ def lock(ctx: StageContext) -> LockChecked:
         raw = _raw(found, committed, folder)
         checking = checking_of(ctx, found, committed, folder, home)
         answer = ADAPTERS[found.kind].check(checking)
-    return _passed(ctx, found, raw, _with_astray(answer, committed))
+    made = _passed(ctx, found, raw, _with_astray(answer, committed))
+    check_age(ctx, made.file.path)
+    return made
 
 
 def _with_astray(answer: Answer, committed: Committed) -> Answer:
@@ -263,11 +266,12 @@ def _keep(_ctx: StageContext, made: LockChecked) -> Mapping[str, Any]:
     return {"file": made.file.model_dump(mode="json"), "unchecked": made.unchecked}
 
 
-def _restore(_ctx: StageContext, cached: CachedResult) -> LockChecked | None:
+def _restore(ctx: StageContext, cached: CachedResult) -> LockChecked | None:
     """Return the product again; None: it was not checked then, so it is tried again."""
     if cached.data["unchecked"]:
         return None
     file = LockFile.model_validate(cached.data["file"])
+    check_age(ctx, file.path)
     return LockChecked(file=file, evidence=cached.evidence, summary=cached.summary)
 
 

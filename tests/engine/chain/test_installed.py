@@ -89,3 +89,37 @@ def packages(service: Service) -> dict[str, list[dict[str, object]]]:
     last = max((service.folder / ".release" / "runs").iterdir(), key=lambda path: path.name)
     found: dict[str, list[dict[str, object]]] = json.loads((last / "packages.json").read_text())
     return found
+
+
+AUDITOR = """\
+import json, sys
+lines = [line.strip().split("==") for line in open(sys.argv[1])]
+assert json.load(open(sys.argv[2]))["bomFormat"] == "CycloneDX"
+found = [{"id": "X-1", "package": n, "version": v, "fixed": ["3"]} for n, v in lines if n == "alpha"]
+json.dump(found, open(sys.argv[3], "w"))
+sys.exit(len(found))
+"""
+
+
+def test_a_known_vulnerability_stops_the_release_until_it_is_waived(service: Service) -> None:
+    """The command gets the packages of the image. One that writes nothing is no evidence."""
+    (service.folder / ".git" / "auditor.py").write_text(AUDITOR)
+    auditor = str(service.folder / ".git" / "auditor.py")
+    command = ["python3", auditor, "{packages}", "{sbom}", "{output}"]
+
+    def audit(**more: object) -> Ran:
+        service.configure(
+            lock={"allow_unchecked": True}, installed={"check": "fail"}, audit={"command": command, **more}
+        )
+        service.commit("feat: audit it")
+        return service.nox("audit", **OFFLINE)
+
+    ran = audit()
+    assert ran.status == 1, ran.all
+    assert "alpha 2.0 has X-1; fixed in 3" in ran.err
+    ran = audit(waivers={"X-1": {"reason": "not reachable", "until": "2999-12-31"}})
+    assert ran.status == 0, ran.all
+    assert "no known vulnerability without a waiver, 1 waived" in ran.err
+    ran = audit(command=["true", "{output}"])
+    assert ran.status == 1, ran.all
+    assert "known vulnerabilities could not be looked up: the command wrote no {output}" in ran.err

@@ -62,7 +62,8 @@ def test_the_chain_reads_as_it_is_documented() -> None:
         "smoke": ("build",),
         "push": ("build",),
         "installed": ("lock", "build"),
-        "record": ("lock", "lint", "test", "smoke", "installed", "push"),
+        "audit": ("installed",),
+        "record": ("lock", "lint", "test", "smoke", "installed", "audit", "push"),
         "promote": ("record",),
     }
 
@@ -74,7 +75,7 @@ def test_a_stage_brings_those_before_it() -> None:
 
 def test_the_gates_push_nothing_and_record_nothing() -> None:
     """`nox -s check` is safe for a pull request."""
-    expected = {"lock", "lint", "build", "test", "smoke", "installed"}
+    expected = {"lock", "lint", "build", "test", "smoke", "installed", "audit"}
     assert {each.name for each in needed_for(GATES)} == expected
 
 

@@ -1,0 +1,1 @@
+"""The gate `audit`: known vulnerabilities of the packages in the image."""

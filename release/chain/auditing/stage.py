@@ -1,0 +1,156 @@
+"""The gate that asks a command for known vulnerabilities of the packages in the image."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from release import jsontext
+from release.chain.auditing.findings import Audited, judge, read_audit
+from release.chain.installed.stage import InstalledChecked
+from release.chain.stage_context import StageContext, evidence
+from release.chain.tools import Toolset, tool_environment
+from release.config import FILE, ROOT, Service
+from release.errors import ConfigError, GateFailed, Problem, ReleaseError
+from release.events import Warned
+from release.inherited import BASIC
+from release.process import Command, Completed
+from release.values import Struct
+
+NAME: Final = "audit"
+_SHOWN: Final = 5
+
+
+class AuditPassed(Struct, frozen=True, kw_only=True):
+    """No vulnerability is known that would stop the release."""
+
+    evidence: bytes
+    summary: str
+    findings: tuple[str, ...] = ()
+    """Vulnerabilities that did not stop the release, or the reason why nothing is known."""
+    waivers: Mapping[str, str] = {}
+
+
+class _Unchecked(Exception):
+    """The command gave no findings. Holds the reason, and its last lines."""
+
+    def __init__(self, reason: str, tail: tuple[str, ...] = ()) -> None:
+        super().__init__(reason)
+        self.tail = tail
+
+
+def is_wanted(service: Service) -> bool:
+    """Return if a command is configured."""
+    return service.audit.command is not None
+
+
+def audit(ctx: StageContext) -> AuditPassed:
+    """Run the command on the packages. Raises GateFailed, ConfigError."""
+    config, installed = ctx.plan.service.audit, ctx.products.find(InstalledChecked)
+    if installed is None:
+        message = 'it needs the list of packages: write installed.check = "warn" or "fail"'
+        raise ConfigError(FILE, [Problem(path=f"{ROOT}.audit", message=message)])
+    try:
+        audited = _asked(ctx, installed)
+    except _Unchecked as error:
+        return _unchecked(ctx, error)
+    judged = judge(audited.found, config.waivers, datetime.now(UTC).date())
+    ctx.write_log(NAME, [*judged.open, *(f"not audited: {each}" for each in audited.skipped)])
+    if judged.open and config.check == "fail":
+        hint = "update it: nox -s refresh; or write audit.waivers.<id> with a reason, and the day it ends"
+        raise GateFailed(NAME, _first(judged.open), hint, judged.open[_SHOWN:])
+    if judged.open:
+        ctx.emit(Warned(text=_first(judged.open)))
+    seen = {"open": list(judged.open), "waivers": judged.waivers, "skipped": list(audited.skipped)}
+    return AuditPassed(
+        evidence=evidence(NAME, seen),
+        summary=_summary(audited, len(judged.open), len(judged.waivers)),
+        findings=(*judged.open, *(f"not audited: {each}" for each in audited.skipped)),
+        waivers=judged.waivers,
+    )
+
+
+def _summary(audited: Audited, wrong: int, waived: int) -> str:
+    parts = [f"{wrong} known vulnerabilities" if wrong else "no known vulnerability without a waiver"]
+    parts += [f"{waived} waived"] if waived else []
+    parts += [f"{len(audited.skipped)} packages were not audited"] if audited.skipped else []
+    return ", ".join(parts)
+
+
+def _first(texts: tuple[str, ...]) -> str:
+    rest = len(texts) - _SHOWN
+    return "; ".join(texts[:_SHOWN]) + (f"; and {rest} more" if rest > 0 else "")
+
+
+def _unchecked(ctx: StageContext, error: _Unchecked) -> AuditPassed:
+    text = f"known vulnerabilities could not be looked up: {error}"
+    if not ctx.plan.service.audit.allow_unchecked:
+        hint = "run the command by hand, with the files of `{packages}` and `{sbom}`; or write "
+        raise GateFailed(NAME, text, f"{hint}audit.allow_unchecked = true", error.tail)
+    ctx.emit(Warned(text=f"{text}. audit.allow_unchecked lets it pass"))
+    return AuditPassed(
+        evidence=evidence(NAME, {"unchecked": str(error)}),
+        summary="vulnerabilities were not looked up",
+        findings=(f"not looked up: {error}",),
+    )
+
+
+def _asked(ctx: StageContext, installed: InstalledChecked) -> Audited:
+    """Run the command; return what it wrote. Raises _Unchecked."""
+    with ctx.folder.staged(NAME) as folder:
+        packages, sbom, output = (folder / name for name in ("packages.txt", "sbom.json", "output.json"))
+        packages.write_text(requirements(installed.packages), encoding="utf-8")
+        sbom.write_bytes(installed.sbom)
+        places = {"packages": packages, "sbom": sbom, "output": output}
+        done = _run(ctx, folder, places)
+        if not output.is_file():
+            raise _Unchecked(f"the command wrote no {{output}} (status {done.status})", done.tail)
+        try:
+            found = read_audit(output.read_bytes())
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise _Unchecked(f"its output cannot be read: {error}"[:300], done.tail) from error
+    if done.status != 0 and not found.found:
+        raise _Unchecked(f"the command ended with status {done.status} and no findings", done.tail)
+    return found
+
+
+def _run(ctx: StageContext, folder: Path, places: Mapping[str, Path]) -> Completed:
+    config = ctx.plan.service.audit
+    words = list(config.command or ())
+    for name, place in places.items():
+        words = [word.replace(f"{{{name}}}", str(place)) for word in words]
+    path = os.environ.get("PATH", os.defpath)
+    if config.tools:
+        tools = Toolset(stage=NAME, requirements=config.tools, pass_env=config.pass_env)
+        try:
+            path = f"{tool_environment(ctx, Path(sys.executable), tools)}{os.pathsep}{path}"
+        except GateFailed as error:
+            raise _Unchecked(error.found, error.tail) from error
+    program = shutil.which(words[0], path=path)
+    if program is None:
+        raise _Unchecked(f"`{words[0]}` is not installed: add it to audit.tools with its exact version")
+    command = Command(
+        argv=(program, *words[1:]),
+        cwd=folder,
+        env={"PATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
+        inherits=(*BASIC, *config.pass_env),
+    )
+    ctx.say(NAME, shlex.join([words[0], *words[1:2]]))
+    try:
+        return ctx.execute(NAME, command, check=False)
+    except ReleaseError as error:
+        ctx.cancellation.check()
+        raise _Unchecked(error.found) from error
+
+
+def requirements(packages: bytes) -> str:
+    """Return the packages of a list as a requirements file: each name and version once, sorted."""
+    document: Any = jsontext.read(packages, jsontext.Bounds(size=8 * 1024 * 1024, depth=16))
+    lines = {f"{row['name']}=={row['version']}" for row in document.get("packages", ())}
+    return "".join(f"{line}\n" for line in sorted(lines))

@@ -1,0 +1,114 @@
+"""The age of the lockfile and of pinned base images: the time since the commit that changed them last."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+from release.chain.building.dockerfile import stages_of
+from release.chain.building.selection import committed_dockerfile
+from release.errors import GateFailed
+from release.events import Warned
+from release.history import is_shallow
+from release.scalars import duration_text
+from release.values import Struct
+
+if TYPE_CHECKING:
+    from release.chain.stage_context import StageContext
+
+REFRESHED: Final = "Lock-Refreshed"
+"""The trailer of a commit that looked for updates of a lockfile, also if there were none."""
+
+_DIGEST: Final = re.compile(r"@(sha256:[0-9a-f]{64})")
+_DAY: Final = 86_400_000
+
+
+class Aged(Struct, frozen=True, kw_only=True):
+    """A file or an image, and the commit that changed it last."""
+
+    what: str
+    """As "uv.lock" or "the base image python@sha256:…"."""
+    limit: int
+    """Milliseconds."""
+    changed: datetime | None
+    """None: the history of this clone does not reach so far."""
+    mend: str
+
+
+def check_age(ctx: StageContext, lockfile: str) -> None:
+    """Warn of a lockfile or a base image that is too old, or refuse it. Raises GateFailed.
+
+    `lockfile` is its path from the root of the repository.
+    """
+    config, now = ctx.plan.service.lock, datetime.now(UTC)
+    if config.too_old == "off":
+        return
+    for each in _aged(ctx, lockfile, now):
+        text = _judged(each, now)
+        if not text:
+            continue
+        if config.too_old == "fail":
+            raise GateFailed("lock", text, each.mend if each.changed else "git fetch --unshallow")
+        if each.changed is not None:
+            ctx.emit(Warned(text=f"{text}. {each.mend}"))
+
+
+def _judged(each: Aged, now: datetime) -> str:
+    """Return what is wrong with an age; empty if it is young enough."""
+    if each.changed is None:
+        return f"the age of {each.what} is not known, because this clone has only the end of the history"
+    age = now - each.changed
+    if age <= timedelta(milliseconds=each.limit):
+        return ""
+    return f"{each.what} was changed {age.days} days ago; the limit is {duration_text(each.limit)}"
+
+
+def _aged(ctx: StageContext, lockfile: str, now: datetime) -> Iterator[Aged]:
+    config, shallow = ctx.plan.service.lock, is_shallow(ctx.source)
+    if config.max_age is not None:
+        refreshed = _refreshed(ctx, lockfile, now - timedelta(milliseconds=config.max_age))
+        yield Aged(
+            what=lockfile,
+            limit=config.max_age,
+            changed=refreshed or _changed(ctx, lockfile, shallow=shallow),
+            mend="update it: nox -s refresh",
+        )
+    if config.max_base_age is not None:
+        dockerfile = committed_dockerfile(ctx.source, ctx.plan).decode("utf-8", "replace")
+        path = (PurePosixPath(ctx.plan.service.context) / ctx.plan.service.build.dockerfile).as_posix()
+        for base, digest in sorted(pinned_bases(dockerfile)):
+            yield Aged(
+                what=f"the base image {base}",
+                limit=config.max_base_age,
+                changed=_changed(ctx, path, f"-S{digest}", shallow=shallow),
+                mend=f"write its newer digest into {path}",
+            )
+
+
+def pinned_bases(dockerfile: str) -> set[tuple[str, str]]:
+    """Return the base images that are named with a digest: the name without it, and the digest."""
+    found = ((stage.base, _DIGEST.search(stage.base)) for stage in stages_of(dockerfile))
+    return {(base.partition("@")[0], match[1]) for base, match in found if match is not None}
+
+
+def _changed(ctx: StageContext, path: str, *options: str, shallow: bool) -> datetime | None:
+    """Return the time of the last commit that changed a file; None if the history ends before it."""
+    words = ("log", "-1", "--no-show-signature", "--format=%ct %P", *options, ctx.plan.commit.id, "--", path)
+    answer = ctx.source.git.run(*words)
+    stamp, _, parents = answer.text.strip().partition(" ")
+    if answer.status != 0 or not stamp.isdigit() or (shallow and not parents):
+        return None
+    return datetime.fromtimestamp(int(stamp), UTC)
+
+
+def _refreshed(ctx: StageContext, lockfile: str, since: datetime) -> datetime | None:
+    """Return the time of the last commit since then that looked for updates; None if there is none."""
+    words = (
+        *("log", "-1", "--no-show-signature", "--format=%ct", "--fixed-strings"),
+        *(f"--grep={REFRESHED}: {lockfile}", f"--since={int(since.timestamp())}", ctx.plan.commit.id),
+    )
+    stamp = ctx.source.git.run(*words).text.strip()
+    return datetime.fromtimestamp(int(stamp), UTC) if stamp.isdigit() else None
