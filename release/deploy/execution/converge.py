@@ -7,11 +7,10 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from release.capped import brief
-from release.deploy.core import lock, watch
+from release.deploy.core import lock
 from release.deploy.core.lock import Holder
 from release.deploy.core.lock_store import LockStore
-from release.deploy.core.place import Identity
-from release.deploy.core.rollout import RolloutContext, RolloutRequest
+from release.deploy.core.rollout import RolloutContext
 from release.deploy.core.steps import reason
 from release.deploy.environment import claim, identify, journal
 from release.deploy.environment.environment import LiveEnvironment
@@ -28,7 +27,6 @@ from release.ledger.query import Event
 from release.records import Body, Deployment, Draft
 from release.records.events import DataChange
 from release.redact import Mask
-from release.reference import Digest
 from release.values import Struct, replace
 
 
@@ -69,7 +67,7 @@ def carry_out(
 
 def _refuse_objections(interrupted: InterruptedDeployment) -> None:
     live = interrupted.live
-    objection = live.target.rollouts.objection(_request(interrupted), interrupted.way)
+    objection = live.target.rollouts.objection(interrupted.request, interrupted.way)
     if interrupted.way == "finish":
         objection = claim.objection(live, interrupted.unfinished, interrupted.observation.ours) or objection
     if objection is not None:
@@ -130,7 +128,7 @@ class _Ending(Struct, frozen=True, kw_only=True):
 
     def run(self) -> Converged:
         interrupted = self.interrupted
-        rollouts, request = interrupted.live.target.rollouts, _request(interrupted)
+        rollouts, request = interrupted.live.target.rollouts, interrupted.request
         try:
             if interrupted.way == "finish":
                 return self._recorded("healthy", rollouts.resume(request, self.context))
@@ -244,31 +242,3 @@ def _runs(live: LiveEnvironment) -> Event | None:
         return running_event(live, identify.look(live))
     except EngineError:
         return None
-
-
-def _request(interrupted: InterruptedDeployment) -> RolloutRequest:
-    live, started, body = (
-        interrupted.live,
-        interrupted.unfinished.started,
-        interrupted.release.body,
-    )
-    return RolloutRequest(
-        place=live.place,
-        identity=Identity(
-            deployment=started.deployment,
-            version=body.version,
-            commit=body.source.commit,
-            digest=Digest(started.digest),
-            record=started.release,
-        ),
-        image=body.image,
-        spec=claim.settings(live, interrupted.unfinished, interrupted.release),
-        secrets={},
-        before=interrupted.observation.ours,
-        old=interrupted.before.deployment.run_spec if interrupted.before is not None else None,
-        health_timeout=live.settings.health_timeout,
-        health_timeouts=live.settings.health_timeouts,
-        watch=watch.wanted(started.run_spec, started.reason),
-        replaces=started.previous,
-        reason=started.reason,
-    )

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from release.deploy.core import lock
+from release.deploy.core import lock, watch
 from release.deploy.core.instance import InstanceSet
 from release.deploy.core.lock import Holder
-from release.deploy.core.place import DEPLOYMENT, describe
-from release.deploy.core.rollout import Way
+from release.deploy.core.place import DEPLOYMENT, Identity, describe
+from release.deploy.core.rollout import RolloutRequest, Way
 from release.deploy.environment import claim, journal
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.environment.journal import Unfinished
@@ -26,6 +26,7 @@ from release.ledger.releases import release_record
 from release.records import Note, Record, Release
 from release.records.events import DataChange, Undoing, Upgrade
 from release.redact import Redacted
+from release.reference import Digest
 from release.runspec import RunSpec
 from release.values import Struct, replace
 
@@ -57,6 +58,31 @@ class InterruptedDeployment(Struct, frozen=True, kw_only=True):
     def changes(self) -> tuple[DataChange, ...]:
         """Return what it did to the data."""
         return tuple(change for change in (self.down, self.up) if change is not None)
+
+    @property
+    def request(self) -> RolloutRequest:
+        """Return what the target is asked to finish or to revert."""
+        live, started, body = self.live, self.unfinished.started, self.release.body
+        return RolloutRequest(
+            place=live.place,
+            identity=Identity(
+                deployment=started.deployment,
+                version=body.version,
+                commit=body.source.commit,
+                digest=Digest(started.digest),
+                record=started.release,
+            ),
+            image=body.image,
+            spec=claim.settings(live, self.unfinished, self.release),
+            secrets={},
+            before=self.observation.ours,
+            old=self.before.deployment.run_spec if self.before is not None else None,
+            health_timeout=live.settings.health_timeout,
+            health_timeouts=live.settings.health_timeouts,
+            watch=watch.wanted(started.run_spec, started.reason),
+            replaces=started.previous,
+            reason=started.reason,
+        )
 
     @property
     def title(self) -> str:
@@ -152,7 +178,7 @@ def examine(live: LiveEnvironment, found: Found, *, way: Way | None) -> Interrup
     before = live.event_of(started.previous) if started.previous is not None else None
     locked = found.observation.holder is not None
     runs = any(each.labels.get(DEPLOYMENT) == started.deployment for each in ours.running)
-    return InterruptedDeployment(
+    interrupted = InterruptedDeployment(
         live=live,
         observation=found.observation,
         unfinished=unfinished,
@@ -166,6 +192,15 @@ def examine(live: LiveEnvironment, found: Found, *, way: Way | None) -> Interrup
         up=migration_containers.outcome(there, started.deployment, started.up, locked=locked),
         busy=tuple(migration_containers.still_running(there)),
     )
+    return interrupted if way is not None else _open_way(interrupted)
+
+
+def _open_way(interrupted: InterruptedDeployment) -> InterruptedDeployment:
+    """Return it with the other way, if only that is open: it died while it put processes back."""
+    ask, request = interrupted.live.target.rollouts.objection, interrupted.request
+    if interrupted.way == "revert" or request.spec.processes is None or ask(request, "finish") is None:
+        return interrupted
+    return interrupted if ask(request, "revert") is not None else replace(interrupted, way="revert")
 
 
 def refuse_busy(attempted: str, busy: Iterable[Problem]) -> None:

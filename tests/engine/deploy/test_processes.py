@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Final
+import json
+import signal
+import time
+from typing import Any, Final
 
 import pytest
 
+from release.deploy.core.place import PROCESS
+from release.process import output_of
 from tests.engine.deploy.conftest import Make
 from tests.engine.deploy.world import World
+from tests.soak import rows
 
 APP: Final = """\
 import http.server, json, os, signal, sys, time
@@ -148,3 +154,103 @@ def test_one_process_becomes_several_and_back(make: Make) -> None:
     assert back.status == 0, back.err
     assert running(world) == {world.container: ("0.1.0", "running")}
     assert world.answer()["VERSION"] == "0.1.0"
+
+
+POINTS: Final = (
+    ("after", "create", "1"),
+    ("after", "create", "3"),
+    ("after", "create", "4"),
+    ("after", "stop", "1"),
+    ("after", "start", "1"),
+    ("after", "stop", "2"),
+    ("after", "start", "2"),
+    ("before", "stop", "3"),
+    ("after", "stop", "3"),
+    ("after", "start", "3"),
+    ("before", "remove", "1"),
+    ("after", "remove", "1"),
+    ("after", "rename", "1"),
+    ("after", "remove", "2"),
+    ("after", "remove", "3"),
+    ("after", "rename", "3"),
+    ("before", "append_events", "2"),
+)
+"""Steps of a deployment: the lock, the three new containers, each old one's stop and each new one's start,
+then each old one's removal and each new one's name, and the event of the end."""
+
+BACK: Final = (
+    ("after", "stop", "4"),
+    ("after", "remove", "1"),
+    ("after", "start", "4"),
+    ("after", "remove", "2"),
+    ("before", "start", "5"),
+    ("after", "remove", "3"),
+    ("after", "start", "6"),
+    ("before", "append_events", "2"),
+)
+"""Steps of putting back, after beat did not start: of beat, of worker and of web."""
+
+
+def test_a_death_at_any_step_ends_as_everything_old_or_everything_new(world: World) -> None:
+    """By `invoke converge`: never a web of one release beside a worker of another."""
+    runs, other = "0.1.0", "0.2.0"
+    for point in rows.sample(POINTS, 4):
+        died = world.dying(*point, "deploy", "--to", other, "--yes")
+        assert died.status == -signal.SIGKILL, (point, died.err)
+        done = world.invoke("converge", *SURE, "--json")
+        assert done.status == 0, (point, done.err)
+        if done.data["status"] == "healthy":
+            runs, other = other, runs
+        else:
+            assert done.data["status"] == "restored", (point, done.err)
+        assert_all(world, runs)
+
+
+def test_a_death_while_all_are_put_back_ends_as_everything_old(world: World) -> None:
+    """Some processes are back already, others still run the new release."""
+    for point in rows.sample(BACK, 2):
+        died = world.dying(*point, "deploy", "--to", "0.3.0", "--yes")
+        assert died.status == -signal.SIGKILL, (point, died.err)
+        done = world.invoke("converge", *SURE, "--json")
+        assert done.status == 0, (point, done.err)
+        assert done.data["status"] == "restored", point
+        assert_all(world, "0.1.0")
+
+
+def test_the_next_deployment_after_a_death_makes_everything_new(world: World) -> None:
+    """Web runs the new release and worker the old one: a rollback makes one release of them."""
+    died = world.dying("after", "start", "1", "deploy", "--to", "0.2.0", "--yes")
+    assert died.status == -signal.SIGKILL, died.err
+    back = world.invoke("rollback", *SURE)
+    assert back.status == 0, back.err
+    assert_all(world, "0.1.0")
+
+
+def test_an_exclusive_process_never_runs_twice(world: World) -> None:
+    """By the engine's own events: through a change, a failure that puts all back, and a rollback."""
+    since, beat = time.time(), world.engine.state(f"{world.container}-beat")
+    assert beat is not None
+    running = {beat.id}
+    assert world.invoke("deploy", "--to", "0.2.0", "--yes").status == 0
+    assert world.invoke("deploy", "--to", "0.3.0", "--yes").status == 3
+    assert world.invoke("rollback", "--yes").status == 0
+    most, starts = 1, 0
+    for event in events(world, "beat", since):
+        if event["Action"] == "start":
+            running.add(event["Actor"]["ID"])
+            starts += 1
+        else:
+            running.discard(event["Actor"]["ID"])
+        most = max(most, len(running))
+    assert starts >= 4  # 0.2.0, 0.3.0 (the engine starts it again as it crashes), 0.2.0 again, 0.1.0
+    assert most == 1
+
+
+def events(world: World, process: str, since: float) -> list[dict[str, Any]]:
+    """Starts and ends of the containers of a process, as the engine tells them, in their order."""
+    filters = ["type=container", "event=start", "event=die", f"label={PROCESS}={process}"]
+    asked = [word for each in filters for word in ("--filter", each)]
+    named = ["--filter", f"label=release.service={world.service}"]
+    span = ["--since", f"{since:.3f}", "--until", f"{time.time():.3f}"]
+    told = output_of(["docker", "events", *span, *asked, *named, "--format", "{{json .}}"])
+    return [json.loads(line) for line in told.splitlines()]
