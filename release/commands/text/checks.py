@@ -92,7 +92,7 @@ def drill_rows(drill_run: Drill) -> list[tuple[str, str]]:
     rows = [
         ("engine", drill_run.host),
         ("image", f"{drill_run.request.target.body.image.digest}, from the {drill_run.found.where}"),
-        (drill_run.drills.what, drill_run.request.name),
+        (drill_run.drills.what, drill_run.names),
         ("not proven", inert_lines(drill_run.unchecked)),
     ]
     return [(label, text) for label, text in rows if text]

@@ -7,7 +7,7 @@ that a rollback would take: from the command to verified healthy.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from release.cancellation import Cancellation
@@ -23,7 +23,7 @@ from release.events import Emit, Warned
 from release.ledger.query import Event
 from release.records import Examined, Record, Release, Verification
 from release.redact import Mask
-from release.values import Struct
+from release.values import Struct, replace
 
 
 class Drill(Struct, frozen=True, kw_only=True):
@@ -38,10 +38,32 @@ class Drill(Struct, frozen=True, kw_only=True):
     """Place of the image."""
 
     @property
+    def parts(self) -> tuple[DrillRequest, ...]:
+        """Return a request for each process, or the request itself if there is one process."""
+        request = self.request
+        return tuple(
+            replace(request, place=request.place.at(process), spec=spec)
+            for process, spec in request.spec.every.items()
+        )
+
+    @property
+    def names(self) -> str:
+        """Return the names of what is started."""
+        return ", ".join(part.name for part in self.parts)
+
+    @property
     def unchecked(self) -> tuple[str, ...]:
         """Return what it does not prove."""
-        request = self.request
-        return (*request.conditions.unchecked(request.spec), *self.drills.unchecked(request))
+        return tuple(_of_process(part, text) for part in self.parts for text in self._unchecked(part))
+
+    def _unchecked(self, part: DrillRequest) -> Iterator[str]:
+        yield from part.conditions.unchecked(part.spec)
+        yield from self.drills.unchecked(part)
+
+
+def _of_process(part: DrillRequest, text: str) -> str:
+    """Return a text with the name of the process before it; without processes the text itself."""
+    return f"{part.place.process}: {text}" if part.place.process else text
 
 
 def prepare_drill(
@@ -81,7 +103,8 @@ def prepare_drill(
         drills=ground.target.drills,
         found=ground.target.images.locate(target.body.image, tell),
     )
-    problems = [*missing, *drill_run.drills.problems(drill_run.request)]
+    lacking = (problem for part in drill_run.parts for problem in drill_run.drills.problems(part))
+    problems = [*missing, *lacking]
     _refuse(drill_run, problems)
     return drill_run
 
@@ -171,19 +194,22 @@ def drill(drill_run: Drill, emit: Emit, cancellation: Cancellation, elapsed: Cal
     """
     request, drills = drill_run.request, drill_run.drills
     context = RolloutContext(emit=emit, cancellation=cancellation, mask=Mask(request.secrets.values()))
-    drills.sweep(request, emit)
+    for part in drill_run.parts:
+        drills.sweep(part, emit)
     drills.fetch(request, drill_run.found, emit)
     cancellation.check()
-    with _removed(drill_run, context):
-        evidence = drills.rehearse(request, context)
+    evidence = []
+    with ExitStack() as stack:
+        for part in drill_run.parts:
+            stack.enter_context(_removed(drills, part, context))
+            evidence.append(_of_process(part, drills.rehearse(part, context)))
         took = elapsed()
-    return Drilled(drill_run=drill_run, evidence=evidence, duration_ms=took)
+    return Drilled(drill_run=drill_run, evidence="; ".join(evidence), duration_ms=took)
 
 
 @contextmanager
-def _removed(drill_run: Drill, context: RolloutContext) -> Iterator[None]:
+def _removed(drills: Drills, request: DrillRequest, context: RolloutContext) -> Iterator[None]:
     """Remove what was started when the block ends, however it ends."""
-    request, drills = drill_run.request, drill_run.drills
     try:
         yield
     finally:

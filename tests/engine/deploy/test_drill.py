@@ -13,6 +13,7 @@ from release.deploy.core.place import Place
 from release.process import output_of
 from tests.engine import lab
 from tests.engine.deploy.conftest import Make
+from tests.engine.deploy.test_processes import APP, settings
 from tests.engine.deploy.world import World
 
 
@@ -139,3 +140,20 @@ def test_a_killed_drill_is_tidied_by_the_next_one(make: Make) -> None:
     assert stopped.status == 143, stopped.err
     assert left(world) == []
     assert len(drills(world)) == 1
+
+
+def test_each_process_is_rehearsed_in_a_container_of_its_own(make: Make) -> None:
+    """With its own command; both are gone afterwards, and those that serve were not touched."""
+    world = make(app=APP)
+    world.release("0.1.0")
+    world.configure(publish="", processes=settings(world, "web", "worker"))
+    done = world.invoke("deploy", "--to", "0.1.0", "--yes")
+    assert done.status == 0, done.err
+    serving = world.containers()
+    drilled = world.invoke("drill", "--to", "0.1.0", "--json")
+    assert drilled.status == 0, drilled.err
+    first, _, second = drilled.data["evidence"].partition("; worker: ")
+    assert first.startswith("web: ")
+    assert second
+    assert world.containers() == serving
+    assert left(world) == []

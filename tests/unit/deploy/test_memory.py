@@ -173,7 +173,11 @@ def test_several_processes_are_replaced_and_put_back_together(bench: MemoryBench
     )
     bench.repository.commit("feat: add a worker", **{"pyproject.toml": TABLE + processes})
     deployed(bench, "0.1.0", "0.2.0")
-    assert {each.process for each in bench.machine.instances} == {"web", "worker"}
+    before = list(bench.machine.instances)
+    assert {each.process for each in before} == {"web", "worker"}
+    drilled = bench.run("drill", "--yes")[1]
+    assert drilled["evidence"] == "web: 1 of 1 instances are healthy; worker: 1 of 1 instances are healthy"
+    assert bench.machine.instances == before
     assert bench.run("deploy", "--to", "0.3.0", "--yes")[0] == 3
     assert bench.run("rollback", "--yes")[0] == 0
     assert running(bench) == ["0.1.0"] * 2
