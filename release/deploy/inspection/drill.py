@@ -103,9 +103,8 @@ def prepare_drill(
         drills=ground.target.drills,
         found=ground.target.images.locate(target.body.image, tell),
     )
-    lacking = (problem for part in drill_run.parts for problem in drill_run.drills.problems(part))
-    problems = [*missing, *lacking]
-    _refuse(drill_run, problems)
+    lacking = [problem for part in drill_run.parts for problem in drill_run.drills.problems(part)]
+    _refuse(drill_run, [*missing, *lacking])
     return drill_run
 
 
