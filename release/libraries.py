@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-_LIBRARIES: Final = ("git", "docker", "urllib3", "requests")
+_LIBRARIES: Final = ("git", "docker", "urllib3", "requests", "py_serializable", "cyclonedx")
 
 
 def silence() -> None:
