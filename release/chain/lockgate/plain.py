@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
 from release.chain.lockgate.checking import Checking
-from release.chain.lockgate.entries import Entries, Entry, installed, read_entries, unreadable
+from release.chain.lockgate.entries import Entries, Entry, installed, unreadable
+from release.chain.lockgate.outside import not_committed, read_files
 from release.chain.lockgate.resolution import Resolved, declared, python_of, resolve
 from release.chain.lockgate.results import Answer, Fresh, Stale, Unchecked
 from release.chain.pythons import HERE
@@ -26,24 +27,12 @@ _OF_THE_IMAGE: Final = frozenset({"distribute", "pip", "setuptools", "wheel"})
 def check(found: Checking) -> Answer:
     """Check the entries of a requirements file."""
     try:
-        entries = read_entries(found.path, lambda name: _read(found, name))
+        entries = read_files(found, found.path)
     except ValueError as error:
         return Unchecked(
             reason=f"{found.path} is not UTF-8: {error}", hint="write it in UTF-8, without marks"
         )
-    if entries.missing:
-        names = ", ".join(entries.missing)
-        hint = f"commit {names}, or correct the line that includes it"
-        return Unchecked(
-            reason=f"it includes {names}, which is not committed in the service's folder", hint=hint
-        )
     return check_entries(found, entries, mend=compile_advice(found, entries))
-
-
-def _read(found: Checking, name: str) -> bytes | None:
-    path = PurePosixPath(name)
-    inside = not path.is_absolute() and ".." not in path.parts
-    return (found.folder / name).read_bytes() if inside and found.has(name) else None
 
 
 def check_entries(found: Checking, entries: Entries, *, mend: str) -> Answer:
@@ -54,7 +43,7 @@ def check_entries(found: Checking, entries: Entries, *, mend: str) -> Answer:
         entries: what it says.
         mend: the last words of a hint, with the command that makes a lockfile of another kind.
     """
-    refused = unreadable(entries) or _moving(entries)
+    refused = unreadable(entries) or _moving(entries) or not_committed(found, found.path, entries)
     if refused is not None:
         return refused
     is_hashed = found.config.require_hashes or any(entry.hashes for entry in installed(entries))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from release.chain.lockgate.declared import of_pdm
 from release.chain.lockgate.differences import Locked
 from release.chain.lockgate.entries import Entries, Entry
 from release.chain.lockgate.hashed import ANY_TROUBLE, Hashed
+from release.chain.lockgate.outside import not_committed, outside_words, read_files
 from release.chain.lockgate.requirements import THIS_PYTHON
 from release.chain.lockgate.results import Answer, Fresh, Stale, Unchecked
 from release.chain.lockgate.uv import uv_program
@@ -99,9 +100,11 @@ _OF_PDM: Final = Hashed(
 
 def _made_again(found: Checking, words: list[str], locked: Locked) -> Answer:
     """Run uv's command of the header again, on top of what is locked, for the Python of the service."""
-    uv = uv_program(found)
+    refused = outside_words(words) or _outside_files(found, words)
+    uv = refused or uv_program(found)
     if isinstance(uv, Unchecked):
         return uv
+    words = [*_without_output(words), "--output-file", Path(found.path).name]
     wanted = found.config.python or found.image
     is_told = words[0] != "pip" or wanted is None or any(word.startswith(_PYTHONS) for word in words)
     words = words if is_told else [*words, "--python-version", str(wanted)]
@@ -125,6 +128,27 @@ def _made_again(found: Checking, words: list[str], locked: Locked) -> Answer:
         differences=tuple(_changed(locked, read(found.read(found.path)))),
         mend=f"run `{line}` and commit the result",
     )
+
+
+def _outside_files(found: Checking, words: list[str]) -> Unchecked | None:
+    """Return the answer for a source of the command that names files which the commit lacks."""
+    for word in words:
+        name = found.beside(word.rpartition("=")[2])
+        if Path(name).suffix in (".in", ".txt") and found.has(name):
+            refused = not_committed(found, name, read_files(found, name))
+            if refused is not None:
+                return refused
+    return None
+
+
+def _without_output(words: list[str]) -> Iterator[str]:
+    """Leave out the option that names the file to write: it is the lockfile, whatever the header says."""
+    waiting = iter(words)
+    for word in waiting:
+        if word in ("-o", "--output-file"):
+            next(waiting, None)
+        elif not word.startswith(("-o", "--output-file=")):
+            yield word
 
 
 def _changed(before: Locked, after: Locked) -> list[str]:

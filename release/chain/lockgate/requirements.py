@@ -11,6 +11,7 @@ from release.chain.lockgate import plain
 from release.chain.lockgate.checking import Checking
 from release.chain.lockgate.compiled import advice, compile_commands, read_compiled
 from release.chain.lockgate.entries import read_entries, unreadable
+from release.chain.lockgate.outside import not_committed, outside_words, read_files
 from release.chain.lockgate.pins import comparable, describe_difference, packages_of, pins
 from release.chain.lockgate.results import Answer, Fresh, Stale, Unchecked
 from release.chain.lockgate.uv import uv_program
@@ -30,12 +31,26 @@ def check(found: Checking) -> Answer:
         return sources
     if sources:
         own = read_entries(found.path, lambda name: found.content.encode() if name == found.path else b"")
-        return unreadable(own) or _compiled(found, sources)
+        refused = unreadable(own) or not_committed(found, found.path, own) or _outside(found, sources)
+        return refused or _compiled(found, sources)
     answer = plain.check(found)
     named = read_compiled(found.content).sources
     if not named or not isinstance(answer, Fresh):
         return answer
     return replace(answer, remark=_without(found.path, named))
+
+
+def _outside(found: Checking, sources: tuple[str, ...]) -> Unchecked | None:
+    """Return the answer for sources, or options of the header, that name files which the commit lacks."""
+    made = read_compiled(found.content)
+    refused = outside_words((*made.options, *sources))
+    for source in sources:
+        if refused is None and Path(source).suffix in (".in", ".txt"):
+            try:
+                refused = not_committed(found, source, read_files(found, source))
+            except ValueError as error:
+                refused = Unchecked(reason=f"{source} is not UTF-8: {error}", hint="write it in UTF-8")
+    return refused
 
 
 def _without(path: str, named: tuple[str, ...]) -> str:

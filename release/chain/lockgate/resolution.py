@@ -35,6 +35,9 @@ _INDEX: Final = (
     "--pre",
     "--trusted-host",
 )
+_OUTPUT: Final = "release-resolved.txt"
+"""Named on the command line: settings of uv that are committed may name any file."""
+
 _RESOLVED: Final = re.compile(
     r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;\\]+)(?P<rest>[^#\n]*?)\s*(?:# via (?P<via>[^\n]*))?$"
 )
@@ -71,16 +74,23 @@ def resolve(
     uv = uv_program(found)
     if isinstance(uv, Unchecked):
         return uv
+    folder = (found.folder / found.path).parent
     done = found.execute(
         Command(
-            argv=(uv, *_words(found, is_hashed=is_hashed), *_inputs(found, entries)),
-            cwd=(found.folder / found.path).parent,
+            argv=(
+                uv,
+                *_words(found, is_hashed=is_hashed),
+                *_inputs(found, entries),
+                "--output-file",
+                _OUTPUT,
+            ),
+            cwd=folder,
             env=NO_DOWNLOADS | {"UV_PYTHON": sys.executable},
             inherits=(*PACKAGES, *found.config.pass_env),
         )
     )
     if done.status == 0:
-        return _read_resolved(done.output)
+        return _read_resolved((folder / _OUTPUT).read_text(encoding="utf-8"))
     if done.status == 1 and _NO_SOLUTION in done.output and "network was disabled" not in done.output:
         return Stale(
             differences=(f"no packages for Python {python_of(found)} satisfy all of its entries",),

@@ -115,6 +115,36 @@ def test_a_folder_of_the_service_is_never_built(repository: Repository) -> None:
     assert "is fresh" in said(repository, "-e .\nbeta==2.0\n", trap)
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("six @ file:///nowhere/x.whl", "which is a file of a machine"),
+        ("six @ git+file:///nowhere@" + "1" * 40, "which is a file of a machine"),
+        ("../x.whl", "which is a file of a machine"),
+        ("-e ~/project", "which is a file of a machine"),
+        ("-f /nowhere", "which is a file of a machine"),
+        ("./x.whl", "no such file or project"),
+        ("-e .", "no such file or project"),
+        ("six @ file:libs/six", "no such file or project"),
+    ],
+)
+def test_a_local_file_must_be_committed(repository: Repository, line: str, words: str) -> None:
+    """Only what is in the commit is the same for everybody."""
+    answer = said(repository, f"beta==2.0\n{line}\n")
+    assert "could not be checked" in answer
+    assert words in answer
+    assert line.removeprefix("-e ") in answer
+
+
+def test_a_local_file_of_the_commit_is_accepted(repository: Repository) -> None:
+    """By a path from the folder of the lockfile, or from that of the service."""
+    project = {"libs/six/setup.py": "", "deps/wheels/x-1-py3-none-any.whl": ""}
+    lines = ["-e ./libs/six[fast]", "./wheels/x-1-py3-none-any.whl", "six @ file:///${PROJECT_ROOT}/libs/six"]
+    text = "".join(f"{line}\n" for line in ["beta==2.0", *lines])
+    more = {**project, "deps/a.txt": text}
+    assert "is fresh" in said(repository, "", more, path="deps/a.txt")
+
+
 def test_hashes_are_all_or_none(repository: Repository) -> None:
     """pip refuses a file in which only some entries have one, and so does the index's own file."""
     wrong = f"--hash=sha256:{'0' * 64}"

@@ -1,0 +1,117 @@
+"""Files that a lockfile or its sources name, and that the service's folder of the commit does not have.
+
+Another machine has another file of that name, or none. And whoever writes a commit could have a file of the
+operator read. So no tool is run on such a name.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final
+from urllib.parse import unquote
+
+from release.chain.lockgate.checking import Checking
+from release.chain.lockgate.entries import Entries, Entry, installed, read_entries
+from release.chain.lockgate.results import Unchecked
+
+_PROJECT_FILES: Final = ("pyproject.toml", "setup.py", "setup.cfg")
+_ROOT: Final = re.compile(r"/*\$\{(?:PROJECT_ROOT|PWD)\}/*")
+"""The folder that an installer runs in, as it is written in a requirements file."""
+
+
+def read_files(found: Checking, path: str) -> Entries:
+    """Read a requirements file of the commit and what it includes. Raises ValueError: not UTF-8."""
+    return read_entries(path, lambda name: _read(found, name))
+
+
+def _read(found: Checking, name: str) -> bytes | None:
+    return (found.folder / name).read_bytes() if not is_outside(name) and found.has(name) else None
+
+
+def not_committed(found: Checking, path: str, entries: Entries) -> Unchecked | None:
+    """Return the answer for a requirements file that names files which the commit does not have."""
+    if entries.missing:
+        names = ", ".join(entries.missing)
+        return Unchecked(
+            reason=f"{_it(found, path)} includes {names}, which is not committed in the service's folder",
+            hint=f"commit {names}, or correct the line that includes it",
+        )
+    outside = next((line for line in entries.options if any(map(is_outside, _values(line)))), None)
+    if outside is not None:
+        return _of_a_machine(f"{_it(found, path)} has the option `{outside}`")
+    for entry in installed(entries):
+        if (answer := _file_of(found, path, entry)) is not None:
+            return answer
+    return None
+
+
+def _file_of(found: Checking, path: str, entry: Entry) -> Unchecked | None:
+    """Return the answer for an entry that is a file or a folder, if the commit does not have it."""
+    address = entry.address.removeprefix("git+")
+    if not entry.is_local and not address.startswith("file:"):
+        return None
+    place = local_path(address) or ""
+    asks = f"{_it(found, path)} asks for {entry.text}"
+    if is_outside(place):
+        return _of_a_machine(asks)
+    folders = {"", *(posixpath.dirname(each) for each in (found.path, entry.file))}
+    places = {posixpath.normpath(posixpath.join(folder, place)) for folder in folders}
+    if any(_has(found, each) for each in places if not is_outside(each)):
+        return None
+    return Unchecked(
+        reason=f"{asks}, and the commit has no such file or project in the service's folder",
+        hint="commit it, or correct the line",
+    )
+
+
+def _has(found: Checking, place: str) -> bool:
+    projects = [posixpath.join(place, name) for name in _PROJECT_FILES]
+    return any(map(found.has, (place, *projects)))
+
+
+def _it(found: Checking, path: str) -> str:
+    return "it" if path == found.path else path
+
+
+def _of_a_machine(what: str) -> Unchecked:
+    return Unchecked(
+        reason=f"{what}, which is a file of a machine and not of the service's folder",
+        hint="commit the file and name it by its path in the service's folder, or use a package index",
+    )
+
+
+def outside_words(words: Iterable[str]) -> Unchecked | None:
+    """Return the answer for words of a command of uv in a header, if one names a file of a machine."""
+    outside = next((word for word in words if any(map(is_outside, _values(word)))), None)
+    return _of_a_machine(f"the command of its header names {outside}") if outside is not None else None
+
+
+def _values(text: str) -> Iterator[str]:
+    """Yield what may be a path in an option: its words, and their ends as in `-fx` and `--links=x`."""
+    for word in text.split():
+        yield word
+        yield word.partition("=")[2]
+        if word.startswith("-"):
+            yield word[2:]
+
+
+def is_outside(text: str) -> bool:
+    """Return if a text is a path, or a `file:` address, that leads out of the folder it is in."""
+    path = local_path(text)
+    return path is not None and (
+        path.startswith(("/", "~", "${")) or posixpath.normpath(path)[:3] in ("..", "../")
+    )
+
+
+def local_path(text: str) -> str | None:
+    """Return the path that an address, or a path with extras, has on this machine; None: it has none."""
+    if text.startswith("file:"):
+        rest = unquote(re.sub(r"[?#].*$", "", text.removeprefix("file:")))
+        path = re.sub(r"^//[^/]*", "", rest)
+    elif "://" in text:
+        return None
+    else:
+        path = re.sub(r"\[[^\]]*\]$|[#?].*$", "", text)
+    return _ROOT.sub("", path, count=1) if _ROOT.match(path) else path
