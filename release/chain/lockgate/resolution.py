@@ -6,9 +6,10 @@ What a folder needs is read from its pyproject.toml.
 from __future__ import annotations
 
 import re
+import secrets
 import sys
 from collections.abc import Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from packaging.utils import canonicalize_name
@@ -35,9 +36,6 @@ _INDEX: Final = (
     "--pre",
     "--trusted-host",
 )
-_OUTPUT: Final = "release-resolved.txt"
-"""Named on the command line: settings of uv that are committed may name any file."""
-
 _RESOLVED: Final = re.compile(
     r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;\\]+)(?P<rest>[^#\n]*?)\s*(?:# via (?P<via>[^\n]*))?$"
 )
@@ -74,23 +72,17 @@ def resolve(
     uv = uv_program(found)
     if isinstance(uv, Unchecked):
         return uv
-    folder = (found.folder / found.path).parent
+    asked = _inputs(found, entries)
     done = found.execute(
         Command(
-            argv=(
-                uv,
-                *_words(found, is_hashed=is_hashed),
-                *_inputs(found, entries),
-                "--output-file",
-                _OUTPUT,
-            ),
-            cwd=folder,
+            argv=(uv, *_words(found, is_hashed=is_hashed), *asked.words),
+            cwd=asked.folder,
             env=NO_DOWNLOADS | {"UV_PYTHON": sys.executable},
             inherits=(*PACKAGES, *found.config.pass_env),
         )
     )
     if done.status == 0:
-        return _read_resolved((folder / _OUTPUT).read_text(encoding="utf-8"))
+        return _read_resolved(asked.output.read_text(encoding="utf-8"))
     if done.status == 1 and _NO_SOLUTION in done.output and "network was disabled" not in done.output:
         return Stale(
             differences=(f"no packages for Python {python_of(found)} satisfy all of its entries",),
@@ -123,15 +115,26 @@ def python_of(found: Checking) -> str:
     return found.python or HERE
 
 
-def _inputs(found: Checking, entries: Entries) -> tuple[str, ...]:
-    """Write what uv resolves beside the lockfile; return the words that name it."""
+class _Inputs(Struct, frozen=True, kw_only=True):
+    """Files for uv beside the lockfile, under names that no commit can have."""
+
+    folder: Path
+    words: tuple[str, ...]
+    output: Path
+    """Named on the command line, because committed settings of uv may name any file."""
+
+
+def _inputs(found: Checking, entries: Entries) -> _Inputs:
+    """Write what uv resolves beside the lockfile."""
     options = [line for line in entries.options if re.split(r"[\s=]", line)[0] in _INDEX]
     wanted = [line for entry in installed(entries) for line in _asked(found, entry)]
     limits = [entry.text for entry in entries.entries if entry.is_constraint]
     folder = (found.folder / found.path).parent
-    (folder / "release-entries.in").write_text("\n".join([*options, *wanted, ""]), encoding="utf-8")
-    (folder / "release-limits.in").write_text("\n".join([*limits, ""]), encoding="utf-8")
-    return ("release-entries.in", "--constraint", "release-limits.in")
+    own = f"release-{secrets.token_hex(8)}"
+    (folder / f"{own}.in").write_text("\n".join([*options, *wanted, ""]), encoding="utf-8")
+    (folder / f"{own}-limits.in").write_text("\n".join([*limits, ""]), encoding="utf-8")
+    words = (f"{own}.in", "--constraint", f"{own}-limits.in", "--output-file", f"{own}.txt")
+    return _Inputs(folder=folder, words=words, output=folder / f"{own}.txt")
 
 
 def _asked(found: Checking, entry: Entry) -> Sequence[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from release.chain.lockgate.gate import lock
 from release.errors import ReleaseError
-from tests.engine.chain.lockgate.test_tools import commit
+from tests.engine.chain.lockgate.test_tools import commit, context
 from tests.unit.repository import Repository
 
 WORDS = "topsecret-token-abcdef"
@@ -95,3 +95,21 @@ def test_the_lockfile_is_what_is_written_and_compared(repository: Repository) ->
     header = HEADER.format("requirements.in -o x/pylock.toml")
     text = said(repository, {"pylock.toml": header + PYLOCK, "requirements.in": "six==1.16.0"})
     assert "six" in text
+
+
+@pytest.mark.attack(
+    "a committed link has the name of a file that the lock gate writes, and leads to a file of the operator",
+    "links that lead out are not written, and files of the gate have names that no commit knows",
+)
+def test_no_file_is_written_through_a_link(repository: Repository, tmp_path: Path) -> None:
+    """Nor is a committed file with such a name lost: it is read as what it is."""
+    victim = tmp_path / "victim"
+    victim.write_text("# mine\n")
+    commit(repository, {"requirements.txt": "-r release-entries.in\n", "app.py": ""})
+    (repository.root / "release-limits.in").symlink_to(victim)
+    (repository.root / "release-entries.in").write_text("six\n")
+    repository.commit()
+    with pytest.raises(ReleaseError) as caught:
+        lock(context(repository))
+    assert "six" in str(caught.value.args) + "".join(getattr(caught.value, "tail", ()))
+    assert victim.read_text() == "# mine\n"
