@@ -87,6 +87,9 @@ def parser_of(name: str) -> argparse.ArgumentParser:
         help="begin a ledger although git tags name releases of an earlier one, as in a fork",
     )
     parser.add_argument("--json", action="store_true", help="print the record as JSON")
+    if name == "refresh":
+        words = "refresh: update this package only; may be given several times"
+        parser.add_argument("--package", action="append", default=[], help=words)
     return parser
 
 
@@ -168,6 +171,8 @@ def _dispatch(cmd: _Door) -> None:
     )
     if cmd.name == "release":
         _release(project, options, cmd)
+    elif cmd.name == "refresh":
+        _refresh(project, options, cmd)
     else:
         _stages(project, options, cmd)
 
@@ -357,3 +362,17 @@ def _stages(project: Project, options: Options, cmd: _Door) -> None:
     cmd.console.emit(_planned(ctx))
     names = GATES if cmd.name == "check" else (cmd.name,)
     _run_stages(ctx, needed_for(names), cmd)
+
+
+def _refresh(project: Project, options: Options, cmd: _Door) -> None:
+    """Update the lockfile in a commit, run all gates on it, and move the branch there if they pass."""
+    from release.chain.pipeline import GATES, needed_for
+    from release.chain.refreshing.session import COLUMNS, refreshed
+
+    def run(ctx: StageContext) -> None:
+        cmd.console.emit(_planned(ctx))
+        _run_stages(ctx, needed_for(GATES), cmd)
+
+    packages = tuple(cmd.arguments.package)
+    rows = refreshed(project, options, packages, lambda at, plan: _shop(at, plan, cmd), run)
+    cmd.console.table(COLUMNS, rows)

@@ -39,7 +39,7 @@ nox -s SESSION -- OPTIONS
 def page() -> str:
     """Return docs/reference/commands.md."""
     sessions = "".join(f"| `{name}` | {line} |\n" for name, line in SESSIONS.items())
-    options = _table(_session_options(parser_of("release")))
+    options = _table(_session_options(parser_of("refresh")))
     tasks = release.namespace().tasks
     return (
         HEAD

@@ -11,6 +11,7 @@ SESSIONS: Final = {
     "installed": "Build the image, and compare its packages with the lockfile.",
     "audit": "Build the image, and look up known vulnerabilities of its packages.",
     "push": "Build the image, push it as a candidate and read it back.",
+    "refresh": "Update the lockfile with its own tool, run all gates, and make one commit of it.",
     "check": "All gates, as for a pull request: nothing is pushed, nothing recorded.",
     "release": "From the commit to a recorded release: all gates, push, record, tag.",
 }

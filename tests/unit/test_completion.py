@@ -16,7 +16,7 @@ HOW_TO = Path(__file__).parents[2] / "docs/how-to/shell-completion.md"
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("nox", "-s", "re"), {"release"}),
+        (("nox", "-s", "rel"), {"release"}),
         (("invoke", "roll"), {"rollback"}),
         (("invoke", "rollback", "--pl"), {"--plan"}),
     ],

@@ -19,6 +19,8 @@ from release.values import Struct, replace
 _SITE: Final = re.compile(
     r"(?P<root>.*?)/?lib(?:64)?/(?P<python>(?:python|pypy)\d(?:\.\d+)?)/(?:site|dist)-packages"
 )
+_CHANGES: Final = re.compile(r"change ?log|changes|release ?notes|history|what'?s ?new|news", re.IGNORECASE)
+"""Labels of an address of changes (PyPA, "Well-known Project URLs in Metadata")."""
 _PROGRAM: Final = re.compile(r"(?:.*/)?bin/(?P<name>python|pypy)(?P<version>\d\.\d+)")
 _PATCHLEVEL: Final = re.compile(r'#\s*define\s+PY_VERSION\s+"([^"+]+)')
 
@@ -39,6 +41,8 @@ class Package(Struct, frozen=True, kw_only=True):
     """The address that it was installed from, if not from an index by its name."""
     is_folder: bool = False
     """If it was installed from a folder of the build."""
+    changelog: str = ""
+    """Address of its list of changes, by its metadata ("Project-URL")."""
     is_bundled: bool = False
     """If it is in the version that the interpreter gives to each new environment."""
 
@@ -138,7 +142,14 @@ def _packages(texts: Mapping[str, tuple[int, str]]) -> Iterator[Package]:
                 requires=tuple(about.get_all("Requires-Dist") or ()),
                 url=url,
                 is_folder=is_folder,
+                changelog=_changelog(about.get_all("Project-URL") or ()),
             )
+
+
+def _changelog(lines: Iterable[str]) -> str:
+    named = (str(line).partition(",")[::2] for line in lines)
+    found = (url.strip() for label, url in named if _CHANGES.fullmatch(label.strip()))
+    return next((url for url in found if url.startswith("https://")), "")
 
 
 def _folder_of_packages(path: str) -> str | None:

@@ -56,6 +56,8 @@ def _row(listed: Listed) -> dict[str, Any]:
     }
     if listed.origin.line is not None:
         row["line"] = listed.origin.line
+    if package.changelog:
+        row["changelog"] = package.changelog
     if package.url:
         row["url"] = _without_login(package.url)
     return row

@@ -16,7 +16,7 @@ from release.chain.lockgate.differences import Locked, nodes
 from release.chain.lockgate.results import Answer
 
 NEWEST: Final = "pdm==2.29.4"
-_QUIET: Final = {"PDM_CHECK_UPDATE": "0", "PDM_USE_VENV": "0", "PDM_IGNORE_SAVED_PYTHON": "1"}
+QUIET: Final = {"PDM_CHECK_UPDATE": "0", "PDM_USE_VENV": "0", "PDM_IGNORE_SAVED_PYTHON": "1"}
 
 
 def read(content: str) -> Locked:
@@ -74,4 +74,4 @@ def ask(found: Checking, kind: hashed.Hashed, env: Mapping[str, str]) -> Answer:
     """Ask PDM about a lockfile of one of its formats. It runs no script before and after."""
     words = ("lock", "--check", "--verbose", "--skip=:all")
     tool = pinned_tool(found.config, "pdm", NEWEST)
-    return hashed.check(found, kind, lambda: found.ask(tool, words, {**_QUIET, **env}))
+    return hashed.check(found, kind, lambda: found.ask(tool, words, {**QUIET, **env}))

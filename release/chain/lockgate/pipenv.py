@@ -15,7 +15,7 @@ from release.chain.lockgate.differences import Locked
 from release.chain.lockgate.results import Answer
 
 NEWEST: Final = "pipenv==2026.10.3"
-_QUIET: Final = {"PIPENV_IGNORE_VIRTUALENVS": "1", "PIPENV_NOSPIN": "1", "PIPENV_DONT_LOAD_ENV": "1"}
+QUIET: Final = {"PIPENV_IGNORE_VIRTUALENVS": "1", "PIPENV_NOSPIN": "1", "PIPENV_DONT_LOAD_ENV": "1"}
 
 
 def read(content: str) -> Locked:
@@ -60,4 +60,4 @@ KIND: Final = hashed.Hashed(
 def check(found: Checking) -> Answer:
     """Ask Pipenv."""
     tool = pinned_tool(found.config, "pipenv", NEWEST)
-    return hashed.check(found, KIND, lambda: found.ask(tool, ("verify",), _QUIET))
+    return hashed.check(found, KIND, lambda: found.ask(tool, ("verify",), QUIET))

@@ -28,7 +28,7 @@ from release.inherited import PACKAGES
 from release.process import Command
 from release.values import replace
 
-_HEADER: Final = re.compile(r"^#\s+uv (?P<words>(?:pip compile|export) .*)$", re.MULTILINE)
+HEADER: Final = re.compile(r"^#\s+uv (?P<words>(?:pip compile|export) .*)$", re.MULTILINE)
 _OF_INSTALLATION: Final = re.compile(r"\b(extras|dependency_groups)\b")
 _PYTHONS: Final = ("--python-version", "--universal", "--python")
 _SHOWN: Final = 8
@@ -66,7 +66,7 @@ def check(found: Checking) -> Answer:
         return other
     if "pdm" in document.get("tool", {}):
         return pdm.ask(found, _OF_PDM, {"PDM_LOCK_FORMAT": "pylock", "PDM_LOCK__FORMAT": "pylock"})
-    header = _HEADER.search(found.content)
+    header = HEADER.search(found.content)
     if header is not None and _can_be_made_again(found, header["words"]):
         return _made_again(found, shlex.split(header["words"]), locked)
     return _by_itself(found, document, locked)

@@ -26,7 +26,7 @@ THIS_PYTHON: Final[Mapping[str, str]] = NO_DOWNLOADS | {"UV_PYTHON": sys.executa
 
 def check(found: Checking) -> Answer:
     """Compile again if there is a source; else check the entries themselves."""
-    sources = _sources(found)
+    sources = sources_of(found)
     if isinstance(sources, Unchecked):
         return sources
     if sources:
@@ -60,7 +60,7 @@ def _without(path: str, named: tuple[str, ...]) -> str:
     )
 
 
-def _sources(found: Checking) -> tuple[str, ...] | Unchecked:
+def sources_of(found: Checking) -> tuple[str, ...] | Unchecked:
     """The files that it is compiled from: by `lock.source`, its header, or the `.in` file of its name."""
     named = read_compiled(found.content).sources
     inside = all(not Path(name).is_absolute() and ".." not in Path(name).parts for name in named)

@@ -26,7 +26,7 @@ def check(found: Checking) -> Answer:
         packages = uv_packages(found.content)
     except ANY_TROUBLE as error:
         return Unchecked(reason=f"it is damaged: {error}"[:300], hint=_MEND)
-    interpreter = _interpreter(found)
+    interpreter = interpreter_of(found)
     if interpreter is None:
         return _compared(found, packages)
     program = uv_program(found)
@@ -61,7 +61,7 @@ def _required(found: Checking) -> str:
         return ""
 
 
-def _interpreter(found: Checking) -> Path | None:
+def interpreter_of(found: Checking) -> Path | None:
     """The interpreter for uv, which needs one that the project allows, whatever `.python-version` says."""
     requires, wanted = found.requires or "", found.config.python
     if wanted is not None and is_allowed(wanted, requires) and (path := find_python(wanted)):

@@ -1,0 +1,108 @@
+"""From a lockfile to its update as a commit. The working copy is not touched before the gates have passed."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from release.chain.building.context import write_folder
+from release.chain.lockgate.age import REFRESHED
+from release.chain.lockgate.gate import checking_of, find_lockfile, read_committed
+from release.chain.refreshing.updating import CannotUpdate, update
+from release.chain.stage_context import StageContext
+from release.committed import Committed
+from release.errors import GateFailed, SourceError
+from release.ledger.diff import Change, changes
+from release.source import Commit, Source
+from release.values import Struct
+
+_LISTED: Final = 60
+
+
+class Refreshed(Struct, frozen=True, kw_only=True):
+    """A commit with the updated lockfile, on top of the one that was updated."""
+
+    commit: Commit
+    path: str
+    """The lockfile, from the root of the repository."""
+    changes: tuple[Change, ...]
+    """Packages, by name."""
+
+
+def refresh(ctx: StageContext, packages: tuple[str, ...]) -> Refreshed:
+    """Update the committed lockfile, and make a commit of it that no branch has yet.
+
+    Raises:
+        GateFailed: the tool did not update it.
+        SourceError: git did not make the commit.
+    """
+    source, plan = ctx.source, ctx.plan
+    committed = Committed(source, plan.commit.id, plan.service.context)
+    found = find_lockfile(ctx, committed)
+    ctx.say("lock", f"updating {found.path}")
+    with ctx.folder.staged("refresh") as folder, ctx.folder.staged("refresh-home") as home:
+        write_folder(committed.safe(), folder)
+        checking = checking_of(ctx, found, committed, folder, home)
+        try:
+            update(checking, found.kind, packages)
+        except CannotUpdate as error:
+            text = f"{found.path} could not be updated: {error.found}"
+            raise GateFailed("lock", text, error.hint, error.tail) from error
+        content = (folder / found.path).read_bytes()
+    path = (PurePosixPath(plan.service.context) / found.path).as_posix()
+    tree = _tree(source, plan.commit, path, content)
+    before = read_committed(source, plan.commit.id, plan.service)
+    fresh = _commit(source, plan.commit, tree, _message(path, ()))
+    after = read_committed(source, fresh.id, plan.service)
+    changed = changes(before.packages if before else {}, after.packages if after else {})
+    made = _commit(source, plan.commit, tree, _message(path, changed))
+    return Refreshed(commit=made, path=path, changes=changed)
+
+
+def _message(path: str, changed: tuple[Change, ...]) -> str:
+    """Return the message: an update of packages is a fix for those who run the service."""
+    noun = "package" if len(changed) == 1 else "packages"
+    subject = f"fix(deps): update {len(changed)} {noun}" if changed else "chore(deps): look for updates"
+    lines = [f"- {each.key} {each.old or 'new'} → {each.new or 'removed'}" for each in changed[:_LISTED]]
+    lines += [f"- and {len(changed) - _LISTED} more"] if len(changed) > _LISTED else []
+    body = "\n".join(lines)
+    return "\n\n".join(filter(None, (subject, body, f"{REFRESHED}: {path}"))) + "\n"
+
+
+def _tree(source: Source, commit: Commit, path: str, content: bytes) -> str:
+    """Return the tree of a commit with other bytes in one file, made without the working copy."""
+    leaf = source.leaf(commit.id, path)
+    mode = leaf.mode if leaf is not None else "100644"
+    with tempfile.TemporaryDirectory() as folder:
+        env = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+        oid = _git(source, "hash-object", "-w", "--stdin", stdin=content)
+        _git(source, "read-tree", commit.id, env=env)
+        _git(source, "update-index", "--cacheinfo", f"{mode},{oid},{path}", env=env)
+        return _git(source, "write-tree", env=env)
+
+
+def _commit(source: Source, parent: Commit, tree: str, message: str) -> Commit:
+    oid = _git(source, "commit-tree", tree, "-p", parent.id, stdin=message.encode())
+    found = source.commit(oid)
+    if found is None:
+        raise SourceError("commit the updated lockfile", f"git does not have {oid}", "git fsck --full")
+    return found
+
+
+def _git(source: Source, *words: str, stdin: bytes = b"", env: dict[str, str] | None = None) -> str:
+    answer = source.git.run(*words, stdin=stdin, env=env)
+    if answer.status != 0:
+        raise SourceError(
+            f"commit the updated lockfile with git {words[0]}",
+            answer.words,
+            "set the name of the committer: git config user.name, git config user.email",
+        )
+    return answer.text.strip()
+
+
+def take_over(source: Source, before: Commit, made: Commit) -> bool:
+    """Move the branch and its working copy to the commit. False: they are elsewhere by now, and stay."""
+    if source.head().id != before.id:
+        return False
+    return source.git.run("merge", "--ff-only", "--quiet", made.id).status == 0

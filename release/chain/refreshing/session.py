@@ -1,0 +1,88 @@
+"""The whole of `nox -s refresh`: update, gates, and the branch moved to a commit that passed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final
+
+from release import jsontext
+from release.chain.installed.stage import InstalledChecked
+from release.chain.refreshing.refresh import Refreshed, refresh, take_over
+from release.errors import ReleaseError, UsageError
+from release.events import Notice, Warned
+from release.values import replace
+from release.working_copy import changed_files
+
+if TYPE_CHECKING:
+    from release.chain.assemble import Project
+    from release.chain.plan import Options, Plan
+    from release.chain.stage_context import StageContext
+
+COLUMNS: Final = ("package", "before", "after", "changes")
+_BOUNDS: Final = jsontext.Bounds(size=8 * 1024 * 1024, depth=16)
+
+Rows = list[tuple[str, str, str, str]]
+
+
+def refreshed(
+    project: Project,
+    options: Options,
+    packages: tuple[str, ...],
+    context: Callable[[Project, Plan], StageContext],
+    run: Callable[[StageContext], None],
+) -> Rows:
+    """Update the lockfile; return the changed packages as rows of `COLUMNS`.
+
+    Args:
+        project: at the commit whose lockfile is updated.
+        options: of the run.
+        packages: those that are updated; empty: all.
+        context: gives the context for a plan.
+        run: runs all gates there.
+
+    Raises:
+        UsageError: files are changed and not committed.
+        ReleaseError: the tool or a gate failed; branch and working copy are as they were.
+    """
+    if changed := changed_files(project.source):
+        attempted, found = "update the lockfile", f"{changed[0]} is changed and not committed"
+        raise UsageError(attempted, found, "commit it, or put it away with: git stash")
+    first = context(project, project.gates_plan(project.facts(options), options))
+    try:
+        made = refresh(first, packages)
+    finally:
+        first.folder.tidy()
+    updated = replace(project, commit=made.commit)
+    ctx = context(updated, updated.gates_plan(updated.facts(options), options))
+    try:
+        run(ctx)
+    except ReleaseError:
+        text = f"the update is not taken over; to see it: git show {made.commit.id[:12]}"
+        project.emit(Warned(text=text))
+        raise
+    _finish(project, made)
+    return list(_rows(made, ctx))
+
+
+def _finish(project: Project, made: Refreshed) -> None:
+    short = made.commit.id[:12]
+    if take_over(project.source, project.commit, made.commit):
+        project.emit(Notice(text=f"commit {short} is ready: {made.commit.subject}"))
+    else:
+        text = f"the branch has moved: take the update over with: git cherry-pick {short}"
+        project.emit(Warned(text=text))
+
+
+def _rows(made: Refreshed, ctx: StageContext) -> Iterator[tuple[str, str, str, str]]:
+    """Yield a row for each package that changed, with the address of its list of changes if it names one."""
+    places = _changelogs(ctx)
+    for change in made.changes:
+        yield change.key, str(change.old or ""), str(change.new or ""), places.get(change.key, "")
+
+
+def _changelogs(ctx: StageContext) -> dict[str, str]:
+    installed = ctx.products.find(InstalledChecked)
+    if installed is None:
+        return {}
+    packages = jsontext.read(installed.packages, _BOUNDS).get("packages", ())
+    return {str(row["name"]): str(row["changelog"]) for row in packages if "changelog" in row}
