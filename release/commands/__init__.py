@@ -19,7 +19,7 @@ MODULES: Final = {
     "show": "inspect",
     "diff": "inspect",
     "logs": "logs",
-    "doctor": "inspect",
+    "doctor": "doctor",
     "verify": "verify",
     "drill": "drill",
     "prune": "prune",

@@ -1,12 +1,10 @@
-"""`invoke status`, `history`, `show`, `diff` and `doctor`: what is, and what was. Nothing is touched."""
+"""`invoke status`, `history`, `show` and `diff`: what is, and what was. Nothing is touched."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from functools import cache
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from release.commands.command_line import CommandContext, count_of, environment_of, find, target_of
@@ -236,16 +234,3 @@ def diff(cmd: CommandContext) -> int:
     else:
         cmd.console.sheet(difference_title(found), difference_rows(found))
     return 0
-
-
-def doctor(cmd: CommandContext) -> int:
-    """Is everything there?"""
-    from release.deploy.inspection.doctor import examine
-
-    found = list(examine(Path.cwd(), cmd.options.service, environ=os.environ, emit=cmd.console.emit))
-    if cmd.options.json:
-        names = ("name", "well", "found", "hint")
-        cmd.console.document([{name: getattr(item, name) for name in names} for item in found])
-    else:
-        cmd.console.sheet("doctor", [states.finding_row(item) for item in found])
-    return 0 if all(item.well for item in found) else 1

@@ -80,6 +80,7 @@ class CommandOptions(NamedTuple):
         str | None,
         "file to take settings over from: a compose file, a Procfile, or Kamal's config/deploy.yml",
     ] = None
+    only: Annotated[str | None, "what to check: releases or deployments; absent: both"] = None
     check: Annotated[bool, "only show what is missing, and end with 1 if something is"] = False
     offline: Annotated[bool, "use what this clone knows, if the git remote does not answer"] = False
 
@@ -204,7 +205,9 @@ COMMANDS: Final = {
         "process follow since lines deployment failed service environment",
         help={"since": 'only lines since a time: 10m, "20:00", 2026-11-21; `lines` does not count then'},
     ),
-    "doctor": Command("Check everything that a deployment needs.", "service"),
+    "doctor": Command(
+        "Check everything that releases and deployments need, and show what mends it.", "service only"
+    ),
     "ledger_rebuild": Command(
         "Rebuild what the ledger lost: index entries, or all releases from their images.",
         "service yes plan",

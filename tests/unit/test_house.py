@@ -14,8 +14,8 @@ import release
 
 PACKAGE = Path(release.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
-ROOMS = ("console", "images", "ledger", "chain", "deploy", "init", "commands")
-DOOR = {"sessions", "tasks", "commands", "recovery", "remake", "init"}
+ROOMS = ("console", "images", "ledger", "chain", "deploy", "init", "doctor", "commands")
+DOOR = {"sessions", "tasks", "commands", "recovery", "remake", "init", "doctor"}
 FORBIDDEN = {
     "vocabulary": {"images", "ledger", "chain", "deploy", *DOOR},
     "console": {"images", "ledger", "chain", "deploy", *DOOR},
@@ -24,6 +24,7 @@ FORBIDDEN = {
     "chain": {"deploy", "console", *DOOR},
     "deploy": {"chain", "console", *DOOR},
     "init": {"images", "ledger", "deploy", "console", *DOOR} - {"init"},
+    "doctor": {"console", *DOOR} - {"doctor"},
     "commands": {"sessions", "tasks", "chain"},
     "doors": set[str](),
 }

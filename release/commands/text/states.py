@@ -79,11 +79,12 @@ def _process(process: ProcessSpec) -> str:
 
 
 def finding_row(finding: Finding) -> Row:
-    """Return one finding of the doctor: ok, or what to do."""
-    if finding.well:
+    """Return one finding of the doctor: its state, why, and what to do."""
+    if finding.state == "ok":
         return finding.name, inert_line(f"ok: {finding.found}")
     hint = [f"→ {finding.hint}"] if finding.hint else []
-    return finding.name, inert_lines([f"NOT OK: {finding.found}", *hint])
+    state = "unknown" if finding.unknown else "NOT OK"
+    return finding.name, inert_lines([f"{state}: {finding.found}", *hint])
 
 
 def _unsynced(number: int) -> str:

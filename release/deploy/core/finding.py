@@ -15,6 +15,16 @@ class Finding(Struct, frozen=True, kw_only=True):
     well: bool
     found: str
     hint: str = ""
+    """The command that mends it, or the next step."""
+    unknown: bool = False
+    """It cannot be known from here; that alone is no reason to stop."""
+
+    @property
+    def state(self) -> str:
+        """Return "ok", "not ok" or "unknown"."""
+        if self.unknown:
+            return "unknown"
+        return "ok" if self.well else "not ok"
 
 
 def finding(name: str, look: Callable[[], str]) -> Finding:

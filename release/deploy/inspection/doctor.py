@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
-from pathlib import Path
 
 from release.config import Environment, Migrations
 from release.deploy.core.finding import Finding, finding, ill
 from release.deploy.environment.environment import PATIENCE_SECONDS, LiveEnvironment, Workspace
 from release.deploy.environment.ingress import placed
 from release.errors import EngineError, LedgerUnreachable, ReleaseError
-from release.events import Emit
 from release.images.registry import PRESSED, Registry
 from release.ledger import query
 from release.migrations import idle, matching
@@ -20,27 +18,23 @@ from release.runspec import RunSpec
 from release.secret import resolve
 
 
-def examine(
-    folder: Path, service: str | None, *, environ: Mapping[str, str], emit: Emit
-) -> Iterator[Finding]:
-    """Look at the repository and its configuration, then at everything that they name."""
-    try:
-        workspace = Workspace.open(folder, service, environ=environ, emit=emit)
-    except ReleaseError as error:
-        yield ill("configuration", error)
-        return
-    with workspace:
-        yield Finding(
-            name="configuration", well=True, found=f"{workspace.service.service} in {workspace.source.root}"
-        )
-        yield finding("git", lambda: _git(workspace))
-        yield finding("ledger", lambda: _ledger(workspace))
-        yield finding("registry", lambda: _registry(workspace))
-        if workspace.service.migrations is not None:
-            yield _migrations(workspace, workspace.service.migrations)
-        for name, settings in workspace.service.environments.items():
-            yield from _place(workspace, name)
-            yield _secrets(workspace, name, settings)
+def shared(workspace: Workspace) -> Iterator[Finding]:
+    """Look at the repository, and at the ledger and the registry that it names."""
+    yield Finding(
+        name="configuration", well=True, found=f"{workspace.service.service} in {workspace.source.root}"
+    )
+    yield finding("git", lambda: _git(workspace))
+    yield finding("ledger", lambda: _ledger(workspace))
+    yield finding("registry", lambda: _registry(workspace))
+
+
+def examine(workspace: Workspace) -> Iterator[Finding]:
+    """Look at everything that deployments need beside that."""
+    if workspace.service.migrations is not None:
+        yield _migrations(workspace, workspace.service.migrations)
+    for name, settings in workspace.service.environments.items():
+        yield from _place(workspace, name)
+        yield _secrets(workspace, name, settings)
 
 
 def _git(workspace: Workspace) -> str:
@@ -114,7 +108,10 @@ def _settings(live: LiveEnvironment) -> str:
     problems = live.target.rollouts.settings_problems(spec)
     if problems:
         found = "; ".join(problem.message for problem in problems)
-        raise EngineError(f"deploy to {live.place.environment} with today's settings", found, "correct this")
+        commands = [problem.message.partition(": docker ")[2] for problem in problems]
+        mend = " && ".join(f"docker {words}" for words in commands if words)
+        hint = mend or f"correct these keys of environments.{live.place.environment}"
+        raise EngineError(f"deploy to {live.place.environment} with today's settings", found, hint)
     behind = f", the proxy ({today.proxy.kind}) answers" if today.proxy is not None else ""
     return f"{len(spec.networks)} networks and {len(spec.volumes)} volumes are there{behind}"
 

@@ -13,6 +13,7 @@ from release.images.registry.conversation import Conversation
 from release.images.registry.manifest import ACCEPT, DAMAGED, OCI_MANIFEST, Blob, Manifest
 from release.images.registry.refusal import quoted
 from release.images.registry.retry import CALM, Pace
+from release.images.registry.scratch import prove
 from release.images.registry.stream import CHUNK, Hashed
 from release.images.registry.tags import MOST_PAGES, MOST_TAGS, TOO_MANY, next_link, path_of, shown, tags_of
 from release.images.registry.wire import DOCUMENT, Answer, Session
@@ -75,6 +76,13 @@ class Registry:
         headers = {"Content-Type": OCI_MANIFEST}
         offered = self._with.ask("PUT", wrong, attempted, headers=headers, body=b"{}")
         self._with.expect(offered, attempted, 400, 404, 422)
+
+    def prove_rights(self) -> bool:
+        """Push, pull and remove a scratch tag. Return False if the registry does not remove it.
+
+        Raises RegistryError, RegistryUnreachable.
+        """
+        return prove(self._with, str(self._repository), self._path)
 
     def _take_back(self, begun: Answer) -> None:
         """Cancel an upload; where that is not offered, registries forget it by themselves."""

@@ -368,10 +368,10 @@ def test_history_and_show_read_well(world: World) -> None:
 
 def test_doctor_says_ok_or_what_to_do(world: World) -> None:
     """Exit status 0 when everything is there, 1 when something is not."""
-    well = world.invoke("doctor")
+    well = world.invoke("doctor", "--only", "deployments")
     assert well.status == 0, well.out
     world.configure(host=MISSING_ENGINE, secrets='{ TOKEN = { from_env = "NOT_SET" } }')
-    ill = world.invoke("doctor", "--json")
+    ill = world.invoke("doctor", "--only", "deployments", "--json")
     assert ill.status == 1
     assert [item["name"] for item in ill.data if not item["well"]] == [
         "production: engine",

@@ -60,6 +60,7 @@ class FakeRegistry:
     lies_about_digest: bool = False
     forgets_what_is_put: bool = False
     knows_ranges: bool = True
+    deletes: bool = True
     tags_on_a_page: int = 1000
     uploads: set[str] = field(default_factory=set)
     """Begun, and not taken back."""
@@ -105,6 +106,8 @@ class FakeRegistry:
     def _manifest(self, request: Request, name: str) -> Answer:
         if request.method == "PUT":
             return self._put(request, name)
+        if request.method == "DELETE":
+            return self._delete(name)
         if request.headers.get("Accept", "").count("application/vnd.") != ALL_TYPES:
             return refusal(400, "UNSUPPORTED", "this client accepts too little")
         if name not in self.manifests:
@@ -116,6 +119,14 @@ class FakeRegistry:
             body=content,
             headers={"Content-Type": media_type, "Docker-Content-Digest": digest.text},
         )
+
+    def _delete(self, name: str) -> Answer:
+        if not self.deletes:
+            return refusal(405, "UNSUPPORTED", "the operation is unsupported")
+        gone = [each for each, (_, content) in self.manifests.items() if Digest.of(content).text == name]
+        for each in gone:
+            del self.manifests[each]
+        return Answer(status=202 if gone else 404)
 
     def _tags(self, request: Request) -> Answer:
         """One page, after `last`; the next one's address is relative, as Distribution gives it."""
@@ -135,6 +146,9 @@ class FakeRegistry:
             self.uploads.add("1")
             return Answer(status=202, headers={"Location": f"{request.path}1?_state=x"})
         self.uploads.remove(request.path.rpartition("/")[2])
+        if request.method == "PUT":
+            self.blobs[request.query["digest"][0]] = request.body
+            return Answer(status=201)
         return Answer(status=204)
 
     def _put(self, request: Request, name: str) -> Answer:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
+from release.deploy.core import machine
 from release.deploy.core.finding import Finding
 from release.deploy.core.instance import Instance
 from release.deploy.core.upkeep import ImageStore, Needs, Unneeded
-from release.deploy.targets import machine
 from release.events import Emit
 from release.images.engine import Engine
 from release.values import Struct

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
+from release.deploy.core import machine
 from release.deploy.core.finding import Finding, finding
 from release.deploy.core.instance import Instance
 from release.deploy.core.upkeep import ImageStore, Needs, Unneeded
-from release.deploy.targets import machine
 from release.deploy.targets.swarm import gc
 from release.deploy.targets.swarm.api import Node
 from release.deploy.targets.swarm.nodes import Machine, Machines, look_into, not_looked_into

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from release.deploy.core import machine
 from release.deploy.core.finding import Finding
-from release.deploy.inspection.doctor import examine
-from release.deploy.targets import machine
-from release.deploy.targets.machine import clock, disk
+from release.deploy.core.machine import clock, disk
+from release.deploy.environment.environment import Workspace
+from release.deploy.inspection.doctor import shared
 from release.deploy.targets.swarm.nodes import Machine, Machines
 from release.deploy.targets.swarm.upkeep import machine_findings, quorum
 from release.errors import EngineError
@@ -114,8 +115,8 @@ def test_a_ledger_that_is_pushed_to_another_repository_is_not_well(tmp_path: Pat
     samples.ledger(here.root, remote="origin").append([samples.release("1.0.0")])
 
     def found() -> Finding:
-        every = examine(here.root, None, environ={}, emit=lambda _: None)
-        return next(each for each in every if each.name == "ledger")
+        with Workspace.open(here.root, None, environ={}, emit=lambda _: None) as workspace:
+            return next(each for each in shared(workspace) if each.name == "ledger")
 
     here.git("config", "remote.origin.pushurl", f"file://{server.root}")
     assert found().well

@@ -13,10 +13,10 @@ import pytest
 from release import config
 from release.config import Retention
 from release.deploy.core.lock import peek
+from release.deploy.core.machine import EngineStore
 from release.deploy.environment.environment import LiveEnvironment, Workspace
 from release.deploy.inspection.prune import Kept, Pruning, _locked, needed, needs
 from release.deploy.targets.engine.target import SingleEngine
-from release.deploy.targets.machine import EngineStore
 from release.records import Body, Record
 from release.runspec import RunSpec
 from release.source import Source

@@ -1,0 +1,68 @@
+"""`invoke doctor`: is everything there that releases and deployments need?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from release.commands.command_line import CommandContext
+from release.commands.text import states
+from release.deploy.environment.environment import Workspace
+from release.errors import ConfigError, ReleaseError, UsageError
+
+if TYPE_CHECKING:
+    from release.deploy.core.finding import Finding
+
+AREAS = ("releases", "deployments")
+
+
+def doctor(cmd: CommandContext) -> int:
+    """Show what is there and what is not, and return the exit code: 1 if something is not ok."""
+    only = cmd.options.only
+    if only is not None and only not in AREAS:
+        raise UsageError(
+            f"check only {only!r}", "there is no such area", f"use --only {AREAS[0]} or {AREAS[1]}"
+        )
+    found = list(_findings(cmd, (only,) if only is not None else AREAS))
+    if cmd.options.json:
+        names = ("name", "state", "well", "found", "hint")
+        cmd.console.document([{name: getattr(item, name) for name in names} for item in found])
+    else:
+        cmd.console.sheet("doctor", [states.finding_row(item) for item in found])
+    return 0 if all(item.well for item in found) else 1
+
+
+def _findings(cmd: CommandContext, areas: tuple[str, ...]) -> Iterator[Finding]:
+    from release.deploy.inspection.doctor import examine, shared
+    from release.doctor.releases import examine_releases
+
+    try:
+        workspace = Workspace.open(Path.cwd(), cmd.options.service, environ=os.environ, emit=cmd.console.emit)
+    except ReleaseError as error:
+        yield _unopened(error)
+        return
+    with workspace:
+        yield from shared(workspace)
+        if AREAS[0] in areas:
+            yield from examine_releases(workspace)
+        if AREAS[1] in areas:
+            yield from examine(workspace)
+
+
+def _unopened(error: ReleaseError) -> Finding:
+    """Return why the configuration cannot be read; where there is none, `init` writes it."""
+    from release.config.place import holders
+    from release.config.reading import of_folder
+    from release.deploy.core.finding import ill
+    from release.source import Source
+    from release.values import replace
+
+    found = ill("configuration", error)
+    if isinstance(error, ConfigError):
+        source = Source.open(Path.cwd())
+        source.close()
+        if not holders(of_folder(source.root)):
+            return replace(found, hint="python -m release init --yes")
+    return found

@@ -1,0 +1,1 @@
+"""Checks of `invoke doctor` for everything that a release needs."""

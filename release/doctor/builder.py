@@ -1,0 +1,116 @@
+"""Checks of the builder, and of the images that a build begins with."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from release.chain.building.mirror import named_images
+from release.committed import read_linked
+from release.deploy.core.finding import Finding, finding, ill
+from release.deploy.core.machine import clock_and_disk
+from release.deploy.environment.environment import Workspace
+from release.doctor.files import in_context
+from release.errors import EngineError, RegistryError, ReleaseError
+from release.images.engine import Engine
+from release.images.registry import PRESSED, Registry
+from release.inherited import ENGINE
+from release.process import Command, run
+from release.reference import Reference, Repository
+
+_SECONDS: Final = 60.0
+_INSTALL: Final = "install the docker command with buildx; on Debian: apt-get install docker.io docker-buildx"
+
+
+def builder_findings(workspace: Workspace) -> Iterator[Finding]:
+    """Yield findings on the builder, on its engine, and on each base image."""
+    yield finding("builder", _buildx)
+    try:
+        engine = Engine.connect()
+    except ReleaseError as error:
+        yield ill("builder: engine", error)
+        return
+    with closing(engine):
+        yield finding("builder: engine", partial(_engine, engine))
+        yield finding("builder: build", partial(_build, engine))
+        yield from clock_and_disk("builder", engine)
+        for image in _bases(workspace):
+            yield finding(f"base {image}", partial(base, engine, image, workspace.service.build.mirrors))
+
+
+def _buildx() -> str:
+    """Return the version of buildx. Raise EngineError if the docker command or buildx is missing."""
+    attempted = "build an image"
+    try:
+        done = run(Command(argv=("docker", "buildx", "version"), inherits=ENGINE), check=False)
+    except ReleaseError as error:
+        raise EngineError(attempted, error.found, _INSTALL) from error
+    if done.status != 0:
+        raise EngineError(attempted, "the docker command has no buildx", _INSTALL)
+    return done.output.strip().splitlines()[-1][:100]
+
+
+def _engine(engine: Engine) -> str:
+    return (
+        f"{engine.info.name} {engine.info.version}, {engine.info.platform}, {engine.info.image_store} store"
+    )
+
+
+def _build(engine: Engine) -> str:
+    """Build an image of no file, and keep nothing of it. Raise EngineError if that fails."""
+    with tempfile.TemporaryDirectory(prefix="release-doctor-") as folder:
+        Path(folder, "Dockerfile").write_text("FROM scratch\nLABEL doctor=1\n", encoding="ascii")
+        options = ("--builder", "default", "--provenance=false", "--sbom=false", "--output", "type=cacheonly")
+        command = Command(
+            argv=("docker", "buildx", "build", *options, folder),
+            env=engine.command_environment(),
+            inherits=ENGINE,
+        )
+        done = run(command, check=False)
+    if done.status != 0:
+        found = done.tail[-1] if done.tail else f"exit status {done.status}"
+        raise EngineError("build with the builder `default`", found, "docker buildx inspect default")
+    return "it builds"
+
+
+def _bases(workspace: Workspace) -> tuple[Reference, ...]:
+    """Return the images that the committed Dockerfile names."""
+    try:
+        path = in_context(workspace, workspace.service.build.dockerfile)
+        content = read_linked(workspace.source, workspace.source.head().id, path)
+    except ReleaseError:
+        return ()
+    return named_images((content or b"").decode("utf-8", "replace"), workspace.service.build.args)
+
+
+def base(engine: Engine, image: Reference, mirrors: Mapping[str, str]) -> str:
+    """Return where a base image is: a mirror, its registry, the engine. Raise RegistryError if nowhere."""
+    failures: list[str] = []
+    for each in [*_mirrored(image, mirrors), image]:
+        try:
+            with closing(Registry(each.repository, pace=PRESSED)) as registry:
+                digest = registry.digest(each)
+        except RegistryError as error:
+            failures.append(f"{each.repository.host}: {error.found}")
+            continue
+        if digest is not None:
+            return f"{each.repository.host} has it, {digest.short}"
+        failures.append(f"{each.repository.host} does not have it")
+    if engine.inspect(image) is not None:
+        return f"this engine has it; {'; '.join(failures)}"
+    raise RegistryError(
+        f"find the base image {image}",
+        "; ".join(failures) + "; and this engine does not have it",
+        f"correct the name in the Dockerfile, or log in to its registry, then try: docker pull {image}",
+    )
+
+
+def _mirrored(image: Reference, mirrors: Mapping[str, str]) -> Iterator[Reference]:
+    place = mirrors.get(image.repository.host)
+    if place is not None:
+        copy = Repository(f"{place}/{image.repository.path}")
+        yield Reference(repository=copy, tag=image.tag, digest=image.digest)
