@@ -198,7 +198,7 @@ def test_no_order_is_lost_or_packed_twice_while_releases_change(shop: Shop) -> N
             release(shop, "0.2.0")
             said = shop.deployed("deploy", "--to", "0.2.0")
             assert shop.version() == "0.2.0", said
-            assert shop.sql("SELECT note FROM orders_order LIMIT 1") != []
+            assert shop.sql("SELECT count(note) FROM orders_order") == [["0"]]
             shop.deployed("rollback", "--to", "0.1.0", "--cross-migrations")
             assert shop.version() == "0.1.0"
             time.sleep(2)

@@ -12,17 +12,17 @@ from typing import Any, Final
 
 from release.deploy.core.rollout import RolloutRequest
 from release.deploy.targets.swarm.api import Swarm
-from release.deploy.targets.swarm.spec import (
+from release.deploy.targets.swarm.marks import (
     MARK,
     OURS,
     at,
     container_of,
     is_as_written,
-    is_variant,
-    named_spec,
     networks_of,
     without_empty,
 )
+from release.deploy.targets.swarm.naming import is_variant
+from release.deploy.targets.swarm.spec import named_spec
 from release.scalars import duration_text, size_text
 from release.suspicion import suspicion
 

@@ -15,10 +15,12 @@ from release.deploy.core.image_location import Bytes
 from release.deploy.core.instance import InstanceSet
 from release.deploy.core.place import DEPLOYMENT, ENVIRONMENT, ROLE, SERVICE, SERVING, Place
 from release.deploy.core.rollout import RolloutContext, RolloutRequest
+from release.deploy.targets.swarm import naming
 from release.deploy.targets.swarm import spec as specs
-from release.deploy.targets.swarm.api import Kind, Service, Swarm
+from release.deploy.targets.swarm.api import Kind, Swarm
 from release.deploy.targets.swarm.images import SwarmImages
 from release.deploy.targets.swarm.nodes import Route
+from release.deploy.targets.swarm.objects import Service
 from release.deploy.targets.swarm.rollout import Rollout
 from release.deploy.targets.swarm.rollouts import SwarmRollouts
 from release.errors import DeploymentFailed, Problem
@@ -85,7 +87,7 @@ class SwarmDrills(Struct, frozen=True, kw_only=True):
 
     def name(self, request: DrillRequest) -> str:
         """Of the service."""
-        return specs.service_name(scratch_of(request))
+        return naming.service_name(scratch_of(request))
 
     def problems(self, request: DrillRequest) -> list[Problem]:
         """As for a deployment to the place of the drill."""
@@ -191,7 +193,7 @@ def _is_a_drills(place: Place, service: Service, labels: Mapping[str, str]) -> b
     """Return whether its labels and its name are those that a drill gives."""
     drill = service.labels.get(DEPLOYMENT, "")
     scratch = Scratch(service=place.service, environment=place.environment, drill=drill)
-    return labels.items() <= service.labels.items() and service.name == specs.service_name(scratch)
+    return labels.items() <= service.labels.items() and service.name == naming.service_name(scratch)
 
 
 def sweep(swarm: Swarm, place: Place, emit: Emit) -> None:

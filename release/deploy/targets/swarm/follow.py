@@ -9,7 +9,8 @@ from typing import Final
 
 from release.deploy.core.place import DEPLOYMENT, Place
 from release.deploy.targets.engine.health import STEP
-from release.deploy.targets.swarm.api import Swarm, Task
+from release.deploy.targets.swarm.api import Swarm
+from release.deploy.targets.swarm.objects import Task
 from release.deploy.targets.swarm.tasks import View, view
 from release.errors import DeploymentFailed, EngineError, MixedState
 from release.events import Emit, Notice, Progress, Warned

@@ -11,9 +11,11 @@ from typing import Any, Final
 
 from release.deploy.core.place import DEPLOYMENT, Place
 from release.deploy.core.upkeep import Needs, Unneeded
+from release.deploy.targets.swarm import marks, naming
 from release.deploy.targets.swarm import spec as specs
-from release.deploy.targets.swarm.api import Kind, Service, Stored, Swarm, Task, parts_of
+from release.deploy.targets.swarm.api import Kind, Swarm
 from release.deploy.targets.swarm.kept import read_kept
+from release.deploy.targets.swarm.objects import Service, Stored, Task, parts_of
 from release.runspec import RunSpec
 
 _ROLES: Final[Sequence[tuple[Kind, str]]] = (
@@ -44,8 +46,8 @@ def _named(place: Place, known: Iterable[RunSpec]) -> set[str]:
     """The names that these settings give to their secrets and files."""
     found = set[str]()
     for spec in known:
-        found |= {specs.secret_name(place, name, print_) for name, print_ in spec.secrets.items()}
-        found |= {specs.file_name(place, path, file.sha256) for path, file in (spec.files or {}).items()}
+        found |= {naming.secret_name(place, name, print_) for name, print_ in spec.secrets.items()}
+        found |= {naming.file_name(place, path, file.sha256) for path, file in (spec.files or {}).items()}
     return found
 
 
@@ -58,12 +60,12 @@ def _used(services: Iterable[Service], tasks: Iterable[Task]) -> set[str]:
 
 
 def _parts(spec: Mapping[str, Any]) -> Iterator[str]:
-    yield from parts_of(specs.container_of(spec))
+    yield from parts_of(marks.container_of(spec))
 
 
 def _stands(name: str, kept: set[str]) -> bool:
     """Return whether it is one of these names, or stands for one."""
-    return name in kept or any(specs.is_variant(name, each) for each in kept)
+    return name in kept or any(naming.is_variant(name, each) for each in kept)
 
 
 def _is_ours(stored: Stored, place: Place, role: str) -> bool:
@@ -72,8 +74,8 @@ def _is_ours(stored: Stored, place: Place, role: str) -> bool:
         return False
     labels, name = stored.labels, stored.name
     if role == specs.BEFORE:
-        return name == specs.before_name(place, labels.get(DEPLOYMENT, ""))
+        return name == naming.before_name(place, labels.get(DEPLOYMENT, ""))
     if role == specs.SECRET:
-        own = specs.secret_name(place, labels.get(specs.SECRET_NAME, ""), labels.get(specs.FINGERPRINT, ""))
-        return name == own or specs.is_variant(name, own)
-    return specs.is_file_name(place, name)
+        own = naming.secret_name(place, labels.get(specs.SECRET_NAME, ""), labels.get(specs.FINGERPRINT, ""))
+        return name == own or naming.is_variant(name, own)
+    return naming.is_file_name(place, name)

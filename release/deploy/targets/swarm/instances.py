@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 from release.deploy.core.fingerprints import FingerprintKey
 from release.deploy.core.instance import Difference, Instance, InstanceSet, Placed, Report
 from release.deploy.core.place import DEPLOYMENT
+from release.deploy.targets.swarm import marks
 from release.deploy.targets.swarm import spec as specs
-from release.deploy.targets.swarm.api import Service, image_digest
 from release.deploy.targets.swarm.drift import changed
+from release.deploy.targets.swarm.objects import Service, image_digest
 from release.deploy.targets.swarm.rollout import identities
 from release.deploy.targets.swarm.sealed import foreign
 from release.deploy.targets.swarm.service import PlacedService
@@ -64,7 +65,7 @@ class SwarmInstances(PlacedService, frozen=True, kw_only=True):
     def _state(self, seen: View, slot: int, one: str) -> Instance:
         tasks = [task for task in (*seen.waiting, *seen.others, *seen.good) if task.slot == slot]
         task = tasks[-1] if tasks else None
-        written = image_digest(str(specs.container_of(seen.service.spec).get("Image") or ""))
+        written = image_digest(str(marks.container_of(seen.service.spec).get("Image") or ""))
         image = task.image if task is not None else written
         return Instance(
             id=one,
@@ -120,11 +121,11 @@ def ended_tasks(tasks: Iterable[Placed]) -> Iterator[str]:
 
 def _unknown(service: Service) -> Digest:
     """In the place of an image that is only named by a tag: a digest that is no image's."""
-    return Digest.of(str(specs.container_of(service.spec).get("Image")).encode())
+    return Digest.of(str(marks.container_of(service.spec).get("Image")).encode())
 
 
 def _wrong(service: Service) -> str:
     """Return what speaks against a service, however its tasks are."""
-    if not specs.is_as_written(service.spec):
+    if not marks.is_as_written(service.spec):
         return "changed by hand since its deployment"
     return "paused in the middle of an update" if service.update == "paused" else ""

@@ -11,7 +11,8 @@ from contextlib import ExitStack, suppress
 from typing import Final, Protocol
 
 from release.deploy.core.image_location import find_stored
-from release.deploy.targets.swarm.api import Node, Swarm
+from release.deploy.targets.swarm.api import Swarm
+from release.deploy.targets.swarm.objects import Node
 from release.deploy.targets.swarm.tasks import node_name
 from release.errors import EngineError, EngineUnreachable, ReleaseError
 from release.events import Emit, Warned

@@ -17,7 +17,7 @@ from release.deploy.core.operating import (
     What,
 )
 from release.deploy.core.place import Place
-from release.deploy.targets.swarm import spec as specs
+from release.deploy.targets.swarm import naming
 from release.deploy.targets.swarm.api import Swarm
 from release.errors import UsageError
 from release.process import Command
@@ -43,11 +43,11 @@ class SwarmOperations(Struct, frozen=True, kw_only=True):
 
     def refusal(self, what: What) -> str:
         """Everything but the output of its tasks."""
-        return _REFUSALS.get(what, "").format(service=specs.service_name(self.place))
+        return _REFUSALS.get(what, "").format(service=naming.service_name(self.place))
 
     def sources(self, instances: Sequence[Instance]) -> tuple[LogSource, ...]:  # noqa: ARG002 - tasks
         """The tasks that should run."""
-        service = self.swarm.service(specs.service_name(self.place))
+        service = self.swarm.service(naming.service_name(self.place))
         tasks = self.swarm.tasks(service.id) if service is not None else ()
         labels = service.labels if service is not None else {}
         return tuple(

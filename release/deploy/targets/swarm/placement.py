@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from release.deploy.targets.swarm.api import Node, Task
+from release.deploy.targets.swarm.objects import Node, Task
 from release.deploy.targets.swarm.tasks import node_name
 from release.runspec import RunSpec, SwarmSpec
 from release.values import Struct, field

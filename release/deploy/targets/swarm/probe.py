@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
-from release.deploy.targets.swarm.api import Node
+from release.deploy.targets.swarm.objects import Node
 from release.deploy.targets.swarm.tasks import View
 from release.errors import DeploymentFailed
 from release.events import Emit, Warned

@@ -16,11 +16,13 @@ from release.deploy.core import watch
 from release.deploy.core.place import DEPLOYMENT, SERVING
 from release.deploy.core.rollout import RolloutContext, RolloutRequest
 from release.deploy.core.steps import reason, step
+from release.deploy.targets.swarm import marks, naming
 from release.deploy.targets.swarm import spec as specs
-from release.deploy.targets.swarm.api import Service, Swarm
+from release.deploy.targets.swarm.api import Swarm
 from release.deploy.targets.swarm.drift import changed
 from release.deploy.targets.swarm.follow import Watch, await_settled
 from release.deploy.targets.swarm.kept import read_kept
+from release.deploy.targets.swarm.objects import Service
 from release.deploy.targets.swarm.probe import Asking, ask_tasks
 from release.deploy.targets.swarm.sealed import Kept, restorable
 from release.deploy.targets.swarm.spec import Parts
@@ -76,7 +78,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
     @property
     def name(self) -> str:
         """The service's name."""
-        return specs.service_name(self.order.place)
+        return naming.service_name(self.order.place)
 
     def run(self) -> str:
         """Submit the spec, follow its tasks, ask the service; see `Target.roll_out`."""
@@ -125,7 +127,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
         place, deployment = self.order.place, self.order.identity.deployment
         labels = place.labels(specs.BEFORE) | {DEPLOYMENT: deployment}
         content = Redacted(json.dumps(before.spec))
-        self.swarm.store("configs", specs.before_name(place, deployment), content, labels)
+        self.swarm.store("configs", naming.before_name(place, deployment), content, labels)
 
     def _remembered(self) -> Service | None:
         """The service with the spec that ran before; None where nothing did.
@@ -133,7 +135,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
         It is kept before anything is submitted, until something is proven to run. So where it is not kept,
         and the service is of the deployment before, that is what ran. Raises EngineError.
         """
-        name = specs.before_name(self.order.place, self.order.identity.deployment)
+        name = naming.before_name(self.order.place, self.order.identity.deployment)
         now, kept = self._found_patiently(), self.swarm.find("configs", name)
         if kept is not None:
             told = read_kept(self.swarm.content(kept.id))
@@ -283,7 +285,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
     def _check_spec(self, seen: View) -> None:
         """Nobody changed it in the middle: it would carry our labels all the same. Raises MixedState."""
         spec = seen.service.spec
-        if specs.is_as_written(spec):
+        if marks.is_as_written(spec):
             return
         told = _patient(lambda: list(changed(self.swarm, spec, self.order)), self.order.health_timeout)
         what = "; ".join(f"{name} {text}" for name, text in told)
@@ -416,13 +418,13 @@ class Rollout(Struct, frozen=True, kw_only=True):
                 say(f"{self.name}, as it was")
         watch = replace(
             self._watch(old, before.labels.get(DEPLOYMENT, "")),
-            only_completed=not specs.is_as_written(before.spec),
+            only_completed=not marks.is_as_written(before.spec),
             strict=False,
             known=known,
         )
         with step(self.means.emit, "health") as say:
             seen = await_settled(watch)
-            if specs.mark(seen.service.spec) != specs.mark(before.spec):
+            if marks.mark(seen.service.spec) != marks.mark(before.spec):
                 raise self._overruled(f"verify the restored service {self.name}")
             say(self._evidence(old, seen, lambda: None))
         return seen
@@ -457,7 +459,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
 
     def _send_back(self, before: Service, now: Service | None) -> None:
         """Submit the spec from before. It is verified afterwards."""
-        text = str(specs.container_of(before.spec).get("Image") or "")
+        text = str(marks.container_of(before.spec).get("Image") or "")
         image = Reference.parse(text) if text else specs.image_reference(self.order)
         try:
             if now is None:

@@ -10,7 +10,7 @@ from release.deploy.core.place import DEPLOYMENT
 from release.deploy.core.problems import listed
 from release.deploy.core.rollout import RolloutContext, RolloutRequest, Strategy, Way
 from release.deploy.targets.swarm import placement, prepull
-from release.deploy.targets.swarm.api import Service
+from release.deploy.targets.swarm.objects import Service
 from release.deploy.targets.swarm.rollout import Rollout, longest
 from release.deploy.targets.swarm.service import PlacedService, no_manager
 from release.errors import Problem, UsageError

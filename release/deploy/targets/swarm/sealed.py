@@ -16,8 +16,10 @@ from typing import Any, Final
 
 from release.deploy.core.fingerprints import FingerprintKey
 from release.deploy.core.place import Place
+from release.deploy.targets.swarm import marks, naming
 from release.deploy.targets.swarm import spec as specs
-from release.deploy.targets.swarm.api import Kind, Stored, Swarm
+from release.deploy.targets.swarm.api import Kind, Swarm
+from release.deploy.targets.swarm.objects import Stored
 from release.deploy.targets.swarm.spec import Part
 from release.errors import EngineError, NameTaken
 from release.events import Emit, Warned
@@ -40,13 +42,13 @@ class Kept(Struct, frozen=True, kw_only=True):
 
     def secret(self, name: str, fingerprint: str, value: Redacted) -> Part:
         """Return the secret with this value, made where it is not there yet."""
-        called = specs.secret_name(self.place, name, fingerprint)
+        called = naming.secret_name(self.place, name, fingerprint)
         labels = secret_labels(self.place, name, fingerprint)
         return self._part("secrets", called, value, labels)
 
     def file(self, path: str, file: RecordedFile) -> Part:
         """Return the config with this content, made where it is not there yet."""
-        called = specs.file_name(self.place, path, file.sha256)
+        called = naming.file_name(self.place, path, file.sha256)
         return self._part("configs", called, Redacted(file.content), self.place.labels(specs.FILE))
 
     def _part(self, kind: Kind, name: str, content: Redacted, labels: Mapping[str, str]) -> Part:
@@ -55,7 +57,7 @@ class Kept(Struct, frozen=True, kw_only=True):
         except NameTaken:
             if (own := self._own(kind, name, content, labels)) is not None:
                 return own
-        other = specs.variant(name, randomness.token_hex(4))
+        other = naming.variant(name, randomness.token_hex(4))
         noun = kind.removesuffix("s")
         self.emit(
             Warned(
@@ -74,7 +76,7 @@ class Kept(Struct, frozen=True, kw_only=True):
     def _own(self, kind: Kind, name: str, content: Redacted, labels: Mapping[str, str]) -> Part | None:
         """One of that name, or of a name that stands for it, which is proven."""
         there = [found for found in (self.swarm.find(kind, name),) if found is not None]
-        there += [each for each in self.swarm.stored(kind, labels) if specs.is_variant(each.name, name)]
+        there += [each for each in self.swarm.stored(kind, labels) if naming.is_variant(each.name, name)]
         mine = (each for each in there if self._is_proven(kind, each, content, labels))
         return next((Part(id=each.id, name=each.name) for each in mine), None)
 
@@ -115,7 +117,7 @@ def foreign(
 
     Raises EngineError.
     """
-    container = specs.container_of(spec)
+    container = marks.container_of(spec)
     fingerprints = {_path(settings, name): (name, mark) for name, mark in settings.secrets.items()}
     for part in container.get("Secrets") or ():
         name, mark = fingerprints.get(str((part.get("File") or {}).get("Name")), ("", ""))
@@ -161,9 +163,9 @@ def restorable(
 
     Raises EngineError: it is another one.
     """
-    marks = [specs.mark(each) for each in (now_spec, previous)] if previous else []
+    known = [marks.mark(each) for each in (now_spec, previous)] if previous else []
     with suppress(AttributeError, TypeError):
-        if kept.get("Name") == name and (not marks or specs.mark(kept) in marks):
+        if kept.get("Name") == name and (not known or marks.mark(kept) in known):
             return kept
     raise EngineError(
         f"revert the service {name}",

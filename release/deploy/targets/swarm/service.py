@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 
 from release.deploy.core.place import DEPLOYMENT, SERVING, Place
-from release.deploy.targets.swarm import placement, prepull
-from release.deploy.targets.swarm import spec as specs
-from release.deploy.targets.swarm.api import Membership, Service, Swarm
+from release.deploy.targets.swarm import naming, placement, prepull
+from release.deploy.targets.swarm.api import Swarm
 from release.deploy.targets.swarm.nodes import Machines, Route, look_into
+from release.deploy.targets.swarm.objects import Membership, Service
 from release.deploy.targets.swarm.tasks import View, view
 from release.errors import NotReady
 from release.images.engine import Engine
@@ -35,7 +35,7 @@ class PlacedService(Struct, frozen=True, kw_only=True):
     @property
     def service(self) -> str:
         """The service's name."""
-        return specs.service_name(self.place)
+        return naming.service_name(self.place)
 
     def need_manager(self) -> None:
         """Raise NotReady if this engine cannot tell."""

@@ -5,15 +5,14 @@ Source of the JSON: Docker Engine API 1.45, ServiceCreate.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from release.deploy.core.instance import InstanceSet
 from release.deploy.core.place import SERVING, Identity, Place
 from release.deploy.core.rollout import RolloutRequest
+from release.deploy.targets.swarm.marks import MARK, mark
+from release.deploy.targets.swarm.naming import file_name, secret_name, service_name
 from release.images.container_spec import healthcheck_config
 from release.records import Deployment, Release
 from release.reference import Digest, Reference, Repository
@@ -21,8 +20,6 @@ from release.runspec import Mount, Publish, RunSpec, SwarmSpec
 from release.tmpfs import Tmpfs, texts
 from release.values import Struct, field
 
-MARK: Final = "release.spec"
-"""The label that tells a spec as we wrote it from one that somebody changed since."""
 SECRET: Final = "secret"  # noqa: S105 - a label
 """The role of secrets in the labels."""
 SECRET_NAME: Final = "release.secret"  # noqa: S105 - a label
@@ -32,14 +29,8 @@ FILE: Final = "file"
 BEFORE: Final = "before"
 """The role of the config with the spec that is to be put back if a deployment is cut off."""
 
-_FILE_NAME: Final = re.compile(r"-[0-9a-f]{16}\Z")
-_SURE: Final = 24
-"""Characters of a place's name that are in every name of its objects, however long the rest is."""
-_VARIANT: Final = re.compile(r"\.[0-9a-f]{8}\Z")
 _NANO: Final = 1_000_000
 """Nanoseconds in a millisecond; in a thousandth of a processor, too."""
-_LONGEST_SERVICE: Final = 63
-_LONGEST_OBJECT: Final = 64
 _CONDITIONS: Final = {"no": "none", "on-failure": "on-failure", "always": "any", "unless-stopped": "any"}
 _RESTART_DELAY: Final = 1_000_000_000
 _READABLE_BY_ALL: Final = 0o444
@@ -62,63 +53,6 @@ class Parts(Struct, frozen=True, kw_only=True):
     """By the secret's name in the settings."""
     files: Mapping[str, Part] = field(default_factory=dict)
     """By path."""
-
-
-def service_name(place: Place) -> str:
-    """Return what the service is called. It is a host name, too: 63 characters at most."""
-    return fitting(place.container, _LONGEST_SERVICE)
-
-
-def lock_name(name: str) -> str:
-    """Return what a lock is called among the Swarm's configs."""
-    return fitting(name, _LONGEST_OBJECT)
-
-
-def secret_name(place: Place, name: str, fingerprint: str) -> str:
-    """Return what a secret is called in the Swarm: another value has another name.
-
-    A fingerprint covers the secret's name and value, and its own text is a key's name, ":" and digits.
-    """
-    suffix = "-" + fingerprint.replace(":", "-")
-    return fitting(f"{place.container}-{name}", _LONGEST_OBJECT - len(suffix)) + suffix
-
-
-def file_name(place: Place, path: str, sha256: str) -> str:
-    """Return what a file is called among the Swarm's configs: another content has another name."""
-    suffix = f"-{sha256[:16]}"
-    last = re.sub(r"[^a-zA-Z0-9_.-]", "-", path.rpartition("/")[2])
-    return fitting(f"{place.container}-{last}", _LONGEST_OBJECT - len(suffix)) + suffix
-
-
-def is_file_name(place: Place, name: str) -> bool:
-    """Return whether a config has a name that `file_name` gives, or one that stands for it."""
-    plain = _VARIANT.sub("", name)
-    begins = fitting(place.container, _LONGEST_OBJECT - 26)[:_SURE]
-    return plain.startswith(begins) and (plain != name or bool(_FILE_NAME.search(plain)))
-
-
-def variant(name: str, digits: str) -> str:
-    """Another name that stands for this one, where somebody has it; `digits` are eight, hexadecimal."""
-    return f"{name[: _LONGEST_OBJECT - 9]}.{digits}"
-
-
-def is_variant(found: str, name: str) -> bool:
-    """Return whether a name stands for another one: see `variant`."""
-    return bool(_VARIANT.search(found)) and name[: _LONGEST_OBJECT - 9] == found[:-9]
-
-
-def before_name(place: Place, deployment: str) -> str:
-    """Return what the config is called with the spec that is put back when a deployment was cut off."""
-    suffix = f"-{deployment}"
-    return fitting(f"release-before-{place.container}", _LONGEST_OBJECT - len(suffix)) + suffix
-
-
-def fitting(name: str, longest: int) -> str:
-    """The name, or its beginning with eight digits that tell it from others with the same beginning."""
-    if len(name) <= longest:
-        return name
-    digits = hashlib.sha256(name.encode()).hexdigest()[:8]
-    return f"{name[: longest - 9]}-{digits}"
 
 
 def image_reference(order: RolloutRequest) -> Reference:
@@ -317,92 +251,4 @@ def recorded_order(place: Place, deployment: Deployment, release: Release) -> Ro
     )
 
 
-def networks_of(spec: Mapping[str, Any]) -> tuple[str, ...]:
-    """Ids of the networks that a spec joins."""
-    return tuple(network["Target"] for network in at(spec, ["TaskTemplate", "Networks"]) or ())
-
-
-def container_of(spec: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The part of a spec that is about the container."""
-    return (spec.get("TaskTemplate") or {}).get("ContainerSpec") or {}
-
-
 # --- changed behind our back
-
-
-def mark(spec: Mapping[str, Any]) -> str:
-    """Sixteen digits over what we write of a spec, the same for what a Swarm gives back of it.
-
-    A Swarm adds keys of its own and drops what is empty: only our keys count, and nothing counts as empty.
-    """
-    kept = without_empty({path: at(spec, path.split(".")) for path in OURS})
-    labels = dict(spec.get("Labels") or {})
-    labels.pop(MARK, None)
-    text = json.dumps([kept, labels], sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def is_as_written(spec: Mapping[str, Any]) -> bool:
-    """Return whether nobody changed a spec since a deployment wrote it."""
-    return (spec.get("Labels") or {}).get(MARK) == mark(spec)
-
-
-OURS: Final = (
-    "Name",
-    *(
-        f"TaskTemplate.ContainerSpec.{key}"
-        for key in (
-            "Image",
-            "Labels",
-            "Command",
-            "Args",
-            "Env",
-            "Dir",
-            "User",
-            "Groups",
-            "Hosts",
-            "Hostname",
-            "Init",
-            "ReadOnly",
-            "StopGracePeriod",
-            "StopSignal",
-            "Healthcheck",
-            "Mounts",
-            "Secrets",
-            "Configs",
-            "CapabilityAdd",
-            "CapabilityDrop",
-            "Sysctls",
-            "Privileges",
-            "Ulimits",
-            "DNSConfig",
-        )
-    ),
-    "TaskTemplate.Resources",
-    "TaskTemplate.RestartPolicy",
-    "TaskTemplate.Placement",
-    "TaskTemplate.Networks",
-    "TaskTemplate.LogDriver",
-    "Mode",
-    "UpdateConfig",
-    "RollbackConfig",
-    "EndpointSpec",
-)
-"""The keys that a person would change; those that we never write count as empty."""
-
-
-def at(data: Any, keys: list[str]) -> Any:
-    """Return what is at this place; None where that is not there."""
-    for key in keys:
-        data = (data or {}).get(key)
-    return data
-
-
-def without_empty(data: Any) -> Any:
-    """Without what is empty, at any depth."""
-    if isinstance(data, Mapping):
-        kept = {key: without_empty(value) for key, value in data.items()}
-        return {key: value for key, value in kept.items() if value}
-    if isinstance(data, list):
-        return [without_empty(value) for value in data]
-    return data or None

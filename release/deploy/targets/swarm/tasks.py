@@ -10,7 +10,7 @@ from typing import Final
 
 from release.deploy.core.instance import Placed
 from release.deploy.core.place import DEPLOYMENT, VERSION
-from release.deploy.targets.swarm.api import Node, Service, Task
+from release.deploy.targets.swarm.objects import Node, Service, Task
 from release.values import Struct
 
 BY_ITSELF: Final = ("failed", "rejected", "complete")

@@ -10,8 +10,8 @@ from release.deploy.core.finding import Finding, finding
 from release.deploy.core.instance import Instance
 from release.deploy.core.upkeep import ImageStore, Needs, Unneeded
 from release.deploy.targets.swarm import gc
-from release.deploy.targets.swarm.api import Node
 from release.deploy.targets.swarm.nodes import Machine, Machines, look_into, not_looked_into
+from release.deploy.targets.swarm.objects import Node
 from release.deploy.targets.swarm.service import PlacedService, no_manager
 from release.errors import EngineError
 from release.events import Emit, Warned

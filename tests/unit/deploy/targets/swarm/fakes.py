@@ -10,14 +10,13 @@ from release.cancellation import Cancellation
 from release.deploy.core.instance import InstanceSet
 from release.deploy.core.place import DEPLOYMENT, Identity, Place
 from release.deploy.core.rollout import RolloutContext, RolloutRequest
-from release.deploy.targets.swarm.api import (
-    Kind,
+from release.deploy.targets.swarm.api import Kind, Swarm
+from release.deploy.targets.swarm.objects import (
     Membership,
     Network,
     Node,
     Service,
     Stored,
-    Swarm,
     Task,
     image_digest,
 )

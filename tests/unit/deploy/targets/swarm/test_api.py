@@ -12,7 +12,8 @@ from typing import Any, cast
 import pytest
 import requests
 
-from release.deploy.targets.swarm.api import Service, Swarm
+from release.deploy.targets.swarm.api import Swarm
+from release.deploy.targets.swarm.objects import Service
 from release.errors import EngineError, EngineUnreachable, NameTaken, NoQuorum
 from release.images.engine import Engine
 from release.reference import Reference

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from release.deploy.targets.swarm.drift import spec_drift
-from release.deploy.targets.swarm.spec import is_as_written, named_spec, recorded_order
+from release.deploy.targets.swarm.marks import is_as_written
+from release.deploy.targets.swarm.spec import named_spec, recorded_order
 from release.records import Deployment
 from tests.unit.deploy.targets.swarm.fakes import PLACE, RELEASE, order
 from tests.unit.deploy.targets.swarm.test_spec import EVERYTHING

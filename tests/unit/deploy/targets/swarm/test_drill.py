@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from release.deploy.core.drill_request import Conditions, DrillRequest, drill_name
-from release.deploy.targets.swarm.api import Service, Swarm, Task
+from release.deploy.targets.swarm.api import Swarm
 from release.deploy.targets.swarm.drill import SwarmDrills, order_of, scratch_of, sweep
+from release.deploy.targets.swarm.objects import Service, Task
 from release.errors import DeploymentFailed
 from release.owner import Owner
 from release.redact import Redacted

@@ -8,9 +8,10 @@ import pytest
 
 from release.deploy.core.place import DEPLOYMENT
 from release.deploy.core.upkeep import Needs
+from release.deploy.targets.swarm import naming
 from release.deploy.targets.swarm import spec as specs
-from release.deploy.targets.swarm.api import Service
 from release.deploy.targets.swarm.gc import unneeded
+from release.deploy.targets.swarm.objects import Service
 from release.deploy.targets.swarm.sealed import secret_labels
 from release.deploy.targets.swarm.spec import Part, Parts, service_spec
 from release.redact import Redacted
@@ -22,7 +23,7 @@ TOKEN = secret_labels(PLACE, "TOKEN", "k:1")
 NOTHING = Needs(specs=(), ended=frozenset())
 
 
-def naming(secret: str) -> Service:
+def referring(secret: str) -> Service:
     """A service that refers to a secret."""
     written = service_spec(
         order(secrets={"TOKEN": "k:1"}),
@@ -33,7 +34,7 @@ def naming(secret: str) -> Service:
 
 def called(name: str) -> str:
     """What the secret of this name is called in the Swarm."""
-    return specs.secret_name(PLACE, name, "k:1")
+    return naming.secret_name(PLACE, name, "k:1")
 
 
 def keeping(*names: str) -> FakeSwarm:
@@ -51,8 +52,8 @@ def gone(fake: FakeSwarm, needs: Needs = NOTHING) -> list[str]:
 def test_what_the_running_the_previous_or_another_spec_names_stays() -> None:
     """And what a task was given that still should run."""
     fake = keeping("now", "before", "theirs", "task", "old")
-    fake.there = replace(naming("now"), previous=naming("before").spec)
-    fake.others = [naming("theirs")]
+    fake.there = replace(referring("now"), previous=referring("before").spec)
+    fake.others = [referring("theirs")]
     fake.tasks_of = lambda there: [replace(task(there), parts=frozenset({f"id-{called('task')}"}))]
     assert gone(fake) == [f"secret {called('old')}"]
 
@@ -61,10 +62,10 @@ def test_what_settings_name_that_could_be_restored_stays() -> None:
     """By the fingerprint of the value, and by the content of a file."""
     file = RecordedFile(content="a = 1", sha256="b" * 64, mode=0o444)
     spec = RunSpec(secrets={"TOKEN": "k:1"}, files={"/etc/api.toml": file})
-    files = [specs.file_name(PLACE, "/etc/api.toml", digit * 64) for digit in "bc"]
+    files = [naming.file_name(PLACE, "/etc/api.toml", digit * 64) for digit in "bc"]
     fake = keeping("TOKEN", "OLD")
-    fake.store("secrets", stands := specs.variant(called("TOKEN"), "0" * 8), Redacted("x"), TOKEN)
-    for name in (*files, specs.variant(files[0], "1" * 8)):
+    fake.store("secrets", stands := naming.variant(called("TOKEN"), "0" * 8), Redacted("x"), TOKEN)
+    for name in (*files, naming.variant(files[0], "1" * 8)):
         fake.store("configs", name, Redacted("x"), PLACE.labels(specs.FILE))
     found = gone(fake, Needs(specs=(spec,), ended=frozenset()))
     assert found == [f"config {files[1]}", f"secret {called('OLD')}"]
@@ -97,9 +98,9 @@ def test_what_only_has_our_labels_is_not_removed() -> None:
 def test_the_spec_of_an_open_deployment_stays_with_all_that_it_names() -> None:
     """Somebody may have to put it back; one whose deployment is over goes."""
     fake = keeping("open", "old")
-    kept = Redacted(json.dumps(naming("open").spec))
+    kept = Redacted(json.dumps(referring("open").spec))
     for name in ("never-ended", "over"):
         labels = PLACE.labels(specs.BEFORE) | {DEPLOYMENT: name}
-        fake.store("configs", specs.before_name(PLACE, name), kept, labels)
+        fake.store("configs", naming.before_name(PLACE, name), kept, labels)
     found = gone(fake, Needs(specs=(), ended=frozenset({"over"})))
-    assert found == [f"config {specs.before_name(PLACE, 'over')}", f"secret {called('old')}"]
+    assert found == [f"config {naming.before_name(PLACE, 'over')}", f"secret {called('old')}"]

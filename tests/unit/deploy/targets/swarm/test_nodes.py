@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from release.config import NodeEngine
-from release.deploy.targets.swarm.api import Node, Swarm
+from release.deploy.targets.swarm.api import Swarm
 from release.deploy.targets.swarm.nodes import (
     Machine,
     Machines,
@@ -18,6 +18,7 @@ from release.deploy.targets.swarm.nodes import (
     not_looked_into,
     spread,
 )
+from release.deploy.targets.swarm.objects import Node
 from release.errors import EngineUnreachable
 from release.events import Event
 from release.reference import Digest

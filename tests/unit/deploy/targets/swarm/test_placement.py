@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from release.deploy.targets.swarm.api import Node, Task
+from release.deploy.targets.swarm.objects import Node, Task
 from release.deploy.targets.swarm.placement import Asked, problems, unmet
 from release.deploy.targets.swarm.spec import Parts, service_spec
 from release.runspec import Publish, RunSpec, SwarmSpec

@@ -10,7 +10,7 @@ import pytest
 from release.cancellation import Cancellation
 from release.deploy.core.instance import InstanceSet
 from release.deploy.core.rollout import RolloutRequest
-from release.deploy.targets.swarm.api import Service, Task
+from release.deploy.targets.swarm.objects import Service, Task
 from release.deploy.targets.swarm.rollout import Rollout, identities
 from release.deploy.targets.swarm.spec import Parts, service_spec
 from release.errors import Cancelled, DeploymentFailed, EngineUnreachable, LockHeld, MixedState, Restored

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from release.deploy.core.fingerprints import FingerprintKey
+from release.deploy.targets.swarm import naming
 from release.deploy.targets.swarm import spec as specs
 from release.deploy.targets.swarm.drift import spec_drift
 from release.deploy.targets.swarm.sealed import SEAL, Kept, foreign, is_sealed, restorable, secret_labels
@@ -22,7 +23,7 @@ from tests.unit.deploy.targets.swarm.fakes import PLACE, FakeSwarm, order, real
 KEY, OTHER = FingerprintKey(Redacted("ours")), FingerprintKey(Redacted("theirs"))
 VALUE = Redacted("the password")
 MARK = KEY.fingerprint("TOKEN", VALUE)
-NAME = specs.secret_name(PLACE, "TOKEN", MARK)
+NAME = naming.secret_name(PLACE, "TOKEN", MARK)
 FILE = RecordedFile(content="a = 1", sha256=hashlib.sha256(b"a = 1").hexdigest(), mode=0o444)
 PATH = "/etc/api.toml"
 
@@ -37,7 +38,7 @@ def test_a_value_and_a_content_are_kept_once() -> None:
     first = kept(fake, said).secret("TOKEN", MARK, VALUE), kept(fake, said).file(PATH, FILE)
     again = kept(fake, said).secret("TOKEN", MARK, VALUE), kept(fake, said).file(PATH, FILE)
     assert first == again
-    assert list(fake.kept) == [NAME, specs.file_name(PLACE, PATH, FILE.sha256)]
+    assert list(fake.kept) == [NAME, naming.file_name(PLACE, PATH, FILE.sha256)]
     assert said == []
 
 
@@ -55,7 +56,7 @@ def test_a_secret_that_is_not_sealed_by_us_is_not_used(labels: str) -> None:
     fake.store("secrets", NAME, Redacted("theirs"), about)
     used = kept(fake, said).secret("TOKEN", MARK, VALUE)
     assert used.name != NAME
-    assert specs.is_variant(used.name, NAME)
+    assert naming.is_variant(used.name, NAME)
     assert fake.kept[used.name][1] == "the password"
     assert fake.kept[NAME] == ("secrets", "theirs", about)
     assert [type(event) for event in said] == [Warned]
@@ -68,10 +69,10 @@ def test_a_secret_that_is_not_sealed_by_us_is_not_used(labels: str) -> None:
 )
 def test_a_config_with_another_content_is_not_used() -> None:
     """One with this very content is, whoever made it: a content never changes."""
-    fake, name = FakeSwarm(), specs.file_name(PLACE, PATH, FILE.sha256)
+    fake, name = FakeSwarm(), naming.file_name(PLACE, PATH, FILE.sha256)
     fake.store("configs", name, Redacted("a = 666"), PLACE.labels(specs.FILE))
     used = kept(fake).file(PATH, FILE)
-    assert specs.is_variant(used.name, name)
+    assert naming.is_variant(used.name, name)
     assert kept(fake).file(PATH, FILE) == used
     same = FakeSwarm()
     same.store("configs", name, Redacted("a = 1"), {})
@@ -81,7 +82,7 @@ def test_a_config_with_another_content_is_not_used() -> None:
 def test_a_name_that_stands_for_another_is_no_drift() -> None:
     """It has the recorded value; any other name is."""
     spec = order(secrets={"TOKEN": MARK})
-    other = specs.variant(NAME, "0123abcd")
+    other = naming.variant(NAME, "0123abcd")
     assert len(other) <= 64
     wanted, found, strange = (
         service_spec(spec, Parts(secrets={"TOKEN": Part(id="id", name=name)}))
@@ -94,7 +95,7 @@ def test_a_name_that_stands_for_another_is_no_drift() -> None:
 def used(fake: FakeSwarm, name: str = NAME) -> dict[str, Any]:
     """The spec of a service with this secret and with the file."""
     settings = order(secrets={"TOKEN": MARK}, files={PATH: FILE})
-    file = specs.file_name(PLACE, PATH, FILE.sha256)
+    file = naming.file_name(PLACE, PATH, FILE.sha256)
     parts = Parts(
         secrets={"TOKEN": Part(id=f"id-{name}", name=name)}, files={PATH: Part(id=f"id-{file}", name=file)}
     )
@@ -114,7 +115,7 @@ def test_drift_tells_secrets_and_files_that_are_not_the_recorded_ones() -> None:
     assert told(fake) == []
     assert told(fake, None) == []
     fake.relabel("secrets", f"id-{NAME}", secret_labels(PLACE, "TOKEN", MARK) | {SEAL: "0" * 32})
-    name = specs.file_name(PLACE, PATH, FILE.sha256)
+    name = naming.file_name(PLACE, PATH, FILE.sha256)
     fake.kept[name] = ("configs", "a = 666", {})
     assert [line.partition(" ")[0] for line in told(fake)] == ["secrets.TOKEN", f"files.{PATH}"]
     assert told(fake, OTHER) == told(fake)[1:]

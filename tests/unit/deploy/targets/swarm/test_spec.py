@@ -8,16 +8,9 @@ from typing import Any
 import pytest
 
 from release.deploy.core.place import Place
-from release.deploy.targets.swarm.spec import (
-    MARK,
-    Part,
-    Parts,
-    is_as_written,
-    mark,
-    secret_name,
-    service_name,
-    service_spec,
-)
+from release.deploy.targets.swarm.marks import MARK, is_as_written, mark
+from release.deploy.targets.swarm.naming import secret_name, service_name
+from release.deploy.targets.swarm.spec import Part, Parts, service_spec
 from release.runspec import Healthcheck, Mount, Publish, RunSpec, SwarmSpec
 from tests.unit.deploy.targets.swarm.fakes import PLACE, RELEASE, order
 

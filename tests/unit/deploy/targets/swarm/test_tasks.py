@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from release.deploy.targets.swarm.api import Task
+from release.deploy.targets.swarm.objects import Task
 from release.deploy.targets.swarm.spec import Parts, service_spec
 from release.deploy.targets.swarm.tasks import View, placed, update_of, view
 from tests.unit.deploy.targets.swarm.fakes import node, order, service, task

@@ -1,0 +1,81 @@
+"""Names of a Swarm's objects: services, locks, secrets, configs."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Final
+
+from release.deploy.core.place import Place
+
+_FILE_NAME: Final = re.compile(r"-[0-9a-f]{16}\Z")
+
+
+_SURE: Final = 24
+"""Characters of a place's name that are in every name of its objects, however long the rest is."""
+
+
+_VARIANT: Final = re.compile(r"\.[0-9a-f]{8}\Z")
+
+
+_LONGEST_SERVICE: Final = 63
+
+
+_LONGEST_OBJECT: Final = 64
+
+
+def service_name(place: Place) -> str:
+    """Return what the service is called. It is a host name, too: 63 characters at most."""
+    return fitting(place.container, _LONGEST_SERVICE)
+
+
+def lock_name(name: str) -> str:
+    """Return what a lock is called among the Swarm's configs."""
+    return fitting(name, _LONGEST_OBJECT)
+
+
+def secret_name(place: Place, name: str, fingerprint: str) -> str:
+    """Return what a secret is called in the Swarm: another value has another name.
+
+    A fingerprint covers the secret's name and value, and its own text is a key's name, ":" and digits.
+    """
+    suffix = "-" + fingerprint.replace(":", "-")
+    return fitting(f"{place.container}-{name}", _LONGEST_OBJECT - len(suffix)) + suffix
+
+
+def file_name(place: Place, path: str, sha256: str) -> str:
+    """Return what a file is called among the Swarm's configs: another content has another name."""
+    suffix = f"-{sha256[:16]}"
+    last = re.sub(r"[^a-zA-Z0-9_.-]", "-", path.rpartition("/")[2])
+    return fitting(f"{place.container}-{last}", _LONGEST_OBJECT - len(suffix)) + suffix
+
+
+def is_file_name(place: Place, name: str) -> bool:
+    """Return whether a config has a name that `file_name` gives, or one that stands for it."""
+    plain = _VARIANT.sub("", name)
+    begins = fitting(place.container, _LONGEST_OBJECT - 26)[:_SURE]
+    return plain.startswith(begins) and (plain != name or bool(_FILE_NAME.search(plain)))
+
+
+def variant(name: str, digits: str) -> str:
+    """Another name that stands for this one, where somebody has it; `digits` are eight, hexadecimal."""
+    return f"{name[: _LONGEST_OBJECT - 9]}.{digits}"
+
+
+def is_variant(found: str, name: str) -> bool:
+    """Return whether a name stands for another one: see `variant`."""
+    return bool(_VARIANT.search(found)) and name[: _LONGEST_OBJECT - 9] == found[:-9]
+
+
+def before_name(place: Place, deployment: str) -> str:
+    """Return what the config is called with the spec that is put back when a deployment was cut off."""
+    suffix = f"-{deployment}"
+    return fitting(f"release-before-{place.container}", _LONGEST_OBJECT - len(suffix)) + suffix
+
+
+def fitting(name: str, longest: int) -> str:
+    """The name, or its beginning with eight digits that tell it from others with the same beginning."""
+    if len(name) <= longest:
+        return name
+    digits = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: longest - 9]}-{digits}"
