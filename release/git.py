@@ -230,7 +230,7 @@ class Git:
         if int(size) > LARGEST_OBJECT:
             self._end_reader()
             found = f"it has {int(size)} bytes; the limit is {LARGEST_OBJECT}"
-            raise ReleaseError(f"read the git object {oid}", found, "show what was committed: git log --stat")
+            raise ReleaseError(f"read the git object {oid}", found, f"show it: git cat-file -p {oid} | less")
         content = answer.exactly(int(size) + 1, until=until)
         return kind.decode(), content[:-1]
 

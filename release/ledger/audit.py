@@ -19,11 +19,12 @@ from release.ledger.filed import Filed, read
 from release.ledger.lineage import Lineage
 from release.ledger.signing import Signers, is_signed
 from release.ledger.tree import Trees
-from release.ledger.violations import Violation, of_change, of_commit
-from release.ledger.walk import FILE, Change, Step
+from release.ledger.violations import Violation, growth, of_change, of_commit
+from release.ledger.walk import Change, Step, has_parent
 from release.records import SCHEMA, Body, Deployment, Record, Release, parse
 from release.values import Struct, field
 
+_WHOLE: Final = "a commit that can be read whole"
 _RECORD: Final = re.compile(r"records/(?P<folder>[0-9a-f]{2})/(?P<id>(?P=folder)[0-9a-f]{62})\.json")
 
 
@@ -101,7 +102,7 @@ class Audit:
         records = [each.record for each in filed if each.record is not None and each.problem is None]
         added = {change.path: change for change in step.changes if change.letter == "A"}
         yield from self._order(step)
-        yield from _growth(step)
+        yield from growth(step)
         yield from _places(step, added)
         yield from self._format(step, added)
         yield from (each.problem for each in filed if each.problem is not None)
@@ -132,7 +133,12 @@ class Audit:
             others = ", ".join(step.parents[1:])
             yield of_commit(step, "merge", f"it also has the parent {others}", "one parent")
         parent = step.parents[0] if step.parents else None
-        if parent is None and _has_parent(self._git, step.commit):
+        try:
+            is_cut = parent is None and has_parent(self._git, step.commit)
+        except ReleaseError as error:
+            yield of_commit(step, "damaged", error.found, _WHOLE)
+            return
+        if is_cut:
             raise LedgerShallow(
                 "prove the ledger from its first commit",
                 f"this clone's history begins at {step.commit}, which has a parent",
@@ -177,7 +183,12 @@ class Audit:
         signers, signature = self._signers, step.signature
         if signers is None:
             return
-        if signature.letter == "N" and not is_signed(self._git, step.commit):
+        try:
+            is_unsigned = signature.letter == "N" and not is_signed(self._git, step.commit)
+        except ReleaseError as error:
+            yield of_commit(step, "damaged", error.found, _WHOLE)
+            return
+        if is_unsigned:
             if self._any_signed or self._all_signed:
                 yield _unsigned(step.commit)
             else:
@@ -248,25 +259,6 @@ class Audit:
         except ReleaseError:
             return None
         return found[1] if found is not None and found[0] == "blob" else None
-
-
-def _has_parent(git: Git, commit: str) -> bool:
-    """Return whether the commit itself names a parent; in a shallow clone git's log does not say so."""
-    found = git.object(commit)
-    return found is not None and b"\nparent " in found[1].partition(b"\n\n")[0]
-
-
-def _growth(step: Step) -> Iterator[Violation]:
-    """A commit adds plain files, and does nothing else."""
-    for change in step.changes:
-        if change.letter == "D":
-            yield of_change(step, change, "deleted", "deleted", f"the content {change.old}")
-        elif change.letter != "A" and change.object != change.old:
-            yield of_change(
-                step, change, "changed", f"the content {change.object}", f"{change.old}, unchanged"
-            )
-        if change.letter != "D" and change.mode != FILE:
-            yield of_change(step, change, "mode", f"mode {change.mode}", f"mode {FILE}")
 
 
 def _places(step: Step, added: dict[str, Change]) -> Iterator[Violation]:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from release.errors import LedgerError, LedgerRewritten, LedgerUnproven, LedgerUnsigned
+from release.errors import LedgerError, LedgerRewritten, LedgerUnproven, LedgerUnsigned, ReleaseError
 from release.git import Git
 from release.ledger.audit import Audit, Before
 from release.ledger.lineage import Lineage
@@ -216,8 +216,11 @@ class Prover:
         assert signers is not None  # noqa: S101 - asked only with signers
         commit = seen[place].commit
         (signature,) = signatures(self._git, signers, [commit])
-        unsigned = signature.letter == "N" and not is_signed(self._git, commit)
-        found = "it is not signed" if unsigned else signers.found(signature)
+        try:
+            unsigned = signature.letter == "N" and not is_signed(self._git, commit)
+            found = "it is not signed" if unsigned else signers.found(signature)
+        except ReleaseError as error:
+            found = error.found
         return LedgerUnsigned(
             f"read the ledger {self._name} past {self._end(seen[:place])}",
             f"`require_signed` asks for an allowed signer, but commit {commit}: {found}",

@@ -102,7 +102,10 @@ class Signers(Struct, frozen=True, kw_only=True):
 
 
 def is_signed(git: Git, commit: str) -> bool:
-    """Return whether a commit carries a signature at all: git answers N also where it cannot check one."""
+    """Return whether a commit carries a signature at all: git answers N also where it cannot check one.
+
+    Raises ReleaseError: the commit is damaged or too large to be read.
+    """
     found = git.object(commit)
     head = found[1].partition(b"\n\n")[0] if found is not None else b""
     return any(line.startswith((b"gpgsig ", b"gpgsig-sha256 ")) for line in head.split(b"\n"))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
-from release.ledger.walk import Change, Step
+from release.ledger.walk import FILE, Change, Step
 from release.values import Struct, plain
 
 KINDS: Final = {
@@ -107,3 +108,16 @@ def of_commit(step: Step, kind: str, found: str, expected: str, path: str = "") 
 def of_change(step: Step, change: Change, kind: str, found: str, expected: str) -> Violation:
     """Return a violation of what a commit did to one path."""
     return of_commit(step, kind, found, expected, change.path)
+
+
+def growth(step: Step) -> Iterator[Violation]:
+    """Return what a commit does besides adding plain files."""
+    for change in step.changes:
+        if change.letter == "D":
+            yield of_change(step, change, "deleted", "deleted", f"the content {change.old}")
+        elif change.letter != "A" and change.object != change.old:
+            yield of_change(
+                step, change, "changed", f"the content {change.object}", f"{change.old}, unchanged"
+            )
+        if change.letter != "D" and change.mode != FILE:
+            yield of_change(step, change, "mode", f"mode {change.mode}", f"mode {FILE}")

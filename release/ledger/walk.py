@@ -89,6 +89,15 @@ def with_signatures(git: Git, signers: Signers, steps: Iterable[Step]) -> Iterat
             yield replace(step, signature=signature)
 
 
+def has_parent(git: Git, commit: str) -> bool:
+    """Return whether the commit itself names a parent; in a shallow clone git's log does not say so.
+
+    Raises ReleaseError: the commit is damaged or too large to be read.
+    """
+    found = git.object(commit)
+    return found is not None and b"\nparent " in found[1].partition(b"\n\n")[0]
+
+
 def _tokens(stream: IO[bytes]) -> Iterator[bytes]:
     """The pieces between NUL bytes."""
     rest = b""

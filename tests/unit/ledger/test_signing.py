@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from release.errors import LedgerError
+from release import git
+from release.config import Ledger as Settings
+from release.errors import LedgerError, LedgerUnproven
+from release.ledger.opening import open_ledger
 from release.ledger.signing import Signature, Signers
 from release.ledger.store import Ledger
 from release.source import Source
+from tests.unit.ledger import intruder
 from tests.unit.ledger.forge import BRANCH, forget, verified
 from tests.unit.ledger.keys import SIGNERS, use
 from tests.unit.ledger.samples import note
@@ -95,6 +99,34 @@ def test_where_the_settings_say_nothing_signatures_are_not_looked_at(signed: Rep
     """An unsigned ledger is the ordinary case."""
     ledger(signed, sign=False).append([note("a")])
     assert verified(signed).violations == ()
+
+
+@pytest.mark.attack(
+    "an unsigned commit of the ledger has a message of 200 MB",
+    "`verify --ledger` names the commit as damaged and goes on; other commands stop before it",
+)
+def test_an_oversized_commit_is_named_and_the_rest_is_proved(
+    signed: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commit cannot be read whole, so nobody knows whether it is signed."""
+    ledger(signed).append([note("a")])
+    tip = signed.git("rev-parse", BRANCH)
+    message = ("x" * 70 + "\n") * 60
+    large = signed.git("commit-tree", "-p", tip, "-F", "-", f"{tip}^{{tree}}", stdin=message.encode())
+    signed.git("update-ref", BRANCH, large)
+    small = intruder.commit(signed, {"format": None})
+    monkeypatch.setattr(git, "LARGEST_OBJECT", 4000)
+    report = verified(signed, sign=True, allowed_signers=SIGNERS)
+    found = {(each.kind, each.commit) for each in report.violations}
+    assert {("damaged", large), ("no-records", large), ("deleted", small), ("unsigned", small)} <= found
+    assert report.commits == 3
+    (damaged,) = [each for each in report.violations if each.kind == "damaged"]
+    assert "bytes; the limit is 4000" in damaged.found
+    settings = Settings.model_validate({"allowed_signers": SIGNERS, "require_signed": True})
+    opened = open_ledger(Source.open(signed.root), settings, ["api"], lambda _: None, lambda _: None)
+    opened.refresh()
+    assert isinstance(opened.unproven, LedgerUnproven)
+    assert large in str(opened.unproven)
 
 
 def test_a_missing_list_of_signers_is_an_error(signed: Repository) -> None:
