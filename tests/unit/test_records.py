@@ -221,3 +221,6 @@ def test_the_request_for_a_container_is_that_of_the_run_with_its_command() -> No
     assert smoke.probe_of(("work",), "replace") is None
     assert smoke.probe_of(("work",), "keep") == smoke.probe
     assert smoke.probe_of(None, None) == smoke.probe
+    assert smoke.probe_of(("other",), "replace", "worker") is None
+    assert smoke.probe_of(("other",), "replace", "beat", answers=False) is None
+    assert smoke.probe_of(("other",), "replace", "web", answers=True) == smoke.probe

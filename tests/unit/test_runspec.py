@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from release.runspec import Mount, Probe, Publish, RunSpec
+from release.runspec import Mount, Probe, ProcessSpec, Publish, RunSpec
 from release.scalars import (
     AbsolutePath,
     Matching,
@@ -281,3 +281,50 @@ def test_run_settings_cannot_be_changed() -> None:
     """What crosses a stage is frozen."""
     with pytest.raises(ValidationError, match="frozen"):
         RunSpec().user = "0"  # type: ignore[misc]
+
+
+def several(**changes: Any) -> RunSpec:
+    """Two processes, the second exclusive."""
+    web = ProcessSpec(name="web", settings=RunSpec(replicas=2, secrets={"TOKEN": "a"}))
+    beat = ProcessSpec(name="beat", settings=RunSpec(), after=("web",), exclusive=True)
+    return RunSpec(**{"processes": (web, beat), **changes})
+
+
+def test_one_process_is_told_without_a_name() -> None:
+    """A record without `processes` is as it always was."""
+    only = RunSpec(replicas=3)
+    assert (only.every, only.containers, only.exclusive) == ({"": only}, 3, frozenset())
+    assert "processes" not in only.model_dump(mode="json", exclude_none=True)
+
+
+def test_several_processes_are_told_in_their_order() -> None:
+    """Written and read again they are the same."""
+    spec = several()
+    assert (list(spec.every), spec.containers, spec.exclusive) == (["web", "beat"], 3, frozenset({"beat"}))
+    data = spec.model_dump(mode="json", exclude_none=True)
+    assert RunSpec.model_validate_json(json.dumps(data)) == spec
+
+
+def test_a_change_reaches_each_process_and_secrets_all_settings() -> None:
+    """What the environment itself has stays for commands that run beside."""
+    spec = several().mapped(lambda name, one: one.model_copy(update={"user": name}))
+    assert [one.user for one in spec.every.values()] == ["web", "beat"]
+    assert spec.user is None
+    sealed = several().with_secrets({"TOKEN": "b"})
+    assert [one.secrets for one in (sealed, *sealed.every.values())] == [{"TOKEN": "b"}] * 3
+    assert RunSpec().with_secrets({"TOKEN": "b"}).secrets == {"TOKEN": "b"}
+
+
+def test_settings_of_a_process_that_a_later_version_wrote_are_named() -> None:
+    """A rollback then refuses, as it does for those of one process."""
+    later = {"processes": [{"name": "web", "colour": "red", "settings": {"gpu": 1}}]}
+    assert RunSpec.model_validate(later).unknown == ["processes.web.colour", "processes.web.gpu"]
+
+
+def test_processes_are_one_level_and_have_names_of_their_own() -> None:
+    """Anything else would be two answers to one question."""
+    nested = ProcessSpec(name="web", settings=several())
+    with pytest.raises(ValidationError, match="no processes"):
+        RunSpec(processes=(nested,))
+    with pytest.raises(ValidationError, match="a name of its own"):
+        several(processes=(several().processes or ()) * 2)

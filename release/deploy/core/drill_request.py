@@ -18,7 +18,7 @@ from release.records import Record, Release, SmokeSpec
 from release.redact import Redacted
 from release.reference import Digest
 from release.runspec import Mount, RunSpec
-from release.values import Struct, field
+from release.values import Struct, field, replace
 
 DRILL: Final = "drill"
 """The role in the labels: no deployment takes such a container for one of its own."""
@@ -88,6 +88,15 @@ class DrillRequest(Struct, frozen=True, kw_only=True):
             commit=body.source.commit,
             digest=Digest(body.image.digest),
             record=self.target.id,
+        )
+
+    @property
+    def by_process(self) -> tuple[DrillRequest, ...]:
+        """Return a request for each process but exclusive ones, which never run beside themselves."""
+        return tuple(
+            replace(self, place=self.place.at(name), spec=spec)
+            for name, spec in self.spec.every.items()
+            if name not in self.spec.exclusive
         )
 
     def values(self) -> dict[str, Redacted]:

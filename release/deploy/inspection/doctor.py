@@ -14,7 +14,7 @@ from release.errors import EngineError, LedgerUnreachable, ReleaseError
 from release.images.registry import PRESSED, Registry
 from release.ledger import query
 from release.migrations import idle, matching
-from release.runspec import RunSpec
+from release.runspec import ProcessSpec, RunSpec
 from release.secret import resolve
 
 
@@ -112,12 +112,23 @@ def _settings(live: LiveEnvironment) -> str:
         mend = " && ".join(f"docker {words}" for words in commands if words)
         hint = mend or f"correct these keys of environments.{live.place.environment}"
         raise EngineError(f"deploy to {live.place.environment} with today's settings", found, hint)
-    behind = f", the proxy ({today.proxy.kind}) answers" if today.proxy is not None else ""
-    return f"{len(spec.networks)} networks and {len(spec.volumes)} volumes are there{behind}"
+    every, settings = spec.every.values(), today.every.values()
+    kinds = sorted({each.proxy.kind for each in settings if each.proxy is not None})
+    behind = f", the proxy ({', '.join(kinds)}) answers" if kinds else ""
+    networks = {network for each in every for network in each.networks}
+    volumes = {str(volume) for each in every for volume in each.volumes}
+    return f"{len(networks)} networks and {len(volumes)} volumes are there{behind}"
 
 
 def _asking(today: Environment) -> RunSpec:
     """Return what of the settings asks something of machines."""
+    if today.processes:
+        every = today.every.items()
+        return RunSpec(processes=tuple(ProcessSpec(name=name, settings=_asked(one)) for name, one in every))
+    return _asked(today)
+
+
+def _asked(today: Environment) -> RunSpec:
     known = RunSpec(networks=today.networks, volumes=today.volumes)
     if not any(today.target_settings.values()):
         return known

@@ -23,7 +23,7 @@ from release.events import Emit, Warned
 from release.ledger.query import Event
 from release.records import Examined, Record, Release, Verification
 from release.redact import Mask
-from release.values import Struct, replace
+from release.values import Struct
 
 
 class Drill(Struct, frozen=True, kw_only=True):
@@ -39,12 +39,8 @@ class Drill(Struct, frozen=True, kw_only=True):
 
     @property
     def parts(self) -> tuple[DrillRequest, ...]:
-        """Return a request for each process, or the request itself if there is one process."""
-        request = self.request
-        return tuple(
-            replace(request, place=request.place.at(process), spec=spec)
-            for process, spec in request.spec.every.items()
-        )
+        """Return a request for each process that is started; exclusive ones are left out."""
+        return self.request.by_process
 
     @property
     def names(self) -> str:
@@ -54,7 +50,9 @@ class Drill(Struct, frozen=True, kw_only=True):
     @property
     def unchecked(self) -> tuple[str, ...]:
         """Return what it does not prove."""
-        return tuple(_of_process(part, text) for part in self.parts for text in self._unchecked(part))
+        found = [_of_process(part, text) for part in self.parts for text in self._unchecked(part)]
+        left = sorted(self.request.spec.exclusive)
+        return (*found, *(f"{name}: it is exclusive, so a second one was not started" for name in left))
 
     def _unchecked(self, part: DrillRequest) -> Iterator[str]:
         yield from part.conditions.unchecked(part.spec)

@@ -25,7 +25,7 @@ from release.deploy.environment.ingress import moved, placed
 from release.deploy.planning import migration_gate, policy
 from release.deploy.planning.no_target import nowhere
 from release.deploy.planning.settings import fingerprints, pinned_problems, read_secrets, recorded_settings
-from release.errors import EngineError, NotReady, ReleaseError
+from release.errors import EngineError, NotReady, Problem, ReleaseError
 from release.ledger import query
 from release.ledger.query import Event
 from release.records import Body, Draft, Examined, Record, Release, Verification
@@ -266,7 +266,9 @@ class _Assessment:
             found = [*found, *self.live.target.rollouts.occupation_problems(spec, self._ours)]
         else:
             case.unchecked.append("ports, because a deployment is in progress")
-        case.problems += [problem.message for problem in found]
+        case.problems += map(_said, found)
+        if spec.processes is not None:
+            case.notes.append(f"processes: {', '.join(spec.every)}")
 
     def _readable(self, case: _Case, spec: RunSpec) -> None:
         """Return if every secret can be read here and now; report those that were rotated."""
@@ -297,6 +299,12 @@ class _Assessment:
             told = [f"secret {problem.path.rpartition('.')[2]}: {problem.message}" for problem in unread]
             self._secrets[key] = told, fingerprints(self.env_ref, values)
         return self._secrets[key]
+
+
+def _said(problem: Problem) -> str:
+    """Return a problem with the process that it is about, if there are several."""
+    process = problem.path.partition(".processes.")[2].partition(".")[0]
+    return f"{process}: {problem.message}" if process else problem.message
 
 
 def _verdict(release: Record[Release], result: Result, **found: Any) -> Verdict:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from release.deploy.core.place import SERVING, Identity, Place, container_spec, look
+from release.deploy.core.place import DEPLOYMENT, SERVING, Identity, Place, container_spec, look, process_of
 from release.redact import Redacted
 from release.runspec import Publish, RunSpec
 from release.values import replace
@@ -77,3 +77,27 @@ def test_publish_is_kept_as_it_was_configured() -> None:
     publish = (Publish.model_validate("127.0.0.1:8080:8000"),)
     made = container_spec(PLACE, IDENTITY, RunSpec(publish=publish), image=digest("i"), secrets={})
     assert made.publish == publish
+
+
+def test_a_process_has_names_and_labels_of_its_own() -> None:
+    """The place itself has all of them; its lock is one."""
+    worker = PLACE.at("worker")
+    assert (worker.container, worker.lock) == (f"{PLACE.container}-worker", PLACE.lock)
+    assert PLACE.labels(SERVING).items() <= worker.labels(SERVING).items()
+    assert process_of(worker.labels(SERVING)) == "worker"
+    assert process_of(PLACE.labels(SERVING)) == ""
+    assert str(worker) == f"{PLACE} (worker)"
+    assert Place.of(worker.labels(SERVING)) == worker
+
+
+def test_a_container_is_called_by_the_process_in_its_labels() -> None:
+    """One with the name of another process is nobody's."""
+    worker = PLACE.at("worker")
+    labels = worker.labels(SERVING) | {DEPLOYMENT: "0123456789ab"}
+    for name in (worker.container, worker.fresh("0123456789ab")):
+        assert PLACE.calls(state(name, labels=labels))
+        assert worker.calls(state(name, labels=labels))
+    assert not PLACE.calls(state(PLACE.container, labels=labels))
+    assert not PLACE.at("web").calls(state(worker.container, labels=labels))
+    unnamed = PLACE.labels(SERVING) | {DEPLOYMENT: "0123456789ab"}
+    assert not PLACE.calls(state(worker.container, labels=unnamed))

@@ -14,7 +14,7 @@ from release.deploy.inspection.drill import Drill
 from release.deploy.targets.engine.drill import EngineDrills, container_of, sweep
 from release.owner import Owner
 from release.redact import Redacted
-from release.runspec import RunSpec
+from release.runspec import ProcessSpec, RunSpec
 from release.values import replace
 from tests.unit.deploy.fakes import FakeEngine, digest, release, state
 
@@ -163,3 +163,17 @@ def test_what_only_has_the_labels_of_a_drill_is_not_swept_away() -> None:
     there = dict(engine.names())
     sweep(engine, PLACE, lambda _: None)
     assert engine.names() == there
+
+
+def test_each_process_but_exclusive_ones_is_rehearsed() -> None:
+    """A second scheduler would do its work twice, so it is only said."""
+    spec = RunSpec(
+        processes=(
+            ProcessSpec(name="web", settings=RunSpec()),
+            ProcessSpec(name="beat", settings=RunSpec(), exclusive=True),
+        )
+    )
+    asked = replace(request(Conditions()), spec=spec)
+    (only,) = asked.by_process
+    assert (only.place.process, only.drill) == ("web", asked.drill)
+    assert only.name.endswith(f"-production-web-drill-{asked.drill}")
