@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Final
 
 from release.commits import Message
 from release.errors import SourceError
 from release.git import FETCH_SECONDS
 from release.source import Source, inside, word
 from release.tags import VersionTag
+
+_EMPTY_LINES: Final = re.compile(r"\A(?:[ \t\v\f\r]*\n)+")
+"""Lines before a subject: git leaves them out where it shows one."""
 
 
 def is_shallow(source: Source) -> bool:
@@ -50,7 +55,7 @@ def read_messages(source: Source, commit: str, *, since: str | None, folder: str
         *("--", *([place] if place else [])),
     )
     pairs = (record.partition("\n") for record in answer.records)
-    return (Message(id=oid, text=text) for oid, _, text in pairs)
+    return (Message(id=oid, text=_EMPTY_LINES.sub("", text)) for oid, _, text in pairs)
 
 
 def last_version(source: Source, commit: str, tags: tuple[VersionTag, ...]) -> VersionTag | None:

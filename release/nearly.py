@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from release.commits import BUMPS, HEADER, Bump, Message, bump_of, is_revert, settled
+from release.commits import BUMPS, HEADER, Bump, Message, bump_of, has_footer, is_revert, settled
 from release.values import Struct
 
 _LENGTH: Final = 72
@@ -26,9 +26,16 @@ class Near(Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         """As "`feat:x` (write `feat: x` for a minor version)"."""
-        return (
-            f"`{_short(self.line)}` (write `{_short(self.instead)}` for a {self.bump.name.lower()} version)"
-        )
+        write = f"write `{_short(self.instead)}`{self._difference} for a {self.bump.name.lower()} version"
+        return f"`{_short(self.line)}` ({write})"
+
+    @property
+    def _difference(self) -> str:
+        """The difference of two lines that look alike, as words; empty where it can be seen."""
+        if _seen(self.line) != self.instead:
+            return ""
+        unseen = dict.fromkeys(f"U+{ord(each):04X}" for each in _INVISIBLE.findall(self.line))
+        return f" without the invisible {', '.join(unseen)}" if unseen else " at the beginning of its line"
 
 
 class Reading(Struct, frozen=True, kw_only=True):
@@ -97,7 +104,7 @@ _DECORATION: Final = r"(?::\w+:|\[[^\]]*\]|[A-Z][A-Z0-9]*-\d+|[^\w\[]|\d+|_)*+"
 """An emoji, a number, a ticket before the type. It gives nothing back, so its time is linear."""
 
 _NEAR_HEADER = re.compile(
-    rf"{_DECORATION}(?P<type>[A-Za-z][A-Za-z_-]*)\s?(?P<early>!)?\s?(?P<scope>\([^()]*\)|\[[^\]]*\])?\s?(?P<late>!)?"
+    rf"{_DECORATION}(?P<type>[A-Za-z][A-Za-z_-]*)\s?(?P<early>!)?\s?(?P<scope>\([^:\n]*\)|\[[^\]]*\])?\s?(?P<late>!)?"
     r"\s?(?:[:;\uff1a]|(?<=\s)[-\u2013\u2014](?=\s))(?P<text>.*)"
 )
 _BRACKETS = re.compile(
@@ -123,6 +130,9 @@ _NO_SEPARATOR = re.compile(r"^BREAKING[ -]CHANGES?[ \t]+(?P<text>\w.*)$", re.MUL
 _BULLET = re.compile(r"^[ \t]*[*-] (?P<text>[a-zA-Z][\w-]*(?:\([^()\r\n]*\))?!: +\S.*)$", re.MULTILINE)
 _NOTHING: Final = frozenset({"", "no", "none", "n/a", "na", "nothing", "false", "-"})
 """Answers of a template to the question for breaking changes."""
+
+_INVISIBLE: Final = re.compile("[\xa0\xad\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]")
+"""Spaces other than the plain one, and characters that have no width."""
 
 _IGNORED: Final = ("Merge ", "fixup! ", "squash! ", "amend! ")
 
@@ -157,12 +167,29 @@ def read(messages: Sequence[Message]) -> Reading:
 
 def _nearly(subject: str, kind: str, text: str) -> list[Near]:
     """Return the lines of a message that are nearly right. Most messages are known to have none at once."""
-    found: list[Near] = []
+    found = list(_near_invisible(text)) if _INVISIBLE.search(text) else []
+    if found:
+        return found
     if kind not in _KNOWN and (_MAYBE_HEADER.search(subject) or subject[:4].lower() == "feat"):
         found += _near_header(subject)
     if "reaking" in text or "REAKING" in text or "!: " in text:
         found += _near_footers(text)
     return found
+
+
+def _seen(line: str) -> str:
+    """Return a line as it looks: without what nobody sees, and with plain spaces."""
+    return _INVISIBLE.sub(lambda match: " " if match[0].isspace() else "", line).strip()
+
+
+def _near_invisible(text: str) -> Iterator[Near]:
+    """Yield the lines of a message that count without their invisible characters."""
+    subject, *body = text.split("\n")
+    if bump_of(_seen(subject)) > bump_of(subject):
+        yield Near(line=subject, instead=_seen(subject), bump=bump_of(_seen(subject)))
+    for line in body:
+        if has_footer(_seen(line)) and not has_footer(line):
+            yield Near(line=line, instead=_seen(line), bump=Bump.MAJOR)
 
 
 def _near_header(subject: str) -> Iterator[Near]:
@@ -176,13 +203,19 @@ def _near_header(subject: str) -> Iterator[Near]:
     kind = _meant(found["type"].lower()) if found is not None else None
     if found is None or kind is None:
         return
-    scope = (found["scope"] or "").replace("[", "(").replace("]", ")")
+    scope = _scope(found["scope"] or "")
     breaking = bool(found["early"] or found["late"]) or kind.endswith("!")
     bump = Bump.MAJOR if breaking else BUMPS.get(kind, Bump.NONE)
     if bump is not Bump.NONE:
         text = found["text"].strip() or "description"
         instead = f"{kind.removesuffix('!')}{scope}{'!' if breaking else ''}: {text}"
         yield Near(line=subject, instead=instead, bump=bump)
+
+
+def _scope(written: str) -> str:
+    """Return a scope in one pair of parentheses."""
+    inner = re.sub(r"[()\[\]\s]+", " ", written).strip()
+    return f"({inner})" if written else ""
 
 
 def _meant(kind: str) -> str | None:

@@ -93,7 +93,7 @@ def _syntax_error(pattern: str) -> str:
             return ""
         ends = [_compared(piece, name[skipped:]) for skipped in range(len(name) + 1 if star else 1)]
         if _WRONG in ends:
-            return "a class in [] is empty or has no end, or nothing comes after the last \\"
+            return _UNREADABLE
         fitting = [end for end in ends if end is not None and (rest or not end)]
         if not fitting:
             return ""
@@ -102,6 +102,10 @@ def _syntax_error(pattern: str) -> str:
 
 
 _WRONG: Final = "wrong"
+_UNREADABLE: Final = (
+    'a class in [] is empty, has no end, or has a "-" without a character on both sides (write \\-), or '
+    "nothing comes after the last \\"
+)
 
 
 def _piece(pattern: str) -> tuple[bool, str, str]:

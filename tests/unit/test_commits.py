@@ -123,6 +123,9 @@ def test_squashed_commits_are_read_one_by_one() -> None:
         ("feat : x", "feat: x", "minor"),
         ("feat (api): x", "feat(api): x", "minor"),
         ("feat[api]: x", "feat(api): x", "minor"),
+        ("feat(a(b)): x", "feat(a b): x", "minor"),
+        ("fix((a)): x (y): z", "fix(a): x (y): z", "patch"),
+        ("feat(a)(b)!: x", "feat(a b)!: x", "major"),
         ("✨ feat: x", "feat: x", "minor"),
         ("✨feat: x", "feat: x", "minor"),
         (":sparkles: feat: x", "feat: x", "minor"),
@@ -157,6 +160,33 @@ def test_a_subject_that_is_nearly_one_is_told_with_what_would_be_read(
     assert [str(near) for near in found.near] == [f"`{line}` (write `{instead}` for a {bump} version)"]
     assert str(found.near[0]) in found.warnings[0]
     assert bump_of(instead).name.lower() == bump
+
+
+@pytest.mark.parametrize(
+    ("line", "instead", "difference"),
+    [
+        ("feat:\xa0x", "feat: x", "without the invisible U+00A0"),
+        ("\ufefffeat: x", "feat: x", "without the invisible U+FEFF"),
+        ("fe\u200bat\u200b: x", "feat: x", "without the invisible U+200B"),
+        ("  feat: x", "feat: x", "at the beginning of its line"),
+        ("chore: y\n\n    BREAKING CHANGE: x", "BREAKING CHANGE: x", "at the beginning of its line"),
+        ("chore: y\n\n\u200bBREAKING CHANGE: x", "BREAKING CHANGE: x", "without the invisible U+200B"),
+        ("chore: y\n\nBREAKING\xa0CHANGE: x", "BREAKING CHANGE: x", "without the invisible U+00A0"),
+    ],
+)
+def test_the_difference_of_two_lines_that_look_alike_is_told(
+    line: str, instead: str, difference: str
+) -> None:
+    """Else the warning shows the same text twice."""
+    (near,) = reading(line).near
+    assert near.instead == instead
+    assert f"(write `{instead}` {difference} for a " in str(near)
+
+
+def test_a_name_with_a_joiner_is_nothing_to_tell() -> None:
+    """What counts all the same is left alone."""
+    assert reading("fix: \U0001f468\u200d\U0001f4bb x\n\nBREAKING CHANGE: a\xa0b").near == ()
+    assert reading("Update the \u200bwords").near == ()
 
 
 @pytest.mark.parametrize(

@@ -425,3 +425,14 @@ def test_a_stream_that_is_left_early_ends_quietly(here: Repository, source: Sour
         words = [line for line, _ in zip(stream.out, range(read), strict=False)]
     assert words[:read] == [b"word\n"] * read
     assert not stream.is_alive()
+
+
+def test_empty_lines_before_a_subject_are_no_part_of_a_message(here: Repository, source: Source) -> None:
+    """An interface of a server may write them; git shows the subject without."""
+    here.commit()
+    message = b"\n \t\n\r\nfeat: x\n\nmore\n"
+    head = here.git("cat-file", "commit", "HEAD").partition("\n\n")[0]
+    raw = f"{head}\nencoding UTF-8\n\n".encode() + message
+    made = here.git("hash-object", "-t", "commit", "-w", "--stdin", stdin=raw)
+    (first, *_) = read_messages(source, made, since=None, folder=".")
+    assert first.subject == "feat: x"

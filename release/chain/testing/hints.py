@@ -42,11 +42,15 @@ def lacks_tests(config: Test, commit: Known = NOTHING) -> str:
         return _WHERE
     top = commit.tests[0]
     if config.target is not None:
-        return f"the commit has tests in {top}: write `COPY {top} {top}` in the stage {config.target}"
+        return (
+            f"the commit has tests in {top}: if the stage {config.target} lacks them, write "
+            f"`COPY {top} {top}` there; else name their path in `test.command`"
+        )
     if top in config.copy_:
         return f"the image has {top} in its root, as the commit has it: name that path in `test.command`"
     return (
-        f"the commit has tests in {top}, and the image has not: write test.copy = {_list(config.copy_, top)}"
+        f"the commit has tests in {top}: if the image lacks them, write test.copy = "
+        f"{_list(config.copy_, top)}; else name their path in the image in `test.command`"
     )
 
 

@@ -82,6 +82,13 @@ def test_what_the_builder_refuses_is_refused(rule: str) -> None:
     assert repr(rule.strip() if len(rule) < 20 else "x" * 20)[:-1] in caught.value.found
 
 
+@pytest.mark.parametrize("rule", ["a[-]b", "a[x-]b", "a[--]b"])
+def test_a_dash_at_the_end_of_a_class_is_named(rule: str) -> None:
+    """Other tools take it for itself."""
+    with pytest.raises(BadPattern, match='a "-" without a character on both sides'):
+        Ignore(rule.encode()).kept(FILES)
+
+
 def test_folders_stay_without_their_files() -> None:
     """The builder sends a folder whose content alone is ignored."""
     assert kept("secrets/*").folders == {"secrets", "app", "app/secrets", "app/b"}

@@ -100,9 +100,9 @@ def test_a_module_of_the_commit_is_copied_not_installed() -> None:
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
-        ({}, 'the commit has tests in checks, and the image has not: write test.copy = ["checks"]'),
+        ({}, 'the commit has tests in checks: if the image lacks them, write test.copy = ["checks"]; else'),
         ({"copy": ["data"]}, 'write test.copy = ["data", "checks"]'),
-        ({"target": "qa"}, "write `COPY checks checks` in the stage qa"),
+        ({"target": "qa"}, "if the stage qa lacks them, write `COPY checks checks` there"),
         ({"copy": ["checks"]}, "name that path in `test.command`"),
     ],
 )
