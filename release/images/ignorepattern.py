@@ -103,7 +103,7 @@ def _syntax_error(pattern: str) -> str:
 
 _WRONG: Final = "wrong"
 _UNREADABLE: Final = (
-    'a class in [] is empty, has no end, or has a "-" without a character on both sides (write \\-), or '
+    'a class in [] is empty or has no end, or it has a "-" without a character on both sides (write \\-); or '
     "nothing comes after the last \\"
 )
 
