@@ -26,7 +26,7 @@ from release.chain.lockgate.gate import LOCK_REUSE, lock
 from release.chain.publishing.promote import promote
 from release.chain.publishing.push import push
 from release.chain.publishing.record import evidence_sha256, record
-from release.chain.smoking.stage import SMOKE_REUSE, smoke
+from release.chain.smoking.stage import SMOKE_REUSE, SmokePassed, smoke
 from release.chain.stage_cache import Product, Reuse
 from release.chain.stage_context import StageContext
 from release.chain.testing.image import image_ahead
@@ -206,7 +206,9 @@ def _spared(ctx: StageContext, stage: Stage, clock: float) -> tuple[Gate, Produc
 
 
 def _remarks(product: Product) -> dict[str, Any]:
-    """Return what a gate found and did not stop for, by the keys of its record."""
+    """Return what a gate measured, and what it found and did not stop for, by the keys of its record."""
+    if isinstance(product, SmokePassed):
+        return {"measured": product.measured}
     if not isinstance(product, InstalledChecked | AuditPassed):
         return {}
     return {"findings": product.findings or None, "waivers": dict(product.waivers) or None}

@@ -24,6 +24,7 @@ from release.config.kinds import (
     Slug,
     SshForward,
 )
+from release.config.limits import Limits
 from release.config.place import holders, own_file
 from release.config.process import Process
 from release.config.proxy import Proxy
@@ -52,6 +53,7 @@ __all__ = [
     "HealthcheckSettings",
     "Installed",
     "Ledger",
+    "Limits",
     "Lint",
     "Lock",
     "Migrations",

@@ -15,6 +15,7 @@ from release.config.companion import Companion
 from release.config.environment import Environment
 from release.config.installed import Installed
 from release.config.kinds import FILE, OWN_FILE, ROOT, RegistryName, RelativePath, Slug
+from release.config.limits import Limits
 from release.config.smoke import Smoke, SmokeRun
 from release.config.testing import Test
 from release.errors import UsageError
@@ -49,6 +50,7 @@ class Service(Value):
     smoke: Smoke
     installed: Installed = Installed()
     audit: Audit = Audit()
+    limits: Limits = Limits()
     companions: dict[Slug, Companion] = Field(default_factory=dict)
     parallel: bool = True
     """Run gates that do not need each other at the same time; false: one after the other."""

@@ -103,6 +103,15 @@ class ContainerState(Struct, frozen=True, kw_only=True):
     """The folder that the program begins in."""
 
 
+class Used(Struct, frozen=True, kw_only=True):
+    """Usage of a container since its start; None where the engine does not tell."""
+
+    seconds: float | None = None
+    """Of processor time."""
+    peak_memory: int | None = None
+    """Bytes, with its page cache; an engine on cgroups 2 does not tell."""
+
+
 class Executed(Struct, frozen=True, kw_only=True):
     """A program that was run inside a container, and ended."""
 

@@ -104,6 +104,17 @@ class TestsRan(Part):
     """Reason why there is only the exit status, in the words of the configuration."""
 
 
+class Measured(Part):
+    """Measurements of the smoke run."""
+
+    image_size: int
+    """Bytes, as the engine that ran it has the image."""
+    ready_ms: int | None = None
+    """Milliseconds from the start of the container to its first right answer."""
+    peak_memory: int | None = None
+    """Bytes, with its page cache; missing if the engine does not tell."""
+
+
 class Gate(Part):
     """One stage and what it showed."""
 
@@ -118,6 +129,8 @@ class Gate(Part):
     """There only in the gate `test`; older releases do not have it."""
     companions: dict[Slug, str] | None = None
     """The services that were started beside it: by name, each image by its digest or id."""
+    measured: Measured | None = None
+    """Only in the gate `smoke`; older releases do not have it."""
     findings: tuple[Brief, ...] | None = None
     """Findings that did not stop the release, as the settings have it; missing where there are none."""
     waivers: dict[str, str] | None = None

@@ -71,6 +71,7 @@ _LINKED: Final = (
     "Installed",
     "Audit",
     "AuditWaiver",
+    "Limits",
     "Smoke",
     "SmokeRun",
     "Companion",

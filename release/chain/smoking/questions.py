@@ -69,9 +69,10 @@ class Questions(Struct, frozen=True, kw_only=True):
 
     def ask(self) -> tuple[str, ...]:
         """Ask all that are stated; the answers in words. Raises GateFailed for the first wrong one."""
-        return tuple(self._answers())
+        return tuple(self.answers())
 
-    def _answers(self) -> Iterator[str]:
+    def answers(self) -> Iterator[str]:
+        """Ask one question after the other; yield each answer in words. Raises GateFailed for a wrong one."""
         settings = self.run.settings
         if settings.port is not None:
             yield self._http(settings.port)

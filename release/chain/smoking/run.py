@@ -64,7 +64,7 @@ class Run(Struct, frozen=True, kw_only=True):
     def usage(self, container: str) -> float | None:
         """Return the processor time that it has had, in seconds; None if the engine does not tell."""
         with suppress(EngineError):
-            return self.ctx.engine.processor_time(container)
+            return self.ctx.engine.used(container).seconds
         return None
 
     def now_and_then(self, container: str) -> Callable[[], None]:
@@ -140,6 +140,15 @@ class Run(Struct, frozen=True, kw_only=True):
             engine.stop(container, grace=0)
             return False, handles
         return True, None
+
+    def peak_memory(self, container: str) -> int | None:
+        """Return the most memory that it has had, in bytes; None if neither engine nor kernel tells."""
+        with suppress(EngineError):
+            peak = self.ctx.engine.used(container).peak_memory
+            if peak is not None:
+                return peak
+        text = self._inside(container, "/sys/fs/cgroup/memory.peak").strip()
+        return int(text) if text.isdigit() else None
 
     def sockets(self, container: str) -> Sockets | None:
         """Return the ports that its programs listen on; None if the image has no `cat` and no Python."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 from release.chain.building.stage import BuiltImage, engine_facts
 from release.chain.companions import companion_settings, companions
+from release.chain.smoking.measuring import check_limits, together
 from release.chain.smoking.questions import Questions
 from release.chain.smoking.record import recorded_smoke
 from release.chain.smoking.run import Run
@@ -19,7 +21,7 @@ from release.errors import EngineError, GateFailed
 from release.images.container_spec import BRIDGE, LOOPBACK, UNWATCHED
 from release.images.engine import ContainerSpec
 from release.images.reach import is_local
-from release.records import SmokeSpec
+from release.records import Measured, SmokeSpec
 from release.reference import Digest
 from release.runspec import Healthcheck
 from release.signals import TERM
@@ -43,6 +45,7 @@ class SmokePassed(Struct, frozen=True, kw_only=True):
     summary: str
     log: bytes = b""
     """The last bytes of the stage's log: the output of the containers, without secrets."""
+    measured: Measured | None = None
 
 
 class _Seen(Struct, frozen=True, kw_only=True):
@@ -50,6 +53,10 @@ class _Seen(Struct, frozen=True, kw_only=True):
 
     facts: dict[str, Any]
     summary: str
+    ready_ms: int | None
+    """Milliseconds from its start to the first right answer."""
+    peak_memory: int | None
+    """Bytes; None if it is not known."""
 
 
 def container_spec(
@@ -102,12 +109,16 @@ def smoke(ctx: StageContext) -> SmokePassed:
     built, service = ctx.products.get(BuiltImage), ctx.plan.service
     with companions(ctx, "smoke") as private:
         seen = {name: _ran(ctx, built, name, run, private) for name, run in service.smoke_runs.items()}
+    measured = together(built.stored.size, ((each.ready_ms, each.peak_memory) for each in seen.values()))
+    ctx.write_log("smoke", [f"measured: {measured.model_dump_json(exclude_none=True)}"])
+    check_limits(ctx, measured)
     facts = {"image": str(built.stored.id), "runs": {name: each.facts for name, each in seen.items()}}
     return SmokePassed(
         spec=recorded_smoke(service),
         evidence=evidence("smoke", facts),
         summary="; ".join(f"{name}: {each.summary}" if name else each.summary for name, each in seen.items()),
         log=_last_of_log(ctx),
+        measured=measured,
     )
 
 
@@ -126,13 +137,19 @@ def _ran(
             try:
                 if name:
                     ctx.say("smoke", f"process {name}")
-                answers = Questions.begin(run, container).ask()
+                begun, ready, answers = time.monotonic(), None, []
+                for answer in Questions.begin(run, container).answers():
+                    ready = ready or round((time.monotonic() - begun) * 1000)
+                    answers.append(answer)
+                peak = run.peak_memory(container)
                 status, signal = run.stop(container)
             finally:
                 _keep_log(ctx, container, name)
     after = "" if signal == TERM else f" after {signal}"
     return _Seen(
-        facts={"answers": list(answers), "exit": status, "signal": str(signal)},
+        facts={"answers": answers, "exit": status, "signal": str(signal)},
+        ready_ms=ready,
+        peak_memory=peak,
         summary=", ".join((*answers, f"stopped with status {status}{after}")),
     )
 
@@ -164,11 +181,16 @@ def _inputs(ctx: StageContext) -> dict[str, Any]:
 def _restore(ctx: StageContext, passed: CachedResult) -> SmokePassed:
     spec = recorded_smoke(ctx.plan.service)
     log = base64.b64decode(passed.data["log"], validate=True)
-    return SmokePassed(spec=spec, evidence=passed.evidence, summary=passed.summary, log=log)
+    measured = Measured.model_validate(passed.data["measured"])
+    check_limits(ctx, measured)
+    return SmokePassed(
+        spec=spec, evidence=passed.evidence, summary=passed.summary, log=log, measured=measured
+    )
 
 
 def _kept(_ctx: StageContext, made: SmokePassed) -> dict[str, Any]:
-    return {"log": base64.b64encode(made.log).decode()}
+    measured = made.measured.model_dump(mode="json", exclude_none=True) if made.measured else None
+    return {"log": base64.b64encode(made.log).decode(), "measured": measured}
 
 
 def _last_of_log(ctx: StageContext) -> bytes:

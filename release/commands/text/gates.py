@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from release.records import Gate, TestsRan
+from release.records import Gate, Measured, TestsRan
 
 
 def gate_text(gate: Gate) -> str:
     """Return one gate as a line; of the tests, how many ran and what shows it, if the record tells it."""
     line = f"{gate.name}: {gate.status} in {gate.duration_ms / 1000:.1f} s"
+    if gate.measured is not None:
+        return f"{line} ({measured_text(gate.measured)})"
     return f"{line} ({tests_text(gate.tests)})" if gate.tests is not None else line
+
+
+def measured_text(measured: Measured) -> str:
+    """Return the measurements of a smoke run, as "ready after 0.4 s, 43.1 MB of memory, image 55.0 MB"."""
+    parts = [f"ready after {measured.ready_ms / 1000:.1f} s"] if measured.ready_ms is not None else []
+    peak = measured.peak_memory
+    parts += [f"{peak / 1e6:.1f} MB of memory"] if peak is not None else []
+    return ", ".join([*parts, f"image {measured.image_size / 1e6:.1f} MB"])
 
 
 def tests_text(tests: TestsRan) -> str:

@@ -23,7 +23,15 @@ from release.images.engine.cutting import Deadline, Late
 from release.images.engine.output import lines_of
 from release.images.engine.program import program_hint
 from release.images.frames import LOG_LIMIT, LONGEST_LINE, OUTPUT_LIMIT
-from release.images.values import ContainerState, Executed, Publisher, container_state, numbers_of, publisher
+from release.images.values import (
+    ContainerState,
+    Executed,
+    Publisher,
+    Used,
+    container_state,
+    numbers_of,
+    publisher,
+)
 from release.reference import Digest
 
 _REMOVAL_SECONDS: Final = 30
@@ -221,14 +229,18 @@ class Containers(Connection):
         except Late:
             raise TimeoutError(f"{argv[0]} in {_short(container)} still runs after {timeout} ms") from None
 
-    def processor_time(self, container: str) -> float | None:
-        """Seconds of processor time that it has had (ContainerStats); None where the engine does not tell."""
+    def used(self, container: str) -> Used:
+        """Return the processor time and the memory that it has had (ContainerStats), as far as it is told."""
         if not self.info.speaks((1, 41)):
-            return None
+            return Used()
         with self._asking(f"measure the processor time of {_short(container)}"):
             told: Any = self._client.stats(container, stream=False, one_shot=True)
-        used = ((told.get("cpu_stats") or {}).get("cpu_usage") or {}).get("total_usage")
-        return used / 1e9 if isinstance(used, int) and used else None
+        time = ((told.get("cpu_stats") or {}).get("cpu_usage") or {}).get("total_usage")
+        peak = (told.get("memory_stats") or {}).get("max_usage")
+        return Used(
+            seconds=time / 1e9 if isinstance(time, int) and time else None,
+            peak_memory=peak if isinstance(peak, int) and peak > 0 else None,
+        )
 
     def signal(self, container: str, number: int) -> None:
         """Send a signal to its process 1 (ContainerKill). No error when it has ended."""

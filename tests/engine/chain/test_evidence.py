@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import random
 import urllib.request
 from pathlib import Path
 
@@ -57,3 +59,23 @@ def test_evidence_is_beside_the_image_and_fetched_from_any_clone(
     assert ran.status == 0, ran.all
     assert ran.document()["installed"] == []
     assert not [note for note in ran.document()["notes"] if "packages of the images" in note]
+
+
+def test_a_release_is_measured_and_the_next_one_held_against_it(make: Make) -> None:
+    """Time to the first answer, memory and size are in the record; too much growth stops the next release."""
+    service = make()
+    ran = service.nox("release")
+    assert ran.status == 0, ran.all
+    (record,) = service.records()
+    (measured,) = [gate["measured"] for gate in record["gates"] if gate["name"] == "smoke"]
+    assert measured["image_size"] > 0
+    assert measured["ready_ms"] > 0
+    assert "ready after " in service.invoke("show", "0.1.0").out
+
+    service.configure(limits={"max_size_growth": "20k", "max_size": "1g"})
+    more = base64.b64encode(random.Random(1).randbytes(200_000)).decode()
+    service.commit("feat: more", {"own": f"{service.name}{more}"})
+    ran = service.nox("smoke")
+    assert ran.status == 1, ran.all
+    assert "MB, and that of 0.1.0 " in ran.err
+    assert "limits.max_size_growth is 20k" in ran.err

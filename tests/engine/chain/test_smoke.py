@@ -276,8 +276,8 @@ def test_the_processor_time_of_a_container_is_told(bench: Bench) -> None:
     container = bench.engine.create(ContainerSpec(image=made.image.id))
     try:
         bench.engine.start(container)
-        first = lab.eventually(lambda: bench.engine.processor_time(container), what="its first use")
-        lab.eventually(lambda: (bench.engine.processor_time(container) or 0) > first, what="more of it")
+        first = lab.eventually(lambda: bench.engine.used(container).seconds, what="its first use")
+        lab.eventually(lambda: (bench.engine.used(container).seconds or 0) > first, what="more of it")
     finally:
         bench.engine.remove(container)
 

@@ -1,0 +1,78 @@
+"""Measurements of a smoke run and their limits: time to the first right answer, memory, size of the image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from release.chain.stage_context import StageContext
+from release.config import Limits
+from release.errors import GateFailed
+from release.ledger import query
+from release.records import Measured, Release
+from release.scalars import size_text
+
+
+def together(size: int, runs: Iterable[tuple[int | None, int | None]]) -> Measured:
+    """Return the measurements of all runs: the longest time and the highest peak.
+
+    Args:
+        size: bytes of the image.
+        runs: of each, milliseconds to its first right answer, and its peak of memory in bytes, if known.
+    """
+    known = list(runs)
+    times = [ready for ready, _ in known if ready is not None]
+    peaks = [peak for _, peak in known if peak is not None]
+    return Measured(image_size=size, ready_ms=max(times, default=None), peak_memory=max(peaks, default=None))
+
+
+def measured_before(ctx: StageContext) -> tuple[str, Measured] | None:
+    """Return version and measurements of the newest release, if its image was in a store of the same kind."""
+    service = ctx.plan.service.service
+    newest = next(query.history(ctx.open_ledger(), service, kind=Release.kind), None)
+    if newest is None or not isinstance(newest.body, Release):
+        return None
+    if newest.body.build.exporter != ctx.engine.info.image_store:
+        return None
+    found = next((gate.measured for gate in newest.body.gates if gate.measured is not None), None)
+    return (newest.body.version, found) if found is not None else None
+
+
+def check_limits(ctx: StageContext, measured: Measured) -> None:
+    """Refuse measurements beyond their limits. Raises GateFailed."""
+    limits = ctx.plan.service.limits
+    before = measured_before(ctx) if limits.max_size_growth is not None else None
+    wrong = too_large(limits, measured) or (grown(limits, measured, *before) if before else "")
+    if wrong:
+        raise GateFailed(
+            "smoke",
+            wrong,
+            "look at its layers with docker history, or raise it in [tool.release.limits]",
+        )
+    peak = measured.peak_memory
+    if limits.max_memory is None:
+        return
+    if peak is None:
+        hint = "take limits.max_memory out of the settings for this engine"
+        raise GateFailed("smoke", "the peak of its memory is not known on this engine", hint)
+    if peak > limits.max_memory:
+        found = f"it used {_size(peak)} of memory; limits.max_memory is {size_text(limits.max_memory)}"
+        raise GateFailed("smoke", found, "let it use less at its start, or raise the limit")
+
+
+def too_large(limits: Limits, measured: Measured) -> str:
+    """Return what is wrong with the size of an image; empty if nothing is."""
+    if limits.max_size is None or measured.image_size <= limits.max_size:
+        return ""
+    return f"the image has {_size(measured.image_size)}; limits.max_size is {size_text(limits.max_size)}"
+
+
+def grown(limits: Limits, measured: Measured, version: str, before: Measured) -> str:
+    """Return what is wrong with the growth of an image since a release; empty if nothing is."""
+    text, old, new = str(limits.max_size_growth), before.image_size, measured.image_size
+    if new <= limits.most_after(old):
+        return ""
+    return f"the image has {_size(new)}, and that of {version} {_size(old)}; limits.max_size_growth is {text}"
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"

@@ -1,0 +1,47 @@
+"""`[tool.release.limits]`: how large an image and its memory may become."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from release.scalars import Value, parse_size
+
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size, json_schema_input_type=int | str),
+    Field(ge=1, description='a size, as "500m" (b, k, m or g)'),
+]
+
+
+def _size(text: str) -> int:
+    """Return a size in bytes. Raise ValueError for another text."""
+    size = parse_size(text)
+    if not isinstance(size, int):
+        raise ValueError(f'{text!r} is not a size, as "50m", and not a part, as "20%"')  # noqa: TRY004
+    return size
+
+
+def _a_growth(text: str) -> str:
+    """Return the text. Raise ValueError if it is neither a part nor a size."""
+    if re.fullmatch(r"[0-9]{1,4}%", text) is None:
+        _size(text)
+    return text
+
+
+class Limits(Value):
+    """`[tool.release.limits]`: limits of what the smoke run measures. Without a limit it is recorded only."""
+
+    max_size: Size | None = None
+    """Size of the image, as the engine has it."""
+    max_size_growth: Annotated[str, AfterValidator(_a_growth)] | None = None
+    """Growth of the image from the release before, as "20%" of its size or as "50m"."""
+    max_memory: Size | None = None
+    """Peak memory of the smoke run, with its page cache; `smoke.memory` is what it may use at all."""
+
+    def most_after(self, size: int) -> int:
+        """Return the largest size that an image may have after one of this size."""
+        text = self.max_size_growth or "0%"
+        return size + (size * int(text[:-1]) // 100 if text.endswith("%") else _size(text))

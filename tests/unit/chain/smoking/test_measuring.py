@@ -1,0 +1,63 @@
+"""Measurements of smoke runs, and their limits."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from release.chain.smoking.measuring import grown, together, too_large
+from release.commands.text.gates import measured_text
+from release.config import Limits
+from release.records import Measured
+
+
+def limits(**values: object) -> Limits:
+    return Limits.model_validate(values)
+
+
+def test_several_runs_are_one_measurement() -> None:
+    """The longest time and the highest peak; what no run knows is missing."""
+    assert together(5, [(10, None), (30, 7), (None, 9)]) == Measured(image_size=5, ready_ms=30, peak_memory=9)
+    assert together(5, [(None, None)]) == Measured(image_size=5)
+
+
+@pytest.mark.parametrize(
+    ("growth", "size", "refused"),
+    [
+        ("20%", 120, False),
+        ("20%", 121, True),
+        ("0%", 100, False),
+        ("0%", 101, True),
+        ("10b", 110, False),
+        ("10b", 111, True),
+        ("20%", 50, False),
+    ],
+)
+def test_an_image_may_grow_by_a_part_or_a_size(growth: str, size: int, refused: bool) -> None:
+    """From the release before; a smaller image is always allowed."""
+    found = grown(
+        limits(max_size_growth=growth), Measured(image_size=size), "1.0.0", Measured(image_size=100)
+    )
+    assert bool(found) == refused
+    assert not found or "that of 1.0.0" in found
+
+
+def test_an_image_may_be_too_large_by_itself() -> None:
+    """Without a release before it."""
+    assert too_large(limits(max_size="1k"), Measured(image_size=1024)) == ""
+    assert "limits.max_size is 1k" in too_large(limits(max_size="1k"), Measured(image_size=1025))
+    assert too_large(limits(), Measured(image_size=10**12)) == ""
+
+
+@pytest.mark.parametrize("text", ["much", "-5%", "20 %", "%", ""])
+def test_another_growth_is_refused(text: str) -> None:
+    """Neither a part nor a size."""
+    with pytest.raises(ValidationError):
+        limits(max_size_growth=text)
+
+
+def test_measurements_are_shown() -> None:
+    """By `invoke show`, as far as they are known."""
+    assert measured_text(Measured(image_size=55_000_000)) == "image 55.0 MB"
+    every = Measured(image_size=55_000_000, ready_ms=420, peak_memory=43_100_000)
+    assert measured_text(every) == "ready after 0.4 s, 43.1 MB of memory, image 55.0 MB"
