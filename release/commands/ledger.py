@@ -13,7 +13,7 @@ from release.commands.command_line import CommandContext, agree
 from release.commands.text import history
 from release.deploy.environment.environment import Workspace
 from release.deploy.inspection.image_tags import ImageTags
-from release.deploy.inspection.readiness import draft_of
+from release.deploy.inspection.readiness_report import draft_of
 from release.errors import LedgerError, UsageError
 from release.ledger import outbox
 from release.ledger.verify import verify as verify_ledger

@@ -10,8 +10,10 @@ from release.commands.text import checks
 from release.config import Retention
 from release.deploy.core.image_source import ImageAvailability
 from release.deploy.environment.environment import LiveEnvironment, Workspace
-from release.deploy.inspection.prune import Ground, Pruned, Pruning, grounds, on_engines, plan_pruning
+from release.deploy.inspection.prune import grounds, on_engines
 from release.deploy.inspection.prune import prune as run_prune
+from release.deploy.inspection.prune_plan import Ground, plan_pruning
+from release.deploy.inspection.pruning import Pruned, Pruning
 from release.errors import EngineError, LedgerUnreachable, ReleaseError
 from release.events import Notice, Warned
 

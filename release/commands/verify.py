@@ -14,7 +14,8 @@ from release.commands.text import checks
 from release.config import Service
 from release.deploy.core.image_source import ImageAvailability
 from release.deploy.environment.environment import Workspace
-from release.deploy.inspection.readiness import Question, Readiness, assess, draft_of, verification
+from release.deploy.inspection.readiness import Question, assess
+from release.deploy.inspection.readiness_report import Readiness, draft_of, verification
 from release.images.engine import Engine
 from release.ledger import query
 from release.records import Verification

@@ -219,8 +219,6 @@ LIMITS = {"module": 300, "class": 15, "function": 40}
 LARGER: dict[str, dict[str, int]] = {
     "module": {
         "commands/repair.py": 320,
-        "deploy/inspection/prune.py": 520,
-        "deploy/inspection/readiness.py": 400,
         "deploy/targets/engine/rollout.py": 360,
         "deploy/targets/swarm/rollout.py": 540,
         "images/engine/containers.py": 360,

@@ -7,8 +7,8 @@ from typing import Final, Protocol
 
 from release.commands.text.marks import named
 from release.deploy.inspection.drill import Drill, Drilled
-from release.deploy.inspection.prune import Pruned, Pruning, summary
-from release.deploy.inspection.readiness import Readiness, Verdict
+from release.deploy.inspection.pruning import Pruned, Pruning, summary
+from release.deploy.inspection.readiness_report import Readiness, Verdict
 from release.inert import inert_lines
 from release.reference import Digest
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Any, Literal
 
-from release.actor import TOOL, now
 from release.deploy.core import lock
 from release.deploy.core.fingerprints import compare
 from release.deploy.core.image_source import ImageAvailability
@@ -22,22 +20,16 @@ from release.deploy.environment.crossing import crossing_between
 from release.deploy.environment.environment import EnvironmentRef, LiveEnvironment, Workspace
 from release.deploy.environment.identify import look
 from release.deploy.environment.ingress import moved, placed
+from release.deploy.inspection.readiness_report import Readiness, Verdict, verdict_of
 from release.deploy.planning import migration_gate, policy
 from release.deploy.planning.no_target import nowhere
 from release.deploy.planning.settings import fingerprints, pinned_problems, read_secrets, recorded_settings
 from release.errors import EngineError, NotReady, Problem, ReleaseError
 from release.ledger import query
 from release.ledger.query import Event
-from release.records import Body, Draft, Examined, Record, Release, Verification
+from release.records import Record, Release
 from release.runspec import RunSpec
-from release.values import Struct, field, plain
-
-Result = Literal["ready", "not ready", "quarantined"]
-_RECORDED: dict[Result, Literal["passed", "failed", "skipped"]] = {
-    "ready": "passed",
-    "not ready": "failed",
-    "quarantined": "skipped",
-}
+from release.values import Struct, field
 
 
 class Question(Struct, frozen=True, kw_only=True):
@@ -54,49 +46,6 @@ class Question(Struct, frozen=True, kw_only=True):
     """False: a secret that cannot be read here is not judged; the machine that deploys has it."""
     check: Callable[[], None] = lambda: None
     """Raises when the work is to be given up."""
-
-
-class Verdict(Struct, frozen=True, kw_only=True):
-    """One release: whether a rollback to it could begin now."""
-
-    version: str
-    recovered: bool = False
-    """True: its record was recovered from its image."""
-    release: str
-    """The id of its record."""
-    digest: str
-    result: Result
-    bytes: tuple[str, ...] = ()
-    """Places with the whole image: engine, registry; nodes: every node of a cluster that takes tasks."""
-    problems: tuple[str, ...] = ()
-    """Reasons why it is not ready, or quarantined."""
-    unchecked: tuple[str, ...] = ()
-    """Facts that cannot be checked from here."""
-    notes: tuple[str, ...] = ()
-    """Facts that do not stop a rollback, but should be known."""
-
-
-class Readiness(Struct, frozen=True, kw_only=True):
-    """One environment."""
-
-    service: str
-    environment: str
-    engine: str | None
-    """Its address; None where it was not asked."""
-    wanted: int
-    verdicts: tuple[Verdict, ...]
-    """The one that runs first."""
-    notes: tuple[str, ...]
-    duration_ms: int
-
-    @property
-    def ready(self) -> bool:
-        """Return if every release that is not quarantined is ready. No deployment means nothing to check."""
-        return all(verdict.result != "not ready" for verdict in self.verdicts)
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON data."""
-        return {"ready": self.ready, **plain(self)}
 
 
 def assess(workspace: Workspace, environment: str, question: Question) -> Readiness:
@@ -139,7 +88,7 @@ class _Case(Struct):
 
     def verdict(self) -> Verdict:
         """All of it."""
-        return _verdict(
+        return verdict_of(
             self.release,
             "not ready" if self.problems else "ready",
             bytes=tuple(self.bytes),
@@ -199,7 +148,7 @@ class _Assessment:
         place = self.env_ref.place
         word = query.quarantined(self.env_ref.workspace.ledger, place.service, release.id, place.environment)
         if word is not None:
-            return _verdict(release, "quarantined", problems=(f"it {word}",))
+            return verdict_of(release, "quarantined", problems=(f"it {word}",))
         case = _Case(release)
         self._bytes(case)
         spec = self._settings(case)
@@ -305,50 +254,3 @@ def _said(problem: Problem) -> str:
     """Return a problem with the process that it is about, if there are several."""
     process = problem.path.partition(".processes.")[2].partition(".")[0]
     return f"{process}: {problem.message}" if process else problem.message
-
-
-def _verdict(release: Record[Release], result: Result, **found: Any) -> Verdict:
-    return Verdict(
-        version=release.body.version,
-        recovered=release.body.recovered is not None,
-        release=release.id,
-        digest=release.body.image.digest,
-        result=result,
-        **found,
-    )
-
-
-# the record
-
-
-def verification(found: Readiness) -> Verification:
-    """Return what the ledger keeps of it."""
-    return Verification(
-        what="readiness",
-        environment=found.environment,
-        result="passed" if found.ready else "failed",
-        releases=tuple(
-            Examined(
-                release=verdict.release,
-                digest=verdict.digest,
-                result=_RECORDED[verdict.result],
-                problems=verdict.problems,
-                unchecked=verdict.unchecked,
-            )
-            for verdict in found.verdicts
-        ),
-        duration_ms=found.duration_ms,
-        detail="; ".join(found.notes),
-    )
-
-
-def draft_of(workspace: Workspace, body: Body, run: str) -> Draft[Body]:
-    """Return a record by who works here, now."""
-    return Draft(
-        service=workspace.service.service,
-        recorded_at=now(),
-        actor=workspace.actor,
-        run=workspace.run(run),
-        tool=TOOL,
-        body=body,
-    )

@@ -10,7 +10,7 @@ from release.commands import inspect
 from release.commands.text import history, plans
 from release.commands.text.marks import named
 from release.deploy.environment.environment import Workspace
-from release.deploy.inspection.readiness import _verdict
+from release.deploy.inspection.readiness_report import verdict_of
 from release.deploy.planning.candidates import Candidate
 from release.deploy.planning.plan import Side
 from release.ledger.diff import _end
@@ -60,7 +60,7 @@ def test_a_plan_a_difference_and_readiness_say_it(release: Record[Release]) -> N
     side = Side(version="1.0.0", digest=body.image.digest, commit="a" * 40, moment="", who="", recovered=True)
     assert plans._release(side).startswith(MARK)
     assert history._end(_end(release)).startswith(MARK)
-    verdict = _verdict(release, "ready")
+    verdict = verdict_of(release, "ready")
     assert verdict.recovered
     assert named(verdict.version, recovered=verdict.recovered) == MARK
 

@@ -15,7 +15,10 @@ from release.config import Retention
 from release.deploy.core.lock import peek
 from release.deploy.core.machine import EngineStore
 from release.deploy.environment.environment import LiveEnvironment, Workspace
-from release.deploy.inspection.prune import Kept, Pruning, _locked, needed, needs
+from release.deploy.inspection.prune import _locked
+from release.deploy.inspection.prune_plan import needs
+from release.deploy.inspection.pruning import Kept, Pruning
+from release.deploy.inspection.retention import needed
 from release.deploy.targets.engine.target import SingleEngine
 from release.records import Body, Record
 from release.runspec import RunSpec
