@@ -18,10 +18,11 @@ _MERGED: Final = ("env", "labels", "files")
 
 
 class Process(RunSettings):
-    """`[tool.release.environments.<name>.processes.<process>]`: one of several processes of the same image.
+    """`[tool.release.environments.<name>.processes.<name>]`: one of several processes of the same image.
 
-    A key that is absent here has the value of the environment. `env`, `labels` and `files` are added to those
-    of the environment, name by name. All processes have the secrets of the environment.
+    Beside these keys it has every run setting of an environment, from `command` to `replicas`. One that is
+    absent has the value of the environment. `env`, `labels` and `files` are added to those of the
+    environment, name by name. All processes have the secrets of the environment.
     """
 
     after: Items[Slug] = ()

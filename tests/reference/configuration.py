@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 
 from release import config
 from release.config import Service
+from release.config.runsettings import RunSettings
 from release.scalars import Duration, FileMode, Memory, Pause, duration_text, size_text
 
 ONE_SERVICE: Final = Path(__file__).with_name("one_service.toml").read_text(encoding="utf-8")
@@ -109,10 +110,15 @@ def _section(table: dict[str, Any]) -> str:
 
 def _rows(table: dict[str, Any]) -> Iterator[str]:
     meanings = _meanings(table["title"])
+    told = _TOLD_ELSEWHERE.get(table["title"], frozenset())
     for key, schema in table["properties"].items():
-        if not _is_section(schema):
+        if key not in told and not _is_section(schema):
             cells = [f"`{key}`", _value(schema), _default(schema, key, table), meanings[key]]
             yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+_TOLD_ELSEWHERE: Final = {"Process": frozenset(RunSettings.model_fields)}
+"""Keys that the section of another table has, by the table that has them too."""
 
 
 def _is_section(schema: dict[str, Any]) -> bool:

@@ -13,7 +13,7 @@ from release.config import parse
 HOW_TO = Path(__file__).parents[3] / "docs/how-to"
 TABLES = [
     pytest.param(table, id=f"{page}-{number}")
-    for page in ("release-a-worker.md", "tests-with-a-database.md", "smoke.md")
+    for page in ("release-a-worker.md", "several-processes.md", "tests-with-a-database.md", "smoke.md")
     for number, table in enumerate(
         re.findall(r"^```toml\n(.*?)^```", (HOW_TO / page).read_text("utf-8"), re.MULTILINE | re.DOTALL)
     )
