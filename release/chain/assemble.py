@@ -74,7 +74,7 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
         source = Source.open(folder)
         commit = source.head()
         refuse_committed_home(source, commit.id)
-        with naming_the_working_copy(source.root, committed_files(source, commit)):
+        with naming_the_working_copy(source, committed_files(source, commit)):
             configured = committed_config(source, commit)
         chosen = configured.service(service)
         if chosen.registry_ca is not None:

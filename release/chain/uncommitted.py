@@ -8,14 +8,15 @@ from pathlib import Path
 
 from release import config
 from release.errors import ConfigError, Problem, SourceError
+from release.source import Source
 
 
 @contextmanager
-def naming_the_working_copy(root: Path, read: Callable[[str], bytes | None]) -> Iterator[None]:
+def naming_the_working_copy(source: Source, read: Callable[[str], bytes | None]) -> Iterator[None]:
     """Name the working copy in an error about the commit's configuration.
 
     Args:
-        root: the folder of the working copy.
+        source: the repository with the working copy.
         read: the content of a file of the commit; None: it is not there.
 
     Raises:
@@ -25,31 +26,35 @@ def naming_the_working_copy(root: Path, read: Callable[[str], bytes | None]) -> 
     try:
         yield
     except ConfigError as error:
-        raise _told(root, read, error.problems) or error from error
+        raise _told(source, read, error.problems) or error from error
     except SourceError as error:
         if read(config.FILE) is None and read(config.OWN_FILE) is None:
-            raise _told(root, read, ()) or error from error
+            raise _told(source, read, ()) or error from error
         raise
 
 
 def _told(
-    root: Path, read: Callable[[str], bytes | None], problems: tuple[Problem, ...]
+    source: Source, read: Callable[[str], bytes | None], problems: tuple[Problem, ...]
 ) -> ConfigError | None:
     """The error with the advice; None where to commit is no help."""
-    here = config.holders(config.of_folder(root))
+    here = [file for file in config.holders(config.of_folder(source.root)) if (source.root / file).is_file()]
     if not here:
         return None
     if not config.holders(read):
-        return ConfigError(here[0], [_advice(here[0], "has the table, but the commit does not")])
-    if not _is_right(root):
+        return ConfigError(here[0], [_advice(source, here[0], "has the table, but the commit does not")])
+    if not _is_right(source.root):
         return None
-    return ConfigError(
-        here[0], [*problems, _advice(here[0], "does not have this problem, but this run reads the commit")]
-    )
+    found = "does not have this problem, but this run reads the commit"
+    return ConfigError(here[0], [*problems, _advice(source, here[0], found)])
 
 
-def _advice(file: str, found: str) -> Problem:
-    return Problem(path=file, message=f"the working copy {found}; commit it: git add {file}; git commit")
+def _advice(source: Source, file: str, found: str) -> Problem:
+    """Return the problem with the command, for a file that git ignores with the option that it needs."""
+    ignored = source.git.run("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--", file)
+    is_ignored = file in ignored.records
+    commands = f"git add {'--force ' if is_ignored else ''}{file}; git commit"
+    why = ", although git ignores it" if is_ignored else ""
+    return Problem(path=file, message=f"the working copy {found}; commit it{why}: {commands}")
 
 
 def _is_right(root: Path) -> bool:

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from release import tomltext
 from release.bounded import read_regular
 from release.config.extending import Wrong, holds, spread, written_at
+from release.config.kinds import ROOT
 from release.config.place import ConfigTable, Read, chosen, written
 from release.config.service import Config, Service
 from release.config.smoke import ASK
@@ -100,7 +101,7 @@ def _single(place: ConfigTable) -> _Written:
     inherits = "service" not in table and "name" in project
     return _Written(
         name=project["name"] if inherits else table.get("service"),
-        name_path="project.name" if inherits else _joined(place.root, ["service"]),
+        name_path=_NAME if inherits else _joined(place.root, ["service"]),
         path=place.root,
         own=table,
         defaults={},
@@ -156,7 +157,7 @@ def _parse_services(place: ConfigTable, tables: Iterable[_Written], *, several: 
             services[service.service] = service
         except ValidationError as error:
             problems += [
-                Problem(path=each.path_of(found["loc"]), message=_message(found))
+                Problem(path=(path := each.path_of(found["loc"])), message=_message(found) + _instead(path))
                 for found in error.errors(include_url=False)
             ]
     if problems:
@@ -164,6 +165,12 @@ def _parse_services(place: ConfigTable, tables: Iterable[_Written], *, several: 
     return Config(services=services, several=several)
 
 
+def _instead(path: str) -> str:
+    """Return the way to keep a project's name that is no name of a service; empty for other keys."""
+    return f'; or give the service another one, as `service = "api"` in [{ROOT}]' if path == _NAME else ""
+
+
+_NAME: Final = "project.name"
 _SHAPES: Final = {
     "bool_type": "write true or false",
     "dict_type": "write a table",
@@ -199,6 +206,10 @@ def _message(error: ErrorDetails) -> str:
 
 
 def _unknown(key: str, known: Sequence[str]) -> str:
+    unseen = "".join(dict.fromkeys(each for each in key if not each.isascii() or not each.isprintable()))
+    if unseen and (plain := key.translate(dict.fromkeys(map(ord, unseen)))) in known:
+        named = ", ".join(f"U+{ord(each):04X}" for each in unseen)
+        return f"unknown key: write {plain!r} without the character {named}, which may be invisible"
     close = difflib.get_close_matches(key, known, n=1)
     return f"unknown key; did you mean {close[0]!r}?" if close else f"unknown key; known: {', '.join(known)}"
 

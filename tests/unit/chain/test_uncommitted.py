@@ -47,6 +47,19 @@ def test_a_table_that_is_not_committed_is_to_be_committed(
     assert f"git add {file}" in problem.message
 
 
+def test_a_file_that_git_ignores_is_added_by_force(tmp_path: Path) -> None:
+    """Git refuses the plain command."""
+    error = refused(tmp_path, {".gitignore": "release.toml\n", "app.py": ""}, {"release.toml": OWN})
+    assert "although git ignores it: git add --force release.toml; git commit" in str(error)
+
+
+def test_a_folder_with_the_name_of_the_file_has_no_table(tmp_path: Path) -> None:
+    """It cannot be committed as one."""
+    error = refused(tmp_path, {"app.py": ""}, {"release.toml/readme": ""})
+    assert isinstance(error, SourceError)
+    assert "the commit has neither release.toml nor pyproject.toml" in str(error)
+
+
 def test_a_problem_that_the_working_copy_does_not_have_is_to_be_committed_too(tmp_path: Path) -> None:
     """The commit's own problems stay."""
     wrong = {"pyproject.toml": f"{PROJECT}{TABLE}prot = 1"}

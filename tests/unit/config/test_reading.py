@@ -269,7 +269,9 @@ def test_a_service_name_is_lower_case_with_digits_and_dashes(name: str) -> None:
 def test_another_service_name_is_refused_where_it_is_written(name: str) -> None:
     """Under `project.name` when it came from there."""
     rule = "a name of at most 40 lower-case letters, digits and -, with no - at its ends"
-    assert problems(MINIMAL.replace('"api"', f'"{name}"')) == {"project.name": f"{name!r} is not {rule}"}
+    (message,) = problems(MINIMAL.replace('"api"', f'"{name}"')).items()
+    assert message[0] == "project.name"
+    assert message[1].startswith(f"{name!r} is not {rule}; or ")
     assert list(problems(f'[tool.release]\nservice = "{name}"' + MINIMAL)) == ["tool.release.service"]
 
 
@@ -367,6 +369,21 @@ def test_a_link_out_of_the_repository_is_not_read(tmp_path: Path) -> None:
     (root / "release.toml").symlink_to("release.toml")
     with pytest.raises(ConfigError, match="cannot be read"):
         load(root)
+
+
+def test_a_key_with_an_invisible_character_is_told_by_its_number() -> None:
+    """Else the message shows the same word twice."""
+    found = problems('[tool.release]\nservice = "api"\n"smo\u200bke".port = 8000\nsmoke.port = 1\n')
+    (message,) = found.values()
+    assert message == "unknown key: write 'smoke' without the character U+200B, which may be invisible"
+
+
+def test_a_projects_name_that_is_none_of_a_service_can_stay() -> None:
+    """The message names the key that is asked first."""
+    found = problems('[project]\nname = "My_Service"\n[tool.release.smoke]\nport = 8000\n')
+    assert found["project.name"].endswith(
+        '; or give the service another one, as `service = "api"` in [tool.release]'
+    )
 
 
 def test_a_missing_file_is_said_plainly(tmp_path: Path) -> None:
