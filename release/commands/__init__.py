@@ -28,6 +28,7 @@ MODULES: Final = {
     "thaw": "policy",
     "sync": "ledger",
     "init": "init",
+    "report": "report",
     "ledger_rebuild": "ledger",
     "ledger_checkpoint": "ledger",
 }

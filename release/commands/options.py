@@ -80,6 +80,10 @@ class CommandOptions(NamedTuple):
         str | None,
         "file to take settings over from: a compose file, a Procfile, or Kamal's config/deploy.yml",
     ] = None
+    incident: Annotated[bool, "instead: print what happened since --since as Markdown, for a post-mortem"] = (
+        False
+    )
+    output: Annotated[str | None, "file to write; absent: .release/report.html"] = None
     only: Annotated[str | None, "what to check: releases or deployments; absent: both"] = None
     check: Annotated[bool, "only show what is missing, and end with 1 if something is"] = False
     offline: Annotated[bool, "use what this clone knows, if the git remote does not answer"] = False
@@ -204,6 +208,11 @@ COMMANDS: Final = {
         "Show the output of what runs, merged by time, or of the deployment that failed last.",
         "process follow since lines deployment failed service environment",
         help={"since": 'only lines since a time: 10m, "20:00", 2026-11-21; `lines` does not count then'},
+    ),
+    "report": Command(
+        "Write one HTML file: what runs where, the timeline, each release, metrics.",
+        "output since incident service",
+        help={"since": 'beginning of the timeline, and of the metrics: 30d, "yesterday 18:00", 2026-11-21'},
     ),
     "doctor": Command(
         "Check everything that releases and deployments need, and show what mends it.", "service only"

@@ -1,0 +1,71 @@
+"""`invoke report`: one HTML file about releases and deployments, or an incident as Markdown."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from release.commands.command_line import CommandContext
+from release.errors import ReleaseError, UsageError
+from release.inert import inert_line
+from release.ledger import query
+from release.private import HOME, below, write
+
+if TYPE_CHECKING:
+    from release.commands.report.data import Clean
+    from release.deploy.environment.environment import Workspace
+
+NAME: Final = "report.html"
+
+
+def report(cmd: CommandContext) -> int:
+    """Write the report and print its path; with `--incident`, print a timeline. Raises UsageError."""
+    options = cmd.options
+    if options.incident and options.since is None:
+        found = "the beginning is not given"
+        raise UsageError("print an incident", found, 'add --since, as --since "yesterday 18:00"')
+    clean = partial(_clean, cmd)
+    with cmd.workspace() as workspace:
+        workspace.refresh()
+        if options.incident:
+            from release.commands.report.incident import incident
+
+            cmd.console.page(incident(workspace, query.read_since(options.since or "", query.Clock()), clean))
+            return 0
+        _written(cmd, workspace, clean)
+    return 0
+
+
+def _clean(cmd: CommandContext, text: str) -> str:
+    """Return text of others with secrets masked, on one line, with nothing in it that commands."""
+    return inert_line(cmd.console.mask(text))
+
+
+def _written(cmd: CommandContext, workspace: Workspace, clean: Clean) -> None:
+    from release.commands.report.data import collect
+    from release.commands.report.page import page
+
+    text = page(collect(workspace, cmd.options.since, clean))
+    given = cmd.options.output
+    try:
+        path = Path(given) if given is not None else below(workspace.source.root / HOME) / NAME
+        if given is None:
+            write(path, text)
+        else:
+            _replace(path, text)
+    except OSError as error:
+        attempted = f"write the report {given or NAME}"
+        raise ReleaseError(attempted, str(error), "name another file: --output FILE") from error
+    cmd.console.result(str(path))
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file in the place of an older one: a reader sees the old one or the new one."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,237 @@
+"""Data of the report, read from the ledger alone. Every text in it is clean."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import islice
+from typing import Any, Final
+
+from release.commands.text.history import Entry, history_row
+from release.commands.text.marks import named
+from release.deploy.environment.environment import Workspace
+from release.deploy.environment.unconfigured import unconfigured
+from release.errors import LedgerError, TargetUnavailable
+from release.ledger import query
+from release.ledger.diff import bases
+from release.ledger.metrics import Metrics, Span, measure
+from release.ledger.metrics.locks import is_lock_change
+from release.records import Body, Deployment, Quarantine, Record, Release, Verification
+from release.values import Struct
+
+Clean = Callable[[str], str]
+"""Makes a text of others harmless."""
+
+MOST_RELEASES: Final = 1000
+MOST_EVENTS: Final = 3000
+MOST_PACKAGES: Final = 40
+"""Changed packages of a release that are listed."""
+
+_MONTHS: Final = timedelta(days=90)
+
+
+class Place(Struct, frozen=True, kw_only=True):
+    """An environment, as the ledger says."""
+
+    name: str
+    version: str
+    digest: str
+    since: str
+    who: str
+    back: str
+    """Version that a rollback would put back; empty if there is none."""
+    back_note: str
+    """Reason why there is none, or the last proof that it would work."""
+    frozen: str
+
+
+class Data(Struct, frozen=True, kw_only=True):
+    """Everything that the report shows."""
+
+    service: str
+    looked_at: str
+    ledger: str
+    places: tuple[Place, ...]
+    events: tuple[tuple[str, ...], ...]
+    """Rows of `invoke history`, newest first."""
+    more_events: bool
+    releases: tuple[dict[str, Any], ...]
+    more_releases: bool
+    metrics: Metrics
+    deployments: tuple[tuple[str, str, str], ...]
+    """Moment, environment and outcome of each ended deployment in the span of the metrics, newest first."""
+
+
+def collect(workspace: Workspace, since: str | None, clean: Clean) -> Data:
+    """Read everything. Raises LedgerError, and UsageError for a beginning that is no time."""
+    clock = query.Clock()
+    begun = query.read_since(since, clock).text if since is not None else None
+    service, ledger = workspace.service.service, workspace.ledger
+    environments = [*workspace.service.environments, *unconfigured(workspace.service, ledger)]
+    span = Span(since=begun or _text(clock.now - _MONTHS), until=_text(clock.now))
+    entries = list(islice(_entries(workspace, begun), MOST_EVENTS + 1))
+    version = versions(workspace)
+    kept = entries[:MOST_EVENTS]
+    found = list(islice(_releases(workspace, begun, clean), MOST_RELEASES + 1))
+    head = ledger.head
+    return Data(
+        service=service,
+        looked_at=span.until,
+        ledger=str(head)[:12] if head is not None else "empty",
+        places=tuple(_place(workspace, name, span.until, clean) for name in environments),
+        events=tuple(tuple(map(clean, history_row(each, version(each.body)))) for each in kept),
+        more_events=len(entries) > MOST_EVENTS,
+        releases=tuple(found[:MOST_RELEASES]),
+        more_releases=len(found) > MOST_RELEASES,
+        metrics=measure(
+            ledger, service, environments, span, is_lock_change=partial(is_lock_change, workspace.source)
+        ),
+        deployments=tuple(_outcomes(entries, span)),
+    )
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _entries(workspace: Workspace, since: str | None) -> Iterator[Entry]:
+    """Yield one entry for each deployment, its end if it has one; and all other records, newest first."""
+    service, seen = workspace.service.service, set[str]()
+    waiting = [draft for draft in reversed(workspace.ledger.unsynced()) if draft.service == service]
+    recorded: Iterator[Entry] = query.history(workspace.ledger, service, since=since)
+    for entry in itertools.chain(waiting, recorded):
+        body = entry.body
+        if isinstance(body, Deployment):
+            if body.deployment in seen:
+                continue
+            seen.add(body.deployment)
+        yield entry
+
+
+def versions(workspace: Workspace) -> Callable[[Body], str]:
+    """Return a function that names the version that a record is about; each release is read once."""
+    known: dict[str, str] = {}
+
+    def of_release(record: str) -> str:
+        if record not in known:
+            try:
+                body = workspace.ledger.record(record).body
+            except LedgerError:
+                body = None
+            known[record] = _named(body) if isinstance(body, Release) else "?"
+        return known[record]
+
+    def of(body: Body) -> str:
+        if isinstance(body, Release):
+            return _named(body)
+        if isinstance(body, Verification):
+            return of_release(body.releases[0].release) if len(body.releases) == 1 else ""
+        return of_release(body.release) if isinstance(body, Deployment | Quarantine) else ""
+
+    return of
+
+
+def _named(release: Release) -> str:
+    return named(release.version, recovered=release.recovered is not None)
+
+
+def _place(workspace: Workspace, name: str, moment: str, clean: Clean) -> Place:
+    """Return what an environment runs, and what a rollback would put back."""
+    service, ledger = workspace.service.service, workspace.ledger
+    event = query.current(ledger, service, name)
+    back, note = _back(workspace, name)
+    frozen = query.frozen(ledger, service, name, moment)
+    version = versions(workspace)(event.deployment) if event is not None else "nothing"
+    return Place(
+        name=clean(name),
+        version=clean(version),
+        digest=event.deployment.digest if event is not None else "",
+        since=event.recorded_at if event is not None else "",
+        who=clean(event.actor.name) if event is not None else "",
+        back=clean(back),
+        back_note=clean(note),
+        frozen=clean(str(frozen)) if frozen is not None else "",
+    )
+
+
+def _back(workspace: Workspace, name: str) -> tuple[str, str]:
+    service, ledger = workspace.service.service, workspace.ledger
+    try:
+        found = query.find(ledger, service, "previous", environment=name)
+    except (TargetUnavailable, LedgerError) as error:
+        return "", error.found
+    for check in query.verifications(ledger, service, name, "readiness"):
+        for each in check.verification.releases:
+            if each.release == found.release.id:
+                return found.release.body.version, f"{each.result} at {check.recorded_at[:16]}Z"
+    return found.release.body.version, "not proven yet: invoke verify"
+
+
+def _outcomes(entries: list[Any], span: Span) -> Iterator[tuple[str, str, str]]:
+    """Yield ended deployments with their outcome: healthy, rollback or failed."""
+    for entry in entries:
+        place = entry.envelope if isinstance(entry, Record) else entry
+        body = entry.body
+        if isinstance(body, Deployment) and body.status != "started" and span.holds(place.recorded_at):
+            good = "rollback" if body.reason == "rollback" else "healthy"
+            yield place.recorded_at, body.environment, good if body.status == "healthy" else "failed"
+
+
+def _releases(workspace: Workspace, since: str | None, clean: Clean) -> Iterator[dict[str, Any]]:
+    """Yield releases as short JSON objects, newest first, each with what changed since the one before."""
+    records = query.releases(workspace.ledger, workspace.service.service)
+    newer: Record[Release] | None = None
+    for record in records:
+        if newer is not None:
+            yield _release(newer, record.body, clean)
+        if since is not None and record.envelope.recorded_at < since:
+            return
+        newer = record
+    if newer is not None:
+        yield _release(newer, None, clean)
+
+
+def _release(record: Record[Release], before: Release | None, clean: Clean) -> dict[str, Any]:
+    """Return one release; each key is the first letter of its name, and `n` the number of tests."""
+    body = record.body
+    started = [datetime.fromisoformat(gate.started) for gate in body.gates]
+    first = min(started, default=None)
+    gates = [
+        [clean(gate.name), round((begun - first).total_seconds() * 1000) if first else 0, gate.duration_ms]
+        for gate, begun in zip(body.gates, started, strict=True)
+    ]
+    tests = next((gate.tests.count for gate in body.gates if gate.tests is not None), None)
+    found: dict[str, Any] = {
+        "v": clean(_named(body)),
+        "t": record.envelope.recorded_at[:19],
+        "w": clean(record.envelope.actor.name),
+        "d": body.image.digest.removeprefix("sha256:"),
+        "c": body.source.commit[:12],
+        "s": body.image.size,
+        "g": gates,
+    }
+    if tests is not None:
+        found["n"] = tests
+    if before is not None:
+        packages = _changed(_packages(before), _packages(body), clean)
+        images = _changed(bases(before.bases), bases(body.bases), clean)
+        found |= {key: rows for key, rows in {"p": packages, "b": images}.items() if rows}
+    return found
+
+
+def _packages(release: Release) -> Mapping[str, str]:
+    return release.lock.packages if release.lock is not None else {}
+
+
+def _changed(old: Mapping[str, str], new: Mapping[str, str], clean: Clean) -> list[list[str]]:
+    """Return name, old and new version of what differs; an empty text where there is none."""
+    names = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
+    rows = [
+        [clean(name), clean(old.get(name, "")), clean(new.get(name, ""))] for name in names[:MOST_PACKAGES]
+    ]
+    return [
+        *rows,
+        *([[f"and {len(names) - MOST_PACKAGES} more", "", ""]] if len(names) > MOST_PACKAGES else []),
+    ]

@@ -1,0 +1,76 @@
+"""The timeline of an incident as Markdown, for a post-mortem."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import islice
+from typing import Final
+
+from release.commands.report.data import Clean, versions
+from release.commands.text.history import Entry, history_row
+from release.deploy.environment.environment import Workspace
+from release.ledger import query
+from release.records import Deployment, Record
+
+_MOST: Final = 1000
+_SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>()#+!|~-])")
+
+
+def incident(workspace: Workspace, since: query.Moment, clean: Clean) -> str:
+    """Return what happened since a moment, oldest first. Raises LedgerError."""
+    service = workspace.service.service
+    waiting = [draft for draft in workspace.ledger.unsynced() if draft.service == service]
+    recorded = islice(query.history(workspace.ledger, service, since=since.text), _MOST)
+    entries: list[Entry] = [
+        *reversed(list(recorded)),
+        *(each for each in waiting if _moment(each) >= since.text),
+    ]
+    version = versions(workspace)
+    entries.sort(key=_moment)
+    rows = [tuple(map(clean, history_row(each, version(each.body)))) for each in entries]
+    bodies = [each.body for each in entries if isinstance(each, Record)]
+    failed = [
+        body
+        for body in bodies
+        if isinstance(body, Deployment) and body.status in ("failed", "restored", "mixed")
+    ]
+    backs = [body for body in bodies if isinstance(body, Deployment) and body.reason == "rollback"]
+    ended = {body.deployment for body in backs if body.status == "healthy"}
+    begin = since.text[:16].replace("T", " ")
+    return "\n".join(
+        [
+            f"# Incident of {markdown(service)}",
+            "",
+            f"From {begin}Z. {_count(failed, 'deployment')} failed; {len(ended)} rolled back. Times are UTC.",
+            "",
+            *("## Impact", "", "_Who noticed what, from when to when._", ""),
+            *("## Timeline", ""),
+            *_table(rows),
+            *("", "## Cause", "", "_What led to it, and why it was not noticed before._", ""),
+            *("## What we change", "", "- [ ] _an action, with an owner and a date_", ""),
+        ]
+    )
+
+
+def _moment(entry: Entry) -> str:
+    return entry.envelope.recorded_at if isinstance(entry, Record) else entry.recorded_at
+
+
+def _count(found: Sequence[object], noun: str) -> str:
+    return f"{len(found)} {noun}{'' if len(found) == 1 else 's'}"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    if not rows:
+        return ["Nothing was recorded."]
+    head = [
+        "| when | version | what | environment | status | who | message |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    return [*head, *(f"| {' | '.join(map(markdown, row))} |" for row in rows)]
+
+
+def markdown(text: str) -> str:
+    """Return text that Markdown shows as it is (CommonMark 0.31, "Backslash escapes")."""
+    return _SPECIAL.sub(r"\\\1", text) if not re.fullmatch(r"[\w .:/@-]*", text) else text

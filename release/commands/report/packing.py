@@ -1,0 +1,60 @@
+"""Short JSON for the script of the report: a text that occurs twice is written once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from release.commands.report.data import Data
+
+
+class Texts:
+    """A list of texts; each has a number."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.all: list[str] = []
+        self._numbers: dict[str, int] = {}
+
+    def number(self, text: str) -> int:
+        """Return the number of a text."""
+        if text not in self._numbers:
+            self._numbers[text] = len(self.all)
+            self.all.append(text)
+        return self._numbers[text]
+
+
+def packed(data: Data) -> dict[str, Any]:
+    """Return texts, events and releases: `report.js` reads them by the same places.
+
+    An event is its second since 1970 and the numbers of its texts. A release is version, second, who, digest,
+    commit, size, number of tests, gates, changed packages and changed base images.
+    """
+    texts = Texts()
+    events = [[_second(row[0]), *map(texts.number, row[1:])] for row in data.events]
+    releases = [
+        [
+            texts.number(each["v"]),
+            _second(each["t"]),
+            texts.number(each["w"]),
+            each["d"],
+            each["c"],
+            each["s"],
+            each.get("n", -1),
+            [[texts.number(name), begin, length] for name, begin, length in each["g"]],
+            _changes(each.get("p", ()), texts),
+            _changes(each.get("b", ()), texts),
+        ]
+        for each in data.releases
+    ]
+    return {"texts": texts.all, "events": events, "releases": releases}
+
+
+def _second(moment: str) -> int:
+    """Return the seconds since 1970 of "2026-11-20 12:00:00Z", or of the same without a zone."""
+    return int(datetime.fromisoformat(moment.removesuffix("Z") + "+00:00").timestamp())
+
+
+def _changes(rows: Sequence[Sequence[str]], texts: Texts) -> list[list[int]]:
+    return [[texts.number(cell) for cell in row] for row in rows]
