@@ -27,7 +27,7 @@ def incident(workspace: Workspace, since: query.Moment, clean: Clean) -> str:
         *(each for each in waiting if _moment(each) >= since.text),
     ]
     version = versions(workspace)
-    entries.sort(key=_moment)
+    entries.sort(key=_order)
     rows = [tuple(map(clean, history_row(each, version(each.body)))) for each in entries]
     bodies = [each.body for each in entries if isinstance(each, Record)]
     failed = [
@@ -55,6 +55,11 @@ def incident(workspace: Workspace, since: query.Moment, clean: Clean) -> str:
 
 def _moment(entry: Entry) -> str:
     return entry.envelope.recorded_at if isinstance(entry, Record) else entry.recorded_at
+
+
+def _order(entry: Entry) -> tuple[str, bool]:
+    """Return what sorts by time; of one millisecond, a start comes before an end."""
+    return _moment(entry), getattr(entry.body, "status", "") != "started"
 
 
 def _count(found: Sequence[object], noun: str) -> str:
