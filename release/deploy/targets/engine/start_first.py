@@ -64,7 +64,8 @@ def bring_up(crew: RolloutTools, order: Replacement, proxy: Proxy, made: Sequenc
         if new is not None:
             await_healthy(watch_new(crew, order, new))
         left = old
-    _see(crew, order, proxy)
+    if order.containers:
+        _see(crew, order, proxy)
     return proven
 
 

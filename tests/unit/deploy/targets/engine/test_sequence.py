@@ -11,6 +11,7 @@ from release.deploy.core.instance import InstanceSet
 from release.deploy.core.place import SERVING, Identity, Place
 from release.deploy.core.rollout import RolloutRequest
 from release.deploy.targets.engine import sequence
+from release.deploy.targets.engine.fronts import Front
 from release.deploy.targets.engine.instances import EngineInstances
 from release.deploy.targets.engine.parts import Part, PartsMaker
 from release.deploy.targets.engine.rollout import RolloutTools
@@ -22,6 +23,7 @@ from release.runspec import ProcessSpec, RunSpec
 from release.values import replace
 from tests.unit.deploy import fakes
 from tests.unit.deploy.fakes import FakeEngine, Kept, digest, state
+from tests.unit.deploy.targets.engine.test_start_first import FakeProxy
 
 PLACE = Place(service="api", environment="production")
 NEW, OLD = "0123456789ab", "ba9876543210"
@@ -233,3 +235,64 @@ def test_a_rollout_that_broke_off_is_finished_from_where_it_is() -> None:
     made = maker(engine, processes("web", "beat"), replaces=OLD)
     sequence.finish(tools(engine), made.resumed())
     assert engine.names() == dict.fromkeys([PLACE.at("web").container, PLACE.at("beat").container], "running")
+
+
+@pytest.fixture
+def proxied(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeProxy, "labels", lambda _: {})
+
+
+def behind(engine: FakeEngine, proxy: FakeProxy, *names: str, key: str = "edge") -> Any:
+    """These processes are behind one proxy."""
+    front = Front(proxy=proxy, drain=50, key=key)
+    return lambda name: front if name in names else None
+
+
+@pytest.mark.usefixtures("proxied")
+def test_one_process_behind_a_proxy_becomes_several_without_a_gap() -> None:
+    """The process that has the proxy takes the requests over from the only one, which drains and goes."""
+    engine = engine_with("")
+    proxy = FakeProxy(engine=engine, traffic={f"id-{PLACE.container}"})
+    made = replace(
+        maker(engine, processes("web", "beat"), RunSpec()), front_of=behind(engine, proxy, "", "web")
+    )
+    sequence.swap(tools(engine), made.fresh())
+    web, beat = PLACE.at("web"), PLACE.at("beat")
+    assert [call for call in engine.calls if not call.startswith("create")] == [
+        f"start {web.fresh(NEW)}",
+        f"switch {PLACE.container} to {web.fresh(NEW)}",
+        f"start {beat.fresh(NEW)}",
+        f"forget {PLACE.container}",
+        f"stop {PLACE.container}",
+        f"remove {PLACE.container}",
+        f"rename {web.fresh(NEW)} {web.container}",
+        f"rename {beat.fresh(NEW)} {beat.container}",
+    ]
+
+
+@pytest.mark.usefixtures("proxied")
+def test_a_failure_gives_the_requests_back_to_the_only_process() -> None:
+    """Before the new containers go."""
+    engine = engine_with("", starting=failing("beat"))
+    proxy = FakeProxy(engine=engine, traffic={f"id-{PLACE.container}"})
+    made = replace(
+        maker(engine, processes("web", "beat"), RunSpec()), front_of=behind(engine, proxy, "", "web")
+    )
+    with pytest.raises(Restored):
+        sequence.swap(tools(engine), made.fresh())
+    assert proxy.traffic == {f"id-{PLACE.container}"}
+    assert engine.names() == {PLACE.container: "running"}
+
+
+@pytest.mark.usefixtures("proxied")
+def test_what_goes_behind_a_proxy_of_its_own_keeps_its_requests_to_the_end() -> None:
+    """Nobody takes them over, so it is stopped when all others are proven."""
+    engine = engine_with("web", "admin")
+    proxy = FakeProxy(engine=engine, traffic={f"id-{PLACE.at('admin').container}"})
+    made = replace(maker(engine, processes("web")), front_of=behind(engine, proxy, "admin"))
+    sequence.swap(tools(engine), made.fresh())
+    web, admin = PLACE.at("web"), PLACE.at("admin")
+    in_order = (f"start {web.fresh(NEW)}", f"stop {admin.container}")
+    moments = [engine.calls.index(call) for call in in_order]
+    assert moments == sorted(moments)
+    assert engine.names() == {web.container: "running"}
