@@ -118,6 +118,12 @@ SAMPLES: Final = (
         test="test_load.py",
     ),
     Sample(
+        promise="a deployment of several processes loses no work",
+        every_run="three small processes that change, fail and go back",
+        soak="the shop: Django, Celery, PostgreSQL and Redis, with orders that come in all the time",
+        test="test_processes.py",
+    ),
+    Sample(
         promise="ignore files mean the same to the builder and to a release",
         every_run="24 generated files, 12 fixed ones",
         soak="600 generated files, all fixed ones",
