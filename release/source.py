@@ -173,7 +173,7 @@ class Source:
         if found is None:
             raise SourceError(
                 f"read the committed file {path}",
-                f"its object {oid} is missing",
+                f"its object {oid} is missing or damaged",
                 "check the repository: git fsck --full",
             )
         return found[1]

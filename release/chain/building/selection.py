@@ -25,6 +25,7 @@ from release.values import Struct
 
 _IGNORE: Final = ".dockerignore"
 _LFS: Final = b"version https://git-lfs.github.com/spec/"
+_GIT_CRYPT: Final = b"\0GITCRYPT\0"
 
 
 class BuildContext(Struct, frozen=True, kw_only=True):
@@ -151,8 +152,17 @@ def _write_dockerfile(chosen: Selection, folder: Path) -> None:
 
 
 def _readable(entries: Iterator[Entry]) -> Iterator[Entry]:
-    """Refuse what Git LFS commits in the place of a file (git-lfs specification, "The Pointer")."""
+    """Refuse what filters of git commit in the place of a file.
+
+    Sources: git-lfs specification, "The Pointer"; git-crypt, "FILE_HEADER" of its commands.
+    """
     for entry in entries:
+        if entry.content.startswith(_GIT_CRYPT):
+            raise GateFailed(
+                "build",
+                f"{entry.path} is encrypted by git-crypt: the commit, and so the image, has no readable file",
+                f"exclude it in {_IGNORE}, and give the service a secret instead (`invoke explain settings`)",
+            )
         if entry.content.startswith(_LFS):
             raise GateFailed(
                 "build",

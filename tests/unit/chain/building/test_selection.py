@@ -190,6 +190,17 @@ def test_nothing_is_kept_of_a_context_that_failed_half_way(
     assert not list(place.folder.path.glob("context*"))
 
 
+def test_a_file_that_git_crypt_encrypts_is_refused(
+    here: Repository, ctx: Callable[..., StageContext]
+) -> None:
+    """The image would have bytes that the service cannot read; what is ignored is no matter."""
+    here.write("conf/keys.toml", b"\0GITCRYPT\0\x01\x02")
+    with pytest.raises(GateFailed, match=r"conf/keys\.toml is encrypted by git-crypt"):
+        build_context(ctx())
+    here.write(".dockerignore", "conf\n")
+    assert "app/main.py" in sent(ctx())
+
+
 def test_a_full_disk_leaves_nothing(
     here: Repository, ctx: Callable[..., StageContext], monkeypatch: pytest.MonkeyPatch
 ) -> None:
