@@ -56,9 +56,7 @@ STAGES: Final = (
     Stage(name="build", action=build, reuse=BUILD_REUSE),
     Stage(name="test", action=test, after=("build",), reuse=TEST_REUSE),
     Stage(name="smoke", action=smoke, after=("build",), reuse=SMOKE_REUSE),
-    Stage(
-        name="installed", action=installed, after=("lock", "build"), reuse=INSTALLED_REUSE, applies=is_wanted
-    ),
+    Stage(name="installed", action=installed, after=("build",), reuse=INSTALLED_REUSE, applies=is_wanted),
     Stage(name="audit", action=audit, after=("installed",), applies=audit_is_wanted),
     Stage(name="push", action=push, after=("build",)),
     Stage(

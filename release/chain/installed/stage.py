@@ -21,7 +21,7 @@ from release.chain.installed.origins import Origin, origins
 from release.chain.installed.reading import ImageScan, NotRead, path_folders, read_image
 from release.chain.installed.sbom import sbom
 from release.chain.installed.target import NotEvaluated, Target
-from release.chain.lockgate.gate import LockChecked, reader
+from release.chain.lockgate.gate import read_committed, reader
 from release.chain.lockgate.hashed import ANY_TROUBLE
 from release.chain.plan import SOURCE_DATE_EPOCH
 from release.chain.stage_cache import CachedResult, Reuse
@@ -31,6 +31,7 @@ from release.errors import GateFailed
 from release.events import Warned
 from release.images.imageconfig import own_layers
 from release.inert import json_text
+from release.records import LockFile
 from release.values import Struct
 
 NAME: Final = "installed"
@@ -54,6 +55,16 @@ class InstalledChecked(Struct, frozen=True, kw_only=True):
     def evidence(self) -> bytes:
         """Return the list of packages."""
         return self.packages
+
+
+def lockfile(ctx: StageContext) -> LockFile:
+    """Return the committed lockfile; the lock gate judges it beside this one. Raises GateFailed."""
+    found = ctx.single.get(
+        "lockfile", lambda: read_committed(ctx.source, ctx.plan.commit.id, ctx.plan.service)
+    )
+    if found is None:
+        raise GateFailed(NAME, "the commit has no lockfile that can be read", "nox -s lock says why")
+    return found
 
 
 def is_wanted(service: Service) -> bool:
@@ -100,7 +111,7 @@ class _Image(Struct, frozen=True, kw_only=True):
 
     def compare(self, ctx: StageContext) -> Compared:
         """Compare it with the lockfile. Raises NotEvaluated."""
-        lock = ctx.products.get(LockChecked).file
+        lock = lockfile(ctx)
         wanted = wanted_of(ctx, lock, self.target)
         if wanted.required and not self.contents.packages:
             raise NotEvaluated(
@@ -183,7 +194,7 @@ def _judge(ctx: StageContext, compared: Compared) -> None:
     wrong = compared.open
     if not wrong:
         return
-    lock = ctx.products.get(LockChecked).file
+    lock = lockfile(ctx)
     text = f"the image does not have what {lock.path} locks: {_listed(wrong)}"
     ctx.write_log(NAME, [each.text for each in wrong])
     if ctx.plan.service.installed.check == "fail":
@@ -210,7 +221,7 @@ def _hint(wrong: tuple[Difference, ...]) -> str:
 
 def _unchecked(ctx: StageContext, reason: str, hint: str) -> InstalledChecked:
     """Return the product of an image that could not be compared. Raises GateFailed if that is not allowed."""
-    config, lock = ctx.plan.service.installed, ctx.products.get(LockChecked).file
+    config, lock = ctx.plan.service.installed, lockfile(ctx)
     text = f"the packages of the image could not be compared with {lock.path}: {reason}"
     if config.check == "fail" and not config.allow_unchecked:
         raise GateFailed(NAME, text, f"{hint}; {_ALLOW}")
@@ -223,7 +234,7 @@ def _unchecked(ctx: StageContext, reason: str, hint: str) -> InstalledChecked:
 
 
 def _checked(ctx: StageContext, found: _Image, compared: Compared) -> InstalledChecked:
-    lock = ctx.products.get(LockChecked).file
+    lock = lockfile(ctx)
     image = ctx.products.get(BuiltImage).stored.id.text
     document = listing(image, found.target, found.folders, compared, found.contents)
     ctx.folder.write("packages.json", document)
@@ -244,10 +255,10 @@ def _checked(ctx: StageContext, found: _Image, compared: Compared) -> InstalledC
 
 def _inputs(ctx: StageContext) -> Mapping[str, Any]:
     """The image, the files that say what is locked and installed, and the settings."""
-    plan, lock = ctx.plan, ctx.products.get(LockChecked)
+    plan, lock = ctx.plan, lockfile(ctx)
     return {
         "image": str(ctx.products.get(BuiltImage).stored.id),
-        "lock": [lock.file.path, lock.file.kind, lock.file.sha256],
+        "lock": [lock.path, lock.kind, lock.sha256],
         "files": ctx.source.tree(plan.commit.id, plan.service.context),
         "dockerfile": hashlib.sha256(committed_dockerfile(ctx.source, plan)).hexdigest(),
         "settings": plan.service.installed.model_dump(mode="json"),

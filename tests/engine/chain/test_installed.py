@@ -8,7 +8,9 @@ import pytest
 
 from tests.engine import lab
 from tests.engine.chain.conftest import Make
+from tests.engine.chain.test_lockfiles import uv
 from tests.engine.chain.wheels import wheel
+from tests.engine.service import DOCKERFILE as SERVICE
 from tests.engine.service import Ran, Service
 
 WHEELS = [wheel("alpha", "1.0", ("beta",)), wheel("alpha", "2.0", ("beta",)), wheel("beta", "1.0")]
@@ -123,3 +125,26 @@ def test_a_known_vulnerability_stops_the_release_until_it_is_waived(service: Ser
     ran = audit(command=["true", "{output}"])
     assert ran.status == 1, ran.all
     assert "known vulnerabilities could not be looked up: the command wrote no {output}" in ran.err
+
+
+def test_a_uv_lock_is_selected_by_uv(make: Make) -> None:
+    """With the options of the Dockerfile's own command: development packages must not be there."""
+    service = make(files={"requirements.in": "", "requirements.txt": ""}, installed={"check": "fail"})
+    project = '[project]\nname = "hello"\nversion = "1"\nrequires-python = ">=3.11"\n'
+    project += 'dependencies = ["six==1.16.0"]\n[dependency-groups]\ndev = ["iniconfig==2.0.0"]\n'
+    settings = (service.folder / "pyproject.toml").read_text()
+    (service.folder / "pyproject.toml").write_text(f"{settings}\n{project}")
+    uv(service.folder, "lock", "--quiet")
+
+    def installs(line: str) -> Ran:
+        service.commit(
+            "feat: lock", {"Dockerfile": SERVICE.replace("USER 10001", f"RUN true || {line}\nUSER 10001")}
+        )
+        return service.nox("installed")
+
+    ran = installs("uv sync --frozen --no-dev")
+    assert ran.status == 1, ran.all
+    assert "the image does not have what uv.lock locks: six 1.16.0 is locked and not installed" in ran.err
+    assert "iniconfig" not in ran.err
+    ran = installs("uv sync")
+    assert "iniconfig 2.0.0 is locked and not installed; six 1.16.0 is locked and not installed" in ran.err

@@ -61,7 +61,7 @@ def test_the_chain_reads_as_it_is_documented() -> None:
         "test": ("build",),
         "smoke": ("build",),
         "push": ("build",),
-        "installed": ("lock", "build"),
+        "installed": ("build",),
         "audit": ("installed",),
         "record": ("lock", "lint", "test", "smoke", "installed", "audit", "push"),
         "promote": ("record",),
