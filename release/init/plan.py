@@ -239,9 +239,8 @@ def _advice(facts: Facts) -> Iterator[str]:
         yield "no path for a health check was found: the smoke run only connects to the port"
     if not facts.suite.runner:
         yield "no tests were found: the release records that"
-    for name, started in (facts.taken.processes if facts.taken is not None else {}).items():
-        words = " ".join(started)[:60]
-        yield f"the process {name} ({words}) is not set up: `invoke explain release-a-worker`"
+    for name in facts.taken.processes if facts.taken is not None else ():
+        yield f"the process {name} has no smoke run: `invoke explain several-processes` shows how to add one"
     for name in facts.variables:
         yield f"set {name} before you deploy: the source reads it"
 

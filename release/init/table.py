@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import tomlkit
@@ -97,7 +97,29 @@ def _environment(facts: Facts) -> dict[str, Any]:
     is_free = not (settings.get("publish") or settings.get("host") or settings.get("proxy"))
     if is_free and (facts.path is not None or facts.image is not None or facts.application is not None):
         settings = {"publish": [f"127.0.0.1:{facts.port}:{facts.port}"], **settings}
-    return settings
+    others = facts.taken.processes if facts.taken is not None else {}
+    return _with_processes(settings, others, service_name(facts))
+
+
+_OF_ONE: Final = ("publish", "proxy", "command", "entrypoint")
+"""Settings of the process that serves, not of its neighbours."""
+_SCHEDULERS: Final = frozenset({"beat", "celery-beat", "clock", "cron", "scheduler"})
+
+
+def _with_processes(
+    settings: dict[str, Any], others: Mapping[str, Sequence[str]], service: str
+) -> dict[str, Any]:
+    """Return settings with a table for each process, if there are several; schedulers run once."""
+    if not others:
+        return settings
+    shared = {key: each for key, each in settings.items() if key not in _OF_ONE}
+    main = "web" if "web" not in others else service
+    processes: dict[str, Any] = {main: {key: settings[key] for key in _OF_ONE if key in settings}}
+    for given, command in others.items():
+        name = re.sub(r"[^a-z0-9]+", "-", given.lower()).strip("-") or "other"
+        own: dict[str, Any] = {"command": list(command)} if command else {}
+        processes[name] = {**own, "after": [main], **({"exclusive": True} if name in _SCHEDULERS else {})}
+    return {**shared, "processes": processes}
 
 
 def with_table(text: str, table: Mapping[str, Any], *, own_file: bool) -> str:

@@ -48,7 +48,6 @@ def test_what_corresponds_is_taken_over(tmp_path: Path) -> None:
     assert table["smoke"]["port"] == 9000
     assert table["smoke"]["path"] == "/ready"
     assert table["environments"]["production"] == {
-        "publish": ["127.0.0.1:8080:9000"],
         "env": {"LOG_LEVEL": "info", "WORKERS": "2"},
         "secrets": {"DATABASE_URL": {"from_env": "DATABASE_URL"}, "API_TOKEN": {"from_env": "API_TOKEN"}},
         "volumes": ["media:/srv/media"],
@@ -56,6 +55,10 @@ def test_what_corresponds_is_taken_over(tmp_path: Path) -> None:
         "cpus": 0.5,
         "stop_grace": "20s",
         "read_only": True,
+        "processes": {
+            "web": {"publish": ["127.0.0.1:8080:9000"]},
+            "worker": {"command": ["celery", "-A", "app", "worker"], "after": ["web"]},
+        },
     }
     assert "abc" not in after(found, "pyproject.toml")
 
@@ -100,7 +103,12 @@ def test_a_service_is_chosen_by_its_name(tmp_path: Path) -> None:
     """Also one without ports."""
     made = repository(tmp_path, {**WITH_UV, "Dockerfile": DOCKERFILE, "compose.yaml": COMPOSE})
     table = tomllib.loads(after(set_up(made, "compose.yaml", "worker"), "pyproject.toml"))["tool"]["release"]
-    assert table["environments"]["production"]["command"] == ["celery", "-A", "app", "worker"]
+    assert table["environments"]["production"]["processes"]["worker"]["command"] == [
+        "celery",
+        "-A",
+        "app",
+        "worker",
+    ]
 
 
 def test_another_file_is_refused(tmp_path: Path) -> None:

@@ -40,7 +40,10 @@ def test_what_corresponds_is_taken_over(tmp_path: Path) -> None:
         "secrets": {"SECRET_KEY": {"from_env": "SECRET_KEY"}, "DB": {"from_env": "MAIN_DB"}},
         "volumes": ["/srv/data:/data"],
         "host": "ssh://deploy@10.0.0.1:2222",
-        "publish": ["3000:3000"],
+        "processes": {
+            "web": {"publish": ["3000:3000"]},
+            "job": {"command": ["bin/jobs"], "after": ["web"]},
+        },
     }
 
 

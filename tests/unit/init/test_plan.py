@@ -166,14 +166,18 @@ def test_a_virtual_environment_is_ignored(tmp_path: Path) -> None:
 
 
 def test_a_procfile_gives_the_commands(tmp_path: Path) -> None:
-    """`$PORT` becomes the port; `release` migrates; other processes are named."""
-    procfile = (
-        "web: gunicorn shop.wsgi --bind 0.0.0.0:$PORT\nrelease: python manage.py migrate\nworker: celery\n"
-    )
+    """`$PORT` becomes the port, `release` migrates; processes get tables, and a scheduler is exclusive."""
+    procfile = "web: gunicorn shop.wsgi --bind 0.0.0.0:$PORT\nrelease: python manage.py migrate\n"
+    procfile += "worker: celery\nclock: python clock.py\n"
     found = set_up(repository(tmp_path, {**DJANGO, "Procfile": procfile}))
     assert 'CMD ["gunicorn", "shop.wsgi", "--bind", "0.0.0.0:8000"]' in after(found, "Dockerfile")
     assert table(after(found, "release.toml"))["migrations"]["up"] == ["python", "manage.py", "migrate"]
-    assert any("process worker (celery)" in text for text in found.advice)
+    assert table(after(found, "release.toml"))["environments"]["production"]["processes"] == {
+        "web": {"publish": ["127.0.0.1:8000:8000"]},
+        "worker": {"command": ["celery"], "after": ["web"]},
+        "clock": {"command": ["python", "clock.py"], "after": ["web"], "exclusive": True},
+    }
+    assert any("process worker has no smoke run" in text for text in found.advice)
 
 
 def test_alembic_is_found_by_its_file(tmp_path: Path) -> None:
