@@ -81,7 +81,9 @@ class Environment(RunSettings):
 
     def _wrong_processes(self) -> list[str]:
         if self.engine == "swarm":
-            return ["processes are only for one engine: a Swarm has one service, so use an environment each"]
+            return [
+                "processes: an environment in a Swarm runs one process; write one environment for each of them"
+            ]
         if wrong := list(name_problems(self.processes)):
             return wrong
         every = self.every

@@ -37,7 +37,7 @@ class SwarmRollouts(PlacedService, frozen=True, kw_only=True):
             "volumes": self._volumes(spec, image),
             "publish": _addresses(spec),
         }
-        found["health"] = _gates(spec)
+        found |= {"health": _gates(spec), "processes": _processes(spec)}
         return self._listed(found)
 
     def cautions(self) -> tuple[str, ...]:
@@ -135,6 +135,13 @@ def _gates(spec: RunSpec) -> Iterator[str]:
     """Recorded settings may be those of one engine, whose containers can be asked one by one."""
     if spec.health_tcp is not None or spec.health_command is not None:
         yield "health_tcp and health_command are for one engine: a Swarm uses its health check"
+
+
+def _processes(spec: RunSpec) -> Iterator[str]:
+    """Recorded settings may be those of one engine."""
+    if spec.processes is not None:
+        names = ", ".join(spec.every)
+        yield f"{names} ran together on one engine: an environment in a Swarm runs one process"
 
 
 def _addresses(spec: RunSpec) -> Iterator[str]:

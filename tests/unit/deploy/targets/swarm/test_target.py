@@ -14,7 +14,7 @@ from release.deploy.targets.swarm.rollouts import SwarmRollouts
 from release.deploy.targets.swarm.spec import Parts, service_spec
 from release.events import Event
 from release.reference import Digest
-from release.runspec import Mount, RunSpec
+from release.runspec import Mount, ProcessSpec, RunSpec
 from tests.unit.deploy import fakes as containers
 from tests.unit.deploy.targets.swarm.fakes import PLACE, RELEASE, FakeSwarm, node, order, real, service
 
@@ -94,3 +94,11 @@ def test_a_volume_that_is_not_there_is_refused() -> None:
     assert problem.path == "environments.production.volumes"
     assert problem.message.startswith("a has no volume data")
     assert rollouts(FakeSwarm(engine=containers.FakeEngine(volumes=("data",)))).settings_problems(DATA) == []
+
+
+def test_recorded_processes_of_one_engine_are_refused() -> None:
+    """A service of the environment's own settings would be none of them."""
+    web = ProcessSpec(name="web", settings=RunSpec())
+    (problem,) = rollouts(FakeSwarm()).settings_problems(RunSpec(processes=(web,)))
+    assert problem.path == "environments.production.processes"
+    assert "an environment in a Swarm runs one process" in problem.message
