@@ -81,9 +81,7 @@ class Environment(RunSettings):
 
     def _wrong_processes(self) -> list[str]:
         if self.engine == "swarm":
-            return [
-                "processes: an environment in a Swarm runs one process; write one environment for each of them"
-            ]
+            return ["processes: an environment in a Swarm runs one process; write an environment for each"]
         if wrong := list(name_problems(self.processes)):
             return wrong
         every = self.every
