@@ -8,9 +8,11 @@ from release.records import Gate, Measured, TestsRan
 def gate_text(gate: Gate) -> str:
     """Return one gate as a line; of the tests, how many ran and what shows it, if the record tells it."""
     line = f"{gate.name}: {gate.status} in {gate.duration_ms / 1000:.1f} s"
-    if gate.measured is not None:
-        return f"{line} ({measured_text(gate.measured)})"
-    return f"{line} ({tests_text(gate.tests)})" if gate.tests is not None else line
+    notes = [measured_text(gate.measured)] if gate.measured is not None else []
+    notes += [tests_text(gate.tests)] if gate.tests is not None else []
+    notes += gate.findings or ()
+    notes += [f"{name} is waived: {reason}" for name, reason in sorted((gate.waivers or {}).items())]
+    return f"{line} ({'; '.join(notes)})" if notes else line
 
 
 def measured_text(measured: Measured) -> str:

@@ -35,3 +35,19 @@ def gate(**tests: Any) -> Gate:
 def test_a_gate_says_what_shows_that_tests_ran(tests: dict[str, Any], text: str) -> None:
     """A record of an older version has nothing to say of it."""
     assert gate_text(gate(**tests)) == text
+
+
+def test_what_a_gate_let_pass_is_shown() -> None:
+    """Findings that did not stop the release, and waivers with their reasons."""
+    one = Gate(
+        name="installed",
+        status="passed",
+        started="2026-11-20T12:00:00.000Z",
+        duration_ms=1500,
+        evidence_sha256="0" * 64,
+        findings=("six 1 is installed and not locked",),
+        waivers={"pip": "a tool"},
+    )
+    assert gate_text(one) == (
+        "installed: passed in 1.5 s (six 1 is installed and not locked; pip is waived: a tool)"
+    )
