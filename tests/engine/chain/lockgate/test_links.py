@@ -105,7 +105,7 @@ def test_a_link_to_a_folder_of_this_machine_is_not_followed(repository: Reposito
 
 def test_links_inside_of_the_commit_are_followed(repository: Repository, secret: Path) -> None:
     """A lockfile may be one; a link that nothing reads stops nothing."""
-    files = {"deps/all.txt": "# nothing\n", "app.py": ""}
+    files = {"Dockerfile": "FROM scratch\n", "deps/all.txt": "# nothing\n", "app.py": ""}
     linked(repository, "requirements.txt", "deps/all.txt", files)
     (repository.root / "localtime").symlink_to(secret)
     repository.commit()

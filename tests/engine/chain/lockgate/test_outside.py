@@ -85,7 +85,8 @@ def test_no_file_of_this_machine_is_written(repository: Repository, tmp_path: Pa
     ctx = commit(repository, {"pylock.toml": header + PYLOCK, "requirements.in": ""})
     with pytest.raises(ReleaseError, match="the command of its header names --output-file="):
         lock(ctx)
-    lock(commit(repository, {"requirements.txt": "", "uv.toml": f'[pip]\noutput-file = "{file}"\n'}))
+    settings = f'[pip]\noutput-file = "{file}"\n'
+    lock(commit(repository, {"Dockerfile": "FROM scratch\n", "requirements.txt": "", "uv.toml": settings}))
     assert not file.exists()
 
 
