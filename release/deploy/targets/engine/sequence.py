@@ -174,12 +174,21 @@ def _together(
     if not old:
         return nothing_ran(tools, whole, error)
     again = f"what ran before runs again: {describe(_now(tools, old))}"
-    if len({one.labels.get(DEPLOYMENT) for one in old}) > 1:
-        hint = f"these are of several deployments; `{whole.place.command('rollback')}` makes them one again"
-        return MixedState(whole.attempt, first + again, hint, tail_of(error))
+    if parted := _parted(parts, old):
+        hint = f"`{whole.place.command('rollback')}` makes one release of them again"
+        return MixedState(whole.attempt, f"{first}{again}; {parted}", hint, tail_of(error))
     return Restored(
         whole.attempt, first + again, "read the lines above before the next attempt", tail_of(error)
     )
+
+
+def _parted(parts: Sequence[Part], old: Sequence[ContainerState]) -> str:
+    """Return how what ran before was no whole release, as after an interrupted deployment; empty if it was."""
+    if len({one.labels.get(DEPLOYMENT) for one in old}) > 1:
+        return "these are of several deployments"
+    before = [(part.name, part.order.before) for part in parts]
+    idle = [name for name, there in before if there.stopped and not there.running]
+    return f"before, none of these processes ran: {', '.join(idle)}" if idle else ""
 
 
 def _whole(part: Part) -> Replacement:

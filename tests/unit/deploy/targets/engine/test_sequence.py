@@ -206,8 +206,17 @@ def test_what_is_put_back_of_several_deployments_is_said() -> None:
     engine.add(state(PLACE.at("worker").container, health="healthy", labels=labels))
     with pytest.raises(MixedState) as caught:
         sequence.swap(tools(engine), parts(engine, "web", "worker"))
-    assert "several deployments" in caught.value.hint
+    assert "these are of several deployments" in caught.value.found
     assert "invoke rollback" in caught.value.hint
+
+
+def test_a_process_that_did_not_run_before_is_said_where_the_others_are_put_back() -> None:
+    """An earlier operator died between its stop and its start."""
+    engine = engine_with("web", starting=failing("web"))
+    labels = PLACE.at("worker").labels(SERVING) | identity(OLD, "0.1.0").labels()
+    engine.add(state(PLACE.at("worker").container, status="exited", labels=labels))
+    with pytest.raises(MixedState, match="before, none of these processes ran: worker"):
+        sequence.swap(tools(engine), parts(engine, "web", "worker"))
 
 
 def test_only_what_ran_before_and_is_gone_is_lost() -> None:
