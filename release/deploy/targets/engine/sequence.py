@@ -183,7 +183,7 @@ def _together(
 
 
 def _parted(parts: Sequence[Part], old: Sequence[ContainerState]) -> str:
-    """Return how what ran before was no whole release, as after an interrupted deployment; empty if it was."""
+    """Return how what ran before was no whole release, as after an interruption; empty if it was."""
     if len({one.labels.get(DEPLOYMENT) for one in old}) > 1:
         return "these are of several deployments"
     before = [(part.name, part.order.before) for part in parts]
