@@ -9,9 +9,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from inspect import Parameter, Signature
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from invoke import program
 from invoke.collection import Collection
+from invoke.completion.complete import complete
 from invoke.context import Context
 from invoke.exceptions import Exit, ParseError
 from invoke.parser import parser
@@ -47,7 +50,23 @@ def namespace() -> Collection:
     """The tasks, for a service's tasks.py: `ns = release.namespace()`."""
     # invoke ends with status 1 for a wrong command line; here 1 means that something was tried and failed.
     vars(parser)["ParseError"] = WrongCommandLine
+    vars(program)["complete"] = _complete
     return Collection(*(_task(name, command) for name, command in COMMANDS.items()), explain)
+
+
+def _complete(names: list[str], core: Any, **others: Any) -> Exit:
+    """Print what the shell may complete: values from the ledger after some options, else as invoke does."""
+    from release.commands.completion import option_of, values
+
+    if option_of(core.remainder) is None:
+        return complete(names, core, **others)
+
+    def body(console: Console, _: Interruption) -> int:
+        for value in values(core.remainder, Path.cwd()):
+            console.result(value)
+        return 0
+
+    raise Exit(code=guarded(body))
 
 
 def first_steps() -> Collection:

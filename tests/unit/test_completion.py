@@ -10,6 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.ledger import samples
+from tests.unit.repository import Repository
+
+SETTINGS = """\
+[project]
+name = "api"
+[tool.release.smoke]
+port = 8000
+[tool.release.environments.production]
+"""
 HOW_TO = Path(__file__).parents[2] / "docs/how-to/shell-completion.md"
 
 
@@ -19,6 +29,9 @@ HOW_TO = Path(__file__).parents[2] / "docs/how-to/shell-completion.md"
         (("nox", "-s", "rel"), {"release"}),
         (("invoke", "roll"), {"rollback"}),
         (("invoke", "rollback", "--pl"), {"--plan"}),
+        (("invoke", "rollback", "--to", "1.1"), {"1.1.0", "1.10.0"}),
+        (("invoke", "rollback", "--to", "pre"), {"previous"}),
+        (("invoke", "deploy", "--environment", "pro"), {"production"}),
     ],
 )
 def test_the_tab_key_gives_sessions_tasks_and_options(
@@ -27,6 +40,10 @@ def test_the_tab_key_gives_sessions_tasks_and_options(
     """In bash, with the two lines that the page shows."""
     (tmp_path / "noxfile.py").write_text("import release\n\nrelease.register()\n")
     (tmp_path / "tasks.py").write_text("import release\n\nns = release.namespace()\n")
+    here = Repository.init(tmp_path)
+    here.write("pyproject.toml", SETTINGS)
+    here.commit("feat: start")
+    samples.ledger(here.root).append([samples.release(version) for version in ("1.0.0", "1.1.0", "1.10.0")])
     block = re.search(r"^```sh\n(.*?)^```$", HOW_TO.read_text(), re.MULTILINE | re.DOTALL)
     assert block is not None
     line = " ".join(words)
