@@ -43,6 +43,8 @@ class Test(Value):
     """After this time the run is stopped and the gate fails."""
     report: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
     """The JUnit report that the command writes, by its path in the container. pytest is asked for one."""
+    coverage: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
+    """A coverage report (XML) that the command writes, by its path in the container: kept as evidence."""
     count: Annotated[str, Field(max_length=1000), AfterValidator(_counting)] | None = None
     """A regular expression whose one group is the number of tests in a line of the output. pytest, unittest,
     doctest and behave need none."""

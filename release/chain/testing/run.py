@@ -13,6 +13,7 @@ from release.brief import shortened
 from release.chain.missing_service import lacks_companion
 from release.chain.stage_context import StageContext
 from release.chain.testing.counts import OutputCount
+from release.chain.testing.coverage import bring_out
 from release.chain.testing.hints import NOTHING, lacks_module, lacks_program, lacks_tests
 from release.chain.testing.junit import LARGEST, BadReport, Report, parsed, text_of
 from release.chain.testing.known import Known, known
@@ -92,6 +93,7 @@ def run_tests(ctx: StageContext, image: StoredImage, private: tuple[str, ...] = 
         status = _wait(ctx, container, config.timeout)
         output.whole()
         left = _read(ctx, container, path, passed=status == 0)
+        bring_out(ctx, container, made.workdir if made is not None else "/")
         left = left if left != before else None  # this run did not write what the image had already
         ended = ctx.engine.state(container) if status != 0 else None
     return Ran(

@@ -13,6 +13,7 @@ from release.chain.companions import companion_settings, companions
 from release.chain.reports import failed_tests
 from release.chain.stage_cache import CachedResult, Reuse
 from release.chain.stage_context import StageContext, evidence
+from release.chain.testing import coverage
 from release.chain.testing.image import begins_with, image_ahead, last, test_image
 from release.chain.testing.known import known
 from release.chain.testing.layer import layer_command, layer_dockerfile, layer_paths
@@ -110,7 +111,8 @@ def _inputs(ctx: StageContext) -> dict[str, Any]:
 
 def _keep(ctx: StageContext, _made: TestsPassed) -> dict[str, Any]:
     junit = ctx.folder.path / "junit.xml"
-    return {"junit": base64.b64encode(junit.read_bytes()).decode() if junit.exists() else None}
+    report = base64.b64encode(junit.read_bytes()).decode() if junit.exists() else None
+    return {"junit": report, **coverage.kept(ctx)}
 
 
 def _restore(ctx: StageContext, passed: CachedResult) -> TestsPassed | None:
@@ -119,6 +121,7 @@ def _restore(ctx: StageContext, passed: CachedResult) -> TestsPassed | None:
         return None
     if passed.data["junit"] is not None:
         _lay_out(ctx, base64.b64decode(passed.data["junit"], validate=True).decode())
+    coverage.restore(ctx, passed.data)
     return TestsPassed(evidence=passed.evidence, summary=passed.summary, tests=passed.gate.tests)
 
 

@@ -14,6 +14,7 @@ from tests.engine.chain.conftest import Make
 INDEX = "application/vnd.oci.image.index.v1+json"
 REPORT = """\
 mkdir -p /tmp && echo '<testsuite name="s"><testcase classname="a" name="b"/></testsuite>' > /tmp/r.xml
+echo '<coverage line-rate="0.9"/>' > /tmp/c
 """
 
 
@@ -21,7 +22,7 @@ def test_evidence_is_beside_the_image_and_fetched_from_any_clone(
     make: Make, registry: str, bare_remote: Path, tmp_path: Path
 ) -> None:
     """As an artifact of the image, listed with it; another clone gets the same bytes."""
-    test = {"target": "test", "command": ["sh", "-c", REPORT], "report": "/tmp/r.xml"}
+    test = {"target": "test", "command": ["sh", "-c", REPORT], "report": "/tmp/r.xml", "coverage": "/tmp/c"}
     service = make(
         remote=bare_remote,
         registry=f"{registry}/{lab.unique()}",
@@ -33,7 +34,7 @@ def test_evidence_is_beside_the_image_and_fetched_from_any_clone(
     (record,) = service.records()
     evidence = record["evidence"]
     assert evidence["kept"] == "registry"
-    expected = {"junit.xml", "packages.json", "sbom.cdx.json", "smoke.log"}
+    expected = {"junit.xml", "coverage.xml", "packages.json", "sbom.cdx.json", "smoke.log"}
     assert evidence["files"].keys() == expected
 
     image = record["image"]
