@@ -30,7 +30,7 @@ def hand_over(command: Command, *, timeout: float, cancellation: Cancellation) -
         with (
             _ctrl_c_is_its(),
             subprocess.Popen(command.argv, cwd=command.cwd, env=environment) as process,
-            cancellation.stopping(process.terminate),
+            cancellation.stopping(process.kill),
         ):
             status = _ended(process, timeout)
     except FileNotFoundError as error:
@@ -50,7 +50,7 @@ def _ended(process: subprocess.Popen[bytes], timeout: float) -> int:
         raise TimeoutError(f"it still ran after {timeout:g} s") from None
     finally:
         if process.poll() is None:
-            process.terminate()
+            process.kill()  # SIGTERM would be passed on, and whoever gets it may ignore it
     return status if status >= 0 else 128 - status
 
 

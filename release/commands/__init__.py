@@ -19,6 +19,7 @@ MODULES: Final = {
     "show": "inspect",
     "diff": "inspect",
     "logs": "logs",
+    **dict.fromkeys(("run", "exec", "restart", "stop", "start"), "operate"),
     "doctor": "doctor",
     "verify": "verify",
     "drill": "drill",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,6 +68,12 @@ class CommandContext(Struct, frozen=True, kw_only=True):
         )
         with opened as workspace:
             yield workspace
+
+
+def words_after_dashes() -> tuple[str, ...]:
+    """Return the words after `--`, as the shell gave them: invoke joins them to one text."""
+    words = sys.argv[1:]
+    return tuple(words[words.index("--") + 1 :]) if "--" in words else ()
 
 
 def agree(cmd: CommandContext, title: str) -> None:

@@ -12,6 +12,7 @@ from release import config, recovery
 from release.commands.command_line import CommandContext, agree
 from release.commands.text import history
 from release.deploy.environment.environment import Workspace
+from release.deploy.execution.aftercare import deliver_waiting
 from release.deploy.inspection.image_tags import ImageTags
 from release.deploy.inspection.readiness_report import draft_of
 from release.errors import LedgerError, UsageError
@@ -33,6 +34,7 @@ def sync(cmd: CommandContext) -> int:
             raise workspace.ledger.silence
         published = workspace.ledger.sync()
         waiting = len(workspace.ledger.unsynced())
+        deliver_waiting(workspace)
     if cmd.options.json:
         cmd.console.document({"published": published, "unsynced": waiting})
     else:

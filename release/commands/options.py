@@ -125,6 +125,7 @@ _DEPLOYING: Final = (
     "to service environment message yes plan "
     "allow_quarantined cross_migrations down wait break_lock rebuild again"
 )
+_OPERATING: Final = "process message yes wait break_lock service environment"
 _ALL: Final = {"environment": "only this environment; absent: all"}
 
 COMMANDS: Final = {
@@ -214,6 +215,19 @@ COMMANDS: Final = {
         "output since incident service",
         help={"since": 'beginning of the timeline, and of the metrics: 30d, "yesterday 18:00", 2026-11-21'},
     ),
+    "run": Command(
+        "Run a command in the image of the running release, with its settings and secrets: -- COMMAND.",
+        "process message timeout wait break_lock service environment",
+        help={"process": "process whose settings it has, if the environment has several"},
+    ),
+    "exec": Command(
+        "Run a command in a container that serves: -- COMMAND.",
+        "process message timeout wait break_lock service environment",
+        help={"process": "process in whose container it runs, if the environment has several"},
+    ),
+    "restart": Command("Restart the containers that serve, one by one.", _OPERATING),
+    "stop": Command("Stop the containers that serve, for maintenance.", _OPERATING),
+    "start": Command("Start the containers that were stopped for maintenance.", _OPERATING),
     "doctor": Command(
         "Check everything that releases and deployments need, and show what mends it.", "service only"
     ),

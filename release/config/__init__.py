@@ -10,6 +10,7 @@ from release.config.audit import Audit, AuditWaiver
 from release.config.chain import Build, Ledger, Lint, Lock, Migrations, Push, Retention, Secret
 from release.config.companion import Companion
 from release.config.environment import Environment, EnvironmentSecret
+from release.config.hooks import Hook, Webhook
 from release.config.installed import Installed
 from release.config.kinds import (
     FILE,
@@ -51,6 +52,7 @@ __all__ = [
     "File",
     "GitName",
     "HealthcheckSettings",
+    "Hook",
     "Installed",
     "Ledger",
     "Limits",
@@ -73,6 +75,7 @@ __all__ = [
     "SshForward",
     "Swarm",
     "Test",
+    "Webhook",
     "holders",
     "load",
     "of_folder",

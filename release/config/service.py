@@ -13,6 +13,7 @@ from release.config.audit import Audit
 from release.config.chain import Build, Ledger, Lint, Lock, Migrations, Push, Retention
 from release.config.companion import Companion
 from release.config.environment import Environment
+from release.config.hooks import Hook, Webhook
 from release.config.installed import Installed
 from release.config.kinds import FILE, OWN_FILE, ROOT, RegistryName, RelativePath, Slug
 from release.config.limits import Limits
@@ -55,6 +56,8 @@ class Service(Value):
     parallel: bool = True
     """Run gates that do not need each other at the same time; false: one after the other."""
     migrations: Migrations | None = None
+    hooks: dict[Slug, Hook] = Field(default_factory=dict)
+    webhooks: dict[Slug, Webhook] = Field(default_factory=dict)
     retention: Retention = Retention()
     environments: dict[Slug, Environment] = Field(default_factory=dict)
 
@@ -63,6 +66,15 @@ class Service(Value):
         unknown = sorted(set(self.test.secrets.values()) - self.build.secrets.keys())
         if unknown:
             raise ValueError(f"test.secrets names {', '.join(unknown)}, but build.secrets does not have them")
+        return self
+
+    @model_validator(mode="after")
+    def _known_places(self) -> Service:
+        for table, hooks in (("hooks", self.hooks), ("webhooks", self.webhooks)):
+            for name, hook in hooks.items():
+                if unknown := sorted(set(hook.environments) - self.environments.keys()):
+                    found = f"there is no environment {', '.join(unknown)}"
+                    raise ValueError(f"{table}.{name}.environments: {found}")
         return self
 
     @model_validator(mode="after")

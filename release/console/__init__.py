@@ -96,6 +96,11 @@ class Console:
         """Return whether a person can be asked: standard input and standard error are terminals."""
         return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
+    @property
+    def has_terminal(self) -> bool:
+        """Return whether a program may have the terminal: standard input and standard output are it."""
+        return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
+
     # what goes on
     def emit(self, event: Event) -> None:
         """Render one event."""

@@ -38,6 +38,26 @@ class Done(Struct, frozen=True, kw_only=True):
         return f"{body.what} {body.operation} by {self.actor.name}, started {self.recorded_at[:19]}Z"
 
 
+class Paused(Struct, frozen=True, kw_only=True):
+    """Processes of an environment that are stopped for maintenance."""
+
+    stop: Done
+    """The newest stop that holds."""
+    processes: frozenset[str]
+    all: bool
+    """True: all of them, but those of `but`."""
+    but: frozenset[str]
+
+    def holds(self, process: str) -> bool:
+        """Return whether this process is stopped; the name of the only one is empty."""
+        return process in self.processes or (self.all and process not in self.but)
+
+    def __str__(self) -> str:
+        """For people: `stopped for maintenance since 2026-11-30T10:00:00Z by Ada: disk`."""
+        what = "" if self.all else f" ({', '.join(sorted(self.processes))})"
+        return f"stopped for maintenance{what} since {self.stop.since}"
+
+
 def operations(ledger: Ledger, service: str, environment: str) -> Iterator[Done]:
     """Records of operations in an environment, newest first, read as they are asked for."""
     folder = layout.operation_folder(service, environment)
@@ -46,28 +66,33 @@ def operations(ledger: Ledger, service: str, environment: str) -> Iterator[Done]
     yield from heapq.merge(waiting, there, key=_moment, reverse=True)
 
 
-def paused(ledger: Ledger, service: str, environment: str) -> Done | None:
+def paused(ledger: Ledger, service: str, environment: str) -> Paused | None:
     """Return the stop that holds: for maintenance, and nothing was started since. None if there is none."""
-    stop = _last_stop(operations(ledger, service, environment))
-    if stop is None:
-        return None
     events = deployments(ledger, service, environment)
-    later = takewhile(lambda event: event.recorded_at > stop.recorded_at, events)
-    return None if any(event.deployment.status in _SERVES for event in later) else stop
-
-
-def _last_stop(every: Iterator[Done]) -> Done | None:
-    """Return the newest stop that did not fail; None if a start after it ended well."""
+    served = next((event.recorded_at for event in events if event.deployment.status in _SERVES), "")
+    later = takewhile(lambda each: each.recorded_at > served, operations(ledger, service, environment))
     failed: set[str] = set()
-    for each in every:
+    started: set[str] = set()
+    stops: list[Done] = []
+    for each in later:
         body = each.operation
         if body.status == "failed":
             failed.add(body.operation)
         elif body.what == "stop" and body.operation not in failed:
-            return each
+            stops.append(each)
+            if body.process is None:
+                break
         elif body.what == "start" and body.status == "done":
-            return None
-    return None
+            if body.process is None:
+                break
+            started.add(body.process)
+    kept = [stop for stop in stops if stop.operation.process not in started]
+    if not kept:
+        return None
+    names = [stop.operation.process for stop in kept]
+    return Paused(
+        stop=kept[0], processes=frozenset(filter(None, names)), all=None in names, but=frozenset(started)
+    )
 
 
 def unfinished(ledger: Ledger, service: str, environment: str) -> Done | None:

@@ -22,7 +22,7 @@ from release.ledger.deployments import (
 )
 from release.ledger.freezes import FreezeState, freezes, frozen, frozen_beneath
 from release.ledger.moments import Clock, Moment, read_since
-from release.ledger.operations import Done, operations, paused, unfinished
+from release.ledger.operations import Done, Paused, operations, paused, unfinished
 from release.ledger.quarantines import QuarantineState, quarantined
 from release.ledger.question import Found
 from release.ledger.releases import (
@@ -46,6 +46,7 @@ __all__ = [
     "Found",
     "FreezeState",
     "Moment",
+    "Paused",
     "QuarantineState",
     "Tried",
     "current",

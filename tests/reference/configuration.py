@@ -81,6 +81,8 @@ _LINKED: Final = (
     "Environment",
     "Process",
     "EnvironmentSecret",
+    "Hook",
+    "Webhook",
     "File",
     "HealthcheckSettings",
     "Proxy",

@@ -33,6 +33,8 @@ def status_rows(status: Status) -> list[Row]:
     rows += [("drift", inert_lines(status.drift)), ("leftovers", inert_lines(status.leftovers))]
     rows += [("unknown containers", inert_lines(status.strangers))]
     rows += [("freeze", inert_line(status.freeze or "")), ("quarantine", inert_line(status.quarantine or ""))]
+    rows += [("maintenance", inert_line(status.maintenance or ""))]
+    rows += [("operation", f"{inert_line(status.operation)}; no end yet" if status.operation else "")]
     rows += [("migrations", status.migrations or "")]
     rows += [("interrupted", f"{status.unfinished}; `invoke converge`" if status.unfinished else "")]
     rows += [("lock", f"held by {inert_line(status.lock)}" if status.lock else "")]

@@ -20,7 +20,7 @@ from release.events import Emit, Notice, Warned
 from release.owner import Owner, moment
 from release.values import Struct, plain
 
-Task = Literal["deploy", "roll back", "converge", "prune"]
+Task = Literal["deploy", "roll back", "converge", "prune", "run a command in", "restart", "stop", "start"]
 """Task that needs the lock."""
 
 

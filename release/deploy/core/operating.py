@@ -137,8 +137,11 @@ class Operations(Protocol):
     def execution(self, instance: Instance, command: Sequence[str], *, has_terminal: bool) -> Command:
         """Return the program that runs a command beside what runs, with the operator's terminal."""
 
-    def end(self, container: str, *, grace: int) -> None:
-        """Stop the container of a command if it still runs, and remove it. Raises EngineError."""
+    def end(self, container: str, *, grace: int) -> int | None:
+        """Stop the container of a command if it still runs, and remove it. Raises EngineError.
+
+        Returns the exit status of a command that had ended; None of one that had not.
+        """
 
     def one_offs(self) -> tuple[Instance, ...]:
         """Return the containers of commands that are there. Raises EngineError."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from release.deploy.core.rollout import RolloutContext
 from release.deploy.core.steps import reason
-from release.deploy.execution import run_migration
+from release.deploy.execution import hooks, recording, run_migration
 from release.deploy.execution.attempt_events import AttemptEvents, Status
 from release.deploy.execution.requests import rollout_request
 from release.deploy.planning import downgrade, policy, preflight, undone
@@ -103,6 +103,8 @@ def _replace(events: AttemptEvents, context: RolloutContext) -> str:
     """Change the data if the plan says so, then make the release run; return the evidence that it serves."""
     prepared, live = events.prepared, events.prepared.live
     request = rollout_request(prepared, events.deployment)
+    record = recording.event_json(events.start(), None)
+    hooks.run_before(prepared, record, context)
     with ExitStack() as stack:
         for command in prepared.data_commands:
             run_migration.run(live, command, events.deployment, context)

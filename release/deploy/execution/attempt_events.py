@@ -28,6 +28,8 @@ class AttemptEvents(Struct, frozen=True, kw_only=True):
     deployment: str
     message: str
     began: float = field(default_factory=time.monotonic)
+    ends: list[dict[str, Any]] = field(default_factory=list)
+    """Its end as JSON data, once it is recorded."""
 
     def start(self) -> Draft[Body]:
         """Return the event that says that it starts."""
@@ -90,6 +92,7 @@ class AttemptEvents(Struct, frozen=True, kw_only=True):
         up = migration_containers.own_outcome(live, self.deployment, self._upgrade)
         event = self.event(status, detail).model_copy(update={"down": down, "up": up})
         record = self.record(status, [*map(self.draft, (event, *more))])
+        self.ends.append(record)
         if status == "healthy" and live.workspace.service.migrations is not None:
             migration_containers.remove_ended(live)
         elif (self._undoing or self._upgrade) is not None and record["id"] is not None:

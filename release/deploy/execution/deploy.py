@@ -13,13 +13,14 @@ from release.deploy.core.place import DEPLOYMENT
 from release.deploy.core.rollout import RolloutContext
 from release.deploy.core.steps import step
 from release.deploy.environment import journal
+from release.deploy.execution.aftercare import after_the_end
 from release.deploy.execution.attempt import run_attempt
 from release.deploy.execution.attempt_events import AttemptEvents
 from release.deploy.execution.locking import ensure_unchanged, locked, make_holder
 from release.deploy.execution.requests import rollout_request
 from release.deploy.planning.plan import Plan
 from release.deploy.planning.prepare import Prepared
-from release.errors import DeploymentFailed
+from release.errors import DeploymentFailed, ReleaseError
 from release.interruption import Interruption
 from release.records import Body, Draft
 from release.values import Struct, replace
@@ -58,10 +59,15 @@ def carry_out(prepared: Prepared, *, message: str, interruption: Interruption) -
     )
     holder = _holder(events, store, started)
     context = _context(prepared, interruption, lambda: lock.ensure(store, live.place, holder))
-    with interruption.held(), locked(prepared, store, holder):
-        ensure_unchanged(live, prepared.containers, prepared.attempted, stopped=False)
-        done = run_attempt(events, started, context)
-        interruption.too_late = True
+    try:
+        with interruption.held(), locked(prepared, store, holder):
+            ensure_unchanged(live, prepared.containers, prepared.attempted, stopped=False)
+            done = run_attempt(events, started, context)
+            interruption.too_late = True
+    except ReleaseError:
+        after_the_end(prepared, "failure", events.ends, interruption)
+        raise
+    after_the_end(prepared, "after", events.ends, interruption)
     return _outcome(prepared, events.deployment, done.evidence, changed=True, record=done.record)
 
 

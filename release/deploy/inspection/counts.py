@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 
 from release.deploy.core.instance import Instance, InstanceSet
 from release.deploy.core.place import describe
@@ -32,3 +33,13 @@ def too_many(ours: InstanceSet, wanted: Mapping[str, int]) -> list[Instance]:
 
 def _of_process(ours: InstanceSet, name: str) -> list[Instance]:
     return [each for each in ours.running if each.process == name]
+
+
+def each_described(instances: Iterable[Instance]) -> tuple[str, ...]:
+    """Return each of them in a few words."""
+    return tuple(describe([instance]) for instance in instances)
+
+
+def unique(*parts: Iterable[str]) -> tuple[str, ...]:
+    """Return the texts of all parts, each once and in their order."""
+    return tuple(dict.fromkeys(chain(*parts)))

@@ -122,6 +122,9 @@ class _Assessment:
             yield said
         if self._lock is not None:
             yield f"a deployment is in progress: {self._lock}"
+        ledger, place = self.env_ref.workspace.ledger, self.env_ref.place
+        if (paused := query.paused(ledger, place.service, place.environment)) is not None:
+            yield f"{place.environment} is {paused}; a rollback starts it again"
 
     def verdicts(self) -> Iterator[Verdict]:
         """Releases, the one that runs first, until enough of them are not set aside."""

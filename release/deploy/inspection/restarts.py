@@ -15,6 +15,7 @@ _MARGIN = timedelta(seconds=1)
 """Clocks of two machines that are set by the same servers differ by less."""
 
 _PROOFS = ("healthy", "restored")
+_STARTS = ("restart", "start")
 
 
 def restarted(live: LiveEnvironment, containers: Iterable[Instance], event: Event | None) -> Iterator[str]:
@@ -49,7 +50,12 @@ def _started_after(container: Instance, moment: str, live: LiveEnvironment) -> b
 
 
 def _proven_at(live: LiveEnvironment, event: Event) -> str:
-    """When the deployment was proven last: a failed one after it may have put it back."""
-    events = query.deployments(live.workspace.ledger, live.place.service, live.place.environment)
-    found = (each.recorded_at for each in events if each.deployment.status in _PROOFS)
-    return next(found, event.recorded_at)
+    """When it was proven last: a failed deployment may have put it back, an operator may have started it."""
+    where = (live.workspace.ledger, live.place.service, live.place.environment)
+    deployed = (each.recorded_at for each in query.deployments(*where) if each.deployment.status in _PROOFS)
+    started = (
+        each.recorded_at
+        for each in query.operations(*where)
+        if each.operation.what in _STARTS and each.operation.status == "done"
+    )
+    return max(next(deployed, event.recorded_at), next(started, ""))

@@ -15,7 +15,8 @@ from release.deploy.environment import journal
 from release.deploy.environment.environment import EnvironmentRef, LiveEnvironment
 from release.deploy.environment.identify import look, proven, told
 from release.deploy.environment.journal import Unfinished
-from release.deploy.inspection.counts import counted, too_many, wanted_by
+from release.deploy.inspection.counts import counted, each_described, too_many, unique, wanted_by
+from release.deploy.inspection.maintenance import read_maintenance
 from release.deploy.inspection.restarts import restarted
 from release.deploy.planning import migration_containers
 from release.deploy.planning.undone import EarlierChange, earlier_change
@@ -89,6 +90,10 @@ class Status(Struct, frozen=True, kw_only=True):
     """State of a cluster's last update, if it is not completed."""
     strangers: tuple[str, ...] = ()
     """Containers with our labels that nothing proves to be of a deployment; they are left alone."""
+    maintenance: str | None = None
+    """Stop for maintenance that holds: since when, by whom and why. Nothing should run then."""
+    operation: str | None = None
+    """Operation whose operator died before its end, or that goes on."""
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data."""
@@ -112,6 +117,7 @@ def unseen_status(env_ref: EnvironmentRef, error: ReleaseError) -> Status:
         quarantine=_quarantine(env_ref, event),
         unfinished=None,
         unsynced=len(env_ref.workspace.ledger.unsynced()),
+        maintenance=read_maintenance(env_ref).text,
     )
 
 
@@ -121,7 +127,6 @@ def read_status(live: LiveEnvironment) -> Status:
     strangers = () if ours.running else _strangers(live, ours)
     seen = (*ours.running, *strangers)
     serving = tuple(_running(live, container, event) for container in seen)
-    wanted = wanted_by(event.deployment.run_spec if event is not None else RunSpec())
     left, foreign = _lock(live)
     holder = lock.alive(live.target.lock_store(), left)
     unfinished = journal.find(live, ours, left) if holder is None else None
@@ -129,6 +134,9 @@ def read_status(live: LiveEnvironment) -> Status:
     downs, others = migration_containers.find_all(live)
     before = _data_change(live, downs, unfinished, locked=left is not None) if holder is None else None
     report = live.target.instances.report()
+    pause = read_maintenance(live)
+    wanted = pause.wanted(wanted_by(event.deployment.run_spec if event is not None else RunSpec()))
+    kept = pause.kept(ours, event)
     return Status(
         service=live.place.service,
         environment=live.place.environment,
@@ -136,19 +144,13 @@ def read_status(live: LiveEnvironment) -> Status:
         running=serving[0] if serving else None,
         replicas=serving,
         expected=expected,
-        drift=tuple(
-            dict.fromkeys(
-                (
-                    *_drift(serving, wanted, expected, ours, strangers),
-                    *_otherwise(live, ours, event),
-                    *(restarted(live, ours.running, event) if report is None else report.ended),
-                )
-            )
+        drift=unique(
+            pause.drift(ours),
+            _drift(serving, wanted, expected, kept, strangers),
+            _otherwise(live, ours, event),
+            restarted(live, ours.running, event) if report is None else report.ended,
         ),
-        leftovers=tuple(
-            describe([container])
-            for container in (*too_many(ours, wanted), *ours.waiting, *ours.stopped, *downs)
-        ),
+        leftovers=each_described((*too_many(ours, wanted), *ours.waiting, *kept.stopped, *downs)),
         lock=str(holder) if holder is not None else None,
         freeze=_frozen(live),
         quarantine=_quarantine(live, event),
@@ -158,6 +160,8 @@ def read_status(live: LiveEnvironment) -> Status:
         tasks=report.tasks if report is not None else (),
         update=report.update if report is not None else None,
         strangers=(*foreign, *told(live, (*ours.strangers, *others))),
+        maintenance=pause.text,
+        operation=pause.operation,
     )
 
 
@@ -256,7 +260,7 @@ def _drift(
     strangers: tuple[Instance, ...],
 ) -> Iterator[str]:
     """Each way in which the engine differs from the ledger."""
-    if not serving and expected is not None:
+    if not serving and expected is not None and wanted:
         state = f"only stopped containers: {describe(ours.stopped)}" if ours.stopped else "nothing"
         yield f"the ledger has {expected.version}, but the engine runs {state}"
     for running in serving:

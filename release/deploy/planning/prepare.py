@@ -177,8 +177,34 @@ def _target_facts(live: LiveEnvironment, found: Findings) -> TargetFacts:
         strategy=strategy,
         way=live.target.rollouts.describe(strategy),
         image=live.target.images.id_of(found.request.target.body.image),
-        notes=(*live.target.rollouts.cautions(), *identify.told(live, found.observation.ours.strangers)),
+        notes=(
+            *live.target.rollouts.cautions(),
+            *identify.told(live, found.observation.ours.strangers),
+            *_maintenance(live),
+            *_hooks(live, found.request.reason),
+        ),
     )
+
+
+def _hooks(live: LiveEnvironment, why: Reason) -> tuple[str, ...]:
+    """Return a note with the hooks that run beside a deployment; they are those of today's configuration."""
+    what = "rollback" if why == "rollback" else "deploy"
+    moments = {f"before_{what}": "before", f"after_{what}": "after", "failure": "on failure"}
+    here = live.place.environment
+    every = live.workspace.service.hooks.items()
+    mine = {name: hook for name, hook in every if not hook.environments or here in hook.environments}
+    found = [
+        f"{words} {', '.join(names)}"
+        for moment, words in moments.items()
+        if (names := [name for name, hook in mine.items() if moment in hook.on])
+    ]
+    return (f"hooks that run: {'; '.join(found)}",) if found else ()
+
+
+def _maintenance(live: LiveEnvironment) -> tuple[str, ...]:
+    """Return the note on an environment that is stopped for maintenance: this starts it again."""
+    paused = query.paused(live.workspace.ledger, live.place.service, live.place.environment)
+    return (f"{live.place.environment} is {paused}; this starts it again",) if paused is not None else ()
 
 
 def _last_drill(live: LiveEnvironment) -> str:

@@ -31,7 +31,7 @@ def said(what: str, status: str, minute: int, name: str = "", **changes: Any) ->
 
 def stopped(ledger: Ledger) -> str | None:
     found = query.paused(ledger, "api", "production")
-    return found.operation.operation if found is not None else None
+    return found.stop.operation.operation if found is not None else None
 
 
 @pytest.mark.parametrize(
@@ -104,3 +104,19 @@ def test_a_clock_that_is_behind_does_not_reorder(here: Repository) -> None:
     ledger.append_events([samples.event(found, "healthy", deployment="x", at=samples.moment(9))])
     ledger.append_events([said("stop", "done", 5)])
     assert stopped(ledger) == STOP
+
+
+def test_processes_are_stopped_and_started_one_by_one(here: Repository) -> None:
+    """A start of one leaves the others stopped."""
+    ledger = samples.ledger(here.root)
+    ledger.append_events([said("stop", "done", 1, process="worker")])
+    ledger.append_events([said("stop", "done", 2, "e" * 12, process="beat")])
+    found = query.paused(ledger, "api", "production")
+    assert found is not None
+    assert [found.holds(name) for name in ("web", "worker", "beat")] == [False, True, True]
+    assert str(found).startswith("stopped for maintenance (beat, worker) since 2026-11-20T12:02:00Z by Ada")
+    ledger.append_events([said("stop", "done", 3, "f" * 12)])
+    ledger.append_events([said("start", "done", 4, process="web")])
+    found = query.paused(ledger, "api", "production")
+    assert found is not None
+    assert [found.holds(name) for name in ("web", "worker", "")] == [False, True, True]

@@ -179,12 +179,14 @@ class EngineOperations(Struct, frozen=True, kw_only=True):
     def _docker(self, *words: str) -> Command:
         return Command(argv=("docker", *words), env=self.engine.command_environment())
 
-    def end(self, container: str, *, grace: int) -> None:
+    def end(self, container: str, *, grace: int) -> int | None:
         """It is gone with its volumes without a name."""
         state = self.engine.state(container)
-        if state is not None and state.status == "running":
+        is_running = state is not None and state.status == "running"
+        if is_running:
             self.engine.stop(container, grace=grace)
         self.engine.remove(container)
+        return state.exit_code if state is not None and not is_running else None
 
     def one_offs(self) -> tuple[Instance, ...]:
         """By their role."""

@@ -105,8 +105,9 @@ class SwarmOperations(Struct, frozen=True, kw_only=True):
         """Not here."""
         self._refuse("exec")
 
-    def end(self, container: str, *, grace: int) -> None:
+    def end(self, container: str, *, grace: int) -> int | None:  # noqa: ARG002 - as the protocol has it
         """Nothing is made here."""
+        return None
 
     def one_offs(self) -> tuple[Instance, ...]:
         """Nothing is made here."""

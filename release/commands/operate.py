@@ -1,0 +1,168 @@
+"""`invoke run`, `exec`, `restart`, `stop` and `start`: work on what runs, without a change of the release."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from release.commands.command_line import CommandContext, agree, seconds_to_wait, words_after_dashes
+from release.deploy.core import lock
+from release.deploy.core.operating import OperationContext
+from release.deploy.core.place import describe
+from release.deploy.environment.environment import LiveEnvironment
+from release.deploy.execution import one_off, operate
+from release.deploy.execution.operate import VERBS, Done, Found, Request, What, Work
+from release.errors import UsageError
+from release.redact import Mask, Redacted
+from release.scalars import parse_duration
+
+_EXAMPLE: Final = 'invoke {what} --message "WHY" -- python -m app.check'
+_STANDARD: Final = 3_600_000
+"""Milliseconds that a restart, a stop or a start may take with all its health checks."""
+
+
+def run(cmd: CommandContext) -> int:
+    """Run a command in the running release's image; the exit status is that of the command."""
+    command, timeout, terminal = _command("run"), _timeout(cmd), cmd.console.has_terminal
+    with _found(cmd, "run") as found:
+        secrets = one_off.secrets_of(found)
+        cmd.console.hide(secrets.values())
+
+        def work(name: str, context: OperationContext) -> Done:
+            one_off.sweep(found)
+            asked = one_off.Asked(
+                found=found,
+                command=command,
+                timeout=timeout,
+                has_terminal=terminal,
+                secrets=secrets,
+            )
+            return one_off.run(asked, name, context)
+
+        return _status_of(cmd, found, command, work, timeout, tuple(secrets.values()))
+
+
+def exec(cmd: CommandContext) -> int:  # noqa: A001 - the command's name
+    """Run a command in a container that serves; the exit status is that of the command."""
+    command, timeout, terminal = _command("exec"), _timeout(cmd), cmd.console.has_terminal
+    with _found(cmd, "exec") as found:
+
+        def work(_: str, context: OperationContext) -> Done:
+            asked = one_off.Asked(found=found, command=command, timeout=timeout, has_terminal=terminal)
+            return one_off.execute(asked, context)
+
+        return _status_of(cmd, found, command, work, timeout, ())
+
+
+def restart(cmd: CommandContext) -> int:
+    """Restart what serves, one container after the other."""
+    with _found(cmd, "restart") as found:
+        operations = found.live.target.operations
+        return _done(cmd, found, lambda _, context: Done(detail=operations.restart(found.instances, context)))
+
+
+def stop(cmd: CommandContext) -> int:
+    """Stop what serves, the last process first."""
+    with _found(cmd, "stop") as found:
+        operations, last_first = found.live.target.operations, found.instances[::-1]
+        return _done(cmd, found, lambda _, context: Done(detail=operations.stop(last_first, context)))
+
+
+def start(cmd: CommandContext) -> int:
+    """Start what was stopped, and verify it."""
+    with _found(cmd, "start") as found:
+        operations = found.live.target.operations
+        return _done(cmd, found, lambda _, context: Done(detail=operations.start(found.instances, context)))
+
+
+def _command(what: What) -> tuple[str, ...]:
+    words = words_after_dashes()
+    if not words:
+        raise UsageError(what, "the command is missing", f"write it after --: {_EXAMPLE.format(what=what)}")
+    return words
+
+
+def _timeout(cmd: CommandContext) -> int:
+    text = cmd.options.timeout
+    try:
+        found = parse_duration(text)
+    except ValueError as error:
+        raise UsageError(f"stop the command after {text!r}", str(error), "use --timeout 2h") from error
+    assert isinstance(found, int)  # noqa: S101 - what `parse_duration` makes of text
+    return found
+
+
+@contextmanager
+def _found(cmd: CommandContext, what: What) -> Iterator[Found]:
+    """Find what the operation is about, once nobody else holds the lock. Raises UsageError: no reason."""
+    options = cmd.options
+    if not options.message and what != "start":
+        raise UsageError(what, "the record needs a reason", "add --message WHY")
+    with cmd.workspace() as workspace, workspace.live(options.environment) as live:
+        _await_lock(cmd, live, what)
+        answers = workspace.refresh()
+        yield operate.find(live, what, options.process, answers=answers)
+
+
+def _await_lock(cmd: CommandContext, live: LiveEnvironment, what: What) -> None:
+    seconds, store = seconds_to_wait(cmd.options), live.target.lock_store()
+    if not cmd.options.break_lock and lock.peek(store, live.place) is not None:
+        lock.await_free(
+            store,
+            live.place,
+            seconds=seconds,
+            emit=cmd.console.emit,
+            check=cmd.interruption.cancellation.check,
+            task=VERBS[what],
+        )
+
+
+def _request(
+    cmd: CommandContext,
+    found: Found,
+    longest: int,
+    command: tuple[str, ...] | None = None,
+    secrets: tuple[Redacted, ...] = (),
+) -> Request:
+    mask, live = Mask(secrets), found.live
+    breaks = lock.find(live.target.lock_store(), live.place) if cmd.options.break_lock else None
+    return Request(
+        found=found,
+        message=cmd.options.message,
+        longest=longest,
+        command=one_off.recorded_words(command, mask) if command is not None else None,
+        breaks=breaks,
+        mask=mask,
+    )
+
+
+def _status_of(
+    cmd: CommandContext,
+    found: Found,
+    command: tuple[str, ...],
+    work: Work,
+    timeout: int,
+    secrets: tuple[Redacted, ...],
+) -> int:
+    """Run the command; standard output is its own. With `--json`, that is nothing: it ends in the ledger."""
+    ended = operate.carry_out(_request(cmd, found, timeout, command, secrets), work, cmd.interruption)
+    return ended.exit_status or 0
+
+
+def _done(cmd: CommandContext, found: Found, work: Work) -> int:
+    """Ask, do it, and tell what came of it."""
+    title, release = found.attempted, found.release.body.version
+    rows = [("release", release), ("containers", describe(found.instances).replace(", ", "\n"))]
+    cmd.console.fields(title, rows)
+    if found.what != "start":
+        agree(cmd, title)
+    ended = operate.carry_out(_request(cmd, found, _STANDARD), work, cmd.interruption)
+    if cmd.options.json:
+        cmd.console.document(ended.record)
+    else:
+        cmd.console.result(f"{found.live.place} {release} {_PAST[found.what]}: {ended.detail}")
+    return 0
+
+
+_PAST: Final[dict[What, str]] = {"restart": "restarted", "stop": "stopped", "start": "started"}

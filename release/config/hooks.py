@@ -1,0 +1,89 @@
+"""`[tool.release.hooks.<name>]` and `[tool.release.webhooks.<name>]`: what else a deployment causes."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, model_validator
+
+from release.config.chain import Secret
+from release.config.kinds import Arguments, Slug
+from release.redact import passwords_in
+from release.scalars import Duration, Items, Value, VariableName
+
+Moment = Literal["before_deploy", "after_deploy", "before_rollback", "after_rollback", "failure"]
+"""Moment of a deployment or a rollback; `failure` is its end if it does not end healthy."""
+
+_BEFORE: Final = frozenset({"before_deploy", "before_rollback"})
+
+
+class Hook(Value):
+    """`[tool.release.hooks.<name>]`: a command of the operator that runs beside a deployment or a rollback.
+
+    It gets the record as JSON on its standard input, and variables that docs/how-to/hooks.md lists.
+    """
+
+    on: Annotated[Items[Moment], Field(min_length=1)]
+    """Moments at which it runs, as ["after_deploy", "after_rollback"]."""
+    command: Arguments
+    """The command and its words, run in the root of the repository on the machine that deploys."""
+    timeout: Duration = 60_000
+    """After this time it is stopped and counts as failed."""
+    on_failure: Literal["stop", "warn"] = "warn"
+    """"stop": if it fails before a deployment, nothing is replaced; "warn": it is only told."""
+    environments: Items[Slug] = ()
+    """Only these environments; absent: all."""
+    pass_env: Items[VariableName] = ()
+    """Variables of the operator's environment that it gets beside the usual ones."""
+
+    @model_validator(mode="after")
+    def _stops_before(self) -> Hook:
+        late = [moment for moment in self.on if moment not in _BEFORE]
+        if self.on_failure == "stop" and late:
+            raise ValueError(f'on_failure = "stop" is for moments before a deployment, not {", ".join(late)}')
+        return self
+
+
+def _address(text: str) -> str:
+    """Refuse an address that is not safe to send to: TLS, or this machine itself."""
+    parts = urlsplit(text)
+    if parts.scheme not in ("https", "http") or not parts.hostname or parts.fragment:
+        raise ValueError(f"{text!r} is not an address: write https://host/path")
+    if passwords_in(text) or parts.username is not None:
+        raise ValueError("the address has a password: the signature shows who sends; keep secrets out of it")
+    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+        raise ValueError(f"{parts.hostname} is another machine: write https:// for it")
+    return text
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Webhook(Value):
+    """`[tool.release.webhooks.<name>]`: a signed message after a deployment or a rollback ended.
+
+    It waits in the operator's clone until it is delivered, and never fails a deployment.
+    """
+
+    url: Annotated[str, AfterValidator(_address)]
+    """Address that gets the message, with https; http for this machine alone. Redirects are not followed."""
+    secret: Annotated[Secret, Field(description="a table, as `build.secrets.<id>`")]
+    """Key of the signature (HMAC-SHA256), as { from_env = "HOOK_SECRET" }."""
+    on: Annotated[Items[Literal["after_deploy", "after_rollback", "failure"]], Field(min_length=1)] = (
+        "after_deploy",
+        "after_rollback",
+        "failure",
+    )
+    """Moments that it tells; absent: all."""
+    environments: Items[Slug] = ()
+    """Only these environments; absent: all."""
+    timeout: Duration = 5_000
+    """Limit for one try."""

@@ -1,0 +1,158 @@
+"""Hooks: commands of the operator before and after a deployment or a rollback, and when it fails.
+
+The commands are those of today's configuration. A record is only their input: it chooses nothing that runs.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+from release import private
+from release.cancellation import Cancellation
+from release.config import Hook
+from release.deploy.core.rollout import RolloutContext
+from release.deploy.core.steps import step
+from release.deploy.planning.prepare import Prepared
+from release.errors import Cancelled, DeploymentFailed, ReleaseError
+from release.events import Progress, Warned
+from release.inert import inert_line, json_text
+from release.inherited import BASIC
+from release.process import Command, run
+from release.redact import Mask, Redacted
+from release.suspicion import suspicion
+
+_LINES: Final = 20
+"""Last lines of a hook that an error shows."""
+
+
+def moment_of(prepared: Prepared, when: str) -> str:
+    """Return the moment as the configuration names it: `before_deploy`, `after_rollback`, `failure`."""
+    what = "rollback" if prepared.request.reason == "rollback" else "deploy"
+    return "failure" if when == "failure" else f"{when}_{what}"
+
+
+def hooks_at(prepared: Prepared, moment: str) -> dict[str, Hook]:
+    """Return the hooks of this moment and environment, by name, in the order of the configuration."""
+    environment = prepared.live.place.environment
+    return {
+        name: hook
+        for name, hook in prepared.live.workspace.service.hooks.items()
+        if moment in hook.on and (not hook.environments or environment in hook.environments)
+    }
+
+
+def run_before(prepared: Prepared, record: Mapping[str, Any], context: RolloutContext) -> None:
+    """Run what comes before anything is replaced.
+
+    Raises DeploymentFailed: a hook that may stop the deployment failed; nothing was changed. Cancelled.
+    """
+    moment = moment_of(prepared, "before")
+    for name, hook in hooks_at(prepared, moment).items():
+        try:
+            _run(prepared, name, hook, moment, record, context)
+        except Cancelled:
+            raise
+        except ReleaseError as error:
+            if hook.on_failure == "stop":
+                hint = f'repair the hook, or set on_failure = "warn" in hooks.{name}'
+                found = f"the hook {name} failed: {error.found}; nothing was changed"
+                raise DeploymentFailed(prepared.attempted, found, hint, getattr(error, "tail", ())) from error
+            _warn(prepared, name, error)
+
+
+def run_after(prepared: Prepared, when: str, record: Mapping[str, Any], context: RolloutContext) -> None:
+    """Run what comes after the end. A failure is a warning: what was done stays done."""
+    moment = moment_of(prepared, when)
+    for name, hook in hooks_at(prepared, moment).items():
+        try:
+            _run(prepared, name, hook, moment, record, context)
+        except ReleaseError as error:
+            _warn(prepared, name, error)
+
+
+def _warn(prepared: Prepared, name: str, error: ReleaseError) -> None:
+    lines = "".join(f"\n  {inert_line(line)}" for line in tuple(getattr(error, "tail", ()))[-_LINES:])
+    prepared.live.workspace.emit(Warned(text=f"the hook {name} failed: {error.found}{lines}"))
+
+
+def _run(
+    prepared: Prepared,
+    name: str,
+    hook: Hook,
+    moment: str,
+    record: Mapping[str, Any],
+    context: RolloutContext,
+) -> None:
+    """Run one hook to its end. Raises ReleaseError: it failed, or did not end in time; Cancelled."""
+    workspace = prepared.live.workspace
+    handed = [(key, workspace.environ[key]) for key in hook.pass_env if key in workspace.environ]
+    hidden = [Redacted(value) for key, value in handed if suspicion(key, value) is not None and value]
+    mask = Mask((*prepared.hidden, *hidden))
+    with step(context.emit, f"hook {name}") as report, _file(record) as content:
+        command = Command(
+            argv=hook.command,
+            cwd=workspace.source.root,
+            env=variables(prepared, moment, record),
+            inherits=(*BASIC, *hook.pass_env),
+            stdin=content,
+        )
+
+        def tell(line: str) -> None:
+            context.emit(Progress(name=f"hook {name}", text=line))
+
+        patience = Cancellation()
+        late = f"it did not end within {hook.timeout / 1000:g} s"
+        clock = threading.Timer(hook.timeout / 1000, patience.request, (late,))
+        clock.daemon = True
+        clock.start()
+        try:
+            with context.cancellation.stopping(lambda: patience.request("the command was interrupted")):
+                run(command, mask=mask, cancellation=patience, on_line=tell)
+        except Cancelled as error:
+            context.cancellation.check()
+            raise ReleaseError(f"run the hook {name}", error.found) from error
+        finally:
+            clock.cancel()
+        report(" ".join(hook.command))
+
+
+@contextmanager
+def _file(record: Mapping[str, Any]) -> Iterator[Path]:
+    """Return a file of this user alone with the record, while the block runs."""
+    folder = Path(tempfile.mkdtemp(prefix="release-hook-"))
+    path = folder / "record.json"
+    try:
+        private.write(path, json_text(dict(record), indent=None) + "\n")
+        yield path
+    finally:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+            folder.rmdir()
+
+
+def variables(prepared: Prepared, moment: str, record: Mapping[str, Any]) -> dict[str, str]:
+    """Return the variables of a hook. docs/how-to/hooks.md lists them."""
+    plan, live = prepared.plan, prepared.live
+    actor = record.get("actor") or {}
+    found = {
+        "RELEASE_HOOK": moment,
+        "RELEASE_SERVICE": live.place.service,
+        "RELEASE_ENVIRONMENT": live.place.environment,
+        "RELEASE_VERSION": plan.after.version,
+        "RELEASE_PREVIOUS_VERSION": plan.before.version if plan.before is not None else "",
+        "RELEASE_COMMIT": plan.after.commit,
+        "RELEASE_PREVIOUS_COMMIT": plan.before.commit if plan.before is not None else "",
+        "RELEASE_DIGEST": str(plan.after.digest),
+        "RELEASE_IMAGE": f"{prepared.target.body.image.repository}@{plan.after.digest}",
+        "RELEASE_DEPLOYMENT": str(record.get("deployment", "")),
+        "RELEASE_STATUS": str(record.get("status", "")),
+        "RELEASE_REASON": plan.reason,
+        "RELEASE_MESSAGE": str(record.get("message", "")),
+        "RELEASE_ACTOR": str(actor.get("name", "")),
+    }
+    return {name: inert_line(value) for name, value in found.items()}

@@ -1,0 +1,130 @@
+"""Commands of an operator: in a container of their own, or beside what runs, with the operator's terminal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from release.deploy.core.operating import OneOff, OperationContext
+from release.deploy.core.place import Identity
+from release.deploy.execution.operate import Done, Found
+from release.deploy.planning.settings import fingerprints, pinned_problems, read_secrets
+from release.errors import NotReady, ReleaseError
+from release.events import Notice, Warned
+from release.handover import hand_over
+from release.process import Command
+from release.redact import Mask, Redacted
+from release.reference import Digest
+from release.suspicion import suspicion
+from release.values import Struct
+
+_HIDDEN: Final = "***"
+_PAIR: Final = re.compile(r"(-{0,2}[A-Za-z_][\w.-]*)=(.*)", re.DOTALL)
+_OPTION: Final = re.compile(r"-{1,2}[A-Za-z][\w-]*")
+
+
+def recorded_words(command: Sequence[str], mask: Mask) -> tuple[str, ...]:
+    """Return a command as it is recorded: an argument that looks like a secret is `***`."""
+    words: list[str] = []
+    option = ""
+    for word in command:
+        pair = _PAIR.fullmatch(word)
+        if pair is not None and suspicion(pair[1], pair[2]) is not None:
+            words.append(f"{pair[1]}={_HIDDEN}")
+        elif suspicion(option, word) is not None:
+            words.append(_HIDDEN)
+        else:
+            words.append(mask(word))
+        option = word if _OPTION.fullmatch(word) else ""
+    return tuple(words)
+
+
+def secrets_of(found: Found) -> dict[str, Redacted]:
+    """Read the secrets of what runs from today's sources. Raises NotReady: one cannot be read."""
+    live, spec = found.live, found.event.deployment.run_spec
+    values, problems = read_secrets(live, spec)
+    problems = [*problems, *pinned_problems(live, spec.secrets, fingerprints(live, values))]
+    if problems:
+        lines = "".join(f"\n  {problem}" for problem in problems)
+        raise NotReady(
+            found.attempted, f"nothing was started{lines}", "correct this, and run the command again"
+        )
+    return values
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """A command that an operator asks for."""
+
+    found: Found
+    command: tuple[str, ...]
+    timeout: int
+    """Milliseconds."""
+    has_terminal: bool
+    secrets: Mapping[str, Redacted] = {}
+    """Values for a container of its own."""
+
+
+def run(asked: Asked, name: str, context: OperationContext) -> Done:
+    """Run the command in the release's image, with its settings and secrets; its exit status.
+
+    Raises EngineError, Cancelled, ReleaseError: it did not run to its end. Its container is removed.
+    """
+    found, body = asked.found, asked.found.release.body
+    operations = found.live.target.operations
+    container = operations.begin(
+        OneOff(
+            operation=name,
+            identity=Identity(
+                deployment=found.event.deployment.deployment,
+                version=body.version,
+                commit=body.source.commit,
+                digest=Digest(body.image.digest),
+                record=found.release.id,
+            ),
+            image=found.live.target.images.id_of(body.image),
+            command=asked.command,
+            entrypoint=found.live.settings.entrypoint,
+            process=found.process or "",
+            spec=context.spec,
+            secrets=asked.secrets,
+            has_terminal=asked.has_terminal,
+        )
+    )
+    try:
+        status = _handed_over(asked, operations.attachment(container), context, "and was stopped")
+    except BaseException:
+        operations.end(container, grace=context.spec.stop_grace)
+        raise
+    ended = operations.end(container, grace=context.spec.stop_grace)
+    status = status if ended is None else ended
+    return Done(detail=f"exit status {status}", exit_status=status)
+
+
+def execute(asked: Asked, context: OperationContext) -> Done:
+    """Run the command in a container that serves; its exit status."""
+    instance, *others = asked.found.instances
+    if others:
+        context.emit(Notice(text=f"the command runs in {instance.name}, the first of {len(others) + 1}"))
+    operations = asked.found.live.target.operations
+    program = operations.execution(instance, asked.command, has_terminal=asked.has_terminal)
+    status = _handed_over(asked, program, context, f"and may still run in {instance.name}")
+    return Done(detail=f"exit status {status} in {instance.name}", exit_status=status)
+
+
+def _handed_over(asked: Asked, program: Command, context: OperationContext, left: str) -> int:
+    try:
+        return hand_over(program, timeout=asked.timeout / 1000, cancellation=context.cancellation)
+    except TimeoutError as error:
+        raise ReleaseError(asked.found.attempted, f"{error}, {left}", "use --timeout 4h") from error
+
+
+def sweep(found: Found) -> None:
+    """Remove the containers of commands that ended and whose operator is gone; warn of those that run."""
+    live = found.live
+    for left in live.target.operations.one_offs():
+        if left.status == "running":
+            text = f"{left.name} still runs a command of an operator who is gone: `docker stop {left.name}`"
+            live.workspace.emit(Warned(text=text))
+        else:
+            live.target.operations.end(left.id, grace=0)

@@ -1,0 +1,61 @@
+"""Maintenance of an environment: what is stopped on purpose is no drift and no leftover."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from release.deploy.core.instance import InstanceSet
+from release.deploy.core.place import process_of
+from release.deploy.environment.environment import EnvironmentRef
+from release.ledger import query
+from release.ledger.query import Event, Paused
+from release.values import Struct, replace
+
+
+class Maintenance(Struct, frozen=True, kw_only=True):
+    """State of an environment as the ledger tells its operations."""
+
+    paused: Paused | None
+    operation: str | None
+    """Operation without a recorded end."""
+
+    @property
+    def text(self) -> str | None:
+        """Return the stop that holds, for people; None if there is none."""
+        return str(self.paused) if self.paused is not None else None
+
+    def wanted(self, counts: Mapping[str, int]) -> Mapping[str, int]:
+        """Return how many containers of each process should run, without those that are stopped."""
+        paused = self.paused
+        return counts if paused is None else {key: n for key, n in counts.items() if not paused.holds(key)}
+
+    def kept(self, ours: InstanceSet, event: Event | None) -> InstanceSet:
+        """Return what is there without what is stopped on purpose."""
+        paused = self.paused
+        if paused is None or event is None:
+            return ours
+        name = event.deployment.deployment
+        left = (
+            each
+            for each in ours.stopped
+            if each.deployment != name or not paused.holds(process_of(each.labels))
+        )
+        return replace(ours, stopped=tuple(left))
+
+    def drift(self, ours: InstanceSet) -> Iterator[str]:
+        """Return what runs although it is stopped for maintenance."""
+        if self.paused is None:
+            return
+        for each in ours.up:
+            if self.paused.holds(process_of(each.labels)):
+                yield f"{each.name} runs, although it is {self.paused}: `invoke start` ends the maintenance"
+
+
+def read_maintenance(env_ref: EnvironmentRef) -> Maintenance:
+    """Ask the ledger. Raises LedgerError."""
+    ledger, place = env_ref.workspace.ledger, env_ref.place
+    left = query.unfinished(ledger, place.service, place.environment)
+    return Maintenance(
+        paused=query.paused(ledger, place.service, place.environment),
+        operation=str(left) if left is not None else None,
+    )
