@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from release.commands.command_line import CommandContext, agree, seconds_to_wait, words_after_dashes
+from release.console import has_terminal
 from release.deploy.core import lock
 from release.deploy.core.operating import OperationContext
 from release.deploy.core.place import describe
@@ -24,7 +25,7 @@ _STANDARD: Final = 3_600_000
 
 def run(cmd: CommandContext) -> int:
     """Run a command in the running release's image; the exit status is that of the command."""
-    command, timeout, terminal = _command("run"), _timeout(cmd), cmd.console.has_terminal
+    command, timeout, terminal = _command("run"), _timeout(cmd), has_terminal()
     with _found(cmd, "run") as found:
         secrets = one_off.secrets_of(found)
         cmd.console.hide(secrets.values())
@@ -45,7 +46,7 @@ def run(cmd: CommandContext) -> int:
 
 def exec(cmd: CommandContext) -> int:  # noqa: A001 - the command's name
     """Run a command in a container that serves; the exit status is that of the command."""
-    command, timeout, terminal = _command("exec"), _timeout(cmd), cmd.console.has_terminal
+    command, timeout, terminal = _command("exec"), _timeout(cmd), has_terminal()
     with _found(cmd, "exec") as found:
 
         def work(_: str, context: OperationContext) -> Done:

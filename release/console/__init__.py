@@ -96,11 +96,6 @@ class Console:
         """Return whether a person can be asked: standard input and standard error are terminals."""
         return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
-    @property
-    def has_terminal(self) -> bool:
-        """Return whether a program may have the terminal: standard input and standard output are it."""
-        return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
-
     # what goes on
     def emit(self, event: Event) -> None:
         """Render one event."""
@@ -193,6 +188,11 @@ class Console:
         cells = [[one_line(self._output.clean(cell)) for cell in row] for row in rows]
         for line in table_lines(columns, cells, limit):
             self.result(line)
+
+
+def has_terminal() -> bool:
+    """Return whether a program may have the terminal: standard input and standard output are it."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
 
 
 def _github(output: Output, environ: Mapping[str, str], clock: Clock) -> Plain:

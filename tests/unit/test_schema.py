@@ -17,8 +17,11 @@ from tests.reference.configuration import ONE_SERVICE, SEVERAL_SERVICES
 
 page = functools.cache(configuration.page)
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "configuration.md"
-NAMED = re.compile(r"\.(environments|secrets|processes|companions)\.\w+")
-PLACEHOLDERS = {"environments": "name", "secrets": "VARIABLE", "processes": "name", "companions": "name"}
+NAMED = re.compile(r"\.(environments|secrets|processes|companions|hooks|webhooks)\.\w+")
+PLACEHOLDERS = {
+    "secrets": "VARIABLE",
+    **dict.fromkeys(("environments", "processes", "companions", "hooks", "webhooks"), "name"),
+}
 
 
 def documented() -> set[str]:
