@@ -38,9 +38,9 @@ def after_the_end(
         with interruption.held():
             hooks.run_after(prepared, when, record, context)
         deliver_waiting(live.workspace)
-    except (ReleaseError, OSError) as error:
-        found = f"{error.attempted}: {error.found}" if isinstance(error, ReleaseError) else str(error)
-        live.workspace.emit(Warned(text=prepared.mask(f"hooks after the deployment: cannot {found}")))
+    except Exception as error:  # noqa: BLE001 - whatever it is, the deployment has ended as it has
+        found = f"cannot {error.attempted}: {error.found}" if isinstance(error, ReleaseError) else repr(error)
+        live.workspace.emit(Warned(text=prepared.mask(f"work after the deployment failed: {found}")))
 
 
 def _keep_messages(prepared: Prepared, moment: str, record: Mapping[str, Any]) -> None:
@@ -79,6 +79,8 @@ def message(prepared: Prepared, moment: str, record: Mapping[str, Any]) -> dict[
 def deliver_waiting(workspace: Workspace) -> int:
     """Send the messages that wait in this clone; the number that still wait. Failures are warnings."""
     known, left = workspace.service.webhooks, 0
+    if not known:
+        return 0
     silent: set[str] = set()
     for each in webhook.waiting(workspace.source.git_dir, lambda text: workspace.emit(Warned(text=text))):
         hook = known.get(each.hook)

@@ -116,7 +116,7 @@ def attempt(
         emit=(said if said is not None else []).append,
         actor=ACTOR,
         run=lambda deployment: Run(id=deployment),
-        service=SimpleNamespace(migrations=None),
+        service=SimpleNamespace(migrations=None, hooks={}, webhooks={}),
     )
     live = SimpleNamespace(
         workspace=workspace,
