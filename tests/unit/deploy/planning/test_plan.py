@@ -248,7 +248,8 @@ def test_a_plan_is_json() -> None:
 
 KEYS = """
 service environment engine reason before after strategy bytes_from expected_ms spec settings secrets undone
-undone_count added added_count packages bases notes origins crossing down up then rehearsed watch processes most_ms
+undone_count added added_count packages bases notes origins crossing down up then rehearsed watch
+processes most_ms
 """
 """Keys of a plan's JSON that programs read: none is renamed."""
 
