@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from release.chain.building.dockerfile import stages_of
-from release.chain.building.selection import committed_dockerfile
+from release.committed import read_linked
 from release.errors import GateFailed
 from release.events import Warned
 from release.history import is_shallow
@@ -77,9 +77,11 @@ def _aged(ctx: StageContext, lockfile: str, now: datetime) -> Iterator[Aged]:
             mend="update it: nox -s refresh",
         )
     if config.max_base_age is not None:
-        dockerfile = committed_dockerfile(ctx.source, ctx.plan).decode("utf-8", "replace")
         path = (PurePosixPath(ctx.plan.service.context) / ctx.plan.service.build.dockerfile).as_posix()
-        for base, digest in sorted(pinned_bases(dockerfile)):
+        dockerfile = (
+            read_linked(ctx.source, ctx.plan.commit.id, path) or b""
+        )  # the build says that it is missing
+        for base, digest in sorted(pinned_bases(dockerfile.decode("utf-8", "replace"))):
             yield Aged(
                 what=f"the base image {base}",
                 limit=config.max_base_age,
