@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from release.commands.command_line import CommandContext, count_of, environment_of, find, target_of
 from release.commands.text import states
@@ -19,10 +20,11 @@ from release.commands.text.history import (
     tried_rows,
 )
 from release.commands.text.marks import named
+from release.commands.text.parts import local_time
 from release.deploy.environment.environment import Workspace
 from release.deploy.environment.unconfigured import described, unconfigured
 from release.deploy.execution.recording import event_json
-from release.errors import EngineError, LedgerError, NotReady, ReleaseError
+from release.errors import Cancelled, EngineError, LedgerError, NotReady, ReleaseError, UsageError
 from release.events import Notice, Warned
 from release.ledger import query
 from release.records import (
@@ -36,9 +38,18 @@ from release.records import (
     Release,
     Verification,
 )
+from release.values import Struct
 
 if TYPE_CHECKING:
     from release.deploy.inspection.status import Status
+
+
+class _Look(Struct, frozen=True, kw_only=True):
+    """The state of all environments at one moment."""
+
+    found: tuple[Status, ...]
+    failed: tuple[ReleaseError, ...]
+    is_proven: bool
 
 
 def status(cmd: CommandContext) -> int:
@@ -48,6 +59,21 @@ def status(cmd: CommandContext) -> int:
     proven. If an engine cannot be asked, its error is shown, the other environments are shown as well, and
     the exit code is that of the error.
     """
+    if cmd.options.watch:
+        return _watched(cmd)
+    look = _look(cmd)
+    if cmd.options.json:
+        data = [each.to_json() for each in look.found]
+        cmd.console.document(data[0] if len(data) == 1 else data)
+    else:
+        _show_status(cmd, look)
+    if look.failed:
+        return max(error.exit_code for error in look.failed)
+    differs = not look.is_proven or any(each.drift for each in look.found)
+    return 1 if cmd.options.exit_code and differs else 0
+
+
+def _look(cmd: CommandContext) -> _Look:
     failed: list[ReleaseError] = []
     with cmd.workspace() as workspace:
         workspace.refresh()
@@ -61,15 +87,34 @@ def status(cmd: CommandContext) -> int:
             workspace.emit(
                 Notice(text=f"{other} is not in the configuration, so its state is not shown; {known}")
             )
-    if cmd.options.json:
-        data = [each.to_json() for each in found]
-        cmd.console.document(data[0] if len(data) == 1 else data)
-    else:
-        for each in found:
-            cmd.console.sheet(f"{each.service} in {each.environment}", states.status_rows(each))
-    if failed:
-        return max(error.exit_code for error in failed)
-    return 1 if cmd.options.exit_code and (not is_proven or any(each.drift for each in found)) else 0
+    return _Look(found=tuple(found), failed=tuple(failed), is_proven=is_proven)
+
+
+def _show_status(cmd: CommandContext, look: _Look) -> None:
+    for each in look.found:
+        cmd.console.sheet(f"{each.service} in {each.environment}", states.status_rows(each))
+
+
+WATCH_SECONDS: Final = 5.0
+"""Pause between two looks of `--watch`."""
+
+
+def _watched(cmd: CommandContext) -> int:
+    """Show the state again whenever it changes, until a signal ends it. Raises UsageError."""
+    if cmd.options.json or cmd.options.exit_code:
+        found = "--watch excludes --json and --exit-code"
+        raise UsageError("watch the state", found, "leave one of them out")
+    shown: list[Any] | None = None
+    with cmd.interruption.held(), suppress(Cancelled):
+        while True:
+            look = _look(cmd)
+            data = [each.to_json() for each in look.found]
+            if data != shown:
+                cmd.console.result(local_time())
+                _show_status(cmd, look)
+                shown = data
+            cmd.interruption.cancellation.pause(WATCH_SECONDS)
+    return 0
 
 
 def _status(workspace: Workspace, environment: str | None, failed: list[ReleaseError]) -> Status:

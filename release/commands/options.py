@@ -80,6 +80,7 @@ class CommandOptions(NamedTuple):
         str | None,
         "file to take settings over from: a compose file, a Procfile, or Kamal's config/deploy.yml",
     ] = None
+    watch: Annotated[bool, "show it again whenever it changes, until Ctrl-C"] = False
     incident: Annotated[bool, "instead: print what happened since --since as Markdown, for a post-mortem"] = (
         False
     )
@@ -139,7 +140,7 @@ COMMANDS: Final = {
     ),
     "status": Command(
         "Show what runs, and how it differs from the ledger.",
-        "service environment exit_code",
+        "service environment exit_code watch",
         help=_ALL,
     ),
     "history": Command(

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import socket
+import time
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
 
 from release.commands import inspect
+from release.commands.command_line import CommandContext
+from release.commands.options import CommandOptions
 from release.commands.text import states
+from release.commands.text.parts import local_time
+from release.console import Console
 from release.deploy.environment.environment import Workspace
-from release.errors import ReleaseError
+from release.errors import ReleaseError, UsageError
 from release.events import Event, Warned
+from release.interruption import Interruption
 from tests.unit.ledger import samples
 from tests.unit.ledger.samples import release
 from tests.unit.repository import Repository
@@ -43,3 +54,50 @@ host = "{host}"
     assert host in rows["drift"]
     assert [error.exit_code for error in failed] == [6]
     assert [each.text for each in told if isinstance(each, Warned)] == [f"api in production: {failed[0]}"]
+
+
+def test_watching_shows_a_state_once_until_it_changes(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """With the time and its zone before each; a signal ends it with status 0."""
+    one, other = (SimpleNamespace(to_json=lambda word=word: word, word=word) for word in ("one", "other"))
+    looks = iter([one, one, other])
+    interruption = Interruption()
+
+    def look(_cmd: CommandContext) -> inspect._Look:
+        found = next(looks)
+        if found is other:
+            interruption.cancellation.request("SIGINT")
+        return inspect._Look(found=(found,), failed=(), is_proven=True)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(inspect, "_look", look)
+    monkeypatch.setattr(inspect, "WATCH_SECONDS", 0.01)
+    monkeypatch.setattr(inspect, "_show_status", lambda cmd, found: cmd.console.result(found.found[0].word))
+    with Console(environ={"CI": "true"}) as console:
+        options = CommandOptions(watch=True)
+        context = CommandContext(options=options, console=console, interruption=interruption)
+        assert inspect.status(context) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[1::2] == ["one", "other"]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \S+", line) for line in lines[::2])
+
+
+def test_watching_gives_no_json() -> None:
+    """There is no end to it."""
+    with Console(environ={"CI": "true"}) as console:
+        options = CommandOptions(watch=True, json=True)
+        context = CommandContext(options=options, console=console, interruption=Interruption())
+        with pytest.raises(UsageError, match="excludes"):
+            inspect.status(context)
+
+
+def test_a_time_has_the_zone_of_the_operator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its name."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        assert local_time(datetime(2026, 11, 30, 11, 16, 9, tzinfo=UTC)) == "2026-11-30 12:16:09 CET"
+        assert local_time(datetime(2026, 7, 1, 11, 16, 9, tzinfo=UTC)) == "2026-07-01 13:16:09 CEST"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
