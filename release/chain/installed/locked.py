@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Final
@@ -51,6 +51,7 @@ def wanted_of(ctx: StageContext, lock: LockFile, target: Target | None) -> Wante
     commands = commands_of(dockerfile, service.build.target)
     no_dev = has_no_dev(dockerfile, service.build.target)
     path = PurePosixPath(lock.path).relative_to(PurePosixPath(service.context)).as_posix()
+    names = frozenset(ctx.source.listing(commit, service.context))
     content = read_linked(ctx.source, commit, lock.path)
     if content is None:
         raise NotEvaluated(f"the commit has no {lock.path}")
@@ -63,31 +64,42 @@ def wanted_of(ctx: StageContext, lock: LockFile, target: Target | None) -> Wante
         read=reader(ctx.source, commit, service),
         beside=partial(posixpath.join, posixpath.dirname(path)),
         export=partial(_export, ctx),
-        installed_files=tuple(_files(commands, ctx.source.listing(commit, service.context))),
+        installed_files=tuple(_files(commands, names, _INSTALLED)),
+        only_limits=is_only_limits(commands, names, path),
     )
     return _BY_KIND[lock.kind](question)
 
 
-def _files(commands: Sequence[Command], names: Iterable[str]) -> Iterator[str]:
-    """Return the requirements files that pip installs, by the end of their paths."""
-    known = frozenset(names)
+_INSTALLED: Final = ("-r", "--requirement", "--requirements")
+_LIMITS: Final = ("-c", "--constraint", "--constraints")
+
+
+def is_only_limits(commands: Sequence[Command], names: frozenset[str], path: str) -> bool:
+    """Return if pip takes a file for the versions of other packages, and never installs it."""
+    limits = set(_files(commands, names, _LIMITS))
+    return path in limits and path not in set(_files(commands, names, _INSTALLED))
+
+
+def _files(commands: Sequence[Command], names: frozenset[str], options: tuple[str, ...]) -> Iterator[str]:
+    """Return the files that pip is given with these options, by the end of their paths."""
     for command in commands:
         if command.tool == "pip" and command.words[0] in ("install", "sync"):
-            for name in _named(list(command.words)):
+            for name in _named(list(command.words), options):
                 parts = PurePosixPath(name).parts
                 ends = (posixpath.join(*parts[start:]) for start in range(len(parts)))
-                yield from (end for end in ends if end in known)
+                yield from (end for end in ends if end in names)
 
 
-def _named(words: list[str]) -> Iterator[str]:
+def _named(words: list[str], options: tuple[str, ...]) -> Iterator[str]:
     waiting = words[1:]
     while waiting:
         word = waiting.pop(0)
-        if word in ("-r", "--requirement", "--requirements") and waiting:
+        name, is_given, value = word.partition("=")
+        if word in options and waiting:
             yield waiting.pop(0)
-        elif word.startswith(("--requirement=", "--requirements=")):
-            yield word.partition("=")[2]
-        elif word.startswith("-r") and len(word) > 2:
+        elif is_given and name in options:
+            yield value
+        elif word.startswith(options[0]) and len(word) > 2:
             yield word[2:]
 
 

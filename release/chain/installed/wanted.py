@@ -48,6 +48,8 @@ class Question(Struct, frozen=True, kw_only=True):
     """Run `uv export` with these words. Raises NotEvaluated."""
     installed_files: tuple[str, ...] = ()
     """Requirements files that the Dockerfile installs."""
+    only_limits: bool = False
+    """If the Dockerfile uses the lockfile for versions alone (`pip install -c`)."""
 
 
 Pairs = Iterable[tuple[str, str]]
@@ -86,6 +88,9 @@ def select(question: Question, pairs: Pairs) -> Wanted:
 
 def of_requirements(question: Question) -> Wanted:
     """Read the lockfile and the other requirements files that the Dockerfile installs."""
+    if question.only_limits:
+        limits = _collect(_entries(question, question.path))
+        return Wanted(required={}, allowed=limits)
     files = dict.fromkeys((question.path, *question.installed_files))
     found = [entry for file in files for entry in _entries(question, file)]
     return select(question, found)
