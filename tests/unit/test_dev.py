@@ -1,6 +1,7 @@
 """The decisions of the door `dev`: what a session needs, what .venv is made from, what apt is told."""
 
 import hashlib
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -424,3 +425,15 @@ def test_the_door_names_no_package_registry(dev: ModuleType) -> None:
     """Mirrors and indexes are the machine's own settings."""
     assert "://" not in (ROOT / "dev").read_text().replace("unix://", "")
     assert "://" not in (ROOT / "requirements.txt").read_text()
+
+
+@pytest.mark.parametrize(("there", "wanted"), [("", ["chromium"]), ("chromium", []), ("google-chrome", [])])
+def test_a_browser_is_installed_if_there_is_none(
+    dev: ModuleType, monkeypatch: pytest.MonkeyPatch, there: str, wanted: list[str]
+) -> None:
+    """Either of the two names will do."""
+    installed: list[str] = []
+    monkeypatch.setattr(shutil, "which", lambda name: name if name == there else None)
+    monkeypatch.setattr(dev, "install", lambda *names: installed.extend(names))
+    dev.browser()
+    assert installed == wanted
