@@ -9,6 +9,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
@@ -17,6 +18,10 @@ from release.chain.lockgate.entries import Entries, Entry, installed, read_entri
 from release.chain.lockgate.results import Unchecked
 
 _PROJECT_FILES: Final = ("pyproject.toml", "setup.py", "setup.cfg")
+_INDEX: Final = re.compile(
+    r"(?:^|\s)(?:--(?:extra-)?index-url|--(?:default-)?index|-i)[=\s]+(?:file|https?)://\S+"
+)
+_LINKS: Final = re.compile(r"(?:^|\s)(?:--find-links|-f)[=\s]*(?P<place>[^\s=]\S*)")
 _ROOT: Final = re.compile(r"/*\$\{(?:PROJECT_ROOT|PWD)\}/*")
 """The folder that an installer runs in, as it is written in a requirements file."""
 
@@ -38,13 +43,25 @@ def not_committed(found: Checking, path: str, entries: Entries) -> Unchecked | N
             reason=f"{_it(found, path)} includes {names}, which is not committed in the service's folder",
             hint=f"commit {names}, or correct the line that includes it",
         )
-    outside = next((line for line in entries.options if any(map(is_outside, _values(line)))), None)
+    outside = next((line for line in entries.options if _names_a_file(line)), None)
     if outside is not None:
         return _of_a_machine(f"{_it(found, path)} has the option `{outside}`")
     for entry in installed(entries):
         if (answer := _file_of(found, path, entry)) is not None:
             return answer
     return None
+
+
+def _names_a_file(option: str) -> bool:
+    """Return whether an option names a file of a machine.
+
+    pip-compile writes the indexes and folders of wheels that its machine is configured with. They list
+    packages, and no file of theirs is read as text.
+    """
+    links = [local_path(match["place"]) for match in _LINKS.finditer(option)]
+    if any(place is not None and Path(place).expanduser().is_file() for place in links):
+        return True
+    return any(map(is_outside, _values(_LINKS.sub(" ", _INDEX.sub(" ", option)))))
 
 
 def _file_of(found: Checking, path: str, entry: Entry) -> Unchecked | None:
@@ -84,8 +101,11 @@ def _of_a_machine(what: str) -> Unchecked:
 
 def outside_words(words: Iterable[str]) -> Unchecked | None:
     """Return the answer for words of a command of uv in a header, if one names a file of a machine."""
-    outside = next((word for word in words if any(map(is_outside, _values(word)))), None)
-    return _of_a_machine(f"the command of its header names {outside}") if outside is not None else None
+    every = tuple(words)
+    if not _names_a_file(" ".join(every)):
+        return None
+    outside = next((word for word in every if any(map(is_outside, _values(word)))), " ".join(every))
+    return _of_a_machine(f"the command of its header names {outside}")
 
 
 def _values(text: str) -> Iterator[str]:

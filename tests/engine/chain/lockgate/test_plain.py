@@ -122,7 +122,7 @@ def test_a_folder_of_the_service_is_never_built(repository: Repository) -> None:
         ("six @ git+file:///nowhere@" + "1" * 40, "which is a file of a machine"),
         ("../x.whl", "which is a file of a machine"),
         ("-e ~/project", "which is a file of a machine"),
-        ("-f /nowhere", "which is a file of a machine"),
+        ("-f /etc/passwd", "which is a file of a machine"),
         ("./x.whl", "no such file or project"),
         ("-e .", "no such file or project"),
         ("six @ file:libs/six", "no such file or project"),
