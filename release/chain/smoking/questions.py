@@ -67,10 +67,6 @@ class Questions(Struct, frozen=True, kw_only=True):
             started=run.alive(container),
         )
 
-    def ask(self) -> tuple[str, ...]:
-        """Ask all that are stated; the answers in words. Raises GateFailed for the first wrong one."""
-        return tuple(self.answers())
-
     def answers(self) -> Iterator[str]:
         """Ask one question after the other; yield each answer in words. Raises GateFailed for a wrong one."""
         settings = self.run.settings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -115,14 +116,13 @@ def test_one_that_ended_before_it_was_stopped_did_not_stop_well(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever its status."""
-    ask = Questions.ask
+    answers = Questions.answers
 
-    def ended(questions: Questions) -> tuple[str, ...]:
-        answers = ask(questions)
+    def ended(questions: Questions) -> Iterator[str]:
+        yield from answers(questions)
         bench.engine.stop(questions.container, grace=1000)
-        return answers
 
-    monkeypatch.setattr(Questions, "ask", ended)
+    monkeypatch.setattr(Questions, "answers", ended)
     assert "ended with status 0 before it was asked to stop" in refused(bench.image("serve()")).found
 
 
