@@ -30,10 +30,6 @@ if TYPE_CHECKING:
     from release.interruption import Interruption
 
 
-@task(
-    positional=() if sys.argv[-1] == "explain" else ("topic",),  # invoke has no argument that may be left out
-    help={"topic": "name of a page, as `invoke explain` lists them"},
-)
 def explain(_context: Context, *, topic: str | None = None) -> None:
     """Show a page of the documentation, or list the pages."""
 
@@ -46,12 +42,21 @@ def explain(_context: Context, *, topic: str | None = None) -> None:
     _ended(guarded(body))
 
 
+def _explain() -> Task[Callable[..., None]]:
+    """Return the task: a new one each time, because invoke takes the help out of a task that it has read."""
+    made = task(
+        positional=() if sys.argv[-1] == "explain" else ("topic",),  # invoke has no argument to leave out
+        help={"topic": "name of a page, as `invoke explain` lists them"},
+    )
+    return made(explain)  # type: ignore[no-any-return]  # invoke types the decorator as Any
+
+
 def namespace() -> Collection:
     """The tasks, for a service's tasks.py: `ns = release.namespace()`."""
     # invoke ends with status 1 for a wrong command line; here 1 means that something was tried and failed.
     vars(parser)["ParseError"] = WrongCommandLine
     vars(program)["complete"] = _complete
-    return Collection(*(_task(name, command) for name, command in COMMANDS.items()), explain)
+    return Collection(*(_task(name, command) for name, command in COMMANDS.items()), _explain())
 
 
 def _complete(names: list[str], core: Any, **others: Any) -> Exit:
@@ -72,7 +77,7 @@ def _complete(names: list[str], core: Any, **others: Any) -> Exit:
 def first_steps() -> Collection:
     """The tasks of `python -m release`: they work in a repository without a tasks.py."""
     vars(parser)["ParseError"] = WrongCommandLine
-    return Collection(*(_task(name, COMMANDS[name]) for name in ("init", "doctor")), explain)
+    return Collection(*(_task(name, COMMANDS[name]) for name in ("init", "doctor")), _explain())
 
 
 def _task(name: str, command: Command) -> Task[Callable[..., None]]:

@@ -23,3 +23,10 @@ def test_every_task_has_a_section() -> None:
         rows = [line for line in section.splitlines() if line.startswith("| `")]
         assert len(rows) == len(task.get_arguments()), name
         assert all(row.split("|")[2].strip() for row in rows), name
+
+
+def test_a_collection_that_was_read_leaves_the_help_of_the_next_one() -> None:
+    """invoke takes the help out of a task when it reads its arguments."""
+    for tasks in (release.namespace().tasks, release.namespace().tasks):
+        (topic,) = tasks["explain"].get_arguments()
+        assert topic.help
