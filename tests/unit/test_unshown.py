@@ -16,8 +16,8 @@ from release.source import Source, public_address
 from release.unshown import Login, masked, variables, without
 from tests.unit.repository import Repository
 
-USER, PASSWORD = "ada", "canary-p%40ss"
-LOGIN = base64.b64encode(b"ada:canary-p@ss").decode()
+USER, PASSWORD = "ada", "goldfinch-p%40ss"  # a word of its own: other tests run programs beside these
+LOGIN = base64.b64encode(b"ada:goldfinch-p@ss").decode()
 
 
 class Server(SimpleHTTPRequestHandler):
@@ -104,7 +104,7 @@ def test_no_command_line_has_the_password(
     assert (listed.status, fetched.status) == (0, 0), listed.errors + fetched.errors
     assert "v1.0.0" in listed.text
     assert [line for line in seen if "remote-http" in line]
-    assert [line for line in seen if "canary" in line] == []
+    assert [line for line in seen if "goldfinch" in line] == []
 
 
 def test_a_message_of_git_shows_no_login(here: Repository) -> None:
@@ -117,7 +117,7 @@ def test_a_message_of_git_shows_no_login(here: Repository) -> None:
         source.close()
     assert answer.status != 0
     assert "127.0.0.1" in answer.errors
-    assert "canary" not in answer.errors
+    assert "goldfinch" not in answer.errors
     assert USER not in answer.errors
 
 
