@@ -18,9 +18,10 @@ SOURCES = ("release", "tests", "examples", "noxfile.py", "tasks.py", "dev")
 
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
-    """Style, types and every test: the sessions style, unit, engine and swarm in one run."""
+    """Style, documentation and every test: style, site, unit, engine and swarm in one run."""
     if not session.posargs:
         style(session)
+        site(session)
     run_tests(session, *session.posargs)
 
 
@@ -68,9 +69,16 @@ def style(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none", default=False)
+def site(session: nox.Session) -> None:
+    """Build the documentation into docs/_build/html. A warning or a link to nowhere is an error."""
+    build = ("sphinx-build", "--quiet", "--nitpicky", "--fail-on-warning", "--keep-going", "-b", "html")
+    session.run(*build, "docs", "docs/_build/html", external=True)
+
+
+@nox.session(venv_backend="none", default=False)
 def docs(session: nox.Session) -> None:
     """Write the reference documents that come from the types, the tests and the constants."""
-    from tests import attacks, command_reference, exits, limits
+    from tests import attacks, command_reference, drawings, exits, limits
     from tests.engine.faults.page import page
     from tests.reference import configuration, records
     from tests.soak import rows
@@ -78,6 +86,7 @@ def docs(session: nox.Session) -> None:
     pages = {"faults.md": page(), "attacks.md": attacks.page(), "limits.md": limits.page()}
     pages |= {"exit-codes.md": exits.page(), "commands.md": command_reference.page(), "soak.md": rows.page()}
     pages |= {"configuration.md": configuration.page()} | records.pages()
+    pages |= {f"../{name}": draw() for name, draw in drawings.PICTURES.items()}
     for path, text in pages.items():
         file = Path("docs/reference") / path
         file.parent.mkdir(exist_ok=True)
