@@ -76,6 +76,12 @@ def site(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none", default=False)
+def package(session: nox.Session) -> None:
+    """Build wheel and source archive of HEAD into dist/; `-- --prepare` first makes the next version."""
+    session.run("python", "-m", "tests.packaging", *session.posargs, external=True)
+
+
+@nox.session(venv_backend="none", default=False)
 def docs(session: nox.Session) -> None:
     """Write the reference documents that come from the types, the tests and the constants."""
     from tests import attacks, command_reference, drawings, exits, limits

@@ -111,7 +111,7 @@ NOTES = {
 
 
 def lanes() -> dict[str, float]:
-    """Return the row of each stage: one for each way into the last join, else the mean of those that follow."""
+    """Return the row of each stage: one for each way into the last join, else the mean of the next."""
     before = {stage.name: direct(stage, STAGES) for stage in STAGES}
     after = {stage.name: [each for each in before if stage.name in before[each]] for stage in STAGES}
     join = max(before, key=lambda name: len(before[name]))

@@ -132,11 +132,11 @@ def workflow(kind: str, *, branch: str, python: str, registry: str | None) -> st
 def _package() -> str | None:
     """Return what pip installs to get this library from its git server; None if it came from elsewhere."""
     try:
-        text = importlib.metadata.distribution("release").read_text("direct_url.json")
+        text = importlib.metadata.distribution("nox-release").read_text("direct_url.json")
         document = jsontext.read_object(text or "")
     except (importlib.metadata.PackageNotFoundError, ValueError):
         return None
     info, url = document.get("vcs_info"), document.get("url")
     if not isinstance(info, dict) or not isinstance(url, str) or not url.startswith(("https://", "ssh://")):
         return None
-    return shlex.quote(f"release @ git+{url}@{info.get('commit_id', '')}")
+    return shlex.quote(f"nox-release @ git+{url}@{info.get('commit_id', '')}")
