@@ -34,10 +34,10 @@
     ├── LockHeld                    5  another deployment of this environment is under way
     └── DeploymentFailed            1  the deployment failed; nothing ran before, nothing runs now
         ├── Restored                3  the deployment failed; what ran before runs again
+        ├── NotMigrated             4  the new release runs, and the command that migrates the data failed
         └── MixedState              4  the deployment failed and left what the message lists
 
-The numbers are the exit statuses of the invoke tasks. A message says what was attempted, on
-what, what was found, and what to do next; nothing is decided from its wording.
+The numbers are exit statuses. Nothing is decided from the wording of a message.
 """
 
 from __future__ import annotations
@@ -101,11 +101,8 @@ class ConfigError(UsageError):
         self.problems = tuple(problems)
         lines = "".join(f"\n  {problem}" for problem in self.problems)
         noun = "problem" if len(self.problems) == 1 else "problems"
-        super().__init__(
-            f"read the configuration in {file}",
-            f"{len(self.problems)} {noun}{lines}",
-            "`invoke explain configuration` lists every key",
-        )
+        found, hint = f"{len(self.problems)} {noun}{lines}", "`invoke explain configuration` lists every key"
+        super().__init__(f"read the configuration in {file}", found, hint)
 
 
 class NotReady(UsageError):
@@ -288,6 +285,12 @@ class Restored(DeploymentFailed):
     """The deployment failed; what ran before it runs again and was verified."""
 
     exit_code = 3
+
+
+class NotMigrated(DeploymentFailed):
+    """The new release runs and was verified; the command that migrates the data after it did not succeed."""
+
+    exit_code = 4
 
 
 class MixedState(DeploymentFailed):

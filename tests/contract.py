@@ -11,7 +11,8 @@ import pytest
 
 from release.cancellation import Cancellation
 from release.deploy.core.image_location import Bytes
-from release.deploy.core.place import Identity
+from release.deploy.core.operating import CommandRequest
+from release.deploy.core.place import MIGRATION, Identity
 from release.deploy.core.rollout import RolloutContext, RolloutRequest
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.environment.ingress import placed
@@ -93,6 +94,26 @@ def refused(live: LiveEnvironment, version: str, deployment: str) -> DeploymentF
     with pytest.raises(DeploymentFailed) as caught:
         roll_out(live, version, deployment)
     return caught.value
+
+
+def command(live: LiveEnvironment, kind: str, script: str) -> CommandRequest:
+    """A command that changes the data, in the image of 0.1.0, which is brought there."""
+    asked, record = order(live, "0.1.0", FIRST), released(live, "0.1.0")
+    target = live.target
+    found = target.images.locate(record.body.image)
+    target.images.fetch(record.body, asked.spec, found, live.workspace.emit)
+    return CommandRequest(
+        name=target.commands.name(FIRST, kind),
+        place=live.place,
+        role=MIGRATION,
+        identity=asked.identity,
+        image=asked.image,
+        command=("/bin/sh", "-c", script),
+        entrypoint="replace",
+        spec=asked.spec,
+        secrets={},
+        timeout=60_000,
+    )
 
 
 class TargetContract:
@@ -184,6 +205,38 @@ class TargetContract:
             store.drop(kept.id)
             assert store.get(name) is None
             assert abs(store.now() - datetime.now(UTC)) < _APART
+
+    def test_a_command_ends_with_a_status_and_stays_until_it_is_removed(self, bench: Bench) -> None:
+        """Its name ends in its kind, its output is kept, and it is seen by its labels, whatever its end."""
+        with bench.live() as live:
+            commands = live.target.commands
+            for kind, script, status in (("up", "echo done", 0), ("down", "echo done; exit 3", 3)):
+                asked = command(live, kind, script)
+                assert commands.refusal(asked.image) == ""
+                started = commands.start(asked, live.workspace.emit, Cancellation())
+                assert commands.wait(started, timeout=60_000, cancellation=Cancellation()) == status
+                assert commands.logs(started, lines=10)[-1] == "done"
+                (there,) = commands.every()
+                assert (there.name, there.deployment, there.status) == (asked.name, FIRST, "exited")
+                assert (there.exit_code, there.name.endswith(f"-{kind}")) == (status, True)
+                assert asked.name in commands.advice(asked.name)
+                commands.remove(started)
+                assert commands.every() == ()
+
+    def test_a_command_that_hangs_is_given_up_and_stopped(self, bench: Bench) -> None:
+        """While it works it is told as running; stopped, it has not succeeded."""
+        with bench.live() as live:
+            commands = live.target.commands
+            started = commands.start(command(live, "up", "sleep 600"), live.workspace.emit, Cancellation())
+            assert commands.every()[0].status == "running"
+            with pytest.raises(TimeoutError):
+                commands.wait(started, timeout=1, cancellation=Cancellation())
+            commands.stop(started)
+            (there,) = commands.every()
+            assert (there.status, there.exit_code == 0) == ("exited", False)
+            commands.remove(started)
+            assert commands.every() == ()
+            assert live.target.instances.look().every == ()
 
     @staticmethod
     def _found(live: LiveEnvironment, record: Record[Release]) -> Bytes:

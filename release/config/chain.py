@@ -171,12 +171,13 @@ class Migrations(Value):
     folder, `**/` is any number of them. Going back over one of them needs `--cross-migrations`."""
     up: Arguments | None = None
     """A command that migrates the data forward, as ["alembic", "upgrade", "head"]: each deployment runs it
-    once in the new image, with the environment's settings and secrets, before anything is replaced. A
-    rollback runs none, and a Swarm runs none."""
+    once in the new image, with the environment's settings and secrets. A rollback runs none."""
+    when: Literal["before", "after"] = "before"
+    """Moment of `up`: "before" anything is replaced; "after" the new release is verified healthy."""
     down: Arguments | None = None
-    """A command that undoes them, run in the newer image before it is replaced (a Swarm runs none); `{count}`
-    is their number and `{head}` the name of the last one that stays, without its suffix:
-    ["alembic", "downgrade", "-{count}"]."""
+    """A command that undoes them, run in the newer image before it is replaced; `{count}` is their number
+    and `{head}` the name of the last one that stays, without its suffix: ["alembic", "downgrade",
+    "-{count}"]."""
     entrypoint: Entrypoint = "replace"
     """"keep": the image's ENTRYPOINT gets the command as arguments; "replace": the command replaces it."""
     base: Annotated[str, Field(min_length=1)] | None = None

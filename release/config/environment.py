@@ -173,11 +173,6 @@ class Environment(RunSettings):
         """Folder below `release/deploy/targets` with the code for this kind of target."""
         return "engine" if self.engine == "docker" else self.engine
 
-    @property
-    def no_commands(self) -> str:
-        """Reason why no `down` command can run there; empty if one can."""
-        return "a Swarm runs no `down` command" if self.engine == "swarm" else ""
-
     def _only_in_swarm(self) -> list[str]:
         return (
             ['the table swarm is only for environments with engine = "swarm"']

@@ -34,15 +34,18 @@ class Undoing(Part):
 
 
 class Upgrade(Part):
-    """A command that migrates the data before a release goes in: the data changes, however it ends."""
+    """A command that migrates the data for a release: the data changes, however it ends."""
 
     command: tuple[str, ...]
     version: str
     """Version of the release in whose image the command runs."""
     status: Literal["planned", "done", "uncertain"]
-    """`planned`: in the event that starts the attempt. `uncertain`: it began; a part of it may be done."""
+    """`planned`: in the event that starts the attempt; in a later one it never ran. `uncertain`: it began;
+    a part of it may be done."""
     ran: tuple[str, ...] | None = None
     """Program and arguments of its container, as the engine reports them."""
+    when: Literal["after"] | None = None
+    """Moment of the command; absent: before anything is replaced."""
 
 
 DataChange = Undoing | Upgrade
@@ -72,7 +75,7 @@ class Deployment(Part):
     down: Undoing | None = None
     """There only where migrations are undone first; in an event that ends it, where that began."""
     up: Upgrade | None = None
-    """Present only if a command migrates the data first; in an event that ends it, if that began."""
+    """Present only if a command migrates the data; in an event that ends it, if that began."""
 
 
 class Quarantine(Part):

@@ -64,7 +64,7 @@ def plan_rows(plan: Plan) -> list[Row]:
         ("packages", listed(map(changed, plan.changes.packages))),
         ("bases", listed(map(changed, plan.changes.bases))),
         ("migrations", _crossing(plan.crossing)),
-        ("first", _first(plan.down or plan.up, forward=plan.up is not None)),
+        *_commands(plan),
         ("then", inert_lines(plan.then)),
         ("note", inert_lines(plan.notes)),
     ]
@@ -77,11 +77,17 @@ def _origins(origins: Mapping[str, str]) -> Iterator[str]:
         yield f"{', '.join(name for name, found in origins.items() if found == place)}: {place}"
 
 
-def _first(command: MigrationCommand | None, *, forward: bool) -> str:
-    if command is None:
-        return ""
+def _commands(plan: Plan) -> Iterator[Row]:
+    """Return the commands on the data, with the moment of each."""
+    if plan.down is not None:
+        yield "first", _command(plan.down, "the settings that it was deployed with")
+    if plan.up is not None:
+        moment = "last" if plan.up.runs_after else "first"
+        yield moment, _command(plan.up, "the settings of this deployment")
+
+
+def _command(command: MigrationCommand, settings: str) -> str:
     where = f"in a container of {command.version}, {command.image},"
-    settings = "the settings of this deployment" if forward else "the settings that it was deployed with"
     how = f"with {settings}, for {duration_text(command.timeout)} at most"
     return inert_lines([f"`{' '.join(command.command)}`", where, how])
 

@@ -10,13 +10,13 @@ from datetime import datetime
 from typing import Final, Literal, Protocol
 
 from release.cancellation import Cancellation
+from release.deploy.core.fingerprints import FingerprintKey
 from release.deploy.core.instance import CommandInstance, Instance
-from release.deploy.core.place import DEPLOYMENT, REPLICA, Identity, process_of
+from release.deploy.core.place import DEPLOYMENT, REPLICA, Identity, Place, process_of
 from release.events import Emit
-from release.images.engine import ContainerSpec
 from release.process import Command
+from release.records import Image
 from release.redact import Mask, Redacted
-from release.reference import Digest
 from release.runspec import RunSpec
 from release.scalars import Entrypoint
 from release.values import Struct
@@ -64,22 +64,27 @@ class FailedOutput(Struct, frozen=True, kw_only=True):
     lines: tuple[LogLine, ...]
 
 
-class OneOff(Struct, frozen=True, kw_only=True):
-    """A command in a container of its own: the release's image, with its settings and secrets."""
+class CommandRequest(Struct, frozen=True, kw_only=True):
+    """A command in a container of its own: a release's image, with its settings, but no ports and names."""
 
-    operation: str
+    name: str
+    """Of the container or the service."""
+    place: Place
+    """With the process whose settings the command has."""
+    role: str
     identity: Identity
-    image: Digest
-    """As an instance that runs the release has it."""
+    image: Image
     command: tuple[str, ...]
     entrypoint: Entrypoint
     """"replace": the command runs in place of the image's ENTRYPOINT; "keep": it is its arguments."""
-    process: str
-    """Process whose settings it has; empty for the only one."""
     spec: RunSpec
-    """Of all processes."""
+    """Of the process."""
     secrets: Mapping[str, Redacted]
-    has_terminal: bool
+    timeout: int
+    """Milliseconds that the command may take."""
+    key: FingerprintKey | None = None
+    """Key of the seals of secrets, for targets that keep them; None without secrets."""
+    has_terminal: bool = False
 
 
 class OperationContext(Struct, frozen=True, kw_only=True):
@@ -128,7 +133,7 @@ class Operations(Protocol):
     def restart(self, instances: Sequence[Instance], context: OperationContext) -> str:
         """Stop and start them one by one, each proven before the next. Raises as `start`."""
 
-    def begin(self, one_off: OneOff) -> str:
+    def begin(self, request: CommandRequest, emit: Emit) -> str:
         """Create the container of a command, and return its id. Raises EngineError."""
 
     def attachment(self, container: str) -> Command:
@@ -150,13 +155,19 @@ class Operations(Protocol):
 class Commands(Protocol):
     """Commands that change the data, each in a container of its own, which stays until it is removed."""
 
-    def refusal(self, kind: str) -> str:
-        """Return why the target runs no command of this kind, "up" or "down"; empty if it does."""
+    def refusal(self, image: Image) -> str:
+        """Return why the target can run no command in this image; empty if it can. Raises EngineError."""
+
+    def name(self, deployment: str, kind: str) -> str:
+        """Return the name of the command of a deployment; its last part is the kind, "up" or "down"."""
+
+    def advice(self, command: str) -> str:
+        """Return what to do about a command of this name that still runs."""
 
     def every(self) -> tuple[CommandInstance, ...]:
         """Return those that are there, by their labels. Raises EngineError."""
 
-    def start(self, spec: ContainerSpec, cancellation: Cancellation) -> str:
+    def start(self, request: CommandRequest, emit: Emit, cancellation: Cancellation) -> str:
         """Start one; its id. Raises EngineError, Cancelled: it did not run."""
 
     def wait(self, command: str, *, timeout: int, cancellation: Cancellation) -> int:

@@ -37,9 +37,9 @@ class ImageStore(Protocol):
 
 
 class Unneeded(Struct, frozen=True, kw_only=True):
-    """A secret or a config of a cluster that nothing refers to."""
+    """An object of a cluster that nothing needs: a secret, a config, or the job of a command that ended."""
 
-    kind: Literal["secrets", "configs"]
+    kind: Literal["secrets", "configs", "services"]
     id: str
     name: str
 

@@ -16,7 +16,7 @@ from release.deploy.execution import hooks, recording, run_migration
 from release.deploy.execution.attempt_events import AttemptEvents, Status
 from release.deploy.execution.requests import rollout_request
 from release.deploy.planning import downgrade, policy, preflight, undone
-from release.errors import DeploymentFailed, LockHeld, MixedState, ReleaseError, Restored
+from release.errors import DeploymentFailed, LockHeld, MixedState, NotMigrated, ReleaseError, Restored
 from release.records import Body, Draft
 from release.values import Struct
 
@@ -33,6 +33,10 @@ def run_attempt(events: AttemptEvents, started: Draft[Body], context: RolloutCon
     """Carry out a deployment, and record its end, however it ends.
 
     A rollback does not wait until its start is recorded: the lock keeps it.
+
+    Raises:
+        NotMigrated: the end is recorded as healthy, with the command that did not succeed.
+        ReleaseError: the end is recorded as failed, restored or mixed.
     """
     opening = [*events.interrupted_end(), started]
     recorded = _begin(events, opening)
@@ -43,7 +47,11 @@ def run_attempt(events: AttemptEvents, started: Draft[Body], context: RolloutCon
     except ReleaseError as error:
         _report(events, error)
         raise
-    return _commit(events, evidence)
+    failed = _migrate_after(events, context, evidence)
+    done = _commit(events, evidence if failed is None else failed.found)
+    if failed is not None:
+        raise failed
+    return done
 
 
 def _begin(events: AttemptEvents, opening: list[Draft[Body]]) -> bool:
@@ -107,10 +115,29 @@ def _replace(events: AttemptEvents, context: RolloutContext) -> str:
     hooks.run_before(prepared, record, context)
     with ExitStack() as stack:
         for command in prepared.data_commands:
+            if command.runs_after:
+                continue
             run_migration.run(live, command, events.deployment, context)
             stack.enter_context(undone.data_first(command.change))
             context.still_mine()
         return live.target.rollouts.roll_out(request, context)
+
+
+def _migrate_after(events: AttemptEvents, context: RolloutContext, evidence: str) -> NotMigrated | None:
+    """Run the command that migrates the data for the release that serves now; the error if it fails."""
+    prepared = events.prepared
+    command = prepared.up
+    if command is None or not command.runs_after:
+        return None
+    try:
+        context.still_mine()
+        run_migration.run(prepared.live, command, events.deployment, context)
+    except ReleaseError as error:
+        runs = f"{prepared.request.version} runs and was verified healthy ({evidence})"
+        found = f"{runs}; the data is not migrated, or only in part: {reason(error)}"
+        tail = error.tail if isinstance(error, DeploymentFailed) else ()
+        return NotMigrated(prepared.attempted, context.mask(found), context.mask(undone.RUN_AGAIN), tail)
+    return None
 
 
 def _commit(events: AttemptEvents, evidence: str) -> Done:

@@ -89,7 +89,8 @@ class AttemptEvents(Struct, frozen=True, kw_only=True):
         """Record the end and the result of a migration command; then its container is not needed."""
         live = self.prepared.live
         down = migration_containers.own_outcome(live, self.deployment, self._undoing)
-        up = migration_containers.own_outcome(live, self.deployment, self._upgrade)
+        ran = migration_containers.own_outcome(live, self.deployment, self._upgrade)
+        up = migration_containers.at_the_end(ran, self._upgrade, status)
         event = self.event(status, detail).model_copy(update={"down": down, "up": up})
         record = self.record(status, [*map(self.draft, (event, *more))])
         self.ends.append(record)

@@ -156,8 +156,8 @@ class _Ending(Struct, frozen=True, kw_only=True):
     def _recorded(self, end: End, evidence: str) -> Converged:
         """Append what the ledger lacks, with what follows from a healthy end."""
         interrupted, live = self.interrupted, self.interrupted.live
-        for change in interrupted.changes:
-            evidence = f"{undone.fact(change)}; then: {evidence}"
+        for known in interrupted.changes:
+            evidence = f"{undone.fact(known)}; then: {evidence}"
         evidence = self.context.mask(evidence)
         body = self._ended(end, evidence)
         start = interrupted.unfinished.start(live.workspace)
@@ -168,15 +168,18 @@ class _Ending(Struct, frozen=True, kw_only=True):
             live, drafts, missing, publish=self.answers, mask=self.context.mask
         )
         ended = next((each for each in records if each.body == body), None)
-        for change in interrupted.changes:
-            self._about_data(end, change, is_known=ended is not None)
+        changes: tuple[DataChange | None, ...] = (body.down, body.up)
+        for change in changes:
+            if change is not None:
+                self._about_data(end, change, is_known=ended is not None)
         return Converged(end=end, evidence=evidence, record=recording.event_json(self._draft(body), ended))
 
     def _ended(self, end: End, evidence: str) -> Deployment:
         interrupted, target = self.interrupted, self.interrupted.live.target
+        up = migration_containers.at_the_end(interrupted.up, interrupted.unfinished.started.up, end)
         proven = _proven(interrupted, end)
         body = interrupted.unfinished.ended(
-            end, target.name, proven, evidence, self._message(), interrupted.down, interrupted.up
+            end, target.name, proven, evidence, self._message(), interrupted.down, up
         )
         if interrupted.breaks is None:
             return body
@@ -187,9 +190,10 @@ class _Ending(Struct, frozen=True, kw_only=True):
         interrupted = self.interrupted
         if end == "healthy":
             migration_containers.remove_ended(interrupted.live)
-            return
+            if not undone.runs_after(change) or change.status == "done":
+                return
         interrupted.live.workspace.emit(Warned(text=f"{undone.fact(change)}: {undone.remedy(change)}"))
-        if is_known:
+        if is_known and end != "healthy":
             migration_containers.remove_ended(interrupted.live, interrupted.unfinished.started.deployment)
 
     def _message(self) -> str:

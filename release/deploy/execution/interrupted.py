@@ -172,7 +172,7 @@ def examine(live: LiveEnvironment, found: Found, *, way: Way | None) -> Interrup
         migration_containers.find_own(live),
     )
     if unfinished is None:
-        refuse_busy(f"converge {live.place}", migration_containers.still_running(there))
+        refuse_busy(f"converge {live.place}", migration_containers.still_running(live, there))
         return None
     started = unfinished.started
     before = live.event_of(started.previous) if started.previous is not None else None
@@ -190,7 +190,7 @@ def examine(live: LiveEnvironment, found: Found, *, way: Way | None) -> Interrup
         asked=way is not None,
         down=migration_containers.outcome(there, started.deployment, started.down, locked=locked),
         up=migration_containers.outcome(there, started.deployment, started.up, locked=locked),
-        busy=tuple(migration_containers.still_running(there)),
+        busy=tuple(migration_containers.still_running(live, there)),
     )
     return interrupted if way is not None else _open_way(interrupted)
 

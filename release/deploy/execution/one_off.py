@@ -6,16 +6,17 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from release.deploy.core.operating import OneOff, OperationContext
+from release.deploy.core.operating import RUN, CommandRequest, OperationContext
 from release.deploy.core.place import Identity
 from release.deploy.execution.operate import Done, Found
-from release.deploy.planning.settings import fingerprints, pinned_problems, read_secrets
+from release.deploy.planning.settings import fingerprints, pinned_problems, read_secrets, seal_key
 from release.errors import NotReady, ReleaseError
 from release.events import Notice, Warned
 from release.handover import hand_over
 from release.process import Command
 from release.redact import Mask, Redacted
 from release.reference import Digest
+from release.runspec import RunSpec
 from release.suspicion import suspicion
 from release.values import Struct
 
@@ -70,27 +71,8 @@ def run(asked: Asked, name: str, context: OperationContext) -> Done:
 
     Raises EngineError, Cancelled, ReleaseError: it did not run to its end. Its container is removed.
     """
-    found, body = asked.found, asked.found.release.body
-    operations = found.live.target.operations
-    container = operations.begin(
-        OneOff(
-            operation=name,
-            identity=Identity(
-                deployment=found.event.deployment.deployment,
-                version=body.version,
-                commit=body.source.commit,
-                digest=Digest(body.image.digest),
-                record=found.release.id,
-            ),
-            image=found.live.target.images.id_of(body.image),
-            command=asked.command,
-            entrypoint=found.live.settings.entrypoint,
-            process=found.process or "",
-            spec=context.spec,
-            secrets=asked.secrets,
-            has_terminal=asked.has_terminal,
-        )
-    )
+    operations = asked.found.live.target.operations
+    container = operations.begin(_request(asked, name, context.spec), context.emit)
     try:
         status = _handed_over(asked, operations.attachment(container), context, "and was stopped")
     except BaseException:
@@ -99,6 +81,32 @@ def run(asked: Asked, name: str, context: OperationContext) -> Done:
     ended = operations.end(container, grace=context.spec.stop_grace)
     status = status if ended is None else ended
     return Done(detail=f"exit status {status}", exit_status=status)
+
+
+def _request(asked: Asked, name: str, spec: RunSpec) -> CommandRequest:
+    found, live, body = asked.found, asked.found.live, asked.found.release.body
+    place = live.place.at(found.process or "")
+    settings = spec.every[place.process]
+    return CommandRequest(
+        name=f"{place.container}-{RUN}-{name}",
+        place=place,
+        role=RUN,
+        identity=Identity(
+            deployment=found.event.deployment.deployment,
+            version=body.version,
+            commit=body.source.commit,
+            digest=Digest(body.image.digest),
+            record=found.release.id,
+        ),
+        image=body.image,
+        command=asked.command,
+        entrypoint=live.settings.entrypoint,
+        spec=settings.with_secrets(fingerprints(live, asked.secrets)),
+        secrets=asked.secrets,
+        timeout=asked.timeout,
+        key=seal_key(live, asked.secrets),
+        has_terminal=asked.has_terminal,
+    )
 
 
 def execute(asked: Asked, context: OperationContext) -> Done:

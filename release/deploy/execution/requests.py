@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from release.deploy.core import watch
-from release.deploy.core.fingerprints import FingerprintKey
 from release.deploy.core.place import Identity
 from release.deploy.core.rollout import RolloutRequest
 from release.deploy.planning.prepare import Prepared
+from release.deploy.planning.settings import seal_key
 from release.reference import Digest
 
 
@@ -31,12 +31,5 @@ def rollout_request(prepared: Prepared, deployment: str) -> RolloutRequest:
         health_timeouts=live.settings.health_timeouts,
         watch=watch.wanted(prepared.spec, prepared.request.reason),
         reason=prepared.request.reason,
-        key=_seal_key(prepared),
+        key=seal_key(live, prepared.found.settings.secrets),
     )
-
-
-def _seal_key(prepared: Prepared) -> FingerprintKey | None:
-    """Return the key that seals secrets, for a target that keeps seals."""
-    workspace = prepared.live.workspace
-    has_seals = prepared.live.target.rollouts.keeps_seals and prepared.found.settings.secrets
-    return FingerprintKey.load(workspace.source.git_dir, workspace.environ) if has_seals else None

@@ -1,18 +1,18 @@
-"""Run a command that changes the data in a container of its own, before anything is replaced."""
+"""Run a command that changes the data in a container of its own, before or after the replacement."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from release.deploy.core.place import MIGRATION
+from release.deploy.core.operating import CommandRequest
 from release.deploy.core.rollout import RolloutContext
 from release.deploy.core.steps import step
 from release.deploy.environment.environment import LiveEnvironment
+from release.deploy.planning import undone
 from release.deploy.planning.data_command import AnyDataCommand
 from release.deploy.planning.migration_containers import container_name
 from release.errors import DeploymentFailed, EngineError, ReleaseError
 from release.events import Progress
-from release.images.engine import ContainerSpec
 from release.values import replace
 
 _LINES: Final = 1000
@@ -21,10 +21,8 @@ _LINES: Final = 1000
 
 def run(live: LiveEnvironment, command: AnyDataCommand, deployment: str, context: RolloutContext) -> None:
     """Run the command to its end and show its output; its container stays. Raises DeploymentFailed."""
-    verb = "undo migrations" if command.kind == "down" else "migrate the data"
-    attempted = f"{verb} with `{command.text}` in the image of {command.identity.version}"
     with step(context.emit, command.kind) as report:
-        container = _begun(live, _named(live, command, deployment), attempted, context)
+        container = _begun(live, command, deployment, context)
         try:
             status = live.target.commands.wait(
                 container, timeout=command.timeout, cancellation=context.cancellation
@@ -32,31 +30,37 @@ def run(live: LiveEnvironment, command: AnyDataCommand, deployment: str, context
         except (TimeoutError, ReleaseError) as error:
             timed_out = f"it did not end within {command.timeout} ms"
             found = error.found if isinstance(error, ReleaseError) else timed_out
-            raise _failed(command, attempted, f"{found}{_halted(live, container)}", ()) from error
+            raise _failed(command, context.mask(f"{found}{_halted(live, container)}"), ()) from error
         lines = _written(live, container, context)
         for line in lines:
             context.emit(Progress(name=command.kind, text=line))
         if status != 0:
-            raise _failed(command, attempted, f"exit status {status}", lines)
+            raise _failed(command, f"exit status {status}", lines)
         report(command.text)
 
 
-def _named(live: LiveEnvironment, command: AnyDataCommand, deployment: str) -> ContainerSpec:
-    identity = replace(command.identity, deployment=deployment)
+def _named(live: LiveEnvironment, command: AnyDataCommand, deployment: str) -> CommandRequest:
     return replace(
-        command.container,
+        command.request,
         name=container_name(live, deployment, command.kind),
-        labels=live.place.labels(MIGRATION) | identity.labels(),
+        identity=replace(command.identity, deployment=deployment),
     )
 
 
-def _begun(live: LiveEnvironment, spec: ContainerSpec, attempted: str, context: RolloutContext) -> str:
+def _begun(live: LiveEnvironment, command: AnyDataCommand, deployment: str, context: RolloutContext) -> str:
     """Start the container. Raises DeploymentFailed with the engine's error: no data was touched."""
+    request = _named(live, command, deployment)
     try:
-        return live.target.commands.start(spec, context.cancellation)
+        return live.target.commands.start(request, context.emit, context.cancellation)
     except ReleaseError as error:
         found, hint = context.mask(error.found), context.mask(error.hint)
-        raise DeploymentFailed(attempted, f"{found}; nothing was changed", hint) from error
+        untouched = "the data was not changed" if command.runs_after else "nothing was changed"
+        raise DeploymentFailed(_attempted(command), f"{found}; {untouched}", hint) from error
+
+
+def _attempted(command: AnyDataCommand) -> str:
+    verb = "undo migrations" if command.kind == "down" else "migrate the data"
+    return f"{verb} with `{command.text}` in the image of {command.identity.version}"
 
 
 def _halted(live: LiveEnvironment, container: str) -> str:
@@ -76,13 +80,13 @@ def _written(live: LiveEnvironment, container: str, context: RolloutContext) -> 
         return (f"cannot {error.attempted}: {error.found}",)
 
 
-def _failed(command: AnyDataCommand, attempted: str, found: str, lines: tuple[str, ...]) -> DeploymentFailed:
+def _failed(command: AnyDataCommand, found: str, lines: tuple[str, ...]) -> DeploymentFailed:
     hints = {
         "down": "check the data, because a part may be undone. Correct it, then roll back with --down "
         "again to run the command once more, or with --down done to skip it",
         "up": "check the data, because a part may be migrated. Correct the cause, then deploy again: the "
         "command runs once more",
     }
-    return DeploymentFailed(
-        attempted, f"{found}; what runs was not changed", hints[command.kind], lines[-20:]
-    )
+    untouched = "" if command.runs_after else "; what runs was not changed"
+    hint = undone.RUN_AGAIN if command.runs_after else hints[command.kind]
+    return DeploymentFailed(_attempted(command), f"{found}{untouched}", hint, lines[-20:])

@@ -1,4 +1,4 @@
-"""A command that changes the data, in a container of its own, before anything is replaced."""
+"""A command that changes the data, in a container of its own, before or after the release is replaced."""
 
 from __future__ import annotations
 
@@ -6,33 +6,40 @@ from collections.abc import Mapping
 from typing import Generic, Literal
 
 from release.config import Migrations
-from release.deploy.core.place import Identity, container_spec
+from release.deploy.core.operating import CommandRequest
+from release.deploy.core.place import MIGRATION, Identity
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.planning.plan import MigrationCommand
-from release.images.engine import ContainerSpec
+from release.deploy.planning.settings import fingerprints, seal_key
 from release.records import Record, Release
 from release.records.events import C, Undoing, Upgrade
 from release.redact import Redacted
 from release.reference import Digest
 from release.runspec import RunSpec
-from release.values import Struct, replace
+from release.values import Struct
 
 Kind = Literal["down", "up"]
 
 
 class DataCommand(Struct, Generic[C], frozen=True, kw_only=True):
-    """The command, and its container, which gets its name and labels when it is made."""
+    """The command, and its request, which gets its name and its deployment when it is started."""
 
     kind: Kind
     change: C
     """Record of the command in the deployment's events."""
-    container: ContainerSpec
-    identity: Identity
-    """Identity of the release whose image it is."""
-    repository: str
-    secrets: Mapping[str, Redacted]
-    timeout: int
-    """Milliseconds."""
+    request: CommandRequest
+    runs_after: bool = False
+    """True: it runs when the new release is verified healthy, and not before anything is replaced."""
+
+    @property
+    def identity(self) -> Identity:
+        """Return the identity of the release whose image it is."""
+        return self.request.identity
+
+    @property
+    def timeout(self) -> int:
+        """Milliseconds that it may take."""
+        return self.request.timeout
 
     @property
     def text(self) -> str:
@@ -45,8 +52,9 @@ class DataCommand(Struct, Generic[C], frozen=True, kw_only=True):
         return MigrationCommand(
             command=self.change.command,
             version=self.identity.version,
-            image=f"{self.repository}@{self.identity.digest}",
+            image=f"{self.request.image.repository}@{self.identity.digest}",
             timeout=self.timeout,
+            runs_after=self.runs_after,
         )
 
 
@@ -71,24 +79,21 @@ def data_command(
         digest=Digest(body.image.digest),
         record=release.id,
     )
-    serving = container_spec(
-        live.place, identity, spec, image=live.target.images.id_of(body.image), secrets=secrets
-    )
     return DataCommand(
         kind=kind,
         change=change,
-        container=replace(
-            serving,
-            name=None,
+        request=CommandRequest(
+            name="",
+            place=live.place,
+            role=MIGRATION,
+            identity=identity,
+            image=body.image,
             command=change.command,
             entrypoint=settings.entrypoint,
-            labels={},
-            aliases=(),
-            publish=(),
-            restart="no",
+            spec=spec.with_secrets(fingerprints(live, secrets)),
+            secrets=secrets,
+            timeout=settings.timeout,
+            key=seal_key(live, secrets),
         ),
-        identity=identity,
-        repository=body.image.repository,
-        secrets=secrets,
-        timeout=settings.timeout,
+        runs_after=kind == "up" and settings.when == "after",
     )

@@ -83,7 +83,7 @@ def ensure(
         live.workspace.refresh()
     containers = migration_containers.find_own(live)
     found = earlier_observed(live, containers, observation, own)
-    busy = "; ".join(problem.message for problem in migration_containers.still_running(containers))
+    busy = "; ".join(problem.message for problem in migration_containers.still_running(live, containers))
     if busy or found != before:
         raise LockHeld(
             f"undo migrations of {live.place}",
@@ -97,19 +97,14 @@ def _against(
 ) -> list[str]:
     """Return why the command cannot run here, and what to do."""
     text, done = " ".join(command), "--down done confirms that the data already fits the older release"
-    if live.settings.no_commands:
-        return [f"{live.settings.no_commands}: run `{text}` yourself; {done}"]
     wrong = []
     if event is None:
         wrong.append(
             f"`{text}` cannot run: the ledger does not have the running deployment, so its "
             f"settings are not known; {done}"
         )
-    if live.target.images.labels_of(left.body.image) is None:
-        image = f"{left.body.image.repository}@{left.body.image.digest}"
-        wrong.append(
-            f"`{text}` cannot run: the engine does not have the image of {left.body.version}, {image}"
-        )
+    if refusal := live.target.commands.refusal(left.body.image):
+        wrong.append(f"`{text}` of {left.body.version} cannot run: {refusal}")
     if any(HEAD in part for part in command):
         wrong.append(
             f"`{text}` needs a migration to go to, but the target has none. Set migrations.base "

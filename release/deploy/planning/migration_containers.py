@@ -14,7 +14,7 @@ from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.environment.identify import runs_release
 from release.errors import EngineError, Problem
 from release.events import Warned
-from release.records.events import C, DataChange, Undoing
+from release.records.events import C, DataChange, Undoing, Upgrade
 
 _IDLE: Final = ("created", "exited", "dead", "removing")
 
@@ -39,7 +39,7 @@ def _has_own_name(live: LiveEnvironment, container: CommandInstance) -> bool:
 
 def container_name(live: LiveEnvironment, deployment: str, kind: str) -> str:
     """Return the name of the container in which a deployment runs its command of this kind."""
-    return f"{live.place.fresh(deployment)}-{kind}"
+    return live.target.commands.name(deployment, kind)
 
 
 def _kind(container: CommandInstance) -> str:
@@ -47,18 +47,14 @@ def _kind(container: CommandInstance) -> str:
     return container.name.rpartition("-")[2]
 
 
-def still_running(containers: tuple[CommandInstance, ...]) -> list[Problem]:
+def still_running(live: LiveEnvironment, containers: tuple[CommandInstance, ...]) -> list[Problem]:
     """Return a problem for each container that still changes the data."""
     busy = [container for container in containers if container.status not in _IDLE]
-    return [Problem(path=f"migrations.{_kind(each)}", message=_running_text(each)) for each in busy]
+    return [Problem(path=f"migrations.{_kind(each)}", message=_running_text(live, each)) for each in busy]
 
 
-def _running_text(container: CommandInstance) -> str:
-    name = container.name
-    hint = (
-        f"wait for it: `docker wait {name}`, then `docker logs {name}`; `docker stop {name}` stops "
-        "it in the middle"
-    )
+def _running_text(live: LiveEnvironment, container: CommandInstance) -> str:
+    hint = live.target.commands.advice(container.name)
     does = "undoes migrations" if _kind(container) == "down" else "migrates the data"
     return f"{describe([container])} still {does}: {hint}"
 
@@ -89,6 +85,12 @@ def outcome(
 
 def _with_status(planned: C, status: Literal["done", "uncertain"], *, ran: tuple[str, ...] = ()) -> C:
     return cast(C, planned.model_copy(update={"status": status, "ran": ran or None}))
+
+
+def at_the_end(found: Upgrade | None, planned: Upgrade | None, end: str) -> Upgrade | None:
+    """Return what the end of a deployment records. A command that never ran after it stays planned."""
+    never_ran = found is None and planned is not None and planned.when == "after" and end == "healthy"
+    return planned if never_ran else found
 
 
 def own_outcome(live: LiveEnvironment, deployment: str, planned: C | None) -> C | None:

@@ -39,8 +39,6 @@ def closed(live: EnvironmentRef, found: Crossing | None, allowed: Allowance) -> 
         then = "`git fetch` may get the commits; with --cross-migrations the data stays as it is"
     elif settings.down is None:
         then = "with --cross-migrations the data stays as it is, because no `down` command is configured"
-    elif live.settings.no_commands:
-        then = f"{live.settings.no_commands}; with --cross-migrations --down done the data stays as it is"
     else:
         command = " ".join(found.command(settings.down, settings.base))
         then = f"with --cross-migrations `{command}` runs first"

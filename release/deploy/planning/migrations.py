@@ -23,7 +23,7 @@ class MigrationPlan(Struct, frozen=True, kw_only=True):
     down: DataCommand[Undoing] | None = None
     """Command that undoes migrations before anything is replaced."""
     up: DataCommand[Upgrade] | None = None
-    """Command that migrates the data forward before anything is replaced."""
+    """Command that migrates the data forward."""
     earlier: EarlierChange | None = None
     """Earlier attempt that undid some, so that the data may be older than what runs."""
     problems: tuple[Problem, ...] = ()
@@ -42,14 +42,14 @@ def plan_migrations(
         earlier_observed(live, containers, observation, kind=kind) for kind in ("down", "up")
     )
     down, against = downgrade.decide(live, observation, left, crossing, allowed, earlier)
-    up, no_up = upgrade.decide(live, request, settings, crossing)
+    up = upgrade.decide(live, request, settings, crossing)
     gate = migration_gate.closed(live, crossing, allowed)
     return MigrationPlan(
         crossing=crossing,
         down=down,
         up=up,
         earlier=earlier,
-        problems=(*gate, *against, *no_up, *migration_containers.still_running(containers)),
+        problems=(*gate, *against, *migration_containers.still_running(live, containers)),
         notes=(
             *migration_gate.idle(live, left, target),
             *downgrade.notes(live, crossing, allowed, earlier),

@@ -29,7 +29,7 @@ NO_COMMITS: Final = Commits()
 
 
 class MigrationCommand(Struct, frozen=True, kw_only=True):
-    """A command on the data that runs before anything is replaced, beside what serves."""
+    """A command on the data, in a container beside what serves."""
 
     command: tuple[str, ...]
     version: str
@@ -38,6 +38,8 @@ class MigrationCommand(Struct, frozen=True, kw_only=True):
     """Image by digest."""
     timeout: int
     """Milliseconds."""
+    runs_after: bool = False
+    """True: it runs when the new release is verified healthy, and not before anything is replaced."""
 
 
 class ProcessStep(Struct, frozen=True, kw_only=True):
@@ -126,7 +128,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     down: MigrationCommand | None = None
     """Command that undoes them first, if one runs."""
     up: MigrationCommand | None = None
-    """Command that migrates the data forward first, if one runs."""
+    """Command that migrates the data forward, if one runs."""
     then: tuple[str, ...] = ()
     """Records that are written with a healthy end: quarantines, freezes and their ends."""
     rehearsed: str = ""

@@ -67,12 +67,12 @@ class Prepared(Struct, frozen=True, kw_only=True):
 
     @property
     def up(self) -> DataCommand[Upgrade] | None:
-        """Return the command that migrates the data forward before anything is replaced."""
+        """Return the command that migrates the data forward."""
         return self.found.migrations.up
 
     @property
     def data_commands(self) -> tuple[AnyDataCommand, ...]:
-        """Return the commands that change the data before anything is replaced, in their order."""
+        """Return the commands that change the data, in their order."""
         return tuple(command for command in (self.down, self.up) if command is not None)
 
     @property
@@ -113,7 +113,7 @@ class Prepared(Struct, frozen=True, kw_only=True):
     @property
     def hidden(self) -> tuple[Redacted, ...]:
         """Return every secret that plays a part."""
-        of_commands = (value for command in self.data_commands for value in command.secrets.values())
+        of_commands = (value for command in self.data_commands for value in command.request.secrets.values())
         return (*self.found.settings.secrets.values(), *of_commands)
 
 

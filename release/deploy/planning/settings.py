@@ -137,6 +137,13 @@ _PINNED: Final = {
 }
 
 
+def seal_key(live: LiveEnvironment, secrets: Mapping[str, Redacted]) -> FingerprintKey | None:
+    """Return the key that seals these secrets, for a target that keeps seals."""
+    workspace = live.workspace
+    has_seals = live.target.rollouts.keeps_seals and secrets
+    return FingerprintKey.load(workspace.source.git_dir, workspace.environ) if has_seals else None
+
+
 def fingerprints(live: EnvironmentRef, secrets: Mapping[str, Redacted]) -> dict[str, str]:
     """Return the fingerprints that records keep of secrets, by name."""
     if not secrets:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from release.deploy.core.instance import CommandInstance
 from release.deploy.core.place import DEPLOYMENT, VERSION
@@ -18,10 +18,14 @@ from release.ledger import query
 from release.ledger.deployments import events_of
 from release.ledger.query import Event
 from release.records import Deployment
-from release.records.events import DataChange, Undoing
+from release.records.events import DataChange, Undoing, Upgrade
 from release.values import Struct
 
 E = TypeVar("E", bound=ReleaseError)
+RUN_AGAIN: Final = (
+    "check the data and correct the cause; then run the command with `invoke run`, or deploy with --again"
+)
+"""Next step if the command that runs after a release did not succeed."""
 
 
 class EarlierChange(Struct, frozen=True, kw_only=True):
@@ -33,13 +37,22 @@ class EarlierChange(Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         """Return it as text for people."""
+        if runs_after(self.change):
+            return f"{fact(self.change)} ({self.attempt})"
         return f"{fact(self.change)} by {self.attempt}, and no release was verified healthy since then"
+
+
+def runs_after(change: DataChange) -> bool:
+    """Return whether the command runs when its release is verified healthy."""
+    return isinstance(change, Upgrade) and change.when == "after"
 
 
 def fact(change: DataChange) -> str:
     """Return what happened to the data, as text for people."""
     if isinstance(change, Undoing):
         return _undone(change)
+    if change.status == "planned":
+        return f"data not migrated: `{' '.join(change.command)}` of {change.version} did not run"
     how = "" if change.status == "done" else " perhaps, or in part"
     return f"data migrated{how} by `{' '.join(change.command)}` of {change.version}"
 
@@ -62,6 +75,8 @@ def remedy(change: DataChange) -> str:
             f"the data may be older than {change.version}: apply its migrations again with that "
             "release, or roll back with --down done"
         )
+    if runs_after(change):
+        return RUN_AGAIN
     return (
         "the data may be newer than what runs: check that it works with the migrations of "
         f"{change.version}; the next deployment runs the command again"
@@ -128,7 +143,7 @@ def _recorded(
     for event in query.deployments(live.workspace.ledger, live.place.service, live.place.environment):
         deployment = event.deployment
         if deployment.status == "healthy":
-            return None
+            return _left_after(event, kind)
         if (
             deployment.deployment not in done
             and (change := _change(containers, deployment, kind)) is not None
@@ -136,6 +151,14 @@ def _recorded(
             return EarlierChange(attempt=_attempt(event), change=change)
         done.add(deployment.deployment)
     return None
+
+
+def _left_after(event: Event, kind: Kind) -> EarlierChange | None:
+    """Return the command that did not succeed after a release that was verified healthy."""
+    up = event.deployment.up
+    if kind == "down" or up is None or up.status == "done" or not runs_after(up):
+        return None
+    return EarlierChange(attempt=_attempt(event), change=up)
 
 
 def _change(containers: tuple[CommandInstance, ...], deployment: Deployment, kind: Kind) -> DataChange | None:

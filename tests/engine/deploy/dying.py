@@ -17,11 +17,12 @@ from typing import Any, Final
 from invoke.main import program
 
 from release.deploy.targets.swarm.api import Swarm
+from release.deploy.targets.swarm.jobs import Jobs
 from release.images.engine import Engine
 from release.ledger.store import Ledger
 
 HOST: Final = "laptop-7"
-OWNERS: Final[dict[str, Any]] = {"append_events": Ledger, "store": Swarm, "update": Swarm}
+OWNERS: Final[dict[str, Any]] = {"append_events": Ledger, "await_end": Jobs, "store": Swarm, "update": Swarm}
 """Whose methods they are; all others are the engine's."""
 
 

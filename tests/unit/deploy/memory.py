@@ -15,6 +15,7 @@ from release.deploy.core.image_location import Bytes, Room, Tell, unheard
 from release.deploy.core.image_survey import ImageState, ImageSurvey
 from release.deploy.core.instance import CommandInstance, Difference, Instance, InstanceSet, Report
 from release.deploy.core.lock_store import Kept, LockStore
+from release.deploy.core.operating import CommandRequest
 from release.deploy.core.place import MIGRATION, SERVING, Place, describe
 from release.deploy.core.rollout import RolloutContext, RolloutRequest, Strategy, Way
 from release.deploy.core.upkeep import ImageStore, Needs, Unneeded
@@ -29,7 +30,7 @@ from release.errors import (
     UsageError,
 )
 from release.events import Emit, Notice
-from release.images.engine import ContainerSpec, Engine, StoredImage
+from release.images.engine import Engine, StoredImage
 from release.records import Deployment, Image, Release
 from release.redact import Redacted
 from release.reference import Digest, Repository
@@ -305,26 +306,33 @@ class MemoryRollouts(Part):
 class MemoryCommands(Part):
     """See `release.deploy.core.target.Commands`."""
 
-    def refusal(self, kind: str) -> str:
-        return ""
+    def refusal(self, image: Image) -> str:
+        digest = Digest(image.digest)
+        return "" if digest in self.machine.images else f"the machine does not have {digest}"
+
+    def name(self, deployment: str, kind: str) -> str:
+        return f"{self.place.fresh(deployment)}-{kind}"
+
+    def advice(self, command: str) -> str:
+        return f"wait for {command}"
 
     def every(self) -> tuple[CommandInstance, ...]:
         wanted = self.place.labels(MIGRATION).items()
         return tuple(each for each in self.machine.commands if wanted <= each.labels.items())
 
-    def start(self, spec: ContainerSpec, cancellation: Cancellation) -> str:
+    def start(self, request: CommandRequest, emit: Emit, cancellation: Cancellation) -> str:
         cancellation.check()
-        argv = tuple(spec.command or ())
+        argv = request.command
         one = CommandInstance(
             id=self.machine.id(),
-            name=spec.name or "",
-            image=spec.image,
-            status="exited",
+            name=request.name,
+            image=Digest(request.image.digest),
+            status="running" if "sleep" in argv[-1] else "exited",
             health="none",
             restarts=0,
             started_at=_NOON,
-            labels=spec.labels,
-            exit_code=1 if argv in self.machine.failing else 0,
+            labels=request.place.labels(request.role) | request.identity.labels(),
+            exit_code=3 if "exit 3" in argv[-1] else int(argv in self.machine.failing),
             argv=argv,
         )
         self.machine.commands.append(one)
@@ -337,13 +345,19 @@ class MemoryCommands(Part):
         return found
 
     def wait(self, command: str, *, timeout: int, cancellation: Cancellation) -> int:
+        if self._get(command).status == "running":
+            raise TimeoutError
         return self._get(command).exit_code
 
     def stop(self, command: str) -> None:
-        self._get(command)
+        found = self._get(command)
+        self.machine.commands.remove(found)
+        if found.status == "running":
+            found = replace(found, status="exited", exit_code=137)
+        self.machine.commands.append(found)
 
     def logs(self, command: str, *, lines: int) -> tuple[str, ...]:
-        return (f"ran {' '.join(self._get(command).argv)}",)
+        return (f"ran {' '.join(self._get(command).argv)}", "done")
 
     def remove(self, command: str) -> None:
         self.machine.commands.remove(self._get(command))

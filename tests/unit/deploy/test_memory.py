@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -154,6 +155,39 @@ def test_a_command_that_migrates_the_data_runs_first(bench: MemoryBench) -> None
     assert bench.run("deploy", "--to", "0.2.0", "--yes")[0] == 1
     assert "exit status 1; what runs was not changed" in bench.said
     assert running(bench) == ["0.1.0"]
+
+
+def test_a_command_that_runs_after_the_release_and_fails_leaves_the_release(bench: MemoryBench) -> None:
+    """Status 4: it is recorded as healthy with the command that failed, and the status says so."""
+    migrations = '[tool.release.migrations]\npaths = ["m/*.py"]\nup = ["app", "migrate"]\nwhen = "after"\n'
+    bench.repository.commit("feat: migrate", **{"pyproject.toml": TABLE + migrations})
+    deployed(bench, "0.1.0")
+    bench.machine.failing.add(("app", "migrate"))
+    assert bench.run("deploy", "--to", "0.2.0", "--yes")[0] == 4
+    assert "0.2.0 runs and was verified healthy" in bench.said
+    assert "the data is not migrated, or only in part: exit status 1" in bench.said
+    assert (running(bench), statuses(bench)[-1]) == (["0.2.0"], "healthy")
+    assert bench.machine.commands == []
+    failed = "data migrated perhaps, or in part by `app migrate` of 0.2.0"
+    assert failed in json.dumps(bench.run("status")[1])
+    bench.machine.failing.clear()
+    assert bench.run("deploy", "--to", "0.2.0", "--again", "--yes")[0] == 0
+    assert failed not in json.dumps(bench.run("status")[1])
+
+
+def test_a_command_that_was_to_run_after_an_interrupted_release_is_told(bench: MemoryBench) -> None:
+    """Its operator died before the command: converge finishes the release, and says what is left."""
+    migrations = '[tool.release.migrations]\npaths = ["m/*.py"]\nup = ["app", "migrate"]\nwhen = "after"\n'
+    bench.repository.commit("feat: migrate", **{"pyproject.toml": TABLE + migrations})
+    deployed(bench, "0.1.0")
+    bench.machine.die_before = "prove"
+    with pytest.raises(Killed):
+        bench.run("deploy", "--to", "0.2.0", "--yes")
+    bench.machine.is_operator_dead = False
+    assert bench.run("converge", "--finish", "--yes", "--break-lock", "--message", "dead")[0] == 0
+    told = "data not migrated: `app migrate` of 0.2.0 did not run"
+    assert told in bench.said
+    assert told in json.dumps(bench.run("status")[1])
 
 
 def test_doctor_asks_the_target(bench: MemoryBench) -> None:

@@ -5,10 +5,16 @@ from __future__ import annotations
 from typing import Final
 
 from release.cancellation import Cancellation
+from release.deploy.core import image_location
 from release.deploy.core.instance import CommandInstance
-from release.deploy.core.place import MIGRATION, Place
+from release.deploy.core.operating import CommandRequest
+from release.deploy.core.place import MIGRATION, Place, container_spec
+from release.deploy.targets.engine.images import EngineImages
+from release.events import Emit
+from release.images.container_spec import UNWATCHED
 from release.images.engine import ContainerSpec, Engine
-from release.values import Struct
+from release.records import Image
+from release.values import Struct, replace
 
 _AT_ONCE: Final = 0
 
@@ -19,9 +25,22 @@ class EngineCommands(Struct, frozen=True, kw_only=True):
     engine: Engine
     place: Place
 
-    def refusal(self, kind: str) -> str:  # noqa: ARG002 - other targets refuse
-        """Nothing: an engine runs them."""
-        return ""
+    def refusal(self, image: Image) -> str:
+        """The engine has the image, or it cannot."""
+        if image_location.find_stored(self.engine, image) is not None:
+            return ""
+        return f"the engine does not have the image {image.repository}@{image.digest}"
+
+    def name(self, deployment: str, kind: str) -> str:
+        """Of a container."""
+        return f"{self.place.fresh(deployment)}-{kind}"
+
+    def advice(self, command: str) -> str:
+        """With the `docker` program."""
+        return (
+            f"wait for it: `docker wait {command}`, then `docker logs {command}`; `docker stop {command}` "
+            "stops it in the middle"
+        )
 
     def every(self) -> tuple[CommandInstance, ...]:
         """By the labels of the place and the role."""
@@ -42,9 +61,9 @@ class EngineCommands(Struct, frozen=True, kw_only=True):
             for each in self.engine.containers(self.place.labels(MIGRATION))
         )
 
-    def start(self, spec: ContainerSpec, cancellation: Cancellation) -> str:
+    def start(self, request: CommandRequest, emit: Emit, cancellation: Cancellation) -> str:  # noqa: ARG002 - nothing to tell
         """Create the container and start it."""
-        container = self.engine.create(spec)
+        container = self.engine.create(command_container(self.engine, request))
         cancellation.check()
         self.engine.start(container)
         return container
@@ -64,3 +83,25 @@ class EngineCommands(Struct, frozen=True, kw_only=True):
     def remove(self, command: str) -> None:
         """Remove the container."""
         self.engine.remove(command)
+
+
+def command_container(engine: Engine, request: CommandRequest) -> ContainerSpec:
+    """Return the container of a command: with the networks, volumes and limits of what serves."""
+    serving = container_spec(
+        request.place,
+        request.identity,
+        request.spec,
+        image=EngineImages(engine=engine).id_of(request.image),
+        secrets=request.secrets,
+    )
+    return replace(
+        serving,
+        name=request.name,
+        command=request.command,
+        entrypoint=request.entrypoint,
+        labels=request.place.labels(request.role) | request.identity.labels(),
+        aliases=(),
+        publish=(),
+        restart="no",
+        healthcheck=UNWATCHED,
+    )

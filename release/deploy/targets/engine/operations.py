@@ -11,21 +11,22 @@ from release.cancellation import Cancellation
 from release.deploy.core.instance import Instance
 from release.deploy.core.operating import (
     RUN,
+    CommandRequest,
     FailedOutput,
     LogLine,
     LogSource,
-    OneOff,
     OperationContext,
     What,
 )
-from release.deploy.core.place import Place, container_spec, process_of
+from release.deploy.core.place import Place, process_of
 from release.deploy.core.steps import elapsed_ms, step
 from release.deploy.targets.engine import failed_output
+from release.deploy.targets.engine.commands import command_container
 from release.deploy.targets.engine.fronts import Front, FrontOf, no_front
 from release.deploy.targets.engine.gates import Gates
 from release.deploy.targets.engine.health import Watch, await_healthy
 from release.deploy.targets.engine.instances import instance_of
-from release.images.container_spec import UNWATCHED
+from release.events import Emit
 from release.images.engine import ContainerState, Engine
 from release.process import Command
 from release.runspec import RunSpec
@@ -146,26 +147,10 @@ class EngineOperations(Struct, frozen=True, kw_only=True):
             at_once=front is None or front.checks_at_once,
         )
 
-    def begin(self, one_off: OneOff) -> str:
-        """With the networks, volumes and limits of what runs, but not its ports and names."""
-        place, settings = self.place.at(one_off.process), one_off.spec.every[one_off.process]
-        serving = container_spec(
-            place, one_off.identity, settings, image=one_off.image, secrets=one_off.secrets
-        )
-        spec = replace(
-            serving,
-            name=f"{place.container}-{RUN}-{one_off.operation}",
-            command=one_off.command,
-            entrypoint=one_off.entrypoint,
-            labels=place.labels(RUN) | one_off.identity.labels(),
-            aliases=(),
-            publish=(),
-            restart="no",
-            healthcheck=UNWATCHED,
-            has_input=True,
-            has_terminal=one_off.has_terminal,
-        )
-        return self.engine.create(spec)
+    def begin(self, request: CommandRequest, emit: Emit) -> str:  # noqa: ARG002 - nothing to tell
+        """With the operator's standard input, and a terminal if there is one."""
+        spec = command_container(self.engine, request)
+        return self.engine.create(replace(spec, has_input=True, has_terminal=request.has_terminal))
 
     def attachment(self, container: str) -> Command:
         """The `docker` program knows terminals: their size, keys and signals."""

@@ -108,10 +108,12 @@ class Swarm(Struct, frozen=True, kw_only=True):
             return read_service(client.inspect_service(name))  # type: ignore[no-untyped-call]
         return None
 
-    def services(self) -> tuple[Service, ...]:
-        """All of them."""
+    def services(self, labels: Mapping[str, str] | None = None) -> tuple[Service, ...]:
+        """All of them, or all with these labels."""
+        wanted = [f"{key}={value}" for key, value in (labels or {}).items()]
         with self._talking("list the services") as client:
-            return tuple(read_service(data) for data in client.services())  # type: ignore[no-untyped-call]
+            listed = client.services(filters={"label": wanted})  # type: ignore[no-untyped-call]
+            return tuple(read_service(data) for data in listed)
 
     def create(self, spec: Mapping[str, Any], image: Reference) -> str:
         """Create a service; its id. Raises NameTaken (ServiceCreate: 409)."""

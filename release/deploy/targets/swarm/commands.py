@@ -1,42 +1,100 @@
-"""Commands that change the data: a Swarm runs none, for no container of a node is proven to have ended."""
+"""Commands that change the data, as jobs of a Swarm."""
 
 from __future__ import annotations
 
-from typing import NoReturn
+from contextlib import suppress
 
 from release.cancellation import Cancellation
 from release.deploy.core.instance import CommandInstance
-from release.images.engine import ContainerSpec
-from release.values import Struct
+from release.deploy.core.operating import CommandRequest
+from release.deploy.core.place import MIGRATION
+from release.deploy.targets.swarm import marks, naming
+from release.deploy.targets.swarm.images import SwarmImages
+from release.deploy.targets.swarm.jobs import Job, Jobs
+from release.deploy.targets.swarm.objects import image_digest
+from release.deploy.targets.swarm.service import PlacedService
+from release.errors import EngineError
+from release.events import Emit
+from release.records import Image
+from release.reference import Digest
 
 
-class SwarmCommands(Struct, frozen=True, kw_only=True):
-    """See `release.deploy.core.target.Commands`. A plan never gets here: `refusal` comes first."""
+class SwarmCommands(PlacedService, frozen=True, kw_only=True):
+    """Jobs with the role of a command. See `release.deploy.core.operating.Commands`."""
 
-    def refusal(self, kind: str) -> str:
-        """Say that people run them."""
-        return f"a Swarm runs no `{kind}` command"
+    @property
+    def jobs(self) -> Jobs:
+        """The jobs of the Swarm."""
+        return Jobs(swarm=self.swarm)
+
+    def refusal(self, image: Image) -> str:
+        """A node pulls the image, or it cannot."""
+        found = SwarmImages(engine=self.engine, place=self.place, ways=self.ways).locate(image)
+        return f"no node gets its image: {found.problem}" if found.where == "nowhere" else ""
+
+    def name(self, deployment: str, kind: str) -> str:
+        """Of a service."""
+        return naming.command_name(self.place, deployment, kind)
+
+    def advice(self, command: str) -> str:
+        """With the `docker` program on a manager. Without the service, nothing would show how it ended."""
+        return (
+            f"wait for it: `docker service ps {command}` and `docker service logs {command}` show it; "
+            f"`docker service scale {command}=0` stops it in the middle"
+        )
 
     def every(self) -> tuple[CommandInstance, ...]:
-        """None."""
-        return ()
+        """By the labels of the place and the role."""
+        return tuple(map(command_instance, self.jobs.every(self.place.labels(MIGRATION))))
 
-    def start(self, spec: ContainerSpec, cancellation: Cancellation) -> NoReturn:  # noqa: ARG002
-        """Refuse."""
-        raise ValueError(self.refusal("up"))
+    def start(self, request: CommandRequest, emit: Emit, cancellation: Cancellation) -> str:
+        """Create the service, and wait until a node has started its task."""
+        job = self.jobs.create(request, emit)
+        try:
+            self.jobs.await_start(job, request, cancellation)
+        except BaseException:
+            with suppress(EngineError):
+                self._give_up(job)
+            raise
+        return job
 
-    def wait(self, command: str, *, timeout: int, cancellation: Cancellation) -> NoReturn:  # noqa: ARG002
-        """Refuse."""
-        raise ValueError(f"there is no command {command}")
+    def _give_up(self, job: str) -> None:
+        """Stop a command that may have begun; one that its node refused has not."""
+        found = self.jobs.get(job)
+        if found is not None and found.status != "created":
+            self.jobs.stop(job)
+
+    def wait(self, command: str, *, timeout: int, cancellation: Cancellation) -> int:
+        """Wait for the end of the task."""
+        return self.jobs.await_end(command, timeout, cancellation)
 
     def stop(self, command: str) -> None:
-        """Refuse."""
-        raise ValueError(f"there is no command {command}")
+        """Ask for no completion any more."""
+        self.jobs.stop(command)
 
-    def logs(self, command: str, *, lines: int) -> tuple[str, ...]:  # noqa: ARG002
-        """Refuse."""
-        raise ValueError(f"there is no command {command}")
+    def logs(self, command: str, *, lines: int) -> tuple[str, ...]:
+        """As the node of the task keeps them."""
+        return self.jobs.output(command, lines=lines)
 
     def remove(self, command: str) -> None:
-        """Refuse."""
-        raise ValueError(f"there is no command {command}")
+        """Remove the service."""
+        self.jobs.remove(command)
+
+
+def command_instance(job: Job) -> CommandInstance:
+    """Return a job in the words of a container."""
+    service = job.service
+    container = marks.container_of(service.spec)
+    image = str(container.get("Image") or "")
+    return CommandInstance(
+        id=service.id,
+        name=service.name,
+        image=image_digest(image) or Digest.of(image.encode()),
+        status=job.status,
+        health="none",
+        restarts=max(0, job.runs - 1),
+        started_at=job.task.created_at if job.task is not None else service.updated_at,
+        labels=service.labels,
+        exit_code=job.exit_code,
+        argv=tuple(container.get("Command") or ()),
+    )

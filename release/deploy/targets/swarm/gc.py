@@ -1,4 +1,4 @@
-"""Secrets and configs of ours in a Swarm that nothing needs any more.
+"""Secrets, configs and jobs of ours in a Swarm that nothing needs any more.
 
 Each value of a secret and each content of a file is an object of its own, so every rotation leaves one.
 An object goes only when it is this place's by its labels, and no spec that could run again names it.
@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from release.deploy.core.place import DEPLOYMENT, Place
+from release.deploy.core.operating import RUN
+from release.deploy.core.place import DEPLOYMENT, MIGRATION, Place
 from release.deploy.core.upkeep import Needs, Unneeded
 from release.deploy.targets.swarm import marks, naming
 from release.deploy.targets.swarm import spec as specs
 from release.deploy.targets.swarm.api import Kind, Swarm
+from release.deploy.targets.swarm.jobs import Jobs
 from release.deploy.targets.swarm.kept import read_kept
 from release.deploy.targets.swarm.objects import Service, Stored, Task, parts_of
 from release.runspec import RunSpec
@@ -39,7 +41,17 @@ def unneeded(swarm: Swarm, place: Place, needs: Needs) -> tuple[Unneeded, ...]:
         for each in there[role]
         if each.id not in used | stays and not _stands(each.name, kept) and _is_ours(each, place, role)
     ]
+    found += _ended_jobs(swarm, place, needs)
     return tuple(sorted(found, key=lambda each: (each.kind, each.name)))
+
+
+def _ended_jobs(swarm: Swarm, place: Place, needs: Needs) -> Iterator[Unneeded]:
+    """Jobs whose command has ended. The ledger has the result of one that changed the data, too."""
+    for role in (MIGRATION, RUN):
+        for job in Jobs(swarm=swarm).every(place.labels(role)):
+            is_told = role == RUN or job.service.labels.get(DEPLOYMENT) in needs.ended
+            if job.is_over and is_told:
+                yield Unneeded(kind="services", id=job.service.id, name=job.service.name)
 
 
 def _named(place: Place, known: Iterable[RunSpec]) -> set[str]:
@@ -47,7 +59,9 @@ def _named(place: Place, known: Iterable[RunSpec]) -> set[str]:
     found = set[str]()
     for spec in known:
         found |= {naming.secret_name(place, name, print_) for name, print_ in spec.secrets.items()}
-        found |= {naming.file_name(place, path, file.sha256) for path, file in (spec.files or {}).items()}
+        every = (spec, *spec.every.values())
+        files = [pair for each in every for pair in (each.files or {}).items()]
+        found |= {naming.file_name(place, path, file.sha256) for path, file in files}
     return found
 
 

@@ -29,6 +29,17 @@ def service_name(place: Place) -> str:
     return fitting(place.container, _LONGEST_SERVICE)
 
 
+def command_name(place: Place, deployment: str, kind: str) -> str:
+    """Return what the service of a command is called that changes the data: its last part is the kind."""
+    suffix = f"-{deployment}-{kind}"
+    return fitting(place.container, _LONGEST_SERVICE - len(suffix)) + suffix
+
+
+def run_name(name: str) -> str:
+    """Return what the service of an operator's command is called."""
+    return fitting(name, _LONGEST_SERVICE)
+
+
 def lock_name(name: str) -> str:
     """Return what a lock is called among the Swarm's configs."""
     return fitting(name, _LONGEST_OBJECT)

@@ -127,6 +127,8 @@ class Task(Struct, frozen=True, kw_only=True):
     """Bytes that are kept free for it."""
     parts: frozenset[str] = frozenset()
     """Ids of the secrets and configs that it was given."""
+    container: str = ""
+    """The id of its container on its node; empty before there is one."""
 
 
 class Stored(Struct, frozen=True, kw_only=True):
@@ -217,6 +219,7 @@ def read_task(data: Mapping[str, Any]) -> Task:
         cpus=(reserved.get("NanoCPUs") or 0) // _MILLI,
         memory=reserved.get("MemoryBytes") or 0,
         parts=parts_of(container),
+        container=ended.get("ContainerID") or "",
     )
 
 

@@ -9,10 +9,10 @@ from typing import Final, NoReturn
 from release.cancellation import Cancellation
 from release.deploy.core.instance import Instance
 from release.deploy.core.operating import (
+    CommandRequest,
     FailedOutput,
     LogLine,
     LogSource,
-    OneOff,
     OperationContext,
     What,
 )
@@ -20,6 +20,7 @@ from release.deploy.core.place import Place
 from release.deploy.targets.swarm import naming
 from release.deploy.targets.swarm.api import Swarm
 from release.errors import UsageError
+from release.events import Emit
 from release.process import Command
 from release.values import Struct
 
@@ -93,7 +94,7 @@ class SwarmOperations(Struct, frozen=True, kw_only=True):
         """Not here."""
         self._refuse("restart")
 
-    def begin(self, one_off: OneOff) -> str:  # noqa: ARG002 - the protocol's
+    def begin(self, request: CommandRequest, emit: Emit) -> str:  # noqa: ARG002 - the protocol's
         """Not here."""
         self._refuse("run")
 

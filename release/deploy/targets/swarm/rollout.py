@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 from release.deploy.core import watch
+from release.deploy.core.image_location import image_reference
 from release.deploy.core.place import DEPLOYMENT, SERVING
 from release.deploy.core.rollout import RolloutContext, RolloutRequest
 from release.deploy.core.steps import reason, step
@@ -24,8 +25,7 @@ from release.deploy.targets.swarm.follow import Watch, await_settled
 from release.deploy.targets.swarm.kept import read_kept
 from release.deploy.targets.swarm.objects import Service
 from release.deploy.targets.swarm.probe import Asking, ask_tasks
-from release.deploy.targets.swarm.sealed import Kept, restorable
-from release.deploy.targets.swarm.spec import Parts
+from release.deploy.targets.swarm.sealed import make_parts, restorable
 from release.deploy.targets.swarm.tasks import View, ended_ids, node_name, replicas, update_of, view
 from release.errors import (
     DeploymentFailed,
@@ -94,7 +94,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
         return self._proven(lambda: before)
 
     def _begin(self, before: Service | None) -> None:
-        written = specs.service_spec(self.order, self._parts())
+        written = specs.service_spec(self.order, make_parts(self.swarm, self.order, self.means.emit))
         self.means.cancellation.check()
         self.means.still_mine()
         self._remember(before)
@@ -195,27 +195,6 @@ class Rollout(Struct, frozen=True, kw_only=True):
 
     # submitting
 
-    def _parts(self) -> Parts:
-        """Networks by id, and secrets in the Swarm, made where this value is not there yet."""
-        order = self.order
-        kept = Kept(swarm=self.swarm, place=order.place, emit=self.means.emit, key=order.key)
-        networks = {name: self.swarm.network(name) for name in order.spec.networks}
-        gone = [name for name, network in networks.items() if network is None]
-        if gone:
-            raise EngineError(
-                self.order.attempt,
-                f"the network {gone[0]} was removed",
-                "create it again: docker network create --driver overlay NAME",
-            )
-        return Parts(
-            networks={name: network.id for name, network in networks.items() if network is not None},
-            secrets={
-                name: kept.secret(name, self.order.spec.secrets[name], value)
-                for name, value in self.order.secrets.items()
-            },
-            files={path: kept.file(path, file) for path, file in (self.order.spec.files or {}).items()},
-        )
-
     def _submit(self, before: Service | None, written: Mapping[str, Any]) -> None:
         """Create or update. A write whose answer was lost is looked for before it is sent again."""
         now = before
@@ -236,7 +215,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
         raise self._moving(f"update the service {self.name}")
 
     def _sent(self, now: Service | None, written: Mapping[str, Any]) -> bool:
-        image = specs.image_reference(self.order)
+        image = image_reference(self.order.image)
         if now is None:
             return bool(self.swarm.create(written, image))
         return self.swarm.update(now, written, image)
@@ -460,7 +439,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
     def _send_back(self, before: Service, now: Service | None) -> None:
         """Submit the spec from before. It is verified afterwards."""
         text = str(marks.container_of(before.spec).get("Image") or "")
-        image = Reference.parse(text) if text else specs.image_reference(self.order)
+        image = Reference.parse(text) if text else image_reference(self.order.image)
         try:
             if now is None:
                 self.swarm.create(before.spec, image)

@@ -15,12 +15,14 @@ from contextlib import suppress
 from typing import Any, Final
 
 from release.deploy.core.fingerprints import FingerprintKey
+from release.deploy.core.operating import CommandRequest
 from release.deploy.core.place import Place
+from release.deploy.core.rollout import RolloutRequest
 from release.deploy.targets.swarm import marks, naming
 from release.deploy.targets.swarm import spec as specs
 from release.deploy.targets.swarm.api import Kind, Swarm
 from release.deploy.targets.swarm.objects import Stored
-from release.deploy.targets.swarm.spec import Part
+from release.deploy.targets.swarm.spec import Part, Parts
 from release.errors import EngineError, NameTaken
 from release.events import Emit, Warned
 from release.redact import Redacted
@@ -84,6 +86,29 @@ class Kept(Struct, frozen=True, kw_only=True):
         if kind == "configs":
             return hmac.compare_digest(self.swarm.content(found.id).encode(), content.reveal().encode())
         return labels.items() <= found.labels.items() and is_sealed(self.key, found)
+
+
+def make_parts(swarm: Swarm, order: RolloutRequest | CommandRequest, emit: Emit) -> Parts:
+    """Return networks by id, and secrets and files in the Swarm, made where this value is not there yet.
+
+    All processes of an environment share them. Raises EngineError: a network is gone.
+    """
+    kept = Kept(swarm=swarm, place=order.place.at(""), emit=emit, key=order.key)
+    networks = {name: swarm.network(name) for name in order.spec.networks}
+    gone = [name for name, network in networks.items() if network is None]
+    if gone:
+        raise EngineError(
+            f"start a service of {order.place}",
+            f"the network {gone[0]} was removed",
+            "create it again: docker network create --driver overlay NAME",
+        )
+    return Parts(
+        networks={name: network.id for name, network in networks.items() if network is not None},
+        secrets={
+            name: kept.secret(name, order.spec.secrets[name], value) for name, value in order.secrets.items()
+        },
+        files={path: kept.file(path, file) for path, file in (order.spec.files or {}).items()},
+    )
 
 
 def secret_labels(place: Place, name: str, fingerprint: str) -> dict[str, str]:

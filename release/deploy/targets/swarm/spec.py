@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from release.deploy.core.image_location import image_reference
 from release.deploy.core.instance import InstanceSet
+from release.deploy.core.operating import CommandRequest
 from release.deploy.core.place import SERVING, Identity, Place
 from release.deploy.core.rollout import RolloutRequest
 from release.deploy.targets.swarm.marks import MARK, mark
 from release.deploy.targets.swarm.naming import file_name, secret_name, service_name
-from release.images.container_spec import healthcheck_config
-from release.records import Deployment, Release
-from release.reference import Digest, Reference, Repository
+from release.images.container_spec import UNWATCHED, healthcheck_config
+from release.records import Deployment, Image, Release
+from release.reference import Digest
 from release.runspec import Mount, Publish, RunSpec, SwarmSpec
 from release.tmpfs import Tmpfs, texts
 from release.values import Struct, field
@@ -55,11 +57,6 @@ class Parts(Struct, frozen=True, kw_only=True):
     """By path."""
 
 
-def image_reference(order: RolloutRequest) -> Reference:
-    """The image as the nodes pull it: by digest."""
-    return Repository(order.image.repository).at(Digest(order.image.digest))
-
-
 def service_spec(order: RolloutRequest, parts: Parts) -> dict[str, Any]:
     """Everything that the Swarm is told, and a mark over all of it."""
     swarm, spec = order.spec.swarm or SwarmSpec(), order.spec
@@ -67,19 +64,7 @@ def service_spec(order: RolloutRequest, parts: Parts) -> dict[str, Any]:
     written: dict[str, Any] = {
         "Name": service_name(order.place),
         "Labels": labels,
-        "TaskTemplate": {
-            "ContainerSpec": _container(order, parts, labels),
-            "Resources": {"Limits": _limits(spec), "Reservations": _reservations(swarm)},
-            "RestartPolicy": {
-                "Condition": _CONDITIONS[spec.restart],
-                "Delay": _RESTART_DELAY,
-                "MaxAttempts": 0,
-            },
-            "Placement": _placement(swarm, order.image.platform),
-            "Networks": [{"Target": parts.networks[name]} for name in spec.networks],
-            "ForceUpdate": 0,
-            **_log_driver(spec),
-        },
+        "TaskTemplate": _task(spec, order.image, parts, labels),
         "Mode": {"Replicated": {"Replicas": spec.replicas}},
         "UpdateConfig": _policy(swarm, swarm.failure_action),
         "RollbackConfig": _policy(swarm, "pause"),
@@ -91,8 +76,55 @@ def service_spec(order: RolloutRequest, parts: Parts) -> dict[str, Any]:
     return written | {"Labels": labels | {MARK: mark(written)}}
 
 
-def _container(order: RolloutRequest, parts: Parts, labels: Mapping[str, str]) -> dict[str, Any]:
-    spec = order.spec
+def job_spec(request: CommandRequest, parts: Parts) -> dict[str, Any]:
+    """Return a service that runs one command once (mode replicated-job), with the settings of a process.
+
+    It publishes nothing, its health is not asked, and a command that ends is not started again.
+    """
+    update = {
+        "command": request.command,
+        "entrypoint": request.entrypoint,
+        "restart": "no",
+        "healthcheck": UNWATCHED,
+    }
+    labels = request.place.labels(request.role) | request.identity.labels()
+    return {
+        "Name": request.name,
+        "Labels": labels,
+        "TaskTemplate": _task(request.spec.model_copy(update=update), request.image, parts, labels),
+        "Mode": {"ReplicatedJob": {"MaxConcurrent": 1, "TotalCompletions": 1}},
+    }
+
+
+def stopped_job(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the spec of a job that is to run no more: its service stays, and its task is ended."""
+    return {**spec, "Mode": {"ReplicatedJob": {"MaxConcurrent": 0, "TotalCompletions": 0}}}
+
+
+def is_stopped_job(spec: Mapping[str, Any]) -> bool:
+    """Return whether a job was stopped: see `stopped_job`."""
+    job = (spec.get("Mode") or {}).get("ReplicatedJob") or {}
+    return not job.get("TotalCompletions", 1)
+
+
+def _task(spec: RunSpec, image: Image, parts: Parts, labels: Mapping[str, str]) -> dict[str, Any]:
+    swarm = spec.swarm or SwarmSpec()
+    return {
+        "ContainerSpec": _container(spec, image, parts, labels),
+        "Resources": {"Limits": _limits(spec), "Reservations": _reservations(swarm)},
+        "RestartPolicy": {
+            "Condition": _CONDITIONS[spec.restart],
+            "Delay": _RESTART_DELAY,
+            "MaxAttempts": 0,
+        },
+        "Placement": _placement(swarm, image.platform),
+        "Networks": [{"Target": parts.networks[name]} for name in spec.networks],
+        "ForceUpdate": 0,
+        **_log_driver(spec),
+    }
+
+
+def _container(spec: RunSpec, image: Image, parts: Parts, labels: Mapping[str, str]) -> dict[str, Any]:
     asked = {
         "Init": spec.init,
         "StopSignal": spec.stop_signal,
@@ -101,7 +133,7 @@ def _container(order: RolloutRequest, parts: Parts, labels: Mapping[str, str]) -
     places = {name: f"/run/secrets/{name}" for name in parts.secrets} | (spec.secret_files or {})
     env = {f"{name}_FILE": places[name] for name in parts.secrets} | spec.env
     return {
-        "Image": str(image_reference(order)),
+        "Image": str(image_reference(image)),
         "Labels": dict(labels),
         "Command" if spec.entrypoint == "replace" else "Args": list(spec.command or ()),
         "Env": [f"{key}={value}" for key, value in env.items()],
@@ -249,6 +281,3 @@ def recorded_order(place: Place, deployment: Deployment, release: Release) -> Ro
         old=None,
         health_timeout=0,
     )
-
-
-# --- changed behind our back

@@ -40,8 +40,8 @@ class SwarmTarget(PlacedService, frozen=True, kw_only=True):
 
     @property
     def commands(self) -> SwarmCommands:
-        """None are run."""
-        return SwarmCommands()
+        """Jobs of their own."""
+        return SwarmCommands(engine=self.engine, place=self.place, ways=self.ways)
 
     @property
     def drills(self) -> SwarmDrills:

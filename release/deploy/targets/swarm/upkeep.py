@@ -66,7 +66,10 @@ class SwarmUpkeep(PlacedService, frozen=True, kw_only=True):
 
     def drop(self, unneeded: Unneeded) -> None:
         """Remove it; a Swarm refuses what a service refers to by now."""
-        self.swarm.drop(unneeded.kind, unneeded.id)
+        if unneeded.kind == "services":
+            self.swarm.remove(unneeded.id)
+        else:
+            self.swarm.drop(unneeded.kind, unneeded.id)
 
 
 def quorum(nodes: Sequence[Node]) -> str:

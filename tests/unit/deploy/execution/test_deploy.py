@@ -209,7 +209,8 @@ def test_an_end_after_migrations_were_undone_says_that_and_never_that_nothing_wa
     """Whatever kind of error it is; the record and the message agree."""
     ledger = FakeLedger()
     one = attempt(ledger, FakeTarget(act=fails(error)))
-    undoing = SimpleNamespace(change=UNDOING, secrets={})
+    request = SimpleNamespace(secrets={})
+    undoing = SimpleNamespace(change=UNDOING, request=request, runs_after=False)
     with pytest.raises(type(error)) as caught:
         run(with_down(one, undoing))
     assert caught.value.found == f"{undone.fact(UNDONE)}; then: {error.found}"

@@ -23,8 +23,8 @@ from release.deploy.planning import downgrade, migration_containers, migration_g
 from release.deploy.planning.data_command import DataCommand
 from release.deploy.planning.policy import NOTHING, Allowance
 from release.deploy.planning.undone import EarlierChange
+from release.deploy.targets.engine.commands import command_container as made_from
 from release.deploy.targets.engine.target import SingleEngine
-from release.deploy.targets.swarm.target import SwarmTarget
 from release.errors import (
     DeploymentFailed,
     EngineError,
@@ -101,8 +101,7 @@ class Bench:
         parsed = config.parse({"tool": {"release": table}})
         workspace = replace(self.workspace, config=parsed, service=parsed.service(None))
         settings = workspace.service.environments["production"]
-        kind = SingleEngine if engine == "docker" else SwarmTarget
-        target: Target = kind(engine=self.engine, place=PLACE)
+        target: Target = SingleEngine(engine=self.engine, place=PLACE)
         return LiveEnvironment(workspace=workspace, settings=settings, place=PLACE, target=target)
 
     def observation(self, *, known: bool = True) -> Observation:
@@ -171,8 +170,9 @@ def test_it_runs_in_the_newer_image_and_the_plan_says_so(bench: Bench) -> None:
     assert what is not None
     assert problems == ""
     assert what.change == PLANNED
-    assert (what.container.publish, what.container.restart) == ((), "no")
-    assert (what.container.command, what.container.entrypoint) == (("alembic", "downgrade", "-2"), "replace")
+    container = made_from(bench.engine, what.request)
+    assert (container.publish, container.restart, container.aliases) == ((), "no", ())
+    assert (what.request.command, what.request.entrypoint) == (("alembic", "downgrade", "-2"), "replace")
     image = f"localhost/api@{bench.left.body.image.digest}"
     first = what.shown
     assert (first.command, first.version, first.image, first.timeout) == (
@@ -187,7 +187,7 @@ def test_the_entrypoint_can_be_kept(bench: Bench) -> None:
     """As for an image whose ENTRYPOINT prepares what the command needs."""
     what, _ = bench.decide(bench.live(down=ALEMBIC, entrypoint="keep"))
     assert what is not None
-    assert what.container.entrypoint == "keep"
+    assert what.request.entrypoint == "keep"
 
 
 @pytest.mark.parametrize("given", [{"found": None}, {"found": Crossing(added=("m/4.py",))}])
@@ -229,7 +229,7 @@ def test_where_nothing_runs_it_has_the_settings_of_what_should(bench: Bench) -> 
     what, problems = bench.decide(bench.live(down=ALEMBIC), observation=bench.observation(known=False))
     assert what is not None
     assert problems == ""
-    assert what.container.env["LOG_LEVEL"] == "info"
+    assert what.request.spec.env["LOG_LEVEL"] == "info"
 
 
 def test_an_image_that_is_not_there_is_found_before_anything_is_touched(bench: Bench) -> None:
@@ -237,7 +237,8 @@ def test_an_image_that_is_not_there_is_found_before_anything_is_touched(bench: B
     bench.engine.images = ()
     what, problems = bench.decide(bench.live(down=ALEMBIC))
     assert what is None
-    assert f"does not have the image of 1.5.0, localhost/api@{bench.left.body.image.digest}" in problems
+    missing = f"the engine does not have the image localhost/api@{bench.left.body.image.digest}"
+    assert f"`alembic downgrade -2` of 1.5.0 cannot run: {missing}" in problems
 
 
 def test_a_target_without_any_migration_has_no_head(bench: Bench) -> None:
@@ -252,16 +253,6 @@ def test_a_target_without_any_migration_has_no_head(bench: Bench) -> None:
         what, problems = bench.decide(bench.live(**settings), found=TO_THE_START)
         assert what is not None
         assert (what.change.command, problems) == (command, "")
-
-
-def test_a_swarm_runs_none(bench: Bench) -> None:
-    """It is refused, and the fence does not promise it either."""
-    live = bench.live("swarm", down=ALEMBIC)
-    what, problems = bench.decide(live)
-    assert what is None
-    assert "a Swarm runs no `down` command: run `alembic downgrade -2` yourself; --down done" in problems
-    (closed,) = migration_gate.closed(live, BACK, NOTHING)
-    assert closed.message.endswith("with --cross-migrations --down done the data stays as it is")
 
 
 def test_what_was_undone_is_undone_again_only_with_a_word(bench: Bench) -> None:
@@ -417,7 +408,7 @@ def test_what_ran_is_recorded_as_the_engine_tells_it() -> None:
 
 def test_one_that_works_stops_everybody(bench: Bench) -> None:
     """With its name, and what to do; one that ended does not."""
-    (problem,) = migration_containers.still_running((container("running"), container("exited")))
+    (problem,) = migration_containers.still_running(bench.live(), (container("running"), container("exited")))
     assert f"{NAME} (1.5.0, running) still undoes migrations: wait for it: `docker wait {NAME}`" in str(
         problem
     )

@@ -72,7 +72,7 @@ def test_what_was_tried_in_vain_is_fenced_and_set_aside(scene: Scene, status: st
     prepared = scene.prepared("1.4.2", allowed=OVER)
     assert prepared.plan.then[0] == "1.5.0 is quarantined in production"
     assert prepared.down is not None
-    assert (prepared.down.identity.version, prepared.down.container.command) == (
+    assert (prepared.down.identity.version, prepared.down.request.command) == (
         "1.5.0",
         ("app", "down", "1"),
     )

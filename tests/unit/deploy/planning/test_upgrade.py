@@ -4,30 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from release import config
 from release.commands.text import plans
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.planning.policy import Allowance
 from release.deploy.planning.prepare import prepare
-from release.deploy.targets.engine.target import SingleEngine
-from release.deploy.targets.swarm.commands import SwarmCommands
-from release.errors import NotReady
+from release.deploy.targets.engine.commands import command_container
 from release.values import replace
 from tests.unit.deploy.scene import TABLE, Scene, scene
 
 __all__ = ["scene"]
 
 UP = ["alembic", "upgrade", "head"]
-
-
-class Refusing(SingleEngine, frozen=True, kw_only=True):
-    """Refuses commands as a Swarm does."""
-
-    @property
-    def commands(self) -> Any:
-        return SwarmCommands()
 
 
 def live_with(scene: Scene, **migrations: Any) -> LiveEnvironment:
@@ -48,8 +36,9 @@ def test_it_runs_in_the_new_image_with_the_settings_of_the_deployment(scene: Sce
     prepared = prepare(live_with(scene, up=UP, timeout="30m"), scene.releases["1.4.1"], "promote")
     command = prepared.up
     assert command is not None
-    assert (command.container.command, command.container.env) == (tuple(UP), {"LOG_LEVEL": "info"})
-    assert (command.container.publish, command.container.labels) == ((), {})
+    asked = command.request
+    assert (asked.command, asked.spec.env) == (tuple(UP), {"LOG_LEVEL": "info"})
+    assert command_container(scene.engine, asked).publish == ()
     assert prepared.plan.to_json()["up"]["command"] == tuple(UP)
     first = dict(plans.plan_rows(prepared.plan))["first"]
     assert first.startswith("`alembic upgrade head`\nin a container of 1.4.1, ")
@@ -79,10 +68,12 @@ def test_it_does_not_run_if_the_deployment_goes_back_over_migrations(scene: Scen
     assert prepared.up is None
 
 
-def test_a_swarm_refuses_it_and_says_what_to_do(scene: Scene) -> None:
-    """The command and the option that skips it."""
+def test_it_can_run_when_the_release_is_verified(scene: Scene) -> None:
+    """The plan shows it last, and the record says when it was to run."""
     scene.release("1.4.1")
-    refusing = Refusing(engine=scene.engine, place=scene.live.place)
-    live = replace(live_with(scene, up=UP), target=refusing)
-    with pytest.raises(NotReady, match=r"a Swarm runs no `up` command: run `alembic upgrade head` by hand"):
-        prepare(live, scene.releases["1.4.1"], "promote")
+    prepared = prepare(live_with(scene, up=UP, when="after"), scene.releases["1.4.1"], "promote")
+    assert prepared.up is not None
+    assert (prepared.up.runs_after, prepared.up.change.when) == (True, "after")
+    rows = dict(plans.plan_rows(prepared.plan))
+    assert "first" not in rows
+    assert rows["last"].startswith("`alembic upgrade head`\n")

@@ -132,8 +132,9 @@ class FakeSwarm:
             is_active=True, is_manager=self.manages, managers=(), node=self.own, trouble=self.trouble
         )
 
-    def services(self) -> tuple[Service, ...]:
-        return (*([self.there] if self.there is not None else []), *self.others)
+    def services(self, labels: Mapping[str, str] | None = None) -> tuple[Service, ...]:
+        every = (*([self.there] if self.there is not None else []), *self.others)
+        return tuple(each for each in every if (labels or {}).items() <= each.labels.items())
 
     def network(self, name: str) -> Network | None:
         return Network(id=f"id-{name}", is_for_services=True)
@@ -167,6 +168,59 @@ class FakeSwarm:
         if self.lose_answers:
             self.lose_answers -= 1
             raise EngineUnreachable("update the service", "it closed the connection")
+
+
+@dataclass(kw_only=True)
+class ManyServices(FakeSwarm):
+    """A Swarm in memory with several services, by their names."""
+
+    table: dict[str, Service] = field(default_factory=dict)
+    made: int = 0
+
+    def _named(self, known: str) -> Service | None:
+        return next((each for each in self.table.values() if known in (each.id, each.name)), None)
+
+    def service(self, name: str) -> Service | None:
+        if self.steps:
+            self.steps.pop(0)()
+        return self._named(name)
+
+    def create(self, spec: Mapping[str, Any], image: Reference) -> str:
+        name = str(spec["Name"])
+        self.calls.append(f"create {name}")
+        if name in self.table:
+            raise NameTaken("create the service", "there is one")
+        self.made += 1
+        self.table[name] = service(spec, name=name, id=f"id-{name}-{self.made}")
+        self._answer()
+        return self.table[name].id
+
+    def update(self, known: Service, spec: Mapping[str, Any], image: Reference | None) -> bool:
+        self.calls.append(f"update {known.name}")
+        now = self._named(known.id)
+        if now is None or known.version != now.version:
+            return False
+        self.table[now.name] = replace(now, spec=spec, version=now.version + 1, previous=now.spec)
+        self._answer()
+        return True
+
+    def remove(self, known: str) -> None:
+        found = self._named(known)
+        self.calls.append(f"remove {found.name if found is not None else known}")
+        if found is not None:
+            del self.table[found.name]
+
+    def tasks(self, known: str) -> tuple[Task, ...]:
+        found = self._named(known)
+        if found is None:
+            raise EngineError("list the tasks", "there is no such service")
+        return tuple(self.tasks_of(found))
+
+    def all_tasks(self) -> tuple[Task, ...]:
+        return tuple(task for each in self.table.values() for task in self.tasks_of(each))
+
+    def services(self, labels: Mapping[str, str] | None = None) -> tuple[Service, ...]:
+        return tuple(each for each in self.table.values() if (labels or {}).items() <= each.labels.items())
 
 
 def real(fake: FakeSwarm) -> Swarm:
