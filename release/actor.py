@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Final
 
 from release import __version__
 from release.records import Actor
+
+_NOT: Final = (None, "", "0", "false")
+"""Values of a variable that say that this is not the CI system."""
 
 TOOL = f"release {__version__}"
 """This library, as records name it."""
@@ -28,7 +32,7 @@ def actor(identity: tuple[str, str], environ: Mapping[str, str]) -> Actor:
     return Actor(
         name=environ.get("GITHUB_ACTOR") or environ.get("GITLAB_USER_NAME") or name,
         email=email,
-        ci=_ci(environ),
+        ci=ci_system(environ),
     )
 
 
@@ -40,6 +44,7 @@ def run_url(environ: Mapping[str, str]) -> str | None:
     return environ.get("CI_JOB_URL") or environ.get("BUILD_URL")
 
 
-def _ci(environ: Mapping[str, str]) -> str | None:
+def ci_system(environ: Mapping[str, str]) -> str | None:
+    """Return the name of the CI system that runs this process; None outside of CI."""
     names = {"GITHUB_ACTIONS": "github", "GITLAB_CI": "gitlab", "JENKINS_URL": "jenkins", "CI": "ci"}
-    return next((name for variable, name in names.items() if environ.get(variable)), None)
+    return next((name for variable, name in names.items() if environ.get(variable) not in _NOT), None)

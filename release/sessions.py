@@ -24,9 +24,8 @@ from release.values import Struct
 if TYPE_CHECKING:
     from release.chain.assemble import Project
     from release.chain.pipeline import Stage
-    from release.chain.plan import Options, Plan
-    from release.chain.reports import Reports
-    from release.chain.stage_context import StageContext
+    from release.chain.plan import Facts, Options, Plan
+    from release.chain.stage_context import Purpose, StageContext
     from release.config import Service
     from release.console import Console
     from release.errors import ReleaseError
@@ -186,14 +185,16 @@ def reusable(name: str, arguments: argparse.Namespace) -> frozenset[str]:
 
 def _shop(project: Project, plan: Plan, cmd: _Door) -> StageContext:
     spared = reusable(cmd.name, cmd.arguments)
-    return project.ctx(plan, reusable=spared, cancellation=cmd.interruption.cancellation)
+    purposes: dict[str, Purpose] = {"release": "release", "check": "check"}
+    purpose = purposes.get(cmd.name, "other")
+    return project.ctx(plan, purpose=purpose, reusable=spared, cancellation=cmd.interruption.cancellation)
 
 
 def _release(project: Project, options: Options, cmd: _Door) -> None:
     from release.chain.plan import released_json
 
     if not cmd.arguments.plan:
-        _forget_the_last(project.reports)
+        project.reports.forget_release()
     project.refresh()
     facts = project.facts(options)
     record = project.released(facts, options)
@@ -205,26 +206,32 @@ def _release(project: Project, options: Options, cmd: _Door) -> None:
     if record is not None:
         cmd.interruption.too_late = True
         _again(project, record, cmd.console)
+        _tell(project, record, facts, cmd)
     else:
-        record = _make(_shop(project, project.plan(facts, options), cmd), cmd)
+        ctx = _shop(project, project.plan(facts, options), cmd)
+        _make(ctx, cmd, lambda made: _tell(project, made, facts, cmd))
+
+
+def _tell(project: Project, record: Record[Release], facts: Facts, cmd: _Door) -> None:
+    """Hand the release on, to later jobs and to people."""
     released = _released(record, [message.subject for message in facts.messages])
-    _hand_on(project.reports, released, cmd.console)
+    project.reports.hand_on(released, cmd.console.emit)
     cmd.console.emit(released)
     if cmd.arguments.json:
         cmd.console.document(record.to_json())
-        return
-    _last_line(cmd.console, released)
+    else:
+        _last_line(cmd.console, released)
 
 
-def _make(ctx: StageContext, cmd: _Door) -> Record[Release]:
-    """Run the whole chain."""
+def _make(ctx: StageContext, cmd: _Door, tell: Callable[[Record[Release]], None]) -> None:
+    """Run the whole chain. `tell` gets the record as soon as nothing more can fail."""
     from release.chain.pipeline import STAGES
     from release.chain.publishing.record import Recorded
     from release.events import Warned
 
     cmd.console.emit(_planned(ctx))
     try:
-        _run_stages(ctx, STAGES, cmd)
+        _run_stages(ctx, STAGES, cmd, lambda: tell(ctx.products.get(Recorded).record))
     finally:
         if cmd.interruption.arrived is not None and cmd.interruption.too_late:
             name = f"{ctx.plan.service.service} {ctx.plan.version}"
@@ -233,17 +240,18 @@ def _make(ctx: StageContext, cmd: _Door) -> Record[Release]:
                     text=f"{name} is released: the signal arrived after the commit point. No action needed."
                 )
             )
-    return ctx.products.get(Recorded).record
 
 
-def _run_stages(ctx: StageContext, stages: Sequence[Stage], cmd: _Door) -> None:
+def _run_stages(
+    ctx: StageContext, stages: Sequence[Stage], cmd: _Door, finished: Callable[[], None] = lambda: None
+) -> None:
     """Run stages. A signal stops them, or comes too late for that and still ends the session: Cancelled."""
     from release.chain.pipeline import run_stages
     from release.chain.publishing.record import Recorded
 
     with cmd.interruption.held():
         try:
-            run_stages(ctx, stages)
+            run_stages(ctx, stages, finished)
         finally:  # not later: a signal after the block ends the session wherever it is
             cmd.interruption.too_late = ctx.products.has(Recorded)
         ctx.cancellation.check()
@@ -275,33 +283,6 @@ def _released(record: Record[Release], commits: Sequence[str]) -> Released:
         tag=body.source.tag,
         commits=tuple(commits),
     )
-
-
-def _forget_the_last(reports: Reports) -> None:
-    """A run that fails hands on nothing, also not what an earlier one has left. Raises ReleaseError."""
-    from release.errors import ReleaseError
-
-    try:
-        reports.forget(reports.variables)
-    except OSError as error:
-        attempted = f"remove {reports.variables} of an earlier run"
-        raise ReleaseError(attempted, str(error), "correct the folder's owner, or remove the file") from error
-
-
-def _hand_on(reports: Reports, released: Released, console: Console) -> None:
-    """Tell the jobs that come after. What cannot be written does not unmake the release."""
-    from release.errors import ReleaseError
-    from release.events import Warned
-
-    try:
-        reports.put_release(released)
-    except (OSError, ReleaseError) as error:
-        console.emit(
-            Warned(
-                text=f"could not write {reports.variables}: {error}. The release is recorded, but later jobs "
-                "lack this file."
-            )
-        )
 
 
 def _again(project: Project, record: Record[Release], console: Console) -> None:

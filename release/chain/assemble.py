@@ -27,7 +27,7 @@ from release.chain.release_folder import HOME, refuse_committed_home
 from release.chain.reports import Reports
 from release.chain.run_folder import RunFolder
 from release.chain.smoking.caution import smoke_caution
-from release.chain.stage_context import StageContext
+from release.chain.stage_context import Purpose, StageContext
 from release.chain.uncommitted import naming_the_working_copy
 from release.committed import read_linked
 from release.config import Config, Service
@@ -232,6 +232,7 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
         plan: Plan,
         environ: Mapping[str, str] = os.environ,
         *,
+        purpose: Purpose = "other",
         reusable: frozenset[str] = frozenset(),
         cancellation: Cancellation | None = None,
     ) -> StageContext:
@@ -240,6 +241,7 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
         Args:
             plan: what is run.
             environ: says which CI job this is.
+            purpose: says which build caches are read and written.
             reusable: stages that need not run again where they have passed on the same inputs.
             cancellation: stops the stages from outside.
         """
@@ -257,6 +259,7 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
             environ=environ,
             mask=self.mask,
             cancellation=cancellation or Cancellation(),
+            purpose=purpose,
             reusable=reusable,
         )
 

@@ -13,6 +13,7 @@ from release.actor import now
 from release.chain import stage_cache, stale_runs
 from release.chain.auditing.stage import AuditPassed, audit
 from release.chain.auditing.stage import is_wanted as audit_is_wanted
+from release.chain.building.export import export_cache
 from release.chain.building.stage import BUILD_REUSE, build
 from release.chain.companions import companion_images
 from release.chain.installed.stage import (
@@ -82,8 +83,15 @@ def needed_for(names: Sequence[str]) -> tuple[Stage, ...]:
     return tuple(stage for stage in STAGES if stage.name in wanted)
 
 
-def run_stages(ctx: StageContext, stages: Sequence[Stage]) -> None:
+def run_stages(
+    ctx: StageContext, stages: Sequence[Stage], finished: Callable[[], None] = lambda: None
+) -> None:
     """Run the stages, each as soon as those before it are done. The first that fails stops the others.
+
+    Args:
+        ctx: where.
+        stages: with all that come before them.
+        finished: called when the last one is done, while the build cache is still being written.
 
     Raises:
         ReleaseError: what the first failing stage raised.
@@ -91,6 +99,8 @@ def run_stages(ctx: StageContext, stages: Sequence[Stage]) -> None:
     """
     try:
         _run_all(ctx, stages)
+        ctx.aside.do(lambda: export_cache(ctx))
+        finished()
     finally:
         ctx.aside.finish(ctx.emit)
         ctx.folder.tidy()

@@ -16,7 +16,8 @@ from typing import Any, Final
 from release import private
 from release.brief import shortened
 from release.chain.testing.junit import BadReport, Failure, parsed, text_of
-from release.events import Finding, Released
+from release.errors import ReleaseError
+from release.events import Emit, Finding, Released, Warned
 from release.values import Struct
 
 _RUFF: Final = ("ruff", "check")
@@ -55,8 +56,24 @@ class Reports(Struct, frozen=True, kw_only=True):
         home = self.path.parent.parent
         private.write(private.below(home, *self.path.relative_to(home).parts) / file.name, text)
 
-    def put_release(self, release: Released) -> None:
-        """The release, for the jobs that come after."""
+    def forget_release(self) -> None:
+        """A run that fails hands on nothing, also not what an earlier one has left. Raises ReleaseError."""
+        try:
+            self.forget(self.variables)
+        except OSError as error:
+            attempted = f"remove {self.variables} of an earlier run"
+            hint = "correct the folder's owner, or remove the file"
+            raise ReleaseError(attempted, str(error), hint) from error
+
+    def hand_on(self, release: Released, emit: Emit) -> None:
+        """Write the release for later jobs. A file that cannot be written does not undo the release."""
+        try:
+            self._put_release(release)
+        except (OSError, ReleaseError) as error:
+            text = f"could not write {self.variables}: {error}. The release is recorded, but later jobs"
+            emit(Warned(text=f"{text} lack this file."))
+
+    def _put_release(self, release: Released) -> None:
         values = {"VERSION": release.version, "DIGEST": release.digest, "REFERENCE": release.reference}
         self.put(self.variables, "".join(f"RELEASE_{name}={value}\n" for name, value in values.items()))
 

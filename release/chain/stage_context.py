@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, Literal
 
 from release.cancellation import Cancellation
 from release.chain.background import BackgroundTasks
@@ -27,6 +27,8 @@ from release.redact import Mask, Redacted
 from release.secret import Unresolved, resolve
 from release.source import Source
 from release.values import Reticent, field
+
+Purpose = Literal["release", "check", "other"]
 
 
 class StageContext(Reticent, frozen=True, kw_only=True, dict=True):
@@ -48,6 +50,8 @@ class StageContext(Reticent, frozen=True, kw_only=True, dict=True):
     cancellation: Cancellation = field(default_factory=Cancellation)
     products: Products = field(default_factory=Products)
     gates: list[Gate] = field(default_factory=list)
+    purpose: Purpose = "other"
+    """The session: a release and a check leave something for other machines, in places of their own."""
     reusable: frozenset[str] = frozenset()
     """Stages that need not run again where they have passed on the same inputs."""
     once: threading.Lock = field(default_factory=threading.Lock)

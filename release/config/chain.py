@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from release.config.kinds import (
     Arguments,
+    BuildCache,
     CommandLine,
     GitName,
     Pinned,
@@ -148,6 +149,11 @@ class Build(Value):
         Annotated[str, Matching(r"linux/[a-z0-9]+(/v[0-9]+)?", 'a platform, as "linux/amd64"')] | None
     ) = None
     """Platform of the image; absent: the engine's own platform."""
+    cache: BuildCache | None = None
+    """Build cache that other machines use: a tag, as "registry.example/acme/api:cache", a folder, "github" or
+    "off"; absent: in CI with a `registry`, the tag `cache` beside the image's own."""
+    builder: Annotated[str, Matching(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*", 'a builder, as "ci"')] | None = None
+    """A builder of `docker buildx ls`; absent: the BuildKit of the engine."""
     mirrors: dict[RegistryName, RegistryName] = Field(default_factory=dict)
     """Mirrors of base images, by registry: { "docker.io" = "registry.example/hub" }. They are tried first."""
 

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
-from release.reference import Repository
+from release.reference import Reference, Repository
 from release.scalars import Items, Matching
 
 FILE: Final = "pyproject.toml"
@@ -42,6 +42,21 @@ def _registry(text: str) -> str:
         raise ValueError(
             f"{text!r} is not a place in a registry: write host[:port][/path] in lower case, without https://"
         ) from None
+    return text
+
+
+def _build_cache(text: str) -> str:
+    if text in ("off", "github") or text.startswith(("/", "~/")):
+        return text
+    try:
+        named = Reference.parse(text)
+    except ValueError:
+        named = None
+    if named is None or named.tag is None or named.digest is not None or "/" not in text:
+        raise ValueError(
+            f'{text!r} is not a build cache: write a tag, as "registry.example/acme/api:cache", a folder '
+            'that begins with / or ~/, "github", or "off"'
+        )
     return text
 
 
@@ -87,6 +102,9 @@ RelativePath = Annotated[str, AfterValidator(_relative)]
 
 RegistryName = Annotated[str, AfterValidator(_registry)]
 """A registry's host, or a place in it: `<it>/<service>` is a repository."""
+
+BuildCache = Annotated[str, AfterValidator(_build_cache)]
+"""A place for BuildKit's cache: a tag of a registry, "github", a folder of this machine, or "off"."""
 
 GitName = Annotated[str, AfterValidator(_git_name)]
 """The name of a branch or a remote."""

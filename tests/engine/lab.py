@@ -21,6 +21,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -293,10 +294,24 @@ def graph_engine(folder: Path) -> Iterator[Engine]:
     It has its own folders, sockets (see `secure_address`) and bridge, and the first engine's firewall rules
     stay as they are. Its containers reach the network, and their published ports answer on this machine.
     """
+    with _second_engine(folder, containerd=False) as engine:
+        yield engine
+
+
+@contextmanager
+def cold_engine(folder: Path) -> Iterator[Engine]:
+    """A second Docker Engine with the containerd image store: no image and no build cache, as in a CI job."""
+    with _second_engine(folder, containerd=True) as engine:
+        yield engine
+
+
+@contextmanager
+def _second_engine(folder: Path, *, containerd: bool) -> Iterator[Engine]:
     folder.mkdir(parents=True, exist_ok=True)
     with _bridge() as subnet:
         address, log = f"unix://{folder}/docker.sock", folder / "dockerd.log"
-        with server(_dockerd(folder, subnet, address), log=log), _unmounted(folder):
+        words = _dockerd(folder, subnet, address, containerd=containerd)
+        with server(words, log=log), _unmounted(folder):
             eventually(lambda: _answers(address), what=f"the engine of {log}", seconds=60)
             yield Engine.connect(host=address)
 
@@ -360,9 +375,9 @@ def _end_shims(folder: Path) -> None:
                 os.kill(int(file.parent.name), signal.SIGKILL)
 
 
-def _dockerd(folder: Path, subnet: Subnet, address: str) -> list[str]:
+def _dockerd(folder: Path, subnet: Subnet, address: str, *, containerd: bool = False) -> list[str]:
     config = folder / "daemon.json"
-    config.write_text(json.dumps({"features": {"containerd-snapshotter": False}}))
+    config.write_text(json.dumps({"features": {"containerd-snapshotter": containerd}}))
     return [
         "dockerd",
         *("--config-file", str(config)),
@@ -505,6 +520,59 @@ shift 2
 unset DOCKER_HOST DOCKER_CONTEXT
 exec "$@"
 """
+
+
+@contextmanager
+def remote_builder(folder: Path, engine: Engine, name: str) -> Iterator[None]:
+    """A builder of buildx, with its driver "remote", whose BuildKit is that of an engine."""
+    place, within = folder / "buildkitd.sock", engine.host.removeprefix("unix://")
+    with _relay(place, within):
+        output_of(["docker", "buildx", "create", "--name", name, "--driver", "remote", f"unix://{place}"])
+        try:
+            yield
+        finally:
+            output_of(["docker", "buildx", "rm", name])
+
+
+@contextmanager
+def _relay(place: Path, engine: str) -> Iterator[None]:
+    """Pass connections on to the BuildKit of an engine, which it gives after an upgrade (POST /grpc)."""
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(place))
+    listening.listen()
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = listening.accept()
+                threading.Thread(target=_joined, args=(client, engine), daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield
+    finally:
+        listening.shutdown(socket.SHUT_RDWR)  # ends `accept`
+        listening.close()
+
+
+def _joined(client: socket.socket, engine: str) -> None:
+    with client, socket.socket(socket.AF_UNIX) as server:
+        server.connect(engine)
+        server.sendall(b"POST /grpc HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += server.recv(1)
+        back = threading.Thread(target=_copied, args=(server, client), daemon=True)
+        back.start()
+        _copied(client, server)
+        back.join()
+
+
+def _copied(source: socket.socket, sink: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while content := source.recv(1 << 16):
+            sink.sendall(content)
+        sink.shutdown(socket.SHUT_WR)
 
 
 def fake_ssh(folder: Path) -> Path:

@@ -193,6 +193,7 @@ class Service:
 
 
 IDENTITY: Final = {
+    "CI": "",  # in CI a build cache is exported by default
     "GIT_AUTHOR_NAME": "Ada",
     "GIT_AUTHOR_EMAIL": "ada@example.org",
     "GIT_COMMITTER_NAME": "Ada",

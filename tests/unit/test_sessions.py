@@ -151,7 +151,7 @@ def test_a_release_whose_variables_cannot_be_written_stands(
     """As on a full disk: that is said, and the result follows."""
     (tmp_path / "reports").write_text("a file in the way")
     released: Any = SimpleNamespace(version="1.4.0", digest="sha256:0", reference="localhost/api@sha256:0")
-    sessions._hand_on(Reports(path=tmp_path / "reports"), released, console)
+    Reports(path=tmp_path / "reports").hand_on(released, console.emit)
     assert "The release is recorded" in capsys.readouterr().err
 
 

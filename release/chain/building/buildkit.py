@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Final
 
@@ -13,6 +14,7 @@ from release.chain.building.progress import Progress, step_of
 from release.chain.building.rawjson import RawProgress
 from release.chain.stage_context import StageContext
 from release.errors import CommandFailed, EngineUnreachable, GateFailed, ReleaseError
+from release.events import Notice
 from release.images.credentials import lend_logins
 from release.images.engine import StoredImage
 from release.inherited import ENGINE
@@ -30,6 +32,11 @@ _VERSION: Final = re.compile(r"v?(\d+)\.(\d+)")
 _PATIENCE: Final = Patience(attempts=3, first=2.0, longest=5.0)
 """Attempts of a build that failed for another reason than the Dockerfile."""
 
+
+_DAMAGED: Final = (
+    "the build before was interrupted and may have damaged the cache: building without the cache"
+)
+_IMPORT: Final = "--cache-from"
 
 _FINISH_SECONDS: Final = 600.0
 """Limit for a step after another gate failed."""
@@ -81,10 +88,8 @@ def run_buildkit(
     """Run BuildKit; again, a few times, where it failed for a reason that is not the Dockerfile's.
 
     Builds of one commit that end at the same moment collide when the engine's store names their image
-    (containerd: "already exists"), and one that is overloaded may fail after the naming: then the image is
-    there. Or the engine was restarted, too slow, or lost the session. What can be built once can be built
-    again, out of the cache; a base image that could not be looked up may be there then. Where BuildKit did
-    not begin, and the engine answers, the reason stays.
+    (containerd: "already exists"), and an overloaded one may fail after the naming. Or the engine was
+    restarted, was too slow, or lost the session; a base image may be found the next time.
 
     Raises:
         GateFailed: with the log's end. EngineUnreachable: where that is the reason.
@@ -118,12 +123,11 @@ def run_buildkit(
         try:
             return _PATIENCE.trying(once, partial(_again, ctx, stage, name), ctx.cancellation)
         except _BuildFailed as error:
+            if error.progress.imported and (bare := _without_imports(command)) != command:
+                return _without_cache(ctx, stage, partial(once, bare))
             if not _may_be_damage(ctx, error, is_first=len(failures) == 1):
                 raise
-            ctx.say(
-                stage,
-                "the build before was interrupted and may have damaged the cache: building without the cache",
-            )
+            ctx.say(stage, _DAMAGED)
             return once(_anew(command))
     except _BuildFailed as error:
         raise _given_up(ctx, stage, error, command, hint) from None
@@ -153,6 +157,26 @@ def _may_be_damage(ctx: StageContext, error: _BuildFailed, *, is_first: bool) ->
     """
     failed = error.stands is None and bool(error.progress.instruction)
     return failed and (not is_first or ctx.folder.follows_a_broken_off(("build", "test")))
+
+
+def _without_cache(ctx: StageContext, stage: str, once: Callable[[], Progress]) -> Progress:
+    """Build again without the imported cache. A layer that is missing there makes an instruction fail."""
+    ctx.say(stage, "the build with the imported cache failed: building again without it")
+    progress = once()
+    text = (
+        "the build cache cannot be used, so the image was built without it; the next release exports it again"
+    )
+    ctx.emit(Notice(text=f"{text}. No action needed."))
+    return progress
+
+
+def _without_imports(command: Command) -> Command:
+    """The same, without the options that import a cache."""
+    words = list(command.argv)
+    while _IMPORT in words:
+        place = words.index(_IMPORT)
+        del words[place : place + 2]
+    return replace(command, argv=tuple(words))
 
 
 def _anew(command: Command) -> Command:

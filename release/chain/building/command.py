@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from release.chain.building.builder import Builder
 from release.chain.building.buildkit import STRUCTURED
+from release.chain.building.cache import cache_environment
 from release.chain.building.mirror import mirrored, named_images
 from release.chain.building.selection import BuildContext, committed_dockerfile
 from release.chain.plan import Plan
@@ -34,28 +36,60 @@ def build_command(
     name: Reference,
     metadata: Path,
     context: BuildContext,
+    builder: Builder | None = None,
     lending: tuple[str, ...] = (),
 ) -> Command:
-    """The command line of a build, with the options that lend it secrets.
+    """The command line of a build, with more options, as those that lend it secrets.
 
     Provenance is off: BuildKit's attestation holds the time, and would make an index of a new digest each
     time.
     """
-    service = plan.service
     options = [
-        *("--builder", "default", "--progress", STRUCTURED),
+        *((builder or Builder()).options),
+        *("--progress", STRUCTURED),
+        *("--tag", str(name)),
+        *_inputs(plan, target, metadata, context, lending),
+        *(("--no-cache",) if plan.no_cache else ()),
+    ]
+    return Command(argv=("docker", "buildx", "build", *options, str(context.folder)), inherits=ENGINE)
+
+
+def export_command(
+    plan: Plan,
+    *,
+    target: str | None,
+    metadata: Path,
+    context: BuildContext,
+    builder: Builder,
+    destination: str,
+    lending: tuple[str, ...] = (),
+) -> Command:
+    """The command line that writes the cache of a build that has just been done, and makes no image."""
+    options = [
+        *("--builder", builder.name),
+        *("--progress", "plain"),
+        *("--output", "type=cacheonly"),
+        *("--cache-to", destination),
+        *_inputs(plan, target, metadata, context, lending),
+    ]
+    return Command(argv=("docker", "buildx", "build", *options, str(context.folder)), inherits=ENGINE)
+
+
+def _inputs(
+    plan: Plan, target: str | None, metadata: Path, context: BuildContext, lending: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The words that say what is built."""
+    platform = plan.service.build.platform
+    return (
         *("--provenance=false", "--sbom=false"),
         *("--file", str(context.dockerfile)),
-        *("--tag", str(name)),
         *("--metadata-file", str(metadata)),
         *_repeated("--build-arg", plan.build_args),
         *_repeated("--label", plan.labels),
         *lending,
         *(("--target", target) if target else ()),
-        *(("--platform", service.build.platform) if service.build.platform else ()),
-        *(("--no-cache",) if plan.no_cache else ()),
-    ]
-    return Command(argv=("docker", "buildx", "build", *options, str(context.folder)), inherits=ENGINE)
+        *(("--platform", platform) if platform else ()),
+    )
 
 
 def source_policy(places: Mapping[str, str]) -> dict[str, Any]:
@@ -86,7 +120,7 @@ def build_environment(ctx: StageContext) -> dict[str, str]:
         if not policy.exists() and (places := _places(ctx)):
             ctx.folder.write(_POLICY, source_policy(places))
     chosen = {_POLICY_VARIABLE: str(policy)} if policy.exists() else {}
-    return ctx.engine.command_environment() | _NO_GIT | chosen
+    return ctx.engine.command_environment() | _NO_GIT | cache_environment(ctx) | chosen
 
 
 def _places(ctx: StageContext) -> dict[str, str]:

@@ -25,6 +25,7 @@ _INSTRUCTION: Final = re.compile(r"\[ *(?:\S+ +)*\d+/\d+\] (?P<text>.*)", re.DOT
 _PADDED: Final = re.compile(r"\[ +| +(?=\d+/\d+\])")
 _PLACE: Final = re.compile(r"^\S.*:(?P<line>\d+)\n-{20}$", re.MULTILINE)
 _BASE: Final = "[internal] load metadata for "
+_IMPORTING: Final = "importing cache manifest from "
 _FRONTEND: Final = "resolve image config for "
 _WELL: Final = frozenset({"DONE", "CACHED"})
 _ENDS: Final = _WELL | {"CANCELED", "ERROR"}
@@ -69,6 +70,17 @@ class Progress(Struct, frozen=True, kw_only=True):
     def instruction(self) -> str:
         """The instruction that failed; empty if none did."""
         return next(filter(None, (vertex.instruction for vertex in self.failed)), "")
+
+    @property
+    def ran(self) -> bool:
+        """Return whether an instruction ran that was in no cache."""
+        steps = (v for v in self.vertices if v.instruction and not v.instruction.upper().startswith("FROM "))
+        return any(vertex.state == "DONE" for vertex in steps)
+
+    @property
+    def imported(self) -> bool:
+        """Return whether a cache was imported."""
+        return any(v.name.startswith(_IMPORTING) and v.state == "DONE" for v in self.vertices)
 
     @property
     def is_engines_failure(self) -> bool:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
+from release.chain.building.builder import Builder, chosen_builder
 from release.chain.building.buildkit import buildx_version, run_buildkit
+from release.chain.building.cache import import_options
 from release.chain.building.command import build_command, build_environment, label_options, stage_options
 from release.chain.building.dockerfile import refuse_released_tests
 from release.chain.building.labels import refuse_reserved_labels
@@ -28,6 +31,10 @@ from release.values import Struct, replace
 _RESOLVED = re.compile(r"(?:\[.*\] )?FROM (?P<reference>\S+?)@(?P<digest>sha256:[0-9a-f]{64})")
 
 
+class NewSteps(Struct, frozen=True):
+    """Product of a run whose build did instructions that no cache had."""
+
+
 class BuiltImage(Struct, frozen=True, kw_only=True):
     """The candidate: an image in the engine's store, and what went into it."""
 
@@ -38,6 +45,8 @@ class BuiltImage(Struct, frozen=True, kw_only=True):
     dockerfile: str
     dockerfile_sha256: str
     buildx: str
+    buildkit: str = ""
+    """The named builder and its version; empty for the engine's own BuildKit."""
 
     @property
     def evidence(self) -> bytes:
@@ -77,6 +86,7 @@ def build(ctx: StageContext) -> BuiltImage:
         dockerfile=plan.service.build.dockerfile,
         dockerfile_sha256=hashlib.sha256(dockerfile).hexdigest(),
         buildx=buildx.result(),
+        buildkit=chosen_builder(ctx).told,
     )
 
 
@@ -123,6 +133,7 @@ def _keep(ctx: StageContext, built: BuiltImage) -> dict[str, Any]:
         "standing": _standing(ctx, built.bases),
         "dockerfile_sha256": built.dockerfile_sha256,
         "buildx": built.buildx,
+        "buildkit": built.buildkit,
     }
 
 
@@ -150,6 +161,7 @@ def _restore(ctx: StageContext, passed: CachedResult) -> BuiltImage | None:
         dockerfile=plan.service.build.dockerfile,
         dockerfile_sha256=data["dockerfile_sha256"],
         buildx=data["buildx"],
+        buildkit=data["buildkit"],
     )
 
 
@@ -178,6 +190,8 @@ def run_build(
         stages: stages of the Dockerfile that are not built: these images of the engine are taken for them.
     """
     metadata = ctx.folder.path / f"{stage}-metadata.json"
+    builder = Builder() if stages else chosen_builder(ctx)  # no other one has the engine's images
+    more = label_options(labels or {}), stage_options(stages or {}), () if stages else import_options(ctx)
     with lent(ctx, stage) as lending:
         command = build_command(
             ctx.plan,
@@ -185,10 +199,13 @@ def run_build(
             name=name,
             metadata=metadata,
             context=context,
-            lending=(*label_options(labels or {}), *stage_options(stages or {}), *lending),
+            builder=builder,
+            lending=(*itertools.chain(*more), *lending),
         )
         progress = run_buildkit(ctx, stage, name, replace(command, env=build_environment(ctx)))
     metadata.chmod(0o600)  # the builder writes it with a mode of its own
+    if progress.ran:
+        ctx.products.add(NewSteps())
     return json.loads(metadata.read_text(encoding="utf-8")), progress
 
 

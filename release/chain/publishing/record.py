@@ -114,7 +114,7 @@ def _built(plan: Plan, built: BuiltImage, pushed: PushedImage, engine: EngineInf
         args=plan.build_args,
         labels=plan.labels,
         source_date_epoch=SOURCE_DATE_EPOCH,
-        buildkit=f"{engine.name} {engine.version}",
+        buildkit=built.buildkit or f"{engine.name} {engine.version}",
         buildx=built.buildx,
         engine=engine.version,
         exporter=engine.image_store,

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from release.chain.building.builder import OWN
 from release.chain.building.buildkit import STRUCTURED, run_buildkit
 from release.chain.building.command import label_options
 from release.chain.building.context import write_archive
@@ -89,7 +90,7 @@ def build_layer(ctx: StageContext, built: BuiltImage, name: Reference) -> None:
 def layer_command(name: Reference, archive: Path, *, lending: tuple[str, ...] = ()) -> Command:
     """The command line that builds the throw-away layer, with the options that lend it secrets."""
     options = [
-        *("--builder", "default", "--progress", STRUCTURED, "--provenance=false", "--sbom=false"),
+        *("--builder", OWN, "--progress", STRUCTURED, "--provenance=false", "--sbom=false"),
         *("--file", _DOCKERFILE, "--tag", str(name)),
         *lending,
     ]

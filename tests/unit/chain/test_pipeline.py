@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from release.chain import pipeline
 from release.chain.pipeline import GATES, STAGES, Stage, needed_for, run_stages
 from release.chain.plan import Options, make_plan
 from release.chain.run_folder import RunFolder
@@ -348,3 +349,20 @@ def test_a_stage_that_is_switched_off_holds_up_no_other(tmp_path: Path) -> None:
     first = Stage(name="first", action=lambda ctx: Made(), applies=lambda _: False)
     run_stages(one, [first, stage("second", "first")])
     assert [gate.name for gate in one.gates] == ["second"]
+
+
+def test_the_result_is_handed_on_before_the_cache_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else this would wait for ever; a failed run writes none."""
+    handed_on, exported = threading.Event(), list[bool]()
+    monkeypatch.setattr(pipeline, "export_cache", lambda _: exported.append(handed_on.wait(20)))
+    run_stages(ctx(tmp_path, []), [stage("one")], handed_on.set)
+    assert exported == [True]
+
+    def fails(_: object) -> Made:
+        raise GateFailed("two", "no", "")
+
+    with pytest.raises(GateFailed):
+        run_stages(ctx(tmp_path, []), [stage("two", action=fails)], handed_on.set)
+    assert exported == [True]

@@ -184,7 +184,7 @@ def test_a_report_that_is_broken_has_no_findings(report: bytes) -> None:
 def test_a_release_is_left_as_variables(tmp_path: Path) -> None:
     """As dotenv reports have them: a name, a value, nothing quoted."""
     reports = Reports(path=tmp_path / "reports" / "api")
-    reports.put_release(
+    reports._put_release(
         Released(service="api", version="1.0.0", digest="sha256:d", reference="r/api@sha256:d", tag="v1.0.0")
     )
     assert reports.variables.read_text() == (

@@ -110,3 +110,17 @@ def test_a_build_has_begun_with_its_first_vertex() -> None:
         '#0 building with "default" instance using docker driver\nERROR: no key\n'
     ).has_begun
     assert read_plain(READ).has_begun
+
+
+def test_a_build_that_did_something_is_told_from_one_that_found_everything() -> None:
+    """Naming the base image is no instruction that a cache could have."""
+    base, step = "#3 [1/2] FROM x:1\n#3 DONE 0.0s\n", "#5 [2/2] RUN make\n#5 "
+    assert not read_plain(f"{base}{step}CACHED\n").ran
+    assert read_plain(f"{base}{step}DONE 1.0s\n").ran
+
+
+def test_a_cache_that_was_read_is_told_from_one_that_is_not_there() -> None:
+    """Only the first can make an instruction fail."""
+    vertex = "#4 importing cache manifest from r.example/a:cache\n#4 "
+    assert read_plain(f"{vertex}DONE 0.1s\n").imported
+    assert not read_plain(f"{vertex}ERROR: not found\n").imported

@@ -21,6 +21,7 @@ from release.chain.building.selection import BuildContext
 from release.chain.building.stage import resolved_bases
 from release.chain.plan import Options, Plan, make_plan
 from release.errors import EngineUnreachable, GateFailed
+from release.events import Event, Notice
 from release.process import Command
 from tests.unit.chain.test_pipeline import ctx
 from tests.unit.chain.test_plan import COMMIT, configured, facts
@@ -250,3 +251,22 @@ def test_stages_are_replaced_by_images_of_the_engine() -> None:
     """One option for each."""
     image = plan().candidate
     assert making.stage_options({"runtime": image}) == ("--build-context", f"runtime=docker-image://{image}")
+
+
+CACHED = """\
+echo "$@" >> "$0"
+echo "#4 importing cache manifest from r.example/a:c"; echo "#4 DONE 0.1s"
+case "$*" in *--cache-from*) printf '#5 [2/2] COPY a b\\n#5 ERROR: not found\\n'; exit 1;; esac
+"""
+"""A builder that fails as long as it reads a cache."""
+
+
+def test_a_cache_with_a_hole_does_not_fail_the_build(tmp_path: Path) -> None:
+    """The build is done once more without it, and the run says so."""
+    words, events = tmp_path / "words", list[Event]()
+    options = ("--cache-from", "type=registry,ref=r.example/a:c", "--tag", "x")
+    command = Command(argv=("sh", "-c", CACHED, str(words), *options))
+    engine: Any = SimpleNamespace(inspect=lambda _: None)
+    stage.run_buildkit(ctx(tmp_path, events, open_engine=lambda: engine), "build", plan().candidate, command)
+    assert words.read_text().splitlines() == [" ".join(options), "--tag x"]
+    assert any(isinstance(event, Notice) and "built without it" in event.text for event in events)

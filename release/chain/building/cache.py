@@ -1,0 +1,131 @@
+"""The build cache that outlives a machine: BuildKit reads it before a build, and writes it after the run.
+
+A release reads only what releases wrote. A check of a pull request reads both, and writes under a name of its
+own: code that nobody has reviewed cannot put a layer into a release. docs/how-to/ci.md tells how to use it.
+
+The layers are compressed with gzip, as BuildKit does it for an image. BuildKit keeps one compressed form of a
+layer: with zstd in the cache, a later image would contain that form, and have another digest.
+
+Source: BuildKit, "Cache" in its README (registry, local, gha).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Literal
+
+from release.actor import ci_system
+from release.chain.stage_context import StageContext
+from release.config import Service
+from release.values import Struct
+
+GITHUB: Final = (
+    "ACTIONS_CACHE_URL",
+    "ACTIONS_RESULTS_URL",
+    "ACTIONS_RUNTIME_TOKEN",
+    "ACTIONS_CACHE_SERVICE_V2",
+)
+"""Variables that GitHub gives to actions; buildx reads them."""
+
+_TAG: Final = "cache"
+_OF_CHECKS: Final = "-check"
+_INDEX: Final = "index.json"
+
+
+class Cache(Struct, frozen=True, kw_only=True):
+    """One place of a build cache."""
+
+    kind: Literal["registry", "gha", "local"]
+    place: str
+    """A reference, a scope of GitHub's cache, or a folder."""
+
+    @classmethod
+    def of(cls, service: Service, environ: Mapping[str, str]) -> Cache | None:
+        """Return that of the settings; without one, in CI with a registry, a tag beside the image's own."""
+        chosen = service.build.cache
+        if chosen is None and ci_system(environ) is not None and service.registry is not None:
+            return cls(kind="registry", place=str(service.repository.tagged(_TAG)))
+        if chosen is None or chosen == "off":
+            return None
+        if chosen == "github":
+            return cls(kind="gha", place=service.service)
+        if chosen.startswith(("/", "~")):
+            return cls(kind="local", place=str(Path(chosen).expanduser() / service.service))
+        return cls(kind="registry", place=chosen)
+
+    @property
+    def of_checks(self) -> Cache:
+        """Return the place that checks write."""
+        return Cache(kind=self.kind, place=f"{self.place}{_OF_CHECKS}")
+
+    @property
+    def source(self) -> str:
+        """Return the word after `--cache-from`; an empty one for a folder that is not there yet."""
+        if self.kind == "registry":
+            return f"type=registry,ref={self.place}"
+        if self.kind == "gha":
+            return f"type=gha,scope={self.place}"
+        return f"type=local,src={self.place}" if (Path(self.place) / _INDEX).exists() else ""
+
+    @property
+    def destination(self) -> str:
+        """Return the word after `--cache-to`: all stages, not only those of the image."""
+        if self.kind == "registry":
+            return f"type=registry,ref={self.place},mode=max,image-manifest=true,oci-mediatypes=true"
+        if self.kind == "gha":
+            return f"type=gha,scope={self.place},mode=max"
+        return f"type=local,dest={self.unfinished},mode=max"
+
+    @property
+    def unfinished(self) -> Path:
+        """Return the folder that is written before it takes the place of the older one."""
+        return Path(f"{self.place}.{os.getpid()}")
+
+    def settle(self) -> None:
+        """Put a folder that is written in its place. Raises OSError."""
+        if self.kind == "local":
+            old = Path(f"{self.unfinished}.old")
+            if Path(self.place).exists():
+                Path(self.place).rename(old)
+            self.unfinished.rename(self.place)
+            shutil.rmtree(old, ignore_errors=True)
+
+    def problem(self, environ: Mapping[str, str]) -> str:
+        """Return why the cache cannot be used here, and what to do; an empty text if nothing is known."""
+        if self.kind != "gha" or _has_github(environ):
+            return ""
+        return (
+            "GitHub's cache needs ACTIONS_RUNTIME_TOKEN with ACTIONS_RESULTS_URL or ACTIONS_CACHE_URL, which "
+            "only actions get\n  → add a step that exports them, as `invoke explain build-cache` shows"
+        )
+
+
+def _has_github(environ: Mapping[str, str]) -> bool:
+    address = environ.get("ACTIONS_RESULTS_URL") or environ.get("ACTIONS_CACHE_URL")
+    return bool(environ.get("ACTIONS_RUNTIME_TOKEN") and address)
+
+
+def usable(ctx: StageContext) -> Cache | None:
+    """Return the cache of the settings; None if there is none, or if it cannot be used here."""
+    found = Cache.of(ctx.plan.service, ctx.environ)
+    return found if found is not None and not found.problem(ctx.environ) else None
+
+
+def import_options(ctx: StageContext) -> tuple[str, ...]:
+    """Return the words of the builder's command line that make it read the cache; none with `--no-cache`."""
+    cache = usable(ctx)
+    if cache is None or ctx.plan.no_cache:
+        return ()
+    read = (cache,) if ctx.purpose == "release" else (cache, cache.of_checks)
+    return tuple(word for each in read if each.source for word in ("--cache-from", each.source))
+
+
+def cache_environment(ctx: StageContext) -> dict[str, str]:
+    """Return the variables that buildx needs for the cache, beside those of each build."""
+    cache = usable(ctx)
+    if cache is None or cache.kind != "gha":
+        return {}
+    return {name: ctx.environ[name] for name in GITHUB if name in ctx.environ}

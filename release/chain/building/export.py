@@ -1,0 +1,114 @@
+"""The build cache is written after the result of a run is safe. What goes wrong there fails nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from release.chain.building.builder import chosen_builder
+from release.chain.building.cache import Cache
+from release.chain.building.command import build_environment, export_command
+from release.chain.building.secrets import lent
+from release.chain.building.selection import build_context
+from release.chain.building.stage import NewSteps
+from release.chain.stage_context import StageContext
+from release.errors import Cancelled, ReleaseError
+from release.events import Notice
+from release.images.credentials import lend_logins
+from release.process import run
+from release.reference import Digest
+from release.values import Struct, replace
+
+_LOG = "cache"
+
+
+class ExportedCache(Struct, frozen=True, kw_only=True):
+    """The cache that a run wrote, by its digest, if the place has digests."""
+
+    digest: Digest | None
+
+
+def export_cache(ctx: StageContext) -> None:
+    """Write the cache of this run's builds; say why, if that is not possible.
+
+    Nothing is written if every instruction was in a cache, or if the build was reused.
+    """
+    chosen = Cache.of(ctx.plan.service, ctx.environ)
+    if chosen is None or ctx.purpose == "other" or not ctx.products.has(NewSteps):
+        return
+    cache = chosen if ctx.purpose == "release" else chosen.of_checks
+    try:
+        if problem := cache.problem(ctx.environ) or _unable(ctx):
+            ctx.emit(Notice(text=f"the build cache is not exported: {problem}"))
+        else:
+            ctx.products.add(ExportedCache(digest=_exported(ctx, cache)))
+    except Cancelled:
+        return
+    except (ReleaseError, OSError) as error:
+        ctx.emit(Notice(text=_failed(cache, error)))
+
+
+def _unable(ctx: StageContext) -> str:
+    if chosen_builder(ctx).driver != "docker" or ctx.engine.info.image_store == "containerd":
+        return ""
+    return (
+        "this engine's image store (a graph driver) cannot export a cache\n  → give it the containerd "
+        'image store, or name a builder in `build.builder`, or set `build.cache = "off"`'
+    )
+
+
+def _failed(cache: Cache, error: ReleaseError | OSError) -> str:
+    found = error.found if isinstance(error, ReleaseError) else str(error)
+    return (
+        f"the build cache was not exported to {cache.place}: {found}. The next machine builds with an older "
+        'cache, or without one\n  → check that this login may write there, or set `build.cache = "off"`'
+    )
+
+
+def _exported(ctx: StageContext, cache: Cache) -> Digest | None:
+    """Raises ReleaseError, OSError."""
+    metadata = ctx.folder.path / "cache-metadata.json"
+    with lent(ctx, "build") as lending, ctx.folder.staged("docker") as folder:
+        command = export_command(
+            ctx.plan,
+            target=ctx.plan.service.test.target or ctx.plan.service.build.target,
+            metadata=metadata,
+            context=build_context(ctx),
+            builder=chosen_builder(ctx),
+            destination=cache.destination,
+            lending=lending,
+        )
+        env = {**build_environment(ctx), **lend_logins(folder, ctx.environ)}
+        if cache.kind == "local":
+            Path(cache.place).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            ran = run(
+                replace(command, env=env),
+                log=ctx.folder.log(_LOG),
+                mask=ctx.mask,
+                cancellation=ctx.cancellation,
+                check=False,
+            )
+            if ran.status != 0:
+                raise ReleaseError(f"export the build cache to {cache.place}", _last(ran.tail), "")
+            cache.settle()
+        finally:
+            if cache.kind == "local":
+                shutil.rmtree(cache.unfinished, ignore_errors=True)
+    return _digest(metadata)
+
+
+def _last(tail: tuple[str, ...]) -> str:
+    return next((line for line in reversed(tail) if line.strip()), "BuildKit gave no reason")
+
+
+def _digest(metadata: Path) -> Digest | None:
+    """Return the digest of the cache's manifest, as BuildKit says it."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        metadata.chmod(0o600)
+        said: dict[str, Any] = json.loads(metadata.read_text(encoding="utf-8"))
+        return Digest(json.loads(said["cache.manifest"])["digest"])
+    return None

@@ -1,0 +1,98 @@
+"""Which build cache is read and written, by whom."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from release.chain.building.cache import Cache, cache_environment, import_options
+from release.chain.stage_context import StageContext
+from release.errors import ConfigError
+from tests.unit.chain.test_plan import configured
+
+CI = {"CI": "true"}
+GITHUB = {"ACTIONS_RUNTIME_TOKEN": "t", "ACTIONS_RESULTS_URL": "https://results.example", "OTHER": "no"}
+
+
+def service(**table: Any) -> Any:
+    return configured(**table).service("api")
+
+
+def ctx(purpose: str, environ: dict[str, str], *, no_cache: bool = False, **table: Any) -> StageContext:
+    plan = SimpleNamespace(service=service(**table), no_cache=no_cache)
+    return cast("StageContext", SimpleNamespace(plan=plan, environ=environ, purpose=purpose))
+
+
+def test_in_ci_with_a_registry_it_is_a_tag_beside_the_image() -> None:
+    """And nowhere else without being asked for."""
+    assert Cache.of(service(registry="registry.example/acme"), CI) == Cache(
+        kind="registry", place="registry.example/acme/api:cache"
+    )
+    for environ in ({}, {"CI": "false"}, {"CI": ""}):
+        assert Cache.of(service(registry="registry.example/acme"), environ) is None
+    assert Cache.of(service(), CI) is None
+    assert Cache.of(service(registry="registry.example/acme", build={"cache": "off"}), CI) is None
+
+
+@pytest.mark.parametrize(
+    "place", ["cache", "acme/api", "./cache", "r.example/api@sha256:" + "0" * 64, "https://r.example/a:b"]
+)
+def test_a_place_that_is_none_is_refused(place: str) -> None:
+    """The message shows what may be written."""
+    with pytest.raises(ConfigError, match=r"registry\.example/acme/api:cache"):
+        service(build={"cache": place})
+
+
+def test_a_release_reads_nothing_that_a_check_wrote() -> None:
+    """A pull request could put a layer of its own into a release."""
+    table = {"build": {"cache": "r.example/acme/api:c"}}
+    own = ("--cache-from", "type=registry,ref=r.example/acme/api:c")
+    assert import_options(ctx("release", {}, **table)) == own
+    assert import_options(ctx("check", {}, **table)) == (
+        *own,
+        "--cache-from",
+        "type=registry,ref=r.example/acme/api:c-check",
+    )
+    assert import_options(ctx("release", {}, no_cache=True, **table)) == ()
+
+
+def test_a_folder_is_read_if_it_is_there(tmp_path: Path) -> None:
+    """BuildKit ends a build whose folder is missing; each service has one of its own."""
+    asked = ctx("release", {}, build={"cache": str(tmp_path)})
+    assert import_options(asked) == ()
+    (tmp_path / "api").mkdir()
+    (tmp_path / "api" / "index.json").touch()
+    assert import_options(asked) == ("--cache-from", f"type=local,src={tmp_path}/api")
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    """The older one stays until the new one is written, and nothing of it stays behind."""
+    cache = Cache(kind="local", place=str(tmp_path / "api"))
+    for content in ("first", "second"):
+        cache.unfinished.mkdir()
+        (cache.unfinished / content).touch()
+        cache.settle()
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["api", "api/second"]
+
+
+def test_githubs_cache_needs_githubs_variables() -> None:
+    """Without them it is not used, and the reason names them; with them buildx gets these alone."""
+    found = Cache.of(service(build={"cache": "github"}), {})
+    assert found is not None
+    assert "ACTIONS_RUNTIME_TOKEN" in found.problem({"ACTIONS_RESULTS_URL": "x"})
+    assert found.problem(GITHUB) == ""
+    without, given = (ctx("release", environ, build={"cache": "github"}) for environ in ({}, GITHUB))
+    assert import_options(without) == ()
+    assert import_options(given) == ("--cache-from", "type=gha,scope=api")
+    assert cache_environment(without) == {}
+    assert set(cache_environment(given)) == {"ACTIONS_RUNTIME_TOKEN", "ACTIONS_RESULTS_URL"}
+
+
+def test_all_stages_are_written_with_the_compression_of_images() -> None:
+    """Another compression would give a later image other layers, and another digest."""
+    word = Cache(kind="registry", place="r.example/a:c").destination
+    assert "mode=max" in word
+    assert "compression" not in word
