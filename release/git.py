@@ -93,6 +93,8 @@ class Git:
         self._git.update_environment(**environment(root, git_dir, common_dir))
         if not self._chooses_ssh():
             self._git.update_environment(GIT_SSH_COMMAND=_SSH)
+        self.promisor: str | None = None
+        """Remote that git asks for an object which a partial clone lacks."""
         self._objects: Popen[bytes] | None = None
         self._end: Callable[[], object] = lambda: None
         self._lock = threading.Lock()
@@ -237,7 +239,8 @@ class Git:
     def _reader(self) -> tuple[IO[bytes], pipes.Reader]:
         """One `git cat-file --batch` for all reading; started at the first question."""
         if self._objects is None:
-            self._objects = self._started("cat-file", "--batch")
+            logins = self._logins(("fetch", self.promisor)) if self.promisor is not None else None
+            self._objects = self._started("cat-file", "--batch", env=logins)
             assert self._objects.stdout is not None  # noqa: S101 - it was opened as a pipe
             self._answers = pipes.Reader(self._objects.stdout)
             self._end = weakref.finalize(self, _stop, self._objects)

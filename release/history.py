@@ -17,9 +17,14 @@ _EMPTY_LINES: Final = re.compile(r"\A(?:[ \t\v\f\r]*\n)+")
 
 
 def is_shallow(source: Source) -> bool:
-    """Return whether history is cut off."""
+    """Return whether the history of HEAD is cut off; that of the ledger's branch may be."""
     answer = source.ask("find out if the clone is shallow", "rev-parse", "--is-shallow-repository")
-    return answer.text == "true"
+    if answer.text != "true":
+        return False
+    listed = source.git_dir / "shallow"
+    cut = set(listed.read_text(encoding="ascii").split()) if listed.is_file() else set()
+    oldest = source.git.run("rev-list", "--max-parents=0", "HEAD")
+    return oldest.status != 0 or not cut.isdisjoint(oldest.text.split())
 
 
 def roots(source: Source) -> frozenset[str]:

@@ -60,6 +60,7 @@ def plan(workspace: Workspace) -> Plan:
     if workspace.ledger.unproven is not None:
         raise workspace.ledger.unproven
     if workspace.ledger.head is not None:
+        workspace.ledger.snapshot.complete()
         return _index(workspace)
     _refuse_what_is_known(workspace)
     return _releases(workspace)

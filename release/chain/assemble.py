@@ -10,7 +10,7 @@ from pathlib import Path
 from semver import Version
 
 from release import config
-from release.actor import actor, run_url
+from release.actor import actor, ci_system, run_url
 from release.cancellation import Cancellation
 from release.chain.building.dockerfile import refuse_released_tests
 from release.chain.plan import (
@@ -62,6 +62,8 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
     emit: Emit
     mask: Mask = field(default_factory=Mask)
     """Takes secrets out of what a run writes."""
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    """Tells whether this is a CI job."""
     new_ledger: bool = False
     """True: a ledger may begin, though git tags name releases of another one."""
 
@@ -93,7 +95,15 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
     def ledger(self) -> Ledger:
         """The ledger, as this clone knows it."""
         settings = self.service.ledger
-        return open_ledger(self.source, settings, self.services, self._say, self._warn, anew=self.new_ledger)
+        return open_ledger(
+            self.source,
+            settings,
+            self.services,
+            self._say,
+            self._warn,
+            anew=self.new_ledger,
+            in_ci=ci_system(self.environ) is not None,
+        )
 
     def _say(self, text: str) -> None:
         self.emit(Notice(text=text))

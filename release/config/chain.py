@@ -56,6 +56,8 @@ class Ledger(Value):
     """Keys that may sign: ssh keys in git's own file format; absent: the keys that gpg and ssh here know."""
     require_signed: bool = False
     """Refuse to read past a commit that no allowed signer has signed; implies `sign`."""
+    fetch: Literal["auto", "whole"] = "auto"
+    """First fetch of a clone: "auto" takes the newest commits only in a CI job and all elsewhere."""
     id: Annotated[str, Matching(r"[0-9a-f]{32}", "32 hexadecimal digits")] | None = None
     """Id of the ledger, as its genesis record says; another ledger in its place is refused, in any clone."""
 

@@ -40,6 +40,8 @@ class Before(Struct, frozen=True, kw_only=True):
     lineage: Lineage = field(default_factory=Lineage)
     judged: tuple[str, str] | None = None
     """A later commit up to which signatures were checked, and the first one that nobody signed."""
+    start: str | None = None
+    """Commit that this clone began at without a proof of it; None: all is proven from the first commit."""
 
 
 class Audit:
@@ -68,7 +70,7 @@ class Audit:
         self._commit, self._seconds = before.commit, before.seconds
         self._last = dict(before.last)
         self._lineage = before.lineage
-        self._root = before.commit
+        self._root, self._start = before.commit, before.start
         self._healthy: set[str] = set()
         self._entries = Entries(self._content)
         self._unsigned: list[str] = []
@@ -81,7 +83,11 @@ class Audit:
     def state(self) -> Before:
         """State after the last commit that was checked."""
         return Before(
-            commit=self._commit, seconds=self._seconds, last=dict(self._last), lineage=self._lineage
+            commit=self._commit,
+            seconds=self._seconds,
+            last=dict(self._last),
+            lineage=self._lineage,
+            start=self._start,
         )
 
     def step(self, step: Step) -> tuple[list[Violation], list[Record[Release]]]:

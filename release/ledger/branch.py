@@ -6,7 +6,7 @@ gives the flags; its reasons are prose).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 from release.errors import LedgerError, LedgerRejected, LedgerRewritten, LedgerUnreachable, VersionTaken
@@ -20,13 +20,25 @@ from release.ledger.remote import Remote
 class Branch:
     """The ledger's branch, in this clone alone or with a server."""
 
-    def __init__(self, git: Git, *, branch: str, remote: str | None, signed: bool = False) -> None:
-        """Look at nothing yet. `signed`: what is proven is proven with required signatures."""
+    def __init__(
+        self, git: Git, *, branch: str, remote: str | None, signed: bool = False, tip: bool = False
+    ) -> None:
+        """Look at nothing yet.
+
+        Args:
+            git: the repository.
+            branch: its name.
+            remote: its server; None: it is in this clone alone.
+            signed: what is proven is proven with required signatures.
+            tip: a clone without any of the ledger fetches the newest commits only.
+        """
         self._git = git
         self.name = branch
         self.remote = remote
         self._refs = Refs(git, branch=branch, remote=remote, signed=signed)
-        self._there = Remote(git, self._refs, remote=remote, branch=branch) if remote is not None else None
+        self._there: Remote | None = None
+        if remote is not None:
+            self._there = Remote(git, self._refs, remote=remote, branch=branch, tip=tip)
         self._tags_there: set[Tag] = set()
         self._server: str | None = None
         """Commit of the server when `head` was asked last."""
@@ -53,9 +65,9 @@ class Branch:
         self._server = server = known.seen or known.tracking
         if self.remote is None or server is None or known.local is None:
             return known.local if self.remote is None else server or known.local
-        if self._refs.contains(server, known.local):
+        if self._contains(server, known.local):
             return server
-        if self._refs.contains(known.local, server):
+        if self._contains(known.local, server):
             return known.local
         raise LedgerRewritten(
             f"read the ledger {self}",
@@ -85,10 +97,24 @@ class Branch:
         if self.remote is not None:
             check(self._git, self.remote, self._refs.branch)
 
-    def deepen(self) -> None:
-        """Fetch the whole history of the ledger into a shallow clone. Raises LedgerUnreachable."""
+    def _contains(self, later: str, earlier: str) -> bool:
+        there = self._there
+        return (self._refs if there is None else there).contains(later, earlier)
+
+    def deepen(self, depth: int) -> None:
+        """Fetch so many of the newest commits into a clone that has fewer. Raises LedgerUnreachable."""
         if self._there is not None:
-            self._there.deepen()
+            self._there.deepen(depth)
+
+    def complete(self, tip: str) -> None:
+        """Fetch the whole history of the ledger, and all files of it. Raises LedgerUnreachable."""
+        if self._there is not None:
+            self._there.complete(tip)
+
+    def bring(self, tree: str, paths: Sequence[str]) -> None:
+        """Fetch the files of a folder that this clone lacks, at once. Raises LedgerUnreachable."""
+        if self._there is not None:
+            self._there.bring(tree, paths)
 
     def fill(self, tip: str) -> None:
         """Fetch the files that a partial clone of the ledger left out, at once. Raises LedgerUnreachable."""

@@ -10,8 +10,8 @@ import heapq
 from collections.abc import Iterator
 
 from release.ledger import layout
-from release.ledger.reading import record_at
-from release.ledger.releases import newest_first, readable, release_of_digest, wrong_kind
+from release.ledger.reading import newest_first, record_at
+from release.ledger.releases import readable, release_of_digest, wrong_kind
 from release.ledger.store import Ledger
 from release.records import Actor, Body, Deployment, Draft, Record, Run
 from release.values import Struct

@@ -35,6 +35,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     signers: Signers | None = None
     """Signers that are required; None: signatures are not required."""
     home: Home = Home()
+    tip: bool = False
+    """True: a clone without a verified head may begin at the newest commits, as in a CI job."""
 
     def fingerprint(self) -> str:
         """Return a hash that changes with the rules, the signers and the ledger's configured id."""
@@ -78,13 +80,15 @@ class Memory:
     def _signer_path(self) -> Path:
         return self._git_dir / "release" / "verified" / "signer"
 
-    def load(self, home: Home) -> Before | None:
+    def load(self, policy: Policy) -> Before | None:
         """Return the state at the verified head; None if there is none under this policy."""
         try:
             data = jsontext.read_object(self._read(self._path, _PURPOSE))
         except ValueError:
             return None
-        return _state(data, home) if data.get("policy") == self._fingerprint else None
+        if data.get("policy") != self._fingerprint or (data.get("start") and not policy.tip):
+            return None
+        return _state(data, policy.home)
 
     def save(self, state: Before) -> None:
         """Keep a state. A disk that refuses costs the next command a longer proof, and nothing else."""
@@ -122,6 +126,7 @@ def _data(state: Before) -> dict[str, Any]:
         "bound": sorted(lineage.bound),
         "older": sorted(lineage.older),
         "judged": list(state.judged) if state.judged is not None else [],
+        "start": state.start,
     }
 
 
@@ -137,4 +142,5 @@ def _state(data: Mapping[str, Any], home: Home) -> Before:
         last=last,
         lineage=lineage,
         judged=(judged[0], judged[1]) if len(judged) == 2 else None,
+        start=data.get("start"),
     )

@@ -25,26 +25,28 @@ def open_ledger(
     *,
     vouching: bool = False,
     anew: bool = False,
+    in_ci: bool = False,
 ) -> Ledger:
-    """Open a ledger and prove what this clone has of it.
+    """Open the ledger of these settings and services, and prove what this clone has of it.
 
     Args:
         source: the repository.
         settings: of the ledger.
-        services: the services of today's configuration.
-        say: called with a sentence about a long proof.
+        services: those of today's configuration.
+        say: called with a sentence about a proof that is long or not of the whole ledger.
         warn: called with a sentence for each waiting event that this clone did not write.
         vouching: read past commits that nobody allowed signed, for a person who vouches for them.
         anew: a new ledger may begin here, though git tags name releases of another one.
+        in_ci: this is a CI job, where a clone may begin at the newest commits.
 
     Raises:
-        NotALedger: the branch holds something else.
-        LedgerRewritten: it does not contain what this clone proved before.
+        NotALedger: the branch holds something else. LedgerRewritten: it lacks what was proven before.
         LedgerError: git cannot read it, or there is no file of allowed signers.
     """
     policy = Policy(
         signers=Signers.of(source.root, settings) if settings.require_signed and not vouching else None,
         home=home(source, settings, services, anew=anew),
+        tip=in_ci and settings.fetch == "auto" and not vouching,
     )
     return Ledger.open(
         source,

@@ -9,8 +9,8 @@ from typing import Final
 
 from release.ledger import layout
 from release.ledger.deployments import deployments
-from release.ledger.reading import record_at
-from release.ledger.releases import newest_first, wrong_kind
+from release.ledger.reading import newest_first, record_at
+from release.ledger.releases import wrong_kind
 from release.ledger.store import Ledger
 from release.records import Actor, Body, Draft, Operation, Record
 from release.values import Struct

@@ -12,14 +12,23 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from release.errors import LedgerError, LedgerRewritten, LedgerUnproven, LedgerUnsigned, ReleaseError
+from release.errors import (
+    LedgerError,
+    LedgerRewritten,
+    LedgerShallow,
+    LedgerUnproven,
+    LedgerUnsigned,
+    ReleaseError,
+)
 from release.git import Git
 from release.ledger.audit import Audit, Before
+from release.ledger.judging import SAID, Judge, Seen
 from release.ledger.lineage import Lineage
 from release.ledger.memory import Memory, Policy
-from release.ledger.signing import Signature, Signers, is_signed, signatures
+from release.ledger.newest import state_at
+from release.ledger.signing import is_signed, signatures
 from release.ledger.violations import Violation
-from release.ledger.walk import Step, walk
+from release.ledger.walk import Step, oldest_here, walk
 from release.records import Body, Record
 from release.values import Struct, replace
 
@@ -31,11 +40,6 @@ FIRST_SECONDS: Final = 300.0
 
 NEW_SECONDS: Final = 20.0
 """Limit for the proof of new commits in one command. The next command continues from there."""
-
-_SAID: Final = 2_000
-"""From so many commits on, a proof from the first commit is announced."""
-_CHUNKS: Final = (1, 16, 256)
-"""Numbers of signatures in one question: the newest alone usually suffices."""
 
 
 class Policies(Struct, frozen=True, kw_only=True):
@@ -58,14 +62,6 @@ class Proved(Struct, frozen=True, kw_only=True):
     """Reason why it is not proven up to its last commit."""
 
 
-class Seen(Struct, frozen=True, kw_only=True):
-    """A commit that follows the rules, before its signature is checked."""
-
-    commit: str
-    vouches: bool
-    """True: one of its records names its parent as verified head."""
-
-
 class Prover:
     """The proof of one ledger in one clone."""
 
@@ -74,10 +70,9 @@ class Prover:
         self._git = git
         self._name = name
         self._memory = memory
-        self._policy, self._say = policies.policy, policies.say
+        self.policy, self._say = policies.policy, policies.say
         self._state: Before | None = None
-        self._judged: tuple[str, str] | None = None
-        """The tip whose signatures were checked, and the first commit below it that nobody signed."""
+        self._judge = Judge(git, name, policies.say)
 
     @property
     def state(self) -> Before:
@@ -85,7 +80,7 @@ class Prover:
         return self._state or self._beginning()
 
     def _beginning(self) -> Before:
-        return Before(lineage=Lineage(home=self._policy.home))
+        return Before(lineage=Lineage(home=self.policy.home))
 
     def prove(self, tip: str | None, remembered: str | None) -> Proved:
         """Prove the ledger up to a commit, from the last one that was proven.
@@ -96,6 +91,7 @@ class Prover:
 
         Raises:
             LedgerRewritten: the ledger does not contain what was proven before.
+            LedgerShallow: this clone has too little of the history to prove it.
             LedgerError: git cannot read the history.
         """
         known = self._known(remembered)
@@ -108,7 +104,33 @@ class Prover:
             return self._without(tip, known, last, error.found)
         if not contains:
             raise self._rewritten(last or "", tip)
-        return self._walked(tip, known)
+        start = oldest_here(self._git, tip) if self.policy.tip and known.commit is None else None
+        return self._walked(tip, known) if start is None else self._begun(tip, start)
+
+    def _begun(self, tip: str, start: str) -> Proved:
+        """Begin at the oldest commit that this clone has."""
+        if start == tip:
+            raise LedgerShallow(
+                f"prove the ledger {self._name} up to {tip}",
+                "this clone does not have the commit before it",
+                "fetch the rest: git fetch --unshallow",
+            )
+        try:
+            known = state_at(self._git, start, self.policy.home, self._name)
+        except LedgerShallow:
+            self.prove_whole()
+            raise
+        proved = self._walked(tip, known)
+        vouched = ", but an allowed signer vouches for it" if self.policy.signers is not None else ""
+        self._say(
+            f"this CI job fetched and proved the newest commits of the ledger {self._name} only: nothing up "
+            f"to {start[:12]} was checked here{vouched}. `invoke verify --ledger` fetches and proves it all"
+        )
+        return proved
+
+    def prove_whole(self) -> None:
+        """Prove from the first commit from now on, whatever this clone began at."""
+        self.policy, self._state = replace(self.policy, tip=False), None
 
     def _without(self, tip: str, known: Before, last: str | None, found: str) -> Proved:
         """Stay at what was proven before: git cannot read the commit that comes after it."""
@@ -124,24 +146,25 @@ class Prover:
         for record in records:
             last[record.envelope.service] = (record.envelope.seq, record.id)
             lineage = lineage.with_record(record)
-        self._keep(Before(commit=commit, seconds=seconds, last=last, lineage=lineage))
+        self._keep(replace(state, commit=commit, seconds=seconds, last=last, lineage=lineage, judged=None))
 
     def _known(self, remembered: str | None) -> Before:
         """State to begin at; that before the first commit, if the memory does not fit."""
         if self._state is None or self._state.commit is None:
-            loaded = self._memory.load(self._policy.home) if remembered is not None else None
+            loaded = self._memory.load(self.policy) if remembered is not None else None
             self._state = loaded or self._beginning()
         return self._state
 
     def _walked(self, tip: str, known: Before) -> Proved:
         state, seen, wrong = self._audited(tip, known)
-        signers = self._policy.signers
-        unsigned = self._first_unsigned(seen, signers, known) if signers is not None else None
+        signers, unsigned = self.policy.signers, None
+        if signers is not None:
+            unsigned = self._judge.first_unsigned(seen, signers, known, seconds=_seconds_for(known))
         if unsigned is not None:
             wrong = self._unsigned(seen, unsigned)
             state, _, _ = self._audited(tip, known, limit=unsigned)
-        if state.commit != known.commit or self._judged != known.judged:
-            self._keep(replace(state, judged=self._judged))
+        if state.commit != self.state.commit or self._judge.judged != known.judged:
+            self._keep(replace(state, judged=self._judge.judged))
         return Proved(head=state.commit, error=wrong)
 
     def _audited(
@@ -168,51 +191,14 @@ class Prover:
     def _steps(self, tip: str, since: str | None, trouble: list[str]) -> Iterator[Step]:
         if since is None:
             count = self._git.run("rev-list", "--count", "--first-parent", tip).text
-            if count.isdigit() and int(count) >= _SAID:
+            if count.isdigit() and int(count) >= SAID:
                 self._say(
                     f"proving the {count} commits of the ledger {self._name}; this clone does it only once"
                 )
         return walk(self._git, tip, trouble.append, since=since)
 
-    # signatures
-
-    def _first_unsigned(self, seen: list[Seen], signers: Signers, known: Before) -> int | None:
-        """Return the place of the first commit that nobody allowed signed or vouched for.
-
-        What was judged by an earlier command is not checked again: commits up to its tip stay unsigned,
-        unless a later one vouches for them.
-        """
-        places = {each.commit: place for place, each in enumerate(seen)}
-        tip, first = known.judged or ("", "")
-        judged = places.get(tip, -1) if first in places else -1
-        bad, place = None, len(seen)
-        deadline = time.monotonic() + _seconds_for(known)
-        for signature in self._newest_first(seen[judged + 1 :], signers):
-            place -= 1
-            if not signers.allow(signature):
-                bad = place
-            elif seen[place].vouches:
-                break
-            if place > 0 and time.monotonic() > deadline:
-                return 0
-        else:
-            bad = places[first] if judged >= 0 else bad
-        self._judged = (seen[-1].commit, seen[bad].commit) if bad is not None else None
-        return bad
-
-    def _newest_first(self, seen: list[Seen], signers: Signers) -> Iterator[Signature]:
-        end, chunks = len(seen), iter(_CHUNKS)
-        size = 1
-        while end > 0:
-            size = next(chunks, size)
-            if size == _CHUNKS[-1] and end > _SAID:
-                self._say(f"checking the signatures of {end} commits of the ledger {self._name}")
-            commits = [each.commit for each in seen[max(0, end - size) : end]]
-            yield from reversed(signatures(self._git, signers, commits))
-            end -= len(commits)
-
     def _unsigned(self, seen: list[Seen], place: int) -> LedgerUnsigned:
-        signers = self._policy.signers
+        signers = self.policy.signers
         assert signers is not None  # noqa: S101 - asked only with signers
         commit = seen[place].commit
         (signature,) = signatures(self._git, signers, [commit])

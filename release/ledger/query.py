@@ -25,8 +25,8 @@ from release.ledger.moments import Clock, Moment, read_since
 from release.ledger.operations import Done, Paused, operations, paused, unfinished
 from release.ledger.quarantines import QuarantineState, quarantined
 from release.ledger.question import Found
+from release.ledger.reading import newest_first
 from release.ledger.releases import (
-    newest_first,
     readable,
     release_of_commit,
     release_of_digest,

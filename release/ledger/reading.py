@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Protocol
 
 from release.errors import LedgerError
@@ -77,3 +78,22 @@ def record_if_at(ledger: Reader, path: str) -> Record[Body] | None:
             "prove the ledger: invoke verify --ledger",
         )
     return record
+
+
+def newest_first(ledger: Reader, folder: str, *, depth: int, limit: str = "") -> Iterator[str]:
+    """Paths of the files below a folder, by falling name, read as they are asked for.
+
+    Args:
+        ledger: where they are.
+        folder: below it.
+        depth: so many levels of folders lie between.
+        limit: where given, a path; what comes after it is passed over by its name.
+    """
+    for name in reversed(ledger.names(folder)):
+        path = f"{folder}/{name}"
+        if limit and path > limit and not limit.startswith(f"{path}/"):
+            continue
+        if depth == 0:
+            yield path
+        else:
+            yield from newest_first(ledger, path, depth=depth - 1, limit=limit)

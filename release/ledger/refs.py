@@ -66,6 +66,10 @@ class Refs:
             )
         return answer.status == 0
 
+    def is_here(self, commit: str) -> bool:
+        """Return whether this clone has a commit."""
+        return self._git.run("cat-file", "-e", f"{commit}^{{commit}}").status == 0
+
     def is_before(self, earlier: str, later: str) -> bool:
         """Return whether this clone knows that a commit comes before another one."""
         return self._git.run("merge-base", "--is-ancestor", earlier, later).status == 0

@@ -7,7 +7,7 @@ from typing import cast
 
 from release.errors import LedgerError
 from release.ledger import layout
-from release.ledger.reading import record_at, record_if_at
+from release.ledger.reading import newest_first, record_at, record_if_at
 from release.ledger.store import Ledger
 from release.records import Body, Record, Release
 
@@ -79,28 +79,9 @@ def records_in(ledger: Ledger, folder: str, prefix: str) -> Iterator[Record[Body
             yield record_at(ledger, f"{folder}/{name}")
 
 
-def newest_first(ledger: Ledger, folder: str, *, depth: int, limit: str = "") -> Iterator[str]:
-    """Paths of the files below a folder, by falling name, read as they are asked for.
-
-    Args:
-        ledger: where they are.
-        folder: below it.
-        depth: so many levels of folders lie between.
-        limit: where given, a path; what comes after it is passed over by its name.
-    """
-    for name in reversed(ledger.names(folder)):
-        path = f"{folder}/{name}"
-        if limit and path > limit and not limit.startswith(f"{path}/"):
-            continue
-        if depth == 0:
-            yield path
-        else:
-            yield from newest_first(ledger, path, depth=depth - 1, limit=limit)
-
-
 def readable(ledger: Ledger, paths: Iterable[str]) -> Iterator[Record[Body]]:
     """Return the records of index entries; one that cannot be read is skipped with a warning."""
-    for path in paths:
+    for path in ledger.snapshot.ahead(paths):
         try:
             yield record_at(ledger, path)
         except LedgerError as error:

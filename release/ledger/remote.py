@@ -10,12 +10,17 @@ from release.git import ANSWER_SECONDS, FETCH_SECONDS, Answer, Git
 from release.ledger.address import addresses
 from release.ledger.moves import Known, Tag, Until, wait
 from release.ledger.refs import ATTEMPTS, QUIET, Refs
+from release.ledger.walk import DEPTHS, oldest_here
 
 _CHECKED: Final = ("-c", "fetch.fsckObjects=true", "-c", "fetch.unpackLimit=1")
 """Git refuses objects that it would not make itself, as a folder with two files of one name.
 
 What a fetch brings stays in one pack, so that a fetch that is cut off leaves nothing.
 """
+
+_OF_LEDGER: Final = ("--quiet", "--no-tags", "--no-prune", "--refmap=", "--no-recurse-submodules")
+_APART: Final = ("--no-auto-maintenance", "--no-write-fetch-head")
+"""Options of each fetch: it changes nothing of the clone but what it is asked for."""
 
 _WHOLE: Final = 2**31 - 1
 """The depth that git takes for all of a history (git-fetch, `--unshallow`)."""
@@ -29,8 +34,11 @@ _PATIENT: Final = Until()
 class Remote:
     """The ledger's branch on a server, as this clone follows it."""
 
-    def __init__(self, git: Git, refs: Refs, *, remote: str, branch: str) -> None:
-        """Ask nothing yet."""
+    def __init__(self, git: Git, refs: Refs, *, remote: str, branch: str, tip: bool = False) -> None:
+        """Ask nothing yet. `tip`: a clone without any of the ledger fetches the newest commits only."""
+        self._tip = tip
+        if tip:
+            git.promisor = remote
         self._git = git
         self._refs = refs
         self._remote = remote
@@ -57,28 +65,81 @@ class Remote:
         other = known.tracking
         if other is None or other in (known.seen, tip):
             return
-        if tip is None or not (self._refs.contains(tip, other) or self._is_forgiven(other, tip)):
+        if tip is None or not (self.contains(tip, other) or self._is_forgiven(other, tip)):
             raise self._changed_behind_us(other, tip)
 
-    def deepen(self) -> None:
-        """Fetch the whole history of the ledger into a shallow clone. Raises LedgerUnreachable."""
-        self._complete(f"--depth={_WHOLE}", by_hand="git fetch --unshallow")
+    def contains(self, later: str, earlier: str) -> bool:
+        """Return as `Refs.contains`; a history that is cut off is fetched whole before the answer is no."""
+        if self._refs.contains(later, earlier):
+            return True
+        if not self._refs.is_here(earlier) or oldest_here(self._git, later) is None:
+            return False
+        self.complete(later)
+        return self._refs.contains(later, earlier)
+
+    def complete(self, tip: str) -> None:
+        """Fetch the whole history of the ledger, and all files of it. Raises LedgerUnreachable."""
+        refetch = ("--refetch", "--no-filter") if self._lacks_files(tip) else ()
+        self._complete(f"--depth={_WHOLE}", *refetch, by_hand="git fetch --unshallow")
 
     def fill(self, tip: str) -> None:
         """Fetch the files that a partial clone of the ledger left out, at once. Raises LedgerUnreachable."""
-        if self._git.run("config", f"remote.{self._remote}.promisor").text != "true":
-            return
-        listed = self._git.run("rev-list", "--objects", "--missing=print", tip, "--", "records")
-        if listed.status != 0 or "?" in {line[:1] for line in listed.text.splitlines()}:
+        if self._lacks_files(tip):
             self._complete("--refetch", "--no-filter", by_hand="git fetch --refetch --no-filter")
 
+    def _lacks_files(self, tip: str) -> bool:
+        if self._git.run("config", f"remote.{self._remote}.promisor").text != "true":
+            return False
+        missing = self._missing(tip, ["records"])
+        return missing is None or bool(missing)
+
+    def _missing(self, root: str, paths: Sequence[str]) -> list[str] | None:
+        """Return git's ids of the files at these paths that this clone lacks; None if git cannot tell."""
+        answer = self._git.run(
+            *("--literal-pathspecs", "rev-list", "--objects", "--missing=print", "--stdin"),
+            stdin="\n".join([root, "--", *paths, ""]).encode(),
+        )
+        listed = answer.text.splitlines()
+        return [line[1:] for line in listed if line.startswith("?")] if answer.status == 0 else None
+
     def _complete(self, *options: str, by_hand: str) -> None:
-        fetch = (*_CHECKED, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", *options)
+        fetch = (*_CHECKED, "fetch", *_OF_LEDGER, *_APART, *options)
         answer = self._git.run(*fetch, self._remote, self._refs.branch, timeout=FETCH_SECONDS)
         if answer.status != 0:
             raise LedgerUnreachable(
                 f"fetch the whole ledger {self}", answer.words, f"try it yourself: {by_hand}"
             )
+
+    def deepen(self, depth: int) -> None:
+        """Fetch so many of the newest commits into a clone that has fewer. Raises LedgerUnreachable."""
+        answer = self._fetched_newest(depth, _PATIENT)
+        if answer.status != 0:
+            by_hand = f"try it yourself: git fetch --depth={depth} {self._remote} {self._refs.branch}"
+            raise LedgerUnreachable(f"fetch {depth} commits of the ledger {self}", answer.words, by_hand)
+
+    def _fetched_newest(self, depth: int, until: Until) -> Answer:
+        """Fetch the newest commits with their folders; without files, if the server knows how.
+
+        Git notes the filter in the clone, and gets a file that is missing when it is read.
+        """
+        return self.fetch(until, f"--depth={depth}", "--filter=blob:none")
+
+    def bring(self, tree: str, paths: Sequence[str]) -> None:
+        """Fetch the files of a folder that this clone lacks, at once; all from a server that refuses that.
+
+        Raises LedgerUnreachable.
+        """
+        missing = self._missing(tree, paths)
+        if not missing:
+            return
+        answer = self._git.run(
+            *("-c", "fetch.fsckObjects=true", "-c", "fetch.negotiationAlgorithm=noop", "fetch"),
+            *(*_OF_LEDGER, *_APART, "--stdin", self._remote),
+            stdin="".join(f"{oid}\n" for oid in missing).encode(),
+            timeout=FETCH_SECONDS,
+        )
+        if answer.status != 0:
+            self._complete("--refetch", "--no-filter", by_hand="git fetch --refetch --no-filter")
 
     def listed(self, *refs: str, until: Until = _PATIENT) -> dict[str, str]:
         """The server's objects of the ledger branch and these references. Raises LedgerUnreachable."""
@@ -110,7 +171,7 @@ class Remote:
         for attempt in range(ATTEMPTS):
             if tip is None or tip == seen:
                 break
-            answer = self.fetch(until)
+            answer = self._followed(until, begins=attempt == 0)
             if answer.status == 0:
                 break
             seen = self._refs.known().seen
@@ -124,6 +185,14 @@ class Remote:
             wait(attempt)
         self._refs.settle(tip, None)
 
+    def _followed(self, until: Until, *, begins: bool) -> Answer:
+        """Fetch what the server has; into a clone that has nothing the newest commits, if that is enough."""
+        known = self._refs.known()
+        has_none = known.seen is None and known.tracking is None and known.local is None
+        if begins and self._tip and has_none and known.verified is None:
+            return self._fetched_newest(DEPTHS[0], until)
+        return self.fetch(until)
+
     def _has_arrived(self, tip: str | None, seen: str | None) -> bool:
         """After a fetch that was refused: whether all is well, because another process of this clone fetched.
 
@@ -132,7 +201,7 @@ class Remote:
         """
         if tip is None or not self._is_whole(tip):
             return False
-        if seen is not None and not (self._refs.contains(tip, seen) or self._is_forgiven(seen, tip)):
+        if seen is not None and not (self.contains(tip, seen) or self._is_forgiven(seen, tip)):
             raise self._changed_behind_us(seen, tip)
         return True
 
@@ -144,7 +213,7 @@ class Remote:
     def _is_forgiven(self, seen: str, tip: str) -> bool:
         """Return whether the server lost only commits that never were proven, and then follow it."""
         known = self._refs.known()
-        if known.verified is None or not self._refs.contains(tip, known.verified) or self.is_proven(seen):
+        if known.verified is None or not self.contains(tip, known.verified) or self.is_proven(seen):
             return False
         refs = {self._refs.seen: known.seen, self._refs.tracking: known.tracking}
         if not known.checked_out:
@@ -152,11 +221,10 @@ class Remote:
         lost = {ref: (tip, old) for ref, old in refs.items() if old and not self._refs.contains(tip, old)}
         return self._refs.update(lost).status == 0
 
-    def fetch(self, until: Until = _PATIENT) -> Answer:
-        """Fetch the branch into the memory of it, without depth and without force."""
+    def fetch(self, until: Until = _PATIENT, *options: str) -> Answer:
+        """Fetch the branch into the memory of it, without force; without options all that is new."""
         return self._git.run(
-            *(*_CHECKED, "fetch", "--quiet", "--no-tags", "--no-prune", "--refmap="),
-            *("--no-recurse-submodules", "--no-auto-maintenance", "--no-write-fetch-head", "--no-filter"),
+            *(*_CHECKED, "fetch", *_OF_LEDGER, *_APART, *(options or ("--no-filter",))),
             *(self._remote, f"{self._refs.branch}:{self._refs.seen}"),
             timeout=until.left(FETCH_SECONDS),
         )

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
+from typing import Final
 
 from release.errors import LedgerError, LedgerRewritten, LedgerShallow, LedgerUnproven, NotALedger
 from release.git import Git
 from release.ledger import layout
 from release.ledger.audit import Before
 from release.ledger.branch import Branch
+from release.ledger.contents import Contents
+from release.ledger.newest import entries_ahead, records_of
 from release.ledger.proof import Proved, Prover
 from release.ledger.tree import Trees
-from release.records import SCHEMA, Body, Record, parse
+from release.ledger.walk import DEPTHS, oldest_here
+from release.records import SCHEMA, Body, Record
+
+_BULK: Final = 100
+"""Number of records that are fetched in one go."""
 
 
 class Snapshot:
@@ -22,9 +30,10 @@ class Snapshot:
         """Look at nothing yet: `look` does."""
         self._branch = branch
         self._prover = prover
+        self._git = git
         self._trees = Trees(git)
         self._tip: str | None = None
-        self._tree: str | None = None
+        self._contents = Contents(self._trees, None, str(branch))
         self.head: str | None = None
         """The commit that is read from; None for an empty ledger."""
         self.seconds = 0
@@ -60,25 +69,69 @@ class Snapshot:
             return
         self._tip, self.unproven, head = tip, proved.error, proved.head
         if head is None:
-            self.head = self._tree = None
+            self.head, self._contents = None, self._contents_of(None)
             if tip is not None:  # nothing of it is proven: it may be no ledger at all
                 self._check_format(self._trees.tree_of(tip))
             return
         self.seconds, self.head = self._prover.state.seconds or 0, head
-        self._tree = self._trees.tree_of(head)
-        self._check_format(self._tree)
+        tree = self._trees.tree_of(head)
+        self._check_format(tree)
+        self._contents = self._contents_of(tree)
         if self._branch.verified != head:
             self._branch.advance(head)
 
     def _proved(self, tip: str | None) -> Proved:
         """Prove the ledger up to a commit; a shallow or partial clone fetches what it lacks first."""
         if tip is not None and self._branch.verified is None:
+            self._fetch_files(tip)
+        depths = iter(DEPTHS[1:])
+        while True:
+            try:
+                return self._prover.prove(tip, self._branch.verified)
+            except LedgerShallow:
+                depth = next(depths, None) if self._prover.policy.tip else None
+                if depth is None:
+                    self._branch.complete(tip or "")
+                    break
+                self._branch.deepen(depth)
+        self._prover.prove_whole()
+        return self._prover.prove(tip, self._branch.verified)
+
+    def complete(self) -> None:
+        """Fetch and prove the whole ledger, if this clone has its newest commits only. Raises as `look`."""
+        if self._tip is not None and self._prover.state.start is not None:
+            self._branch.complete(self._tip)
+            self._prover.prove_whole()
+            tip, self._tip = self._tip, None
+            self._look_at(tip)
+
+    def _contents_of(self, tree: str | None) -> Contents:
+        return Contents(self._trees, tree, str(self._branch))
+
+    def _fetch_files(self, tip: str) -> None:
+        """Fetch the files that the first fetch left out: what is read soon, or all of them."""
+        if not self._prover.policy.tip or oldest_here(self._git, tip) is None:
             self._branch.fill(tip)
-        try:
-            return self._prover.prove(tip, self._branch.verified)
-        except LedgerShallow:
-            self._branch.deepen()
-            return self._prover.prove(tip, self._branch.verified)
+            return
+        tree = self._trees.tree_of(tip)
+        contents = self._contents_of(tree)
+        entries = entries_ahead(contents, self._prover.policy.home.services)
+        self._branch.bring(tree, (layout.FORMAT_PATH, *entries))
+        with suppress(LedgerError):  # the proof finds what is wrong with an entry
+            self._branch.bring(tree, records_of(contents, entries))
+
+    def ahead(self, paths: Iterable[str]) -> Iterator[str]:
+        """Return the same paths of index entries; what this clone lacks of them is fetched in bulk."""
+        tree = self._contents.tree
+        if self._prover.state.start is None or tree is None:
+            yield from paths
+            return
+        rest = iter(paths)
+        while chunk := tuple(islice(rest, _BULK)):
+            with suppress(LedgerError):  # who reads them meets the same error, and names the record
+                self._branch.bring(tree, chunk)
+                self._branch.bring(tree, records_of(self._contents, chunk))
+            yield from chunk
 
     def _is_proven(self, commit: str) -> bool:
         """Return whether a commit would be proven, though the server does not have it any more."""
@@ -107,31 +160,18 @@ class Snapshot:
 
     def grown(self, files: Mapping[str, bytes]) -> str:
         """Write a tree that has these files more, and return it; a new ledger gets its format too."""
-        first = {layout.FORMAT_PATH: layout.FORMAT} if self._tree is None else {}
-        return self._trees.grown(self._tree, first | dict(files))
+        tree = self._contents.tree
+        first = {layout.FORMAT_PATH: layout.FORMAT} if tree is None else {}
+        return self._trees.grown(tree, first | dict(files))
 
     def read(self, path: str) -> bytes | None:
         """One file of the ledger's tree; None when it is not there. Raises LedgerError: damaged."""
-        return self._trees.read(self._tree, path) if self._tree is not None else None
+        return self._contents.read(path)
 
     def names(self, folder: str) -> tuple[str, ...]:
         """Names in a folder of the ledger's tree, sorted; empty when there is no such folder."""
-        return self._trees.names(self._tree, folder) if self._tree is not None else ()
+        return self._contents.names(folder)
 
     def record(self, record: str) -> Record[Body]:
         """The record of this id. Raises LedgerError: absent, or damaged."""
-        path = layout.record_path(record)
-        content = self.read(path)
-        hint = f"show its history: git log {self._branch} -- {path}"
-        if content is None:
-            raise LedgerError(
-                f"read the record {path} of the ledger {self._branch}", "the branch has no such file", hint
-            )
-        found = hashlib.sha256(content).hexdigest()
-        if found != record:
-            raise LedgerError(
-                f"read the record {path} of the ledger {self._branch}",
-                f"it was edited: its content hashes to {found}",
-                hint,
-            )
-        return parse(content, path)
+        return self._contents.record(record)

@@ -56,11 +56,12 @@ class Ledger:
         signers = policies.policy.signers
         memory = Memory(source.git_dir, branch.remote, branch.name, policies.policy)
         prover = Prover(source.git, str(branch), memory, policies)
-        self._snapshot = Snapshot(source.git, branch, prover)
+        self.snapshot = Snapshot(source.git, branch, prover)
+        """The ledger as far as it is proven, and what this clone has of it."""
         writer = Writer(
             source.git, str(branch), sign=sign or signers is not None, signers=signers, memory=memory
         )
-        self._appender = Appender(branch, self._snapshot, Stamp(policies=policies), writer)
+        self._appender = Appender(branch, self.snapshot, Stamp(policies=policies), writer)
         self._events = Events(self, Outbox(source.git_dir, tell), tell)
         self._tell = tell
         self.silence: LedgerUnreachable | None = None
@@ -103,7 +104,8 @@ class Ledger:
             )
         believed = policies or Policies()
         signed = believed.policy.signers is not None
-        there = Branch(source.git, branch=branch, remote=remote, signed=signed)
+        tip = believed.policy.tip
+        there = Branch(source.git, branch=branch, remote=remote, signed=signed, tip=tip)
         ledger = cls(source, there, sign=sign, policies=believed, tell=tell)
         ledger.look_again()
         return ledger
@@ -111,12 +113,12 @@ class Ledger:
     @property
     def head(self) -> str | None:
         """The commit that is read from; None for an empty ledger."""
-        return self._snapshot.head
+        return self.snapshot.head
 
     @property
     def unproven(self) -> LedgerUnproven | LedgerRewritten | None:
         """Reason why the ledger is read up to its verified head only; None if that is its last commit."""
-        return self._snapshot.unproven
+        return self.snapshot.unproven
 
     @property
     def remote(self) -> str | None:
@@ -140,16 +142,16 @@ class Ledger:
         """
         self.silence = None
         try:
-            self._snapshot.refresh(seconds)
+            self.snapshot.refresh(seconds)
         except LedgerUnreachable as error:
             self.silence = error
-            self._snapshot.look()
+            self.snapshot.look()
         return self.silence is None
 
     def stay(self, error: LedgerRewritten) -> None:
         """Go on reading what this clone knows, though the server has lost it; nothing is appended then."""
-        self._snapshot.look()
-        self._snapshot.unproven = self._snapshot.unproven or error
+        self.snapshot.look()
+        self.snapshot.unproven = self.snapshot.unproven or error
 
     def check_address(self) -> None:
         """Refuse a remote that is read from one repository and pushed to another, before anything is built.
@@ -162,7 +164,7 @@ class Ledger:
 
     def look_again(self) -> None:
         """Read from where the branch stands in this clone now; no remote is asked. Raises LedgerError."""
-        self._snapshot.look()
+        self.snapshot.look()
 
     # appending
 
@@ -240,15 +242,15 @@ class Ledger:
 
     def read(self, path: str) -> bytes | None:
         """One file of the ledger's tree; None when it is not there. Raises LedgerError: damaged."""
-        return self._snapshot.read(path)
+        return self.snapshot.read(path)
 
     def names(self, folder: str) -> tuple[str, ...]:
         """Names in a folder of the ledger's tree, sorted; empty when there is no such folder."""
-        return self._snapshot.names(folder)
+        return self.snapshot.names(folder)
 
     def record(self, record: str) -> Record[Body]:
         """The record of this id. Raises LedgerError: absent, or damaged."""
-        return self._snapshot.record(record)
+        return self.snapshot.record(record)
 
 
 def _check_names(branch: str, remote: str | None) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Final, Literal
 
 from release.ledger import layout
-from release.ledger.reading import record_at
-from release.ledger.releases import newest_first, wrong_kind
+from release.ledger.reading import newest_first, record_at
+from release.ledger.releases import wrong_kind
 from release.ledger.store import Ledger
 from release.records import Actor, Body, Record, Verification
 from release.values import Struct

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from typing import Protocol
 
 from release.config import Ledger as Settings
-from release.errors import LedgerRewritten, LedgerUnreachable, NotALedger
+from release.errors import LedgerRewritten, LedgerShallow, LedgerUnreachable, NotALedger
 from release.ledger import layout
 from release.ledger.audit import Audit, Before
 from release.ledger.branch import Branch
@@ -19,7 +19,7 @@ from release.ledger.moves import transaction
 from release.ledger.opening import home
 from release.ledger.signing import Signers
 from release.ledger.violations import OF_SIGNATURES, Report, Violation
-from release.ledger.walk import walk, with_signatures
+from release.ledger.walk import oldest_here, walk, with_signatures
 from release.records import Record, Release
 from release.source import Source
 
@@ -75,6 +75,7 @@ class _Verification:
         strict = self._settings.require_signed
         audit = Audit(self._git, signers=self._signers, all_signed=strict, before=beginning)
         if head is not None:
+            self._complete(head)
             self._check_whether_a_ledger(head)
             self._prove(head, audit, witness)
             self._remember(head)
@@ -102,6 +103,19 @@ class _Verification:
         except LedgerRewritten as error:
             self._violations.append(_rewound(error.seen, error.found))
             return error.seen
+
+    def _complete(self, head: str) -> None:
+        """Fetch what this clone lacks, if it has the newest commits only."""
+        if self._settings.remote is None or oldest_here(self._git, head) is None:
+            return
+        try:
+            self._branch.complete(head)
+        except LedgerUnreachable as error:
+            raise LedgerShallow(
+                f"prove the ledger {self._branch} from its first commit",
+                f"this clone has its newest commits only, and the rest could not be fetched: {error.found}",
+                f"{error.hint}; then run `invoke verify --ledger` again",
+            ) from error
 
     def _compare_with_memory(self, head: str | None) -> None:
         """The last commit that was verified here must be in the history."""

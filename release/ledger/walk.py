@@ -20,6 +20,9 @@ FILE: Final = "100644"
 NO_TIME: Final = -1
 """Time of a commit whose committer or time cannot be read: before that of each other commit."""
 
+DEPTHS: Final = (2, 64, 1024)
+"""Numbers of commits that are fetched one after the other, until they can be proven."""
+
 _HEADER: Final = b"\x01"
 _CHUNK: Final = 1 << 16
 
@@ -96,6 +99,13 @@ def has_parent(git: Git, commit: str) -> bool:
     """
     found = git.object(commit)
     return found is not None and b"\nparent " in found[1].partition(b"\n\n")[0]
+
+
+def oldest_here(git: Git, tip: str) -> str | None:
+    """Return the commit where this clone's history of a ledger is cut off; None if it is whole."""
+    words = ("-c", "core.commitGraph=false", "rev-list", "--first-parent", "--max-parents=0", tip)
+    oldest = git.run(*words).text
+    return oldest if oldest and "\n" not in oldest and has_parent(git, oldest) else None
 
 
 def _tokens(stream: IO[bytes]) -> Iterator[bytes]:

@@ -19,7 +19,7 @@ import release.ledger.layout
 import release.records
 import release.runspec
 from release.ledger import layout
-from release.records import Body, Draft, Record, Release
+from release.records import Body, Draft, Genesis, Record, Release
 from tests.unit.ledger import samples
 from tests.unit.repository import Repository
 
@@ -27,6 +27,7 @@ BRANCH: Final = "release-ledger"
 SERVICE: Final = "api"
 _BEGIN: Final = datetime(2021, 1, 1, tzinfo=UTC)
 _ROUND: Final = timedelta(hours=4)
+_GENESIS: Final = Genesis(ledger="5" * 32, roots=())
 _EVENTS: Final = (
     ("staging", "started"),
     ("staging", "healthy"),
@@ -78,7 +79,7 @@ def records(count: int) -> Iterator[Record[Body]]:
     """The same, chained as the ledger chains them."""
     before, made = None, ""
     for seq, draft in enumerate(drafts(count), start=1):
-        record = draft.at(seq, before)
+        record = draft.at(seq, before, genesis=_GENESIS if seq == 1 else None)
         if isinstance(record.body, release.records.Deployment):
             record = Record(envelope=record.envelope, body=record.body.model_copy(update={"release": made}))
         before = record.id

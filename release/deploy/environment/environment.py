@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from release import config
-from release.actor import actor, run_url
+from release.actor import actor, ci_system, run_url
 from release.config import Config, Environment, Service
 from release.deploy.core import watch
 from release.deploy.core.place import Place, command
@@ -73,7 +73,8 @@ class Workspace(Struct, frozen=True, kw_only=True, dict=True):
     def ledger(self) -> Ledger:
         """The ledger as this clone knows it, up to its verified head. Raises NotALedger, LedgerRewritten."""
         services = self.config.services.keys()
-        ledger = open_ledger(self.source, self.service.ledger, services, self._say, self._warn)
+        in_ci = ci_system(self.environ) is not None
+        ledger = open_ledger(self.source, self.service.ledger, services, self._say, self._warn, in_ci=in_ci)
         self._warn_unproven(ledger, None)
         return ledger
 

@@ -121,7 +121,7 @@ def test_why_a_record_waits_is_said(
     repository = clone(Repository.init(tmp_path / "server.git", bare=True), tmp_path / "here")
     told: list[Event] = []
     with Workspace.open(repository.root, None, environ={}, emit=told.append) as workspace:
-        workspace.ledger._snapshot.unproven = unproven
+        workspace.ledger.snapshot.unproven = unproven
         workspace.warn_waiting()
     (warned,) = told
     assert isinstance(warned, Warned)

@@ -1,0 +1,46 @@
+"""Files of a ledger at one of its commits, read by path."""
+
+from __future__ import annotations
+
+import hashlib
+
+from release.errors import LedgerError
+from release.ledger import layout
+from release.ledger.tree import Trees
+from release.records import Body, Record, parse
+
+
+class Contents:
+    """The tree of one commit of a ledger."""
+
+    def __init__(self, trees: Trees, tree: str | None, name: str) -> None:
+        """Read nothing yet. `tree`: None for an empty ledger. `name` is the ledger's, for messages."""
+        self._trees = trees
+        self._name = name
+        self.tree = tree
+
+    def read(self, path: str) -> bytes | None:
+        """One file; None when it is not there. Raises LedgerError: damaged."""
+        return self._trees.read(self.tree, path) if self.tree is not None else None
+
+    def names(self, folder: str) -> tuple[str, ...]:
+        """Names in a folder, sorted; empty when there is no such folder."""
+        return self._trees.names(self.tree, folder) if self.tree is not None else ()
+
+    def record(self, record: str) -> Record[Body]:
+        """The record of this id. Raises LedgerError: absent, or damaged."""
+        path = layout.record_path(record)
+        content = self.read(path)
+        hint = f"show its history: git log {self._name} -- {path}"
+        if content is None:
+            raise LedgerError(
+                f"read the record {path} of the ledger {self._name}", "the branch has no such file", hint
+            )
+        found = hashlib.sha256(content).hexdigest()
+        if found != record:
+            raise LedgerError(
+                f"read the record {path} of the ledger {self._name}",
+                f"it was edited: its content hashes to {found}",
+                hint,
+            )
+        return parse(content, path)

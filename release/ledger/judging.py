@@ -1,0 +1,91 @@
+"""Signatures of a proof: which commit nobody allowed signed, or vouched for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from release.errors import LedgerShallow
+from release.git import Git
+from release.ledger.audit import Before
+from release.ledger.signing import Signature, Signers, signatures
+from release.values import Struct
+
+SAID: Final = 2_000
+"""From so many commits on, a long proof is announced."""
+
+_CHUNKS: Final = (1, 16, 256)
+"""Numbers of signatures in one question: the newest alone usually suffices."""
+
+
+class Seen(Struct, frozen=True, kw_only=True):
+    """A commit that follows the rules, before its signature is checked."""
+
+    commit: str
+    vouches: bool
+    """True: one of its records names its parent as verified head."""
+
+
+class Judge:
+    """The check of one ledger's signatures in one command."""
+
+    def __init__(self, git: Git, name: str, say: Callable[[str], None]) -> None:
+        """Check nothing yet. `name` is the ledger's, for messages."""
+        self._git = git
+        self._name = name
+        self._say = say
+        self.judged: tuple[str, str] | None = None
+        """The tip whose signatures were checked, and the first commit below it that nobody signed."""
+
+    def first_unsigned(
+        self, seen: list[Seen], signers: Signers, known: Before, *, seconds: float
+    ) -> int | None:
+        """Return the place of the first commit that nobody allowed signed or vouched for.
+
+        What was judged by an earlier command is not checked again: commits up to its tip stay unsigned,
+        unless a later one vouches for them.
+
+        Raises:
+            LedgerShallow: the clone begins at a commit that nobody vouches for.
+        """
+        places = {each.commit: place for place, each in enumerate(seen)}
+        tip, first = known.judged or ("", "")
+        judged = places.get(tip, -1) if first in places else -1
+        bad, place = None, len(seen)
+        begins = known.start is not None and known.commit == known.start
+        deadline = time.monotonic() + seconds
+        for signature in self._newest_first(seen[judged + 1 :], signers):
+            place -= 1
+            if not signers.allow(signature):
+                bad = place
+            elif seen[place].vouches:
+                break
+            if place > 0 and time.monotonic() > deadline:
+                if begins:
+                    raise self._unvouched(known)
+                return 0
+        else:
+            if begins:
+                raise self._unvouched(known)
+            bad = places[first] if judged >= 0 else bad
+        self.judged = (seen[-1].commit, seen[bad].commit) if bad is not None else None
+        return bad
+
+    def _newest_first(self, seen: list[Seen], signers: Signers) -> Iterator[Signature]:
+        end, chunks = len(seen), iter(_CHUNKS)
+        size = 1
+        while end > 0:
+            size = next(chunks, size)
+            if size == _CHUNKS[-1] and end > SAID:
+                self._say(f"checking the signatures of {end} commits of the ledger {self._name}")
+            commits = [each.commit for each in seen[max(0, end - size) : end]]
+            yield from reversed(signatures(self._git, signers, commits))
+            end -= len(commits)
+
+    def _unvouched(self, known: Before) -> LedgerShallow:
+        return LedgerShallow(
+            f"prove the ledger {self._name} from the commit {known.commit}",
+            "no allowed signer vouches for what came before it",
+            "fetch the rest: git fetch --unshallow",
+        )
