@@ -294,12 +294,13 @@ def _again(project: Project, record: Record[Release], console: Console) -> None:
     from release.chain.publishing.promote import put_tag
     from release.chain.release_folder import HOME
     from release.events import Notice
+    from release.localtime import local_time
 
     body, service = record.body, project.service
     console.emit(
         Notice(
             text=f"commit {body.source.commit[:12]} is released as {body.version} "
-            f"since {record.envelope.recorded_at}: nothing to build"
+            f"since {local_time(record.envelope.recorded_at)}: nothing to build"
         )
     )
     engine = _engine_of_a_release(service)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +23,9 @@ for _name in NEUTRAL - {"CI"}:  # output is tested as nobody's in particular, wh
 for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(_number) is signal.SIG_IGN:  # as in a shell's background, and under `nohup`
         signal.signal(_number, _handler)
+
+os.environ["TZ"] = "UTC"  # messages have the time zone of the machine
+time.tzset()
 
 _UNIT: Final = Path(__file__).parent / "unit"
 _TWICE: Final = pytest.mark.flaky(reruns=1)

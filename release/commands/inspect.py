@@ -20,13 +20,13 @@ from release.commands.text.history import (
     tried_rows,
 )
 from release.commands.text.marks import named
-from release.commands.text.parts import local_time
 from release.deploy.environment.environment import Workspace
 from release.deploy.environment.unconfigured import described, unconfigured
 from release.deploy.execution.recording import event_json
 from release.errors import Cancelled, EngineError, LedgerError, NotReady, ReleaseError, UsageError
 from release.events import Notice, Warned
 from release.ledger import query
+from release.localtime import local_time
 from release.records import (
     Body,
     Deployment,

@@ -8,6 +8,7 @@ from release.ledger import layout
 from release.ledger.reading import record_at
 from release.ledger.releases import wrong_kind
 from release.ledger.store import Ledger
+from release.localtime import local_time
 from release.records import Actor, Body, Draft, Envelope, Freeze, Record
 from release.values import Struct
 
@@ -26,8 +27,8 @@ class FreezeState(Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         """Return what it says, as the end of a sentence that begins with the environment."""
         until = self.freeze.until
-        end = f"until {until[:19]}Z" if until is not None else "until `invoke thaw`"
-        return f"is frozen {end}: {self.freeze.message} ({self.actor.name}, {self.recorded_at[:19]}Z)"
+        end = f"until {local_time(until)}" if until is not None else "until `invoke thaw`"
+        return f"is frozen {end}: {self.freeze.message} ({self.actor.name}, {local_time(self.recorded_at)})"
 
 
 def frozen(ledger: Ledger, service: str, environment: str, moment: str) -> FreezeState | None:

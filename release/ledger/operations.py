@@ -12,6 +12,7 @@ from release.ledger.deployments import deployments
 from release.ledger.reading import newest_first, record_at
 from release.ledger.releases import wrong_kind
 from release.ledger.store import Ledger
+from release.localtime import local_time
 from release.records import Actor, Body, Draft, Operation, Record
 from release.values import Struct
 
@@ -30,12 +31,12 @@ class Done(Struct, frozen=True, kw_only=True):
     def since(self) -> str:
         """Return who did it, when and why, for people."""
         message = self.operation.message
-        return f"{self.recorded_at[:19]}Z by {self.actor.name}{f': {message}' if message else ''}"
+        return f"{local_time(self.recorded_at)} by {self.actor.name}{f': {message}' if message else ''}"
 
     def __str__(self) -> str:
-        """For people: `restart 0123456789ab by Ada, started 2026-11-30T10:00:00Z`."""
+        """For people: `restart 0123456789ab by Ada, started 2026-11-30 10:00:00 UTC`."""
         body = self.operation
-        return f"{body.what} {body.operation} by {self.actor.name}, started {self.recorded_at[:19]}Z"
+        return f"{body.what} {body.operation} by {self.actor.name}, started {local_time(self.recorded_at)}"
 
 
 class Paused(Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from release.ledger import layout
 from release.ledger.audit import Before
 from release.ledger.proof import Policies
 from release.ledger.reading import Reader, entry, last, record_at, record_if_at
+from release.localtime import local_time
 from release.records import (
     Body,
     Deployment,
@@ -206,7 +207,7 @@ def version_taken(attempted: str, commit: str, taken: Record[Body], hint: str = 
         attempted,
         f"{by.service} {theirs.version} is "
         f"{content_of(theirs.image.digest, theirs.source.commit)}, recorded by {by.actor.name} "
-        f"<{by.actor.email}> at {by.recorded_at}",
+        f"<{by.actor.email}> at {local_time(by.recorded_at)}",
         hint or usual,
     )
 

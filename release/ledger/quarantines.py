@@ -8,6 +8,7 @@ from release.ledger import layout
 from release.ledger.reading import record_at
 from release.ledger.releases import wrong_kind
 from release.ledger.store import Ledger
+from release.localtime import local_time
 from release.records import Actor, Quarantine
 from release.values import Struct
 
@@ -22,9 +23,8 @@ class QuarantineState(Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         """Return what it says, as the end of a sentence that begins with the version."""
         where = f" in {self.quarantine.environment}" if self.quarantine.environment is not None else ""
-        return (
-            f"is quarantined{where}: {self.quarantine.message} ({self.actor.name}, {self.recorded_at[:19]}Z)"
-        )
+        by = f"{self.actor.name}, {local_time(self.recorded_at)}"
+        return f"is quarantined{where}: {self.quarantine.message} ({by})"
 
 
 def quarantined(

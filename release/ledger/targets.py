@@ -29,6 +29,7 @@ from release.ledger.unavailable import (
     several_deployments,
     too_early,
 )
+from release.localtime import local_time
 
 _PREFIX_DIGITS: Final = 7
 
@@ -200,6 +201,6 @@ def _at(question: Question, moment: moments.Moment) -> Found:
     event = running_at(ledger, service, place, moment.text)
     if event is not None:
         release = question.release(event.deployment.release)
-        since = f"{release.body.version} ran in {place}, verified healthy at {event.recorded_at}"
+        since = f"{release.body.version} ran in {place}, verified healthy at {local_time(event.recorded_at)}"
         return Found(release=release, event=event, notes=(moment.said, since))
     raise too_early(question, moment)

@@ -18,6 +18,7 @@ from release.ledger.releases import (
     versions,
 )
 from release.ledger.store import Ledger
+from release.localtime import local_time
 from release.records import Record, Release
 
 DEPLOYMENT_DIGITS: Final = 6
@@ -47,7 +48,7 @@ def several_deployments(question: Question, found: Sequence[Event]) -> TargetUna
     """Return the error for digits that several deployments match."""
     listed = "".join(
         f"\n  {event.deployment.deployment}  {event.deployment.environment}  {event.deployment.status}  "
-        f"{event.recorded_at}"
+        f"{local_time(event.recorded_at)}"
         for event in found
     )
     return TargetUnavailable(
@@ -61,7 +62,7 @@ def _line(record: Record[Release]) -> str:
     body = record.body
     return (
         f"{body.version}  {body.image.digest[:19]}  commit {body.source.commit[:12]}  "
-        f"{record.envelope.recorded_at}"
+        f"{local_time(record.envelope.recorded_at)}"
     )
 
 
@@ -170,6 +171,6 @@ def too_early(question: Question, moment: moments.Moment) -> TargetUnavailable:
     return TargetUnavailable(
         question.attempted,
         f"{moment.said}; the first release that was verified healthy there is {version}, since "
-        f"{first.recorded_at}",
+        f"{local_time(first.recorded_at)}",
         f"--to {version}",
     )

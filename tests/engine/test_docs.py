@@ -27,7 +27,7 @@ DOORS = {"./dev release", "./dev tests"}
 """Run by `.ci/run` itself."""
 
 VARYING = (
-    (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?Z"), "TIME"),
+    (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z| [A-Z]{3,5})"), "TIME"),
     (re.compile(r"\b[0-9a-f]{7,64}\b"), "HEX"),
     (re.compile(r"\d+\.\d+ ?(s|MB)\b"), "NUMBER"),
     (re.compile(r"\s{2,}"), "  "),

@@ -18,6 +18,7 @@ from release.ledger import query
 from release.ledger.diff import bases
 from release.ledger.metrics import Metrics, Span, measure
 from release.ledger.metrics.locks import is_lock_change
+from release.localtime import utc_time
 from release.records import Body, Deployment, Quarantine, Record, Release, Verification
 from release.values import Struct
 
@@ -81,7 +82,7 @@ def collect(workspace: Workspace, since: str | None, clean: Clean) -> Data:
         looked_at=span.until,
         ledger=str(head)[:12] if head is not None else "empty",
         places=tuple(_place(workspace, name, span.until, clean) for name in environments),
-        events=tuple(tuple(map(clean, history_row(each, version(each.body)))) for each in kept),
+        events=tuple(tuple(map(clean, history_row(each, version(each.body), utc_time))) for each in kept),
         more_events=len(entries) > MOST_EVENTS,
         releases=tuple(found[:MOST_RELEASES]),
         more_releases=len(found) > MOST_RELEASES,

@@ -11,6 +11,7 @@ from release.commands.report.data import Clean, versions
 from release.commands.text.history import Entry, history_row
 from release.deploy.environment.environment import Workspace
 from release.ledger import query
+from release.localtime import utc_time
 from release.records import Deployment, Record
 
 _MOST: Final = 1000
@@ -28,7 +29,7 @@ def incident(workspace: Workspace, since: query.Moment, clean: Clean) -> str:
     ]
     version = versions(workspace)
     entries.sort(key=_order)
-    rows = [tuple(map(clean, history_row(each, version(each.body)))) for each in entries]
+    rows = [tuple(map(clean, history_row(each, version(each.body), utc_time))) for each in entries]
     bodies = [each.body for each in entries if isinstance(each, Record)]
     failed = [
         body

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from release.commands.text.gates import gate_text
@@ -10,6 +10,7 @@ from release.commands.text.marks import named
 from release.commands.text.parts import LISTED, Row, changed
 from release.inert import inert_line, inert_lines
 from release.ledger.query import Tried
+from release.localtime import local_time
 from release.records import (
     Deployment,
     Draft,
@@ -37,13 +38,13 @@ HISTORY: Final = ("when", "version", "what", "environment", "status", "who", "me
 Entry = Record[Any] | Draft[Any]
 
 
-def history_row(entry: Entry, version: str) -> Sequence[str]:
-    """Return one record as a row of `HISTORY`. `version` is that of its release."""
+def history_row(entry: Entry, version: str, time: Callable[[str], str] = local_time) -> Sequence[str]:
+    """Return one record as a row of `HISTORY`. `version` is that of its release, `time` writes its moment."""
     envelope = entry.envelope if isinstance(entry, Record) else entry
     waiting = "" if isinstance(entry, Record) else " (unsynced)"
     what, environment, status, message = _columns(entry.body)
     return (
-        envelope.recorded_at[:19].replace("T", " ") + "Z",
+        time(envelope.recorded_at),
         version,
         what,
         environment,
@@ -66,7 +67,7 @@ def _columns(body: Any) -> tuple[str, str, str, str]:
         case Verification():
             return body.what, body.environment or "", body.result, _findings(body)
         case Freeze():
-            end = f" until {body.until[:19]}Z" if body.until is not None else ""
+            end = f" until {local_time(body.until)}" if body.until is not None else ""
             return "freeze", body.environment, "thawed" if body.thawed else f"frozen{end}", body.message
         case Operation():
             return body.what, body.environment, _ended(body), body.message
@@ -112,14 +113,12 @@ def _evidence(evidence: Evidence | None) -> list[Row]:
 def release_rows(record: Record[Release]) -> list[Row]:
     """Return a release, readably."""
     envelope, body = record.envelope, record.body
+    author = inert_line(f"{envelope.actor.name} <{envelope.actor.email}>")
     return [
         ("image", inert_lines([f"{body.image.repository}@{body.image.digest}", body.image.platform])),
         ("config", body.image.config_digest),
         ("commit", f"{body.source.commit}\ncommitted {body.source.commit_time}, tag {body.source.tag}"),
-        (
-            "released",
-            f"{envelope.recorded_at} by {inert_line(f'{envelope.actor.name} <{envelope.actor.email}>')}",
-        ),
+        ("released", f"{local_time(envelope.recorded_at)} by {author}"),
         ("run", inert_line(envelope.run.url or envelope.run.id)),
         ("lock", _lock(body.lock)),
         ("bases", inert_lines(f"{base.reference}@{base.digest}" for base in body.bases)),
@@ -147,7 +146,7 @@ def report_lines(report: Report) -> list[str]:
 def tried_rows(tried: Sequence[Tried]) -> list[Row]:
     """Return the latest drills and rebuilds of a release, newest last."""
     lines = [
-        f"{each.recorded_at[:19]}Z  {each.verification.what} {each.verification.result}"
+        f"{local_time(each.recorded_at)}  {each.verification.what} {each.verification.result}"
         f"{f' in {each.verification.environment}' if each.verification.environment else ''}: "
         f"{_findings(each.verification)}"
         for each in tried[-LISTED:]

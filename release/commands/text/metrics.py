@@ -8,6 +8,7 @@ from typing import Final
 from release.commands.text.parts import Row
 from release.inert import inert_line
 from release.ledger.metrics import DEFINITIONS, Metric, Metrics
+from release.localtime import local_time
 
 _SUFFIX: Final = {"per day": "per_day", "ratio": "ratio", "seconds": "seconds"}
 _UNITS: Final = ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
@@ -15,7 +16,7 @@ _UNITS: Final = ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1
 
 def sheets(found: Metrics) -> Iterator[tuple[str, list[Row]]]:
     """Yield a titled table for each environment, then one for the service."""
-    span = f"{found.span.since[:19]}Z to {found.span.until[:19]}Z"
+    span = f"{local_time(found.span.since)} to {local_time(found.span.until)}"
     groups: dict[str | None, list[Metric]] = {}
     for metric in found.metrics:
         groups.setdefault(metric.labels.get("environment"), []).append(metric)

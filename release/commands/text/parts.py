@@ -22,12 +22,6 @@ def because(message: str) -> str:
     return f": {inert_line(message)}" if message else ""
 
 
-def local_time(moment: datetime | None = None) -> str:
-    """Return a moment, or now, in the operator's time zone, with the zone: "2026-11-30 12:16:09 CET"."""
-    local = (moment or datetime.now(UTC)).astimezone()
-    return f"{local:%Y-%m-%d %H:%M:%S} {local.tzname() or local.strftime('%z')}"
-
-
 def age(moment: str) -> str:
     """Return how long ago a moment was, in its largest unit: "2 h ago"."""
     seconds = int((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())

@@ -12,6 +12,7 @@ from release.commands.text.marks import named
 from release.commands.text.parts import Row, age, because
 from release.inert import inert_line, inert_lines
 from release.ledger.query import Event, QuarantineState
+from release.localtime import local_time
 from release.runspec import ProcessSpec
 
 if TYPE_CHECKING:
@@ -61,9 +62,8 @@ def standing_rows(event: Event | None, quarantine: QuarantineState | None) -> li
     if event is not None:
         deployment, message = event.deployment, because(event.deployment.message)
         where = f"{deployment.deployment} in {deployment.environment}, {deployment.status}"
-        rows.append(
-            ("deployment", f"{where}\n{event.recorded_at} by {inert_line(event.actor.name)}{message}")
-        )
+        when = f"{local_time(event.recorded_at)} by {inert_line(event.actor.name)}"
+        rows.append(("deployment", f"{where}\n{when}{message}"))
         if deployment.run_spec.processes:
             rows.append(("processes", inert_lines(map(_process, deployment.run_spec.processes))))
         rows.append(("settings", json.dumps(deployment.run_spec.model_dump(mode="json", exclude_none=True))))

@@ -17,6 +17,7 @@ from release.deploy.environment.environment import EnvironmentRef, Workspace
 from release.errors import LedgerError
 from release.events import Warned
 from release.ledger.deployments import Event, deployments, events_of
+from release.localtime import local_time
 from release.records import Body, Deployment, Draft, TargetState, Undoing, Upgrade, parse
 from release.values import Struct, replace
 
@@ -64,8 +65,8 @@ class Unfinished(Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         """For people: what was begun, by whom and when."""
         what = "rollback" if self.started.reason == "rollback" else "deployment"
-        who, since = self.draft.actor.name, self.draft.recorded_at[:19]
-        text = f"the {what} {self.started.deployment} to {self.version} by {who}, started {since}Z"
+        who, since = self.draft.actor.name, local_time(self.draft.recorded_at)
+        text = f"the {what} {self.started.deployment} to {self.version} by {who}, started {since}"
         return text if self.recorded else f"{text}, according to its lock"
 
     def ended(

@@ -10,6 +10,7 @@ from release.deploy.core.place import DEPLOYMENT
 from release.deploy.environment.environment import LiveEnvironment
 from release.ledger import query
 from release.ledger.query import Event
+from release.localtime import local_time
 
 _MARGIN = timedelta(seconds=1)
 """Clocks of two machines that are set by the same servers differ by less."""
@@ -30,8 +31,8 @@ def restarted(live: LiveEnvironment, containers: Iterable[Instance], event: Even
             times = "once" if container.restarts == 1 else f"{container.restarts} times"
             yield f"{container.name} ended, and the engine restarted it {times}: {hint}"
         elif _started_late(container, event) and _started_after(container, _proven_at(live, event), live):
-            at = container.started_at[:19]
-            yield f"{container.name} was started again at {at}Z, after it was verified healthy: {hint}"
+            at = local_time(container.started_at)
+            yield f"{container.name} was started again at {at}, after it was verified healthy: {hint}"
 
 
 def _started_late(container: Instance, event: Event) -> bool:

@@ -17,6 +17,7 @@ from release.errors import ReleaseError
 from release.ledger import query
 from release.ledger.deployments import events_of
 from release.ledger.query import Event
+from release.localtime import local_time
 from release.records import Deployment
 from release.records.events import DataChange, Undoing, Upgrade
 from release.values import Struct
@@ -204,4 +205,4 @@ def earlier_observed(
 
 def _attempt(event: Event) -> str:
     what = "rollback" if event.deployment.reason == "rollback" else "deployment"
-    return f"the {what} {event.deployment.deployment} by {event.actor.name}, {event.recorded_at[:19]}Z"
+    return f"the {what} {event.deployment.deployment} by {event.actor.name}, {local_time(event.recorded_at)}"

@@ -15,12 +15,12 @@ from release.commands import inspect
 from release.commands.command_line import CommandContext
 from release.commands.options import CommandOptions
 from release.commands.text import states
-from release.commands.text.parts import local_time
 from release.console import Console
 from release.deploy.environment.environment import Workspace
 from release.errors import ReleaseError, UsageError
 from release.events import Event, Warned
 from release.interruption import Interruption
+from release.localtime import local_time
 from tests.unit.ledger import samples
 from tests.unit.ledger.samples import release
 from tests.unit.repository import Repository

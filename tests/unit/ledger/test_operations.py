@@ -114,7 +114,7 @@ def test_processes_are_stopped_and_started_one_by_one(here: Repository) -> None:
     found = query.paused(ledger, "api", "production")
     assert found is not None
     assert [found.holds(name) for name in ("web", "worker", "beat")] == [False, True, True]
-    assert str(found).startswith("stopped for maintenance (beat, worker) since 2026-11-20T12:02:00Z by Ada")
+    assert str(found).startswith("stopped for maintenance (beat, worker) since 2026-11-20 12:02:00 UTC")
     ledger.append_events([said("stop", "done", 3, "f" * 12)])
     ledger.append_events([said("start", "done", 4, process="web")])
     found = query.paused(ledger, "api", "production")

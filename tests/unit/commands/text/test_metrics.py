@@ -98,7 +98,7 @@ def test_people_read_a_table_for_each_environment_and_one_for_the_service() -> N
         Metric(name="lead_time", note="nothing was deployed", labels={"environment": "staging"}),
         Metric(name="stage_duration", value=1.5, count=2, labels={"period": "after", "stage": "test"}),
     )
-    span = "2026-10-01T00:00:00Z to 2026-10-11T00:00:00Z"
+    span = "2026-10-01 00:00:00 UTC to 2026-10-11 00:00:00 UTC"
     assert list(sheets(found)) == [
         (f"api in production, {span}", [("lead time", "2 h 05 min  releases: 2")]),
         (f"api in staging, {span}", [("lead time", "not known: nothing was deployed")]),

@@ -59,4 +59,4 @@ def test_the_ledger_gets_the_start_only_where_it_lacks_it() -> None:
 def test_it_is_told_as_what_was_begun_by_whom_and_when() -> None:
     """For people."""
     text = str(unfinished(recorded=True))
-    assert text == "the deployment 0123456789ab to 0.1.0 by Ada Lovelace, started 2026-11-20T10:00:00Z"
+    assert text == "the deployment 0123456789ab to 0.1.0 by Ada Lovelace, started 2026-11-20 10:00:00 UTC"

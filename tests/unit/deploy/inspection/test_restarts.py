@@ -44,7 +44,9 @@ def test_a_restart_by_the_engine_is_told(scene: Scene) -> None:
 def test_a_start_by_hand_is_told(scene: Scene) -> None:
     """It came later than the deployment took, and than its proof."""
     (text,) = told(scene, ("0.1.0", "healthy"), started_at="2026-11-20T13:00:00.5Z")
-    assert text.startswith("api-production was started again at 2026-11-20T13:00:00Z, after it was verified")
+    assert text.startswith(
+        "api-production was started again at 2026-11-20 13:00:00 UTC, after it was verified"
+    )
 
 
 @pytest.mark.parametrize(("status", "count"), [("restored", 0), ("failed", 1), ("mixed", 1)])

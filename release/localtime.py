@@ -1,0 +1,25 @@
+"""Times for people: in the time zone of this machine, which is named. Records and JSON keep UTC."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def utc_time(moment: str) -> str:
+    """Return a moment of a record as "2026-11-30 11:16:09Z", for pages that readers of all zones share."""
+    return moment[:19].replace("T", " ") + "Z"
+
+
+def local_time(moment: datetime | str | None = None) -> str:
+    """Return a moment, or now, as "2026-11-30 12:16:09 CET".
+
+    Args:
+        moment: with its zone, or as records write it (RFC 3339). A text that is no time is returned as it is.
+    """
+    if isinstance(moment, str):
+        try:
+            moment = datetime.fromisoformat(moment)
+        except ValueError:
+            return moment
+    local = (moment or datetime.now(UTC)).astimezone()
+    return f"{local:%Y-%m-%d %H:%M:%S} {local.tzname() or local.strftime('%z')}"
