@@ -16,10 +16,9 @@ def local_time(moment: datetime | str | None = None) -> str:
     Args:
         moment: with its zone, or as records write it (RFC 3339). A text that is no time is returned as it is.
     """
-    if isinstance(moment, str):
-        try:
-            moment = datetime.fromisoformat(moment)
-        except ValueError:
-            return moment
-    local = (moment or datetime.now(UTC)).astimezone()
+    try:
+        at = datetime.fromisoformat(moment) if isinstance(moment, str) else moment or datetime.now(UTC)
+    except ValueError:
+        return str(moment)
+    local = at.astimezone()
     return f"{local:%Y-%m-%d %H:%M:%S} {local.tzname() or local.strftime('%z')}"
