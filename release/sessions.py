@@ -86,6 +86,8 @@ def parser_of(name: str) -> argparse.ArgumentParser:
         help="begin a ledger although git tags name releases of an earlier one, as in a fork",
     )
     parser.add_argument("--json", action="store_true", help="print the record as JSON")
+    if name == "test":
+        parser.add_argument("-k", dest="only", help="tests to run: an expression of pytest")
     if name == "refresh":
         words = "refresh: update this package only; may be given several times"
         parser.add_argument("--package", action="append", default=[], help=words)
@@ -331,10 +333,15 @@ def _last_line(console: Console, released: Released) -> None:
 def _stages(project: Project, options: Options, cmd: _Door) -> None:
     """One stage with those it needs, or all gates."""
     from release.chain.pipeline import GATES, needed_for
+    from release.chain.testing.proof import only
+    from release.values import replace
 
     project.ledger.refresh()
     facts = project.facts(options)
     plan = project.gates_plan(facts, options)
+    if cmd.name == "test" and cmd.arguments.only:
+        chosen = {"test": only(plan.service.test, cmd.arguments.only)}
+        plan = replace(plan, service=plan.service.model_copy(update=chosen))
     if cmd.name == "check":
         project.tell_commits(facts, options)
     if cmd.arguments.plan:

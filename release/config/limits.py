@@ -40,8 +40,10 @@ class Limits(Value):
     """Growth of the image from the release before, as "20%" of its size or as "50m"."""
     max_memory: Size | None = None
     """Peak memory of the smoke run, with its page cache; `smoke.memory` is what it may use at all."""
+    max_memory_growth: Annotated[str, AfterValidator(_a_growth)] | None = None
+    """Growth of this peak from the release before, as "50%" or as "64m"."""
 
-    def most_after(self, size: int) -> int:
-        """Return the largest size that an image may have after one of this size."""
-        text = self.max_size_growth or "0%"
-        return size + (size * int(text[:-1]) // 100 if text.endswith("%") else _size(text))
+
+def most_after(growth: str, size: int) -> int:
+    """Return the largest size that may follow one of this size, with a growth as `Limits` has it."""
+    return size + (size * int(growth[:-1]) // 100 if growth.endswith("%") else _size(growth))

@@ -112,6 +112,8 @@ class SmokeRun(Value):
     """The limit of processes and threads."""
     read_only: bool = True
     """Make the root file system read-only (environments)."""
+    startup_line: bool = False
+    """Ask for a line of its output with the version and at least 7 digits of the commit."""
     tmpfs: Items[Tmpfs] = (Tmpfs(path="/tmp"),)  # noqa: S108 - in the container
     """Folders that stay writable, in memory: "/run/app:uid=10001,gid=10001,mode=0750" (environments, and
     /tmp)."""

@@ -60,6 +60,14 @@ def test_options_after_the_dashes_are_read() -> None:
     assert (found.version, found.service, found.plan, found.no_cache) == ("1.4.2", "api", True, True)
 
 
+def test_only_a_test_run_is_limited_to_some_tests() -> None:
+    """A release runs all of them."""
+    assert parse_arguments("test", ["-k", "login"]).only == "login"
+    for session in ("check", "release"):
+        with pytest.raises(SystemExit):
+            parse_arguments(session, ["-k", "login"])
+
+
 @pytest.mark.parametrize("words", [["--versoin", "1.4.2"], ["--vers", "1.4.2"], ["surplus"], ["--version"]])
 def test_a_wrong_option_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Status 2, and what the options are; an abbreviation is no option."""

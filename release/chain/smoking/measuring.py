@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from release.chain.stage_context import StageContext
 from release.config import Limits
+from release.config.limits import most_after
 from release.errors import GateFailed
 from release.ledger import query
 from release.records import Measured, Release
@@ -40,7 +41,8 @@ def measured_before(ctx: StageContext) -> tuple[str, Measured] | None:
 def check_limits(ctx: StageContext, measured: Measured) -> None:
     """Refuse measurements beyond their limits. Raises GateFailed."""
     limits = ctx.plan.service.limits
-    before = measured_before(ctx) if limits.max_size_growth is not None else None
+    grows = limits.max_size_growth is not None or limits.max_memory_growth is not None
+    before = measured_before(ctx) if grows else None
     wrong = too_large(limits, measured) or (grown(limits, measured, *before) if before else "")
     if wrong:
         raise GateFailed(
@@ -48,15 +50,35 @@ def check_limits(ctx: StageContext, measured: Measured) -> None:
             wrong,
             "look at its layers with docker history, or raise it in [tool.release.limits]",
         )
+    wrong = too_hungry(limits, measured) or (hungrier(limits, measured, *before) if before else "")
+    if wrong:
+        raise GateFailed("smoke", wrong, "let it use less at its start, or raise the limit")
+
+
+def too_hungry(limits: Limits, measured: Measured) -> str:
+    """Return what is wrong with the peak of the memory; empty if nothing is.
+
+    Raises GateFailed: there is a limit, and the engine does not tell the peak.
+    """
+    if limits.max_memory is None and limits.max_memory_growth is None:
+        return ""
     peak = measured.peak_memory
-    if limits.max_memory is None:
-        return
     if peak is None:
-        hint = "take limits.max_memory out of the settings for this engine"
+        keys = "limits.max_memory and limits.max_memory_growth"
+        hint = f"take {keys} out of the settings for this engine"
         raise GateFailed("smoke", "the peak of its memory is not known on this engine", hint)
-    if peak > limits.max_memory:
-        found = f"it used {_size(peak)} of memory; limits.max_memory is {size_text(limits.max_memory)}"
-        raise GateFailed("smoke", found, "let it use less at its start, or raise the limit")
+    if limits.max_memory is None or peak <= limits.max_memory:
+        return ""
+    return f"it used {_size(peak)} of memory; limits.max_memory is {size_text(limits.max_memory)}"
+
+
+def hungrier(limits: Limits, measured: Measured, version: str, before: Measured) -> str:
+    """Return what is wrong with the growth of the memory since a release; empty if nothing is."""
+    text, old, new = limits.max_memory_growth, before.peak_memory, measured.peak_memory
+    if text is None or old is None or new is None or new <= most_after(text, old):
+        return ""
+    used = f"it used {_size(new)} of memory, and {version} {_size(old)}"
+    return f"{used}; limits.max_memory_growth is {text}"
 
 
 def too_large(limits: Limits, measured: Measured) -> str:
@@ -68,8 +90,8 @@ def too_large(limits: Limits, measured: Measured) -> str:
 
 def grown(limits: Limits, measured: Measured, version: str, before: Measured) -> str:
     """Return what is wrong with the growth of an image since a release; empty if nothing is."""
-    text, old, new = str(limits.max_size_growth), before.image_size, measured.image_size
-    if new <= limits.most_after(old):
+    text, old, new = limits.max_size_growth, before.image_size, measured.image_size
+    if text is None or new <= most_after(text, old):
         return ""
     return f"the image has {_size(new)}, and that of {version} {_size(old)}; limits.max_size_growth is {text}"
 

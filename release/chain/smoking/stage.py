@@ -14,6 +14,7 @@ from release.chain.smoking.measuring import check_limits, together
 from release.chain.smoking.questions import Questions
 from release.chain.smoking.record import recorded_smoke
 from release.chain.smoking.run import Run
+from release.chain.smoking.startup import check_line
 from release.chain.stage_cache import CachedResult, Reuse
 from release.chain.stage_context import StageContext, evidence
 from release.config import SmokeRun
@@ -141,6 +142,7 @@ def _ran(
                 for answer in Questions.begin(run, container).answers():
                     ready = ready or round((time.monotonic() - begun) * 1000)
                     answers.append(answer)
+                check_line(run, container)
                 peak = run.peak_memory(container)
                 status, signal = run.stop(container)
             finally:

@@ -6,6 +6,7 @@ tree of it is made.
 
 from __future__ import annotations
 
+import heapq
 import re
 from typing import Final
 from xml.parsers import expat
@@ -19,6 +20,11 @@ _DEEPEST: Final = 50
 """Elements in one another; pytest writes four."""
 _MOST: Final = 2_000_000
 """Elements in all."""
+_SLOWEST: Final = 5
+"""Number of tests whose times are told."""
+_NAME: Final = 200
+"""Characters of the name of such a test."""
+_SECONDS: Final = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,9})?")
 _LISTED: Final = 50
 """Failed tests of which more is kept than their number."""
 _TEXT: Final = 100_000
@@ -62,6 +68,8 @@ class Report(Struct, frozen=True, kw_only=True):
     failed: int
     failures: tuple[Failure, ...]
     """The first of the failed ones."""
+    slowest: tuple[tuple[float, str], ...] = ()
+    """Seconds and names of the tests that took longest, the slowest first."""
 
 
 def text_of(content: bytes) -> str:
@@ -101,6 +109,7 @@ def parsed(text: str) -> Report:
         skipped=reader.skipped,
         failed=reader.failed,
         failures=tuple(reader.failures),
+        slowest=tuple(sorted(reader.slowest, reverse=True)),
     )
 
 
@@ -110,6 +119,7 @@ class _Reader:
     def __init__(self) -> None:
         self.cases = self.skipped = self.failed = 0
         self.failures: list[Failure] = []
+        self.slowest: list[tuple[float, str]] = []
         self._depth = self._elements = 0
         self._case: dict[str, str] = {}
         self._is_skipped = self._has_failed = False
@@ -158,7 +168,16 @@ class _Reader:
             self.cases += 1
             self.failed += self._has_failed
             self.skipped += self._is_skipped and not self._has_failed
+            self._time()
             self._case = {}
+
+    def _time(self) -> None:
+        """Keep the time of a test that is among the slowest; one that is no number is passed over."""
+        told = self._case.get("time", "")
+        seconds = float(told) if _SECONDS.fullmatch(told) else 0.0
+        heapq.heappush(self.slowest, (seconds, shortened(self._case.get("name", ""), _NAME)))
+        if len(self.slowest) > _SLOWEST:
+            heapq.heappop(self.slowest)
 
     def _keep(self, trouble: dict[str, str]) -> None:
         if len(self.failures) >= _LISTED:

@@ -13,7 +13,7 @@ from release.chain.testing.hints import NOTHING, lacks_tests
 from release.chain.testing.junit import Report
 from release.chain.testing.known import Known
 from release.config import Test
-from release.errors import GateFailed
+from release.errors import GateFailed, UsageError
 from release.records import TestsRan
 from release.values import Struct
 
@@ -46,6 +46,20 @@ class Seen(Struct, frozen=True, kw_only=True):
 def is_pytest(command: Sequence[str]) -> bool:
     """Return whether a word of the command is pytest."""
     return any(PurePosixPath(word).name == "pytest" for word in command)
+
+
+def only(config: Test, expression: str) -> Test:
+    """Return the settings for the tests whose names match, as `pytest -k` takes them.
+
+    Raises UsageError: the command is not pytest's.
+    """
+    if not is_pytest(config.command):
+        raise UsageError(
+            f"run the tests that match {expression!r}",
+            f"`{shlex.join(config.command)}` is not a command of pytest, which alone knows -k",
+            "name the tests in `test.command`, or run all of them",
+        )
+    return config.model_copy(update={"command": (*config.command, "-k", expression)})
 
 
 def with_report(command: tuple[str, ...]) -> tuple[str, ...]:

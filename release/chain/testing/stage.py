@@ -36,6 +36,9 @@ __all__ = [
     "with_report",
 ]
 
+_SLOW_SECONDS: Final = 0.5
+"""Time from which a test is named as slow."""
+
 
 class TestsPassed(Struct, frozen=True, kw_only=True):
     """The tests ran and passed in an image that begins with the released layers."""
@@ -60,6 +63,7 @@ def test(ctx: StageContext) -> TestsPassed:
             ctx.aside.do(lambda: ctx.engine.untag(last(ctx)))
         if ran.report is not None:
             _lay_out(ctx, ran.report)
+        _tell_slowest(ctx, ran)
         tests = _judged(ctx, ran)
     return TestsPassed(tests=tests, evidence=_seen(image, ran), summary=_summary(ran, tests))
 
@@ -132,6 +136,14 @@ def _tell_failures(ctx: StageContext, report: str | None) -> None:
     context = ctx.plan.service.context
     if report and (findings := failed_tests(report.encode(), lambda path: _has_file(ctx, path), context)):
         ctx.emit(Found(name="test", findings=findings))
+
+
+def _tell_slowest(ctx: StageContext, ran: Ran) -> None:
+    """Name the slowest tests of a report, if they take long enough to matter."""
+    told = ran.seen.report.slowest if ran.seen.report is not None else ()
+    slow = [f"{name} {seconds:.1f} s" for seconds, name in told if seconds >= _SLOW_SECONDS]
+    if slow:
+        ctx.say("test", f"slowest tests: {', '.join(slow)}")
 
 
 def _has_file(ctx: StageContext, path: str) -> bool:

@@ -265,6 +265,18 @@ def test_too_little_memory_is_told_with_the_limit(bench: Bench) -> None:
     assert run(memory="128m")
 
 
+def test_a_start_up_line_is_asked_for(bench: Bench) -> None:
+    """With version and commit; the variables of the hint lead through."""
+    quiet = bench.image("serve()")
+    failed = refused(quiet, startup_line=True)
+    assert "no line of its output has the version 0.1.0 and the commit" in failed.found
+    assert "ARG VERSION COMMIT" in failed.hint
+    told = bench.image("print('starting', os.environ['V'], os.environ['C'], flush=True); serve()")
+    commit = failed.found.rpartition(" ")[2]
+    assert told(startup_line=True, env={"V": "0.1.0", "C": commit})
+    assert refused(told, startup_line=True, env={"V": "0.1.0", "C": "0" * 40})
+
+
 def test_the_processor_time_of_a_container_is_told(bench: Bench) -> None:
     """It is what the clock of the smoke run goes by."""
     name = f"localhost/{lab.unique('smoke')}:one"

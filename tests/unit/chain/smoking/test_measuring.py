@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from release.chain.smoking.measuring import grown, together, too_large
+from release.chain.smoking.measuring import grown, hungrier, together, too_hungry, too_large
 from release.commands.text.gates import measured_text
 from release.config import Limits
+from release.errors import GateFailed
 from release.records import Measured
 
 
@@ -47,6 +48,22 @@ def test_an_image_may_be_too_large_by_itself() -> None:
     assert too_large(limits(max_size="1k"), Measured(image_size=1024)) == ""
     assert "limits.max_size is 1k" in too_large(limits(max_size="1k"), Measured(image_size=1025))
     assert too_large(limits(), Measured(image_size=10**12)) == ""
+
+
+@pytest.mark.parametrize(("peak", "refused"), [(150, False), (151, True), (None, False)])
+def test_memory_may_grow_by_a_part(peak: int | None, refused: bool) -> None:
+    """From the release before, if its peak is known."""
+    now, before = (Measured(image_size=1, peak_memory=each) for each in (peak, 100))
+    found = hungrier(limits(max_memory_growth="50%"), now, "1.0.0", before)
+    assert bool(found) == refused
+    assert not hungrier(limits(max_memory_growth="50%"), now, "1.0.0", Measured(image_size=1))
+
+
+@pytest.mark.parametrize("key", ["max_memory", "max_memory_growth"])
+def test_a_limit_of_memory_needs_an_engine_that_tells_the_peak(key: str) -> None:
+    """A limit that nothing holds would be no limit."""
+    with pytest.raises(GateFailed, match="not known on this engine"):
+        too_hungry(limits(**{key: "64m"}), Measured(image_size=1))
 
 
 @pytest.mark.parametrize("text", ["much", "-5%", "20 %", "%", ""])

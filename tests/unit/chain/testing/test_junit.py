@@ -30,6 +30,13 @@ class TestOld(unittest.TestCase):
 """
 
 
+def test_the_slowest_tests_are_named() -> None:
+    """By their times; what is no time counts as none."""
+    cases = "".join(f"<testcase name='t{number}' time='{number}.5'/>" for number in range(9))
+    report = parsed(f"<testsuite>{cases}<testcase name='odd' time='1e999'/></testsuite>")
+    assert report.slowest == tuple((number + 0.5, f"t{number}") for number in (8, 7, 6, 5, 4))
+
+
 def test_a_report_of_pytest_is_counted(tmp_path: Path) -> None:
     """The real program: an expected failure ran, an empty set of parameters did not."""
     (tmp_path / "test_a.py").write_text(CASES)

@@ -9,8 +9,8 @@ import pytest
 from release import config
 from release.chain.testing.counts import Counted
 from release.chain.testing.junit import Report
-from release.chain.testing.proof import JUNIT, Seen, asked, found_none, no_tests, proof
-from release.errors import GateFailed
+from release.chain.testing.proof import JUNIT, Seen, asked, found_none, no_tests, only, proof
+from release.errors import GateFailed, UsageError
 
 ARGV = ("python", "-m", "pytest")
 
@@ -92,6 +92,13 @@ def test_a_runner_that_found_no_tests_is_told_as_such(
     assert found_none(table(**keys), ended) is expected
     if expected:
         assert "no tests ran: the command found none (status 5)" in no_tests(table(**keys), ended).found
+
+
+def test_some_tests_are_chosen_by_their_names() -> None:
+    """As pytest does it; another runner has no such option."""
+    assert only(table(), "slow and not db").command[-2:] == ("-k", "slow and not db")
+    with pytest.raises(UsageError, match="not a command of pytest"):
+        only(table(command=["./test.sh"]), "slow")
 
 
 def test_what_is_asked_of_a_command() -> None:

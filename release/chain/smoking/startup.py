@@ -1,0 +1,30 @@
+"""The start-up line: the output of a service says which release it is, also when it never gets healthy."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from release.chain.smoking.run import Run
+
+_LINES: Final = 1_000
+"""Lines of the output that are looked at."""
+_DIGITS: Final = 7
+"""Digits of the commit's id that are enough, as git shortens one."""
+
+
+def check_line(run: Run, container: str) -> None:
+    """See that a line of the output has version and commit, if the settings ask for it. Raises GateFailed."""
+    if not run.settings.startup_line:
+        return
+    version, commit = str(run.ctx.plan.version), run.ctx.plan.commit.id
+    lines = run.ctx.engine.logs(container, lines=_LINES)
+    if not any(version in line and commit[:_DIGITS] in line for line in lines):
+        found = f"no line of its output has the version {version} and the commit {commit[:_DIGITS]}"
+        raise run.failed(container, found, lambda _: HINT)
+
+
+HINT: Final = (
+    "in the Dockerfile: ARG VERSION COMMIT, then ENV APP_VERSION=$VERSION APP_COMMIT=$COMMIT "
+    "PYTHONUNBUFFERED=1. At the start of the service: "
+    "print(f\"starting {os.environ['APP_VERSION']} {os.environ['APP_COMMIT']}\")"
+)
