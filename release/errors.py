@@ -240,7 +240,7 @@ class PortTaken(EngineError):
 
 
 class ProxyError(EngineError):
-    """The proxy before a service does not answer its orders, or does not do as it was told."""
+    """The proxy before a service does not answer, or does not do what it was asked to."""
 
 
 class EngineUnreachable(EngineError):

@@ -66,14 +66,14 @@ class Lock(Value):
     """`[tool.release.lock]`: the lockfile that the gate checks."""
 
     path: RelativePath | None = None
-    """The lockfile below `context`; absent: it is detected, as docs/how-to/lockfiles.md tells."""
+    """The lockfile below `context`; absent: it is detected, see `invoke explain lockfiles`."""
     kind: (
         Literal["uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pylock.toml", "requirements.txt"]
         | None
     ) = None
     """Kind of the lockfile; absent: by its name."""
     tool: Pinned | None = None
-    """The lock tool in an exact version, as "poetry==2.1.3"; absent: the version that the project tells."""
+    """The lock tool in an exact version, as "poetry==2.1.3"; absent: the version that the project names."""
     source: RelativePath | None = None
     """The source of a requirements.txt or pylock.toml; absent: by its header, else its `.in` file."""
     require_hashes: bool = False
@@ -144,7 +144,7 @@ class Build(Value):
     secrets: dict[Name, Secret] = Field(default_factory=dict)
     """Lent to `RUN --mount=type=secret,id=<id>`, and kept nowhere."""
     ssh: Items[SshForward] = ()
-    """Agents or keys lent to `RUN --mount=type=ssh`: "default" is the agent of SSH_AUTH_SOCK."""
+    """Agents or keys for steps with `RUN --mount=type=ssh`: "default" is the agent of SSH_AUTH_SOCK."""
     proxy: bool = False
     """Pass HTTP_PROXY, HTTPS_PROXY, FTP_PROXY, ALL_PROXY and NO_PROXY of the environment to RUN steps."""
     platform: (

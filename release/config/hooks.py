@@ -32,7 +32,7 @@ class Hook(Value):
     timeout: Duration = 60_000
     """After this time it is stopped and counts as failed."""
     on_failure: Literal["stop", "warn"] = "warn"
-    """"stop": if it fails before a deployment, nothing is replaced; "warn": it is only told."""
+    """"stop": if it fails before a deployment, nothing is replaced; "warn": a warning is printed."""
     environments: Items[Slug] = ()
     """Only these environments; absent: all."""
     pass_env: Items[VariableName] = ()
@@ -82,7 +82,7 @@ class Webhook(Value):
         "after_rollback",
         "failure",
     )
-    """Moments that it tells; absent: all."""
+    """Moments at which a message is sent; absent: all."""
     environments: Items[Slug] = ()
     """Only these environments; absent: all."""
     timeout: Duration = 5_000

@@ -18,7 +18,7 @@ from release.scalars import (
 
 
 class Proxy(Value):
-    """`[tool.release.environments.<name>.proxy]`: what stands before the service, on a Docker network."""
+    """`[tool.release.environments.<name>.proxy]`: the proxy in front of the service, on a Docker network."""
 
     kind: Literal["dns", "haproxy", "caddy", "traefik"]
     """Way to move the traffic: the container's name on the network, HAProxy's runtime API, Caddy's admin

@@ -159,10 +159,10 @@ class SmokeRun(Value):
 
 
 class Smoke(SmokeRun):
-    """`[tool.release.smoke]`: the image runs as it would in production, works, and stops when told.
+    """`[tool.release.smoke]`: the image runs as it would in production, works, and stops on its stop signal.
 
-    It needs `port`, `tcp`, `check`, `stays_up` or processes; all that are there are asked. A key marked
-    "environments" is taken from them where it is absent here, and all of them say the same.
+    It needs `port`, `tcp`, `check`, `stays_up` or processes; all that are there must pass. If a key marked
+    "environments" is absent here and all environments have the same value, this value is used.
     """
 
     processes: dict[Slug, SmokeRun] = Field(default_factory=dict)

@@ -68,9 +68,8 @@ class Swarm(Value):
     reserve_cpus: Cpus | None = None
     """Processors of its node that are reserved for each task."""
     nodes: dict[str, NodeEngine] = Field(default_factory=dict)
-    """The engines of the nodes, by host name, address or id of the node: for pulling ahead, volumes, `prune`,
-    `verify` and `doctor`, which can look only at engines that they are told of, and for another manager to
-    talk to."""
+    """The engine of each node, by host name, address or id of the node. Pre-pulls, checks of volumes,
+    `prune`, `verify` and `doctor` reach only these engines. If the manager fails, another one is used."""
 
     def spec(self, *, publishes: bool) -> SwarmSpec:
         """As deployments record it; `publishes` tells whether the service publishes ports."""

@@ -30,17 +30,17 @@ _PAGE: Final = """\
 
 <!-- Written from the parser by `nox -s docs`. After a change of the parser, write it again. -->
 
-Everything stands in `[tool.release]` of `pyproject.toml`, or in a file `release.toml` beside it. The file has
+All settings are in `[tool.release]` of `pyproject.toml`, or in a file `release.toml` beside it. The file has
 the same tables without `tool.release`: `[smoke]`, `[environments.production]`. Both at once are refused.
 `release.toml` is left out of the build context: a change of it rebuilds nothing.
 
-The configuration is parsed before anything else happens: every
-problem is reported at once, each with its key's path, and an unknown key is a problem too. A problem ends the
-command with exit status 2, and nothing was changed.
+The configuration is checked before anything else happens. All problems are reported at once, each with the
+path of its key. An unknown key is a problem too. A problem ends the command with exit code 2, and nothing was
+changed.
 
 A time is text with its unit, as `"30s"` (ms, s, m, h, d). A size is text with its unit, as `"256m"` (b, k, m,
-g: each 1024 of the one before), or a whole number of bytes. Paths stand below the repository's root. A dash
-means that nothing is set.
+g: each 1024 of the one before), or a whole number of bytes. Paths are relative to the repository's root, and
+may not leave it. A dash means that nothing is set.
 
 {tables}
 ## One service
@@ -53,9 +53,9 @@ which exclude `report` and `count`:
 
 ## Several services
 
-Each has a table of its own, whose name is its name; what stands outside of these tables is what they share.
-A service's own keys win, table by table, and the others stay. Commands then take `--service`, and git tags
-carry the name: `api/v1.4.2`.
+Each service has its own table `[tool.release.services.<name>]`. All services share the keys outside of these
+tables. A key of a service replaces the shared one, table by table. Commands then take `--service`, and git
+tags carry the name: `api/v1.4.2`.
 
 ```toml
 {several}```

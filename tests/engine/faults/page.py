@@ -16,20 +16,25 @@ _TEXT: Final = """\
 
 <!-- Written from tests/engine/faults/matrix.py by `nox -s docs`; every row is a test. -->
 
-What a release does when something around it fails. Each row is made to happen and compared by a test
-(`tests/engine/faults`): with a real registry behind a proxy that does one thing wrong, real git servers and a
-real engine. Afterwards the trouble ends, the same command is run again, and there is exactly one release: one
-record, one git tag, one digest under the registry's tag.
+This page lists what a release does if something around it fails. A test causes each fault and compares the
+result (`tests/engine/faults`). It uses a real registry behind a proxy that does one thing wrong, real git
+servers and a real engine. Then the fault ends and the test runs the same command again. There must be exactly
+one release: one record, one git tag, one digest under the registry's tag.
 
-What may pass is tried again, a few times, with growing pauses; a registry that names a pause (`Retry-After`)
-gets it, up to half a minute. Every new attempt is told. What asks for more patience, and every refusal, is
-believed at once. Nothing is decided from the words of a message: a status, a header, an error code or the
-kind of a broken connection decides. An engine reports a failed upload in words alone: then the registry is
-asked whether it would take one. BuildKit does not say what kind of failure ended a build, but where: a build
-that ended outside of its Dockerfile's instructions, while it looked up base images, or with an engine that
-did not answer, is tried twice more. Where BuildKit did not start and the engine answers, once is enough.
+## Retries
 
-`exit` is that of `nox -s release`.
+- A fault that may pass is tried again, a few times, with growing pauses. A line announces every new attempt.
+- If a registry names a pause (`Retry-After`), the pause has this length, up to half a minute.
+- A refusal is final, and so is a longer pause: the release fails at once.
+- A status, a header, an error code or the kind of a broken connection decides, never the wording of a
+  message.
+- An engine reports a failed upload only as a sentence. The tool then asks the registry whether it accepts
+  uploads.
+- BuildKit says where a build failed, but not why. A build is tried twice more if it failed outside of the
+  Dockerfile's instructions, during the look-up of base images, or because the engine did not answer. It is
+  tried once more if BuildKit did not start and the engine answers.
+
+`exit` is the exit code of `nox -s release`.
 
 {tables}"""
 
