@@ -34,6 +34,7 @@ from release.scalars import (
     VariableName,
     own_headers,
 )
+from release.targetspec import KubernetesSpec, SwarmSpec
 
 
 class Publish(Value):
@@ -152,28 +153,6 @@ class RecordedFile(Value):
         return f"{self.mode:04o} sha256:{self.sha256[:12]}"
 
 
-class SwarmSpec(Value):
-    """Settings of a Swarm for the tasks of a service. `delay` and `monitor` are milliseconds.
-
-    `reserve_memory` is bytes and `reserve_cpus` thousandths. A key that is None is not recorded.
-    Keys of a later minor version of a record are kept.
-    """
-
-    model_config = ConfigDict(extra="allow")
-
-    constraints: Items[str] = ()
-    endpoint_mode: Literal["vip", "dnsrr"] = "vip"
-    publish_mode: Literal["ingress", "host"] = "ingress"
-    order: Literal["start-first", "stop-first"] = "start-first"
-    parallelism: int = 1
-    delay: int = 0
-    monitor: int = 5_000
-    failure_action: Literal["pause", "rollback"] = "pause"
-    max_per_node: int | None = None
-    reserve_memory: int | None = None
-    reserve_cpus: int | None = None
-
-
 class RunSpec(Value):
     """Everything but the image that decides how a container runs. Recorded with each deployment.
 
@@ -224,6 +203,8 @@ class RunSpec(Value):
     probe: Probe | None = None
     swarm: SwarmSpec | None = None
     """There only where a Swarm ran it."""
+    kubernetes: KubernetesSpec | None = None
+    """There only where a Kubernetes cluster ran it."""
     processes: Items[ProcessSpec] | None = None
     """Processes that ran, in the order of replacement; none: one, with these settings."""
 
@@ -275,7 +256,12 @@ class RunSpec(Value):
     @property
     def unknown(self) -> list[str]:
         """Names of recorded settings that this version of the library does not know."""
-        parts = {"": self, "probe.": self.probe, "swarm.": self.swarm}
+        parts = {
+            "": self,
+            "probe.": self.probe,
+            "swarm.": self.swarm,
+            "kubernetes.": self.kubernetes,
+        }
         names = [f"{at}{key}" for at, part in parts.items() for key in (part and part.model_extra) or ()]
         for each in self.processes or ():
             keys = [*(each.model_extra or ()), *each.settings.unknown]

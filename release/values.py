@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 else:
     from msgspec.structs import replace
 
-__all__ = ["Reticent", "Struct", "checked", "field", "plain", "replace"]
+__all__ = ["MsgspecError", "Reticent", "Struct", "checked", "field", "plain", "replace"]
 
 S = TypeVar("S", bound=Struct)
 

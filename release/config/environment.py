@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Literal
 
@@ -9,6 +10,7 @@ from pydantic import Field, model_validator
 
 from release.config.chain import Secret
 from release.config.kinds import RelativePath, Slug
+from release.config.kubernetes import Kubernetes, unfit
 from release.config.process import (
     Process,
     exclusive_problems,
@@ -18,8 +20,9 @@ from release.config.process import (
 )
 from release.config.runsettings import RunSettings
 from release.config.swarm import EngineAddress, Swarm
-from release.runspec import Publish, SwarmSpec
+from release.runspec import Publish
 from release.scalars import AbsolutePath, Items, Name, Pause, VariableName
+from release.targetspec import KubernetesSpec, SwarmSpec
 
 
 def _above(path: str) -> set[str]:
@@ -41,8 +44,9 @@ class Environment(RunSettings):
 
     extends: Slug | None = None
     """The environment whose keys it has, where it does not write them; tables are joined key by key."""
-    engine: Literal["docker", "swarm"] = "docker"
-    """Kind of target: "docker": one Docker Engine; "swarm": a Swarm that is reached through a manager."""
+    engine: Literal["docker", "swarm", "kubernetes"] = "docker"
+    """Kind of target: "docker": one Docker Engine; "swarm": a Swarm that is reached through a manager;
+    "kubernetes": a namespace of a Kubernetes cluster."""
     context: Name | None = None
     """A Docker context; absent: the engine that `docker` itself would use."""
     host: EngineAddress | None = None
@@ -54,6 +58,7 @@ class Environment(RunSettings):
     drill_on: Slug | None = None
     """The environment on whose engine drills of this one run; absent: on its own."""
     swarm: Swarm | None = None
+    kubernetes: Kubernetes | None = None
     freeze_after_rollback: Pause = 3_600_000
     """Time after a rollback in which deployments are refused without `--thaw`; "0s": none."""
     processes: dict[Slug, Process] = Field(default_factory=dict)
@@ -64,6 +69,7 @@ class Environment(RunSettings):
         problems = []
         if self.context is not None and self.host is not None:
             problems.append("give either context or host, not both")
+        problems += self._other_targets()
         problems += self._wrong_processes() if self.processes else self.settings_problems()
         if problems:
             raise ValueError("; ".join(problems))
@@ -77,7 +83,11 @@ class Environment(RunSettings):
         problems += [f"{port} is published twice" for port in self._twice()]
         problems += self._strategy()
         problems += self._misplaced()
-        return problems + (self._wrong_in_swarm() if self.engine == "swarm" else self._only_in_swarm())
+        if self.engine == "swarm":
+            problems += self._wrong_in_swarm()
+        if self.engine == "kubernetes":
+            problems += unfit(self, self.tmpfs)
+        return problems
 
     def _wrong_processes(self) -> list[str]:
         if self.engine == "swarm":
@@ -157,28 +167,29 @@ class Environment(RunSettings):
         ]
 
     @property
-    def swarm_spec(self) -> SwarmSpec | None:
-        """The Swarm's settings as deployments record them; None on one engine."""
-        if self.engine != "swarm":
-            return None
-        return (self.swarm or Swarm()).spec(publishes=bool(self.publish))
-
-    @property
-    def target_settings(self) -> dict[str, SwarmSpec | None]:
+    def target_settings(self) -> dict[str, SwarmSpec | KubernetesSpec | None]:
         """Run settings for this kind of target alone, by their key in a record."""
-        return {"swarm": self.swarm_spec}
+        swarm = (self.swarm or Swarm()).spec(publishes=bool(self.publish))
+        return {
+            "swarm": swarm if self.engine == "swarm" else None,
+            "kubernetes": (self.kubernetes or Kubernetes()).spec() if self.engine == "kubernetes" else None,
+        }
 
     @property
     def target_folder(self) -> str:
         """Folder below `release/deploy/targets` with the code for this kind of target."""
         return "engine" if self.engine == "docker" else self.engine
 
-    def _only_in_swarm(self) -> list[str]:
-        return (
-            ['the table swarm is only for environments with engine = "swarm"']
-            if self.swarm is not None
-            else []
-        )
+    def _other_targets(self) -> Iterator[str]:
+        """Return tables and keys for another kind of target."""
+        for name in ("swarm", "kubernetes"):
+            if getattr(self, name) is not None and self.engine != name:
+                yield f'the table {name} is only for environments with engine = "{name}"'
+        if self.engine != "kubernetes":
+            return
+        if self.context is not None or self.host is not None:
+            yield "context and host are for Docker: write kubernetes.context"
+        yield from (self.kubernetes or Kubernetes()).problems()
 
     def _wrong_in_swarm(self) -> list[str]:
         """Return what a Swarm cannot do."""

@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from release.runspec import SwarmSpec
 from release.scalars import (
     Cpus,
     Duration,
@@ -17,6 +16,7 @@ from release.scalars import (
     Pause,
     Value,
 )
+from release.targetspec import SwarmSpec
 
 EngineAddress = Annotated[
     str, Matching(r"(unix|tcp|ssh|npipe)://.+", "an engine's address: unix, tcp, ssh or npipe://")

@@ -88,6 +88,7 @@ _LINKED: Final = (
     "Proxy",
     "Swarm",
     "NodeEngine",
+    "Kubernetes",
 )
 """The tables, in the order of the page; each has a section of its own."""
 

@@ -30,6 +30,7 @@ FORBIDDEN = {
 }
 FLOORS = ("core", "targets", "environment", "planning", "execution", "inspection")
 """Rooms of `release.deploy`, from the lowest floor to the highest."""
+KUBERNETES = {f"deploy/targets/kubernetes/{module.name}" for module in (PACKAGE / "deploy").rglob("*.py")}
 OUTSIDE = {
     "docker": {
         "images/engine/__init__.py",
@@ -45,6 +46,8 @@ OUTSIDE = {
         "images/faults.py",
     },
     "git": {"git.py"},
+    "httpx2": KUBERNETES,
+    "lightkube": KUBERNETES,
     "msgspec": {"values.py"},
     "dataclasses": {"values.py"},
     "subprocess": {"process.py", "dialled.py", "git.py", "handover.py"},
@@ -93,10 +96,11 @@ def test_rooms_of_a_deployment_import_lower_floors_only(module: Path) -> None:
     assert {room for room in rooms & set(FLOORS) if FLOORS.index(room) > floor} == set()
 
 
-def test_one_kind_of_target_is_named_behind_the_target() -> None:
-    """The word stands in its own folder and in the configuration; in `runspec.py` as a key of records."""
-    behind = ("deploy/targets/swarm/", "config/", "runspec.py")
-    named = {name_of(module) for module in MODULES if "swarm" in module.read_text(encoding="utf-8").lower()}
+@pytest.mark.parametrize("word", ["swarm", "kubernetes"])
+def test_one_kind_of_target_is_named_behind_the_target(word: str) -> None:
+    """The word stands in its own folder, in the configuration, and in keys of records."""
+    behind = (f"deploy/targets/{word}/", "config/", "runspec.py", "targetspec.py")
+    named = {name_of(module) for module in MODULES if word in module.read_text(encoding="utf-8").lower()}
     assert {name for name in named if not name.startswith(behind)} == set()
 
 

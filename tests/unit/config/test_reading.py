@@ -148,7 +148,7 @@ restart = "sometimes"
         ('env = "A=1"', "env", "write a table, not 'A=1'"),
         ('env = { "A-B" = "1" }', "env.A-B", "'A-B' is not the name of a variable"),
         ("command = []", "command", "write at least 1 word"),
-        ('engine = "podman"', "engine", "input should be 'docker' or 'swarm', not 'podman'"),
+        ('engine = "podman"', "engine", "input should be 'docker', 'swarm' or 'kubernetes', not 'podman'"),
         ('networks = ["-x"]', "networks[0]", "'-x' is not a name: letters, digits, _ . and -"),
         ('volumes = ["./data:/data"]', "volumes[0]", "'./data:/data' is not a mount: write volume:/path"),
         ('host = "example"', "host", "'example' is not an engine's address: unix, tcp, ssh or npipe://"),

@@ -14,6 +14,7 @@ from invoke.program import Program
 import release as library
 from release.config import Environment
 from release.deploy.core.place import Place
+from release.deploy.core.target import Target
 from release.deploy.environment import environment
 from release.deploy.environment.environment import LiveEnvironment, Workspace
 from release.events import Emit
@@ -45,12 +46,12 @@ class MemoryBench:
     capture: pytest.CaptureFixture[str]
     machine: Machine = field(default_factory=Machine)
     minute: int = 0
+    images: str = "localhost/api"
+    """Repository of the released images."""
     said: str = ""
     """Standard error of the last command."""
 
-    def open(
-        self, place: Place, settings: Environment, port: object, stack: ExitStack, emit: Emit
-    ) -> MemoryTarget:
+    def open(self, place: Place, settings: Environment, ports: Any, stack: ExitStack, emit: Emit) -> Target:
         """In the place of `release.deploy.targets.open_target`."""
         return MemoryTarget(self.machine, place)
 
@@ -58,7 +59,7 @@ class MemoryBench:
         """Release it into the registry in memory."""
         self.minute += 1
         commit = self.repository.commit(f"feat: {version}")
-        made = samples.release(version, commit=commit, at=samples.moment(self.minute))
+        made = samples.release(version, commit=commit, at=samples.moment(self.minute), repository=self.images)
         with closing(Source.open(self.repository.root)) as source:
             Ledger.open(source, branch="release-ledger", remote=None).append([made])
         body = made.body

@@ -62,11 +62,12 @@ def release(
     service: str = "api",
     at: str = NOON,
     tag: str | None = None,
+    repository: str = "localhost/api",
 ) -> Draft[Body]:
     """A release; its digest belongs to `content` (absent: to the version), its commit likewise."""
     body = Release(
         version=version,
-        image=_image(content or version),
+        image=_image(content or version, repository),
         source=Source(
             commit=commit or digits(f"commit {version}", 40),
             tree=digits("tree", 40),
@@ -92,9 +93,9 @@ def release(
     return draft(body, service=service, at=at)
 
 
-def _image(content: str) -> Image:
+def _image(content: str, repository: str) -> Image:
     return Image(
-        repository="localhost/api",
+        repository=repository,
         digest=f"sha256:{digits(content)}",
         media_type="application/vnd.oci.image.manifest.v1+json",
         size=1000,

@@ -26,7 +26,8 @@ from release.deploy.targets.swarm.rollouts import SwarmRollouts
 from release.errors import DeploymentFailed, Problem
 from release.events import Emit, Notice
 from release.images.engine import Engine
-from release.runspec import Publish, RunSpec, SwarmSpec
+from release.runspec import Publish, RunSpec
+from release.targetspec import SwarmSpec
 from release.values import Struct, field
 
 _STAND_IN: Final = "drill:secret"

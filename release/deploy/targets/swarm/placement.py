@@ -15,7 +15,8 @@ from typing import Final
 
 from release.deploy.targets.swarm.objects import Node, Task
 from release.deploy.targets.swarm.tasks import node_name
-from release.runspec import RunSpec, SwarmSpec
+from release.runspec import RunSpec
+from release.targetspec import SwarmSpec
 from release.values import Struct, field
 
 _CONSTRAINT: Final = re.compile(r"(\S+?)\s*(==|!=)\s*(.*)")

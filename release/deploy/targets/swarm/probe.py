@@ -13,7 +13,8 @@ from release.errors import DeploymentFailed
 from release.events import Emit, Warned
 from release.images.reach import is_local
 from release.probe import INTERVAL_SECONDS, ask
-from release.runspec import Probe, RunSpec, SwarmSpec
+from release.runspec import Probe, RunSpec
+from release.targetspec import SwarmSpec
 from release.values import Struct
 from release.wire import connected
 

@@ -40,7 +40,8 @@ from release.errors import (
 from release.events import Warned
 from release.redact import Redacted
 from release.reference import Digest, Reference
-from release.runspec import RunSpec, SwarmSpec
+from release.runspec import RunSpec
+from release.targetspec import SwarmSpec
 from release.values import Struct, replace
 
 _TRIES: Final = 20

@@ -18,7 +18,8 @@ from release.deploy.targets.swarm.naming import file_name, secret_name, service_
 from release.images.container_spec import UNWATCHED, healthcheck_config
 from release.records import Deployment, Image, Release
 from release.reference import Digest
-from release.runspec import Mount, Publish, RunSpec, SwarmSpec
+from release.runspec import Mount, Publish, RunSpec
+from release.targetspec import SwarmSpec
 from release.tmpfs import Tmpfs, texts
 from release.values import Struct, field
 

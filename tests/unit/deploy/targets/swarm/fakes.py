@@ -24,7 +24,8 @@ from release.errors import EngineError, EngineUnreachable, NameTaken
 from release.events import Event
 from release.redact import Mask, Redacted
 from release.reference import Digest, Reference
-from release.runspec import RunSpec, SwarmSpec
+from release.runspec import RunSpec
+from release.targetspec import SwarmSpec
 from release.values import replace
 from tests.unit.deploy import fakes
 

@@ -9,7 +9,8 @@ import pytest
 from release.deploy.targets.swarm.objects import Node, Task
 from release.deploy.targets.swarm.placement import Asked, problems, unmet
 from release.deploy.targets.swarm.spec import Parts, service_spec
-from release.runspec import Publish, RunSpec, SwarmSpec
+from release.runspec import Publish, RunSpec
+from release.targetspec import SwarmSpec
 from release.values import replace
 from tests.unit.deploy.targets.swarm import fakes
 from tests.unit.deploy.targets.swarm.fakes import node

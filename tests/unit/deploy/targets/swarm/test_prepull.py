@@ -14,7 +14,8 @@ from release.events import Event, Finished, Notice, Warned
 from release.images.engine import Engine
 from release.records import Image
 from release.reference import Digest
-from release.runspec import Mount, RunSpec, SwarmSpec
+from release.runspec import Mount, RunSpec
+from release.targetspec import SwarmSpec
 from tests.unit.deploy import fakes
 from tests.unit.deploy.targets.swarm.fakes import RELEASE, node
 

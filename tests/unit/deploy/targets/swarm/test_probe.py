@@ -15,7 +15,8 @@ from release.deploy.targets.swarm.spec import Parts, service_spec
 from release.deploy.targets.swarm.tasks import View, view
 from release.errors import DeploymentFailed
 from release.events import Event, Warned
-from release.runspec import Probe, Publish, RunSpec, SwarmSpec
+from release.runspec import Probe, Publish, RunSpec
+from release.targetspec import SwarmSpec
 from tests.unit.deploy.targets.swarm.fakes import all_run, node, order, service
 
 

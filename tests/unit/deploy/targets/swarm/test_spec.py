@@ -11,7 +11,8 @@ from release.deploy.core.place import Place
 from release.deploy.targets.swarm.marks import MARK, is_as_written, mark
 from release.deploy.targets.swarm.naming import secret_name, service_name
 from release.deploy.targets.swarm.spec import Part, Parts, service_spec
-from release.runspec import Healthcheck, Mount, Publish, RunSpec, SwarmSpec
+from release.runspec import Healthcheck, Mount, Publish, RunSpec
+from release.targetspec import SwarmSpec
 from tests.unit.deploy.targets.swarm.fakes import PLACE, RELEASE, order
 
 EVERYTHING: dict[str, Any] = {
@@ -52,7 +53,10 @@ EVERYTHING: dict[str, Any] = {
         reserve_cpus=250,
     ),
 }
-ELSEWHERE = {"probe", "proxy", "files", "secret_files", "health_tcp", "health_command", "watch", "processes"}
+ELSEWHERE = {
+    *("probe", "proxy", "files", "secret_files", "health_tcp", "health_command", "watch", "processes"),
+    "kubernetes",
+}
 """Settings that are not the spec's, or refused, or have a test of their own."""
 
 

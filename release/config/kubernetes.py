@@ -1,0 +1,122 @@
+"""`kubernetes` of an environment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+from pydantic import Field
+
+from release.runspec import RunSpec
+from release.scalars import Cpus, Items, Matching, Memory, Pause, Value
+from release.targetspec import KubernetesSpec
+from release.tmpfs import Tmpfs
+
+if TYPE_CHECKING:
+    from release.config.runsettings import RunSettings
+
+ObjectName = Annotated[
+    str,
+    Matching(
+        r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?",
+        "a name of a Kubernetes object: lower-case letters, digits, - and .",
+    ),
+]
+Namespace = Annotated[
+    str,
+    Matching(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "a namespace: lower-case letters, digits and -"),
+]
+_NUMBERS: Final = re.compile(r"[0-9]{1,9}(:[0-9]{1,9})?")
+
+
+class Kubernetes(Value):
+    """`[tool.release.environments.<name>.kubernetes]`: which cluster, and how it runs and replaces pods."""
+
+    kubeconfig: str | None = None
+    """File with the access to the cluster; absent: KUBECONFIG, else ~/.kube/config, else the service account
+    of the pod in which the command runs."""
+    context: Annotated[str, Field(min_length=1)] | None = None
+    """Name of a context in it; absent: the current context."""
+    namespace: Namespace | None = None
+    """An existing namespace; absent: the namespace of the context, else "default"."""
+    conflicts: Literal["refuse", "force"] = "refuse"
+    """Reaction to a field that another program or person manages now: "refuse" names field and manager and
+    changes nothing; "force" takes the field over."""
+    service_type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = "ClusterIP"
+    """Type of the Service for published ports."""
+    service_account: ObjectName | None = None
+    """Existing service account of the pods, whose token they get; absent: the default one, without token."""
+    pull_secrets: Items[ObjectName] = ()
+    """Existing secrets with logins to registries."""
+    node_selector: dict[str, str] = Field(default_factory=dict)
+    """Labels that a node must have to run the pods."""
+    max_surge: Annotated[int, Field(ge=0, le=1000)] = 1
+    """Number of pods that start beside the old ones at a time."""
+    max_unavailable: Annotated[int, Field(ge=0, le=1000)] = 0
+    """Number of pods that may be missing at a time while they are replaced."""
+    pre_stop: Pause = 5_000
+    """Time that a pod still serves after the cluster began to take it out of its Services. Without it
+    requests are sent to a process that stops."""
+    request_memory: Memory | None = None
+    """Memory of its node that is reserved for each pod; absent: `memory`."""
+    request_cpus: Cpus | None = None
+    """Processors of its node that are reserved for each pod; absent: `cpus`."""
+
+    def spec(self) -> KubernetesSpec:
+        """As deployments record it."""
+        return KubernetesSpec(**{name: getattr(self, name) for name in KubernetesSpec.model_fields})
+
+    def problems(self) -> Iterator[str]:
+        """Return what is wrong with these keys together."""
+        if not self.max_surge and not self.max_unavailable:
+            yield "kubernetes: max_surge and max_unavailable are both 0: no pod could ever be replaced"
+
+
+def unfit(settings: RunSettings | RunSpec, folders: Iterable[Tmpfs]) -> Iterator[str]:
+    """Return run settings that a cluster cannot keep, with what to do instead.
+
+    Args:
+        settings: those of an environment or process, or recorded ones.
+        folders: their folders in memory.
+    """
+    for key, instead in _INSTEAD.items():
+        if getattr(settings, key):
+            yield f"{key}: Kubernetes has no such setting for a pod; {instead}"
+    if settings.proxy is not None:
+        yield "proxy is only for one engine: in Kubernetes, Services and Ingresses send the requests"
+    if settings.restart not in ("always", "unless-stopped"):
+        yield f'restart = "{settings.restart}": pods of a Deployment are always started again'
+    if settings.user is not None and not _NUMBERS.fullmatch(settings.user):
+        yield f"user: Kubernetes needs numbers, as 10001 or 10001:10001, not {settings.user!r}"
+    for port in settings.publish:
+        if port.address not in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+            yield f'a Service has an address of its own: write "{port.host}:{port.container}" in publish'
+    for mount in settings.volumes:
+        if mount.is_bind:
+            yield f"volumes: {mount} is a folder of a machine; use a PersistentVolumeClaim by its name"
+    yield from _folders(folders)
+    yield from _gates(settings)
+
+
+def _folders(folders: Iterable[Tmpfs]) -> Iterator[str]:
+    owned = [str(folder) for folder in folders if {folder.uid, folder.gid, folder.mode} != {None}]
+    if owned:
+        yield f"tmpfs: Kubernetes sets no owner and no mode for folders in memory: {', '.join(owned)}"
+
+
+def _gates(settings: RunSettings | RunSpec) -> Iterator[str]:
+    """A container has one startup probe and one readiness probe."""
+    ports = settings.health_tcp or ()
+    if len(ports) > 1 or (ports and settings.health_command is not None):
+        yield "health_tcp and health_command: Kubernetes asks one port or runs one command, not several"
+
+
+_INSTEAD: Final = {
+    "networks": "use a NetworkPolicy",
+    "pids": "the kubelet limits processes with podPidsLimit",
+    "init": "put a small init process into the image",
+    "stop_signal": "set STOPSIGNAL in the Dockerfile",
+    "log_driver": "the node's runtime writes the logs",
+    "log_options": "the node's runtime writes the logs",
+}

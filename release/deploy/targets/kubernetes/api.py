@@ -1,0 +1,175 @@
+"""A namespace of a cluster: the few requests that this library makes, with its own errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Final, TypeVar
+
+import httpx2
+from lightkube import Client
+from lightkube.config import client_adapter
+from lightkube.core.resource import NamespacedResource
+from lightkube.models.authorization_v1 import (
+    ResourceAttributes,
+    SelfSubjectAccessReviewSpec,
+    SelfSubjectRulesReviewSpec,
+)
+from lightkube.models.meta_v1 import ObjectMeta
+from lightkube.resources.authorization_v1 import SelfSubjectAccessReview, SelfSubjectRulesReview
+from lightkube.resources.core_v1 import Namespace, Node
+from lightkube.types import CascadeType, PatchType
+
+from release.deploy.targets.kubernetes.access import Access
+from release.deploy.targets.kubernetes.faults import Missing, translated
+from release.deploy.targets.kubernetes.kinds import KINDS, Document, key_of, kind_of, label, name_of
+from release.deploy.targets.kubernetes.pod_requests import PodRequests
+from release.deploy.targets.kubernetes.transport import ClusterTransport
+
+MANAGER: Final = "release"
+"""The field manager of everything that a deployment applies."""
+_SECONDS: Final = 15.0
+_MOST: Final = 500
+"""Objects in one page of a list."""
+
+R = TypeVar("R", bound=NamespacedResource)
+
+
+class Cluster:
+    """Requests to one namespace. Every method raises EngineError, EngineUnreachable."""
+
+    def __init__(self, access: Access, transport: ClusterTransport) -> None:
+        """Prepare; nothing is asked yet."""
+        self._access = access
+        self._transport = transport
+        timeout = httpx2.Timeout(_SECONDS)
+        self._client = Client(
+            config=access.config,
+            namespace=access.namespace,
+            timeout=timeout,
+            field_manager=MANAGER,
+            trust_env=False,
+            transport=transport,
+        )
+        asked = client_adapter.ConnectionParams(timeout=timeout, trust_env=False, transport=transport)
+        self._plain = client_adapter.Client(access.config, asked)
+        self.pods = PodRequests(self._client, self._plain, access.namespace)
+
+    @property
+    def name(self) -> str:
+        """Address and namespace."""
+        return str(self._access)
+
+    @property
+    def namespace(self) -> str:
+        """The namespace."""
+        return self._access.namespace
+
+    @property
+    def clock_ahead(self) -> int:
+        """Milliseconds that the server's clock is ahead of this machine's, by its last answer."""
+        return self._transport.clock_ahead
+
+    def get(self, kind: type[R], name: str) -> R | None:
+        """Return an object; None if there is none."""
+        with suppress(Missing), translated(f"read the {label(kind)} {name}"):
+            return self._client.get(kind, name)
+        return None
+
+    def every(
+        self, kind: type[R], labels: Mapping[str, str], fields: Mapping[str, str] | None = None
+    ) -> list[R]:
+        """Return the objects with these labels and fields, by name."""
+        with translated(f"list {label(kind)}s in {self.namespace}"):
+            found = list(
+                self._client.list(kind, labels=dict(labels), fields=dict(fields or {}), chunk_size=_MOST)
+            )
+        return sorted(found, key=name_of)
+
+    def nodes(self) -> list[Node]:
+        """Return the nodes. Raises Forbidden: many roles do not see them."""
+        with translated("list nodes"):
+            return list(self._client.list(Node, chunk_size=_MOST))
+
+    def has_namespace(self) -> bool:
+        """Return whether the namespace exists. Raises Forbidden."""
+        with suppress(Missing), translated(f"read the namespace {self.namespace}"):
+            self._client.get(Namespace, self.namespace)
+            return True
+        return False
+
+    def apply(self, document: Document, *, is_trial: bool = False, force: bool = False) -> object:
+        """Apply a document as our field manager; the object as it is, or would be. Raises Conflicts."""
+        kind, (_, name) = kind_of(document), key_of(document)
+        with translated(f"apply the {label(kind)} {name}"):
+            return self._client.patch(
+                kind, name, document, patch_type=PatchType.APPLY, force=force, dry_run=is_trial
+            )
+
+    def create(self, made: R) -> R:
+        """Create an object. Raises NameTaken."""
+        name = name_of(made)
+        with translated(f"create the {label(type(made))} {name}"):
+            return self._client.create(made)
+
+    def replace(self, changed: R) -> R:
+        """Replace an object that was read before. Raises Outdated: it was changed since."""
+        name = name_of(changed)
+        with translated(f"replace the {label(type(changed))} {name}"):
+            return self._client.replace(changed)
+
+    def delete(self, kind: str, name: str) -> None:
+        """Delete an object and what belongs to it. No error when it is gone."""
+        with suppress(Missing), translated(f"delete the {label(KINDS[kind])} {name}"):
+            self._client.delete(KINDS[kind], name, cascade=CascadeType.BACKGROUND)
+
+    def may(self, verb: str, group: str, resource: str, subresource: str = "") -> bool:
+        """Return whether whoever asks may do this in the namespace."""
+        asked = SelfSubjectAccessReview(
+            metadata=ObjectMeta(),
+            spec=SelfSubjectAccessReviewSpec(
+                resourceAttributes=ResourceAttributes(
+                    namespace=self.namespace,
+                    verb=verb,
+                    group=group,
+                    resource=resource,
+                    subresource=subresource,
+                )
+            ),
+        )
+        with translated("ask the API server for permissions"):
+            told = self._client.create(asked)
+        return bool(told.status and told.status.allowed)
+
+    def rules(self) -> list[tuple[set[str], set[str], set[str]]]:
+        """Return what whoever asks may do: verbs, groups and resources, each possibly "*".
+
+        The list may lack what another authorizer than RBAC allows: `may` has the last word.
+        """
+        asked = SelfSubjectRulesReview(
+            metadata=ObjectMeta(), spec=SelfSubjectRulesReviewSpec(namespace=self.namespace)
+        )
+        with translated("ask the API server for permissions"):
+            told = self._client.create(asked)
+        found = (told.status.resourceRules if told.status is not None else None) or []
+        return [
+            (set(each.verbs), set(each.apiGroups or ()), set(each.resources or ()))
+            for each in found
+            if not each.resourceNames
+        ]
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+        self._plain.close()
+
+
+@contextmanager
+def connected(access: Access, inner: httpx2.BaseTransport | None = None) -> Iterator[Cluster]:
+    """Return the cluster, while the block runs."""
+    with translated(f"connect to {access}"):
+        cluster = Cluster(access, ClusterTransport(access, inner))
+    try:
+        yield cluster
+    finally:
+        cluster.close()

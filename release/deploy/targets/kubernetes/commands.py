@@ -1,0 +1,99 @@
+"""Commands that change the data, as Jobs."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from release.cancellation import Cancellation
+from release.deploy.core.instance import CommandInstance
+from release.deploy.core.operating import CommandRequest
+from release.deploy.core.place import DIGEST, MIGRATION
+from release.deploy.targets.kubernetes import naming
+from release.deploy.targets.kubernetes.documents import texts_of
+from release.deploy.targets.kubernetes.images import KubernetesImages, Missing
+from release.deploy.targets.kubernetes.jobs import Jobs, JobState
+from release.deploy.targets.kubernetes.kinds import meta_of, name_of
+from release.deploy.targets.kubernetes.placed import PlacedWorkloads
+from release.deploy.targets.kubernetes.pods import moment_text
+from release.errors import EngineError
+from release.events import Emit
+from release.records import Image
+from release.reference import Digest
+
+
+class KubernetesCommands(PlacedWorkloads, frozen=True, kw_only=True):
+    """Jobs with the role of a command. See `release.deploy.core.operating.Commands`."""
+
+    missing: Missing
+
+    @property
+    def jobs(self) -> Jobs:
+        """The Jobs of the namespace."""
+        return Jobs(cluster=self.cluster, clock=self.clock)
+
+    def refusal(self, image: Image) -> str:
+        """A node pulls the image, or it cannot."""
+        found = KubernetesImages(cluster=self.cluster, missing=self.missing).locate(image)
+        return f"no node gets its image: {found.problem}" if found.where == "nowhere" else ""
+
+    def name(self, deployment: str, kind: str) -> str:
+        """Of a Job."""
+        return naming.command_name(self.place, deployment, kind)
+
+    def advice(self, command: str) -> str:
+        """With kubectl. Without the Job, nothing would show how the command ended."""
+        kubectl = f"kubectl -n {self.cluster.namespace}"
+        return (
+            f"wait for it: `{kubectl} logs -f job/{command}` shows it; "
+            f'`{kubectl} patch job {command} -p \'{{"spec":{{"suspend":true}}}}\'` stops it in the middle'
+        )
+
+    def every(self) -> tuple[CommandInstance, ...]:
+        """By the labels of the place and the role."""
+        return tuple(map(command_instance, self.jobs.every(naming.selector(self.place, MIGRATION))))
+
+    def start(self, request: CommandRequest, emit: Emit, cancellation: Cancellation) -> str:  # noqa: ARG002 - the protocol's
+        """Create the Job, and wait until its pod has started."""
+        job = self.jobs.create(request)
+        try:
+            self.jobs.await_start(request, cancellation)
+        except BaseException:
+            with suppress(EngineError):
+                self.jobs.stop(job)
+            raise
+        return job
+
+    def wait(self, command: str, *, timeout: int, cancellation: Cancellation) -> int:
+        """Wait for the end of the pod."""
+        return self.jobs.await_end(command, timeout, cancellation)
+
+    def stop(self, command: str) -> None:
+        """Suspend the Job."""
+        self.jobs.stop(command)
+
+    def logs(self, command: str, *, lines: int) -> tuple[str, ...]:
+        """As the node of the pod keeps them."""
+        return self.jobs.output(command, lines=lines)
+
+    def remove(self, command: str) -> None:
+        """Remove the Job."""
+        self.jobs.remove(command)
+
+
+def command_instance(job: JobState) -> CommandInstance:
+    """Return a Job in the words of a container."""
+    meta, texts = meta_of(job.found), dict(texts_of(meta_of(job.found)))
+    container = job.found.spec.template.spec if job.found.spec is not None else None
+    words = container.containers[0].command if container is not None else None
+    return CommandInstance(
+        id=name_of(job.found),
+        name=name_of(job.found),
+        image=Digest(texts[DIGEST]),
+        status=job.status,
+        health="none",
+        restarts=max(0, job.runs - 1),
+        started_at=job.pod.created_at if job.pod is not None else moment_text(meta.creationTimestamp),
+        labels=texts,
+        exit_code=job.exit_code,
+        argv=tuple(words or ()),
+    )

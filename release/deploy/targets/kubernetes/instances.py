@@ -1,0 +1,188 @@
+"""The pods of a place: what runs, and how it differs from what was recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from lightkube.resources.apps_v1 import Deployment as Workloads
+
+from release.deploy.core.fingerprints import FingerprintKey
+from release.deploy.core.instance import Difference, Instance, InstanceSet, Placed, Report
+from release.deploy.core.place import DIGEST, REPLICA, VERSION, Identity
+from release.deploy.core.rollout import RolloutRequest
+from release.deploy.targets.kubernetes import naming, ownership
+from release.deploy.targets.kubernetes.compared import differing
+from release.deploy.targets.kubernetes.documents import documents, workloads
+from release.deploy.targets.kubernetes.kinds import meta_of
+from release.deploy.targets.kubernetes.placed import PlacedWorkloads, Workload
+from release.deploy.targets.kubernetes.pods import PodState, moment_text
+from release.records import Deployment, Release
+from release.redact import Redacted
+from release.reference import Digest
+
+_UNNAMED = "sha256:" + "0" * 64
+
+
+class KubernetesInstances(PlacedWorkloads, frozen=True, kw_only=True):
+    """See `release.deploy.core.target.Instances`."""
+
+    @property
+    def inherit_labels(self) -> bool:
+        """An image gives no labels to a Deployment."""
+        return False
+
+    @property
+    def clock_ahead(self) -> int:
+        """By the API server's clock."""
+        return self.cluster.clock_ahead
+
+    def look(self) -> InstanceSet:
+        """One for each pod that there should be; a Deployment without any is stopped."""
+        found = self.workloads()
+        running = [each for one in found if one.replicas for each in _instances(one)]
+        stopped = [_stopped(one) for one in found if not one.replicas]
+        return InstanceSet(running=tuple(running), stopped=tuple(stopped))
+
+    def stranger(self) -> Instance | None:
+        """A Deployment under our name that no deployment made."""
+        name = naming.workload(self.place)
+        found = self.cluster.get(Workloads, name)
+        if found is None:
+            return None
+        one = Workload(found=found, pods=())
+        return None if one.deployment else _stopped(one)
+
+    def report(self) -> Report | None:
+        """The pods, for people; None where there is nothing of ours."""
+        found = self.workloads()
+        if not found:
+            return None
+        tasks = tuple(_placed(pod) for one in found for pod in one.pods)
+        ended = tuple(f"{pod}: {pod.trouble}" for one in found for pod in one.pods if pod.trouble)
+        unfinished = next((one.name for one in found if _is_rolling(one)), None)
+        update = f"{unfinished} is being replaced" if unfinished is not None else None
+        return Report(tasks=tasks, update=update, ended=ended)
+
+    def drift(
+        self,
+        deployment: Deployment,
+        release: Release | None,
+        instances: Iterable[Instance],  # noqa: ARG002 - their Deployments are compared
+        key: FingerprintKey | None,  # noqa: ARG002 - names of secrets have their fingerprints
+    ) -> Iterator[Difference]:
+        """Compare each Deployment with the recorded one, and name who changed what."""
+        if release is None:
+            return
+        wanted = {
+            each["metadata"]["name"]: each
+            for each in workloads(documents(self._recorded(deployment, release)))
+        }
+        for one in self.workloads():
+            if one.deployment != deployment.deployment:
+                continue
+            if one.name not in wanted:
+                yield Difference(name=one.name, setting="processes", found="is not recorded, but it runs")
+                continue
+            yield from _changed(one, wanted[one.name])
+
+    def _recorded(self, deployment: Deployment, release: Release) -> RolloutRequest:
+        return RolloutRequest(
+            place=self.place,
+            identity=Identity(
+                deployment=deployment.deployment,
+                version=release.version,
+                commit=release.source.commit,
+                digest=Digest(release.image.digest),
+                record=deployment.release,
+            ),
+            image=release.image,
+            spec=deployment.run_spec,
+            secrets={},
+            before=InstanceSet(running=(), stopped=()),
+            old=None,
+            health_timeout=0,
+        )
+
+    def secrets(self, instance: Instance, names: Iterable[str]) -> Iterator[Redacted]:  # noqa: ARG002
+        """Nothing: a mask for the output is made from the values of the operator."""
+        return iter(())
+
+
+def _changed(one: Workload, wanted: dict[str, Any]) -> Iterator[Difference]:
+    found = one.found.to_dict()["spec"]
+    applied = dict(wanted["spec"])
+    applied.pop("progressDeadlineSeconds")  # a time limit of the command, no recorded setting
+    if ownership.is_autoscaled(one.found.metadata):
+        applied.pop("replicas")
+    for path, ours, now in differing(applied, found, ("spec",)):
+        manager = ownership.manager_of(one.found.metadata, path)
+        by = f" (changed by {manager})" if manager else ""
+        yield Difference(
+            name=one.name, setting=ownership.written(path), found=f"is {now!r}, but {ours!r} was applied{by}"
+        )
+    for text in ownership.added_by_others(one.found.metadata):
+        setting, _, who = text.partition(" is managed by ")
+        yield Difference(name=one.name, setting=setting, found=f"was added by {who}")
+
+
+def _instances(one: Workload) -> Iterator[Instance]:
+    """The pods that there should be; one that is not there is missing. Pods of the spec go first."""
+    ordered = sorted(one.pods, key=lambda pod: pod.deployment != one.deployment)
+    for slot, identity in enumerate(one.identities):
+        pod = ordered[slot] if slot < len(ordered) else None
+        yield _instance(one, identity, slot + 1, pod)
+
+
+def _instance(one: Workload, identity: str, slot: int, pod: PodState | None) -> Instance:
+    texts = one.texts | (pod.labels if pod is not None else {}) | {REPLICA: str(slot)}
+    digest = pod.digest if pod is not None and pod.digest is not None else None
+    meta = meta_of(one.found)
+    return Instance(
+        id=identity,
+        name=pod.name if pod is not None else f"{one.name}.{slot}",
+        image=digest or Digest(texts.get(DIGEST, _UNNAMED)),
+        status=pod.state if pod is not None else "missing",
+        health=pod.health if pod is not None else "none",
+        restarts=pod.restarts if pod is not None else 0,
+        started_at=pod.created_at if pod is not None else moment_text(meta.creationTimestamp),
+        labels=texts,
+        process=one.process,
+    )
+
+
+def _stopped(one: Workload) -> Instance:
+    meta = meta_of(one.found)
+    return Instance(
+        id=meta.uid or one.name,
+        name=one.name,
+        image=Digest(one.texts.get(DIGEST, _UNNAMED)),
+        status="exited",
+        health="none",
+        restarts=0,
+        started_at=moment_text(meta.creationTimestamp),
+        labels=one.texts,
+        process=one.process,
+    )
+
+
+def _placed(pod: PodState) -> Placed:
+    return Placed(
+        name=pod.name,
+        node=pod.node,
+        answers=True,
+        version=pod.labels.get(VERSION),
+        state=pod.state if pod.is_ready or pod.state != "running" else "running, not ready",
+        error="" if pod.restarts else pod.trouble,
+        ended=pod.restarts,
+        last=pod.trouble if pod.restarts else "",
+    )
+
+
+def _is_rolling(one: Workload) -> bool:
+    status, meta = one.found.status, one.found.metadata
+    if status is None or meta is None:
+        return True
+    return (status.observedGeneration or 0) < (meta.generation or 0) or (
+        status.updatedReplicas or 0
+    ) < one.replicas

@@ -1,0 +1,105 @@
+"""Needs of a deployment that can be asked of the cluster before anything is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from lightkube.resources.core_v1 import PersistentVolumeClaim, Secret, ServiceAccount
+
+from release.deploy.targets.kubernetes.api import Cluster
+from release.deploy.targets.kubernetes.faults import Forbidden
+from release.records import Image
+from release.runspec import RunSpec
+from release.targetspec import KubernetesSpec
+from release.values import Struct
+
+NEEDED: Final = (
+    *(("apps", "deployments", verb) for verb in ("get", "list", "create", "patch", "delete")),
+    *(("", "services", verb) for verb in ("get", "list", "create", "patch", "delete")),
+    *(("policy", "poddisruptionbudgets", verb) for verb in ("get", "list", "create", "patch", "delete")),
+    *(("", "secrets", verb) for verb in ("get", "list", "create", "delete")),
+    *(("", "configmaps", verb) for verb in ("get", "list", "create", "delete")),
+    *(("coordination.k8s.io", "leases", verb) for verb in ("get", "create", "update")),
+    *(("batch", "jobs", verb) for verb in ("get", "list", "create", "patch", "delete")),
+    *(("", "pods", verb) for verb in ("list", "watch")),
+    ("", "pods/log", "get"),
+)
+"""Group, resource and verb of every request that a deployment cannot go without."""
+WANTED: Final = (("", "pods/proxy", "get"), ("", "events", "list"), ("", "persistentvolumeclaims", "get"))
+"""The same of requests without which it says less."""
+
+
+class Preflight(Struct, frozen=True, kw_only=True):
+    """Questions to a cluster. Every method raises EngineError."""
+
+    cluster: Cluster
+
+    def problems(self, spec: RunSpec, image: Image | None) -> Iterator[str]:
+        """Yield what is missing, for people."""
+        missing = list(self._namespace())
+        yield from missing
+        if missing:
+            return
+        yield from self._permissions()
+        for each in spec.every.values():
+            yield from self._objects(each)
+        if image is not None:
+            yield from self._platforms(image)
+
+    def _namespace(self) -> Iterator[str]:
+        name = self.cluster.namespace
+        try:
+            if not self.cluster.has_namespace():
+                yield f"there is no namespace {name}: kubectl create namespace {name}"
+        except Forbidden:
+            return  # a role in the namespace does not see the namespace itself
+
+    def _permissions(self) -> Iterator[str]:
+        lacking = dict[str, list[str]]()
+        rules = self.cluster.rules()
+        for group, resource, verb in NEEDED:
+            if any(_covers(rule, group, resource, verb) for rule in rules):
+                continue
+            plain, _, part = resource.partition("/")
+            if not self.cluster.may(verb, group, plain, part):
+                lacking.setdefault(f"{resource}{f' ({group})' if group else ''}", []).append(verb)
+        for resource, verbs in lacking.items():
+            what = f"{', '.join(verbs)} {resource} in {self.cluster.namespace}"
+            yield f"the account may not {what}: extend its Role"
+
+    def _objects(self, spec: RunSpec) -> Iterator[str]:
+        cluster, where = spec.kubernetes or KubernetesSpec(), self.cluster.namespace
+        for mount in spec.volumes:
+            if mount.source and not mount.is_bind and self._lacks(PersistentVolumeClaim, mount.source):
+                yield f"there is no PersistentVolumeClaim {mount.source} in {where}"
+        for name in cluster.pull_secrets:
+            if self._lacks(Secret, name):
+                yield f"there is no secret {name} for the registry in {where}"
+        if cluster.service_account is not None and self._lacks(ServiceAccount, cluster.service_account):
+            yield f"there is no service account {cluster.service_account} in {where}"
+
+    def _lacks(self, kind: type[PersistentVolumeClaim | Secret | ServiceAccount], name: str) -> bool:
+        try:
+            return self.cluster.get(kind, name) is None
+        except Forbidden:
+            return False
+
+    def _platforms(self, image: Image) -> Iterator[str]:
+        try:
+            nodes = self.cluster.nodes()
+        except Forbidden:
+            return
+        known = {
+            f"{each.status.nodeInfo.operatingSystem}/{each.status.nodeInfo.architecture}"
+            for each in nodes
+            if each.status is not None and each.status.nodeInfo is not None
+        }
+        wanted = "/".join(image.platform.split("/")[:2])
+        if known and wanted not in known:
+            yield f"the image is for {wanted}, but the nodes are {', '.join(sorted(known))}"
+
+
+def _covers(rule: tuple[set[str], set[str], set[str]], group: str, resource: str, verb: str) -> bool:
+    """Return whether a rule of a role allows a request (rbac.authorization.k8s.io)."""
+    return all({wanted, "*"} & part for wanted, part in zip((verb, group, resource), rule, strict=True))

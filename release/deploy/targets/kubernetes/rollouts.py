@@ -1,0 +1,110 @@
+"""Replacement of a place's pods: what can fail beforehand, the rollout, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from release.config.kubernetes import unfit
+from release.deploy.core.instance import InstanceSet
+from release.deploy.core.problems import listed
+from release.deploy.core.rollout import RolloutContext, RolloutRequest, Strategy, Way
+from release.deploy.targets.kubernetes.instances import KubernetesInstances
+from release.deploy.targets.kubernetes.placed import PlacedWorkloads
+from release.deploy.targets.kubernetes.pod import is_replaced_first
+from release.deploy.targets.kubernetes.preflight import Preflight
+from release.deploy.targets.kubernetes.rollout import Rollout, longest
+from release.errors import Problem, UsageError
+from release.records import Image
+from release.runspec import RunSpec
+from release.tmpfs import Tmpfs, texts
+
+_WORDS: Final = {
+    "rolling": "rolling: the cluster replaces the pods, a few at a time, by the recorded max_surge and "
+    "max_unavailable",
+    "stop-first": "stop-first: the old pods end before new ones start",
+    "in-order": "in-order: one process after the other",
+}
+
+
+class KubernetesRollouts(PlacedWorkloads, frozen=True, kw_only=True):
+    """See `release.deploy.core.target.Rollouts`."""
+
+    @property
+    def keeps_seals(self) -> bool:
+        """A secret that is there is read and compared."""
+        return False
+
+    def settings_problems(self, spec: RunSpec, image: Image | None = None) -> list[Problem]:
+        """Settings that no cluster keeps, the namespace, permissions, and claims that are missing."""
+        found = {"kubernetes": list(Preflight(cluster=self.cluster).problems(spec, image))}
+        for name, each in spec.every.items():
+            folders = [Tmpfs.model_validate(text) for text in texts(each.tmpfs, each.tmpfs_options)]
+            where = "settings" if not name else f"processes.{name}"
+            found.setdefault(where, []).extend(unfit(each, folders))
+        return listed(self.place, found)
+
+    def occupation_problems(self, spec: RunSpec, ours: InstanceSet) -> list[Problem]:  # noqa: ARG002 - a Service has an address of its own
+        """A Deployment of our name that is not ours."""
+        return listed(self.place, {"name": self._name()})
+
+    def _name(self) -> Iterator[str]:
+        at = KubernetesInstances(cluster=self.cluster, place=self.place)
+        found = at.stranger()
+        if found is not None:
+            yield (
+                f"the Deployment {found.name} exists, and no deployment made it, so it is not changed. "
+                f"To show it: `kubectl -n {self.cluster.namespace} get deployment {found.name} -o yaml`"
+            )
+
+    def cautions(self) -> tuple[str, ...]:
+        """None: a pod serves until its Services have forgotten it."""
+        return ()
+
+    def strategy(self, spec: RunSpec) -> Strategy:
+        """As the settings say."""
+        if spec.processes is not None:
+            return "in-order"
+        return "stop-first" if is_replaced_first(spec, exclusive=False) else "rolling"
+
+    def describe(self, strategy: Strategy) -> str:
+        """For the plan."""
+        return _WORDS[strategy]
+
+    def patience(self, spec: RunSpec, health_timeout: int) -> int:
+        """For every pod."""
+        return longest(spec, health_timeout)
+
+    def roll_out(self, order: RolloutRequest, means: RolloutContext) -> str:
+        """Apply the documents, follow the pods, ask them; put back what ran before where that fails."""
+        return self._of(order, means).run()
+
+    def objection(self, order: RolloutRequest, way: Way) -> UsageError | None:
+        """Refuse to finish an order of which nothing was applied. What ran before can always be put back."""
+        if way == "revert" or any(each.deployment == order.identity.deployment for each in self.workloads()):
+            return None
+        return UsageError(
+            f"finish {order}", "nothing of it was applied, or it is reverted already", "revert it: --revert"
+        )
+
+    def resume(self, order: RolloutRequest, means: RolloutContext) -> str:
+        """Apply what is missing, and prove it."""
+        return self._of(order, means).resume()
+
+    def retract(self, order: RolloutRequest, means: RolloutContext) -> str:
+        """Apply what ran before, and prove it."""
+        return self._of(order, means).retract()
+
+    def verify(self, order: RolloutRequest, means: RolloutContext) -> str:
+        """Look once more, and ask."""
+        return self._of(order, means).verify()
+
+    def _of(self, order: RolloutRequest, means: RolloutContext) -> Rollout:
+        return Rollout(
+            cluster=self.cluster,
+            place=self.place,
+            force=self.force,
+            clock=self.clock,
+            order=order,
+            means=means,
+        )

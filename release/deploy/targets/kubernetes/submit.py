@@ -1,0 +1,103 @@
+"""Applying documents, and removing objects of ours that are not among them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from lightkube.resources.apps_v1 import Deployment
+from lightkube.resources.core_v1 import Service
+from lightkube.resources.policy_v1 import PodDisruptionBudget
+
+from release.deploy.core.place import SERVING, Place
+from release.deploy.targets.kubernetes import naming
+from release.deploy.targets.kubernetes.api import Cluster
+from release.deploy.targets.kubernetes.documents import texts_of
+from release.deploy.targets.kubernetes.faults import Conflicts
+from release.deploy.targets.kubernetes.kinds import Document, key_of, kind_of, meta_of, name_of
+from release.deploy.targets.kubernetes.ownership import added_by_others, is_autoscaled
+from release.errors import EngineError
+from release.values import Struct
+
+_APPLIED = (Deployment, Service, PodDisruptionBudget)
+
+
+class Submit(Struct, frozen=True, kw_only=True):
+    """Documents of a place on their way into its namespace. Every method raises EngineError."""
+
+    cluster: Cluster
+    place: Place
+    force: bool = False
+
+    def rehearse(self, written: Sequence[Document]) -> None:
+        """Let the server check them without a change: schema, admission, permissions, conflicts.
+
+        Raises Conflicts, Forbidden, EngineError: also for an object of that name that is not ours.
+        """
+        for document in written:
+            self._own(document)
+            would = self._applied(document, is_trial=True)
+            added = list(added_by_others(meta_of(would)))
+            if added and document["kind"] == "Deployment":
+                raise Conflicts(f"apply {_called(document)}", tuple(added), _ADDED)
+
+    def apply(self, document: Document) -> None:
+        """Apply one."""
+        self._applied(document, is_trial=False)
+
+    def _applied(self, document: Document, *, is_trial: bool) -> object:
+        try:
+            return self.cluster.apply(self._without_replicas(document), is_trial=is_trial, force=self.force)
+        except Conflicts as error:
+            raise Conflicts(error.attempted, error.fields, _CONFLICTS) from error
+
+    def _without_replicas(self, document: Document) -> Document:
+        """Leave the number of pods to the autoscaler that set it."""
+        if document["kind"] != "Deployment":
+            return document
+        found = self.cluster.get(Deployment, key_of(document)[1])
+        if found is None or not is_autoscaled(found.metadata):
+            return document
+        spec = {key: value for key, value in document["spec"].items() if key != "replicas"}
+        return {**document, "spec": spec}
+
+    def _own(self, document: Document) -> None:
+        """Raise EngineError for an object under our name that no deployment to this place made."""
+        kind, name = key_of(document)
+        found = self.cluster.get(kind_of(document), name)
+        if found is None:
+            return
+        if not self.place.at("").labels(SERVING).items() <= texts_of(meta_of(found)).items():
+            raise EngineError(
+                f"apply {_called(document)}",
+                "it exists, and no deployment made it",
+                f"remove it, or use another name: kubectl -n {self.cluster.namespace} get {kind} {name}",
+            )
+
+    def prune(self, written: Sequence[Document]) -> list[str]:
+        """Delete objects of this place that are not among these; what was deleted."""
+        kept = {key_of(each) for each in written}
+        gone = [each for each in self._there() if each not in kept]
+        for kind, name in gone:
+            self.cluster.delete(kind, name)
+        return [f"{kind} {name}" for kind, name in gone]
+
+    def _there(self) -> Iterator[tuple[str, str]]:
+        """Kinds and names of the objects of this place. A label is a claim: the name must be one of ours."""
+        labels = naming.selector(self.place, SERVING)
+        for kind in _APPLIED:
+            for each in self.cluster.every(kind, labels):
+                process = texts_of(meta_of(each)).get("release.process", "")
+                name = name_of(each)
+                if name == naming.workload(self.place.at(process)):
+                    yield kind.__name__, name
+
+
+def _called(document: Document) -> str:
+    return " ".join(key_of(document))
+
+
+_CONFLICTS = (
+    "undo the change with the program that made it, or take the fields over: set "
+    '`kubernetes.conflicts = "force"` for one deployment'
+)
+_ADDED = "remove these fields with the program that added them: only the recorded settings run"

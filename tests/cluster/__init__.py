@@ -1,0 +1,1 @@
+"""A strict API server for tests: objects, server-side apply, permissions, and a cluster that runs pods."""
