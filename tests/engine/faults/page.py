@@ -30,9 +30,9 @@ one release: one record, one git tag, one digest under the registry's tag.
   message.
 - An engine reports a failed upload only as a sentence. The tool then asks the registry whether it accepts
   uploads.
-- BuildKit says where a build failed, but not why. So a build is tried twice more in three cases: it failed
-  outside of the Dockerfile's instructions, it failed while it looked up base images, or the engine did not
-  answer. It is tried once more if BuildKit did not start and the engine answers.
+- BuildKit says where a build failed, but not why. A build is tried twice more if it failed outside of the
+  Dockerfile's instructions or while it looked up base images. The same holds if the engine did not answer.
+  It is tried once more if BuildKit did not start and the engine answers.
 
 `exit` is the exit code of `nox -s release`.
 
