@@ -60,6 +60,16 @@ class CommandContext(Struct, frozen=True, kw_only=True):
                 )
                 raise UsageError("choose a release", f"{name} is empty", hint)
 
+    @property
+    def names_several(self) -> bool:
+        """Return whether the command line names several services. Raises UsageError: in two ways."""
+        options = self.options
+        named = {"--services": options.services, "--group": options.group, "--service": options.service}
+        given = [name for name, value in named.items() if value is not None]
+        if len(given) > 1:
+            raise UsageError("choose the services", f"{' and '.join(given)} exclude each other", "give one")
+        return bool(given) and given != ["--service"]
+
     @contextmanager
     def workspace(self, service: str | None = None) -> Iterator[Workspace]:
         """The service's repository, found from the folder where the command runs."""

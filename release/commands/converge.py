@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any
+
 from release.commands.command_line import CommandContext, agree
 from release.commands.deploy import allowance
 from release.deploy.core.rollout import Way
-from release.deploy.environment.environment import LiveEnvironment
+from release.deploy.environment.environment import LiveEnvironment, Workspace
 from release.deploy.execution.converge import carry_out
 from release.deploy.execution.interrupted import Found, InterruptedDeployment, examine, find, remove_lock
+from release.deploy.execution.interrupted_group import examine_group, release_locks
 from release.errors import UsageError
-from release.events import Notice
+from release.events import Notice, Warned
+from release.records import GroupDeployment
 
 
 def converge(cmd: CommandContext) -> int:
@@ -19,13 +25,36 @@ def converge(cmd: CommandContext) -> int:
         raise UsageError("converge", "both --finish and --revert are given", "give only one of them")
     way: Way | None = "finish" if options.finish else "revert" if options.revert else None
     allowance(options)
-    with cmd.workspace() as workspace, workspace.live(options.environment) as live:
+    with cmd.workspace() as workspace, ExitStack() as stack:
+        live = stack.enter_context(workspace.live(options.environment))
         answers = workspace.refresh()
         found = find(live, break_lock=options.break_lock)
         interrupted = examine(live, found, way=way)
         if interrupted is None:
             return _nothing_open(cmd, live, found, answers=answers)
-        return _converge(cmd, interrupted, answers=answers)
+        group = interrupted.unfinished.started.group
+        if group is None:
+            return _converge(cmd, [interrupted], interrupted.title, answers=answers)
+        others = list(_others(workspace, group, live, stack))
+        every = examine_group(group, interrupted, others, way=way, break_lock=options.break_lock)
+        status = _converge(cmd, every.members, every.title, answers=answers)
+        if not options.plan:
+            release_locks(every.idle)
+        return status
+
+
+def _others(
+    workspace: Workspace, group: GroupDeployment, live: LiveEnvironment, stack: ExitStack
+) -> Iterator[LiveEnvironment]:
+    """Open the other services of a group, in the same environment."""
+    for service in group.services:
+        if service == live.place.service:
+            continue
+        if service not in workspace.config.services:
+            text = f"{service} of {group} is not in the configuration, so its part is left as it is"
+            workspace.emit(Warned(text=text))
+            continue
+        yield stack.enter_context(workspace.beside(service).live(live.place.environment))
 
 
 def _nothing_open(cmd: CommandContext, live: LiveEnvironment, found: Found, *, answers: bool) -> int:
@@ -39,20 +68,32 @@ def _nothing_open(cmd: CommandContext, live: LiveEnvironment, found: Found, *, a
     return 0
 
 
-def _converge(cmd: CommandContext, interrupted: InterruptedDeployment, *, answers: bool) -> int:
+def _converge(
+    cmd: CommandContext, every: Sequence[InterruptedDeployment], title: str, *, answers: bool
+) -> int:
+    """Show it, ask, carry it out, and tell the end of each service."""
     options, console = cmd.options, cmd.console
-    console.hide(interrupted.secrets)
+    for each in every:
+        console.hide(each.secrets)
     if options.plan:
         if options.json:
-            console.document(interrupted.to_json())
+            _document(cmd, [each.to_json() for each in every])
         else:
-            console.sheet(interrupted.title, interrupted.rows)
+            for each in every:
+                console.sheet(each.title, each.rows)
         return 0
-    console.fields(interrupted.title, interrupted.rows)
-    agree(cmd, interrupted.title)
-    done = carry_out(interrupted, message=options.message, answers=answers, interruption=cmd.interruption)
+    for each in every:
+        console.fields(each.title, each.rows)
+    agree(cmd, title)
+    done = carry_out(every, message=options.message, answers=answers, interruption=cmd.interruption)
     if options.json:
-        console.document(done.record)
+        _document(cmd, [each.record for each in done])
     else:
-        console.result(f"{interrupted.live.place}: {done.end}: {done.evidence}")
+        for one in done:
+            console.result(f"{one.place}: {one.end}: {one.evidence}")
     return 0
+
+
+def _document(cmd: CommandContext, data: Sequence[dict[str, Any]]) -> None:
+    """Print the JSON data of one service, or of several as a list."""
+    cmd.console.document(data[0] if len(data) == 1 else list(data))

@@ -24,6 +24,8 @@ from release.values import replace
 
 def deploy(cmd: CommandContext) -> int:
     """Deploy `--to`."""
+    if cmd.names_several:
+        return _change_several(cmd, "promote")
     if cmd.options.to is None:
         with cmd.workspace() as workspace:
             raise _nothing_named(workspace)
@@ -32,6 +34,8 @@ def deploy(cmd: CommandContext) -> int:
 
 def rollback(cmd: CommandContext) -> int:
     """Roll back to `--to`, or to the last release that was healthy before."""
+    if cmd.names_several:
+        return _change_several(cmd, "rollback")
     return _change(cmd, "rollback")
 
 
@@ -45,15 +49,21 @@ def _nothing_named(workspace: Workspace) -> UsageError:
     )
 
 
+def _change_several(cmd: CommandContext, why: Reason) -> int:
+    from release.commands.group import change
+
+    return change(cmd, why)
+
+
 def _change(cmd: CommandContext, why: Reason) -> int:
     """Resolve, prepare, show, ask, carry out, tell; once more when somebody else came first."""
     allowed, deadline = allowance(cmd.options), time.monotonic() + seconds_to_wait(cmd.options)
     with cmd.workspace() as workspace, workspace.live(cmd.options.environment) as live:
         while True:
-            _await_lock(cmd, live, why, deadline)
+            await_lock(cmd, live, why, deadline)
             was_shown = False
             try:
-                prepared = _prepared(cmd, live, why, allowed)
+                prepared = prepared_for(cmd, live, why, allowed)
                 was_shown = True
                 return _carried_out(cmd, live, prepared)
             except LockHeld:
@@ -61,7 +71,7 @@ def _change(cmd: CommandContext, why: Reason) -> int:
                     raise
 
 
-def _await_lock(cmd: CommandContext, live: LiveEnvironment, why: Reason, deadline: float) -> None:
+def await_lock(cmd: CommandContext, live: LiveEnvironment, why: Reason, deadline: float) -> None:
     """Wait until nobody deploys here, where the command line says so. Raises LockHeld."""
     left, lock_store = deadline - time.monotonic(), live.target.lock_store()
     if left <= 0 or cmd.options.break_lock or lock.peek(lock_store, live.place) is None:
@@ -78,11 +88,29 @@ def _await_lock(cmd: CommandContext, live: LiveEnvironment, why: Reason, deadlin
     )
 
 
-def _prepared(cmd: CommandContext, live: LiveEnvironment, why: Reason, allowed: Allowance) -> Prepared:
-    """Everything found out and decided; nothing is shown yet."""
-    answers, observation = live.workspace.refresh(), look_around(live)
+def prepared_for(
+    cmd: CommandContext,
+    live: LiveEnvironment,
+    why: Reason,
+    allowed: Allowance,
+    *,
+    to: str | None = None,
+    answers: bool | None = None,
+) -> Prepared:
+    """Find out everything, and decide; nothing is shown yet.
+
+    Args:
+        cmd: the command.
+        live: the environment.
+        why: deploy or rollback.
+        allowed: exceptions of the command line.
+        to: the release, if it is chosen already.
+        answers: whether the ledger's remote answered a moment ago; absent: it is asked.
+    """
+    answers = live.workspace.refresh() if answers is None else answers
+    observation = look_around(live)
     try:
-        to = cmd.options.to or _choice(cmd, live, observation)
+        to = to or cmd.options.to or _choice(cmd, live, observation)
         found = find(cmd, live.workspace, to, live.place.environment)
     except TargetUnavailable as error:
         # it may be behind the commit that is not proven: that is the answer, and not that it does not exist
@@ -103,15 +131,15 @@ def _carried_out(cmd: CommandContext, live: LiveEnvironment, prepared: Prepared)
     if prepared.plan.strategy != "verify":
         agree(cmd, plans.plan_title(prepared.plan))
     if prepared.bytes.where == "rebuild":
-        prepared = _made_again(cmd, live, prepared)
+        prepared = made_again(cmd, live, prepared)
     outcome = carry_out(prepared, message=options.message, interruption=cmd.interruption)
     _tell(cmd, live, outcome)
     if outcome.changed:
-        _tidy(live, answers=prepared.answers)
+        tidy(live, answers=prepared.answers)
     return 0
 
 
-def _made_again(cmd: CommandContext, live: LiveEnvironment, prepared: Prepared) -> Prepared:
+def made_again(cmd: CommandContext, live: LiveEnvironment, prepared: Prepared) -> Prepared:
     """With the image built again from its record. Raises TargetUnavailable: it came out as another one."""
     from release.remake import remake
 
@@ -130,7 +158,7 @@ def _made_again(cmd: CommandContext, live: LiveEnvironment, prepared: Prepared) 
     return replace(prepared, found=replace(prepared.found, image=image))
 
 
-def _tidy(live: LiveEnvironment, *, answers: bool) -> None:
+def tidy(live: LiveEnvironment, *, answers: bool) -> None:
     """Prune the engine, where that is configured; what was deployed is told already."""
     if live.workspace.service.retention.prune_after_deploy:
         from release.commands.prune import prune_after

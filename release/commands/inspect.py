@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -75,19 +75,35 @@ def status(cmd: CommandContext) -> int:
 
 def _look(cmd: CommandContext) -> _Look:
     failed: list[ReleaseError] = []
-    with cmd.workspace() as workspace:
-        workspace.refresh()
-        is_proven = workspace.ledger.unproven is None
-        named = cmd.options.environment
-        every: list[str | None] = [*workspace.service.environments]
-        names = [named] if named is not None or not every else every
-        found = [_status(workspace, name, failed) for name in names]
-        for other in unconfigured(workspace.service, workspace.ledger) if named is None else ():
-            known = described(workspace.service, workspace.ledger, other)
-            workspace.emit(
-                Notice(text=f"{other} is not in the configuration, so its state is not shown; {known}")
-            )
+    with _workspaces(cmd) as workspaces:
+        workspaces[0].refresh()
+        is_proven = workspaces[0].ledger.unproven is None
+        found = [each for one in workspaces for each in _states(one, cmd.options.environment, failed)]
     return _Look(found=tuple(found), failed=tuple(failed), is_proven=is_proven)
+
+
+@contextmanager
+def _workspaces(cmd: CommandContext) -> Iterator[Sequence[Workspace]]:
+    """Open the service that is asked for, or several."""
+    if cmd.names_several:
+        from release.commands.group import opened
+
+        with opened(cmd) as several:
+            yield several
+    else:
+        with cmd.workspace() as workspace:
+            yield [workspace]
+
+
+def _states(workspace: Workspace, named: str | None, failed: list[ReleaseError]) -> Iterator[Status]:
+    """Look at one environment, or all of a service; those without a table are told."""
+    every: list[str | None] = [*workspace.service.environments]
+    for name in [named] if named is not None or not every else every:
+        yield _status(workspace, name, failed)
+    for other in unconfigured(workspace.service, workspace.ledger) if named is None else ():
+        known = described(workspace.service, workspace.ledger, other)
+        text = f"{other} is not in the configuration, so its state is not shown; {known}"
+        workspace.emit(Notice(text=text))
 
 
 def _show_status(cmd: CommandContext, look: _Look) -> None:

@@ -16,6 +16,10 @@ class CommandOptions(NamedTuple):
     before: Annotated[str | None, f"one release: {_RELEASE}"] = None
     after: Annotated[str | None, "the other release"] = None
     service: Annotated[str | None, "service, if the repository has several"] = None
+    services: Annotated[
+        str | None, "several services of the repository, all or none, as api,worker-pool: in this order"
+    ] = None
+    group: Annotated[str | None, "the services of a group of the configuration, all or none"] = None
     environment: Annotated[str | None, "environment, if the service has several"] = None
     message: Annotated[str, "reason, for the record"] = ""
     yes: Annotated[bool, "do it without a question"] = False
@@ -126,22 +130,24 @@ _DEPLOYING: Final = (
     "to service environment message yes plan "
     "allow_quarantined cross_migrations down wait break_lock rebuild again"
 )
+_TOGETHER: Final = "services group"
 _OPERATING: Final = "process message yes wait break_lock service environment"
 _ALL: Final = {"environment": "only this environment; absent: all"}
 
 COMMANDS: Final = {
     "deploy": Command(
-        "Put a recorded release into an environment, with today's settings.", f"{_DEPLOYING} up thaw"
+        "Put a recorded release into an environment, with today's settings.",
+        f"{_DEPLOYING} up thaw {_TOGETHER}",
     ),
     "rollback": Command(
         "Restore an earlier release, with the settings it ran with.",
-        _DEPLOYING,
+        f"{_DEPLOYING} {_TOGETHER}",
         help={"to": f"release to go back to: {_RELEASE}; absent: the healthy release before this one"},
     ),
     "status": Command(
         "Show what runs, and how it differs from the ledger.",
-        "service environment exit_code watch",
-        help=_ALL,
+        f"service environment exit_code watch {_TOGETHER}",
+        help=_ALL | {"services": "these services, as api,worker-pool", "group": "the services of a group"},
     ),
     "history": Command(
         "List what was released, deployed and rolled back, newest first.", "service environment limit since"

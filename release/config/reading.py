@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from release import tomltext
 from release.bounded import read_regular
 from release.config.extending import Wrong, holds, spread, written_at
+from release.config.group import parse_groups
 from release.config.kinds import ROOT
 from release.config.place import ConfigTable, Read, chosen, written
 from release.config.service import Config, Service
@@ -62,8 +63,16 @@ def _parsed(place: ConfigTable) -> Config:
         message = "the number is infinite, not a number, or has more than 64 bits"
         raise ConfigError(place.file, [Problem(path=path, message=message)])
     if "services" not in place.table:
+        _refuse_groups(place)
         return _parse_services(place, [_single(place)], several=False)
-    return _parse_services(place, _several(place), several=True)
+    return _parse_services(place, _several(place), several=True, groups=place.table.get("groups"))
+
+
+def _refuse_groups(place: ConfigTable) -> None:
+    """Refuse groups in a repository of one service. Raises ConfigError."""
+    if "groups" in place.table:
+        message = "a group has several services: write a table for each, [tool.release.services.<name>]"
+        raise ConfigError(place.file, [Problem(path=_joined(place.root, ["groups"]), message=message)])
 
 
 class _Written(Struct, frozen=True, kw_only=True):
@@ -110,7 +119,7 @@ def _single(place: ConfigTable) -> _Written:
 
 
 def _several(place: ConfigTable) -> list[_Written]:
-    defaults = {key: value for key, value in place.table.items() if key != "services"}
+    defaults = {key: value for key, value in place.table.items() if key not in ("services", "groups")}
     named = place.table["services"]
     root = _joined(place.root, ["services"])
     if not isinstance(named, dict) or not named or not all(isinstance(own, dict) for own in named.values()):
@@ -146,7 +155,9 @@ def _joined(path: str, keys: Iterable[int | str]) -> str:
     return path.removeprefix(".")
 
 
-def _parse_services(place: ConfigTable, tables: Iterable[_Written], *, several: bool) -> Config:
+def _parse_services(
+    place: ConfigTable, tables: Iterable[_Written], *, several: bool, groups: object = None
+) -> Config:
     services: dict[str, Service] = {}
     problems: list[Problem] = []
     for each in tables:
@@ -160,9 +171,15 @@ def _parse_services(place: ConfigTable, tables: Iterable[_Written], *, several: 
                 Problem(path=(path := each.path_of(found["loc"])), message=_message(found) + _instead(path))
                 for found in error.errors(include_url=False)
             ]
+    written = {} if groups is None else groups
+    together, wrong_groups = ({}, []) if problems else parse_groups(written, services)
+    root = _joined(place.root, ["groups"])
+    problems += [Problem(path=_joined(root, each.keys), message=each.message) for each in wrong_groups]
     if problems:
         raise ConfigError(place.file, list(dict.fromkeys(problems)))
-    return Config(services=services, several=several)
+    return Config(
+        services=services, several=several, groups={name: each.services for name, each in together.items()}
+    )
 
 
 def _instead(path: str) -> str:

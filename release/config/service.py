@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Literal, TypeVar
 
 from pydantic import Field, model_validator
@@ -21,7 +22,7 @@ from release.config.smoke import Smoke, SmokeRun
 from release.config.testing import Test
 from release.errors import UsageError
 from release.reference import Repository
-from release.scalars import Value, VariableName
+from release.scalars import Items, Value, VariableName
 
 _T = TypeVar("_T")
 
@@ -33,6 +34,9 @@ class Service(Value):
     """Its name: part of its repository, its containers' names and the ledger's paths."""
     context: RelativePath = "."
     """The folder with the Dockerfile, from the repository's root."""
+    shared: Items[RelativePath] | None = None
+    """Files and folders outside of the service's own folder whose commits count for its version too, as
+    ["libs/common"]. If `context` is the whole repository, its own folder is then that of the Dockerfile."""
     registry: RegistryName | None = None
     """As "registry.example/acme": images go to `<registry>/<service>`; absent: they stay in the engine."""
     registry_ca: RelativePath | None = None
@@ -121,6 +125,15 @@ class Service(Value):
         return with_another_command(self.smoke, self.environments)
 
     @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths whose commits count for its version; "." is the whole repository."""
+        if self.shared is None:
+            return (self.context,)
+        is_whole = self.context == "."
+        own = PurePosixPath(self.build.dockerfile).parent.as_posix() if is_whole else self.context
+        return (own, *self.shared)
+
+    @property
     def repository(self) -> Repository:
         """Return the repository of the image. `localhost/` keeps an engine off a public registry."""
         return Repository(f"{self.registry or 'localhost'}/{self.service}")
@@ -138,12 +151,18 @@ class Config(Value):
     services: dict[str, Service]
     several: bool
     """True: the repository releases several services, and their git tags carry the name."""
+    groups: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Services that are deployed together, by the name of their group."""
 
     def service(self, name: str | None) -> Service:
         """The service of that name, or the only one there is. Raises UsageError."""
         if name is None and len(self.services) == 1:
             return next(iter(self.services.values()))
         return _choose("service", name, self.services)[1]
+
+    def group(self, name: str) -> tuple[str, ...]:
+        """The services of a group, in their order. Raises UsageError."""
+        return _choose("group", name, self.groups)[1]
 
 
 def _choose(what: str, name: str | None, known: Mapping[str, _T]) -> tuple[str, _T]:

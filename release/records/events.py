@@ -52,6 +52,22 @@ DataChange = Undoing | Upgrade
 C = TypeVar("C", bound=Undoing | Upgrade)
 
 
+class GroupDeployment(Part):
+    """Deployment of several services together: each has events of its own, which all name it."""
+
+    id: DeploymentId
+    """The same in the events of all its services."""
+    name: Slug | None = None
+    """Name of the group in the configuration; missing: the services were named on the command line."""
+    services: tuple[Slug, ...]
+    """Its services in the order of replacement, also those that ran as asked already."""
+
+    def __str__(self) -> str:
+        """For people: `the group shop (api, worker)`."""
+        names = ", ".join(self.services)
+        return f"the group {self.name} ({names})" if self.name is not None else f"the group of {names}"
+
+
 class Deployment(Part):
     """One event of one attempt to make an environment run a release: an attempt starts, then ends."""
 
@@ -76,6 +92,8 @@ class Deployment(Part):
     """There only where migrations are undone first; in an event that ends it, where that began."""
     up: Upgrade | None = None
     """Present only if a command migrates the data; in an event that ends it, if that began."""
+    group: GroupDeployment | None = None
+    """Present only if several services were deployed together."""
 
 
 class Quarantine(Part):

@@ -61,7 +61,9 @@ def _columns(body: Any) -> tuple[str, str, str, str]:
         case Deployment():
             what = "rollback" if body.reason == "rollback" else "deploy"
             names = ", ".join(each.name for each in body.run_spec.processes or ())
-            return f"{what} {names}".rstrip(), body.environment, body.status, body.message
+            group = f"{body.group}" if body.group is not None else ""
+            what = "; ".join(filter(None, [f"{what} {names}".rstrip(), group]))
+            return what, body.environment, body.status, body.message
         case Quarantine():
             return "quarantine", body.environment or "", "lifted" if body.lifted else "set", body.message
         case Verification():

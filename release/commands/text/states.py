@@ -30,6 +30,7 @@ def status_rows(status: Status) -> list[Row]:
         version = named(str(expected.version), recovered=expected.recovered)
         who = f"by {inert_line(expected.who)}{because(expected.message)}"
         rows.append(("ledger", f"{version}  deployed {age(expected.moment)} {who}"))
+        rows.append(("group", f"deployed with {inert_line(expected.group)}" if expected.group else ""))
     rows += [("tasks", inert_lines(map(str, status.tasks))), ("update", inert_line(status.update or ""))]
     rows += [("drift", inert_lines(status.drift)), ("leftovers", inert_lines(status.leftovers))]
     rows += [("unknown containers", inert_lines(status.strangers))]
@@ -62,6 +63,7 @@ def standing_rows(event: Event | None, quarantine: QuarantineState | None) -> li
     if event is not None:
         deployment, message = event.deployment, because(event.deployment.message)
         where = f"{deployment.deployment} in {deployment.environment}, {deployment.status}"
+        where += f", with {deployment.group}" if deployment.group is not None else ""
         when = f"{local_time(event.recorded_at)} by {inert_line(event.actor.name)}"
         rows.append(("deployment", f"{where}\n{when}{message}"))
         if deployment.run_spec.processes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 from release.cancellation import Cancellation
 from release.deploy.core.fingerprints import FingerprintKey
@@ -61,6 +61,19 @@ class RolloutRequest(Struct, frozen=True, kw_only=True):
         return attempt(self.reason, self)
 
 
+Look = Callable[[], object]
+"""Looks once more whether what was proven still serves. Raises DeploymentFailed, EngineError."""
+
+
+@runtime_checkable
+class WaitsForOthers(Protocol):
+    """Rollouts that call `RolloutContext.others`, so that several services can be deployed together."""
+
+    @property
+    def waits_for_others(self) -> bool:
+        """Return whether what ran before is kept until the others are proven, too."""
+
+
 class RolloutContext(Struct, frozen=True, kw_only=True):
     """Context of a rollout, with its cancellation."""
 
@@ -69,3 +82,6 @@ class RolloutContext(Struct, frozen=True, kw_only=True):
     mask: Mask
     still_mine: Callable[[], None] = lambda: None
     """Raises LockHeld where somebody else has the lock by now: asked before anything is taken away."""
+    others: Callable[[Look], None] = lambda _: None
+    """Called when the rollout is proven, and what ran before can still be put back. It raises if other
+    services that are deployed together are not proven: then the rollout puts back what ran before."""

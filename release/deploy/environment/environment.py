@@ -17,7 +17,7 @@ from release.deploy.core.place import Place, command
 from release.deploy.core.target import Target
 from release.deploy.environment.unconfigured import choose
 from release.deploy.targets import open_target
-from release.errors import LedgerError, LedgerRewritten
+from release.errors import LedgerError, LedgerRewritten, UsageError
 from release.events import Emit, Notice, Progress, Warned
 from release.images.trust import believe
 from release.ledger import query
@@ -27,7 +27,7 @@ from release.ledger.releases import as_release
 from release.ledger.store import Ledger
 from release.records import Actor, Deployment, Record, Release, Run
 from release.source import Source
-from release.values import Struct
+from release.values import Struct, replace
 
 PATIENCE_SECONDS: Final = 5.0
 """Limit for all answers of a git server to an operator: once in a command."""
@@ -51,8 +51,7 @@ class Workspace(Struct, frozen=True, kw_only=True, dict=True):
         source = Source.open(folder)
         configured = config.load(source.root)
         chosen = configured.service(service)
-        if chosen.registry_ca is not None:
-            believe(chosen.repository.host, source.root / chosen.registry_ca)
+        _believe(source, chosen)
         return cls(
             source=source,
             config=configured,
@@ -60,6 +59,23 @@ class Workspace(Struct, frozen=True, kw_only=True, dict=True):
             environ=environ,
             emit=emit,
         )
+
+    def beside(self, service: str) -> Workspace:
+        """Return the workspace of another service of this repository, with the same ledger.
+
+        It needs no closing. Raises UsageError: there is no such service, or it has another ledger.
+        """
+        chosen = self.config.service(service)
+        if chosen.ledger != self.service.ledger:
+            raise UsageError(
+                f"change {service} together with {self.service.service}",
+                "their tables `ledger` differ, so their events cannot be recorded together",
+                "give both the same `ledger`, or deploy one after the other",
+            )
+        _believe(self.source, chosen)
+        other = replace(self, service=chosen)
+        other.__dict__["ledger"] = self.ledger
+        return other
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -234,6 +250,12 @@ class LiveEnvironment(EnvironmentRef, frozen=True, kw_only=True):
 
     target: Target
     """The only way to what runs there."""
+
+
+def _believe(source: Source, service: Service) -> None:
+    """Believe the certificates of the service's registry."""
+    if service.registry_ca is not None:
+        believe(service.repository.host, source.root / service.registry_ca)
 
 
 def _replacing(done: Deployment) -> int | None:

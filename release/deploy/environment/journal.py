@@ -67,6 +67,7 @@ class Unfinished(Struct, frozen=True, kw_only=True):
         what = "rollback" if self.started.reason == "rollback" else "deployment"
         who, since = self.draft.actor.name, local_time(self.draft.recorded_at)
         text = f"the {what} {self.started.deployment} to {self.version} by {who}, started {since}"
+        text += f", with {self.started.group}" if self.started.group is not None else ""
         return text if self.recorded else f"{text}, according to its lock"
 
     def ended(

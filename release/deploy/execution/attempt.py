@@ -13,7 +13,7 @@ from typing import Any
 from release.deploy.core.rollout import RolloutContext
 from release.deploy.core.steps import reason
 from release.deploy.execution import hooks, recording, run_migration
-from release.deploy.execution.attempt_events import AttemptEvents, Status
+from release.deploy.execution.attempt_events import AttemptEvents, End, Status, record_ends
 from release.deploy.execution.requests import rollout_request
 from release.deploy.planning import downgrade, policy, preflight, undone
 from release.errors import DeploymentFailed, LockHeld, MixedState, NotMigrated, ReleaseError, Restored
@@ -47,7 +47,7 @@ def run_attempt(events: AttemptEvents, started: Draft[Body], context: RolloutCon
     except ReleaseError as error:
         _report(events, error)
         raise
-    failed = _migrate_after(events, context, evidence)
+    failed = migrate_after(events, context, evidence)
     done = _commit(events, evidence if failed is None else failed.found)
     if failed is not None:
         raise failed
@@ -82,13 +82,21 @@ def _recheck(events: AttemptEvents, context: RolloutContext, unrecorded: list[Dr
     try:
         if unrecorded:
             prepared.live.workspace.ledger.look_again()
-        _refuse_by_policy(events)
-        _refuse_undone(events)
-        context.still_mine()
+        refuse_changed(events, context)
     except ReleaseError as error:
         detail = prepared.mask(_detail(error, "nothing was changed"))
         events.record("failed", [*unrecorded, events.draft(events.event("failed", detail))])
         raise
+
+
+def refuse_changed(events: AttemptEvents, context: RolloutContext) -> None:
+    """Refuse what was quarantined, frozen or undone since the plan was made, or a lock that was lost.
+
+    Raises NotReady, TargetUnavailable, LockHeld: nothing was changed.
+    """
+    _refuse_by_policy(events)
+    _refuse_undone(events)
+    context.still_mine()
 
 
 def _refuse_by_policy(events: AttemptEvents) -> None:
@@ -123,7 +131,7 @@ def _replace(events: AttemptEvents, context: RolloutContext) -> str:
         return live.target.rollouts.roll_out(request, context)
 
 
-def _migrate_after(events: AttemptEvents, context: RolloutContext, evidence: str) -> NotMigrated | None:
+def migrate_after(events: AttemptEvents, context: RolloutContext, evidence: str) -> NotMigrated | None:
     """Run the command that migrates the data for the release that serves now; the error if it fails."""
     prepared = events.prepared
     command = prepared.up
@@ -142,15 +150,26 @@ def _migrate_after(events: AttemptEvents, context: RolloutContext, evidence: str
 
 def _commit(events: AttemptEvents, evidence: str) -> Done:
     """Record the healthy end, with the quarantine and the freeze that follow from it."""
+    return Done(evidence=evidence, record=record_ends([healthy_end(events, evidence)])[0])
+
+
+def healthy_end(events: AttemptEvents, evidence: str) -> End:
+    """Return the healthy end, with the quarantine and the freeze that follow from it."""
     prepared = events.prepared
     more = prepared.aftermath.bodies(events.deployment, prepared.mask(events.message))
-    return Done(evidence=evidence, record=events.record_end("healthy", evidence, more))
+    return End(events=events, status="healthy", detail=evidence, more=tuple(more))
 
 
 def _report(events: AttemptEvents, error: ReleaseError) -> None:
     """Record the end of a deployment that failed."""
+    record_ends([failed_end(events, error)])
+
+
+def failed_end(events: AttemptEvents, error: ReleaseError) -> End:
+    """Return the end of a deployment that failed."""
     untouched = "what runs was not changed" if events.prepared.data_commands else "nothing was changed"
-    events.record_end(_status(error), events.prepared.mask(_detail(error, untouched)))
+    detail = events.prepared.mask(_detail(error, untouched))
+    return End(events=events, status=_status(error), detail=detail)
 
 
 def _status(error: ReleaseError) -> Status:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, Literal
 
 from release.deploy.core.steps import elapsed_ms
@@ -14,7 +15,7 @@ from release.deploy.planning import migration_containers
 from release.deploy.planning.prepare import Prepared
 from release.errors import LedgerError
 from release.events import Warned
-from release.records import Body, Deployment, Draft, TargetState
+from release.records import Body, Deployment, Draft, GroupDeployment, TargetState
 from release.records.events import C, Undoing, Upgrade
 from release.values import Struct, field
 
@@ -27,6 +28,8 @@ class AttemptEvents(Struct, frozen=True, kw_only=True):
     prepared: Prepared
     deployment: str
     message: str
+    group: GroupDeployment | None = None
+    """Present if it is one of several services that are deployed together."""
     began: float = field(default_factory=time.monotonic)
     ends: list[dict[str, Any]] = field(default_factory=list)
     """Its end as JSON data, once it is recorded."""
@@ -53,6 +56,7 @@ class AttemptEvents(Struct, frozen=True, kw_only=True):
             took_lock_from=str(breaks) if breaks is not None else None,
             down=self._undoing if status == "started" else None,
             up=self._upgrade if status == "started" else None,
+            group=self.group,
         )
 
     def draft(self, body: Body) -> Draft[Body]:
@@ -85,24 +89,27 @@ class AttemptEvents(Struct, frozen=True, kw_only=True):
             ),
         )
 
-    def record_end(self, status: Status, detail: str, more: Iterable[Body] = ()) -> dict[str, Any]:
-        """Record the end and the result of a migration command; then its container is not needed."""
+    def end(self, status: Status, detail: str) -> Draft[Body]:
+        """Return the event that ends it, with what happened to the data."""
         live = self.prepared.live
         down = migration_containers.own_outcome(live, self.deployment, self._undoing)
         ran = migration_containers.own_outcome(live, self.deployment, self._upgrade)
         up = migration_containers.at_the_end(ran, self._upgrade, status)
-        event = self.event(status, detail).model_copy(update={"down": down, "up": up})
-        record = self.record(status, [*map(self.draft, (event, *more))])
+        return self.draft(self.event(status, detail).model_copy(update={"down": down, "up": up}))
+
+    def tidy(self, status: Status, record: dict[str, Any]) -> None:
+        """Keep the recorded end, and remove the container of a migration command that is not needed."""
+        live = self.prepared.live
         self.ends.append(record)
         if status == "healthy" and live.workspace.service.migrations is not None:
             migration_containers.remove_ended(live)
         elif (self._undoing or self._upgrade) is not None and record["id"] is not None:
             migration_containers.remove_ended(live, self.deployment)
-        return record
 
-    def record(self, status: Status, drafts: list[Draft[Body]]) -> dict[str, Any]:
-        """Add events. A deployment whose start cannot be recorded does not start; a rollback does.
+    def record(self, status: Status, drafts: Sequence[Draft[Body]]) -> list[dict[str, Any]]:
+        """Add events in one append; return each as JSON data.
 
+        A deployment whose start cannot be recorded does not start; a rollback does.
         A rollback's start is only kept in this clone: its end publishes it, so that it waits for no server.
         """
         live, required = self.prepared.live, self._is_required(status)
@@ -114,14 +121,15 @@ class AttemptEvents(Struct, frozen=True, kw_only=True):
                 raise self._not_begun(error) from error
             missing = f"the event {status!r}"
             live.workspace.emit(Warned(text=self.prepared.mask(recording.unrecorded(missing, error))))
-            return recording.event_json(drafts[0], None)
+            return [recording.event_json(draft, None) for draft in drafts]
         if records is None and status != "started":
             text = (
                 "the git remote does not answer: the events wait in this clone. Run `invoke sync` when the "
                 "remote answers"
             )
             live.workspace.emit(Warned(text=text))
-        return recording.event_json(drafts[0], records[0] if records is not None else None)
+        known = records if records is not None else [None] * len(drafts)
+        return [recording.event_json(draft, one) for draft, one in zip(drafts, known, strict=True)]
 
     def _is_required(self, status: Status) -> bool:
         """Return whether nothing is done if this cannot be recorded."""
@@ -161,3 +169,28 @@ class AttemptEvents(Struct, frozen=True, kw_only=True):
         containers = migration_containers.find_own(self.prepared.live)
         locked = self.prepared.observation.holder is not None
         return migration_containers.outcome(containers, left.started.deployment, planned, locked=locked)
+
+
+class End(Struct, frozen=True, kw_only=True):
+    """End of a deployment, before it is recorded."""
+
+    events: AttemptEvents
+    status: Status
+    detail: str
+    more: tuple[Body, ...] = ()
+    """Records that follow from it."""
+
+    def drafts(self) -> list[Draft[Body]]:
+        """Return its records, the event first."""
+        return [self.events.end(self.status, self.detail), *map(self.events.draft, self.more)]
+
+
+def record_ends(ends: Sequence[End]) -> list[dict[str, Any]]:
+    """Record the ends of deployments in one append; return each as JSON data."""
+    drafts = [each.drafts() for each in ends]
+    recorded = ends[0].events.record(ends[0].status, [one for each in drafts for one in each])
+    firsts = accumulate((len(each) for each in drafts[:-1]), initial=0)
+    records = [recorded[first] for first in firsts]
+    for each, record in zip(ends, records, strict=True):
+        each.events.tidy(each.status, record)
+    return records

@@ -50,15 +50,15 @@ def carry_out(prepared: Prepared, *, message: str, interruption: Interruption) -
         RegistryError, TargetUnavailable, EngineError: before anything was touched.
     """
     if prepared.plan.strategy == "verify":
-        return _verify(prepared, interruption)
-    prepared = _fetched(prepared)
+        return verify_running(prepared, interruption)
+    prepared = fetched(prepared)
     live, events = prepared.live, _new_attempt(prepared, message)
     started, store = (
         events.start(),
         live.target.lock_store(live.target.images.id_of(prepared.target.body.image)),
     )
     holder = _holder(events, store, started)
-    context = _context(prepared, interruption, lambda: lock.ensure(store, live.place, holder))
+    context = rollout_context(prepared, interruption, lambda: lock.ensure(store, live.place, holder))
     try:
         with interruption.held(), locked(prepared, store, holder):
             ensure_unchanged(live, prepared.containers, prepared.attempted, stopped=False)
@@ -68,10 +68,10 @@ def carry_out(prepared: Prepared, *, message: str, interruption: Interruption) -
         after_the_end(prepared, "failure", events.ends, interruption)
         raise
     after_the_end(prepared, "after", events.ends, interruption)
-    return _outcome(prepared, events.deployment, done.evidence, changed=True, record=done.record)
+    return outcome_of(prepared, events.deployment, done.evidence, changed=True, record=done.record)
 
 
-def _fetched(prepared: Prepared) -> Prepared:
+def fetched(prepared: Prepared) -> Prepared:
     """Bring the image, and keep the start of an interrupted deployment before its lock is taken over."""
     live, publish = prepared.live, prepared.answers and prepared.request.reason == "promote"
     live.target.images.fetch(prepared.target.body, prepared.spec, prepared.bytes, live.workspace.emit)
@@ -86,19 +86,24 @@ def _new_attempt(prepared: Prepared, message: str) -> AttemptEvents:
 
 def _holder(events: AttemptEvents, store: LockStore, started: Draft[Body]) -> Holder:
     """Return the lock's holder. The lock outlives the deployment and its restoration."""
-    prepared, live = events.prepared, events.prepared.live
+    name = events.deployment
+    longest = longest_ms(events.prepared)
+    return make_holder(events.prepared.live, store, started, run=name, deployment=name, longest=longest)
+
+
+def longest_ms(prepared: Prepared) -> int:
+    """Return the milliseconds that a deployment and its restoration may take."""
+    live = prepared.live
     patience = live.target.rollouts.patience(prepared.spec, live.settings.longest_health_timeout)
     old = prepared.event.deployment.run_spec if prepared.event is not None else prepared.spec
     grace = max(live.settings.stop_grace, sum(each.stop_grace for each in old.every.values()))
-    longest = 2 * (patience + grace)
-    longest += sum(command.timeout for command in prepared.data_commands)
-    name = events.deployment
-    return make_holder(live, store, started, run=name, deployment=name, longest=longest)
+    return 2 * (patience + grace) + sum(command.timeout for command in prepared.data_commands)
 
 
-def _context(
+def rollout_context(
     prepared: Prepared, interruption: Interruption, still_mine: Callable[[], None] = lambda: None
 ) -> RolloutContext:
+    """Return the context of the rollout of a plan."""
     return RolloutContext(
         emit=prepared.live.workspace.emit,
         cancellation=interruption.cancellation,
@@ -107,17 +112,17 @@ def _context(
     )
 
 
-def _verify(prepared: Prepared, interruption: Interruption) -> Outcome:
+def verify_running(prepared: Prepared, interruption: Interruption) -> Outcome:
     """Verify what runs as asked. Nothing is touched and nothing is recorded."""
     live, container = prepared.live, prepared.containers.running[0]
     deployment = container.labels[DEPLOYMENT]
-    request, context = rollout_request(prepared, deployment), _context(prepared, interruption)
+    request, context = rollout_request(prepared, deployment), rollout_context(prepared, interruption)
     try:
         with step(live.workspace.emit, "verify") as report:
             report(evidence := live.target.rollouts.verify(request, context))
     except DeploymentFailed as error:
         raise DeploymentFailed(error.attempted, error.found, _replace_hint(prepared), error.tail) from error
-    return _outcome(prepared, deployment, evidence, changed=False, record=_known(prepared))
+    return outcome_of(prepared, deployment, evidence, changed=False, record=_known(prepared))
 
 
 def _replace_hint(prepared: Prepared) -> str:
@@ -136,9 +141,10 @@ def _known(prepared: Prepared) -> dict[str, Any]:
     return {"id": event.record, **prepared.live.workspace.ledger.record(event.record).to_json()}
 
 
-def _outcome(
+def outcome_of(
     prepared: Prepared, deployment: str, evidence: str, *, changed: bool, record: dict[str, Any]
 ) -> Outcome:
+    """Return the healthy end of a plan."""
     return Outcome(
         plan=prepared.plan,
         repository=prepared.target.body.image.repository,

@@ -58,6 +58,8 @@ class Expected(Struct, frozen=True, kw_only=True):
     moment: str
     who: str
     message: str
+    group: str | None = None
+    """Services that were deployed together with it."""
 
 
 class Status(Struct, frozen=True, kw_only=True):
@@ -249,6 +251,7 @@ def _expected(event: Event, release: Record[Release] | None) -> Expected:
         moment=event.recorded_at,
         who=event.actor.name,
         message=event.deployment.message,
+        group=str(event.deployment.group) if event.deployment.group is not None else None,
     )
 
 

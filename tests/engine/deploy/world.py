@@ -105,6 +105,8 @@ class World:
     environ: dict[str, str] = field(default_factory=dict)
     """Variables of every `invoke`."""
     app: str = APP
+    tags: str = "v"
+    """Prefix of its version tags."""
     probe: Probe | None = field(default_factory=lambda: Probe(port=8000, path="/healthz"))
     """The request that its releases answered; None: a worker, which only had to stay up."""
 
@@ -207,7 +209,7 @@ class World:
                 commit=commit,
                 tree=self.git("rev-parse", f"{commit}^{{tree}}"),
                 commit_time=now(),
-                tag=f"v{version}",
+                tag=f"{self.tags}{version}",
             ),
             lock=LockFile(kind="pip", path="requirements.txt", sha256="0" * 64, packages=dict(packages)),
             bases=(),
@@ -248,7 +250,7 @@ class World:
             ledger = Ledger.open(
                 source, branch="release-ledger", remote="origin" if self.remote is not None else None
             )
-            tag = TagRequest(name=f"v{version}", commit=commit, message=version)
+            tag = TagRequest(name=f"{self.tags}{version}", commit=commit, message=version)
             (record,) = ledger.append([draft], tag=tag)
         finally:
             source.close()

@@ -21,8 +21,8 @@ class Steps:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, preparing: int = 0, carrying_out: int = 0) -> None:
         self.left = {"prepared": preparing, "carried out": carrying_out}
         self.done: list[str] = []
-        monkeypatch.setattr(deploy, "_await_lock", lambda *_: self.done.append("waited"))
-        monkeypatch.setattr(deploy, "_prepared", lambda *_: self._do("prepared"))
+        monkeypatch.setattr(deploy, "await_lock", lambda *_: self.done.append("waited"))
+        monkeypatch.setattr(deploy, "prepared_for", lambda *_: self._do("prepared"))
         monkeypatch.setattr(deploy, "_carried_out", lambda *_: self._do("carried out"))
 
     def _do(self, step: str) -> int:

@@ -12,6 +12,7 @@ from typing import Final
 from release.cancellation import Cancellation
 from release.deploy.core.outage import until_back
 from release.deploy.core.place import DEPLOYMENT, SERVING, ContainerSet, Place, describe, look, process_of
+from release.deploy.core.rollout import Look
 from release.deploy.core.steps import reason, step, tail_of
 from release.deploy.core.verbs import attempt
 from release.deploy.targets.engine.failed_output import Written, collect
@@ -67,7 +68,6 @@ class Replacement(Struct, frozen=True, kw_only=True):
     """True: what ran before is lost, so the new ones stay."""
     exclusive: bool = False
     """True: a new one starts only after the old one has ended, and the other way round."""
-
     reason: str = "promote"
     """Of the deployment, as its record has it."""
 
@@ -98,6 +98,7 @@ class RolloutTools(Struct, frozen=True, kw_only=True):
     mask: Mask
     still_mine: Callable[[], None] = lambda: None
     """Raises LockHeld where somebody else has the lock by now."""
+    others: Callable[[Look], None] = lambda _: None
     written: list[Written] = field(default_factory=list)
 
     def stop(self, container: str, *, grace: int) -> None:

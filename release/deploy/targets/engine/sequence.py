@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from release.deploy.core.place import DEPLOYMENT, describe
 from release.deploy.core.steps import tail_of
 from release.deploy.targets.engine import stop_first
-from release.deploy.targets.engine.health import Healthy
+from release.deploy.targets.engine.health import Healthy, keep_watch
 from release.deploy.targets.engine.parts import Part
 from release.deploy.targets.engine.rollout import (
     Replacement,
@@ -85,6 +85,7 @@ def _complete(tools: RolloutTools, parts: Sequence[Part], made: Made) -> str:
             touched.append(part)
             proven += _named(part, _bring_up(tools, part, new))
         evidence = stay(tools, parts[-1].order, proven)
+        tools.others(lambda: keep_watch(proven, 0))
     except BaseException as error:
         raise give_back(tools, parts, error, touched=touched) from error
     for part, new in zip(parts, made, strict=True):

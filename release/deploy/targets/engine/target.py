@@ -109,6 +109,11 @@ class EngineRollouts(Struct, frozen=True, kw_only=True):
         """Secrets are in the containers."""
         return False
 
+    @property
+    def waits_for_others(self) -> bool:
+        """The old containers are kept until then."""
+        return True
+
     def settings_problems(
         self,
         spec: RunSpec,
@@ -225,6 +230,7 @@ class EngineRollouts(Struct, frozen=True, kw_only=True):
             cancellation=means.cancellation,
             mask=means.mask,
             still_mine=means.still_mine,
+            others=means.others,
         )
 
     def verify(self, order: RolloutRequest, means: RolloutContext) -> str:

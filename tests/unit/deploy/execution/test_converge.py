@@ -153,7 +153,8 @@ class World:
         seen = interrupted.find(self.live, **found)
         half_done = interrupted.examine(self.live, seen, way=way)
         assert half_done is not None
-        return converge.carry_out(half_done, message=message, answers=True, interruption=Interruption())
+        (done,) = converge.carry_out([half_done], message=message, answers=True, interruption=Interruption())
+        return done
 
     def bodies(self) -> list[Deployment]:
         """The deployment events that the ledger and this clone have, oldest first."""
@@ -253,7 +254,7 @@ def test_a_signal_takes_nothing_away_where_nothing_else_is_left(world: World) ->
     interruption.cancellation.request("SIGINT arrived")
     assert half_done is not None
     with pytest.raises(MixedState, match="SIGINT arrived; what ran before was removed"):
-        converge.carry_out(half_done, message="", answers=True, interruption=interruption)
+        converge.carry_out([half_done], message="", answers=True, interruption=interruption)
     assert world.names() == {NEW: "running"}
 
 
@@ -331,7 +332,7 @@ def test_what_stops_early_keeps_the_journal(world: World) -> None:
     assert half_done is not None
     world.engine.stop(f"id-{NEW}", grace=0)
     with pytest.raises(LockHeld, match="another deployment came first"):
-        converge.carry_out(half_done, message="", answers=True, interruption=Interruption())
+        converge.carry_out([half_done], message="", answers=True, interruption=Interruption())
     assert PLACE.lock not in world.names()
     assert world.statuses()[-1] == (NEXT, "started")
     assert world.converge().end == "restored"
@@ -422,7 +423,7 @@ def test_an_end_that_cannot_be_recorded_is_an_end(
 
     monkeypatch.setattr(type(world.live.workspace.ledger), "append_events", failing)
     half_done, interruption = replace(half_done, secrets=(Redacted(CANARY),)), Interruption()
-    done = converge.carry_out(half_done, message="", answers=True, interruption=interruption)
+    (done,) = converge.carry_out([half_done], message="", answers=True, interruption=interruption)
     assert (done.end, done.record["id"], interruption.too_late) == ("healthy", None, True)
     warnings = [each.text for each in world.said if isinstance(each, Warned)]
     assert f"the event 'healthy' is not in the ledger: {told}" in warnings
@@ -437,7 +438,7 @@ def test_what_somebody_ended_in_between_is_not_ended_twice(world: World) -> None
     assert half_done is not None
     world.append(world.event("0.2.0", NEXT, "healthy", previous=FIRST, reason="rollback"))
     with pytest.raises(LockHeld, match="another command ended the deployment first"):
-        converge.carry_out(half_done, message="", answers=True, interruption=Interruption())
+        converge.carry_out([half_done], message="", answers=True, interruption=Interruption())
     assert world.statuses().count((NEXT, "healthy")) == 1
 
 

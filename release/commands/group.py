@@ -1,0 +1,150 @@
+"""`--services` and `--group`: several services of one repository, changed by one command."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+from release.commands.command_line import CommandContext, agree, seconds_to_wait
+from release.commands.deploy import allowance, await_lock, made_again, prepared_for, tidy
+from release.commands.text import plans
+from release.config import Config, load
+from release.deploy.environment.environment import LiveEnvironment, Workspace
+from release.deploy.execution.deploy import Outcome
+from release.deploy.execution.group import GroupPlan, carry_out, refuse_unfit
+from release.deploy.planning.plan import Reason
+from release.deploy.planning.policy import Allowance
+from release.deploy.planning.prepare import Prepared
+from release.deploy.planning.together import targets_of_deploy, targets_of_rollback
+from release.errors import LockHeld, NotReady, UsageError
+from release.events import Notice
+from release.source import Source
+from release.values import replace
+
+
+def services_of(cmd: CommandContext, configured: Config) -> tuple[str, ...]:
+    """Return the names of the services, in the order of replacement. Raises UsageError."""
+    if cmd.options.group is not None:
+        return configured.group(cmd.options.group)
+    names = [name.strip() for name in (cmd.options.services or "").split(",")]
+    if again := sorted({name for name in names if names.count(name) > 1}):
+        raise UsageError("choose the services", f"{', '.join(again)!r} is named twice", "name each once")
+    return tuple(configured.service(name).service for name in names)
+
+
+@contextmanager
+def opened(cmd: CommandContext) -> Iterator[list[Workspace]]:
+    """Open the workspaces of the services, with one ledger."""
+    with closing(Source.open(Path.cwd())) as source:
+        names = services_of(cmd, load(source.root))
+    with cmd.workspace(names[0]) as first:
+        yield [first, *(first.beside(name) for name in names[1:])]
+
+
+def change(cmd: CommandContext, why: Reason) -> int:
+    """Resolve, prepare, show, ask, carry out, tell; once more when somebody else came first."""
+    allowed, deadline = allowance(cmd.options), time.monotonic() + seconds_to_wait(cmd.options)
+    with opened(cmd) as workspaces, ExitStack() as stack:
+        lives = [stack.enter_context(each.live(cmd.options.environment)) for each in workspaces]
+        while True:
+            for live in sorted(lives, key=lambda each: each.place.service):
+                await_lock(cmd, live, why, deadline)
+            was_shown = False
+            try:
+                plan = _planned(cmd, lives, why, allowed)
+                was_shown = True
+                return _carried_out(cmd, plan)
+            except LockHeld:
+                if time.monotonic() >= deadline or (was_shown and not cmd.options.yes):
+                    raise
+
+
+def _planned(
+    cmd: CommandContext, lives: Sequence[LiveEnvironment], why: Reason, allowed: Allowance
+) -> GroupPlan:
+    """Find out everything of all services; one error with all problems. Nothing is shown yet."""
+    answers = lives[0].workspace.refresh()
+    choose = targets_of_rollback if why == "rollback" else targets_of_deploy
+    targets = choose(lives, cmd.options.to)
+    made: list[Prepared] = []
+    wrong: list[NotReady] = []
+    for live in lives:
+        try:
+            to = targets[live.place.service]
+            made.append(prepared_for(cmd, live, why, allowed, to=to, answers=answers))
+        except NotReady as error:
+            wrong.append(error)
+    if len(wrong) == 1:
+        raise wrong[0]
+    if wrong:
+        found = "; ".join(f"{error.attempted}: {error.found}" for error in wrong)
+        raise NotReady(
+            "deploy several services", found, "; ".join(dict.fromkeys(each.hint for each in wrong))
+        )
+    plan = GroupPlan(name=cmd.options.group, plans=tuple(made))
+    refuse_unfit(plan)
+    return plan
+
+
+def _carried_out(cmd: CommandContext, plan: GroupPlan) -> int:
+    """Show all plans, ask once, carry out, and tell the result of each."""
+    console = cmd.console
+    for each in plan.plans:
+        console.hide(each.hidden)
+    if cmd.options.plan:
+        _show(cmd, plan)
+        return 0
+    for each in plan.plans:
+        console.fields(plans.plan_title(each.plan), plans.plan_rows(each.plan))
+    if any(each.plan.strategy != "verify" for each in plan.plans):
+        agree(cmd, plan.title)
+    ready = [made_again(cmd, one.live, one) if one.bytes.where == "rebuild" else one for one in plan.plans]
+    plan = replace(plan, plans=tuple(ready))
+    done = carry_out(plan, message=cmd.options.message, interruption=cmd.interruption)
+    _tell(cmd, plan, done)
+    for each, outcome in zip(plan.plans, done, strict=True):
+        if outcome.changed:
+            tidy(each.live, answers=each.answers)
+    return 0
+
+
+def _show(cmd: CommandContext, plan: GroupPlan) -> None:
+    if cmd.options.json:
+        cmd.console.document({"group": plan.name, "plans": [each.plan.to_json() for each in plan.plans]})
+        return
+    for each in plan.plans:
+        cmd.console.sheet(plans.plan_title(each.plan), plans.plan_rows(each.plan))
+
+
+def _tell(cmd: CommandContext, plan: GroupPlan, done: Sequence[Outcome]) -> None:
+    """Tell the result of each service; after a rollback, the command that undoes it."""
+    for outcome in done:
+        cmd.console.emit(plans.deployed(outcome))
+        if not cmd.options.json:
+            cmd.console.result(plans.outcome_line(outcome))
+    if cmd.options.json:
+        cmd.console.document({"group": plan.name, "deployments": [outcome.record for outcome in done]})
+    undo = _undoing(cmd, plan, done)
+    if undo and any(outcome.changed for outcome in done):
+        cmd.console.emit(Notice(text=f"to undo this: {undo}"))
+
+
+def _undoing(cmd: CommandContext, plan: GroupPlan, done: Sequence[Outcome]) -> str:
+    """Return how a rollback is undone; empty if it is none, or what ran before was not verified healthy."""
+    sides = [outcome.plan.before for outcome in done]
+    if done[0].plan.reason != "rollback" or any(side is None or side.status != "healthy" for side in sides):
+        return ""
+    chosen = f"--group {plan.name}" if plan.name is not None else f"--services {cmd.options.services}"
+    named = ",".join(
+        f"{outcome.plan.place.service}={side.deployment}"
+        for outcome, side in zip(done, sides, strict=True)
+        if side
+    )
+    words = f"invoke rollback {chosen} --to {named}"
+    if cmd.options.environment is not None:
+        words += f" --environment {cmd.options.environment}"
+    if any(outcome.abandons for outcome in done):
+        words += ' --allow-quarantined --message "undo the rollback"'
+    return words

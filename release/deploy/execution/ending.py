@@ -1,0 +1,239 @@
+"""The end of an interrupted deployment: what ran is finished or put back, and the end is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from release.capped import brief
+from release.deploy.core.place import Place
+from release.deploy.core.rollout import RolloutContext
+from release.deploy.core.steps import reason
+from release.deploy.environment import claim, identify
+from release.deploy.environment.environment import LiveEnvironment
+from release.deploy.environment.journal import End
+from release.deploy.environment.observe import running_event
+from release.deploy.execution import recording
+from release.deploy.execution.interrupted import InterruptedDeployment
+from release.deploy.execution.together import Finished, Part, run_together, worst
+from release.deploy.planning import migration_containers, policy, undone
+from release.errors import DeploymentFailed, EngineError, MixedState, Restored
+from release.events import Warned
+from release.ledger.query import Event
+from release.records import Body, Deployment, Draft, Record
+from release.records.events import DataChange
+from release.values import Struct
+
+
+class Converged(Struct, frozen=True, kw_only=True):
+    """End of an interrupted deployment."""
+
+    place: Place
+    end: End
+    evidence: str
+    record: dict[str, Any]
+
+
+def end_all(endings: Sequence[Ending], *, answers: bool) -> list[Converged]:
+    """Finish or revert, and record all ends in one append. Raises the worst error."""
+    ran = _finished(endings) if endings[0].interrupted.way == "finish" else _reverted(endings)
+    outcomes = [ending.outcome(end) for ending, end in zip(endings, ran, strict=True)]
+    bodies = [ending.body(end) for ending, end in zip(endings, outcomes, strict=True)]
+    drafts = [ending.drafts(body) for ending, body in zip(endings, bodies, strict=True)]
+    first = endings[0]
+    records = recording.append_or_warn(
+        first.interrupted.live,
+        [draft for each in drafts for draft in each],
+        f"the event {outcomes[0].end!r}",
+        publish=answers,
+        mask=first.context.mask,
+    )
+    known = {record.envelope.service: record for record in records if record.body in bodies}
+    done = [
+        ending.tell(end, body, known.get(ending.place.service))
+        for ending, end, body in zip(endings, outcomes, bodies, strict=True)
+    ]
+    wrong = [outcome.raised for outcome in outcomes if outcome.raised is not None]
+    if wrong and len(endings) == 1:
+        raise wrong[0] from wrong[0]
+    if wrong:
+        ends = [
+            Finished(place=each.place, error=end.raised) for each, end in zip(endings, outcomes, strict=True)
+        ]
+        raise worst(f"{first.interrupted.way} {first.interrupted.unfinished}", ends)
+    return done
+
+
+def _finished(endings: Sequence[Ending]) -> list[Finished]:
+    parts = [
+        Part(
+            place=each.place,
+            attempted=each.interrupted.title,
+            act=partial(each.interrupted.live.target.rollouts.resume, each.interrupted.request),
+            context=each.context,
+        )
+        for each in endings
+    ]
+    return run_together(parts)
+
+
+def _reverted(endings: Sequence[Ending]) -> list[Finished]:
+    """Put back what ran before, the last service first; the end of each, in the order of the services."""
+    return [_retracted(each) for each in reversed(endings)][::-1]
+
+
+def _retracted(ending: Ending) -> Finished:
+    interrupted = ending.interrupted
+    try:
+        evidence = interrupted.live.target.rollouts.retract(interrupted.request, ending.context)
+    except DeploymentFailed as error:
+        return Finished(place=ending.place, error=error)
+    return Finished(place=ending.place, evidence=evidence)
+
+
+class _Outcome(Struct, frozen=True, kw_only=True):
+    """End of one service, before it is recorded."""
+
+    end: End
+    evidence: str
+    raised: DeploymentFailed | None = None
+
+
+class Ending(Struct, frozen=True, kw_only=True):
+    """The end of a deployment that another process began."""
+
+    interrupted: InterruptedDeployment
+    context: RolloutContext
+    message: str
+
+    @property
+    def place(self) -> Place:
+        """Return the place that it is the end of."""
+        return self.interrupted.live.place
+
+    def outcome(self, end: Finished) -> _Outcome:
+        """Return how it ended, and the error that says so, if one is raised."""
+        interrupted, error = self.interrupted, end.error
+        match error:
+            case None:
+                found: End = "healthy" if interrupted.way == "finish" else "restored"
+                return self._outcome(found, end.evidence)
+            case MixedState():
+                return self._outcome("mixed", reason(error), self._with_data(error))
+            case Restored():
+                return self._outcome(
+                    "restored", reason(error), self._with_data(error) if interrupted.asked else None
+                )
+            case DeploymentFailed():
+                is_wanted = interrupted.way == "revert"
+                return self._outcome("failed", reason(error), None if is_wanted else self._with_data(error))
+            case _:
+                raise error
+
+    def _outcome(self, end: End, evidence: str, raised: DeploymentFailed | None = None) -> _Outcome:
+        for change in self.interrupted.changes:
+            evidence = f"{undone.fact(change)}; then: {evidence}"
+        return _Outcome(end=end, evidence=self.context.mask(evidence), raised=raised)
+
+    def _with_data(self, error: DeploymentFailed) -> DeploymentFailed:
+        """Return the error with what happened to the data before it."""
+        for change in self.interrupted.changes:
+            error = undone.with_data(error, change)
+        return error
+
+    def drafts(self, body: Deployment) -> list[Draft[Body]]:
+        """Return what the ledger lacks, with what follows from a healthy end."""
+        unfinished = self.interrupted.unfinished
+        start = unfinished.start(self.interrupted.live.workspace)
+        ends = claim.endings(unfinished, start, self._draft(body))
+        return [*ends, *map(self._draft, self._consequences(body.status))]
+
+    def tell(self, outcome: _Outcome, body: Deployment, record: Record[Body] | None) -> Converged:
+        """Warn of what happened to the data; the end with its record, if the ledger has it."""
+        changes: tuple[DataChange | None, ...] = (body.down, body.up)
+        for change in changes:
+            if change is not None:
+                self._about_data(outcome.end, change, is_known=record is not None)
+        data = recording.event_json(self._draft(body), record)
+        return Converged(place=self.place, end=outcome.end, evidence=outcome.evidence, record=data)
+
+    def body(self, outcome: _Outcome) -> Deployment:
+        """Return the event that ends it."""
+        interrupted, target = self.interrupted, self.interrupted.live.target
+        up = migration_containers.at_the_end(interrupted.up, interrupted.unfinished.started.up, outcome.end)
+        proven = _proven(interrupted, outcome.end)
+        body = interrupted.unfinished.ended(
+            outcome.end,
+            target.name,
+            proven,
+            outcome.evidence,
+            self._message(),
+            interrupted.down,
+            up,
+        )
+        if interrupted.breaks is None:
+            return body
+        return body.model_copy(update={"took_lock_from": brief(str(interrupted.breaks))})
+
+    def _about_data(self, end: End, change: DataChange, *, is_known: bool) -> None:
+        """Warn of what to do; if the ledger has the result, remove the container of the command."""
+        interrupted = self.interrupted
+        if end == "healthy":
+            migration_containers.remove_ended(interrupted.live)
+            if not undone.runs_after(change) or change.status == "done":
+                return
+        interrupted.live.workspace.emit(Warned(text=f"{undone.fact(change)}: {undone.remedy(change)}"))
+        if is_known and end != "healthy":
+            migration_containers.remove_ended(interrupted.live, interrupted.unfinished.started.deployment)
+
+    def _message(self) -> str:
+        done, why = (
+            "finished" if self.interrupted.way == "finish" else "reverted",
+            self.context.mask(self.message),
+        )
+        return f"{done} by `invoke converge`" + (f": {why}" if why else "")
+
+    def _consequences(self, end: str) -> Iterator[Body]:
+        """Return the quarantine and the freeze of a rollback, as if it had ended by itself."""
+        if end != "healthy":
+            return iter(())
+        interrupted, live, started = (
+            self.interrupted,
+            self.interrupted.live,
+            self.interrupted.unfinished.started,
+        )
+        if started.reason == "rollback" and started.previous is not None and interrupted.before is None:
+            text = f"this clone's ledger lacks the deployment {started.previous}, which ran before"
+            live.workspace.emit(
+                Warned(text=f"{text}: its release is not quarantined; to do it: `invoke quarantine`")
+            )
+        state = policy.read_policy(live.workspace.ledger, live.place, interrupted.release.id)
+        after = policy.aftermath(
+            live.place,
+            "rollback" if started.reason == "rollback" else "promote",
+            interrupted.release,
+            live.release_of(interrupted.before),
+            state,
+            freeze=live.settings.freeze_after_rollback,
+        )
+        return after.bodies(started.deployment, started.message or self._message())
+
+    def _draft(self, body: Body) -> Draft[Body]:
+        return recording.draft(self.interrupted.live, self.interrupted.unfinished.started.deployment, body)
+
+
+def _proven(interrupted: InterruptedDeployment, end: End) -> str | None:
+    """Return the digest that is proven to run after this end."""
+    if end == "restored":
+        runs = _runs(interrupted.live)
+        return runs.deployment.digest if runs is not None else None
+    return interrupted.unfinished.started.digest if end == "healthy" else None
+
+
+def _runs(live: LiveEnvironment) -> Event | None:
+    """Return the healthy deployment that was restored, if engine and ledger agree on one."""
+    try:
+        return running_event(live, identify.look(live))
+    except EngineError:
+        return None
