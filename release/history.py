@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from release.commits import Message
@@ -49,15 +49,17 @@ def deepen(source: Source, remote: str) -> None:
         raise SourceError(f"fetch the missing history from {remote}", answer.words, f"run: {command}")
 
 
-def read_messages(source: Source, commit: str, *, since: str | None, folder: str) -> Iterator[Message]:
-    """Messages of the commits after `since` that touch the folder, children before parents."""
-    place = inside(folder)
+def read_messages(
+    source: Source, commit: str, *, since: str | None, paths: Sequence[str]
+) -> Iterator[Message]:
+    """Messages of the commits after `since` that touch one of the paths, children before parents."""
+    places = [inside(path) for path in paths]
     answer = source.ask(
         f"read the commit messages up to {commit}",
         *("log", "-z", "--topo-order", "--no-show-signature", "--encoding=UTF-8", "--format=%H%n%B"),
         word(commit),
         *([f"^{word(since)}"] if since is not None else []),
-        *("--", *([place] if place else [])),
+        *("--", *(places if all(places) else [])),
     )
     pairs = (record.partition("\n") for record in answer.records)
     return (Message(id=oid, text=_EMPTY_LINES.sub("", text)) for oid, _, text in pairs)

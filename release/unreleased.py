@@ -13,13 +13,15 @@ from release.tags import VersionTag
 from release.values import replace
 
 
-def messages_since(source: Source, commit: str, *, since: str | None, folder: str) -> tuple[Message, ...]:
-    """Return the messages after `since` that touch the folder, newest first, with the targets of reverts.
+def messages_since(
+    source: Source, commit: str, *, since: str | None, paths: Sequence[str]
+) -> tuple[Message, ...]:
+    """Return the messages after `since` that touch one of the paths, newest first, with reverts' targets.
 
     Raises:
         SourceError: git cannot list them.
     """
-    found = read_messages(source, commit, since=since, folder=folder)
+    found = read_messages(source, commit, since=since, paths=paths)
     return tuple(_with_targets(source, message, commit, since) for message in found)
 
 

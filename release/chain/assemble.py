@@ -144,7 +144,7 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
             facts,
             tags=tags,
             last=last,
-            messages=messages_since(self.source, self.commit.id, since=since, folder=self.service.context),
+            messages=messages_since(self.source, self.commit.id, since=since, paths=self.service.paths),
             own_line=known
             and stands_on_own_line(self.source, self.commit.id, last, tags, self.service.ledger.remote),
         )

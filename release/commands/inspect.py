@@ -283,7 +283,7 @@ def diff(cmd: CommandContext) -> int:
             before,
             after,
             environment=name,
-            folder=workspace.service.context,
+            paths=workspace.service.paths,
         )
         bodies = (before.release.body, after.release.body)
         if all(body.evidence is not None for body in bodies):

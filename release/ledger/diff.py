@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from release.history import is_shallow
@@ -83,7 +83,7 @@ def compare(
     after: Found,
     *,
     environment: str | None,
-    folder: str,
+    paths: Sequence[str],
 ) -> Difference:
     """Compare two releases.
 
@@ -93,7 +93,7 @@ def compare(
         service: whose they are.
         before, after: the two, as they were found; a deployment that was asked for gives its settings.
         environment: whose settings are compared; None compares none.
-        folder: the service's folder; only commits that touch it are listed.
+        paths: those of the service; only commits that touch one are listed.
 
     Raises:
         LedgerError: a record cannot be read.
@@ -106,7 +106,7 @@ def compare(
         environment=environment,
         before=_end(before.release),
         after=_end(after.release),
-        commits=commits_between(source, old.source.commit, new.source.commit, folder=folder),
+        commits=commits_between(source, old.source.commit, new.source.commit, paths=paths),
         packages=changes(_packages(old), _packages(new)) if old.lock and new.lock else (),
         bases=changes(bases(old.bases), bases(new.bases)) if not (old.recovered or new.recovered) else (),
         settings=_settings(*specs),
@@ -212,11 +212,11 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...
     )
 
 
-def commits_between(source: Source, old: str, new: str, *, folder: str) -> Commits:
+def commits_between(source: Source, old: str, new: str, *, paths: Sequence[str]) -> Commits:
     """Commits in one and not in the other; with a sentence where this clone cannot say."""
     if old == new:
         return Commits()
-    ways = [_log(source, newer, older, folder) for newer, older in ((new, old), (old, new))]
+    ways = [_log(source, newer, older, paths) for newer, older in ((new, old), (old, new))]
     added, undone = ways
     if added is None or undone is None:
         return Commits(note=f"commits are not listed: this clone lacks {lacking(source, old, new)}")
@@ -225,8 +225,8 @@ def commits_between(source: Source, old: str, new: str, *, folder: str) -> Commi
     return Commits(added=added, undone=undone, note=note)
 
 
-def _log(source: Source, newer: str, older: str, folder: str) -> tuple[str, ...] | None:
-    place = [folder] if folder not in ("", ".") else []
+def _log(source: Source, newer: str, older: str, paths: Sequence[str]) -> tuple[str, ...] | None:
+    place = [] if "." in paths or "" in paths else list(paths)
     answer = source.git.run(
         *("log", "-z", "--no-show-signature", "--encoding=UTF-8", "--abbrev=12", "--format=%h %s"),
         *(f"--max-count={_COMMITS}", newer, f"^{older}", "--", *place),

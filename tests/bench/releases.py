@@ -46,7 +46,7 @@ def _asked(repository: Repository) -> None:
     head = source.head().id
     last = last_version(source, head, version_tags(source, "v", None))
     assert last is not None
-    assert len(list(read_messages(source, head, since=last.commit, folder="."))) == 40
+    assert len(list(read_messages(source, head, since=last.commit, paths=["."]))) == 40
     source.close()
 
 

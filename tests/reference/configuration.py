@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 
 from release import config
 from release.config import Service
+from release.config.group import Group
 from release.config.runsettings import RunSettings
 from release.scalars import Duration, FileMode, Memory, Pause, duration_text, size_text
 
@@ -57,6 +58,8 @@ Each service has its own table `[tool.release.services.<name>]`. All services sh
 tables. A key of a service replaces the shared one, table by table. Commands then take `--service`, and git
 tags carry the name: `api/v1.4.2`.
 
+Services of a group are deployed together; they need the same `ledger`.
+
 ```toml
 {several}```
 """
@@ -96,7 +99,8 @@ _LINKED: Final = (
 def page() -> str:
     """The page docs/reference/configuration.md, in Markdown."""
     schema = Service.model_json_schema(by_alias=True)
-    tables = [schema, *(schema["$defs"][name] for name in _LINKED)]
+    group = Group.model_json_schema(by_alias=True)
+    tables = [schema, *(schema["$defs"][name] for name in _LINKED), group]
     return _PAGE.format(
         tables="\n".join(map(_section, tables)),
         one=ONE_SERVICE,

@@ -17,10 +17,10 @@ from tests.reference.configuration import ONE_SERVICE, SEVERAL_SERVICES
 
 page = functools.cache(configuration.page)
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "configuration.md"
-NAMED = re.compile(r"\.(environments|secrets|processes|companions|hooks|webhooks)\.\w+")
+NAMED = re.compile(r"\.(environments|secrets|processes|companions|hooks|webhooks|groups)\.\w+")
 PLACEHOLDERS = {
     "secrets": "VARIABLE",
-    **dict.fromkeys(("environments", "processes", "companions", "hooks", "webhooks"), "name"),
+    **dict.fromkeys(("environments", "processes", "companions", "hooks", "webhooks", "groups"), "name"),
 }
 
 

@@ -219,7 +219,7 @@ def test_a_shallow_clone_is_deepened_with_its_tags(here: Repository, tmp_path: P
     deepen(source, "origin")
     assert not is_shallow(source)
     assert [tag.name for tag in version_tags(source, "v", None)] == ["v0.1.0"]
-    assert len(list(read_messages(source, source.head().id, since=None, folder="."))) == 5
+    assert len(list(read_messages(source, source.head().id, since=None, paths=["."]))) == 5
 
 
 def test_history_that_cannot_be_fetched_names_the_command(here: Repository, tmp_path: Path) -> None:
@@ -301,11 +301,11 @@ def test_messages_are_those_that_touch_the_folder_since_the_tag(here: Repository
     here.write("web/a", "1")
     here.commit("feat: web")
     head = here.commit("feat: everywhere", **{"api/b": "1", "web/b": "1"})
-    assert [message.text for message in read_messages(source, head, since=since, folder="api")] == [
+    assert [message.text for message in read_messages(source, head, since=since, paths=["api"])] == [
         "feat: everywhere\n",
         "fix: api\n\nBREAKING CHANGE: all of it\n\nlast line\n",
     ]
-    assert len(list(read_messages(source, head, since=None, folder="."))) == 4
+    assert len(list(read_messages(source, head, since=None, paths=["."]))) == 4
 
 
 def test_a_folder_name_is_no_pattern(here: Repository, source: Source) -> None:
@@ -314,7 +314,7 @@ def test_a_folder_name_is_no_pattern(here: Repository, source: Source) -> None:
     here.commit("feat: odd")
     here.write("ab/x", "1")
     head = here.commit("feat: other")
-    found = [message.text for message in read_messages(source, head, since=None, folder="a[b]")]
+    found = [message.text for message in read_messages(source, head, since=None, paths=["a[b]"])]
     assert found == ["feat: odd\n"]
 
 
@@ -330,7 +330,7 @@ def test_messages_after_the_last_of_many_versions(tmp_path: Path, branches: bool
     tags = version_tags(source, "v", None)
     last = last_version(source, head, tags)
     assert last is not None
-    messages = list(read_messages(source, head, since=last.commit, folder="."))
+    messages = list(read_messages(source, head, since=last.commit, paths=["."]))
     assert (last.name, len(tags), len(messages)) == ("v0.9.0", 9 + branches, 40)
     assert (messages[0].text, messages[0].id) == ("feat: change 400\n", head)
 
@@ -434,5 +434,5 @@ def test_empty_lines_before_a_subject_are_no_part_of_a_message(here: Repository,
     head = here.git("cat-file", "commit", "HEAD").partition("\n\n")[0]
     raw = f"{head}\nencoding UTF-8\n\n".encode() + message
     made = here.git("hash-object", "-t", "commit", "-w", "--stdin", stdin=raw)
-    (first, *_) = read_messages(source, made, since=None, folder=".")
+    (first, *_) = read_messages(source, made, since=None, paths=["."])
     assert first.subject == "feat: x"

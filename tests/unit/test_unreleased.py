@@ -37,7 +37,7 @@ def bump(here: Repository, source: Source, since: str = "v1.4.0", folder: str = 
     """What the commits after a tag ask for, and how many cancel out."""
     found = read(
         messages_since(
-            source, here.git("rev-parse", "HEAD"), since=here.git("rev-parse", since), folder=folder
+            source, here.git("rev-parse", "HEAD"), since=here.git("rev-parse", since), paths=[folder]
         )
     )
     return found.bump, found.cancelled

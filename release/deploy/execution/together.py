@@ -56,7 +56,7 @@ class _Run(Struct, kw_only=True):
     looks: list[tuple[Place, Look]]
     ends: dict[str, Finished]
     cause: str = ""
-    """What failed first, in words for the other services."""
+    """First failure, in words for the other services."""
 
     def next(self, index: int) -> None:
         """Run the rollout of this index and those after it; after the last one look at all once more."""

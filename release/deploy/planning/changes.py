@@ -66,9 +66,9 @@ def _commits(env_ref: EnvironmentRef, newer: Record[Release], older: Record[Rele
     commit, since = newer.body.source.commit, older.body.source.commit
     if commit == since:
         return NO_COMMITS
-    source, folder = env_ref.workspace.source, env_ref.workspace.service.context
+    source, paths = env_ref.workspace.source, env_ref.workspace.service.paths
     try:
-        messages = tuple(read_messages(source, commit, since=since, folder=folder))
+        messages = tuple(read_messages(source, commit, since=since, paths=paths))
     except SourceError:
         return Commits(lines=(f"not listed: this clone lacks {lacking(source, commit, since)}",), count=None)
     return Commits(lines=tuple(message.subject for message in messages[:_COMMITS]), count=len(messages))

@@ -39,9 +39,9 @@ def anywhere(*_: object) -> Iterator[Any]:
 
 
 def rollback(**words: Any) -> int:
-    return deploy.rollback(
-        cast(CommandContext, SimpleNamespace(options=CommandOptions(**words), workspace=anywhere))
-    )
+    options = CommandOptions(**words)
+    given = SimpleNamespace(options=options, workspace=anywhere, names_several=False)
+    return deploy.rollback(cast(CommandContext, given))
 
 
 def test_a_lock_that_was_lost_before_a_plan_was_shown_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

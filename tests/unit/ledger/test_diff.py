@@ -72,7 +72,7 @@ def difference(
 ) -> Difference:
     old, new = (query.find(ledger, "api", name, environment=environment) for name in (before, after))
     source = Source.open(here.root)
-    return compare(ledger, source, "api", old, new, environment=environment, folder=".")
+    return compare(ledger, source, "api", old, new, environment=environment, paths=["."])
 
 
 def test_everything_that_differs_is_told(ledger: Ledger, here: Repository) -> None:
@@ -125,7 +125,7 @@ def test_what_cannot_be_compared_is_said(ledger: Ledger, here: Repository) -> No
 def test_a_commit_that_git_lacks_is_named(here: Repository) -> None:
     """Both ids are in the answer anyway."""
     head = here.git("rev-parse", "HEAD")
-    found = commits_between(Source.open(here.root), head, "f" * 40, folder=".")
+    found = commits_between(Source.open(here.root), head, "f" * 40, paths=["."])
     assert found == Commits(note=f"commits are not listed: this clone lacks {'f' * 40}")
 
 
@@ -137,7 +137,7 @@ def test_only_commits_of_the_folder_are_listed(here: Repository) -> None:
     here.commit("feat: api")
     here.commit("feat: other", file="other")
     head = here.git("rev-parse", "HEAD")
-    found = commits_between(Source.open(here.root), start, head, folder="api")
+    found = commits_between(Source.open(here.root), start, head, paths=["api"])
     assert [line.partition(" ")[2] for line in found.added] == ["feat: api"]
 
 

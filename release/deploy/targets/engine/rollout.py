@@ -146,8 +146,7 @@ def prove(crew: RolloutTools, order: Replacement, new: str, spec: ContainerSpec)
         crew, order: who, and what is to be done.
         new, spec: the container, and what it was made from.
 
-    Raises:
-        DeploymentFailed: it does not.
+    Raises DeploymentFailed: it does not.
     """
     watched = watch_new(crew, order, new)
     warn_unreachable(watched)
