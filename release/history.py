@@ -12,6 +12,9 @@ from release.git import FETCH_SECONDS
 from release.source import Source, inside, word
 from release.tags import VersionTag
 
+WHOLE_DEPTH: Final = 2**31 - 2
+"""Depth for all of a history. With one more, as `--unshallow` says it, git completes every branch."""
+
 _EMPTY_LINES: Final = re.compile(r"\A(?:[ \t\v\f\r]*\n)+")
 """Lines before a subject: git leaves them out where it shows one."""
 
@@ -37,7 +40,8 @@ def roots(source: Source) -> frozenset[str]:
 
 def deepen(source: Source, remote: str) -> None:
     """Fetch the missing history and all tags of a shallow clone. Raises SourceError with the command."""
-    depth = ["--unshallow"] if is_shallow(source) else []
+    is_cut = is_shallow(source)
+    depth = [f"--depth={WHOLE_DEPTH}"] if is_cut else []
     fetch = ("fetch", "--quiet", "--no-recurse-submodules", "--no-auto-maintenance", "--tags", *depth)
     remote = word(remote)
     # a pull request's commit is on no branch: ask for it by id; servers of old protocols refuse that
@@ -45,7 +49,7 @@ def deepen(source: Source, remote: str) -> None:
     if answer.status != 0:
         answer = source.git.run(*fetch, remote, timeout=FETCH_SECONDS)
     if answer.status != 0:
-        command = " ".join(["git fetch --tags", *depth, remote])
+        command = " ".join(["git fetch --tags", *(["--unshallow"] if is_cut else []), remote])
         raise SourceError(f"fetch the missing history from {remote}", answer.words, f"run: {command}")
 
 

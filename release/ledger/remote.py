@@ -7,6 +7,7 @@ from typing import Final
 
 from release.errors import LedgerRewritten, LedgerUnreachable
 from release.git import ANSWER_SECONDS, FETCH_SECONDS, Answer, Git
+from release.history import WHOLE_DEPTH
 from release.ledger.address import addresses
 from release.ledger.moves import Known, Tag, Until, wait
 from release.ledger.refs import ATTEMPTS, QUIET, Refs
@@ -21,9 +22,6 @@ What a fetch brings stays in one pack, so that a fetch that is cut off leaves no
 _OF_LEDGER: Final = ("--quiet", "--no-tags", "--no-prune", "--refmap=", "--no-recurse-submodules")
 _APART: Final = ("--no-auto-maintenance", "--no-write-fetch-head")
 """Options of each fetch: it changes nothing of the clone but what it is asked for."""
-
-_WHOLE: Final = 2**31 - 1
-"""The depth that git takes for all of a history (git-fetch, `--unshallow`)."""
 
 PUSH_SECONDS: Final = 60.0
 """Limit for one append at a server."""
@@ -80,7 +78,7 @@ class Remote:
     def complete(self, tip: str) -> None:
         """Fetch the whole history of the ledger, and all files of it. Raises LedgerUnreachable."""
         refetch = ("--refetch", "--no-filter") if self._lacks_files(tip) else ()
-        self._complete(f"--depth={_WHOLE}", *refetch, by_hand="git fetch --unshallow")
+        self._complete(f"--depth={WHOLE_DEPTH}", *refetch, by_hand="git fetch --unshallow")
 
     def fill(self, tip: str) -> None:
         """Fetch the files that a partial clone of the ledger left out, at once. Raises LedgerUnreachable."""

@@ -9,7 +9,7 @@ import pytest
 
 from release.config import Ledger as Settings
 from release.errors import LedgerRewritten, LedgerShallow, LedgerUnproven, LedgerUnsigned
-from release.history import is_shallow, roots
+from release.history import deepen, is_shallow, roots
 from release.ledger import query
 from release.ledger.opening import open_ledger
 from release.ledger.store import Ledger
@@ -241,6 +241,25 @@ def test_the_code_of_a_whole_clone_stays_whole(server: Repository, ada: Reposito
     assert job.clone.git("rev-parse", "--is-shallow-repository") == "true"
     assert not is_shallow(source)
     assert roots(source) == before != frozenset()
+
+
+def test_the_history_of_the_code_is_fetched_without_that_of_the_ledger(
+    server: Repository, ada: Repository, tmp_path: Path
+) -> None:
+    """As the next version needs it. And the other way round: a verification leaves the code as it is."""
+    ada.commit("feat: more", file="2")
+    ada.git("push", "-q", "origin", "main")
+    job = Job(job_clone(server, ada, tmp_path / "job"))
+    job.ledger()
+    source = Source.open(job.clone.root)
+    assert is_shallow(source)
+    verify(source, job.settings)
+    assert (is_shallow(source), job.commits) == (True, 8)
+    job = Job(job_clone(server, ada, tmp_path / "another"))
+    job.ledger()
+    source = Source.open(job.clone.root)
+    deepen(source, "origin")
+    assert (is_shallow(source), job.commits) == (False, 2)
 
 
 def test_a_ledger_that_was_bound_late_is_fetched_whole(here: Repository, tmp_path: Path) -> None:
