@@ -15,6 +15,8 @@ from release.chain.auditing.stage import AuditPassed, audit
 from release.chain.auditing.stage import is_wanted as audit_is_wanted
 from release.chain.building.export import export_cache
 from release.chain.building.stage import BUILD_REUSE, build
+from release.chain.checked import taking as checked
+from release.chain.checked.leaving import leave_result
 from release.chain.companions import companion_images
 from release.chain.installed.stage import (
     INSTALLED_REUSE,
@@ -100,6 +102,7 @@ def run_stages(
     try:
         _run_all(ctx, stages)
         ctx.aside.do(lambda: export_cache(ctx))
+        ctx.aside.do(lambda: leave_result(ctx, [(stage.name, stage.reuse) for stage in stages]))
         finished()
     finally:
         ctx.aside.finish(ctx.emit)
@@ -181,6 +184,7 @@ def _run_stage(ctx: StageContext, stage: Stage) -> None:
         raise
     ctx.products.add(product)
     ctx.gates.append(gate)
+    ctx.made[stage.name] = (gate, product)
     ctx.folder.note(stage.name, "reused" if gate.run is not None else "passed")
     log = ctx.folder.existing_log(stage.name)
     ctx.emit(Finished(name=stage.name, duration_ms=_since(clock), summary=summary, log=log))
@@ -191,13 +195,12 @@ def _spared(ctx: StageContext, stage: Stage, clock: float) -> tuple[Gate, Produc
     started = now()
     key = stage_cache.known_by(ctx, stage.name, stage.reuse)
     known = stage_cache.taken_up(ctx, stage.name, key, stage.reuse)
+    known = known or checked.taken_up(ctx, stage.name, stage.reuse)
     if known is not None:
         gate, product = known
-        return (
-            gate,
-            product,
-            f"{product.summary}; reused: passed at {gate.started[11:19]}Z in run {gate.run}",
-        )
+        signed = f", signed by {gate.signed_by}" if gate.signed_by else ""
+        passed = f"passed at {gate.started[11:19]}Z in run {gate.run}{signed}"
+        return gate, product, f"{product.summary}; reused: {passed}"
     product = stage.action(ctx)
     gate = Gate(
         name=stage.name,

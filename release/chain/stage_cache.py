@@ -76,6 +76,8 @@ class Reuse(Struct, frozen=True, kw_only=True):
     """JSON data that is hashed and not kept; None: the stage has to run."""
     keep: Callable[[StageContext, Any], Mapping[str, Any]]
     """JSON data of a product."""
+    travels: Callable[[StageContext], Mapping[str, Any] | None] | None = None
+    """The inputs without what tells machines apart, for `checked/`; None: its result stays on this one."""
     restore: Callable[[StageContext, CachedResult], Product | None]
     """The product again; None where the world has changed, as after KeyError, TypeError, ValueError."""
 
@@ -116,7 +118,7 @@ class StageCache:
         with suppress(OSError):
             content = self._seal.open(_read(self._path(gate, key)), _PURPOSE)
             with suppress(ValueError, KeyError, TypeError):
-                found = _parse(content, key)
+                found = parsed(content, key)
                 if found.gate.name == gate and _is_young(found.gate.started):
                     return found
         return None
@@ -127,7 +129,7 @@ class StageCache:
         unnamed = self._folder / f".{secrets.token_hex(8)}"
         try:
             with private.created(unnamed) as stream:
-                stream.write(self._seal.seal(_written(key, passed), _PURPOSE))
+                stream.write(self._seal.seal(written(key, passed), _PURPOSE))
             unnamed.replace(self._path(passed.gate.name, key))
         finally:
             unnamed.unlink(missing_ok=True)
@@ -160,8 +162,8 @@ def _written_at(file: Path) -> float:
         return 0.0
 
 
-def _written(key: str, passed: CachedResult) -> bytes:
-    """A pass as JSON."""
+def written(key: str, passed: CachedResult) -> bytes:
+    """Return a result as JSON."""
     return _canonical(
         {
             "key": key,
@@ -173,8 +175,8 @@ def _written(key: str, passed: CachedResult) -> bytes:
     )
 
 
-def _parse(content: bytes, key: str) -> CachedResult:
-    """Raises ValueError, KeyError, TypeError: of another key, or of another shape."""
+def parsed(content: bytes, key: str) -> CachedResult:
+    """Return a result from JSON. Raises ValueError, KeyError, TypeError: of another key, or another shape."""
     data = json.loads(content)
     gate, evidence = Gate.model_validate(data["gate"]), base64.b64decode(data["evidence"], validate=True)
     if data["key"] != key or gate.evidence_sha256 != hashlib.sha256(evidence).hexdigest():

@@ -50,6 +50,8 @@ class StageContext(Reticent, frozen=True, kw_only=True, dict=True):
     cancellation: Cancellation = field(default_factory=Cancellation)
     products: Products = field(default_factory=Products)
     gates: list[Gate] = field(default_factory=list)
+    made: dict[str, tuple[Gate, Any]] = field(default_factory=dict)
+    """Gates and products of the stages that are done, by the stage's name."""
     purpose: Purpose = "other"
     """The session: a release and a check leave something for other machines, in places of their own."""
     reusable: frozenset[str] = frozenset()

@@ -30,6 +30,7 @@ from release.config.place import holders, own_file
 from release.config.process import Process
 from release.config.proxy import Proxy
 from release.config.reading import load, of_folder, parse, read
+from release.config.reuse import Reuse
 from release.config.runsettings import File, HealthcheckSettings
 from release.config.service import Config, Service
 from release.config.smoke import Smoke, SmokeRun
@@ -67,6 +68,7 @@ __all__ = [
     "RegistryName",
     "RelativePath",
     "Retention",
+    "Reuse",
     "Secret",
     "Service",
     "Slug",

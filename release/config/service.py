@@ -18,6 +18,7 @@ from release.config.hooks import Hook, Webhook
 from release.config.installed import Installed
 from release.config.kinds import FILE, OWN_FILE, ROOT, RegistryName, RelativePath, Slug
 from release.config.limits import Limits
+from release.config.reuse import Reuse
 from release.config.smoke import Smoke, SmokeRun
 from release.config.testing import Test
 from release.errors import UsageError
@@ -57,6 +58,7 @@ class Service(Value):
     audit: Audit = Audit()
     limits: Limits = Limits()
     companions: dict[Slug, Companion] = Field(default_factory=dict)
+    reuse: Reuse = Reuse()
     parallel: bool = True
     """Run gates that do not need each other at the same time; false: one after the other."""
     migrations: Migrations | None = None

@@ -125,6 +125,8 @@ class Gate(Part):
     evidence_sha256: Hex64
     run: str | None = None
     """The earlier run that passed it on the same inputs; missing: the record's own run."""
+    signed_by: str | None = None
+    """Fingerprint of the key that vouched for `run`; missing: that run was in the same clone."""
     tests: TestsRan | None = None
     """There only in the gate `test`; older releases do not have it."""
     companions: dict[Slug, str] | None = None

@@ -76,6 +76,7 @@ _LINKED: Final = (
     "Audit",
     "AuditWaiver",
     "Limits",
+    "Reuse",
     "Smoke",
     "SmokeRun",
     "Companion",

@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Final, Literal
 
 from release.actor import ci_system
+from release.chain.checked.taking import statement
 from release.chain.stage_context import StageContext
 from release.config import Service
+from release.reference import Reference
 from release.values import Struct
 
 GITHUB: Final = (
@@ -120,7 +122,12 @@ def import_options(ctx: StageContext) -> tuple[str, ...]:
     if cache is None or ctx.plan.no_cache:
         return ()
     read = (cache,) if ctx.purpose == "release" else (cache, cache.of_checks)
-    return tuple(word for each in read if each.source for word in ("--cache-from", each.source))
+    sources = [each.source for each in read if each.source]
+    checked = statement(ctx) if cache.kind == "registry" else None
+    if checked is not None and checked.cache is not None:  # the signed digest, whatever the tag holds
+        repository = Reference.parse(cache.of_checks.place).repository
+        sources.append(f"type=registry,ref={repository}@{checked.cache}")
+    return tuple(word for source in sources for word in ("--cache-from", source))
 
 
 def cache_environment(ctx: StageContext) -> dict[str, str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import platform
 import shlex
 import shutil
 import sys
@@ -81,6 +83,17 @@ def _inputs(ctx: StageContext) -> dict[str, Any]:
     }
 
 
+def _travels(ctx: StageContext) -> dict[str, Any] | None:
+    """The same with programs by their content; None if variables of this machine count too."""
+    if ctx.plan.service.lint.pass_env:
+        return None
+    programs = [shlex.split(command)[0] for command in ctx.plan.service.lint.commands]
+    found = [shutil.which(name) for name in programs]
+    contents = [hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else None for path in found]
+    python = [platform.python_version(), wanted_python(ctx)]
+    return {**_inputs(ctx), "python": python, "environment": {}, "programs": contents}
+
+
 def _program(name: str) -> list[str | int] | None:
     """Return what tells a program on the path from another one of its name."""
     path = shutil.which(name)
@@ -94,7 +107,7 @@ def _restore(_shop: StageContext, passed: CachedResult) -> LintPassed:
     return LintPassed(evidence=passed.evidence, summary=passed.summary)
 
 
-LINT_REUSE: Final = Reuse(inputs=_inputs, keep=lambda _shop, _made: {}, restore=_restore)
+LINT_REUSE: Final = Reuse(inputs=_inputs, travels=_travels, keep=lambda _shop, _made: {}, restore=_restore)
 
 
 def lint_command(line: str, config: Lint, *, cwd: Path, tools: Path | None) -> Command:

@@ -7,6 +7,7 @@ are different failures: the first is the team's to mend, the second the network'
 from __future__ import annotations
 
 import hashlib
+import platform
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -36,6 +37,7 @@ from release.events import Notice, Warned
 from release.inherited import inherited
 from release.records import LockFile
 from release.source import Source
+from release.suspicion import secrets_of
 from release.values import Struct, replace
 
 _SHOWN: Final = 5
@@ -262,6 +264,14 @@ def _inputs(ctx: StageContext) -> Mapping[str, Any]:
     }
 
 
+def _travels(ctx: StageContext) -> Mapping[str, Any] | None:
+    """The same for any machine with this Python; None if variables with secrets count too."""
+    inputs = _inputs(ctx)
+    if ctx.plan.service.lock.pass_env or any(secrets_of(inputs["variables"])):
+        return None
+    return {**inputs, "python": platform.python_version()}
+
+
 def _keep(_ctx: StageContext, made: LockChecked) -> Mapping[str, Any]:
     return {"file": made.file.model_dump(mode="json"), "unchecked": made.unchecked}
 
@@ -275,4 +285,4 @@ def _restore(ctx: StageContext, cached: CachedResult) -> LockChecked | None:
     return LockChecked(file=file, evidence=cached.evidence, summary=cached.summary)
 
 
-LOCK_REUSE: Final = Reuse(inputs=_inputs, keep=_keep, restore=_restore)
+LOCK_REUSE: Final = Reuse(inputs=_inputs, travels=_travels, keep=_keep, restore=_restore)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from release.chain.building.stage import BuiltImage, engine_facts
+from release.chain.checked.identity import image_identity
 from release.chain.companions import companion_settings, companions
 from release.chain.smoking.measuring import check_limits, together
 from release.chain.smoking.questions import Questions
@@ -180,6 +181,12 @@ def _inputs(ctx: StageContext) -> dict[str, Any]:
     }
 
 
+def _travels(ctx: StageContext) -> dict[str, Any]:
+    """The same, with the image by its content, and of the engine only its platform."""
+    image = image_identity(ctx, ctx.products.get(BuiltImage).stored)
+    return {**_inputs(ctx), "image": image, "engine": ctx.engine.info.platform}
+
+
 def _restore(ctx: StageContext, passed: CachedResult) -> SmokePassed:
     spec = recorded_smoke(ctx.plan.service)
     log = base64.b64decode(passed.data["log"], validate=True)
@@ -200,7 +207,7 @@ def _last_of_log(ctx: StageContext) -> bytes:
     return path.read_bytes()[-_KEPT_LOG:] if path is not None else b""
 
 
-SMOKE_REUSE: Final = Reuse(inputs=_inputs, keep=_kept, restore=_restore)
+SMOKE_REUSE: Final = Reuse(inputs=_inputs, travels=_travels, keep=_kept, restore=_restore)
 
 
 def _keep_log(ctx: StageContext, container: str, name: str) -> None:

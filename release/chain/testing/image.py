@@ -16,6 +16,7 @@ from release.chain import stage_cache, stale_runs
 from release.chain.building.labels import refuse_reserved_labels
 from release.chain.building.selection import build_context
 from release.chain.building.stage import BUILD_REUSE, BuiltImage, run_build
+from release.chain.checked.taking import expects
 from release.chain.stage_context import StageContext
 from release.chain.testing.layer import build_layer
 from release.errors import GateFailed
@@ -118,8 +119,8 @@ def _stage_image(ctx: StageContext, built: BuiltImage, target: str, name: Refere
 
 
 def _build_ahead(ctx: StageContext, target: str) -> None:
-    """Nothing where the released image comes from an earlier run: so may its tests."""
-    if not stage_cache.stands(ctx, "build", BUILD_REUSE):
+    """Nothing where the released image comes from an earlier run, or a check passed the tests."""
+    if not stage_cache.stands(ctx, "build", BUILD_REUSE) and not expects(ctx, "test"):
         _build_stage(ctx, target)
 
 

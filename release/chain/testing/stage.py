@@ -9,6 +9,7 @@ from typing import Any, Final
 from release import private
 from release.brief import SUMMARY, shortened
 from release.chain.building.stage import BuiltImage, engine_facts
+from release.chain.checked.identity import image_identity
 from release.chain.companions import companion_settings, companions
 from release.chain.reports import failed_tests
 from release.chain.stage_cache import CachedResult, Reuse
@@ -113,6 +114,19 @@ def _inputs(ctx: StageContext) -> dict[str, Any]:
     }
 
 
+def _travels(ctx: StageContext) -> dict[str, Any]:
+    """The same, with the image by its content, and of the engine only its platform."""
+    plan, built = ctx.plan, ctx.products.get(BuiltImage)
+    return {
+        "image": image_identity(ctx, built.stored),
+        "settings": plan.service.test.model_dump(mode="json"),
+        "files": ctx.source.tree(plan.commit.id, plan.service.context),
+        "build": plan.service.build.model_dump(mode="json"),
+        "platform": ctx.engine.info.platform,
+        "companions": companion_settings(ctx, "test"),
+    }
+
+
 def _keep(ctx: StageContext, _made: TestsPassed) -> dict[str, Any]:
     junit = ctx.folder.path / "junit.xml"
     report = base64.b64encode(junit.read_bytes()).decode() if junit.exists() else None
@@ -129,7 +143,7 @@ def _restore(ctx: StageContext, passed: CachedResult) -> TestsPassed | None:
     return TestsPassed(evidence=passed.evidence, summary=passed.summary, tests=passed.gate.tests)
 
 
-TEST_REUSE: Final = Reuse(inputs=_inputs, keep=_keep, restore=_restore)
+TEST_REUSE: Final = Reuse(inputs=_inputs, travels=_travels, keep=_keep, restore=_restore)
 
 
 def _tell_failures(ctx: StageContext, report: str | None) -> None:

@@ -12,7 +12,14 @@ from typing import Any, Final
 
 from release.errors import RegistryError
 from release.images.registry.client import Registry
-from release.images.registry.manifest import DAMAGED, OCI_INDEX, OCI_MANIFEST, Blob, json_object
+from release.images.registry.manifest import (
+    DAMAGED,
+    OCI_INDEX,
+    OCI_MANIFEST,
+    Blob,
+    Manifest,
+    json_object,
+)
 from release.images.registry.tags import path_of
 from release.images.registry.wire import DOCUMENT
 from release.reference import Digest
@@ -33,8 +40,13 @@ class Attached(Struct, frozen=True, kw_only=True):
     content: bytes
 
 
-def artifact(kind: str, files: tuple[Attached, ...], subject: Blob) -> bytes:
+def artifact(kind: str, files: tuple[Attached, ...], subject: Blob | None = None) -> bytes:
     """Return the manifest of an artifact: the same files about the same image give the same bytes."""
+    about = (
+        {"mediaType": subject.media_type, "digest": subject.digest.text, "size": subject.size}
+        if subject is not None
+        else None
+    )
     manifest = {
         "schemaVersion": 2,
         "mediaType": OCI_MANIFEST,
@@ -44,11 +56,7 @@ def artifact(kind: str, files: tuple[Attached, ...], subject: Blob) -> bytes:
             {**_descriptor(file.media_type, file.content), "annotations": {TITLE: file.name}}
             for file in files
         ],
-        "subject": {
-            "mediaType": subject.media_type,
-            "digest": subject.digest.text,
-            "size": subject.size,
-        },
+        **({"subject": about} if about is not None else {}),
     }
     return json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()
 
@@ -88,8 +96,7 @@ class ArtifactRegistry(Registry):
             content: its manifest.
             files: those that the manifest names.
         """
-        for blob in (EMPTY, *(file.content for file in files)):
-            self.put_blob(blob)
+        self._put_files(files)
         digest = Digest.of(content)
         attempted = f"put the artifact {digest.short} into {self._repository}"
         headers = {"Content-Type": OCI_MANIFEST}
@@ -99,6 +106,15 @@ class ArtifactRegistry(Registry):
         if "OCI-Subject" not in answer.headers:
             self._list_by_tag(content, digest, attempted)
         return digest
+
+    def put_tagged(self, content: bytes, files: tuple[Attached, ...], tag: str) -> None:
+        """Upload an artifact under a tag, which is moved if it holds another one. Raises RegistryError."""
+        self._put_files(files)
+        self.move_tag(Manifest.parse(content), tag)
+
+    def _put_files(self, files: tuple[Attached, ...]) -> None:
+        for blob in (EMPTY, *(file.content for file in files)):
+            self.put_blob(blob)
 
     def _list_by_tag(self, content: bytes, digest: Digest, attempted: str) -> None:
         """Add it to the index that is tagged with the digest of the subject, in the place of referrers."""

@@ -1,0 +1,176 @@
+"""The result of a check as a text, and the signed git commit that carries it.
+
+Git signs commits and checks signatures, so a statement is the message of a commit with an empty tree and no
+parent: no other commit that somebody signs looks like that. No reference names it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from release import jsontext
+from release.errors import ReleaseError
+from release.git import Git
+from release.ledger.signing import Signers, is_signed, signatures
+from release.records import Actor
+from release.reference import Digest
+from release.values import Struct
+
+LARGEST: Final = 256 * 1024
+"""Bytes of a signed statement."""
+
+_SUBJECT: Final = "The gates of this tree passed"
+_SKEW: Final = timedelta(minutes=5)
+"""Tolerance for clocks that differ."""
+
+
+class Refused(Exception):
+    """A statement does not count. The text says why."""
+
+
+class Passed(Struct, frozen=True, kw_only=True):
+    """A gate of a statement: the key of its inputs, and the digest of its result."""
+
+    key: str
+    result: Digest
+    size: int
+
+
+class Statement(Struct, frozen=True, kw_only=True):
+    """Result of a check: the tree, and the gates that passed."""
+
+    service: str
+    repository: str
+    tree: str
+    issued: str
+    """RFC 3339, UTC."""
+    commit: str
+    run: str
+    cache: str | None
+    """Digest of the build cache that the check wrote."""
+    gates: Mapping[str, Passed]
+    signer: str = ""
+    """Fingerprint of the key, when the signature was checked."""
+
+    def text(self) -> str:
+        """Return the message of the commit."""
+        data = {
+            "service": self.service,
+            "repository": self.repository,
+            "tree": self.tree,
+            "issued": self.issued,
+            "commit": self.commit,
+            "run": self.run,
+            "cache": self.cache,
+            "gates": {
+                name: {"key": gate.key, "result": gate.result.text, "size": gate.size}
+                for name, gate in self.gates.items()
+            },
+        }
+        return f"{_SUBJECT}\n\n{json.dumps(data, sort_keys=True, indent=1)}\n"
+
+    @classmethod
+    def parse(cls, message: str, signer: str) -> Statement:
+        """Parse the message of a commit. Raises Refused."""
+        subject, _, text = message.partition("\n\n")
+        if subject != _SUBJECT:
+            raise Refused("it is another commit of the signer")
+        try:
+            data = jsontext.read_object(text)
+            gates = {
+                str(name): Passed(
+                    key=str(gate["key"]), result=Digest(str(gate["result"])), size=int(gate["size"])
+                )
+                for name, gate in data["gates"].items()
+            }
+            words = {name: str(data[name]) for name in _WORDS}
+            cache = Digest(data["cache"]).text if data["cache"] is not None else None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise Refused("its text is not a result of a check") from error
+        return cls(**words, cache=cache, gates=gates, signer=signer)
+
+    def check(self, service: str, repository: str, tree: str, oldest: timedelta) -> None:
+        """Refuse a statement about something else, and one that is too old. Raises Refused."""
+        for what, found, wanted in (
+            ("service", self.service, service),
+            ("repository", self.repository, repository),
+            ("tree", self.tree, tree),
+        ):
+            if found != wanted:
+                raise Refused(f"it is about another {what}: {found}")
+        if not is_within(self.issued, oldest):
+            raise Refused(f"it was signed at {self.issued}, outside of reuse.max_age")
+
+
+_WORDS: Final = ("service", "repository", "tree", "issued", "commit", "run")
+
+
+def is_within(moment: str, oldest: timedelta) -> bool:
+    """Return whether a moment lies in this stretch of the past; never one of the future."""
+    try:
+        age = datetime.now(UTC) - datetime.fromisoformat(moment)
+    except (ValueError, TypeError):
+        return False
+    return -_SKEW <= age <= oldest
+
+
+def can_sign(git: Git) -> bool:
+    """Return whether git has a key to sign with."""
+    names = r"^(user\.signingkey|gpg\.ssh\.defaultkeycommand)$"
+    return git.run("config", "--get-regexp", names).status == 0
+
+
+def signed(git: Git, statement: Statement, actor: Actor, signers: Signers) -> bytes:
+    """Return a commit signed with the key of git. Raises ReleaseError: others would not believe it."""
+    attempted = "sign the result of this check"
+    env = {
+        f"GIT_{who}_{what}": value
+        for who in ("AUTHOR", "COMMITTER")
+        for what, value in (("NAME", actor.name), ("EMAIL", actor.email))
+    }
+    written = git.run(
+        *("-c", "i18n.commitEncoding=UTF-8", "commit-tree", "--gpg-sign", _empty_tree(git)),
+        stdin=statement.text().encode(),
+        env=env,
+    )
+    hint = "check git's key: git config --get-regexp 'gpg|signingkey'; and add it to reuse.trusted_signers"
+    if written.status != 0:
+        raise ReleaseError(attempted, written.words, hint)
+    (signature,) = signatures(git, signers, [written.text])
+    if not signers.allow(signature):
+        raise ReleaseError(attempted, signers.found(signature), hint)
+    found = git.object(written.text)
+    assert found is not None  # noqa: S101 - git has just written it
+    return found[1]
+
+
+def verified(git: Git, commit: bytes, signers: Signers) -> Statement:
+    """Return the statement of a signed commit. Raises Refused: it is not signed by one of these."""
+    head, _, message = commit.partition(b"\n\n")
+    lines = head.split(b"\n")
+    if lines[0] != f"tree {_empty_tree(git)}".encode() or any(line.startswith(b"parent ") for line in lines):
+        raise Refused("it is not a result of a check")
+    written = git.run("hash-object", "-t", "commit", "-w", "--stdin", stdin=commit)
+    if written.status != 0:
+        raise Refused("it is no commit that git reads")
+    if not is_signed(git, written.text):
+        raise Refused("it is not signed")
+    (signature,) = signatures(git, signers, [written.text])
+    if not signers.allow(signature):
+        raise Refused(signers.found(signature))
+    return Statement.parse(message.decode("utf-8", "replace"), signature.fingerprint)
+
+
+def _empty_tree(git: Git) -> str:
+    return git.run("mktree", stdin=b"").text
+
+
+def signers_file(content: bytes, path: Path) -> Signers:
+    """Return the signers of a committed file, which git reads from `path`. Raises OSError."""
+    path.write_bytes(content)
+    path.chmod(0o600)
+    return Signers(file=path)

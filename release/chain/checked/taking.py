@@ -1,0 +1,132 @@
+"""A release takes gates that a check of the same tree passed, if a trusted key signed the result.
+
+What is in the registry is a claim until its signature is checked. Everything that a signature does not cover
+is compared with what this run finds itself: the tree, the image, the settings and the inputs of each gate.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing, suppress
+from datetime import timedelta
+from typing import Final
+
+from release.chain.checked.statement import LARGEST, Refused, Statement, is_within, signers_file, verified
+from release.chain.stage_cache import CachedResult, Product, Reuse, key_of, parsed
+from release.chain.stage_context import StageContext
+from release.committed import read_linked
+from release.errors import EngineError, ReleaseError
+from release.events import Notice, Warned
+from release.images.registry.artifacts import ArtifactRegistry
+from release.ledger.signing import Signers
+from release.records import Gate
+
+KIND: Final = "application/vnd.release.checked.v1"
+"""Type of the artifact, and of its signed statement."""
+RESULT: Final = "application/vnd.release.checked.gate.v1+json"
+"""Type of a gate's result."""
+
+
+def tag_of(tree: str) -> str:
+    """Return the tag under which a check of this tree leaves its result."""
+    return f"checked-{tree}"
+
+
+def trusted(ctx: StageContext) -> Signers | None:
+    """Return the signers that the commit trusts; None if it names none. Raises ReleaseError."""
+    path = ctx.plan.service.reuse.trusted_signers
+    if path is None or ctx.plan.service.registry is None:
+        return None
+    content = read_linked(ctx.source, ctx.plan.commit.id, path)
+    if content is None:
+        hint = "commit it, with a line for each key, as `ci@example.org ssh-ed25519 AAAA…`"
+        raise ReleaseError(f"read reuse.trusted_signers ({path})", "the commit has no such file", hint)
+    return ctx.single.get("signers", lambda: signers_file(content, ctx.folder.path / "trusted-signers"))
+
+
+def statement(ctx: StageContext) -> Statement | None:
+    """Return the signed result of a check of this tree, read once; None if there is none that counts."""
+    if ctx.purpose != "release" or not ctx.reusable or ctx.plan.no_cache:
+        return None
+    return ctx.single.get("checked", lambda: _looked_up(ctx))
+
+
+def _looked_up(ctx: StageContext) -> Statement | None:
+    try:
+        signers = trusted(ctx)
+        return _read(ctx, signers) if signers is not None else None
+    except Refused as error:
+        reason = str(error)
+    except (ReleaseError, OSError) as error:
+        reason = error.found if isinstance(error, ReleaseError) else str(error)
+    ctx.emit(Warned(text=f"the result of a check of this tree is not used: {reason}. All gates run"))
+    return None
+
+
+def _read(ctx: StageContext, signers: Signers) -> Statement | None:
+    """Raises Refused, RegistryError."""
+    plan = ctx.plan
+    repository = plan.service.repository
+    with closing(ArtifactRegistry(repository, cancellation=ctx.cancellation)) as registry:
+        manifest = registry.manifest(repository.tagged(tag_of(plan.commit.tree)))
+        if manifest is None:
+            return None
+        found = [layer for layer in manifest.layers if layer.media_type == KIND]
+        if len(found) != 1 or found[0].size > LARGEST:
+            raise Refused(f"the tag {tag_of(plan.commit.tree)} holds something else")
+        commit = registry.small_blob(found[0].digest, found[0].size)
+    made = verified(ctx.source.git, commit, signers)
+    made.check(plan.service.service, str(repository), plan.commit.tree, _oldest(ctx))
+    return made
+
+
+def _oldest(ctx: StageContext) -> timedelta:
+    return timedelta(milliseconds=ctx.plan.service.reuse.max_age)
+
+
+def taken_up(ctx: StageContext, gate: str, reuse: Reuse | None) -> tuple[Gate, Product] | None:
+    """The gate and its product as a check left them; None where the gate has to run."""
+    if reuse is None or reuse.travels is None or gate not in ctx.reusable:
+        return None
+    made = statement(ctx)
+    if made is None or gate not in made.gates:
+        return None
+    try:
+        key = travel_key(ctx, gate, reuse)
+        if key is None:
+            raise Refused("its inputs are of this machine alone")
+        passed = _result(ctx, made, gate, key)
+        product = reuse.restore(ctx, passed)
+        if product is None:
+            raise Refused("its result cannot be used for this version")
+    except (Refused, ReleaseError, KeyError, TypeError, ValueError, OSError) as error:
+        reason = error.found if isinstance(error, ReleaseError) else error
+        ctx.emit(Notice(text=f"the gate {gate} runs, although a check of this tree passed it: {reason}"))
+        return None
+    return passed.gate.model_copy(update={"signed_by": made.signer}), product
+
+
+def travel_key(ctx: StageContext, gate: str, reuse: Reuse) -> str | None:
+    """Return the key of a gate's inputs, without what tells machines apart; None: they are of this one."""
+    assert reuse.travels is not None  # noqa: S101 - the caller has asked
+    inputs = reuse.travels(ctx)
+    return key_of(gate, {"travels": inputs}) if inputs is not None else None
+
+
+def _result(ctx: StageContext, made: Statement, gate: str, key: str) -> CachedResult:
+    """Raises Refused, RegistryError, KeyError, TypeError, ValueError."""
+    stated = made.gates[gate]
+    if stated.key != key:
+        raise Refused("it had another image, other settings or other tools")
+    with closing(ArtifactRegistry(ctx.plan.service.repository, cancellation=ctx.cancellation)) as registry:
+        passed = parsed(registry.small_blob(stated.result, stated.size), key)
+    if passed.gate.name != gate or not is_within(passed.gate.started, _oldest(ctx)):
+        raise Refused(f"it passed at {passed.gate.started}, outside of reuse.max_age")
+    return passed
+
+
+def expects(ctx: StageContext, gate: str) -> bool:
+    """Return whether a check of this tree passed the gate: what is only made for it can wait."""
+    with suppress(EngineError):
+        made = statement(ctx)
+        return made is not None and gate in made.gates
+    return False
