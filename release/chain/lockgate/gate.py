@@ -26,6 +26,7 @@ from release.chain.lockgate.hashed import ANY_TROUBLE
 from release.chain.lockgate.missing import no_lockfile, unknown_kind
 from release.chain.lockgate.pins import packages_of, pins
 from release.chain.lockgate.results import Answer, Fresh, Stale, Unchecked
+from release.chain.lockgate.sources import outside_source
 from release.chain.lockgate.uvlock import uv_packages
 from release.chain.pythons import project_python, requires_python, service_image_python
 from release.chain.stage_cache import CachedResult, Reuse, variables
@@ -81,7 +82,7 @@ def lock(ctx: StageContext) -> LockChecked:
         write_folder(committed.safe(_deciding(ctx, committed, found)), folder)
         raw = _raw(found, committed, folder)
         checking = checking_of(ctx, found, committed, folder, home)
-        answer = ADAPTERS[found.kind].check(checking)
+        answer = outside_source(checking) or ADAPTERS[found.kind].check(checking)
     made = _passed(ctx, found, raw, _with_astray(answer, committed))
     check_age(ctx, made.file.path)
     return made

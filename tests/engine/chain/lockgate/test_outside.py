@@ -22,9 +22,9 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
     return Repository.init(tmp_path / "here")
 
 
-def said(repository: Repository, files: dict[str, str]) -> str:
+def said(repository: Repository, files: dict[str, str], **settings: str) -> str:
     """What the gate says, with its log."""
-    ctx = commit(repository, files)
+    ctx = commit(repository, files, **settings)
     with pytest.raises(ReleaseError) as caught:
         lock(ctx)
     log = ctx.folder.log("lock")
@@ -54,6 +54,42 @@ ROWS = [
     },
     {"pylock.toml": HEADER.format("requirements.in -o pylock.toml") + PYLOCK, "requirements.in": "-r {0}"},
 ]
+
+
+PROJECT = '[project]\nname = "a"\nversion = "1"\nrequires-python = ">=3.11"\n{0}\n[tool.uv]\n{1}\n'
+POETRY = '[tool.poetry]\nname = "a"\nversion = "1"\n[tool.poetry.dependencies]\nx = {0}\n'
+WHEEL = 'lock-version = "1.0"\ncreated-by = "x"\n[[packages]]\nname = "x"\nwheels = [{0}]\n'
+SOURCES = [
+    ("uv.lock", "pyproject.toml", PROJECT.format("", 'sources = {{ x = {{ path = "{0}" }} }}')),
+    ("uv.lock", "pyproject.toml", PROJECT.format("", 'sources = {{ x = [{{ path = "../x" }}] }}')),
+    ("uv.lock", "pyproject.toml", PROJECT.format('dependencies = ["x @ file://{0}"]', "")),
+    ("uv.lock", "pyproject.toml", PROJECT.format("", 'cache-dir = "{0}"')),
+    ("uv.lock", "uv.toml", 'cache-dir = "../cache"\n'),
+    ("poetry.lock", "pyproject.toml", POETRY.format('{{ path = "{0}" }}')),
+    ("pdm.lock", "pyproject.toml", '[tool.pdm.dev-dependencies]\ndev = ["-e file://{0}#egg=x"]\n'),
+    ("Pipfile.lock", "Pipfile", '[packages]\nx = {{ path = "{0}", editable = true }}\n'),
+    ("pylock.toml", "pylock.toml", WHEEL.format('{{ path = "{0}" }}')),
+]
+
+
+@pytest.mark.attack(
+    "a project or lockfile takes a package from a path of the operator's machine, or keeps uv's cache there",
+    "such a path is refused before a lock tool runs",
+)
+@pytest.mark.parametrize(("lockfile", "file", "text"), SOURCES)
+def test_a_package_from_a_path_of_this_machine_is_refused(
+    repository: Repository, tmp_path: Path, lockfile: str, file: str, text: str
+) -> None:
+    """Whatever the tool: another machine has another folder of this name."""
+    words = said(repository, {lockfile: "", file: text.format(tmp_path)})
+    assert "which is not in the service's folder of the commit" in words
+
+
+def test_a_package_in_the_services_folder_is_no_matter(repository: Repository) -> None:
+    """Also from a project in a folder below."""
+    text = PROJECT.format("", 'sources = { x = { path = "../x" } }\nworkspace = { members = ["libs/*"] }')
+    words = said(repository, {"a/uv.lock": "", "a/pyproject.toml": text}, path="a/uv.lock")
+    assert "is not in the service's folder" not in words
 
 
 @pytest.mark.parametrize("files", ROWS)

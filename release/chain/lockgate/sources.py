@@ -1,0 +1,87 @@
+"""Paths out of the service's folder that a project or lockfile names: packages, and uv's own cache.
+
+A lock tool would read or write that folder of this machine, and another machine has another one.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from release import tomltext
+from release.chain.lockgate.checking import Checking
+from release.chain.lockgate.outside import local_path
+from release.chain.lockgate.results import Unchecked
+
+_TABLES: Final[Mapping[str, tuple[str, ...]]] = {
+    "pyproject.toml": (
+        *("project.dependencies", "project.optional-dependencies", "dependency-groups"),
+        *("tool.uv.sources", "tool.uv.dev-dependencies", "tool.uv.workspace", "tool.uv.cache-dir"),
+        *("tool.poetry.dependencies", "tool.poetry.group", "tool.poetry.dev-dependencies"),
+        *("tool.pdm.dev-dependencies", "tool.pdm.overrides"),
+    ),
+    "uv.toml": ("sources", "cache-dir"),
+    "Pipfile": ("packages", "dev-packages"),
+    "pylock.toml": ("packages",),
+}
+"""Tables that say where packages come from, by file."""
+
+_PATHS: Final = frozenset({"path", "file", "members"})
+"""Keys whose texts are paths."""
+_DIRECT: Final = re.compile(r"(?:^|@)\s*(?:-e\s+)?(?P<address>file:\S+)")
+"""A requirement by its address (dependency specifiers, "Direct references")."""
+
+
+def outside_source(found: Checking) -> Unchecked | None:
+    """Return the answer for a project that names a path out of the service's folder."""
+    for file, tables in _TABLES.items():
+        name = found.path if file == "pylock.toml" else found.beside(file)
+        if file == "pylock.toml" and not posixpath.basename(name).startswith("pylock."):
+            continue
+        try:
+            document = tomltext.read(found.read(name), tomltext.LARGEST_LOCK)
+        except (OSError, ValueError):
+            continue  # the check of the lockfile says what is wrong with it
+        for table in tables:
+            for place in _places(_at(document, table), is_path=table.endswith("cache-dir")):
+                if _is_outside(found, place):
+                    return _of_a_machine(name, table, place)
+    return None
+
+
+def _at(document: Mapping[str, Any], table: str) -> Any:
+    value: Any = document
+    for key in table.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def _places(value: Any, *, is_path: bool = False) -> Iterator[str]:
+    """Yield the paths and `file:` addresses of a table."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _places(inner, is_path=key in _PATHS)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _places(inner, is_path=is_path)
+    elif isinstance(value, str):
+        direct = _DIRECT.search(value)
+        if is_path or direct is not None:
+            yield direct["address"] if direct is not None else value
+
+
+def _is_outside(found: Checking, place: str) -> bool:
+    path = local_path(place)
+    if path is None:
+        return False
+    joined = posixpath.normpath(posixpath.join(posixpath.dirname(found.path), path))
+    return path.startswith(("/", "~")) or joined.split("/")[0] == ".."
+
+
+def _of_a_machine(name: str, table: str, place: str) -> Unchecked:
+    return Unchecked(
+        reason=f"{name} names {place} in `{table}`, which is not in the service's folder of the commit",
+        hint="commit what it needs below that folder (`context` sets it), or use a package index",
+    )
