@@ -17,7 +17,7 @@ def moment(number: int) -> str:
     return f"2026-11-{1 + number // 1000:02d} {number // 60 % 24:02d}:{number % 60:02d}:00Z"
 
 
-def release(number: int) -> dict[str, Any]:
+def release(number: int, words: str = EVIL) -> dict[str, Any]:
     return {
         "v": f"1.{number}.0",
         "t": moment(number).removesuffix("Z"),
@@ -27,14 +27,14 @@ def release(number: int) -> dict[str, Any]:
         "s": 55_000_000 + number,
         "g": [[name, place * 900, 2000 + number] for place, name in enumerate(GATES)],
         "n": number,
-        "p": [["fastapi", f"0.{number}.0", f"0.{number + 1}.0"], [EVIL, "1", f"{number}"]],
+        "p": [["fastapi", f"0.{number}.0", f"0.{number + 1}.0"], [words, f"{number - 1}.0", f"{number}.0"]],
     }
 
 
-def data(releases: int) -> Data:
-    """Return data with so many releases, each deployed to two environments."""
+def data(releases: int, words: str = EVIL) -> Data:
+    """Return data with so many releases, each deployed to two environments; `words` are those of others."""
     events = [
-        (moment(number), f"1.{number}.0", "deploy", place, "healthy", "Ada", f"{EVIL} for {number % 50}")
+        (moment(number), f"1.{number}.0", "deploy", place, "healthy", "Ada", f"{words} for {number % 50}")
         for number in reversed(range(releases))
         for place in ("staging", "production")
     ]
@@ -43,9 +43,9 @@ def data(releases: int) -> Data:
         version="1.9.0",
         digest=f"sha256:{digits('x')}",
         since=SPAN.until,
-        who=EVIL,
+        who=words,
         back="",
-        back_note=EVIL,
+        back_note=words,
         frozen="",
     )
     metric = Metric(name="deployment_frequency", value=0.5, count=3, labels={"environment": "production"})
@@ -56,7 +56,7 @@ def data(releases: int) -> Data:
         places=(place,),
         events=tuple(events),
         more_events=False,
-        releases=tuple(release(number) for number in reversed(range(releases))),
+        releases=tuple(release(number, words) for number in reversed(range(releases))),
         more_releases=False,
         metrics=Metrics(service="api", span=SPAN, metrics=(metric, Metric(name="lock_age", note="no lock"))),
         deployments=(("2026-09-02T00:00:00.000Z", "production", "failed"),),
