@@ -38,6 +38,7 @@ def run(cmd: CommandContext) -> int:
                 timeout=timeout,
                 has_terminal=terminal,
                 secrets=secrets,
+                say=cmd.console.result,
             )
             return one_off.run(asked, name, context)
 

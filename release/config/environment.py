@@ -90,8 +90,6 @@ class Environment(RunSettings):
         return problems
 
     def _wrong_processes(self) -> list[str]:
-        if self.engine == "swarm":
-            return ["processes: an environment in a Swarm runs one process; write an environment for each"]
         if wrong := list(name_problems(self.processes)):
             return wrong
         every = self.every
@@ -190,6 +188,13 @@ class Environment(RunSettings):
         if self.context is not None or self.host is not None:
             yield "context and host are for Docker: write kubernetes.context"
         yield from (self.kubernetes or Kubernetes()).problems()
+
+    @property
+    def replacement(self) -> Literal["stop-first", "start-first", "rolling"]:
+        """Way to replace what runs: `rolling` in a cluster, which decides about each task."""
+        if self.engine != "docker":
+            return "rolling"
+        return "start-first" if self.proxy is not None else "stop-first"
 
     def _wrong_in_swarm(self) -> list[str]:
         """Return what a Swarm cannot do."""

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from invoke.main import program
 
-from release.deploy.targets.swarm.api import Kind, Swarm
+from release.deploy.targets.swarm.api import Swarm
+from release.deploy.targets.swarm.stores import Kind
 from release.redact import Redacted
 from tests.engine import lab
 

@@ -10,6 +10,7 @@ import pytest
 
 from release.process import output_of
 from tests.lab.conftest import Make
+from tests.lab.test_processes import EVERY_STEP, dies_at
 from tests.lab.test_swarm import drift
 from tests.lab.world import SwarmWorld
 
@@ -71,6 +72,11 @@ def test_an_operator_who_dies_at_any_step_is_put_right_from_another_clone(
         if status["running"]["version"] == other:
             runs, other = other, runs
         world.settles(runs)
+
+
+def test_an_operator_who_dies_between_processes_is_put_right(make: Make) -> None:
+    """At every other step of three processes; an exclusive one is among them."""
+    dies_at(make(), EVERY_STEP)
 
 
 def test_a_release_that_crashes_when_its_operator_is_dead_is_given_back(

@@ -6,6 +6,7 @@ They are the same for all targets. A target says with `refusal` which of them it
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Final, Literal, Protocol
 
@@ -56,6 +57,14 @@ class LogLine(Struct, frozen=True, kw_only=True):
     text: str
 
 
+def just_after(moment: str) -> datetime | None:
+    """Return the moment of a line as a time; nanoseconds are cut, so the line may come again."""
+    with suppress(ValueError):
+        whole, _, part = moment.removesuffix("Z").partition(".")
+        return datetime.fromisoformat(f"{whole}.{part[:6]:0<6}+00:00")
+    return None
+
+
 class FailedOutput(Struct, frozen=True, kw_only=True):
     """Output of the containers of the last deployment that failed, without its secrets."""
 
@@ -101,6 +110,16 @@ class OperationContext(Struct, frozen=True, kw_only=True):
     """Raises LockHeld if somebody else has the lock by now."""
 
 
+class Attachment(Struct, frozen=True, kw_only=True):
+    """Connection of an operator with a command."""
+
+    say: Callable[[str], None]
+    """Shows a line of its output, for targets that cannot connect a terminal."""
+    timeout: int
+    """Milliseconds that the command may take."""
+    cancellation: Cancellation
+
+
 class Operations(Protocol):
     """Operations of a target on what runs: none of them changes which release that is."""
 
@@ -136,8 +155,11 @@ class Operations(Protocol):
     def begin(self, request: CommandRequest, emit: Emit) -> str:
         """Create the container of a command, and return its id. Raises EngineError."""
 
-    def attachment(self, container: str) -> Command:
-        """Return the program that starts this container and connects the operator's terminal with it."""
+    def attach(self, container: str, attachment: Attachment) -> int:
+        """Run the command of this container with the operator's terminal; its exit status.
+
+        Raises TimeoutError, Cancelled, EngineError, ReleaseError: it did not run to its end.
+        """
 
     def execution(self, instance: Instance, command: Sequence[str], *, has_terminal: bool) -> Command:
         """Return the program that runs a command beside what runs, with the operator's terminal."""
@@ -147,6 +169,9 @@ class Operations(Protocol):
 
         Returns the exit status of a command that had ended; None of one that had not.
         """
+
+    def advice(self, command: str) -> str:
+        """Return how to stop a command of this name that still runs."""
 
     def one_offs(self) -> tuple[Instance, ...]:
         """Return the containers of commands that are there. Raises EngineError."""

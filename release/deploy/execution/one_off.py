@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final
 
-from release.deploy.core.operating import RUN, CommandRequest, OperationContext
+from release.deploy.core.operating import RUN, Attachment, CommandRequest, OperationContext
 from release.deploy.core.place import Identity
 from release.deploy.execution.operate import Done, Found
 from release.deploy.planning.settings import fingerprints, pinned_problems, read_secrets, seal_key
 from release.errors import NotReady, ReleaseError
 from release.events import Notice, Warned
 from release.handover import hand_over
-from release.process import Command
 from release.redact import Mask, Redacted
 from release.reference import Digest
 from release.runspec import RunSpec
@@ -64,6 +64,8 @@ class Asked(Struct, frozen=True, kw_only=True):
     has_terminal: bool
     secrets: Mapping[str, Redacted] = {}
     """Values for a container of its own."""
+    say: Callable[[str], None] = lambda _: None
+    """Shows a line of its output: see `Attachment`."""
 
 
 def run(asked: Asked, name: str, context: OperationContext) -> Done:
@@ -74,7 +76,8 @@ def run(asked: Asked, name: str, context: OperationContext) -> Done:
     operations = asked.found.live.target.operations
     container = operations.begin(_request(asked, name, context.spec), context.emit)
     try:
-        status = _handed_over(asked, operations.attachment(container), context, "and was stopped")
+        with _in_time(asked, "and was stopped"):
+            status = operations.attach(container, _attachment(asked, context))
     except BaseException:
         operations.end(container, grace=context.spec.stop_grace)
         raise
@@ -116,13 +119,20 @@ def execute(asked: Asked, context: OperationContext) -> Done:
         context.emit(Notice(text=f"the command runs in {instance.name}, the first of {len(others) + 1}"))
     operations = asked.found.live.target.operations
     program = operations.execution(instance, asked.command, has_terminal=asked.has_terminal)
-    status = _handed_over(asked, program, context, f"and may still run in {instance.name}")
+    with _in_time(asked, f"and may still run in {instance.name}"):
+        status = hand_over(program, timeout=asked.timeout / 1000, cancellation=context.cancellation)
     return Done(detail=f"exit status {status} in {instance.name}", exit_status=status)
 
 
-def _handed_over(asked: Asked, program: Command, context: OperationContext, left: str) -> int:
+def _attachment(asked: Asked, context: OperationContext) -> Attachment:
+    return Attachment(say=asked.say, timeout=asked.timeout, cancellation=context.cancellation)
+
+
+@contextmanager
+def _in_time(asked: Asked, left: str) -> Iterator[None]:
+    """Say what became of a command that took too long. Raises ReleaseError."""
     try:
-        return hand_over(program, timeout=asked.timeout / 1000, cancellation=context.cancellation)
+        yield
     except TimeoutError as error:
         raise ReleaseError(asked.found.attempted, f"{error}, {left}", "use --timeout 4h") from error
 
@@ -132,7 +142,8 @@ def sweep(found: Found) -> None:
     live = found.live
     for left in live.target.operations.one_offs():
         if left.status == "running":
-            text = f"{left.name} still runs a command of an operator who is gone: `docker stop {left.name}`"
+            hint = live.target.operations.advice(left.name)
+            text = f"{left.name} still runs a command of an operator who is gone: {hint}"
             live.workspace.emit(Warned(text=text))
         else:
             live.target.operations.end(left.id, grace=0)

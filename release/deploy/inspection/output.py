@@ -13,7 +13,7 @@ from typing import Final
 
 from release.cancellation import Cancellation
 from release.deploy.core.instance import Instance
-from release.deploy.core.operating import FailedOutput, LogLine, LogSource
+from release.deploy.core.operating import FailedOutput, LogLine, LogSource, just_after
 from release.deploy.core.place import process_of
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.environment.identify import look
@@ -166,7 +166,7 @@ class _Follower:
         """Read to the end of its output. One that starts again is read on from where it was."""
         before = self._seen.get(source.id, "")
         asked = self._asked
-        since = _just_after(before) if before else asked.since
+        since = just_after(before) if before else asked.since
         try:
             found = self._live.target.operations.read(
                 source,
@@ -194,14 +194,6 @@ class _Follower:
                 self._lines.put((time.monotonic(), line), timeout=_HOLD_SECONDS)
                 return
             self._cancellation.check()
-
-
-def _just_after(moment: str) -> datetime | None:
-    """Return a moment of an engine as a time; nanoseconds are cut, so the last line may come again."""
-    with suppress(ValueError):
-        whole, _, part = moment.removesuffix("Z").partition(".")
-        return datetime.fromisoformat(f"{whole}.{part[:6]:0<6}+00:00")
-    return None
 
 
 def followed(live: LiveEnvironment, asked: Asked, cancellation: Cancellation) -> Iterator[LogLine]:

@@ -49,7 +49,7 @@ class ProcessStep(Struct, frozen=True, kw_only=True):
     """Its name; empty for the only process of a release."""
     action: Literal["start", "replace", "stop"]
     """`start`: none of it runs yet. `stop`: the new release does not have it."""
-    strategy: Literal["stop-first", "start-first"]
+    strategy: Literal["stop-first", "start-first", "rolling"]
     replicas: int
     """Number of containers that start; of a process that is stopped, of those that run."""
     exclusive: bool

@@ -40,7 +40,7 @@ def _step(name: str, settings: Environment, current: Current, new: RunSpec) -> P
     return ProcessStep(
         process=name,
         action="stop" if spec is None else "replace" if up else "start",
-        strategy="start-first" if proxy is not None else "stop-first",
+        strategy=settings.replacement,
         replicas=spec.replicas if spec is not None else up,
         exclusive=name in new.exclusive,
         stop_signal=known.stop_signal,

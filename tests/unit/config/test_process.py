@@ -98,7 +98,6 @@ def test_what_is_not_configured_stands_behind_the_only_proxy() -> None:
         ({"beat": {"exclusive": True, "restart": "always"}}, {}, 'exclusive excludes restart = "always"'),
         ({"beat": {"exclusive": True, "replicas": 2}}, {}, "exclusive means one container"),
         ({"web": {"replicas": 2}}, {}, "processes.web: replicas needs proxy"),
-        ({"web": {}}, {"engine": "swarm"}, "an environment in a Swarm runs one process"),
         ({"web": {"secrets": {}}}, {}, "unknown key"),
         ({"web": {"afer": []}}, {}, "unknown key; did you mean 'after'?"),
     ],

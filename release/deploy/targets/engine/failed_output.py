@@ -6,42 +6,33 @@ text has no secrets any more. It is bounded, whatever the failed containers wrot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
-from release import jsontext
-from release.deploy.core.operating import FailedOutput, LogLine, LogSource
+from release.deploy.core import failed_output
+from release.deploy.core.failed_output import Shelf
+from release.deploy.core.operating import FailedOutput
 from release.deploy.core.place import DEPLOYMENT, REPLICA, VERSION, Place, process_of
-from release.errors import EngineError, ReleaseError
-from release.events import Emit, Notice, Warned
+from release.errors import EngineError
+from release.events import Emit
 from release.images.container_spec import PlacedFile
 from release.images.engine import ContainerSpec, ContainerState, Engine
-from release.inert import json_text
 from release.redact import Mask
 from release.reference import Digest
-from release.values import Struct, plain
 
 LINES: Final = 2_000
 """Last lines of one container."""
 BYTES: Final = 256 * 1024
 """Of the output of one container."""
-_LARGEST: Final = 8 * 1024 * 1024
-_BOUNDS: Final = jsontext.Bounds(size=_LARGEST)
 _LABEL: Final = "release.failed-output"
 _PATH: Final = "/release-failed-output.json"
 
 
-class Written(Struct, frozen=True, kw_only=True):
+class Written(failed_output.Written, frozen=True, kw_only=True):
     """Last lines of one container that failed."""
 
-    deployment: str
-    version: str
-    process: str
-    replica: str
     image: Digest
-    lines: tuple[tuple[str, str], ...]
-    """Each with its time."""
 
 
 class Crew(Protocol):
@@ -91,24 +82,13 @@ _C = TypeVar("_C", bound=Crew)
 @contextmanager
 def keeping(crew: _C, place: Place) -> Iterator[_C]:
     """Keep what the block collects if it fails; if it does not, forget what an earlier one left."""
-    try:
+    shelf = Shelf(
+        place=place,
+        keep=lambda _: keep(crew.engine, place, crew.written),
+        forget=lambda: forget(crew.engine, place),
+    )
+    with failed_output.keeping(shelf, crew.written, crew.emit):
         yield crew
-    except ReleaseError:
-        _tried(lambda: keep(crew.engine, place, crew.written), crew.emit)
-        if crew.written:
-            crew.emit(
-                Notice(text=f"`{place.command('logs --failed')}` shows the output of the failed container")
-            )
-        raise
-    _tried(lambda: forget(crew.engine, place), crew.emit)
-
-
-def _tried(act: Callable[[], None], emit: Emit) -> None:
-    """Do it. A failure is a warning: the deployment has ended as it has."""
-    try:
-        act()
-    except ReleaseError as error:
-        emit(Warned(text=f"the output of a failed container is not kept: {error.attempted}: {error.found}"))
 
 
 def keep(engine: Engine, place: Place, written: Sequence[Written]) -> None:
@@ -116,7 +96,7 @@ def keep(engine: Engine, place: Place, written: Sequence[Written]) -> None:
     forget(engine, place)
     if not written:
         return
-    content = json_text([plain(each) for each in written], indent=None).encode()
+    content = failed_output.to_text(written).encode()
     spec = ContainerSpec(
         image=written[0].image,
         name=_name(place),
@@ -137,35 +117,10 @@ def forget(engine: Engine, place: Place) -> None:
 def read(engine: Engine, place: Place) -> FailedOutput | None:
     """Return what is kept; None if there is nothing. Raises EngineError: it is not what was kept."""
     found = _found(engine, place)
-    content = engine.read_file(found.id, _PATH, limit=_LARGEST) if found is not None else None
+    content = engine.read_file(found.id, _PATH, limit=failed_output.LARGEST) if found is not None else None
     if content is None:
         return None
-    try:
-        return _parsed(jsontext.read(content, _BOUNDS))
-    except (ValueError, LookupError, TypeError) as error:
-        hint = f"remove it: docker rm -v {_name(place)}"
-        raise EngineError(f"read the output of the failed deployment to {place}", str(error), hint) from error
-
-
-def _parsed(data: Any) -> FailedOutput:
-    lines = [
-        LogLine(
-            moment=str(moment),
-            source=LogSource(
-                id="",
-                process=str(each["process"]),
-                replica=str(each["replica"]),
-                deployment=str(each["deployment"]),
-            ),
-            text=str(text),
-        )
-        for each in data
-        for moment, text in each["lines"]
-    ]
-    first = data[0]
-    return FailedOutput(
-        deployment=str(first["deployment"]), version=str(first["version"]), lines=tuple(lines)
-    )
+    return failed_output.parsed(place, content, f"remove it: docker rm -v {_name(place)}")
 
 
 def _found(engine: Engine, place: Place) -> ContainerState | None:

@@ -11,6 +11,7 @@ from release.cancellation import Cancellation
 from release.deploy.core.instance import Instance
 from release.deploy.core.operating import (
     RUN,
+    Attachment,
     CommandRequest,
     FailedOutput,
     LogLine,
@@ -27,6 +28,7 @@ from release.deploy.targets.engine.gates import Gates
 from release.deploy.targets.engine.health import Watch, await_healthy
 from release.deploy.targets.engine.instances import instance_of
 from release.events import Emit
+from release.handover import hand_over
 from release.images.engine import ContainerState, Engine
 from release.process import Command
 from release.runspec import RunSpec
@@ -152,9 +154,11 @@ class EngineOperations(Struct, frozen=True, kw_only=True):
         spec = command_container(self.engine, request)
         return self.engine.create(replace(spec, has_input=True, has_terminal=request.has_terminal))
 
-    def attachment(self, container: str) -> Command:
+    def attach(self, container: str, attachment: Attachment) -> int:
         """The `docker` program knows terminals: their size, keys and signals."""
-        return self._docker("start", "--attach", "--interactive", f"--detach-keys={_NO_DETACHING}", container)
+        words = ("start", "--attach", "--interactive", f"--detach-keys={_NO_DETACHING}", container)
+        timeout, cancellation = attachment.timeout / 1000, attachment.cancellation
+        return hand_over(self._docker(*words), timeout=timeout, cancellation=cancellation)
 
     def execution(self, instance: Instance, command: Sequence[str], *, has_terminal: bool) -> Command:
         """Likewise, in a container that runs."""
@@ -172,6 +176,10 @@ class EngineOperations(Struct, frozen=True, kw_only=True):
             self.engine.stop(container, grace=grace)
         self.engine.remove(container)
         return state.exit_code if state is not None and not is_running else None
+
+    def advice(self, command: str) -> str:
+        """With the `docker` program."""
+        return f"`docker stop {command}`"
 
     def one_offs(self) -> tuple[Instance, ...]:
         """By their role."""

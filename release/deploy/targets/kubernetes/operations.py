@@ -9,6 +9,7 @@ from typing import Final, NoReturn
 from release.cancellation import Cancellation
 from release.deploy.core.instance import Instance
 from release.deploy.core.operating import (
+    Attachment,
     CommandRequest,
     FailedOutput,
     LogLine,
@@ -83,7 +84,7 @@ class KubernetesOperations(PlacedWorkloads, frozen=True, kw_only=True):
         """Not here."""
         self._refuse("run")
 
-    def attachment(self, container: str) -> Command:  # noqa: ARG002 - the protocol's
+    def attach(self, container: str, attachment: Attachment) -> int:  # noqa: ARG002 - the protocol's
         """Not here."""
         self._refuse("run")
 
@@ -94,6 +95,10 @@ class KubernetesOperations(PlacedWorkloads, frozen=True, kw_only=True):
     def end(self, container: str, *, grace: int) -> int | None:  # noqa: ARG002 - the protocol's
         """Nothing is made here."""
         return None
+
+    def advice(self, command: str) -> str:  # noqa: ARG002 - the protocol's
+        """Nothing is made here."""
+        return ""
 
     def one_offs(self) -> tuple[Instance, ...]:
         """Nothing is made here."""

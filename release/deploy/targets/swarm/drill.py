@@ -13,16 +13,26 @@ from typing import Final
 from release.deploy.core.drill_request import DRILL, DrillRequest, drill_name, empty, is_left_behind
 from release.deploy.core.image_location import Bytes
 from release.deploy.core.instance import InstanceSet
-from release.deploy.core.place import DEPLOYMENT, ENVIRONMENT, ROLE, SERVICE, SERVING, Place
+from release.deploy.core.place import (
+    DEPLOYMENT,
+    ENVIRONMENT,
+    PROCESS,
+    ROLE,
+    SERVICE,
+    SERVING,
+    Place,
+    process_of,
+)
 from release.deploy.core.rollout import RolloutContext, RolloutRequest
 from release.deploy.targets.swarm import naming
 from release.deploy.targets.swarm import spec as specs
-from release.deploy.targets.swarm.api import Kind, Swarm
+from release.deploy.targets.swarm.api import Swarm
 from release.deploy.targets.swarm.images import SwarmImages
 from release.deploy.targets.swarm.nodes import Route
 from release.deploy.targets.swarm.objects import Service
-from release.deploy.targets.swarm.rollout import Rollout
+from release.deploy.targets.swarm.rollout import Rollout, alone
 from release.deploy.targets.swarm.rollouts import SwarmRollouts
+from release.deploy.targets.swarm.stores import Kind
 from release.errors import DeploymentFailed, Problem
 from release.events import Emit, Notice
 from release.images.engine import Engine
@@ -47,7 +57,9 @@ class Scratch(Place, frozen=True, kw_only=True):
     @property
     def container(self) -> str:
         """The name of its service."""
-        return f"{self.service}-{self.environment}-drill-{self.drill}"
+        return drill_name(
+            Place(service=self.service, environment=self.environment, process=self.process), self.drill
+        )
 
     def labels(self, role: str) -> dict[str, str]:
         """Return what carries another role than in the real place."""
@@ -60,6 +72,7 @@ class Scratch(Place, frozen=True, kw_only=True):
 
 def _labels(place: Place, role: str) -> dict[str, str]:
     known = {SERVICE: place.service, ENVIRONMENT: place.environment}
+    known |= {PROCESS: place.process} if place.process else {}
     return known | {ROLE: DRILL if role == SERVING else f"{DRILL}-{role}"}
 
 
@@ -128,7 +141,7 @@ class SwarmDrills(Struct, frozen=True, kw_only=True):
 
     def rollout(self, request: DrillRequest, context: RolloutContext) -> Rollout:
         """Return the rollout of the service of a drill."""
-        return Rollout(swarm=self.swarm, order=order_of(request), means=context)
+        return alone(self.swarm, order_of(request), context)
 
     def remove(self, request: DrillRequest, context: RolloutContext) -> None:
         """The service and its objects."""
@@ -144,6 +157,7 @@ def scratch_of(request: DrillRequest) -> Scratch:
     return Scratch(
         service=request.place.service,
         environment=request.place.environment,
+        process=request.place.process,
         drill=request.drill,
         marks=tuple(sorted(request.marks.items())),
     )
@@ -193,7 +207,12 @@ def _port(spec: RunSpec) -> tuple[Publish, ...]:
 def _is_a_drills(place: Place, service: Service, labels: Mapping[str, str]) -> bool:
     """Return whether its labels and its name are those that a drill gives."""
     drill = service.labels.get(DEPLOYMENT, "")
-    scratch = Scratch(service=place.service, environment=place.environment, drill=drill)
+    scratch = Scratch(
+        service=place.service,
+        environment=place.environment,
+        process=process_of(service.labels),
+        drill=drill,
+    )
     return labels.items() <= service.labels.items() and service.name == naming.service_name(scratch)
 
 

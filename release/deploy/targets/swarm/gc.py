@@ -10,14 +10,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from release.deploy.core.operating import RUN
-from release.deploy.core.place import DEPLOYMENT, MIGRATION, Place
+from release.deploy.core.place import DEPLOYMENT, MIGRATION, Place, process_of
 from release.deploy.core.upkeep import Needs, Unneeded
 from release.deploy.targets.swarm import marks, naming
 from release.deploy.targets.swarm import spec as specs
-from release.deploy.targets.swarm.api import Kind, Swarm
+from release.deploy.targets.swarm.api import Swarm
 from release.deploy.targets.swarm.jobs import Jobs
 from release.deploy.targets.swarm.kept import read_kept
 from release.deploy.targets.swarm.objects import Service, Stored, Task, parts_of
+from release.deploy.targets.swarm.stores import Kind
 from release.runspec import RunSpec
 
 _ROLES: Final[Sequence[tuple[Kind, str]]] = (
@@ -88,7 +89,7 @@ def _is_ours(stored: Stored, place: Place, role: str) -> bool:
         return False
     labels, name = stored.labels, stored.name
     if role == specs.BEFORE:
-        return name == naming.before_name(place, labels.get(DEPLOYMENT, ""))
+        return name == naming.before_name(place.at(process_of(labels)), labels.get(DEPLOYMENT, ""))
     if role == specs.SECRET:
         own = naming.secret_name(place, labels.get(specs.SECRET_NAME, ""), labels.get(specs.FINGERPRINT, ""))
         return name == own or naming.is_variant(name, own)

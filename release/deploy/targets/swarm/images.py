@@ -106,11 +106,12 @@ class SwarmImages(PlacedService, frozen=True, kw_only=True):
         if found.where == "nodes":
             emit(Warned(text=f"{found.problem}; a node without the image cannot run it"))
         with ExitStack() as stack:
-            machines = self.fitting(spec, release.image, stack)
-            for text in prepull.unseen_volumes(machines, spec):
-                emit(Warned(text=text))
+            machines = [self.fitting(one, release.image, stack) for one in spec.every.values()]
+            for each, one in zip(machines, spec.every.values(), strict=True):
+                for text in prepull.unseen_volumes(each, one):
+                    emit(Warned(text=text))
             if found.where == "registry":
-                prepull.bring(machines, release.image, emit)
+                prepull.bring(prepull.joined(machines), release.image, emit)
         name = Repository(release.image.repository).tagged(f"sha-{release.source.commit}")
         if found.stored is not None and str(name) not in found.stored.references:
             self.engine.tag(found.stored.id, name)

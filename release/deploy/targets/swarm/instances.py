@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator
 
 from release.deploy.core.fingerprints import FingerprintKey
 from release.deploy.core.instance import Difference, Instance, InstanceSet, Placed, Report
-from release.deploy.core.place import DEPLOYMENT
+from release.deploy.core.place import DEPLOYMENT, process_of
 from release.deploy.targets.swarm import marks
 from release.deploy.targets.swarm import spec as specs
 from release.deploy.targets.swarm.drift import changed
 from release.deploy.targets.swarm.objects import Service, image_digest
-from release.deploy.targets.swarm.rollout import identities
+from release.deploy.targets.swarm.part import identities, services_of
+from release.deploy.targets.swarm.scaling import is_paused
 from release.deploy.targets.swarm.sealed import foreign
 from release.deploy.targets.swarm.service import PlacedService
 from release.deploy.targets.swarm.tasks import View, placed, update_of
@@ -37,10 +38,15 @@ class SwarmInstances(PlacedService, frozen=True, kw_only=True):
     def look(self) -> InstanceSet:
         """The tasks that there should be. Raises NotReady where this engine cannot tell."""
         self.need_manager()
-        found = self.found()
-        if found is None or not self.owns(found):
-            return InstanceSet(running=(), stopped=())
-        return InstanceSet(running=self._states(found), stopped=())
+        found = services_of(self.swarm, self.place)
+        return InstanceSet(
+            running=tuple(state for each in found for state in self._states(each)),
+            stopped=tuple(self._paused(each) for each in found if is_paused(each.spec)),
+        )
+
+    def _paused(self, service: Service) -> Instance:
+        """Return a service that is to have no task, as one container that is stopped."""
+        return replace(self._state(self.view(service), 0, service.id), name=service.name, status="stopped")
 
     def stranger(self) -> Instance | None:
         """A service under our name that no deployment made."""
@@ -76,15 +82,18 @@ class SwarmInstances(PlacedService, frozen=True, kw_only=True):
             restarts=sum(task.slot == slot for task in seen.ended),
             started_at=task.created_at if task is not None else seen.service.updated_at,
             labels={**seen.service.labels, **(task.labels if task is not None else {})},
+            process=process_of(seen.service.labels),
         )
 
     def report(self) -> Report | None:
-        """The service's tasks and its update, for people; None where there is none of ours."""
-        found = self.found() if self.is_manager() else None
-        if found is None or not self.owns(found):
+        """The services' tasks and updates, for people; None where there is none of ours."""
+        found = services_of(self.swarm, self.place) if self.is_manager() else ()
+        if not found:
             return None
-        tasks = tuple(placed(self.view(found)))
-        return Report(tasks=tasks, update=update_of(found), ended=tuple(ended_tasks(tasks)))
+        tasks = tuple(task for each in found for task in placed(self.view(each)))
+        updates = {each.name: said for each in found if (said := update_of(each)) is not None}
+        told = [f"{name}: {said}" if len(found) > 1 else said for name, said in updates.items()]
+        return Report(tasks=tasks, update="; ".join(told) or None, ended=tuple(ended_tasks(tasks)))
 
     def drift(
         self,
@@ -97,14 +106,19 @@ class SwarmInstances(PlacedService, frozen=True, kw_only=True):
 
         And which secrets and configs of it are not the recorded ones; `key` is that of their seals.
         """
-        found = self.found() if release is not None else None
-        if found is None or release is None or found.labels.get(DEPLOYMENT) != deployment.deployment:
-            return
-        order = specs.recorded_order(self.place, deployment, release)
+        for found in services_of(self.swarm, self.place) if release is not None else ():
+            if release is not None and found.labels.get(DEPLOYMENT) == deployment.deployment:
+                yield from self._drift_of(found, deployment, release, key)
+
+    def _drift_of(
+        self, found: Service, deployment: Deployment, release: Release, key: FingerprintKey | None
+    ) -> Iterator[Difference]:
+        place = self.place.at(process_of(found.labels))
+        order = specs.recorded_order(place, deployment, release)
         for setting, text in changed(self.swarm, found.spec, order):
-            yield Difference(name=self.place.container, setting=setting, found=text)
-        for setting, text in foreign(self.swarm, self.place, found.spec, deployment.run_spec, key):
-            yield Difference(name=self.place.container, setting=setting, found=text)
+            yield Difference(name=place.container, setting=setting, found=text)
+        for setting, text in foreign(self.swarm, place, found.spec, order.spec, key):
+            yield Difference(name=place.container, setting=setting, found=text)
 
     def secrets(self, instance: Instance, names: Iterable[str]) -> Iterator[Redacted]:  # noqa: ARG002
         """Nothing: they are on its nodes, and a Swarm does not return them."""

@@ -8,12 +8,12 @@ Source: Docker Engine API 1.45, ServiceCreate (Mode.ReplicatedJob) and TaskInspe
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from release.cancellation import Cancellation
 from release.deploy.core.image_location import image_reference
-from release.deploy.core.operating import CommandRequest
+from release.deploy.core.operating import CommandRequest, just_after
 from release.deploy.targets.swarm import spec as specs
 from release.deploy.targets.swarm.api import Swarm
 from release.deploy.targets.swarm.objects import Service, Task
@@ -133,6 +133,26 @@ class Jobs(Struct, frozen=True, kw_only=True):
                 raise TimeoutError
             time.sleep(_PAUSE_SECONDS)
 
+    def follow(
+        self, job: str, say: Callable[[str], None], *, timeout: int, cancellation: Cancellation
+    ) -> int:
+        """Show the output of a command until it ends; its exit status. A signal leaves it running.
+
+        Raises TimeoutError after so many milliseconds, Cancelled, EngineError: it has no exit status.
+        """
+        deadline, shown = time.monotonic() + timeout / 1000, Shown(swarm=self.swarm)
+        while True:
+            cancellation.check()
+            task = self._newest(job)
+            if task is not None and task.container:
+                for text in shown.fresh(task):
+                    say(text)
+            if task is not None and task.state in _OVER:
+                return _status(task)
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"it still ran after {timeout / 1000:g} s")
+            time.sleep(_PAUSE_SECONDS)
+
     def _newest(self, job: str) -> Task | None:
         tasks = self.swarm.tasks(job)
         return tasks[-1] if tasks else None
@@ -168,6 +188,32 @@ class Jobs(Struct, frozen=True, kw_only=True):
         """Return the last lines of the newest task; nothing before there is one."""
         task = self._newest(job)
         return self.swarm.output(task.id, lines=lines) if task is not None else ()
+
+
+class Shown(Struct, kw_only=True):
+    """Lines of a task that were shown already: a Swarm tells no end of what is followed."""
+
+    swarm: Swarm
+    moment: str = ""
+    """Time of the last line."""
+    count: int = 0
+    """Number of lines of that time."""
+
+    def fresh(self, task: Task) -> Iterator[str]:
+        """Yield the lines that came since the last time, if the task's node answers."""
+        if task.node not in {node.id for node in self.swarm.nodes() if node.is_ready}:
+            return
+        before, left = self.moment, self.count
+        since = just_after(before) if before else None
+        for moment, text in self.swarm.engine.timed_task_lines(task.id, since=since):
+            if moment < before:
+                continue
+            if moment == before and left:
+                left -= 1
+                continue
+            self.count = self.count + 1 if moment == self.moment else 1
+            self.moment = moment
+            yield text
 
 
 def _status(task: Task) -> int:

@@ -40,6 +40,11 @@ def run_name(name: str) -> str:
     return fitting(name, _LONGEST_SERVICE)
 
 
+def failed_name(place: Place) -> str:
+    """Return what the config is called with the output of the deployment that failed last."""
+    return fitting(f"release-failed-{place.container}", _LONGEST_OBJECT)
+
+
 def lock_name(name: str) -> str:
     """Return what a lock is called among the Swarm's configs."""
     return fitting(name, _LONGEST_OBJECT)

@@ -1,14 +1,16 @@
-"""Operations on the tasks of a Swarm's service: their output. Everything else is refused."""
+"""Operations on the tasks of a Swarm's services: their output, commands, restart, stop and start."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from datetime import datetime
-from typing import Final, NoReturn
 
 from release.cancellation import Cancellation
 from release.deploy.core.instance import Instance
 from release.deploy.core.operating import (
+    RUN,
+    Attachment,
     CommandRequest,
     FailedOutput,
     LogLine,
@@ -16,50 +18,55 @@ from release.deploy.core.operating import (
     OperationContext,
     What,
 )
-from release.deploy.core.place import Place
+from release.deploy.core.place import DEPLOYMENT, process_of
 from release.deploy.targets.swarm import naming
-from release.deploy.targets.swarm.api import Swarm
-from release.errors import UsageError
-from release.events import Emit
+from release.deploy.targets.swarm.commands import command_instance
+from release.deploy.targets.swarm.failed_output import SwarmShelf
+from release.deploy.targets.swarm.jobs import Jobs
+from release.deploy.targets.swarm.nodes import look_into
+from release.deploy.targets.swarm.objects import Service, Task
+from release.deploy.targets.swarm.part import services_of
+from release.deploy.targets.swarm.rescaling import Rescaling
+from release.deploy.targets.swarm.service import PlacedService
+from release.errors import EngineError, UsageError
+from release.events import Emit, Notice
 from release.process import Command
-from release.values import Struct
-
-_REFUSALS: Final = {
-    "run": "a Swarm runs no single command here: use `docker service create --mode replicated-job` with the "
-    "image that `invoke status` shows",
-    "exec": "a Swarm runs no program in its tasks: use `docker exec` on the node that `invoke status` shows",
-    "restart": "use `docker service update --force {service}`: the Swarm replaces its tasks one by one",
-    "stop": "use `docker service scale {service}=0`; `invoke deploy` or `invoke rollback` starts it again",
-    "start": "use `invoke deploy` or `invoke rollback`: both restore the recorded number of tasks",
-    "failed": "a Swarm keeps the output of tasks that failed: use `docker service ps {service}` and "
-    "`docker service logs TASK`",
-}
+from release.values import replace
 
 
-class SwarmOperations(Struct, frozen=True, kw_only=True):
+class SwarmOperations(PlacedService, frozen=True, kw_only=True):
     """See `release.deploy.core.operating.Operations` for what each method promises."""
 
-    swarm: Swarm
-    place: Place
+    @property
+    def jobs(self) -> Jobs:
+        """The jobs of the Swarm."""
+        return Jobs(swarm=self.swarm)
 
-    def refusal(self, what: What) -> str:
-        """Everything but the output of its tasks."""
-        return _REFUSALS.get(what, "").format(service=naming.service_name(self.place))
+    def refusal(self, what: What) -> str:  # noqa: ARG002 - a Swarm can do all of it
+        """Nothing: a command beside a task needs the engine of its node, and `execution` says so."""
+        return ""
 
-    def sources(self, instances: Sequence[Instance]) -> tuple[LogSource, ...]:  # noqa: ARG002 - tasks
-        """The tasks that should run."""
-        service = self.swarm.service(naming.service_name(self.place))
-        tasks = self.swarm.tasks(service.id) if service is not None else ()
-        labels = service.labels if service is not None else {}
+    def sources(self, instances: Sequence[Instance]) -> tuple[LogSource, ...]:
+        """The tasks that should run, or those that ended last if their service is stopped."""
+        names = {each.name for each in instances}
         return tuple(
             LogSource(
                 id=task.id,
-                process=labels.get("release.process", ""),
+                process=process_of(service.labels),
                 replica=str(task.slot),
-                deployment=labels.get("release.deployment", ""),
+                deployment=task.labels.get(DEPLOYMENT, ""),
             )
-            for task in tasks
-            if task.desired == "running"
+            for service in services_of(self.swarm, self.place)
+            for task in self._shown(service, names)
+        )
+
+    def _shown(self, service: Service, names: set[str]) -> Iterator[Task]:
+        tasks = self.swarm.tasks(service.id)
+        if service.name in names:
+            yield from {task.slot: task for task in tasks}.values()
+            return
+        yield from (
+            task for task in tasks if task.desired == "running" and f"{service.name}.{task.slot}" in names
         )
 
     def read(
@@ -79,40 +86,94 @@ class SwarmOperations(Struct, frozen=True, kw_only=True):
             yield LogLine(moment=moment, source=source, text=text)
 
     def failed(self) -> FailedOutput | None:
-        """Not here."""
-        self._refuse("failed")
+        """From a config of the Swarm."""
+        return SwarmShelf(swarm=self.swarm, place=self.place).read()
 
-    def stop(self, instances: Sequence[Instance], context: OperationContext) -> str:  # noqa: ARG002 - as the protocol has it
-        """Not here."""
-        self._refuse("stop")
+    def stop(self, instances: Sequence[Instance], context: OperationContext) -> str:
+        """Ask each service for no task, and wait until all have ended."""
+        services = self._services(instances)
+        for service in services:
+            context.cancellation.check()
+            self._rescaling(service, context).stop()
+        return f"{', '.join(each.name for each in services) or 'nothing'} stopped"
 
-    def start(self, instances: Sequence[Instance], context: OperationContext) -> str:  # noqa: ARG002 - as the protocol has it
-        """Not here."""
-        self._refuse("start")
+    def start(self, instances: Sequence[Instance], context: OperationContext) -> str:
+        """Ask for the recorded number of tasks again, and see each service settle."""
+        said = [self._rescaling(service, context).start() for service in self._services(instances)]
+        return "; ".join(said) or "nothing to start"
 
-    def restart(self, instances: Sequence[Instance], context: OperationContext) -> str:  # noqa: ARG002 - as the protocol has it
-        """Not here."""
-        self._refuse("restart")
+    def restart(self, instances: Sequence[Instance], context: OperationContext) -> str:
+        """Let the Swarm replace every task; an exclusive one has ended before the next one starts."""
+        said = []
+        for service in self._services(instances):
+            context.cancellation.check()
+            said.append(self._rescaling(service, context).restart())
+        return "; ".join(said)
 
-    def begin(self, request: CommandRequest, emit: Emit) -> str:  # noqa: ARG002 - the protocol's
-        """Not here."""
-        self._refuse("run")
+    def _services(self, instances: Sequence[Instance]) -> tuple[Service, ...]:
+        """Return the services of these tasks, in their order."""
+        names = [each.process for each in instances]
+        mine = {process_of(each.labels): each for each in services_of(self.swarm, self.place)}
+        return tuple(mine[name] for name in dict.fromkeys(names) if name in mine)
 
-    def attachment(self, container: str) -> Command:  # noqa: ARG002 - the protocol's
-        """Not here."""
-        self._refuse("run")
+    def _rescaling(self, service: Service, context: OperationContext) -> Rescaling:
+        return Rescaling(swarm=self.swarm, place=self.place, service=service, context=context)
 
-    def execution(self, instance: Instance, command: Sequence[str], *, has_terminal: bool) -> Command:  # noqa: ARG002 - as the protocol has it
-        """Not here."""
-        self._refuse("exec")
+    def begin(self, request: CommandRequest, emit: Emit) -> str:
+        """A job: it starts at once, without a terminal and without input."""
+        if request.has_terminal:
+            emit(Notice(text="a job of a Swarm has no terminal and no input; its output is shown"))
+        return self.jobs.create(replace(request, name=naming.run_name(request.name)), emit)
 
-    def end(self, container: str, *, grace: int) -> int | None:  # noqa: ARG002 - as the protocol has it
-        """Nothing is made here."""
-        return None
+    def attach(self, container: str, attachment: Attachment) -> int:
+        """Show what its node keeps of its output until it ends."""
+        return self.jobs.follow(
+            container, attachment.say, timeout=attachment.timeout, cancellation=attachment.cancellation
+        )
+
+    def execution(self, instance: Instance, command: Sequence[str], *, has_terminal: bool) -> Command:
+        """With the `docker` program at the engine of its node. Raises UsageError: that is not reached."""
+        task = self._task_of(instance)
+        with ExitStack() as stack:
+            machines = look_into(self.swarm, self.ways, stack)
+            found = next((each for each in machines.every if each.node.id == task.node), None)
+            if found is None or found.engine is None:
+                where = str(found) if found is not None else task.node
+                why = found.unseen if found is not None else "the Swarm does not know the node"
+                raise UsageError(
+                    f"run a command in {instance.name}",
+                    f"it runs on {where}, whose engine is not reached: {why}",
+                    f"set its address in environments.{self.place.environment}.swarm.nodes; or run `docker "
+                    f"exec {task.container[:12]} ...` there; or use `invoke run`",
+                )
+            words = ["exec", "--interactive", *(["--tty"] if has_terminal else [])]
+            argv = ("docker", *words, task.container, *command)
+            return Command(argv=argv, env=found.engine.command_environment())
+
+    def _task_of(self, instance: Instance) -> Task:
+        for service in services_of(self.swarm, self.place):
+            for task in self.swarm.tasks(service.id):
+                if f"{service.name}.{task.slot}" == instance.name and task.state == "running":
+                    return task
+        found = f"no task of {instance.name} runs now"
+        raise EngineError(f"run a command in {instance.name}", found, "run the command again")
+
+    def end(self, container: str, *, grace: int) -> int | None:  # noqa: ARG002 - its settings have the grace
+        """Its service is removed with it."""
+        found = self.jobs.get(container)
+        if found is None:
+            return None
+        if not found.is_over:
+            self.jobs.stop(container)
+        self.jobs.remove(container)
+        return found.exit_code if found.is_over else None
+
+    def advice(self, command: str) -> str:
+        """With the `docker` program on a manager."""
+        return f"`docker service rm {command}`"
 
     def one_offs(self) -> tuple[Instance, ...]:
-        """Nothing is made here."""
-        return ()
-
-    def _refuse(self, what: What) -> NoReturn:
-        raise UsageError(f"{what} {self.place}", self.refusal(what))
+        """By their role; one that may still start counts as running."""
+        found = map(command_instance, self.jobs.every(self.place.labels(RUN)))
+        over = ("exited", "created")
+        return tuple(each if each.status in over else replace(each, status="running") for each in found)

@@ -30,6 +30,12 @@ def fitting(machines: Machines, asked: Asked) -> Machines:
     return replace(machines, every=tuple(every))
 
 
+def joined(several: Sequence[Machines]) -> Machines:
+    """Return the machines of all of them, each once."""
+    every = {machine.node.id: machine for machines in several for machine in machines.every}
+    return replace(several[0], every=tuple(every.values()))
+
+
 def pull(engine: Engine, image: Image) -> object:
     """Without a word of the bytes: several engines pull at once."""
     return image_location.fetch(engine, image, lambda _: None)

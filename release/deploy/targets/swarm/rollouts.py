@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
+from typing import Final
 
+from release.deploy.core.failed_output import keeping
 from release.deploy.core.instance import InstanceSet
-from release.deploy.core.place import DEPLOYMENT
+from release.deploy.core.place import DEPLOYMENT, process_of
 from release.deploy.core.problems import listed
 from release.deploy.core.rollout import RolloutContext, RolloutRequest, Strategy, Way
 from release.deploy.targets.swarm import placement, prepull
-from release.deploy.targets.swarm.objects import Service
-from release.deploy.targets.swarm.rollout import Rollout, longest
+from release.deploy.targets.swarm import spec as specs
+from release.deploy.targets.swarm.failed_output import SwarmShelf
+from release.deploy.targets.swarm.part import longest, services_of
+from release.deploy.targets.swarm.rollout import Rollout, fresh, resumed
 from release.deploy.targets.swarm.service import PlacedService, no_manager
 from release.errors import Problem, UsageError
 from release.records import Image
 from release.runspec import RunSpec
+from release.values import replace
+
+_STRATEGIES: Final = {
+    "rolling": "rolling: the Swarm replaces the tasks, a few at a time, by the recorded update policy",
+    "in-order": "in-order: one process after the other, its tasks a few at a time by the recorded update "
+    "policy; what ran before is kept until all are proven",
+}
 
 
 class SwarmRollouts(PlacedService, frozen=True, kw_only=True):
@@ -30,15 +41,23 @@ class SwarmRollouts(PlacedService, frozen=True, kw_only=True):
         """The Swarm itself, whether its nodes can run that, and networks that do not reach across it."""
         membership = self.swarm.membership()
         if not membership.is_manager:
-            return self._listed({"engine": [no_manager(self.engine.host, membership)]})
-        found = {
-            "swarm": self._placement(spec, image),
+            return listed(self.place, {"engine": [no_manager(self.engine.host, membership)]})
+        return [
+            problem
+            for name, one in specs.process_specs(spec).items()
+            for problem in listed(self.place.at(name), self._wrong(name, one, image))
+        ]
+
+    def _wrong(self, process: str, spec: RunSpec, image: Image | None) -> Mapping[str, Iterator[str]]:
+        """Return what is wrong with the settings of one process, by key."""
+        part = replace(self, place=self.place.at(process))
+        return {
+            "swarm": part._placement(spec, image),  # noqa: SLF001 - the same, for one process
             "networks": self._networks(spec),
-            "volumes": self._volumes(spec, image),
+            "volumes": part._volumes(spec, image),  # noqa: SLF001
             "publish": _addresses(spec),
+            "health": _gates(spec),
         }
-        found |= {"health": _gates(spec), "processes": _processes(spec)}
-        return self._listed(found)
 
     def cautions(self) -> tuple[str, ...]:
         """None: requests go through the Swarm's own mesh, or to the ports of its nodes."""
@@ -48,10 +67,14 @@ class SwarmRollouts(PlacedService, frozen=True, kw_only=True):
         """Ports of other services, and a service of our name that is not ours."""
         if not self.is_manager():
             return []
-        return self._listed({"publish": self._ports(spec), "name": self._name(ours)})
-
-    def _listed(self, found: Mapping[str, Iterator[str] | list[str]]) -> list[Problem]:
-        return listed(self.place, found)
+        own = {each.name for each in services_of(self.swarm, self.place)}
+        return [
+            problem
+            for name, one in spec.every.items()
+            for problem in listed(
+                self.place.at(name), {"publish": self._ports(one, own), "name": self._name(name, ours)}
+            )
+        ]
 
     def _placement(self, spec: RunSpec, image: Image | None) -> Iterator[str]:
         asked = self.asked(spec, image)
@@ -71,34 +94,33 @@ class SwarmRollouts(PlacedService, frozen=True, kw_only=True):
             elif not network.is_for_services:
                 yield f"the network {name} exists on this engine only: {way}, with another name"
 
-    def _ports(self, spec: RunSpec) -> Iterator[str]:
+    def _ports(self, spec: RunSpec, own: set[str]) -> Iterator[str]:
         wanted = {(port.host, port.protocol) for port in spec.publish}
         for other in self.swarm.services():
             ports = (other.spec.get("EndpointSpec") or {}).get("Ports") or []
             taken = {(port.get("PublishedPort"), port.get("Protocol")) for port in ports}
-            for number, _ in sorted(wanted & taken if other.name != self.service else ()):
+            for number, _ in sorted(wanted & taken if other.name not in own else ()):
                 yield f"port {number} is published by the service {other.name}: publish another port"
 
-    def _name(self, ours: InstanceSet) -> Iterator[str]:
-        if ours.strangers or self._stranger() is not None:
+    def _name(self, process: str, ours: InstanceSet) -> Iterator[str]:
+        part = replace(self, place=self.place.at(process))
+        found = part.found()
+        strangers = [each for each in ours.strangers if each.process == process]
+        if strangers or (found is not None and not part.owns(found)):
+            name = part.service
             yield (
-                f"the service {self.service} exists, but no record of the ledger proves that a "
-                "deployment made it, so it is not changed. To show it: `docker service inspect "
-                f"{self.service}`; to remove it: `docker service rm {self.service}`"
+                f"the service {name} exists, but no record of the ledger proves that a "
+                f"deployment made it, so it is not changed. To show it: `docker service inspect {name}`; "
+                f"to remove it: `docker service rm {name}`"
             )
 
-    def _stranger(self) -> Service | None:
-        """Return a service under our name that no deployment made."""
-        found = self.found()
-        return found if found is not None and not self.owns(found) else None
+    def strategy(self, spec: RunSpec) -> Strategy:
+        """The Swarm replaces task by task, one process after the other."""
+        return "rolling" if spec.processes is None else "in-order"
 
-    def strategy(self, spec: RunSpec) -> Strategy:  # noqa: ARG002 - other targets ask the settings
-        """The Swarm replaces task by task."""
-        return "rolling"
-
-    def describe(self, strategy: Strategy) -> str:  # noqa: ARG002 - there is one
+    def describe(self, strategy: Strategy) -> str:
         """For the plan."""
-        return "rolling: the Swarm replaces the tasks, a few at a time, by the recorded update policy"
+        return _STRATEGIES.get(strategy, "")
 
     def patience(self, spec: RunSpec, health_timeout: int) -> int:
         """For every round of the update."""
@@ -106,42 +128,49 @@ class SwarmRollouts(PlacedService, frozen=True, kw_only=True):
 
     def roll_out(self, order: RolloutRequest, means: RolloutContext) -> str:
         """Submit the spec, follow its tasks, ask the service; put back what ran before where that fails."""
-        return Rollout(swarm=self.swarm, order=order, means=means).run()
+        rollout = fresh(self.swarm, order, means)
+        with self._keeping(rollout):
+            return rollout.run()
+
+    def _keeping(self, rollout: Rollout) -> AbstractContextManager[None]:
+        """Keep the output of tasks that fail in the block."""
+        shelf = SwarmShelf(swarm=self.swarm, place=self.place).shelf
+        return keeping(shelf, rollout.written, rollout.means.emit)
 
     def objection(self, order: RolloutRequest, way: Way) -> UsageError | None:
         """A spec that is not there cannot be proven. What ran before is kept: it can always be put back."""
-        found, wanted = self.found(), order.identity.deployment
-        labels = [*(one.labels for one in order.before.running), found.labels if found is not None else {}]
-        if way == "revert" or any(each.get(DEPLOYMENT) == wanted for each in labels):
+        if way == "revert":
             return None
-        return UsageError(
-            f"finish {order}", "its spec was never submitted, or is reverted already", "revert it: --revert"
-        )
+        wanted, running = order.identity.deployment, order.before.running
+        made = {each.process for each in running if each.labels.get(DEPLOYMENT) == wanted}
+        there = services_of(self.swarm, self.place)
+        made |= {process_of(each.labels) for each in there if each.labels.get(DEPLOYMENT) == wanted}
+        missing = [name for name in order.spec.every if name not in made]
+        if not missing:
+            return None
+        whose = f"the spec of {missing[0]}" if missing[0] else "its spec"
+        found = f"{whose} was never submitted, or is reverted already"
+        return UsageError(f"finish {order}", found, "revert it: --revert")
 
     def resume(self, order: RolloutRequest, means: RolloutContext) -> str:
         """Prove what was submitted; put back the spec that was kept where that fails."""
-        return Rollout(swarm=self.swarm, order=order, means=means).resume()
+        rollout = resumed(self.swarm, order, means)
+        with self._keeping(rollout):
+            return rollout.resume()
 
     def retract(self, order: RolloutRequest, means: RolloutContext) -> str:
         """See the spec run that was there before the first change; put it back where it is not there."""
-        return Rollout(swarm=self.swarm, order=order, means=means).retract()
+        return resumed(self.swarm, order, means).retract()
 
     def verify(self, order: RolloutRequest, means: RolloutContext) -> str:
         """Look once more, and ask."""
-        return Rollout(swarm=self.swarm, order=order, means=means).verify()
+        return fresh(self.swarm, order, means).verify()
 
 
 def _gates(spec: RunSpec) -> Iterator[str]:
     """Recorded settings may be those of one engine, whose containers can be asked one by one."""
     if spec.health_tcp is not None or spec.health_command is not None:
         yield "health_tcp and health_command are for one engine: a Swarm uses its health check"
-
-
-def _processes(spec: RunSpec) -> Iterator[str]:
-    """Recorded settings may be those of one engine."""
-    if spec.processes is not None:
-        names = ", ".join(spec.every)
-        yield f"{names} ran together on one engine: an environment in a Swarm runs one process"
 
 
 def _addresses(spec: RunSpec) -> Iterator[str]:

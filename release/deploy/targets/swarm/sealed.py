@@ -20,9 +20,11 @@ from release.deploy.core.place import Place
 from release.deploy.core.rollout import RolloutRequest
 from release.deploy.targets.swarm import marks, naming
 from release.deploy.targets.swarm import spec as specs
-from release.deploy.targets.swarm.api import Kind, Swarm
+from release.deploy.targets.swarm.api import Swarm
 from release.deploy.targets.swarm.objects import Stored
+from release.deploy.targets.swarm.scaling import PAUSED, is_paused
 from release.deploy.targets.swarm.spec import Part, Parts
+from release.deploy.targets.swarm.stores import Kind
 from release.errors import EngineError, NameTaken
 from release.events import Emit, Warned
 from release.redact import Redacted
@@ -142,7 +144,7 @@ def foreign(
 
     Raises EngineError.
     """
-    container = marks.container_of(spec)
+    place, container = place.at(""), marks.container_of(spec)
     fingerprints = {_path(settings, name): (name, mark) for name, mark in settings.secrets.items()}
     for part in container.get("Secrets") or ():
         name, mark = fingerprints.get(str((part.get("File") or {}).get("Name")), ("", ""))
@@ -188,7 +190,9 @@ def restorable(
 
     Raises EngineError: it is another one.
     """
-    known = [marks.mark(each) for each in (now_spec, previous)] if previous else []
+    there = (now_spec, previous) if previous else ()
+    known = [marks.mark(each) for each in there]
+    known += [str(each["Labels"][PAUSED]) for each in there if is_paused(each)]
     with suppress(AttributeError, TypeError):
         if kept.get("Name") == name and (not known or marks.mark(kept) in known):
             return kept

@@ -243,6 +243,16 @@ def _secret(path: str, part: Part) -> dict[str, Any]:
     }
 
 
+def process_specs(spec: RunSpec) -> dict[str, RunSpec]:
+    """Return the settings of each process; an exclusive one is stopped before it is started."""
+    return {name: _stop_first(one) if name in spec.exclusive else one for name, one in spec.every.items()}
+
+
+def _stop_first(spec: RunSpec) -> RunSpec:
+    swarm = (spec.swarm or SwarmSpec()).model_copy(update={"order": "stop-first"})
+    return spec.model_copy(update={"swarm": swarm})
+
+
 def named_spec(order: RolloutRequest, networks: Mapping[str, str]) -> dict[str, Any]:
     """Return what is written for an order, told by names alone: without the ids of secrets and configs.
 
@@ -250,7 +260,7 @@ def named_spec(order: RolloutRequest, networks: Mapping[str, str]) -> dict[str, 
         order: what is to run.
         networks: ids by name.
     """
-    place, spec = order.place, order.spec
+    place, spec = order.place.at(""), order.spec
     parts = Parts(
         networks={name: networks.get(name, name) for name in spec.networks},
         secrets={
@@ -265,7 +275,7 @@ def named_spec(order: RolloutRequest, networks: Mapping[str, str]) -> dict[str, 
 
 
 def recorded_order(place: Place, deployment: Deployment, release: Release) -> RolloutRequest:
-    """Return what a deployment of this release was to make run, as its record tells it."""
+    """Return what a deployment of this release was to make run as this process, as its record tells it."""
     return RolloutRequest(
         place=place,
         identity=Identity(
@@ -276,7 +286,7 @@ def recorded_order(place: Place, deployment: Deployment, release: Release) -> Ro
             record=deployment.release,
         ),
         image=release.image,
-        spec=deployment.run_spec,
+        spec=process_specs(deployment.run_spec).get(place.process, deployment.run_spec),
         secrets={},
         before=InstanceSet(running=(), stopped=()),
         old=None,

@@ -50,8 +50,8 @@ class SwarmTarget(PlacedService, frozen=True, kw_only=True):
 
     @property
     def operations(self) -> SwarmOperations:
-        """The output of tasks alone."""
-        return SwarmOperations(swarm=self.swarm, place=self.place)
+        """The tasks of all services, and jobs."""
+        return SwarmOperations(engine=self.engine, place=self.place, ways=self.ways)
 
     @property
     def upkeep(self) -> SwarmUpkeep:

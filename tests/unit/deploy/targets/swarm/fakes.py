@@ -10,7 +10,7 @@ from release.cancellation import Cancellation
 from release.deploy.core.instance import InstanceSet
 from release.deploy.core.place import DEPLOYMENT, Identity, Place
 from release.deploy.core.rollout import RolloutContext, RolloutRequest
-from release.deploy.targets.swarm.api import Kind, Swarm
+from release.deploy.targets.swarm.api import Swarm
 from release.deploy.targets.swarm.objects import (
     Membership,
     Network,
@@ -20,6 +20,7 @@ from release.deploy.targets.swarm.objects import (
     Task,
     image_digest,
 )
+from release.deploy.targets.swarm.stores import Kind
 from release.errors import EngineError, EngineUnreachable, NameTaken
 from release.events import Event
 from release.redact import Mask, Redacted
@@ -171,6 +172,13 @@ class FakeSwarm:
             raise EngineUnreachable("update the service", "it closed the connection")
 
 
+def _kept(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """As a Swarm keeps a spec: without empty lists."""
+    return {
+        key: _kept(value) if isinstance(value, dict) else value for key, value in spec.items() if value != []
+    }
+
+
 @dataclass(kw_only=True)
 class ManyServices(FakeSwarm):
     """A Swarm in memory with several services, by their names."""
@@ -192,7 +200,7 @@ class ManyServices(FakeSwarm):
         if name in self.table:
             raise NameTaken("create the service", "there is one")
         self.made += 1
-        self.table[name] = service(spec, name=name, id=f"id-{name}-{self.made}")
+        self.table[name] = service(_kept(spec), name=name, id=f"id-{name}-{self.made}")
         self._answer()
         return self.table[name].id
 
@@ -201,7 +209,7 @@ class ManyServices(FakeSwarm):
         now = self._named(known.id)
         if now is None or known.version != now.version:
             return False
-        self.table[now.name] = replace(now, spec=spec, version=now.version + 1, previous=now.spec)
+        self.table[now.name] = replace(now, spec=_kept(spec), version=now.version + 1, previous=now.spec)
         self._answer()
         return True
 

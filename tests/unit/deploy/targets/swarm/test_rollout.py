@@ -10,9 +10,12 @@ import pytest
 from release.cancellation import Cancellation
 from release.deploy.core.instance import InstanceSet
 from release.deploy.core.rollout import RolloutRequest
+from release.deploy.targets.swarm.before import remember
 from release.deploy.targets.swarm.objects import Service, Task
-from release.deploy.targets.swarm.rollout import Rollout, identities
+from release.deploy.targets.swarm.part import identities
+from release.deploy.targets.swarm.rollout import Rollout, fresh, resumed
 from release.deploy.targets.swarm.spec import Parts, service_spec
+from release.deploy.targets.swarm.submit import submit
 from release.errors import Cancelled, DeploymentFailed, EngineUnreachable, LockHeld, MixedState, Restored
 from release.events import Event, Warned
 from release.values import replace
@@ -44,7 +47,7 @@ def over(before: Service, **settings: Any) -> RolloutRequest:
 
 
 def run(fake: FakeSwarm, ordered: RolloutRequest, said: list[Event] | None = None) -> str:
-    return Rollout(swarm=real(fake), order=ordered, means=means(said)).run()
+    return fresh(real(fake), ordered, means(said)).run()
 
 
 def crashing(now: Service) -> list[Task]:
@@ -112,7 +115,7 @@ def test_who_lost_the_lock_submits_nothing() -> None:
 
     before = running()
     fake = FakeSwarm(there=before)
-    rollout = Rollout(swarm=real(fake), order=over(before), means=replace(means(), still_mine=lost))
+    rollout = resumed(real(fake), over(before), replace(means(), still_mine=lost))
     with pytest.raises(LockHeld, match="Grace Hopper"):
         rollout.run()
     assert fake.calls == []
@@ -128,12 +131,12 @@ def test_a_version_that_the_swarm_itself_counted_up_is_no_lost_race() -> None:
         assert fake.there is not None
         fake.there = replace(fake.there, version=fake.there.version + 3)
 
-    rollout = Rollout(swarm=real(fake), order=ordered, means=means())
-    rollout._submit(before, service_spec(ordered, Parts()))
+    rollout = resumed(real(fake), ordered, means())
+    submit(rollout.parts[0], before, service_spec(ordered, Parts()))
     counted()
     fake.calls.clear()
     fake.there = replace(before, version=before.version + 3)
-    rollout._submit(before, service_spec(ordered, Parts()))
+    submit(rollout.parts[0], before, service_spec(ordered, Parts()))
     assert fake.calls == ["update", "update"]
     assert deployment_of(fake) == NEW
 
@@ -147,10 +150,10 @@ def test_a_spec_that_changes_between_reading_and_writing_is_a_lost_race() -> Non
         fake.there = replace(before, version=8, spec=service_spec(order("3" * 12), Parts()))
 
     ordered = over(before)
-    rollout = Rollout(swarm=real(fake), order=ordered, means=means())
+    rollout = resumed(real(fake), ordered, means())
     other()
     with pytest.raises(LockHeld):
-        rollout._submit(before, service_spec(ordered, Parts()))
+        submit(rollout.parts[0], before, service_spec(ordered, Parts()))
     assert deployment_of(fake) == "3" * 12
 
 
@@ -239,7 +242,7 @@ def test_a_cancellation_before_the_spec_is_submitted_touches_nothing() -> None:
     fake = FakeSwarm(there=before)
     cancellation = Cancellation()
     cancellation.request("SIGTERM arrived")
-    rollout = Rollout(swarm=real(fake), order=over(before), means=means([], cancellation))
+    rollout = resumed(real(fake), over(before), means([], cancellation))
     with pytest.raises(DeploymentFailed, match="nothing was changed") as caught:
         rollout.run()
     assert isinstance(caught.value.__cause__, Cancelled)
@@ -263,10 +266,10 @@ def test_what_a_dead_operator_submitted_is_taken_back_from_what_it_kept() -> Non
     before = running()
     fake = FakeSwarm(there=before)
     ordered = replace(over(before), replaces=OLD)
-    rollout = Rollout(swarm=real(fake), order=ordered, means=means())
-    rollout._remember(before)
-    rollout._submit(before, service_spec(ordered, Parts()))
-    assert "runs again" in Rollout(swarm=real(fake), order=ordered, means=means()).retract()
+    rollout = resumed(real(fake), ordered, means())
+    remember(rollout.parts[0], before)
+    submit(rollout.parts[0], before, service_spec(ordered, Parts()))
+    assert "runs again" in resumed(real(fake), ordered, means()).retract()
     assert fake.there is not None
     assert fake.there.spec == before.spec
     assert fake.kept == {}
@@ -277,9 +280,9 @@ def test_what_a_dead_operator_submitted_is_finished() -> None:
     before = running()
     fake = FakeSwarm(there=before)
     ordered = over(before)
-    rollout = Rollout(swarm=real(fake), order=ordered, means=means())
-    rollout._remember(before)
-    rollout._submit(before, service_spec(ordered, Parts()))
+    rollout = resumed(real(fake), ordered, means())
+    remember(rollout.parts[0], before)
+    submit(rollout.parts[0], before, service_spec(ordered, Parts()))
     assert rollout.resume() == "1 of 1 tasks run on 1 node"
     assert fake.kept == {}
 
@@ -287,9 +290,9 @@ def test_what_a_dead_operator_submitted_is_finished() -> None:
 def died(fake: FakeSwarm, before: Service | None) -> Rollout:
     """Submitted by an operator who died then; what the next one has in hand."""
     ordered = replace(over(before), replaces=OLD) if before is not None else order(NEW)
-    rollout = Rollout(swarm=real(fake), order=ordered, means=means())
-    rollout._remember(before)
-    rollout._submit(before, service_spec(ordered, Parts()))
+    rollout = resumed(real(fake), ordered, means())
+    remember(rollout.parts[0], before)
+    submit(rollout.parts[0], before, service_spec(ordered, Parts()))
     return rollout
 
 
@@ -375,7 +378,7 @@ def test_taking_back_what_was_never_submitted_touches_nothing() -> None:
     before = running()
     fake = FakeSwarm(there=before)
     ordered = replace(over(before), replaces=OLD)
-    rollout = Rollout(swarm=real(fake), order=ordered, means=means())
+    rollout = resumed(real(fake), ordered, means())
     assert "what ran before runs again: 1 of 1 tasks run" in rollout.retract()
     assert fake.calls == []
 
@@ -386,7 +389,7 @@ def test_a_service_of_a_third_deployment_is_not_called_what_ran_before() -> None
     fake = FakeSwarm(there=before)
     ordered = replace(over(before), replaces="3" * 12)
     with pytest.raises(MixedState, match=f"has the deployment {OLD}"):
-        Rollout(swarm=real(fake), order=ordered, means=means()).retract()
+        resumed(real(fake), ordered, means()).retract()
     assert fake.calls == []
 
 
@@ -395,7 +398,7 @@ def test_only_what_was_kept_for_this_deployment_is_forgotten() -> None:
     before = running()
     fake = FakeSwarm(there=before)
     other = replace(over(before), identity=replace(over(before).identity, deployment="5" * 12))
-    Rollout(swarm=real(fake), order=other, means=means())._remember(before)
+    remember(resumed(real(fake), other, means()).parts[0], before)
     run(fake, over(before))
     assert list(fake.kept) == ["release-before-api-production-" + "5" * 12]
 

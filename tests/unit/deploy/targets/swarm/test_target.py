@@ -96,9 +96,9 @@ def test_a_volume_that_is_not_there_is_refused() -> None:
     assert rollouts(FakeSwarm(engine=containers.FakeEngine(volumes=("data",)))).settings_problems(DATA) == []
 
 
-def test_recorded_processes_of_one_engine_are_refused() -> None:
-    """A service of the environment's own settings would be none of them."""
-    web = ProcessSpec(name="web", settings=RunSpec())
-    (problem,) = rollouts(FakeSwarm()).settings_problems(RunSpec(processes=(web,)))
-    assert problem.path == "environments.production.processes"
-    assert "an environment in a Swarm runs one process" in problem.message
+def test_each_process_is_examined_by_its_own_settings() -> None:
+    """Its key in the configuration is in the path; ports of the place's other services are no obstacle."""
+    web, worker = ProcessSpec(name="web", settings=RunSpec()), ProcessSpec(name="worker", settings=DATA)
+    both = RunSpec(processes=(web, worker))
+    (problem,) = rollouts(FakeSwarm(engine=containers.FakeEngine())).settings_problems(both)
+    assert problem.path == "environments.production.processes.worker.volumes"

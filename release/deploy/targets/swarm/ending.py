@@ -1,0 +1,43 @@
+"""The end of a service's tasks: waiting for it, and what is left."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from release.deploy.targets.swarm.api import Swarm
+from release.deploy.targets.swarm.objects import Service
+from release.deploy.targets.swarm.tasks import ended_ids, node_name
+from release.errors import EngineError, EngineUnreachable
+
+_PAUSE_SECONDS: Final = 0.5
+
+
+def await_no_task(swarm: Swarm, service: Service, milliseconds: int) -> None:
+    """Wait until no task runs on a node that answers, for so long at most. Raises EngineError."""
+    deadline = time.monotonic() + milliseconds / 1000
+    while left := tasks_left(swarm, service):
+        if time.monotonic() > deadline:
+            raise EngineError(
+                f"end the tasks of the service {service.name}",
+                f"tasks are left: {', '.join(left)}",
+                "they end when their engines can stop them; check with `docker ps` there",
+            )
+        time.sleep(_PAUSE_SECONDS)
+
+
+def tasks_left(swarm: Swarm, service: Service, *, silent: bool = False) -> list[str]:
+    """Return where tasks are left: on nodes that answer, or on those that are silent."""
+    try:
+        nodes = {node.id: node for node in swarm.nodes() if node.is_ready is not silent}
+        tasks = swarm.tasks(service.id)
+    except EngineUnreachable:
+        return [] if silent else ["the manager does not answer"]
+    except EngineError:
+        return []  # the Swarm forgets the tasks with the service
+    over = ended_ids(tasks)
+    return [
+        f"on {node_name(nodes[task.node], task.node)}"
+        for task in tasks
+        if task.id not in over and task.node in nodes
+    ]

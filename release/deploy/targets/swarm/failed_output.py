@@ -1,0 +1,97 @@
+"""Output of a deployment that failed, kept in a config of the Swarm until the next deployment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from typing import Final
+
+from release.deploy.core import failed_output
+from release.deploy.core.failed_output import Shelf, Written
+from release.deploy.core.operating import FailedOutput
+from release.deploy.core.place import VERSION, Place, process_of
+from release.deploy.targets.swarm import naming
+from release.deploy.targets.swarm.api import Swarm
+from release.deploy.targets.swarm.objects import Stored, Task
+from release.errors import EngineError
+from release.redact import Mask, Redacted
+from release.values import Struct, replace
+
+_ROLE: Final = "failed-output"
+"""The role of the config in its labels."""
+_LINES: Final = 500
+"""Last lines of one task."""
+_BYTES: Final = 400 * 1024
+"""Of all of it: a config holds at most 500 KB."""
+_TASKS: Final = 6
+"""Tasks of one service whose output is kept: all of one release write much the same."""
+
+
+class SwarmShelf(Struct, frozen=True, kw_only=True):
+    """The config that keeps the output. Every method raises EngineError."""
+
+    swarm: Swarm
+    place: Place
+
+    @property
+    def shelf(self) -> Shelf:
+        """Return it for `release.deploy.core.failed_output.keeping`."""
+        return Shelf(place=self.place, keep=self.keep, forget=self.forget)
+
+    @property
+    def _name(self) -> str:
+        return naming.failed_name(self.place)
+
+    def _found(self) -> Stored | None:
+        """Return the config that keeps it: ours by its labels."""
+        found = self.swarm.find("configs", self._name)
+        is_ours = found is not None and self.place.labels(_ROLE).items() <= found.labels.items()
+        return found if is_ours else None
+
+    def forget(self) -> None:
+        """Remove what is kept, if anything is."""
+        if (found := self._found()) is not None:
+            self.swarm.drop("configs", found.id)
+
+    def keep(self, written: Sequence[Written]) -> None:
+        """Keep it in the place of what was kept before."""
+        self.forget()
+        if not written:
+            return
+        content = Redacted(failed_output.to_text(shortened(written)))
+        self.swarm.store("configs", self._name, content, self.place.labels(_ROLE))
+
+    def read(self) -> FailedOutput | None:
+        """Return what is kept; None if there is nothing."""
+        found = self._found()
+        if found is None:
+            return None
+        remedy = f"remove it: docker config rm {self._name}"
+        return failed_output.parsed(self.place, self.swarm.content(found.id), remedy)
+
+
+def shortened(written: Sequence[Written]) -> tuple[Written, ...]:
+    """Return the last lines of each that fit into a config together."""
+    lines = _LINES
+    kept = tuple(written)
+    while lines > 1 and len(failed_output.to_text(kept).encode()) > _BYTES:
+        lines //= 2
+        kept = tuple(replace(each, lines=each.lines[-lines:]) for each in written)
+    return kept if len(failed_output.to_text(kept).encode()) <= _BYTES else ()
+
+
+def collect(swarm: Swarm, deployment: str, tasks: Iterable[Task], mask: Mask) -> Iterator[Written]:
+    """Yield the last lines of these tasks, without secrets, as far as their nodes tell them."""
+    mine = [task for task in tasks if task.container]
+    for task in mine[-_TASKS:]:
+        with suppress(EngineError):
+            found = swarm.timed_output(task.id, lines=_LINES)
+            texts = mask.lines([text for _, text in found])
+            if texts:
+                yield Written(
+                    deployment=deployment,
+                    version=task.labels.get(VERSION, ""),
+                    process=process_of(task.labels),
+                    replica=str(task.slot),
+                    lines=tuple((moment, text) for (moment, _), text in zip(found, texts, strict=True)),
+                )
