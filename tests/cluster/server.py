@@ -120,6 +120,15 @@ class ClusterServer:
 
     # what a test does to the cluster
 
+    def reset(self) -> None:
+        """Forget every object, and everything that a test set."""
+        with self.lock:
+            self.store = Store()
+            self.running = Running(self.store)
+            self.forbidden, self.webhook, self.away = set(), lambda _: "", 0
+            self.before = lambda _: None
+            self.log.clear()
+
     def change(
         self, resource: str, name: str, change: Callable[[dict[str, Any]], None], manager: str
     ) -> None:

@@ -61,7 +61,7 @@ def read_access(table: Kubernetes, environ: Mapping[str, str]) -> Access:
     files = _files(table, environ)
     try:
         if not files and table.context is None and Path(SERVICE_ACCOUNT, "token").is_file():
-            return _access(KubeConfig.from_service_account().get(), table, {})
+            return _access(KubeConfig.from_service_account(SERVICE_ACCOUNT).get(), table, {})
         if not files:
             raise UsageError(attempted, f"no kubeconfig: {table.kubeconfig or _DEFAULT} is missing", _HINT)
         document = _merged(files, attempted)

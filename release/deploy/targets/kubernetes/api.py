@@ -8,7 +8,8 @@ from typing import Final, TypeVar
 
 import httpx2
 from lightkube import Client
-from lightkube.config import client_adapter
+from lightkube.config import client_adapter, models
+from lightkube.config.kubeconfig import SingleConfig
 from lightkube.core.resource import NamespacedResource
 from lightkube.models.authorization_v1 import (
     ResourceAttributes,
@@ -43,8 +44,9 @@ class Cluster:
         self._access = access
         self._transport = transport
         timeout = httpx2.Timeout(_SECONDS)
+        config = _without_authority(access.config)
         self._client = Client(
-            config=access.config,
+            config=config,
             namespace=access.namespace,
             timeout=timeout,
             field_manager=MANAGER,
@@ -52,7 +54,7 @@ class Cluster:
             transport=transport,
         )
         asked = client_adapter.ConnectionParams(timeout=timeout, trust_env=False, transport=transport)
-        self._plain = client_adapter.Client(access.config, asked)
+        self._plain = client_adapter.Client(config, asked)
         self.pods = PodRequests(self._client, self._plain, access.namespace)
 
     @property
@@ -162,6 +164,17 @@ class Cluster:
         """Close the connections."""
         self._client.close()
         self._plain.close()
+
+
+def _without_authority(config: SingleConfig) -> SingleConfig:
+    """Return the access without certificates: the transport has them, and a client would read them again."""
+    user = config.user or models.User()
+    return config._replace(
+        cluster=models.Cluster(server=config.cluster.server, insecure=True),
+        user=models.User(
+            token=user.token, token_file=user.token_file, username=user.username, password=user.password
+        ),
+    )
 
 
 @contextmanager

@@ -32,7 +32,8 @@ class ClusterTransport(httpx2.BaseTransport):
         config = access.config
         if inner is None:
             assert config.user is not None  # noqa: S101 - `read_access` sets one
-            verify = verify_cluster(config.cluster, config.user, config.abs_file)
+            is_safe = config.cluster.server.startswith("https:")
+            verify = verify_cluster(config.cluster, config.user, config.abs_file) if is_safe else False
             inner = httpx2.HTTPTransport(verify=verify, retries=0)
         self._inner = inner
         self._plugin = access.plugin
