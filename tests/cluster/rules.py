@@ -100,6 +100,8 @@ def defaulted(data: dict[str, Any]) -> dict[str, Any]:
             pod.setdefault(key, value)
         for container in pod["containers"]:
             _default_container(container)
+    if data["kind"] == "Job":
+        data["spec"].setdefault("suspend", False)
     if data["kind"] == "Service":
         data["spec"].setdefault("clusterIP", "10.0.0.7")
         data["spec"].setdefault("sessionAffinity", "None")

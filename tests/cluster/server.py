@@ -232,7 +232,8 @@ class ClusterServer:
         kind = self.running.behaviour(pod)
         if request.part == "log":
             if self.running.is_job(pod):
-                return 200, "text/plain", b"done\n"
+                stamp = "2026-11-20T10:00:00.500000000Z " if request.query.get("timestamps") == "true" else ""
+                return 200, "text/plain", f"{stamp}done\n".encode()
             lines = ["2026-11-20T10:00:00.5Z starting", f"2026-11-20T10:00:01.5Z it is {kind}"]
             plain = (
                 lines
@@ -278,7 +279,7 @@ class ClusterServer:
         if key in self.store.objects:
             raise Answer(409, "AlreadyExists", f'{request.resource} "{key[1]}" already exists')
         managers = self.store.managers.setdefault(key, Managers())
-        managers.update({}, data, request.query.get("fieldManager", "unknown"))
+        managers.update({}, rules.defaulted(data), request.query.get("fieldManager", "unknown"))
         return self._json(self.store.put(key, data), 201)
 
     def _update(self, request: Request) -> tuple[int, str, bytes]:

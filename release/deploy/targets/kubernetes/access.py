@@ -49,6 +49,8 @@ class Access(Struct, frozen=True, kw_only=True):
     config: SingleConfig
     namespace: str
     plugin: Plugin | None = None
+    options: tuple[str, ...] = ()
+    """Options of kubectl for the same access."""
 
     def __str__(self) -> str:
         """For people: address and namespace."""
@@ -83,7 +85,13 @@ def _access(config: SingleConfig | None, table: Kubernetes, document: Mapping[st
         config=config,
         namespace=table.namespace or config.namespace,
         plugin=_plugin(asked, config) if asked else None,
+        options=_options(table),
     )
+
+
+def _options(table: Kubernetes) -> tuple[str, ...]:
+    given = {"--kubeconfig": table.kubeconfig, "--context": table.context}
+    return tuple(f"{name}={value}" for name, value in given.items() if value is not None)
 
 
 def _plugin(asked: Mapping[str, Any], config: SingleConfig) -> Plugin:

@@ -26,6 +26,8 @@ from release.deploy.targets.kubernetes.faults import Missing, translated
 from release.deploy.targets.kubernetes.kinds import KINDS, Document, key_of, kind_of, label, name_of
 from release.deploy.targets.kubernetes.pod_requests import PodRequests
 from release.deploy.targets.kubernetes.transport import ClusterTransport
+from release.inherited import EVERYTHING
+from release.process import Command
 
 MANAGER: Final = "release"
 """The field manager of everything that a deployment applies."""
@@ -100,12 +102,20 @@ class Cluster:
             return True
         return False
 
-    def apply(self, document: Document, *, is_trial: bool = False, force: bool = False) -> object:
-        """Apply a document as our field manager; the object as it is, or would be. Raises Conflicts."""
+    def apply(
+        self, document: Document, *, is_trial: bool = False, force: bool = False, manager: str = MANAGER
+    ) -> object:
+        """Apply a document as a field manager; the object as it is, or would be. Raises Conflicts."""
         kind, (_, name) = kind_of(document), key_of(document)
         with translated(f"apply the {label(kind)} {name}"):
             return self._client.patch(
-                kind, name, document, patch_type=PatchType.APPLY, force=force, dry_run=is_trial
+                kind,
+                name,
+                document,
+                patch_type=PatchType.APPLY,
+                force=force,
+                dry_run=is_trial,
+                field_manager=manager,
             )
 
     def create(self, made: R) -> R:
@@ -159,6 +169,11 @@ class Cluster:
             for each in found
             if not each.resourceNames
         ]
+
+    def kubectl(self, *words: str) -> Command:
+        """Return the program kubectl with the same access. Its plugins may need any variable."""
+        argv = ("kubectl", *self._access.options, f"--namespace={self.namespace}", *words)
+        return Command(argv=argv, inherits=EVERYTHING)
 
     def close(self) -> None:
         """Close the connections."""

@@ -7,7 +7,7 @@ Source: https://kubernetes.io/docs/concepts/workloads/controllers/job/
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from lightkube.models.batch_v1 import JobSpec
@@ -15,6 +15,7 @@ from lightkube.models.core_v1 import PodTemplateSpec
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.batch_v1 import Job
 
+from release import owner
 from release.cancellation import Cancellation
 from release.deploy.core.operating import CommandRequest
 from release.deploy.targets.kubernetes import naming
@@ -122,6 +123,36 @@ class Jobs(Struct, frozen=True, kw_only=True):
                 raise TimeoutError
         raise EngineError(f"wait for the job {name}", "it was removed")
 
+    def follow(
+        self, name: str, say: Callable[[str], None], *, timeout: int, cancellation: Cancellation
+    ) -> int:
+        """Show the output of a command until it ends; its exit status. A signal leaves it running.
+
+        Raises TimeoutError after so many milliseconds, Cancelled, EngineError.
+        """
+        deadline, shown = self.clock.now() + timeout / 1000, ""
+        for state in self._watched(name, cancellation):
+            pod = state.pod
+            if pod is not None and state.status in ("running", "exited"):
+                shown = self._shown(pod.name, shown, say)
+            if state.status == "exited":
+                return state.exit_code
+            if pod is not None and pod.trouble:
+                raise EngineError(f"run the job {name}", f"{pod}: {pod.trouble}")
+            if self.clock.now() > deadline:
+                raise TimeoutError(f"it still ran after {timeout / 1000:g} s")
+        raise EngineError(f"wait for the job {name}", "it was removed")
+
+    def _shown(self, pod: str, last: str, say: Callable[[str], None]) -> str:
+        """Show the lines after a moment; the moment of the last line. Nodes write times in one width."""
+        since = owner.moment(last[:26] + "Z") if last else None
+        for line in self.cluster.pods.lines(pod, last=None, since=since, follow=False):
+            moment, _, text = line.partition(" ")
+            if moment > last:
+                say(text)
+                last = moment
+        return last
+
     def _watched(self, name: str, cancellation: Cancellation) -> Iterator[JobState]:
         """Yield the state again and again, until the Job is gone."""
         while True:
@@ -138,9 +169,8 @@ class Jobs(Struct, frozen=True, kw_only=True):
         found = self.cluster.get(Job, name)
         if found is None:
             return
-        self.cluster.apply(
-            {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": {"suspend": True}}
-        )
+        suspended = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}}
+        self.cluster.apply({**suspended, "spec": {"suspend": True}}, force=True)  # created, not applied
         deadline = self.clock.now() + _STOP_SECONDS
         for state in self._watched(name, Cancellation()):
             if state.status == "exited":

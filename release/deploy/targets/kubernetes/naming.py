@@ -58,6 +58,11 @@ def command_name(place: Place, deployment: str, kind: str) -> str:
     return fitting(place.container, _LONGEST - len(suffix)) + suffix
 
 
+def run_name(name: str) -> str:
+    """Return the name of the Job of an operator's command."""
+    return fitting(name, _LONGEST)
+
+
 def inventory_name(place: Place, sha256: str) -> str:
     """Return the name of the list of what a deployment applied: another list has another name."""
     return fitting(f"{place.container}-objects", _LONGEST - 17) + f"-{sha256[:16]}"

@@ -1,14 +1,14 @@
-"""Operations on the pods of a place: their output. Other ones are refused with the command that does them."""
+"""Operations on the pods of a place: their output, commands, restart, stop and start."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Final, NoReturn
 
 from release.cancellation import Cancellation
 from release.deploy.core.instance import Instance
 from release.deploy.core.operating import (
+    RUN,
     Attachment,
     CommandRequest,
     FailedOutput,
@@ -18,28 +18,30 @@ from release.deploy.core.operating import (
     What,
 )
 from release.deploy.targets.kubernetes import naming
+from release.deploy.targets.kubernetes.commands import command_instance
+from release.deploy.targets.kubernetes.jobs import Jobs
 from release.deploy.targets.kubernetes.placed import PlacedWorkloads
+from release.deploy.targets.kubernetes.pod import CONTAINER
+from release.deploy.targets.kubernetes.rescaling import Rescaling
 from release.errors import UsageError
-from release.events import Emit
+from release.events import Emit, Notice
 from release.process import Command
-
-_REFUSALS: Final = {
-    "run": "use `kubectl -n {namespace} run` with the image that `invoke status` shows",
-    "exec": "use `kubectl -n {namespace} exec -it deploy/{name} -- COMMAND`",
-    "restart": "use `kubectl -n {namespace} rollout restart deployment/{name}`: it is no drift",
-    "stop": "use `kubectl -n {namespace} scale --replicas=0 deployment/{name}`",
-    "start": "use `invoke deploy` or `invoke rollback`: both restore the recorded number of pods",
-    "failed": "pods of a failed deployment are removed; its error has their last lines",
-}
+from release.values import replace
 
 
 class KubernetesOperations(PlacedWorkloads, frozen=True, kw_only=True):
     """See `release.deploy.core.operating.Operations` for what each method promises."""
 
+    @property
+    def jobs(self) -> Jobs:
+        """The Jobs of the namespace."""
+        return Jobs(cluster=self.cluster, clock=self.clock)
+
     def refusal(self, what: What) -> str:
-        """Everything but the output of its pods."""
-        words = _REFUSALS.get(what, "")
-        return words.format(name=naming.workload(self.place), namespace=self.cluster.namespace)
+        """Everything but the output of what failed."""
+        if what != "failed":
+            return ""
+        return "pods of a failed deployment are removed: the error of the deployment has their last lines"
 
     def sources(self, instances: Sequence[Instance]) -> tuple[LogSource, ...]:  # noqa: ARG002 - pods
         """The pods that are not about to go."""
@@ -66,43 +68,69 @@ class KubernetesOperations(PlacedWorkloads, frozen=True, kw_only=True):
 
     def failed(self) -> FailedOutput | None:
         """Not here."""
-        self._refuse("failed")
+        raise UsageError(f"show what failed of {self.place}", self.refusal("failed"))
 
-    def stop(self, instances: Sequence[Instance], context: OperationContext) -> str:  # noqa: ARG002 - the protocol's
-        """Not here."""
-        self._refuse("stop")
+    def stop(self, instances: Sequence[Instance], context: OperationContext) -> str:
+        """Ask each Deployment for no pod, and wait until all have ended."""
+        return f"{', '.join(each.stop() for each in self._each(instances, context)) or 'nothing'} stopped"
 
-    def start(self, instances: Sequence[Instance], context: OperationContext) -> str:  # noqa: ARG002 - the protocol's
-        """Not here."""
-        self._refuse("start")
+    def start(self, instances: Sequence[Instance], context: OperationContext) -> str:
+        """Ask for the recorded number of pods again, and prove them."""
+        return "; ".join(each.start() for each in self._each(instances, context)) or "nothing to start"
 
-    def restart(self, instances: Sequence[Instance], context: OperationContext) -> str:  # noqa: ARG002 - the protocol's
-        """Not here."""
-        self._refuse("restart")
+    def restart(self, instances: Sequence[Instance], context: OperationContext) -> str:
+        """Let the cluster replace every pod."""
+        return "; ".join(each.restart() for each in self._each(instances, context))
 
-    def begin(self, request: CommandRequest, emit: Emit) -> str:  # noqa: ARG002 - the protocol's
-        """Not here."""
-        self._refuse("run")
+    def _each(self, instances: Sequence[Instance], context: OperationContext) -> Iterator[Rescaling]:
+        """The Deployments of these pods, in their order."""
+        mine = {one.process: one for one in self.workloads()}
+        for name in dict.fromkeys(each.process for each in instances):
+            context.cancellation.check()
+            if name in mine:
+                yield Rescaling(
+                    cluster=self.cluster,
+                    place=self.place,
+                    force=self.force,
+                    clock=self.clock,
+                    workload=mine[name],
+                    context=context,
+                )
 
-    def attach(self, container: str, attachment: Attachment) -> int:  # noqa: ARG002 - the protocol's
-        """Not here."""
-        self._refuse("run")
+    def begin(self, request: CommandRequest, emit: Emit) -> str:
+        """A Job: it starts at once, without a terminal and without input."""
+        if request.has_terminal:
+            emit(Notice(text="a job has no terminal and no input; its output is shown"))
+        return self.jobs.create(replace(request, name=naming.run_name(request.name)))
 
-    def execution(self, instance: Instance, command: Sequence[str], *, has_terminal: bool) -> Command:  # noqa: ARG002 - the protocol's
-        """Not here."""
-        self._refuse("exec")
+    def attach(self, container: str, attachment: Attachment) -> int:
+        """Show what its node keeps of its output until it ends."""
+        return self.jobs.follow(
+            container, attachment.say, timeout=attachment.timeout, cancellation=attachment.cancellation
+        )
 
-    def end(self, container: str, *, grace: int) -> int | None:  # noqa: ARG002 - the protocol's
-        """Nothing is made here."""
-        return None
+    def execution(self, instance: Instance, command: Sequence[str], *, has_terminal: bool) -> Command:
+        """With the program kubectl, which has to be installed."""
+        terminal = ("--stdin", "--tty") if has_terminal else ("--stdin",)
+        return self.cluster.kubectl(
+            "exec", *terminal, instance.name, f"--container={CONTAINER}", "--", *command
+        )
 
-    def advice(self, command: str) -> str:  # noqa: ARG002 - the protocol's
-        """Nothing is made here."""
-        return ""
+    def end(self, container: str, *, grace: int) -> int | None:  # noqa: ARG002 - its settings have the grace
+        """Its pod is removed with it."""
+        found = self.jobs.get(container)
+        if found is None:
+            return None
+        if found.status != "exited":
+            self.jobs.stop(container)
+        self.jobs.remove(container)
+        return found.exit_code if found.status == "exited" else None
+
+    def advice(self, command: str) -> str:
+        """With kubectl."""
+        return f"`kubectl -n {self.cluster.namespace} delete job {command}`"
 
     def one_offs(self) -> tuple[Instance, ...]:
-        """Nothing is made here."""
-        return ()
-
-    def _refuse(self, what: What) -> NoReturn:
-        raise UsageError(f"{what} {self.place}", self.refusal(what))
+        """By their role; one that may still start counts as running."""
+        found = map(command_instance, self.jobs.every(naming.selector(self.place, RUN)))
+        return tuple(each if each.status == "exited" else replace(each, status="running") for each in found)

@@ -16,7 +16,8 @@ from release.deploy.targets.kubernetes.api import MANAGER
 
 _AUTOSCALER: Final = "kube-controller-manager"
 _REPLICAS: Final = ("spec", "replicas")
-_RESTARTED: Final = "kubectl.kubernetes.io/restartedAt"
+RESTARTED: Final = "kubectl.kubernetes.io/restartedAt"
+"""Annotation that lets a cluster replace all pods of a Deployment."""
 
 Path = tuple[str, ...]
 
@@ -42,7 +43,7 @@ def added_by_others(metadata: ObjectMeta | None) -> Iterator[str]:
     ours = {path for manager, _, path in known if manager == MANAGER}
     for manager, subresource, path in known:
         is_status = subresource == "status" or (manager == _AUTOSCALER and path == _REPLICAS)
-        if path[0] == "spec" and path not in ours and not is_status and path[-1] != _RESTARTED:
+        if path[0] == "spec" and path not in ours and not is_status and path[-1] != RESTARTED:
             yield f"{written(path)} is managed by {manager}"
 
 

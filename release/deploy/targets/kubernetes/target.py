@@ -55,8 +55,10 @@ class KubernetesTarget(PlacedWorkloads, frozen=True, kw_only=True):
 
     @property
     def operations(self) -> KubernetesOperations:
-        """The output of pods alone."""
-        return KubernetesOperations(cluster=self.cluster, place=self.place)
+        """Pods and Jobs."""
+        return KubernetesOperations(
+            cluster=self.cluster, place=self.place, force=self.force, clock=self.clock
+        )
 
     @property
     def upkeep(self) -> KubernetesUpkeep:
