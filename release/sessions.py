@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import nox
 
+from release.chain.arguments import parse_arguments, passed_on
 from release.chain.names import SESSIONS
 from release.garbage import leave_as_it_is, unswept
 from release.values import Struct
@@ -42,6 +43,7 @@ class _Door(Struct, frozen=True, kw_only=True):
     arguments: argparse.Namespace
     console: Console
     interruption: Interruption
+    session: nox.Session | None = None
 
 
 def register() -> None:
@@ -59,41 +61,6 @@ def _session(name: str, line: str) -> Callable[[nox.Session], None]:
     return run
 
 
-def parse_arguments(name: str, arguments: Sequence[str]) -> argparse.Namespace:
-    """Return the options after `--`. argparse ends the program with status 2 for a wrong one."""
-    return parser_of(name).parse_args(arguments)
-
-
-def parser_of(name: str) -> argparse.ArgumentParser:
-    """Return the parser of a session's options."""
-    parser = argparse.ArgumentParser(prog=f"nox -s {name} --", description=SESSIONS[name], allow_abbrev=False)
-    parser.add_argument("--service", help="service to release, if the repository has several")
-    parser.add_argument("--version", help="release exactly this version")
-    parser.add_argument("--bump", help="major, minor or patch, instead of the bump that the commits ask for")
-    parser.add_argument("--plan", action="store_true", help="print the plan, and stop")
-    parser.add_argument("--no-cache", action="store_true", help="build every layer again, without the cache")
-    parser.add_argument(
-        "--no-reuse", action="store_true", help="run every gate, also gates that passed on the same inputs"
-    )
-    parser.add_argument(
-        "--allow-dirty",
-        action="store_true",
-        help="release the commit although the working copy has changed files",
-    )
-    parser.add_argument(
-        "--new-ledger",
-        action="store_true",
-        help="begin a ledger although git tags name releases of an earlier one, as in a fork",
-    )
-    parser.add_argument("--json", action="store_true", help="print the record as JSON")
-    if name == "test":
-        parser.add_argument("-k", dest="only", help="tests to run: an expression of pytest")
-    if name == "refresh":
-        words = "refresh: update this package only; may be given several times"
-        parser.add_argument("--package", action="append", default=[], help=words)
-    return parser
-
-
 def _run(name: str, session: nox.Session) -> None:
     """Run a session's body; whatever it raises is rendered once, and the session fails."""
     leave_as_it_is()
@@ -107,7 +74,9 @@ def _run(name: str, session: nox.Session) -> None:
     arguments = parse_arguments(name, session.posargs)
     with Console() as console:
         interruption = Interruption(at_once=console.abandon)
-        cmd = _Door(name=name, arguments=arguments, console=console, interruption=interruption)
+        cmd = _Door(
+            name=name, arguments=arguments, console=console, interruption=interruption, session=session
+        )
         try:
             with interruption.listening():
                 _dispatch(cmd)
@@ -166,6 +135,9 @@ def _dispatch(cmd: _Door) -> None:
         allow_dirty=arguments.allow_dirty,
     )
     cmd.console.hide(secrets_of(os.environ))
+    if getattr(arguments, "changed", False):
+        _changed(options, cmd)
+        return
     project = replace(
         Project.open(Path.cwd(), arguments.service, cmd.console.emit, cmd.console.mask),
         new_ledger=arguments.new_ledger,
@@ -176,6 +148,43 @@ def _dispatch(cmd: _Door) -> None:
         _refresh(project, options, cmd)
     else:
         _stages(project, options, cmd)
+
+
+def _changed(options: Options, cmd: _Door) -> None:
+    """Release all services that changed since their own last release."""
+    from release.chain import changed
+    from release.chain.assemble import Project
+    from release.values import replace
+
+    arguments, console = cmd.arguments, cmd.console
+    changed.refuse_other_options(arguments)
+    jobs = changed.parse_jobs(arguments.jobs)
+
+    def opened(name: str) -> Project:
+        project = Project.open(Path.cwd(), name, console.emit, console.mask)
+        return replace(project, new_ledger=arguments.new_ledger)
+
+    source, names = changed.services(Path.cwd())
+    changes = changed.compare(names, opened, options)
+    if arguments.plan:
+        console.document([each.to_json() for each in changes])
+        changed.refuse_uncompared(changes)
+        return
+    releasing = changed.Releasing(
+        argv=lambda name: changed.program(cmd.session, name, passed_on(arguments)),
+        root=source.root,
+        jobs=jobs,
+        cancellation=cmd.interruption.cancellation,
+    )
+    with cmd.interruption.held():
+        results = releasing.release(changes)
+        cmd.interruption.too_late = any(each.status == "released" for each in results)
+    if arguments.json:
+        console.document([each.to_json() for each in results])
+    else:
+        for each in reversed(results):  # the last one that is registered is the first that is called
+            atexit.register(console.result, each.line)
+    changed.refuse_failures(results, cmd.interruption.cancellation)
 
 
 def reusable(name: str, arguments: argparse.Namespace) -> frozenset[str]:

@@ -13,8 +13,8 @@ from invoke.parser.argument import Argument
 from invoke.tasks import Task
 
 import release
+from release.chain.arguments import parser_of
 from release.chain.names import SESSIONS
-from release.sessions import parser_of
 
 HEAD = """# Commands
 
@@ -39,7 +39,8 @@ nox -s SESSION -- OPTIONS
 def page() -> str:
     """Return docs/reference/commands.md."""
     sessions = "".join(f"| `{name}` | {line} |\n" for name, line in SESSIONS.items())
-    options = _table(_session_options(parser_of("refresh")))
+    every = (_session_options(parser_of(name)) for name in ("refresh", "release"))
+    options = _table(iter(dict.fromkeys(option for each in every for option in each)))
     tasks = release.namespace().tasks
     return (
         HEAD

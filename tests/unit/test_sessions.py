@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from release import sessions
+from release.chain.arguments import parse_arguments
 from release.chain.names import SESSIONS
 from release.chain.publishing.record import Recorded
 from release.chain.reports import Reports
@@ -22,7 +23,7 @@ from release.console import Console
 from release.errors import LedgerUnreachable, ReleaseError
 from release.interruption import Interrupted, Interruption
 from release.records import Record
-from release.sessions import parse_arguments, reusable
+from release.sessions import reusable
 from tests.unit.chain.test_pipeline import ctx
 from tests.unit.ledger.samples import release
 

@@ -1,0 +1,255 @@
+"""`nox -s release -- --changed`: the services that changed since their own last release, side by side.
+
+Each service is released by a program of its own, with a version, a log and a result of its own. One that
+fails stops no other. What came of it is read from the ledger, not from what the program prints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from release.cancellation import Cancellation
+from release.chain.assemble import Project, committed_config
+from release.chain.plan import Options, make_plan
+from release.chain.run_folder import RunFolder
+from release.errors import Cancelled, CommandFailed, NothingToRelease, ReleaseError, UsageError
+from release.events import Failed, Finished, Progress, Started
+from release.inherited import EVERYTHING
+from release.ledger import query
+from release.process import Command, run
+from release.source import Source
+from release.values import Struct, plain
+
+JOBS: Final = 2
+"""Number of services that are released at the same time."""
+
+_UNSHARED: Final = {"GITHUB_OUTPUT": ""}
+"""Variables that a service's program does not get: outputs of several would overwrite each other."""
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """One service, compared with its own last release."""
+
+    service: str
+    project: Project | None
+    last: str = ""
+    """Version of its last release; empty if it has none."""
+    version: str = ""
+    """Version that is due, or that the commit has already; empty if none is."""
+    commits: int = 0
+    """Number of commits since then that touch its paths."""
+    error: ReleaseError | None = None
+    """Reason why it could not be compared."""
+
+    @property
+    def is_due(self) -> bool:
+        """Return whether it is to be released."""
+        return bool(self.version)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON data, for `--plan`."""
+        found = self.error.found if self.error is not None else None
+        data = {"service": self.service, "last": self.last or None, "version": self.version or None}
+        return data | {"commits": self.commits, "error": found}
+
+
+class Result(Struct, frozen=True, kw_only=True):
+    """Result of one service."""
+
+    service: str
+    status: Literal["released", "unchanged", "failed"]
+    version: str | None = None
+    reference: str | None = None
+    """Repository and digest."""
+    error: str | None = None
+    log: str | None = None
+    """Path of the whole output of its program."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON data."""
+        return plain(self)
+
+    @property
+    def line(self) -> str:
+        """Return it in one line, for standard output."""
+        if self.status == "released":
+            return f"{self.service} {self.version} {self.reference}"
+        return f"{self.service} {self.status}"
+
+
+def parse_jobs(text: str | None) -> int:
+    """Return the number of services at the same time. Raises UsageError."""
+    if text is None:
+        return JOBS
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:4]) <= 64 or len(text) > 2:
+        raise UsageError(f"release with --jobs {text!r}", "it is not a number from 1 to 64", "use --jobs 2")
+    return int(text)
+
+
+def refuse_other_options(arguments: argparse.Namespace) -> None:
+    """Refuse options that are for one service. Raises UsageError."""
+    given = [name for name in ("service", "version", "bump") if getattr(arguments, name) is not None]
+    if given:
+        named = ", ".join(f"--{name}" for name in given)
+        found = f"{named}: each service has a version of its own"
+        raise UsageError("release with --changed", found, "leave it out, or release one: --service NAME")
+
+
+def services(folder: Path) -> tuple[Source, tuple[str, ...]]:
+    """Return the repository, and the names of all services of its commit. Raises SourceError, ConfigError."""
+    source = Source.open(folder)
+    return source, tuple(committed_config(source, source.head()).services)
+
+
+def compare(names: Sequence[str], opened: Callable[[str], Project], options: Options) -> list[Change]:
+    """Compare each service with its own last release. One that cannot be compared has the error."""
+    return [_compared(name, opened, options) for name in names]
+
+
+def _compared(name: str, opened: Callable[[str], Project], options: Options) -> Change:
+    try:
+        project = opened(name)
+        project.refresh()
+        facts = project.facts(options)
+        last = str(facts.last.version) if facts.last is not None else ""
+        found = Change(service=name, project=project, last=last, commits=len(facts.messages))
+        if facts.of_commit is not None:
+            return _due(found, facts.of_commit.body.version)
+        plan = make_plan(project.service, facts, options, several=project.several)
+        return _due(found, str(plan.version))
+    except NothingToRelease:
+        return found
+    except ReleaseError as error:
+        return Change(service=name, project=None, error=error)
+
+
+def _due(change: Change, version: str) -> Change:
+    return Change(
+        service=change.service,
+        project=change.project,
+        last=change.last,
+        version=version,
+        commits=change.commits,
+    )
+
+
+def program(session: Any, service: str, options: Sequence[str]) -> tuple[str, ...]:
+    """Return the program that releases one service: the session `release` of the same noxfile."""
+    noxfile = session._runner.global_config.noxfile  # noqa: SLF001 - nox tells it nowhere else
+    words = (sys.executable, "-m", "nox", "--noxfile", str(noxfile), "-s", "release", "--")
+    return (*words, "--service", service, *options)
+
+
+class Releasing(Struct, frozen=True, kw_only=True):
+    """Release of the services that are due."""
+
+    argv: Callable[[str], tuple[str, ...]]
+    """Returns the program that releases a service of this name."""
+    root: Path
+    jobs: int
+    cancellation: Cancellation
+    environ: Mapping[str, str] = os.environ
+
+    def release(self, changes: Sequence[Change]) -> list[Result]:
+        """Release those that are due; the result of each service, in their order."""
+        folder = RunFolder.create(self.root)
+        with ThreadPoolExecutor(max_workers=self.jobs) as pool:
+            return list(pool.map(lambda change: self._result(change, folder), changes))
+
+    def _result(self, change: Change, folder: RunFolder) -> Result:
+        if change.error is not None:
+            return Result(service=change.service, status="failed", error=str(change.error))
+        if not change.is_due or change.project is None:
+            return Result(service=change.service, status="unchanged", version=change.last or None)
+        return self._released(change, change.project, folder.path / f"{change.service}.log")
+
+    def _released(self, change: Change, project: Project, log: Path) -> Result:
+        """Run the program of one service, and read what came of it."""
+        name, emit, began = change.service, project.emit, time.monotonic()
+        command = Command(argv=self.argv(name), cwd=Path.cwd(), env=_UNSHARED, inherits=EVERYTHING)
+        emit(Started(name=name))
+        error = ""
+        try:
+            run(
+                command,
+                log=log,
+                mask=project.mask,
+                cancellation=self.cancellation,
+                on_line=lambda line: emit(Progress(name=name, text=line)),
+            )
+        except CommandFailed as failure:
+            error = _last_words(failure)
+        except ReleaseError as failure:
+            error = failure.found
+        result = _read(change, project, error, log, self.root)
+        took = round((time.monotonic() - began) * 1000)
+        if result.status == "released":
+            emit(Finished(name=name, duration_ms=took, summary=result.line, log=log))
+        else:
+            stopped = self.cancellation.reason is not None
+            emit(Failed(name=name, duration_ms=took, summary=result.error or "", log=log, stopped=stopped))
+        return result
+
+
+def _last_words(failure: CommandFailed) -> str:
+    """Return why a service's program failed: the last line that tells a failure, or its status."""
+    told = [line.strip() for line in failure.tail if line.strip().startswith("cannot ")]
+    return told[-1] if told else failure.found
+
+
+def _read(change: Change, project: Project, error: str, log: Path, root: Path) -> Result:
+    """Return the result by what the ledger says. A failure after the record is told with the release."""
+    project.ledger.refresh()
+    record = query.release_of_commit(project.ledger, change.service, project.commit.id)
+    shown = str(log.relative_to(root))
+    if record is None:
+        return Result(
+            service=change.service, status="failed", error=error or "nothing is recorded", log=shown
+        )
+    image = record.body.image
+    return Result(
+        service=change.service,
+        status="failed" if error else "released",
+        version=record.body.version,
+        reference=f"{image.repository}@{image.digest}",
+        error=error or None,
+        log=shown,
+    )
+
+
+def refuse_uncompared(changes: Sequence[Change]) -> None:
+    """Raise one error for all services that could not be compared."""
+    found = "; ".join(f"{each.service}: {each.error.found}" for each in changes if each.error is not None)
+    if found:
+        raise ReleaseError(
+            "compare each service with its last release", found, "correct it, and run it again"
+        )
+
+
+def refuse_failures(results: Sequence[Result], cancellation: Cancellation) -> None:
+    """Raise one error for all services that failed. Raises Cancelled: a signal stopped them."""
+    try:
+        cancellation.check()
+    except Cancelled as error:
+        done = [each.service for each in results if each.status == "released"]
+        if done:
+            raise Cancelled(error.attempted, f"{error.found}; released: {', '.join(done)}") from error
+        raise
+    failed = [each for each in results if each.status == "failed"]
+    if failed:
+        found = "; ".join(f"{each.service}: {each.error}" for each in failed)
+        logs = ", ".join(each.log for each in failed if each.log is not None)
+        raise ReleaseError(
+            f"release {len(failed)} of {len(results)} services",
+            found,
+            f"read {logs}; then run it again: what is released stays"
+            if logs
+            else "correct it, and run it again",
+        )
