@@ -242,6 +242,23 @@ class TargetContract:
     def _found(live: LiveEnvironment, record: Record[Release]) -> Bytes:
         return live.target.images.locate(record.body.image)
 
+    def test_what_runs_is_restarted_stopped_and_started(self, bench: Bench) -> None:
+        """It is no drift; a target that cannot says so with status 2, and nothing is changed."""
+        assert bench.run("deploy", "--to", "0.1.0", "--yes")[0] == 0
+        with bench.live() as live:
+            refusals = [live.target.operations.refusal(what) for what in ("restart", "stop", "start")]
+        for what in ("restart", "stop"):
+            status, record = bench.run(what, "--message", "why", "--yes")
+            assert status == (2 if any(refusals) else 0)
+            if not any(refusals):
+                assert (record["what"], record["status"]) == (what, "done")
+        state = bench.run("status")[1]
+        assert state["drift"] == []
+        assert (state["running"] is None) is not any(refusals)
+        assert bench.run("start")[0] == (2 if any(refusals) else 0)
+        state = bench.run("status")[1]
+        assert (state["running"]["version"], state["drift"], state["lock"]) == ("0.1.0", [], None)
+
     def test_every_command_works_at_the_target(self, bench: Bench) -> None:
         """Deploy, status, verify, drill, prune, converge, doctor, rollback: with the same exit statuses."""
         assert bench.run("deploy", "--to", "0.1.0", "--yes")[0] == 0

@@ -15,7 +15,7 @@ from release.deploy.core.image_location import Bytes, Room, Tell, unheard
 from release.deploy.core.image_survey import ImageState, ImageSurvey
 from release.deploy.core.instance import CommandInstance, Difference, Instance, InstanceSet, Report
 from release.deploy.core.lock_store import Kept, LockStore
-from release.deploy.core.operating import CommandRequest
+from release.deploy.core.operating import CommandRequest, OperationContext
 from release.deploy.core.place import MIGRATION, SERVING, Place, describe
 from release.deploy.core.rollout import RolloutContext, RolloutRequest, Strategy, Way
 from release.deploy.core.upkeep import ImageStore, Needs, Unneeded
@@ -363,6 +363,36 @@ class MemoryCommands(Part):
         self.machine.commands.remove(self._get(command))
 
 
+class MemoryOperations(Part):
+    """See `release.deploy.core.operating.Operations`. Nothing writes any output."""
+
+    def refusal(self, what: str) -> str:
+        return "" if what in ("logs", "restart", "stop", "start") else f"a machine in memory cannot {what}"
+
+    def _set(self, instances: Sequence[Instance], status: str) -> str:
+        names = {each.name for each in instances}
+        there = self.machine.instances
+        self.machine.instances = [
+            replace(each, status=status) if each.name in names else each for each in there
+        ]
+        return f"{', '.join(sorted(names))}: {status}"
+
+    def stop(self, instances: Sequence[Instance], context: OperationContext) -> str:
+        context.still_mine()
+        return self._set(instances, "exited")
+
+    def start(self, instances: Sequence[Instance], context: OperationContext) -> str:
+        context.still_mine()
+        return self._set(instances, "running")
+
+    def restart(self, instances: Sequence[Instance], context: OperationContext) -> str:
+        self.stop(instances, context)
+        return self.start(instances, context)
+
+    def one_offs(self) -> tuple[Instance, ...]:
+        return ()
+
+
 class MemoryDrills(Part):
     """See `release.deploy.core.target.Drills`."""
 
@@ -512,6 +542,10 @@ class MemoryTarget(Part):
     @property
     def drills(self) -> MemoryDrills:
         return MemoryDrills(self.machine, self.place)
+
+    @property
+    def operations(self) -> MemoryOperations:
+        return MemoryOperations(self.machine, self.place)
 
     @property
     def upkeep(self) -> MemoryUpkeep:
