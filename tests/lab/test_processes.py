@@ -94,6 +94,8 @@ def taken_over_and_back(world: SwarmWorld) -> None:
     assert set(world.answers().values()) == {"0.2.0"}
     status = world.invoke("status", "--json").data
     assert (status["drift"], status["leftovers"], len(status["replicas"])) == ([], [], COUNT)
+    assert all(each["ready"] for each in world.invoke("verify", "--json").data)
+    assert world.invoke("prune", "--plan").status == 0
     drilled = world.invoke("drill", "--to", "0.2.0", "--yes", "--json")
     assert drilled.status == 0, drilled.err
     assert "web: " in drilled.data["evidence"]

@@ -142,9 +142,11 @@ def _only_here(stock: ImageAvailability, release: Record[Release]) -> list[str]:
 def leftovers(live: LiveEnvironment) -> Iterator[Instance]:
     """Stopped containers of ours.
 
-    None where something else runs than what should: an operator may need to go back to them.
+    None where something else runs than what should: an operator may need to go back to them. Those of what
+    should run were stopped by an operator, who will start them again.
     """
     ours, current = look(live), live.current()
     running = {container.labels.get(DEPLOYMENT) for container in ours.running}
     if current is not None and running == {current.deployment.deployment}:
-        yield from ours.stopped
+        mine = current.deployment.deployment
+        yield from (each for each in ours.stopped if each.deployment != mine)

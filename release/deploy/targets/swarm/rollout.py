@@ -199,10 +199,13 @@ class Rollout(Struct, frozen=True, kw_only=True):
         """Remember what the new tasks wrote, before they go."""
         deployment = self.order.identity.deployment
         with suppress(EngineError):
+            ready = {node.id for node in self.swarm.nodes() if node.is_ready}
             for part in self._news:
                 found = part.found()
                 tasks = self.swarm.tasks(found.id) if found is not None else ()
-                mine = [task for task in tasks if task.labels.get(DEPLOYMENT) == deployment]
+                mine = [
+                    task for task in tasks if task.labels.get(DEPLOYMENT) == deployment and task.node in ready
+                ]
                 self.written.extend(collect(self.swarm, deployment, mine, self.means.mask))
 
     def _put_back(self, before: BeforeOf, why: str, tail: tuple[str, ...]) -> DeploymentFailed:

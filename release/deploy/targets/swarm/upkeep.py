@@ -57,8 +57,8 @@ class SwarmUpkeep(PlacedService, frozen=True, kw_only=True):
         return (machine.EngineStore(engine=self.engine), *others)
 
     def remove(self, instance: Instance) -> None:
-        """Raise: a Swarm removes its tasks itself."""
-        raise ValueError(f"a Swarm leaves no {instance.name}")
+        """Remove a paused service: what is stopped in a Swarm is one."""
+        self.swarm.remove(instance.id)
 
     def unneeded(self, needs: Needs) -> tuple[Unneeded, ...]:
         """Secrets and configs that no settings refer to which a rollback could restore."""
