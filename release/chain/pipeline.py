@@ -24,7 +24,7 @@ from release.chain.installed.stage import (
     installed,
     is_wanted,
 )
-from release.chain.linting.stage import LINT_REUSE, lint
+from release.chain.linting.stage import LINT_REUSE, LintPassed, lint
 from release.chain.lockgate.gate import LOCK_REUSE, lock
 from release.chain.publishing.promote import promote
 from release.chain.publishing.push import push
@@ -220,7 +220,7 @@ def _remarks(product: Product) -> dict[str, Any]:
     """Return what a gate measured, and what it found and did not stop for, by the keys of its record."""
     if isinstance(product, SmokePassed):
         return {"measured": product.measured}
-    if not isinstance(product, InstalledChecked | AuditPassed):
+    if not isinstance(product, LintPassed | InstalledChecked | AuditPassed):
         return {}
     return {"findings": product.findings or None, "waivers": dict(product.waivers) or None}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from release.config.audit import Audit, AuditWaiver
 from release.config.chain import Build, Ledger, Lint, Lock, Migrations, Push, Retention, Secret
 from release.config.companion import Companion
+from release.config.dockerfile import DockerfileLint
 from release.config.environment import Environment, EnvironmentSecret
 from release.config.hooks import Hook, Webhook
 from release.config.installed import Installed
@@ -48,6 +49,7 @@ __all__ = [
     "CommandLine",
     "Companion",
     "Config",
+    "DockerfileLint",
     "Environment",
     "EnvironmentSecret",
     "File",

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
+from release.config.dockerfile import DockerfileLint
 from release.config.kinds import (
     Arguments,
     BuildCache,
@@ -104,6 +105,7 @@ class Lint(Value):
     """Commands run in `context` of the committed tree, split into words as a shell would."""
     pass_env: Items[VariableName] = ()
     """Variables of the operator's environment that the commands get beside the usual ones."""
+    dockerfile: DockerfileLint = DockerfileLint()
 
 
 class Secret(Value):

@@ -68,6 +68,7 @@ _LINKED: Final = (
     "Ledger",
     "Lock",
     "Lint",
+    "DockerfileLint",
     "Build",
     "Secret",
     "Push",

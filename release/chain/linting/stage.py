@@ -8,10 +8,12 @@ import platform
 import shlex
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from release.chain.building.context import write_folder
+from release.chain.linting.dockerfile import lint_dockerfile
 from release.chain.linting.python import lint_python, wanted_python
 from release.chain.reports import machine_readable, ruff_findings
 from release.chain.stage_cache import CachedResult, Reuse
@@ -34,6 +36,9 @@ class LintPassed(Struct, frozen=True, kw_only=True):
 
     evidence: bytes
     summary: str
+    findings: tuple[str, ...] = ()
+    """Findings in the Dockerfile that did not stop the release."""
+    waivers: Mapping[str, str] = {}
 
 
 def lint(ctx: StageContext) -> LintPassed:
@@ -45,13 +50,20 @@ def lint(ctx: StageContext) -> LintPassed:
     tools = tool_environment(ctx, python.path, lint_tools(config)) if python is not None else None
     hint = python.hint if python is not None else ""
     with ctx.folder.staged("lint") as tree:
-        if config.commands:
+        if config.commands or config.dockerfile.hadolint is not None:
             _write_tree(ctx, tree)
         for command in config.commands:
             line = lint_command(command, config, cwd=tree / ctx.plan.service.context, tools=tools)
             _run(ctx, line, tree, hint)
+        judged = lint_dockerfile(ctx, tree)
     ran = {"tools": config.tools, "commands": config.commands, "tree": ctx.plan.commit.tree}
-    return LintPassed(evidence=evidence("lint", ran), summary=", ".join(config.tools) or "no tools")
+    used = [*config.tools, *([config.dockerfile.hadolint] if config.dockerfile.hadolint else [])]
+    return LintPassed(
+        evidence=evidence("lint", ran | ({"dockerfile": judged.open} if judged.open else {})),
+        summary=", ".join(used) or "no tools",
+        findings=judged.open,
+        waivers=judged.waivers,
+    )
 
 
 def _write_tree(ctx: StageContext, tree: Path) -> None:
@@ -103,11 +115,19 @@ def _program(name: str) -> list[str | int] | None:
     return [path, about.st_size, about.st_mtime_ns]
 
 
-def _restore(_shop: StageContext, passed: CachedResult) -> LintPassed:
-    return LintPassed(evidence=passed.evidence, summary=passed.summary)
+def _keep(_ctx: StageContext, made: LintPassed) -> dict[str, Any]:
+    return {"findings": list(made.findings), "waivers": dict(made.waivers)}
 
 
-LINT_REUSE: Final = Reuse(inputs=_inputs, travels=_travels, keep=lambda _shop, _made: {}, restore=_restore)
+def _restore(_ctx: StageContext, passed: CachedResult) -> LintPassed | None:
+    """Return the product again; None for one with findings, which are shown again."""
+    if passed.data["findings"]:
+        return None
+    waivers = dict(passed.data["waivers"])
+    return LintPassed(evidence=passed.evidence, summary=passed.summary, waivers=waivers)
+
+
+LINT_REUSE: Final = Reuse(inputs=_inputs, travels=_travels, keep=_keep, restore=_restore)
 
 
 def lint_command(line: str, config: Lint, *, cwd: Path, tools: Path | None) -> Command:

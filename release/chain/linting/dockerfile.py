@@ -1,0 +1,219 @@
+"""The lint of the Dockerfile: hadolint, if it is configured, and checks of what it cannot see.
+
+Sources: Dockerfile reference, "USER", "CMD"; the rules DL3002 and DL3025 of hadolint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from release import jsontext
+from release.brief import shortened
+from release.chain.building.dockerfile import DockerStage, Instruction, stages_of
+from release.chain.building.selection import Selection, selection
+from release.chain.linting.python import lint_python
+from release.chain.stage_context import StageContext
+from release.chain.tools import Toolset, tool_environment
+from release.config import Service
+from release.errors import GateFailed, ReleaseError
+from release.events import Finding, Found, Warned
+from release.inherited import BASIC
+from release.process import Command, run
+from release.values import Struct
+
+_SECRETS: Final = frozenset(
+    {".env", ".netrc", ".npmrc", ".pypirc", ".pgpass", "id_rsa", "id_ecdsa", "id_ed25519", "credentials.json"}
+)
+"""Names of files that usually hold a secret."""
+_COUNTED: Final = frozenset({"error", "warning"})
+"""Levels of hadolint that are findings; its hints on style are in the log."""
+_SHOWN: Final = 5
+
+
+class Judged(Struct, frozen=True, kw_only=True):
+    """Findings of the Dockerfile that no waiver covers, and the waivers that were used."""
+
+    open: tuple[str, ...] = ()
+    waivers: Mapping[str, str] = {}
+
+
+def lint_dockerfile(ctx: StageContext, tree: Path) -> Judged:
+    """Check the Dockerfile in the committed tree. Raises GateFailed: there are findings, with "fail".
+
+    Args:
+        ctx: where.
+        tree: the committed files; hadolint reads its own configuration there.
+    """
+    config = ctx.plan.service.lint.dockerfile
+    if config.check == "off":
+        return Judged()
+    try:
+        chosen = selection(ctx)
+    except ReleaseError:  # the build says it
+        return Judged()
+    program = _hadolint(ctx) if config.hadolint is not None else None
+    found = [*own_findings(chosen, ctx.plan.service, alone=program is None)]
+    if program is not None:
+        found += _asked(ctx, program, tree / ctx.plan.service.context, chosen)
+    counted = [each for each in sorted(found, key=_place) if each.title not in config.waivers]
+    used = {each.title for each in found} & config.waivers.keys()
+    judged = Judged(
+        open=tuple(_told(each) for each in counted),
+        waivers={rule: config.waivers[rule] for rule in sorted(used)},
+    )
+    if counted:
+        _report(ctx, tuple(counted), judged)
+    return judged
+
+
+def _report(ctx: StageContext, findings: tuple[Finding, ...], judged: Judged) -> None:
+    """Show the findings. Raises GateFailed."""
+    ctx.write_log("lint", judged.open)
+    rest = len(judged.open) - _SHOWN
+    text = "; ".join(judged.open[:_SHOWN]) + (f"; and {rest} more" if rest > 0 else "")
+    if ctx.plan.service.lint.dockerfile.check == "fail":
+        ctx.emit(Found(name="lint", findings=findings))
+        hint = "correct the Dockerfile, or write lint.dockerfile.waivers.<rule> with a reason"
+        raise GateFailed("lint", text, hint, judged.open[_SHOWN:])
+    ctx.emit(Warned(text=text))
+
+
+def _place(finding: Finding) -> tuple[int, str]:
+    return finding.line or 0, finding.title
+
+
+def _told(finding: Finding) -> str:
+    place = f"{finding.file}:{finding.line}" if finding.line is not None else finding.file
+    return f"{place}: {finding.title}: {finding.message}"
+
+
+# hadolint
+
+
+def _hadolint(ctx: StageContext) -> Path | None:
+    """Return its program; None if it cannot be had here. Raises GateFailed: that counts, with "fail"."""
+    config = ctx.plan.service.lint.dockerfile
+    tools = Toolset(
+        stage="lint", requirements=(config.hadolint or "",), pass_env=ctx.plan.service.lint.pass_env
+    )
+    try:
+        program = tool_environment(ctx, lint_python(ctx).path, tools) / "hadolint"
+        reason = "" if program.exists() else f"{config.hadolint} has no program of that name"
+    except GateFailed as error:
+        if config.check == "fail":
+            raise
+        program, reason = None, error.found
+    if not reason:
+        return program
+    ctx.emit(
+        Warned(text=f"hadolint is not run: {reason}. Only the library's own checks of the Dockerfile ran")
+    )
+    return None
+
+
+def _asked(ctx: StageContext, program: Path, folder: Path, chosen: Selection) -> Iterator[Finding]:
+    """Findings of hadolint. Raises GateFailed: its answer is no list of findings."""
+    file = ctx.plan.service.build.dockerfile
+    (folder / file).write_bytes(chosen.dockerfile)  # a link is followed as the build does
+    argv = (str(program), "--no-color", "--no-fail", "--format", "json", file)
+    said = run(Command(argv=argv, cwd=folder, inherits=BASIC), mask=ctx.mask, cancellation=ctx.cancellation)
+    try:
+        listed = jsontext.read(said.output[said.output.index("[") :])
+        rows = [each for each in listed if each["level"] in _COUNTED]
+        yield from [_finding(ctx.plan.service, each) for each in rows]
+    except (ValueError, KeyError, TypeError) as error:
+        last = next(iter(said.tail), "")
+        raise GateFailed(
+            "lint", f"hadolint did not list its findings: {last}", f"run {program} {file}"
+        ) from error
+
+
+def _finding(service: Service, row: Mapping[str, Any]) -> Finding:
+    return Finding(
+        file=_file(service),
+        line=int(row["line"]),
+        column=int(row["column"]),
+        title=str(row["code"]),
+        message=shortened(str(row["message"]), 300),
+    )
+
+
+# our own
+
+
+def own_findings(chosen: Selection, service: Service, *, alone: bool) -> Iterator[Finding]:
+    """Yield what hadolint cannot see; alone, also two of its rules.
+
+    Args:
+        chosen: the Dockerfile, its ignore file and the files of the build context.
+        service: names the stage that is released.
+        alone: hadolint is not run.
+    """
+    stages = stages_of(chosen.dockerfile.decode("utf-8", "replace"))
+    file = _file(service)
+    for stage in stages:
+        for each in stage.instructions:
+            if _copies_all(each):
+                yield from _of_context(chosen, each, file)
+    released = list(_released(stages, service))
+    yield from _user(released, file, alone=alone)
+    if alone:
+        yield from _commands(released, file)
+
+
+def _file(service: Service) -> str:
+    return (PurePosixPath(service.context) / service.build.dockerfile).as_posix()
+
+
+def _released(stages: tuple[DockerStage, ...], service: Service) -> Iterator[Instruction]:
+    """Yield the instructions of the released stage and of the stages that it is built on, last first."""
+    named = {stage.name: stage for stage in stages if stage.name}
+    target = (service.build.target or "").lower()
+    here = named.get(target) if target else (stages[-1] if stages else None)
+    seen = set[str]()
+    while here is not None and here.name not in seen:
+        seen.add(here.name)
+        yield from reversed(here.instructions)
+        here = named.get(here.base)
+
+
+def _copies_all(instruction: Instruction) -> bool:
+    words = [word for word in instruction.text.split() if not word.startswith("--")]
+    is_local = "--from=" not in instruction.text
+    return is_local and words[0].upper() in ("COPY", "ADD") and words[1:2] in (["."], ["./"], ['[".",'])
+
+
+def _of_context(chosen: Selection, instruction: Instruction, file: str) -> Iterator[Finding]:
+    """A COPY of the whole context takes what nobody has looked at."""
+    if chosen.ignore is None:
+        text = "this copies the whole context: name in a .dockerignore what the image does not need"
+        yield Finding(file=file, line=instruction.line, title="no-ignore-file", message=text)
+    secret = sorted(path for path in chosen.kept.files if PurePosixPath(path).name in _SECRETS)
+    if secret:
+        text = f"the image gets {', '.join(secret[:3])}: name it in .dockerignore, and use build.secrets"
+        yield Finding(file=file, line=instruction.line, title="secret-file", message=text)
+
+
+def _user(released: list[Instruction], file: str, *, alone: bool) -> Iterator[Finding]:
+    users = [each for each in released if each.keyword == "USER"]
+    if not users and released:
+        text = "no USER: the service runs as the user of the base image, which is usually root"
+        yield Finding(file=file, line=released[0].line, title="root-user", message=text)
+    elif users and alone and _argument(users[0]).partition(":")[0] in ("root", "0"):
+        yield Finding(file=file, line=users[0].line, title="root-user", message="the service runs as root")
+
+
+def _commands(released: list[Instruction], file: str) -> Iterator[Finding]:
+    for keyword in ("CMD", "ENTRYPOINT"):
+        last = next((each for each in released if each.keyword == keyword), None)
+        if last is not None and not _argument(last).startswith("["):
+            text = (
+                f'{keyword} in shell form: the shell is process 1 and keeps SIGTERM; write {keyword} ["..."]'
+            )
+            yield Finding(file=file, line=last.line, title="shell-form", message=text)
+
+
+def _argument(instruction: Instruction) -> str:
+    return instruction.text.partition(" ")[2].strip()
