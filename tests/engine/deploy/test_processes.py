@@ -271,3 +271,37 @@ def recorded(world: World, process: str, file: Path) -> Iterator[Callable[[], li
         finally:
             listener.terminate()
             listener.wait()
+
+
+def test_an_operation_is_about_the_process_that_is_named(world: World) -> None:
+    """Without a name `restart`, `stop` and `start` are about all; a command needs one process."""
+    ids = {name: state for name, (_, state) in running(world).items()}
+    assert set(ids.values()) == {"running"}
+    unclear = world.invoke("exec", "--message", "look", "--", "true")
+    assert unclear.status == 2
+    assert "--process" in unclear.err
+    inside = world.invoke("exec", "--process", "worker", "--message", "look", "--", "cat", "/proc/1/cmdline")
+    assert (inside.status, "worker" in inside.out) == (0, True), inside.err
+    beside = world.invoke("run", "--process", "beat", "--message", "look", "--", "python", "-c", "print(7)")
+    assert (beside.status, beside.out) == (0, "7\n"), beside.err
+    stopped = world.invoke("stop", "--process", "worker", "--message", "a queue moves", "--yes")
+    assert stopped.status == 0, stopped.err
+    states = {name.rpartition("-")[2]: state for name, (_, state) in running(world).items()}
+    assert states == {"web": "running", "worker": "exited", "beat": "running"}
+    assert world.invoke("status", "--exit-code").status == 0
+    started = world.invoke("start", "--process", "worker", "--message", "it moved", "--yes")
+    assert started.status == 0, started.err
+    restarted = world.invoke("restart", "--message", "a leak", "--yes")
+    assert restarted.status == 0, restarted.err
+    assert_all(world, "0.1.0")
+    shown = world.invoke("logs", "--process", "web")
+    assert shown.status == 0, shown.err
+    assert "worker" not in shown.out
+    recorded = [one for one in world.invoke("history", "--json").data if one["kind"] == "operation"]
+    assert {(one["what"], one.get("process")) for one in recorded} == {
+        ("exec", "worker"),
+        ("run", "beat"),
+        ("stop", "worker"),
+        ("start", "worker"),
+        ("restart", None),
+    }

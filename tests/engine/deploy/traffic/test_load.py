@@ -61,3 +61,33 @@ def test_nginx_does_not_run_out_of_ports(stand: Stand) -> None:
             time.sleep(0.1)
     assert load.failed == []
     assert len(load.answered) >= 2 * _PORTS
+
+
+def test_a_worker_beside_the_web_process_costs_no_request(stand: Stand) -> None:
+    """Through a deployment, one whose worker fails when web has the traffic already, and a rollback."""
+    edge = stand(HAPROXY)
+    world, load, slow = edge.world, edge.load(), Slow(port=edge.port, seconds=4)
+
+    def configure(worker: str) -> None:
+        proxy = (
+            f'{{ network = "{edge.network}", drain = "10s", {edge.kind.settings.format(proxy=edge.proxy)} }}'
+        )
+        processes = f'{{ web = {{ proxy = {proxy} }}, worker = {{ after = ["web"], env = {worker} }} }}'
+        world.configure(publish="", processes=processes)
+
+    configure("{}")
+    first = world.invoke("deploy", "--to", "0.1.0", "--yes")
+    assert first.status == 0, first.err
+    with load.going_on(), slow.under_way():
+        deployed = world.invoke("deploy", "--to", "0.2.0", "--yes")
+        configure('{ MODE = "crashing" }')
+        failed = world.invoke("deploy", "--to", "0.1.0", "--yes")
+        rolled = world.invoke("rollback", "--yes")
+    assert deployed.status == 0, deployed.err
+    assert failed.status == 3, failed.err
+    assert rolled.status == 0, rolled.err
+    assert load.failed == []
+    assert load.versions == {"0.1.0", "0.2.0"}
+    assert slow.answer == "200 0.1.0"
+    names = (f"{world.container}-web", f"{world.container}-worker")
+    assert world.containers() == dict.fromkeys(names, "running")
