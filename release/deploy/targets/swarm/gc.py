@@ -51,8 +51,16 @@ def _ended_jobs(swarm: Swarm, place: Place, needs: Needs) -> Iterator[Unneeded]:
     for role in (MIGRATION, RUN):
         for job in Jobs(swarm=swarm).every(place.labels(role)):
             is_told = role == RUN or job.service.labels.get(DEPLOYMENT) in needs.ended
-            if job.is_over and is_told:
+            if job.is_over and is_told and _has_own_name(job.service, place, role):
                 yield Unneeded(kind="services", id=job.service.id, name=job.service.name)
+
+
+def _has_own_name(service: Service, place: Place, role: str) -> bool:
+    """Return whether a job has the name that its labels give it: labels alone are a claim."""
+    if role == RUN:
+        return naming.is_run_name(place.at(process_of(service.labels)), service.name)
+    deployment = service.labels.get(DEPLOYMENT, "")
+    return service.name in (naming.command_name(place, deployment, kind) for kind in ("up", "down"))
 
 
 def _named(place: Place, known: Iterable[RunSpec]) -> set[str]:

@@ -70,8 +70,12 @@ class Jobs(Struct, frozen=True, kw_only=True):
     swarm: Swarm
 
     def every(self, labels: Mapping[str, str]) -> tuple[Job, ...]:
-        """Return those with these labels."""
-        return tuple(self._job(service) for service in self.swarm.services(labels))
+        """Return those with these labels. A service of another mode is none, whatever its labels say."""
+        return tuple(
+            self._job(service)
+            for service in self.swarm.services(labels)
+            if "ReplicatedJob" in (service.spec.get("Mode") or {})
+        )
 
     def get(self, name: str) -> Job | None:
         """Return the job of this name or id; None if there is none."""

@@ -8,6 +8,7 @@ from typing import Final
 
 from release.deploy.core.place import Place
 
+_OPERATION: Final = re.compile(r"[0-9a-f]{12}")
 _FILE_NAME: Final = re.compile(r"-[0-9a-f]{16}\Z")
 
 
@@ -38,6 +39,13 @@ def command_name(place: Place, deployment: str, kind: str) -> str:
 def run_name(name: str) -> str:
     """Return what the service of an operator's command is called."""
     return fitting(name, _LONGEST_SERVICE)
+
+
+def is_run_name(place: Place, name: str) -> bool:
+    """Return whether a service has a name that `run_name` gives."""
+    first, _, operation = name.rpartition("-")
+    whole = first == f"{place.container}-run" and bool(_OPERATION.fullmatch(operation))
+    return whole or (len(name) == _LONGEST_SERVICE and name.startswith(place.container[:_SURE]))
 
 
 def failed_name(place: Place) -> str:

@@ -150,6 +150,9 @@ class SwarmOperations(PlacedService, frozen=True, kw_only=True):
             argv = ("docker", *words, task.container, *command)
             return Command(argv=argv, env=found.engine.command_environment())
 
+    def _is_own(self, service: Service) -> bool:
+        return naming.is_run_name(self.place.at(process_of(service.labels)), service.name)
+
     def _task_of(self, instance: Instance) -> Task:
         for service in services_of(self.swarm, self.place):
             for task in self.swarm.tasks(service.id):
@@ -173,7 +176,8 @@ class SwarmOperations(PlacedService, frozen=True, kw_only=True):
         return f"`docker service rm {command}`"
 
     def one_offs(self) -> tuple[Instance, ...]:
-        """By their role; one that may still start counts as running."""
-        found = map(command_instance, self.jobs.every(self.place.labels(RUN)))
+        """By their role and their names; one that may still start counts as running."""
+        jobs = self.jobs.every(self.place.labels(RUN))
+        found = [command_instance(each) for each in jobs if self._is_own(each.service)]
         over = ("exited", "created")
         return tuple(each if each.status in over else replace(each, status="running") for each in found)

@@ -6,18 +6,30 @@ import json
 
 import pytest
 
+from release.deploy.core.image_location import image_reference
+from release.deploy.core.operating import RUN
 from release.deploy.core.place import DEPLOYMENT
 from release.deploy.core.upkeep import Needs
 from release.deploy.targets.swarm import naming
 from release.deploy.targets.swarm import spec as specs
 from release.deploy.targets.swarm.gc import unneeded
+from release.deploy.targets.swarm.jobs import Jobs
 from release.deploy.targets.swarm.objects import Service
 from release.deploy.targets.swarm.sealed import secret_labels
 from release.deploy.targets.swarm.spec import Part, Parts, service_spec
 from release.redact import Redacted
 from release.runspec import RecordedFile, RunSpec
 from release.values import replace
-from tests.unit.deploy.targets.swarm.fakes import PLACE, FakeSwarm, order, real, service, task
+from tests.unit.deploy.targets.swarm import test_jobs as jobs
+from tests.unit.deploy.targets.swarm.fakes import (
+    PLACE,
+    FakeSwarm,
+    ManyServices,
+    order,
+    real,
+    service,
+    task,
+)
 
 TOKEN = secret_labels(PLACE, "TOKEN", "k:1")
 NOTHING = Needs(specs=(), ended=frozenset())
@@ -104,3 +116,31 @@ def test_the_spec_of_an_open_deployment_stays_with_all_that_it_names() -> None:
         fake.store("configs", naming.before_name(PLACE, name), kept, labels)
     found = gone(fake, Needs(specs=(), ended=frozenset({"over"})))
     assert found == [f"config {naming.before_name(PLACE, 'over')}", f"secret {called('old')}"]
+
+
+def test_jobs_of_commands_that_ended_go_when_the_ledger_has_their_end() -> None:
+    """One that runs stays, and one that only claims to be ours by its labels."""
+    fake = ManyServices()
+    up = replace(jobs.request(), name=naming.command_name(PLACE, "2" * 12, "up"))
+    run = replace(up, role=RUN, name="api-production-run-" + "3" * 12)
+    claims = [replace(each, name=f"other-{each.role}") for each in (up, run)]
+    for each in (up, run, *claims):
+        Jobs(swarm=real(fake)).create(each, lambda _: None)
+    serving = service_spec(order(), Parts())
+    fake.create({**serving, "Name": "claims", "Labels": PLACE.labels(RUN)}, image_reference(up.image))
+    fake.tasks_of = jobs.states("running")
+    assert gone(fake, Needs(specs=(), ended=frozenset({"2" * 12}))) == []
+    fake.tasks_of = jobs.states("complete", exit_code=0)
+    assert gone(fake) == [f"service {run.name}"]
+    found = gone(fake, Needs(specs=(), ended=frozenset({"2" * 12})))
+    assert found == [f"service {up.name}", f"service {run.name}"]
+
+
+def test_the_kept_spec_of_a_process_goes_with_its_deployment() -> None:
+    """It has the process in its name."""
+    fake, worker = FakeSwarm(), PLACE.at("worker")
+    labels = worker.labels(specs.BEFORE) | {DEPLOYMENT: "2" * 12}
+    kept = json.dumps(service_spec(order(), Parts()))
+    fake.store("configs", name := naming.before_name(worker, "2" * 12), Redacted(kept), labels)
+    assert gone(fake) == []
+    assert gone(fake, Needs(specs=(), ended=frozenset({"2" * 12}))) == [f"config {name}"]

@@ -160,7 +160,8 @@ def test_the_output_of_a_job_is_shown_once_and_as_it_comes() -> None:
         task(service, state=states.pop(0) if len(states) > 1 else states[0], exit_code=7, container="c")
     ]
     shown: list[str] = []
-    job = operations(fake).begin(replace(request(), role=RUN, has_terminal=True), (said := []).append)
+    asked = replace(request(), name=f"{PLACE.container}-run-{'3' * 12}", role=RUN, has_terminal=True)
+    job = operations(fake).begin(asked, (said := []).append)
     assert isinstance(said[0], Notice)
     attachment = Attachment(say=shown.append, timeout=10_000, cancellation=Cancellation())
     assert operations(fake).attach(job, attachment) == 7
