@@ -86,12 +86,13 @@ def docs(session: nox.Session) -> None:
     """Write the reference documents that come from the types, the tests and the constants."""
     from tests import attacks, command_reference, drawings, exits, limits
     from tests.engine.faults.page import page
-    from tests.reference import configuration, records
+    from tests.reference import configuration, kubernetes_role, records
     from tests.soak import rows
 
     pages = {"faults.md": page(), "attacks.md": attacks.page(), "limits.md": limits.page()}
     pages |= {"exit-codes.md": exits.page(), "commands.md": command_reference.page(), "soak.md": rows.page()}
-    pages |= {"configuration.md": configuration.page()} | records.pages()
+    pages |= {"configuration.md": configuration.page(), "kubernetes-role.md": kubernetes_role.page()}
+    pages |= records.pages()
     pages |= {f"../{name}": draw() for name, draw in drawings.PICTURES.items()}
     for path, text in pages.items():
         file = Path("docs/reference") / path

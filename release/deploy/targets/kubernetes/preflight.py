@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 from lightkube.resources.core_v1 import PersistentVolumeClaim, Secret, ServiceAccount
 
 from release.deploy.targets.kubernetes.api import Cluster
 from release.deploy.targets.kubernetes.faults import Forbidden
+from release.deploy.targets.kubernetes.role import NEEDED
 from release.records import Image
 from release.runspec import RunSpec
 from release.targetspec import KubernetesSpec
 from release.values import Struct
-
-NEEDED: Final = (
-    *(("apps", "deployments", verb) for verb in ("get", "list", "create", "patch", "delete")),
-    *(("", "services", verb) for verb in ("get", "list", "create", "patch", "delete")),
-    *(("policy", "poddisruptionbudgets", verb) for verb in ("get", "list", "create", "patch", "delete")),
-    *(("", "secrets", verb) for verb in ("get", "list", "create", "delete")),
-    *(("", "configmaps", verb) for verb in ("get", "list", "create", "delete")),
-    *(("coordination.k8s.io", "leases", verb) for verb in ("get", "create", "update")),
-    *(("batch", "jobs", verb) for verb in ("get", "list", "create", "patch", "delete")),
-    *(("", "pods", verb) for verb in ("list", "watch")),
-    ("", "pods/log", "get"),
-)
-"""Group, resource and verb of every request that a deployment cannot go without."""
-WANTED: Final = (("", "pods/proxy", "get"), ("", "events", "list"), ("", "persistentvolumeclaims", "get"))
-"""The same of requests without which it says less."""
 
 
 class Preflight(Struct, frozen=True, kw_only=True):

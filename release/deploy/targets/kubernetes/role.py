@@ -1,0 +1,43 @@
+"""Permissions of an account that deploys: the least with which everything works.
+
+Source: https://kubernetes.io/docs/reference/access-authn-authz/rbac/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+_APPLIED: Final = ("get", "list", "create", "patch", "delete")
+NEEDED: Final = (
+    *(("apps", "deployments", verb) for verb in _APPLIED),
+    *(("", "services", verb) for verb in _APPLIED),
+    *(("policy", "poddisruptionbudgets", verb) for verb in _APPLIED),
+    *(("batch", "jobs", verb) for verb in _APPLIED),
+    *(("", "secrets", verb) for verb in ("get", "list", "create", "delete")),
+    *(("", "configmaps", verb) for verb in ("get", "list", "create", "delete")),
+    *(("coordination.k8s.io", "leases", verb) for verb in ("get", "create", "update")),
+    *(("", "pods", verb) for verb in ("list", "watch")),
+    ("", "pods/log", "get"),
+)
+"""Group, resource and verb of every request that a deployment cannot go without."""
+WANTED: Final = (
+    ("", "pods/proxy", "get"),
+    ("", "events", "list"),
+    ("", "persistentvolumeclaims", "get"),
+    ("", "serviceaccounts", "get"),
+)
+"""The same of requests without which it checks and says less."""
+
+
+def role(permissions: Iterable[tuple[str, str, str]]) -> str:
+    """Return a Role with these permissions, as YAML; a rule for each resource."""
+    verbs = dict[tuple[str, str], list[str]]()
+    for group, resource, verb in permissions:
+        verbs.setdefault((group, resource), []).append(verb)
+    rules = [
+        f'  - apiGroups: ["{group}"]\n    resources: ["{resource}"]\n    verbs: [{", ".join(said)}]\n'
+        for (group, resource), said in verbs.items()
+    ]
+    head = "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata:\n  name: release\nrules:\n"
+    return head + "".join(rules)
