@@ -235,7 +235,7 @@ def test_an_unknown_key_fails_with_the_near_miss(text: str, path: str, near: str
 def test_an_unknown_key_that_is_near_to_nothing_fails_with_the_known_ones() -> None:
     """The reader can choose."""
     message = problems(MINIMAL + "[tool.release.ledger]\nxyzzy = 1")["tool.release.ledger.xyzzy"]
-    assert message == "unknown key; known: branch, remote, sign, allowed_signers, require_signed, id"
+    assert message == "unknown key; known: branch, remote, sign, allowed_signers, require_signed, fetch, id"
 
 
 def test_required_keys_are_named() -> None:
