@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import nox
@@ -41,6 +42,15 @@ def engine(session: nox.Session) -> None:
 def swarm(session: nox.Session) -> None:
     """Tests in a Swarm of three engines."""
     run_tests(session, *(session.posargs or ["tests/lab"]))
+
+
+@nox.session(venv_backend="none", default=False)
+def kubernetes(session: nox.Session) -> None:
+    """Tests on the cluster that KUBECONFIG names, in namespaces of their own. No part of `./dev tests`."""
+    if not os.environ.get("KUBECONFIG"):
+        session.error("set KUBECONFIG to a cluster for tests: it gets namespaces, which are removed again")
+    session.env["RELEASE_TEST_KUBERNETES"] = "1"
+    session.run("python", "-m", "pytest", *(session.posargs or ["tests/lab/kubernetes"]), external=True)
 
 
 def run_tests(session: nox.Session, *words: str) -> None:

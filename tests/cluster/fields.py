@@ -99,7 +99,8 @@ def without(data: Any, path: Path) -> None:
         told = json.loads(rest[0][2:])
         items = [item for item in inner if all(item.get(key) == value for key, value in told.items())]
         for item in items:
-            if len(rest) > 1:
+            is_key = len(rest) == 2 and rest[1][2:] in told
+            if len(rest) > 1 and not is_key:
                 without(item, tuple(rest[1:]))
             if set(item) <= set(told):
                 inner.remove(item)

@@ -171,6 +171,8 @@ class ClusterServer:
         if request.part:
             return self._part(request)
         if request.resource == "namespaces":
+            if request.method != "GET":
+                return self._json(request.body or {"kind": "Status", "apiVersion": "v1"}, 201)
             return self._json({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
         if request.resource == "nodes":
             return self._json(

@@ -21,8 +21,8 @@ A deployment checks these permissions before it touches anything. It names each 
 missing.
 
 The last four rules can be left out. Without `pods/proxy`, only the readiness probe checks the answers of
-pods, and the deployment says so. Without the others, an error has fewer details, and missing claims and service
-accounts are noticed later.
+pods, and the deployment says so. Without the others, an error has fewer details, and missing claims and
+service accounts are noticed later.
 
 Nodes and the namespace itself are outside of any Role. An account that may also `list nodes` and
 `get namespaces` gets better answers: whether the platform of the image fits, which nodes have an image, and
