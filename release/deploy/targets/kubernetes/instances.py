@@ -113,7 +113,7 @@ def _changed(one: Workload, wanted: dict[str, Any]) -> Iterator[Difference]:
     found = one.found.to_dict()["spec"]
     applied = dict(wanted["spec"])
     applied.pop("progressDeadlineSeconds")  # a time limit of the command, no recorded setting
-    if ownership.is_autoscaled(one.found.metadata):
+    if ownership.is_autoscaled(one.found.metadata) or _is_stopped_by_us(one):
         applied.pop("replicas")
     for path, ours, now in differing(applied, found, ("spec",)):
         manager = ownership.manager_of(one.found.metadata, path)
@@ -124,6 +124,11 @@ def _changed(one: Workload, wanted: dict[str, Any]) -> Iterator[Difference]:
     for text in ownership.added_by_others(one.found.metadata):
         setting, _, who = text.partition(" is managed by ")
         yield Difference(name=one.name, setting=setting, found=f"was added by {who}")
+
+
+def _is_stopped_by_us(one: Workload) -> bool:
+    """Return whether `invoke stop` asked for no pod: it is recorded, and no drift."""
+    return not one.replicas and not ownership.manager_of(one.found.metadata, ownership.REPLICAS)
 
 
 def _instances(one: Workload) -> Iterator[Instance]:

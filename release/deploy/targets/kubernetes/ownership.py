@@ -15,7 +15,8 @@ from release import jsontext
 from release.deploy.targets.kubernetes.api import MANAGER
 
 _AUTOSCALER: Final = "kube-controller-manager"
-_REPLICAS: Final = ("spec", "replicas")
+REPLICAS: Final = ("spec", "replicas")
+"""Path of the number of pods."""
 RESTARTED: Final = "kubectl.kubernetes.io/restartedAt"
 """Annotation that lets a cluster replace all pods of a Deployment."""
 
@@ -32,7 +33,7 @@ def fields_of(metadata: ObjectMeta | None) -> Iterator[tuple[str, str, Path]]:
 def is_autoscaled(metadata: ObjectMeta | None) -> bool:
     """Return whether an autoscaler set the number of replicas."""
     return any(
-        (manager, subresource, path) == (_AUTOSCALER, "scale", _REPLICAS)
+        (manager, subresource, path) == (_AUTOSCALER, "scale", REPLICAS)
         for manager, subresource, path in fields_of(metadata)
     )
 
@@ -42,7 +43,7 @@ def added_by_others(metadata: ObjectMeta | None) -> Iterator[str]:
     known = list(fields_of(metadata))
     ours = {path for manager, _, path in known if manager == MANAGER}
     for manager, subresource, path in known:
-        is_status = subresource == "status" or (manager == _AUTOSCALER and path == _REPLICAS)
+        is_status = subresource == "status" or (manager == _AUTOSCALER and path == REPLICAS)
         if path[0] == "spec" and path not in ours and not is_status and path[-1] != RESTARTED:
             yield f"{written(path)} is managed by {manager}"
 

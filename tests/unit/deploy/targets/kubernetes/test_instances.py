@@ -91,6 +91,8 @@ def test_a_stopped_deployment_is_seen_as_stopped(place: ClusterBench) -> None:
         assert [(each.status, each.labels["release.version"]) for each in seen.stopped] == [
             ("exited", "0.1.0")
         ]
+        (found,) = drift(live, "0.1.0", FIRST)
+        assert "spec.replicas is 0, but 2 was applied (changed by kubectl-scale)" in found
 
 
 def test_pods_that_go_are_not_counted(place: ClusterBench) -> None:
