@@ -16,7 +16,7 @@ from release.deploy.environment.journal import End
 from release.deploy.environment.observe import running_event
 from release.deploy.execution import recording
 from release.deploy.execution.interrupted import InterruptedDeployment
-from release.deploy.execution.together import Finished, Part, run_together, worst
+from release.deploy.execution.together import Ended, Part, run_together, worst
 from release.deploy.planning import migration_containers, policy, undone
 from release.errors import DeploymentFailed, EngineError, MixedState, Restored
 from release.events import Warned
@@ -59,13 +59,13 @@ def end_all(endings: Sequence[Ending], *, answers: bool) -> list[Converged]:
         raise wrong[0] from wrong[0]
     if wrong:
         ends = [
-            Finished(place=each.place, error=end.raised) for each, end in zip(endings, outcomes, strict=True)
+            Ended(place=each.place, error=end.raised) for each, end in zip(endings, outcomes, strict=True)
         ]
         raise worst(f"{first.interrupted.way} {first.interrupted.unfinished}", ends)
     return done
 
 
-def _finished(endings: Sequence[Ending]) -> list[Finished]:
+def _finished(endings: Sequence[Ending]) -> list[Ended]:
     parts = [
         Part(
             place=each.place,
@@ -78,18 +78,18 @@ def _finished(endings: Sequence[Ending]) -> list[Finished]:
     return run_together(parts)
 
 
-def _reverted(endings: Sequence[Ending]) -> list[Finished]:
+def _reverted(endings: Sequence[Ending]) -> list[Ended]:
     """Put back what ran before, the last service first; the end of each, in the order of the services."""
     return [_retracted(each) for each in reversed(endings)][::-1]
 
 
-def _retracted(ending: Ending) -> Finished:
+def _retracted(ending: Ending) -> Ended:
     interrupted = ending.interrupted
     try:
         evidence = interrupted.live.target.rollouts.retract(interrupted.request, ending.context)
     except DeploymentFailed as error:
-        return Finished(place=ending.place, error=error)
-    return Finished(place=ending.place, evidence=evidence)
+        return Ended(place=ending.place, error=error)
+    return Ended(place=ending.place, evidence=evidence)
 
 
 class _Outcome(Struct, frozen=True, kw_only=True):
@@ -112,7 +112,7 @@ class Ending(Struct, frozen=True, kw_only=True):
         """Return the place that it is the end of."""
         return self.interrupted.live.place
 
-    def outcome(self, end: Finished) -> _Outcome:
+    def outcome(self, end: Ended) -> _Outcome:
         """Return how it ended, and the error that says so, if one is raised."""
         interrupted, error = self.interrupted, end.error
         match error:

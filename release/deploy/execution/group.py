@@ -28,7 +28,7 @@ from release.deploy.execution.deploy import (
 )
 from release.deploy.execution.locking import ensure_unchanged, locked, make_holder
 from release.deploy.execution.requests import rollout_request
-from release.deploy.execution.together import Finished, Part
+from release.deploy.execution.together import Ended, Part
 from release.deploy.planning import undone
 from release.deploy.planning.prepare import Prepared
 from release.errors import NotMigrated, NotReady, ReleaseError
@@ -152,7 +152,8 @@ class _Run(Struct, frozen=True, kw_only=True):
             holder = holder if each.is_replaced else replace(holder, journal="")
             stack.enter_context(locked(each.prepared, store, holder))
             mine = partial(lock.ensure, store, live.place, holder)
-            contexts[each.service] = rollout_context(each.prepared, self.interruption, mine)
+            context = rollout_context(each.prepared, self.interruption, mine)
+            contexts[each.service] = replace(context, emit=together.named(each.service, context.emit))
         for each in self.members:
             one = each.prepared
             ensure_unchanged(one.live, one.containers, one.attempted, stopped=False)
@@ -200,7 +201,7 @@ class _Run(Struct, frozen=True, kw_only=True):
                     stack.enter_context(undone.data_first(command.change))
                     context.still_mine()
 
-    def _rolled_out(self, contexts: dict[str, RolloutContext]) -> list[Finished]:
+    def _rolled_out(self, contexts: dict[str, RolloutContext]) -> list[Ended]:
         """Replace the services; the end of each, with what happened to its data."""
         parts = [self._part(each, contexts[each.service]) for each in self.changing]
         looks = [
@@ -220,7 +221,7 @@ class _Run(Struct, frozen=True, kw_only=True):
         )
 
     def _migrated_after(
-        self, ends: Sequence[Finished], contexts: dict[str, RolloutContext]
+        self, ends: Sequence[Ended], contexts: dict[str, RolloutContext]
     ) -> dict[str, NotMigrated]:
         """Run the commands that migrate the data when all serve; the errors by service."""
         if any(end.error is not None for end in ends):
@@ -232,9 +233,7 @@ class _Run(Struct, frozen=True, kw_only=True):
         }
         return {service: error for service, error in failed.items() if error is not None}
 
-    def _record(
-        self, ends: Sequence[Finished], not_migrated: Mapping[str, NotMigrated]
-    ) -> dict[str, Outcome]:
+    def _record(self, ends: Sequence[Ended], not_migrated: Mapping[str, NotMigrated]) -> dict[str, Outcome]:
         """Record the ends of all; the outcomes by service. Raises the worst error, NotMigrated."""
         told = [
             replace(end, evidence=not_migrated[end.place.service].found)
@@ -257,7 +256,7 @@ class _Run(Struct, frozen=True, kw_only=True):
         }
 
 
-def _with_data(end: Finished, changes: Sequence[DataChange]) -> Finished:
+def _with_data(end: Ended, changes: Sequence[DataChange]) -> Ended:
     error = end.error
     for change in reversed(changes) if error is not None else ():
         done = change.model_copy(update={"status": "done"})
@@ -265,7 +264,7 @@ def _with_data(end: Finished, changes: Sequence[DataChange]) -> Finished:
     return replace(end, error=error)
 
 
-def _end(member: _Member, end: Finished) -> End:
+def _end(member: _Member, end: Ended) -> End:
     if end.error is not None:
         return failed_end(member.events, end.error)
     return healthy_end(member.events, end.evidence)

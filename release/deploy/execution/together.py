@@ -12,6 +12,7 @@ from contextlib import suppress
 from release.deploy.core.place import Place
 from release.deploy.core.rollout import Look, RolloutContext
 from release.errors import DeploymentFailed, MixedState, ReleaseError, Restored
+from release.events import Emit, Event, Failed, Finished, Progress, Started
 from release.values import Struct, replace
 
 
@@ -26,7 +27,7 @@ class Part(Struct, frozen=True, kw_only=True):
     context: RolloutContext
 
 
-class Finished(Struct, frozen=True, kw_only=True):
+class Ended(Struct, frozen=True, kw_only=True):
     """End of the rollout of one service."""
 
     place: Place
@@ -36,7 +37,7 @@ class Finished(Struct, frozen=True, kw_only=True):
     """True: it is the service that failed first."""
 
 
-def run_together(parts: Sequence[Part], looks: Sequence[tuple[Place, Look]] = ()) -> list[Finished]:
+def run_together(parts: Sequence[Part], looks: Sequence[tuple[Place, Look]] = ()) -> list[Ended]:
     """Run the rollouts; the end of each, in the order of the parts. All have evidence, or all have an error.
 
     Args:
@@ -54,7 +55,7 @@ class _Run(Struct, kw_only=True):
 
     parts: Sequence[Part]
     looks: list[tuple[Place, Look]]
-    ends: dict[str, Finished]
+    ends: dict[str, Ended]
     cause: str = ""
     """First failure, in words for the other services."""
 
@@ -86,18 +87,29 @@ class _Run(Struct, kw_only=True):
         try:
             evidence = part.act(replace(part.context, others=others))
         except ReleaseError as error:
-            self.ends[service] = Finished(place=part.place, error=error, is_cause=not self.cause)
+            self.ends[service] = Ended(place=part.place, error=error, is_cause=not self.cause)
             self.cause = self.cause or f"{service} was not healthy"
             raise
-        self.ends[service] = Finished(place=part.place, evidence=evidence)
+        self.ends[service] = Ended(place=part.place, evidence=evidence)
 
 
-def _not_begun(part: Part) -> Finished:
+def _not_begun(part: Part) -> Ended:
     error = DeploymentFailed(part.attempted, "an earlier service failed; nothing was changed")
-    return Finished(place=part.place, error=error)
+    return Ended(place=part.place, error=error)
 
 
-def worst(attempted: str, ends: Sequence[Finished]) -> DeploymentFailed:
+def named(service: str, emit: Emit) -> Emit:
+    """Return `emit` with the service before the name of each step: all services have the same steps."""
+
+    def tell(event: Event) -> None:
+        if isinstance(event, Started | Progress | Finished | Failed):
+            event = replace(event, name=f"{service}: {event.name}")
+        emit(event)
+
+    return tell
+
+
+def worst(attempted: str, ends: Sequence[Ended]) -> DeploymentFailed:
     """Return one error for all services: the worst of theirs, with what each says, the cause first."""
     failed = sorted((each for each in ends if each.error is not None), key=lambda each: not each.is_cause)
     errors = [each.error for each in failed if each.error is not None]

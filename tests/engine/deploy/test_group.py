@@ -126,6 +126,7 @@ def test_services_change_together_and_go_back_together(shop: Shop) -> None:
     shop.assert_runs("0.1.0", "0.1.0")
     done = shop.invoke("deploy", "--group", "shop", "--to", "0.2.0", "--yes", "--json")
     assert done.status == 0, done.err
+    assert all(f"{one.service}: health" in done.err for one in shop.every)
     records = done.data["deployments"]
     assert [record["service"] for record in records] == [one.service for one in shop.every]
     assert len({record["group"]["id"] for record in records}) == 1

@@ -10,8 +10,9 @@ import pytest
 from release.cancellation import Cancellation
 from release.deploy.core.place import Place
 from release.deploy.core.rollout import RolloutContext
-from release.deploy.execution.together import Finished, Part, run_together, worst
+from release.deploy.execution.together import Ended, Part, named, run_together, worst
 from release.errors import DeploymentFailed, MixedState, ReleaseError, Restored
+from release.events import Event, Started, Warned
 from release.redact import Mask
 
 
@@ -53,7 +54,7 @@ def stage() -> Stage:
     return Stage()
 
 
-def found(ends: list[Finished]) -> list[str]:
+def found(ends: list[Ended]) -> list[str]:
     return [end.error.found if end.error is not None else end.evidence for end in ends]
 
 
@@ -110,9 +111,18 @@ def test_the_worst_end_decides() -> None:
     """A mixed state is told before all that was restored."""
     place = Place(service="api", environment="production")
     ends = [
-        Finished(place=place, error=Restored("x", "restored")),
-        Finished(place=place, error=MixedState("x", "mixed", "look at it")),
+        Ended(place=place, error=Restored("x", "restored")),
+        Ended(place=place, error=MixedState("x", "mixed", "look at it")),
     ]
     error = worst("deploy them", ends)
     assert isinstance(error, MixedState)
     assert error.hint == "look at it"
+
+
+def test_a_step_is_told_with_its_service() -> None:
+    """All services have a step `health`."""
+    said: list[Event] = []
+    tell = named("api", said.append)
+    for event in (Started(name="health"), Warned(text="slow")):
+        tell(event)
+    assert said == [Started(name="api: health"), Warned(text="slow")]
