@@ -115,15 +115,17 @@ def _changed(one: Workload, wanted: dict[str, Any]) -> Iterator[Difference]:
     applied.pop("progressDeadlineSeconds")  # a time limit of the command, no recorded setting
     if ownership.is_autoscaled(one.found.metadata) or _is_stopped_by_us(one):
         applied.pop("replicas")
+    told = set[str]()
     for path, ours, now in differing(applied, found, ("spec",)):
+        told.add(setting := ownership.written(path))
         manager = ownership.manager_of(one.found.metadata, path)
         by = f" (changed by {manager})" if manager else ""
-        yield Difference(
-            name=one.name, setting=ownership.written(path), found=f"is {now!r}, but {ours!r} was applied{by}"
-        )
+        words = f"is {now!r}, but {ours!r} was applied{by}"
+        yield Difference(name=one.name, setting=setting, found=words)
     for text in ownership.added_by_others(one.found.metadata):
         setting, _, who = text.partition(" is managed by ")
-        yield Difference(name=one.name, setting=setting, found=f"was added by {who}")
+        if setting not in told:
+            yield Difference(name=one.name, setting=setting, found=f"was added by {who}")
 
 
 def _is_stopped_by_us(one: Workload) -> bool:
