@@ -74,7 +74,7 @@ def _exported(ctx: StageContext, cache: Cache) -> Digest | None:
     with lent(ctx, "build") as lending, ctx.folder.staged("docker") as folder:
         command = export_command(
             ctx.plan,
-            target=ctx.plan.service.test.target or ctx.plan.service.build.target,
+            target=_target(ctx),
             metadata=metadata,
             context=build_context(ctx),
             builder=chosen_builder(ctx),
@@ -99,6 +99,12 @@ def _exported(ctx: StageContext, cache: Cache) -> Digest | None:
             if cache.kind == "local":
                 shutil.rmtree(cache.unfinished, ignore_errors=True)
     return _digest(metadata)
+
+
+def _target(ctx: StageContext) -> str | None:
+    """Return the stage of the tests, which stands on the released one, if this run has built it."""
+    ran = "test" in ctx.made and ctx.made["test"][0].run is None
+    return (ctx.plan.service.test.target if ran else None) or ctx.plan.service.build.target
 
 
 def _last(tail: tuple[str, ...]) -> str:

@@ -123,6 +123,16 @@ def step_of(line: str) -> str:
     return _PADDED.sub(lambda found: "[" if found[0].startswith("[") else " ", match["text"], count=1)
 
 
+def _after(before: str, word: str) -> str:
+    """Return the state of a vertex after BuildKit says a word of it.
+
+    A step that was found in the cache is DONE a second time when its layer is unpacked: it stays CACHED.
+    """
+    if word not in _ENDS or (before == "CACHED" and word == "DONE"):
+        return before
+    return word
+
+
 def read_plain(output: str) -> Progress:
     """The same from plain progress: each vertex by its name, with its last state."""
     names, states = dict[str, str](), dict[str, str]()
@@ -130,6 +140,6 @@ def read_plain(output: str) -> Progress:
         if match := _LINE.fullmatch(line):
             name = names.setdefault(match["number"], match["text"])
             word = match["text"].split(maxsplit=1)[0].rstrip(":")
-            states[name] = word if word in _ENDS else states.get(name, "")
+            states[name] = _after(states.get(name, ""), word)
     vertices = tuple(Vertex(name=name, state=cast("State", state)) for name, state in states.items())
     return Progress(vertices=vertices, text=output)

@@ -39,6 +39,8 @@ class _Step(Struct, kw_only=True):
     name: str
     began: str = ""
     state: State = ""
+    cached: bool = False
+    """It was found in the cache; it may end a second time, when its layer is unpacked."""
     shown: bool = False
     partial: str = ""
     last: deque[str] = field(default_factory=lambda: deque(maxlen=_QUOTED))
@@ -91,7 +93,7 @@ class RawProgress:
         """Return the build as a value; `text` is what `feed` has returned, all that an older buildx gives."""
         if not self._steps:
             return read_plain(text)
-        vertices = tuple(Vertex(name=step.name, state=step.state) for step in self._steps.values())
+        vertices = tuple(Vertex(name=step.name, state=_final(step)) for step in self._steps.values())
         return Progress(vertices=vertices, text=text)
 
     def _shown(self, status: Any) -> Iterator[str]:
@@ -149,6 +151,7 @@ class RawProgress:
             yield self._line(step, f"{_seconds(step.began, vertex.get('completed')):.3f} {step.partial}")
             step.partial = ""
         step.state = _state(vertex, error)
+        step.cached = step.cached or step.state == "CACHED"
         said = {
             "ERROR": f"ERROR: {error}",
             "DONE": f"DONE {_seconds(step.began, vertex.get('completed')):.1f}s",
@@ -169,6 +172,10 @@ class RawProgress:
 def _items(status: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
     found = status.get(key)
     return [item for item in found if isinstance(item, Mapping)] if isinstance(found, list) else []
+
+
+def _final(step: _Step) -> State:
+    return "CACHED" if step.cached and step.state == "DONE" else step.state
 
 
 def _state(vertex: Mapping[str, Any], error: str) -> State:

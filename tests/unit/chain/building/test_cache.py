@@ -23,7 +23,9 @@ def service(**table: Any) -> Any:
 
 def ctx(purpose: str, environ: dict[str, str], *, no_cache: bool = False, **table: Any) -> StageContext:
     plan = SimpleNamespace(service=service(**table), no_cache=no_cache)
-    return cast("StageContext", SimpleNamespace(plan=plan, environ=environ, purpose=purpose))
+    return cast(
+        "StageContext", SimpleNamespace(plan=plan, environ=environ, purpose=purpose, reusable=frozenset())
+    )
 
 
 def test_in_ci_with_a_registry_it_is_a_tag_beside_the_image() -> None:

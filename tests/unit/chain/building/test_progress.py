@@ -117,6 +117,7 @@ def test_a_build_that_did_something_is_told_from_one_that_found_everything() -> 
     base, step = "#3 [1/2] FROM x:1\n#3 DONE 0.0s\n", "#5 [2/2] RUN make\n#5 "
     assert not read_plain(f"{base}{step}CACHED\n").ran
     assert read_plain(f"{base}{step}DONE 1.0s\n").ran
+    assert not read_plain(f"{base}{step}CACHED\n#5 DONE 0.1s\n").ran, "its layer was unpacked"
 
 
 def test_a_cache_that_was_read_is_told_from_one_that_is_not_there() -> None:

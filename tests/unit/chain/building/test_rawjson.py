@@ -120,3 +120,12 @@ def test_a_document_of_another_shape_says_nothing(document: Any) -> None:
     text, progress = read([document])
     assert text in ("", "WARN: \n", "[]\n")
     assert progress.vertices == ()
+
+
+def test_a_cached_step_whose_layer_is_unpacked_stays_cached() -> None:
+    """BuildKit says DONE of it a second time; nothing was run."""
+    found = [vertex(RUN, completed=T1, cached=True), vertex(RUN), vertex(RUN, completed=T1)]
+    _, progress = read([{"vertexes": [each]} for each in found])
+    assert not progress.ran
+    _, progress = read([{"vertexes": [each]} for each in found[1:]])
+    assert progress.ran
