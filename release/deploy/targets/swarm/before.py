@@ -14,14 +14,15 @@ from release.deploy.core.place import DEPLOYMENT
 from release.deploy.core.steps import step
 from release.deploy.targets.swarm import marks, naming
 from release.deploy.targets.swarm import spec as specs
-from release.deploy.targets.swarm.ending import await_no_task, tasks_left
+from release.deploy.targets.swarm.ending import await_free_ports, await_no_task, tasks_left
 from release.deploy.targets.swarm.follow import await_settled
 from release.deploy.targets.swarm.kept import read_kept
 from release.deploy.targets.swarm.objects import Service
 from release.deploy.targets.swarm.part import Part, patient, spec_of
-from release.deploy.targets.swarm.prove import evidence, lost, running, watch_of
+from release.deploy.targets.swarm.prove import lost, subject_of
 from release.deploy.targets.swarm.scaling import paused
 from release.deploy.targets.swarm.sealed import restorable
+from release.deploy.targets.swarm.subject import running
 from release.deploy.targets.swarm.submit import is_written, overruled, resubmit
 from release.deploy.targets.swarm.tasks import ended_ids
 from release.errors import EngineError
@@ -96,6 +97,7 @@ def pause(part: Part, before: Service) -> Service:
     _refuse_lost(part, before)
     written = paused(before.spec, has_ports=False)
     now = part.found_patiently()
+    addresses = _addresses(part, now) if now is not None else set[str]()
     if now is None or not is_written(now, written):
         with step(part.means.emit, "stop") as say:
             resubmit(part, before, now, written)
@@ -104,7 +106,21 @@ def pause(part: Part, before: Service) -> Service:
     if found is None:
         raise overruled(part, f"stop the service {part.service}")
     _await_no_task(part, found)
+    await_free_ports(addresses, _host_ports(before.spec))
     return found
+
+
+def _addresses(part: Part, service: Service) -> set[str]:
+    """Return the addresses of nodes that had a task, as far as they are known."""
+    had = {task.node for task in part.swarm.tasks(service.id)}
+    found = {node.address for node in part.swarm.nodes() if node.id in had and node.is_ready}
+    return {address for address in found if address and not address.startswith("0.")}
+
+
+def _host_ports(spec: Mapping[str, Any]) -> list[int]:
+    ports = (spec.get("EndpointSpec") or {}).get("Ports") or ()
+    mine = [port for port in ports if (port.get("PublishMode"), port.get("Protocol")) == ("host", "tcp")]
+    return [port["PublishedPort"] for port in mine if port.get("PublishedPort")]
 
 
 def _refuse_lost(part: Part, before: Service) -> None:
@@ -158,8 +174,9 @@ def _restored(part: Part, before: Service) -> str:
         with step(part.means.emit, "restore") as say:
             resubmit(part, before, now, before.spec)
             say(f"{part.service}, as it was")
+    subject = subject_of(part, old, before.labels.get(DEPLOYMENT, ""))
     watch = replace(
-        watch_of(part, old, before.labels.get(DEPLOYMENT, "")),
+        subject.watch(),
         only_completed=not marks.is_as_written(before.spec),
         strict=False,
         known=known,
@@ -168,5 +185,5 @@ def _restored(part: Part, before: Service) -> str:
         seen = await_settled(watch)
         if marks.mark(seen.service.spec) != marks.mark(before.spec):
             raise overruled(part, f"verify the restored service {part.service}")
-        say(evidence(part, old, seen, lambda: None))
+        say(subject.evidence(seen, lambda: None))
     return "; ".join([part.told(running(seen)), *lost(seen)])

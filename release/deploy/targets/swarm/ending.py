@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Final
 
 from release.deploy.targets.swarm.api import Swarm
 from release.deploy.targets.swarm.objects import Service
 from release.deploy.targets.swarm.tasks import ended_ids, node_name
 from release.errors import EngineError, EngineUnreachable
+from release.wire import connected
 
 _PAUSE_SECONDS: Final = 0.5
+_PORT_SECONDS: Final = 5.0
+_CONNECT_SECONDS: Final = 1.0
 
 
 def await_no_task(swarm: Swarm, service: Service, milliseconds: int) -> None:
@@ -24,6 +28,28 @@ def await_no_task(swarm: Swarm, service: Service, milliseconds: int) -> None:
                 "they end when their engines can stop them; check with `docker ps` there",
             )
         time.sleep(_PAUSE_SECONDS)
+
+
+def await_free_ports(addresses: Iterable[str], ports: Iterable[int]) -> None:
+    """Wait until nothing listens at these ports of nodes, as far as they can be reached from here.
+
+    An engine reports a container as ended a moment before it gives its port free. After some seconds the wait
+    ends all the same: the next task shows whether the port is free.
+    """
+    deadline = time.monotonic() + _PORT_SECONDS
+    left = [(address, port) for address in addresses for port in ports]
+    while left := [each for each in left if _listens(*each)]:
+        if time.monotonic() > deadline:
+            return
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _listens(address: str, port: int) -> bool:
+    try:
+        connected(address, port, seconds=_CONNECT_SECONDS, check=lambda: None).close()
+    except OSError:
+        return False
+    return True
 
 
 def tasks_left(swarm: Swarm, service: Service, *, silent: bool = False) -> list[str]:

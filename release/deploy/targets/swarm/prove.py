@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from release.deploy.core.steps import step
 from release.deploy.targets.swarm import marks
 from release.deploy.targets.swarm.drift import changed
-from release.deploy.targets.swarm.follow import Watch, await_settled
-from release.deploy.targets.swarm.part import Part, longest, patient
-from release.deploy.targets.swarm.probe import Asking, ask_tasks
+from release.deploy.targets.swarm.follow import await_settled
+from release.deploy.targets.swarm.part import Part, patient
+from release.deploy.targets.swarm.subject import Subject
 from release.deploy.targets.swarm.tasks import View
 from release.errors import DeploymentFailed, MixedState
 from release.events import Warned
 from release.reference import Digest
 from release.runspec import RunSpec
-from release.targetspec import SwarmSpec
 from release.values import replace
 
 
@@ -28,11 +27,11 @@ def prove(part: Part, milliseconds: int) -> str:
     """
     check = part.means.cancellation.check
     with step(part.means.emit, "health") as say:
-        watch = watch_of(part, part.order.spec, part.order.identity.deployment, milliseconds)
-        seen = await_settled(replace(watch, check=check))
+        subject = subject_of(part, part.order.spec, part.order.identity.deployment)
+        seen = await_settled(replace(subject.watch(milliseconds), check=check))
         _check_spec(part, seen)
         _check_images(part, seen)
-        say(said := part.told(evidence(part, part.order.spec, seen, check)))
+        say(said := part.told(subject.evidence(seen, check)))
     for text in lost(seen):
         part.means.emit(Warned(text=text))
     return said
@@ -41,42 +40,24 @@ def prove(part: Part, milliseconds: int) -> str:
 def verify(part: Part, deployment: str) -> str:
     """Look, and ask; nothing is changed. Raises DeploymentFailed."""
     check = part.means.cancellation.check
-    watch = replace(watch_of(part, part.order.spec, deployment), monitor=0, strict=False)
-    seen = await_settled(replace(watch, check=check))
+    subject = subject_of(part, part.order.spec, deployment)
+    seen = await_settled(replace(subject.watch(), monitor=0, strict=False, check=check))
     _check_images(part, seen)
-    return part.told(evidence(part, part.order.spec, seen, check))
+    return part.told(subject.evidence(seen, check))
 
 
-def watch_of(part: Part, spec: RunSpec, deployment: str, milliseconds: int = 0) -> Watch:
-    """Return what to wait for: tasks of a deployment, with these settings."""
-    swarm, order = spec.swarm or SwarmSpec(), part.order
-    monitor = max(swarm.monitor, milliseconds)
-    return Watch(
+def subject_of(part: Part, spec: RunSpec, deployment: str) -> Subject:
+    """Return the service of a part: tasks of a deployment, with these settings."""
+    return Subject(
         swarm=part.swarm,
-        place=order.place,
-        name=part.service,
+        place=part.order.place,
+        service=part.service,
         deployment=deployment,
-        monitor=monitor,
-        pause=monitor + swarm.delay + spec.stop_grace,
-        patience=order.health_timeout,
-        longest=longest(spec, order.health_timeout),
+        spec=spec,
+        health_timeout=part.order.health_timeout,
         emit=part.means.emit,
         mask=part.means.mask,
     )
-
-
-def evidence(part: Part, spec: RunSpec, seen: View, check: Callable[[], None]) -> str:
-    """Return what was seen, in a few words, after asking."""
-    host, patience = part.swarm.engine.host, part.order.health_timeout
-    asking = Asking(host=host, patience=patience, emit=part.means.emit, check=check)
-    return "; ".join([running(seen), *ask_tasks(asking, spec, seen)])
-
-
-def running(seen: View) -> str:
-    """Return how many tasks run, and on how many nodes."""
-    count = len({task.node for task in seen.good})
-    where = f"{count} {'node' if count == 1 else 'nodes'}"
-    return f"{len(seen.good)} of {seen.wanted} tasks run on {where}"
 
 
 def lost(seen: View) -> Iterator[str]:

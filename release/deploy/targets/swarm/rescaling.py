@@ -11,16 +11,14 @@ from release.deploy.core.steps import step
 from release.deploy.targets.swarm import marks
 from release.deploy.targets.swarm.api import Swarm
 from release.deploy.targets.swarm.ending import await_no_task
-from release.deploy.targets.swarm.follow import Watch, await_settled
+from release.deploy.targets.swarm.follow import await_settled
 from release.deploy.targets.swarm.objects import Service
-from release.deploy.targets.swarm.part import longest
-from release.deploy.targets.swarm.probe import Asking, ask_tasks
 from release.deploy.targets.swarm.scaling import forced, is_paused, paused, resumed
+from release.deploy.targets.swarm.subject import Subject
 from release.deploy.targets.swarm.tasks import ended_ids
 from release.errors import EngineError
 from release.runspec import RunSpec
-from release.targetspec import SwarmSpec
-from release.values import Struct
+from release.values import Struct, replace
 
 _TRIES: Final = 20
 
@@ -106,28 +104,19 @@ class Rescaling(Struct, frozen=True, kw_only=True):
         return same and marks.is_as_written(now.spec)
 
     def _proven(self, known: frozenset[str], *, only_completed: bool) -> str:
-        spec, context = self._settings, self.context
-        swarm, check = spec.swarm or SwarmSpec(), context.cancellation.check
-        watch = Watch(
+        context, check = self.context, self.context.cancellation.check
+        subject = Subject(
             swarm=self.swarm,
             place=self.place,
-            name=self.service.name,
+            service=self.service.name,
             deployment=self.service.labels.get(DEPLOYMENT, ""),
-            monitor=swarm.monitor,
-            pause=swarm.monitor + swarm.delay + spec.stop_grace,
-            patience=context.health_timeout,
-            longest=longest(spec, context.health_timeout),
-            only_completed=only_completed,
-            known=known,
+            spec=self._settings,
+            health_timeout=context.health_timeout,
             emit=context.emit,
             mask=context.mask,
-            check=check,
         )
-        host, patience = self.swarm.engine.host, context.health_timeout
-        asking = Asking(host=host, patience=patience, emit=context.emit, check=check)
         with step(context.emit, "health") as say:
-            seen = await_settled(watch)
-            count = f"{len(seen.good)} of {seen.wanted} tasks run"
-            said = "; ".join([count, *ask_tasks(asking, spec, seen)])
+            watch = replace(subject.watch(), only_completed=only_completed, known=known, check=check)
+            said = subject.evidence(await_settled(watch), check)
             say(evidence := f"{self._process}: {said}" if self._process else said)
         return evidence

@@ -71,3 +71,10 @@ def test_several_that_become_one_have_steps_too() -> None:
     """A rollback to a release of one process."""
     steps = process_steps(settings(), current(spec(web=1000), "web"), RunSpec())
     assert [(step.process, step.action) for step in steps] == [("web", "stop"), ("", "start")]
+
+
+def test_a_cluster_replaces_each_process_in_its_own_way() -> None:
+    """The plan says so; an exclusive one is named as such."""
+    configured = settings(engine="swarm", processes={"web": {"replicas": 3}, "beat": {"exclusive": True}})
+    web, beat = process_steps(configured, current(spec(web=1000), "web"), spec(web=1000, beat=1000))
+    assert (web.strategy, beat.strategy) == ("rolling", "rolling")

@@ -85,7 +85,7 @@ def test_what_is_stopped_keeps_its_spec_and_starts_with_the_recorded_tasks() -> 
     assert running == ()
     assert [(each.process, each.status) for each in stopped] == [("web", "stopped"), ("beat", "stopped")]
     said = operations(fake).start(stopped, context(recorded))
-    assert said == "web: 1 of 1 tasks run; beat: 1 of 1 tasks run"
+    assert said == "; ".join(f"{name}: 1 of 1 tasks run on 1 node" for name in ("web", "beat"))
     assert {name: each.spec for name, each in fake.table.items()} == specs
 
 

@@ -1,0 +1,63 @@
+"""A service that is to settle: what is waited for, and what is asked then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from release.deploy.core.place import Place
+from release.deploy.targets.swarm.api import Swarm
+from release.deploy.targets.swarm.follow import Watch
+from release.deploy.targets.swarm.part import longest
+from release.deploy.targets.swarm.probe import Asking, ask_tasks
+from release.deploy.targets.swarm.tasks import View
+from release.events import Emit
+from release.redact import Mask
+from release.runspec import RunSpec
+from release.targetspec import SwarmSpec
+from release.values import Struct
+
+
+class Subject(Struct, frozen=True, kw_only=True):
+    """A service, and the settings of its tasks."""
+
+    swarm: Swarm
+    place: Place
+    service: str
+    """Its name."""
+    deployment: str
+    """Deployment whose tasks should run."""
+    spec: RunSpec
+    health_timeout: int
+    """Milliseconds."""
+    emit: Emit
+    mask: Mask
+
+    def watch(self, milliseconds: int = 0) -> Watch:
+        """Return what to wait for; all must stay well for so long at least."""
+        settings = self.spec.swarm or SwarmSpec()
+        monitor = max(settings.monitor, milliseconds)
+        return Watch(
+            swarm=self.swarm,
+            place=self.place,
+            name=self.service,
+            deployment=self.deployment,
+            monitor=monitor,
+            pause=monitor + settings.delay + self.spec.stop_grace,
+            patience=self.health_timeout,
+            longest=longest(self.spec, self.health_timeout),
+            emit=self.emit,
+            mask=self.mask,
+        )
+
+    def evidence(self, seen: View, check: Callable[[], None]) -> str:
+        """Return what was seen, in a few words, after asking. Raises DeploymentFailed."""
+        host, patience = self.swarm.engine.host, self.health_timeout
+        asking = Asking(host=host, patience=patience, emit=self.emit, check=check)
+        return "; ".join([running(seen), *ask_tasks(asking, self.spec, seen)])
+
+
+def running(seen: View) -> str:
+    """Return how many tasks run, and on how many nodes."""
+    count = len({task.node for task in seen.good})
+    where = f"{count} {'node' if count == 1 else 'nodes'}"
+    return f"{len(seen.good)} of {seen.wanted} tasks run on {where}"
