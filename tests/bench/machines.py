@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -72,7 +72,7 @@ def _row(room: Path, engine: Engine, name: str, dependencies: int, suite: int) -
     took: dict[str, list[float]] = {"result": [], "end": [], "cold": [], "cached": []}
     own = room / str(dependencies)
     with _services(own, engine, dependencies, suite) as (services, images):
-        ways = {
+        ways: dict[str, Callable[[int], float]] = {
             "end": lambda number: _chain(services["end"], took["result"], number),
             "cold": lambda number: _script(services["cold"], COLD, images["cold"], number),
             "cached": lambda number: _script(services["cached"], CACHED, images["cached"], number),
