@@ -13,5 +13,5 @@ def require_library(attempted: str) -> None:
         raise UsageError(
             attempted,
             "the Kubernetes client library lightkube is not installed",
-            "install it: `pip install 'release[kubernetes]'`, or add the extra to your development group",
+            "install it: `pip install 'nox-release[kubernetes]'`, or add the extra to your development group",
         )

@@ -190,4 +190,4 @@ def test_without_the_library_the_error_says_what_to_install(monkeypatch: pytest.
     monkeypatch.setattr(library, "find_spec", lambda _: None)
     with pytest.raises(UsageError, match="lightkube is not installed") as caught:
         open_target(Place(service="api", environment="production"), *([None] * 4))  # type: ignore[arg-type]
-    assert "release[kubernetes]" in caught.value.hint
+    assert "nox-release[kubernetes]" in caught.value.hint
