@@ -36,6 +36,7 @@ PREFIX: Final = tag_prefix(NAME, several=True)
 BUMPS: Final = {"Breaking": Bump.MAJOR, "Added": Bump.MINOR, "Changed": Bump.PATCH, "Fixed": Bump.PATCH}
 """Headings of the changelog in their order, and the step that an entry asks for."""
 UNRELEASED: Final = "## Unreleased\n"
+SECTION: Final = re.compile(r"(?m)^## (\d+\.\d+\.\d+\S*)")
 VERSION: Final = re.compile(r'(?m)^__version__ = "(.*)"$')
 
 
@@ -127,11 +128,12 @@ def section(version: Version, found: Mapping[str, Sequence[str]], day: str) -> s
 def prepare(root: Path) -> Version:
     """Commit and tag the next version, with its changelog. Raises Refused, VersionTaken."""
     must_be_clean(root)
-    existing = versions_in(git(root, "tag", "--list", f"{PREFIX}*").split(), PREFIX)
-    merged = versions_in(git(root, "tag", "--list", f"{PREFIX}*", "--merged", "HEAD").split(), PREFIX)
-    last = max(merged, default=None)
     changelog = (root / "CHANGELOG.md").read_text(encoding="utf-8")
-    mentioned = entries(root, f"{PREFIX}{last}" if last is not None else None)
+    described = [Version.parse(text) for text in SECTION.findall(changelog)]
+    tagged = versions_in(git(root, "tag", "--list", f"{PREFIX}*").split(), PREFIX)
+    merged = versions_in(git(root, "tag", "--list", f"{PREFIX}*", "--merged", "HEAD").split(), PREFIX)
+    existing, last = sorted({*tagged, *described}), max([*merged, *described], default=None)
+    mentioned = entries(root, f"{PREFIX}{last}" if last in merged else None)
     found = {name: lines + mentioned[name] for name, lines in written(changelog).items()}
     bump = max((BUMPS[name] for name, lines in found.items() if lines), default=Bump.NONE)
     if bump is Bump.NONE:

@@ -60,6 +60,13 @@ def test_the_next_version_follows_from_the_entries(library: Repository, trailer:
     assert packaging.found_version(library.root) == version
 
 
+def test_a_version_that_only_the_changelog_has_is_taken(library: Repository) -> None:
+    """The history may be older than the first tag."""
+    old = f"{HEAD}\n### Fixed\n\n- New.\n\n## 0.3.0\n\n### Added\n\n- Old.\n"
+    library.commit("docs: note it", **{"CHANGELOG.md": old})
+    assert str(packaging.prepare(library.root)) == "0.3.1"
+
+
 def test_nothing_for_users_is_nothing_to_release(library: Repository) -> None:
     """And a repository that differs from its commit is refused before anything is written."""
     packaging.prepare(library.root)
