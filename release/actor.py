@@ -16,12 +16,12 @@ TOOL = f"release {__version__}"
 """This library, as records name it."""
 
 
-def now() -> str:
+def utc_now_text() -> str:
     """This moment as records write it: RFC 3339, UTC, milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def actor(identity: tuple[str, str], environ: Mapping[str, str]) -> Actor:
+def current_actor(identity: tuple[str, str], environ: Mapping[str, str]) -> Actor:
     """The person git knows, and the CI system that acts for them, if one does.
 
     Args:

@@ -19,7 +19,7 @@ RECORDED: Final = {"recorded": True}
 """The context in which a record that exists is read."""
 
 
-def brief(text: str) -> str:
+def shorten_for_record(text: str) -> str:
     """Return the text, or its first characters and the number of those that are left out."""
     if len(text) <= LONGEST:
         return text
@@ -28,7 +28,7 @@ def brief(text: str) -> str:
 
 
 def _unless_recorded(text: str, info: ValidationInfo) -> str:
-    return text if (info.context or {}).get("recorded") else brief(text)
+    return text if (info.context or {}).get("recorded") else shorten_for_record(text)
 
 
 Brief = Annotated[str, AfterValidator(_unless_recorded)]

@@ -77,7 +77,7 @@ def bump_of(text: str) -> Bump:
         own = BUMPS.get(match["type"].lower(), Bump.NONE)
     else:
         own = Bump.PATCH if is_revert(header) else Bump.NONE
-    return max([own, *map(bump_of, squashed(body))]) if "commit " in body else own
+    return max([own, *map(bump_of, squashed_messages(body))]) if "commit " in body else own
 
 
 def has_footer(body: str) -> bool:
@@ -85,7 +85,7 @@ def has_footer(body: str) -> bool:
     return "BREAKING" in body and _FOOTER.search(body) is not None
 
 
-def squashed(body: str) -> Iterator[str]:
+def squashed_messages(body: str) -> Iterator[str]:
     """Yield the messages that `git merge --squash` puts into the body of another message."""
     yield from (textwrap.dedent(match[1]).strip() for match in _SQUASHED.finditer(body))
 
@@ -104,7 +104,7 @@ def _subject_of_revert(header: str) -> str | None:
     return f'Revert "{subject}"' if header.startswith("Reapply") else subject
 
 
-def named_by(text: str) -> tuple[str, ...]:
+def reverted_commits(text: str) -> tuple[str, ...]:
     """Return the ids, maybe abbreviated, that a revert names; none for another message."""
     header, _, body = text.partition("\n")
     if not is_revert(header.rstrip("\r")):
@@ -115,7 +115,7 @@ def named_by(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def settled(messages: Sequence[Message]) -> tuple[Message, ...]:
+def without_reverted(messages: Sequence[Message]) -> tuple[Message, ...]:
     """Leave out each unreleased commit that was taken back, with its revert.
 
     Args:

@@ -104,7 +104,7 @@ def _parents(path: str) -> Iterator[str]:
         yield path
 
 
-def linked(source: Source, commit: str, path: str) -> str | None:
+def resolve_link(source: Source, commit: str, path: str) -> str | None:
     """The path of the file that a path of the commit leads to; None: it leads to no file of the commit.
 
     Raises SourceError: a link on the way leads out of the repository, or links go round in a circle.
@@ -120,7 +120,7 @@ def linked(source: Source, commit: str, path: str) -> str | None:
 
 def read_linked(source: Source, commit: str, path: str) -> bytes | None:
     """The file that a path of the commit leads to; None: it leads to no file. Raises SourceError."""
-    found = linked(source, commit, path)
+    found = resolve_link(source, commit, path)
     return source.read(commit, found) if found is not None else None
 
 
@@ -143,7 +143,7 @@ def _followed(
     while waiting:
         name = waiting.pop()
         if name == ".." and not here:
-            raise lost(path, f"a link in its path leads out of {whole}")
+            raise broken_link_error(path, f"a link in its path leads out of {whole}")
         if name in ("", ".", ".."):
             here = posixpath.dirname(here) if name == ".." else here
             found = look(here) if here else None
@@ -157,7 +157,7 @@ def _followed(
         links += 1
         target = content(found)
         if trouble := _trouble(target, links, whole):
-            raise lost(path, f"{trouble}: {found.path} -> {os.fsdecode(target)[:_SHOWN]}")
+            raise broken_link_error(path, f"{trouble}: {found.path} -> {os.fsdecode(target)[:_SHOWN]}")
         waiting += os.fsdecode(target).split("/")[::-1]
     return found
 
@@ -171,7 +171,7 @@ def _trouble(target: bytes, links: int, whole: str) -> str:
     return "a link has a target that no file system takes" if not target or b"\0" in target else ""
 
 
-def lost(path: str, found: str) -> SourceError:
+def broken_link_error(path: str, found: str) -> SourceError:
     """Return the error for a path whose links do not lead to a committed file."""
     return SourceError(
         f"follow {path} to the committed file",

@@ -24,7 +24,7 @@ class ProgramEnded(ConnectionResetError):
     """The program at the other end of a connection failed; the text has its status and its last words."""
 
 
-class Dialled(socket.socket):
+class ProgramSocket(socket.socket):
     """A socket whose other end is the standard input and output of a program."""
 
     process: subprocess.Popen[bytes]

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def unswept(module: str) -> Iterator[None]:
+def pause_collection(module: str) -> Iterator[None]:
     """Keep the garbage collector away while the block imports a module for the first time.
 
     What is imported stays. Looking through it again and again, as it grows, was a sixth of the time until a
@@ -27,7 +27,7 @@ def unswept(module: str) -> Iterator[None]:
         gc.enable()
 
 
-def leave_as_it_is() -> None:
+def skip_collection_at_exit() -> None:
     """When the process ends, let nothing be looked through once more: it goes as a whole.
 
     The interpreter collects garbage several times while it ends; with this library's imports in memory that

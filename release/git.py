@@ -19,7 +19,7 @@ from typing import IO, Final
 from release import pipes, unshown
 from release.brief import shortened
 from release.errors import ReleaseError, SourceError
-from release.gitenv import environment
+from release.gitenv import git_environment
 from release.values import Struct
 
 ANSWER_SECONDS: Final = 20.0
@@ -90,7 +90,7 @@ class Git:
             ) from error
         self.root = root
         self._git = git.Git(str(root))
-        self._git.update_environment(**environment(root, git_dir, common_dir))
+        self._git.update_environment(**git_environment(root, git_dir, common_dir))
         if not self._chooses_ssh():
             self._git.update_environment(GIT_SSH_COMMAND=_SSH)
         self.promisor: str | None = None
@@ -124,14 +124,14 @@ class Git:
         seconds = LOCAL_SECONDS if timeout is None else timeout
         with self.running(*arguments, env=env) as process:
             try:
-                out, errors = pipes.talk(process, stdin, seconds=seconds, most=most)
+                out, errors = pipes.communicate(process, stdin, seconds=seconds, most=most)
                 process.wait(seconds)
                 status = process.returncode
             except (TimeoutError, TimeoutExpired):
                 status, out, errors = _stopped(process), b"", f"no answer within {seconds:.3g} s".encode()
             except ValueError as error:
                 status, out, errors = _stopped(process), b"", str(error).encode()
-        said = unshown.masked(errors.decode("utf-8", "replace"))
+        said = unshown.mask_logins(errors.decode("utf-8", "replace"))
         return Answer(status=status, out=out, errors=said)
 
     @contextmanager
@@ -162,7 +162,7 @@ class Git:
                 stream.join()
 
     def _started(self, *arguments: str, env: Mapping[str, str] | None = None) -> Popen[bytes]:
-        words = unshown.without(arguments)
+        words = unshown.strip_logins(arguments)
         handle = self._git.execute(
             ["git", *words],
             istream=PIPE,
@@ -180,7 +180,7 @@ class Git:
         if unshown.NETWORK.isdisjoint(arguments):
             return {}
         configured = self.run("config", "--get-regexp", r"^(remote|url)\.").text
-        if not any(map(unshown.tells_a_password, (configured, *arguments))):
+        if not any(map(unshown.contains_password, (configured, *arguments))):
             return {}
         options = ("--push",) if "push" in arguments else ()
         pairs = [(word, word) for word in arguments]
@@ -189,7 +189,7 @@ class Git:
             given += self.run("config", "--get-all", f"remote.{name}.pushurl").text.splitlines()
             for address in self.run("remote", "get-url", "--all", *options, "--", name).text.splitlines():
                 pairs += [(each, address) for each in given]
-        return unshown.variables(pairs, os.environ)
+        return unshown.login_environment(pairs, os.environ)
 
     def object(self, oid: str) -> tuple[str, bytes] | None:
         """Type and content of an object, by its full id or an expression as `HEAD:path`; None when missing.

@@ -12,7 +12,7 @@ _NO_GRAFTS: Final = f"{os.devnull}/grafts"
 _EMPTY_WHERE_SET: Final = ("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE", "GIT_PREFIX")
 
 
-def environment(root: Path, git_dir: Path, common_dir: Path) -> dict[str, str]:
+def git_environment(root: Path, git_dir: Path, common_dir: Path) -> dict[str, str]:
     """Name the repository outright: a variable cannot be unset through GitPython, but it can be overruled."""
     ours = {
         "GIT_DIR": str(git_dir),

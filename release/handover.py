@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from release.cancellation import Cancellation
 from release.errors import ReleaseError
-from release.inherited import BASIC, inherited
+from release.inherited import BASIC, inherited_variables
 from release.process import Command
 
 _TERMINAL: tuple[str, ...] = (*BASIC, "TERM", "COLORTERM")
@@ -25,7 +25,7 @@ def hand_over(command: Command, *, timeout: float, cancellation: Cancellation) -
         TimeoutError: it has not ended after so many seconds; it was stopped.
         Cancelled: it was stopped.
     """
-    environment = inherited(_TERMINAL) | dict(command.env)
+    environment = inherited_variables(_TERMINAL) | dict(command.env)
     try:
         with (
             _ctrl_c_is_its(),

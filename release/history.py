@@ -9,7 +9,7 @@ from typing import Final
 from release.commits import Message
 from release.errors import SourceError
 from release.git import FETCH_SECONDS
-from release.source import Source, inside, word
+from release.source import Source, refuse_option, repository_path
 from release.tags import VersionTag
 
 WHOLE_DEPTH: Final = 2**31 - 2
@@ -43,7 +43,7 @@ def deepen(source: Source, remote: str) -> None:
     is_cut = is_shallow(source)
     depth = [f"--depth={WHOLE_DEPTH}"] if is_cut else []
     fetch = ("fetch", "--quiet", "--no-recurse-submodules", "--no-auto-maintenance", "--tags", *depth)
-    remote = word(remote)
+    remote = refuse_option(remote)
     # a pull request's commit is on no branch: ask for it by id; servers of old protocols refuse that
     answer = source.git.run(*fetch, remote, source.head().id, timeout=FETCH_SECONDS)
     if answer.status != 0:
@@ -57,12 +57,12 @@ def read_messages(
     source: Source, commit: str, *, since: str | None, paths: Sequence[str]
 ) -> Iterator[Message]:
     """Messages of the commits after `since` that touch one of the paths, children before parents."""
-    places = [inside(path) for path in paths]
+    places = [repository_path(path) for path in paths]
     answer = source.ask(
         f"read the commit messages up to {commit}",
         *("log", "-z", "--topo-order", "--no-show-signature", "--encoding=UTF-8", "--format=%H%n%B"),
-        word(commit),
-        *([f"^{word(since)}"] if since is not None else []),
+        refuse_option(commit),
+        *([f"^{refuse_option(since)}"] if since is not None else []),
         *("--", *(places if all(places) else [])),
     )
     pairs = (record.partition("\n") for record in answer.records)
@@ -87,7 +87,7 @@ def last_version(source: Source, commit: str, tags: tuple[VersionTag, ...]) -> V
 
 def _ancestors(source: Source, commit: str) -> Iterator[str]:
     """The commit and its ancestors, as git finds them."""
-    with source.git.streaming("rev-list", word(commit), "--") as stream:
+    with source.git.streaming("rev-list", refuse_option(commit), "--") as stream:
         yield from (line.decode().rstrip("\n") for line in stream.out)
         status, words = stream.end()
     if status != 0:

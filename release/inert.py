@@ -70,7 +70,7 @@ def inert_lines(lines: Iterable[str]) -> str:
     return "\n".join(map(inert_line, lines))
 
 
-def hanging(text: str) -> str:
+def indent_continuation(text: str) -> str:
     """Indent the lines after the first: no text of others begins a line that looks like one of ours."""
     return re.sub(r"\n(?=\S)", "\n  ", text)
 

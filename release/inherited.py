@@ -53,7 +53,7 @@ NEVER: Final = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "PYTHONHOME", "PYT
 """Variables of no program: it would read another repository, or run other code."""
 
 
-def inherited(patterns: Iterable[str], environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+def inherited_variables(patterns: Iterable[str], environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return the variables of the environment that one of the patterns names."""
     wanted = tuple(patterns)
     if wanted == ENGINE:

@@ -24,7 +24,7 @@ def tag_names(service: str, version: str) -> tuple[str, ...]:
     return tuple(f"{tag_prefix(service, several=several)}{version}" for several in (False, True))
 
 
-def foreign(source: Source, service: str, ledger: Ledger, release: Release) -> str | None:
+def foreign_commit_reason(source: Source, service: str, ledger: Ledger, release: Release) -> str | None:
     """Return why a release's commit is not known to be the service's; None where it is.
 
     Args:
@@ -47,9 +47,11 @@ def foreign(source: Source, service: str, ledger: Ledger, release: Release) -> s
     return f"the commit {commit} is not in the history of {named}"
 
 
-def require(source: Source, service: str, ledger: Ledger, release: Release, attempted: str) -> None:
+def require_own_commit(
+    source: Source, service: str, ledger: Ledger, release: Release, attempted: str
+) -> None:
     """Refuse a release whose commit is not known to be the service's. Raises SourceError."""
-    why = foreign(source, service, ledger, release)
+    why = foreign_commit_reason(source, service, ledger, release)
     if why is not None:
         remote = ledger.remote or "origin"
         unshallow = " --unshallow" if is_shallow(source) else ""

@@ -18,7 +18,7 @@ _SERVICE: Final = r"[-_/@]"
 _UNSEEN: Final = re.compile("[\u200b-\u200f\u2060\ufeff\u00a0]|[-.]$")
 
 
-def patterns(prefix: str, service: str) -> tuple[str, ...]:
+def version_tag_patterns(prefix: str, service: str) -> tuple[str, ...]:
     """Return the patterns of all tags that may be versions of this service (git-for-each-ref)."""
     start = prefix.removesuffix("v")
     words = [f"{start}{word}*" for word in _WORDS if word != "v"]

@@ -21,13 +21,13 @@ _PARTS = re.compile(r"\*\*/|\*\*|\*|\?")
 _MEANING = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
-def matching(files: Mapping[str, str], patterns: Iterable[str]) -> dict[str, str]:
+def matching_files(files: Mapping[str, str], patterns: Iterable[str]) -> dict[str, str]:
     """The files whose paths match a pattern: `*` and `?` stay in one folder, `**/` is any number of them."""
     rules = [_rule(pattern) for pattern in patterns]
     return {path: oid for path, oid in sorted(files.items()) if any(rule.fullmatch(path) for rule in rules)}
 
 
-def idle(files: Iterable[str], patterns: Iterable[str]) -> tuple[str, ...]:
+def unmatched_pattern_warnings(files: Iterable[str], patterns: Iterable[str]) -> tuple[str, ...]:
     """Return what to say of patterns that no path matches: a fence that nobody ever meets."""
     paths = tuple(files)
     return tuple(
@@ -45,7 +45,7 @@ def _rule(pattern: str) -> re.Pattern[str]:
     return re.compile(written + re.escape(pattern[place:]))
 
 
-def summary(files: Mapping[str, str]) -> Migrations:
+def summarise_migrations(files: Mapping[str, str]) -> Migrations:
     """Return what a release records of its migrations. `files` are those that match: git ids by path."""
     lines = "".join(f"{path}\0{oid}\n" for path, oid in sorted(files.items()))
     return Migrations(
@@ -90,7 +90,7 @@ def _filled(word: str, known: Mapping[str, str]) -> str:
     return word
 
 
-def between(running: Mapping[str, str], target: Mapping[str, str]) -> Crossing:
+def migrations_between(running: Mapping[str, str], target: Mapping[str, str]) -> Crossing:
     """Return what lies between two sets of migrations: git ids by path."""
     return Crossing(
         undone=tuple(path for path in running if path not in target),

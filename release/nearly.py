@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from release.commits import BUMPS, HEADER, Bump, Message, bump_of, has_footer, is_revert, settled
+from release.commits import BUMPS, HEADER, Bump, Message, bump_of, has_footer, is_revert, without_reverted
 from release.values import Struct
 
 _LENGTH: Final = 72
@@ -17,7 +17,7 @@ _SHOWN: Final = 3
 """Most lines."""
 
 
-class Near(Struct, frozen=True, kw_only=True):
+class UncountedLine(Struct, frozen=True, kw_only=True):
     """A line that does not count, and the text that would count."""
 
     line: str
@@ -42,7 +42,7 @@ class Reading(Struct, frozen=True, kw_only=True):
     """The result for all commits since a version."""
 
     bump: Bump = Bump.NONE
-    near: tuple[Near, ...] = ()
+    near: tuple[UncountedLine, ...] = ()
     """Lines that would have moved the version in another form."""
     other: tuple[str, ...] = ()
     """Subjects that follow no convention."""
@@ -137,10 +137,10 @@ _INVISIBLE: Final = re.compile("[\xa0\xad\u1680\u180e\u2000-\u200f\u2028-\u202f\
 _IGNORED: Final = ("Merge ", "fixup! ", "squash! ", "amend! ")
 
 
-def read(messages: Sequence[Message]) -> Reading:
+def evaluate_messages(messages: Sequence[Message]) -> Reading:
     """Read the messages since a version, newest first."""
-    kept = settled(messages)
-    near: dict[Near, None] = {}
+    kept = without_reverted(messages)
+    near: dict[UncountedLine, None] = {}
     other: list[str] = []
     cased: list[str] = []
     bump = Bump.NONE
@@ -165,7 +165,7 @@ def read(messages: Sequence[Message]) -> Reading:
     )
 
 
-def _nearly(subject: str, kind: str, text: str) -> list[Near]:
+def _nearly(subject: str, kind: str, text: str) -> list[UncountedLine]:
     """Return the lines of a message that are nearly right. Most messages are known to have none at once."""
     found = list(_near_invisible(text)) if _INVISIBLE.search(text) else []
     if found:
@@ -182,17 +182,17 @@ def _seen(line: str) -> str:
     return _INVISIBLE.sub(lambda match: " " if match[0].isspace() else "", line).strip()
 
 
-def _near_invisible(text: str) -> Iterator[Near]:
+def _near_invisible(text: str) -> Iterator[UncountedLine]:
     """Yield the lines of a message that count without their invisible characters."""
     subject, *body = text.split("\n")
     if bump_of(_seen(subject)) > bump_of(subject):
-        yield Near(line=subject, instead=_seen(subject), bump=bump_of(_seen(subject)))
+        yield UncountedLine(line=subject, instead=_seen(subject), bump=bump_of(_seen(subject)))
     for line in body:
         if has_footer(_seen(line)) and not has_footer(line):
-            yield Near(line=line, instead=_seen(line), bump=Bump.MAJOR)
+            yield UncountedLine(line=line, instead=_seen(line), bump=Bump.MAJOR)
 
 
-def _near_header(subject: str) -> Iterator[Near]:
+def _near_header(subject: str) -> Iterator[UncountedLine]:
     """Yield what a subject would be that is nearly one of a type that moves the version."""
     match = HEADER.match(subject)
     if (match is not None and match["type"].lower() in _KNOWN) or subject.startswith(_IGNORED):
@@ -209,7 +209,7 @@ def _near_header(subject: str) -> Iterator[Near]:
     if bump is not Bump.NONE:
         text = found["text"].strip() or "description"
         instead = f"{kind.removesuffix('!')}{scope}{'!' if breaking else ''}: {text}"
-        yield Near(line=subject, instead=instead, bump=bump)
+        yield UncountedLine(line=subject, instead=instead, bump=bump)
 
 
 def _scope(written: str) -> str:
@@ -228,17 +228,17 @@ def _meant(kind: str) -> str | None:
     return close[0] if close and len(kind) > 2 else None
 
 
-def _near_footers(text: str) -> Iterator[Near]:
+def _near_footers(text: str) -> Iterator[UncountedLine]:
     """Yield the lines of a message that are nearly a footer of a breaking change."""
     for pattern in (_NEAR_FOOTER, _TWO_LINES, _NO_SEPARATOR):
         for match in pattern.finditer(text):
             yield from _near_footer(match)
     for match in _BULLET.finditer(text.partition("\n")[2]):
         instead = f"BREAKING CHANGE: {match['text'].partition(':')[2].strip()}"
-        yield Near(line=match[0].strip(), instead=instead, bump=Bump.MAJOR)
+        yield UncountedLine(line=match[0].strip(), instead=instead, bump=Bump.MAJOR)
 
 
-def _near_footer(match: re.Match[str]) -> Iterator[Near]:
+def _near_footer(match: re.Match[str]) -> Iterator[UncountedLine]:
     """Yield the line of a match, if it says more than that nothing breaks."""
     line, text = re.sub(r"\s*\n\s*", r"\\n", match[0].strip()), match["text"].strip()
     if not text:
@@ -248,7 +248,7 @@ def _near_footer(match: re.Match[str]) -> Iterator[Near]:
     if text and text.lower().strip(".*_` ") in _NOTHING:
         return
     start = "feat!" if match.start() == 0 else "BREAKING CHANGE"
-    yield Near(line=line, instead=f"{start}: {text or 'description'}", bump=Bump.MAJOR)
+    yield UncountedLine(line=line, instead=f"{start}: {text or 'description'}", bump=Bump.MAJOR)
 
 
 def _short(line: str) -> str:

@@ -40,7 +40,7 @@ class Owner(Struct, frozen=True, kw_only=True):
     @classmethod
     def here(cls) -> Self:
         """This process."""
-        process = identify(os.getpid())
+        process = process_identity(os.getpid())
         return cls(
             host=socket.gethostname(), pid=str(os.getpid()), process=process, machine=_machine(process)
         )
@@ -65,14 +65,14 @@ class Owner(Struct, frozen=True, kw_only=True):
         """
         if self.host != socket.gethostname() or not _PID.fullmatch(self.pid) or not self.process:
             return False
-        mine = identify(os.getpid())
+        mine = process_identity(os.getpid())
         here, there = mine.split("/"), self.process.split("/")
         if here[0] != there[0]:
             return not shared and bool(self.machine) and self.machine == _machine(mine)
         return here[:2] == there[:2] and _has_ended(int(self.pid), self.process)
 
 
-def moment(text: str) -> datetime | None:
+def parse_label_time(text: str) -> datetime | None:
     """Return the moment that a label tells; None where it tells none, or one without a time zone."""
     try:
         found = datetime.fromisoformat(text)
@@ -81,7 +81,7 @@ def moment(text: str) -> datetime | None:
     return found if found.tzinfo is not None else None
 
 
-def identify(pid: int) -> str:
+def process_identity(pid: int) -> str:
     """Boot, process namespace and start time of a process of this machine; empty where unknown."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
@@ -117,7 +117,7 @@ def _has_ended(pid: int, process: str) -> bool:
         state = _stat(pid)[0]
     except OSError:
         return not _takes_signals(pid)
-    return state in _DEAD or identify(pid) != process
+    return state in _DEAD or process_identity(pid) != process
 
 
 def _takes_signals(pid: int) -> bool:

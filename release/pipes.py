@@ -15,7 +15,7 @@ _PIECE = 64 * 1024
 _WAIT_SECONDS = 1.0
 
 
-class Talker(Protocol):
+class PipedProgram(Protocol):
     """A program with three pipes."""
 
     stdin: IO[bytes] | None
@@ -30,8 +30,8 @@ def _unchecked() -> None:
     """Go on."""
 
 
-def talk(
-    program: Talker, said: bytes, *, seconds: float, most: int, check: Callable[[], None] = _unchecked
+def communicate(
+    program: PipedProgram, said: bytes, *, seconds: float, most: int, check: Callable[[], None] = _unchecked
 ) -> tuple[bytes, bytes]:
     """Write the input and read both outputs to their end.
 
@@ -98,7 +98,7 @@ def _read(stream: IO[bytes], into: bytearray, most: int, waiting: selectors.Base
 class Stream(threading.Thread):
     """A git command's output as it comes; beside it, what git complains of is read, which would block it."""
 
-    def __init__(self, process: Talker) -> None:
+    def __init__(self, process: PipedProgram) -> None:
         """Begin to read beside it."""
         super().__init__(daemon=True)
         assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - they are pipes
@@ -119,7 +119,7 @@ class Stream(threading.Thread):
         """Wait for the command's end. Returns its exit status and its last complaint, in git's words."""
         status = self._process.wait()
         self.join()
-        said = unshown.masked(self._line.decode("utf-8", "replace"))
+        said = unshown.mask_logins(self._line.decode("utf-8", "replace"))
         return status, said.strip() or "git gave no reason"
 
 

@@ -25,7 +25,7 @@ HOME: Final = ".release"
 """The folder of this library in a service's repository: logs, tools, nothing that cannot be made again."""
 
 
-def temporary(folder: Path) -> Path:
+def ensure_temporary_folder(folder: Path) -> Path:
     """Make a folder for this user alone, or take one that this user has made before, with mode 0700.
 
     For folders below one that all users write to: of a folder with another mode nobody knows the content.
@@ -49,7 +49,7 @@ def temporary(folder: Path) -> Path:
     return folder
 
 
-def owned(folder: Path) -> Path:
+def ensure_owned_folder(folder: Path) -> Path:
     """Make a folder of this user, or take over the one that is there; other users lose access to it.
 
     Raises:
@@ -71,11 +71,11 @@ def owned(folder: Path) -> Path:
     return folder
 
 
-def below(home: Path, *names: str) -> Path:
-    """Return the folder `home/names...`; each folder from `home` on is made, or checked, as by `owned`."""
-    folder = owned(home)
+def ensure_owned_subfolder(home: Path, *names: str) -> Path:
+    """Return the folder `home/names...`; `ensure_owned_folder` makes or checks each folder."""
+    folder = ensure_owned_folder(home)
     for name in names:
-        folder = owned(folder / name)
+        folder = ensure_owned_folder(folder / name)
     return folder
 
 
@@ -84,12 +84,12 @@ def opener(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 
-def created(path: Path) -> BinaryIO:
+def create_file(path: Path) -> BinaryIO:
     """Open a file that only this user can read, emptied if it is there. Raises OSError."""
     return open(path, "wb", opener=opener)
 
 
-def appended(path: Path) -> TextIO:
+def open_for_append(path: Path) -> TextIO:
     """Open a text file that only this user can read, to write after what it holds. Raises OSError."""
     return open(path, "a", encoding="utf-8", errors="backslashreplace", opener=opener)
 
@@ -102,7 +102,7 @@ def write(path: Path, content: str | bytes) -> None:
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     data = content.encode() if isinstance(content, str) else content
     try:
-        with created(fresh) as stream:
+        with create_file(fresh) as stream:
             stream.write(data)
         fresh.replace(path)
     finally:

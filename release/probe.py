@@ -11,7 +11,7 @@ from typing import Final
 
 from release.runspec import Probe
 from release.values import Struct
-from release.wire import Reader, connected
+from release.wire import Reader, open_connection
 
 INTERVAL_SECONDS: Final = 0.05
 REQUEST_SECONDS: Final = 5.0
@@ -64,7 +64,7 @@ def ask(probe: Probe, host: str, port: int, *, check: Callable[[], None] = lambd
     """
     end = time.monotonic() + REQUEST_SECONDS
     try:
-        with connected(host, port, seconds=REQUEST_SECONDS, check=check) as line:
+        with open_connection(host, port, seconds=REQUEST_SECONDS, check=check) as line:
             return _asked(probe, host, port, Reader(line, end=end, most=_MOST_BYTES, check=check))
     except (OSError, http.client.HTTPException) as error:
         spoke = isinstance(error, http.client.BadStatusLine) and not isinstance(error, ConnectionError)
@@ -92,7 +92,7 @@ def _asked(probe: Probe, host: str, port: int, reader: Reader) -> Answer:
         text = f"{response.status} {response.reason[:_BODY_TEXT]}".rstrip()
         if response.status == probe.status:
             return Answer(status=response.status, text=text)
-        location = cleaned(response.headers.get("Location") or "")
+        location = one_line_text(response.headers.get("Location") or "")
         reader.hurry(_BODY_SECONDS)
         return Answer(status=response.status, text=text, location=location, body=_body(response))
     finally:
@@ -106,12 +106,12 @@ def _has_host(probe: Probe) -> bool:
 def _body(response: http.client.HTTPResponse) -> str:
     """The first characters of what it says; nothing where they do not come."""
     try:
-        return cleaned(response.read1(_BODY_BYTES).decode(errors="replace"))
+        return one_line_text(response.read1(_BODY_BYTES).decode(errors="replace"))
     except (OSError, http.client.HTTPException):
         return ""
 
 
-def cleaned(text: str) -> str:
+def one_line_text(text: str) -> str:
     """Text of a service in one short line, without characters that command a terminal."""
     words = " ".join(re.sub(r"[^ -~\u00a1-\u1fff]+", " ", text).split())
     return words if len(words) <= _BODY_TEXT else f"{words[:_BODY_TEXT]}…"
@@ -138,7 +138,7 @@ class _Wire:
 def _said(error: Exception) -> str:
     """Return what an error says, without a number of the system's."""
     told = error.strerror if isinstance(error, OSError) else None
-    return cleaned(told or str(error) or type(error).__name__)
+    return one_line_text(told or str(error) or type(error).__name__)
 
 
 def await_answer(

@@ -19,10 +19,10 @@ from typing import IO, Final
 from release import private
 from release.brief import shortened, tail
 from release.cancellation import Cancellation
-from release.dialled import Dialled
+from release.dialled import ProgramSocket
 from release.errors import CommandFailed, ReleaseError
 from release.inert import InertStream
-from release.inherited import BASIC, EVERYTHING, inherited
+from release.inherited import BASIC, EVERYTHING, inherited_variables
 from release.lastlines import LastLines
 from release.redact import Mask
 from release.values import Struct, field
@@ -160,7 +160,7 @@ def _started(
                 apart += complaints.end()
 
 
-def dial(command: Command) -> Dialled:
+def connect_to_program(command: Command) -> ProgramSocket:
     """Start a program to talk to, as `ssh HOST docker system dial-stdio`; the caller closes it.
 
     Raises:
@@ -181,14 +181,14 @@ def dial(command: Command) -> Dialled:
         except OSError as error:
             ours.close()
             raise _not_started(command, error) from error
-    dialled = Dialled(fileno=ours.detach())
+    dialled = ProgramSocket(fileno=ours.detach())
     assert process.stderr is not None  # noqa: S101 - it was opened as a pipe
     dialled.process, dialled.complaints = process, LastLines(process.stderr)
     return dialled
 
 
 def _environment(command: Command) -> dict[str, str]:
-    return inherited(command.inherits) | dict(command.env)
+    return inherited_variables(command.inherits) | dict(command.env)
 
 
 def _not_started(command: Command, error: OSError) -> ReleaseError:
@@ -215,7 +215,7 @@ def _drain(
 ) -> str:
     lines: list[str] = []
     assert process.stdout is not None  # noqa: S101 - it was opened as a pipe
-    with appending(log, mask) if log is not None else nullcontext() as write:
+    with append_to_log(log, mask) if log is not None else nullcontext() as write:
         for text in filter(None, map(translate, process.stdout)):
             if write is not None:
                 write(text)
@@ -227,11 +227,11 @@ def _drain(
 
 
 @contextmanager
-def appending(log: Path, mask: Mask) -> Iterator[Callable[[str], None]]:
+def append_to_log(log: Path, mask: Mask) -> Iterator[Callable[[str], None]]:
     """Append text to a log, masked and inert, line by line; its pieces may be cut anywhere."""
     stream, lines = mask.stream(), InertStream()
     again = mask.stream()  # control may have been inside a secret
-    with private.appended(log) as sink:
+    with private.open_for_append(log) as sink:
 
         def write(text: str) -> None:
             sink.write(again.feed(lines.feed(stream.feed(text))))

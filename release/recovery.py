@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
-from release.actor import TOOL, now
+from release.actor import TOOL, utc_now_text
 from release.chain.recovering.recover import Recoverer, Recovery
 from release.deploy.environment.environment import Workspace
 from release.errors import LedgerError, LedgerUnreachable
@@ -44,7 +44,7 @@ class Plan(Protocol):
         """Do it; what was made, as JSON data. Raises LedgerError."""
 
 
-def plan(workspace: Workspace) -> Plan:
+def plan_rebuild(workspace: Workspace) -> Plan:
     """Index entries where there is a ledger; releases where there is none.
 
     Raises:
@@ -111,7 +111,7 @@ class IndexPlan(Struct, frozen=True, kw_only=True):
 
     def carry_out(self) -> dict[str, Any]:
         """One commit."""
-        added = rebuild.complete(self.workspace.ledger, actor=self.workspace.actor, at=now())
+        added = rebuild.complete(self.workspace.ledger, actor=self.workspace.actor, at=utc_now_text())
         return {"added": added, "wrong": list(self.survey.wrong)}
 
 
@@ -173,7 +173,7 @@ class ReleasesPlan(Struct, frozen=True, kw_only=True):
 
     def carry_out(self) -> list[dict[str, Any]]:
         """One append: all of them or none."""
-        moment, run = now(), self.workspace.run(secrets.token_hex(6))
+        moment, run = utc_now_text(), self.workspace.run(secrets.token_hex(6))
         drafts = [
             Draft(
                 service=each.service,

@@ -31,7 +31,7 @@ from release.deploy.core.steps import elapsed_ms, step
 from release.deploy.environment.environment import Workspace
 from release.errors import ConfigError, SourceError
 from release.images.engine import Engine
-from release.records import Examined, Record, Release, Verification
+from release.records import ExaminedRelease, Record, Release, Verification
 from release.redact import Mask
 from release.reference import Digest, Reference, Repository
 from release.source import Commit
@@ -63,7 +63,7 @@ class RecordedPlan(Plan, frozen=True, kw_only=True):
         return self.release.build.args
 
 
-class Remade(Struct, frozen=True, kw_only=True):
+class RebuildResult(Struct, frozen=True, kw_only=True):
     """Result of a rebuild."""
 
     service: str
@@ -93,7 +93,7 @@ class Remade(Struct, frozen=True, kw_only=True):
 
     def verification(self) -> Verification:
         """Return what the ledger keeps of it."""
-        examined = Examined(
+        examined = ExaminedRelease(
             release=self.release,
             digest=self.digest,
             result="passed" if self.proven else "failed",
@@ -108,9 +108,9 @@ class Remade(Struct, frozen=True, kw_only=True):
         )
 
 
-def remake(
+def rebuild_image(
     workspace: Workspace, record: Record[Release], engine: Engine, cancellation: Cancellation, *, keep: bool
-) -> Remade:
+) -> RebuildResult:
     """Build a released image again on an engine, and compare.
 
     Args:
@@ -132,7 +132,7 @@ def remake(
         verdict = _verdict(engine, record.body, built)
         say(f"{verdict}, config {built.config_digest.short}")
         kept = _keep(engine, record.body, built) if keep and verdict != "different" else None
-    return Remade(
+    return RebuildResult(
         service=workspace.service.service,
         version=record.body.version,
         release=record.id,
@@ -191,7 +191,9 @@ def _commit(workspace: Workspace, release: Release) -> Commit:
         found = f"its tree is {commit.tree}, but the record has {release.source.tree}"
         raise SourceError(attempted, found, "check the repository: git replace --list; git fsck")
     attempted = f"build {release.version} again from its record"
-    lineage.require(workspace.source, workspace.service.service, workspace.service.ledger, release, attempted)
+    lineage.require_own_commit(
+        workspace.source, workspace.service.service, workspace.service.ledger, release, attempted
+    )
     return commit
 
 

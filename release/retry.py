@@ -20,7 +20,7 @@ _SPREAD: Final = 0.5
 """A pause is longer or shorter by up to this part of it: many that failed together do not return together."""
 
 
-class Patience(Struct, frozen=True, kw_only=True):
+class RetryPolicy(Struct, frozen=True, kw_only=True):
     """Attempts and pauses.
 
     Args:

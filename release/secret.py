@@ -28,7 +28,7 @@ def _unheard(_text: str) -> None:
     """Nobody is told."""
 
 
-def resolve(
+def resolve_secrets(
     sources: Mapping[str, Secret],
     *,
     root: Path,

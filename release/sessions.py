@@ -19,7 +19,7 @@ import nox
 
 from release.chain.arguments import parse_arguments, passed_on
 from release.chain.names import SESSIONS
-from release.garbage import leave_as_it_is, unswept
+from release.garbage import pause_collection, skip_collection_at_exit
 from release.values import Struct
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ def _session(name: str, line: str) -> Callable[[nox.Session], None]:
 
 def _run(name: str, session: nox.Session) -> None:
     """Run a session's body; whatever it raises is rendered once, and the session fails."""
-    leave_as_it_is()
-    with unswept("release.console"):
+    skip_collection_at_exit()
+    with pause_collection("release.console"):
         from release.console import Console
         from release.errors import ReleaseError, UsageError
         from release.interruption import Interrupted, Interruption
@@ -120,7 +120,7 @@ def _interrupted(cmd: _Door, error: ReleaseError | None) -> NoReturn:
 
 
 def _dispatch(cmd: _Door) -> None:
-    with unswept("release.chain.pipeline"):
+    with pause_collection("release.chain.pipeline"):
         from release.chain import pipeline  # noqa: F401 - with all that it needs
         from release.chain.assemble import Project
         from release.chain.plan import Options

@@ -75,7 +75,7 @@ def stop_signal(text: str) -> Signal:
     return (read_signal(text) if text else None) or TERM
 
 
-def caught(status: str) -> frozenset[int] | None:
+def caught_signals(status: str) -> frozenset[int] | None:
     """Read which signals a process handles itself, from its `/proc/<pid>/status`. None: it does not say."""
     match = re.search(r"^SigCgt:\s*([0-9a-fA-F]{1,32})$", status, re.MULTILINE)
     if match is None:

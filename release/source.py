@@ -13,7 +13,7 @@ from release.errors import ReleaseError, SourceError
 from release.git import Answer, Git
 from release.inherited import EVERYTHING
 from release.process import Command, run
-from release.unshown import masked
+from release.unshown import mask_logins
 from release.values import Struct
 
 SUBMODULE: Final = "160000"
@@ -142,7 +142,7 @@ class Source:
         """Return what the commit has below a folder, but for folders, sorted by path. Raises SourceError."""
         answer = self.ask(
             f"list the files of commit {commit} in {folder}",
-            *("ls-tree", "-r", "-z", "--full-tree", f"{word(commit)}:{inside(folder)}"),
+            *("ls-tree", "-r", "-z", "--full-tree", f"{refuse_option(commit)}:{repository_path(folder)}"),
         )
         return tuple(
             Leaf(path=path, mode=mode, oid=oid) for path, mode, oid in sorted(map(_tree_line, answer.records))
@@ -152,7 +152,7 @@ class Source:
         """Return what the commit has at a path, also a folder; None: nothing."""
         answer = self.ask(
             f"look up {path} in commit {commit}",
-            *("ls-tree", "-z", "--full-tree", word(commit), "--", inside(path)),
+            *("ls-tree", "-z", "--full-tree", refuse_option(commit), "--", repository_path(path)),
         )
         found = (Leaf(path=path, mode=mode, oid=oid) for path, mode, oid in map(_tree_line, answer.records))
         return next(found, None)
@@ -163,9 +163,11 @@ class Source:
 
     def tree(self, commit: str, folder: str) -> str:
         """The id of a folder's tree in the commit: the same for the same files. Raises SourceError."""
-        place = inside(folder)
+        place = repository_path(folder)
         attempted = f"look up the folder {folder} in commit {commit}"
-        return self.ask(attempted, "rev-parse", "--verify", "--quiet", f"{word(commit)}:{place}").text
+        return self.ask(
+            attempted, "rev-parse", "--verify", "--quiet", f"{refuse_option(commit)}:{place}"
+        ).text
 
     def content(self, oid: str, path: str) -> bytes:
         """The content of a file. Raises SourceError: it is missing."""
@@ -185,7 +187,7 @@ class Source:
 
     def remote_url(self, remote: str) -> str | None:
         """The remote's address without user, password and query; None when there is no such remote."""
-        answer = self.git.run("remote", "get-url", "--", word(remote))
+        answer = self.git.run("remote", "get-url", "--", refuse_option(remote))
         return public_address(answer.text) if answer.status == 0 else None
 
     def identity(self) -> tuple[str, str]:
@@ -259,7 +261,7 @@ def _tree_line(line: str) -> tuple[str, str, str]:
     return path, mode, oid
 
 
-def word(text: str) -> str:
+def refuse_option(text: str) -> str:
     """Refuse what git would take for an option."""
     if not text or text.startswith("-"):
         raise SourceError(
@@ -270,7 +272,7 @@ def word(text: str) -> str:
     return text
 
 
-def inside(folder: str) -> str:
+def repository_path(folder: str) -> str:
     """A path below the root in git's own form; the root is empty."""
     path = PurePosixPath(folder)
     if path.is_absolute() or ".." in path.parts:
@@ -286,4 +288,4 @@ def public_address(address: str) -> str:
     if parts.scheme and parts.netloc:
         return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
     match = _SCP_ADDRESS.fullmatch(address)
-    return masked(match["rest"] if match is not None else address)
+    return mask_logins(match["rest"] if match is not None else address)

@@ -51,18 +51,18 @@ _IS_NO_NAME: Final = re.compile(r"\A(?!/)(?=.*[^a-z])", re.DOTALL)
 """No path, and more than small letters: "production" is the name of a key, not a key."""
 
 
-def suspicion(name: str, value: str) -> str | None:
+def secret_suspicion(name: str, value: str) -> str | None:
     """Return why this pair looks like a secret, without a part of the value; None if it does not."""
     word = next((word for word in _words(name) if word in WORDS), None)
     if word is not None:
         return f"its name contains {word!r}"
-    found = shape(value)
+    found = recognised_secret(value)
     if found is not None:
         return f"its value has the shape of {found}"
     return "its value is as random as a key" if any(map(_is_random, _RUN.findall(value))) else None
 
 
-def shape(text: str) -> str | None:
+def recognised_secret(text: str) -> str | None:
     """Return the recognisable secret in a text: a private key, a token, an address with a password."""
     if passwords_in(text):
         return "an address with a password"

@@ -10,7 +10,7 @@ from semver import Version
 
 from release.errors import SourceError
 from release.git import ANSWER_SECONDS, FETCH_SECONDS
-from release.source import Source, word
+from release.source import Source, refuse_option
 from release.values import Struct
 from release.version import versions_in
 
@@ -57,7 +57,7 @@ def released_tag(source: Source, remote: str) -> str | None:
     for name in sorted(_remote_tags(source, remote, "*").keys() - here.keys(), reverse=True)[:_LOOKED_AT]:
         ref = f"refs/tags/{name}"
         fetch = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
-        source.git.run(*fetch, word(remote), f"{ref}:{ref}", timeout=FETCH_SECONDS)
+        source.git.run(*fetch, refuse_option(remote), f"{ref}:{ref}", timeout=FETCH_SECONDS)
     form = "--format=%(refname:lstrip=2)%00%(contents)%00%00"
     listed = source.ask("read the git tags", "for-each-ref", form, "refs/tags").text
     rows = (entry.strip("\n").partition("\0") for entry in listed.split("\0\0"))
@@ -94,7 +94,7 @@ def _remote_tags(source: Source, remote: str, *patterns: str) -> dict[str, str]:
 
 def _listed_tags(source: Source, remote: str, *patterns: str) -> dict[str, str]:
     refs = [f"refs/tags/{pattern}" for pattern in patterns]
-    answer = source.git.run("ls-remote", "--tags", word(remote), *refs, timeout=ANSWER_SECONDS)
+    answer = source.git.run("ls-remote", "--tags", refuse_option(remote), *refs, timeout=ANSWER_SECONDS)
     if answer.status != 0:
         raise SourceError(f"list the git tags of {remote}", answer.words, f"git ls-remote --tags {remote}")
     lines = (line.split("\t") for line in answer.text.splitlines())

@@ -21,7 +21,7 @@ from invoke.parser import parser
 from invoke.tasks import Task, task
 
 from release.commands.options import COMMANDS, Command, CommandOptions
-from release.garbage import unswept
+from release.garbage import pause_collection
 
 if TYPE_CHECKING:
     from invoke.parser.context import ParserContext
@@ -61,13 +61,13 @@ def namespace() -> Collection:
 
 def _complete(names: list[str], core: Any, **others: Any) -> Exit:
     """Print what the shell may complete: values from the ledger after some options, else as invoke does."""
-    from release.commands.completion import option_of, values
+    from release.commands.completion import completion_values, option_to_complete
 
-    if option_of(core.remainder) is None:
+    if option_to_complete(core.remainder) is None:
         return complete(names, core, **others)
 
     def body(console: Console, _: Interruption) -> int:
-        for value in values(core.remainder, Path.cwd()):
+        for value in completion_values(core.remainder, Path.cwd()):
             console.result(value)
         return 0
 
@@ -111,7 +111,7 @@ def _run(command: str, given: dict[str, Any]) -> None:
     """Run one command, guarded."""
 
     def body(console: Console, interruption: Interruption) -> int:
-        with unswept("release.commands.command_line"):
+        with pause_collection("release.commands.command_line"):
             from release.commands import action
             from release.commands.command_line import CommandContext
 
@@ -130,7 +130,7 @@ def _ended(status: int) -> None:
 
 def guarded(body: Callable[[Console, Interruption], int]) -> int:
     """Run a body and render whatever it raises, once; the exit status."""
-    with unswept("release.console"):
+    with pause_collection("release.console"):
         from release.console import Console
         from release.interruption import Interrupted, Interruption
         from release.libraries import silence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from release.commits import Message, named_by
+from release.commits import Message, reverted_commits
 from release.errors import SourceError
 from release.git import FETCH_SECONDS
 from release.history import is_shallow, read_messages
@@ -29,7 +29,7 @@ def _with_targets(source: Source, message: Message, commit: str, since: str | No
     """Look up the commits that a revert names. One that is not in this history does not count."""
     undone: list[str] = []
     released = False
-    for name in named_by(message.text):
+    for name in reverted_commits(message.text):
         answer = source.git.run("rev-list", "--parents", "--max-count=1", name, "--")
         oid, *parents = answer.text.split() if answer.status == 0 else [""]
         if not oid or not _is_before(source, oid, commit):

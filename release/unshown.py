@@ -26,12 +26,12 @@ _SAYS: Final = rf'printf "username=%s\npassword=%s\n" "${_USER}" "${_PASSWORD}"'
 _HELPER: Final = f'!f() {{ test "$1" != get || {_SAYS}; }}; f'
 
 
-def masked(text: str) -> str:
+def mask_logins(text: str) -> str:
     """The text without users and passwords in the addresses that it has."""
     return _LOGIN.sub("", text)
 
 
-def tells_a_password(text: str) -> bool:
+def contains_password(text: str) -> bool:
     """Return whether there is an address with a password in the text."""
     return _LOGIN.search(text) is not None
 
@@ -60,12 +60,12 @@ class Login(Struct, frozen=True, kw_only=True):
         )
 
 
-def without(arguments: Sequence[str]) -> list[str]:
+def strip_logins(arguments: Sequence[str]) -> list[str]:
     """The words of a command line, with addresses without their logins."""
     return [login.address if (login := Login.of(word)) is not None else word for word in arguments]
 
 
-def variables(pairs: Iterable[tuple[str, str]], environ: Mapping[str, str]) -> dict[str, str]:
+def login_environment(pairs: Iterable[tuple[str, str]], environ: Mapping[str, str]) -> dict[str, str]:
     """The environment that makes git log in without a login in any address.
 
     Args:

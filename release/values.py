@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 else:
     from msgspec.structs import replace
 
-__all__ = ["MsgspecError", "Reticent", "Struct", "checked", "field", "plain", "replace"]
+__all__ = ["MsgspecError", "Reticent", "Struct", "check_types", "field", "plain", "replace"]
 
 S = TypeVar("S", bound=Struct)
 
@@ -39,7 +39,7 @@ def plain(value: Struct) -> dict[str, Any]:
     return data
 
 
-def checked(value: S) -> S:
+def check_types(value: S) -> S:
     """Return the value, if each field has the type that its class says. Raise ValueError otherwise.
 
     For values that are made of an answer from outside; making one checks nothing.

@@ -39,12 +39,12 @@ class Request(Struct, frozen=True, kw_only=True):
                 "give only one of them",
             )
         return cls(
-            version=parse(version) if version is not None else None,
+            version=parse_version(version) if version is not None else None,
             bump=_parse_bump(bump) if bump is not None else None,
         )
 
 
-def parse(text: str) -> Version:
+def parse_version(text: str) -> Version:
     """Parse a version to be released.
 
     Raises:

@@ -59,14 +59,14 @@ class Message(Struct, frozen=True, kw_only=True):
         return time.time() - self.made / 1000 > _AGE_SECONDS
 
 
-def keep(git_dir: Path, hook: str, name: str, data: Mapping[str, Any]) -> None:
+def keep_message(git_dir: Path, hook: str, name: str, data: Mapping[str, Any]) -> None:
     """Keep a message of this id for a webhook. Raises ReleaseError, OSError: the disk refuses it."""
     content = json_text(dict(data), indent=None).encode()
     sealed = ClonesKey.of(git_dir).seal(content, _PURPOSE)
     private.write(_folder(git_dir) / f"{int(time.time() * 1000):013d}-{name}-{hook}.json", sealed)
 
 
-def waiting(git_dir: Path, tell: Callable[[str], None]) -> Iterator[Message]:
+def waiting_messages(git_dir: Path, tell: Callable[[str], None]) -> Iterator[Message]:
     """Return the messages that wait, oldest first. A file without this clone's seal is removed and told."""
     folder = _folder(git_dir)
     names = sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
@@ -86,7 +86,7 @@ def waiting(git_dir: Path, tell: Callable[[str], None]) -> Iterator[Message]:
 
 
 def _folder(git_dir: Path) -> Path:
-    return private.below(git_dir / "release", "webhooks")
+    return private.ensure_owned_subfolder(git_dir / "release", "webhooks")
 
 
 def signature(secret: Redacted, name: str, moment: int, content: bytes) -> str:

@@ -21,7 +21,7 @@ Check = Callable[[], None]
 """Raises when the connection is not wanted any more."""
 
 
-def connected(host: str, port: int, *, seconds: float, check: Check = lambda: None) -> socket.socket:
+def open_connection(host: str, port: int, *, seconds: float, check: Check = lambda: None) -> socket.socket:
     """Open a connection to the first address of the host that takes one.
 
     Raises:
@@ -97,10 +97,10 @@ _CLOSING_SECONDS: Final = 0.25
 """An engine's own proxy accepts for a container that does not listen, and closes at once."""
 
 
-def accepts(host: str, port: int, *, check: Check = lambda: None) -> str:
+def probe_connection(host: str, port: int, *, check: Check = lambda: None) -> str:
     """Open a connection and see it stay open for a moment. Return `ACCEPTS`, or what happened instead."""
     try:
-        with connected(host, port, seconds=_ACCEPT_SECONDS, check=check) as connection:
+        with open_connection(host, port, seconds=_ACCEPT_SECONDS, check=check) as connection:
             if _stays(connection):
                 return ACCEPTS
     except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from release.source import EXECUTABLE, SUBMODULE, SYMLINK, Source, inside
+from release.source import EXECUTABLE, SUBMODULE, SYMLINK, Source, repository_path
 
 
 def changed_files(source: Source) -> tuple[str, ...]:
@@ -47,7 +47,7 @@ def untracked_files(source: Source, folder: str) -> tuple[str, ...]:
     """Files below a folder that git neither tracks nor ignores; paths from the repository's root."""
     answer = source.ask(
         f"list the untracked files in {folder}",
-        *("ls-files", "-z", "--others", "--exclude-standard", "--", inside(folder) or "."),
+        *("ls-files", "-z", "--others", "--exclude-standard", "--", repository_path(folder) or "."),
     )
     return tuple(answer.records)
 

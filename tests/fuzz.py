@@ -23,16 +23,16 @@ from release.deploy.core.lock_store import Kept
 from release.deploy.environment import journal
 from release.errors import ReleaseError
 from release.images.dockerignore import Ignore
-from release.images.engine.streams import messages, payloads
+from release.images.engine.streams import frame_payloads, parse_transfer_messages
 from release.images.imageconfig import diff_ids, own_layers
-from release.images.registry.address import Address, following
+from release.images.registry.address import Address, redirect_address
 from release.images.registry.auth import Login
 from release.images.registry.manifest import Manifest
-from release.images.registry.refusal import codes, said
-from release.images.registry.retry import for_how_long, retry_after
-from release.images.registry.tags import next_link, tags_of
+from release.images.registry.refusal import error_codes, registry_error_text
+from release.images.registry.retry import retry_after, wait_time_text
+from release.images.registry.tags import next_link, parse_tags
 from release.images.registry.wire import Answer, Request
-from release.images.values import container_state, publisher, stored_image
+from release.images.values import container_state, read_publisher, stored_image
 from release.records import parse
 from release.reference import Repository
 from tests.unit.ledger import samples
@@ -78,7 +78,7 @@ def _challenge(content: bytes) -> None:
 def _pause(content: bytes) -> None:
     text = _text(content)
     assert (retry_after(text) or 0.0) <= 10**12
-    for_how_long(_answer(b"", **{"Retry-After": text, "RateLimit-Remaining": text}))
+    wait_time_text(_answer(b"", **{"Retry-After": text, "RateLimit-Remaining": text}))
 
 
 def _holder(content: bytes) -> None:
@@ -135,13 +135,17 @@ PARSERS: dict[str, Parser] = {
     "history of a config": Parser(
         lambda content: own_layers(content, 0), [b'{"history": [{"created": "x"}]}']
     ),
-    "tags": Parser(lambda content: tags_of(_answer(content), "list"), [b'{"name": "a", "tags": ["1", "b"]}']),
+    "tags": Parser(
+        lambda content: parse_tags(_answer(content), "list"), [b'{"name": "a", "tags": ["1", "b"]}']
+    ),
     "a refusal": Parser(
-        lambda content: (said(content), codes(content)), [b'{"errors": [{"code": "A", "message": "b"}]}'], ()
+        lambda content: (registry_error_text(content), error_codes(content)),
+        [b'{"errors": [{"code": "A", "message": "b"}]}'],
+        (),
     ),
     "a next page": Parser(lambda content: next_link(_text(content)), [b'</v2/a?last=b&n=1>; rel="next"'], ()),
     "a redirect": Parser(
-        lambda content: following("GET", AT, _text(content), 307, stays=False),
+        lambda content: redirect_address("GET", AT, _text(content), 307, stays=False),
         [b"/a", b"https://storage.example:8443/a?b=c", b"https://[2001:db8::1]:80/"],
         (ValueError,),
     ),
@@ -167,12 +171,14 @@ PARSERS: dict[str, Parser] = {
         STRANGE,
     ),
     "a publisher": Parser(
-        _of_engine(publisher), [b'{"Names": ["/a"], "Ports": [{"PublicPort": 80}]}'], STRANGE
+        _of_engine(read_publisher), [b'{"Names": ["/a"], "Ports": [{"PublicPort": 80}]}'], STRANGE
     ),
     "a transfer": Parser(
-        lambda content: list(messages([content])), [b'{"status": "x"}\r\n{"id": "a"}\n'], (ValueError,)
+        lambda content: list(parse_transfer_messages([content])),
+        [b'{"status": "x"}\r\n{"id": "a"}\n'],
+        (ValueError,),
     ),
-    "frames": Parser(lambda content: list(payloads([content])), [b"\x01\0\0\0\0\0\0\x02ab"], ()),
+    "frames": Parser(lambda content: list(frame_payloads([content])), [b"\x01\0\0\0\0\0\0\x02ab"], ()),
 }
 
 PIECES = [b"", b"\0", b"\xff", b'"', b"\\", b"[", b"]", b"{", b"}", b",", b":", b"9" * 40, b"NaN", b"1e999",

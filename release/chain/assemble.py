@@ -10,7 +10,7 @@ from pathlib import Path
 from semver import Version
 
 from release import config
-from release.actor import actor, ci_system, run_url
+from release.actor import ci_system, current_actor, run_url
 from release.cancellation import Cancellation
 from release.chain.building.dockerfile import refuse_released_tests
 from release.chain.plan import (
@@ -35,11 +35,11 @@ from release.errors import LedgerUnreachable, SourceError, UsageError
 from release.events import Emit, Notice, Warned
 from release.history import deepen, is_shallow, last_version
 from release.images.engine import Engine
-from release.images.trust import believe
+from release.images.trust import trust_certificates
 from release.ledger import query
 from release.ledger.opening import home, open_ledger
 from release.ledger.store import Ledger
-from release.loosetags import loose_tags, patterns
+from release.loosetags import loose_tags, version_tag_patterns
 from release.records import Record, Release, Run
 from release.redact import Mask
 from release.source import Commit, Source
@@ -80,7 +80,7 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
             configured = committed_config(source, commit)
         chosen = configured.service(service)
         if chosen.registry_ca is not None:
-            believe(chosen.repository.host, source.root / chosen.registry_ca)
+            trust_certificates(chosen.repository.host, source.root / chosen.registry_ca)
         return cls(
             source=source,
             service=chosen,
@@ -114,7 +114,7 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
     def facts(self, options: Options) -> Facts:
         """Read everything that a plan is made from."""
         prefix, remote = tag_prefix(self.service.service, several=self.several), self.service.ledger.remote
-        commits = all_tags(self.source, *patterns(prefix, self.service.service), remote=remote)
+        commits = all_tags(self.source, *version_tag_patterns(prefix, self.service.service), remote=remote)
         self._complete_history(options)
         exact, others = by_version(commits, prefix), loose_tags(commits, prefix, self.service.service)
         facts = Facts(
@@ -261,7 +261,7 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
             plan=plan,
             source=self.source,
             folder=folder,
-            actor=actor(self.source.identity(), environ),
+            actor=current_actor(self.source.identity(), environ),
             run=Run(id=folder.id, url=run_url(environ)),
             emit=self.emit,
             open_engine=Engine.connect,

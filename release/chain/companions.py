@@ -21,7 +21,7 @@ from release.images.engine import ContainerSpec, ContainerState, Executed, Store
 from release.process import TAIL_LINES
 from release.redact import Redacted
 from release.reference import Digest, Reference
-from release.secret import resolve
+from release.secret import resolve_secrets
 from release.values import Struct
 
 _PAUSE_SECONDS: Final = 0.1
@@ -93,7 +93,7 @@ def _secrets(
         if not each.secrets:
             found[name] = {}
             continue
-        found[name], unread = resolve(each.secrets, root=ctx.source.root, environ=ctx.environ)
+        found[name], unread = resolve_secrets(each.secrets, root=ctx.source.root, environ=ctx.environ)
         ctx.mask.hide(found[name].values())
         problems += [f"companions.{name}.secrets.{item.name}: {item.reason}" for item in unread]
     if problems:

@@ -9,7 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExec
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any, Final
 
-from release.actor import now
+from release.actor import utc_now_text
 from release.chain import stage_cache, stale_runs
 from release.chain.auditing.stage import AuditPassed, audit
 from release.chain.auditing.stage import is_wanted as audit_is_wanted
@@ -192,7 +192,7 @@ def _run_stage(ctx: StageContext, stage: Stage) -> None:
 
 def _spared(ctx: StageContext, stage: Stage, clock: float) -> tuple[Gate, Product, str]:
     """A stage's gate, product and phrase: from an earlier run on the same inputs, or from running it now."""
-    started = now()
+    started = utc_now_text()
     key = stage_cache.known_by(ctx, stage.name, stage.reuse)
     known = stage_cache.taken_up(ctx, stage.name, key, stage.reuse)
     known = known or checked.taken_up(ctx, stage.name, stage.reuse)

@@ -11,7 +11,7 @@ from semver import Version
 from release.commits import Message
 from release.config import Service
 from release.errors import NothingToRelease, SourceError, UsageError, VersionTaken
-from release.nearly import Reading, read
+from release.nearly import Reading, evaluate_messages
 from release.records import Base, Record, Release
 from release.reference import Reference, Repository
 from release.source import Commit
@@ -58,7 +58,7 @@ class Facts(Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def reading(self) -> Reading:
         """The messages, read."""
-        return read(self.messages)
+        return evaluate_messages(self.messages)
 
 
 class Plan(Struct, frozen=True, kw_only=True):

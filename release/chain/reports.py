@@ -54,7 +54,9 @@ class Reports(Struct, frozen=True, kw_only=True):
     def put(self, file: Path, text: str) -> None:
         """Write a report; a reader sees the old one or the new one."""
         home = self.path.parent.parent
-        private.write(private.below(home, *self.path.relative_to(home).parts) / file.name, text)
+        private.write(
+            private.ensure_owned_subfolder(home, *self.path.relative_to(home).parts) / file.name, text
+        )
 
     def forget_release(self) -> None:
         """A run that fails hands on nothing, also not what an earlier one has left. Raises ReleaseError."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from release import private
-from release.actor import now
+from release.actor import utc_now_text
 from release.chain import stale_runs
 from release.chain.release_folder import HOME
 from release.errors import ReleaseError
@@ -48,7 +48,7 @@ class RunFolder(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def _created(cls, home: Path) -> RunFolder:
-        runs = private.below(home, "runs")
+        runs = private.ensure_owned_subfolder(home, "runs")
         private.write(home / ".gitignore", "*\n")
         for old in sorted(runs.glob("*"), reverse=True)[KEPT_RUNS:]:
             if not stale_runs.lives(old):
@@ -76,8 +76,8 @@ class RunFolder(Struct, frozen=True, kw_only=True):
 
         What cannot be kept is left out: a full disk must not fail a release that is recorded already.
         """
-        line = json.dumps({"at": now(), "stage": stage, "event": event})
-        with suppress(OSError), private.appended(self.path / _STAGES) as stages:
+        line = json.dumps({"at": utc_now_text(), "stage": stage, "event": event})
+        with suppress(OSError), private.open_for_append(self.path / _STAGES) as stages:
             stages.write(f"{line}\n")
 
     def follows_a_broken_off(self, stages: Collection[str]) -> bool:

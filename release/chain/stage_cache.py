@@ -125,10 +125,10 @@ class StageCache:
 
     def keep(self, key: str, passed: CachedResult) -> None:
         """Keep a pass, and not too many. Raises OSError: it is not kept, and nothing else is wrong."""
-        private.below(self._folder.parent, self._folder.name)
+        private.ensure_owned_subfolder(self._folder.parent, self._folder.name)
         unnamed = self._folder / f".{secrets.token_hex(8)}"
         try:
-            with private.created(unnamed) as stream:
+            with private.create_file(unnamed) as stream:
                 stream.write(self._seal.seal(written(key, passed), _PURPOSE))
             unnamed.replace(self._path(passed.gate.name, key))
         finally:

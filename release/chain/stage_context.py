@@ -21,10 +21,10 @@ from release.events import Emit, Progress
 from release.images.engine import Engine
 from release.ledger.store import Ledger
 from release.owner import Owner
-from release.process import Command, Completed, appending, run
+from release.process import Command, Completed, append_to_log, run
 from release.records import Actor, Gate, Run
 from release.redact import Mask, Redacted
-from release.secret import Unresolved, resolve
+from release.secret import Unresolved, resolve_secrets
 from release.source import Source
 from release.values import Reticent, field
 
@@ -86,7 +86,7 @@ class StageContext(Reticent, frozen=True, kw_only=True, dict=True):
     @cached_property
     def _build_secrets(self) -> tuple[Mapping[str, Redacted], tuple[Unresolved, ...]]:
         sources = self.plan.service.build.secrets
-        values, unread = resolve(
+        values, unread = resolve_secrets(
             sources, root=self.source.root, environ=self.environ, tell=partial(self.say, "build")
         )
         self.mask.hide(values.values())
@@ -131,7 +131,7 @@ class StageContext(Reticent, frozen=True, kw_only=True, dict=True):
 
     def logging(self, stage: str) -> AbstractContextManager[Callable[[str], None]]:
         """Append text to the stage's log while the block runs, without secrets."""
-        return appending(self.folder.log(stage), self.mask)
+        return append_to_log(self.folder.log(stage), self.mask)
 
     def write_log(self, stage: str, lines: Iterable[str]) -> None:
         """Add lines to a stage's log, without secrets."""

@@ -67,7 +67,9 @@ def staged(run: Path, name: str) -> Iterator[Path]:
             f"{run / _OWNER} does not name it: the file is missing or damaged",
             "run the command again",
         )
-    with tempfile.TemporaryDirectory(dir=private.temporary(staging), prefix=f"{name}-") as folder:
+    with tempfile.TemporaryDirectory(
+        dir=private.ensure_temporary_folder(staging), prefix=f"{name}-"
+    ) as folder:
         yield Path(folder)
 
 

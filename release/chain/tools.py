@@ -53,7 +53,7 @@ def tool_environment(ctx: StageContext, interpreter: Path, tools: Toolset) -> Pa
     python = sys.version if interpreter == Path(sys.executable) else str(interpreter.resolve())
     key = hashlib.sha256("\n".join([python, *sorted(tools.requirements)]).encode()).hexdigest()[:16]
     seals = ClonesKey.of(ctx.source.git_dir)
-    place = private.below(ctx.folder.home, "tools") / key
+    place = private.ensure_owned_subfolder(ctx.folder.home, "tools") / key
     if not is_sealed(place, seals):
         with tempfile.TemporaryDirectory(dir=place.parent, prefix=f"{key}-{ctx.folder.id}-") as folder:
             fresh = Path(folder) / "venv"

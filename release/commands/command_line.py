@@ -23,7 +23,7 @@ from release.values import Struct
 _MOST: Final = 999_999_999
 
 
-def number(text: str, attempted: str, hint: str, *, least: int = 1) -> int:
+def parse_whole_number(text: str, attempted: str, hint: str, *, least: int = 1) -> int:
     """A whole number of the command line. Raises UsageError."""
     value = int(text) if re.fullmatch(r"\d{1,9}", text, re.ASCII) else -1
     if value < least:
@@ -31,14 +31,14 @@ def number(text: str, attempted: str, hint: str, *, least: int = 1) -> int:
     return value
 
 
-def count_of(options: CommandOptions) -> int:
+def history_limit(options: CommandOptions) -> int:
     """Return the limit as a number. Raise UsageError."""
-    return number(options.limit, f"list {options.limit!r} records", "use --limit 20")
+    return parse_whole_number(options.limit, f"list {options.limit!r} records", "use --limit 20")
 
 
 def seconds_to_wait(options: CommandOptions) -> int:
     """Return how many seconds to wait for the lock. Raise UsageError."""
-    return number(options.wait, f"wait for {options.wait!r} seconds", "use --wait 60", least=0)
+    return parse_whole_number(options.wait, f"wait for {options.wait!r} seconds", "use --wait 60", least=0)
 
 
 class CommandContext(Struct, frozen=True, kw_only=True):
@@ -86,7 +86,7 @@ def words_after_dashes() -> tuple[str, ...]:
     return tuple(words[words.index("--") + 1 :]) if "--" in words else ()
 
 
-def agree(cmd: CommandContext, title: str) -> None:
+def require_confirmation(cmd: CommandContext, title: str) -> None:
     """A person says yes, or the command line did. Raises UsageError, Cancelled."""
     if cmd.options.yes:
         return
@@ -96,7 +96,9 @@ def agree(cmd: CommandContext, title: str) -> None:
         raise Cancelled(title, "you did not say yes; nothing was changed")
 
 
-def find(cmd: CommandContext, workspace: Workspace, target: str, environment: str | None) -> query.Found:
+def find_target(
+    cmd: CommandContext, workspace: Workspace, target: str, environment: str | None
+) -> query.Found:
     """Return what a target means; how it was read is told."""
     meant = query.find(
         workspace.ledger,
@@ -110,7 +112,7 @@ def find(cmd: CommandContext, workspace: Workspace, target: str, environment: st
     return meant
 
 
-def target_of(command: str, target: str) -> str:
+def checked_target(command: str, target: str) -> str:
     """Refuse an option that invoke took for the argument; -2 is a target."""
     if target.startswith("-") and not query.is_steps_back(target):
         raise UsageError(
@@ -121,7 +123,7 @@ def target_of(command: str, target: str) -> str:
     return target
 
 
-def environment_of(cmd: CommandContext, workspace: Workspace) -> str | None:
+def chosen_environment(cmd: CommandContext, workspace: Workspace) -> str | None:
     """The one that is named, or the only one there is; None where neither."""
     name = cmd.options.environment
     if name is None and len(workspace.service.environments) != 1:
@@ -129,7 +131,7 @@ def environment_of(cmd: CommandContext, workspace: Workspace) -> str | None:
     return choose(workspace.service, workspace.ledger, name)[0]
 
 
-def environments(workspace: Workspace, named: str | None) -> list[str]:
+def chosen_environments(workspace: Workspace, named: str | None) -> list[str]:
     """The one that is named, or all of the service."""
     if named is None and workspace.service.environments:
         return list(workspace.service.environments)

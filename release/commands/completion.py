@@ -21,7 +21,7 @@ _RELEASES: Final = ("--to", "--before", "--after", "--target")
 _ALL: Final = (*_RELEASES, "--environment", "--service")
 
 
-def option_of(line: str) -> str | None:
+def option_to_complete(line: str) -> str | None:
     """Return the option whose value is typed at the end of a command line; None if none is."""
     try:
         words = shlex.split(line)
@@ -30,9 +30,9 @@ def option_of(line: str) -> str | None:
     return next((word for word in words[:-3:-1] if word in _ALL), None)
 
 
-def values(line: str, folder: Path) -> Sequence[str]:
+def completion_values(line: str, folder: Path) -> Sequence[str]:
     """Return the values for the option at the end of the line; none where the repository tells none."""
-    option = option_of(line)
+    option = option_to_complete(line)
     words = shlex.split(line)
     named = next((after for word, after in pairwise(words) if word == "--service"), None)
     service = named if option != "--service" else None

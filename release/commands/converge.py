@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from release.commands.command_line import CommandContext, agree
-from release.commands.deploy import allowance
+from release.commands.command_line import CommandContext, require_confirmation
+from release.commands.deploy import read_allowance
 from release.deploy.core.rollout import Way
 from release.deploy.environment.environment import LiveEnvironment, Workspace
 from release.deploy.execution.converge import carry_out
@@ -24,7 +24,7 @@ def converge(cmd: CommandContext) -> int:
     if options.finish and options.revert:
         raise UsageError("converge", "both --finish and --revert are given", "give only one of them")
     way: Way | None = "finish" if options.finish else "revert" if options.revert else None
-    allowance(options)
+    read_allowance(options)
     with cmd.workspace() as workspace, ExitStack() as stack:
         live = stack.enter_context(workspace.live(options.environment))
         answers = workspace.refresh()
@@ -84,7 +84,7 @@ def _converge(
         return 0
     for each in every:
         console.fields(each.title, each.rows)
-    agree(cmd, title)
+    require_confirmation(cmd, title)
     done = carry_out(every, message=options.message, answers=answers, interruption=cmd.interruption)
     if options.json:
         _document(cmd, [each.record for each in done])

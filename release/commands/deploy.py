@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Literal
 
-from release.commands.command_line import CommandContext, agree, find, seconds_to_wait
+from release.commands.command_line import CommandContext, find_target, require_confirmation, seconds_to_wait
 from release.commands.options import CommandOptions
 from release.commands.text import plans
 from release.deploy.core import lock
@@ -50,14 +50,14 @@ def _nothing_named(workspace: Workspace) -> UsageError:
 
 
 def _change_several(cmd: CommandContext, why: Reason) -> int:
-    from release.commands.group import change
+    from release.commands.group import deploy_services
 
-    return change(cmd, why)
+    return deploy_services(cmd, why)
 
 
 def _change(cmd: CommandContext, why: Reason) -> int:
     """Resolve, prepare, show, ask, carry out, tell; once more when somebody else came first."""
-    allowed, deadline = allowance(cmd.options), time.monotonic() + seconds_to_wait(cmd.options)
+    allowed, deadline = read_allowance(cmd.options), time.monotonic() + seconds_to_wait(cmd.options)
     with cmd.workspace() as workspace, workspace.live(cmd.options.environment) as live:
         while True:
             await_lock(cmd, live, why, deadline)
@@ -111,7 +111,7 @@ def prepared_for(
     observation = look_around(live)
     try:
         to = to or cmd.options.to or _choice(cmd, live, observation)
-        found = find(cmd, live.workspace, to, live.place.environment)
+        found = find_target(cmd, live.workspace, to, live.place.environment)
     except TargetUnavailable as error:
         # it may be behind the commit that is not proven: that is the answer, and not that it does not exist
         raise live.workspace.ledger.unproven or error from error
@@ -129,24 +129,26 @@ def _carried_out(cmd: CommandContext, live: LiveEnvironment, prepared: Prepared)
         return 0
     console.fields(plans.plan_title(prepared.plan), plans.plan_rows(prepared.plan))
     if prepared.plan.strategy != "verify":
-        agree(cmd, plans.plan_title(prepared.plan))
+        require_confirmation(cmd, plans.plan_title(prepared.plan))
     if prepared.bytes.where == "rebuild":
-        prepared = made_again(cmd, live, prepared)
+        prepared = rebuild_missing_image(cmd, live, prepared)
     outcome = carry_out(prepared, message=options.message, interruption=cmd.interruption)
     _tell(cmd, live, outcome)
     if outcome.changed:
-        tidy(live, answers=prepared.answers)
+        prune_if_configured(live, answers=prepared.answers)
     return 0
 
 
-def made_again(cmd: CommandContext, live: LiveEnvironment, prepared: Prepared) -> Prepared:
+def rebuild_missing_image(cmd: CommandContext, live: LiveEnvironment, prepared: Prepared) -> Prepared:
     """With the image built again from its record. Raises TargetUnavailable: it came out as another one."""
-    from release.remake import remake
+    from release.remake import rebuild_image
 
     builder = live.target.images.builder
     assert builder is not None  # noqa: S101 - a plan without one is refused
     with cmd.interruption.held():
-        made = remake(live.workspace, prepared.target, builder, cmd.interruption.cancellation, keep=True)
+        made = rebuild_image(
+            live.workspace, prepared.target, builder, cmd.interruption.cancellation, keep=True
+        )
     if made.kept is None:
         raise TargetUnavailable(
             f"build {made.version} again from its record",
@@ -158,7 +160,7 @@ def made_again(cmd: CommandContext, live: LiveEnvironment, prepared: Prepared) -
     return replace(prepared, found=replace(prepared.found, image=image))
 
 
-def tidy(live: LiveEnvironment, *, answers: bool) -> None:
+def prune_if_configured(live: LiveEnvironment, *, answers: bool) -> None:
     """Prune the engine, where that is configured; what was deployed is told already."""
     if live.workspace.service.retention.prune_after_deploy:
         from release.commands.prune import prune_after
@@ -184,7 +186,7 @@ def _choice(cmd: CommandContext, live: LiveEnvironment, observation: Observation
             return to
 
 
-def allowance(options: CommandOptions) -> Allowance:
+def read_allowance(options: CommandOptions) -> Allowance:
     """Return what the command line allows, and why. Raises UsageError."""
     needs_reason = {
         "use --allow-quarantined": options.allow_quarantined,
@@ -254,10 +256,10 @@ def _undoing(live: LiveEnvironment, outcome: Outcome) -> str:
     if before is None or before.status not in ("healthy", "unknown"):
         return ""
     once = ", after `invoke sync` in the clone that deployed it" if before.status == "unknown" else ""
-    return f"to undo this{once}: {undo(live, outcome)}"
+    return f"to undo this{once}: {undo_command(live, outcome)}"
 
 
-def undo(live: LiveEnvironment, outcome: Outcome) -> str:
+def undo_command(live: LiveEnvironment, outcome: Outcome) -> str:
     """The command that puts back what a rollback replaced, with the settings it ran with, and says why."""
     before, after = outcome.plan.before, outcome.plan.after
     assert before is not None  # noqa: S101 - a rollback from nothing has nothing to undo

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from release.commands.command_line import CommandContext
 from release.commands.text import checks
-from release.commands.verify import keep
+from release.commands.verify import record_verification
 from release.deploy.core.drill_request import Conditions
 from release.deploy.core.steps import elapsed_ms
 from release.deploy.environment.environment import LiveEnvironment, Workspace
@@ -84,8 +84,8 @@ def _drilled(
             raise
         except ReleaseError as error:
             if not cmd.options.no_record:
-                keep(workspace, failed(drill_run, error, elapsed()), publish=publish)
+                record_verification(workspace, failed(drill_run, error, elapsed()), publish=publish)
             raise
         if not cmd.options.no_record:
-            keep(workspace, drilled.verification(), publish=publish)
+            record_verification(workspace, drilled.verification(), publish=publish)
     return drilled

@@ -27,7 +27,7 @@ def show_evidence(cmd: CommandContext, root: Path, release: Record[Release]) -> 
     place = f"{release.envelope.service}-{body.version}"
     rows: list[dict[str, Any]] = []
     for name, content in sorted(read_evidence(body, root / HOME)):
-        path = private.below(root / HOME, "evidence", place) / name
+        path = private.ensure_owned_subfolder(root / HOME, "evidence", place) / name
         private.write(path, content)
         rows.append({"name": name, "digest": files[name].digest, "size": len(content), "path": str(path)})
     if cmd.options.json:
@@ -37,7 +37,7 @@ def show_evidence(cmd: CommandContext, root: Path, release: Record[Release]) -> 
     cmd.console.table(("file", "size", "hash", "path"), table)
 
 
-def with_packages(found: Difference, before: Release, after: Release, root: Path) -> Difference:
+def add_package_difference(found: Difference, before: Release, after: Release, root: Path) -> Difference:
     """Add the difference of the packages that are in the images, if both have the list of them."""
     if before.evidence is None or after.evidence is None:
         return found

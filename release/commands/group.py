@@ -7,8 +7,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
-from release.commands.command_line import CommandContext, agree, seconds_to_wait
-from release.commands.deploy import allowance, await_lock, made_again, prepared_for, tidy
+from release.commands.command_line import CommandContext, require_confirmation, seconds_to_wait
+from release.commands.deploy import (
+    await_lock,
+    prepared_for,
+    prune_if_configured,
+    read_allowance,
+    rebuild_missing_image,
+)
 from release.commands.text import plans
 from release.config import Config, load
 from release.deploy.environment.environment import LiveEnvironment, Workspace
@@ -35,7 +41,7 @@ def services_of(cmd: CommandContext, configured: Config) -> tuple[str, ...]:
 
 
 @contextmanager
-def opened(cmd: CommandContext) -> Iterator[list[Workspace]]:
+def open_workspaces(cmd: CommandContext) -> Iterator[list[Workspace]]:
     """Open the workspaces of the services, with one ledger."""
     with closing(Source.open(Path.cwd())) as source:
         names = services_of(cmd, load(source.root))
@@ -43,10 +49,10 @@ def opened(cmd: CommandContext) -> Iterator[list[Workspace]]:
         yield [first, *(first.beside(name) for name in names[1:])]
 
 
-def change(cmd: CommandContext, why: Reason) -> int:
+def deploy_services(cmd: CommandContext, why: Reason) -> int:
     """Resolve, prepare, show, ask, carry out, tell; once more when somebody else came first."""
-    allowed, deadline = allowance(cmd.options), time.monotonic() + seconds_to_wait(cmd.options)
-    with opened(cmd) as workspaces, ExitStack() as stack:
+    allowed, deadline = read_allowance(cmd.options), time.monotonic() + seconds_to_wait(cmd.options)
+    with open_workspaces(cmd) as workspaces, ExitStack() as stack:
         lives = [stack.enter_context(each.live(cmd.options.environment)) for each in workspaces]
         while True:
             for live in sorted(lives, key=lambda each: each.place.service):
@@ -99,14 +105,17 @@ def _carried_out(cmd: CommandContext, plan: GroupPlan) -> int:
     for each in plan.plans:
         console.fields(plans.plan_title(each.plan), plans.plan_rows(each.plan))
     if any(each.plan.strategy != "verify" for each in plan.plans):
-        agree(cmd, plan.title)
-    ready = [made_again(cmd, one.live, one) if one.bytes.where == "rebuild" else one for one in plan.plans]
+        require_confirmation(cmd, plan.title)
+    ready = [
+        rebuild_missing_image(cmd, one.live, one) if one.bytes.where == "rebuild" else one
+        for one in plan.plans
+    ]
     plan = replace(plan, plans=tuple(ready))
     done = carry_out(plan, message=cmd.options.message, interruption=cmd.interruption)
     _tell(cmd, plan, done)
     for each, outcome in zip(plan.plans, done, strict=True):
         if outcome.changed:
-            tidy(each.live, answers=each.answers)
+            prune_if_configured(each.live, answers=each.answers)
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from release.commands.command_line import CommandContext, agree
+from release.commands.command_line import CommandContext, require_confirmation
 from release.events import Notice, Warned
 from release.source import Source
 
@@ -34,7 +34,7 @@ def init(cmd: CommandContext) -> int:
         return 1 if found.changes or found.missing else 0
     if found.changes:
         files = "file" if len(found.changes) == 1 else "files"
-        agree(cmd, f"write {len(found.changes)} {files} below {source.root}")
+        require_confirmation(cmd, f"write {len(found.changes)} {files} below {source.root}")
         write(source.root, found.changes)
     _next(cmd, found)
     return 1 if found.missing else 0

@@ -8,7 +8,8 @@ from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from release.commands.command_line import CommandContext, count_of, environment_of, find, target_of
+from release.commands import command_line
+from release.commands.command_line import CommandContext, checked_target, chosen_environment, find_target
 from release.commands.text import states
 from release.commands.text.history import (
     HISTORY,
@@ -19,7 +20,7 @@ from release.commands.text.history import (
     release_rows,
     tried_rows,
 )
-from release.commands.text.marks import named
+from release.commands.text.marks import version_text
 from release.deploy.environment.environment import Workspace
 from release.deploy.environment.unconfigured import described, unconfigured
 from release.deploy.execution.recording import event_json
@@ -86,9 +87,9 @@ def _look(cmd: CommandContext) -> _Look:
 def _workspaces(cmd: CommandContext) -> Iterator[Sequence[Workspace]]:
     """Open the service that is asked for, or several."""
     if cmd.names_several:
-        from release.commands.group import opened
+        from release.commands.group import open_workspaces
 
-        with opened(cmd) as several:
+        with open_workspaces(cmd) as several:
             yield several
     else:
         with cmd.workspace() as workspace:
@@ -148,7 +149,7 @@ def _status(workspace: Workspace, environment: str | None, failed: list[ReleaseE
 
 def history(cmd: CommandContext) -> int:
     """Return what was released, deployed and rolled back, newest first."""
-    count = count_of(cmd.options)
+    count = command_line.history_limit(cmd.options)
     with cmd.workspace() as workspace:
         workspace.refresh()
         entries = _entries(workspace, cmd.options.environment, _since(cmd))
@@ -220,7 +221,7 @@ def _json(entry: Record[Body] | Draft[Body]) -> dict[str, Any]:
 
 
 def _named(release: Release) -> str:
-    return named(release.version, recovered=release.recovered is not None)
+    return version_text(release.version, recovered=release.recovered is not None)
 
 
 def _versions(workspace: Workspace) -> Any:
@@ -249,8 +250,8 @@ def show(cmd: CommandContext) -> int:
     target = cmd.options.target or ""
     with cmd.workspace() as workspace:
         workspace.refresh()
-        name = environment_of(cmd, workspace)
-        found = find(cmd, workspace, target_of("show", target), name)
+        name = chosen_environment(cmd, workspace)
+        found = find_target(cmd, workspace, checked_target("show", target), name)
         word = query.quarantined(workspace.ledger, workspace.service.service, found.release.id, name)
         tried = query.tried_out(workspace.ledger, workspace.service.service, found.release.id)
         root = workspace.source.root
@@ -262,7 +263,7 @@ def show(cmd: CommandContext) -> int:
         cmd.console.document(_json(found.release))
     else:
         title = f"{found.release.envelope.service} {found.release.body.version}"
-        standing = states.standing_rows(found.event, word)
+        standing = states.requested_deployment_rows(found.event, word)
         cmd.console.sheet(title, [*release_rows(found.release), *standing, *tried_rows(tried)])
     return 0
 
@@ -271,11 +272,11 @@ def diff(cmd: CommandContext) -> int:
     """Return what is other in one release than in another."""
     from release.ledger.diff import compare
 
-    targets = [target_of("diff", word or "") for word in (cmd.options.before, cmd.options.after)]
+    targets = [checked_target("diff", word or "") for word in (cmd.options.before, cmd.options.after)]
     with cmd.workspace() as workspace:
         workspace.refresh()
-        name = environment_of(cmd, workspace)
-        before, after = (find(cmd, workspace, target, name) for target in targets)
+        name = chosen_environment(cmd, workspace)
+        before, after = (find_target(cmd, workspace, target, name) for target in targets)
         found = compare(
             workspace.ledger,
             workspace.source,
@@ -287,9 +288,9 @@ def diff(cmd: CommandContext) -> int:
         )
         bodies = (before.release.body, after.release.body)
         if all(body.evidence is not None for body in bodies):
-            from release.commands.evidence import with_packages
+            from release.commands.evidence import add_package_difference
 
-            found = with_packages(found, *bodies, workspace.source.root)
+            found = add_package_difference(found, *bodies, workspace.source.root)
     if cmd.options.json:
         cmd.console.document(found.to_json())
     else:

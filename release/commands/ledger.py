@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from release import config, recovery
-from release.commands.command_line import CommandContext, agree
+from release.commands.command_line import CommandContext, require_confirmation
 from release.commands.text import history
 from release.deploy.environment.environment import Workspace
 from release.deploy.execution.aftercare import deliver_waiting
@@ -58,7 +58,7 @@ def _adopt(cmd: CommandContext, workspace: Workspace, file: str) -> None:
     hidden = ("schema", "seq", "prev")
     rows = [(key, json.dumps(value)) for key, value in content.items() if key not in hidden]
     cmd.console.fields(title, rows)
-    agree(cmd, title)
+    require_confirmation(cmd, title)
     waiting.adopt(path, draft)
 
 
@@ -85,7 +85,7 @@ def verify_ledgers(cmd: CommandContext) -> int:
 def ledger_rebuild(cmd: CommandContext) -> int:
     """Make again what the ledger lost: its index, or when it is gone the releases themselves."""
     with cmd.workspace() as workspace:
-        plan = recovery.plan(workspace)
+        plan = recovery.plan_rebuild(workspace)
         if cmd.options.plan:
             if cmd.options.json:
                 cmd.console.document(plan.to_json())
@@ -93,7 +93,7 @@ def ledger_rebuild(cmd: CommandContext) -> int:
                 cmd.console.sheet(plan.title, plan.rows)
             return 0
         cmd.console.fields(plan.title, plan.rows)
-        agree(cmd, plan.title)
+        require_confirmation(cmd, plan.title)
         made = plan.carry_out()
     if cmd.options.json:
         cmd.console.document(made)
@@ -115,7 +115,7 @@ def ledger_checkpoint(cmd: CommandContext) -> int:
         before, ledger = workspace.ledger.head, workspace.vouching_ledger()
         title = f"vouch for the ledger {ledger} up to {(ledger.head or 'nothing')[:12]}"
         cmd.console.fields(title, _vouched_rows(workspace, before, ledger.head))
-        agree(cmd, title)
+        require_confirmation(cmd, title)
         text = f"vouched for the ledger up to {ledger.head}: {options.message}"
         (record,) = ledger.append([draft_of(workspace, Note(text=text), randomness.token_hex(6))])
     if options.json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from release.commands.command_line import CommandContext, number
+from release.commands.command_line import CommandContext, parse_whole_number
 from release.deploy.core.operating import LogLine
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.inspection import output
@@ -47,7 +47,9 @@ def _asked(cmd: CommandContext) -> Asked:
         since = moment.at
     last = None
     if options.lines != _NO_LIMIT and since is None:
-        last = number(options.lines, f"show {options.lines!r} lines", "use --lines 500, or --lines all")
+        last = parse_whole_number(
+            options.lines, f"show {options.lines!r} lines", "use --lines 500, or --lines all"
+        )
     return Asked(process=options.process, deployment=options.deployment, last=last, since=since)
 
 

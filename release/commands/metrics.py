@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final
 
 from release.commands.command_line import CommandContext
-from release.commands.text.metrics import prometheus_text, sheets
+from release.commands.text.metrics import metric_tables, prometheus_text
 from release.deploy.environment.environment import Workspace
 from release.deploy.environment.unconfigured import unconfigured
 from release.errors import UsageError
@@ -34,7 +34,7 @@ def metrics(cmd: CommandContext) -> int:
     elif cmd.options.prometheus:
         cmd.console.page(prometheus_text(found))
     else:
-        for title, rows in sheets(found):
+        for title, rows in metric_tables(found):
             cmd.console.sheet(title, rows)
     return 0
 

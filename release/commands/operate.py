@@ -6,7 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from release.commands.command_line import CommandContext, agree, seconds_to_wait, words_after_dashes
+from release.commands.command_line import (
+    CommandContext,
+    require_confirmation,
+    seconds_to_wait,
+    words_after_dashes,
+)
 from release.console import has_terminal
 from release.deploy.core import lock
 from release.deploy.core.operating import OperationContext
@@ -158,7 +163,7 @@ def _done(cmd: CommandContext, found: Found, work: Work) -> int:
     rows = [("release", release), ("containers", describe(found.instances).replace(", ", "\n"))]
     cmd.console.fields(title, rows)
     if found.what != "start":
-        agree(cmd, title)
+        require_confirmation(cmd, title)
     ended = operate.carry_out(_request(cmd, found, _STANDARD), work, cmd.interruption)
     if cmd.options.json:
         cmd.console.document(ended.record)

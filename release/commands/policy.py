@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets as randomness
 
-from release.actor import TOOL, now
-from release.commands.command_line import CommandContext, environment_of, find, target_of
+from release.actor import TOOL, utc_now_text
+from release.commands.command_line import CommandContext, checked_target, chosen_environment, find_target
 from release.deploy.environment.environment import Workspace
 from release.deploy.execution.recording import event_json
 from release.deploy.planning.policy import after
@@ -24,8 +24,11 @@ def quarantine(cmd: CommandContext) -> int:
         workspace.refresh()
         if options.environment is not None:
             workspace.service.environment(options.environment)
-        found = find(
-            cmd, workspace, target_of("quarantine", options.target or ""), environment_of(cmd, workspace)
+        found = find_target(
+            cmd,
+            workspace,
+            checked_target("quarantine", options.target or ""),
+            chosen_environment(cmd, workspace),
         )
         _say(cmd, workspace, found.release)
     return 0
@@ -57,7 +60,7 @@ def _record(cmd: CommandContext, workspace: Workspace, body: Body, sentence: str
     """Record a word of the operator, and tell it."""
     draft: Draft[Body] = Draft(
         service=workspace.service.service,
-        recorded_at=now(),
+        recorded_at=utc_now_text(),
         actor=workspace.actor,
         run=workspace.run(randomness.token_hex(6)),
         tool=TOOL,
@@ -78,7 +81,7 @@ def freeze(cmd: CommandContext) -> int:
     options = cmd.options
     if not options.message:
         raise UsageError("freeze an environment", "the record needs a reason", "add --message WHY")
-    until = after(now(), _span(options.for_)) if options.for_ is not None else None
+    until = after(utc_now_text(), _span(options.for_)) if options.for_ is not None else None
     with cmd.workspace() as workspace:
         workspace.refresh()
         place = workspace.env_ref(options.environment).place
@@ -106,7 +109,7 @@ def thaw(cmd: CommandContext) -> int:
     with cmd.workspace() as workspace:
         workspace.refresh()
         place = workspace.env_ref(options.environment).place
-        if query.frozen(workspace.ledger, place.service, place.environment, now()) is None:
+        if query.frozen(workspace.ledger, place.service, place.environment, utc_now_text()) is None:
             _unchanged(cmd, f"{place} is not frozen")
             return 0
         body = Freeze(environment=place.environment, message=options.message, thawed=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from release.commands.command_line import CommandContext, agree, environments
+from release.commands.command_line import CommandContext, chosen_environments, require_confirmation
 from release.commands.text import checks
 from release.config import Retention
 from release.deploy.core.image_source import ImageAvailability
@@ -30,7 +30,7 @@ def prune(cmd: CommandContext) -> int:
             )
         retention = _retention(cmd, workspace)
         stock = stack.enter_context(ImageAvailability())
-        engines = on_engines(workspace, environments(workspace, options.environment), stack)
+        engines = on_engines(workspace, chosen_environments(workspace, options.environment), stack)
         plans = [(ground, plan) for ground in engines for plan in _planned(ground, stock, retention)]
         if options.plan:
             _show_prunings(cmd, [plan for _, plan in plans])
@@ -38,7 +38,7 @@ def prune(cmd: CommandContext) -> int:
         for _, plan in plans:
             cmd.console.fields(checks.prune_title(plan), checks.prune_rows(plan))
         if not all(plan.nothing for _, plan in plans):
-            agree(cmd, f"prune the images of {workspace.service.service}")
+            require_confirmation(cmd, f"prune the images of {workspace.service.service}")
         check = cmd.interruption.cancellation.check
         with cmd.interruption.held():
             done = [each for ground, plan in plans for each in _done(ground, plan, stock, retention, check)]

@@ -13,8 +13,8 @@ from typing import Any
 from semver import Version
 
 from release import lineage
-from release.actor import now
-from release.commands.command_line import CommandContext, agree, number
+from release.actor import utc_now_text
+from release.commands.command_line import CommandContext, parse_whole_number, require_confirmation
 from release.deploy.core.image_location import EMBEDDED
 from release.deploy.environment.environment import Workspace
 from release.errors import LedgerUnreachable, ReleaseError
@@ -72,7 +72,7 @@ def repair(cmd: CommandContext) -> int:
         if found:
             cmd.console.fields(_title(workspace, missing), _rows(missing, left))
         if missing:
-            agree(cmd, _title(workspace, missing))
+            require_confirmation(cmd, _title(workspace, missing))
         mended, failed = _mended(cmd, missing)
         _tell(cmd, workspace, mended, [*failed, *left])
         return 1 if failed or left else 0
@@ -109,7 +109,7 @@ def _index(workspace: Workspace) -> Iterator[Finding]:
             kind="index",
             name=str(workspace.ledger),
             found=f"{len(survey.missing)} index entries are missing",
-            mend=lambda: rebuild.complete(workspace.ledger, actor=workspace.actor, at=now()),
+            mend=lambda: rebuild.complete(workspace.ledger, actor=workspace.actor, at=utc_now_text()),
         )
     for wrong in survey.wrong:
         yield Finding(kind="index", name=str(workspace.ledger), found=wrong, mend=None)
@@ -117,7 +117,11 @@ def _index(workspace: Workspace) -> Iterator[Finding]:
 
 def _releases(workspace: Workspace, last: str | None) -> Iterator[Record[Release]]:
     """The newest so many, or all. Raises UsageError."""
-    count = None if last is None else number(last, f"check the last {last!r} releases", "use --last 20")
+    count = (
+        None
+        if last is None
+        else parse_whole_number(last, f"check the last {last!r} releases", "use --last 20")
+    )
     return islice(query.releases(workspace.ledger, workspace.service.service), count)
 
 
@@ -150,7 +154,7 @@ def _tag_maker(workspace: Workspace, record: Record[Release]) -> Callable[[], ob
     return lambda: workspace.ledger.restore_tag(request, record)
 
 
-def unrecorded(workspace: Workspace) -> list[str]:
+def unrecorded_tags(workspace: Workspace) -> list[str]:
     """Version tags above the first recorded release that no record explains."""
     service = workspace.service
     known = [Version.parse(text) for text in query.versions(workspace.ledger, service.service)]
@@ -175,7 +179,7 @@ def _believed(workspace: Workspace, release: Release, finding: Finding) -> Findi
     if finding.mend is None:
         return finding
     service = workspace.service
-    why = lineage.foreign(workspace.source, service.service, service.ledger, release)
+    why = lineage.foreign_commit_reason(workspace.source, service.service, service.ledger, release)
     if why is None and release.image.repository != str(service.repository):
         why = f"the record has {release.image.repository}, but the configuration has {service.repository}"
     return finding if why is None else replace(finding, found=f"{finding.found}; not added: {why}", mend=None)
@@ -292,7 +296,7 @@ def _show(cmd: CommandContext, workspace: Workspace, missing: list[Finding], lef
 
 def _tell(cmd: CommandContext, workspace: Workspace, mended: list[Finding], left: list[Finding]) -> None:
     """The result; tags that no record explains are named beside it, for they may be older than the ledger."""
-    for name in unrecorded(workspace):
+    for name in unrecorded_tags(workspace):
         text = f"no release has the git tag {name}: `git show {name}` shows who made it"
         cmd.console.emit(Notice(text=text))
     if cmd.options.json:

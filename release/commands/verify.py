@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from release import config
-from release.commands.command_line import CommandContext, environments, number
+from release.commands.command_line import CommandContext, chosen_environments, parse_whole_number
 from release.commands.text import checks
 from release.config import Service
 from release.deploy.core.image_source import ImageAvailability
@@ -55,7 +55,7 @@ def _readiness(cmd: CommandContext) -> int:
 
 def _rebuild(cmd: CommandContext) -> int:
     """Can a released image be made again from its record? 6 where the content is another."""
-    from release.remake import remake
+    from release.remake import rebuild_image
 
     options = cmd.options
     with cmd.workspace() as workspace:
@@ -68,18 +68,24 @@ def _rebuild(cmd: CommandContext) -> int:
             command=workspace.command,
         )
         with cmd.interruption.held(), Engine.connect() as engine:
-            made = remake(workspace, found.release, engine, cmd.interruption.cancellation, keep=options.keep)
+            made = rebuild_image(
+                workspace, found.release, engine, cmd.interruption.cancellation, keep=options.keep
+            )
         if options.record:
-            keep(workspace, made.verification(), publish=answers)
+            record_verification(workspace, made.verification(), publish=answers)
     if options.json:
         cmd.console.document(made.to_json())
     else:
-        cmd.console.result(checks.rebuild_text(made))
+        cmd.console.result(checks.rebuild_result_text(made))
     return 0 if made.proven else UNAVAILABLE
 
 
 def _last(text: str | None) -> int | None:
-    return None if text is None else number(text, f"verify the last {text!r} releases", "use --last 5")
+    return (
+        None
+        if text is None
+        else parse_whole_number(text, f"verify the last {text!r} releases", "use --last 5")
+    )
 
 
 def _services(named: str | None) -> list[str]:
@@ -104,10 +110,10 @@ def _assessed(
         secrets=not options.secrets_elsewhere,
         check=cmd.interruption.cancellation.check,
     )
-    for environment in environments(workspace, options.environment):
+    for environment in chosen_environments(workspace, options.environment):
         found = assess(workspace, environment, question)
         if options.record:
-            keep(workspace, verification(found), publish=publish)
+            record_verification(workspace, verification(found), publish=publish)
         yield found
 
 
@@ -119,7 +125,7 @@ def _show(cmd: CommandContext, found: list[Readiness]) -> None:
         cmd.console.result(checks.readiness_line(each))
 
 
-def keep(workspace: Workspace, body: Verification, *, publish: bool = True) -> None:
+def record_verification(workspace: Workspace, body: Verification, *, publish: bool = True) -> None:
     """Put a check into the ledger; where the remote does not answer it waits in this clone."""
     draft = draft_of(workspace, body, randomness.token_hex(6))
     if workspace.ledger.append_events([draft], publish=publish) is None:

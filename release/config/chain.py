@@ -18,7 +18,7 @@ from release.config.kinds import (
     SshForward,
 )
 from release.scalars import Duration, Entrypoint, Items, Matching, Name, Value, VariableName
-from release.suspicion import suspicion
+from release.suspicion import secret_suspicion
 
 
 def _without_ours(arguments: dict[str, str]) -> dict[str, str]:
@@ -33,7 +33,7 @@ def _without_ours(arguments: dict[str, str]) -> dict[str, str]:
 def _no_secrets(arguments: dict[str, str], info: ValidationInfo) -> dict[str, str]:
     """A build argument ends in the image's history, in the record and on a command line."""
     allowed = info.data.get("not_secret", ())
-    found = {name: suspicion(name, value) for name, value in arguments.items() if name not in allowed}
+    found = {name: secret_suspicion(name, value) for name, value in arguments.items() if name not in allowed}
     told = [f"{name} looks like a secret ({why})" for name, why in found.items() if why is not None]
     if told:
         raise ValueError(

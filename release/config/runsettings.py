@@ -24,13 +24,13 @@ from release.scalars import (
     Value,
     VariableName,
 )
-from release.suspicion import suspicion
+from release.suspicion import secret_suspicion
 from release.tmpfs import Tmpfs
 
 
 def _public(options: dict[str, str]) -> dict[str, str]:
     """Return what stands in the settings is recorded with each deployment."""
-    found = {name: suspicion(name, value) for name, value in options.items()}
+    found = {name: secret_suspicion(name, value) for name, value in options.items()}
     told = [f"{name} looks like a secret ({why})" for name, why in found.items() if why is not None]
     if told:
         raise ValueError(

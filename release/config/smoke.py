@@ -25,14 +25,14 @@ from release.scalars import (
     VariableName,
     own_headers,
 )
-from release.suspicion import suspicion
+from release.suspicion import secret_suspicion
 from release.tmpfs import Tmpfs
 
 
 def _public_headers(headers: dict[str, str]) -> dict[str, str]:
     """The probe is recorded with each release and deployment."""
     own_headers(headers)
-    found = {name: suspicion(name, value) for name, value in headers.items()}
+    found = {name: secret_suspicion(name, value) for name, value in headers.items()}
     told = [f"{name} looks like a secret ({why})" for name, why in found.items() if why is not None]
     told += [f"{name} holds a login" for name in headers if name.lower() in _LOGINS]
     if told:

@@ -19,12 +19,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, Self
 
-from release.console.layout import Rows, field_lines, one_line, quoted, table_lines
+from release.console.layout import Rows, field_lines, log_quote_lines, one_line, table_lines
 from release.console.output import Line, Output, ResilientStream
 from release.console.plain import Clock, Plain
 from release.errors import ReleaseError
 from release.events import Event
-from release.inert import hanging, inert, inert_line, json_text
+from release.inert import indent_continuation, inert, inert_line, json_text
 from release.redact import Mask, Redacted
 
 __all__ = ["Console", "Rows"]
@@ -123,7 +123,7 @@ class Console:
         with self._lock:
             self._view.close()
             self._write(
-                *quoted(trace),
+                *log_quote_lines(trace),
                 Line(mark="✗ ", mark_style="bold red", text=said, style="bold"),
                 Line(
                     mark="  → ",
@@ -152,7 +152,7 @@ class Console:
     # the result
     def result(self, text: str) -> None:
         """Write the result, or a line of it, to standard output. Lines after the first are indented."""
-        self._print(hanging(self._output.clean(text)))
+        self._print(indent_continuation(self._output.clean(text)))
 
     def _print(self, text: str) -> None:
         """Write clean text to standard output."""

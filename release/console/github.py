@@ -69,7 +69,7 @@ class GitHub(Plain):
         if _is_file():
             return
         for line in {line for value in values for line in value.reveal().splitlines() if line.strip()}:
-            self.output.raw(f"::add-mask::{data(line)}\n")
+            self.output.raw(f"::add-mask::{escape_data(line)}\n")
 
     def close(self) -> None:
         """Write the summary."""
@@ -105,7 +105,7 @@ class GitHub(Plain):
             if value is not None
         ]
         words = f"{name} {','.join(known)}" if known else name
-        self.output.raw(f"::{words}::{data(self.output.clean(message))}\n")
+        self.output.raw(f"::{words}::{escape_data(self.output.clean(message))}\n")
 
     def _put(self, variable: str, text: str) -> None:
         """Append to one of the runner's files. A release does not fail for its summary."""
@@ -134,14 +134,14 @@ def _output(item: tuple[str, str]) -> str:
     return f"{item[0]}<<{end}\n{item[1]}\n{end}\n"
 
 
-def data(text: str) -> str:
+def escape_data(text: str) -> str:
     """The text as a command's message."""
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:
     """The text as a command's property."""
-    return data(text).replace(":", "%3A").replace(",", "%2C")
+    return escape_data(text).replace(":", "%3A").replace(",", "%2C")
 
 
 def _is_file() -> bool:

@@ -26,9 +26,9 @@ def event_lines(event: Event) -> tuple[Line, ...]:
         case Progress():
             return (Line(mark="· ", mark_style="dim", text=f"{event.name}: {event.text}", style="dim"),)
         case Finished():
-            return (Line(mark="✓ ", mark_style="green", text=ended(event)),)
+            return (Line(mark="✓ ", mark_style="green", text=finished_stage_text(event)),)
         case Failed():
-            return (Line(mark="✗ ", mark_style="red", text=ended(event)),)
+            return (Line(mark="✗ ", mark_style="red", text=finished_stage_text(event)),)
         case Notice():
             return (_notice(event.text),)
         case Warned():
@@ -40,13 +40,13 @@ def _notice(text: str) -> Line:
     return Line(mark="• ", mark_style="cyan", text=text)
 
 
-def ended(event: Finished | Failed) -> str:
+def finished_stage_text(event: Finished | Failed) -> str:
     """As "build  1.2 s  87 MB"."""
-    line = f"{event.name}  {seconds(event.duration_ms)}"
+    line = f"{event.name}  {seconds_text(event.duration_ms)}"
     return f"{line}  {event.summary}" if event.summary else line
 
 
-def seconds(milliseconds: float) -> str:
+def seconds_text(milliseconds: float) -> str:
     """As "1.2 s", "2 min 05 s"."""
     if milliseconds < 100_000:
         return f"{milliseconds / 1000:.1f} s"
@@ -61,25 +61,25 @@ def error_lines(error: ReleaseError, tail: Sequence[str], log: Path | None) -> t
     )
     steps = [error.hint] if error.hint else []
     if log is not None and str(log) not in error.hint:
-        steps.append(f"the whole log: {near(log)}")
+        steps.append(f"the whole log: {relative_path_text(log)}")
     return (
         head,
-        *quoted(tail),
+        *log_quote_lines(tail),
         *(Line(mark="  → ", mark_style="cyan", text=step) for step in steps),
     )
 
 
-def tail_of(error: ReleaseError) -> tuple[str, ...]:
+def error_log_tail(error: ReleaseError) -> tuple[str, ...]:
     """The last lines of the log that an error carries."""
     return error.tail if isinstance(error, CommandFailed | GateFailed | DeploymentFailed) else ()
 
 
-def quoted(lines: Sequence[str]) -> tuple[Line, ...]:
+def log_quote_lines(lines: Sequence[str]) -> tuple[Line, ...]:
     """Lines of a log, set apart."""
     return tuple(Line(mark="  │ ", mark_style="dim", text=line, style="dim") for line in lines)
 
 
-def near(path: Path) -> str:
+def relative_path_text(path: Path) -> str:
     """The path from the current folder, where it is below."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -6,7 +6,7 @@ from collections import deque
 from pathlib import Path
 from typing import Final
 
-from release.console.layout import near
+from release.console.layout import relative_path_text
 
 _LINES: Final = 5_000
 """Number of last lines of one log in a CI system's own log."""
@@ -23,4 +23,6 @@ def log_lines(log: Path | None) -> tuple[str, ...]:
         return ()
     lines = [line.rstrip("\r\n") for _, line in last]
     cut = last[0][0] - 1 if last else 0
-    return (f"({cut} lines before this one are in {near(log)})", *lines) if cut else tuple(lines)
+    return (
+        (f"({cut} lines before this one are in {relative_path_text(log)})", *lines) if cut else tuple(lines)
+    )

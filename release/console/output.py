@@ -12,7 +12,7 @@ from typing import IO, Final, Literal, TextIO, cast
 import rich.console
 from rich.text import Text
 
-from release.inert import hanging, inert
+from release.inert import indent_continuation, inert
 from release.redact import Mask
 from release.values import Struct
 
@@ -147,7 +147,7 @@ class Output:
 
     def line(self, line: Line) -> None:
         """Write one line."""
-        text = hanging(self.clean(line.text))
+        text = indent_continuation(self.clean(line.text))
         self.rich.print(Text(self.drawn(line.mark), line.mark_style) + Text(self.drawn(text), line.style))
 
     def ask(self, question: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from release.console.layout import error_lines, event_lines, tail_of
+from release.console.layout import error_lines, error_log_tail, event_lines
 from release.console.output import Line, Output
 from release.errors import ReleaseError
 from release.events import Event, Failed, Progress, Started
@@ -60,7 +60,7 @@ class Plain:
 
     def error(self, error: ReleaseError) -> None:
         """Render the error that ended the work, with the log of the stage that failed."""
-        tail = self.output.clean("\n".join(tail_of(error))).splitlines()
+        tail = self.output.clean("\n".join(error_log_tail(error))).splitlines()
         self.write(*error_lines(error, tail, self._log()))
 
     def _log(self) -> Path | None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from release.console.layout import one_line, seconds, tail_of
+from release.console.layout import error_log_tail, one_line, seconds_text
 from release.errors import ReleaseError
 from release.events import Deployed, Event, Failed, Finished, Found, Planned, Released, Warned
 from release.inert import inert
@@ -99,14 +99,14 @@ class Report(Struct, kw_only=True):
     def _error(self) -> str:
         if self.error is None:
             return ""
-        tail = self.clean("\n".join(tail_of(self.error)))
+        tail = self.clean("\n".join(error_log_tail(self.error)))
         quoted = f"\n\n{_fenced(tail)}" if tail else ""
         hint = f"\n\n→ {self._text(self.error.hint)}" if self.error.hint else ""
         return f"#### Error\n\n{self._text(self.error.found)}{quoted}{hint}"
 
     def _stage_row(self, event: Finished | Failed) -> tuple[str, ...]:
         mark = "✓" if isinstance(event, Finished) else "✗"
-        return (self._text(event.name), mark, seconds(event.duration_ms), self._text(event.summary))
+        return (self._text(event.name), mark, seconds_text(event.duration_ms), self._text(event.summary))
 
     def _text(self, text: str) -> str:
         return text_of(self.clean(text))

@@ -10,7 +10,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.text import Text
 
-from release.console.layout import event_lines, one_line, seconds
+from release.console.layout import event_lines, one_line, seconds_text
 from release.console.output import Line, Output
 from release.console.plain import Clock, Plain
 from release.errors import ReleaseError
@@ -115,7 +115,7 @@ class Terminal(Plain):
 
     def _line(self, running: _Running) -> Text:
         """Cut one cell before the edge: a line that touches it makes some terminals begin another."""
-        elapsed = seconds((self.clock() - running.since) * 1000)
+        elapsed = seconds_text((self.clock() - running.since) * 1000)
         line = Line(mark="▸ ", mark_style="cyan", text=f"{running.name}  {elapsed}")
         text = Text(self.output.drawn(line.mark), line.mark_style, no_wrap=True) + Text(line.text)
         text.append(self.output.drawn(f"  {self.output.clean(running.doing)}"), "dim")

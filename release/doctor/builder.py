@@ -14,7 +14,7 @@ from release.committed import read_linked
 from release.deploy.core.finding import Finding, finding, ill
 from release.deploy.core.machine import clock_and_disk
 from release.deploy.environment.environment import Workspace
-from release.doctor.files import in_context
+from release.doctor.files import repository_path
 from release.errors import EngineError, RegistryError, ReleaseError
 from release.images.engine import Engine
 from release.images.registry import PRESSED, Registry
@@ -39,7 +39,9 @@ def builder_findings(workspace: Workspace) -> Iterator[Finding]:
         yield finding("builder: build", partial(_build, engine))
         yield from clock_and_disk("builder", engine)
         for image in _bases(workspace):
-            yield finding(f"base {image}", partial(base, engine, image, workspace.service.build.mirrors))
+            yield finding(
+                f"base {image}", partial(base_image_location, engine, image, workspace.service.build.mirrors)
+            )
 
 
 def _buildx() -> str:
@@ -80,14 +82,14 @@ def _build(engine: Engine) -> str:
 def _bases(workspace: Workspace) -> tuple[Reference, ...]:
     """Return the images that the committed Dockerfile names."""
     try:
-        path = in_context(workspace, workspace.service.build.dockerfile)
+        path = repository_path(workspace, workspace.service.build.dockerfile)
         content = read_linked(workspace.source, workspace.source.head().id, path)
     except ReleaseError:
         return ()
     return named_images((content or b"").decode("utf-8", "replace"), workspace.service.build.args)
 
 
-def base(engine: Engine, image: Reference, mirrors: Mapping[str, str]) -> str:
+def base_image_location(engine: Engine, image: Reference, mirrors: Mapping[str, str]) -> str:
     """Return where a base image is: a mirror, its registry, the engine. Raise RegistryError if nowhere."""
     failures: list[str] = []
     for each in [*_mirrored(image, mirrors), image]:

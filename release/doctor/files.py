@@ -45,7 +45,7 @@ def _read(workspace: Workspace, commit: str, path: str) -> str | None:
     return None if content is None else content.decode("utf-8", "replace")
 
 
-def in_context(workspace: Workspace, path: str) -> str:
+def repository_path(workspace: Workspace, path: str) -> str:
     """Return a path of the service as a path of the repository."""
     return (PurePosixPath(workspace.service.context) / path).as_posix()
 
@@ -88,7 +88,7 @@ def _settings(read: _Read) -> str:
 
 
 def _dockerfile(read: _Read, workspace: Workspace) -> str:
-    path = in_context(workspace, workspace.service.build.dockerfile)
+    path = repository_path(workspace, workspace.service.build.dockerfile)
     text = read(path)
     if text is None:
         raise _missing(workspace, path, f"python -m release init --yes && {_COMMIT}")
@@ -108,7 +108,7 @@ def _dockerfile(read: _Read, workspace: Workspace) -> str:
 def _lockfile(read: _Read, workspace: Workspace, commit: str) -> str:
     lock, context = workspace.service.lock, workspace.service.context
     files = workspace.source.listing(commit, context)
-    dockerfile = read(in_context(workspace, workspace.service.build.dockerfile)) or ""
+    dockerfile = read(repository_path(workspace, workspace.service.build.dockerfile)) or ""
     try:
         found = detect(lock, files, dockerfile)
     except UnknownKind as error:

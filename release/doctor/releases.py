@@ -16,7 +16,7 @@ from release.doctor.files import file_findings
 from release.doctor.remote import remote_findings
 from release.doctor.rights import registry_rights
 from release.errors import ReleaseError
-from release.secret import resolve
+from release.secret import resolve_secrets
 
 LEAST_FREE_BYTES: Final = 512 * 1024**2
 """Room for the build context, the logs and the tools of a run."""
@@ -25,7 +25,7 @@ LEAST_FREE_BYTES: Final = 512 * 1024**2
 def examine_releases(workspace: Workspace) -> Iterator[Finding]:
     """Yield a finding for each thing that a release needs."""
     yield from file_findings(workspace)
-    yield finding("clone: disk", partial(room, workspace.source.root))
+    yield finding("clone: disk", partial(free_space_text, workspace.source.root))
     yield from builder_findings(workspace)
     yield _secrets(workspace)
     if workspace.service.registry is not None:
@@ -33,7 +33,7 @@ def examine_releases(workspace: Workspace) -> Iterator[Finding]:
     yield from remote_findings(workspace)
 
 
-def room(folder: Path) -> str:
+def free_space_text(folder: Path) -> str:
     """Return the free disk space of the clone as text. Raise ReleaseError below the limit."""
     free = shutil.disk_usage(folder).free
     found = f"{free / 1e9:.1f} GB are free below {folder}"
@@ -49,7 +49,7 @@ def _secrets(workspace: Workspace) -> Finding:
     sources = {**service.build.secrets}
     for name, companion in service.companions.items():
         sources |= {f"{name}.{variable}": each for variable, each in companion.secrets.items()}
-    values, unread = resolve(
+    values, unread = resolve_secrets(
         sources, root=workspace.source.root, environ=workspace.environ, tell=workspace.tell
     )
     found = "; ".join(f"{item.name}: {item.reason}" for item in unread)

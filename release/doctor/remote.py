@@ -25,7 +25,7 @@ def remote_findings(workspace: Workspace) -> Iterator[Finding]:
     if remote is None or workspace.source.remote_url(remote) is None:
         return  # the finding on the ledger says so
     yield finding("ledger: push", partial(_push, workspace, remote, branch))
-    yield protection(workspace.source, remote, branch)
+    yield branch_protection_finding(workspace.source, remote, branch)
 
 
 def _push(workspace: Workspace, remote: str, branch: str) -> str:
@@ -43,7 +43,7 @@ def _push(workspace: Workspace, remote: str, branch: str) -> str:
     return f"{remote} accepts the branch {branch} and tags, as far as a dry run shows"
 
 
-def protection(source: Source, remote: str, branch: str) -> Finding:
+def branch_protection_finding(source: Source, remote: str, branch: str) -> Finding:
     """Return if the server refuses forced pushes, as far as this can be known from here."""
     address = source.git.run("remote", "get-url", "--push", "--", remote).text
     folder = _folder(source.root, address)

@@ -50,7 +50,7 @@ def credentials(host: str, environ: Mapping[str, str] = os.environ) -> Credentia
     return _credentials(_resolved(given, host) or {}) or _credentials(_resolved(_kept(host), host) or {})
 
 
-def lend_logins(folder: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+def write_docker_config(folder: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Make a folder that is to `docker` as its own configuration is, with the logins of DOCKER_AUTH_CONFIG.
 
     Args:

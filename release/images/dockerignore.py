@@ -14,7 +14,7 @@ from functools import partial
 from typing import Final
 
 from release.errors import ReleaseError
-from release.images.ignorepattern import BLANKS, UNDECODED, Pattern, cleaned
+from release.images.ignorepattern import BLANKS, UNDECODED, Pattern, clean_path
 from release.values import Struct
 
 _BOM: Final = b"\xef\xbb\xbf"
@@ -172,6 +172,6 @@ def _normalised(pattern: str) -> str:
     is_exception = pattern.startswith("!")
     text = pattern.removeprefix("!").strip(BLANKS)
     if text:
-        text = cleaned(text)
+        text = clean_path(text)
         text = text[1:] if text.startswith("/") and len(text) > 1 else text
     return f"!{text}" if is_exception else text

@@ -35,7 +35,7 @@ class EvidenceFolder:
     def put(self, content: bytes) -> Digest:
         """Keep a file. Raises OSError, ReleaseError: the folder is another user's."""
         digest = Digest.of(content)
-        folder = private.below(self._home, "evidence")
+        folder = private.ensure_owned_subfolder(self._home, "evidence")
         private.write(folder / digest.hex, content)
         return digest
 

@@ -28,18 +28,18 @@ _WORDS: Final[tuple[tuple[type[BaseException], str], ...]] = (
 )
 
 
-def words(error: BaseException) -> str:
+def failure_text(error: BaseException) -> str:
     """Return what happened, for people: "nothing listens there (connection refused)"."""
-    ended = find(error, ProgramEnded)
+    ended = find_cause(error, ProgramEnded)
     if ended is not None:
         return str(ended)
     for kind, text in _WORDS:
-        if find(error, kind) is not None:
+        if find_cause(error, kind) is not None:
             return text
     return str(error)
 
 
-def find(error: BaseException, kind: type[BaseException]) -> BaseException | None:
+def find_cause(error: BaseException, kind: type[BaseException]) -> BaseException | None:
     """The first exception of this kind among an exception, its causes, and what they were raised from."""
     return next((link for link in _chain(error) if isinstance(link, kind)), None)
 

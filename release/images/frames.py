@@ -51,10 +51,10 @@ class Tail:
         text = self._kept.decode(errors="replace")
         lines = [line.rstrip("\r") for line in text.removesuffix("\n").split("\n")] if text else []
         whole = lines[1:] if self.is_cut and len(lines) > 1 else lines
-        return tuple(clipped(line, longest) for line in whole)
+        return tuple(shortened_line(line, longest) for line in whole)
 
 
-def clipped(line: str, longest: int | None = LONGEST_LINE) -> str:
+def shortened_line(line: str, longest: int | None = LONGEST_LINE) -> str:
     """Return the line, or its first characters and the number of those that are left out."""
     if longest is None or len(line) <= longest:
         return line

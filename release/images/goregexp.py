@@ -54,7 +54,7 @@ class BadExpression(ValueError):
     """Go does not compile it."""
 
 
-def compiled(expression: str) -> re.Pattern[str]:
+def compile_go_regexp(expression: str) -> re.Pattern[str]:
     """The expression for Python's `search`. Raises BadExpression."""
     parser = _Parser(expression)
     while parser.rest:

@@ -31,11 +31,11 @@ _PIECE: Final = 1.0
 logging.getLogger("urllib3").addHandler(logging.NullHandler())  # else odd headers are logged with a traceback
 
 
-class Late(TimeoutError):
+class AnswerTooLate(TimeoutError):
     """The answer was not whole when its time was over."""
 
 
-class TooMuch(OSError):
+class AnswerTooLarge(OSError):
     """The answer is larger than its limit. The text says what came, and the limit."""
 
 
@@ -59,7 +59,7 @@ _now: ContextVar[Allowance] = ContextVar("allowance", default=_ENDLESS)
 
 
 @contextmanager
-def allowing(seconds: float, silence: float, check: Callable[[], None]) -> Iterator[Allowance]:
+def limit_answer_time(seconds: float, silence: float, check: Callable[[], None]) -> Iterator[Allowance]:
     """In the block, answers end within so many seconds; an outer block that ends earlier counts too.
 
     The body of an answer that is read after the block still has the time of the block.
@@ -93,7 +93,7 @@ class _Incoming(io.RawIOBase):
         if self._header_bytes is not None:
             self._header_bytes += count
             if self._header_bytes > MOST_HEADER_BYTES:
-                raise TooMuch(f"its headers are larger than {MOST_HEADER_BYTES} bytes")
+                raise AnswerTooLarge(f"its headers are larger than {MOST_HEADER_BYTES} bytes")
         return count
 
     def _received(self, buffer: Any) -> int:
@@ -114,7 +114,7 @@ class _Incoming(io.RawIOBase):
         now = time.monotonic()
         total, silence = self._allowance.until - now, begun + self._allowance.silence - now
         if total <= 0:
-            raise Late("the answer did not end in time")
+            raise AnswerTooLate("the answer did not end in time")
         if silence <= 0:
             raise TimeoutError("no data came in time")
         return max(min(total, silence, _PIECE), 0.001)
@@ -176,22 +176,22 @@ class Adapter(HTTPAdapter):
         return manager
 
 
-def body(response: Any, most: int) -> bytes:
+def read_body(response: Any, most: int) -> bytes:
     """Read the body of a response whose body is streamed. Raise TooMuch: more bytes, or packed ones."""
-    check_encoding(response)
+    refuse_packed_body(response)
     content = bytearray()
     while len(content) <= most and (piece := response.raw.read(_BYTES, decode_content=False)):
         content += piece
     if len(content) > most:
-        raise TooMuch(f"the answer is larger than {most} bytes")
+        raise AnswerTooLarge(f"the answer is larger than {most} bytes")
     return bytes(content)
 
 
 _BYTES: Final = 64 * 1024
 
 
-def check_encoding(response: Any) -> None:
+def refuse_packed_body(response: Any) -> None:
     """Refuse a body that is packed: a few bytes of it may be any number of bytes."""
     found = response.headers.get("Content-Encoding", "identity").strip().lower()
     if found not in {"", "identity"}:
-        raise TooMuch(f"the answer is compressed ({found[:40]}), although that was not requested")
+        raise AnswerTooLarge(f"the answer is compressed ({found[:40]}), although that was not requested")

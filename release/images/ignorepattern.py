@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from release.images.goregexp import BadExpression, compiled
+from release.images.goregexp import BadExpression, compile_go_regexp
 
 BLANKS: Final = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
     map(chr, range(0x2000, 0x200B))
@@ -27,7 +27,7 @@ Bad = Callable[[str], Exception]
 """Makes the error, from what is wrong."""
 
 
-def cleaned(path: str) -> str:
+def clean_path(path: str) -> str:
     """The shortest name of a path, as Go's filepath.Clean."""
     return posixpath.normpath(f"/{path.lstrip('/')}" if path.startswith("/") else path)
 
@@ -42,7 +42,7 @@ class Pattern:
             line: the pattern, with `!` where it is an exception.
             bad: makes the error for what BuildKit refuses, here or at the first path that is asked for.
         """
-        text = cleaned(line.strip(BLANKS))
+        text = clean_path(line.strip(BLANKS))
         self.is_exception = text.startswith("!")
         self.text = text.removeprefix("!")
         self._bad = bad
@@ -173,7 +173,7 @@ def _matcher(pattern: str) -> Callable[[str], bool]:
     if kind == "suffix":
         suffix = pattern.encode()[2:]
         return lambda path: _ends(os.fsencode(path), suffix)
-    search = compiled(expression).search
+    search = compile_go_regexp(expression).search
     return lambda path: search(UNDECODED.sub("\ufffd", path)) is not None
 
 

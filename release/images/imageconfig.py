@@ -12,7 +12,7 @@ from release.reference import Digest
 _DAMAGED = "the registry or a proxy is damaged, or another tool wrote this image: build it again"
 
 
-def config_of(content: bytes, attempted: str = "read the config of an image") -> dict[str, Any]:
+def parse_config(content: bytes, attempted: str = "read the config of an image") -> dict[str, Any]:
     """Return a config as data. Raise RegistryError: it is not a JSON object, or beyond the limits."""
     try:
         return jsontext.read_object(content)
@@ -23,7 +23,7 @@ def config_of(content: bytes, attempted: str = "read the config of an image") ->
 def diff_ids(content: bytes) -> tuple[Digest, ...]:
     """Return the digests of the uncompressed layers. Raise RegistryError: the config does not list them."""
     attempted = "read the layers in the config of an image"
-    found = config_of(content, attempted).get("rootfs")
+    found = parse_config(content, attempted).get("rootfs")
     listed = found.get("diff_ids") if isinstance(found, dict) else None
     if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
         raise RegistryError(attempted, "it does not list the digests of its layers", _DAMAGED)
@@ -40,7 +40,7 @@ def own_layers(content: bytes, epoch: int) -> tuple[int, ...]:
     a layer say `empty_layer`.
     """
     attempted = "read the history in the config of an image"
-    history = config_of(content, attempted).get("history") or []
+    history = parse_config(content, attempted).get("history") or []
     if not isinstance(history, list) or not all(isinstance(step, dict) for step in history):
         raise RegistryError(attempted, "it is not a list of steps", _DAMAGED)
     made = [step for step in history if not step.get("empty_layer")]

@@ -135,7 +135,7 @@ class HashingReader:
         return Digest(f"sha256:{self._hash.hexdigest()}")
 
 
-def late_files(layer: Readable, epoch: int, *, limit: int = 5) -> tuple[str, ...]:
+def files_after_epoch(layer: Readable, epoch: int, *, limit: int = 5) -> tuple[str, ...]:
     """Files of a layer whose time is after the epoch: the clock of the build got into them.
 
     Args:

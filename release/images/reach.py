@@ -17,7 +17,7 @@ def is_local(host: str) -> bool:
     return parts.scheme in ("unix", "npipe") or parts.hostname in _LOOPBACK
 
 
-def reachable(host: str, state: ContainerState, port: int) -> tuple[str, int] | None:
+def reachable_address(host: str, state: ContainerState, port: int) -> tuple[str, int] | None:
     """Return where a container's port answers from here; None where it cannot be reached.
 
     Args:

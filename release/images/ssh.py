@@ -15,12 +15,12 @@ import urllib3
 
 from release.images import guard
 from release.inherited import ENGINE
-from release.process import Command, dial
+from release.process import Command, connect_to_program
 
 CONNECT_SECONDS = 10
 
 
-def command(address: str) -> Command:
+def ssh_command(address: str) -> Command:
     """The program that reaches the engine at `ssh://[user@]host[:port]`."""
     parts = urlsplit(address)
     words = ["ssh", "-T", "-o", f"ConnectTimeout={CONNECT_SECONDS}"]
@@ -57,7 +57,7 @@ class Adapter(PoolAdapter):
 
     def __init__(self, address: str) -> None:
         """Open nothing yet."""
-        super().__init__(_Pool("localhost", maxsize=10, program=command(address)))
+        super().__init__(_Pool("localhost", maxsize=10, program=ssh_command(address)))
 
 
 class _Connection(urllib3.connection.HTTPConnection):
@@ -71,7 +71,7 @@ class _Connection(urllib3.connection.HTTPConnection):
 
     def connect(self) -> None:
         """The socket ends the program, not `close`: http.client calls that before an answer is read."""
-        self.sock = dial(self._program)
+        self.sock = connect_to_program(self._program)
 
 
 class _Pool(urllib3.HTTPConnectionPool):

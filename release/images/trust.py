@@ -24,7 +24,7 @@ VARIABLE: Final = "RELEASE_REGISTRY_CA"
 _given: dict[str, Path] = {}
 
 
-def believe(host: str, file: Path) -> None:
+def trust_certificates(host: str, file: Path) -> None:
     """Believe these certificates for a registry, wherever in this process it is asked.
 
     A parameter would have to go through every question that deployments and checks ask of a registry.
@@ -36,23 +36,23 @@ def believe(host: str, file: Path) -> None:
     _given[host] = file
 
 
-def engine_folder(host: str) -> Path:
+def engine_certificate_folder(host: str) -> Path:
     """Return where an engine looks for the authorities of this registry (`host` with its port)."""
     return ENGINE_FOLDER / host
 
 
-def engine_context(host: str) -> ssl.SSLContext:
+def engine_tls_context(host: str) -> ssl.SSLContext:
     """TLS settings that believe what an engine on this machine believes: the system, and its own folder."""
     made = ssl.create_default_context()
-    for file in sorted(engine_folder(host).glob("*.crt")):
+    for file in sorted(engine_certificate_folder(host).glob("*.crt")):
         with suppress(OSError):  # ssl.SSLError is one: the engine passes over such a file too
             made.load_verify_locations(file)
     return made
 
 
-def context(host: str) -> ssl.SSLContext:
+def registry_tls_context(host: str) -> ssl.SSLContext:
     """TLS settings that believe what we were given besides. Raises UsageError: a file has no certificate."""
-    made, named = engine_context(host), os.environ.get(VARIABLE)
+    made, named = engine_tls_context(host), os.environ.get(VARIABLE)
     for file in (_given.get(host), Path(named) if named else None):
         if file is not None:
             _add(made, file)

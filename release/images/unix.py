@@ -11,7 +11,7 @@ from release.images import guard
 from release.images.ssh import PoolAdapter
 
 
-def adapter(path: str) -> PoolAdapter:
+def socket_adapter(path: str) -> PoolAdapter:
     """Return what requests asks for a connection to this socket; it opens as many as are in use at once."""
     return PoolAdapter(_Pool("localhost", maxsize=10, path=path))
 

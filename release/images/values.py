@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, cast
 
 from release.images.container_spec import NANOSECONDS
 from release.reference import Digest
-from release.values import Struct, checked, field
+from release.values import Struct, check_types, field
 
 _SHELL: Final = ("/bin/sh", "-c")
 
@@ -123,7 +123,7 @@ class Executed(Struct, frozen=True, kw_only=True):
     """True: there was more of either than the limit."""
 
 
-class Taken(Struct, frozen=True, kw_only=True):
+class PublishedPort(Struct, frozen=True, kw_only=True):
     """A place of a machine that a container's port is published on. TCP and UDP have ports of their own."""
 
     address: str
@@ -136,18 +136,18 @@ class Publisher(Struct, frozen=True, kw_only=True):
 
     name: str
     labels: Mapping[str, str]
-    places: frozenset[Taken]
+    places: frozenset[PublishedPort]
 
 
-def publisher(data: Mapping[str, Any]) -> Publisher:
+def read_publisher(data: Mapping[str, Any]) -> Publisher:
     """One entry of ContainerList as a value."""
     ports = data.get("Ports") or ()
-    return checked(
+    return check_types(
         Publisher(
             name=next(iter(data.get("Names") or ("?",))).removeprefix("/"),
             labels=data.get("Labels") or {},
             places=frozenset(
-                Taken(
+                PublishedPort(
                     address=port.get("IP") or "", port=port["PublicPort"], protocol=port.get("Type") or "tcp"
                 )
                 for port in ports
@@ -157,7 +157,7 @@ def publisher(data: Mapping[str, Any]) -> Publisher:
     )
 
 
-def labels_of(data: Mapping[str, Any]) -> Mapping[str, str]:
+def read_labels(data: Mapping[str, Any]) -> Mapping[str, str]:
     """The labels in an answer. Raises TypeError: they are not texts under texts."""
     labels = data.get("Labels") or {}
     if not isinstance(labels, dict) or not all(isinstance(text, str) for text in labels.values()):
@@ -168,7 +168,7 @@ def labels_of(data: Mapping[str, Any]) -> Mapping[str, str]:
 def stored_image(data: Mapping[str, Any]) -> StoredImage:
     """ImageInspect as a value."""
     config = data.get("Config") or {}
-    return checked(
+    return check_types(
         StoredImage(
             id=Digest(data["Id"]),
             diff_ids=tuple(Digest(layer) for layer in (data.get("RootFS") or {}).get("Layers") or ()),
@@ -191,7 +191,7 @@ def _exposed(ports: Mapping[str, Any]) -> tuple[int, ...]:
     return tuple(sorted(int(port) for port, _, kind in parts if kind == "tcp" and port.isdecimal()))
 
 
-def numbers_of(user: str, passwd: str, group: str) -> tuple[int, int]:
+def user_and_group_ids(user: str, passwd: str, group: str) -> tuple[int, int]:
     """User and group of a container as numbers; the superuser where nothing tells them.
 
     Args:
@@ -212,7 +212,7 @@ def numbers_of(user: str, passwd: str, group: str) -> tuple[int, int]:
 def container_state(data: Mapping[str, Any]) -> ContainerState:
     """ContainerInspect as a value. Raises ValueError, KeyError, TypeError: it is of another form."""
     state = data["State"]
-    return checked(
+    return check_types(
         ContainerState(
             id=data["Id"],
             name=data["Name"].removeprefix("/"),

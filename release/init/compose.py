@@ -11,7 +11,16 @@ from typing import Any, Final
 
 from release.errors import UsageError
 from release.init.folder import Folder
-from release.init.taken import Taken, mounts, pairs, read_yaml, table, texts, variables, words
+from release.init.taken import (
+    ImportedSettings,
+    command_words,
+    imported_mounts,
+    pairs,
+    read_yaml,
+    sort_variables,
+    subtable,
+    texts,
+)
 
 FILES: Final = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 
@@ -28,9 +37,9 @@ _SILENT: Final = frozenset({"container_name", "expose", "hostname", "tty", "stdi
 _PORT: Final = re.compile(r"(?:((?:[0-9.]+|\[[0-9a-fA-F:]+\])):)?(\d+):(\d+)(/tcp|/udp)?")
 
 
-def from_compose(folder: Folder, path: str, service: str | None) -> Taken:
+def from_compose(folder: Folder, path: str, service: str | None) -> ImportedSettings:
     """Take over the service that is built here. Raises UsageError if there is none, or no file."""
-    services = table(read_yaml(folder, path), "services")
+    services = subtable(read_yaml(folder, path), "services")
     built = {name: each for name, each in services.items() if isinstance(each, dict) and each.get("build")}
     if service is not None and isinstance(services.get(service), dict):
         name = service
@@ -43,12 +52,12 @@ def from_compose(folder: Folder, path: str, service: str | None) -> Taken:
     left = [f"{path}: {sentence}" for sentence in _strangers(services, name, own)]
     same = {each for each, its in built.items() if each != name and _build(its) == _build(own)}
     settings, more = _settings(own, left)
-    return Taken(
+    return ImportedSettings(
         file=path,
         tables={"service": _slug(name), **more},
         settings=settings,
-        command=words(own.get("command")),
-        processes={each: words(built[each].get("command")) for each in sorted(same)},
+        command=command_words(own.get("command")),
+        processes={each: command_words(built[each].get("command")) for each in sorted(same)},
         port=_container_port(own),
         path=_health_path(own),
         left=left,
@@ -84,11 +93,11 @@ def _build(service: Mapping[str, Any]) -> Any:
 
 def _settings(own: Mapping[str, Any], left: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return keys of the environment, and keys of the service."""
-    known = variables(pairs(own.get("environment")))
+    known = sort_variables(pairs(own.get("environment")))
     left += known.left
-    limits = table(table(table(own, "deploy"), "resources"), "limits")
+    limits = subtable(subtable(subtable(own, "deploy"), "resources"), "limits")
     settings: dict[str, Any] = {"publish": _ports(own, left), "env": known.env, "secrets": known.secrets}
-    settings["volumes"] = list(mounts(own.get("volumes"), left))
+    settings["volumes"] = list(imported_mounts(own.get("volumes"), left))
     settings["memory"] = _memory(own.get("mem_limit", limits.get("memory")), left)
     settings["cpus"] = _number(own.get("cpus", limits.get("cpus")))
     settings["tmpfs"] = (
@@ -98,19 +107,19 @@ def _settings(own: Mapping[str, Any], left: list[str]) -> tuple[dict[str, Any], 
     settings |= {key: own.get(key) for key, kind in _SAME.items() if isinstance(own.get(key), kind)}
     settings |= {key: texts(own[key]) for key in ("cap_add", "cap_drop") if own.get(key)}
     if own.get("entrypoint"):
-        settings["command"] = [*words(own["entrypoint"]), *words(own.get("command"))]
+        settings["command"] = [*command_words(own["entrypoint"]), *command_words(own.get("command"))]
     elif own.get("command"):
-        settings |= {"command": list(words(own["command"])), "entrypoint": "keep"}
+        settings |= {"command": list(command_words(own["command"])), "entrypoint": "keep"}
     if own.get("networks"):
         left.append("networks: name existing networks in `networks` of the environment")
-    build = table({"build": _build(own)}, "build")
+    build = subtable({"build": _build(own)}, "build")
     context = str(build.get("context", ".")).removeprefix("./").rstrip("/") or "."
     more = {"context": context, "build": _built(build, left)}
     return {key: value for key, value in settings.items() if value not in (None, [], {})}, more
 
 
 def _built(build: Mapping[str, Any], left: list[str]) -> dict[str, Any]:
-    args = variables(pairs(build.get("args")))
+    args = sort_variables(pairs(build.get("args")))
     left += [f"the build argument {name}: use `build.secrets`" for name in args.secrets]
     found = {"dockerfile": build.get("dockerfile"), "target": build.get("target"), "args": args.env}
     left += [f"build.{key}: no setting is the same" for key in build if key not in ("context", *found)]
@@ -137,7 +146,7 @@ def _container_port(own: Mapping[str, Any]) -> int | None:
 
 
 def _health_path(own: Mapping[str, Any]) -> str | None:
-    test = " ".join(texts(table(own, "healthcheck").get("test")))
+    test = " ".join(texts(subtable(own, "healthcheck").get("test")))
     match = re.search(r"https?://[^/\s\"']+(/[\w./-]*)", test)
     return match[1] if match else None
 

@@ -10,44 +10,48 @@ from release.init.texts import NOXFILE, TASKS
 from release.values import Struct
 
 
-class Door(Struct, frozen=True, kw_only=True):
+class ProposedFile(Struct, frozen=True, kw_only=True):
     """Text of a file, or the reason why it is left as it is."""
 
     text: str
     problem: str = ""
 
 
-def noxfile(text: str) -> Door:
+def proposed_noxfile(text: str) -> ProposedFile:
     """Return noxfile.py with the sessions of the release chain. The text is empty if there is no file."""
     if not text.strip():
-        return Door(text=NOXFILE)
+        return ProposedFile(text=NOXFILE)
     if "release.register(" in text:
-        return Door(text=text)
+        return ProposedFile(text=text)
     names = _decorated(text, "session")
     if names is None:
-        return Door(text=text, problem="noxfile.py is not valid Python: correct it, then run init again")
+        return ProposedFile(
+            text=text, problem="noxfile.py is not valid Python: correct it, then run init again"
+        )
     taken = sorted(names & SESSIONS.keys())
     if taken:
         problem = f"noxfile.py defines {', '.join(taken)}, and so does the chain: rename these sessions"
-        return Door(text=text, problem=problem)
-    return Door(text=_with_import(text) + "\nrelease.register()\n")
+        return ProposedFile(text=text, problem=problem)
+    return ProposedFile(text=_with_import(text) + "\nrelease.register()\n")
 
 
-def tasks(text: str, names: frozenset[str]) -> Door:
+def proposed_tasks_file(text: str, names: frozenset[str]) -> ProposedFile:
     """Return tasks.py with the tasks of this library, beside those that are there."""
     if not text.strip():
-        return Door(text=TASKS)
+        return ProposedFile(text=TASKS)
     if "release.namespace(" in text:
-        return Door(text=text)
+        return ProposedFile(text=text)
     own = _decorated(text, "task")
     if own is None:
-        return Door(text=text, problem="tasks.py is not valid Python: correct it, then run init again")
+        return ProposedFile(
+            text=text, problem="tasks.py is not valid Python: correct it, then run init again"
+        )
     taken = sorted(name for name in own if name.replace("_", "-") in names)
     if taken:
         problem = f"tasks.py defines {', '.join(taken)}, and so does this library: rename these tasks"
-        return Door(text=text, problem=problem)
+        return ProposedFile(text=text, problem=problem)
     existing = next((name for name in ("ns", "namespace") if name in _assigned(text)), None)
-    return Door(text=_with_import(text) + (_joined(existing) if existing else _gathered(own)))
+    return ProposedFile(text=_with_import(text) + (_joined(existing) if existing else _gathered(own)))
 
 
 def _joined(existing: str) -> str:

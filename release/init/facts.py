@@ -10,12 +10,12 @@ from release.errors import UsageError
 from release.init.application import PORT, Application, application_of, required_variables
 from release.init.compose import FILES, from_compose
 from release.init.folder import Folder
-from release.init.image import Image, image_of, read_image
+from release.init.image import ExistingDockerfile, find_dockerfile, parse_dockerfile
 from release.init.kamal import from_kamal
 from release.init.packages import Packages, packages_of
 from release.init.procfile import from_procfile
 from release.init.suite import Suite, suite_of
-from release.init.taken import Taken
+from release.init.taken import ImportedSettings
 from release.source import Source
 from release.values import Struct
 
@@ -32,9 +32,9 @@ class Facts(Struct, frozen=True, kw_only=True):
     context: str
     application: Application | None
     packages: Packages | None
-    image: Image | None
+    image: ExistingDockerfile | None
     suite: Suite
-    taken: Taken | None
+    taken: ImportedSettings | None
     variables: Sequence[str]
     """Variables of the environment that the source cannot do without."""
     remotes: Sequence[str]
@@ -64,8 +64,8 @@ def read_facts(source: Source, *, taken_from: str | None, service: str | None) -
         context = _only_service(folder)
     inside = folder if context == "." else Folder.of(source, context)
     dockerfile = taken.tables.get("build", {}).get("dockerfile") if taken is not None else None
-    named = read_image(dockerfile, inside.text(dockerfile)) if dockerfile in inside.files else None
-    image = named or image_of(inside)
+    named = parse_dockerfile(dockerfile, inside.text(dockerfile)) if dockerfile in inside.files else None
+    image = named or find_dockerfile(inside)
     packages = packages_of(inside, image.text if image else "")
     application = application_of(inside)
     if taken is None and inside.named("Procfile"):
@@ -86,7 +86,7 @@ def read_facts(source: Source, *, taken_from: str | None, service: str | None) -
     )
 
 
-def _taken(folder: Folder, path: str | None, service: str | None) -> Taken | None:
+def _taken(folder: Folder, path: str | None, service: str | None) -> ImportedSettings | None:
     if path is None:
         return None
     relative = PurePosixPath(path).as_posix().removeprefix("./")

@@ -16,7 +16,7 @@ _BOUND: Final = re.compile(r"(?:--port[= \",]+|--bind[= \",]+\S*?:|-b[ \",]+\S*?
 _URL: Final = re.compile(r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0)(?::\d+)?(/[\w./-]*)")
 
 
-class Image(Struct, frozen=True, kw_only=True):
+class ExistingDockerfile(Struct, frozen=True, kw_only=True):
     """An existing Dockerfile."""
 
     path: str
@@ -30,15 +30,15 @@ class Image(Struct, frozen=True, kw_only=True):
     path_of_health: str | None
 
 
-def image_of(folder: Folder) -> Image | None:
+def find_dockerfile(folder: Folder) -> ExistingDockerfile | None:
     """Read the Dockerfile; None if there is none."""
     path = folder.named(
         "Dockerfile", "docker/Dockerfile", "deploy/Dockerfile", "build/Dockerfile", "Containerfile"
     )
-    return read_image(path, folder.text(path)) if path is not None else None
+    return parse_dockerfile(path, folder.text(path)) if path is not None else None
 
 
-def read_image(path: str, text: str) -> Image:
+def parse_dockerfile(path: str, text: str) -> ExistingDockerfile:
     """Read a Dockerfile's text."""
     stages = stages_of(text)
     target = _target(stages)
@@ -46,7 +46,7 @@ def read_image(path: str, text: str) -> Image:
     port = _EXPOSE.search(text) or _BOUND.search(text)
     checks = [line for line in text.splitlines() if "HEALTHCHECK" in line.upper() or "urlopen" in line]
     health = _URL.search("\n".join(checks)) or _URL.search(text)
-    return Image(
+    return ExistingDockerfile(
         path=path,
         text=text,
         stages=stages,

@@ -10,7 +10,16 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from release.init.folder import Folder
-from release.init.taken import Taken, mounts, pairs, read_yaml, table, texts, variables, words
+from release.init.taken import (
+    ImportedSettings,
+    command_words,
+    imported_mounts,
+    pairs,
+    read_yaml,
+    sort_variables,
+    subtable,
+    texts,
+)
 
 _TAKEN: Final = frozenset(
     {"service", "image", "servers", "registry", "env", "volumes", "proxy", "builder", "ssh"}
@@ -27,21 +36,23 @@ _REASONS: Final = {
 }
 
 
-def from_kamal(folder: Folder, path: str) -> Taken:
+def from_kamal(folder: Folder, path: str) -> ImportedSettings:
     """Take over a deploy.yml. Raises UsageError if it is no file of YAML."""
     document = read_yaml(folder, path)
     left = [f"{key}: {_REASONS.get(key, 'no setting is the same')}" for key in document if key not in _TAKEN]
     hosts, processes = _servers(document, left)
-    env = table(document, "env")
+    env = subtable(document, "env")
     secret = _secret_names(env)
-    clear = table(env, "clear") or {key: value for key, value in env.items() if key not in ("secret", "tags")}
-    known = variables(pairs(clear))
+    clear = subtable(env, "clear") or {
+        key: value for key, value in env.items() if key not in ("secret", "tags")
+    }
+    known = sort_variables(pairs(clear))
     left += known.left
-    proxy = table(document, "proxy")
+    proxy = subtable(document, "proxy")
     port = proxy.get("app_port", 80)
     settings: dict[str, Any] = {"env": known.env, "secrets": {**known.secrets, **secret}}
-    settings["volumes"] = list(mounts(document.get("volumes"), left))
-    settings["host"] = _address(hosts, table(document, "ssh"), left)
+    settings["volumes"] = list(imported_mounts(document.get("volumes"), left))
+    settings["host"] = _address(hosts, subtable(document, "ssh"), left)
     settings["stop_grace"] = _seconds(document.get("drain_timeout"))
     if proxy.get("host") or proxy.get("hosts") or proxy.get("ssl"):
         left.append(
@@ -49,7 +60,7 @@ def from_kamal(folder: Folder, path: str) -> Taken:
         )
     else:
         settings["publish"] = [f"{port}:{port}"]
-    return Taken(
+    return ImportedSettings(
         file=path,
         tables={
             "service": _slug(document.get("service")),
@@ -59,7 +70,7 @@ def from_kamal(folder: Folder, path: str) -> Taken:
         settings={key: value for key, value in settings.items() if value not in (None, [], {})},
         processes=processes,
         port=port if isinstance(port, int) else None,
-        path=_text(table(proxy, "healthcheck").get("path")) or "/up",
+        path=_text(subtable(proxy, "healthcheck").get("path")) or "/up",
         left=[f"{path}: {sentence}" for sentence in left],
     )
 
@@ -84,11 +95,11 @@ def _servers(document: Mapping[str, Any], left: list[str]) -> tuple[list[str], d
     servers = document.get("servers")
     if isinstance(servers, list):
         return _hosts(servers), {}
-    roles = table(document, "servers")
+    roles = subtable(document, "servers")
     processes: dict[str, tuple[str, ...]] = {}
     for role, each in roles.items():
         if role != "web" and isinstance(each, dict) and each.get("cmd"):
-            processes[role] = words(each["cmd"])
+            processes[role] = command_words(each["cmd"])
         elif role != "web":
             left.append(f"servers.{role}: add an environment for this role, with its host and command")
     web = roles.get("web")
@@ -118,7 +129,7 @@ def _seconds(value: object) -> str | None:
 
 def _registry(document: Mapping[str, Any], left: list[str]) -> dict[str, Any]:
     """Return the registry: the server, and the image's name without its last part."""
-    server = _text(table(document, "registry").get("server")) or "docker.io"
+    server = _text(subtable(document, "registry").get("server")) or "docker.io"
     image = _text(document.get("image")) or ""
     folder, _, name = image.rpartition("/")
     if name and name != _slug(document.get("service")):
@@ -130,8 +141,8 @@ def _registry(document: Mapping[str, Any], left: list[str]) -> dict[str, Any]:
 
 
 def _built(document: Mapping[str, Any], left: list[str]) -> dict[str, Any]:
-    builder = table(document, "builder")
-    args = variables(pairs(builder.get("args")))
+    builder = subtable(document, "builder")
+    args = sort_variables(pairs(builder.get("args")))
     found: dict[str, Any] = {key: _text(builder.get(key)) for key in ("dockerfile", "target")}
     found["args"] = args.env
     platforms = texts(builder.get("arch")) if builder.get("arch") else []

@@ -8,10 +8,12 @@ from typing import Any
 
 from release.init.application import Application
 from release.init.folder import Folder
-from release.init.taken import Taken
+from release.init.taken import ImportedSettings
 
 
-def migrations_of(folder: Folder, application: Application | None, taken: Taken | None) -> dict[str, Any]:
+def migrations_of(
+    folder: Folder, application: Application | None, taken: ImportedSettings | None
+) -> dict[str, Any]:
     """Return the table `[tool.release.migrations]`; an empty one if there are no migrations."""
     found = _alembic(folder) or (_django(folder) if _is_django(application) else {})
     if not found or (application is not None and keeps_data_in_the_image(folder, application)):

@@ -71,19 +71,19 @@ def packages_of(folder: Folder, dockerfile: str) -> Packages | None:
     )
 
 
-def canonical(name: str) -> str:
+def normalised_name(name: str) -> str:
     """Return a package's name as PEP 503 writes it."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _locked(folder: Folder, path: str, kind: str) -> dict[str, str]:
     if kind == REQUIREMENTS:
-        return requirements(folder.text(path))
+        return parse_requirements(folder.text(path))
     if kind == PIPENV:
         document = folder.json(path)
         tables = [document.get(key) for key in ("default", "develop")]
         return {
-            canonical(name): str(each.get("version", "")).removeprefix("==")
+            normalised_name(name): str(each.get("version", "")).removeprefix("==")
             for table in tables
             if isinstance(table, dict)
             for name, each in table.items()
@@ -92,14 +92,14 @@ def _locked(folder: Folder, path: str, kind: str) -> dict[str, str]:
     document = folder.toml(path, LARGEST_LOCK)
     entries = document.get("package", document.get("packages", []))
     named = [each for each in entries if isinstance(each, dict) and isinstance(each.get("name"), str)]
-    return {canonical(each["name"]): str(each.get("version", "")) for each in named}
+    return {normalised_name(each["name"]): str(each.get("version", "")) for each in named}
 
 
-def requirements(text: str) -> dict[str, str]:
+def parse_requirements(text: str) -> dict[str, str]:
     """Return the packages that a requirements file names, each with its version if it is pinned."""
     lines = (line.partition("#")[0] for line in text.splitlines() if not line.startswith((" ", "-", "\t")))
     found = (_LINE.match(line) for line in lines)
-    return {canonical(match[1]): match[2] or "" for match in found if match}
+    return {normalised_name(match[1]): match[2] or "" for match in found if match}
 
 
 def _declared(folder: Folder) -> list[str]:
@@ -110,7 +110,7 @@ def _declared(folder: Folder) -> list[str]:
     names = [*_table(poetry, "dependencies"), *_poetry_development(poetry)]
     pipfile = folder.toml("Pipfile")
     names += [*_table(pipfile, "packages"), *_table(pipfile, "dev-packages")]
-    return [*map(canonical, names), *(name for text in texts for name in requirements(text))]
+    return [*map(normalised_name, names), *(name for text in texts for name in parse_requirements(text))]
 
 
 def _development(project_file: Mapping[str, Any]) -> list[str]:
@@ -138,8 +138,8 @@ def _for_tests(folder: Folder, versions: Mapping[str, str]) -> tuple[tuple[str, 
         return (f"-r {file}",), tuple(_included(folder, file))
     poetry = _table(_table(folder.project, "tool"), "poetry")
     pipfile = _table(folder.toml("Pipfile"), "dev-packages")
-    declared = [name for text in _development(folder.project) for name in requirements(text)]
-    names = dict.fromkeys(map(canonical, [*declared, *_poetry_development(poetry), *pipfile]))
+    declared = [name for text in _development(folder.project) for name in parse_requirements(text)]
+    names = dict.fromkeys(map(normalised_name, [*declared, *_poetry_development(poetry), *pipfile]))
     wanted = [name for name in names if name not in _NOT_FOR_TESTS]
     return tuple(f"{name}=={versions[name]}" if versions.get(name) else name for name in wanted), ()
 

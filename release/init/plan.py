@@ -14,7 +14,7 @@ from release.init import doors, texts
 from release.init.application import command_of
 from release.init.facts import Facts
 from release.init.migrations import keeps_data_in_the_image
-from release.init.table import proposed, service_name, with_table
+from release.init.table import add_table, proposed_table, service_name
 from release.values import Struct
 
 GITHUB: Final = ".github/workflows/release.yml"
@@ -93,8 +93,8 @@ def _rows(facts: Facts) -> Iterator[tuple[str, str]]:
 
 def _doors(facts: Facts, tasks: frozenset[str], missing: list[str]) -> Iterator[Change]:
     made = {
-        "noxfile.py": (doors.noxfile(facts.folder.text("noxfile.py")), "the nox sessions"),
-        "tasks.py": (doors.tasks(facts.folder.text("tasks.py"), tasks), "the invoke tasks"),
+        "noxfile.py": (doors.proposed_noxfile(facts.folder.text("noxfile.py")), "the nox sessions"),
+        "tasks.py": (doors.proposed_tasks_file(facts.folder.text("tasks.py"), tasks), "the invoke tasks"),
     }
     for path, (door, reason) in made.items():
         if door.problem:
@@ -147,9 +147,9 @@ def _configuration(facts: Facts, missing: list[str], advice: list[str]) -> Chang
         missing.append(f"{FILE} that can be read: correct its TOML, then run init again")
         return None
     own_file = not folder.has(FILE)
-    table = accepted(proposed(facts), folder.project, advice)
+    table = remove_refused_keys(proposed_table(facts), folder.project, advice)
     file = OWN_FILE if own_file else FILE
-    after = with_table(folder.text(file), table, own_file=own_file)
+    after = add_table(folder.text(file), table, own_file=own_file)
     return Change(
         path=file, before=None if own_file else folder.text(FILE), after=after, reason="the settings"
     )
@@ -163,7 +163,9 @@ def _has_table(document: Mapping[str, Any]) -> bool:
 _STEP: Final = re.compile(r"[^.\[\]]+")
 
 
-def accepted(table: dict[str, Any], project_file: Mapping[str, Any], advice: list[str]) -> dict[str, Any]:
+def remove_refused_keys(
+    table: dict[str, Any], project_file: Mapping[str, Any], advice: list[str]
+) -> dict[str, Any]:
     """Return the table without the keys that the configuration refuses; each gets a line of advice.
 
     Raises ConfigError if it is refused without them too.

@@ -6,19 +6,19 @@ import re
 from typing import Final
 
 from release.init.folder import Folder
-from release.init.taken import Taken, words
+from release.init.taken import ImportedSettings, command_words
 
 _LINE: Final = re.compile(r"^([A-Za-z0-9_-]+):[ \t]*(\S.*)$", re.MULTILINE)
 _PORT: Final = re.compile(r"\$\{?PORT(?::-(\d+))?\}?")
 
 
-def from_procfile(folder: Folder, path: str, port: int) -> Taken:
+def from_procfile(folder: Folder, path: str, port: int) -> ImportedSettings:
     """Return the processes. `$PORT` becomes the port, for no platform sets it here."""
     lines = {match[1]: match[2].strip() for match in _LINE.finditer(folder.text(path))}
     named = _PORT.search(lines.get("web", ""))
     number = int(named[1]) if named and named[1] else port
-    commands = {name: words(_PORT.sub(str(number), line)) for name, line in lines.items()}
-    return Taken(
+    commands = {name: command_words(_PORT.sub(str(number), line)) for name, line in lines.items()}
+    return ImportedSettings(
         file=path,
         command=commands.pop("web", ()),
         up=commands.pop("release", ()),

@@ -9,8 +9,8 @@ from typing import Final
 
 from release.init.application import Application
 from release.init.folder import Folder
-from release.init.image import Image
-from release.init.packages import Packages, canonical
+from release.init.image import ExistingDockerfile
+from release.init.packages import Packages, normalised_name
 from release.values import Struct
 
 PYTEST: Final = "pytest==9.1.1"
@@ -35,7 +35,10 @@ class Suite(Struct, frozen=True, kw_only=True):
 
 
 def suite_of(
-    folder: Folder, application: Application | None, packages: Packages | None, image: Image | None
+    folder: Folder,
+    application: Application | None,
+    packages: Packages | None,
+    image: ExistingDockerfile | None,
 ) -> Suite:
     """Find the tests of a repository."""
     files = [path for path in folder.files if _is_test(path)]
@@ -106,7 +109,7 @@ def _wanted(folder: Folder, packages: Packages | None, install: Sequence[str]) -
 
 def _names(line: str, name: str) -> bool:
     match = re.match(r"[A-Za-z0-9._-]+", line)
-    return match is not None and canonical(match[0]) == name
+    return match is not None and normalised_name(match[0]) == name
 
 
 def _needs_httpx(

@@ -27,7 +27,7 @@ def service_name(facts: Facts) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text).strip("-")[:40].strip("-") or "service"
 
 
-def proposed(facts: Facts) -> dict[str, Any]:
+def proposed_table(facts: Facts) -> dict[str, Any]:
     """Return the whole table."""
     taken = facts.taken
     table: dict[str, Any] = {"service": service_name(facts)}
@@ -122,7 +122,7 @@ def _with_processes(
     return {**shared, "processes": processes}
 
 
-def with_table(text: str, table: Mapping[str, Any], *, own_file: bool) -> str:
+def add_table(text: str, table: Mapping[str, Any], *, own_file: bool) -> str:
     """Return the text of pyproject.toml or release.toml with this table at its end; comments are kept."""
     made = tomlkit.document()
     if own_file:

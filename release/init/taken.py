@@ -10,13 +10,13 @@ import yaml
 
 from release.errors import UsageError
 from release.init.folder import LARGEST, Folder
-from release.suspicion import suspicion
+from release.suspicion import secret_suspicion
 from release.values import Struct, field
 
 _VARIABLE: Final = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)(?::?-([^}]*))?\}?")
 
 
-class Taken(Struct, frozen=True, kw_only=True):
+class ImportedSettings(Struct, frozen=True, kw_only=True):
     """Settings from a Procfile, a compose file or Kamal's deploy.yml."""
 
     file: str
@@ -62,7 +62,7 @@ class Variables(Struct, frozen=True, kw_only=True):
     left: tuple[str, ...]
 
 
-def variables(given: Mapping[str, Any]) -> Variables:
+def sort_variables(given: Mapping[str, Any]) -> Variables:
     """Sort variables: plain values, and those that come from the operator's environment as secrets.
 
     A value that looks like a secret is not copied: the variable gets `from_env`, and a sentence says so.
@@ -77,7 +77,7 @@ def variables(given: Mapping[str, Any]) -> Variables:
         elif text is None or ((match := _VARIABLE.fullmatch(text)) and not match[2]):
             source = _VARIABLE.fullmatch(text or "")
             secrets[name] = {"from_env": source[1] if source else name}
-        elif "<%" in text or "$" in _VARIABLE.sub("", text) or suspicion(name, text):
+        elif "<%" in text or "$" in _VARIABLE.sub("", text) or secret_suspicion(name, text):
             secrets[name] = {"from_env": name}
             left.append(f"the value of {name}: it looks like a secret or a template. Set it where you deploy")
         else:
@@ -101,7 +101,7 @@ def pairs(value: object) -> dict[str, Any]:
     }
 
 
-def table(document: Mapping[str, Any], key: str) -> dict[str, Any]:
+def subtable(document: Mapping[str, Any], key: str) -> dict[str, Any]:
     """Return a table of a document; an empty one if it is missing, or something else."""
     value = document.get(key)
     return {str(name): each for name, each in value.items()} if isinstance(value, dict) else {}
@@ -113,7 +113,7 @@ def texts(value: object) -> list[str]:
     return [str(each) for each in values if isinstance(each, str | int) and not isinstance(each, bool)]
 
 
-def words(value: object) -> tuple[str, ...]:
+def command_words(value: object) -> tuple[str, ...]:
     """Return a command as its words: a list as it is; a text that needs a shell gets one."""
     import shlex
 
@@ -128,7 +128,7 @@ def words(value: object) -> tuple[str, ...]:
         return ("sh", "-c", text)
 
 
-def mounts(given: object, left: list[str]) -> Iterator[str]:
+def imported_mounts(given: object, left: list[str]) -> Iterator[str]:
     """Yield volumes that deployments know: named ones and absolute folders. What is left is said."""
     for each in given if isinstance(given, list) else ():
         text = each if isinstance(each, str) else _long_mount(each)

@@ -94,7 +94,7 @@ class Outbox:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         unnamed = self._folder / f".{secrets.token_hex(8)}"
         try:
-            with private.created(unnamed) as stream:
+            with private.create_file(unnamed) as stream:
                 stream.write(content)
                 stream.flush()
                 os.fsync(stream.fileno())

@@ -129,7 +129,7 @@ class Freeze(Part):
     """The rollback that froze it by itself, or the deployment that thawed it."""
 
 
-class Examined(Part):
+class ExaminedRelease(Part):
     """One release that a verification looked at, and what was found."""
 
     release: Hex64
@@ -152,7 +152,7 @@ class Verification(Part):
     environment: Slug | None = None
     """Environment of the releases; missing for a rebuild."""
     result: Literal["passed", "failed"]
-    releases: tuple[Examined, ...]
+    releases: tuple[ExaminedRelease, ...]
     duration_ms: int
     """Of the whole check; of a drill that passed: from the command's start to verified healthy."""
     detail: Brief = ""

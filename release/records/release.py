@@ -68,7 +68,7 @@ class Base(Part):
     digest: DigestText
 
 
-class Built(Part):
+class BuildInputs(Part):
     """Everything that went into the build, so that it can be repeated."""
 
     dockerfile: str
@@ -104,7 +104,7 @@ class TestsRan(Part):
     """Reason why there is only the exit status, in the words of the configuration."""
 
 
-class Measured(Part):
+class SmokeMeasurements(Part):
     """Measurements of the smoke run."""
 
     image_size: int
@@ -131,7 +131,7 @@ class Gate(Part):
     """There only in the gate `test`; older releases do not have it."""
     companions: dict[Slug, str] | None = None
     """The services that were started beside it: by name, each image by its digest or id."""
-    measured: Measured | None = None
+    measured: SmokeMeasurements | None = None
     """Only in the gate `smoke`; older releases do not have it."""
     findings: tuple[Brief, ...] | None = None
     """Findings that did not stop the release, as the settings have it; missing where there are none."""
@@ -168,7 +168,7 @@ class Migrations(Part):
     """Over their paths and git ids: two releases of the same one have the same migrations."""
 
 
-class Recovered(Part):
+class RecoverySource(Part):
     """Source of a release whose ledger was lost: it was read from the image, not recorded at its time."""
 
     origin: str
@@ -214,14 +214,14 @@ class Release(Part):
     lock: LockFile | None = None
     """Missing only in a recovered release."""
     bases: tuple[Base, ...]
-    build: Built
+    build: BuildInputs
     gates: tuple[Gate, ...]
     smoke: SmokeSpec
     migrations: Migrations | None = None
     """There only where paths of migrations are configured."""
     evidence: Evidence | None = None
     """Missing in older and recovered releases, and where nothing was kept."""
-    recovered: Recovered | None = None
+    recovered: RecoverySource | None = None
     """There only when the release was reconstructed from its image."""
 
     @model_validator(mode="after")

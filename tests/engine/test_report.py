@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from release.commands.report.page import page
+from release.commands.report.page import render_page
 from tests.unit.commands.report.pages import EVIL, data
 
 OPTIONS = (
@@ -33,7 +33,7 @@ def browser() -> Iterator[Browser]:
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A report with a thousand releases and two thousand events."""
     file = tmp_path_factory.mktemp("report") / "report.html"
-    file.write_text(page(data(1000)), encoding="utf-8")
+    file.write_text(render_page(data(1000)), encoding="utf-8")
     return file.as_uri()
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from release.commits import Bump, Message, bump_of, named_by
-from release.nearly import Reading, read
+from release.commits import Bump, Message, bump_of, reverted_commits
+from release.nearly import Reading, evaluate_messages
 
 SQUASH = """\
 chore: join the branch
@@ -30,7 +30,7 @@ Date:   Fri Nov 20 10:00:00 2026 +0000
 
 def reading(*texts: str) -> Reading:
     """What is read from messages, newest first."""
-    return read([Message(text=text) for text in texts])
+    return evaluate_messages([Message(text=text) for text in texts])
 
 
 @pytest.mark.parametrize(
@@ -296,7 +296,7 @@ ID = "1234567890abcdef1234567890abcdef12345678"
 )
 def test_a_revert_names_commits(text: str, named: tuple[str, ...]) -> None:
     """In the words of git, or by `Refs`, as the convention recommends."""
-    assert named_by(text) == named
+    assert reverted_commits(text) == named
 
 
 @pytest.mark.parametrize(
@@ -330,10 +330,10 @@ def test_ids_go_before_subjects() -> None:
         Message(text="feat: bad", id="b"),
         Message(text="fix: x", id="a"),
     )
-    assert read(pair).bump is Bump.PATCH
-    assert read(pair).cancelled == 2
+    assert evaluate_messages(pair).bump is Bump.PATCH
+    assert evaluate_messages(pair).cancelled == 2
     released = (Message(text='Revert "feat: bad"', id="b", released=True), Message(text="feat: bad", id="a"))
-    assert read(released).bump is Bump.MINOR
+    assert evaluate_messages(released).bump is Bump.MINOR
 
 
 def test_time_of_a_hostile_subject_is_linear() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from release.committed import Committed, linked, read_linked
+from release.committed import Committed, read_linked, resolve_link
 from release.errors import SourceError
 from release.source import Source
 from tests.unit.repository import ENVIRONMENT, Repository
@@ -126,7 +126,7 @@ def test_a_link_is_followed_inside_the_commit(
     link(here, name, target)
     head = here.commit()
     here.write("docker/real", "edited")
-    assert linked(source, head, name) == "docker/real"
+    assert resolve_link(source, head, name) == "docker/real"
     assert read_linked(source, head, name) == b"FROM scratch\n"
 
 
@@ -136,7 +136,7 @@ def test_links_to_links_and_to_folders_are_followed(here: Repository, source: So
     link(here, "folder", "real/deep")
     link(here, "one", "two")
     link(here, "two", "folder/file")
-    assert linked(source, here.commit(), "one") == "real/deep/file"
+    assert resolve_link(source, here.commit(), "one") == "real/deep/file"
 
 
 @pytest.mark.parametrize("target", ["/etc/passwd", "../outside", "a/../../outside", "loop"])
@@ -147,7 +147,7 @@ def test_a_link_out_of_the_commit_is_refused(here: Repository, source: Source, t
     link(here, "loop", target)
     head = here.commit()
     with pytest.raises(SourceError, match=r"out of the repository|links form a circle"):
-        linked(source, head, "loop")
+        resolve_link(source, head, "loop")
 
 
 @pytest.mark.parametrize("target", ["missing", "a", "a/file/deeper", "."])
@@ -155,7 +155,7 @@ def test_a_link_to_no_file_is_none(here: Repository, source: Source, target: str
     """What it names is not in the commit, or is a folder."""
     here.write("a/file", "1")
     link(here, "link", target)
-    assert linked(source, here.commit(), "link") is None
+    assert resolve_link(source, here.commit(), "link") is None
 
 
 def test_links_that_lead_out_of_the_folder_are_astray(here: Repository, source: Source) -> None:

@@ -6,7 +6,7 @@ import gc
 import subprocess
 import sys
 
-from release.garbage import unswept
+from release.garbage import pause_collection
 
 LEAVING = """
 import atexit, gc
@@ -19,7 +19,7 @@ print(gc.get_freeze_count() > 1000)
 
 def test_nothing_is_collected_during_a_first_import() -> None:
     """Afterwards it is, as before."""
-    with unswept("no.such.module.yet"):
+    with pause_collection("no.such.module.yet"):
         assert not gc.isenabled()
     assert gc.isenabled()
     gc.unfreeze()
@@ -27,7 +27,7 @@ def test_nothing_is_collected_during_a_first_import() -> None:
 
 def test_a_module_that_is_there_changes_nothing() -> None:
     """There is nothing to import."""
-    with unswept("gc"):
+    with pause_collection("gc"):
         assert gc.isenabled()
 
 

@@ -201,7 +201,7 @@ def test_no_program_writes_to_our_streams() -> None:
 
 
 def test_logs_are_opened_in_one_place() -> None:
-    """`process.appending` masks them and makes them inert; the others append JSON, or text that is clean."""
+    """`process.append_to_log` masks them and makes them inert; others append JSON, or text that is clean."""
     appending = {
         name_of(module)
         for module in MODULES
@@ -214,7 +214,7 @@ def test_logs_are_opened_in_one_place() -> None:
 def _appends(call: ast.Call) -> bool:
     modes = (argument.value for argument in call.args if isinstance(argument, ast.Constant))
     called = ast.unparse(call.func)
-    return called.endswith("appended") or (
+    return called.endswith("open_for_append") or (
         called.endswith("open") and not {"a", "ab", "a+"}.isdisjoint(modes)
     )
 

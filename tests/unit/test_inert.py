@@ -10,8 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release.inert import LONGEST_LINE, InertStream, hanging, inert, inert_line, inert_lines, json_text
-from release.process import appending
+from release.inert import (
+    LONGEST_LINE,
+    InertStream,
+    indent_continuation,
+    inert,
+    inert_line,
+    inert_lines,
+    json_text,
+)
+from release.process import append_to_log
 from release.redact import Mask, Redacted
 from tests.unit.hostile import INTACT, commands_in, hostile
 
@@ -35,7 +43,7 @@ def test_text_of_others_has_as_many_lines_as_it_is_given(text: str, count: int) 
     assert "\n" not in inert_line(text)
     assert commands_in(inert_line(text)) == []
     assert inert_lines([text] * count).count("\n") == count - 1
-    assert all(line == "" or line[0].isspace() for line in hanging(inert(text)).split("\n")[1:])
+    assert all(line == "" or line[0].isspace() for line in indent_continuation(inert(text)).split("\n")[1:])
 
 
 @pytest.mark.parametrize("text", INTACT)
@@ -113,7 +121,7 @@ def test_a_line_without_an_end_is_broken() -> None:
 def test_a_log_is_inert_and_masked(tmp_path: Any) -> None:
     """A person reads it with `cat`, and a CI job too."""
     log = tmp_path / "test.log"
-    with appending(log, Mask([Redacted("s3cr3t-value")])) as write:
+    with append_to_log(log, Mask([Redacted("s3cr3t-value")])) as write:
         for piece in (
             "\x1b[31mred\x1b[0m\n:",
             ":add-mask::x\n",

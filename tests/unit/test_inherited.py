@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from release.inherited import BASIC, ENGINE, EVERYTHING, NEVER, PACKAGES, VARIABLE, inherited
+from release.inherited import BASIC, ENGINE, EVERYTHING, NEVER, PACKAGES, VARIABLE, inherited_variables
 
 ENVIRON: Final[Mapping[str, str]] = {
     **dict.fromkeys(("PATH", "HOME", "LANG", "LC_ALL", "https_proxy", "SSL_CERT_FILE", "XDG_STATE"), "x"),
@@ -32,21 +32,21 @@ ENVIRON: Final[Mapping[str, str]] = {
 )
 def test_a_program_gets_the_variables_of_its_group(group: tuple[str, ...], kinds: set[str]) -> None:
     """A variable that points to another repository, or to other code, reaches none."""
-    assert set(inherited(group, ENVIRON).values()) == kinds
+    assert set(inherited_variables(group, ENVIRON).values()) == kinds
 
 
 def test_every_group_has_all_of_its_kind() -> None:
     """Nothing of the basics is lost on the way."""
     basic = {name for name, value in ENVIRON.items() if value == "x"}
-    assert inherited(BASIC, ENVIRON).keys() == basic
-    assert inherited(ENGINE, ENVIRON).keys() > basic
+    assert inherited_variables(BASIC, ENVIRON).keys() == basic
+    assert inherited_variables(ENGINE, ENVIRON).keys() > basic
 
 
 def test_the_operator_names_more_for_the_engine_and_for_nothing_else() -> None:
     """A ProxyCommand or a login helper may need a variable that nobody knows here."""
     environ = {VARIABLE: "VAULT_ADDR, VAULT_T*", "VAULT_ADDR": "a", "VAULT_TOKEN": "t", "OTHER": "o"}
-    assert inherited(ENGINE, environ).keys() == {"VAULT_ADDR", "VAULT_TOKEN"}
-    assert inherited(BASIC, environ) == inherited(PACKAGES, environ) == {}
+    assert inherited_variables(ENGINE, environ).keys() == {"VAULT_ADDR", "VAULT_TOKEN"}
+    assert inherited_variables(BASIC, environ) == inherited_variables(PACKAGES, environ) == {}
 
 
 def test_the_page_names_every_variable() -> None:

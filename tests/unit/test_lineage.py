@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from release.config import Ledger
 from release.errors import SourceError
-from release.lineage import foreign, require
+from release.lineage import foreign_commit_reason, require_own_commit
 from release.records import Release
 from release.source import Source
 from tests.unit.ledger import samples
@@ -47,7 +47,7 @@ def released(commit: str, *, version: str = "1.0.0", tag: str = "v1.0.0") -> Rel
 def why(here: Repository, release: Release, service: str = "api", ledger: Ledger = LEDGER) -> str | None:
     source = Source.open(here.root)
     try:
-        return foreign(source, service, ledger, release)
+        return foreign_commit_reason(source, service, ledger, release)
     finally:
         source.close()
 
@@ -63,7 +63,7 @@ def test_a_commit_that_only_the_ledger_reaches_is_foreign(here: Repository) -> N
     assert said is not None
     assert evil in said
     with pytest.raises(SourceError, match="so nothing shows") as caught:
-        require(Source.open(here.root), "api", LEDGER, released(evil), "build 1.0.0 again")
+        require_own_commit(Source.open(here.root), "api", LEDGER, released(evil), "build 1.0.0 again")
     assert "git fetch origin tag v1.0.0" in caught.value.hint
 
 

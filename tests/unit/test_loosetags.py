@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from release.loosetags import loose_tags, loose_version, patterns
+from release.loosetags import loose_tags, loose_version, version_tag_patterns
 
 
 @pytest.mark.parametrize(
@@ -50,8 +50,8 @@ def test_each_of_several_services_has_its_own() -> None:
     names = ["api/v4.2", "api/4.3", "web/v5.1", "v6.1", "api/v4.1.0"]
     found = loose_tags(dict.fromkeys(names, "c"), "api/v", "api")
     assert [tag.name for tag in found] == ["api/v4.2", "api/4.3"]
-    assert {"api/v*", "api/[0-9]*", "api/release*"} <= {*patterns("api/v", "api")}
-    assert {"v*", "[0-9]*", "release*", "V*", "api*"} <= {*patterns("v", "api")}
+    assert {"api/v*", "api/[0-9]*", "api/release*"} <= {*version_tag_patterns("api/v", "api")}
+    assert {"v*", "[0-9]*", "release*", "V*", "api*"} <= {*version_tag_patterns("v", "api")}
 
 
 @pytest.mark.parametrize(

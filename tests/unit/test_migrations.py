@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from release.migrations import Crossing, between, idle, matching, summary
+from release.migrations import (
+    Crossing,
+    matching_files,
+    migrations_between,
+    summarise_migrations,
+    unmatched_pattern_warnings,
+)
 
 FILES = {
     "README.md": "1",
@@ -33,16 +39,16 @@ FILES = {
 )
 def test_a_pattern_says_which_files_are_migrations(pattern: str, found: list[str]) -> None:
     """`*` and `?` stay in one folder, `**/` is any number of them, a dot is a dot."""
-    assert list(matching(FILES, [pattern])) == sorted(found)
+    assert list(matching_files(FILES, [pattern])) == sorted(found)
 
 
 def test_going_back_is_to_lack_what_the_other_has() -> None:
     """Added ones need nothing; an edited one is the same migration."""
     old, new = {"m/1.py": "a"}, {"m/1.py": "b", "m/2.py": "c"}
-    assert between(old, new) == Crossing(added=("m/2.py",), head="m/2.py")
-    assert not between(old, new).goes_back
-    assert between(new, old) == Crossing(undone=("m/2.py",), head="m/1.py")
-    assert between(new, old).goes_back
+    assert migrations_between(old, new) == Crossing(added=("m/2.py",), head="m/2.py")
+    assert not migrations_between(old, new).goes_back
+    assert migrations_between(new, old) == Crossing(undone=("m/2.py",), head="m/1.py")
+    assert migrations_between(new, old).goes_back
 
 
 def test_what_nobody_knows_counts_as_going_back() -> None:
@@ -62,11 +68,11 @@ def test_a_down_command_is_told_how_many_and_what_stays() -> None:
 def test_a_summary_tells_any_difference() -> None:
     """Of paths, contents and their number; the order in which they come is none."""
     files = {"m/1.py": "a", "m/2.py": "b"}
-    known = summary(files)
+    known = summarise_migrations(files)
     assert (known.count, known.head) == (2, "m/2.py")
-    assert summary(dict(reversed(files.items()))) == known
-    assert summary({**files, "m/2.py": "c"}).sha256 != known.sha256
-    assert summary({}).count == 0
+    assert summarise_migrations(dict(reversed(files.items()))) == known
+    assert summarise_migrations({**files, "m/2.py": "c"}).sha256 != known.sha256
+    assert summarise_migrations({}).count == 0
 
 
 def test_where_no_migration_stays_the_configured_word_stands_for_it() -> None:
@@ -79,9 +85,9 @@ def test_where_no_migration_stays_the_configured_word_stands_for_it() -> None:
 
 def test_a_pattern_that_matches_nothing_is_told() -> None:
     """Each by itself: one that is mistyped beside one that is right."""
-    (said,) = idle(FILES, ["migrations/versions/*.py", "migration/versions/*.py"])
+    (said,) = unmatched_pattern_warnings(FILES, ["migrations/versions/*.py", "migration/versions/*.py"])
     assert (
         said == "migrations.paths: 'migration/versions/*.py' matches no file,"
         " so it protects no migration; correct the pattern"
     )
-    assert idle(FILES, ["**/migrations/0*.py"]) == ()
+    assert unmatched_pattern_warnings(FILES, ["**/migrations/0*.py"]) == ()

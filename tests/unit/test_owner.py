@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from release.owner import Owner, identify
+from release.owner import Owner, process_identity
 from release.values import replace
 
 
 def dead() -> Owner:
     """A process of this machine that has ended and was collected."""
-    code = "import os; from release.owner import identify; print(os.getpid(), identify(os.getpid()))"
+    code = "import os; from release.owner import process_identity as of; print(os.getpid(), of(os.getpid()))"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     pid, process = ran.stdout.split()
     return replace(Owner.here(), pid=pid, process=process)
@@ -27,13 +27,13 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file = tmp_path / "machine-id"
     file.write_text("0123456789abcdef\n")
     monkeypatch.setattr("release.owner._MACHINE", file)
-    monkeypatch.setattr("release.owner._FIRST_SPACE", identify(os.getpid()).split("/")[1])
+    monkeypatch.setattr("release.owner._FIRST_SPACE", process_identity(os.getpid()).split("/")[1])
     return file
 
 
 def after_a_boot() -> Owner:
     """A process of this machine before it was started again; its number is taken by another one since."""
-    _, space, start = identify(os.getpid()).split("/")
+    _, space, start = process_identity(os.getpid()).split("/")
     return replace(Owner.here(), process=f"an-earlier-boot/{space}/{start}")
 
 
@@ -49,7 +49,7 @@ def test_a_process_that_ended_is_gone() -> None:
 
 def test_a_number_that_is_used_again_is_another_process() -> None:
     """Same machine, same number, another start: the owner is gone."""
-    other = identify(os.getpid()).rpartition("/")[0] + "/1"
+    other = process_identity(os.getpid()).rpartition("/")[0] + "/1"
     assert replace(Owner.here(), process=other).gone()
 
 
@@ -127,7 +127,7 @@ def test_a_process_that_may_not_be_asked_lives(monkeypatch: pytest.MonkeyPatch) 
 def test_a_process_that_nobody_collects_is_gone() -> None:
     """It has ended; its number is still taken."""
     with subprocess.Popen(["sleep", "60"]) as process:
-        owner = replace(Owner.here(), pid=str(process.pid), process=identify(process.pid))
+        owner = replace(Owner.here(), pid=str(process.pid), process=process_identity(process.pid))
         assert not owner.gone()
         process.kill()
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)

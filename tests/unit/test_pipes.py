@@ -42,27 +42,27 @@ def program() -> Iterator[object]:
 def test_both_outputs_are_read_however_much_is_written(program) -> None:  # type: ignore[no-untyped-def]
     """More than a pipe holds, in both directions."""
     said = b"x" * 1_000_000
-    heard = pipes.talk(program("tee /dev/stderr"), said, seconds=60, most=2_000_000)
+    heard = pipes.communicate(program("tee /dev/stderr"), said, seconds=60, most=2_000_000)
     assert heard == (said, said)
 
 
 def test_a_program_that_does_not_read_its_input_is_heard(program) -> None:  # type: ignore[no-untyped-def]
     """What is left of the input is dropped."""
-    assert pipes.talk(program("echo a"), b"x" * 1_000_000, seconds=60, most=10) == (b"a\n", b"")
+    assert pipes.communicate(program("echo a"), b"x" * 1_000_000, seconds=60, most=10) == (b"a\n", b"")
 
 
 def test_an_output_has_an_end(program) -> None:  # type: ignore[no-untyped-def]
     """In bytes, and in time; a check ends it too."""
     with pytest.raises(ValueError, match="more than 1000 bytes"):
-        pipes.talk(program("yes"), b"", seconds=60, most=1000)
+        pipes.communicate(program("yes"), b"", seconds=60, most=1000)
     with pytest.raises(TimeoutError, match="no end within"):
-        pipes.talk(program("while echo a; do sleep 0.01; done"), b"", seconds=0.3, most=10**9)
+        pipes.communicate(program("while echo a; do sleep 0.01; done"), b"", seconds=0.3, most=10**9)
 
     def stop() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        pipes.talk(program("sleep 60"), b"", seconds=60, most=1, check=stop)
+        pipes.communicate(program("sleep 60"), b"", seconds=60, most=1, check=stop)
 
 
 def test_a_reader_takes_lines_and_bytes(program) -> None:  # type: ignore[no-untyped-def]

@@ -35,7 +35,7 @@ def _open_umask() -> object:
     os.umask(before)
 
 
-@pytest.mark.parametrize("make", [private.temporary, private.owned])
+@pytest.mark.parametrize("make", [private.ensure_temporary_folder, private.ensure_owned_folder])
 def test_a_folder_is_its_owners_alone_and_is_taken_again(
     make: Callable[[Path], Path], tmp_path: Path
 ) -> None:
@@ -46,7 +46,7 @@ def test_a_folder_is_its_owners_alone_and_is_taken_again(
     assert (make(folder) / "file").exists()
 
 
-@pytest.mark.parametrize("make", [private.temporary, private.owned])
+@pytest.mark.parametrize("make", [private.ensure_temporary_folder, private.ensure_owned_folder])
 @pytest.mark.attack(
     "Another local user makes the folder before this user does, or puts a link in its place",
     "A folder that is found must belong to this user and must not be a link; nothing in it is used",
@@ -72,14 +72,14 @@ def test_a_temporary_folder_that_others_may_use_is_refused(tmp_path: Path) -> No
     """Nobody knows what they put there."""
     (tmp_path / "folder").mkdir(mode=0o750)
     with pytest.raises(ReleaseError, match="mode 0750"):
-        private.temporary(tmp_path / "folder")
+        private.ensure_temporary_folder(tmp_path / "folder")
 
 
 def test_a_file_in_the_place_of_a_folder_is_an_error_of_the_system(tmp_path: Path) -> None:
     """As on a full disk: the caller says what that means."""
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError):
-        private.owned(tmp_path / "file")
+        private.ensure_owned_folder(tmp_path / "file")
 
 
 def test_an_older_folder_is_tightened_with_all_that_is_in_it(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_an_older_folder_is_tightened_with_all_that_is_in_it(tmp_path: Path) -> 
     outside.chmod(0o644)
     (home / "link").symlink_to(outside)
     (home / "same").hardlink_to(outside)
-    private.owned(home)
+    private.ensure_owned_folder(home)
     found = {
         path.relative_to(home).as_posix(): mode(path) for path in home.rglob("*") if not path.is_symlink()
     }
@@ -110,11 +110,11 @@ def test_an_older_folder_is_tightened_with_all_that_is_in_it(tmp_path: Path) -> 
 def test_every_folder_on_the_way_is_checked(tmp_path: Path) -> None:
     """Also the ones that were there before."""
     (tmp_path / "home").mkdir(mode=0o755)
-    assert private.below(tmp_path / "home", "a", "b") == tmp_path / "home" / "a" / "b"
+    assert private.ensure_owned_subfolder(tmp_path / "home", "a", "b") == tmp_path / "home" / "a" / "b"
     assert [mode(tmp_path / name) for name in ("home", "home/a", "home/a/b")] == [0o700] * 3
     (tmp_path / "home" / "link").symlink_to(tmp_path)
     with pytest.raises(ReleaseError, match="it is a link"):
-        private.below(tmp_path / "home", "link", "c")
+        private.ensure_owned_subfolder(tmp_path / "home", "link", "c")
 
 
 def test_files_are_their_owners_alone(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_files_are_their_owners_alone(tmp_path: Path) -> None:
     private.write(tmp_path / "written", "one")
     private.write(tmp_path / "written", b"two")
     for line in ("a\n", "b\n"):
-        with private.appended(tmp_path / "log") as stream:
+        with private.open_for_append(tmp_path / "log") as stream:
             stream.write(line)
     assert (tmp_path / "written").read_text() == "two"
     assert (tmp_path / "log").read_text() == "a\nb\n"
@@ -134,6 +134,6 @@ def test_a_link_in_the_place_of_a_log_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "target").write_text("kept")
     (tmp_path / "log").symlink_to(tmp_path / "target")
     with pytest.raises(OSError, match="symbolic links"):
-        private.appended(tmp_path / "log")
+        private.open_for_append(tmp_path / "log")
     private.write(tmp_path / "log", "new")
     assert (tmp_path / "target").read_text() == "kept"

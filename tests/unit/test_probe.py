@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from release import probe as asking
 from release.cancellation import Cancellation
 from release.errors import Cancelled
-from release.probe import Answer, ask, cleaned
+from release.probe import Answer, ask, one_line_text
 from release.runspec import Probe
 
 PROBE = Probe(port=8000, path="/healthz")
@@ -209,4 +209,4 @@ def test_what_is_no_http_is_told_apart_from_silence() -> None:
 
 def test_cleaned_text_is_one_short_line() -> None:
     """Bidirectional marks and control characters are spaces."""
-    assert cleaned("a\u202eb\x07 c\n") == "a b c"
+    assert one_line_text("a\u202eb\x07 c\n") == "a b c"

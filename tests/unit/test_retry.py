@@ -9,9 +9,9 @@ import pytest
 
 from release.cancellation import Cancellation
 from release.errors import Cancelled
-from release.retry import Patience
+from release.retry import RetryPolicy
 
-FAST = Patience(attempts=3, first=0.001, longest=0.002)
+FAST = RetryPolicy(attempts=3, first=0.001, longest=0.002)
 
 
 class Fails:
@@ -73,7 +73,7 @@ def test_every_pause_ends_with_the_work(named: bool | float) -> None:
     stopping.start()
     failing = Fails(9)
     with pytest.raises(Cancelled):
-        Patience(attempts=3, first=3600.0, longest=3600.0).trying(failing, again, cancellation)
+        RetryPolicy(attempts=3, first=3600.0, longest=3600.0).trying(failing, again, cancellation)
     stopping.join()
     assert failing.calls == 1
 
@@ -99,7 +99,7 @@ def test_no_attempt_begins_after_the_time_is_over() -> None:
         return 0.06
 
     with pytest.raises(OSError, match="2"):
-        Patience(attempts=9, first=0.0, longest=0.0, timeout=0.05).trying(failing, again, Cancellation())
+        RetryPolicy(attempts=9, first=0.0, longest=0.0, timeout=0.05).trying(failing, again, Cancellation())
     assert asked == [8]
 
 
@@ -109,7 +109,7 @@ def test_pauses_grow_and_are_spread(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[float] = []
     cancellation = Cancellation()
     monkeypatch.setattr(cancellation, "pause", made.append)
-    Patience(attempts=6, first=1.0, longest=5.0).trying(Fails(5), lambda *_: True, cancellation)
+    RetryPolicy(attempts=6, first=1.0, longest=5.0).trying(Fails(5), lambda *_: True, cancellation)
     assert all(0.5 * whole <= each <= 1.5 * whole for each, whole in zip(made, (1, 2, 4, 5, 5), strict=True))
     assert len(set(made)) == 5
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from release.config import Secret
-from release.secret import resolve
+from release.secret import resolve_secrets
 
 CANARY = "canary-7f3a9c"
 
 
 def read(source: Secret, root: Path, **environ: str) -> str:
-    values, missing = resolve({"TOKEN": source}, root=root, environ=environ)
+    values, missing = resolve_secrets({"TOKEN": source}, root=root, environ=environ)
     assert not missing
     return values["TOKEN"].reveal()
 
@@ -38,7 +38,7 @@ def test_only_the_standard_output_of_a_command_is_the_value(
     code = f"import sys; print({CANARY!r}); print('unlocked', file=sys.stderr)"
     told: list[str] = []
     source = Secret(from_command=(sys.executable, "-c", code))
-    values, _ = resolve({"TOKEN": source}, root=tmp_path, environ={}, tell=told.append)
+    values, _ = resolve_secrets({"TOKEN": source}, root=tmp_path, environ={}, tell=told.append)
     assert values["TOKEN"].reveal() == CANARY
     assert told[1:] == [f"`{sys.executable}`: unlocked"]
     assert capfd.readouterr() == ("", "")
@@ -69,7 +69,7 @@ def test_the_standard_error_of_a_command_shows_no_secret(
         "OTHER": Secret(from_env="OTHER"),
         "TOKEN": Secret(from_command=("sh", "-c", f"{values} {script}"), timeout="1s"),  # type: ignore[arg-type]
     }
-    resolve(sources, root=tmp_path, environ={"OTHER": "other-secret-1"}, tell=told.append)
+    resolve_secrets(sources, root=tmp_path, environ={"OTHER": "other-secret-1"}, tell=told.append)
     assert told[-1] == seen
     assert CANARY not in "".join(told)
     assert capfd.readouterr() == ("", "")
@@ -79,7 +79,7 @@ def test_endless_standard_error_is_cut(tmp_path: Path) -> None:
     """Its last lines are told; the program never waits for a reader."""
     told: list[str] = []
     noisy = Secret(from_command=("sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' x >&2; echo value"))
-    values, missing = resolve({"TOKEN": noisy}, root=tmp_path, environ={}, tell=told.append)
+    values, missing = resolve_secrets({"TOKEN": noisy}, root=tmp_path, environ={}, tell=told.append)
     assert (values["TOKEN"].reveal(), missing) == ("value", ())
     assert sum(map(len, told)) < 100_000
 
@@ -89,7 +89,7 @@ def test_a_command_that_does_not_end_is_stopped_and_told(tmp_path: Path) -> None
     told: list[str] = []
     stuck = Secret(from_command=("sh", "-c", f"echo {CANARY}; sleep 60 & wait"), timeout="300ms")  # type: ignore[arg-type]
     begin = time.monotonic()
-    values, (missing,) = resolve({"TOKEN": stuck}, root=tmp_path, environ={}, tell=told.append)
+    values, (missing,) = resolve_secrets({"TOKEN": stuck}, root=tmp_path, environ={}, tell=told.append)
     assert time.monotonic() - begin < 10
     assert values == {}
     assert told == ["reading the secret TOKEN from `sh`"]
@@ -110,7 +110,7 @@ def test_every_secret_that_cannot_be_read_is_told_at_once(tmp_path: Path) -> Non
         "SILENT": Secret(from_command=(sys.executable, "-c", "")),
         "GOOD": Secret(from_env="GOOD"),
     }
-    values, missing = resolve(sources, root=tmp_path, environ={"EMPTY": "", "GOOD": CANARY})
+    values, missing = resolve_secrets(sources, root=tmp_path, environ={"EMPTY": "", "GOOD": CANARY})
     assert [item.name for item in missing] == ["UNSET", "EMPTY", "ABSENT", "FAILING", "UNKNOWN", "SILENT"]
     assert list(values) == ["GOOD"]
     assert CANARY not in repr((values, missing))

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from release.signals import TERM, caught, read_signal, stop_signal
+from release.signals import TERM, caught_signals, read_signal, stop_signal
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,7 @@ def test_the_numbers_are_those_of_linux() -> None:
 
 def test_the_signals_that_a_process_handles_are_read() -> None:
     """From a mask (proc(5)); one that is not there says nothing."""
-    assert caught("Name:\tx\nSigIgn:\t0000000000001000\nSigCgt:\t0000000000004002\n") == frozenset({2, 15})
-    assert caught("SigCgt:\t0000000000000000\n") == frozenset()
-    assert caught("") is None
+    status = "Name:\tx\nSigIgn:\t0000000000001000\nSigCgt:\t0000000000004002\n"
+    assert caught_signals(status) == frozenset({2, 15})
+    assert caught_signals("SigCgt:\t0000000000000000\n") == frozenset()
+    assert caught_signals("") is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from release.suspicion import secrets_of, suspicion
+from release.suspicion import secret_suspicion, secrets_of
 
 RANDOM = "Zx81kQpT0wLmN4vB7cRy2JhG"
 
@@ -15,13 +15,13 @@ RANDOM = "Zx81kQpT0wLmN4vB7cRy2JhG"
 )
 def test_a_whole_word_of_the_name_says_it(name: str) -> None:
     """Words are parted by _ and by capitals."""
-    assert str(suspicion(name, "x")).startswith("its name contains ")
+    assert str(secret_suspicion(name, "x")).startswith("its name contains ")
 
 
 @pytest.mark.parametrize("name", ["TOKENIZER", "MONKEY", "KEYBOARD", "COMPASS", "PASSENGERS", "SECRETARY"])
 def test_a_part_of_a_word_says_nothing(name: str) -> None:
     """Tokenizers and keyboards are no secrets."""
-    assert suspicion(name, "x") is None
+    assert secret_suspicion(name, "x") is None
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_a_part_of_a_word_says_nothing(name: str) -> None:
 )
 def test_the_look_of_a_value_says_it(value: str, what: str) -> None:
     """Shapes that issuers made recognisable, and text that is too random; the value is not in the words."""
-    why = suspicion("FLAVOUR", value)
+    why = secret_suspicion("FLAVOUR", value)
     assert why is not None
     assert what in why
     assert value not in why
@@ -60,7 +60,7 @@ def test_the_look_of_a_value_says_it(value: str, what: str) -> None:
 )
 def test_versions_commits_digests_and_addresses_are_no_secrets(value: str) -> None:
     """What build arguments usually hold passes."""
-    assert suspicion("FLAVOUR", value) is None
+    assert secret_suspicion("FLAVOUR", value) is None
 
 
 def test_an_environment_tells_what_to_mask() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from release.commits import Bump
 from release.history import last_version
-from release.nearly import read
+from release.nearly import evaluate_messages
 from release.source import Source
 from release.tags import version_tags
 from release.unreleased import messages_since, stands_on_own_line
@@ -35,7 +35,7 @@ def source(here: Repository) -> Iterator[Source]:
 
 def bump(here: Repository, source: Source, since: str = "v1.4.0", folder: str = ".") -> tuple[Bump, int]:
     """What the commits after a tag ask for, and how many cancel out."""
-    found = read(
+    found = evaluate_messages(
         messages_since(
             source, here.git("rev-parse", "HEAD"), since=here.git("rev-parse", since), paths=[folder]
         )

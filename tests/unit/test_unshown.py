@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from release.source import Source, public_address
-from release.unshown import Login, masked, variables, without
+from release.unshown import Login, login_environment, mask_logins, strip_logins
 from tests.unit.repository import Repository
 
 USER, PASSWORD = "ada", "goldfinch-p%40ss"  # a word of its own: other tests run programs beside these
@@ -134,7 +134,7 @@ def test_a_message_of_git_shows_no_login(here: Repository) -> None:
 )
 def test_a_login_is_taken_out_of_a_text(text: str, expected: str) -> None:
     """Only where an address has a password."""
-    assert masked(text) == expected
+    assert mask_logins(text) == expected
 
 
 def test_the_address_in_a_record_has_no_login() -> None:
@@ -146,17 +146,17 @@ def test_the_address_in_a_record_has_no_login() -> None:
 def test_only_an_address_that_git_logs_in_to_has_a_login() -> None:
     """Names, refspecs and other schemes stay as they are."""
     words = ("push", "origin", "a:refs/heads/b", "ssh://ada:x@host/y", "https://host/x", "https://ada@host/x")
-    assert without(words) == list(words)
-    assert without(["https://ada:x@host:8443/y"]) == ["https://host:8443/y"]
+    assert strip_logins(words) == list(words)
+    assert strip_logins(["https://ada:x@host:8443/y"]) == ["https://host:8443/y"]
     login = Login.of("https://ada:a%2Fb@host:8443/y")
     assert login is not None
     assert (login.live, login.user, login.password) == ("https://host:8443", "ada", "a/b")
-    assert variables([("origin", "https://host/x")], {}) == {}
+    assert login_environment([("origin", "https://host/x")], {}) == {}
 
 
 def test_settings_that_the_environment_has_for_git_stay() -> None:
     """They are counted on."""
-    named = variables([("a", "https://ada:x@host/y")], {"GIT_CONFIG_COUNT": "2"})
+    named = login_environment([("a", "https://ada:x@host/y")], {"GIT_CONFIG_COUNT": "2"})
     assert not {"GIT_CONFIG_KEY_0", "GIT_CONFIG_KEY_1"} & named.keys()
     assert "GIT_CONFIG_KEY_2" in named
     assert int(named["GIT_CONFIG_COUNT"]) == 2 + sum(key.startswith("GIT_CONFIG_KEY_") for key in named)

@@ -9,8 +9,8 @@ from semver import Version
 
 from release.commits import Message
 from release.errors import NothingToRelease, UsageError, VersionTaken
-from release.nearly import read
-from release.version import Request, next_version, parse, tag_prefix, versions_in
+from release.nearly import evaluate_messages
+from release.version import Request, next_version, parse_version, tag_prefix, versions_in
 
 
 def following(
@@ -26,7 +26,7 @@ def following(
         request=Request.parse(version=version or None, bump=bump or None),
         last=Version.parse(last) if last else None,
         existing=[Version.parse(text) for text in (*existing, *([last] if last else []))],
-        reading=read([Message(text=text) for text in messages]),
+        reading=evaluate_messages([Message(text=text) for text in messages]),
         own_line=own_line,
     )
     return str(found)
@@ -38,7 +38,7 @@ def following(
 @pytest.mark.parametrize("text", ["1.4.2", "v1.4.2", "0.0.1", "2.0.0-rc.1", "10.20.30-alpha-x.7"])
 def test_a_version_is_read_with_or_without_a_v(text: str) -> None:
     """It prints back without."""
-    assert str(parse(text)) == text.removeprefix("v")
+    assert str(parse_version(text)) == text.removeprefix("v")
 
 
 @pytest.mark.parametrize(
@@ -47,14 +47,14 @@ def test_a_version_is_read_with_or_without_a_v(text: str) -> None:
 def test_what_is_not_semver_is_refused(text: str) -> None:
     """The message shows the form."""
     with pytest.raises(UsageError, match="not a semantic version") as caught:
-        parse(text)
+        parse_version(text)
     assert "MAJOR.MINOR.PATCH" in caught.value.hint
 
 
 def test_build_metadata_is_refused() -> None:
     """A registry tag cannot hold a plus sign; the hint is the version without it."""
     with pytest.raises(UsageError, match="build metadata") as caught:
-        parse("1.2.3-rc.1+build.5")
+        parse_version("1.2.3-rc.1+build.5")
     assert caught.value.hint == "use 1.2.3-rc.1"
 
 
@@ -62,7 +62,7 @@ def test_build_metadata_is_refused() -> None:
 def test_a_version_that_no_tag_can_hold_is_refused(text: str) -> None:
     """Before anything is built."""
     with pytest.raises(UsageError, match="tag") as caught:
-        parse(text)
+        parse_version(text)
     assert caught.value.hint == "use 1.2.3"
 
 
@@ -252,7 +252,7 @@ def test_whatever_happened_the_next_version_is_new_and_the_highest(
     """Or there is none, and an error says why."""
     known = [*existing, *([last] if last is not None else [])]
     try:
-        reading = read([Message(text=text) for text in said])
+        reading = evaluate_messages([Message(text=text) for text in said])
         found = next_version(request=Request(), last=last, existing=known, reading=reading)
     except (NothingToRelease, VersionTaken):
         return
@@ -264,7 +264,7 @@ def test_a_line_of_its_own_never_takes_a_version_at_or_below_one_of_the_line(
     last: Version, existing: list[Version], said: list[str]
 ) -> None:
     """Whatever exists on other lines."""
-    reading, known = read([Message(text=text) for text in said]), [*existing, last]
+    reading, known = evaluate_messages([Message(text=text) for text in said]), [*existing, last]
     try:
         found = next_version(request=Request(), last=last, existing=known, reading=reading, own_line=True)
     except (NothingToRelease, VersionTaken):

@@ -19,7 +19,7 @@ from release import webhook
 from release.config import Secret, Webhook
 from release.errors import ReleaseError
 from release.redact import Redacted
-from release.webhook import Message, deliver, keep, signature, waiting
+from release.webhook import Message, deliver, keep_message, signature, waiting_messages
 
 SECRET = Redacted("s3cret")
 
@@ -72,8 +72,8 @@ def hook(url: str) -> Webhook:
 
 
 def kept(tmp_path: Path, **data: Any) -> list[Message]:
-    keep(tmp_path, "chat", "0123456789ab", data)
-    return list(waiting(tmp_path, pytest.fail))
+    keep_message(tmp_path, "chat", "0123456789ab", data)
+    return list(waiting_messages(tmp_path, pytest.fail))
 
 
 def test_a_message_is_signed_as_the_standard_says(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_what_this_clone_did_not_write_is_not_sent(tmp_path: Path) -> None:
     (message,) = kept(tmp_path)
     message.path.write_bytes(b"forged")
     told: list[str] = []
-    assert list(waiting(tmp_path, told.append)) == []
+    assert list(waiting_messages(tmp_path, told.append)) == []
     assert "was not written by this clone" in told[0]
     assert not message.path.exists()
 

@@ -15,12 +15,12 @@ from release.chain.building.rawjson import RawProgress
 from release.chain.stage_context import StageContext
 from release.errors import CommandFailed, EngineUnreachable, GateFailed, ReleaseError
 from release.events import Notice
-from release.images.credentials import lend_logins
+from release.images.credentials import write_docker_config
 from release.images.engine import StoredImage
 from release.inherited import ENGINE
 from release.process import Command, Completed, output_of
 from release.reference import Reference
-from release.retry import Patience
+from release.retry import RetryPolicy
 from release.values import replace
 
 STRUCTURED: Final = "rawjson"
@@ -29,7 +29,7 @@ STRUCTURED: Final = "rawjson"
 _SINCE: Final = (0, 13)
 _VERSION: Final = re.compile(r"v?(\d+)\.(\d+)")
 
-_PATIENCE: Final = Patience(attempts=3, first=2.0, longest=5.0)
+_PATIENCE: Final = RetryPolicy(attempts=3, first=2.0, longest=5.0)
 """Attempts of a build that failed for another reason than the Dockerfile."""
 
 
@@ -100,7 +100,7 @@ def run_buildkit(
     def once(asked: Command = command) -> Progress:
         reader = RawProgress()
         with ctx.folder.staged("docker") as folder:
-            logins = lend_logins(folder, ctx.environ)
+            logins = write_docker_config(folder, ctx.environ)
             ready = replace(asked, env={**asked.env, **logins})
             try:
                 completed = ctx.execute(

@@ -27,7 +27,7 @@ _DEFAULT_RIGHTS: Final = "system.posix_acl_default"
 def write_archive(entries: Iterable[Entry], path: Path) -> None:
     """Write the archive of these files, which come sorted, with every folder before what is in it."""
     with (
-        private.created(path) as stream,
+        private.create_file(path) as stream,
         tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive,
     ):
         seen: set[str] = set()

@@ -17,7 +17,7 @@ from release.chain.building.stage import NewSteps
 from release.chain.stage_context import StageContext
 from release.errors import Cancelled, ReleaseError
 from release.events import Notice
-from release.images.credentials import lend_logins
+from release.images.credentials import write_docker_config
 from release.process import run
 from release.reference import Digest
 from release.values import Struct, replace
@@ -81,7 +81,7 @@ def _exported(ctx: StageContext, cache: Cache) -> Digest | None:
             destination=cache.destination,
             lending=lending,
         )
-        env = {**build_environment(ctx), **lend_logins(folder, ctx.environ)}
+        env = {**build_environment(ctx), **write_docker_config(folder, ctx.environ)}
         if cache.kind == "local":
             Path(cache.place).parent.mkdir(parents=True, exist_ok=True)
         try:

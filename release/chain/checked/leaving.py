@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import closing
 
-from release.actor import now
+from release.actor import utc_now_text
 from release.chain.building.export import ExportedCache
 from release.chain.checked.statement import Passed, Statement, can_sign, signed
 from release.chain.checked.taking import KIND, RESULT, tag_of, travel_key, trusted
@@ -77,7 +77,7 @@ def _statement(ctx: StageContext, results: dict[str, tuple[str, Attached]]) -> S
         service=plan.service.service,
         repository=str(plan.service.repository),
         tree=plan.commit.tree,
-        issued=now(),
+        issued=utc_now_text(),
         commit=plan.commit.id,
         run=ctx.run.url or ctx.run.id,
         cache=str(cache.digest) if cache is not None and cache.digest is not None else None,

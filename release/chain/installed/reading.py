@@ -124,10 +124,10 @@ class _LayerStore:
         data = {"digest": digest, "version": _VERSION, "scan": found.to_json()}
         content = json.dumps(data, separators=(",", ":")).encode()
         with suppress(OSError, ReleaseError):
-            private.below(self._folder.parent, self._folder.name)
+            private.ensure_owned_subfolder(self._folder.parent, self._folder.name)
             unnamed = self._folder / f".{os.getpid()}-{digest[:16]}"
             try:
-                with private.created(unnamed) as stream:
+                with private.create_file(unnamed) as stream:
                     stream.write(self._seal.seal(content, _PURPOSE))
                 unnamed.replace(self._path(digest))
             finally:

@@ -23,7 +23,7 @@ from release.committed import Committed
 from release.config import Lint
 from release.errors import CommandFailed, GateFailed
 from release.events import Found, Notice, Warned
-from release.inherited import BASIC, inherited
+from release.inherited import BASIC, inherited_variables
 from release.process import Command, run
 from release.values import Struct, replace
 
@@ -90,7 +90,7 @@ def _inputs(ctx: StageContext) -> dict[str, Any]:
         "context": service.context,
         "settings": service.lint.model_dump(mode="json"),
         "python": [sys.version, wanted_python(ctx)],
-        "environment": inherited(service.lint.pass_env),
+        "environment": inherited_variables(service.lint.pass_env),
         "programs": [_program(shlex.split(command)[0]) for command in service.lint.commands],
     }
 

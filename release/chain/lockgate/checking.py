@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from release.chain.lockgate.results import Unchecked
-from release.committed import lost
+from release.committed import broken_link_error
 from release.config import Lock
 from release.inherited import BASIC
 from release.process import Command, Completed
@@ -29,7 +29,7 @@ def refuse_astray(name: str, astray: Mapping[str, str]) -> None:
     path = PurePosixPath(posixpath.normpath(name))
     found = next((str(each) for each in (path, *path.parents) if str(each) in astray), None)
     if found is not None:
-        raise lost(name, astray[found])
+        raise broken_link_error(name, astray[found])
 
 
 class Checking(Struct, frozen=True, kw_only=True):

@@ -35,7 +35,7 @@ from release.committed import Committed, read_linked
 from release.config import Service
 from release.errors import GateFailed, SourceError
 from release.events import Notice, Warned
-from release.inherited import inherited
+from release.inherited import inherited_variables
 from release.records import LockFile
 from release.source import Source
 from release.suspicion import secrets_of
@@ -261,7 +261,7 @@ def _inputs(ctx: StageContext) -> Mapping[str, Any]:
         "python": sys.version,
         "project": project_python(service, reader(ctx.source, ctx.plan.commit.id, service)),
         "image": service_image_python(service, reader(ctx.source, ctx.plan.commit.id, service)),
-        "variables": variables("UV_", "PIP_") | inherited(service.lock.pass_env),
+        "variables": variables("UV_", "PIP_") | inherited_variables(service.lock.pass_env),
     }
 
 

@@ -19,17 +19,17 @@ from release.errors import GateFailed, LedgerUnreachable, TransferBroken
 from release.events import Notice, Warned
 from release.images.engine import Engine
 from release.images.imageconfig import own_layers
-from release.images.layout import Readable, late_files, manifest_of, read_layout
+from release.images.layout import Readable, files_after_epoch, manifest_of, read_layout
 from release.images.registry import Blob, Manifest, Registry
 from release.ledger import query
 from release.ledger.placing import content_of, version_taken
 from release.ledger.store import Ledger
 from release.records import Release
 from release.reference import Digest, Reference
-from release.retry import Patience
+from release.retry import RetryPolicy
 from release.values import Struct
 
-_UPLOAD: Final = Patience(attempts=4, first=1.0, longest=5.0)
+_UPLOAD: Final = RetryPolicy(attempts=4, first=1.0, longest=5.0)
 
 
 class PushedImage(Struct, frozen=True, kw_only=True):
@@ -115,7 +115,7 @@ def _through_engine(ctx: StageContext, built: BuiltImage) -> _Seen:
 
     def look(digest: Digest, stream: Readable) -> None:
         ctx.cancellation.check()
-        late[digest] = late_files(stream, SOURCE_DATE_EPOCH)
+        late[digest] = files_after_epoch(stream, SOURCE_DATE_EPOCH)
 
     with ctx.engine.exported(built.reference, cancellation=ctx.cancellation) as stream:
         layout = read_layout(stream, look)
@@ -272,7 +272,7 @@ def _same(engine: Engine, built: BuiltImage, manifest: Manifest) -> bool:
 def _read_back(ctx: StageContext, registry: Registry, layer: Blob, *, inspect: bool) -> tuple[str, ...]:
     ctx.cancellation.check()
     with registry.blob(layer, cancellation=ctx.cancellation) as stream:
-        return late_files(stream, SOURCE_DATE_EPOCH) if inspect else ()
+        return files_after_epoch(stream, SOURCE_DATE_EPOCH) if inspect else ()
 
 
 def _own(manifest: Manifest, config: bytes) -> list[Blob]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from typing import cast
 
-from release.actor import TOOL, now
+from release.actor import TOOL, utc_now_text
 from release.chain.building.stage import BuiltImage
 from release.chain.lockgate.gate import LockChecked
 from release.chain.plan import SOURCE_DATE_EPOCH, Plan
@@ -21,8 +21,8 @@ from release.events import Emit, Warned
 from release.images.engine import EngineInfo
 from release.images.registry import Manifest
 from release.ledger.writer import TagRequest
-from release.migrations import idle, matching, summary
-from release.records import Built, Descriptor, Draft, Image, Migrations, Record, Release, Source
+from release.migrations import matching_files, summarise_migrations, unmatched_pattern_warnings
+from release.records import BuildInputs, Descriptor, Draft, Image, Migrations, Record, Release, Source
 from release.source import Source as Repository
 from release.values import Struct
 
@@ -39,7 +39,7 @@ def record(ctx: StageContext) -> Recorded:
     """Append the release record with its git tag. Raises VersionTaken, LedgerError."""
     draft = Draft(
         service=ctx.plan.service.service,
-        recorded_at=now(),
+        recorded_at=utc_now_text(),
         actor=ctx.actor,
         run=ctx.run,
         tool=TOOL,
@@ -81,9 +81,9 @@ def migrations(source: Repository, commit: str, service: Service, emit: Emit) ->
     if service.migrations is None:
         return None
     files = source.listing(commit, service.context)
-    for sentence in idle(files, service.migrations.paths):
+    for sentence in unmatched_pattern_warnings(files, service.migrations.paths):
         emit(Warned(text=sentence))
-    return summary(matching(files, service.migrations.paths))
+    return summarise_migrations(matching_files(files, service.migrations.paths))
 
 
 def _image(plan: Plan, manifest: Manifest, engine: EngineInfo) -> Image:
@@ -105,8 +105,8 @@ def _source(plan: Plan) -> Source:
     )
 
 
-def _built(plan: Plan, built: BuiltImage, pushed: PushedImage, engine: EngineInfo) -> Built:
-    return Built(
+def _built(plan: Plan, built: BuiltImage, pushed: PushedImage, engine: EngineInfo) -> BuildInputs:
+    return BuildInputs(
         dockerfile=built.dockerfile,
         dockerfile_sha256=built.dockerfile_sha256,
         context=plan.service.context,

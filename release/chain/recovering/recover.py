@@ -24,9 +24,9 @@ from release.committed import read_linked
 from release.config import Config, Service
 from release.errors import EngineUnreachable, RegistryError, RegistryUnreachable, ReleaseError
 from release.images.engine import Engine
-from release.images.imageconfig import config_of
+from release.images.imageconfig import parse_config
 from release.images.registry import Manifest, Registry
-from release.records import Built, Descriptor, Image, LockFile, Recovered, Release, Source
+from release.records import BuildInputs, Descriptor, Image, LockFile, RecoverySource, Release, Source
 from release.reference import Reference
 from release.source import Commit
 from release.source import Source as Clone
@@ -167,7 +167,7 @@ class Recoverer:
         self, candidate: Candidate, commit: Commit, by: By, manifest: Manifest, content: bytes
     ) -> _Case:
         try:
-            config = config_of(content)
+            config = parse_config(content)
             labels = dict((config.get("config") or {}).get("Labels") or {})
         except (ValueError, TypeError, AttributeError) as error:
             attempted = f"read the config {manifest.config.digest}"
@@ -216,7 +216,7 @@ class Recoverer:
             build=self._built(case),
             gates=(),
             smoke=recorded_smoke(case.settings),
-            recovered=Recovered(
+            recovered=RecoverySource(
                 origin=str(self._service.repository),
                 unknown=tuple(sorted(self._unknown(case, lock))),
                 by=case.by,
@@ -260,8 +260,8 @@ class Recoverer:
         content = read_linked(self._source, case.commit.id, path.as_posix())
         return hashlib.sha256(content).hexdigest() if content is not None else None
 
-    def _built(self, case: _Case) -> Built:
-        return Built(
+    def _built(self, case: _Case) -> BuildInputs:
+        return BuildInputs(
             dockerfile=case.settings.build.dockerfile,
             dockerfile_sha256=self._dockerfile_sha256(case),
             context=case.settings.context,

@@ -9,11 +9,11 @@ from release.config import Limits
 from release.config.limits import most_after
 from release.errors import GateFailed
 from release.ledger import query
-from release.records import Measured, Release
+from release.records import Release, SmokeMeasurements
 from release.scalars import size_text
 
 
-def together(size: int, runs: Iterable[tuple[int | None, int | None]]) -> Measured:
+def together(size: int, runs: Iterable[tuple[int | None, int | None]]) -> SmokeMeasurements:
     """Return the measurements of all runs: the longest time and the highest peak.
 
     Args:
@@ -23,10 +23,12 @@ def together(size: int, runs: Iterable[tuple[int | None, int | None]]) -> Measur
     known = list(runs)
     times = [ready for ready, _ in known if ready is not None]
     peaks = [peak for _, peak in known if peak is not None]
-    return Measured(image_size=size, ready_ms=max(times, default=None), peak_memory=max(peaks, default=None))
+    return SmokeMeasurements(
+        image_size=size, ready_ms=max(times, default=None), peak_memory=max(peaks, default=None)
+    )
 
 
-def measured_before(ctx: StageContext) -> tuple[str, Measured] | None:
+def measured_before(ctx: StageContext) -> tuple[str, SmokeMeasurements] | None:
     """Return version and measurements of the newest release, if its image was in a store of the same kind."""
     service = ctx.plan.service.service
     newest = next(query.history(ctx.open_ledger(), service, kind=Release.kind), None)
@@ -38,7 +40,7 @@ def measured_before(ctx: StageContext) -> tuple[str, Measured] | None:
     return (newest.body.version, found) if found is not None else None
 
 
-def check_limits(ctx: StageContext, measured: Measured) -> None:
+def check_limits(ctx: StageContext, measured: SmokeMeasurements) -> None:
     """Refuse measurements beyond their limits. Raises GateFailed."""
     limits = ctx.plan.service.limits
     grows = limits.max_size_growth is not None or limits.max_memory_growth is not None
@@ -55,7 +57,7 @@ def check_limits(ctx: StageContext, measured: Measured) -> None:
         raise GateFailed("smoke", wrong, "let it use less at its start, or raise the limit")
 
 
-def too_hungry(limits: Limits, measured: Measured) -> str:
+def too_hungry(limits: Limits, measured: SmokeMeasurements) -> str:
     """Return what is wrong with the peak of the memory; empty if nothing is.
 
     Raises GateFailed: there is a limit, and the engine does not tell the peak.
@@ -72,7 +74,7 @@ def too_hungry(limits: Limits, measured: Measured) -> str:
     return f"it used {_size(peak)} of memory; limits.max_memory is {size_text(limits.max_memory)}"
 
 
-def hungrier(limits: Limits, measured: Measured, version: str, before: Measured) -> str:
+def hungrier(limits: Limits, measured: SmokeMeasurements, version: str, before: SmokeMeasurements) -> str:
     """Return what is wrong with the growth of the memory since a release; empty if nothing is."""
     text, old, new = limits.max_memory_growth, before.peak_memory, measured.peak_memory
     if text is None or old is None or new is None or new <= most_after(text, old):
@@ -81,14 +83,14 @@ def hungrier(limits: Limits, measured: Measured, version: str, before: Measured)
     return f"{used}; limits.max_memory_growth is {text}"
 
 
-def too_large(limits: Limits, measured: Measured) -> str:
+def too_large(limits: Limits, measured: SmokeMeasurements) -> str:
     """Return what is wrong with the size of an image; empty if nothing is."""
     if limits.max_size is None or measured.image_size <= limits.max_size:
         return ""
     return f"the image has {_size(measured.image_size)}; limits.max_size is {size_text(limits.max_size)}"
 
 
-def grown(limits: Limits, measured: Measured, version: str, before: Measured) -> str:
+def grown(limits: Limits, measured: SmokeMeasurements, version: str, before: SmokeMeasurements) -> str:
     """Return what is wrong with the growth of an image since a release; empty if nothing is."""
     text, old, new = limits.max_size_growth, before.image_size, measured.image_size
     if text is None or new <= most_after(text, old):

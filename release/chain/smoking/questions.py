@@ -14,11 +14,11 @@ from release.chain.smoking.run import Run
 from release.chain.smoking.starting import OwnTime, StartClock
 from release.errors import GateFailed
 from release.images.engine import ContainerState, Executed
-from release.images.reach import reachable
+from release.images.reach import reachable_address
 from release.probe import INTERVAL_SECONDS, Answer, await_answer
 from release.process import TAIL_LINES
 from release.values import Struct
-from release.wire import ACCEPTS, accepts
+from release.wire import ACCEPTS, probe_connection
 
 _PAUSE_SECONDS: Final = 0.5
 """From one run of a program, or one look at the container, to the next."""
@@ -102,7 +102,7 @@ class Questions(Struct, frozen=True, kw_only=True):
         where = self._address(port)
         self.run.ctx.say("smoke", f"connecting to port {port}")
         alive = self.run.now_and_then(self.container)
-        while (text := accepts(*where, check=alive)) != ACCEPTS:
+        while (text := probe_connection(*where, check=alive)) != ACCEPTS:
             alive()
             if self.clock.is_over():
                 raise self._silent(port, text)
@@ -115,7 +115,7 @@ class Questions(Struct, frozen=True, kw_only=True):
 
     def _address(self, port: int) -> tuple[str, int]:
         """Return where a port of the container answers from here. Raises GateFailed."""
-        where = reachable(self.run.ctx.engine.host, self.started, port)
+        where = reachable_address(self.run.ctx.engine.host, self.started, port)
         if where is None:
             self.run.alive(self.container)
             hint = "run the same again; if it stays, read the engine's log"

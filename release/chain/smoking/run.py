@@ -15,9 +15,9 @@ from release.chain.stage_context import StageContext
 from release.config import SmokeRun
 from release.errors import EngineError, EngineUnreachable, GateFailed
 from release.images.engine import ContainerState, Executed
-from release.images.values import numbers_of
+from release.images.values import user_and_group_ids
 from release.process import TAIL_LINES
-from release.signals import Signal, caught, stop_signal
+from release.signals import Signal, caught_signals, stop_signal
 from release.values import Struct
 
 _LOOK_SECONDS: Final = 0.5
@@ -136,7 +136,7 @@ class Run(Struct, frozen=True, kw_only=True):
             engine.wait(container, timeout=self.settings.stop_grace, cancellation=self.ctx.cancellation)
         except TimeoutError:
             if not self.settings.init:  # its process 1 is the engine's then
-                handles = caught(self._inside(container, "/proc/1/status"))
+                handles = caught_signals(self._inside(container, "/proc/1/status"))
             engine.stop(container, grace=0)
             return False, handles
         return True, None
@@ -198,5 +198,5 @@ class Run(Struct, frozen=True, kw_only=True):
         read = self.ctx.engine.read_file
         with suppress(EngineError):
             files = [read(container, path) or b"" for path in ("/etc/passwd", "/etc/group")]
-            return numbers_of(user, *(content.decode(errors="replace") for content in files))
-        return numbers_of(user, "", "")
+            return user_and_group_ids(user, *(content.decode(errors="replace") for content in files))
+        return user_and_group_ids(user, "", "")

@@ -23,7 +23,7 @@ from release.errors import EngineError, GateFailed
 from release.images.container_spec import BRIDGE, LOOPBACK, UNWATCHED
 from release.images.engine import ContainerSpec
 from release.images.reach import is_local
-from release.records import Measured, SmokeSpec
+from release.records import SmokeMeasurements, SmokeSpec
 from release.reference import Digest
 from release.runspec import Healthcheck
 from release.signals import TERM
@@ -47,7 +47,7 @@ class SmokePassed(Struct, frozen=True, kw_only=True):
     summary: str
     log: bytes = b""
     """The last bytes of the stage's log: the output of the containers, without secrets."""
-    measured: Measured | None = None
+    measured: SmokeMeasurements | None = None
 
 
 class _Seen(Struct, frozen=True, kw_only=True):
@@ -190,7 +190,7 @@ def _travels(ctx: StageContext) -> dict[str, Any]:
 def _restore(ctx: StageContext, passed: CachedResult) -> SmokePassed:
     spec = recorded_smoke(ctx.plan.service)
     log = base64.b64decode(passed.data["log"], validate=True)
-    measured = Measured.model_validate(passed.data["measured"])
+    measured = SmokeMeasurements.model_validate(passed.data["measured"])
     check_limits(ctx, measured)
     return SmokePassed(
         spec=spec, evidence=passed.evidence, summary=passed.summary, log=log, measured=measured

@@ -11,7 +11,7 @@ from release.commands.command_line import CommandContext
 from release.errors import ReleaseError, UsageError
 from release.inert import inert_line
 from release.ledger import query
-from release.private import HOME, below, write
+from release.private import HOME, ensure_owned_subfolder, write
 
 if TYPE_CHECKING:
     from release.commands.report.data import Clean
@@ -30,9 +30,11 @@ def report(cmd: CommandContext) -> int:
     with cmd.workspace() as workspace:
         workspace.refresh()
         if options.incident:
-            from release.commands.report.incident import incident
+            from release.commands.report.incident import incident_timeline
 
-            cmd.console.page(incident(workspace, query.read_since(options.since or "", query.Clock()), clean))
+            cmd.console.page(
+                incident_timeline(workspace, query.read_since(options.since or "", query.Clock()), clean)
+            )
             return 0
         _written(cmd, workspace, clean)
     return 0
@@ -44,13 +46,15 @@ def _clean(cmd: CommandContext, text: str) -> str:
 
 
 def _written(cmd: CommandContext, workspace: Workspace, clean: Clean) -> None:
-    from release.commands.report.data import collect
-    from release.commands.report.page import page
+    from release.commands.report.data import collect_report_data
+    from release.commands.report.page import render_page
 
-    text = page(collect(workspace, cmd.options.since, clean))
+    text = render_page(collect_report_data(workspace, cmd.options.since, clean))
     given = cmd.options.output
     try:
-        path = Path(given) if given is not None else below(workspace.source.root / HOME) / NAME
+        path = (
+            Path(given) if given is not None else ensure_owned_subfolder(workspace.source.root / HOME) / NAME
+        )
         if given is None:
             write(path, text)
         else:

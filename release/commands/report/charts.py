@@ -13,7 +13,7 @@ _ROW: Final = 22
 _OUTCOMES: Final = ("healthy", "rollback", "failed")
 
 
-def weeks(
+def count_by_week(
     deployments: Sequence[tuple[str, str]], since: str, until: str
 ) -> list[tuple[str, Mapping[str, int]]]:
     """Count outcomes by week. Return each week's first day with its numbers, the oldest first.
@@ -33,7 +33,7 @@ def weeks(
     return list(zip(days, counts, strict=True))
 
 
-def bars(rows: Sequence[tuple[str, Mapping[str, int]]], name: str) -> str:
+def bar_chart(rows: Sequence[tuple[str, Mapping[str, int]]], name: str) -> str:
     """Return a chart of stacked bars, with the numbers in its title for each bar."""
     most = max((sum(counts.values()) for _, counts in rows), default=0) or 1
     step = _WIDTH / max(len(rows), 1)
@@ -57,7 +57,7 @@ def bars(rows: Sequence[tuple[str, Mapping[str, int]]], name: str) -> str:
     return _svg(label, _HEIGHT + 20, "".join([axis, *parts, peak, ends]))
 
 
-def waterfall(gates: Sequence[Sequence[object]], name: str) -> str:
+def stage_chart(gates: Sequence[Sequence[object]], name: str) -> str:
     """Return a chart of the chain's stages: each bar begins where the stage began.
 
     Args:

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any, Final
 
 from release.commands.text.history import Entry, history_row
-from release.commands.text.marks import named
+from release.commands.text.marks import version_text
 from release.deploy.environment.environment import Workspace
 from release.deploy.environment.unconfigured import unconfigured
 from release.errors import LedgerError, TargetUnavailable
@@ -33,7 +33,7 @@ MOST_PACKAGES: Final = 40
 _MONTHS: Final = timedelta(days=90)
 
 
-class Place(Struct, frozen=True, kw_only=True):
+class ReportEnvironment(Struct, frozen=True, kw_only=True):
     """An environment, as the ledger says."""
 
     name: str
@@ -48,13 +48,13 @@ class Place(Struct, frozen=True, kw_only=True):
     frozen: str
 
 
-class Data(Struct, frozen=True, kw_only=True):
+class ReportData(Struct, frozen=True, kw_only=True):
     """Everything that the report shows."""
 
     service: str
     looked_at: str
     ledger: str
-    places: tuple[Place, ...]
+    places: tuple[ReportEnvironment, ...]
     events: tuple[tuple[str, ...], ...]
     """Rows of `invoke history`, newest first."""
     more_events: bool
@@ -65,7 +65,7 @@ class Data(Struct, frozen=True, kw_only=True):
     """Moment, environment and outcome of each ended deployment in the span of the metrics, newest first."""
 
 
-def collect(workspace: Workspace, since: str | None, clean: Clean) -> Data:
+def collect_report_data(workspace: Workspace, since: str | None, clean: Clean) -> ReportData:
     """Read everything. Raises LedgerError, and UsageError for a beginning that is no time."""
     clock = query.Clock()
     begun = query.read_since(since, clock).text if since is not None else None
@@ -73,11 +73,11 @@ def collect(workspace: Workspace, since: str | None, clean: Clean) -> Data:
     environments = [*workspace.service.environments, *unconfigured(workspace.service, ledger)]
     span = Span(since=begun or _text(clock.now - _MONTHS), until=_text(clock.now))
     entries = list(islice(_entries(workspace, begun), MOST_EVENTS + 1))
-    version = versions(workspace)
+    version = version_lookup(workspace)
     kept = entries[:MOST_EVENTS]
     found = list(islice(_releases(workspace, begun, clean), MOST_RELEASES + 1))
     head = ledger.head
-    return Data(
+    return ReportData(
         service=service,
         looked_at=span.until,
         ledger=str(head)[:12] if head is not None else "empty",
@@ -111,7 +111,7 @@ def _entries(workspace: Workspace, since: str | None) -> Iterator[Entry]:
         yield entry
 
 
-def versions(workspace: Workspace) -> Callable[[Body], str]:
+def version_lookup(workspace: Workspace) -> Callable[[Body], str]:
     """Return a function that names the version that a record is about; each release is read once."""
     known: dict[str, str] = {}
 
@@ -135,17 +135,17 @@ def versions(workspace: Workspace) -> Callable[[Body], str]:
 
 
 def _named(release: Release) -> str:
-    return named(release.version, recovered=release.recovered is not None)
+    return version_text(release.version, recovered=release.recovered is not None)
 
 
-def _place(workspace: Workspace, name: str, moment: str, clean: Clean) -> Place:
+def _place(workspace: Workspace, name: str, moment: str, clean: Clean) -> ReportEnvironment:
     """Return what an environment runs, and what a rollback would put back."""
     service, ledger = workspace.service.service, workspace.ledger
     event = query.current(ledger, service, name)
     back, note = _back(workspace, name)
     frozen = query.frozen(ledger, service, name, moment)
-    version = versions(workspace)(event.deployment) if event is not None else "nothing"
-    return Place(
+    version = version_lookup(workspace)(event.deployment) if event is not None else "nothing"
+    return ReportEnvironment(
         name=clean(name),
         version=clean(version),
         digest=event.deployment.digest if event is not None else "",

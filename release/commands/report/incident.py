@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Final
 
-from release.commands.report.data import Clean, versions
+from release.commands.report.data import Clean, version_lookup
 from release.commands.text.history import Entry, history_row
 from release.deploy.environment.environment import Workspace
 from release.ledger import query
@@ -18,7 +18,7 @@ _MOST: Final = 1000
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>()#+!|~-])")
 
 
-def incident(workspace: Workspace, since: query.Moment, clean: Clean) -> str:
+def incident_timeline(workspace: Workspace, since: query.Moment, clean: Clean) -> str:
     """Return what happened since a moment, oldest first. Raises LedgerError."""
     service = workspace.service.service
     waiting = [draft for draft in workspace.ledger.unsynced() if draft.service == service]
@@ -27,7 +27,7 @@ def incident(workspace: Workspace, since: query.Moment, clean: Clean) -> str:
         *reversed(list(recorded)),
         *(each for each in waiting if _moment(each) >= since.text),
     ]
-    version = versions(workspace)
+    version = version_lookup(workspace)
     entries.sort(key=_order)
     rows = [tuple(map(clean, history_row(each, version(each.body), utc_time))) for each in entries]
     bodies = [each.body for each in entries if isinstance(each, Record)]
@@ -41,7 +41,7 @@ def incident(workspace: Workspace, since: query.Moment, clean: Clean) -> str:
     begin = since.text[:16].replace("T", " ")
     return "\n".join(
         [
-            f"# Incident of {markdown(service)}",
+            f"# Incident of {escape_markdown(service)}",
             "",
             f"From {begin}Z. {_count(failed, 'deployment')} failed; {len(ended)} rolled back. Times are UTC.",
             "",
@@ -74,9 +74,9 @@ def _table(rows: Sequence[Sequence[str]]) -> list[str]:
         "| when | version | what | environment | status | who | message |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    return [*head, *(f"| {' | '.join(map(markdown, row))} |" for row in rows)]
+    return [*head, *(f"| {' | '.join(map(escape_markdown, row))} |" for row in rows)]
 
 
-def markdown(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """Return text that Markdown shows as it is (CommonMark 0.31, "Backslash escapes")."""
     return _SPECIAL.sub(r"\\\1", text) if not re.fullmatch(r"[\w .:/@-]*", text) else text

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from release.commands.report.data import Data
+from release.commands.report.data import ReportData
 
 
 class Texts:
@@ -25,7 +25,7 @@ class Texts:
         return self._numbers[text]
 
 
-def packed(data: Data) -> dict[str, Any]:
+def pack_report(data: ReportData) -> dict[str, Any]:
     """Return texts, events and releases: `report.js` reads them by the same places.
 
     An event is its second since 1970 and the numbers of its texts. A release is version, second, who, digest,

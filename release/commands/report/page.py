@@ -14,9 +14,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from release import __version__
-from release.commands.report.charts import bars, waterfall, weeks
-from release.commands.report.data import Data
-from release.commands.report.packing import packed
+from release.commands.report.charts import bar_chart, count_by_week, stage_chart
+from release.commands.report.data import ReportData
+from release.commands.report.packing import pack_report
 from release.commands.text.metrics import value_text
 from release.ledger.metrics import Metric
 
@@ -34,7 +34,7 @@ def _environment() -> Environment:
     )
 
 
-def page(data: Data) -> str:
+def render_page(data: ReportData) -> str:
     """Return the page. Every text in it is escaped, and its policy allows this one script alone."""
     script = (_TEMPLATES / "report.js").read_text(encoding="utf-8")
     style = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
@@ -48,9 +48,9 @@ def page(data: Data) -> str:
             script=Markup(script),  # noqa: S704 - our own file
             style=Markup(style),  # noqa: S704 - our own file
             policy=_policy(script, style),
-            payload=Markup(_json(packed(data))),  # noqa: S704 - has no < in it
+            payload=Markup(_json(pack_report(data))),  # noqa: S704 - has no < in it
             groups=list(_groups(data)),
-            waterfall=_chart(waterfall(newest["g"], f"stages of {newest['v']}")) if newest else "",
+            waterfall=_chart(stage_chart(newest["g"], f"stages of {newest['v']}")) if newest else "",
             newest=newest,
         )
     )
@@ -73,7 +73,7 @@ def _json(value: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _groups(data: Data) -> Iterator[dict[str, Any]]:
+def _groups(data: ReportData) -> Iterator[dict[str, Any]]:
     """Yield the metrics of each environment with its chart, then those of the service."""
     span = data.metrics.span
     by_name: dict[str | None, list[Metric]] = {}
@@ -82,7 +82,9 @@ def _groups(data: Data) -> Iterator[dict[str, Any]]:
     for name, metrics in by_name.items():
         mine = [(moment, outcome) for moment, place, outcome in data.deployments if place == name]
         label = f"deployments in {name} by week"
-        chart = _chart(bars(weeks(mine, span.since, span.until), label)) if name is not None else ""
+        chart = (
+            _chart(bar_chart(count_by_week(mine, span.since, span.until), label)) if name is not None else ""
+        )
         yield {"name": name, "chart": chart, "rows": [_row(each) for each in metrics]}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
-from release.commands.text.marks import named
+from release.commands.text.marks import version_text
 from release.deploy.inspection.drill import Drill, Drilled
 from release.deploy.inspection.pruning import Pruned, Pruning, summary
 from release.deploy.inspection.readiness_report import Readiness, Verdict
@@ -14,7 +14,7 @@ from release.reference import Digest
 
 
 class Rebuilt(Protocol):
-    """Result of a rebuild: `release.remake.Remade`."""
+    """Result of a rebuild: `release.remake.RebuildResult`."""
 
     @property
     def service(self) -> str:
@@ -49,7 +49,7 @@ def readiness_rows(found: Readiness) -> Iterator[Sequence[str]]:
     for verdict in found.verdicts:
         yield (
             f"{found.service} {found.environment}",
-            named(verdict.version, recovered=verdict.recovered),
+            version_text(verdict.version, recovered=verdict.recovered),
             Digest(verdict.digest).short,
             verdict.result,
             "+".join(verdict.bytes),
@@ -74,7 +74,7 @@ def readiness_line(found: Readiness) -> str:
     return f"{found.service} {found.environment}  {word}  {sums}{notes}"
 
 
-def rebuild_text(made: Rebuilt) -> str:
+def rebuild_result_text(made: Rebuilt) -> str:
     """The result of a rebuild, and below it why it is so."""
     kept = f"  kept as {made.kept}" if made.kept is not None else ""
     line = f"{made.service} {made.version} rebuilt  {made.verdict}  {made.digest}{kept}"

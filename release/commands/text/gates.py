@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from release.records import Gate, Measured, TestsRan
+from release.records import Gate, SmokeMeasurements, TestsRan
 
 
 def gate_text(gate: Gate) -> str:
@@ -15,7 +15,7 @@ def gate_text(gate: Gate) -> str:
     return f"{line} ({'; '.join(notes)})" if notes else line
 
 
-def measured_text(measured: Measured) -> str:
+def measured_text(measured: SmokeMeasurements) -> str:
     """Return the measurements of a smoke run, as "ready after 0.4 s, 43.1 MB of memory, image 55.0 MB"."""
     parts = [f"ready after {measured.ready_ms / 1000:.1f} s"] if measured.ready_ms is not None else []
     peak = measured.peak_memory

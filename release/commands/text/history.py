@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from release.commands.text.gates import gate_text
-from release.commands.text.marks import named
-from release.commands.text.parts import LISTED, Row, changed
+from release.commands.text.marks import version_text
+from release.commands.text.parts import LISTED, Row, change_text
 from release.inert import inert_line, inert_lines
 from release.ledger.query import Tried
 from release.localtime import local_time
@@ -21,7 +21,7 @@ from release.records import (
     Operation,
     Quarantine,
     Record,
-    Recovered,
+    RecoverySource,
     Release,
     Verification,
 )
@@ -97,7 +97,7 @@ def _lock(lock: LockFile | None) -> str:
     return f"{lock.path} ({lock.kind}), {len(lock.packages)} packages" if lock is not None else "not known"
 
 
-def _recovered(recovered: Recovered | None) -> list[Row]:
+def _recovered(recovered: RecoverySource | None) -> list[Row]:
     if recovered is None:
         return []
     text = inert_lines([f"read from {recovered.origin}", f"not known: {', '.join(recovered.unknown)}"])
@@ -171,10 +171,10 @@ def difference_rows(found: Difference) -> list[Row]:
         ("commits", f"{before.commit[:12]} → {after.commit[:12]}\n{inert_line(commits.note)}".rstrip()),
         ("added", inert_lines(commits.added)),
         ("undone", inert_lines(commits.undone)),
-        ("packages", inert_lines(map(changed, found.packages))),
+        ("packages", inert_lines(map(change_text, found.packages))),
         ("installed", _installed(found)),
-        ("bases", inert_lines(map(changed, found.bases))),
-        ("settings", inert_lines(map(changed, found.settings))),
+        ("bases", inert_lines(map(change_text, found.bases))),
+        ("settings", inert_lines(map(change_text, found.settings))),
         ("size", f"{before.size:,} → {after.size:,} bytes ({found.size:+,})"),
         ("shared", f"{found.shared_layers} layers, {found.shared_bytes:,} bytes"),
         ("note", inert_lines(found.notes)),
@@ -185,10 +185,10 @@ def difference_rows(found: Difference) -> list[Row]:
 def _installed(found: Difference) -> str:
     """Return what the lockfiles do not show: packages of the images, at most `LISTED` of them."""
     locked = {change.key for change in found.packages}
-    lines = [changed(change) for change in found.installed if change.key not in locked]
+    lines = [change_text(change) for change in found.installed if change.key not in locked]
     rest = [f"and {len(lines) - LISTED} more"] if len(lines) > LISTED else []
     return inert_lines([*lines[:LISTED], *rest])
 
 
 def _end(end: End) -> str:
-    return f"{named(end.version, recovered=end.recovered)}  {end.digest}\nreleased {end.released}"
+    return f"{version_text(end.version, recovered=end.recovered)}  {end.digest}\nreleased {end.released}"

@@ -14,7 +14,7 @@ _SUFFIX: Final = {"per day": "per_day", "ratio": "ratio", "seconds": "seconds"}
 _UNITS: Final = ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
 
 
-def sheets(found: Metrics) -> Iterator[tuple[str, list[Row]]]:
+def metric_tables(found: Metrics) -> Iterator[tuple[str, list[Row]]]:
     """Yield a titled table for each environment, then one for the service."""
     span = f"{local_time(found.span.since)} to {local_time(found.span.until)}"
     groups: dict[str | None, list[Metric]] = {}

@@ -17,12 +17,12 @@ LISTED: Final = 15
 """Number of lines of one kind in a plan."""
 
 
-def because(message: str) -> str:
+def message_suffix(message: str) -> str:
     """Return a message as the end of a line: `: fix the login`; nothing if there is none."""
     return f": {inert_line(message)}" if message else ""
 
 
-def age(moment: str) -> str:
+def age_text(moment: str) -> str:
     """Return how long ago a moment was, in its largest unit: "2 h ago"."""
     seconds = int((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())
     for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
@@ -31,7 +31,7 @@ def age(moment: str) -> str:
     return "just now" if seconds < 5 else f"{seconds} s ago"
 
 
-def changed(change: Change) -> str:
+def change_text(change: Change) -> str:
     """Return one difference as a line, as "memory: 1 → 2"."""
     if change.old is None:
         return f"{change.key}: + {_value(change.new)}"
@@ -44,7 +44,7 @@ def _value(value: Any) -> str:
     return value if isinstance(value, str) and value else json.dumps(value)
 
 
-def listed(lines: Iterable[str], count: int | None = None) -> str:
+def first_lines(lines: Iterable[str], count: int | None = None) -> str:
     """Return the first lines, and how many more there are; `count` if there are more than these lines."""
     every = list(lines)
     rest = [f"… and {(count or len(every)) - LISTED} more"] if len(every) > LISTED else []

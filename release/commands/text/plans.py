@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from release.commands.text.marks import named
-from release.commands.text.parts import Row, age, because, changed, listed
-from release.commands.text.processes import at_most, process_lines
+from release.commands.text.marks import version_text
+from release.commands.text.parts import Row, age_text, change_text, first_lines, message_suffix
+from release.commands.text.processes import longest_time_text, process_lines
 from release.deploy.core import watch
 from release.deploy.planning.plan import MigrationCommand, Plan, Side
 from release.events import Deployed
@@ -52,17 +52,20 @@ def plan_rows(plan: Plan) -> list[Row]:
         ("strategy", plan.way),
         ("downtime", _DOWNTIME.get(plan.strategy, "")),
         ("processes", process_lines(plan.processes) if plan.strategy != "verify" else ""),
-        ("at most", at_most(plan.most_ms)),
+        ("at most", longest_time_text(plan.most_ms)),
         ("expected", f"{plan.expected_ms / 1000:.1f} s" if plan.expected_ms is not None else ""),
         ("watch", watch.words(plan.watch, replaces=plan.strategy != "first")),
         ("rehearsed", plan.rehearsed),
-        ("settings", listed(map(changed, plan.changes.settings))),
-        ("secrets", listed(f"{name}: {_secret(result)}" for name, result in plan.changes.secrets.items())),
-        ("variables", listed(_origins(plan.origins))),
-        ("undone", listed(plan.changes.undone.lines, plan.changes.undone.count)),
-        ("added", listed(plan.changes.added.lines, plan.changes.added.count)),
-        ("packages", listed(map(changed, plan.changes.packages))),
-        ("bases", listed(map(changed, plan.changes.bases))),
+        ("settings", first_lines(map(change_text, plan.changes.settings))),
+        (
+            "secrets",
+            first_lines(f"{name}: {_secret(result)}" for name, result in plan.changes.secrets.items()),
+        ),
+        ("variables", first_lines(_origins(plan.origins))),
+        ("undone", first_lines(plan.changes.undone.lines, plan.changes.undone.count)),
+        ("added", first_lines(plan.changes.added.lines, plan.changes.added.count)),
+        ("packages", first_lines(map(change_text, plan.changes.packages))),
+        ("bases", first_lines(map(change_text, plan.changes.bases))),
         ("migrations", _crossing(plan.crossing)),
         *_commands(plan),
         ("then", inert_lines(plan.then)),
@@ -95,7 +98,7 @@ def _command(command: MigrationCommand, settings: str) -> str:
 def _crossing(found: Crossing | None) -> str:
     if found is None:
         return ""
-    return listed(
+    return first_lines(
         [
             *filter(None, [found.unknown]),
             *(f"- {path}" for path in found.undone),
@@ -112,16 +115,18 @@ def candidate_rows(offered: Sequence[Candidate]) -> list[Row]:
 def _candidate(each: Candidate) -> str:
     marks = [*(["runs now"] if each.is_current else []), *([str(each.word)] if each.word else [])]
     body, event = each.release.body, each.event
-    message = because(event.deployment.message)
-    when = f"healthy {age(event.recorded_at)} by {inert_line(event.actor.name)}{message}"
-    version = named(body.version, recovered=body.recovered is not None)
+    message = message_suffix(event.deployment.message)
+    when = f"healthy {age_text(event.recorded_at)} by {inert_line(event.actor.name)}{message}"
+    version = version_text(body.version, recovered=body.recovered is not None)
     return inert_lines([f"{version}  {Digest(body.image.digest).short}  {when}", *marks])
 
 
 def _from(side: Side) -> str:
     """Return what runs before; of a deployment that is not known as healthy, its status too."""
     if side.status == "unknown":
-        return f"{_release(side)}\nstarted {age(side.moment)} by a deployment that this clone does not know"
+        return (
+            f"{_release(side)}\nstarted {age_text(side.moment)} by a deployment that this clone does not know"
+        )
     if side.status == "healthy":
         return _side(side, "deployed")
     how = {"started": "interrupted", "mixed": "left a mixed state"}.get(side.status, side.status)
@@ -129,11 +134,12 @@ def _from(side: Side) -> str:
 
 
 def _side(side: Side, done: str) -> str:
-    return f"{_release(side)}\n{done} {age(side.moment)} by {inert_line(side.who)}{because(side.message)}"
+    who = f"{inert_line(side.who)}{message_suffix(side.message)}"
+    return f"{_release(side)}\n{done} {age_text(side.moment)} by {who}"
 
 
 def _release(side: Side) -> str:
-    version = named(side.version, recovered=side.recovered)
+    version = version_text(side.version, recovered=side.recovered)
     return f"{version}  {Digest(side.digest).short}  commit {side.commit[:12]}"
 
 

@@ -20,7 +20,7 @@ def process_lines(steps: Sequence[ProcessStep]) -> str:
     )
 
 
-def at_most(milliseconds: int | None) -> str:
+def longest_time_text(milliseconds: int | None) -> str:
     """Return the longest time that all processes may take; empty if nothing is replaced."""
     if milliseconds is None:
         return ""

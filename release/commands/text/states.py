@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from release.brief import counted
-from release.commands.text.marks import named
-from release.commands.text.parts import Row, age, because
+from release.commands.text.marks import version_text
+from release.commands.text.parts import Row, age_text, message_suffix
 from release.inert import inert_line, inert_lines
 from release.ledger.query import Event, QuarantineState
 from release.localtime import local_time
@@ -27,9 +27,9 @@ def status_rows(status: Status) -> list[Row]:
     rows = [("engine", status.engine or "could not be asked")]
     rows.append(("running", inert_lines(_serving(status.replicas)) or nothing))
     if expected is not None:
-        version = named(str(expected.version), recovered=expected.recovered)
-        who = f"by {inert_line(expected.who)}{because(expected.message)}"
-        rows.append(("ledger", f"{version}  deployed {age(expected.moment)} {who}"))
+        version = version_text(str(expected.version), recovered=expected.recovered)
+        who = f"by {inert_line(expected.who)}{message_suffix(expected.message)}"
+        rows.append(("ledger", f"{version}  deployed {age_text(expected.moment)} {who}"))
         rows.append(("group", f"deployed with {inert_line(expected.group)}" if expected.group else ""))
     rows += [("tasks", inert_lines(map(str, status.tasks))), ("update", inert_line(status.update or ""))]
     rows += [("drift", inert_lines(status.drift)), ("leftovers", inert_lines(status.leftovers))]
@@ -50,18 +50,19 @@ def _serving(replicas: Sequence[Running]) -> Iterator[str]:
     for running in replicas:
         restarts = f", {running.restarts} restarts" if running.restarts else ""
         health = f", {running.health}" if running.health != "none" else ""
-        version = named(running.version or "unknown version", recovered=running.recovered)
+        version = version_text(running.version or "unknown version", recovered=running.recovered)
         what = f"{version}  {running.digest or 'no released digest'}"
         if what != shown:
             yield (shown := what)
-        yield f"{running.container}: {running.status}{health}{restarts}, started {age(running.started_at)}"
+        age = age_text(running.started_at)
+        yield f"{running.container}: {running.status}{health}{restarts}, started {age}"
 
 
-def standing_rows(event: Event | None, quarantine: QuarantineState | None) -> list[Row]:
+def requested_deployment_rows(event: Event | None, quarantine: QuarantineState | None) -> list[Row]:
     """Return the deployment that was asked for, and the quarantine of its release."""
     rows: list[Row] = []
     if event is not None:
-        deployment, message = event.deployment, because(event.deployment.message)
+        deployment, message = event.deployment, message_suffix(event.deployment.message)
         where = f"{deployment.deployment} in {deployment.environment}, {deployment.status}"
         where += f", with {deployment.group}" if deployment.group is not None else ""
         when = f"{local_time(event.recorded_at)} by {inert_line(event.actor.name)}"

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from release.deploy.core.place import Identity, Place
-from release.owner import Owner, moment
+from release.owner import Owner, parse_label_time
 from release.records import Record, Release, SmokeSpec
 from release.redact import Redacted
 from release.reference import Digest
@@ -139,5 +139,5 @@ def is_left_behind(labels: Mapping[str, str]) -> bool:
 
 
 def _expired(labels: Mapping[str, str]) -> bool:
-    end = moment(labels.get(_EXPIRES, ""))
+    end = parse_label_time(labels.get(_EXPIRES, ""))
     return end is not None and end < datetime.now(UTC)

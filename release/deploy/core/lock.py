@@ -17,7 +17,7 @@ from release.deploy.core.lock_store import Kept, LockStore
 from release.deploy.core.place import Place
 from release.errors import EngineError, LockHeld, NameTaken
 from release.events import Emit, Notice, Warned
-from release.owner import Owner, moment
+from release.owner import Owner, parse_label_time
 from release.values import Struct, plain
 
 Task = Literal["deploy", "roll back", "converge", "prune", "run a command in", "restart", "stop", "start"]
@@ -91,13 +91,13 @@ class Holder(Struct, frozen=True, kw_only=True):
 
     def expired(self, now: datetime) -> bool:
         """Return whether the time is over. A lock that does not say when it ends does not end by itself."""
-        end = moment(self.expires)
+        end = parse_label_time(self.expires)
         return end is not None and end < now
 
     @property
     def end(self) -> str:
         """For people: when the lock ends by itself."""
-        if moment(self.expires) is not None:
+        if parse_label_time(self.expires) is not None:
             return f"the lock expires at {self.expires}"
         return (
             f"the lock never expires, because its label `{_PREFIX}expires` is not a time: "

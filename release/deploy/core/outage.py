@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 from release.cancellation import Cancellation
 from release.errors import EngineUnreachable
 from release.events import Emit, Notice
-from release.retry import Patience
+from release.retry import RetryPolicy
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ def until_back(
         return call()
     except EngineUnreachable as error:
         emit(Notice(text=f"{error.attempted}: {error.found}; waiting at most {milliseconds / 1000:g} s"))
-    patience = Patience(
+    patience = RetryPolicy(
         attempts=1 + -(-milliseconds // _SHORTEST_MS),
         first=_PAUSE_MS / 1000,
         longest=_PAUSE_MS / 1000,

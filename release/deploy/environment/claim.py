@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from release.actor import TOOL, now
+from release.actor import TOOL, utc_now_text
 from release.deploy.core.instance import InstanceSet
 from release.deploy.environment.crossing import crossing_between
 from release.deploy.environment.ingress import placed
@@ -64,7 +64,7 @@ def _previous(env_ref: EnvironmentRef, claimed: Deployment) -> str | None:
 
 def start(workspace: Workspace, draft: Draft[Body], body: Deployment) -> Draft[Body]:
     """Return the start as this clone records it: in the name of who records it, and not in the future."""
-    moment = now()
+    moment = utc_now_text()
     return Draft(
         service=draft.service,
         recorded_at=min(draft.recorded_at, moment),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from release.deploy.environment.environment import EnvironmentRef
 from release.errors import SourceError
-from release.migrations import Crossing, between, matching
+from release.migrations import Crossing, matching_files, migrations_between
 from release.records import Record, Release
 
 
@@ -23,13 +23,13 @@ def crossing_between(
         sides = [_files(live, release, settings.paths) for release in (running, target)]
     except SourceError as error:
         return _by_records(running, target, error)
-    found = between(*sides)
+    found = migrations_between(*sides)
     return found if found.undone or found.added else None
 
 
 def _files(live: EnvironmentRef, release: Record[Release], paths: tuple[str, ...]) -> dict[str, str]:
     source = live.workspace.source
-    return matching(source.listing(release.body.source.commit, live.workspace.service.context), paths)
+    return matching_files(source.listing(release.body.source.commit, live.workspace.service.context), paths)
 
 
 def _by_records(running: Record[Release], target: Record[Release], error: SourceError) -> Crossing | None:

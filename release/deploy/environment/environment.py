@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from release import config
-from release.actor import actor, ci_system, run_url
+from release.actor import ci_system, current_actor, run_url
 from release.config import Config, Environment, Service
 from release.deploy.core import watch
 from release.deploy.core.place import Place, command
@@ -19,7 +19,7 @@ from release.deploy.environment.unconfigured import choose
 from release.deploy.targets import open_target
 from release.errors import LedgerError, LedgerRewritten, UsageError
 from release.events import Emit, Notice, Progress, Warned
-from release.images.trust import believe
+from release.images.trust import trust_certificates
 from release.ledger import query
 from release.ledger.opening import open_ledger
 from release.ledger.query import Event
@@ -162,7 +162,7 @@ class Workspace(Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def actor(self) -> Actor:
         """Return who works here. git is asked once: a deployment makes several records."""
-        return actor(self.source.identity(), self.environ)
+        return current_actor(self.source.identity(), self.environ)
 
     def run(self, run: str) -> Run:
         """The run of this id, with the CI job's address."""
@@ -255,7 +255,7 @@ class LiveEnvironment(EnvironmentRef, frozen=True, kw_only=True):
 def _believe(source: Source, service: Service) -> None:
     """Believe the certificates of the service's registry."""
     if service.registry_ca is not None:
-        believe(service.repository.host, source.root / service.registry_ca)
+        trust_certificates(service.repository.host, source.root / service.registry_ca)
 
 
 def _replacing(done: Deployment) -> int | None:

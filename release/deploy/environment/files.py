@@ -15,7 +15,7 @@ from release.bounded import read_regular
 from release.config import File
 from release.errors import Problem
 from release.runspec import RecordedFile
-from release.suspicion import shape
+from release.suspicion import recognised_secret
 
 LARGEST: Final = 64 * 1024
 """Bytes of one file: the ledger is fetched whole, and keeps each version for ever."""
@@ -80,7 +80,7 @@ def _read(source: File, root: Path) -> RecordedFile | str:
         content = text_of(root, source.source, "make it a secret with `file`")
     except Unfit as error:
         return str(error)
-    secret = None if source.not_secret else shape(content)
+    secret = None if source.not_secret else recognised_secret(content)
     if secret is not None:
         return (
             f"{root / source.source} looks like a secret (it holds {secret}), and files are recorded: make "

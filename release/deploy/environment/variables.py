@@ -10,7 +10,7 @@ from release.config import Environment
 from release.deploy.environment.environment import EnvironmentRef
 from release.deploy.environment.files import Unfit, text_of
 from release.errors import Problem
-from release.suspicion import suspicion
+from release.suspicion import secret_suspicion
 from release.values import Struct
 
 _SECRET: Final = "secrets"  # noqa: S105 - the name of a table
@@ -62,7 +62,7 @@ def _of_file(live: EnvironmentRef, path: str) -> tuple[dict[str, str], list[Prob
     problems = [Problem(path=where, message=f"{path}, {each}") for each in wrong]
     secrets, own = live.settings.secrets, live.settings.env
     for name, value in found.items():
-        why = None if name in secrets or name in own else suspicion(name, value)
+        why = None if name in secrets or name in own else secret_suspicion(name, value)
         if why is not None:
             problems.append(Problem(path=where, message=_like_a_secret(path, name, why)))
     return found, problems

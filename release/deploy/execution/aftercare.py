@@ -15,7 +15,7 @@ from release.deploy.planning.prepare import Prepared
 from release.errors import ReleaseError
 from release.events import Warned
 from release.interruption import Interruption
-from release.secret import resolve
+from release.secret import resolve_secrets
 
 
 def after_the_end(
@@ -49,7 +49,9 @@ def _keep_messages(prepared: Prepared, moment: str, record: Mapping[str, Any]) -
     for name, hook in workspace.service.webhooks.items():
         if moment in hook.on and (not hook.environments or environment in hook.environments):
             data = message(prepared, moment, record)
-            webhook.keep(workspace.source.git_dir, name, str(record.get("deployment", "0" * 12)), data)
+            webhook.keep_message(
+                workspace.source.git_dir, name, str(record.get("deployment", "0" * 12)), data
+            )
 
 
 def message(prepared: Prepared, moment: str, record: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,7 +84,9 @@ def deliver_waiting(workspace: Workspace) -> int:
     if not known:
         return 0
     silent: set[str] = set()
-    for each in webhook.waiting(workspace.source.git_dir, lambda text: workspace.emit(Warned(text=text))):
+    for each in webhook.waiting_messages(
+        workspace.source.git_dir, lambda text: workspace.emit(Warned(text=text))
+    ):
         hook = known.get(each.hook)
         if hook is None or each.expired:
             why = "it waited for a week" if each.expired else f"there is no webhook {each.hook} any more"
@@ -97,7 +101,7 @@ def deliver_waiting(workspace: Workspace) -> int:
 def _delivered(workspace: Workspace, waiting: webhook.Message, hook: Webhook) -> bool:
     sources = {waiting.hook: hook.secret}
     root, environ = workspace.source.root, workspace.environ
-    values, missing = resolve(sources, root=root, environ=environ, tell=workspace.tell)
+    values, missing = resolve_secrets(sources, root=root, environ=environ, tell=workspace.tell)
     try:
         if missing:
             attempted = f"sign the message {waiting.id} for the webhook {waiting.hook}"

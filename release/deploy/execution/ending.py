@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from release.capped import brief
+from release.capped import shorten_for_record
 from release.deploy.core.place import Place
 from release.deploy.core.rollout import RolloutContext
 from release.deploy.core.steps import reason
@@ -174,7 +174,7 @@ class Ending(Struct, frozen=True, kw_only=True):
         )
         if interrupted.breaks is None:
             return body
-        return body.model_copy(update={"took_lock_from": brief(str(interrupted.breaks))})
+        return body.model_copy(update={"took_lock_from": shorten_for_record(str(interrupted.breaks))})
 
     def _about_data(self, end: End, change: DataChange, *, is_known: bool) -> None:
         """Warn of what to do; if the ledger has the result, remove the container of the command."""

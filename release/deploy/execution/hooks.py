@@ -24,7 +24,7 @@ from release.inert import inert_line, json_text
 from release.inherited import BASIC
 from release.process import Command, run
 from release.redact import Mask, Redacted
-from release.suspicion import suspicion
+from release.suspicion import secret_suspicion
 
 _LINES: Final = 20
 """Last lines of a hook that an error shows."""
@@ -91,7 +91,7 @@ def _run(
     """Run one hook to its end. Raises ReleaseError: it failed, or did not end in time; Cancelled."""
     workspace = prepared.live.workspace
     handed = [(key, workspace.environ[key]) for key in hook.pass_env if key in workspace.environ]
-    hidden = [Redacted(value) for key, value in handed if suspicion(key, value) is not None and value]
+    hidden = [Redacted(value) for key, value in handed if secret_suspicion(key, value) is not None and value]
     mask = Mask((*prepared.hidden, *hidden))
     with step(context.emit, f"hook {name}") as report, _file(record) as content:
         command = Command(

@@ -17,7 +17,7 @@ from release.handover import hand_over
 from release.redact import Mask, Redacted
 from release.reference import Digest
 from release.runspec import RunSpec
-from release.suspicion import suspicion
+from release.suspicion import secret_suspicion
 from release.values import Struct
 
 _HIDDEN: Final = "***"
@@ -31,9 +31,9 @@ def recorded_words(command: Sequence[str], mask: Mask) -> tuple[str, ...]:
     option = ""
     for word in command:
         pair = _PAIR.fullmatch(word)
-        if pair is not None and suspicion(pair[1], pair[2]) is not None:
+        if pair is not None and secret_suspicion(pair[1], pair[2]) is not None:
             words.append(f"{pair[1]}={_HIDDEN}")
-        elif suspicion(option, word) is not None:
+        elif secret_suspicion(option, word) is not None:
             words.append(_HIDDEN)
         else:
             words.append(mask(word))

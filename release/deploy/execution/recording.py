@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from release.actor import TOOL, now
+from release.actor import TOOL, utc_now_text
 from release.deploy.environment.environment import EnvironmentRef
 from release.errors import ReleaseError
 from release.events import Warned
@@ -16,7 +16,7 @@ def draft(env_ref: EnvironmentRef, run: str, body: Body) -> Draft[Body]:
     """Return a record of this moment by the operator, for the run of this id."""
     return Draft(
         service=env_ref.place.service,
-        recorded_at=now(),
+        recorded_at=utc_now_text(),
         actor=env_ref.workspace.actor,
         run=env_ref.workspace.run(run),
         tool=TOOL,

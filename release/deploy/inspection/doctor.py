@@ -13,9 +13,9 @@ from release.deploy.environment.ingress import placed
 from release.errors import EngineError, LedgerUnreachable, ReleaseError
 from release.images.registry import PRESSED, Registry
 from release.ledger import query
-from release.migrations import idle, matching
+from release.migrations import matching_files, unmatched_pattern_warnings
 from release.runspec import ProcessSpec, RunSpec
-from release.secret import resolve
+from release.secret import resolve_secrets
 
 
 def shared(workspace: Workspace) -> Iterator[Finding]:
@@ -80,8 +80,8 @@ def _migrations(workspace: Workspace, settings: Migrations) -> Finding:
         files = workspace.source.listing(workspace.source.head().id, workspace.service.context)
     except ReleaseError as error:
         return ill("migrations", error)
-    wrong = idle(files, settings.paths)
-    found = "; ".join(wrong) or f"{len(matching(files, settings.paths))} in the last commit"
+    wrong = unmatched_pattern_warnings(files, settings.paths)
+    found = "; ".join(wrong) or f"{len(matching_files(files, settings.paths))} in the last commit"
     return Finding(
         name="migrations",
         well=not wrong,
@@ -139,7 +139,7 @@ def _asked(today: Environment) -> RunSpec:
 
 def _secrets(workspace: Workspace, name: str, settings: Environment) -> Finding:
     """Return whether every secret can be read now."""
-    values, unread = resolve(
+    values, unread = resolve_secrets(
         settings.secrets, root=workspace.source.root, environ=workspace.environ, tell=workspace.tell
     )
     if unread:

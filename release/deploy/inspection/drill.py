@@ -21,7 +21,7 @@ from release.deploy.planning.settings import read_secrets, recorded_settings
 from release.errors import EngineError, NotReady, Problem, ReleaseError, TargetUnavailable
 from release.events import Emit, Warned
 from release.ledger.query import Event
-from release.records import Examined, Record, Release, Verification
+from release.records import ExaminedRelease, Record, Release, Verification
 from release.redact import Mask
 from release.values import Struct
 
@@ -159,7 +159,7 @@ def failed(drill_run: Drill, error: ReleaseError, duration_ms: int) -> Verificat
 def _record(
     drill_run: Drill, duration_ms: int, *, problems: tuple[str, ...] = (), detail: str = ""
 ) -> Verification:
-    examined = Examined(
+    examined = ExaminedRelease(
         release=drill_run.request.target.id,
         digest=drill_run.request.target.body.image.digest,
         result="failed" if problems else "passed",

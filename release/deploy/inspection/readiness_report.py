@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from release.actor import TOOL, now
+from release.actor import TOOL, utc_now_text
 from release.deploy.environment.environment import Workspace
-from release.records import Body, Draft, Examined, Record, Release, Verification
+from release.records import Body, Draft, ExaminedRelease, Record, Release, Verification
 from release.values import Struct, plain
 
 Result = Literal["ready", "not ready", "quarantined"]
@@ -79,7 +79,7 @@ def verification(found: Readiness) -> Verification:
         environment=found.environment,
         result="passed" if found.ready else "failed",
         releases=tuple(
-            Examined(
+            ExaminedRelease(
                 release=verdict.release,
                 digest=verdict.digest,
                 result=_RECORDED[verdict.result],
@@ -97,7 +97,7 @@ def draft_of(workspace: Workspace, body: Body, run: str) -> Draft[Body]:
     """Return a record by who works here, now."""
     return Draft(
         service=workspace.service.service,
-        recorded_at=now(),
+        recorded_at=utc_now_text(),
         actor=workspace.actor,
         run=workspace.run(run),
         tool=TOOL,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from release.actor import now
+from release.actor import utc_now_text
 from release.deploy.core import lock
 from release.deploy.core.fingerprints import FingerprintKey
 from release.deploy.core.instance import CommandInstance, Instance, InstanceSet, Placed
@@ -191,7 +191,7 @@ def _lock(live: LiveEnvironment) -> tuple[Holder | None, tuple[str, ...]]:
 
 def _frozen(env_ref: EnvironmentRef) -> str | None:
     place = env_ref.place
-    frost = query.frozen(env_ref.workspace.ledger, place.service, place.environment, now())
+    frost = query.frozen(env_ref.workspace.ledger, place.service, place.environment, utc_now_text())
     return f"{place.environment} {frost}" if frost is not None else None
 
 

@@ -27,7 +27,7 @@ def idle(live: EnvironmentRef, *releases: Record[Release] | None) -> tuple[str, 
         found = [live.workspace.source.listing(commit, live.workspace.service.context) for commit in known]
     except SourceError:
         return ()
-    return migrations.idle([path for files in found for path in files], settings.paths)
+    return migrations.unmatched_pattern_warnings([path for files in found for path in files], settings.paths)
 
 
 def closed(live: EnvironmentRef, found: Crossing | None, allowed: Allowance) -> list[Problem]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-from release.actor import now
+from release.actor import utc_now_text
 from release.deploy.core.place import Place
 from release.deploy.planning.plan import Reason
 from release.errors import Problem
@@ -55,7 +55,7 @@ class PolicyState(Struct, frozen=True, kw_only=True):
 
 def read_policy(ledger: Ledger, place: Place, release: str) -> PolicyState:
     """Read the quarantine and the freezes. `release` is the record's id. Raises LedgerError."""
-    where = (ledger, place.service, place.environment, now())
+    where = (ledger, place.service, place.environment, utc_now_text())
     return PolicyState(
         quarantine=query.quarantined(ledger, place.service, release, place.environment),
         freeze=query.frozen(*where),
@@ -137,7 +137,10 @@ class Aftermath(Struct, frozen=True, kw_only=True):
             yield self.refreeze
         if self.freeze:
             yield Freeze(
-                environment=where, message=why, until=after(now(), self.freeze), deployment=deployment
+                environment=where,
+                message=why,
+                until=after(utc_now_text(), self.freeze),
+                deployment=deployment,
             )
 
 
@@ -184,7 +187,7 @@ def _outlasts(frozen: FreezeState | None, milliseconds: int) -> bool:
     """Return whether what is frozen already stays so for longer."""
     if frozen is None:
         return False
-    return frozen.freeze.until is None or frozen.freeze.until > after(now(), milliseconds)
+    return frozen.freeze.until is None or frozen.freeze.until > after(utc_now_text(), milliseconds)
 
 
 def after(moment: str, milliseconds: int) -> str:

@@ -17,7 +17,7 @@ from release.ledger.query import Event
 from release.records import Record, Release
 from release.redact import Redacted
 from release.runspec import RunSpec
-from release.secret import Unresolved, resolve
+from release.secret import Unresolved, resolve_secrets
 from release.values import Struct
 
 
@@ -100,7 +100,7 @@ def read_secrets(live: EnvironmentRef, spec: RunSpec) -> tuple[dict[str, Redacte
     configured = live.settings.secrets
     sources = {name: configured[name] for name in spec.secrets if name in configured}
     workspace = live.workspace
-    values, unread = resolve(
+    values, unread = resolve_secrets(
         sources, root=workspace.source.root, environ=workspace.environ, tell=workspace.tell
     )
     gone = [

@@ -14,7 +14,7 @@ from release.images.container_spec import ContainerSpec
 from release.images.engine.containers import Containers
 from release.images.engine.images import Images
 from release.images.engine.logs import Logs
-from release.images.values import ContainerState, EngineInfo, Executed, StoredImage, labels_of
+from release.images.values import ContainerState, EngineInfo, Executed, StoredImage, read_labels
 
 __all__ = [
     "ContainerSpec",
@@ -51,7 +51,7 @@ class Engine(Images, Containers, Logs):
         wanted = [f"{key}={value}" for key, value in labels.items()]
         with self._asking(f"list the networks labelled {', '.join(wanted)}"):
             listed = self._client.networks(filters={"label": wanted})
-            return {str(network["Name"]): labels_of(network) for network in listed}
+            return {str(network["Name"]): read_labels(network) for network in listed}
 
     def remove_network(self, name: str) -> None:
         """Remove it. No error when it is gone. Raises EngineError: something is connected to it."""

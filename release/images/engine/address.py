@@ -91,21 +91,20 @@ def _load_context(name: str, attempted: str) -> Any:
     return found
 
 
-def unreachable(address: Address, error: BaseException) -> EngineUnreachable:
+def unreachable_error(address: Address, error: BaseException) -> EngineUnreachable:
     """The error of an engine that cannot be reached there."""
     attempted = f"reach the Docker engine at {address}"
-    return EngineUnreachable(attempted, faults.words(error), reaching_hint(address, error))
+    return EngineUnreachable(attempted, faults.failure_text(error), connection_hint(address, error))
 
 
-def reaching_hint(address: Address, error: BaseException) -> str:
+def connection_hint(address: Address, error: BaseException) -> str:
     """Return what helps against such an error on the way to an engine."""
-    if faults.find(error, PermissionError):
+    if faults.find_cause(error, PermissionError):
         return "join the group `docker` (`sudo usermod -aG docker $USER`) and log in again"
-    if faults.find(error, requests.exceptions.SSLError):
+    if faults.find_cause(error, requests.exceptions.SSLError):
         return "check DOCKER_CERT_PATH, or the certificates of the Docker context"
     if address.is_ssh:
-        return (
-            f"run `{ssh.command(address.host)}` to see its message; Docker's command must be installed there"
-        )
+        command = ssh.ssh_command(address.host)
+        return f"run `{command}` to see its message; Docker's command must be installed there"
     other = "or use another engine (DOCKER_HOST, a Docker context)"
     return f"start Docker there (`systemctl status docker` shows why it is down), {other}"

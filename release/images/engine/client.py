@@ -13,7 +13,7 @@ from docker.utils import parse_host
 from release import jsontext
 from release.images import guard, ssh, unix
 from release.images.engine.address import DEFAULT_HOST, Address
-from release.images.engine.streams import CHUNK, messages, payloads
+from release.images.engine.streams import CHUNK, frame_payloads, parse_transfer_messages
 
 CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 120
@@ -27,7 +27,7 @@ _MORE_SECONDS: Final = 10.0
 _ENDLESS: Final = float("inf")
 
 
-class Strange(DockerException):
+class InvalidAnswer(DockerException):
     """An answer that no engine gives: larger or deeper than its limit, packed, or of another form."""
 
 
@@ -53,7 +53,7 @@ class Client(docker.APIClient):
         silence = _ENDLESS if timeout is None else float(_last(timeout))
         kwargs |= {"verify": self.verify, "stream": True, "allow_redirects": False}
         total = _ENDLESS if timeout is None or is_streamed else silence + _MORE_SECONDS
-        with guard.allowing(total, silence, self.check):
+        with guard.limit_answer_time(total, silence, self.check):
             response = super().send(request, **kwargs)
             try:
                 _limit(response, is_streamed=is_streamed and response.ok)
@@ -65,11 +65,11 @@ class Client(docker.APIClient):
     def _stream_helper(self, response: requests.Response, decode: bool = False) -> Iterator[Any]:  # noqa: FBT001, FBT002
         """Give what comes in pieces of a bounded size; decoded, one JSON object after the other."""
         chunks = response.iter_content(CHUNK)
-        return messages(chunks) if decode else chunks
+        return parse_transfer_messages(chunks) if decode else chunks
 
     def _multiplexed_response_stream_helper(self, response: requests.Response) -> Iterator[bytes]:
         """Give the output in a stream of frames, in pieces of a bounded size."""
-        return payloads(response.iter_content(CHUNK))
+        return frame_payloads(response.iter_content(CHUNK))
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
         """Return none."""
@@ -84,18 +84,18 @@ def _limit(response: requests.Response, *, is_streamed: bool) -> None:
     """Read a whole answer within its limits, so that docker-py finds it read. Raises Strange."""
     try:
         if is_streamed:
-            guard.check_encoding(response)
+            guard.refuse_packed_body(response)
             return
-        content = guard.body(response, LARGEST_ANSWER)
+        content = guard.read_body(response, LARGEST_ANSWER)
         if content[:1] in (b"{", b"["):
             jsontext.check_shape(content, ANSWER)
-    except (guard.TooMuch, ValueError) as error:
-        raise Strange(str(error)) from error
+    except (guard.AnswerTooLarge, ValueError) as error:
+        raise InvalidAnswer(str(error)) from error
     vars(response).update(_content=content, _content_consumed=True)
     response.close()
 
 
-def client(address: Address, *, version: str, timeout: int | None) -> Client:
+def new_client(address: Address, *, version: str, timeout: int | None) -> Client:
     """Return a client of the engine; nothing is asked yet. `timeout` None waits for ever."""
     made = Client(
         base_url=DEFAULT_HOST if address.is_ssh else address.host,
@@ -107,7 +107,7 @@ def client(address: Address, *, version: str, timeout: int | None) -> Client:
     if address.is_ssh:
         made.mount("http+docker://", ssh.Adapter(address.host))
     elif path.startswith("/"):
-        made.mount("http+docker://", unix.adapter(path))
+        made.mount("http+docker://", unix.socket_adapter(path))
     else:
         made.mount("http://", guard.Adapter())
         made.mount("https://", guard.Adapter())

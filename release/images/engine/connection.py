@@ -24,10 +24,10 @@ from docker.utils import parse_host
 from release.cancellation import Cancellation
 from release.errors import EngineError, EngineUnreachable
 from release.images import faults
-from release.images.engine.address import Address, find_address, reaching_hint, unreachable
-from release.images.engine.client import CONNECT_SECONDS, READ_SECONDS, Strange
-from release.images.engine.client import client as client_of
-from release.images.engine.cutting import Deadline, Late, Scissors, cut_at
+from release.images.engine.address import Address, connection_hint, find_address, unreachable_error
+from release.images.engine.client import CONNECT_SECONDS, READ_SECONDS, InvalidAnswer
+from release.images.engine.client import new_client as client_of
+from release.images.engine.cutting import ConnectionCutter, Deadline, DeadlinePassed, cut_at_deadline
 from release.images.values import EngineInfo
 
 _ANSWER_SECONDS: Final = 10
@@ -66,7 +66,7 @@ class Connection:
         try:
             return cls(address, _introduced(address))
         except (*_FAILURES, *STRANGE) as error:
-            raise unreachable(address, error) from error
+            raise unreachable_error(address, error) from error
 
     def close(self) -> None:
         """Close its connections; a later call opens new ones."""
@@ -111,19 +111,23 @@ class Connection:
         try:
             yield
         except APIError as error:
-            raise EngineError(f"{attempted} on {self.host}", explanation(error), _hint(error)) from error
-        except (Strange, *STRANGE) as error:
+            raise EngineError(
+                f"{attempted} on {self.host}", engine_error_text(error), _hint(error)
+            ) from error
+        except (InvalidAnswer, *STRANGE) as error:
             if isinstance(error, requests.RequestException):
                 raise self._failed(attempted, error) from error
-            raise EngineError(f"{attempted} on {self.host}", strangeness(error), _STRANGE_HINT) from error
+            raise EngineError(
+                f"{attempted} on {self.host}", invalid_answer_reason(error), _STRANGE_HINT
+            ) from error
         except _FAILURES as error:
             raise self._failed(attempted, error) from error
 
     def _failed(self, attempted: str, error: BaseException) -> EngineUnreachable:
         return EngineUnreachable(
             f"{attempted} on the engine at {self._address}",
-            faults.words(error)[:_LONGEST_QUOTE],
-            reaching_hint(self._address, error),
+            faults.failure_text(error)[:_LONGEST_QUOTE],
+            connection_hint(self._address, error),
         )
 
     @contextmanager
@@ -133,22 +137,22 @@ class Connection:
         """A connection of its own. Raises Cancelled when it was cut, Late when the deadline cut it."""
         cancellation = cancellation or Cancellation()
         client = client_of(self._address, version=self.info.api_version, timeout=None)
-        scissors = Scissors(client)
+        scissors = ConnectionCutter(client)
         client.check = scissors.check
         try:
-            with cancellation.stopping(scissors.cut), cut_at(deadline, scissors):
+            with cancellation.stopping(scissors.cut), cut_at_deadline(deadline, scissors):
                 yield client
         except _FAILURES:
             cancellation.check()
             if scissors.is_cut:
-                raise Late from None
+                raise DeadlinePassed from None
             raise
         finally:
             scissors.close()
             client.close()
         cancellation.check()
         if scissors.is_cut:
-            raise Late
+            raise DeadlinePassed
 
 
 def _introduced(address: Address) -> Mapping[str, Any]:
@@ -167,7 +171,7 @@ def _knock(host: str) -> None:
             knocking.connect(path)
 
 
-def explanation(error: BaseException) -> str:
+def engine_error_text(error: BaseException) -> str:
     """Return what the engine says, with its status; any other error's own words."""
     if isinstance(error, APIError):
         said = str(error.explanation or "no explanation")[:_LONGEST_QUOTE]
@@ -180,9 +184,9 @@ STRANGE: Final = (LookupError, TypeError, ValueError, AttributeError, OverflowEr
 _STRANGE_HINT: Final = "check that a Docker Engine answers at this address: `docker version`"
 
 
-def strangeness(error: BaseException) -> str:
+def invalid_answer_reason(error: BaseException) -> str:
     """Return why an answer is not one of an engine."""
-    if isinstance(error, Strange):
+    if isinstance(error, InvalidAnswer):
         return str(error)
     return f"its answer is not as the API documents it: {error!r}"[:_LONGEST_QUOTE]
 

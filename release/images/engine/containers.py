@@ -17,10 +17,10 @@ from release.cancellation import Cancellation
 from release.errors import EngineError, ImageLost, NameTaken, PortTaken
 from release.images.container_spec import ContainerSpec, container_config, files_archive, whole_seconds
 from release.images.engine import execution
-from release.images.engine.connection import Connection, explanation
+from release.images.engine.connection import Connection, engine_error_text
 from release.images.engine.copies import LARGEST, only_file
-from release.images.engine.cutting import Deadline, Late
-from release.images.engine.output import lines_of
+from release.images.engine.cutting import Deadline, DeadlinePassed
+from release.images.engine.output import split_lines
 from release.images.engine.program import program_hint
 from release.images.frames import LOG_LIMIT, LONGEST_LINE, OUTPUT_LIMIT
 from release.images.values import (
@@ -29,8 +29,8 @@ from release.images.values import (
     Publisher,
     Used,
     container_state,
-    numbers_of,
-    publisher,
+    read_publisher,
+    user_and_group_ids,
 )
 from release.reference import Digest
 
@@ -83,7 +83,7 @@ class Containers(Connection):
         with self._asking(f"inspect the container {_short(container)}"):
             user = str(self._client.inspect_container(container)["Config"].get("User") or "")
         read = (self.read_file(container, path) or b"" for path in ("/etc/passwd", "/etc/group"))
-        return numbers_of(user, *(content.decode(errors="replace") for content in read))
+        return user_and_group_ids(user, *(content.decode(errors="replace") for content in read))
 
     def _networks_for_later(self, spec: ContainerSpec) -> tuple[str, ...]:
         """Before API 1.44 a container was created with one network at most."""
@@ -101,7 +101,9 @@ class Containers(Connection):
                         attempted, taken, "stop the program that uses it, or publish another port"
                     ) from error
                 if hint := program_hint(self._client.inspect_container(container)):
-                    raise EngineError(f"{attempted} on {self.host}", explanation(error), hint) from error
+                    raise EngineError(
+                        f"{attempted} on {self.host}", engine_error_text(error), hint
+                    ) from error
                 raise
 
     def _taken_port(self, container: str) -> str:
@@ -135,16 +137,16 @@ class Containers(Connection):
                 self._line(cancellation, deadline=Deadline.after(timeout)) as line,
             ):
                 return int(line.wait(container)["StatusCode"])
-        except Late:
+        except DeadlinePassed:
             raise TimeoutError(f"container {_short(container)} still runs after {timeout} ms") from None
 
     def follow(self, container: str, whole: Callable[[str], None] | None = None) -> Iterator[str]:
         """Its output, line by line, until it ends. Closing the iterator ends it early.
 
-        A long line is cut (see `lines_of`); `whole` gets all of the text as it comes.
+        A long line is cut (see `split_lines`); `whole` gets all of the text as it comes.
         """
         with self._asking(f"follow the container {_short(container)}"), self._line() as line:
-            yield from lines_of(line.logs(container, stream=True, follow=True), whole)
+            yield from split_lines(line.logs(container, stream=True, follow=True), whole)
 
     def logs(
         self, container: str, *, lines: int, limit: int = LOG_LIMIT, longest: int | None = LONGEST_LINE
@@ -157,8 +159,8 @@ class Containers(Connection):
         attempted = f"read the output of the container {_short(container)}"
         try:
             with self._asking(attempted), self._line(deadline=Deadline.after(_LOG_MILLISECONDS)) as line:
-                return execution.tail(line, container, lines, limit).lines(longest)
-        except Late:
+                return execution.read_log_tail(line, container, lines, limit).lines(longest)
+        except DeadlinePassed:
             raise EngineError(attempted, f"it did not end within {_LOG_MILLISECONDS / 1000:g} s") from None
 
     def read_file(self, container: str, path: str, *, limit: int = LARGEST) -> bytes | None:
@@ -177,7 +179,7 @@ class Containers(Connection):
             except NotFound:
                 self._client.inspect_container(container)
                 return None
-            except Late:
+            except DeadlinePassed:
                 raise EngineError(attempted, f"it could not be read within {_COPY_MS / 1000:g} s") from None
 
     def _read_file(self, container: str, path: str, limit: int, attempted: str) -> bytes:
@@ -217,16 +219,16 @@ class Containers(Connection):
                 self._line(cancellation, deadline=Deadline.after(timeout)) as line,
             ):
                 made = line.exec_create(container, list(argv), environment=words)["Id"]
-                frames = execution.started(
+                frames = execution.read_program_output(
                     line, f"{line.base_url}/v{self.info.api_version}/exec/{made}/start", limit
                 )
                 return Executed(
-                    status=execution.ended(line, made),
+                    status=execution.await_exit_status(line, made),
                     output=frames.output.content,
                     errors=frames.errors.content,
                     is_cut=frames.output.is_cut or frames.errors.is_cut,
                 )
-        except Late:
+        except DeadlinePassed:
             raise TimeoutError(f"{argv[0]} in {_short(container)} still runs after {timeout} ms") from None
 
     def used(self, container: str) -> Used:
@@ -284,7 +286,7 @@ class Containers(Connection):
     def publishers(self) -> Sequence[Publisher]:
         """The containers that run, with their published ports: one question, however many there are."""
         with self._asking("list the containers that run"):
-            return [publisher(item) for item in self._client.containers()]
+            return [read_publisher(item) for item in self._client.containers()]
 
     def _inspected(self, container: str) -> Mapping[str, Any] | None:
         with suppress(NotFound):
@@ -302,7 +304,7 @@ def _lost(attempted: str, image: Digest) -> Iterator[None]:
         yield
     except NotFound as error:
         hint = f"get the image {image.short} again: `docker pull` by digest, or `docker load` from a copy"
-        raise ImageLost(attempted, explanation(error), hint) from error
+        raise ImageLost(attempted, engine_error_text(error), hint) from error
 
 
 @contextmanager

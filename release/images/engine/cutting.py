@@ -12,11 +12,11 @@ import requests
 from release.images.engine.client import Client
 
 
-class Cut(OSError):
+class ConnectionCut(OSError):
     """A connection that was cut while an answer was waited for."""
 
 
-class Scissors:
+class ConnectionCutter:
     """Cuts the connection of a client from another thread: the reader then sees its end at once."""
 
     def __init__(self, client: Client) -> None:
@@ -39,7 +39,7 @@ class Scissors:
     def check(self) -> None:
         """Raise Cut when the connection was cut before an answer began, which is not known here then."""
         if self._is_cut:
-            raise Cut("the connection was cut")
+            raise ConnectionCut("the connection was cut")
 
     def close(self) -> None:
         """Close what was opened."""
@@ -58,7 +58,7 @@ def _shut(response: requests.Response) -> None:
         response.raw.shutdown()
 
 
-class Late(Exception):
+class DeadlinePassed(Exception):
     """A deadline cut a connection."""
 
     def __str__(self) -> str:
@@ -84,7 +84,7 @@ class Deadline:
 
 
 @contextmanager
-def cut_at(deadline: Deadline | None, scissors: Scissors) -> Iterator[None]:
+def cut_at_deadline(deadline: Deadline | None, scissors: ConnectionCutter) -> Iterator[None]:
     """In the block, cut the connection when the deadline has come."""
     if deadline is None:
         yield

@@ -18,18 +18,18 @@ _RAW: Final = "docker.raw-stream"
 """The end of the media type of output that has no frames (ContainerLogs, API 1.42 and later)."""
 
 
-def started(line: docker.APIClient, url: str, limit: int) -> Frames:
+def read_program_output(line: docker.APIClient, url: str, limit: int) -> Frames:
     """The output of a program in a container (ExecStart), to its end.
 
     Asked without an upgrade of the connection, the answer is a plain body that ends. docker-py asks for one,
     and reads past the buffer in which the first of the output may already be.
     """
     answer = line.post(url, json={"Tty": False, "Detach": False}, stream=True)
-    checked(answer)
+    raise_for_error(answer)
     return _whole(answer, limit)
 
 
-def checked(answer: requests.Response) -> None:
+def raise_for_error(answer: requests.Response) -> None:
     """Raise APIError if the engine refused."""
     try:
         answer.raise_for_status()
@@ -45,11 +45,11 @@ def _whole(answer: requests.Response, limit: int, *, merged: bool = False) -> Fr
         raise requests.ConnectionError(str(error)) from error
 
 
-def tail(line: docker.APIClient, container: str, lines: int, limit: int) -> Tail:
+def read_log_tail(line: docker.APIClient, container: str, lines: int, limit: int) -> Tail:
     """The last lines of a container (ContainerLogs). With a terminal they come without frames."""
     url = f"{line.base_url}/v{line.api_version}/containers/{quote(container, safe='')}/logs"
     answer = line.get(url, params={"stdout": "1", "stderr": "1", "tail": str(lines)}, stream=True)
-    checked(answer)
+    raise_for_error(answer)
     if not answer.headers.get("Content-Type", "").endswith(_RAW):
         return _whole(answer, limit, merged=True).output
     kept = Tail(limit)
@@ -58,7 +58,7 @@ def tail(line: docker.APIClient, container: str, lines: int, limit: int) -> Tail
     return kept
 
 
-def ended(line: docker.APIClient, made: str) -> int:
+def await_exit_status(line: docker.APIClient, made: str) -> int:
     """The status of a program whose output has ended; the engine may write it down a moment later."""
     for _ in range(_STATUS_TRIES):
         about = line.exec_inspect(made)

@@ -14,28 +14,28 @@ from docker.errors import APIError, NotFound
 
 from release.cancellation import Cancellation
 from release.errors import EngineError, TransferBroken
-from release.images.engine.connection import Connection, explanation
-from release.images.engine.cutting import Deadline, Late
+from release.images.engine.connection import Connection, engine_error_text
+from release.images.engine.cutting import Deadline, DeadlinePassed
 from release.images.engine.transfers import (
     STILL,
     OnBytes,
     TransferFailed,
     auth_config,
-    counted,
-    drain,
-    moving,
+    extend_deadline_on_progress,
+    raise_transfer_failure,
+    report_transferred_bytes,
     transfer_error,
 )
-from release.images.values import StoredImage, labels_of, stored_image
+from release.images.values import StoredImage, read_labels, stored_image
 from release.reference import Digest, Reference, Repository
-from release.retry import Patience
+from release.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from release.images.registry import Registry
 
 _LISTINGS: Final = 9
 """Attempts of a list of images while other programs remove some."""
-_PULL: Final = Patience(attempts=3, first=1.0, longest=5.0)
+_PULL: Final = RetryPolicy(attempts=3, first=1.0, longest=5.0)
 _CHUNK: Final = 256 * 1024
 
 
@@ -102,7 +102,7 @@ class Images(Connection):
         wanted = [f"{key}={value}" for key, value in labels.items()]
         with self._asking(f"list the images labelled {', '.join(wanted)}"):
             listed = self._listed(filters={"label": wanted})
-            return {str(name): labels_of(image) for image in listed for name in image.get("RepoTags") or ()}
+            return {str(name): read_labels(image) for image in listed for name in image.get("RepoTags") or ()}
 
     def untag(self, reference: Reference) -> None:
         """Take a name away; the image goes with its last name. No error when the name is unknown."""
@@ -165,7 +165,9 @@ class Images(Connection):
         deadline = Deadline.after(still)
         with self._transferring("push", reference, cancellation, registry, deadline) as line:
             progress = line.push(name, tag=tag, stream=True, decode=True, auth_config=auth)
-            drain(counted(moving(progress, deadline, still), on_bytes))
+            raise_transfer_failure(
+                report_transferred_bytes(extend_deadline_on_progress(progress, deadline, still), on_bytes)
+            )
 
     def pull(
         self,
@@ -200,7 +202,9 @@ class Images(Connection):
         auth, deadline = auth_config(reference.repository.host), Deadline.after(STILL)
         with self._transferring("pull", reference, cancellation, None, deadline) as line:
             progress = line.pull(_image_name(reference), stream=True, decode=True, auth_config=auth)
-            drain(counted(moving(progress, deadline, STILL), on_bytes))
+            raise_transfer_failure(
+                report_transferred_bytes(extend_deadline_on_progress(progress, deadline, STILL), on_bytes)
+            )
 
     @contextmanager
     def _transferring(
@@ -219,9 +223,9 @@ class Images(Connection):
             try:
                 with self._line(cancellation, deadline=deadline) as line:
                     yield line
-            except (TransferFailed, APIError, Late) as error:
+            except (TransferFailed, APIError, DeadlinePassed) as error:
                 with closing(registry or Registry(reference.repository)) as asked:
-                    found = transfer_error(verb, reference, explanation(error), asked)
+                    found = transfer_error(verb, reference, engine_error_text(error), asked)
                 raise found from error
 
 

@@ -12,9 +12,9 @@ from release.cancellation import Cancellation
 from release.errors import EngineError
 from release.images.engine import execution
 from release.images.engine.connection import Connection
-from release.images.engine.cutting import Deadline, Late
-from release.images.engine.output import lines_of
-from release.images.engine.streams import CHUNK, payloads
+from release.images.engine.cutting import Deadline, DeadlinePassed
+from release.images.engine.output import split_lines
+from release.images.engine.streams import CHUNK, frame_payloads
 
 _LAST_MS: Final = 10_000
 """Limit for the last lines of a container."""
@@ -56,7 +56,7 @@ class Logs(Connection):
         ):
             chunks = line.logs(container, stream=True, follow=follow, timestamps=True, **asked)
             moment = NO_TIME
-            for text in lines_of(chunks):
+            for text in split_lines(chunks):
                 moment, rest = _parted(text, moment)
                 yield moment, rest
 
@@ -81,9 +81,9 @@ class Logs(Connection):
         with self._asking(f"read the output of the task {task}"), self._line(cancellation) as line:
             url = f"{line.base_url}/v{line.api_version}/tasks/{quote(task, safe='')}/logs"
             answer = line.get(url, params=asked, stream=True)
-            execution.checked(answer)
+            execution.raise_for_error(answer)
             moment = NO_TIME
-            for text in lines_of(payloads(answer.iter_content(CHUNK))):
+            for text in split_lines(frame_payloads(answer.iter_content(CHUNK))):
                 moment, rest = _parted(text, moment)
                 yield moment, rest
 
@@ -98,10 +98,10 @@ class Logs(Connection):
             with self._asking(attempted), self._line(deadline=Deadline.after(_LAST_MS)) as line:
                 chunks = line.logs(container, stream=True, follow=False, timestamps=True, tail=lines)
                 moment = NO_TIME
-                for text in lines_of(chunks):
+                for text in split_lines(chunks):
                     moment, rest = _parted(text, moment)
                     kept.append((moment, rest))
-        except Late:
+        except DeadlinePassed:
             raise EngineError(attempted, f"it did not end within {_LAST_MS / 1000:g} s") from None
         size = 0
         for number, (_, text) in enumerate(reversed(kept)):

@@ -34,7 +34,7 @@ class _Line:
         return self._length > 0
 
 
-def lines_of(chunks: Iterable[bytes], whole: Callable[[str], None] | None = None) -> Iterator[str]:
+def split_lines(chunks: Iterable[bytes], whole: Callable[[str], None] | None = None) -> Iterator[str]:
     """Yield the lines of an output without their ends. Each step costs what is new.
 
     Args:

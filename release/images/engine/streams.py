@@ -20,7 +20,7 @@ _MESSAGE: Final = jsontext.Bounds(size=LONGEST_MESSAGE, depth=20, values=10_000,
 _HEADER: Final = struct.Struct(">BxxxL")
 
 
-def messages(chunks: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+def parse_transfer_messages(chunks: Iterable[bytes]) -> Iterator[dict[str, Any]]:
     """The JSON objects of a transfer (ImageCreate, ImagePush), one a line. Raises ValueError."""
     rest = b""
     for chunk in chunks:
@@ -34,7 +34,7 @@ def messages(chunks: Iterable[bytes]) -> Iterator[dict[str, Any]]:
         yield jsontext.read_object(rest, _MESSAGE)
 
 
-def payloads(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def frame_payloads(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The output in a stream of frames (ContainerAttach, "Stream format"), in pieces of a frame or less."""
     header, left = b"", 0
     for chunk in chunks:

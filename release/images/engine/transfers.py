@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from release.errors import RegistryError, ReleaseError, TransferBroken
 from release.images.credentials import credentials
 from release.images.engine.cutting import Deadline
-from release.images.trust import engine_folder
+from release.images.trust import engine_certificate_folder
 from release.reference import Reference
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ MOST_PARTS: Final = 10_000
 """Parts of one transfer, as its layers."""
 
 
-def moving(
+def extend_deadline_on_progress(
     progress: Iterable[Mapping[str, Any]], deadline: Deadline, still: int
 ) -> Iterator[Mapping[str, Any]]:
     """Put the deadline off whenever a line says something new: an idle engine repeats itself."""
@@ -55,7 +55,9 @@ def moving(
         yield line
 
 
-def counted(progress: Iterable[Mapping[str, Any]], on_bytes: OnBytes | None) -> Iterator[Mapping[str, Any]]:
+def report_transferred_bytes(
+    progress: Iterable[Mapping[str, Any]], on_bytes: OnBytes | None
+) -> Iterator[Mapping[str, Any]]:
     """Add up what the lines of the layers say (ImageCreate, ImagePush: `progressDetail`)."""
     known: dict[object, tuple[int, int]] = {}
     for line in progress:
@@ -66,7 +68,7 @@ def counted(progress: Iterable[Mapping[str, Any]], on_bytes: OnBytes | None) -> 
         yield line
 
 
-def drain(progress: Iterable[Mapping[str, Any]]) -> None:
+def raise_transfer_failure(progress: Iterable[Mapping[str, Any]]) -> None:
     """Read a transfer to its end; the engine reports failures inside of it, with the status 200."""
     for line in progress:
         if "errorDetail" in line or "error" in line:
@@ -87,7 +89,7 @@ def transfer_error(verb: str, reference: Reference, said: str, registry: Registr
         elif is_loopback(host) or registry.is_trusted_by_engines():
             registry.check_upload()
         else:
-            where = f"{engine_folder(host)}/ca.crt"
+            where = f"{engine_certificate_folder(host)}/ca.crt"
             return RegistryError(
                 attempted, said, f"give the engine the registry's certificate authority too: {where}"
             )

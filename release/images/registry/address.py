@@ -63,7 +63,7 @@ class Address(Struct, frozen=True, kw_only=True):
         return f"{self.scheme}://{host}{port}"
 
 
-def following(method: str, now: Address, location: str, status: int, *, stays: bool) -> Address:
+def redirect_address(method: str, now: Address, location: str, status: int, *, stays: bool) -> Address:
     """Return the address of a redirect that may be followed. Raise ValueError for any other.
 
     Args:

@@ -20,7 +20,7 @@ from release.images.registry.manifest import (
     Manifest,
     json_object,
 )
-from release.images.registry.tags import path_of
+from release.images.registry.tags import link_path
 from release.images.registry.wire import DOCUMENT
 from release.reference import Digest
 from release.values import Struct
@@ -77,7 +77,7 @@ class ArtifactRegistry(Registry):
         begun = self._with.expect(
             self._with.ask("POST", f"{self._path}/blobs/uploads/", attempted), attempted, 202
         )
-        place = path_of(begun, begun.headers.get("Location", ""))
+        place = link_path(begun, begun.headers.get("Location", ""))
         if place is None or not self._with.is_ours(place[0]):
             raise RegistryError(
                 attempted,

@@ -18,7 +18,7 @@ from requests.utils import parse_dict_header
 from release.errors import RegistryError
 from release.images.registry.address import Address, is_loopback
 from release.images.registry.manifest import json_object
-from release.images.registry.refusal import quoted
+from release.images.registry.refusal import shortened_quote
 from release.images.registry.wire import Answer, Request
 from release.reference import Repository
 
@@ -63,7 +63,7 @@ class Login:
     def _token(self, challenge: Mapping[str, str | None], known: Credentials | None) -> str:
         """A token for what the challenge names, from the server that it names."""
         realm = challenge.get("realm") or ""
-        attempted = f"get a token for {self._repository} from {quoted(realm[:200])}"
+        attempted = f"get a token for {self._repository} from {shortened_quote(realm[:200])}"
         asked = {key: value for key in ("service", "scope") if (value := challenge.get(key))}
         answer = self._answered(_request(self._server(realm, attempted), asked, known), attempted)
         found = json_object(answer.content, attempted)

@@ -11,11 +11,19 @@ from release.cancellation import Cancellation
 from release.errors import RegistryError
 from release.images.registry.conversation import Conversation
 from release.images.registry.manifest import ACCEPT, DAMAGED, OCI_MANIFEST, Blob, Manifest
-from release.images.registry.refusal import quoted
+from release.images.registry.refusal import shortened_quote
 from release.images.registry.retry import CALM, Pace
-from release.images.registry.scratch import prove
-from release.images.registry.stream import CHUNK, Hashed
-from release.images.registry.tags import MOST_PAGES, MOST_TAGS, TOO_MANY, next_link, path_of, shown, tags_of
+from release.images.registry.scratch import prove_push_and_pull
+from release.images.registry.stream import CHUNK, HashedBody
+from release.images.registry.tags import (
+    MOST_PAGES,
+    MOST_TAGS,
+    TOO_MANY,
+    link_path,
+    next_link,
+    origin_of_link,
+    parse_tags,
+)
 from release.images.registry.wire import DOCUMENT, Answer, Session
 from release.reference import Digest, Reference, Repository
 
@@ -82,11 +90,11 @@ class Registry:
 
         Raises RegistryError, RegistryUnreachable.
         """
-        return prove(self._with, str(self._repository), self._path)
+        return prove_push_and_pull(self._with, str(self._repository), self._path)
 
     def _take_back(self, begun: Answer) -> None:
         """Cancel an upload; where that is not offered, registries forget it by themselves."""
-        place = path_of(begun, begun.headers.get("Location", ""))
+        place = link_path(begun, begun.headers.get("Location", ""))
         if place is not None and self._with.is_ours(place[0]):
             self._with.try_once("DELETE", place[1])
 
@@ -122,7 +130,7 @@ class Registry:
             response = self._with.expect(self._with.ask("GET", page, attempted), attempted, 200, 404)
             if response.status == 404:
                 return ()
-            fresh = dict.fromkeys(tags_of(response, attempted))
+            fresh = dict.fromkeys(parse_tags(response, attempted))
             following = self._following(response, attempted)
             if following is None:
                 return tuple(found | fresh)
@@ -139,11 +147,11 @@ class Registry:
         link = next_link(response.headers.get("Link", ""))
         if link is None:
             return None
-        place = path_of(response, link)
+        place = link_path(response, link)
         if place is None or not self._with.is_ours(place[0]):
             raise RegistryError(
                 attempted,
-                f"the next page is on another server, {shown(place)}",
+                f"the next page is on another server, {origin_of_link(place)}",
                 "set the public host name in the registry, or in the proxy before it",
             )
         return place[1]
@@ -167,10 +175,9 @@ class Registry:
             self._put(reference, manifest)
 
     def move_tag(self, manifest: Manifest, tag: str) -> Digest | None:
-        """Put these bytes under a tag that may be another's, and read them back. Raises RegistryError.
+        """Put a manifest under a tag, also if the tag names another one, and read the manifest back.
 
-        Returns:
-            What was there instead and is not any more.
+        Return the digest that the tag had before, if it was another one. Raise RegistryError.
         """
         reference = self._repository.tagged(tag)
         before = self.digest(reference)
@@ -209,7 +216,7 @@ class Registry:
             )
             return self._with.expect(response, attempted, 206 if position else 200, 200)
 
-        stream = Hashed(
+        stream = HashedBody(
             blob,
             attempted,
             open_at=open_at,
@@ -256,7 +263,7 @@ class Registry:
             if wanted != found.text:
                 raise RegistryError(
                     attempted,
-                    f"its bytes hash to {found}, not to {quoted(wanted[:200])}",
+                    f"its bytes hash to {found}, not to {shortened_quote(wanted[:200])}",
                     "the registry or a proxy is damaged: read its log, then run it again",
                 )
 

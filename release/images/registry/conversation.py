@@ -17,19 +17,19 @@ import requests
 from release.cancellation import Cancellation
 from release.errors import RegistryError, RegistryUnreachable
 from release.images import faults, trust
-from release.images.guard import TooMuch, allowing
+from release.images.guard import AnswerTooLarge, limit_answer_time
 from release.images.registry.address import Address, is_loopback
 from release.images.registry.auth import Login
-from release.images.registry.refusal import quoted, said
+from release.images.registry.refusal import registry_error_text, shortened_quote
 from release.images.registry.retry import (
     FAILURES,
     TEMPORARY,
     Pace,
     Temporary,
-    asks_for_more_patience,
-    for_how_long,
-    pause,
-    what_happened,
+    is_retry_useless,
+    pause_before_retry,
+    retry_cause,
+    wait_time_text,
 )
 from release.images.registry.wire import Answer, Request, Session, exchange
 from release.reference import DOCKER_HUB, Repository
@@ -98,7 +98,7 @@ class Conversation:
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:
         """Several questions of one purpose, which end together."""
-        with allowing(seconds, self._pace.seconds[1], self._cancellation.check):
+        with limit_answer_time(seconds, self._pace.seconds[1], self._cancellation.check):
             yield
 
     @property
@@ -108,14 +108,16 @@ class Conversation:
 
     @contextmanager
     def _within(self, more_seconds: float) -> Iterator[None]:
-        with allowing(self._pace.answer + more_seconds, self._pace.seconds[1], self._cancellation.check):
+        with limit_answer_time(
+            self._pace.answer + more_seconds, self._pace.seconds[1], self._cancellation.check
+        ):
             yield
 
     def _patiently(self, request: Callable[[], Answer], attempted: str, more_seconds: float = 0.0) -> Answer:
         def send() -> Answer:
             with self._within(more_seconds):
                 answer = request()
-            if answer.status in TEMPORARY and not asks_for_more_patience(answer):
+            if answer.status in TEMPORARY and not is_retry_useless(answer):
                 raise Temporary(answer)
             return answer
 
@@ -139,10 +141,10 @@ class Conversation:
         """Return what decides after a failure whether to try again, and tells it."""
 
         def decide(error: Exception, left: int) -> bool | float:
-            wait = pause(error)
+            wait = pause_before_retry(error)
             if wait is not False:
                 soon = "" if wait is True else f" in {wait:.0f} s"
-                self._tell(f"{attempted}: {what_happened(error)}; trying again{soon} ({left} left)")
+                self._tell(f"{attempted}: {retry_cause(error)}; trying again{soon} ({left} left)")
             return wait
 
         return decide
@@ -187,7 +189,7 @@ class Conversation:
             url = f"https://{self._host}/v2/"
             exchange(self._session, Request(method="GET", url=url), self._pace.seconds)
         except requests.exceptions.SSLError as error:
-            if faults.find(error, SSLCertVerificationError):
+            if faults.find_cause(error, SSLCertVerificationError):
                 raise
             return "http"
         return "https"
@@ -202,7 +204,7 @@ class Conversation:
 
     def _refuse(self, answer: Answer, attempted: str) -> NoReturn:
         answer.close()
-        found = f"the registry answers {answer.status}{said(answer.content)}"
+        found = f"the registry answers {answer.status}{registry_error_text(answer.content)}"
         raise RegistryError(attempted, found, self._hint(answer))
 
     def _hint(self, answer: Answer) -> str:
@@ -213,23 +215,25 @@ class Conversation:
         if status == requests.codes.forbidden:
             return f"docker login {self._host}, with an account that may do this in {self._repository}"
         if status == requests.codes.too_many_requests:
-            return f"wait{for_how_long(answer)} and run it again, or log in for a higher limit"
+            return f"wait{wait_time_text(answer)} and run it again, or log in for a higher limit"
         if status in TEMPORARY:
-            return f"wait{for_how_long(answer)} and run it again; if it fails again, read the registry's log"
+            return (
+                f"wait{wait_time_text(answer)} and run it again; if it fails again, read the registry's log"
+            )
         return _HINTS.get(status, f"check that {self._repository} exists and has the right spelling")
 
     def failure(self, attempted: str, error: BaseException) -> RegistryError:
         """Return the error for an answer that did not come, or not within its limits."""
         at = f"{attempted} at {self._host}"
-        large = faults.find(error, TooMuch)
+        large = faults.find_cause(error, AnswerTooLarge)
         if large is not None or isinstance(error, ValueError):
-            return RegistryError(at, quoted(str(large or error)), _STRANGE)
-        untrusted = faults.find(error, SSLCertVerificationError) is not None
+            return RegistryError(at, shortened_quote(str(large or error)), _STRANGE)
+        untrusted = faults.find_cause(error, SSLCertVerificationError) is not None
         return RegistryUnreachable(
             at,
-            quoted(faults.words(error)),
+            shortened_quote(faults.failure_text(error)),
             "save the certificate of its authority as "
-            f"{trust.engine_folder(self._host)}/ca.crt, for the engine and this command; or "
+            f"{trust.engine_certificate_folder(self._host)}/ca.crt, for the engine and this command; or "
             f"name the file in `registry_ca` or {trust.VARIABLE}"
             if untrusted
             else "check that the registry runs, and that this machine can reach it",

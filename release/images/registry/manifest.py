@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from release import jsontext
 from release.errors import RegistryError
-from release.images.registry.refusal import quoted
+from release.images.registry.refusal import shortened_quote
 from release.reference import Digest
 from release.values import Struct
 
@@ -81,7 +81,7 @@ def _media_type(data: Mapping[str, Any], sent_as: str | None, attempted: str) ->
     """An OCI manifest may leave out `mediaType`; where it is there, it is what was sent."""
     within = data.get("mediaType") or (OCI_INDEX if "manifests" in data else OCI_MANIFEST)
     if "mediaType" in data and sent_as is not None and sent_as != within:
-        found = f"it was sent as {quoted(sent_as)}, but its text has {quoted(within)}"
+        found = f"it was sent as {shortened_quote(sent_as)}, but its text has {shortened_quote(within)}"
         raise RegistryError(attempted, found, DAMAGED)
     found = str(sent_as or within)
     if found in {OCI_INDEX, DOCKER_LIST}:
@@ -93,7 +93,7 @@ def _media_type(data: Mapping[str, Any], sent_as: str | None, attempted: str) ->
     if found not in {OCI_MANIFEST, DOCKER_MANIFEST}:
         raise RegistryError(
             attempted,
-            f"it is not an image manifest but {quoted(found)}",
+            f"it is not an image manifest but {shortened_quote(found)}",
             "another tool pushed this name: check which accounts push there, then push an image again",
         )
     return found

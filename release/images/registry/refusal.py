@@ -14,18 +14,18 @@ _MOST_ERRORS: Final = 5
 _LONGEST_CODE: Final = 80
 
 
-def codes(content: bytes) -> frozenset[str]:
+def error_codes(content: bytes) -> frozenset[str]:
     """Return the codes of the errors in a body."""
     return frozenset(_text(error.get("code"))[:_LONGEST_CODE] for error in _errors(content))
 
 
-def said(content: bytes) -> str:
+def registry_error_text(content: bytes) -> str:
     """Return the codes and messages of an error's body; nothing if it holds none that can be read."""
     pairs = ((_text(error.get("code")), _text(error.get("message"))) for error in _errors(content))
     return "".join(f": {code} {message}".rstrip() for code, message in pairs)[:LONGEST_QUOTE]
 
 
-def quoted(value: object) -> str:
+def shortened_quote(value: object) -> str:
     """Return a few characters of a registry's own words."""
     text = str(value) if isinstance(value, str | int | None) else type(value).__name__
     return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}..."

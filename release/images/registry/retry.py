@@ -10,10 +10,10 @@ import requests
 import urllib3
 
 from release.images import faults
-from release.images.guard import Late, TooMuch
-from release.images.registry.refusal import codes
+from release.images.guard import AnswerTooLarge, AnswerTooLate
+from release.images.registry.refusal import error_codes
 from release.images.registry.wire import Answer
-from release.retry import Patience
+from release.retry import RetryPolicy
 from release.values import Struct
 
 ATTEMPTS: Final = 5
@@ -31,7 +31,7 @@ class Pace(Struct, frozen=True, kw_only=True):
 
     seconds: tuple[float, float]
     """To connect, and between two bytes."""
-    patience: Patience
+    patience: RetryPolicy
     answer: float
     """Seconds for one answer as a whole."""
     total: float
@@ -40,14 +40,14 @@ class Pace(Struct, frozen=True, kw_only=True):
 
 CALM: Final = Pace(
     seconds=(5.0, 30.0),
-    patience=Patience(attempts=ATTEMPTS, first=0.3, longest=5.0, timeout=120.0),
+    patience=RetryPolicy(attempts=ATTEMPTS, first=0.3, longest=5.0, timeout=120.0),
     answer=120.0,
     total=240.0,
 )
 """For a release: what it would lose is more than some minutes."""
 PRESSED: Final = Pace(
     seconds=(5.0, 10.0),
-    patience=Patience(attempts=2, first=0.3, longest=2.0, timeout=10.0),
+    patience=RetryPolicy(attempts=2, first=0.3, longest=2.0, timeout=10.0),
     answer=10.0,
     total=20.0,
 )
@@ -63,17 +63,19 @@ class Temporary(Exception):
         self.answer = answer
 
 
-def pause(error: Exception) -> bool | float:
+def pause_before_retry(error: Exception) -> bool | float:
     """Return whether to ask again; a number of seconds where the registry names it (RFC 9110, 10.2.3)."""
     if isinstance(error, Temporary):
         error.answer.close()
         return retry_after(error.answer.headers.get("Retry-After")) or True
-    if isinstance(error, requests.exceptions.SSLError) or any(faults.find(error, kind) for kind in _FINAL):
+    if isinstance(error, requests.exceptions.SSLError) or any(
+        faults.find_cause(error, kind) for kind in _FINAL
+    ):
         return False
     return isinstance(error, _BROKEN)
 
 
-_FINAL: Final = (TooMuch, Late)
+_FINAL: Final = (AnswerTooLarge, AnswerTooLate)
 """The same would come again, and take as long."""
 _BROKEN: Final = (
     requests.ConnectionError,
@@ -84,11 +86,11 @@ _BROKEN: Final = (
 )
 
 
-def what_happened(error: Exception) -> str:
+def retry_cause(error: Exception) -> str:
     """Return the cause of a new attempt, for people."""
     if isinstance(error, Temporary):
         return f"the registry answers {error.answer.status}"
-    return faults.words(error)
+    return faults.failure_text(error)
 
 
 def retry_after(text: str | None) -> float | None:
@@ -110,13 +112,13 @@ def _whole_seconds(text: str) -> float | None:
     return float(text) if len(text) <= _MOST_DIGITS else float("9" * _MOST_DIGITS)
 
 
-def asks_for_more_patience(answer: Answer) -> bool:
+def is_retry_useless(answer: Answer) -> bool:
     """Return if a repeated request is useless soon: it names a later time, or refuses for another reason.
 
     A used-up quota comes as 429 with the code DENIED, with a long Retry-After, or with nothing remaining in a
     long window (`RateLimit-Remaining: 0;w=21600`, as Docker Hub writes it: seconds).
     """
-    return _wait(answer) > _LONGEST_PAUSE or "DENIED" in codes(answer.content)
+    return _wait(answer) > _LONGEST_PAUSE or "DENIED" in error_codes(answer.content)
 
 
 def _wait(answer: Answer) -> float:
@@ -129,7 +131,7 @@ def _window(answer: Answer) -> float:
     return (_whole_seconds(window) or 0.0) if remaining.strip() == "0" else 0.0
 
 
-def for_how_long(answer: Answer) -> str:
+def wait_time_text(answer: Answer) -> str:
     """Return the time that the registry names, as " 30 s"; nothing if it names none, or a senseless one."""
     seconds = _wait(answer)
     if seconds < 1:

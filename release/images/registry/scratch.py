@@ -12,7 +12,7 @@ from typing import Final
 from release.errors import RegistryError
 from release.images.registry.conversation import Conversation
 from release.images.registry.manifest import ACCEPT, DAMAGED, OCI_MANIFEST
-from release.images.registry.tags import path_of, shown
+from release.images.registry.tags import link_path, origin_of_link
 from release.reference import Digest
 
 TAG: Final = "release-doctor"
@@ -39,7 +39,7 @@ MANIFEST: Final = json.dumps(
 """Nothing else has these bytes, so nothing else is deleted with them."""
 
 
-def prove(conversation: Conversation, name: str, path: str) -> bool:
+def prove_push_and_pull(conversation: Conversation, name: str, path: str) -> bool:
     """Push, pull and remove the scratch tag. Return False if the registry does not remove it.
 
     Args:
@@ -79,10 +79,10 @@ def _refuse_another(conversation: Conversation, name: str, path: str) -> None:
 def _put_blob(conversation: Conversation, attempted: str, path: str) -> None:
     """Upload the two bytes in one request."""
     begun = conversation.expect(conversation.ask("POST", f"{path}/blobs/uploads/", attempted), attempted, 202)
-    place = path_of(begun, begun.headers.get("Location", ""))
+    place = link_path(begun, begun.headers.get("Location", ""))
     if place is None or not conversation.is_ours(place[0]):
         hint = "set the public host name in the registry, or in the proxy before it"
-        raise RegistryError(attempted, f"the upload goes to another server, {shown(place)}", hint)
+        raise RegistryError(attempted, f"the upload goes to another server, {origin_of_link(place)}", hint)
     target = f"{place[1]}{'&' if '?' in place[1] else '?'}digest={Digest.of(_BLOB)}"
     headers = {"Content-Type": "application/octet-stream"}
     conversation.expect(

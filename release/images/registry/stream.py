@@ -19,7 +19,7 @@ CHUNK: Final = 256 * 1024
 _DAMAGED: Final = "the registry or a proxy is damaged: read its log, then run it again"
 
 
-class Hashed(io.RawIOBase):
+class HashedBody(io.RawIOBase):
     """The body of an answer as a file that hashes what is read, and goes on where a connection broke."""
 
     def __init__(

@@ -20,7 +20,7 @@ _TAG: Final = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 TOO_MANY: Final = "remove unused tags from this repository, or check that the address is a registry"
 
 
-def tags_of(response: Answer, attempted: str) -> list[str]:
+def parse_tags(response: Answer, attempted: str) -> list[str]:
     """Return the tags of one page. Raise RegistryError: something else is listed."""
     data = json_object(response.content, attempted)
     if "tags" not in data:
@@ -40,7 +40,7 @@ def next_link(header: str) -> str | None:
 _LONGEST_LINK: Final = 16 * 1024
 
 
-def path_of(response: Answer, location: str) -> tuple[str, str] | None:
+def link_path(response: Answer, location: str) -> tuple[str, str] | None:
     """An address that an answer names: the whole, and its path and query. None if it is not an address."""
     try:
         whole = urljoin(response.url, location)
@@ -50,7 +50,7 @@ def path_of(response: Answer, location: str) -> tuple[str, str] | None:
     return whole, f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 
-def shown(place: tuple[str, str] | None) -> str:
+def origin_of_link(place: tuple[str, str] | None) -> str:
     """Return scheme and host of an address that an answer names, for people."""
     try:
         return str(Address.parse(place[0] if place is not None else ""))

@@ -16,8 +16,8 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies
 
 from release.images import trust
-from release.images.guard import TooMuch, body, check_encoding
-from release.images.registry.address import Address, following
+from release.images.guard import AnswerTooLarge, read_body, refuse_packed_body
+from release.images.registry.address import Address, redirect_address
 from release.values import Struct, field
 
 DOCUMENT: Final = 4 * 1024 * 1024
@@ -73,7 +73,9 @@ class Session(requests.Session):
         """
         super().__init__()
         self.trust_env = False
-        adapter = trust.Adapter(trust.engine_context(host) if as_engine else trust.context(host))
+        adapter = trust.Adapter(
+            trust.engine_tls_context(host) if as_engine else trust.registry_tls_context(host)
+        )
         self.mount("https://", adapter)
         self.mount("http://", adapter)
         named = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
@@ -114,7 +116,7 @@ def exchange(
             return _answer(request, response)
         response.close()
         place = response.headers.get("Location", "")
-        address = following(request.method, address, place, response.status_code, stays=request.stays)
+        address = redirect_address(request.method, address, place, response.status_code, stays=request.stays)
         parameters = None
     raise ValueError(f"it redirects more than {MOST_REDIRECTS} times")
 
@@ -153,7 +155,7 @@ def _answer(request: Request, response: requests.Response) -> Answer:
         "headers": CaseInsensitiveDict(response.headers),
     }
     if request.is_streamed and response.status_code in _SUCCESSES:
-        check_encoding(response)
+        refuse_packed_body(response)
         return Answer(**about, response=response)
     with closing(response):
         return Answer(**about, content=b"" if request.method == "HEAD" else _body(response))
@@ -161,8 +163,8 @@ def _answer(request: Request, response: requests.Response) -> Answer:
 
 def _body(response: requests.Response) -> bytes:
     if response.status_code in _SUCCESSES:
-        return body(response, DOCUMENT)
+        return read_body(response, DOCUMENT)
     try:
-        return body(response, ERROR)
-    except TooMuch:  # the status says enough
+        return read_body(response, ERROR)
+    except AnswerTooLarge:  # the status says enough
         return b""

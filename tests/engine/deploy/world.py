@@ -21,7 +21,7 @@ from release.ledger.store import Ledger
 from release.ledger.writer import TagRequest
 from release.records import (
     Actor,
-    Built,
+    BuildInputs,
     Descriptor,
     Draft,
     Image,
@@ -213,7 +213,7 @@ class World:
             ),
             lock=LockFile(kind="pip", path="requirements.txt", sha256="0" * 64, packages=dict(packages)),
             bases=(),
-            build=Built(
+            build=BuildInputs(
                 dockerfile="Dockerfile",
                 dockerfile_sha256="0" * 64,
                 context=".",

@@ -271,7 +271,7 @@ class Stand:
             moment = datetime.now(UTC) + timedelta(hours=hours)
             return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
-        for place in ("release.chain.pipeline.now", "release.chain.publishing.record.now"):
+        for place in ("release.chain.pipeline.utc_now_text", "release.chain.publishing.record.utc_now_text"):
             self.stack.enter_context(mock.patch(place, now))
 
 

@@ -64,7 +64,7 @@ def pushed(engine: Engine, image: Digest, repository: Repository) -> Iterator[Ma
 @contextmanager
 def engine_folder(host: str, certificate: Path) -> Iterator[Path]:
     """The authority where the machine's engine looks for it, for a registry of this test alone."""
-    folder = trust.engine_folder(host)
+    folder = trust.engine_certificate_folder(host)
     folder.mkdir(parents=True)
     shutil.copy(certificate, folder / "ca.crt")
     try:

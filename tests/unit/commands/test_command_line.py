@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from release.commands.command_line import CommandContext, count_of, number, seconds_to_wait
-from release.commands.deploy import allowance
+from release.commands.command_line import CommandContext, history_limit, parse_whole_number, seconds_to_wait
+from release.commands.deploy import read_allowance
 from release.commands.options import CommandOptions
 from release.console import Console
 from release.errors import UsageError
@@ -16,14 +16,14 @@ from release.interruption import Interruption
 def test_what_is_no_number_of_things_is_said_to_be_none(text: str) -> None:
     """Also digits of other scripts, and numbers that nobody can count to."""
     with pytest.raises(UsageError, match=r"not a number from 1 to 999999999\n.*--limit 20"):
-        count_of(CommandOptions(limit=text))
+        history_limit(CommandOptions(limit=text))
 
 
 def test_numbers_are_taken() -> None:
     """A pause may be none."""
-    assert count_of(CommandOptions(limit="999999999")) == 999_999_999
+    assert history_limit(CommandOptions(limit="999999999")) == 999_999_999
     assert seconds_to_wait(CommandOptions(wait="0")) == 0
-    assert number("7", "count", "use 7") == 7
+    assert parse_whole_number("7", "count", "use 7") == 7
 
 
 @pytest.mark.parametrize("text", ["", " "])
@@ -35,11 +35,11 @@ def test_a_release_that_is_named_by_nothing_is_no_wish_for_the_one_before(text: 
 
 def test_what_is_known_of_the_data_is_one_of_two_words() -> None:
     """Another one is refused with both."""
-    assert [allowance(CommandOptions(down=word)).down for word in (None, "done", "again")] == [
+    assert [read_allowance(CommandOptions(down=word)).down for word in (None, "done", "again")] == [
         None,
         "done",
         "again",
     ]
     with pytest.raises(UsageError, match="neither done nor again") as caught:
-        allowance(CommandOptions(down="skip"))
+        read_allowance(CommandOptions(down="skip"))
     assert "--down again" in caught.value.hint

@@ -100,7 +100,7 @@ def test_a_plan_prints_no_command(
 ) -> None:
     """Undone commits, the deployer's name, the message."""
     prepared = hostile_scene.prepared(
-        "1.0.0", allowed=deploy.allowance(CommandOptions(allow_quarantined=True, thaw=True, message="x"))
+        "1.0.0", allowed=deploy.read_allowance(CommandOptions(allow_quarantined=True, thaw=True, message="x"))
     )
     ran(lambda cmd: deploy._show_plan(cmd, prepared.plan), json=json_too)
     out, err = capfd.readouterr()

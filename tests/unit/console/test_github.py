@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from release.console import Console
-from release.console.github import data
+from release.console.github import escape_data
 from release.errors import GateFailed, ReleaseError
 from release.events import (
     Deployed,
@@ -327,7 +327,7 @@ def test_the_runner_is_asked_to_mask_what_becomes_secret(tmp_path: Path) -> None
 @pytest.mark.parametrize("text", ["100%", "a\r\nb", "%0A", "::x::"])
 def test_a_message_is_read_back_as_it_was(text: str) -> None:
     """What the runner decodes is what was meant."""
-    assert runner.plain(data(text)) == text
+    assert runner.plain(escape_data(text)) == text
 
 
 def test_text_that_looks_like_a_command_is_made_inert_and_stays_readable() -> None:

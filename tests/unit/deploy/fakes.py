@@ -15,12 +15,12 @@ from release.deploy.targets.engine.instances import instance_of
 from release.errors import EngineError, NameTaken, PortTaken
 from release.images.engine import ContainerSpec, ContainerState, Engine, EngineInfo, Executed, StoredImage
 from release.images.frames import LOG_LIMIT, LONGEST_LINE, OUTPUT_LIMIT
-from release.images.values import Publisher, Taken
+from release.images.values import PublishedPort, Publisher
 from release.ledger.query import Event
 from release.records import (
     Actor,
     Base,
-    Built,
+    BuildInputs,
     Deployment,
     Draft,
     Image,
@@ -121,7 +121,7 @@ def release(version: str = "0.1.0", **changes: Any) -> Record[Release]:
         bases=tuple(
             Base(reference=name, digest=str(digest(text))) for name, text in changes.get("bases", {}).items()
         ),
-        build=Built(
+        build=BuildInputs(
             dockerfile="Dockerfile",
             dockerfile_sha256="a" * 64,
             context=".",
@@ -274,7 +274,9 @@ class FakeEngine(Engine):
             Publisher(
                 name=one.name,
                 labels=one.labels,
-                places=frozenset(Taken(address=address, port=port) for address, port in one.ports.values()),
+                places=frozenset(
+                    PublishedPort(address=address, port=port) for address, port in one.ports.values()
+                ),
             )
             for one in there
         ]

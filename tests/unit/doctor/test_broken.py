@@ -341,15 +341,15 @@ def test_a_full_disk(healthy: Repository, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(releases, "LEAST_FREE_BYTES", 1 << 60)
     assert findings()["clone: disk"].state == "not ok"
     monkeypatch.undo()
-    assert "are free" in releases.room(healthy.root)
+    assert "are free" in releases.free_space_text(healthy.root)
 
 
 def test_protection_of_a_hosted_branch_is_unknown(healthy: Repository) -> None:
     """git does not say it; that is no reason for an exit status of 1."""
-    from release.doctor.remote import protection
+    from release.doctor.remote import branch_protection_finding
     from release.source import Source
 
     healthy.git("remote", "set-url", "origin", "git@github.com:acme/api.git")
-    found = protection(Source.open(healthy.root), "origin", "release-ledger")
+    found = branch_protection_finding(Source.open(healthy.root), "origin", "release-ledger")
     assert (found.state, found.well) == ("unknown", True)
     assert found.hint.startswith("gh api")

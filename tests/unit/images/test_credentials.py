@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from release.errors import UsageError
-from release.images.credentials import VARIABLE, Credentials, credentials, lend_logins
+from release.images.credentials import VARIABLE, Credentials, credentials, write_docker_config
 
 HOST = "registry.example:5000"
 
@@ -149,7 +149,7 @@ def test_another_hosts_damaged_login_is_not_ours(kept: Path, broken: object) -> 
 
 def lent(folder: Path, text: str, kept: Path) -> dict[str, str]:
     folder.mkdir()
-    return lend_logins(folder, {VARIABLE: text, "DOCKER_CONFIG": str(kept.parent)})
+    return write_docker_config(folder, {VARIABLE: text, "DOCKER_CONFIG": str(kept.parent)})
 
 
 def test_docker_is_lent_the_jobs_logins(kept: Path, tmp_path: Path) -> None:

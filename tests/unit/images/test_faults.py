@@ -34,23 +34,23 @@ def caused(cause: BaseException) -> BaseException:
 )
 def test_the_cause_is_found_inside(cause: BaseException, expected: str) -> None:
     """However deep it lies, its type decides."""
-    assert expected in faults.words(caused(cause))
+    assert expected in faults.failure_text(caused(cause))
 
 
 def test_a_reason_that_is_only_held_is_found() -> None:
     """urllib3 keeps the cause in `reason`, requests in its arguments."""
     pool = urllib3.HTTPConnectionPool("localhost")
     held = urllib3.exceptions.MaxRetryError(pool, "/", ConnectionRefusedError(111, "x"))
-    assert faults.find(requests.ConnectionError(held), ConnectionRefusedError) is held.reason
+    assert faults.find_cause(requests.ConnectionError(held), ConnectionRefusedError) is held.reason
 
 
 def test_what_is_unknown_says_its_own_words() -> None:
     """Nothing is guessed."""
-    assert faults.words(OSError("the moon is full")) == "the moon is full"
+    assert faults.failure_text(OSError("the moon is full")) == "the moon is full"
 
 
 def test_exceptions_that_hold_each_other_end() -> None:
     """A circle is walked once."""
     one, two = ValueError("one"), ValueError("two")
     one.args, two.args = (two,), (one,)
-    assert faults.find(one, KeyError) is None
+    assert faults.find_cause(one, KeyError) is None

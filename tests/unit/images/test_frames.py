@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from release.images.frames import Frames, Tail, clipped
+from release.images.frames import Frames, Tail, shortened_line
 
 
 def frame(stream: int, content: bytes) -> bytes:
@@ -56,5 +56,5 @@ def test_a_line_that_lost_its_beginning_is_left_out() -> None:
 
 def test_a_long_line_is_cut() -> None:
     """And the number of characters that are left out is shown."""
-    assert clipped("abcdef", 4) == "abcd… (2 more characters)"
-    assert clipped("abcd", 4) == clipped("abcd", None) == "abcd"
+    assert shortened_line("abcdef", 4) == "abcd… (2 more characters)"
+    assert shortened_line("abcd", 4) == shortened_line("abcd", None) == "abcd"

@@ -13,7 +13,7 @@ import pytest
 
 from release.errors import EngineError
 from release.images.imageconfig import own_layers
-from release.images.layout import late_files, manifest_of, read_layout
+from release.images.layout import files_after_epoch, manifest_of, read_layout
 from release.reference import Digest
 
 EPOCH = 315532800
@@ -99,11 +99,11 @@ def test_own_layers_are_those_of_steps_at_the_epoch() -> None:
 
 def test_files_with_the_clock_of_the_build_are_named() -> None:
     """A layer at the epoch is clean; one with a later time is not."""
-    assert late_files(io.BytesIO(gzip.compress(archive({"srv/a": b"x"}))), EPOCH) == ()
-    assert late_files(io.BytesIO(archive({"srv/a": b"x"}, mtime=EPOCH + 1)), EPOCH) == ("/srv/a",)
+    assert files_after_epoch(io.BytesIO(gzip.compress(archive({"srv/a": b"x"}))), EPOCH) == ()
+    assert files_after_epoch(io.BytesIO(archive({"srv/a": b"x"}, mtime=EPOCH + 1)), EPOCH) == ("/srv/a",)
 
 
 def test_only_some_late_files_are_named() -> None:
     """A whole system of them would drown the message."""
     files = {f"f{number}": b"" for number in range(9)}
-    assert len(late_files(io.BytesIO(archive(files, mtime=EPOCH + 1)), EPOCH, limit=3)) == 3
+    assert len(files_after_epoch(io.BytesIO(archive(files, mtime=EPOCH + 1)), EPOCH, limit=3)) == 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from release.images.reach import is_local, reachable
+from release.images.reach import is_local, reachable_address
 from tests.unit.deploy.fakes import state
 
 SSH = "ssh://deploy@host.example"
@@ -43,4 +43,4 @@ def test_a_port_is_asked_where_it_can_be_reached_from_here(
 ) -> None:
     """The published address, a remote engine's own host, or the container's address on this machine."""
     container = state(ports={8000: published} if published else {}, address="172.17.0.2")
-    assert reachable(host, container, 8000) == expected
+    assert reachable_address(host, container, 8000) == expected

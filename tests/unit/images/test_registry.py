@@ -32,7 +32,7 @@ from release.images.registry import (
     retry,
 )
 from release.reference import Digest, Repository
-from release.retry import Patience
+from release.retry import RetryPolicy
 from release.values import replace
 from tests.unit.images.fake_registry import Answer, FakeRegistry, refusal, serving
 
@@ -541,7 +541,7 @@ def test_a_pause_that_is_no_time_is_our_own(text: str | None) -> None:
 @pytest.mark.parametrize("headers", [{}, {"Retry-After": "30"}], ids=["our own", "named"])
 def test_a_pause_ends_when_the_work_is_cancelled(fake: FakeRegistry, headers: dict[str, str]) -> None:
     """Another gate failed, or Ctrl-C: nobody waits for the rest of it, and nothing more is asked."""
-    slow = replace(CALM, patience=Patience(attempts=5, first=3600.0, longest=3600.0))
+    slow = replace(CALM, patience=RetryPolicy(attempts=5, first=3600.0, longest=3600.0))
     fake.faults = [Answer(status=503, headers=headers)] * 5
     cancellation = Cancellation()
     stopping = threading.Thread(target=cancellation.request, args=("the lint failed",))
@@ -555,7 +555,7 @@ def test_a_pause_ends_when_the_work_is_cancelled(fake: FakeRegistry, headers: di
 def test_a_silent_registry_is_given_up_at_the_pace_of_who_waits() -> None:
     """It takes the connection and says nothing; what is tried again is told."""
     told: list[str] = []
-    pace = replace(CALM, seconds=(1.0, 0.2), patience=Patience(attempts=2, first=0.01, longest=0.01))
+    pace = replace(CALM, seconds=(1.0, 0.2), patience=RetryPolicy(attempts=2, first=0.01, longest=0.01))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         place = Repository(f"127.0.0.1:{silent.getsockname()[1]}/acme/api")
         begin = time.monotonic()

@@ -18,17 +18,21 @@ from hypothesis import strategies as st
 from release.cancellation import Cancellation
 from release.errors import Cancelled, RegistryError, RegistryUnreachable
 from release.images.registry import CALM, OCI_MANIFEST, Blob, Manifest, Pace, Registry
-from release.images.registry.address import Address, following
+from release.images.registry.address import Address, redirect_address
 from release.images.registry.auth import Login
-from release.images.registry.retry import for_how_long, retry_after
+from release.images.registry.retry import retry_after, wait_time_text
 from release.images.registry.wire import Answer, Request
 from release.reference import Digest, Repository
-from release.retry import Patience
+from release.retry import RetryPolicy
 from release.values import replace
 from tests.unit.images.hostile import Hostile, attacking, whole
 
 QUICK = replace(
-    CALM, seconds=(5.0, 5.0), patience=Patience(attempts=1, first=0.01, longest=0.01), answer=1.0, total=1.0
+    CALM,
+    seconds=(5.0, 5.0),
+    patience=RetryPolicy(attempts=1, first=0.01, longest=0.01),
+    answer=1.0,
+    total=1.0,
 )
 """One attempt of one second."""
 ROOMY = replace(QUICK, answer=60.0, total=60.0)
@@ -299,7 +303,7 @@ def test_a_senseless_pause_is_a_number_of_seconds_or_none(text: str) -> None:
     answer = Answer(
         status=429, url=REALM, headers={"Retry-After": text, "RateLimit-Remaining": f"0;w={text}"}
     )
-    words = for_how_long(answer)
+    words = wait_time_text(answer)
     assert len(words) < 60
     assert "inf" not in words
 
@@ -411,10 +415,10 @@ def test_a_redirect_is_followed_where_it_may(
 ) -> None:
     """A signature in an address is not shown."""
     if is_followed:
-        following(method, AT, place, status, stays=stays)
+        redirect_address(method, AT, place, status, stays=stays)
         return
     with pytest.raises(ValueError, match=r"redirects|address|login") as caught:
-        following(method, AT, place, status, stays=stays)
+        redirect_address(method, AT, place, status, stays=stays)
     assert "signature" not in str(caught.value)
 
 

@@ -9,7 +9,7 @@ import requests
 
 from release.errors import ReleaseError
 from release.images import faults, ssh
-from release.process import Command, dial
+from release.process import Command, connect_to_program
 
 
 @pytest.mark.parametrize(
@@ -24,12 +24,12 @@ from release.process import Command, dial
 def test_an_address_becomes_a_program(address: str, words: list[str]) -> None:
     """User and port are options; the host stands behind `--`, so that it is never one."""
     expected = ["ssh", "-T", "-o", "ConnectTimeout=10", *words, "docker", "system", "dial-stdio"]
-    assert list(ssh.command(address).argv) == expected
+    assert list(ssh.ssh_command(address).argv) == expected
 
 
 def test_a_program_is_talked_to_through_a_socket() -> None:
     """What is sent is its input, what is received its output; closing ends it."""
-    dialled = dial(Command(argv=("cat",)))
+    dialled = connect_to_program(Command(argv=("cat",)))
     dialled.sendall(b"hello")
     assert dialled.recv(5) == b"hello"
     dialled.close()
@@ -38,7 +38,7 @@ def test_a_program_is_talked_to_through_a_socket() -> None:
 
 def test_a_program_that_fails_has_not_said_all() -> None:
     """What came is read; its end is an error and not an end, for an answer without a length would be cut."""
-    dialled = dial(Command(argv=("sh", "-c", "printf half; exit 255")))
+    dialled = connect_to_program(Command(argv=("sh", "-c", "printf half; exit 255")))
     with dialled.makefile("rb") as stream:
         assert stream.read(4) == b"half"
         with pytest.raises(ConnectionResetError, match="the program ended with status 255"):
@@ -48,11 +48,13 @@ def test_a_program_that_fails_has_not_said_all() -> None:
 
 def test_the_last_words_of_a_program_that_fails_are_in_the_error(capfd: pytest.CaptureFixture[str]) -> None:
     """Another machine's standard error is text of others: it is not printed beside the console."""
-    dialled = dial(Command(argv=("sh", "-c", "echo '::error::Permission denied' >&2; exit 255")))
+    argv = ("sh", "-c", "echo '::error::Permission denied' >&2; exit 255")
+    dialled = connect_to_program(Command(argv=argv))
     with pytest.raises(ConnectionResetError) as caught, dialled.makefile("rb") as stream:
         stream.read()
     dialled.close()
-    assert faults.words(caught.value) == "the program ended with status 255: ::error::Permission denied"
+    text = faults.failure_text(caught.value)
+    assert text == "the program ended with status 255: ::error::Permission denied"
     assert capfd.readouterr() == ("", "")
 
 
@@ -60,18 +62,18 @@ def test_a_program_that_ends_with_the_request_unread_tells_why(tmp_path: Path) -
     """As ssh does when it lets nobody in: the system says no more than "connection reset"."""
     flag = tmp_path / "sent"
     script = f"until test -e {flag}; do sleep 0.01; done; echo 'Permission denied' >&2; exit 255"
-    dialled = dial(Command(argv=("sh", "-c", script)))
+    dialled = connect_to_program(Command(argv=("sh", "-c", script)))
     dialled.sendall(b"GET /_ping HTTP/1.1\r\n\r\n")
     flag.touch()
     with pytest.raises(ConnectionResetError) as caught, dialled.makefile("rb") as stream:
         stream.read()
     dialled.close()
-    assert faults.words(caught.value) == "the program ended with status 255: Permission denied"
+    assert faults.failure_text(caught.value) == "the program ended with status 255: Permission denied"
 
 
 def test_a_program_that_ends_well_has_said_all() -> None:
     """Megabytes without a length, to the last byte."""
-    dialled = dial(Command(argv=("head", "-c", "5000000", "/dev/zero")))
+    dialled = connect_to_program(Command(argv=("head", "-c", "5000000", "/dev/zero")))
     with dialled.makefile("rb") as stream:
         assert len(stream.read()) == 5_000_000
     dialled.close()
@@ -88,7 +90,7 @@ sleep 0.2
 def test_an_answer_without_a_length_is_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """http.client closes the connection when the head of such an answer is there: the program goes on."""
     script = f"{UNBOUNDED}head -c 5000000 /dev/zero"
-    monkeypatch.setattr(ssh, "command", lambda _: Command(argv=("sh", "-c", script)))
+    monkeypatch.setattr(ssh, "ssh_command", lambda _: Command(argv=("sh", "-c", script)))
     with requests.Session() as session:
         session.mount("http+docker://", ssh.Adapter("ssh://prod"))
         assert len(session.get("http+docker://localhost/_ping", timeout=30).content) == 5_000_000
@@ -97,7 +99,7 @@ def test_an_answer_without_a_length_is_read_to_its_end(monkeypatch: pytest.Monke
 def test_an_answer_that_is_cut_off_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """As when ssh loses its server in the middle of an output."""
     script = f"{UNBOUNDED}printf half; exit 255"
-    monkeypatch.setattr(ssh, "command", lambda _: Command(argv=("sh", "-c", script)))
+    monkeypatch.setattr(ssh, "ssh_command", lambda _: Command(argv=("sh", "-c", script)))
     with requests.Session() as session:
         session.mount("http+docker://", ssh.Adapter("ssh://prod"))
         with pytest.raises(requests.exceptions.ChunkedEncodingError, match="ended with status 255"):
@@ -107,7 +109,7 @@ def test_an_answer_that_is_cut_off_is_no_answer(monkeypatch: pytest.MonkeyPatch)
 def test_a_program_that_is_missing_is_said_to_be() -> None:
     """No ssh on this machine is no broken engine."""
     with pytest.raises(ReleaseError, match="not installed"):
-        dial(Command(argv=("no-such-program-anywhere",)))
+        connect_to_program(Command(argv=("no-such-program-anywhere",)))
 
 
 def test_requests_go_through_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +117,7 @@ def test_requests_go_through_the_program(monkeypatch: pytest.MonkeyPatch) -> Non
     script = (
         r"read -r method path rest; printf 'HTTP/1.1 200 OK\r\nContent-Length: %s\r\n\r\n%s' ${#path} $path"
     )
-    monkeypatch.setattr(ssh, "command", lambda _: Command(argv=("sh", "-c", script)))
+    monkeypatch.setattr(ssh, "ssh_command", lambda _: Command(argv=("sh", "-c", script)))
     with requests.Session() as session:
         session.mount("http+docker://", ssh.Adapter("ssh://prod"))
         assert session.get("http+docker://localhost/_ping", timeout=5).text == "/_ping"

@@ -18,12 +18,12 @@ from release.images.container_spec import (
 )
 from release.images.values import (
     EngineInfo,
+    PublishedPort,
     Publisher,
-    Taken,
     container_state,
-    numbers_of,
-    publisher,
+    read_publisher,
     stored_image,
+    user_and_group_ids,
 )
 from release.reference import Digest
 from release.runspec import Healthcheck, Mount, Publish
@@ -294,7 +294,7 @@ GROUP = "root:x:0:\nstaff:x:50:\nusers:x:100:\n"
 )
 def test_the_user_of_a_container_is_looked_up_in_its_own_files(user: str, numbers: tuple[int, int]) -> None:
     """As the engine does when it starts the program."""
-    assert numbers_of(user, PASSWD, GROUP) == numbers
+    assert user_and_group_ids(user, PASSWD, GROUP) == numbers
 
 
 def test_private_files_have_volumes_of_their_own() -> None:
@@ -337,17 +337,17 @@ def test_a_list_of_containers_tells_who_publishes_where() -> None:
             {"PrivatePort": 9000, "Type": "tcp"},
         ],
     }
-    assert publisher(data) == Publisher(
+    assert read_publisher(data) == Publisher(
         name="api-production",
         labels={"a": "b"},
         places=frozenset(
             {
-                Taken(address="127.0.0.1", port=8080, protocol="tcp"),
-                Taken(address="::", port=8080, protocol="udp"),
+                PublishedPort(address="127.0.0.1", port=8080, protocol="tcp"),
+                PublishedPort(address="::", port=8080, protocol="udp"),
             }
         ),
     )
-    assert publisher({"Names": None, "Labels": None, "Ports": None}).places == frozenset()
+    assert read_publisher({"Names": None, "Labels": None, "Ports": None}).places == frozenset()
 
 
 def test_further_names_are_names_on_every_network() -> None:

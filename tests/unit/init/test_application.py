@@ -8,7 +8,7 @@ import pytest
 
 from release.init.application import Application, application_of, command_of, required_variables
 from release.init.folder import Folder
-from release.init.image import read_image
+from release.init.image import parse_dockerfile
 from release.init.packages import Packages
 from release.init.routes import health_path
 
@@ -107,5 +107,5 @@ def test_variables_that_the_source_cannot_do_without(tmp_path: Path) -> None:
 )
 def test_a_dockerfile_is_read(text: str, port: int | None, target: str | None, tests: str | None) -> None:
     """Its port, the released stage, and that of the tests."""
-    found = read_image("Dockerfile", text)
+    found = parse_dockerfile("Dockerfile", text)
     assert (found.port, found.target, found.tests) == (port, target, tests)

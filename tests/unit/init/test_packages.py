@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from release.init.folder import Folder
-from release.init.packages import Packages, packages_of, python_of, requirements
+from release.init.packages import Packages, packages_of, parse_requirements, python_of
 from release.init.suite import suite_of
 
 
@@ -42,7 +42,7 @@ def test_versions_come_from_the_lockfile(tmp_path: Path, name: str, text: str) -
 
 def test_a_requirement_without_a_version_has_an_empty_one() -> None:
     """Extras and markers are no part of the name."""
-    found = requirements("uvicorn[standard]>=0.3 ; python_version > '3'\nhttpx==1 # why\n")
+    found = parse_requirements("uvicorn[standard]>=0.3 ; python_version > '3'\nhttpx==1 # why\n")
     assert found == {"uvicorn": "", "httpx": "1"}
 
 

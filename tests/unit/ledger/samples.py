@@ -12,11 +12,11 @@ from release.records import (
     Actor,
     Base,
     Body,
-    Built,
+    BuildInputs,
     Deployment,
     Descriptor,
     Draft,
-    Examined,
+    ExaminedRelease,
     Freeze,
     Gate,
     Image,
@@ -105,8 +105,8 @@ def _image(content: str, repository: str) -> Image:
     )
 
 
-def _built() -> Built:
-    return Built(
+def _built() -> BuildInputs:
+    return BuildInputs(
         dockerfile="Dockerfile",
         dockerfile_sha256=digits("dockerfile"),
         context=".",
@@ -174,7 +174,7 @@ def verification(
     at: str = NOON,
 ) -> Draft[Body]:
     """A check of one release: a record, or a record's id."""
-    examined = Examined(
+    examined = ExaminedRelease(
         release=of if isinstance(of, str) else of.id,
         digest=f"sha256:{digits('content')}",
         result=result,

@@ -17,7 +17,7 @@ from release.deploy.core.problems import listed
 from release.errors import Problem
 from release.images.engine import Engine
 from release.images.reach import is_local
-from release.images.values import Taken
+from release.images.values import PublishedPort
 from release.records import Image
 from release.reference import Digest, Repository
 from release.runspec import Publish, RunSpec
@@ -165,7 +165,7 @@ def _ports(engine: Engine, spec: RunSpec, ours: InstanceSet) -> Iterator[str]:
             yield f"{port} of {publish.address} is in use here: {listed} shows the program"
 
 
-def _any_overlaps(places: Iterable[Taken], publish: Publish) -> bool:
+def _any_overlaps(places: Iterable[PublishedPort], publish: Publish) -> bool:
     wild = ("", "0.0.0.0", "::")  # noqa: S104 - compared, not bound
     return any(
         (taken.port, taken.protocol) == (publish.host, publish.protocol)

@@ -12,7 +12,7 @@ from typing import Final
 from release.cancellation import Cancellation
 from release.errors import EngineError
 from release.images.engine import ContainerState, Engine, Executed
-from release.probe import REQUEST_SECONDS, Answer, cleaned, request_headers
+from release.probe import REQUEST_SECONDS, Answer, one_line_text, request_headers
 from release.runspec import Probe
 from release.values import Struct, field
 
@@ -80,7 +80,7 @@ class Inside(Struct, kw_only=True):
             return None
         if ended.status != 0:
             return Answer(status=None, text=f"no answer: {_last(ended.errors)}")
-        text = cleaned(ended.output.decode(errors="replace"))
+        text = one_line_text(ended.output.decode(errors="replace"))
         number = text.partition(" ")[0]
         if not (number.isascii() and number.isdecimal() and len(number) == _STATUS_DIGITS):
             return Answer(status=None, text=f"no answer: {text}")
@@ -93,7 +93,7 @@ class Inside(Struct, kw_only=True):
             return None
         if ended.status != 0:
             return f"accepts no connection: {_last(ended.errors)}"
-        return cleaned(ended.output.decode(errors="replace"))
+        return one_line_text(ended.output.decode(errors="replace"))
 
     def _told(self, state: ContainerState, code: str, *words: str) -> Executed | None:
         """Return the answer of the program; a container that has just ended gives none."""
@@ -129,4 +129,4 @@ class Inside(Struct, kw_only=True):
 def _last(errors: bytes) -> str:
     """The last line of a traceback is the error."""
     lines = errors.decode(errors="replace").strip().splitlines()
-    return cleaned(lines[-1]) if lines else "the program gave no reason"
+    return one_line_text(lines[-1]) if lines else "the program gave no reason"

@@ -13,11 +13,11 @@ from release.cancellation import Cancellation
 from release.deploy.targets.engine.exec_probe import Inside
 from release.errors import EngineError
 from release.images.engine import ContainerState, Engine
-from release.images.reach import reachable
-from release.probe import cleaned
+from release.images.reach import reachable_address
+from release.probe import one_line_text
 from release.runspec import RunSpec
 from release.values import Struct
-from release.wire import ACCEPTS, accepts
+from release.wire import ACCEPTS, probe_connection
 
 _OUTPUT_BYTES: Final = 4096
 """Kept bytes of what the program writes."""
@@ -60,8 +60,12 @@ def ask_gates(
     """
     said = []
     for port in gates.tcp:
-        where = reachable(engine.host, state, port)
-        text = accepts(*where, check=cancellation.check) if where is not None else inside.tcp(port, state)
+        where = reachable_address(engine.host, state, port)
+        text = (
+            probe_connection(*where, check=cancellation.check)
+            if where is not None
+            else inside.tcp(port, state)
+        )
         if text is not None:
             said.append(f"port {port} {text}")
             if text != ACCEPTS:
@@ -91,5 +95,5 @@ def _ends_well(
     except EngineError as error:
         return False, f"{words} could not be run: {error.found}"
     lines = (ended.errors or ended.output).decode(errors="replace").strip().splitlines()
-    told = f": {cleaned(lines[-1])}" if lines and ended.status else ""
+    told = f": {one_line_text(lines[-1])}" if lines and ended.status else ""
     return ended.status == 0, f"{words} ended with status {ended.status}{told}"

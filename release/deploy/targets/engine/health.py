@@ -15,7 +15,7 @@ from release.deploy.targets.engine.gates import Gates, ask_gates
 from release.errors import DeploymentFailed, EngineError
 from release.events import Emit, Progress, Warned
 from release.images.engine import ContainerState, Engine
-from release.images.reach import reachable
+from release.images.reach import reachable_address
 from release.probe import Answer, ask
 from release.process import TAIL_LINES
 from release.redact import Mask
@@ -209,7 +209,7 @@ def _answer(watch: Watch, state: ContainerState) -> Answer | None:
     """Return what the recorded request gives, from here or from inside; None where neither can make it."""
     if watch.probe is None:
         return None
-    where = reachable(watch.engine.host, state, watch.probe.port)
+    where = reachable_address(watch.engine.host, state, watch.probe.port)
     if where is not None:
         return ask(watch.probe, *where, check=watch.cancellation.check)
     is_due = state.status == "running" and state.health in ("none", "healthy")
@@ -218,14 +218,16 @@ def _answer(watch: Watch, state: ContainerState) -> Answer | None:
 
 def _is_seen(watch: Watch, state: ContainerState) -> bool:
     """Return whether the request is made from here, which costs the container nothing but the answer."""
-    return watch.probe is None or reachable(watch.engine.host, state, watch.probe.port) is not None
+    return watch.probe is None or reachable_address(watch.engine.host, state, watch.probe.port) is not None
 
 
 def warn_unreachable(watch: Watch) -> None:
     """Say who decides where ports cannot be asked from here."""
     state = _state(watch)
     ports = [*([watch.probe.port] if watch.probe is not None else []), *watch.gates.tcp]
-    hidden = [port for port in dict.fromkeys(ports) if reachable(watch.engine.host, state, port) is None]
+    hidden = [
+        port for port in dict.fromkeys(ports) if reachable_address(watch.engine.host, state, port) is None
+    ]
     if not hidden:
         return
     noun = "port" if len(hidden) == 1 else "ports"

@@ -145,7 +145,7 @@ class Jobs(Struct, frozen=True, kw_only=True):
 
     def _shown(self, pod: str, last: str, say: Callable[[str], None]) -> str:
         """Show the lines after a moment; the moment of the last line. Nodes write times in one width."""
-        since = owner.moment(last[:26] + "Z") if last else None
+        since = owner.parse_label_time(last[:26] + "Z") if last else None
         for line in self.cluster.pods.lines(pod, last=None, since=since, follow=False):
             moment, _, text = line.partition(" ")
             if moment > last:

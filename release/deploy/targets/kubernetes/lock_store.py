@@ -57,7 +57,7 @@ class KubernetesLockStore(Struct, frozen=True, kw_only=True):
     def _lease(self, name: str, metadata: Mapping[str, str], payload: str) -> Lease:
         now = self.now()
         moment = now.replace(microsecond=now.microsecond or 1)  # a MicroTime has a fraction
-        end = owner.moment(metadata.get(_EXPIRES, ""))
+        end = owner.parse_label_time(metadata.get(_EXPIRES, ""))
         seconds = max(1, round((end - now).total_seconds())) if end is not None else None
         return Lease(
             metadata=ObjectMeta(name=name, annotations=as_labels(metadata, payload)),

@@ -24,7 +24,7 @@ from release.deploy.targets.swarm.marks import (
 from release.deploy.targets.swarm.naming import is_variant
 from release.deploy.targets.swarm.spec import named_spec
 from release.scalars import duration_text, size_text
-from release.suspicion import suspicion
+from release.suspicion import secret_suspicion
 
 _CONTAINER: Final = "TaskTemplate.ContainerSpec."
 _NAMES: Final = {
@@ -114,7 +114,7 @@ def spec_drift(
 def _shown(name: str, value: str) -> str:
     """As it is, unless a variable that somebody set looks like a secret."""
     kind, _, key = name.partition(".")
-    if kind == "env" and not key.endswith("_FILE") and suspicion(key, value) is not None:
+    if kind == "env" and not key.endswith("_FILE") and secret_suspicion(key, value) is not None:
         return "a hidden value, because it looks like a secret"
     return value
 

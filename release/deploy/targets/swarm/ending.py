@@ -10,7 +10,7 @@ from release.deploy.targets.swarm.api import Swarm
 from release.deploy.targets.swarm.objects import Service
 from release.deploy.targets.swarm.tasks import ended_ids, node_name
 from release.errors import EngineError, EngineUnreachable
-from release.wire import connected
+from release.wire import open_connection
 
 _PAUSE_SECONDS: Final = 0.5
 _PORT_SECONDS: Final = 5.0
@@ -46,7 +46,7 @@ def await_free_ports(addresses: Iterable[str], ports: Iterable[int]) -> None:
 
 def _listens(address: str, port: int) -> bool:
     try:
-        connected(address, port, seconds=_CONNECT_SECONDS, check=lambda: None).close()
+        open_connection(address, port, seconds=_CONNECT_SECONDS, check=lambda: None).close()
     except OSError:
         return False
     return True

@@ -16,7 +16,7 @@ from release.probe import INTERVAL_SECONDS, ask
 from release.runspec import Probe, RunSpec
 from release.targetspec import SwarmSpec
 from release.values import Struct
-from release.wire import connected
+from release.wire import open_connection
 
 _CONNECT_SECONDS: Final = 3.0
 
@@ -91,7 +91,7 @@ def _address(host: str, node: Node) -> str:
 def _is_reachable(host: str, port: int, check: Callable[[], None]) -> bool:
     """Return whether there is a way to it from here. A refusal is an answer: the way is there."""
     try:
-        connected(host, port, seconds=_CONNECT_SECONDS, check=check).close()
+        open_connection(host, port, seconds=_CONNECT_SECONDS, check=check).close()
     except ConnectionRefusedError:
         return True
     except OSError:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from release.actor import now
+from release.actor import utc_now_text
 from release.chain.checked import taking
 from release.chain.checked.leaving import leave_result
 from release.chain.checked.statement import Statement, signed, signers_file
@@ -115,7 +115,11 @@ class World:
         ctx = self.ctx("check", service)
         digest = hashlib.sha256(b"seen").hexdigest()
         gate = Gate(
-            name="test", status="passed", started=started or now(), duration_ms=1, evidence_sha256=digest
+            name="test",
+            status="passed",
+            started=started or utc_now_text(),
+            duration_ms=1,
+            evidence_sha256=digest,
         )
         ctx.made["test"] = (gate, Made(summary="12 passed"))
         leave_result(ctx, [("test", self.reuse), ("audit", None)])
@@ -362,7 +366,7 @@ def test_an_old_result_is_refused(world: World, hours: int) -> None:
 
 def test_an_old_statement_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever it says of its gates."""
-    monkeypatch.setattr("release.chain.checked.leaving.now", lambda: "2026-01-01T00:00:00.000Z")
+    monkeypatch.setattr("release.chain.checked.leaving.utc_now_text", lambda: "2026-01-01T00:00:00.000Z")
     world.check()
     assert world.release() is None
     assert "outside of reuse.max_age" in world.told

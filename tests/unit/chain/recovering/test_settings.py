@@ -9,7 +9,7 @@ import pytest
 from release.chain.recovering import settings
 from release.config import Secret, Service
 from release.errors import SourceError
-from release.records import Base, Recovered, Release
+from release.records import Base, RecoverySource, Release
 from tests.unit.chain.test_plan import configured
 from tests.unit.ledger import samples
 
@@ -20,7 +20,7 @@ def service(**build: Any) -> Service:
     return configured(build=build).service("api")
 
 
-def record(*, recovered: Recovered | None = None, bases: tuple[Base, ...] = (), **build: Any) -> Release:
+def record(*, recovered: RecoverySource | None = None, bases: tuple[Base, ...] = (), **build: Any) -> Release:
     body = samples.release("1.0.0", commit=COMMIT).body
     assert isinstance(body, Release)
     args = {"VERSION": "1.0.0", "COMMIT": COMMIT, "SOURCE_DATE_EPOCH": "1", **build.pop("args", {})}
@@ -99,7 +99,7 @@ def test_the_commits_own_settings_are_used() -> None:
 
 def test_what_a_recovered_record_does_not_know_contradicts_nothing() -> None:
     """Its commit is believed."""
-    recovered = Recovered(origin="x", unknown=("build.target", "build.args"))
+    recovered = RecoverySource(origin="x", unknown=("build.target", "build.args"))
     told = record(target="other", args={"A": "1"}, recovered=recovered)
     assert settings.settings(service(), service(target="runtime"), told).build.target == "runtime"
     with pytest.raises(SourceError, match="context"):

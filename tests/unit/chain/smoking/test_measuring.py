@@ -9,7 +9,7 @@ from release.chain.smoking.measuring import grown, hungrier, together, too_hungr
 from release.commands.text.gates import measured_text
 from release.config import Limits
 from release.errors import GateFailed
-from release.records import Measured
+from release.records import SmokeMeasurements
 
 
 def limits(**values: object) -> Limits:
@@ -18,8 +18,10 @@ def limits(**values: object) -> Limits:
 
 def test_several_runs_are_one_measurement() -> None:
     """The longest time and the highest peak; what no run knows is missing."""
-    assert together(5, [(10, None), (30, 7), (None, 9)]) == Measured(image_size=5, ready_ms=30, peak_memory=9)
-    assert together(5, [(None, None)]) == Measured(image_size=5)
+    assert together(5, [(10, None), (30, 7), (None, 9)]) == SmokeMeasurements(
+        image_size=5, ready_ms=30, peak_memory=9
+    )
+    assert together(5, [(None, None)]) == SmokeMeasurements(image_size=5)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +39,10 @@ def test_several_runs_are_one_measurement() -> None:
 def test_an_image_may_grow_by_a_part_or_a_size(growth: str, size: int, refused: bool) -> None:
     """From the release before; a smaller image is always allowed."""
     found = grown(
-        limits(max_size_growth=growth), Measured(image_size=size), "1.0.0", Measured(image_size=100)
+        limits(max_size_growth=growth),
+        SmokeMeasurements(image_size=size),
+        "1.0.0",
+        SmokeMeasurements(image_size=100),
     )
     assert bool(found) == refused
     assert not found or "that of 1.0.0" in found
@@ -45,25 +50,25 @@ def test_an_image_may_grow_by_a_part_or_a_size(growth: str, size: int, refused: 
 
 def test_an_image_may_be_too_large_by_itself() -> None:
     """Without a release before it."""
-    assert too_large(limits(max_size="1k"), Measured(image_size=1024)) == ""
-    assert "limits.max_size is 1k" in too_large(limits(max_size="1k"), Measured(image_size=1025))
-    assert too_large(limits(), Measured(image_size=10**12)) == ""
+    assert too_large(limits(max_size="1k"), SmokeMeasurements(image_size=1024)) == ""
+    assert "limits.max_size is 1k" in too_large(limits(max_size="1k"), SmokeMeasurements(image_size=1025))
+    assert too_large(limits(), SmokeMeasurements(image_size=10**12)) == ""
 
 
 @pytest.mark.parametrize(("peak", "refused"), [(150, False), (151, True), (None, False)])
 def test_memory_may_grow_by_a_part(peak: int | None, refused: bool) -> None:
     """From the release before, if its peak is known."""
-    now, before = (Measured(image_size=1, peak_memory=each) for each in (peak, 100))
+    now, before = (SmokeMeasurements(image_size=1, peak_memory=each) for each in (peak, 100))
     found = hungrier(limits(max_memory_growth="50%"), now, "1.0.0", before)
     assert bool(found) == refused
-    assert not hungrier(limits(max_memory_growth="50%"), now, "1.0.0", Measured(image_size=1))
+    assert not hungrier(limits(max_memory_growth="50%"), now, "1.0.0", SmokeMeasurements(image_size=1))
 
 
 @pytest.mark.parametrize("key", ["max_memory", "max_memory_growth"])
 def test_a_limit_of_memory_needs_an_engine_that_tells_the_peak(key: str) -> None:
     """A limit that nothing holds would be no limit."""
     with pytest.raises(GateFailed, match="not known on this engine"):
-        too_hungry(limits(**{key: "64m"}), Measured(image_size=1))
+        too_hungry(limits(**{key: "64m"}), SmokeMeasurements(image_size=1))
 
 
 @pytest.mark.parametrize("text", ["much", "-5%", "20 %", "%", ""])
@@ -75,6 +80,6 @@ def test_another_growth_is_refused(text: str) -> None:
 
 def test_measurements_are_shown() -> None:
     """By `invoke show`, as far as they are known."""
-    assert measured_text(Measured(image_size=55_000_000)) == "image 55.0 MB"
-    every = Measured(image_size=55_000_000, ready_ms=420, peak_memory=43_100_000)
+    assert measured_text(SmokeMeasurements(image_size=55_000_000)) == "image 55.0 MB"
+    every = SmokeMeasurements(image_size=55_000_000, ready_ms=420, peak_memory=43_100_000)
     assert measured_text(every) == "ready after 0.4 s, 43.1 MB of memory, image 55.0 MB"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from release.commands.report.data import Data, Place
+from release.commands.report.data import ReportData, ReportEnvironment
 from release.ledger.metrics import Metric, Metrics, Span
 from tests.unit.ledger.samples import digits
 
@@ -31,14 +31,14 @@ def release(number: int, words: str = EVIL) -> dict[str, Any]:
     }
 
 
-def data(releases: int, words: str = EVIL) -> Data:
+def data(releases: int, words: str = EVIL) -> ReportData:
     """Return data with so many releases, each deployed to two environments; `words` are those of others."""
     events = [
         (moment(number), f"1.{number}.0", "deploy", place, "healthy", "Ada", f"{words} for {number % 50}")
         for number in reversed(range(releases))
         for place in ("staging", "production")
     ]
-    place = Place(
+    place = ReportEnvironment(
         name="production",
         version="1.9.0",
         digest=f"sha256:{digits('x')}",
@@ -49,7 +49,7 @@ def data(releases: int, words: str = EVIL) -> Data:
         frozen="",
     )
     metric = Metric(name="deployment_frequency", value=0.5, count=3, labels={"environment": "production"})
-    return Data(
+    return ReportData(
         service="api",
         looked_at=SPAN.until,
         ledger="0123456789ab",

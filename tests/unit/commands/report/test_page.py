@@ -7,8 +7,8 @@ import json
 import re
 from html.parser import HTMLParser
 
-from release.commands.report.charts import bars, waterfall, weeks
-from release.commands.report.page import page
+from release.commands.report.charts import bar_chart, count_by_week, stage_chart
+from release.commands.report.page import render_page
 from tests.unit.commands.report.pages import EVIL, data
 
 
@@ -31,12 +31,12 @@ def elements(text: str) -> list[tuple[str, dict[str, str | None]]]:
 
 def test_a_thousand_releases_stay_below_500_kb() -> None:
     """With two deployments, seven gates and two changed packages each."""
-    assert len(page(data(1000)).encode()) < 500_000
+    assert len(render_page(data(1000)).encode()) < 500_000
 
 
 def test_texts_of_others_are_no_markup() -> None:
     """Neither in the page nor in the data of its script."""
-    text = page(data(3))
+    text = render_page(data(3))
     found = elements(text)
     assert [tag for tag, _ in found if tag == "img"] == []
     assert [tag for tag, _ in found].count("script") == 2
@@ -48,7 +48,7 @@ def test_texts_of_others_are_no_markup() -> None:
 
 def test_the_page_asks_for_nothing_from_outside() -> None:
     """No address but those of names; its policy allows one script and one style."""
-    text = page(data(3))
+    text = render_page(data(3))
     found = elements(text)
     assert not any(name in attributes for _, attributes in found for name in ("src", "srcset", "action"))
     assert all((attributes.get("href") or "#").startswith("#") for _, attributes in found)
@@ -61,7 +61,7 @@ def test_the_page_asks_for_nothing_from_outside() -> None:
 
 def test_everything_that_is_used_has_a_name() -> None:
     """Controls have labels or texts, regions and charts have names, headings do not skip a level."""
-    text = page(data(3))
+    text = render_page(data(3))
     found = elements(text)
     for tag, attributes in found:
         if (
@@ -80,12 +80,12 @@ def test_everything_that_is_used_has_a_name() -> None:
 
 def test_an_empty_ledger_gives_a_page_too() -> None:
     """It says that nothing was released."""
-    assert "Nothing was released yet" in page(data(0))
+    assert "Nothing was released yet" in render_page(data(0))
 
 
 def test_weeks_are_counted_from_the_beginning_of_the_span() -> None:
     """A moment outside of it is in the first or last week."""
-    rows = weeks(
+    rows = count_by_week(
         [("2026-11-08T00:00:00.000Z", "failed"), ("2026-11-01T00:00:00.000Z", "healthy")],
         "2026-11-01T00:00:00.000Z",
         "2026-11-15T00:00:00.000Z",
@@ -94,13 +94,13 @@ def test_weeks_are_counted_from_the_beginning_of_the_span() -> None:
         ("2026-11-01", 1, 0),
         ("2026-11-08", 0, 1),
     ]
-    assert "week of 2026-11-08: 0 healthy, 0 rollback, 1 failed" in bars(rows, 'a "name"')
-    assert "a &quot;name&quot;" in bars(rows, 'a "name"')
+    assert "week of 2026-11-08: 0 healthy, 0 rollback, 1 failed" in bar_chart(rows, 'a "name"')
+    assert "a &quot;name&quot;" in bar_chart(rows, 'a "name"')
 
 
 def test_the_waterfall_places_stages_by_their_starts() -> None:
     """A stage that begins later begins further right."""
-    svg = waterfall([["lock", 0, 1000], ["<test>", 1000, 1000]], "stages")
+    svg = stage_chart([["lock", 0, 1000], ["<test>", 1000, 1000]], "stages")
     lefts = [float(left) for left in re.findall(r'<rect class="stage" x="([0-9.]+)"', svg)]
     assert lefts[0] < lefts[1]
     assert "&lt;test&gt;" in svg

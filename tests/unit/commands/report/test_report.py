@@ -12,7 +12,7 @@ import pytest
 from release.commands import action
 from release.commands.command_line import CommandContext
 from release.commands.options import CommandOptions
-from release.commands.report.incident import markdown
+from release.commands.report.incident import escape_markdown
 from release.console import Console
 from release.errors import UsageError
 from release.interruption import Interruption
@@ -110,5 +110,5 @@ def test_an_incident_needs_a_beginning(script: Script, capfd: pytest.CaptureFixt
 
 def test_text_of_others_is_no_markdown() -> None:
     """It opens no cell, link, tag or heading."""
-    assert markdown("a|b [x](y) <i> #1") == "a\\|b \\[x\\]\\(y\\) \\<i\\> \\#1"
-    assert markdown("2026-11-20 12:00:00Z") == "2026-11-20 12:00:00Z"
+    assert escape_markdown("a|b [x](y) <i> #1") == "a\\|b \\[x\\]\\(y\\) \\<i\\> \\#1"
+    assert escape_markdown("2026-11-20 12:00:00Z") == "2026-11-20 12:00:00Z"

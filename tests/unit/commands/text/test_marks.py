@@ -8,14 +8,14 @@ import pytest
 
 from release.commands import inspect
 from release.commands.text import history, plans
-from release.commands.text.marks import named
+from release.commands.text.marks import version_text
 from release.deploy.environment.environment import Workspace
 from release.deploy.inspection.readiness_report import verdict_of
 from release.deploy.planning.candidates import Candidate
 from release.deploy.planning.plan import Side
 from release.ledger.diff import _end
 from release.ledger.query import deployments, find
-from release.records import Record, Recovered, Release
+from release.records import Record, RecoverySource, Release
 from tests.unit.ledger import samples
 from tests.unit.repository import Repository
 from tests.unit.test_remake import TODAY
@@ -30,7 +30,7 @@ def workspace(tmp_path: Path) -> Workspace:
     here.commit("feat: start", **{"pyproject.toml": TODAY})
     ledger = samples.ledger(here.root)
     draft = samples.release("1.0.0")
-    recovered = Recovered(origin="registry.example/api", unknown=("gates",), by="git-tag")
+    recovered = RecoverySource(origin="registry.example/api", unknown=("gates",), by="git-tag")
     assert isinstance(draft.body, Release)
     (record,) = ledger.append([draft.of(draft.body.model_copy(update={"recovered": recovered}))])
     ledger.append([samples.event(record, "healthy", at=samples.moment(1))])
@@ -62,9 +62,9 @@ def test_a_plan_a_difference_and_readiness_say_it(release: Record[Release]) -> N
     assert history._end(_end(release)).startswith(MARK)
     verdict = verdict_of(release, "ready")
     assert verdict.recovered
-    assert named(verdict.version, recovered=verdict.recovered) == MARK
+    assert version_text(verdict.version, recovered=verdict.recovered) == MARK
 
 
 def test_other_releases_have_no_mark() -> None:
     """The version alone."""
-    assert (named("1.0.0", recovered=True), named("1.0.0", recovered=False)) == (MARK, "1.0.0")
+    assert (version_text("1.0.0", recovered=True), version_text("1.0.0", recovered=False)) == (MARK, "1.0.0")

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from release.commands.text.metrics import duration, prometheus_text, sheets
+from release.commands.text.metrics import duration, metric_tables, prometheus_text
 from release.ledger.metrics import Metric, Metrics, Span
 
 SPAN = Span(since="2026-10-01T00:00:00.000Z", until="2026-10-11T00:00:00.000Z")
@@ -99,7 +99,7 @@ def test_people_read_a_table_for_each_environment_and_one_for_the_service() -> N
         Metric(name="stage_duration", value=1.5, count=2, labels={"period": "after", "stage": "test"}),
     )
     span = "2026-10-01 00:00:00 UTC to 2026-10-11 00:00:00 UTC"
-    assert list(sheets(found)) == [
+    assert list(metric_tables(found)) == [
         (f"api in production, {span}", [("lead time", "2 h 05 min  releases: 2")]),
         (f"api in staging, {span}", [("lead time", "not known: nothing was deployed")]),
         (f"api, {span}", [("stage duration (after, test)", "1.5 s  releases: 2")]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from release.commands.text.processes import at_most, process_lines
+from release.commands.text.processes import longest_time_text, process_lines
 from release.deploy.planning.plan import ProcessStep
 
 
@@ -37,6 +37,6 @@ def test_each_process_is_a_numbered_line() -> None:
 
 def test_the_longest_time_is_told_in_minutes_and_seconds() -> None:
     """Nothing where nothing is replaced."""
-    assert at_most(None) == ""
-    assert at_most(59_001).startswith("1 min 0 s, if every process takes all its time")
-    assert at_most(4000).startswith("4 s, ")
+    assert longest_time_text(None) == ""
+    assert longest_time_text(59_001).startswith("1 min 0 s, if every process takes all its time")
+    assert longest_time_text(4000).startswith("4 s, ")

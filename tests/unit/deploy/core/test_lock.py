@@ -105,7 +105,7 @@ def expired() -> Holder:
 
 def dead() -> Holder:
     """A process of this machine that has ended: its labels say what `/proc` said of it."""
-    code = "import os; from release.owner import identify; print(os.getpid(), identify(os.getpid()))"
+    code = "import os; from release.owner import process_identity as of; print(os.getpid(), of(os.getpid()))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     pid, process = out.split()
     return holder(pid=pid, process=process, deployment="1" * 12)

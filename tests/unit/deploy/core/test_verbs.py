@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import release.deploy
-from release.commands.deploy import allowance
+from release.commands.deploy import read_allowance
 from release.commands.options import CommandOptions
 from release.deploy.core.verbs import attempt
 from release.deploy.planning.policy import Allowance
@@ -80,5 +80,5 @@ def test_an_option_without_a_reason_is_named_by_itself(option: str) -> None:
     """The same option belongs to several commands."""
     words: dict[str, Any] = {option: True}
     with pytest.raises(UsageError) as refused:
-        allowance(CommandOptions(**words))
+        read_allowance(CommandOptions(**words))
     assert refused.value.attempted == f"use --{option.replace('_', '-')}"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from release import config
-from release.actor import now
+from release.actor import utc_now_text
 from release.deploy.core import lock
 from release.deploy.core.lock import Holder
 from release.deploy.core.place import Identity, Place, container_spec, secrets_in
@@ -99,7 +99,7 @@ class World:
     releases: dict[str, Record[Release]] = field(default_factory=dict)
 
     def release(self, version: str) -> None:
-        draft: Draft[Body] = replace(fakes.release(version).draft(), recorded_at=now())
+        draft: Draft[Body] = replace(fakes.release(version).draft(), recorded_at=utc_now_text())
         (record,) = self.live.workspace.ledger.append([draft])
         assert isinstance(record.body, Release)
         self.releases[version] = Record(envelope=record.envelope, body=record.body)
@@ -118,7 +118,9 @@ class World:
             }
         )
         run = Run(id=deployment)
-        return Draft(service="api", recorded_at=now(), actor=ACTOR, run=run, tool="release", body=body)
+        return Draft(
+            service="api", recorded_at=utc_now_text(), actor=ACTOR, run=run, tool="release", body=body
+        )
 
     def append(self, *drafts: Draft[Body]) -> None:
         self.live.workspace.ledger.append_events(drafts)

@@ -15,7 +15,7 @@ from release.cancellation import Cancellation
 from release.errors import Cancelled, EngineError
 from release.images.engine import Engine, containers
 from release.images.engine import client as limits
-from release.images.engine.streams import LONGEST_MESSAGE, messages, payloads
+from release.images.engine.streams import LONGEST_MESSAGE, frame_payloads, parse_transfer_messages
 from release.images.engine.transfers import MOST_PARTS
 from release.reference import Digest, Repository
 from tests.unit.images.hostile import Hostile, attacking, whole
@@ -196,7 +196,7 @@ def test_messages_are_taken_apart_however_they_are_cut() -> None:
     whole_text = b'{"a": 1}\r\n\r\n{"b": 2}\n{"c": 3}'
     for size in range(1, len(whole_text)):
         chunks = [whole_text[at : at + size] for at in range(0, len(whole_text), size)]
-        assert list(messages(chunks)) == [{"a": 1}, {"b": 2}, {"c": 3}]
+        assert list(parse_transfer_messages(chunks)) == [{"a": 1}, {"b": 2}, {"c": 3}]
 
 
 @pytest.mark.parametrize(
@@ -207,15 +207,15 @@ def test_messages_are_taken_apart_however_they_are_cut() -> None:
 def test_a_message_of_another_form_is_refused(chunks: Iterable[bytes]) -> None:
     """Too long, not an object, too deep, cut off."""
     with pytest.raises(ValueError, match=r"it is|it has|a line|JSON"):
-        list(messages(chunks))
+        list(parse_transfer_messages(chunks))
 
 
 def test_payloads_are_given_in_pieces() -> None:
     """A frame of 4 GB is never held."""
     frame = struct.pack(">BxxxL", 1, 2**32 - 1)
-    found = payloads(itertools.chain([frame], itertools.repeat(MEGABYTE)))
+    found = frame_payloads(itertools.chain([frame], itertools.repeat(MEGABYTE)))
     assert len(next(found)) == len(next(found)) == len(MEGABYTE)
-    assert list(payloads([struct.pack(">BxxxL", 2, 3) + b"ab", b"c" + frame[:3]])) == [b"ab", b"c"]
+    assert list(frame_payloads([struct.pack(">BxxxL", 2, 3) + b"ab", b"c" + frame[:3]])) == [b"ab", b"c"]
 
 
 @pytest.mark.attack(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from release.images.engine.output import LONGEST_LINE, lines_of
+from release.images.engine.output import LONGEST_LINE, split_lines
 
 MEGABYTE = 1024**2
 
@@ -13,15 +13,15 @@ def test_chunks_become_lines() -> None:
     """A line may come in parts, a character too; the last one needs no end."""
     text = "one\ntwo ü\r\nthree".encode()
     chunks = [text[:6], text[6:9], text[9:10], text[10:]]
-    assert list(lines_of(chunks)) == ["one", "two ü", "three"]
-    assert list(lines_of([])) == []
-    assert list(lines_of([b"", b"\n", b"\n"])) == ["", ""]
+    assert list(split_lines(chunks)) == ["one", "two ü", "three"]
+    assert list(split_lines([])) == []
+    assert list(split_lines([b"", b"\n", b"\n"])) == ["", ""]
 
 
 def test_a_log_gets_all_of_it() -> None:
     """In whatever pieces; it ends with a line end, also where the output does not."""
     pieces: list[str] = []
-    list(lines_of([b"one\r\ntw", b"o\xc3", b"\xbc"], pieces.append))
+    list(split_lines([b"one\r\ntw", b"o\xc3", b"\xbc"], pieces.append))
     assert "".join(pieces) == "one\ntwoü\n"
 
 
@@ -35,7 +35,7 @@ def test_a_long_line_is_cut_and_the_log_has_all_of_it(chunk: int) -> None:
     text = b"before\n" + b"x" * 5 * MEGABYTE + b"\nafter\n"
     pieces: list[str] = []
     chunks = [text[start : start + chunk] for start in range(0, len(text), chunk)]
-    before, cut, after = lines_of(chunks, pieces.append)
+    before, cut, after = split_lines(chunks, pieces.append)
     assert (before, after) == ("before", "after")
     assert cut == f"{'x' * LONGEST_LINE}… ({5 * MEGABYTE - LONGEST_LINE:,} more characters)"
     assert "".join(pieces).encode() == text
@@ -49,10 +49,10 @@ def test_each_chunk_costs_what_is_new() -> None:
         nonlocal biggest
         biggest = max(biggest, len(text))
 
-    list(lines_of([b"x" * 100] * 10_000, whole))
+    list(split_lines([b"x" * 100] * 10_000, whole))
     assert biggest <= 100
 
 
 def test_bytes_that_are_no_text_are_shown_as_such() -> None:
     """A wrong byte does not end the reading."""
-    assert list(lines_of([b"a\xff", b"b\n"])) == ["a\ufffdb"]
+    assert list(split_lines([b"a\xff", b"b\n"])) == ["a\ufffdb"]

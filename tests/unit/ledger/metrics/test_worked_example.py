@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from release.commands.text.metrics import prometheus_text, sheets, value_text
+from release.commands.text.metrics import metric_tables, prometheus_text, value_text
 from release.console.layout import field_lines
 from release.ledger import query
 from release.ledger.metrics import DEFINITIONS, Metrics
@@ -58,7 +58,7 @@ def test_midnight_in_berlin_begins_the_span_of_the_example() -> None:
 
 def test_the_page_shows_what_the_command_prints(found: Metrics) -> None:
     """Both formats, line by line."""
-    lines = [line for title, rows in sheets(found) for line in (title, *field_lines(rows))]
+    lines = [line for title, rows in metric_tables(found) for line in (title, *field_lines(rows))]
     blocks = re.findall(r"^```text\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     assert blocks == ["\n".join(lines) + "\n", prometheus_text(found)]
 
