@@ -124,7 +124,7 @@ def deliver(message: Message, webhook: Webhook, secret: Redacted) -> None:
         found = f"{webhook.url} answered with status {status}"
         if status not in _LATER:
             break
-    raise ReleaseError(attempted, found)
+    raise ReleaseError(attempted, found, f"check the receiver at {webhook.url}; `invoke sync` sends it again")
 
 
 def _sent(message: Message, webhook: Webhook, secret: Redacted) -> int:

@@ -52,7 +52,11 @@ def _packages(release: Release, root: Path) -> Mapping[str, str]:
     """Return versions by name; those of the distribution have its kind, as "deb:libc6"."""
     content = dict(read_evidence(release, root / HOME)).get(_PACKAGES)
     if content is None:
-        raise ReleaseError(f"compare the packages of {release.version}", "its evidence has no list of them")
+        raise ReleaseError(
+            f"compare the packages of {release.version}",
+            f"the evidence of this release has no file {_PACKAGES}",
+            f"`invoke show {release.version} --evidence` lists the files that it has",
+        )
     document = jsontext.read(content, _BOUNDS)
     found: dict[str, set[str]] = {}
     for row in document["packages"]:

@@ -110,7 +110,9 @@ def ledger_checkpoint(cmd: CommandContext) -> int:
             raise UsageError("vouch for the ledger", "the record needs a reason", "add --message WHY")
         if not workspace.refresh():
             raise workspace.ledger.silence or LedgerError(
-                "vouch for the ledger", "the git remote does not answer"
+                "vouch for the ledger",
+                "the git remote does not answer",
+                "run the command again when the remote answers",
             )
         before, ledger = workspace.ledger.head, workspace.vouching_ledger()
         title = f"vouch for the ledger {ledger} up to {(ledger.head or 'nothing')[:12]}"

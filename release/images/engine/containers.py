@@ -161,7 +161,9 @@ class Containers(Connection):
             with self._asking(attempted), self._line(deadline=Deadline.after(_LOG_MILLISECONDS)) as line:
                 return execution.read_log_tail(line, container, lines, limit).lines(longest)
         except DeadlinePassed:
-            raise EngineError(attempted, f"it did not end within {_LOG_MILLISECONDS / 1000:g} s") from None
+            raise EngineError(
+                attempted, f"the engine did not send it within {_LOG_MILLISECONDS / 1000:g} s"
+            ) from None
 
     def read_file(self, container: str, path: str, *, limit: int = LARGEST) -> bytes | None:
         """One file out of a container, also a stopped one; None when it is not there.
@@ -180,7 +182,9 @@ class Containers(Connection):
                 self._client.inspect_container(container)
                 return None
             except DeadlinePassed:
-                raise EngineError(attempted, f"it could not be read within {_COPY_MS / 1000:g} s") from None
+                raise EngineError(
+                    attempted, f"the engine did not send it within {_COPY_MS / 1000:g} s"
+                ) from None
 
     def _read_file(self, container: str, path: str, limit: int, attempted: str) -> bytes:
         for _ in range(_MOST_LINKS):
