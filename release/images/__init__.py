@@ -1,1 +1,1 @@
-"""Places of images: engines and registries."""
+"""Clients of engines and registries, and the documents of images."""

@@ -1,4 +1,4 @@
-"""A container as it is to be created, and its form in the Engine API. Pure: no request is made here."""
+"""Specification of a new container, and its form in the Engine API. No request is made here."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ LOOPBACK: Final = "127.0.0.1"
 
 
 BRIDGE: Final = "bridge"
-"""The engine's usual network."""
+"""The engine's default network."""
 
 
 UNWATCHED: Final = Healthcheck(disable=True)
-"""For a container that nobody asks the engine about: each health check starts a program in it."""
+"""Health check that is switched off, as each check would start a program in the container."""
 
 
 NANOSECONDS: Final = 1_000_000
-"""In a millisecond."""
+"""Nanoseconds in a millisecond."""
 
 
 class PlacedFile(Reticent, frozen=True, kw_only=True):
-    """A file that is put into a container before it starts."""
+    """File that is put into a container before the container starts."""
 
     unshown = frozenset({"content"})
 
@@ -37,38 +37,39 @@ class PlacedFile(Reticent, frozen=True, kw_only=True):
     content: bytes
     mode: int
     private: bool = False
-    """It belongs to the container's user, not to root; and it is in a volume that goes with the container,
-    not in the container's own layer, which `docker commit` and `docker export` would copy."""
+    """Whether the file belongs to the container's user instead of root, and lies in a volume of its own.
+    The volume is removed with the container. `docker commit` and `docker export` do not copy it.
+    """
 
 
 class ContainerSpec(Reticent, frozen=True, kw_only=True):
-    """Everything that the engine is told about a container. Memory in bytes, cpus in thousandths."""
+    """Everything that the engine needs to create a container. Memory in bytes, cpus in thousandths."""
 
     unshown = frozenset({"env"})
 
     image: Digest
-    """The id in the engine's store, never a tag."""
+    """Id of the image in the engine's store, never a tag."""
     name: str | None = None
     command: tuple[str, ...] | None = None
     entrypoint: Entrypoint = "keep"
-    """"replace": `command` runs in place of the image's ENTRYPOINT; "keep": it is its arguments."""
+    """"replace": `command` runs instead of the image's ENTRYPOINT; "keep": `command` is its arguments."""
     env: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     publish: tuple[Publish, ...] = ()
     publish_ephemeral: tuple[int, ...] = ()
-    """Container ports bound to a free port of `ephemeral_address`."""
+    """Container ports that are published on a free port of `ephemeral_address`."""
     ephemeral_address: str = LOOPBACK
     networks: tuple[str, ...] = ()
     has_network: bool = True
-    """False: it has its loopback device and no other."""
+    """False: the container has no network beside its loopback device."""
     aliases: tuple[str, ...] = ()
-    """Further names on each of these networks, beside the container's own."""
+    """Names on each of these networks, in addition to the container's name."""
     volumes: tuple[Mount, ...] = ()
     memory: int | None = None
     cpus: int | None = None
     pids: int | None = None
     cpu_shares: int | None = None
-    """Its part of a processor that others want too, where each has 1024 (None)."""
+    """Weight for a processor that several containers want; None is 1024."""
     user: str | None = None
     read_only: bool = False
     tmpfs: tuple[str, ...] = ()
@@ -79,35 +80,35 @@ class ContainerSpec(Reticent, frozen=True, kw_only=True):
     files: tuple[PlacedFile, ...] = ()
     restart: str = "no"
     stop_grace: int = 10_000
-    """Milliseconds from SIGTERM to SIGKILL."""
+    """Milliseconds from the stop signal to SIGKILL."""
     stop_signal: str | None = None
-    """None: the image's, else SIGTERM."""
+    """None: the image's signal, else SIGTERM."""
     init: bool | None = None
-    """True: the engine puts a process 1 of its own before the program, which collects ended processes."""
+    """True: the engine adds an init process, which collects ended processes."""
     log_driver: str | None = None
-    """None: the engine's."""
+    """None: the engine's default."""
     log_options: Mapping[str, str] | None = None
     healthcheck: Healthcheck | None = None
-    """None: the image's."""
+    """None: the image's health check."""
     has_input: bool = False
-    """True: its standard input is open until the first program that is connected with it goes."""
+    """True: standard input stays open until the first connected program ends."""
     has_terminal: bool = False
-    """True: its standard streams are a terminal."""
+    """True: the standard streams are a terminal."""
 
     @property
     def own_folders(self) -> tuple[str, ...]:
-        """Folders of files that are volumes without a name: nothing can be put into a read-only root."""
+        """Return the folders that need an anonymous volume, because the root file system is read-only."""
         apart = (file.path for file in self.files if file.private or self.read_only)
         return tuple(sorted({path.rpartition("/")[0] for path in apart}))
 
 
 def whole_seconds(milliseconds: int) -> int:
-    """The API counts these times in whole seconds: rounded up, so that nothing is killed early."""
+    """Return whole seconds for the API, rounded up, so that nothing is killed early."""
     return -(-milliseconds // 1000)
 
 
 def container_config(spec: ContainerSpec) -> dict[str, Any]:
-    """The body of ContainerCreate; what is not asked for is left to the image and the engine."""
+    """Return the body of ContainerCreate; unset fields are left to the image and the engine."""
     config: dict[str, Any] = {
         "Image": spec.image.text,
         "Env": [f"{key}={value}" for key, value in spec.env.items()],
@@ -131,7 +132,7 @@ def container_config(spec: ContainerSpec) -> dict[str, Any]:
 
 
 def healthcheck_config(check: Healthcheck) -> dict[str, Any]:
-    """HealthConfig: an empty test is the image's own, 0 its own time; times are nanoseconds."""
+    """Return the API's HealthConfig; an empty test and a time of 0 mean the image's; in nanoseconds."""
     times = {
         "Interval": check.interval,
         "Timeout": check.timeout,
@@ -177,19 +178,19 @@ def _network_mode(spec: ContainerSpec) -> dict[str, str]:
 
 
 def _own_volume(folder: str, labels: Mapping[str, str]) -> dict[str, Any]:
-    """Without a name, so that it goes with its container; with labels, so that one that stayed is known."""
+    """Return an anonymous volume with labels: the engine removes it with its container."""
     return {"Type": "volume", "Target": folder, "VolumeOptions": {"Labels": dict(labels)}}
 
 
 def _logging(spec: ContainerSpec) -> dict[str, Any]:
-    """No type means the engine's own, which then takes the options."""
+    """Return the API's LogConfig; without a type, the engine's default driver gets the options."""
     if spec.log_driver is None and spec.log_options is None:
         return {}
     return {"LogConfig": {"Type": spec.log_driver or "", "Config": dict(spec.log_options or {})}}
 
 
 def _limits(spec: ContainerSpec) -> dict[str, int]:
-    """Swap equal to memory: the limit is on both together, so there is no swap beyond it."""
+    """Return the limits of memory and processors; swap equal to memory means no swap."""
     asked = {
         "Memory": spec.memory,
         "MemorySwap": spec.memory,
@@ -201,7 +202,7 @@ def _limits(spec: ContainerSpec) -> dict[str, int]:
 
 
 def _bindings(spec: ContainerSpec) -> dict[str, list[dict[str, str]]]:
-    """Ports as "8000/tcp" → where they are published; one port may be published twice."""
+    """Return the host addresses of each published port, by a key as "8000/tcp"."""
     bindings: dict[str, list[dict[str, str]]] = {}
     for publish in spec.publish:
         places = bindings.setdefault(f"{publish.container}/{publish.protocol}", [])
@@ -212,7 +213,7 @@ def _bindings(spec: ContainerSpec) -> dict[str, list[dict[str, str]]]:
 
 
 def _mount(mount: Mount) -> dict[str, Any]:
-    """The Mounts API refuses a bind whose source is missing; the older Binds would create it."""
+    """Return a volume or bind for the Mounts API, which refuses a bind with a missing source."""
     return {
         "Type": "bind" if mount.is_bind else "volume",
         "Source": mount.source,
@@ -222,7 +223,7 @@ def _mount(mount: Mount) -> dict[str, Any]:
 
 
 def files_archive(files: Iterable[PlacedFile], folder: str, owner: tuple[int, int]) -> bytes:
-    """Files below a folder as the archive that PutContainerArchive unpacks there.
+    """Return a tar archive of the files below a folder, for PutContainerArchive.
 
     Args:
         files: their paths are absolute.

@@ -1,4 +1,4 @@
-"""Credentials of a registry, for the engine's transfers and our own requests."""
+"""Credentials of a registry, for transfers of the engine and for requests of this library."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from release.errors import UsageError
 from release.values import Reticent
 
 VARIABLE: Final = "DOCKER_AUTH_CONFIG"
-"""Holds the text of a config.json, as CI systems give it to a job."""
+"""Variable with the text of a config.json, which CI systems give to a job."""
 
 _FILE: Final = "config.json"
 _CONFIG: Final = jsontext.Bounds(size=CREDENTIALS)
 
 
 class Credentials(Reticent, frozen=True, kw_only=True):
-    """Credentials of Docker for a registry: a user and a password, or an identity token (never shown)."""
+    """Credentials of Docker for a registry: a user with a password, or an identity token. Never shown."""
 
     unshown = frozenset({"password", "identity_token"})
 
@@ -51,7 +51,7 @@ def credentials(host: str, environ: Mapping[str, str] = os.environ) -> Credentia
 
 
 def write_docker_config(folder: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Make a folder that is to `docker` as its own configuration is, with the logins of DOCKER_AUTH_CONFIG.
+    """Write a Docker configuration with the logins of DOCKER_AUTH_CONFIG, for the `docker` command.
 
     Args:
         folder: empty, and to be read by nobody else; the caller removes it.
@@ -80,7 +80,7 @@ def write_docker_config(folder: Path, environ: Mapping[str, str] = os.environ) -
 
 
 def _all_given(text: str) -> dict[str, Credentials]:
-    """By the names that they have there; one that is damaged is nobody's login."""
+    """Return the logins in the variable by registry; leave damaged entries out."""
     found = dict[str, Credentials]()
     with suppress(ValueError, AttributeError):
         for name in jsontext.read(text or "{}", _CONFIG).get("auths") or {}:
@@ -91,7 +91,7 @@ def _all_given(text: str) -> dict[str, Credentials]:
 
 
 def _entry(login: Credentials) -> dict[str, str]:
-    """As `docker login` writes it."""
+    """Return a login in the form that `docker login` writes."""
     if login.identity_token:
         return {"identitytoken": login.identity_token}
     return {"auth": _encoded(login.user, login.password)}
@@ -102,7 +102,10 @@ def _encoded(user: str, password: str) -> str:
 
 
 def _given(text: str, host: str) -> AuthConfig:
-    """The variable's text may be a secret from its first character on: an error must not quote it."""
+    """Return the logins in the variable.
+
+    Raise UsageError without a quote of the text, which may be a secret.
+    """
     try:
         return _of(host, jsontext.read(text or "{}", _CONFIG))
     except (DockerException, ValueError, AttributeError, TypeError):
@@ -127,14 +130,14 @@ def _kept(host: str) -> AuthConfig:
 
 
 def _document(file: Path) -> Any:
-    """A file's JSON; None where it is none, as in Docker's oldest format, or cannot be read."""
+    """Return a file's JSON; None if the file cannot be read, or has another format."""
     with suppress(OSError, ValueError):
         return jsontext.read(read_regular(file, CREDENTIALS), _CONFIG)
     return None
 
 
 def _of(host: str, document: Any) -> AuthConfig:
-    """Return what concerns a host: another one's damaged login is not its trouble."""
+    """Return the entry of a host; damaged entries of other hosts are ignored."""
     if not document:
         return AuthConfig({})
     logins = {
@@ -146,7 +149,7 @@ def _of(host: str, document: Any) -> AuthConfig:
 
 
 def _with_auth(entry: Any) -> Any:
-    """User and password may stand for themselves: `docker` reads both forms, docker-py one."""
+    """Return the entry with `auth` from user and password: `docker` reads both forms, docker-py one."""
     if not isinstance(entry, dict) or entry.get("auth") or not entry.get("username"):
         return entry
     return entry | {"auth": _encoded(entry["username"], entry.get("password") or "")}
@@ -164,7 +167,7 @@ def _resolved(config: AuthConfig, host: str) -> Mapping[str, Any] | None:
 
 
 def _credentials(entry: Mapping[str, Any]) -> Credentials | None:
-    """docker-py writes the keys in lower case out of a file and in camel case out of a helper."""
+    """Return the credentials in an entry of a file (lower case) or a helper (camel case)."""
     known = {key.lower(): value for key, value in entry.items() if value}
     found = Credentials(
         user=known.get("username", ""),

@@ -1,4 +1,4 @@
-"""The files of a build context that an ignore file leaves in, by BuildKit's own rules.
+"""Files of a build context that an ignore file does not exclude, by BuildKit's rules.
 
 BuildKit applies the file itself to the folder that it is given. These rules say the same beforehand: what is
 ignored is not read, not written, and refuses nothing. They follow moby's `patternmatcher` and `fsutil`, and
@@ -20,31 +20,31 @@ from release.values import Struct
 _BOM: Final = b"\xef\xbb\xbf"
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _LONGEST_LINE: Final = 64 * 1024
-"""Bytes, from which on Go's reader of lines gives up (bufio.MaxScanTokenSize)."""
+"""Length in bytes from which Go's reader of lines fails (bufio.MaxScanTokenSize)."""
 
 _Answers = tuple[bool, ...]
-"""Of each pattern in order: whether a path, or a folder above it, is one of its."""
+"""For each pattern in order: whether the pattern matches a path, or a folder above the path."""
 
 
 class BadPattern(ReleaseError):
-    """BuildKit refuses a line of the file."""
+    """Error for a line of the ignore file that BuildKit refuses."""
 
 
 class Kept(Struct, frozen=True, kw_only=True):
-    """Paths that are left in."""
+    """Paths that the ignore file does not exclude."""
 
     files: frozenset[str]
     folders: frozenset[str]
-    """Also those in which no file is left."""
+    """Folders, also those in which no file is kept."""
     submodules: frozenset[str]
-    """Also those that are ignored, if an exception may be for a file in them."""
+    """Submodules, also ignored ones if an exception may match a file in them."""
 
 
 class Ignore:
-    """The rules of one ignore file."""
+    """Rules of one ignore file."""
 
     def __init__(self, content: bytes | None, name: str = ".dockerignore") -> None:
-        """Read it; None: there is no such file. Raises BadPattern."""
+        """Parse the file's text; None means no file. Raise BadPattern."""
         self._name = name
         lines = list(self._lines(content or b""))
         self._patterns = [Pattern(line, partial(self._bad, line)) for line in lines]
@@ -60,13 +60,13 @@ class Ignore:
         )
 
     def _refuse_unsendable(self, lines: list[str]) -> None:
-        """BuildKit sends patterns as a header, which is encoded only if a character is not ASCII."""
+        """Raise BadPattern for a pattern that BuildKit cannot send in a header."""
         unsendable = next((line for line in lines if _CONTROL.search(line)), None)
         if unsendable is not None and all(line.isascii() for line in lines):
             raise self._bad(unsendable, "it holds a control character")
 
     def _lines(self, content: bytes) -> Iterator[str]:
-        """The patterns, one a line (moby/patternmatcher, `ignorefile`)."""
+        """Return the patterns of the text, one for each line (moby/patternmatcher, `ignorefile`)."""
         for line in content.removeprefix(_BOM).split(b"\n"):
             if len(line) >= _LONGEST_LINE:
                 raise self._bad(f"{line[:20].decode('utf-8', 'replace')}…", "the line is too long")
@@ -75,7 +75,7 @@ class Ignore:
                 yield _normalised(text.strip(BLANKS))
 
     def kept(self, files: Iterable[str], submodules: Iterable[str] = ()) -> Kept:
-        """Return what is left in of these paths below the context. Raises BadPattern."""
+        """Return the paths below the context that are not ignored. Raise BadPattern."""
         tree, found, waiting = _Tree(files, submodules), _Found(), list[tuple[str, _Answers]]([("", ())])
         while waiting:
             folder, above = waiting.pop()
@@ -105,7 +105,7 @@ class Ignore:
         return ignored, tuple(answers)
 
     def _skips(self, folder: str) -> bool:
-        """Return whether an ignored folder is not looked into (fsutil, `filterFS.Walk`)."""
+        """Return whether BuildKit skips the content of an ignored folder (fsutil, `filterFS.Walk`)."""
         inside = f"{folder}/"
         return self._may_skip and not any(
             f"{exception.without_glob}/".startswith(inside) for exception in self._exceptions
@@ -116,30 +116,30 @@ class Ignore:
 
 
 class _Found:
-    """Paths that are left in, while they are found."""
+    """Collection of kept paths."""
 
     def __init__(self) -> None:
         self._files, self._folders, self._submodules = set[str](), set[str](), set[str]()
 
     def folder(self, path: str, *, is_kept: bool = True) -> None:
-        """A folder, and with it those above it."""
+        """Add a folder and the folders above it."""
         while is_kept and path and path not in self._folders:
             self._folders.add(path)
             path = posixpath.dirname(path)
 
     def file(self, path: str, *, is_kept: bool) -> None:
-        """A file, and with it the folders above it."""
+        """Add a file and the folders above it."""
         if is_kept:
             self._files.add(path)
             self.folder(posixpath.dirname(path))
 
     def submodule(self, path: str, *, is_kept: bool) -> None:
-        """A submodule: a folder without content."""
+        """Add a submodule: a folder without content."""
         if is_kept:
             self._submodules.add(path)
 
     def kept(self) -> Kept:
-        """All of them."""
+        """Return all collected paths."""
         return Kept(
             files=frozenset(self._files),
             folders=frozenset(self._folders),
@@ -148,11 +148,11 @@ class _Found:
 
 
 class _Tree:
-    """Paths by the folder that they are in."""
+    """Paths, grouped by folder."""
 
     def __init__(self, files: Iterable[str], submodules: Iterable[str]) -> None:
         self.below = dict[str, dict[str, None]]()
-        """Names by folder, which ends with /; the context's is empty."""
+        """Names by folder; a folder ends with /, and the context is an empty text."""
         self.submodules = frozenset(submodules)
         for path in (*files, *self.submodules):
             self._add(path)
@@ -168,7 +168,7 @@ class _Tree:
 
 
 def _normalised(pattern: str) -> str:
-    """The pattern without what says nothing: blanks, a / at its beginning, `.` and `..`."""
+    """Return the pattern without blanks, a leading /, `.` and `..`."""
     is_exception = pattern.startswith("!")
     text = pattern.removeprefix("!").strip(BLANKS)
     if text:

@@ -1,4 +1,4 @@
-"""Evidence of a release: the files that its gates wrote, kept by their hashes and read back by them.
+"""Evidence of a release: files of its gates, stored and read by their hashes.
 
 With a registry they are an artifact beside the image (`registry/artifacts.py`). A clone keeps what it wrote
 and read in `.release/evidence/`, each file by the sha256 of its bytes.
@@ -20,27 +20,27 @@ from release.records import Evidence, Release
 from release.reference import Digest, Repository
 
 KIND: Final = "application/vnd.release.evidence.v1"
-"""Type of the artifact."""
+"""Media type of the artifact."""
 
 _LARGEST: Final = 64 * 1024 * 1024
 
 
 class EvidenceFolder:
-    """The folder of a clone."""
+    """Evidence files in the folder of a clone."""
 
     def __init__(self, home: Path) -> None:
-        """Take the clone's `.release`; nothing is made yet."""
+        """Set the clone's `.release` folder; create nothing yet."""
         self._home = home
 
     def put(self, content: bytes) -> Digest:
-        """Keep a file. Raises OSError, ReleaseError: the folder is another user's."""
+        """Store a file and return its digest. Raise OSError; ReleaseError if another user owns the folder."""
         digest = Digest.of(content)
         folder = private.ensure_owned_subfolder(self._home, "evidence")
         private.write(folder / digest.hex, content)
         return digest
 
     def get(self, digest: Digest) -> bytes | None:
-        """Return a file whose bytes have this digest; None if there is none here."""
+        """Return the file with this digest; None if there is none."""
         with suppress(OSError):
             descriptor = os.open(
                 self._home / "evidence" / digest.hex, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -53,7 +53,7 @@ class EvidenceFolder:
 
 
 def read_evidence(release: Release, home: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield the files of a release, each with its name: from this clone, else from the registry.
+    """Yield name and content of each evidence file, from this clone or else from the registry.
 
     Raises:
         ReleaseError: the release has none, or a file cannot be found anywhere.

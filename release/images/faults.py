@@ -1,4 +1,4 @@
-"""Reasons of failed connections, by the type of the exception, never by its words."""
+"""Causes of failed connections as text, by the type of the exception."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _WORDS: Final[tuple[tuple[type[BaseException], str], ...]] = (
 
 
 def failure_text(error: BaseException) -> str:
-    """Return what happened, for people: "nothing listens there (connection refused)"."""
+    """Return the cause of a failed connection, as "nothing listens there (connection refused)"."""
     ended = find_cause(error, ProgramEnded)
     if ended is not None:
         return str(ended)
@@ -40,12 +40,12 @@ def failure_text(error: BaseException) -> str:
 
 
 def find_cause(error: BaseException, kind: type[BaseException]) -> BaseException | None:
-    """The first exception of this kind among an exception, its causes, and what they were raised from."""
+    """Return the first exception of this type among an exception and its causes; None if there is none."""
     return next((link for link in _chain(error) if isinstance(link, kind)), None)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Outermost first. An exception may also be held as an argument or as a `reason`, as urllib3 does."""
+    """Yield an exception and its causes, the outermost first; urllib3 also holds a cause as `reason`."""
     seen: set[int] = set()
     waiting = [error]
     while waiting:

@@ -1,4 +1,4 @@
-"""The output of containers as an engine sends it, read within limits.
+"""Output of containers in the engine's stream format, read within limits.
 
 Output and errors share one stream: each frame has a header with its stream and its size (Docker Engine API
 1.45, ContainerAttach, "Stream format"). A program may write without end, so only the last bytes are kept.
@@ -18,24 +18,24 @@ CHUNK: Final = 64 * 1024
 """Bytes that are read from an engine at a time."""
 
 OUTPUT_LIMIT: Final = 1024 * 1024
-"""Bytes that are kept of what a program in a container writes, unless the caller wants fewer."""
+"""Default limit of the kept output of a program in a container, in bytes."""
 
 LOG_LIMIT: Final = 64 * 1024
-"""Bytes that are kept of the last lines of a container, unless the caller wants more."""
+"""Default limit of a container's last lines, in bytes."""
 
 LONGEST_LINE: Final = 2_000
-"""Characters of one line of output in a message."""
+"""Characters of one output line in a message."""
 
 
 class Tail:
-    """The last bytes of a stream."""
+    """Last bytes of a stream."""
 
     def __init__(self, limit: int) -> None:
-        """Keep this many bytes."""
+        """Set the number of bytes to keep."""
         self._limit, self._kept, self.is_cut = limit, bytearray(), False
 
     def add(self, content: bytes | memoryview) -> None:
-        """Add bytes at the end; the oldest are dropped."""
+        """Append bytes and drop the oldest ones above the limit."""
         self._kept += content[-self._limit :]
         self.is_cut = self.is_cut or len(content) > self._limit or len(self._kept) > self._limit
         if len(self._kept) > self._limit:
@@ -43,11 +43,11 @@ class Tail:
 
     @property
     def content(self) -> bytes:
-        """The bytes that are kept."""
+        """Return the kept bytes."""
         return bytes(self._kept)
 
     def lines(self, longest: int | None = LONGEST_LINE) -> tuple[str, ...]:
-        """The kept bytes as lines. A line that lost its beginning is left out, unless it is the only one."""
+        """Return the kept bytes as lines, without a first line that lost its beginning."""
         text = self._kept.decode(errors="replace")
         lines = [line.rstrip("\r") for line in text.removesuffix("\n").split("\n")] if text else []
         whole = lines[1:] if self.is_cut and len(lines) > 1 else lines
@@ -55,23 +55,23 @@ class Tail:
 
 
 def shortened_line(line: str, longest: int | None = LONGEST_LINE) -> str:
-    """Return the line, or its first characters and the number of those that are left out."""
+    """Return the line, or its first characters with the number of the missing ones."""
     if longest is None or len(line) <= longest:
         return line
     return f"{line[:longest]}… ({len(line) - longest:,} more characters)"
 
 
 class Frames:
-    """Takes a stream of frames apart, however it is cut into chunks. Frames are never held whole."""
+    """Parser of a stream of frames, in chunks of any size, which keeps the last bytes of the output."""
 
     def __init__(self, limit: int, *, merged: bool = False) -> None:
-        """Keep the last `limit` bytes of each stream, or of both together."""
+        """Set the bytes to keep: of each stream, or of both together if `merged`."""
         self.output = Tail(limit)
         self.errors = self.output if merged else Tail(limit)
         self._header, self._left, self._kind, self._seen = b"", 0, OUTPUT, 0
 
     def read(self, chunks: Iterable[bytes]) -> Frames:
-        """Read all chunks. Raises ValueError: the stream ends in the middle of a frame."""
+        """Parse all chunks. Raise ValueError if the stream ends in the middle of a frame."""
         for chunk in chunks:
             self._feed(memoryview(chunk))
         if self._left or self._header:

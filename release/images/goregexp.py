@@ -1,4 +1,4 @@
-"""Go's regular expressions in Python's, as far as a pattern of an ignore file can hold them.
+"""Translation of Go's regular expressions into Python's, for patterns of an ignore file.
 
 Go reads classes, escapes and the end of a text in its own way (Go, package regexp/syntax). So an expression
 is parsed by Go's grammar, and each part is written in a form that both read alike.
@@ -14,7 +14,7 @@ from functools import cache
 from typing import Final
 
 _Ranges = list[tuple[int, int]]
-"""Code points, from and to."""
+"""Ranges of code points: first and last."""
 
 _END: Final = sys.maxunicode
 
@@ -51,11 +51,11 @@ _OCTAL: Final = frozenset("01234567")
 
 
 class BadExpression(ValueError):
-    """Go does not compile it."""
+    """Error for an expression that Go does not compile."""
 
 
 def compile_go_regexp(expression: str) -> re.Pattern[str]:
-    """The expression for Python's `search`. Raises BadExpression."""
+    """Return Go's expression compiled for Python's `search`. Raise BadExpression."""
     parser = _Parser(expression)
     while parser.rest:
         parser.step()
@@ -63,17 +63,17 @@ def compile_go_regexp(expression: str) -> re.Pattern[str]:
 
 
 class _Parser:
-    """Go's parser."""
+    """Parser of Go's syntax."""
 
     def __init__(self, expression: str) -> None:
-        """Nothing is read yet."""
+        """Set the expression; parse nothing yet."""
         self.rest = expression
         self.parts = list[str]()
-        """In Python's words; a repetition is for the last one."""
+        """Parts in Python's syntax; a repetition applies to the last part."""
         self._is_repeated = False
 
     def step(self) -> None:
-        """Read the next part."""
+        """Parse the next part and append it."""
         repeated = _REPEATED.match(self.rest)
         if repeated is not None:
             self._repeat(repeated)
@@ -114,7 +114,7 @@ class _Parser:
             self._add(_written(group) if group is not None else re.escape(chr(self._escape())))
 
     def _group(self) -> _Ranges | None:
-        r"""A class of Perl's or of Unicode's, as `\d` and `\pL`; None: something else is next."""
+        r"""Return the ranges of a class of Perl or Unicode, as `\d` and `\pL`; None if none comes next."""
         if self.rest[0] != "\\":
             return None
         kind = self.rest[1:2]
@@ -128,7 +128,7 @@ class _Parser:
         return None
 
     def _escape(self) -> int:
-        """The code point of an escaped character."""
+        """Return the code point of an escaped character."""
         char, self.rest = self.rest[1:2], self.rest[2:]
         if char.isascii() and char and not char.isalnum():
             return ord(char)
@@ -171,7 +171,7 @@ class _Parser:
         return [(low, high)]
 
     def _named(self) -> _Ranges | None:
-        """A class of POSIX's, as `[:alpha:]`; None: its end is missing, and it is characters."""
+        """Return the ranges of a POSIX class, as `[:alpha:]`; None if its end is missing."""
         name, end, rest = self.rest[2:].partition(":]")
         if not end:
             return None
@@ -189,7 +189,7 @@ class _Parser:
 
 @cache
 def _categories() -> dict[str, _Ranges]:
-    """Unicode's categories by their first letter; no expression that people write asks for them."""
+    """Return the ranges of all Unicode categories, by the first letter of the category."""
     found = dict[str, _Ranges]()
     for code in range(_END + 1):
         category = unicodedata.category(chr(code))
@@ -225,6 +225,6 @@ def _inverted(ranges: Iterable[tuple[int, int]]) -> _Ranges:
 
 
 def _written(ranges: Iterable[tuple[int, int]]) -> str:
-    """A class of Python's; one without members matches nothing."""
+    """Return a character class in Python's syntax; an empty class matches nothing."""
     parts = [f"\\U{low:08x}-\\U{high:08x}" for low, high in _joined(ranges)]
     return f"[{''.join(parts)}]" if parts else "(?!)"

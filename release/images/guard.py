@@ -1,4 +1,4 @@
-"""HTTP connections whose answers have an end: in time, in bytes of headers, and when the work is cancelled.
+"""HTTP connections that limit the time of an answer and the size of its headers, and stop on cancellation.
 
 A timeout of `requests` counts from byte to byte: a server that sends one byte every few seconds is never
 given up. Here each wait for bytes is cut into short pieces; between them the total time and the cancellation
@@ -23,35 +23,35 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from release.values import Struct
 
 MOST_HEADER_BYTES: Final = 256 * 1024
-"""Of one answer: its status, headers and interim answers together."""
+"""Largest size of status, headers and interim answers together, in bytes."""
 
 _PIECE: Final = 1.0
-"""Seconds of one wait; a cancellation is heard after it at the latest."""
+"""Longest single wait in seconds; a cancellation is noticed after it."""
 
 logging.getLogger("urllib3").addHandler(logging.NullHandler())  # else odd headers are logged with a traceback
 
 
 class AnswerTooLate(TimeoutError):
-    """The answer was not whole when its time was over."""
+    """Error for an answer that was not complete in time."""
 
 
 class AnswerTooLarge(OSError):
-    """The answer is larger than its limit. The text says what came, and the limit."""
+    """Error for an answer above its limit. The text names the content and the limit."""
 
 
 class Allowance(Struct, frozen=True, kw_only=True):
-    """The time that an answer may take."""
+    """Time limits of an answer."""
 
     until: float
-    """On the clock of `time.monotonic`."""
+    """End time on the clock of `time.monotonic`."""
     silence: float
     """Seconds between two bytes."""
     check: Callable[[], None]
-    """Called between two waits; ends the answer by what it raises."""
+    """Function that is called between two waits; its exception ends the answer."""
 
 
 def _unchecked() -> None:
-    """Go on."""
+    """Do nothing; stands for a check that never ends the wait."""
 
 
 _ENDLESS: Final = Allowance(until=float("inf"), silence=60.0, check=_unchecked)
@@ -60,7 +60,7 @@ _now: ContextVar[Allowance] = ContextVar("allowance", default=_ENDLESS)
 
 @contextmanager
 def limit_answer_time(seconds: float, silence: float, check: Callable[[], None]) -> Iterator[Allowance]:
-    """In the block, answers end within so many seconds; an outer block that ends earlier counts too.
+    """In the block, limit each answer to so many seconds, or to the end of an outer block.
 
     The body of an answer that is read after the block still has the time of the block.
     """
@@ -73,10 +73,10 @@ def limit_answer_time(seconds: float, silence: float, check: Callable[[], None])
 
 
 class _Incoming(io.RawIOBase):
-    """The bytes of one answer."""
+    """Bytes of one answer, read within its limits."""
 
     def __init__(self, sock: Any, file: io.RawIOBase) -> None:
-        """Read from the socket; `file` keeps it open."""
+        """Read from the socket; `file` keeps the socket open."""
         self._sock, self._file = sock, file
         self._allowance = _now.get()
         self._header_bytes: int | None = 0
@@ -85,7 +85,7 @@ class _Incoming(io.RawIOBase):
         return True
 
     def end_of_headers(self) -> None:
-        """Count no more: from here on it is the body, which its reader limits."""
+        """Stop the count of bytes; the reader of the body limits the body."""
         self._header_bytes = None
 
     def readinto(self, buffer: Any) -> int:
@@ -110,7 +110,7 @@ class _Incoming(io.RawIOBase):
             self._sock.settimeout(usual)
 
     def _piece(self, begun: float) -> float:
-        """Return the length of the next wait. Raise Late, TimeoutError."""
+        """Return the seconds of the next wait. Raise AnswerTooLate, TimeoutError."""
         now = time.monotonic()
         total, silence = self._allowance.until - now, begun + self._allowance.silence - now
         if total <= 0:
@@ -125,10 +125,10 @@ class _Incoming(io.RawIOBase):
 
 
 class Response(http.client.HTTPResponse):
-    """An answer of a connection that is guarded: `response_class` of its class."""
+    """Answer of a guarded connection, for its `response_class`."""
 
     def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
-        """Read from the socket within what is allowed now."""
+        """Read from the socket within the limits of the current block."""
         super().__init__(sock, *args, **kwargs)
         file: Any = self.fp
         self._incoming = _Incoming(sock, file.detach())
@@ -157,7 +157,7 @@ class _TlsPool(HTTPSConnectionPool):
 
 
 def guard(manager: Any) -> None:
-    """Make the connections of an urllib3 pool manager count."""
+    """Make an urllib3 pool manager use guarded connections."""
     manager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
 
 
@@ -165,19 +165,19 @@ class Adapter(HTTPAdapter):
     """Adapter of requests for guarded connections."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Connections straight to a server."""
+        """Create guarded connections to a server."""
         super().init_poolmanager(*args, **kwargs)
         guard(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        """Connections through a proxy."""
+        """Create guarded connections through a proxy."""
         manager = super().proxy_manager_for(proxy, **kwargs)
         guard(manager)
         return manager
 
 
 def read_body(response: Any, most: int) -> bytes:
-    """Read the body of a response whose body is streamed. Raise TooMuch: more bytes, or packed ones."""
+    """Return the streamed body of a response. Raise AnswerTooLarge if it is too large or compressed."""
     refuse_packed_body(response)
     content = bytearray()
     while len(content) <= most and (piece := response.raw.read(_BYTES, decode_content=False)):
@@ -191,7 +191,7 @@ _BYTES: Final = 64 * 1024
 
 
 def refuse_packed_body(response: Any) -> None:
-    """Refuse a body that is packed: a few bytes of it may be any number of bytes."""
+    """Raise AnswerTooLarge for a compressed body, whose real size is unknown."""
     found = response.headers.get("Content-Encoding", "identity").strip().lower()
     if found not in {"", "identity"}:
         raise AnswerTooLarge(f"the answer is compressed ({found[:40]}), although that was not requested")

@@ -1,4 +1,4 @@
-"""One pattern of an ignore file, as BuildKit understands it (moby/patternmatcher, `Pattern`)."""
+"""One pattern of an ignore file with BuildKit's rules (moby/patternmatcher, `Pattern`)."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from release.images.goregexp import BadExpression, compile_go_regexp
 BLANKS: Final = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
     map(chr, range(0x2000, 0x200B))
 )
-"""White space of Go's strings.TrimSpace."""
+"""White space that Go's strings.TrimSpace removes."""
 
 UNDECODED: Final = re.compile("[\udc80-\udcff]")
-"""A byte that is no UTF-8, in the text of a path."""
+"""Byte in a path that is not UTF-8."""
 
 _GLOB: Final = re.compile(r"[*\[\]?^\\]")
 _QUOTED: Final = frozenset(".+()$")
-"""Also `|`, `{` and `}` are meant to be, and are not: a bit of a table is shifted out of its byte."""
+"""Characters that are escaped. BuildKit misses `|`, `{` and `}` by an error in its table."""
 _ANY, _PARENTS, _NAME, _CHAR = ".*", "(.*/)?", "[^/]*", "[^/]"
 
 Bad = Callable[[str], Exception]
-"""Makes the error, from what is wrong."""
+"""Function that returns the error for a text that says what is wrong."""
 
 
 def clean_path(path: str) -> str:
-    """The shortest name of a path, as Go's filepath.Clean."""
+    """Return the shortest form of a path, as Go's filepath.Clean."""
     return posixpath.normpath(f"/{path.lstrip('/')}" if path.startswith("/") else path)
 
 
 class Pattern:
-    """Which paths it is for, and whether it takes them out of what is ignored."""
+    """Pattern of paths: it excludes the paths, or makes an exception for them."""
 
     def __init__(self, line: str, bad: Bad) -> None:
         """Read a cleaned line of an ignore file.
@@ -54,16 +54,16 @@ class Pattern:
 
     @property
     def without_glob(self) -> str:
-        """The pattern without a glob as its last part."""
+        """Return the pattern without its last part if that part is a glob."""
         return self.text.removesuffix("/**").removesuffix("/*")
 
     @property
     def is_plain(self) -> bool:
-        """Return whether only paths that begin with it can be in what it is for."""
+        """Return whether the pattern can only match paths that begin with its text."""
         return not _GLOB.search(self.without_glob)
 
     def matches(self, path: str) -> bool:
-        """Return whether it is for this very path."""
+        """Return whether the pattern matches this path itself."""
         if self._compiled is None:
             try:
                 self._compiled = _matcher(self.text)
@@ -72,7 +72,7 @@ class Pattern:
         return self._compiled(path)
 
     def reaches(self, folder: str) -> bool:
-        """Return whether it may be for something in this folder, as far as its parts tell."""
+        """Return whether the pattern may match a path below this folder."""
         parts, names = self.text.split("/"), folder.split("/")
         fixed = next((index for index, part in enumerate(parts) if "**" in part), len(parts))
         heads = zip(parts[:fixed], names, strict=False)
@@ -81,7 +81,7 @@ class Pattern:
 
 
 def _syntax_error(pattern: str) -> str:
-    """Return what Go's filepath.Match finds wrong in a pattern, matched with "."; empty: nothing.
+    """Return the error that Go's filepath.Match finds in a pattern, matched with "."; empty if none.
 
     It compares piece by piece - the text up to a `*` - and ends at the first that is not in the name. What
     comes later may be wrong all the same.
@@ -109,7 +109,7 @@ _UNREADABLE: Final = (
 
 
 def _piece(pattern: str) -> tuple[bool, str, str]:
-    """Return whether stars come first, the text up to the next one, and the rest (`scanChunk`)."""
+    """Return whether stars come first, the text up to the next star, and the rest (`scanChunk`)."""
     text = pattern.lstrip("*")
     at, is_class = 0, False
     while at < len(text) and (is_class or text[at] != "*"):
@@ -119,7 +119,7 @@ def _piece(pattern: str) -> tuple[bool, str, str]:
 
 
 def _compared(piece: str, name: str) -> str | None:
-    """The rest of a name that begins with a piece; None: it does not; or `_WRONG` (`matchChunk`)."""
+    """Return the rest of a name after a piece; None if the name differs; `_WRONG` (`matchChunk`)."""
     fits = True
     while piece:
         char, piece = piece[0], piece[1:]
@@ -140,7 +140,7 @@ def _compared(piece: str, name: str) -> str | None:
 
 
 def _class(text: str) -> tuple[str | None, Callable[[str], bool]]:
-    """The rest of a pattern after a class, whose [ is left out, and its members; no rest: it is none."""
+    """Return the rest of a pattern after a class without its `[`, and the members of the class."""
     rest: str | None = text.removeprefix("^")
     ranges = list[tuple[str, str]]()
     while rest is not None and not (ranges and rest.startswith("]")):
@@ -155,7 +155,7 @@ def _class(text: str) -> tuple[str | None, Callable[[str], bool]]:
 
 
 def _member(text: str) -> tuple[str, str | None]:
-    """A character of a class, and the rest; none: it is wrong, or nothing comes after it (`getEsc`)."""
+    """Return a character of a class and the rest; no rest if the class is wrong or ends (`getEsc`)."""
     if text[:1] in ("", "-", "]"):
         return "", None
     escaped = text[0] == "\\"
@@ -163,7 +163,7 @@ def _member(text: str) -> tuple[str, str | None]:
 
 
 def _matcher(pattern: str) -> Callable[[str], bool]:
-    """The function that tells whether a path is one of a pattern's. Raises BadExpression."""
+    """Return the function that matches a path with a pattern. Raise BadExpression."""
     kind, expression = _expression(pattern)
     if kind == "exact":
         return lambda path: path == pattern
@@ -206,7 +206,7 @@ def _expression(pattern: str) -> tuple[str, str]:
 
 
 def _simplified(parts: list[str]) -> str:
-    """The parts as one text; what means the same when it comes twice in a row comes once, to be quicker."""
+    """Return the parts as one text; a repeated part with the same meaning is left out."""
     text, last = "", ""
     has_literals = any(part[0] in "[\\" for part in parts if part not in (_NAME, _CHAR))
     for part in parts:

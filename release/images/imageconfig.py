@@ -1,4 +1,4 @@
-"""The config of an image (OCI Image Specification 1.1, "Image Configuration"), as a registry sends it."""
+"""Config of an image (OCI Image Specification 1.1, "Image Configuration")."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _DAMAGED = "the registry or a proxy is damaged, or another tool wrote this image
 
 
 def parse_config(content: bytes, attempted: str = "read the config of an image") -> dict[str, Any]:
-    """Return a config as data. Raise RegistryError: it is not a JSON object, or beyond the limits."""
+    """Return a config as data. Raise RegistryError if it is not a JSON object within the limits."""
     try:
         return jsontext.read_object(content)
     except ValueError as error:
@@ -21,7 +21,7 @@ def parse_config(content: bytes, attempted: str = "read the config of an image")
 
 
 def diff_ids(content: bytes) -> tuple[Digest, ...]:
-    """Return the digests of the uncompressed layers. Raise RegistryError: the config does not list them."""
+    """Return the digests of the uncompressed layers. Raise RegistryError if the config lists none."""
     attempted = "read the layers in the config of an image"
     found = parse_config(content, attempted).get("rootfs")
     listed = found.get("diff_ids") if isinstance(found, dict) else None
@@ -34,7 +34,7 @@ def diff_ids(content: bytes) -> tuple[Digest, ...]:
 
 
 def own_layers(content: bytes, epoch: int) -> tuple[int, ...]:
-    """Positions of the layers that our build made, not its bases. Raises RegistryError.
+    """Return the positions of the layers that our build made, without base layers. Raise RegistryError.
 
     BuildKit writes SOURCE_DATE_EPOCH as the creation time of each step of its own (`history`); steps without
     a layer say `empty_layer`.

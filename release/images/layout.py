@@ -1,4 +1,4 @@
-"""Proving an image's bytes: every blob hashed, and the times in its layers looked at.
+"""Check of an image's bytes: the digest of every blob, and the file times in its layers.
 
 The engine's own store is read through `docker save`, which for the containerd store is an OCI image layout
 (OCI Image Specification 1.1, "Image Layout") in a tar stream: blobs first, then `index.json`.
@@ -21,11 +21,11 @@ from release.values import Struct
 _BLOBS: Final = "blobs/sha256/"
 _CHUNK: Final = 1 << 20
 _SMALL: Final = 4 << 20
-"""Bytes. Documents up to this size are kept: a manifest is at most this large for most registries."""
+"""Largest size of a document that is kept, in bytes: most registries allow no larger manifest."""
 
 
 class Layout(Struct, frozen=True, kw_only=True):
-    """Content of an image layout: the digests of all its blobs, the small ones with their bytes."""
+    """Content of an image layout: digests of all blobs, and the bytes of the small blobs."""
 
     blobs: frozenset[Digest]
     documents: dict[Digest, bytes]
@@ -33,7 +33,7 @@ class Layout(Struct, frozen=True, kw_only=True):
 
 
 def read_layout(stream: BinaryIO, inspect: Callable[[Digest, Readable], None] | None = None) -> Layout:
-    """Read an image layout from a tar stream, hashing every blob.
+    """Read an image layout from a tar stream and compute the digest of every blob.
 
     Args:
         stream: the tar, uncompressed.
@@ -69,7 +69,7 @@ _READ: Final = "read the image back from the engine"
 _NOT_AN_ENGINE: Final = "check that a Docker Engine answers at this address: `docker version`"
 MOST_BLOBS: Final = 10_000
 MOST_DOCUMENT_BYTES: Final = 64 * 1024 * 1024
-"""Of the manifests and configs of one export together."""
+"""Largest size of all kept documents of one export together, in bytes."""
 
 
 def _index(member: tarfile.TarInfo, content: Readable) -> dict[str, object]:
@@ -107,15 +107,15 @@ def _blob(
 
 
 class Readable(Protocol):
-    """Anything that gives bytes."""
+    """Stream of bytes."""
 
     def read(self, size: int = -1, /) -> bytes:
-        """At most so many bytes; all of them without a size."""
+        """Return at most `size` bytes; all bytes without a size."""
         ...
 
 
 class HashingReader:
-    """A readable stream that hashes what passes through it."""
+    """Stream that computes the digest of the bytes that are read."""
 
     def __init__(self, stream: Readable) -> None:
         """Wrap a stream."""
@@ -123,20 +123,20 @@ class HashingReader:
         self._hash = hashlib.sha256()
 
     def read(self, size: int = -1, /) -> bytes:
-        """Read and hash."""
+        """Read bytes and add them to the digest."""
         data = self._stream.read(size)
         self._hash.update(data)
         return data
 
     def finish(self) -> Digest:
-        """Read what is left; the digest of everything."""
+        """Read the rest and return the digest of all bytes."""
         while self.read(_CHUNK):
             pass
         return Digest(f"sha256:{self._hash.hexdigest()}")
 
 
 def files_after_epoch(layer: Readable, epoch: int, *, limit: int = 5) -> tuple[str, ...]:
-    """Files of a layer whose time is after the epoch: the clock of the build got into them.
+    """Return files of a layer with a time after the epoch: they have the time of the build.
 
     Args:
         layer: the layer's tar, compressed or not.
@@ -155,7 +155,7 @@ def files_after_epoch(layer: Readable, epoch: int, *, limit: int = 5) -> tuple[s
 
 
 def manifest_of(layout: Layout, digest: Digest) -> Manifest:
-    """The image manifest of this digest. Raises EngineError naming what is missing of it."""
+    """Return the image manifest of this digest. Raise EngineError if a part of it is missing."""
     content = layout.documents.get(digest)
     if content is None:
         raise EngineError(

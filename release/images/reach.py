@@ -1,4 +1,4 @@
-"""Addresses of a container's port, seen from this machine."""
+"""Address of a container's port, as this machine can reach the port."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def is_local(host: str) -> bool:
 
 
 def reachable_address(host: str, state: ContainerState, port: int) -> tuple[str, int] | None:
-    """Return where a container's port answers from here; None where it cannot be reached.
+    """Return host and port at which a container's port answers; None if it is not reachable.
 
     Args:
         host: the engine's address.

@@ -1,4 +1,4 @@
-"""An engine behind ssh: each connection is an `ssh` program that runs `docker system dial-stdio` over there.
+"""Connections to an engine over ssh; each is an `ssh` program that runs `docker system dial-stdio`.
 
 That is what the `docker` command does. docker-py's own way starts one program per request, leaves it running,
 and cannot be timed out or cut; here a connection is a real socket, and is used again.
@@ -21,7 +21,7 @@ CONNECT_SECONDS = 10
 
 
 def ssh_command(address: str) -> Command:
-    """The program that reaches the engine at `ssh://[user@]host[:port]`."""
+    """Return the program that connects to the engine at `ssh://[user@]host[:port]`."""
     parts = urlsplit(address)
     words = ["ssh", "-T", "-o", f"ConnectTimeout={CONNECT_SECONDS}"]
     words += ["-l", parts.username] if parts.username else []
@@ -31,7 +31,7 @@ def ssh_command(address: str) -> Command:
 
 
 class PoolAdapter(requests.adapters.HTTPAdapter):
-    """Connections of one pool for requests, which lead to the engine at any address."""
+    """Adapter of requests that sends all requests through one pool of connections."""
 
     def __init__(self, pool: urllib3.HTTPConnectionPool) -> None:
         """Open nothing yet."""
@@ -39,21 +39,21 @@ class PoolAdapter(requests.adapters.HTTPAdapter):
         self._pool = pool
 
     def get_connection_with_tls_context(self, *_: Any, **__: Any) -> urllib3.HTTPConnectionPool:
-        """The one pool, whatever the URL: the host in it means nothing."""
+        """Return the pool for any URL, because the host in the URL has no meaning."""
         return self._pool
 
     def request_url(self, request: requests.PreparedRequest, proxies: Mapping[str, str] | None) -> str:  # noqa: ARG002
-        """The path alone: there is no proxy on the way."""
+        """Return the path alone, because there is no proxy."""
         return request.path_url
 
     def close(self) -> None:
-        """End the connections that are not in use."""
+        """Close the connections that are not in use."""
         self._pool.close()
         super().close()
 
 
 class Adapter(PoolAdapter):
-    """Connections through ssh; it opens as many as are in use at once."""
+    """Adapter of requests for connections through ssh."""
 
     def __init__(self, address: str) -> None:
         """Open nothing yet."""
@@ -61,7 +61,7 @@ class Adapter(PoolAdapter):
 
 
 class _Connection(urllib3.connection.HTTPConnection):
-    """One program. urllib3 passes `program` on from the pool."""
+    """Connection through one program, which urllib3 passes from the pool."""
 
     response_class = guard.Response
 
@@ -70,7 +70,10 @@ class _Connection(urllib3.connection.HTTPConnection):
         self._program = program
 
     def connect(self) -> None:
-        """The socket ends the program, not `close`: http.client calls that before an answer is read."""
+        """Start the program.
+
+        Closing the socket ends it; http.client calls `close` before an answer is read.
+        """
         self.sock = connect_to_program(self._program)
 
 

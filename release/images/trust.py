@@ -16,16 +16,16 @@ from release.errors import UsageError
 from release.images import guard
 
 ENGINE_FOLDER: Final = Path("/etc/docker/certs.d")
-"""Folder that an engine reads, on its own machine."""
+"""Folder with certificates that an engine on the same machine reads."""
 
 VARIABLE: Final = "RELEASE_REGISTRY_CA"
-"""Names a file of certificates in PEM for every registry, as a CI system hands it to a job."""
+"""Variable with the path of a PEM file of certificates for every registry, as set by a CI system."""
 
 _given: dict[str, Path] = {}
 
 
 def trust_certificates(host: str, file: Path) -> None:
-    """Believe these certificates for a registry, wherever in this process it is asked.
+    """Trust these certificates for all later connections of this process to a registry.
 
     A parameter would have to go through every question that deployments and checks ask of a registry.
 
@@ -37,12 +37,12 @@ def trust_certificates(host: str, file: Path) -> None:
 
 
 def engine_certificate_folder(host: str) -> Path:
-    """Return where an engine looks for the authorities of this registry (`host` with its port)."""
+    """Return the folder in which an engine looks for certificates of this registry."""
     return ENGINE_FOLDER / host
 
 
 def engine_tls_context(host: str) -> ssl.SSLContext:
-    """TLS settings that believe what an engine on this machine believes: the system, and its own folder."""
+    """Return TLS settings with the certificates that an engine on this machine trusts."""
     made = ssl.create_default_context()
     for file in sorted(engine_certificate_folder(host).glob("*.crt")):
         with suppress(OSError):  # ssl.SSLError is one: the engine passes over such a file too
@@ -51,7 +51,7 @@ def engine_tls_context(host: str) -> ssl.SSLContext:
 
 
 def registry_tls_context(host: str) -> ssl.SSLContext:
-    """TLS settings that believe what we were given besides. Raises UsageError: a file has no certificate."""
+    """Return TLS settings that also trust the configured certificates. Raise UsageError."""
     made, named = engine_tls_context(host), os.environ.get(VARIABLE)
     for file in (_given.get(host), Path(named) if named else None):
         if file is not None:
@@ -72,7 +72,7 @@ def _add(made: ssl.SSLContext, file: Path) -> None:
 
 
 class Adapter(guard.Adapter):
-    """Speaks TLS with the given settings; requests adds its own bundle, or the one that it is told to use."""
+    """Adapter of requests that uses the given TLS settings instead of a bundle of requests."""
 
     def __init__(self, settings: ssl.SSLContext) -> None:
         """Open no connection yet."""
@@ -80,9 +80,9 @@ class Adapter(guard.Adapter):
         super().__init__()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Connections straight to the registry."""
+        """Create connections to the registry."""
         super().init_poolmanager(*args, ssl_context=self._settings, **kwargs)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        """Connections through a proxy."""
+        """Create connections through a proxy."""
         return super().proxy_manager_for(proxy, ssl_context=self._settings, **kwargs)

@@ -1,4 +1,4 @@
-"""An engine behind a local socket (`unix:///var/run/docker.sock`), with guarded answers."""
+"""Connections to an engine over a local socket (`unix:///var/run/docker.sock`), with limits."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from release.images.ssh import PoolAdapter
 
 
 def socket_adapter(path: str) -> PoolAdapter:
-    """Return what requests asks for a connection to this socket; it opens as many as are in use at once."""
+    """Return an adapter of requests for this socket."""
     return PoolAdapter(_Pool("localhost", maxsize=10, path=path))
 
 
 class _Connection(urllib3.connection.HTTPConnection):
-    """One connection. urllib3 passes `path` on from the pool."""
+    """Connection to the socket, whose path urllib3 passes from the pool."""
 
     response_class = guard.Response
 
@@ -26,7 +26,7 @@ class _Connection(urllib3.connection.HTTPConnection):
         self._path = path
 
     def connect(self) -> None:
-        """Raises OSError."""
+        """Connect to the socket. Raise OSError."""
         made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             made.settimeout(self.timeout if isinstance(self.timeout, int | float) else None)

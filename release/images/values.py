@@ -1,4 +1,4 @@
-"""Images and containers as an engine knows them, and the JSON of its API that says the same.
+"""Images and containers of an engine as values, parsed from the JSON of its API.
 
 Pure: no request is made here. Source of the JSON: Docker Engine API 1.45, ImageInspect, ContainerCreate and
 ContainerInspect.
@@ -17,7 +17,7 @@ _SHELL: Final = ("/bin/sh", "-c")
 
 
 _CHECK_TIMEOUT: Final = 30_000
-"""The engine's own, in milliseconds (Dockerfile reference, HEALTHCHECK)."""
+"""The engine's default in milliseconds (Dockerfile reference, HEALTHCHECK)."""
 
 
 Health = Literal["none", "starting", "healthy", "unhealthy"]
@@ -33,47 +33,47 @@ class EngineInfo(Struct, frozen=True, kw_only=True):
     """As "linux/amd64"."""
     image_store: Literal["containerd", "graph"]
     ahead_ms: int = 0
-    """Milliseconds by which its clock was ahead of this machine's in this answer: each time another."""
+    """Milliseconds by which the engine's clock was ahead of this machine's clock in this answer."""
     data_root: str = ""
-    """Its folder, on its own machine; empty where it does not say."""
+    """Data folder on the engine's machine; empty if the engine does not name it."""
 
     def speaks(self, version: tuple[int, int]) -> bool:
-        """Return whether its API is of this version or a later one, as (1, 44)."""
+        """Return whether the engine's API has this version or a later one, as (1, 44)."""
         major, _, minor = self.api_version.partition(".")
         return (int(major), int(minor or 0)) >= version
 
 
 class StoredImage(Struct, frozen=True, kw_only=True):
-    """An image in the engine's store."""
+    """Image in an engine's store."""
 
     id: Digest
     """containerd store: the manifest (or index) digest. Graph driver: the config digest."""
     diff_ids: tuple[Digest, ...]
     """Digests of the uncompressed layers, base first."""
     references: tuple[str, ...]
-    """Tags and digests it is known under."""
+    """Tags and digests of the image."""
     user: str
     labels: Mapping[str, str]
     size: int
-    """Bytes."""
+    """Size in bytes."""
     has_healthcheck: bool
     entrypoint: tuple[str, ...] = ()
-    """Its ENTRYPOINT; empty where it has none."""
+    """ENTRYPOINT; empty if there is none."""
     command: tuple[str, ...] = ()
-    """Its CMD; empty where it has none."""
+    """CMD; empty if there is none."""
     folder: str = ""
-    """Its WORKDIR."""
+    """WORKDIR."""
     exposed: tuple[int, ...] = ()
-    """The TCP ports of its EXPOSE."""
+    """TCP ports of EXPOSE."""
 
 
 class ContainerState(Struct, frozen=True, kw_only=True):
-    """A container as the engine sees it now."""
+    """State of a container in one answer of the engine."""
 
     id: str
     name: str
     image: Digest
-    """The id of the image in the store."""
+    """Id of the image in the store."""
     status: str
     """created, running, restarting, removing, exited, dead, paused."""
     health: Health
@@ -85,46 +85,46 @@ class ContainerState(Struct, frozen=True, kw_only=True):
     ports: Mapping[int, tuple[str, int]]
     """Container port → (host address, host port)."""
     address: str | None
-    """On its first network; reachable only from the engine's machine."""
+    """Address on the first network; reachable only from the engine's machine."""
     networks: Mapping[str, str] = field(default_factory=dict)
-    """Network → its address there; empty while it does not run."""
+    """Address by network; empty if the container does not run."""
     aliases: tuple[str, ...] = ()
-    """Its further names on these networks."""
+    """Additional names on these networks."""
     check: tuple[str, ...] = ()
-    """The program of its health check and its words; empty where there is none."""
+    """Program of the health check with its arguments; empty if there is none."""
     stop_signal: str = ""
-    """Stop signal of its image or its settings; empty: SIGTERM."""
+    """Stop signal of the image or the settings; empty means SIGTERM."""
     created_at: str = ""
     check_timeout: int = _CHECK_TIMEOUT
-    """Milliseconds that one run of it may take."""
+    """Limit of one health check in milliseconds."""
     argv: tuple[str, ...] = ()
-    """The program that it runs and its words, ENTRYPOINT and command together."""
+    """Program of the container with its arguments: ENTRYPOINT and command together."""
     workdir: str = "/"
-    """The folder that the program begins in."""
+    """Working folder of the program."""
 
 
 class Used(Struct, frozen=True, kw_only=True):
     """Usage of a container since its start; None where the engine does not tell."""
 
     seconds: float | None = None
-    """Of processor time."""
+    """Processor time in seconds."""
     peak_memory: int | None = None
-    """Bytes, with its page cache; an engine on cgroups 2 does not tell."""
+    """Peak memory in bytes with page cache; None on an engine with cgroups 2."""
 
 
 class Executed(Struct, frozen=True, kw_only=True):
-    """A program that was run inside a container, and ended."""
+    """Result of a program that was run inside a container."""
 
     status: int
     output: bytes
-    """The last bytes of it, within the limit of the call."""
+    """Last bytes of output, within the limit of the call."""
     errors: bytes
     is_cut: bool = False
-    """True: there was more of either than the limit."""
+    """True: output or errors were larger than the limit."""
 
 
 class PublishedPort(Struct, frozen=True, kw_only=True):
-    """A place of a machine that a container's port is published on. TCP and UDP have ports of their own."""
+    """Host address, port and protocol on which a container's port is published."""
 
     address: str
     port: int
@@ -132,7 +132,7 @@ class PublishedPort(Struct, frozen=True, kw_only=True):
 
 
 class Publisher(Struct, frozen=True, kw_only=True):
-    """A running container and the places of its machine that its ports are published on."""
+    """Running container with its published ports."""
 
     name: str
     labels: Mapping[str, str]
@@ -140,7 +140,7 @@ class Publisher(Struct, frozen=True, kw_only=True):
 
 
 def read_publisher(data: Mapping[str, Any]) -> Publisher:
-    """One entry of ContainerList as a value."""
+    """Parse one entry of ContainerList."""
     ports = data.get("Ports") or ()
     return check_types(
         Publisher(
@@ -158,7 +158,7 @@ def read_publisher(data: Mapping[str, Any]) -> Publisher:
 
 
 def read_labels(data: Mapping[str, Any]) -> Mapping[str, str]:
-    """The labels in an answer. Raises TypeError: they are not texts under texts."""
+    """Return the labels in an answer. Raise TypeError if names or values are not texts."""
     labels = data.get("Labels") or {}
     if not isinstance(labels, dict) or not all(isinstance(text, str) for text in labels.values()):
         raise TypeError("its labels are not all text")
@@ -166,7 +166,7 @@ def read_labels(data: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def stored_image(data: Mapping[str, Any]) -> StoredImage:
-    """ImageInspect as a value."""
+    """Parse an answer of ImageInspect."""
     config = data.get("Config") or {}
     return check_types(
         StoredImage(
@@ -186,13 +186,13 @@ def stored_image(data: Mapping[str, Any]) -> StoredImage:
 
 
 def _exposed(ports: Mapping[str, Any]) -> tuple[int, ...]:
-    """The TCP ports of an image's config, which are written as "8000/tcp"."""
+    """Return the TCP ports of an image's config, written as "8000/tcp"."""
     parts = (name.partition("/") for name in ports)
     return tuple(sorted(int(port) for port, _, kind in parts if kind == "tcp" and port.isdecimal()))
 
 
 def user_and_group_ids(user: str, passwd: str, group: str) -> tuple[int, int]:
-    """User and group of a container as numbers; the superuser where nothing tells them.
+    """Return user and group of a container as numbers; 0 for names that are not found.
 
     Args:
         user: as the engine has it: "", "app", "1000", "1000:1000", "app:staff".
@@ -210,7 +210,7 @@ def user_and_group_ids(user: str, passwd: str, group: str) -> tuple[int, int]:
 
 
 def container_state(data: Mapping[str, Any]) -> ContainerState:
-    """ContainerInspect as a value. Raises ValueError, KeyError, TypeError: it is of another form."""
+    """Parse an answer of ContainerInspect. Raise ValueError, KeyError, TypeError."""
     state = data["State"]
     return check_types(
         ContainerState(
@@ -241,7 +241,7 @@ def container_state(data: Mapping[str, Any]) -> ContainerState:
 
 
 def _check(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Of ["CMD", …] the words; of ["CMD-SHELL", text] the container's shell and it (API, HealthConfig).
+    """Return the words of a health check: of "CMD", or of the shell with the text of "CMD-SHELL".
 
     `HEALTHCHECK NONE` in a Dockerfile is written ["NONE"]; without one there is nothing.
     """
@@ -252,7 +252,7 @@ def _check(config: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _check_timeout(config: Mapping[str, Any]) -> int:
-    """The API counts nanoseconds; 0 is the engine's own."""
+    """Return the limit of a health check in milliseconds; 0 in the API means the default."""
     return ((config.get("Healthcheck") or {}).get("Timeout") or 0) // NANOSECONDS or _CHECK_TIMEOUT
 
 
@@ -262,12 +262,12 @@ def _networks(data: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _health(state: Mapping[str, Any]) -> Health:
-    """An image without a health check has no `Health`; one with HEALTHCHECK NONE says "none" or nothing."""
+    """Return the health of a container; empty if it has no health check."""
     return cast(Health, (state.get("Health") or {}).get("Status") or "none")
 
 
 def _ports(data: Mapping[str, Any]) -> dict[int, tuple[str, int]]:
-    """Return where each port is published first; TCP before UDP of the same number."""
+    """Return the first host address of each port; TCP before UDP of the same number."""
     published = sorted((name, places[0]) for name, places in data.items() if places)
     return {
         int(name.partition("/")[0]): (place["HostIp"], int(place["HostPort"]))

@@ -1,4 +1,4 @@
-"""A Docker Engine through its API: its image store, its containers, its networks and volumes.
+"""Client of a Docker Engine: image store, containers, networks and volumes.
 
 `docker` is imported in this folder, and in a few modules beside it. Source: Docker Engine API 1.45.
 """
@@ -27,7 +27,7 @@ __all__ = [
 
 
 class Engine(Images, Containers, Logs):
-    """One Docker Engine."""
+    """A connected Docker Engine with its images, containers, logs, networks and volumes."""
 
     def has_network(self, name: str) -> bool:
         """Return whether the engine has a network of that name."""
@@ -36,7 +36,7 @@ class Engine(Images, Containers, Logs):
         return False
 
     def create_network(self, name: str, labels: Mapping[str, str], *, private: bool = False) -> None:
-        """Make a bridge network; the name may be there already, under another id. Raises EngineError.
+        """Create a bridge network with these labels. Raise EngineError.
 
         From a private one no way leads out, and none to the engine's machine: its bridge has no address.
         """
@@ -47,14 +47,14 @@ class Engine(Images, Containers, Logs):
             )
 
     def labelled_networks(self, labels: Mapping[str, str]) -> Mapping[str, Mapping[str, str]]:
-        """The networks that carry these labels: their names and all their labels."""
+        """Return all labels of each network that carries these labels, by the network's name."""
         wanted = [f"{key}={value}" for key, value in labels.items()]
         with self._asking(f"list the networks labelled {', '.join(wanted)}"):
             listed = self._client.networks(filters={"label": wanted})
             return {str(network["Name"]): read_labels(network) for network in listed}
 
     def remove_network(self, name: str) -> None:
-        """Remove it. No error when it is gone. Raises EngineError: something is connected to it."""
+        """Remove a network; a missing network is no error. Raise EngineError if a container is connected."""
         with self._asking(f"remove the network {name}"), suppress(NotFound):
             self._client.remove_network(name)
 

@@ -1,4 +1,4 @@
-"""Which engine: what is asked for, or what the `docker` command itself would use."""
+"""Address of the engine: given by the caller, or the one that the `docker` command would use."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ class Address(Struct, frozen=True, kw_only=True):
 
     @property
     def is_ssh(self) -> bool:
-        """Return whether the way there is a program, not a socket."""
+        """Return whether the engine is reached by an `ssh` program instead of a socket."""
         return self.host.startswith("ssh://")
 
     def __str__(self) -> str:
-        """The address, and who said so."""
+        """Return the address and the setting that it comes from."""
         return f"{self.host} ({self.origin})" if self.origin else self.host
 
 
 def find_address(host: str | None, context: str | None, environment: Mapping[str, str]) -> Address:
-    """The rule of the `docker` command: what is asked for, DOCKER_HOST, DOCKER_CONTEXT, its own settings."""
+    """Return the engine's address: of host, context, DOCKER_HOST, DOCKER_CONTEXT or Docker's settings."""
     if host and context:
         raise UsageError(
             "choose an engine",
@@ -58,7 +58,7 @@ def find_address(host: str | None, context: str | None, environment: Mapping[str
 
 
 def _given(host: str, origin: str, environment: Mapping[str, str]) -> Address:
-    """An address that stands alone; TLS is then told by DOCKER_TLS_VERIFY and DOCKER_CERT_PATH."""
+    """Return the address of a host; DOCKER_TLS_VERIFY and DOCKER_CERT_PATH choose its TLS settings."""
     attempted = f"reach the Docker engine at {host}"
     try:
         parse_host(host)
@@ -92,13 +92,13 @@ def _load_context(name: str, attempted: str) -> Any:
 
 
 def unreachable_error(address: Address, error: BaseException) -> EngineUnreachable:
-    """The error of an engine that cannot be reached there."""
+    """Return the error for an engine that does not answer at this address."""
     attempted = f"reach the Docker engine at {address}"
     return EngineUnreachable(attempted, faults.failure_text(error), connection_hint(address, error))
 
 
 def connection_hint(address: Address, error: BaseException) -> str:
-    """Return what helps against such an error on the way to an engine."""
+    """Return the next step for a failed connection to an engine, by the kind of the failure."""
     if faults.find_cause(error, PermissionError):
         return "join the group `docker` (`sudo usermod -aG docker $USER`) and log in again"
     if faults.find_cause(error, requests.exceptions.SSLError):

@@ -1,4 +1,4 @@
-"""docker-py's client with limits: of time for each answer, and of bytes and depth for each whole one."""
+"""Client of docker-py that limits time, size and depth of each answer."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from release.images.engine.streams import CHUNK, frame_payloads, parse_transfer_
 
 CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 120
-"""For an answer: the engine may be busy starting a container on a slow disk."""
+"""Limit for an answer: the engine may be busy starting a container on a slow disk."""
 LARGEST_ANSWER: Final = 32 * 1024 * 1024
-"""Bytes of a whole answer, as a list of all containers."""
+"""Largest size of a whole answer in bytes, as a list of all containers."""
 ANSWER: Final = jsontext.Bounds(size=LARGEST_ANSWER, depth=100, values=2_000_000, largest=2**64)
 
 _MORE_SECONDS: Final = 10.0
-"""For the body, after the first byte came in time."""
+"""Limit for the body of an answer after its first byte."""
 _ENDLESS: Final = float("inf")
 
 
 class InvalidAnswer(DockerException):
-    """An answer that no engine gives: larger or deeper than its limit, packed, or of another form."""
+    """Error for an answer that is too large, too deep, compressed, or not in the documented form."""
 
 
 def _unchecked() -> None:
-    """Go on."""
+    """Do nothing; stands for a check that never ends the wait."""
 
 
 class Client(docker.APIClient):
-    """docker-py's client with a short time to connect and a long one to answer."""
+    """Client of docker-py with separate limits to connect and to read."""
 
     check: Callable[[], None] = staticmethod(_unchecked)
-    """Called about every second while an answer is waited for; what it raises ends the wait."""
+    """Function that is called about every second while an answer is awaited; its exception ends the wait."""
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """Split the one timeout of docker-py in two (None waits for ever); trust the engine's authority.
+        """Send a request with separate connect and read timeouts; None waits without a limit.
 
         Left to itself, requests lets REQUESTS_CA_BUNDLE win over the authority that a client was given, and
         reads any answer whole. No redirect is followed: an engine gives none.
@@ -63,16 +63,16 @@ class Client(docker.APIClient):
         return response
 
     def _stream_helper(self, response: requests.Response, decode: bool = False) -> Iterator[Any]:  # noqa: FBT001, FBT002
-        """Give what comes in pieces of a bounded size; decoded, one JSON object after the other."""
+        """Yield the body in pieces of limited size, or its JSON objects if `decode` is set."""
         chunks = response.iter_content(CHUNK)
         return parse_transfer_messages(chunks) if decode else chunks
 
     def _multiplexed_response_stream_helper(self, response: requests.Response) -> Iterator[bytes]:
-        """Give the output in a stream of frames, in pieces of a bounded size."""
+        """Yield the output of a stream of frames in pieces of limited size."""
         return frame_payloads(response.iter_content(CHUNK))
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
-        """Return none."""
+        """Return None, so that no redirect is followed."""
         return None
 
 
@@ -81,7 +81,7 @@ def _last(timeout: Any) -> float:
 
 
 def _limit(response: requests.Response, *, is_streamed: bool) -> None:
-    """Read a whole answer within its limits, so that docker-py finds it read. Raises Strange."""
+    """Read the whole answer within its limits, so that docker-py finds it read. Raise InvalidAnswer."""
     try:
         if is_streamed:
             guard.refuse_packed_body(response)
@@ -96,7 +96,7 @@ def _limit(response: requests.Response, *, is_streamed: bool) -> None:
 
 
 def new_client(address: Address, *, version: str, timeout: int | None) -> Client:
-    """Return a client of the engine; nothing is asked yet. `timeout` None waits for ever."""
+    """Return a client of the engine without a request. `timeout` None waits without a limit."""
     made = Client(
         base_url=DEFAULT_HOST if address.is_ssh else address.host,
         version=version,

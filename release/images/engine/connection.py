@@ -1,4 +1,4 @@
-"""The way to an engine: clients, connections that can be cut, and errors that become ours.
+"""Connection to an engine: clients, cancellable requests, and translation of errors.
 
 Short questions share one client; what may take long (pulls, pushes, waiting, following) has a connection of
 its own, which a cancellation or a deadline can cut.
@@ -31,24 +31,24 @@ from release.images.engine.cutting import ConnectionCutter, Deadline, DeadlinePa
 from release.images.values import EngineInfo
 
 _ANSWER_SECONDS: Final = 10
-"""For the first question to an engine."""
+"""Limit for the first request to an engine."""
 _LONGEST_QUOTE: Final = 500
-"""Characters of an engine's own words in a message."""
+"""Characters of the engine's error text that a message quotes."""
 
 _FAILURES: Final = (DockerException, requests.RequestException, urllib3.exceptions.HTTPError, OSError)
-"""All that a call of docker-py raises when the engine, or the way to it, fails."""
+"""Exceptions of docker-py and of the connection if the engine does not answer or refuses."""
 
 
 class Connection:
-    """An engine that answers, and how it is asked."""
+    """Connection to an engine that has answered once."""
 
     host: str
-    """Its address, as "unix:///var/run/docker.sock"."""
+    """Address of the engine, as "unix:///var/run/docker.sock"."""
 
     info: EngineInfo
 
     def __init__(self, address: Address, version: Mapping[str, Any]) -> None:
-        """Ask what kind of engine it is; use `connect`."""
+        """Read version and kind of the engine. Call `connect` instead."""
         self.host = address.host
         self._address = address
         self._client = client_of(address, version=version["ApiVersion"], timeout=READ_SECONDS)
@@ -57,7 +57,7 @@ class Connection:
 
     @classmethod
     def connect(cls, *, host: str | None = None, context: str | None = None) -> Self:
-        """Reach an engine: this address, this Docker context, or the one that `docker` itself would use.
+        """Connect to the engine of this host or Docker context, or to the one that `docker` would use.
 
         Raises:
             EngineUnreachable: it does not answer; UsageError: no such context.
@@ -69,19 +69,19 @@ class Connection:
             raise unreachable_error(address, error) from error
 
     def close(self) -> None:
-        """Close its connections; a later call opens new ones."""
+        """Close all connections; a later call opens new connections."""
         self._client.close()
 
     def __enter__(self) -> Self:
-        """Itself."""
+        """Return this connection."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close its connections."""
+        """Close all connections."""
         self.close()
 
     def command_environment(self) -> dict[str, str]:
-        """Variables that make the `docker` command line talk to this engine (with `--builder default`).
+        """Return variables that make the `docker` command use this engine (with `--builder default`).
 
         DOCKER_HOST wins over DOCKER_CONTEXT and the current context; an empty variable counts as none.
         """
@@ -97,7 +97,7 @@ class Connection:
 
     @contextmanager
     def talking(self, attempted: str) -> Iterator[docker.APIClient]:
-        """Its API for a question of another module of this folder; errors become ours in one place.
+        """Yield the API client for a request; translate errors of docker-py into errors of this library.
 
         Raises:
             EngineError, EngineUnreachable: instead of what docker-py raises.
@@ -107,7 +107,7 @@ class Connection:
 
     @contextmanager
     def _asking(self, attempted: str) -> Iterator[None]:
-        """The one place where errors of docker-py and of the connection become ours."""
+        """In the block, translate errors of docker-py and of the connection into errors of this library."""
         try:
             yield
         except APIError as error:
@@ -134,7 +134,7 @@ class Connection:
     def _line(
         self, cancellation: Cancellation | None = None, *, deadline: Deadline | None = None
     ) -> Iterator[docker.APIClient]:
-        """A connection of its own. Raises Cancelled when it was cut, Late when the deadline cut it."""
+        """Yield a client with a connection of its own. Raise Cancelled, or DeadlinePassed at the deadline."""
         cancellation = cancellation or Cancellation()
         client = client_of(self._address, version=self.info.api_version, timeout=None)
         scissors = ConnectionCutter(client)
@@ -156,14 +156,14 @@ class Connection:
 
 
 def _introduced(address: Address) -> Mapping[str, Any]:
-    """The engine's answer to the one question that has no version in it: which versions it speaks."""
+    """Return the engine's answer to the request without a version: the API versions that it offers."""
     _knock(address.host)
     with closing(client_of(address, version=DEFAULT_DOCKER_API_VERSION, timeout=_ANSWER_SECONDS)) as client:
         return cast("Mapping[str, Any]", client.version(api_version=False))
 
 
 def _knock(host: str) -> None:
-    """Raise what a local socket raises: docker-py would leave its own socket open then."""
+    """Open and close a local socket, to raise its OSError: docker-py would leave its own socket open."""
     path = str(parse_host(host)).removeprefix("http+unix://")
     if path.startswith("/"):
         with socket.socket(socket.AF_UNIX) as knocking:
@@ -172,7 +172,7 @@ def _knock(host: str) -> None:
 
 
 def engine_error_text(error: BaseException) -> str:
-    """Return what the engine says, with its status; any other error's own words."""
+    """Return the engine's error text with its status; for other errors, the text of the exception."""
     if isinstance(error, APIError):
         said = str(error.explanation or "no explanation")[:_LONGEST_QUOTE]
         return f"{said} (status {error.status_code})"
@@ -180,19 +180,19 @@ def engine_error_text(error: BaseException) -> str:
 
 
 STRANGE: Final = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
-"""Exceptions of reading an answer that is not of the documented form."""
+"""Exceptions if an answer does not have the documented form."""
 _STRANGE_HINT: Final = "check that a Docker Engine answers at this address: `docker version`"
 
 
 def invalid_answer_reason(error: BaseException) -> str:
-    """Return why an answer is not one of an engine."""
+    """Return the reason why an answer does not have the documented form."""
     if isinstance(error, InvalidAnswer):
         return str(error)
     return f"its answer is not as the API documents it: {error!r}"[:_LONGEST_QUOTE]
 
 
 def _hint(error: APIError) -> str:
-    """Return what helps, by the status alone (Docker Engine API: every operation's responses)."""
+    """Return the next step for an error status of the engine (Docker Engine API, responses of operations)."""
     code = error.status_code or 0
     if code >= requests.codes.server_error:
         return "read its log: `journalctl -u docker` on its machine; `docker info` shows its state"
@@ -204,7 +204,7 @@ def _hint(error: APIError) -> str:
 
 
 def _engine_info(version: Mapping[str, Any], info: Mapping[str, Any]) -> EngineInfo:
-    """The containerd store names its snapshotter in the driver's status; a graph driver says other things."""
+    """Return facts of the engine. A containerd store names its snapshotter in the driver's status."""
     kinds = [value for key, value in info.get("DriverStatus") or () if key == "driver-type"]
     if not re.fullmatch(r"\d{1,4}\.\d{1,4}", str(version["ApiVersion"])):
         raise ValueError("its API version is not a version number")
@@ -222,7 +222,7 @@ def _engine_info(version: Mapping[str, Any], info: Mapping[str, Any]) -> EngineI
 
 
 def _ahead(told: str | None) -> int:
-    """Milliseconds between the engine's clock (SystemInfo, SystemTime) and this machine's; 0 if not told."""
+    """Return how far the engine's clock is ahead of this machine's, in milliseconds; 0 if it is unknown."""
     if not told:
         return 0
     return round((datetime.fromisoformat(told) - datetime.now(UTC)).total_seconds() * 1000)

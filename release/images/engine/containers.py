@@ -1,4 +1,4 @@
-"""The containers of an engine: made, started, watched, asked, stopped."""
+"""Containers of an engine: create, start, inspect, read, execute, stop and remove."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ _MOST_LINKS: Final = 8
 _LOG_MILLISECONDS: Final = 60_000
 """Limit for the last lines of a container."""
 _IS_FOLDER: Final = 1 << 31
-"""Go's os.ModeDir, in the mode of a container's file."""
+"""Bit of a folder in the file mode of a container's file (Go, os.ModeDir)."""
 
 
 class Containers(Connection):
-    """An engine's containers."""
+    """Requests about containers of an engine."""
 
     def create(self, spec: ContainerSpec) -> str:
         """Create a container and return its id. Raises NameTaken, ImageLost, EngineError."""
@@ -63,7 +63,7 @@ class Containers(Connection):
         return made
 
     def _place(self, container: str, spec: ContainerSpec) -> None:
-        """Put the files of a new container where they belong, each folder that is a volume by itself."""
+        """Copy the files into a new container, each folder that is a volume by itself."""
         if not spec.files:
             return
         owner = self._owner(container) if any(file.private for file in spec.files) else (0, 0)
@@ -79,18 +79,18 @@ class Containers(Connection):
                     self._client.put_archive(container, folder, files_archive(inside, folder, owner))
 
     def _owner(self, container: str) -> tuple[int, int]:
-        """Return who the program of the container runs as; names are looked up in its own files."""
+        """Return user and group ids of the container's program, by names in the container's own files."""
         with self._asking(f"inspect the container {_short(container)}"):
             user = str(self._client.inspect_container(container)["Config"].get("User") or "")
         read = (self.read_file(container, path) or b"" for path in ("/etc/passwd", "/etc/group"))
         return user_and_group_ids(user, *(content.decode(errors="replace") for content in read))
 
     def _networks_for_later(self, spec: ContainerSpec) -> tuple[str, ...]:
-        """Before API 1.44 a container was created with one network at most."""
+        """Return the networks to connect after creation: before API 1.44 creation takes one network."""
         return spec.networks[1:] if version_lt(self.info.api_version, "1.44") else ()
 
     def start(self, container: str) -> None:
-        """Start it. Raises EngineError (a port in use: PortTaken)."""
+        """Start a container. Raise PortTaken if a published port is in use, else EngineError."""
         attempted = f"start the container {_short(container)}"
         with self._asking(attempted):
             try:
@@ -107,7 +107,7 @@ class Containers(Connection):
                 raise
 
     def _taken_port(self, container: str) -> str:
-        """Which port of the container something else has. Asked after a failure: the engine gives no type."""
+        """Return text about the published port that another program uses; empty if there is none."""
         about = self._client.inspect_container(container)
         wanted = _wanted_ports(about)
         for other in self._client.containers():
@@ -119,18 +119,18 @@ class Containers(Connection):
         return f"port {busy[0]} is in use on this machine" if busy else ""
 
     def state(self, container: str) -> ContainerState | None:
-        """Return what it is doing; None when there is no such container."""
+        """Return the state of a container; None if the container does not exist."""
         with self._asking(f"inspect the container {_short(container)}"):
             found = self._inspected(container)
             return None if found is None else container_state(found)
 
     def inspected(self, container: str) -> Mapping[str, Any] | None:
-        """All that the engine says about it (ContainerInspect); its environment holds secrets."""
+        """Return the engine's facts of a container (ContainerInspect), secrets too; None if it is missing."""
         with self._asking(f"inspect the container {_short(container)}"):
             return self._inspected(container)
 
     def wait(self, container: str, *, timeout: int, cancellation: Cancellation) -> int:
-        """Its exit status. Raises TimeoutError after `timeout` milliseconds, Cancelled."""
+        """Wait for the end, return the exit status. Raise TimeoutError after `timeout` ms, Cancelled."""
         try:
             with (
                 self._asking(f"wait for the container {_short(container)}"),
@@ -141,7 +141,7 @@ class Containers(Connection):
             raise TimeoutError(f"container {_short(container)} still runs after {timeout} ms") from None
 
     def follow(self, container: str, whole: Callable[[str], None] | None = None) -> Iterator[str]:
-        """Its output, line by line, until it ends. Closing the iterator ends it early.
+        """Yield the output of a container, line by line, until the container ends.
 
         A long line is cut (see `split_lines`); `whole` gets all of the text as it comes.
         """
@@ -151,7 +151,7 @@ class Containers(Connection):
     def logs(
         self, container: str, *, lines: int, limit: int = LOG_LIMIT, longest: int | None = LONGEST_LINE
     ) -> tuple[str, ...]:
-        """The last lines of its output: at most `limit` bytes, each line of at most `longest` characters.
+        """Return the last lines of output: at most `limit` bytes, each line of at most `longest` characters.
 
         Raises:
             EngineError: there is no such container, or the engine does not send them in time.
@@ -162,11 +162,11 @@ class Containers(Connection):
                 return execution.read_log_tail(line, container, lines, limit).lines(longest)
         except DeadlinePassed:
             raise EngineError(
-                attempted, f"the engine did not send it within {_LOG_MILLISECONDS / 1000:g} s"
+                attempted, f"the engine took more than {_LOG_MILLISECONDS / 1000:g} s"
             ) from None
 
     def read_file(self, container: str, path: str, *, limit: int = LARGEST) -> bytes | None:
-        """One file out of a container, also a stopped one; None when it is not there.
+        """Return the content of a file in a running or stopped container; None if the file does not exist.
 
         A link is followed. What was on a tmpfs is gone when the container has stopped.
 
@@ -182,9 +182,7 @@ class Containers(Connection):
                 self._client.inspect_container(container)
                 return None
             except DeadlinePassed:
-                raise EngineError(
-                    attempted, f"the engine did not send it within {_COPY_MS / 1000:g} s"
-                ) from None
+                raise EngineError(attempted, f"the engine took more than {_COPY_MS / 1000:g} s") from None
 
     def _read_file(self, container: str, path: str, limit: int, attempted: str) -> bytes:
         for _ in range(_MOST_LINKS):
@@ -236,7 +234,7 @@ class Containers(Connection):
             raise TimeoutError(f"{argv[0]} in {_short(container)} still runs after {timeout} ms") from None
 
     def used(self, container: str) -> Used:
-        """Return the processor time and the memory that it has had (ContainerStats), as far as it is told."""
+        """Return processor time and memory of a container (ContainerStats), as far as the engine tells."""
         if not self.info.speaks((1, 41)):
             return Used()
         with self._asking(f"measure the processor time of {_short(container)}"):
@@ -249,7 +247,7 @@ class Containers(Connection):
         )
 
     def signal(self, container: str, number: int) -> None:
-        """Send a signal to its process 1 (ContainerKill). No error when it has ended."""
+        """Send a signal to process 1 of a container (ContainerKill). No error if the container has ended."""
         with self._asking(f"send a signal to the container {_short(container)}"):
             try:
                 self._client.kill(container, number)
@@ -258,12 +256,12 @@ class Containers(Connection):
                     raise
 
     def stop(self, container: str, *, grace: int) -> None:
-        """Its stop signal, and SIGKILL after `grace` milliseconds. No error when it is stopped already."""
+        """Send the stop signal, and SIGKILL after `grace` ms. No error if the container has ended."""
         with self._asking(f"stop the container {_short(container)}"):
             self._client.stop(container, timeout=whole_seconds(grace))
 
     def remove(self, container: str) -> None:
-        """Kill and remove it with its anonymous volumes. No error when it is gone."""
+        """Kill and remove a container with its anonymous volumes. No error if it does not exist."""
         with self._asking(f"remove the container {_short(container)}"), suppress(NotFound):
             try:
                 self._client.remove_container(container, v=True, force=True)
@@ -273,13 +271,13 @@ class Containers(Connection):
                 self._client.wait(container, timeout=_REMOVAL_SECONDS, condition="removed")
 
     def rename(self, container: str, name: str) -> None:
-        """Give it another name. Raises EngineError (name taken: NameTaken)."""
+        """Rename a container. Raise NameTaken if another container has the name, else EngineError."""
         attempted = f"rename the container {_short(container)} to {name}"
         with self._asking(attempted), _conflict(attempted, name):
             self._client.rename(container, name)
 
     def containers(self, labels: Mapping[str, str]) -> Sequence[ContainerState]:
-        """All containers that carry these labels, running or not, oldest first."""
+        """Return the containers with these labels, running or not, oldest first."""
         wanted = [f"{key}={value}" for key, value in labels.items()]
         with self._asking(f"list the containers labelled {', '.join(wanted)}"):
             listed = self._client.containers(all=True, filters={"label": wanted})
@@ -288,7 +286,7 @@ class Containers(Connection):
             return [container_state(data) for data in by_age]
 
     def publishers(self) -> Sequence[Publisher]:
-        """The containers that run, with their published ports: one question, however many there are."""
+        """Return all running containers with their published ports, in one request."""
         with self._asking("list the containers that run"):
             return [read_publisher(item) for item in self._client.containers()]
 
@@ -300,7 +298,7 @@ class Containers(Connection):
 
 @contextmanager
 def _lost(attempted: str, image: Digest) -> Iterator[None]:
-    """ContainerCreate answers 404 for an image that is not there, or of which a layer is not.
+    """In the block, raise ImageLost for a 404 of ContainerCreate: the image, or a layer of it, is missing.
 
     A containerd store keeps names, documents and layers apart: an image that is inspected well may lack some.
     """
@@ -313,7 +311,7 @@ def _lost(attempted: str, image: Digest) -> Iterator[None]:
 
 @contextmanager
 def _conflict(attempted: str, name: str | None) -> Iterator[None]:
-    """A conflict at creation or renaming is about the name (ContainerCreate, ContainerRename: 409)."""
+    """In the block, raise NameTaken for a conflict of names (ContainerCreate, ContainerRename: 409)."""
     try:
         yield
     except APIError as error:
@@ -327,7 +325,7 @@ def _conflict(attempted: str, name: str | None) -> Iterator[None]:
 
 
 def _short(container: str) -> str:
-    """An id is cut as `docker ps` cuts it; a name is shorter anyway."""
+    """Return a container's id cut to twelve characters, as `docker ps` shows it."""
     return container[:12] if len(container) == 64 else container
 
 
@@ -338,12 +336,12 @@ def _names(container: Mapping[str, Any]) -> str:
 
 
 def _created(data: Mapping[str, Any]) -> datetime:
-    """Lists count in whole seconds; only an inspected container says when exactly."""
+    """Return the time of creation with parts of a second, which a list does not have."""
     return datetime.fromisoformat(data["Created"])
 
 
 def _wanted_ports(data: Mapping[str, Any]) -> set[tuple[int, str]]:
-    """The fixed host ports of a container with their protocol."""
+    """Return the fixed host ports of a container with their protocol."""
     bindings: Mapping[str, Any] = data["HostConfig"].get("PortBindings") or {}
     return {
         (int(place["HostPort"]), name.partition("/")[2])

@@ -1,4 +1,4 @@
-"""Files that are copied out of containers: an archive of an engine, read within a limit."""
+"""Files copied out of containers: read an engine's archive within a limit."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from release.errors import EngineError
 from release.scalars import size_text
 
 LARGEST: Final = 16 * 1024**2
-"""Bytes of a file that are read where the caller names no other limit."""
+"""Default limit of a file's size in bytes."""
 
 _AROUND: Final = 64 * 1024
 """Bytes of an archive around its file: headers, padding, and the end."""
 
 
 class TooLarge(EngineError):
-    """Something in a container is larger than what is read of it."""
+    """Error for a file or an output of a container above its limit."""
 
 
 def too_large(attempted: str, limit: int) -> TooLarge:
@@ -54,7 +54,7 @@ def only_file(chunks: Iterable[bytes], limit: int, attempted: str) -> bytes:
 
 
 class _Limited(io.RawIOBase):
-    """Chunks as a file that raises once too much was read of it."""
+    """Chunks as a file; reading more bytes than the limit raises the given error."""
 
     def __init__(self, chunks: Iterable[bytes], limit: int, error: EngineError) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class _Limited(io.RawIOBase):
         return True
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return at most so many bytes. Raises the error above the limit."""
+        """Return at most `size` bytes. Raise the given error above the limit."""
         if not self._rest:
             self._rest = next(self._chunks, b"")
         taken, self._rest = (self._rest[:size], self._rest[size:]) if size >= 0 else (self._rest, b"")

@@ -1,4 +1,4 @@
-"""Connections to an engine that are cut from outside: by a cancellation, or when their time is over."""
+"""Cancellable connections to an engine: closed by a cancellation or at a deadline."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from release.images.engine.client import Client
 
 
 class ConnectionCut(OSError):
-    """A connection that was cut while an answer was waited for."""
+    """Error for a connection that was closed while an answer was awaited."""
 
 
 class ConnectionCutter:
-    """Cuts the connection of a client from another thread: the reader then sees its end at once."""
+    """Closes the connection of a client from another thread; the reader then sees the end of the stream."""
 
     def __init__(self, client: Client) -> None:
-        """Cut nothing yet."""
+        """Register for the client's responses; close no connection yet."""
         self._responses: list[requests.Response] = []  # one call of docker-py may ask twice
         self._is_cut = False
         client.hooks["response"] = [self._keep]
@@ -31,61 +31,61 @@ class ConnectionCutter:
             self.cut()
 
     def cut(self) -> None:
-        """End what is being read now, or will be."""
+        """Close the connection of the current response, and of each later one."""
         self._is_cut = True
         for response in list(self._responses):
             _shut(response)
 
     def check(self) -> None:
-        """Raise Cut when the connection was cut before an answer began, which is not known here then."""
+        """Raise ConnectionCut if the connection was closed before an answer began."""
         if self._is_cut:
             raise ConnectionCut("the connection was cut")
 
     def close(self) -> None:
-        """Close what was opened."""
+        """Close all responses."""
         for response in self._responses:
             response.close()
 
     @property
     def is_cut(self) -> bool:
-        """Return whether the end was ours."""
+        """Return whether `cut` closed the connection."""
         return self._is_cut
 
 
 def _shut(response: requests.Response) -> None:
-    """Stop a blocked read."""
+    """Shut the socket of a response down, to stop a blocked read."""
     with suppress(OSError, ValueError, RuntimeError):  # it has ended by itself
         response.raw.shutdown()
 
 
 class DeadlinePassed(Exception):
-    """A deadline cut a connection."""
+    """Error for a connection that was closed at its deadline."""
 
     def __str__(self) -> str:
-        """Return what it means for a transfer."""
+        """Return the cause as text for a message about a transfer."""
         return "no data came for too long, so the connection was closed"
 
 
 class Deadline:
-    """When a connection is cut, on the monotonic clock; it may be put off."""
+    """Time at which a connection is closed, on the monotonic clock; `put_off` moves the time."""
 
     def __init__(self, at: float) -> None:
-        """In seconds, as time.monotonic() tells them."""
+        """Set the deadline, in seconds of time.monotonic()."""
         self.at = at
 
     @classmethod
     def after(cls, milliseconds: int) -> Deadline:
-        """From now on."""
+        """Return a deadline so many milliseconds from now."""
         return cls(time.monotonic() + milliseconds / 1000)
 
     def put_off(self, milliseconds: int) -> None:
-        """It begins anew."""
+        """Move the deadline to so many milliseconds from now."""
         self.at = time.monotonic() + milliseconds / 1000
 
 
 @contextmanager
 def cut_at_deadline(deadline: Deadline | None, scissors: ConnectionCutter) -> Iterator[None]:
-    """In the block, cut the connection when the deadline has come."""
+    """In the block, close the connection if the deadline passes."""
     if deadline is None:
         yield
         return

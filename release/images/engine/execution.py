@@ -1,4 +1,4 @@
-"""Output of containers and of programs in them, read from the engine's API within limits."""
+"""Output and exit status of containers and of programs in containers, read within limits."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from release.images.frames import CHUNK, Frames, Tail
 _STATUS_TRIES: Final = 20
 _STATUS_SECONDS: Final = 0.02
 _RAW: Final = "docker.raw-stream"
-"""The end of the media type of output that has no frames (ContainerLogs, API 1.42 and later)."""
+"""End of the media type of an output without frames (ContainerLogs, API 1.42 and later)."""
 
 
 def read_program_output(line: docker.APIClient, url: str, limit: int) -> Frames:
-    """The output of a program in a container (ExecStart), to its end.
+    """Start a program in a container (ExecStart) and return its whole output.
 
     Asked without an upgrade of the connection, the answer is a plain body that ends. docker-py asks for one,
     and reads past the buffer in which the first of the output may already be.
@@ -30,7 +30,7 @@ def read_program_output(line: docker.APIClient, url: str, limit: int) -> Frames:
 
 
 def raise_for_error(answer: requests.Response) -> None:
-    """Raise APIError if the engine refused."""
+    """Raise APIError if the engine answered with an error status."""
     try:
         answer.raise_for_status()
     except requests.HTTPError as error:
@@ -38,7 +38,10 @@ def raise_for_error(answer: requests.Response) -> None:
 
 
 def _whole(answer: requests.Response, limit: int, *, merged: bool = False) -> Frames:
-    """The frames of an answer, to its end: a connection that broke ends in the middle of one."""
+    """Return all frames of an answer.
+
+    Raise ConnectionError if the connection broke in the middle of a frame.
+    """
     try:
         return Frames(limit, merged=merged).read(answer.iter_content(CHUNK))
     except ValueError as error:
@@ -46,7 +49,7 @@ def _whole(answer: requests.Response, limit: int, *, merged: bool = False) -> Fr
 
 
 def read_log_tail(line: docker.APIClient, container: str, lines: int, limit: int) -> Tail:
-    """The last lines of a container (ContainerLogs). With a terminal they come without frames."""
+    """Return the last lines of a container (ContainerLogs). A terminal's output has no frames."""
     url = f"{line.base_url}/v{line.api_version}/containers/{quote(container, safe='')}/logs"
     answer = line.get(url, params={"stdout": "1", "stderr": "1", "tail": str(lines)}, stream=True)
     raise_for_error(answer)
@@ -59,7 +62,7 @@ def read_log_tail(line: docker.APIClient, container: str, lines: int, limit: int
 
 
 def await_exit_status(line: docker.APIClient, made: str) -> int:
-    """The status of a program whose output has ended; the engine may write it down a moment later."""
+    """Return the exit status of a program whose output has ended. Raise ConnectionError if there is none."""
     for _ in range(_STATUS_TRIES):
         about = line.exec_inspect(made)
         if about["ExitCode"] is not None:

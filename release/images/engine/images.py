@@ -1,4 +1,4 @@
-"""The image store of an engine: what is there, names, uploads and downloads."""
+"""Image store of an engine: find, name, upload, download and export images."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ _CHUNK: Final = 256 * 1024
 
 
 class Images(Connection):
-    """An engine's image store."""
+    """Requests about the image store of an engine."""
 
     def find(self, *, digest: Digest, config_digest: Digest) -> StoredImage | None:
-        """The image with this content, whatever it is called here.
+        """Return the image with this content, whatever its name is; None if there is none.
 
         A containerd store knows images by manifest digest, a graph driver by config digest; either covers
         every byte of every layer.
@@ -53,19 +53,19 @@ class Images(Connection):
         return found if found is not None and found.id == wanted else None
 
     def inspect(self, reference: Reference | Digest) -> StoredImage | None:
-        """The image of that name, or None. The digest decides where a reference has both."""
+        """Return the image of a reference or digest; None if there is none. A digest goes before a tag."""
         with self._asking(f"inspect the image {reference}"), suppress(NotFound):
             return stored_image(self._client.inspect_image(_image_name(reference)))  # type: ignore[no-untyped-call]
         return None
 
     def told(self, image: Digest) -> str:
-        """All that the image says about itself, as JSON: settings, labels and the history of its layers."""
+        """Return settings, labels and layer history of an image as JSON text."""
         with self._asking(f"read the history of the image {image.short}"):
             about = self._client.inspect_image(image.text)  # type: ignore[no-untyped-call]
             return json.dumps([about, self._client.history(image.text)])  # type: ignore[no-untyped-call]
 
     def named_images(self, repository: Repository | None) -> Sequence[StoredImage]:
-        """The images that have a name in a repository, or all that have a name anywhere."""
+        """Return the images with a name in this repository, or without a repository all named images."""
         with self._asking(f"list the images of {repository or 'every repository'}"):
             listed = self._listed()
             named = {
@@ -77,14 +77,14 @@ class Images(Connection):
         return [image for image in found if image is not None]
 
     def _listed(self, **question: Any) -> Sequence[Mapping[str, Any]]:
-        """A containerd store answers 404 when some image goes while it makes the list: ask again."""
+        """Return the engine's list of images; ask again after a 404, as an image was removed meanwhile."""
         for _ in range(_LISTINGS):
             with suppress(NotFound):
                 return cast("Sequence[Mapping[str, Any]]", self._client.images(**question))
         return cast("Sequence[Mapping[str, Any]]", self._client.images(**question))
 
     def tags(self, repository: Repository) -> tuple[str, ...]:
-        """Every tag of a repository in the engine's store, sorted."""
+        """Return all tags of a repository in the engine's store, sorted."""
         with self._asking(f"list the images of {repository}"):
             listed = self._listed(name=repository.text)
             names = (name for image in listed for name in image.get("RepoTags") or ())
@@ -92,20 +92,20 @@ class Images(Connection):
             return tuple(sorted(tag for place, _, tag in found if place == repository.text))
 
     def tag(self, image: Digest, reference: Reference) -> None:
-        """Give the image one more name. Raises ValueError for a reference without a tag."""
+        """Add a name to an image. Raise ValueError for a reference without a tag."""
         _need_tag(reference)
         with self._asking(f"tag the image {image.short} as {reference}"):
             self._client.tag(image.text, reference.repository.text, reference.tag)
 
     def labelled_images(self, labels: Mapping[str, str]) -> dict[str, Mapping[str, str]]:
-        """The names of images that carry these labels, each with all labels of its image."""
+        """Return the labels of each image that carries these labels, by the image's name."""
         wanted = [f"{key}={value}" for key, value in labels.items()]
         with self._asking(f"list the images labelled {', '.join(wanted)}"):
             listed = self._listed(filters={"label": wanted})
             return {str(name): read_labels(image) for image in listed for name in image.get("RepoTags") or ()}
 
     def untag(self, reference: Reference) -> None:
-        """Take a name away; the image goes with its last name. No error when the name is unknown."""
+        """Remove a name; the engine removes an image with its last name. No error if the name is unknown."""
         with self._asking(f"remove the image name {reference}"), suppress(NotFound):
             self._client.remove_image(_image_name(reference))
 
@@ -113,7 +113,7 @@ class Images(Connection):
     def exported(
         self, reference: Reference | Digest, *, cancellation: Cancellation | None = None
     ) -> Iterator[BinaryIO]:
-        """The image as a tar stream (containerd store: an OCI image layout), as `docker save` gives it.
+        """Yield the image as a tar stream, as `docker save` writes the image.
 
         What its reader leaves is read to its end: an engine whose client hangs up before keeps the export's
         lease, and with it all bytes of the image, for good (containerd, "Garbage Collection", leases).
@@ -142,7 +142,7 @@ class Images(Connection):
         still: int = STILL,
         on_bytes: OnBytes | None = None,
     ) -> None:
-        """Upload the image to its registry, with the credentials that are known for it.
+        """Upload an image to its registry with Docker's credentials for this registry.
 
         The engine's answer is no proof (a stream that ends well may have pushed something else): read the
         registry back.
@@ -176,7 +176,7 @@ class Images(Connection):
         *,
         cancellation: Cancellation | None = None,
     ) -> StoredImage:
-        """Download an image by digest, telling `on_bytes`.
+        """Download an image by digest and report the bytes to `on_bytes`.
 
         Raises RegistryError, RegistryUnreachable; Cancelled when the cancellation ended it.
 
@@ -215,7 +215,7 @@ class Images(Connection):
         registry: Registry | None = None,
         deadline: Deadline | None = None,
     ) -> Iterator[docker.APIClient]:
-        """A transfer between the engine and a registry; what the engine reports of it is the registry's."""
+        """In the block, translate errors of a transfer into errors of the registry."""
         from release.images.registry import Registry
 
         attempted = f"{verb} {reference}"
@@ -230,7 +230,7 @@ class Images(Connection):
 
 
 class _Chunks(io.RawIOBase):
-    """A stream of chunks as a file to read from."""
+    """Chunks of bytes as a file to read from."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
@@ -251,7 +251,7 @@ class _Chunks(io.RawIOBase):
 
 
 def _need_tag(reference: Reference) -> None:
-    """Without one, the engine would take all tags, or `latest`."""
+    """Raise ValueError for a reference without a tag: the engine would take all tags, or `latest`."""
     if reference.tag is None:
         raise ValueError(f"{reference} has no tag")
 

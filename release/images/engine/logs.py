@@ -1,4 +1,4 @@
-"""The output of containers as it was written: line by line, each with its time, also while it is written."""
+"""Output of containers with the time of each line, also while the container writes."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from release.images.engine.streams import CHUNK, frame_payloads
 _LAST_MS: Final = 10_000
 """Limit for the last lines of a container."""
 NO_TIME: Final = ""
-"""Time of a line that the engine gives none."""
+"""Time of a line to which the engine gives none."""
 
 
 class Logs(Connection):
-    """Output of an engine's containers."""
+    """Requests about the output of containers."""
 
     def timed_lines(
         self,
@@ -88,7 +88,7 @@ class Logs(Connection):
                 yield moment, rest
 
     def last_timed_lines(self, container: str, *, lines: int, limit: int) -> list[tuple[str, str]]:
-        """Return the last lines of a container with their times: at most so many, and so many bytes.
+        """Return the last lines of a container with their times: at most `lines` lines and `limit` bytes.
 
         Raises EngineError: there is no such container, or the engine does not send them in time.
         """
@@ -112,7 +112,7 @@ class Logs(Connection):
 
 
 def _parted(line: str, before: str) -> tuple[str, str]:
-    """Return the time of a line and its text; a part of a long line may have no time of its own."""
+    """Return time and text of a line; a part of a long line without a time gets the given time."""
     moment, _, text = line.partition(" ")
     return (
         (moment, text) if moment[:4].isdigit() and moment.endswith("Z") and "T" in moment else (before, line)

@@ -1,4 +1,4 @@
-"""The program of a container that could not start."""
+"""Hint for a container whose program could not start."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 _NO_PROGRAM: Final = (126, 127)
-"""The status of a container whose program is not there, or may not be run (docker run, "Exit status")."""
+"""Exit status for a program that is missing or not executable (docker run, "Exit status")."""
 
 
 def program_hint(about: Mapping[str, Any]) -> str:
-    """Return what to do about a program that the image does not have; an empty text for any other trouble.
+    """Return the next step if the image lacks the program; an empty text for any other failure.
 
     Args:
         about: the container, as the engine describes it after its start failed (ContainerInspect).

@@ -1,4 +1,4 @@
-"""Answers of an engine that come in pieces, taken apart without ever holding more than one piece.
+"""Streamed answers of an engine, parsed with one limited piece in memory at a time.
 
 docker-py reads as many bytes at once as a chunk or a frame announces: up to 4 GB.
 """
@@ -14,14 +14,14 @@ from release import jsontext
 CHUNK: Final = 64 * 1024
 """Bytes that are read at a time."""
 LONGEST_MESSAGE: Final = 64 * 1024
-"""Bytes of one line of a transfer."""
+"""Largest size of one message of a transfer in bytes."""
 
 _MESSAGE: Final = jsontext.Bounds(size=LONGEST_MESSAGE, depth=20, values=10_000, largest=2**63)
 _HEADER: Final = struct.Struct(">BxxxL")
 
 
 def parse_transfer_messages(chunks: Iterable[bytes]) -> Iterator[dict[str, Any]]:
-    """The JSON objects of a transfer (ImageCreate, ImagePush), one a line. Raises ValueError."""
+    """Yield the JSON objects of a transfer (ImageCreate, ImagePush), one a line. Raise ValueError."""
     rest = b""
     for chunk in chunks:
         *lines, rest = (rest + chunk).split(b"\n")
@@ -35,7 +35,7 @@ def parse_transfer_messages(chunks: Iterable[bytes]) -> Iterator[dict[str, Any]]
 
 
 def frame_payloads(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The output in a stream of frames (ContainerAttach, "Stream format"), in pieces of a frame or less."""
+    """Yield the content of a stream of frames (ContainerAttach, "Stream format"), in small pieces."""
     header, left = b"", 0
     for chunk in chunks:
         rest = chunk

@@ -1,4 +1,4 @@
-"""Images on their way between an engine and a registry, and what the engine says of it."""
+"""Transfers of images between an engine and a registry: progress, errors, credentials."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from release.images.registry import Registry
 
 STILL: Final = 120_000
-"""Milliseconds in which nothing of a transfer moves, after which it is ended."""
+"""Milliseconds without progress after which a transfer is ended."""
 OnBytes = Callable[[int, int], None]
-"""Told bytes: how many went, of how many."""
+"""Function that gets the transferred bytes and the bytes in all."""
 
 _LONGEST_QUOTE: Final = 500
-"""Characters of the engine's own words in a message."""
+"""Characters of the engine's error text that a message quotes."""
 
 
 def auth_config(host: str) -> dict[str, str]:
-    """For the engine; empty for none, so that docker-py does not go looking and trip over helpers."""
+    """Return the credentials of a registry for the engine; empty if there are none."""
     known = credentials(host)
     if known is None:
         return {}
@@ -34,17 +34,17 @@ def auth_config(host: str) -> dict[str, str]:
 
 
 class TransferFailed(Exception):
-    """Error of the engine in the middle of a push or a pull."""
+    """Error that the engine reported in the middle of a push or a pull."""
 
 
 MOST_PARTS: Final = 10_000
-"""Parts of one transfer, as its layers."""
+"""Largest number of parts of a transfer, as layers."""
 
 
 def extend_deadline_on_progress(
     progress: Iterable[Mapping[str, Any]], deadline: Deadline, still: int
 ) -> Iterator[Mapping[str, Any]]:
-    """Put the deadline off whenever a line says something new: an idle engine repeats itself."""
+    """Yield the messages, and extend the deadline after each message with progress."""
     said: dict[object, object] = {}
     for line in progress:
         if said.get(line.get("id")) != line:
@@ -58,7 +58,7 @@ def extend_deadline_on_progress(
 def report_transferred_bytes(
     progress: Iterable[Mapping[str, Any]], on_bytes: OnBytes | None
 ) -> Iterator[Mapping[str, Any]]:
-    """Add up what the lines of the layers say (ImageCreate, ImagePush: `progressDetail`)."""
+    """Yield the messages, and report the sum of all layers' bytes (`progressDetail`) to `on_bytes`."""
     known: dict[object, tuple[int, int]] = {}
     for line in progress:
         detail = line.get("progressDetail") or {}
@@ -69,7 +69,7 @@ def report_transferred_bytes(
 
 
 def raise_transfer_failure(progress: Iterable[Mapping[str, Any]]) -> None:
-    """Read a transfer to its end; the engine reports failures inside of it, with the status 200."""
+    """Read a transfer to its end. Raise TransferFailed if a message reports an error."""
     for line in progress:
         if "errorDetail" in line or "error" in line:
             detail = line.get("errorDetail") or {}
@@ -77,7 +77,7 @@ def raise_transfer_failure(progress: Iterable[Mapping[str, Any]]) -> None:
 
 
 def transfer_error(verb: str, reference: Reference, said: str, registry: Registry) -> RegistryError:
-    """The engine passes on words without a type; asking the registry tells what kind of trouble it is."""
+    """Return the error of a failed transfer; ask the registry, because the engine gives only a text."""
     from release.images.registry import is_loopback
 
     attempted, host = f"{verb} {reference}", reference.repository.host

@@ -1,4 +1,4 @@
-"""A registry through the OCI Distribution API: reading back what was pushed, and promoting it.
+"""Client of a registry (OCI Distribution API): read back what was pushed, promote images, add artifacts.
 
 Source: OCI Distribution Specification 1.1; tokens: Distribution's "Token Authentication Specification" and
 its "OAuth2 Token Authentication". Uploads of layers are the engine's work, not ours.

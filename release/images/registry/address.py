@@ -1,4 +1,4 @@
-"""Addresses that a registry names: parsed once, and where a request may go on to."""
+"""Addresses that a registry names, and the rule for redirects."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _KEEPS_METHOD: Final = frozenset({307, 308})
 
 
 class Address(Struct, frozen=True, kw_only=True):
-    """An absolute address of HTTP or HTTPS."""
+    """Absolute address of HTTP or HTTPS."""
 
     text: str
     scheme: str
@@ -25,7 +25,7 @@ class Address(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse an address. Raise ValueError for anything else, and for one that holds a login."""
+        """Parse an address. Raise ValueError if it is not absolute, or contains a login."""
         shown = repr(text[:100])
         if len(text) > _LONGEST or not _PRINTABLE.fullmatch(text):
             raise ValueError(f"{shown} is not an address: it is empty, too long, or not plain ASCII")
@@ -43,7 +43,7 @@ class Address(Struct, frozen=True, kw_only=True):
 
     @property
     def origin(self) -> tuple[str, str, int]:
-        """Scheme, host and port: a login given to one origin goes to no other one."""
+        """Return scheme, host and port. A login for one origin is never sent to another."""
         return self.scheme, self.host, self.port
 
     @property
@@ -53,11 +53,11 @@ class Address(Struct, frozen=True, kw_only=True):
 
     @property
     def is_private(self) -> bool:
-        """Return whether nobody reads along: TLS, or this machine."""
+        """Return whether nobody can read the traffic: TLS, or this machine."""
         return self.scheme == "https" or self.is_loopback
 
     def __str__(self) -> str:
-        """Scheme, host and port; a path or a query may hold a signature."""
+        """Return scheme, host and port without path and query, which may hold a signature."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = "" if self.port == _PORTS[self.scheme] else f":{self.port}"
         return f"{self.scheme}://{host}{port}"

@@ -1,4 +1,4 @@
-"""Artifacts beside an image: manifests that name it as their subject, so that a registry lists them with it.
+"""Artifacts beside an image: manifests that name the image as their subject.
 
 Source: OCI Image Specification 1.1, "Guidelines for Artifact Usage"; OCI Distribution Specification 1.1,
 "Pushing Manifests with Subject", and "Referrers Tag Schema" for registries without a list of referrers.
@@ -26,14 +26,14 @@ from release.reference import Digest
 from release.values import Struct
 
 EMPTY: Final = b"{}"
-"""The config of an artifact that has none, and its media type is `EMPTY_TYPE`."""
+"""Config of an artifact without a config; its media type is `EMPTY_TYPE`."""
 EMPTY_TYPE: Final = "application/vnd.oci.empty.v1+json"
 TITLE: Final = "org.opencontainers.image.title"
 _MOST_REFERRERS: Final = 1000
 
 
 class Attached(Struct, frozen=True, kw_only=True):
-    """A file of an artifact."""
+    """File of an artifact."""
 
     name: str
     media_type: str
@@ -66,10 +66,10 @@ def _descriptor(media_type: str, content: bytes) -> dict[str, Any]:
 
 
 class ArtifactRegistry(Registry):
-    """A registry that artifacts are put into."""
+    """Registry client that also uploads artifacts."""
 
     def put_blob(self, content: bytes) -> None:
-        """Upload a small blob that the registry lacks. Raises RegistryError, RegistryUnreachable."""
+        """Upload a small blob if the registry lacks it. Raise RegistryError, RegistryUnreachable."""
         digest = Digest.of(content)
         if self.has_blob(digest, size=len(content)):
             return
@@ -90,7 +90,7 @@ class ArtifactRegistry(Registry):
         self._with.expect(done, attempted, 201)
 
     def put_artifact(self, content: bytes, files: tuple[Attached, ...]) -> Digest:
-        """Upload an artifact with its files, and see that the registry lists it. Raises RegistryError.
+        """Upload an artifact with its files, and check that the registry lists it. Raise RegistryError.
 
         Args:
             content: its manifest.
@@ -108,7 +108,7 @@ class ArtifactRegistry(Registry):
         return digest
 
     def put_tagged(self, content: bytes, files: tuple[Attached, ...], tag: str) -> None:
-        """Upload an artifact under a tag, which is moved if it holds another one. Raises RegistryError."""
+        """Upload an artifact under a tag; move the tag if it names another one. Raise RegistryError."""
         self._put_files(files)
         self.move_tag(Manifest.parse(content), tag)
 
@@ -117,7 +117,7 @@ class ArtifactRegistry(Registry):
             self.put_blob(blob)
 
     def _list_by_tag(self, content: bytes, digest: Digest, attempted: str) -> None:
-        """Add it to the index that is tagged with the digest of the subject, in the place of referrers."""
+        """Add the artifact to the tagged index of the subject, for registries without referrers."""
         manifest = json_object(content, attempted)
         tag = manifest["subject"]["digest"].replace(":", "-")
         known = [each for each in self._referrers(tag, attempted) if each.get("digest") != digest.text]
@@ -145,7 +145,7 @@ class ArtifactRegistry(Registry):
         return found
 
     def small_blob(self, digest: Digest, size: int) -> bytes:
-        """Return the bytes of a file of an artifact, hashed here. Raises RegistryError."""
+        """Return the bytes of a file of an artifact, checked against its digest. Raise RegistryError."""
         if size > DOCUMENT:
             raise RegistryError(
                 f"read the blob {digest.short} from {self._repository}",

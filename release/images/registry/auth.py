@@ -26,30 +26,30 @@ if TYPE_CHECKING:
     from release.images.credentials import Credentials
 
 _TOKEN: Final = re.compile(r"[!-~]{1,65536}")
-"""Wider than RFC 6750 allows; without the line ends that would begin another header."""
+"""Pattern of a token: wider than RFC 6750, but without line ends, which would begin another header."""
 _LONGEST_CHALLENGE: Final = 8 * 1024
 _HINT: Final = "check which token server the registry's settings name"
 
 
 class Answered(Protocol):
-    """Sends a request that may be sent again, and checks that its status is 200."""
+    """Function that sends a repeatable request and checks that the status is 200."""
 
     def __call__(self, request: Request, attempted: str, /) -> Answer:
         """Return the answer. Raise RegistryError."""
 
 
 class Login:
-    """The authorization of requests to one repository's registry."""
+    """Authorization of requests to the registry of one repository."""
 
     def __init__(self, repository: Repository, answered: Answered) -> None:
-        """Ask nothing yet."""
+        """Create a login without a request."""
         self._repository = repository
         self._answered = answered
         self.value: str | None = None
-        """Of the header; None while the registry asked for nothing."""
+        """Value of the Authorization header; None while the registry has not asked for a login."""
 
     def introduce(self, challenge: str) -> bool:
-        """Answer a challenge (RFC 9110, 11.6.1); False when there is nothing to say that was not said."""
+        """Answer a challenge (RFC 9110, 11.6.1). Return False if there is no new answer to give."""
         from release.images.credentials import credentials
 
         known, before = credentials(self._repository.host), self.value
@@ -61,7 +61,7 @@ class Login:
         return self.value != before
 
     def _token(self, challenge: Mapping[str, str | None], known: Credentials | None) -> str:
-        """A token for what the challenge names, from the server that it names."""
+        """Return a token for the challenge from the token server that the challenge names."""
         realm = challenge.get("realm") or ""
         attempted = f"get a token for {self._repository} from {shortened_quote(realm[:200])}"
         asked = {key: value for key in ("service", "scope") if (value := challenge.get(key))}
@@ -75,7 +75,10 @@ class Login:
         return token
 
     def _server(self, realm: str, attempted: str) -> Address:
-        """The token server's address. Raises RegistryError: not an address, or a login would be readable."""
+        """Return the token server's address.
+
+        Raise RegistryError if it is invalid, or would expose a login.
+        """
         try:
             address = Address.parse(realm)
         except ValueError as error:
@@ -108,5 +111,5 @@ def _parameters(challenge: str) -> Mapping[str, str | None]:
 
 
 def _basic(known: Credentials) -> str:
-    """RFC 7617."""
+    """Return the header value of a user and a password (RFC 7617)."""
     return f"Basic {base64.b64encode(f'{known.user}:{known.password}'.encode()).decode()}"

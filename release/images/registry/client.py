@@ -28,15 +28,15 @@ from release.images.registry.wire import DOCUMENT, Answer, Session
 from release.reference import Digest, Reference, Repository
 
 SLOWEST: Final = 64 * 1024
-"""Bytes per second: a blob that comes more slowly on average is given up."""
+"""Lowest average speed of a blob's download in bytes per second; a slower one is ended."""
 
 
 def _unheard(_text: str) -> None:
-    """Nobody is told."""
+    """Ignore the message."""
 
 
 class Registry:
-    """One registry host, with the credentials Docker has for it."""
+    """Client of one repository, with the credentials that Docker has for the registry."""
 
     def __init__(
         self,
@@ -61,16 +61,16 @@ class Registry:
         self._with = Conversation(repository, tell, cancellation or Cancellation(), pace)
 
     def close(self) -> None:
-        """Close its connections; a later call opens new ones."""
+        """Close all connections; a later call opens new connections."""
         self._with.close()
 
     def ping(self) -> None:
-        """See that it answers and lets us in. Raises RegistryError, RegistryUnreachable."""
+        """Check that the registry answers and accepts the login. Raise RegistryError, RegistryUnreachable."""
         attempted = f"reach the registry {self._host}"
         self._with.expect(self._with.ask("GET", "/v2/", attempted), attempted, 200)
 
     def check_upload(self) -> None:
-        """See that it takes uploads from us; nothing stays there. Raises RegistryError, RegistryUnreachable.
+        """Check that uploads are allowed, and leave nothing. Raise RegistryError, RegistryUnreachable.
 
         An upload is begun and taken back; then a manifest is offered under a digest that is not its own. No
         registry can take it: whoever may write is told so (400), anybody else is refused before.
@@ -93,13 +93,13 @@ class Registry:
         return prove_push_and_pull(self._with, str(self._repository), self._path)
 
     def _take_back(self, begun: Answer) -> None:
-        """Cancel an upload; where that is not offered, registries forget it by themselves."""
+        """Cancel an upload; a registry that cannot cancel an upload removes it later by itself."""
         place = link_path(begun, begun.headers.get("Location", ""))
         if place is not None and self._with.is_ours(place[0]):
             self._with.try_once("DELETE", place[1])
 
     def is_trusted_by_engines(self) -> bool:
-        """Return if the engine here trusts its certificate too, without the authority that only we have.
+        """Return whether this machine's engine trusts the certificate by its own settings.
 
         Without TLS the question does not arise: true.
         """
@@ -107,7 +107,7 @@ class Registry:
             return self._with.trusts(session)
 
     def manifest(self, reference: Reference) -> Manifest | None:
-        """The manifest under a tag or digest, hashed here; None when it is not there (404).
+        """Return the manifest of a tag or digest, checked against its digest; None for 404.
 
         Raises RegistryError, RegistryUnreachable.
         """
@@ -115,7 +115,7 @@ class Registry:
         return None if found is None else Manifest.parse(*found)
 
     def tags(self) -> tuple[str, ...]:
-        """Every tag of the repository, in the registry's order; none where there is no such repository (404).
+        """Return all tags of the repository in the registry's order; none for 404, a missing repository.
 
         Raises RegistryError, RegistryUnreachable. Source: OCI Distribution Specification 1.1, "Listing Tags":
         a registry may give them in pages, each naming the next in a `Link` header (RFC 8288).
@@ -143,7 +143,7 @@ class Registry:
         raise RegistryError(attempted, f"it has more than {MOST_PAGES} pages", TOO_MANY)
 
     def _following(self, response: Answer, attempted: str) -> str | None:
-        """Path and query of the next page; it has to be on the same server, which knows who we are."""
+        """Return path and query of the next page. Raise RegistryError if it is on another server."""
         link = next_link(response.headers.get("Link", ""))
         if link is None:
             return None
@@ -157,7 +157,7 @@ class Registry:
         return place[1]
 
     def digest(self, reference: Reference) -> Digest | None:
-        """The digest of what is under a tag, an image or anything else, hashed here; None when nothing is.
+        """Return the computed digest of the tagged content, an image or anything else; None for 404.
 
         Raises RegistryError, RegistryUnreachable.
         """
@@ -165,7 +165,7 @@ class Registry:
         return None if found is None else Digest.of(found[0])
 
     def put_manifest(self, manifest: Manifest, tag: str) -> None:
-        """Put these bytes under a tag and read them back. Raises RegistryError.
+        """Put a manifest under a tag and read the manifest back. Raise RegistryError.
 
         A tag that is there is never moved: the same digest is success, another one is an error before
         anything is written.
@@ -187,7 +187,7 @@ class Registry:
         return before
 
     def has_blob(self, digest: Digest, *, size: int | None = None) -> bool:
-        """Return if the registry has a config or layer, of this size in bytes if one is given."""
+        """Return whether the registry has a config or layer, with this size in bytes if a size is given."""
         attempted = f"look for the blob {digest} in {self._repository}"
         response = self._with.ask("HEAD", f"{self._path}/blobs/{digest}", attempted)
         is_there = self._with.expect(response, attempted, 200, 404).status == 200
@@ -195,7 +195,7 @@ class Registry:
 
     @contextmanager
     def blob(self, blob: Blob, *, cancellation: Cancellation | None = None) -> Iterator[BinaryIO]:
-        """A stream of the blob's bytes; closing it checks that they hash to the digest.
+        """Yield a stream of a blob's bytes; closing it compares the bytes with the digest.
 
         Raises RegistryError; Cancelled between two pieces of it.
 
@@ -231,7 +231,7 @@ class Registry:
             stream.hang_up()
 
     def document(self, blob: Blob) -> bytes:
-        """The bytes of a small blob, as an image's config. Raises RegistryError, also for a large one."""
+        """Return the bytes of a small blob, as an image's config. Raise RegistryError if it is too large."""
         if blob.size > DOCUMENT:
             raise RegistryError(
                 f"read the blob {blob.digest} from {self._repository}",
@@ -244,7 +244,7 @@ class Registry:
     # manifests
 
     def _read(self, reference: Reference) -> tuple[bytes, str] | None:
-        """The bytes and the media type under a tag or digest, whatever they are; hashed, but not parsed."""
+        """Return bytes and media type of a tag or digest, compared with the digest, but not parsed."""
         attempted = f"read the manifest {reference}"
         name = reference.digest or reference.tag or "latest"
         response = self._with.ask(
@@ -256,7 +256,7 @@ class Registry:
         return response.content, response.headers.get("Content-Type", "").partition(";")[0].strip()
 
     def _compare(self, response: Answer, reference: Reference, attempted: str) -> None:
-        """Hold the bytes against the digest that was asked for and the one that the registry gives."""
+        """Raise RegistryError if the bytes do not match the requested digest or the registry's own digest."""
         found = Digest.of(response.content)
         said = response.headers.get("Docker-Content-Digest", found.text)
         for wanted in (said, str(reference.digest or found)):
@@ -268,7 +268,7 @@ class Registry:
                 )
 
     def _holds(self, reference: Reference, digest: Digest) -> bool:
-        """Return whether the tag is there with this digest. Raises RegistryError where it has another."""
+        """Return whether the tag names this digest. Raise RegistryError if it names another one."""
         found = self._read(reference)
         if found is not None and Digest.of(found[0]) != digest:
             raise RegistryError(

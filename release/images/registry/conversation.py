@@ -1,4 +1,4 @@
-"""Questions to one registry: who we are, attempts, times, and what is refused.
+"""Requests to one registry: login, repeated attempts, time limits, and error messages.
 
 What can be asked again is asked again after a broken connection, a 429 or a 5xx, a few times, and each time
 is told. Anything else a registry answers stands, and so does a 429 or 5xx that asks for more patience than a
@@ -54,7 +54,7 @@ class Conversation:
         self._login = Login(repository, self._answered)
 
     def close(self) -> None:
-        """Close its connections; a later request opens new ones."""
+        """Close all connections; a later request opens new connections."""
         self._session.close()
 
     def ask(
@@ -68,7 +68,7 @@ class Conversation:
         is_streamed: bool = False,
         more_seconds: float = 0.0,
     ) -> Answer:
-        """Return the answer, whatever it is, after as many attempts as are reasonable.
+        """Send a request, repeat it after temporary failures, and return the last answer with any status.
 
         `more_seconds` are added to the usual time, as for a large blob. Raises RegistryError,
         RegistryUnreachable.
@@ -77,7 +77,7 @@ class Conversation:
         return self._patiently(lambda: self._send(request), attempted, more_seconds)
 
     def try_once(self, method: str, path: str) -> None:
-        """Send a request whose answer does not count."""
+        """Send a request once and ignore its answer."""
         try:
             with self._within(0.0):
                 self._send(Request(method=method, url=path)).close()
@@ -85,7 +85,7 @@ class Conversation:
             return
 
     def trusts(self, session: Session) -> bool:
-        """Return if these connections trust the registry's certificate; true if there is none."""
+        """Return whether these connections trust the registry's certificate; true if there is none."""
         try:
             with self._within(0.0):
                 exchange(session, Request(method="GET", url=f"{self.base.text}/v2/"), self._pace.seconds)
@@ -97,13 +97,13 @@ class Conversation:
 
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:
-        """Several questions of one purpose, which end together."""
+        """In the block, all requests together end within so many seconds."""
         with limit_answer_time(seconds, self._pace.seconds[1], self._cancellation.check):
             yield
 
     @property
     def total(self) -> float:
-        """Seconds of one question."""
+        """Limit for one request with its repeated attempts, in seconds."""
         return self._pace.total
 
     @contextmanager
@@ -130,7 +130,7 @@ class Conversation:
             raise self.failure(attempted, error) from error
 
     def _answered(self, request: Request, attempted: str) -> Answer:
-        """Return the answer of a token server, which has to succeed."""
+        """Return the answer of a token server. Raise RegistryError if the status is not 200."""
 
         def send() -> Answer:
             return exchange(self._session, request, self._pace.seconds)
@@ -138,7 +138,7 @@ class Conversation:
         return self.expect(self._patiently(send, attempted), attempted, 200)
 
     def again(self, attempted: str) -> Again:
-        """Return what decides after a failure whether to try again, and tells it."""
+        """Return a function that decides after a failure whether to retry, and reports each retry."""
 
         def decide(error: Exception, left: int) -> bool | float:
             wait = pause_before_retry(error)
@@ -150,7 +150,7 @@ class Conversation:
         return decide
 
     def _send(self, request: Request) -> Answer:
-        """One request; where the registry asks who we are, once more with the answer."""
+        """Send one request; if the registry asks for a login, send it again with the login."""
         whole = replace(request, url=f"{self.base.text}{request.url}")
 
         def send() -> Answer:
@@ -164,7 +164,7 @@ class Conversation:
         return answer
 
     def _authorization(self, address: Address) -> str | None:
-        """A storage server that we were sent on to is not told who we are."""
+        """Return the Authorization header for an address; None for another server, as a storage server."""
         return self._login.value if address.origin == self.base.origin else None
 
     def is_ours(self, url: str) -> bool:
@@ -176,13 +176,13 @@ class Conversation:
 
     @property
     def base(self) -> Address:
-        """The registry's address, without a path."""
+        """Return the registry's address without a path."""
         if self._known_base is None:
             self._known_base = f"{self._scheme()}://{_HUB_HOST if self._host == DOCKER_HUB else self._host}"
         return Address.parse(self._known_base)
 
     def _scheme(self) -> str:
-        """TLS, but on loopback plain HTTP where TLS is not spoken: Docker's rule."""
+        """Return "https", or "http" for a loopback registry without TLS, which is Docker's rule."""
         if not is_loopback(self._host):
             return "https"
         try:
@@ -197,7 +197,7 @@ class Conversation:
     # what it answers
 
     def expect(self, answer: Answer, attempted: str, *statuses: int) -> Answer:
-        """Return the answer, if it has one of these statuses. Raises RegistryError."""
+        """Return the answer if its status is one of these. Raise RegistryError."""
         if answer.status not in statuses:
             self._refuse(answer, attempted)
         return answer
@@ -208,7 +208,7 @@ class Conversation:
         raise RegistryError(attempted, found, self._hint(answer))
 
     def _hint(self, answer: Answer) -> str:
-        """Return what to do next, by status (RFC 9110, 15; RFC 4918, 11.5)."""
+        """Return the next step for a status (RFC 9110, 15; RFC 4918, 11.5)."""
         status = answer.status
         if status == requests.codes.unauthorized:
             return f"docker login {self._host}"
@@ -223,7 +223,7 @@ class Conversation:
         return _HINTS.get(status, f"check that {self._repository} exists and has the right spelling")
 
     def failure(self, attempted: str, error: BaseException) -> RegistryError:
-        """Return the error for an answer that did not come, or not within its limits."""
+        """Return the error for a missing answer, or for one beyond its limits."""
         at = f"{attempted} at {self._host}"
         large = faults.find_cause(error, AnswerTooLarge)
         if large is not None or isinstance(error, ValueError):

@@ -1,4 +1,4 @@
-"""Image manifests: their media types, and what one says of its config and layers.
+"""Image manifests: media types, and the descriptors of config and layers.
 
 Source: OCI Image Specification 1.1, "Image Manifest"; Docker's image manifest version 2, schema 2.
 """
@@ -20,14 +20,14 @@ DOCKER_MANIFEST: Final = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_LIST: Final = "application/vnd.docker.distribution.manifest.list.v2+json"
 
 ACCEPT: Final = ", ".join((OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST))
-"""All four: with fewer, Distribution 2.8 answers another digest, or 404, for an image that is there."""
+"""Accepted media types. With fewer than four, Distribution 2.8 answers 404 for some existing images."""
 MOST_LAYERS: Final = 1000
-"""More than any engine can stack."""
+"""Largest number of layers: more than any engine can use."""
 DAMAGED: Final = "the registry or a proxy is damaged: read its log, and check that it is a registry"
 
 
 class Blob(Struct, frozen=True, kw_only=True):
-    """A descriptor: digest, size in bytes, media type."""
+    """Descriptor of a blob: digest, size in bytes, media type."""
 
     digest: Digest
     size: int
@@ -35,7 +35,7 @@ class Blob(Struct, frozen=True, kw_only=True):
 
 
 class Manifest(Struct, frozen=True, kw_only=True):
-    """An image manifest, as bytes and as what they say. `digest` was computed here from `content`."""
+    """Image manifest: its bytes, the digest computed from them, and its descriptors."""
 
     digest: Digest
     media_type: str
@@ -45,7 +45,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def parse(cls, content: bytes, media_type: str | None = None) -> Manifest:
-        """Parse an image manifest. Raises RegistryError for an index, a list, or anything else.
+        """Parse an image manifest. Raise RegistryError for an index, a list, or anything else.
 
         Args:
             content: the bytes, as the registry has them.
@@ -70,7 +70,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
 
 
 def json_object(content: bytes, attempted: str) -> dict[str, Any]:
-    """Return a JSON object. Raise RegistryError for anything else."""
+    """Parse a JSON object. Raise RegistryError for anything else."""
     try:
         return jsontext.read_object(content)
     except ValueError as error:
@@ -78,7 +78,7 @@ def json_object(content: bytes, attempted: str) -> dict[str, Any]:
 
 
 def _media_type(data: Mapping[str, Any], sent_as: str | None, attempted: str) -> str:
-    """An OCI manifest may leave out `mediaType`; where it is there, it is what was sent."""
+    """Return the media type: the manifest's own, else the one of the answer."""
     within = data.get("mediaType") or (OCI_INDEX if "manifests" in data else OCI_MANIFEST)
     if "mediaType" in data and sent_as is not None and sent_as != within:
         found = f"it was sent as {shortened_quote(sent_as)}, but its text has {shortened_quote(within)}"
@@ -100,7 +100,7 @@ def _media_type(data: Mapping[str, Any], sent_as: str | None, attempted: str) ->
 
 
 def _layers(found: Any) -> tuple[Blob, ...]:
-    """Go writes an empty list as null."""
+    """Return the list of layers; Go writes an empty list as null."""
     if found is not None and not isinstance(found, list):
         raise ValueError("its `layers` are not a list")
     if len(found or ()) > MOST_LAYERS:

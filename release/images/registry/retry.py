@@ -1,4 +1,4 @@
-"""Asking a registry again: after which failures, how soon, and how often."""
+"""Rules for repeated requests to a registry: after which failures, how soon, and how often."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from release.values import Struct
 ATTEMPTS: Final = 5
 TEMPORARY: Final = frozenset({429, 500, 502, 503, 504})
 FAILURES: Final = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
-"""Exceptions of `wire.exchange`; requests lets some ValueErrors through that belong to addresses."""
+"""Exceptions that `wire.exchange` raises; requests passes some ValueErrors of addresses on."""
 _LONGEST_PAUSE: Final = 30.0
-"""Seconds; a registry that asks for more is believed at once."""
+"""Longest pause in seconds; if the registry asks for a longer one, the request is not repeated."""
 _MOST_DIGITS: Final = 9
-"""Of a number of seconds: thirty years are as good as any longer time."""
+"""Largest number of digits of a number of seconds: about thirty years."""
 
 
 class Pace(Struct, frozen=True, kw_only=True):
     """Limits for the answers of a registry, and for repeated requests."""
 
     seconds: tuple[float, float]
-    """To connect, and between two bytes."""
+    """Limits in seconds to connect, and between two bytes."""
     patience: RetryPolicy
     answer: float
-    """Seconds for one answer as a whole."""
+    """Limit in seconds for one whole answer."""
     total: float
-    """Seconds for one question: all attempts, redirects and tokens."""
+    """Limit in seconds for one request with all attempts, redirects and tokens."""
 
 
 CALM: Final = Pace(
@@ -44,18 +44,18 @@ CALM: Final = Pace(
     answer=120.0,
     total=240.0,
 )
-"""For a release: what it would lose is more than some minutes."""
+"""Limits for a release, which would lose more time than some minutes."""
 PRESSED: Final = Pace(
     seconds=(5.0, 10.0),
     patience=RetryPolicy(attempts=2, first=0.3, longest=2.0, timeout=10.0),
     answer=10.0,
     total=20.0,
 )
-"""For an operator who waits: a registry that stays silent is given up within 10 s."""
+"""Limits for an operator who waits: at most about 10 s for a silent registry."""
 
 
 class Temporary(Exception):
-    """An answer that may be another one in a moment."""
+    """Error for an answer with a temporary status, as 429 or 503."""
 
     def __init__(self, answer: Answer) -> None:
         """Keep the answer."""
@@ -64,7 +64,7 @@ class Temporary(Exception):
 
 
 def pause_before_retry(error: Exception) -> bool | float:
-    """Return whether to ask again; a number of seconds where the registry names it (RFC 9110, 10.2.3)."""
+    """Return False to stop, True to try again, or the seconds that the registry asks for."""
     if isinstance(error, Temporary):
         error.answer.close()
         return retry_after(error.answer.headers.get("Retry-After")) or True
@@ -76,7 +76,7 @@ def pause_before_retry(error: Exception) -> bool | float:
 
 
 _FINAL: Final = (AnswerTooLarge, AnswerTooLate)
-"""The same would come again, and take as long."""
+"""Exceptions after which a repeated request would fail in the same way."""
 _BROKEN: Final = (
     requests.ConnectionError,
     requests.Timeout,
@@ -87,14 +87,14 @@ _BROKEN: Final = (
 
 
 def retry_cause(error: Exception) -> str:
-    """Return the cause of a new attempt, for people."""
+    """Return the cause of a new attempt as text."""
     if isinstance(error, Temporary):
         return f"the registry answers {error.answer.status}"
     return faults.failure_text(error)
 
 
 def retry_after(text: str | None) -> float | None:
-    """Seconds from now (RFC 9110, 10.2.3: a number of them, or a date); None for anything else."""
+    """Return the seconds in a Retry-After header (RFC 9110, 10.2.3); None if it cannot be read."""
     if text is None:
         return None
     if (seconds := _whole_seconds(text)) is not None:
@@ -106,14 +106,14 @@ def retry_after(text: str | None) -> float | None:
 
 
 def _whole_seconds(text: str) -> float | None:
-    """A number of seconds, thirty years at most; None for anything else."""
+    """Return a number of seconds, thirty years at most; None for other text."""
     if not (text.isascii() and text.isdigit()):
         return None
     return float(text) if len(text) <= _MOST_DIGITS else float("9" * _MOST_DIGITS)
 
 
 def is_retry_useless(answer: Answer) -> bool:
-    """Return if a repeated request is useless soon: it names a later time, or refuses for another reason.
+    """Return whether a retry cannot help soon: a long wait, or a refusal with the code DENIED.
 
     A used-up quota comes as 429 with the code DENIED, with a long Retry-After, or with nothing remaining in a
     long window (`RateLimit-Remaining: 0;w=21600`, as Docker Hub writes it: seconds).
@@ -126,13 +126,13 @@ def _wait(answer: Answer) -> float:
 
 
 def _window(answer: Answer) -> float:
-    """Seconds of the rate limit's window, where nothing of it remains; else 0."""
+    """Return the seconds of a rate limit's window if no request remains in it; else 0."""
     remaining, _, window = answer.headers.get("RateLimit-Remaining", "").partition(";w=")
     return (_whole_seconds(window) or 0.0) if remaining.strip() == "0" else 0.0
 
 
 def wait_time_text(answer: Answer) -> str:
-    """Return the time that the registry names, as " 30 s"; nothing if it names none, or a senseless one."""
+    """Return the wait time that the registry names, as " 30 s"; empty if it names none."""
     seconds = _wait(answer)
     if seconds < 1:
         return ""
@@ -145,6 +145,6 @@ _SENSELESS: Final = 365 * 86400.0
 
 
 def _seconds_until(moment: datetime) -> float:
-    """A date without a zone, or with the unknown one (-0000), is read as the GMT that it has to be."""
+    """Return the seconds until a date; a date without a zone is in GMT."""
     known = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     return (known - datetime.now(UTC)).total_seconds()

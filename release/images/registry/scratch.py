@@ -1,4 +1,4 @@
-"""A scratch tag in a repository: pushed, pulled and removed, to prove that somebody may do so.
+"""Scratch tag in a repository, to prove that the login may push and pull.
 
 Source: OCI Distribution Specification 1.1, "Pushing Blobs", "Pushing Manifests", "Content Management"; OCI
 Image Specification 1.1, "Guidance for an Empty Descriptor".
@@ -16,7 +16,7 @@ from release.images.registry.tags import link_path, origin_of_link
 from release.reference import Digest
 
 TAG: Final = "release-doctor"
-"""One name for all: where a registry deletes nothing, one tag stays."""
+"""Name of the scratch tag, the same for all: a registry that deletes nothing keeps one tag."""
 
 _BLOB: Final = b"{}"
 _EMPTY: Final = {
@@ -36,7 +36,7 @@ MANIFEST: Final = json.dumps(
     separators=(",", ":"),
     sort_keys=True,
 ).encode()
-"""Nothing else has these bytes, so nothing else is deleted with them."""
+"""Manifest with bytes that no other image has, so that only the scratch tag is deleted with it."""
 
 
 def prove_push_and_pull(conversation: Conversation, name: str, path: str) -> bool:
@@ -68,7 +68,7 @@ def prove_push_and_pull(conversation: Conversation, name: str, path: str) -> boo
 
 
 def _refuse_another(conversation: Conversation, name: str, path: str) -> None:
-    """Raise RegistryError if somebody else's image has the tag."""
+    """Raise RegistryError if the tag names an image that this library did not push."""
     attempted = f"read {name}:{TAG}"
     found = conversation.ask("GET", f"{path}/manifests/{TAG}", attempted, headers={"Accept": ACCEPT})
     if conversation.expect(found, attempted, 200, 404).status == 200 and found.content != MANIFEST:
@@ -77,7 +77,7 @@ def _refuse_another(conversation: Conversation, name: str, path: str) -> None:
 
 
 def _put_blob(conversation: Conversation, attempted: str, path: str) -> None:
-    """Upload the two bytes in one request."""
+    """Upload the blob of two bytes in one request."""
     begun = conversation.expect(conversation.ask("POST", f"{path}/blobs/uploads/", attempted), attempted, 202)
     place = link_path(begun, begun.headers.get("Location", ""))
     if place is None or not conversation.is_ours(place[0]):

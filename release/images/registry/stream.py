@@ -1,4 +1,4 @@
-"""A blob as a stream that hashes what is read, and goes on where a connection broke."""
+"""Download of a blob that computes its digest and continues after a broken connection."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DAMAGED: Final = "the registry or a proxy is damaged: read its log, then run it
 
 
 class HashedBody(io.RawIOBase):
-    """The body of an answer as a file that hashes what is read, and goes on where a connection broke."""
+    """Body of an answer as a file that computes the digest and continues after a broken connection."""
 
     def __init__(
         self,
@@ -44,7 +44,10 @@ class HashedBody(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill the buffer with the next bytes and hash them. Raise RegistryError: more than its size."""
+        """Fill the buffer with the next bytes.
+
+        Raise RegistryError if there are more bytes than the size says.
+        """
         chunk = self._chunk(len(buffer))
         self._hash.update(chunk)
         self._position += len(chunk)
@@ -71,7 +74,7 @@ class HashedBody(io.RawIOBase):
         return b"" if response is None else bytes(response.raw.read(size, decode_content=False))
 
     def _go_on(self) -> None:
-        """A server that knows no ranges sends all of it again: what we have is passed over."""
+        """Continue after a break; skip the bytes that are here if the server sends all of them again."""
         self.hang_up()
         self._answer = self._open_at(self._position)
         left = self._position if self._answer.status == requests.codes.ok else 0
@@ -83,7 +86,7 @@ class HashedBody(io.RawIOBase):
         self._answer.close()
 
     def finish(self) -> None:
-        """Read the rest and compare. Raises RegistryError."""
+        """Read the rest and compare the digest. Raise RegistryError if it differs."""
         while self.read(CHUNK):
             pass
         found = f"sha256:{self._hash.hexdigest()}"

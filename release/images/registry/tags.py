@@ -1,4 +1,4 @@
-"""Pages of tags, and the addresses that they and uploads name."""
+"""Pages of tags, and addresses in the answers of a registry."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TOO_MANY: Final = "remove unused tags from this repository, or check that the ad
 
 
 def parse_tags(response: Answer, attempted: str) -> list[str]:
-    """Return the tags of one page. Raise RegistryError: something else is listed."""
+    """Return the tags of one page. Raise RegistryError if the page does not have the documented form."""
     data = json_object(response.content, attempted)
     if "tags" not in data:
         raise RegistryError(attempted, "the answer is not a list of tags", DAMAGED)
@@ -32,7 +32,7 @@ def parse_tags(response: Answer, attempted: str) -> list[str]:
 
 
 def next_link(header: str) -> str | None:
-    """The address of the next page (RFC 8288); None if there is none."""
+    """Return the address of the next page (RFC 8288); None if there is none."""
     links = parse_header_links(header[:_LONGEST_LINK])
     return next((str(link["url"]) for link in links if link.get("rel") == "next"), None)
 
@@ -41,7 +41,7 @@ _LONGEST_LINK: Final = 16 * 1024
 
 
 def link_path(response: Answer, location: str) -> tuple[str, str] | None:
-    """An address that an answer names: the whole, and its path and query. None if it is not an address."""
+    """Return the address of a link, and its path with the query; None if it is not an address."""
     try:
         whole = urljoin(response.url, location)
         parts = urlsplit(whole)
@@ -51,7 +51,7 @@ def link_path(response: Answer, location: str) -> tuple[str, str] | None:
 
 
 def origin_of_link(place: tuple[str, str] | None) -> str:
-    """Return scheme and host of an address that an answer names, for people."""
+    """Return scheme and host of a link's address, for messages."""
     try:
         return str(Address.parse(place[0] if place is not None else ""))
     except ValueError:

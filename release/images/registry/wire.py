@@ -21,10 +21,10 @@ from release.images.registry.address import Address, redirect_address
 from release.values import Struct, field
 
 DOCUMENT: Final = 4 * 1024 * 1024
-"""Bytes of a manifest, a config, a page of tags, or a token server's answer, at most."""
+"""Largest size of a manifest, a config, a page of tags, or a token server's answer, in bytes."""
 
 ERROR: Final = 64 * 1024
-"""Bytes of an answer with an error; of a larger one the status alone counts."""
+"""Largest size of an answer with an error, in bytes; of a larger one only the status counts."""
 
 MOST_REDIRECTS: Final = 5
 
@@ -33,14 +33,14 @@ _SUCCESSES: Final = range(200, 300)
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """Answer: the status, the headers, the body. `url` is the address that gave it."""
+    """Answer to a request: status, headers, body, and the address that answered."""
 
     status: int
     url: str
     headers: Mapping[str, str]
     content: bytes = b""
     response: requests.Response | None = None
-    """The body that was not read yet, of a request whose body is streamed."""
+    """Unread body of a streamed answer."""
 
     def close(self) -> None:
         """Close the connection of a streamed body."""
@@ -58,11 +58,11 @@ class Request(Struct, frozen=True, kw_only=True):
     parameters: Mapping[str, str] | None = None
     is_streamed: bool = False
     stays: bool = False
-    """True: it holds a login, so no redirect to another host or scheme is followed."""
+    """Whether the request holds a login, so that no redirect to another host or scheme is followed."""
 
 
 class Session(requests.Session):
-    """Connections that follow no redirect by themselves and take no login from a file."""
+    """Connections that follow no redirect and read no login from a file."""
 
     def __init__(self, host: str, *, as_engine: bool = False) -> None:
         """Open no connection yet. Raises UsageError: a file of certificates cannot be read.
@@ -83,7 +83,7 @@ class Session(requests.Session):
         self.headers.update({"User-Agent": "release", "Accept-Encoding": "identity"})
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
-        """Return none: see `exchange`."""
+        """Return None, because `exchange` follows redirects."""
         return None
 
 
@@ -144,7 +144,7 @@ def _sent(
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Add nothing: without it, requests takes a login out of the address."""
+    """Return the request unchanged: without this function, requests takes a login out of the address."""
     return request
 
 
