@@ -13,6 +13,7 @@ from release import config
 from release.actor import ci_system, current_actor, run_url
 from release.cancellation import Cancellation
 from release.chain.building.dockerfile import refuse_released_tests
+from release.chain.linting.default import with_default_lint
 from release.chain.plan import (
     Facts,
     Options,
@@ -200,7 +201,7 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
         self._warn_of_strangers()
         self._warn_of_smoke()
         self._refuse_released_tests()
-        return make_plan(self.service, facts, options, several=self.several)
+        return make_plan(self._linted(), facts, options, several=self.several)
 
     def gates_plan(self, facts: Facts, options: Options) -> Plan:
         """The plan of a run that releases nothing."""
@@ -213,7 +214,10 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
             refuse_other_tags(facts, options)
         except UsageError as error:
             self.emit(Warned(text=f"a release would be refused: {error.found}; {error.hint}"))
-        return gates_plan(self.service, facts, options, several=self.several)
+        return gates_plan(self._linted(), facts, options, several=self.several)
+
+    def _linted(self) -> Service:
+        return with_default_lint(self.service, self.source, self.commit.id)
 
     def _refuse_released_tests(self) -> None:
         """Refuse to release the tests' own stage, before anything is built. Raises ConfigError."""

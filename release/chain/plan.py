@@ -124,6 +124,7 @@ class Plan(Struct, frozen=True, kw_only=True):
             "released": str(self.released),
             "build_args": self.build_args,
             "labels": self.labels,
+            "lint": self.service.lint.model_dump(mode="json", include={"tools", "commands"}),
         }
 
 

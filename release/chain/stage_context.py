@@ -102,6 +102,7 @@ class StageContext(Reticent, frozen=True, kw_only=True, dict=True):
         stage: str,
         command: Command,
         *,
+        log: str | None = None,
         check: bool = True,
         shown: Callable[[str], str] = str,
         translate: Callable[[str], str] = str,
@@ -110,17 +111,18 @@ class StageContext(Reticent, frozen=True, kw_only=True, dict=True):
         """Run a program for a stage: logged and cancellable, its output without secrets.
 
         Args:
-            stage: whose log it is.
+            stage: whose progress it is.
             command: what is run.
+            log: name of the log; absent: the stage's.
             check: whether a status other than 0 is an error.
             shown: what people see of a line while it runs.
             translate: gives the text that is output for each line of the program.
             before_stop: called when the program is about to be stopped; may wait.
         """
-        self.write_log(stage, [f"$ {command}"])
+        self.write_log(log or stage, [f"$ {command}"])
         return run(
             command,
-            log=self.folder.log(stage),
+            log=self.folder.log(log or stage),
             mask=self.mask,
             cancellation=self.cancellation,
             on_line=lambda line: self.flash(stage, shown(line)),

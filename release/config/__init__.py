@@ -7,7 +7,7 @@ service; with `[tool.release.services.<name>]` tables they are the defaults of e
 from __future__ import annotations
 
 from release.config.audit import Audit, AuditWaiver
-from release.config.chain import Build, Ledger, Lint, Lock, Migrations, Push, Retention, Secret
+from release.config.chain import RUFF, Build, Ledger, Lint, Lock, Migrations, Push, Retention, Secret
 from release.config.companion import Companion
 from release.config.dockerfile import DockerfileLint
 from release.config.environment import Environment, EnvironmentSecret
@@ -42,6 +42,7 @@ __all__ = [
     "FILE",
     "OWN_FILE",
     "ROOT",
+    "RUFF",
     "Arguments",
     "Audit",
     "AuditWaiver",

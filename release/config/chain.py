@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
@@ -94,15 +94,24 @@ class Lock(Value):
     """Answer to a lockfile or base image that is older: a warning, an error, or none."""
 
 
+RUFF: Final = "ruff==0.14.5"
+"""The linter of a service that does not say which."""
+
+
 class Lint(Value):
-    """`[tool.release.lint]`: tools of exact versions in an environment of their own."""
+    """`[tool.release.lint]`: tools of exact versions in an environment of their own.
+
+    Without this table, `ruff check .` runs if the service has Python files and no settings of ruff, flake8 or
+    Pylint; `commands = []` switches it off.
+    """
 
     tools: Items[Pinned] = ()
     """Requirements, each with `==` and an exact version."""
     python: Annotated[str, Matching(r"3\.[0-9]+", 'a version of Python, as "3.13"')] | None = None
     """The Python that the tools run on; absent: the project's, if this machine has it."""
     commands: Items[CommandLine] = ()
-    """Commands run in `context` of the committed tree, split into words as a shell would."""
+    """Commands run in `context` of the committed tree, split into words as a shell would. All of them run, at
+    the same time, or one after the other with `parallel = false`."""
     pass_env: Items[VariableName] = ()
     """Variables of the operator's environment that the commands get beside the usual ones."""
     dockerfile: DockerfileLint = DockerfileLint()

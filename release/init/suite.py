@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
+from release.config import RUFF
 from release.init.application import Application
 from release.init.folder import Folder
 from release.init.image import ExistingDockerfile
@@ -15,7 +16,6 @@ from release.values import Struct
 
 PYTEST: Final = "pytest==9.1.1"
 """Installed if tests use pytest, and no file says which version."""
-RUFF: Final = "ruff==0.14.5"
 
 _SETTINGS: Final = ("conftest.py", "pytest.ini", "tox.ini", "setup.cfg")
 

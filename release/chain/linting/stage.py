@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 import shlex
 import shutil
@@ -13,20 +12,25 @@ from pathlib import Path
 from typing import Any, Final
 
 from release.chain.building.context import write_folder
-from release.chain.linting.dockerfile import lint_dockerfile
-from release.chain.linting.python import lint_python, wanted_python
-from release.chain.reports import machine_readable, ruff_findings
+from release.chain.linting.commands import LintRun, run_commands, together
+from release.chain.linting.default import DEFAULT_LINT, is_default
+from release.chain.linting.dockerfile import Judged, lint_dockerfile
+from release.chain.linting.python import LintPython, lint_python, wanted_python
 from release.chain.stage_cache import CachedResult, Reuse
 from release.chain.stage_context import StageContext, evidence
 from release.chain.tools import Toolset, tool_environment
 from release.committed import Committed
 from release.config import Lint
-from release.errors import CommandFailed, GateFailed
-from release.events import Found, Notice, Warned
-from release.inherited import BASIC, inherited_variables
-from release.process import Command, run
-from release.values import Struct, replace
+from release.errors import GateFailed
+from release.events import Notice, Warned
+from release.inherited import inherited_variables
+from release.values import Struct
 
+_OFF: Final = "lint.commands = [] switches it off"
+_DEFAULT: Final = (
+    f"`{DEFAULT_LINT.commands[0]}` runs with {DEFAULT_LINT.tools[0]}, because the configuration has no "
+    f"`lint` table: {_OFF}"
+)
 _SHOWN: Final = 5
 """Most links in a message."""
 
@@ -42,20 +46,22 @@ class LintPassed(Struct, frozen=True, kw_only=True):
 
 
 def lint(ctx: StageContext) -> LintPassed:
-    """Run the commands in `context` of the committed tree. Raises GateFailed at the first that fails."""
+    """Run the commands in `context` of the committed tree. Raises GateFailed with all that they found."""
     config = ctx.plan.service.lint
     if not config.commands:
         ctx.emit(Warned(text="no lint commands are configured: set `lint.commands`"))
+    if is_default(config):
+        ctx.emit(Notice(text=_DEFAULT))
     python = lint_python(ctx) if config.tools and config.commands else None
-    tools = tool_environment(ctx, python.path, lint_tools(config)) if python is not None else None
+    tools = _installed(ctx, python) if python is not None else None
     hint = python.hint if python is not None else ""
     with ctx.folder.staged("lint") as tree:
         if config.commands or config.dockerfile.hadolint is not None:
             _write_tree(ctx, tree)
-        for command in config.commands:
-            line = lint_command(command, config, cwd=tree / ctx.plan.service.context, tools=tools)
-            _run(ctx, line, tree, hint)
-        judged = lint_dockerfile(ctx, tree)
+        errors = [*run_commands(ctx, LintRun(tree=tree, tools=tools, hint=hint))]
+        judged = _judged(ctx, tree, errors)
+    if errors:
+        raise together(errors, hint)
     ran = {"tools": config.tools, "commands": config.commands, "tree": ctx.plan.commit.tree}
     used = [*config.tools, *([config.dockerfile.hadolint] if config.dockerfile.hadolint else [])]
     return LintPassed(
@@ -64,6 +70,26 @@ def lint(ctx: StageContext) -> LintPassed:
         findings=judged.open,
         waivers=judged.waivers,
     )
+
+
+def _installed(ctx: StageContext, python: LintPython) -> Path:
+    """Return the folder of the tools' programs. Raises GateFailed."""
+    config = ctx.plan.service.lint
+    try:
+        return tool_environment(ctx, python.path, lint_tools(config))
+    except GateFailed as error:
+        if not is_default(config):
+            raise
+        raise GateFailed("lint", error.found, f"{error.hint}; or {_OFF}", error.tail) from error
+
+
+def _judged(ctx: StageContext, tree: Path, errors: list[GateFailed]) -> Judged:
+    """Check the Dockerfile, also if commands have failed; its error is added to theirs."""
+    try:
+        return lint_dockerfile(ctx, tree)
+    except GateFailed as error:
+        errors.append(error)
+        return Judged()
 
 
 def _write_tree(ctx: StageContext, tree: Path) -> None:
@@ -128,44 +154,3 @@ def _restore(_ctx: StageContext, passed: CachedResult) -> LintPassed | None:
 
 
 LINT_REUSE: Final = Reuse(inputs=_inputs, travels=_travels, keep=_keep, restore=_restore)
-
-
-def lint_command(line: str, config: Lint, *, cwd: Path, tools: Path | None) -> Command:
-    """The command line of one linter, with the tools' folder first on the path.
-
-    Python writes no byte-code: it would change the tools' folder, which is sealed.
-    """
-    path = os.environ.get("PATH", os.defpath)
-    return Command(
-        argv=tuple(shlex.split(line)),
-        cwd=cwd,
-        env={"PATH": f"{tools}{os.pathsep}{path}" if tools else path, "PYTHONDONTWRITEBYTECODE": "1"},
-        inherits=(*BASIC, *config.pass_env),
-    )
-
-
-def _run(ctx: StageContext, command: Command, tree: Path, hint: str) -> None:
-    program = shutil.which(command.argv[0], path=command.env["PATH"])
-    if program is None:
-        raise GateFailed(
-            "lint", f"`{command.argv[0]}` is not installed", "add it to `lint.tools`, with its exact version"
-        )
-    resolved = replace(command, argv=(program, *command.argv[1:]))
-    try:
-        ctx.execute("lint", resolved)
-    except CommandFailed as error:
-        line = shlex.join(command.argv)
-        _tell_findings(ctx, resolved, tree)
-        raise GateFailed(
-            "lint", f"`{line}` ended with status {error.status}", f"run `{line}`{hint}", error.tail
-        ) from error
-
-
-def _tell_findings(ctx: StageContext, command: Command, tree: Path) -> None:
-    """Report what a failed `ruff check` found, file by file: the same command again, with JSON output."""
-    argv = machine_readable(command.argv)
-    if argv is None:
-        return
-    ran = run(replace(command, argv=argv), cancellation=ctx.cancellation, check=False)
-    if findings := ruff_findings(ran.output, tree.resolve()):
-        ctx.emit(Found(name="lint", findings=findings))

@@ -1,0 +1,145 @@
+"""The configured lint commands: they run at the same time, and all that they find is told."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from release.chain.reports import machine_readable, ruff_findings
+from release.chain.stage_context import StageContext
+from release.config import Lint
+from release.errors import CommandFailed, GateFailed
+from release.events import Finding, Found
+from release.inherited import BASIC
+from release.process import Command, run
+from release.values import Struct, replace
+
+_AT_ONCE: Final = 4
+"""Most commands that run at the same time."""
+
+
+class LintRun(Struct, frozen=True, kw_only=True):
+    """Folders and the hint that all commands share."""
+
+    tree: Path
+    """The committed files."""
+    tools: Path | None = None
+    """The folder of the programs in `lint.tools`."""
+    hint: str = ""
+    """A sentence for a command that failed."""
+
+
+class _Ended(Struct, frozen=True, kw_only=True):
+    """The end of one command: its error if it failed, and the findings that could be read."""
+
+    error: GateFailed | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+def lint_command(line: str, config: Lint, *, cwd: Path, tools: Path | None) -> Command:
+    """The command line of one linter, with the tools' folder first on the path.
+
+    Python writes no byte-code: it would change the tools' folder, which is sealed.
+    """
+    path = os.environ.get("PATH", os.defpath)
+    return Command(
+        argv=tuple(shlex.split(line)),
+        cwd=cwd,
+        env={"PATH": f"{tools}{os.pathsep}{path}" if tools else path, "PYTHONDONTWRITEBYTECODE": "1"},
+        inherits=(*BASIC, *config.pass_env),
+    )
+
+
+def run_commands(ctx: StageContext, shared: LintRun) -> tuple[GateFailed, ...]:
+    """Run all commands, also after one has failed; return the errors in the configured order.
+
+    Each command of several has a log of its own, `lint-1.log` and so on. `lint.log` has all of them, in the
+    configured order.
+
+    Raises:
+        ReleaseError: a command could not be started, or the run was cancelled.
+    """
+    service = ctx.plan.service
+    folder = shared.tree / service.context
+    commands = [
+        lint_command(line, service.lint, cwd=folder, tools=shared.tools) for line in service.lint.commands
+    ]
+    logs = [f"lint-{number}" for number, _ in enumerate(commands, 1)] if len(commands) > 1 else ["lint"]
+    workers = _AT_ONCE if service.parallel else 1
+    try:
+        with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="lint") as pool:
+            started = [
+                pool.submit(_run, ctx, command, log, shared)
+                for command, log in zip(commands, logs, strict=False)
+            ]
+        ended = [each.result() for each in started]
+    finally:
+        _join_logs(ctx, logs)
+    if findings := tuple(finding for each in ended for finding in each.findings):
+        ctx.emit(Found(name="lint", findings=findings))
+    return tuple(each.error for each in ended if each.error is not None)
+
+
+def together(errors: Sequence[GateFailed], hint: str) -> GateFailed:
+    """Return one error that tells several.
+
+    Args:
+        errors: one at least, in the order in which they are told.
+        hint: a sentence at the end of an error's hint; it is told once.
+    """
+    if len(errors) == 1:
+        return errors[0]
+    hints = dict.fromkeys(each.hint.removesuffix(hint) for each in errors)
+    shared = hint if any(each.hint.endswith(hint) for each in errors) else ""
+    return GateFailed(
+        "lint",
+        "; ".join(each.found for each in errors),
+        "; ".join(hints) + shared,
+        [line for each in errors for line in _titled(each)],
+    )
+
+
+def _titled(error: GateFailed) -> Iterator[str]:
+    """The last lines of one of several errors, below what they belong to."""
+    if error.tail:
+        yield f"{error.found}:"
+        yield from error.tail
+
+
+def _join_logs(ctx: StageContext, logs: Sequence[str]) -> None:
+    for name in logs:
+        log = ctx.folder.existing_log(name)
+        if name != "lint" and log is not None:
+            with log.open(encoding="utf-8", errors="replace") as lines:
+                ctx.write_log("lint", (line.removesuffix("\n") for line in lines))
+
+
+def _run(ctx: StageContext, command: Command, log: str, shared: LintRun) -> _Ended:
+    program = shutil.which(command.argv[0], path=command.env["PATH"])
+    if program is None:
+        found = f"`{command.argv[0]}` is not installed"
+        return _Ended(error=GateFailed("lint", found, "add it to `lint.tools`, with its exact version"))
+    resolved = replace(command, argv=(program, *command.argv[1:]))
+    try:
+        ctx.execute("lint", resolved, log=log)
+    except CommandFailed as error:
+        line = shlex.join(command.argv)
+        found, hint = f"`{line}` ended with status {error.status}", f"run `{line}`{shared.hint}"
+        failed = GateFailed("lint", found, hint, error.tail)
+        failed.__cause__ = error
+        return _Ended(error=failed, findings=_findings(ctx, resolved, shared.tree))
+    return _Ended()
+
+
+def _findings(ctx: StageContext, command: Command, tree: Path) -> tuple[Finding, ...]:
+    """Return what a failed `ruff check` found, file by file: the same command again, with JSON output."""
+    argv = machine_readable(command.argv)
+    if argv is None:
+        return ()
+    ran = run(replace(command, argv=argv), cancellation=ctx.cancellation, check=False)
+    return ruff_findings(ran.output, tree.resolve())
