@@ -12,8 +12,7 @@ from pathlib import Path
 
 from invoke.main import program
 
-from release.deploy.targets.swarm.api import Swarm
-from release.deploy.targets.swarm.stores import Kind
+from release.deploy.targets.swarm.stores import Kind, Stores
 from release.redact import Redacted
 from tests.engine import lab
 
@@ -26,12 +25,12 @@ def await_others(folder: Path, count: int) -> None:
 
 if __name__ == "__main__":
     _, place, number, *words = sys.argv
-    store = Swarm.store
+    store = Stores.store
 
-    def together(self: Swarm, kind: Kind, name: str, content: Redacted, labels: Mapping[str, str]) -> str:
+    def together(self: Stores, kind: Kind, name: str, content: Redacted, labels: Mapping[str, str]) -> str:
         """The first thing that is stored is the lock; from the second on all are there already."""
         await_others(Path(place), int(number))
         return store(self, kind, name, content, labels)
 
-    Swarm.store = together  # type: ignore[method-assign]
+    Stores.store = together  # type: ignore[method-assign]
     program.run(["invoke", *words])

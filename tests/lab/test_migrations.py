@@ -79,7 +79,7 @@ def test_it_runs_before_or_after_the_release_and_down_before_a_rollback(migrated
 
 def test_if_it_fails_or_hangs_nothing_was_replaced(migrated: SwarmWorld) -> None:
     """Status 1; the status says what is known of the data, and the next deployment runs it again."""
-    found = (
+    found: tuple[tuple[str, dict[str, str], str], ...] = (
         ('["/bin/sh", "-c", "echo no such table; exit 5"]', {}, "exit status 5"),
         ('["sleep", "600"]', {"timeout": '"4s"'}, "did not end within 4000 ms"),
     )

@@ -133,8 +133,8 @@ def test_a_folder_keeps_the_cache(make: Make, tmp_path: Path, cold: Engine) -> N
     assert "CACHED" in log
     ran = clone.nox("release", INDEX_AUTH=CANARY, **emptied(cold))
     assert ran.status == 0, ran.all
-    log = max((clone.folder / ".release/runs").glob("*/build.log"), key=lambda path: path.stat().st_mtime)
-    assert "CACHED" not in log.read_text()
+    newest = max((clone.folder / ".release/runs").glob("*/build.log"), key=lambda path: path.stat().st_mtime)
+    assert "CACHED" not in newest.read_text()
     assert (tmp_path / "kept" / service.name / "index.json").exists()
 
 

@@ -15,7 +15,14 @@ from release.deploy.core.image_location import Bytes, Room, Tell, unheard
 from release.deploy.core.image_survey import ImageState, ImageSurvey
 from release.deploy.core.instance import CommandInstance, Difference, Instance, InstanceSet, Report
 from release.deploy.core.lock_store import Kept, LockStore
-from release.deploy.core.operating import CommandRequest, OperationContext
+from release.deploy.core.operating import (
+    Attachment,
+    CommandRequest,
+    FailedOutput,
+    LogLine,
+    LogSource,
+    OperationContext,
+)
 from release.deploy.core.place import MIGRATION, SERVING, Place, describe
 from release.deploy.core.rollout import RolloutContext, RolloutRequest, Strategy, Way
 from release.deploy.core.upkeep import ImageStore, Needs, Unneeded
@@ -31,6 +38,7 @@ from release.errors import (
 )
 from release.events import Emit, Notice
 from release.images.engine import Engine, StoredImage
+from release.process import Command
 from release.records import Deployment, Image, Release
 from release.redact import Redacted
 from release.reference import Digest, Repository
@@ -391,6 +399,38 @@ class MemoryOperations(Part):
 
     def one_offs(self) -> tuple[Instance, ...]:
         return ()
+
+    def sources(self, instances: Sequence[Instance]) -> tuple[LogSource, ...]:
+        return ()
+
+    def read(
+        self,
+        source: LogSource,
+        *,
+        last: int | None,
+        since: datetime | None,
+        follow: bool,
+        cancellation: Cancellation,
+    ) -> Iterator[LogLine]:
+        return iter(())
+
+    def failed(self) -> FailedOutput | None:
+        return None
+
+    def begin(self, request: CommandRequest, emit: Emit) -> str:
+        raise NotImplementedError(self.refusal("run"))
+
+    def attach(self, container: str, attachment: Attachment) -> int:
+        raise NotImplementedError(self.refusal("run"))
+
+    def execution(self, instance: Instance, command: Sequence[str], *, has_terminal: bool) -> Command:
+        raise NotImplementedError(self.refusal("exec"))
+
+    def end(self, container: str, *, grace: int) -> int | None:
+        raise NotImplementedError(self.refusal("run"))
+
+    def advice(self, command: str) -> str:
+        return ""
 
 
 class MemoryDrills(Part):

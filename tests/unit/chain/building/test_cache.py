@@ -50,15 +50,15 @@ def test_a_place_that_is_none_is_refused(place: str) -> None:
 
 def test_a_release_reads_nothing_that_a_check_wrote() -> None:
     """A pull request could put a layer of its own into a release."""
-    table = {"build": {"cache": "r.example/acme/api:c"}}
+    place = {"cache": "r.example/acme/api:c"}
     own = ("--cache-from", "type=registry,ref=r.example/acme/api:c")
-    assert import_options(ctx("release", {}, **table)) == own
-    assert import_options(ctx("check", {}, **table)) == (
+    assert import_options(ctx("release", {}, build=place)) == own
+    assert import_options(ctx("check", {}, build=place)) == (
         *own,
         "--cache-from",
         "type=registry,ref=r.example/acme/api:c-check",
     )
-    assert import_options(ctx("release", {}, no_cache=True, **table)) == ()
+    assert import_options(ctx("release", {}, no_cache=True, build=place)) == ()
 
 
 def test_a_folder_is_read_if_it_is_there(tmp_path: Path) -> None:

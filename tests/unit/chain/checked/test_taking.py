@@ -378,7 +378,7 @@ def test_a_registry_in_trouble_costs_the_gates_and_nothing_else(world: World) ->
     def fails(_: Reference) -> Manifest | None:
         raise RegistryError("read a manifest", "it answered 500", "")
 
-    world.registry.manifest = fails  # type: ignore[method-assign]
+    world.registry.manifest = fails  # type: ignore[method-assign, assignment]
     assert world.release() is None
     assert "it answered 500. All gates run" in world.told
 
@@ -399,7 +399,7 @@ def test_what_the_registry_does_not_take_stays_here(world: World) -> None:
     def fails(*_: object) -> None:
         raise RegistryError("put", "it answered 403", "log in")
 
-    world.registry.put_tagged = fails  # type: ignore[method-assign]
+    world.registry.put_tagged = fails  # type: ignore[method-assign, assignment]
     world.check()
     assert "stays on this machine: it answered 403\n  → log in" in world.told
 

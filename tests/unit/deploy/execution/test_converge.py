@@ -19,7 +19,7 @@ from release.deploy.core.rollout import Way
 from release.deploy.environment import journal
 from release.deploy.environment.environment import LiveEnvironment, Workspace
 from release.deploy.execution import converge, deploy, interrupted
-from release.deploy.execution.converge import Converged
+from release.deploy.execution.ending import Converged
 from release.deploy.planning.prepare import prepare
 from release.deploy.targets.engine.target import EngineRollouts, SingleEngine
 from release.errors import (

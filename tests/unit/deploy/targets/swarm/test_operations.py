@@ -99,7 +99,7 @@ def test_a_restart_is_forced_and_an_exclusive_process_is_stopped_before() -> Non
         fake.table[known.name] = replace(fake.table[known.name], update="completed")
         return done
 
-    fake.update = completed  # type: ignore[method-assign]
+    fake.update = completed  # type: ignore[method-assign, assignment]
     running, _ = instances(fake)
     operations(fake).restart(running, context(recorded))
     assert fake.calls == [f"update {WEB}", f"update {BEAT}", f"update {BEAT}"]
@@ -161,7 +161,8 @@ def test_the_output_of_a_job_is_shown_once_and_as_it_comes() -> None:
     ]
     shown: list[str] = []
     asked = replace(request(), name=f"{PLACE.container}-run-{'3' * 12}", role=RUN, has_terminal=True)
-    job = operations(fake).begin(asked, (said := []).append)
+    said: list[Any] = []
+    job = operations(fake).begin(asked, said.append)
     assert isinstance(said[0], Notice)
     attachment = Attachment(say=shown.append, timeout=10_000, cancellation=Cancellation())
     assert operations(fake).attach(job, attachment) == 7
