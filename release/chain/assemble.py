@@ -1,4 +1,4 @@
-"""Bringing the chain's parts together: repository, configuration, ledger → a plan and a shop to run it."""
+"""Open one service at a commit: repository, configuration and ledger become a plan and a stage context."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def ledger(self) -> Ledger:
-        """The ledger, as this clone knows it."""
+        """Return the ledger, read from this clone."""
         settings = self.service.ledger
         return open_ledger(
             self.source,
@@ -135,7 +135,7 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
         return replace(self._since(facts, exact), loosely=loosely)
 
     def _since(self, facts: Facts, tags: tuple[VersionTag, ...]) -> Facts:
-        """Add the history since the newest of these tags that the commit contains."""
+        """Return the facts with the commits since the newest of these tags that the commit contains."""
         last = last_version(self.source, self.commit.id, tags)
         since = last.commit if last is not None else None
         named = {str(tag.version) for tag in tags}
@@ -151,7 +151,7 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
         )
 
     def tell_commits(self, facts: Facts, options: Options) -> None:
-        """Tell how the commits were read, if they choose the version."""
+        """Report how the commit messages were read, if the commit messages choose the version."""
         if options.request != Request() or (facts.last is None and not facts.tags):
             return
         for text in facts.reading.warnings:
@@ -160,7 +160,7 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
             self.emit(Notice(text=text))
 
     def _complete_history(self, options: Options) -> None:
-        """A version from commits needs the commits: a shallow clone, as CI makes, is deepened first."""
+        """Deepen a shallow clone, as CI makes, if the version is chosen from commit messages."""
         if options.request.version is None and is_shallow(self.source):
             remote = self.service.ledger.remote or "origin"
             self.emit(Notice(text=f"this clone is shallow: fetching its history and tags from {remote}"))
@@ -193,18 +193,18 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
             own.check_beginning(str(self.ledger))
 
     def released(self, facts: Facts, options: Options) -> Record[Release] | None:
-        """The release that this commit already is. Raises VersionTaken."""
+        """Return the release of this commit; None if the commit is not released. Raises VersionTaken."""
         return already_released(facts, options)
 
     def plan(self, facts: Facts, options: Options) -> Plan:
-        """The plan of a release. Raises SourceError, NothingToRelease, VersionTaken."""
+        """Return the plan of a release. Raises SourceError, NothingToRelease, VersionTaken."""
         self._warn_of_strangers()
         self._warn_of_smoke()
         self._refuse_released_tests()
         return make_plan(self._linted(), facts, options, several=self.several)
 
     def gates_plan(self, facts: Facts, options: Options) -> Plan:
-        """The plan of a run that releases nothing."""
+        """Return the plan of a run that releases nothing."""
         if facts.changed:
             self.emit(
                 Warned(text=f"{describe_changes(facts.changed)}; this run uses the committed files only")
@@ -238,7 +238,7 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def reports(self) -> Reports:
-        """Return what runs leave for other programs."""
+        """Return the reports that runs write for other programs."""
         return Reports(path=self.source.root / HOME / "reports" / self.service.service)
 
     def ctx(
@@ -250,7 +250,7 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
         reusable: frozenset[str] = frozenset(),
         cancellation: Cancellation | None = None,
     ) -> StageContext:
-        """The place to run the plan in.
+        """Return the stage context that runs the plan.
 
         Args:
             plan: what is run.
@@ -284,7 +284,7 @@ def committed_files(source: Source, commit: Commit) -> Callable[[str], bytes | N
 
 
 def committed_config(source: Source, commit: Commit) -> Config:
-    """The configuration as it is in the commit, for what is released is what is committed."""
+    """Return the configuration of the commit, not of the working copy: a release holds committed files."""
     read = committed_files(source, commit)
     if read(config.FILE) is None and read(config.OWN_FILE) is None:
         raise SourceError(

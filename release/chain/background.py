@@ -14,19 +14,19 @@ from release.events import Emit, Warned
 
 
 class BackgroundTasks:
-    """Work in a thread of its own, in the order in which it was given."""
+    """Tasks that run in one thread, in the order in which they were added."""
 
     def __init__(self) -> None:
-        """Nothing is to be done."""
+        """Start without tasks."""
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="aside")
         self._given: list[Future[object]] = []
 
     def do(self, action: Callable[[], object]) -> None:
-        """Do this after what was given before, and soon."""
+        """Add a task; it runs after the tasks that were added before."""
         self._given.append(self._pool.submit(action))
 
     def finish(self, emit: Emit) -> None:
-        """Wait until all is done; trouble is told and fails nothing. Nothing more may be given afterwards."""
+        """Wait until all tasks are done; report failures as warnings. Accepts no task afterwards."""
         self._pool.shutdown()
         for each in self._given:
             error = each.exception()

@@ -31,37 +31,37 @@ JOBS: Final = 2
 """Number of services that are released at the same time."""
 
 _UNSHARED: Final = {"GITHUB_OUTPUT": ""}
-"""Variables that a service's program does not get: outputs of several would overwrite each other."""
+"""Variables that a service's program does not get: services would overwrite each other's outputs."""
 
 
 class Change(Struct, frozen=True, kw_only=True):
-    """One service, compared with its own last release."""
+    """One service, compared with its last release."""
 
     service: str
     project: Project | None
     last: str = ""
-    """Version of its last release; empty if it has none."""
+    """Version of the service's last release; empty for an unreleased service."""
     version: str = ""
-    """Version that is due, or that the commit has already; empty if none is."""
+    """Version that is due, or that the commit already has; empty if none is due."""
     commits: int = 0
-    """Number of commits since then that touch its paths."""
+    """Number of commits since the last release that touch the service's paths."""
     error: ReleaseError | None = None
-    """Reason why it could not be compared."""
+    """Error that stopped the comparison."""
 
     @property
     def is_due(self) -> bool:
-        """Return whether it is to be released."""
+        """Return whether the service is to be released."""
         return bool(self.version)
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON data, for `--plan`."""
+        """Return the comparison as JSON data, for `--plan`."""
         found = self.error.found if self.error is not None else None
         data = {"service": self.service, "last": self.last or None, "version": self.version or None}
         return data | {"commits": self.commits, "error": found}
 
 
 class Result(Struct, frozen=True, kw_only=True):
-    """Result of one service."""
+    """Result of one service's release."""
 
     service: str
     status: Literal["released", "unchanged", "failed"]
@@ -70,22 +70,22 @@ class Result(Struct, frozen=True, kw_only=True):
     """Repository and digest."""
     error: str | None = None
     log: str | None = None
-    """Path of the whole output of its program."""
+    """Path of the complete output of the service's program."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON data."""
+        """Return the result as JSON data."""
         return plain(self)
 
     @property
     def line(self) -> str:
-        """Return it in one line, for standard output."""
+        """Return the result as one line, for standard output."""
         if self.status == "released":
             return f"{self.service} {self.version} {self.reference}"
         return f"{self.service} {self.status}"
 
 
 def parse_jobs(text: str | None) -> int:
-    """Return the number of services at the same time. Raises UsageError."""
+    """Return the number of services that are released at the same time. Raises UsageError."""
     if text is None:
         return JOBS
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:4]) <= 64 or len(text) > 2:
@@ -94,7 +94,7 @@ def parse_jobs(text: str | None) -> int:
 
 
 def refuse_other_options(arguments: argparse.Namespace) -> None:
-    """Refuse options that are for one service. Raises UsageError."""
+    """Refuse options that apply to one service only. Raises UsageError."""
     given = [name for name in ("service", "version", "bump") if getattr(arguments, name) is not None]
     if given:
         named = ", ".join(f"--{name}" for name in given)
@@ -103,13 +103,13 @@ def refuse_other_options(arguments: argparse.Namespace) -> None:
 
 
 def services(folder: Path) -> tuple[Source, tuple[str, ...]]:
-    """Return the repository, and the names of all services of its commit. Raises SourceError, ConfigError."""
+    """Return the repository and the names of all services in its commit. Raises SourceError, ConfigError."""
     source = Source.open(folder)
     return source, tuple(committed_config(source, source.head()).services)
 
 
 def compare(names: Sequence[str], opened: Callable[[str], Project], options: Options) -> list[Change]:
-    """Compare each service with its own last release. One that cannot be compared has the error."""
+    """Return a comparison of each service with its last release; `error` if the comparison failed."""
     return [_compared(name, opened, options) for name in names]
 
 
@@ -141,24 +141,24 @@ def _due(change: Change, version: str) -> Change:
 
 
 def program(session: Any, service: str, options: Sequence[str]) -> tuple[str, ...]:
-    """Return the program that releases one service: the session `release` of the same noxfile."""
+    """Return the command that releases one service: the session `release` of the same noxfile."""
     noxfile = session._runner.global_config.noxfile  # noqa: SLF001 - nox tells it nowhere else
     words = (sys.executable, "-m", "nox", "--noxfile", str(noxfile), "-s", "release", "--")
     return (*words, "--service", service, *options)
 
 
 class Releasing(Struct, frozen=True, kw_only=True):
-    """Release of the services that are due."""
+    """A release of all services that are due."""
 
     argv: Callable[[str], tuple[str, ...]]
-    """Returns the program that releases a service of this name."""
+    """Return the command that releases the service of this name."""
     root: Path
     jobs: int
     cancellation: Cancellation
     environ: Mapping[str, str] = os.environ
 
     def release(self, changes: Sequence[Change]) -> list[Result]:
-        """Release those that are due; the result of each service, in their order."""
+        """Release the services that are due; return the result of each service, in the given order."""
         folder = RunFolder.create(self.root)
         with ThreadPoolExecutor(max_workers=self.jobs) as pool:
             return list(pool.map(lambda change: self._result(change, folder), changes))
@@ -171,7 +171,7 @@ class Releasing(Struct, frozen=True, kw_only=True):
         return self._released(change, change.project, folder.path / f"{change.service}.log")
 
     def _released(self, change: Change, project: Project, log: Path) -> Result:
-        """Run the program of one service, and read what came of it."""
+        """Run the program of one service, and return its result."""
         name, emit, began = change.service, project.emit, time.monotonic()
         command = Command(argv=self.argv(name), cwd=Path.cwd(), env=_UNSHARED, inherits=EVERYTHING)
         emit(Started(name=name))
@@ -199,13 +199,13 @@ class Releasing(Struct, frozen=True, kw_only=True):
 
 
 def _last_words(failure: CommandFailed) -> str:
-    """Return why a service's program failed: the last line that tells a failure, or its status."""
+    """Return why a service's program failed: its last line that begins with "cannot", else its status."""
     told = [line.strip() for line in failure.tail if line.strip().startswith("cannot ")]
     return told[-1] if told else failure.found
 
 
 def _read(change: Change, project: Project, error: str, log: Path, root: Path) -> Result:
-    """Return the result by what the ledger says. A failure after the record is told with the release."""
+    """Return a service's result from the ledger. A failure after the record names the release, too."""
     project.ledger.refresh()
     record = query.release_of_commit(project.ledger, change.service, project.commit.id)
     shown = str(log.relative_to(root))
@@ -225,7 +225,7 @@ def _read(change: Change, project: Project, error: str, log: Path, root: Path) -
 
 
 def refuse_uncompared(changes: Sequence[Change]) -> None:
-    """Raise one error for all services that could not be compared."""
+    """Raise one error for all services that could not be compared. No error: all were compared."""
     found = "; ".join(f"{each.service}: {each.error.found}" for each in changes if each.error is not None)
     if found:
         raise ReleaseError(
@@ -234,7 +234,7 @@ def refuse_uncompared(changes: Sequence[Change]) -> None:
 
 
 def refuse_failures(results: Sequence[Result], cancellation: Cancellation) -> None:
-    """Raise one error for all services that failed. Raises Cancelled: a signal stopped them."""
+    """Raise one error for all services that failed. Raises Cancelled after a signal."""
     try:
         cancellation.check()
     except Cancelled as error:

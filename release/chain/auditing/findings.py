@@ -22,17 +22,17 @@ class Vulnerability(Struct, frozen=True, kw_only=True):
     package: str
     version: str
     fixed: tuple[str, ...] = ()
-    """Versions without it."""
+    """Versions of the package without the vulnerability."""
     aliases: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
-        """As "six 1.16.0 has GHSA-1234; fixed in 1.17.0"."""
+        """Return the finding as "six 1.16.0 has GHSA-1234; fixed in 1.17.0"."""
         fixed = f"fixed in {', '.join(self.fixed)}" if self.fixed else "no version is known to be without it"
         return f"{self.package} {self.version} has {self.id}; {fixed}"
 
 
 class Audited(Struct, frozen=True, kw_only=True):
-    """The document of a command."""
+    """The findings that an audit command reported."""
 
     found: tuple[Vulnerability, ...]
     skipped: tuple[str, ...] = ()
@@ -40,7 +40,10 @@ class Audited(Struct, frozen=True, kw_only=True):
 
 
 def read_audit(content: bytes) -> Audited:
-    """Read a document. Raises ValueError, LookupError, TypeError or AttributeError: it has another shape."""
+    """Return the findings in a document.
+
+    Raises ValueError, LookupError, TypeError or AttributeError: unknown shape.
+    """
     document = jsontext.read(content, _BOUNDS)
     if isinstance(document, list):
         return Audited(found=_sorted(map(_of_row, document)))
@@ -89,10 +92,10 @@ def _of_osv(results: Iterable[Mapping[str, Any]]) -> Iterator[Vulnerability]:
 
 
 class Judged(Struct, frozen=True, kw_only=True):
-    """Findings, after the waivers."""
+    """The findings that remain after the waivers, and the waivers that were used."""
 
     open: tuple[str, ...]
-    """Sentences, for people."""
+    """Findings without a waiver, as sentences."""
     waivers: dict[str, str]
     """Reasons by the id of the vulnerability."""
 

@@ -28,7 +28,7 @@ _SHOWN: Final = 5
 
 
 class AuditPassed(Struct, frozen=True, kw_only=True):
-    """No vulnerability is known that would stop the release."""
+    """Result of the gate `audit`: no known vulnerability stops the release."""
 
     evidence: bytes
     summary: str
@@ -38,7 +38,7 @@ class AuditPassed(Struct, frozen=True, kw_only=True):
 
 
 class _Unchecked(Exception):
-    """The command gave no findings. Holds the reason, and its last lines."""
+    """Raised if the audit command gave no findings. Holds the reason and the last lines of output."""
 
     def __init__(self, reason: str, tail: tuple[str, ...] = ()) -> None:
         super().__init__(reason)
@@ -46,12 +46,12 @@ class _Unchecked(Exception):
 
 
 def is_wanted(service: Service) -> bool:
-    """Return if a command is configured."""
+    """Return whether `audit` has a command."""
     return service.audit.command is not None
 
 
 def audit(ctx: StageContext) -> AuditPassed:
-    """Run the command on the packages. Raises GateFailed, ConfigError."""
+    """Run the audit command on the packages of the image. Raises GateFailed, ConfigError."""
     config, installed = ctx.plan.service.audit, ctx.products.find(InstalledChecked)
     if installed is None:
         message = 'it needs the list of packages: write installed.check = "warn" or "fail"'
@@ -102,7 +102,7 @@ def _unchecked(ctx: StageContext, error: _Unchecked) -> AuditPassed:
 
 
 def _asked(ctx: StageContext, installed: InstalledChecked) -> Audited:
-    """Run the command; return what it wrote. Raises _Unchecked."""
+    """Run the audit command; return its output. Raises _Unchecked."""
     with ctx.folder.staged(NAME) as folder:
         packages, sbom, output = (folder / name for name in ("packages.txt", "sbom.json", "output.json"))
         packages.write_text(requirements(installed.packages), encoding="utf-8")
@@ -150,7 +150,7 @@ def _run(ctx: StageContext, folder: Path, places: Mapping[str, Path]) -> Complet
 
 
 def requirements(packages: bytes) -> str:
-    """Return the packages of a list as a requirements file: each name and version once, sorted."""
+    """Return the packages as a requirements file: each name and version once, sorted."""
     document: Any = jsontext.read(packages, jsontext.Bounds(size=8 * 1024 * 1024, depth=16))
     lines = {f"{row['name']}=={row['version']}" for row in document.get("packages", ())}
     return "".join(f"{line}\n" for line in sorted(lines))

@@ -24,16 +24,19 @@ class Builder(Struct, frozen=True, kw_only=True):
     name: str = OWN
     driver: str = "docker"
     version: str = ""
-    """Empty for the engine's own: it has the engine's version."""
+    """Version of BuildKit; empty for the engine's own builder, which has the engine's version."""
 
     @property
     def told(self) -> str:
-        """Return what a record says of it; nothing of the engine's own."""
+        """Return the builder's name and version for the record; empty for the engine's own builder."""
         return f"buildkit {self.version} ({self.driver} builder {self.name})" if self.name != OWN else ""
 
     @property
     def options(self) -> tuple[str, ...]:
-        """Return the words that choose it. One that is not an engine has to hand the image over."""
+        """Return the options of buildx that choose this builder.
+
+        Other drivers than the engine load the image.
+        """
         return ("--builder", self.name, *(() if self.driver == "docker" else ("--load",)))
 
 
@@ -44,7 +47,7 @@ def chosen_builder(ctx: StageContext) -> Builder:
 
 
 def _asked(ctx: StageContext, name: str) -> Builder:
-    """`inspect --bootstrap` starts a builder that sleeps."""
+    """Return the builder of this name; start a builder that is stopped. Raises GateFailed."""
     argv = ("docker", "buildx", "inspect", "--bootstrap", name)
     command = Command(argv=argv, inherits=ENGINE, env=ctx.engine.command_environment())
     try:

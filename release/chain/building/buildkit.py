@@ -1,4 +1,4 @@
-"""One run of BuildKit: its progress, and another attempt where the reason is not the Dockerfile's."""
+"""One run of BuildKit: its progress, and more attempts if the cause of a failure is not the Dockerfile."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from release.retry import RetryPolicy
 from release.values import replace
 
 STRUCTURED: Final = "rawjson"
-"""The word after `--progress` for buildx 0.13 and later; `run_buildkit` takes "plain" for an older one."""
+"""Value of `--progress` for buildx 0.13 and later; for older versions `run_buildkit` uses "plain"."""
 
 _SINCE: Final = (0, 13)
 _VERSION: Final = re.compile(r"v?(\d+)\.(\d+)")
 
 _PATIENCE: Final = RetryPolicy(attempts=3, first=2.0, longest=5.0)
-"""Attempts of a build that failed for another reason than the Dockerfile."""
+"""Number of attempts of a build that failed outside its Dockerfile."""
 
 
 _DAMAGED: Final = (
@@ -39,18 +39,18 @@ _DAMAGED: Final = (
 _IMPORT: Final = "--cache-from"
 
 _FINISH_SECONDS: Final = 600.0
-"""Limit for a step after another gate failed."""
+"""Seconds that a running instruction gets to finish after another gate failed."""
 _LOOK_SECONDS: Final = 0.05
 
 
 def buildx_version() -> str:
-    """Return the version of buildx. Raises GateFailed: there is none."""
+    """Return the version of buildx. Raises GateFailed: buildx is not installed."""
     return _version_on(os.environ.get("PATH", ""), os.environ.get("DOCKER_CONFIG", ""))
 
 
 @lru_cache(maxsize=4)
 def _version_on(_path: str, _config: str) -> str:
-    """It takes docker a moment, and two stages need it; the arguments say where docker looks for buildx."""
+    """Return the version of buildx, cached by PATH and docker's configuration folder."""
     try:
         return output_of(["docker", "buildx", "version"], inherits=ENGINE).split()[1]
     except (CommandFailed, IndexError) as error:
@@ -62,7 +62,7 @@ def _version_on(_path: str, _config: str) -> str:
 
 
 def _readable(command: Command) -> Command:
-    """The same command, with plain progress where buildx has no other."""
+    """Return the command with plain progress, if buildx has no structured progress."""
     if STRUCTURED not in command.argv:
         return command
     try:
@@ -75,7 +75,7 @@ def _readable(command: Command) -> Command:
 
 
 class _BuildFailed(Exception):
-    """BuildKit ended with a status other than 0; the image may be there all the same."""
+    """Raised if BuildKit ended with a status other than 0. The image may exist nevertheless."""
 
     def __init__(self, completed: Completed, progress: Progress, stands: StoredImage | None) -> None:
         super().__init__(completed, progress, stands)
@@ -85,7 +85,7 @@ class _BuildFailed(Exception):
 def run_buildkit(
     ctx: StageContext, stage: str, name: Reference, command: Command, *, hint: str = ""
 ) -> Progress:
-    """Run BuildKit; again, a few times, where it failed for a reason that is not the Dockerfile's.
+    """Run BuildKit; repeat a build that failed outside its Dockerfile.
 
     Builds of one commit that end at the same moment collide when the engine's store names their image
     (containerd: "already exists"), and an overloaded one may fail after the naming. Or the engine was
@@ -134,7 +134,7 @@ def run_buildkit(
 
 
 def _finish_steps(ctx: StageContext, stage: str, reader: RawProgress) -> None:
-    """Wait for the instructions that run, if another gate failed: BuildKit keeps what is done, not the half.
+    """Wait for running instructions if another gate failed: BuildKit caches finished instructions only.
 
     A signal ends the wait.
     """
@@ -150,7 +150,7 @@ def _finish_steps(ctx: StageContext, stage: str, reader: RawProgress) -> None:
 
 
 def _may_be_damage(ctx: StageContext, error: _BuildFailed, *, is_first: bool) -> bool:
-    """Return if an instruction failed right after an interrupted build: a run, or the engine here.
+    """Return whether an instruction failed right after an interrupted build.
 
     BuildKit may keep a step of that one which it can neither use nor replace; seen with its release 0.13, in
     Docker Engine 26.1.
@@ -160,7 +160,7 @@ def _may_be_damage(ctx: StageContext, error: _BuildFailed, *, is_first: bool) ->
 
 
 def _without_cache(ctx: StageContext, stage: str, once: Callable[[], Progress]) -> Progress:
-    """Build again without the imported cache. A layer that is missing there makes an instruction fail."""
+    """Build once more without the imported cache: a layer that is missing there makes an instruction fail."""
     ctx.say(stage, "the build with the imported cache failed: building again without it")
     progress = once()
     text = (
@@ -171,7 +171,7 @@ def _without_cache(ctx: StageContext, stage: str, once: Callable[[], Progress]) 
 
 
 def _without_imports(command: Command) -> Command:
-    """The same, without the options that import a cache."""
+    """Return the command without the options that import a cache."""
     words = list(command.argv)
     while _IMPORT in words:
         place = words.index(_IMPORT)
@@ -180,7 +180,7 @@ def _without_imports(command: Command) -> Command:
 
 
 def _anew(command: Command) -> Command:
-    """The same, without what is in the cache."""
+    """Return the command with `--no-cache`."""
     words = list(command.argv)
     if "build" in words and "--no-cache" not in words:
         words.insert(words.index("build") + 1, "--no-cache")
@@ -188,7 +188,7 @@ def _anew(command: Command) -> Command:
 
 
 def _again(ctx: StageContext, stage: str, name: Reference, error: Exception, left: int) -> bool | float:
-    """Return if to build once more: at once after a collision, after a pause if the engine is in trouble."""
+    """Return whether to build once more after the usual pause; 0.0 for at once, after a name collision."""
     if isinstance(error, EngineUnreachable):
         ctx.say(stage, f"BuildKit failed, and then the engine: {error.found}; building again ({left} left)")
         return True

@@ -1,4 +1,4 @@
-"""The build cache that outlives a machine: BuildKit reads it before a build, and writes it after the run.
+"""The build cache outside the machine: BuildKit reads the cache before a build and writes it after the run.
 
 A release reads only what releases wrote. A check of a pull request reads both, and writes under a name of its
 own: code that nobody has reviewed cannot put a layer into a release. docs/how-to/ci.md tells how to use it.
@@ -30,7 +30,7 @@ GITHUB: Final = (
     "ACTIONS_RUNTIME_TOKEN",
     "ACTIONS_CACHE_SERVICE_V2",
 )
-"""Variables that GitHub gives to actions; buildx reads them."""
+"""Variables that GitHub gives to actions, and that buildx reads."""
 
 _TAG: Final = "cache"
 _OF_CHECKS: Final = "-check"
@@ -38,15 +38,15 @@ _INDEX: Final = "index.json"
 
 
 class Cache(Struct, frozen=True, kw_only=True):
-    """One place of a build cache."""
+    """The place of a build cache."""
 
     kind: Literal["registry", "gha", "local"]
     place: str
-    """A reference, a scope of GitHub's cache, or a folder."""
+    """A reference in a registry, a scope of GitHub's cache, or a folder."""
 
     @classmethod
     def of(cls, service: Service, environ: Mapping[str, str]) -> Cache | None:
-        """Return that of the settings; without one, in CI with a registry, a tag beside the image's own."""
+        """Return the configured cache; by default in CI with a registry, a tag beside the image's tags."""
         chosen = service.build.cache
         if chosen is None and ci_system(environ) is not None and service.registry is not None:
             return cls(kind="registry", place=str(service.repository.tagged(_TAG)))
@@ -60,12 +60,12 @@ class Cache(Struct, frozen=True, kw_only=True):
 
     @property
     def of_checks(self) -> Cache:
-        """Return the place that checks write."""
+        """Return the cache that checks write."""
         return Cache(kind=self.kind, place=f"{self.place}{_OF_CHECKS}")
 
     @property
     def source(self) -> str:
-        """Return the word after `--cache-from`; an empty one for a folder that is not there yet."""
+        """Return the value of `--cache-from`; empty for a folder that does not exist yet."""
         if self.kind == "registry":
             return f"type=registry,ref={self.place}"
         if self.kind == "gha":
@@ -74,7 +74,7 @@ class Cache(Struct, frozen=True, kw_only=True):
 
     @property
     def destination(self) -> str:
-        """Return the word after `--cache-to`: all stages, not only those of the image."""
+        """Return the value of `--cache-to`; the cache holds all stages, not only the stages of the image."""
         if self.kind == "registry":
             return f"type=registry,ref={self.place},mode=max,image-manifest=true,oci-mediatypes=true"
         if self.kind == "gha":
@@ -83,11 +83,11 @@ class Cache(Struct, frozen=True, kw_only=True):
 
     @property
     def unfinished(self) -> Path:
-        """Return the folder that is written before it takes the place of the older one."""
+        """Return the temporary folder that is written before it replaces the old cache folder."""
         return Path(f"{self.place}.{os.getpid()}")
 
     def settle(self) -> None:
-        """Put a folder that is written in its place. Raises OSError."""
+        """Replace the cache folder with the written one. Raises OSError."""
         if self.kind == "local":
             old = Path(f"{self.unfinished}.old")
             if Path(self.place).exists():
@@ -96,7 +96,7 @@ class Cache(Struct, frozen=True, kw_only=True):
             shutil.rmtree(old, ignore_errors=True)
 
     def problem(self, environ: Mapping[str, str]) -> str:
-        """Return why the cache cannot be used here, and what to do; an empty text if nothing is known."""
+        """Return why the cache cannot be used here, with the next step; empty if no problem is known."""
         if self.kind != "gha" or _has_github(environ):
             return ""
         return (
@@ -111,13 +111,13 @@ def _has_github(environ: Mapping[str, str]) -> bool:
 
 
 def usable(ctx: StageContext) -> Cache | None:
-    """Return the cache of the settings; None if there is none, or if it cannot be used here."""
+    """Return the configured cache; None if no cache is configured or the cache cannot be used here."""
     found = Cache.of(ctx.plan.service, ctx.environ)
     return found if found is not None and not found.problem(ctx.environ) else None
 
 
 def import_options(ctx: StageContext) -> tuple[str, ...]:
-    """Return the words of the builder's command line that make it read the cache; none with `--no-cache`."""
+    """Return the options of buildx that import the cache; empty with `--no-cache`."""
     cache = usable(ctx)
     if cache is None or ctx.plan.no_cache:
         return ()
@@ -131,7 +131,7 @@ def import_options(ctx: StageContext) -> tuple[str, ...]:
 
 
 def cache_environment(ctx: StageContext) -> dict[str, str]:
-    """Return the variables that buildx needs for the cache, beside those of each build."""
+    """Return the variables that buildx needs for the cache, in addition to the variables of each build."""
     cache = usable(ctx)
     if cache is None or cache.kind != "gha":
         return {}

@@ -22,11 +22,11 @@ _POLICY: Final = "source-policy.json"
 
 
 _POLICY_VARIABLE: Final = "EXPERIMENTAL_BUILDKIT_SOURCE_POLICY"
-"""The name of the file with BuildKit's rules, for buildx 0.10 and later."""
+"""Variable that names the file with the source policy, for buildx 0.10 and later."""
 
 
 _NO_GIT: Final = {"BUILDX_GIT_LABELS": "0", "BUILDX_GIT_INFO": "0"}
-"""Variables that keep buildx from describing the repository around the context in labels of its own."""
+"""Variables that stop buildx from adding labels about the repository."""
 
 
 def build_command(
@@ -39,7 +39,7 @@ def build_command(
     builder: Builder | None = None,
     lending: tuple[str, ...] = (),
 ) -> Command:
-    """The command line of a build, with more options, as those that lend it secrets.
+    """Return the command line of a build. `lending` holds further options, such as `--secret`.
 
     Provenance is off: BuildKit's attestation holds the time, and would make an index of a new digest each
     time.
@@ -64,7 +64,7 @@ def export_command(
     destination: str,
     lending: tuple[str, ...] = (),
 ) -> Command:
-    """The command line that writes the cache of a build that has just been done, and makes no image."""
+    """Return the command line that writes the cache of the last build, and makes no image."""
     options = [
         *("--builder", builder.name),
         *("--progress", "plain"),
@@ -78,7 +78,7 @@ def export_command(
 def _inputs(
     plan: Plan, target: str | None, metadata: Path, context: BuildContext, lending: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """The words that say what is built."""
+    """Return the options that say what is built."""
     platform = plan.service.build.platform
     return (
         *("--provenance=false", "--sbom=false"),
@@ -93,7 +93,7 @@ def _inputs(
 
 
 def source_policy(places: Mapping[str, str]) -> dict[str, Any]:
-    """BuildKit's rules that make it take base images from other places, or of fixed digests.
+    """Return BuildKit's source policy, which replaces base images by other places or fixed digests.
 
     A named context would do the same, and write other times into the image's history. Source: BuildKit,
     "Source policies" (sourcepolicy/pb/policy.proto), in JSON as buildx reads them.
@@ -114,7 +114,7 @@ def source_policy(places: Mapping[str, str]) -> dict[str, Any]:
 
 
 def build_environment(ctx: StageContext) -> dict[str, str]:
-    """Which engine builds, and from which bases where plan or settings say so: one choice for a whole run."""
+    """Return the variables that choose the engine and the source policy of all builds of a run."""
     policy = ctx.folder.path / _POLICY
     with ctx.once:
         if not policy.exists() and (places := _places(ctx)):
@@ -124,7 +124,7 @@ def build_environment(ctx: StageContext) -> dict[str, str]:
 
 
 def _places(ctx: StageContext) -> dict[str, str]:
-    """Recorded bases by their digests; from a mirror what it has."""
+    """Return the source of each base image: the mirror's image, else the recorded digest."""
     plan, mirrors = ctx.plan, ctx.plan.service.build.mirrors
     pinned = {base.reference: f"{base.reference}@{base.digest}" for base in plan.bases}
     if not mirrors:
@@ -144,11 +144,11 @@ def _repeated(option: str, values: dict[str, str]) -> list[str]:
 
 
 def label_options(labels: Mapping[str, str]) -> tuple[str, ...]:
-    """The words of the builder's command line that put labels on an image."""
+    """Return the options of buildx that label an image."""
     return tuple(_repeated("--label", dict(labels)))
 
 
 def stage_options(stages: Mapping[str, Reference]) -> tuple[str, ...]:
-    """The words that make BuildKit take images in the place of stages (buildx, `--build-context`)."""
+    """Return the options of buildx that replace stages by images (`--build-context`)."""
     images = {stage: f"docker-image://{image}" for stage, image in stages.items()}
     return tuple(_repeated("--build-context", images))

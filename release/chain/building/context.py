@@ -21,11 +21,11 @@ from release.errors import ReleaseError
 from release.source import Entry
 
 _DEFAULT_RIGHTS: Final = "system.posix_acl_default"
-"""The attribute of a folder with rights for what is made in it (acl(5))."""
+"""Extended attribute with the default ACL of a folder (acl(5))."""
 
 
 def write_archive(entries: Iterable[Entry], path: Path) -> None:
-    """Write the archive of these files, which come sorted, with every folder before what is in it."""
+    """Write a tar archive of these files, sorted, each folder before its content."""
     with (
         private.create_file(path) as stream,
         tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive,
@@ -38,7 +38,7 @@ def write_archive(entries: Iterable[Entry], path: Path) -> None:
 
 
 def write_folder(entries: Iterable[Entry], folder: Path) -> None:
-    """Write the files into a folder, for tools that read files."""
+    """Write the committed files into a folder, for tools that read files."""
     for entry in entries:
         _write(entry, folder / entry.path)
 
@@ -84,7 +84,7 @@ def _mode(entry: Entry) -> int:
 
 
 def _fix(path: Path, mode: int | None) -> None:
-    """Set the time, and compare the mode with what the file system has kept."""
+    """Set the fixed time of a path. Compare its mode with the mode that the file system stored."""
     os.utime(path, (SOURCE_DATE_EPOCH, SOURCE_DATE_EPOCH), follow_symlinks=False)
     kept = stat.S_IMODE(path.lstat().st_mode)
     if mode is not None and kept != mode:

@@ -1,4 +1,4 @@
-"""The stages of a Dockerfile, and the mistake of releasing the one that runs the tests.
+"""The stages of a Dockerfile, and a check that the released stage is not the stage of the tests.
 
 Source: Dockerfile reference, "FROM", "Escape", "Here-documents". Only what is asked here is read.
 """
@@ -19,19 +19,19 @@ _FROM: Final = re.compile(r"FROM\s+(?:--\S+\s+)*(?P<base>\S+)(?:\s+AS\s+(?P<name
 _COMMAND: Final = re.compile(r"(?:CMD|ENTRYPOINT)\s+(?P<words>.+)", re.IGNORECASE | re.DOTALL)
 _HEREDOC: Final = re.compile(r"<<-?[\"']?([A-Za-z0-9_]+)[\"']?")
 _RUNNERS: Final = frozenset({"pytest", "py.test", "unittest", "tox", "nox"})
-"""Programs and modules that run tests; no service is one."""
+"""Programs and modules that run tests, never a service."""
 
 
 class Instruction(Struct, frozen=True):
     """One instruction of a Dockerfile, without line ends and comments."""
 
     line: int
-    """The line that it begins in, from 1."""
+    """First line of the instruction, from 1."""
     text: str
 
     @property
     def keyword(self) -> str:
-        """As "RUN"."""
+        """Return the keyword, as "RUN"."""
         return self.text.split(maxsplit=1)[0].upper()
 
 
@@ -39,17 +39,17 @@ class DockerStage(Struct, frozen=True, kw_only=True):
     """A stage of a Dockerfile."""
 
     name: str
-    """In lower case; empty where it has none."""
+    """Name in lower case; empty for a stage without a name."""
     base: str
-    """Image or stage that it is built on, in lower case."""
+    """Image or stage after FROM, in lower case."""
     commands: tuple[str, ...]
-    """Its own CMD and ENTRYPOINT, as they are written."""
+    """CMD and ENTRYPOINT of the stage, as written."""
     instructions: tuple[Instruction, ...] = ()
-    """All of its own, without FROM."""
+    """All instructions of the stage except FROM."""
 
 
 def stages_of(dockerfile: str) -> tuple[DockerStage, ...]:
-    """Return the stages, in their order."""
+    """Return the stages in the order of the Dockerfile."""
     found: list[DockerStage] = []
     for instruction in instructions_of(dockerfile):
         if match := _FROM.fullmatch(instruction.text):
@@ -63,7 +63,7 @@ def stages_of(dockerfile: str) -> tuple[DockerStage, ...]:
 
 
 def instructions_of(dockerfile: str) -> Iterator[Instruction]:
-    """Yield the instructions, without comments; a here-document follows its instruction, after a line end."""
+    """Yield the instructions without comments; a here-document follows its instruction after a line end."""
     lines, whole, first = enumerate(dockerfile.removeprefix("\ufeff").splitlines(), start=1), "", 0
     for number, line in lines:
         text = line.strip()
@@ -107,7 +107,7 @@ def _released(stages: tuple[DockerStage, ...], service: Service) -> DockerStage 
 
 
 def _why(stage: DockerStage, service: Service) -> str:
-    """Return why the stage is that of the tests; an empty text where nothing says so."""
+    """Return why the stage is the stage of the tests; empty if nothing shows that."""
     target = service.test.target
     if service.build.target is None and target is not None and stage.name == target.lower():
         return "`test.target` names the same stage"
@@ -116,7 +116,7 @@ def _why(stage: DockerStage, service: Service) -> str:
 
 
 def _runs_tests(command: str) -> bool:
-    """Return whether a CMD or ENTRYPOINT, in exec or in shell form, starts a runner of tests."""
+    """Return whether a CMD or ENTRYPOINT, in exec or shell form, starts a test runner."""
     words = _words(command)
     programs = {word.rpartition("/")[2] for word in words}
     return bool(programs & _RUNNERS) or ("manage.py" in programs and "test" in words)
@@ -139,7 +139,7 @@ def _split(text: str) -> list[str]:
 
 
 def _remedy(stage: DockerStage, stages: tuple[DockerStage, ...]) -> str:
-    """Return the lines to write."""
+    """Return the lines to write into the Dockerfile or the settings."""
     below = next((each.name for each in stages if each.name and each.name == stage.base), "")
     if not below:
         return "put the tests into a stage of their own, FROM the released stage, and name both stages"

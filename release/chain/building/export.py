@@ -1,4 +1,4 @@
-"""The build cache is written after the result of a run is safe. What goes wrong there fails nothing."""
+"""Write the build cache after the result of a run is safe. A failure is a warning."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _LOG = "cache"
 
 
 class ExportedCache(Struct, frozen=True, kw_only=True):
-    """The cache that a run wrote, by its digest, if the place has digests."""
+    """The cache that a run wrote, with its digest if the cache is in a registry."""
 
     digest: Digest | None
 
 
 def export_cache(ctx: StageContext) -> None:
-    """Write the cache of this run's builds; say why, if that is not possible.
+    """Write the cache of this run's builds; warn if that is not possible.
 
     Nothing is written if every instruction was in a cache, or if the build was reused.
     """
@@ -69,7 +69,7 @@ def _failed(cache: Cache, error: ReleaseError | OSError) -> str:
 
 
 def _exported(ctx: StageContext, cache: Cache) -> Digest | None:
-    """Raises ReleaseError, OSError."""
+    """Write the cache and return the result. Raises ReleaseError, OSError."""
     metadata = ctx.folder.path / "cache-metadata.json"
     with lent(ctx, "build") as lending, ctx.folder.staged("docker") as folder:
         command = export_command(
@@ -102,7 +102,7 @@ def _exported(ctx: StageContext, cache: Cache) -> Digest | None:
 
 
 def _target(ctx: StageContext) -> str | None:
-    """Return the stage of the tests, which stands on the released one, if this run has built it."""
+    """Return the stage of the tests if this run built it; the stage is built on the released one."""
     ran = "test" in ctx.made and ctx.made["test"][0].run is None
     return (ctx.plan.service.test.target if ran else None) or ctx.plan.service.build.target
 
@@ -112,7 +112,7 @@ def _last(tail: tuple[str, ...]) -> str:
 
 
 def _digest(metadata: Path) -> Digest | None:
-    """Return the digest of the cache's manifest, as BuildKit says it."""
+    """Return the digest of the cache's manifest from BuildKit's metadata; None if there is none."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         metadata.chmod(0o600)
         said: dict[str, Any] = json.loads(metadata.read_text(encoding="utf-8"))

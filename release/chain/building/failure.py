@@ -1,4 +1,4 @@
-"""Causes of a failed build, and hints. A hint is here only if following it corrects that failure."""
+"""Causes of a failed build, with hints. A hint is here only if following the hint corrects the failure."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ from release.values import Struct
 
 _FAILED: Final = "the image could not be built"
 _WILD: Final = frozenset("*?[\\$")
-"""Characters by which a source of COPY names more than one file, or none for certain."""
+"""Wildcard characters and variables in a source of COPY: the source may name any number of files."""
 
 
 class Failure(Struct, frozen=True, kw_only=True):
-    """The last attempt of a build."""
+    """The last failed attempt of a build."""
 
     stage: str
-    """The chain's stage."""
+    """Stage of the chain."""
     progress: Progress
     command: Command
     attempts: int
     stands: bool
-    """True: the engine has the image nevertheless."""
+    """True: the engine has the image in spite of the failure."""
     hint: str
-    """Help of the caller against a failing instruction."""
+    """Hint of the caller for a failed instruction."""
 
     @property
     def target(self) -> str:
-        """The Dockerfile's stage that is built; empty for its last."""
+        """Return the Dockerfile's stage that is built; empty for the last stage."""
         return self._option("--target")
 
     @property
     def dockerfile(self) -> str:
-        """Its name."""
+        """Return the name of the Dockerfile."""
         return Path(self._option("--file") or "Dockerfile").name
 
     @property
     def place(self) -> str:
-        """The Dockerfile's line that the error is about, in words."""
+        """Return the line of the Dockerfile that the error is about, in words."""
         line = self.progress.line
         return f"line {line} of {self.dockerfile}" if line is not None else self.dockerfile
 
@@ -57,7 +57,7 @@ class Failure(Struct, frozen=True, kw_only=True):
 
     @property
     def files(self) -> frozenset[str]:
-        """The paths of the context that was sent: a folder, or an archive; empty if it cannot be read."""
+        """Return the paths of the build context; empty if the context cannot be read."""
         if self.command.stdin is None:
             folder = Path(self.command.argv[-1])
             return frozenset(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
@@ -69,7 +69,7 @@ class Failure(Struct, frozen=True, kw_only=True):
 
 
 def explained(ctx: StageContext, failure: Failure) -> tuple[str, str]:
-    """Return what was found, and the next step: an empty text where none is known to help."""
+    """Return the cause and the next step; an empty next step if no hint helps."""
     progress = failure.progress
     if not progress.has_begun:
         return "BuildKit did not start", failure.hint or "follow its last lines"
@@ -124,13 +124,13 @@ def _of_the_dockerfile(ctx: StageContext, failure: Failure) -> tuple[str, str]:
 
 
 def _absent(failure: Failure, instruction: str) -> list[str]:
-    """The sources of a COPY or ADD that the context does not have; none where that cannot be told."""
+    """Return the sources of a COPY or ADD that the context lacks; empty if that is not certain."""
     files = failure.files
     return [source for source in _sources(instruction) if files and not _is_in(source, files)]
 
 
 def _sources(instruction: str) -> Iterator[str]:
-    """The paths that COPY or ADD takes from the context; not those of other stages, or with `*`."""
+    """Return the paths that COPY or ADD takes from the context, without other stages and wildcards."""
     try:
         name, *words = shlex.split(instruction.replace("[", " ").replace("]", " ").replace(",", " "))
     except ValueError:
@@ -148,7 +148,7 @@ def _is_in(path: str, files: frozenset[str]) -> bool:
 
 
 def _hint_of_absent(ctx: StageContext, failure: Failure, absent: list[str]) -> str:
-    """Commit it, or let it in: what is committed below the context was left out by the ignore file."""
+    """Return the hint for missing sources: commit them, or remove them from the ignore file."""
     plan, folder = ctx.plan, Path(ctx.plan.service.context)
     try:
         committed = frozenset(Committed(ctx.source, plan.commit.id, plan.service.context).leaves)
@@ -163,7 +163,7 @@ def _hint_of_absent(ctx: StageContext, failure: Failure, absent: list[str]) -> s
 
 
 def _stages(ctx: StageContext) -> list[str]:
-    """The names of the Dockerfile's stages."""
+    """Return the names of the Dockerfile's stages."""
     try:
         content = committed_dockerfile(ctx.source, ctx.plan)
     except ReleaseError:

@@ -1,4 +1,4 @@
-"""Base images from a mirror: what a Dockerfile names, looked for where the settings say, and taken by digest.
+"""Base images from a mirror: find the image that a Dockerfile names in a mirror, and pin the image by digest.
 
 The Dockerfile stays as it is: BuildKit is told by its source policy to take an image from another place. What
 the mirror does not have comes from where the Dockerfile says.
@@ -25,7 +25,7 @@ _COPY: Final = re.compile(r"\s*COPY\s+(?:--\S+\s+)*?--from=(?P<image>\S+)\s.*", 
 
 
 def named_images(dockerfile: str, args: Mapping[str, str]) -> tuple[Reference, ...]:
-    """The images of other repositories that a Dockerfile is built on, with tag or digest, in its order.
+    """Return the images of other repositories that a Dockerfile is built on, with tag or digest, in order.
 
     Args:
         dockerfile: its text. An image is named by FROM or by COPY --from; variables are those of ARG before
@@ -48,7 +48,7 @@ def named_images(dockerfile: str, args: Mapping[str, str]) -> tuple[Reference, .
 
 
 def _parsed(image: str) -> Iterator[Reference]:
-    """With the host, the path and the tag that are meant where they are left out."""
+    """Return the reference with the default host, path and tag filled in."""
     try:
         written = Reference.parse(image)
     except ValueError:
@@ -65,7 +65,7 @@ def mirrored(
     tell: Callable[[str], None],
     cancellation: Cancellation | None = None,
 ) -> dict[str, str]:
-    """Return where BuildKit is to take images from: what is named, and the same in a mirror, by digest.
+    """Return the source of each image: the named image, and the same image in a mirror, by digest.
 
     Args:
         images: what is named.
@@ -112,7 +112,7 @@ def _digest_in(
 
 
 def origin(reference: str, mirrors: Mapping[str, str]) -> str:
-    """Return what a Dockerfile calls an image that was taken from a mirror; any other name as it is."""
+    """Return the name in the Dockerfile of an image that came from a mirror; any other name unchanged."""
     for host, place in mirrors.items():
         if reference.startswith(f"{place}/"):
             return f"{host}/{reference.removeprefix(f'{place}/')}"

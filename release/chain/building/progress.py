@@ -1,4 +1,4 @@
-"""BuildKit's progress as a value: vertices, each with a state, and the place in the Dockerfile of an error.
+"""BuildKit's progress as a value: vertices with their states, and the Dockerfile line of an error.
 
 A vertex that runs an instruction is named `[stage  2/11] …`, with step numbers of one width; others are
 BuildKit's own, as `[internal] load …` and `exporting to image`. Where an error carries the place in the
@@ -18,7 +18,7 @@ from typing import Final, Literal, cast
 from release.values import Struct
 
 State = Literal["", "DONE", "CACHED", "CANCELED", "ERROR"]
-"""Empty while the vertex is under way."""
+"""State of a vertex; empty while the vertex runs."""
 
 _LINE: Final = re.compile(r"#(?P<number>[1-9]\d*) (?P<text>\S.*)")
 _INSTRUCTION: Final = re.compile(r"\[ *(?:\S+ +)*\d+/\d+\] (?P<text>.*)", re.DOTALL)
@@ -32,48 +32,48 @@ _ENDS: Final = _WELL | {"CANCELED", "ERROR"}
 
 
 class Vertex(Struct, frozen=True, kw_only=True):
-    """A step of a build: its name and its last state."""
+    """A step of a build, with its name and last state."""
 
     name: str
     state: State = ""
 
     @property
     def instruction(self) -> str:
-        """The instruction of the Dockerfile that it runs, as "RUN make"; empty for BuildKit's own steps."""
+        """Return the Dockerfile's instruction, as "RUN make"; empty for BuildKit's own steps."""
         found = _INSTRUCTION.fullmatch(self.name)
         return found["text"] if found is not None else ""
 
 
 class Progress(Struct, frozen=True, kw_only=True):
-    """The end of a build: its vertices, and its output as text."""
+    """Progress of a build that ended: its vertices, and its output as text."""
 
     vertices: tuple[Vertex, ...]
     text: str
 
     @property
     def has_begun(self) -> bool:
-        """Return if BuildKit has started; otherwise buildx ended before, and has printed why."""
+        """Return whether BuildKit has started; otherwise buildx ended before and printed the reason."""
         return bool(self.vertices)
 
     @property
     def line(self) -> int | None:
-        """The line of the Dockerfile that the error is about, where BuildKit shows it."""
+        """Return the Dockerfile line of the error; None if BuildKit shows no line."""
         found = _PLACE.search(self.text)
         return int(found["line"]) if found is not None else None
 
     @property
     def failed(self) -> tuple[Vertex, ...]:
-        """The vertices that ended with an error. One that was given up for another is not among them."""
+        """Return the vertices that ended with an error, without the vertices that were cancelled."""
         return tuple(vertex for vertex in self.vertices if vertex.state == "ERROR")
 
     @property
     def instruction(self) -> str:
-        """The instruction that failed; empty if none did."""
+        """Return the instruction that failed; empty if none failed."""
         return next(filter(None, (vertex.instruction for vertex in self.failed)), "")
 
     @property
     def ran(self) -> bool:
-        """Return whether an instruction ran that was in no cache."""
+        """Return whether an instruction ran, instead of being taken from a cache."""
         steps = (v for v in self.vertices if v.instruction and not v.instruction.upper().startswith("FROM "))
         return any(vertex.state == "DONE" for vertex in steps)
 
@@ -84,7 +84,7 @@ class Progress(Struct, frozen=True, kw_only=True):
 
     @property
     def is_engines_failure(self) -> bool:
-        """Return if a failed build ended outside its Dockerfile: then another attempt makes sense.
+        """Return whether a failed build ended outside its Dockerfile, so that another attempt may succeed.
 
         Nothing points into the Dockerfile, no instruction ended with an error, and something else did not end
         well: as when the engine is overloaded, restarts, or loses its client's session. Where everything
@@ -97,7 +97,7 @@ class Progress(Struct, frozen=True, kw_only=True):
 
     @property
     def is_about_bases(self) -> bool:
-        """Return whether nothing failed but looking up images: a registry is in trouble, or has no such one.
+        """Return whether only lookups of images failed: the registry is in trouble or lacks the image.
 
         BuildKit shows the place of the FROM then, whatever the registry has answered.
         """
@@ -105,18 +105,18 @@ class Progress(Struct, frozen=True, kw_only=True):
 
     @property
     def frontend(self) -> str:
-        """The image of `# syntax=` that could not be looked up; empty if that is not what failed."""
+        """Return the image of `# syntax=` that could not be looked up; empty if another step failed."""
         names = (vertex.name for vertex in self.failed if vertex.name.startswith(_FRONTEND))
         return next((name.removeprefix(_FRONTEND).removeprefix("docker-image://") for name in names), "")
 
     @property
     def lost(self) -> str:
-        """The images that could not be looked up, in one line."""
+        """Return the images that could not be looked up, in one line."""
         return ", ".join(v.name.removeprefix(_BASE).removeprefix(_FRONTEND) for v in self.failed)
 
 
 def step_of(line: str) -> str:
-    """The step that a line begins, as "[runtime 2/4] COPY . /srv"; or nothing."""
+    """Return the step that a line begins, as "[runtime 2/4] COPY . /srv"; empty if there is none."""
     match = _LINE.fullmatch(line)
     if match is None or not _INSTRUCTION.fullmatch(match["text"]):
         return ""
@@ -124,7 +124,7 @@ def step_of(line: str) -> str:
 
 
 def _after(before: str, word: str) -> str:
-    """Return the state of a vertex after BuildKit says a word of it.
+    """Return the new state of a vertex after a word of BuildKit.
 
     A step that was found in the cache is DONE a second time when its layer is unpacked: it stays CACHED.
     """
@@ -134,7 +134,7 @@ def _after(before: str, word: str) -> str:
 
 
 def read_plain(output: str) -> Progress:
-    """The same from plain progress: each vertex by its name, with its last state."""
+    """Return the progress that a plain output shows: each vertex by name, with its last state."""
     names, states = dict[str, str](), dict[str, str]()
     for line in output.splitlines():
         if match := _LINE.fullmatch(line):

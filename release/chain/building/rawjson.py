@@ -21,36 +21,36 @@ from release.chain.building.progress import Progress, State, Vertex, read_plain
 from release.values import Struct, field
 
 _LARGEST: Final = 16 * 1024 * 1024
-"""Characters of one document; what is longer is shown as text."""
+"""Characters of one document; a longer document is shown as text."""
 
 _QUOTED: Final = 10
 """Number of last lines of a failed step that are repeated at the end, as plain progress does."""
 
 _CANCELED: Final = "context canceled"
-"""Mark of BuildKit for a step that was cancelled because another failed, by the end of its error."""
+"""End of BuildKit's error for a step that was cancelled because another step failed."""
 
 _NANOSECONDS: Final = re.compile(r"(\.\d{6})\d+")
 
 
 class _Step(Struct, kw_only=True):
-    """A vertex while its build goes on."""
+    """A vertex of a running build."""
 
     number: int
     name: str
     began: str = ""
     state: State = ""
     cached: bool = False
-    """It was found in the cache; it may end a second time, when its layer is unpacked."""
+    """True: the step was found in the cache. The step may end a second time when its layer is unpacked."""
     shown: bool = False
     partial: str = ""
     last: deque[str] = field(default_factory=lambda: deque(maxlen=_QUOTED))
 
 
 class RawProgress:
-    """Reads the output of buildx line by line. Text that is no document passes unchanged."""
+    """Reader of the output of buildx, line by line. Text that is not JSON passes unchanged."""
 
     def __init__(self) -> None:
-        """Nothing has begun."""
+        """Start without steps."""
         self._steps: dict[str, _Step] = {}
         self._document = ""
         self._is_told = False
@@ -58,18 +58,18 @@ class RawProgress:
         self._lock = threading.Lock()
 
     def running(self) -> frozenset[str]:
-        """Return the instructions of the Dockerfile that run now; may be asked from another thread."""
+        """Return the instructions that run now. Safe to call from another thread."""
         with self._lock:
             steps = [step for step in self._steps.values() if step.shown and not step.state]
         names = {step.name for step in steps if Vertex(name=step.name).instruction}
         return frozenset() if self._is_over else frozenset(names)
 
     def close(self) -> None:
-        """Say that nothing runs any more."""
+        """Mark all steps as ended."""
         self._is_over = True
 
     def feed(self, line: str) -> str:
-        """Return what people read of a line: none, one or several lines."""
+        """Return the readable lines for a line of output: none, one or several."""
         if not self._document and not line.startswith("{"):
             return "".join(self._failures()) + line
         self._document += line
@@ -90,14 +90,14 @@ class RawProgress:
         return text
 
     def progress(self, text: str) -> Progress:
-        """Return the build as a value; `text` is what `feed` has returned, all that an older buildx gives."""
+        """Return the build's progress. `text` is the text that `feed` returned."""
         if not self._steps:
             return read_plain(text)
         vertices = tuple(Vertex(name=step.name, state=_final(step)) for step in self._steps.values())
         return Progress(vertices=vertices, text=text)
 
     def _shown(self, status: Any) -> Iterator[str]:
-        """Lines about one document; what has another shape says nothing."""
+        """Yield readable lines for one document; none for a document of another shape."""
         if not isinstance(status, Mapping):
             return
         ended = [vertex for vertex in _items(status, "vertexes") if self._step(vertex).began]
@@ -159,7 +159,7 @@ class RawProgress:
         yield f"#{step.number} {said.get(step.state, step.state)}"
 
     def _failures(self) -> Iterator[str]:
-        """The last lines of each step that failed, once, before what buildx says in the end."""
+        """Yield the last lines of each failed step, once, before the final error of buildx."""
         failed = [step for step in self._steps.values() if step.state == "ERROR"]
         if failed and not self._is_told:
             self._is_told = True
@@ -185,7 +185,7 @@ def _state(vertex: Mapping[str, Any], error: str) -> State:
 
 
 def _text(data: Any) -> str:
-    """Bytes in JSON (Go, `encoding/json`)."""
+    """Return the text of bytes in JSON, base64 (Go, `encoding/json`)."""
     try:
         return base64.b64decode(str(data or ""), validate=True).decode("utf-8", "replace")
     except binascii.Error:
@@ -193,7 +193,7 @@ def _text(data: Any) -> str:
 
 
 def _seconds(began: str, then: Any) -> float:
-    """From one time (RFC 3339, with nanoseconds) to another; 0 for what is none."""
+    """Return the seconds between two times (RFC 3339, with nanoseconds); 0 if one is not a time."""
     try:
         first, last = (datetime.fromisoformat(_NANOSECONDS.sub(r"\1", str(time))) for time in (began, then))
         return max(0.0, (last - first).total_seconds())

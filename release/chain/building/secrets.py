@@ -1,4 +1,4 @@
-"""Build secrets, ssh agents and keys, and the proxies of the environment, for the time of a build.
+"""Options that give a build its secrets, ssh agents and keys, and the proxies of the environment.
 
 None of it may stay. A secret is a file without a name in any folder (memfd_create(2)): it is on no disk, on
 no command line and in no environment, other users cannot open it, and it is gone with this process however
@@ -30,31 +30,31 @@ from release.redact import SHORTEST, Redacted, passwords_in
 from release.values import Struct
 
 PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY")
-"""BuildKit's predefined arguments, in either case (Dockerfile reference, "Predefined ARGs")."""
+"""BuildKit's predefined arguments, in upper and lower case (Dockerfile reference, "Predefined ARGs")."""
 
 _LARGEST: Final = 500 * 1024
-"""Bytes that BuildKit takes as one secret."""
+"""Most bytes that BuildKit takes as one secret."""
 _CONNECT_SECONDS: Final = 5.0
 _ARG: Final = re.compile(r"^\s*ARG\s+(.+)$", re.IGNORECASE | re.MULTILINE)
 
 
 class Ssh(Struct, frozen=True, kw_only=True):
-    """One `--mount=type=ssh`: its id, and the agent's socket or the key's file."""
+    """One `--mount=type=ssh`: its id, and the agent's socket or the key file."""
 
     id: str
     path: Path | None
-    """None: SSH_AUTH_SOCK is not set."""
+    """Path of the socket or key; None if SSH_AUTH_SOCK is not set."""
 
     @classmethod
     def parse(cls, text: str, environ: Mapping[str, str]) -> Ssh:
-        """`default`, or `id=path` with ~ for the home folder."""
+        """Return the settings of `default`, or of `id=path` with ~ for the home folder."""
         name, _, given = text.partition("=")
         agent = environ.get("SSH_AUTH_SOCK")
         chosen = Path(given).expanduser() if given else Path(agent) if agent else None
         return cls(id=name, path=chosen)
 
     def problem(self) -> str | None:
-        """Return why the build could not log in with it; None where nothing speaks against it."""
+        """Return why the build cannot use the agent or key; None if no problem is known."""
         if self.path is None:
             return f"ssh {self.id}: no agent: SSH_AUTH_SOCK is not set"
         try:
@@ -68,7 +68,7 @@ class Ssh(Struct, frozen=True, kw_only=True):
 
 
 def _knock(path: Path) -> None:
-    """Raise OSError where no agent listens: its socket may outlive it."""
+    """Connect to an agent's socket. Raises OSError if no agent listens: a socket may outlive its agent."""
     with socket.socket(socket.AF_UNIX) as knocking:
         knocking.settimeout(_CONNECT_SECONDS)
         knocking.connect(str(path))
@@ -76,7 +76,7 @@ def _knock(path: Path) -> None:
 
 @contextmanager
 def lent(ctx: StageContext, stage: str) -> Iterator[tuple[str, ...]]:
-    """Options of the builder's command line that lend it what is configured, good while the block runs.
+    """Yield the options of buildx for the configured secrets, ssh and proxies, valid while the block runs.
 
     Raises:
         GateFailed: of this stage, with everything that is missing, before a build has begun.
@@ -92,7 +92,7 @@ def lent(ctx: StageContext, stage: str) -> Iterator[tuple[str, ...]]:
 
 
 def lending_options(files: Mapping[str, str], ssh: Iterable[Ssh], proxies: Iterable[str]) -> tuple[str, ...]:
-    """The words of the command line: ids, paths and names, and no value."""
+    """Return the options of buildx: ids, paths and names, never a secret's value."""
     return (
         *(word for name, path in sorted(files.items()) for word in ("--secret", f"id={name},src={path}")),
         *(word for each in ssh for word in ("--ssh", f"{each.id}={each.path}")),
@@ -114,7 +114,7 @@ def _too_large(values: Mapping[str, Redacted]) -> Iterator[str]:
 
 @contextmanager
 def _unnamed_file(value: Redacted) -> Iterator[str]:
-    """A path under which a program of this user finds the value while the block runs."""
+    """Yield a path under which this user's programs can read the value while the block runs."""
     content = value.reveal().encode()
     if not hasattr(os, "memfd_create"):  # not on Linux: a file that only its owner may read
         with tempfile.NamedTemporaryFile(prefix="release-lent-") as file:
@@ -130,7 +130,7 @@ def _unnamed_file(value: Redacted) -> Iterator[str]:
 
 
 def _proxies(ctx: StageContext) -> list[str]:
-    """The names of the environment's proxies, where the build is to have them; configured ones stay."""
+    """Return the proxy variables of the environment that the build gets, without configured arguments."""
     config = ctx.plan.service.build
     known = {name.upper() for name in config.args}
     return [
@@ -139,7 +139,7 @@ def _proxies(ctx: StageContext) -> list[str]:
 
 
 def refuse_declared_proxies(ctx: StageContext, dockerfile: str) -> None:
-    """An ARG of that name would make the proxy part of the history, and of the digest. Raises GateFailed."""
+    """Refuse an ARG for a proxy: the proxy would be in the image's history. Raises GateFailed."""
     words = {word.partition("=")[0] for line in _ARG.findall(dockerfile) for word in line.split()}
     declared = sorted(words.intersection(_proxies(ctx)))
     if declared:
@@ -152,7 +152,7 @@ def refuse_declared_proxies(ctx: StageContext, dockerfile: str) -> None:
 
 
 def _tells(told: str, value: str) -> bool:
-    """Return whether the value as a whole is in there, or a password of an address in it.
+    """Return whether a text contains the whole value, or a password of a URL in the value.
 
     Not each of its lines, as in logs: "[global]" of a pip.conf is in many an image's history.
     """
@@ -166,13 +166,13 @@ def _is_in(told: str, text: str) -> bool:
 
 
 def lends(ctx: StageContext) -> bool:
-    """Return whether the build is lent anything that could stay in the image."""
+    """Return whether the build gets secrets or proxies that could stay in the image."""
     values, _ = ctx.build_secrets
     return bool(values or _proxies(ctx))
 
 
 def refuse_kept_secrets(ctx: StageContext, told: str) -> None:
-    """Look for what was lent in all that an image says about itself. Raises GateFailed.
+    """Refuse an image whose settings or history contain a build secret. Raises GateFailed.
 
     Args:
         shop: with what was lent.

@@ -1,4 +1,4 @@
-"""The build context: the committed files that the ignore file leaves in, as a folder for BuildKit.
+"""The build context: committed files without the paths of the ignore file, as a folder for BuildKit.
 
 BuildKit applies the ignore file itself: it lies beside the Dockerfile, outside of the context. Our own rules
 decide only which files are written, and which of them are refused.
@@ -29,27 +29,27 @@ _GIT_CRYPT: Final = b"\0GITCRYPT\0"
 
 
 class BuildContext(Struct, frozen=True, kw_only=True):
-    """The paths that BuildKit is given."""
+    """The folder and files that BuildKit gets."""
 
     folder: Path
-    """Named by its content: BuildKit compares sizes and times with what it got from a folder of this name."""
+    """The context, named by its content: BuildKit reuses files of a folder with the same name."""
     dockerfile: Path
-    """Outside of it; the ignore file lies beside it."""
+    """Path of the Dockerfile outside of the folder, beside its ignore file."""
 
 
 class Selection(Struct, frozen=True, kw_only=True):
-    """The part of a commit that is sent to BuildKit. Its files are not read yet."""
+    """The part of a commit that BuildKit gets. Its files are not read yet."""
 
     committed: Committed
     kept: Kept
     name: str
-    """The Dockerfile's, as BuildKit shows it."""
+    """Name of the Dockerfile, as BuildKit shows it."""
     dockerfile: bytes
     ignore: bytes | None
 
     @property
     def key(self) -> str:
-        """The hash of all names, modes and contents in the context."""
+        """Return the hash of all names, modes and contents in the context."""
         digest = hashlib.sha256()
         for path in sorted(self.kept.files | self.kept.folders):
             leaf = self.committed.leaves.get(path)
@@ -59,17 +59,17 @@ class Selection(Struct, frozen=True, kw_only=True):
 
 
 def selection(ctx: StageContext) -> Selection:
-    """Return what this run's build is sent. Raises GateFailed, SourceError, BadPattern."""
+    """Return the files of this run's build context. Raises GateFailed, SourceError, BadPattern."""
     return ctx.single.get("selection", lambda: _selected(ctx.source, ctx.plan))
 
 
 def build_context(ctx: StageContext) -> BuildContext:
-    """The build context of this run, written when the first build asks for it. Raises GateFailed."""
+    """Return the build context of this run, written by the first build. Raises GateFailed."""
     return ctx.single.get("context", lambda: _written(selection(ctx), ctx.folder.path / "context"))
 
 
 def committed_dockerfile(source: Source, plan: Plan) -> bytes:
-    """The Dockerfile, also through links. Raises GateFailed: the commit has none."""
+    """Return the Dockerfile, following links. Raises GateFailed: the commit has no Dockerfile."""
     path = _in_context(plan, plan.service.build.dockerfile)
     content = read_linked(source, plan.commit.id, path)
     if content is None:
@@ -108,14 +108,14 @@ def _selected(source: Source, plan: Plan) -> Selection:
 
 
 def _own_configuration(source: Source, plan: Plan) -> str | None:
-    """The path of our configuration file below the context: an image does not depend on it."""
+    """Return the path of this library's configuration in the context: images do not depend on it."""
     name = config.own_file(lambda path: read_linked(source, plan.commit.id, path))
     inside = PurePosixPath(plan.service.context) == PurePosixPath()
     return name if inside else None
 
 
 def ignore_file(source: Source, plan: Plan) -> tuple[str, bytes | None]:
-    """The ignore file that BuildKit takes, and its content: the Dockerfile's own, or that of the context."""
+    """Return the path and content of the ignore file: beside the Dockerfile, else of the context."""
     commit = plan.commit.id
     for name in (f"{plan.service.build.dockerfile}{_IGNORE}", _IGNORE):
         path = _in_context(plan, name)
@@ -131,7 +131,7 @@ def ignore_file(source: Source, plan: Plan) -> tuple[str, bytes | None]:
 
 
 def _written(chosen: Selection, target: Path) -> BuildContext:
-    """Write it aside, and give it its name when it is whole."""
+    """Write the context under a temporary name, then rename the complete folder."""
     unfinished = target.with_name(f"{target.name}.new")
     try:
         entries = _readable(chosen.committed.entries(sorted(chosen.kept.files)))
@@ -152,7 +152,7 @@ def _write_dockerfile(chosen: Selection, folder: Path) -> None:
 
 
 def _readable(entries: Iterator[Entry]) -> Iterator[Entry]:
-    """Refuse what filters of git commit in the place of a file.
+    """Yield the files. Refuse placeholders that git filters commit (git-lfs, git-crypt).
 
     Sources: git-lfs specification, "The Pointer"; git-crypt, "FILE_HEADER" of its commands.
     """

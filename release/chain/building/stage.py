@@ -32,11 +32,11 @@ _RESOLVED = re.compile(r"(?:\[.*\] )?FROM (?P<reference>\S+?)@(?P<digest>sha256:
 
 
 class NewSteps(Struct, frozen=True):
-    """Product of a run whose build did instructions that no cache had."""
+    """Marks a run whose build ran instructions that no cache had."""
 
 
 class BuiltImage(Struct, frozen=True, kw_only=True):
-    """The candidate: an image in the engine's store, and what went into it."""
+    """The candidate image in the engine's store, with the inputs of its build."""
 
     reference: Reference
     stored: StoredImage
@@ -46,21 +46,21 @@ class BuiltImage(Struct, frozen=True, kw_only=True):
     dockerfile_sha256: str
     buildx: str
     buildkit: str = ""
-    """The named builder and its version; empty for the engine's own BuildKit."""
+    """Named builder with its version; empty for the engine's own BuildKit."""
 
     @property
     def evidence(self) -> bytes:
-        """Return what was built from what."""
+        """Return the inputs and the result of the build, for the record."""
         return evidence("build", {"image": str(self.stored.id), "dockerfile": self.dockerfile_sha256})
 
     @property
     def summary(self) -> str:
-        """As "sha256 0123456789ab, 92.1 MB"."""
+        """Return the digest and size, as "sha256 0123456789ab, 92.1 MB"."""
         return f"{self.stored.id.short}, {self.stored.size / 1e6:.1f} MB"
 
 
 def build(ctx: StageContext) -> BuiltImage:
-    """Build the candidate into the engine's store. Raises GateFailed, ConfigError."""
+    """Build the candidate image in the engine's store. Raises GateFailed, ConfigError."""
     plan = ctx.plan
     dockerfile = committed_dockerfile(ctx.source, plan)
     refuse_released_tests(dockerfile.decode("utf-8", "replace"), plan.service)
@@ -91,7 +91,7 @@ def build(ctx: StageContext) -> BuiltImage:
 
 
 def _check(ctx: StageContext, image: StoredImage) -> None:
-    """Refuse an image with reserved labels or with a secret in it. It loses its name then."""
+    """Refuse an image with reserved labels or with a secret, and remove its name."""
     try:
         refuse_reserved_labels("build", image, ctx.plan.labels)
         if lends(ctx):
@@ -102,7 +102,7 @@ def _check(ctx: StageContext, image: StoredImage) -> None:
 
 
 def _inputs(ctx: StageContext) -> dict[str, Any] | None:
-    """The service's files, all that BuildKit is told, and the engine. `--no-cache` always builds."""
+    """Return the committed files, the build's options and the engine; None with `--no-cache`."""
     plan = ctx.plan
     if plan.no_cache:
         return None
@@ -120,7 +120,7 @@ def _inputs(ctx: StageContext) -> dict[str, Any] | None:
 
 
 def engine_facts(ctx: StageContext) -> list[str]:
-    """Return what tells the engine of a gate from others, as far as its results may depend on it."""
+    """Return the facts of the engine on which gate results may depend."""
     info = ctx.engine.info
     return [ctx.engine.host, info.name, info.version, info.platform, info.image_store]
 
@@ -138,13 +138,13 @@ def _keep(ctx: StageContext, built: BuiltImage) -> dict[str, Any]:
 
 
 def _standing(ctx: StageContext, bases: tuple[Base, ...]) -> dict[str, str | None]:
-    """Return what the engine has under the names of the bases: a moved tag makes another image."""
+    """Return the ids that base image names have in the engine: a moved tag makes another image."""
     found = {base.reference: ctx.engine.inspect(Reference.parse(base.reference)) for base in bases}
     return {name: str(image.id) if image is not None else None for name, image in found.items()}
 
 
 def _restore(ctx: StageContext, passed: CachedResult) -> BuiltImage | None:
-    """The image, where the engine still has it under the candidate's name, and its bases stand still."""
+    """Return the cached image; None if the engine lacks the candidate or a base image has changed."""
     data, plan = passed.data, ctx.plan
     bases = tuple(Base.model_validate(base) for base in data["bases"])
     stored = ctx.engine.inspect(plan.candidate)
@@ -178,7 +178,7 @@ def run_build(
     labels: Mapping[str, str] | None = None,
     stages: Mapping[str, Reference] | None = None,
 ) -> tuple[dict[str, Any], Progress]:
-    """Run BuildKit for a stage; its metadata and its progress. Raises GateFailed with the log's end.
+    """Run BuildKit for a stage; return its metadata and progress. Raises GateFailed with the last lines.
 
     Args:
         shop: where.
@@ -210,7 +210,7 @@ def run_build(
 
 
 def resolved_bases(progress: Progress, mirrors: Mapping[str, str]) -> tuple[Base, ...]:
-    """The bases that BuildKit resolved, by digest; named as in the Dockerfile."""
+    """Return the base images that BuildKit resolved, by digest, named as in the Dockerfile."""
     matches = (_RESOLVED.fullmatch(vertex.name) for vertex in progress.vertices)
     found = {(origin(match["reference"], mirrors), match["digest"]) for match in matches if match is not None}
     return tuple(Base(reference=reference, digest=digest) for reference, digest in sorted(found))
