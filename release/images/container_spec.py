@@ -37,7 +37,7 @@ class PlacedFile(Reticent, frozen=True, kw_only=True):
     content: bytes
     mode: int
     private: bool = False
-    """Whether the file belongs to the container's user instead of root, and lies in a volume of its own.
+    """True if the file belongs to the container's user instead of root, and lies in a volume of its own.
     The volume is removed with the container. `docker commit` and `docker export` do not copy it.
     """
 

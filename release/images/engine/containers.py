@@ -101,9 +101,8 @@ class Containers(Connection):
                         attempted, taken, "stop the program that uses it, or publish another port"
                     ) from error
                 if hint := program_hint(self._client.inspect_container(container)):
-                    raise EngineError(
-                        f"{attempted} on {self.host}", engine_error_text(error), hint
-                    ) from error
+                    text = engine_error_text(error)
+                    raise EngineError(f"{attempted} on {self.host}", text, hint) from error
                 raise
 
     def _taken_port(self, container: str) -> str:
@@ -161,9 +160,7 @@ class Containers(Connection):
             with self._asking(attempted), self._line(deadline=Deadline.after(_LOG_MILLISECONDS)) as line:
                 return execution.read_log_tail(line, container, lines, limit).lines(longest)
         except DeadlinePassed:
-            raise EngineError(
-                attempted, f"the engine took more than {_LOG_MILLISECONDS / 1000:g} s"
-            ) from None
+            raise EngineError(attempted, f"no answer within {_LOG_MILLISECONDS / 1000:g} s") from None
 
     def read_file(self, container: str, path: str, *, limit: int = LARGEST) -> bytes | None:
         """Return the content of a file in a running or stopped container; None if the file does not exist.

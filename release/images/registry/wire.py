@@ -58,7 +58,7 @@ class Request(Struct, frozen=True, kw_only=True):
     parameters: Mapping[str, str] | None = None
     is_streamed: bool = False
     stays: bool = False
-    """Whether the request holds a login, so that no redirect to another host or scheme is followed."""
+    """True if the request holds a login, so that no redirect to another host or scheme is followed."""
 
 
 class Session(requests.Session):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
