@@ -12,7 +12,7 @@ from release.deploy.environment.environment import Workspace
 from release.errors import LedgerError, LedgerUnreachable
 from release.inert import inert_line
 from release.ledger import rebuild
-from release.ledger.rebuild import Survey
+from release.ledger.rebuild import IndexSurvey
 from release.records import Draft, Release
 from release.values import Struct
 
@@ -86,7 +86,7 @@ class IndexPlan(Struct, frozen=True, kw_only=True):
     """Add the missing index entries."""
 
     workspace: Workspace
-    survey: Survey
+    survey: IndexSurvey
 
     @property
     def title(self) -> str:
@@ -111,12 +111,14 @@ class IndexPlan(Struct, frozen=True, kw_only=True):
 
     def carry_out(self) -> dict[str, Any]:
         """One commit."""
-        added = rebuild.complete(self.workspace.ledger, actor=self.workspace.actor, at=utc_now_text())
+        added = rebuild.add_missing_entries(
+            self.workspace.ledger, actor=self.workspace.actor, at=utc_now_text()
+        )
         return {"added": added, "wrong": list(self.survey.wrong)}
 
 
 def _index(workspace: Workspace) -> IndexPlan:
-    survey = rebuild.survey(workspace.ledger)
+    survey = rebuild.survey_index(workspace.ledger)
     if survey.missing:
         return IndexPlan(workspace=workspace, survey=survey)
     attempted = f"rebuild the ledger {workspace.ledger}"

@@ -37,10 +37,14 @@ def _told(
     source: Source, read: Callable[[str], bytes | None], problems: tuple[Problem, ...]
 ) -> ConfigError | None:
     """The error with the advice; None where to commit is no help."""
-    here = [file for file in config.holders(config.of_folder(source.root)) if (source.root / file).is_file()]
+    here = [
+        file
+        for file in config.files_with_table(config.folder_reader(source.root))
+        if (source.root / file).is_file()
+    ]
     if not here:
         return None
-    if not config.holders(read):
+    if not config.files_with_table(read):
         return ConfigError(here[0], [_advice(source, here[0], "has the table, but the commit does not")])
     if not _is_right(source.root):
         return None

@@ -53,8 +53,8 @@ def _findings(cmd: CommandContext, areas: tuple[str, ...]) -> Iterator[Finding]:
 
 def _unopened(error: ReleaseError) -> Finding:
     """Return why the configuration cannot be read; where there is none, `init` writes it."""
-    from release.config.place import holders
-    from release.config.reading import of_folder
+    from release.config.place import files_with_table
+    from release.config.reading import folder_reader
     from release.deploy.core.finding import ill
     from release.source import Source
     from release.values import replace
@@ -63,6 +63,6 @@ def _unopened(error: ReleaseError) -> Finding:
     if isinstance(error, ConfigError):
         source = Source.open(Path.cwd())
         source.close()
-        if not holders(of_folder(source.root)):
+        if not files_with_table(folder_reader(source.root)):
             return replace(found, hint="python -m release init --yes")
     return found

@@ -10,7 +10,7 @@ from release import jsontext, private
 from release.commands.command_line import CommandContext
 from release.errors import ReleaseError
 from release.images.evidence import read_evidence
-from release.ledger.diff import Difference, changes
+from release.ledger.diff import Difference, changed_values
 from release.private import HOME
 from release.records import Record, Release
 from release.scalars import size_text
@@ -45,7 +45,7 @@ def add_package_difference(found: Difference, before: Release, after: Release, r
         old, new = (_packages(each, root) for each in (before, after))
     except (ReleaseError, ValueError, LookupError, TypeError) as error:
         return replace(found, notes=(*found.notes, f"packages of the images are not compared: {error}"))
-    return replace(found, installed=changes(old, new))
+    return replace(found, installed=changed_values(old, new))
 
 
 def _packages(release: Release, root: Path) -> Mapping[str, str]:

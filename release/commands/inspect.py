@@ -168,8 +168,8 @@ def _since(cmd: CommandContext) -> str | None:
     """The beginning of the span that is asked for. Raises UsageError."""
     if cmd.options.since is None:
         return None
-    moment = query.read_since(cmd.options.since, query.Clock())
-    cmd.console.emit(Notice(text=moment.said))
+    moment = query.parse_since(cmd.options.since, query.Clock())
+    cmd.console.emit(Notice(text=moment.explanation))
     return moment.text
 
 
@@ -252,8 +252,8 @@ def show(cmd: CommandContext) -> int:
         workspace.refresh()
         name = chosen_environment(cmd, workspace)
         found = find_target(cmd, workspace, checked_target("show", target), name)
-        word = query.quarantined(workspace.ledger, workspace.service.service, found.release.id, name)
-        tried = query.tried_out(workspace.ledger, workspace.service.service, found.release.id)
+        word = query.active_quarantine(workspace.ledger, workspace.service.service, found.release.id, name)
+        tried = query.verifications_of_release(workspace.ledger, workspace.service.service, found.release.id)
         root = workspace.source.root
     if cmd.options.evidence:
         from release.commands.evidence import show_evidence

@@ -51,7 +51,7 @@ def _adopt(cmd: CommandContext, workspace: Workspace, file: str) -> None:
     path = waiting.refused / Path(file).name
     title = f"adopt the event in {path}"
     try:
-        draft = outbox.event_in(outbox.unsealed(outbox.content_of(path)), path.name)
+        draft = outbox.parse_event(outbox.content_without_seal(outbox.read_event_file(path)), path.name)
     except (outbox.Refused, OSError) as error:
         raise UsageError(title, str(error), f"list the refused events: ls -l {waiting.refused}") from error
     content = draft.at(1, None).to_json()

@@ -42,8 +42,8 @@ def logs(cmd: CommandContext) -> int:
 def _asked(cmd: CommandContext) -> Asked:
     options, since = cmd.options, None
     if options.since is not None:
-        moment = query.read_since(options.since, query.Clock())
-        cmd.console.emit(Notice(text=moment.said))
+        moment = query.parse_since(options.since, query.Clock())
+        cmd.console.emit(Notice(text=moment.explanation))
         since = moment.at
     last = None
     if options.lines != _NO_LIMIT and since is None:

@@ -51,11 +51,11 @@ def _measured(cmd: CommandContext, workspace: Workspace, clock: query.Clock) -> 
 
 def _span(cmd: CommandContext, clock: query.Clock) -> Span:
     """Return the span up to now. Raises UsageError."""
-    now = query.Moment(at=clock.now, said="")
+    now = query.ParsedTime(at=clock.now, explanation="")
     if cmd.options.since is None:
-        return Span(since=query.Moment(at=clock.now - _DEFAULT, said="").text, until=now.text)
-    since = query.read_since(cmd.options.since, clock)
-    cmd.console.emit(Notice(text=since.said))
+        return Span(since=query.ParsedTime(at=clock.now - _DEFAULT, explanation="").text, until=now.text)
+    since = query.parse_since(cmd.options.since, clock)
+    cmd.console.emit(Notice(text=since.explanation))
     return Span(since=since.text, until=now.text)
 
 

@@ -38,7 +38,10 @@ def _say(cmd: CommandContext, workspace: Workspace, release: Record[Release]) ->
     """Record the word on a release, and tell it. Lifting what does not hold changes nothing."""
     options, service = cmd.options, workspace.service.service
     where = options.environment or "every environment"
-    if options.lift and query.quarantined(workspace.ledger, service, release.id, options.environment) is None:
+    if (
+        options.lift
+        and query.active_quarantine(workspace.ledger, service, release.id, options.environment) is None
+    ):
         _unchanged(cmd, f"{service} {release.body.version} is not quarantined in {where}")
         return
     body = Quarantine(
@@ -109,7 +112,7 @@ def thaw(cmd: CommandContext) -> int:
     with cmd.workspace() as workspace:
         workspace.refresh()
         place = workspace.env_ref(options.environment).place
-        if query.frozen(workspace.ledger, place.service, place.environment, utc_now_text()) is None:
+        if query.active_freeze(workspace.ledger, place.service, place.environment, utc_now_text()) is None:
             _unchanged(cmd, f"{place} is not frozen")
             return 0
         body = Freeze(environment=place.environment, message=options.message, thawed=True)

@@ -103,13 +103,15 @@ def _events(workspace: Workspace) -> Iterator[Finding]:
 
 
 def _index(workspace: Workspace) -> Iterator[Finding]:
-    survey = rebuild.survey(workspace.ledger)
+    survey = rebuild.survey_index(workspace.ledger)
     if survey.missing:
         yield Finding(
             kind="index",
             name=str(workspace.ledger),
             found=f"{len(survey.missing)} index entries are missing",
-            mend=lambda: rebuild.complete(workspace.ledger, actor=workspace.actor, at=utc_now_text()),
+            mend=lambda: rebuild.add_missing_entries(
+                workspace.ledger, actor=workspace.actor, at=utc_now_text()
+            ),
         )
     for wrong in survey.wrong:
         yield Finding(kind="index", name=str(workspace.ledger), found=wrong, mend=None)

@@ -27,10 +27,10 @@ from release.config.kinds import (
     SshForward,
 )
 from release.config.limits import Limits
-from release.config.place import holders, own_file
+from release.config.place import files_with_table, own_file
 from release.config.process import Process
 from release.config.proxy import Proxy
-from release.config.reading import load, of_folder, parse, read
+from release.config.reading import folder_reader, load, parse, read
 from release.config.reuse import Reuse
 from release.config.runsettings import File, HealthcheckSettings
 from release.config.service import Config, Service
@@ -81,9 +81,9 @@ __all__ = [
     "Swarm",
     "Test",
     "Webhook",
-    "holders",
+    "files_with_table",
+    "folder_reader",
     "load",
-    "of_folder",
     "own_file",
     "parse",
     "read",

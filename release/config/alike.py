@@ -28,7 +28,7 @@ def smoke_runs(smoke: Smoke, environments: Mapping[str, Environment]) -> dict[st
     processes = {name: smoke.process(name) for name in smoke.processes}
     runs: dict[str, SmokeRun] = {MAIN: main_run(smoke, environments)} if smoke.asks else {}
     for name, run in processes.items():
-        runs[name] = as_the_environments(run, [each for _, each in _running(name, run, environments)])
+        runs[name] = fill_from_environments(run, [each for _, each in _running(name, run, environments)])
     return runs
 
 
@@ -58,10 +58,10 @@ def main_run(smoke: Smoke, environments: Mapping[str, Environment]) -> Smoke:
     """Return the settings of `smoke` itself, with those that the environments decide."""
     runs = {name: smoke.process(name) for name in smoke.processes}
     taken = {key for name, run in runs.items() for key, _ in _running(name, run, environments)}
-    return as_the_environments(smoke, [each for key, each in _every(environments) if key not in taken])
+    return fill_from_environments(smoke, [each for key, each in _every(environments) if key not in taken])
 
 
-def as_the_environments(smoke: _Run, environments: Iterable[Environment]) -> _Run:
+def fill_from_environments(smoke: _Run, environments: Iterable[Environment]) -> _Run:
     """The settings of a smoke run.
 
     A key that it does not have is taken from the environments, where each of them has it and all say
@@ -82,7 +82,7 @@ def as_the_environments(smoke: _Run, environments: Iterable[Environment]) -> _Ru
     return smoke.model_copy(update=taken)
 
 
-def with_another_command(smoke: Smoke, environments: Mapping[str, Environment]) -> tuple[str, ...]:
+def environments_with_other_command(smoke: Smoke, environments: Mapping[str, Environment]) -> tuple[str, ...]:
     """Return the environments whose command no smoke run has; none if `smoke` names no command.
 
     A process of an environment is named with it, as "production (worker)".

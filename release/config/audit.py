@@ -49,5 +49,5 @@ class Audit(Value):
     @model_validator(mode="after")
     def _is_complete(self) -> Audit:
         if self.command is not None and "{output}" not in " ".join(self.command):
-            raise ValueError("command: it needs {output}, the file that it writes its findings to")
+            raise ValueError("command: add {output}, the file that the command writes its findings to")
         return self

@@ -25,7 +25,8 @@ def _without_ours(arguments: dict[str, str]) -> dict[str, str]:
     ours = [name for name in ("VERSION", "COMMIT", "SOURCE_DATE_EPOCH") if name in arguments]
     if ours:
         raise ValueError(
-            f"{', '.join(ours)}: the release sets this itself; a Dockerfile may declare it as ARG"
+            f"{', '.join(ours)}: remove it, because each release sets it itself. "
+            "Declare it as ARG in the Dockerfile"
         )
     return arguments
 
@@ -34,10 +35,10 @@ def _no_secrets(arguments: dict[str, str], info: ValidationInfo) -> dict[str, st
     """A build argument ends in the image's history, in the record and on a command line."""
     allowed = info.data.get("not_secret", ())
     found = {name: secret_suspicion(name, value) for name, value in arguments.items() if name not in allowed}
-    told = [f"{name} looks like a secret ({why})" for name, why in found.items() if why is not None]
-    if told:
+    problems = [f"{name} looks like a secret ({why})" for name, why in found.items() if why is not None]
+    if problems:
         raise ValueError(
-            f"{'; '.join(told)}: arguments stay in the image's history and in the record. Use "
+            f"{'; '.join(problems)}: arguments stay in the image's history and in the record. Use "
             "`build.secrets.<id>` and RUN --mount=type=secret,id=<id>. If it is not a secret, "
             "name it in not_secret"
         )

@@ -10,12 +10,12 @@ from pydantic import Field, model_validator
 
 from release.config.chain import Secret
 from release.config.kinds import RelativePath, Slug
-from release.config.kubernetes import Kubernetes, unfit
+from release.config.kubernetes import Kubernetes, unsupported_settings
 from release.config.process import (
     Process,
     exclusive_problems,
-    in_order,
     name_problems,
+    replacement_order,
     shared_problems,
 )
 from release.config.runsettings import RunSettings
@@ -86,7 +86,7 @@ class Environment(RunSettings):
         if self.engine == "swarm":
             problems += self._wrong_in_swarm()
         if self.engine == "kubernetes":
-            problems += unfit(self, self.tmpfs)
+            problems += unsupported_settings(self, self.tmpfs)
         return problems
 
     def _wrong_processes(self) -> list[str]:
@@ -105,7 +105,9 @@ class Environment(RunSettings):
 
         Without processes, these of the environment itself have an empty name.
         """
-        return {name: self._of(self.processes[name]) for name in in_order(self.processes)} or {"": self}
+        return {name: self._of(self.processes[name]) for name in replacement_order(self.processes)} or {
+            "": self
+        }
 
     def of(self, process: str) -> Environment:
         """Return the whole settings of a process.

@@ -28,16 +28,16 @@ _ENV: Final = "env"
 Keys = Sequence[int | str]
 
 
-class Wrong(Struct, frozen=True, kw_only=True):
+class KeyProblem(Struct, frozen=True, kw_only=True):
     """A problem in the tables as they are written: its keys, and what is wrong."""
 
     keys: tuple[str, ...]
     message: str
 
 
-def spread(table: Mapping[str, Any]) -> tuple[dict[str, Any], list[Wrong]]:
+def apply_inheritance(table: Mapping[str, Any]) -> tuple[dict[str, Any], list[KeyProblem]]:
     """Return the table of a service with what its parts inherit, and what cannot be inherited."""
-    spread_out, wrong = dict(table), list[Wrong]()
+    spread_out, wrong = dict(table), list[KeyProblem]()
     environments = table.get(_ENVIRONMENTS)
     if isinstance(environments, Mapping):
         wrong = [found for name in environments if (found := _unfit(environments, name)) is not None]
@@ -55,19 +55,19 @@ def spread(table: Mapping[str, Any]) -> tuple[dict[str, Any], list[Wrong]]:
 
 def written_at(table: Mapping[str, Any], keys: Keys) -> list[int | str]:
     """Return the keys under which a value is written that these keys have, by inheritance or not."""
-    if holds(table, keys):
+    if has_key(table, keys):
         return list(keys)
     if keys[0] == _ENVIRONMENTS and len(keys) > 2:
         chain = chain_of(table[_ENVIRONMENTS], str(keys[1]))
         places = ([_ENVIRONMENTS, name, *keys[2:]] for name in chain)
-        return next((place for place in places if holds(table, place)), list(keys))
+        return next((place for place in places if has_key(table, place)), list(keys))
     if keys[0] in ("test", "smoke") and _ENV in keys:
         place = list(keys[list(keys).index(_ENV) :])
-        return place if holds(table, place) else list(keys)
+        return place if has_key(table, place) else list(keys)
     return list(keys)
 
 
-def holds(table: Any, keys: Keys) -> bool:
+def has_key(table: Any, keys: Keys) -> bool:
     """Return whether this key is written in this table."""
     for key in keys:
         try:
@@ -88,7 +88,7 @@ def chain_of(environments: Mapping[str, Any], name: str) -> list[str]:
     return chain
 
 
-def _unfit(environments: Mapping[str, Any], name: str) -> Wrong | None:
+def _unfit(environments: Mapping[str, Any], name: str) -> KeyProblem | None:
     """Return why an environment cannot extend what it names: there is none, or it comes back to itself."""
     chain = chain_of(environments, name)
     last = environments[chain[-1]]
@@ -98,20 +98,22 @@ def _unfit(environments: Mapping[str, Any], name: str) -> Wrong | None:
     if parent in chain:
         return _circle(chain, name, parent)
     if chain[-1] != name:
-        return Wrong(keys=(_ENVIRONMENTS, name, _EXTENDS), message=f"{chain[-1]} cannot extend {parent!r}")
+        return KeyProblem(
+            keys=(_ENVIRONMENTS, name, _EXTENDS), message=f"{chain[-1]} cannot extend {parent!r}"
+        )
     close = difflib.get_close_matches(parent, environments, n=1)
     advice = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(environments)}"
     message = f"there is no environment {parent!r}; {advice}"
-    return Wrong(keys=(_ENVIRONMENTS, name, _EXTENDS), message=message)
+    return KeyProblem(keys=(_ENVIRONMENTS, name, _EXTENDS), message=message)
 
 
-def _circle(chain: Sequence[str], name: str, parent: str) -> Wrong:
+def _circle(chain: Sequence[str], name: str, parent: str) -> KeyProblem:
     if chain == [parent]:
         message = "an environment cannot extend itself: remove this key"
     else:
         way = " → ".join([*chain, parent])
         message = f"the environments extend each other in a circle ({way}): remove one `extends`"
-    return Wrong(keys=(_ENVIRONMENTS, name, _EXTENDS), message=message)
+    return KeyProblem(keys=(_ENVIRONMENTS, name, _EXTENDS), message=message)
 
 
 def _extended(environments: Mapping[str, Any], name: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
 
-from release.config.extending import Wrong
+from release.config.extending import KeyProblem
 from release.config.kinds import Slug
 from release.config.service import Service
 from release.scalars import Items, Value
@@ -22,26 +22,27 @@ class Group(Value):
     @model_validator(mode="after")
     def _each_once(self) -> Group:
         if again := sorted({name for name in self.services if self.services.count(name) > 1}):
-            raise ValueError(f"services: {', '.join(again)} is named more than once")
+            raise ValueError(f"services: {', '.join(again)} is named more than once: keep one")
         return self
 
 
-def parse_groups(table: object, services: Mapping[str, Service]) -> tuple[dict[str, Group], list[Wrong]]:
+def parse_groups(table: object, services: Mapping[str, Service]) -> tuple[dict[str, Group], list[KeyProblem]]:
     """Parse the table of all groups. Return the groups by name, and what is wrong."""
     if not isinstance(table, dict):
-        return {}, [Wrong(keys=(), message="write one table for each group")]
+        return {}, [KeyProblem(keys=(), message="write one table for each group")]
     groups: dict[str, Group] = {}
-    wrong: list[Wrong] = []
+    wrong: list[KeyProblem] = []
     for name, content in table.items():
         try:
             groups[name] = Group.model_validate(content)
         except ValidationError as error:
             wrong += [
-                Wrong(keys=(name, *_keys(found["loc"])), message=_message(found)) for found in error.errors()
+                KeyProblem(keys=(name, *_keys(found["loc"])), message=_message(found))
+                for found in error.errors()
             ]
             continue
         unfit = _unfit(groups[name], services)
-        wrong += [Wrong(keys=(name, "services"), message=message) for message in unfit]
+        wrong += [KeyProblem(keys=(name, "services"), message=message) for message in unfit]
     return groups, wrong
 
 

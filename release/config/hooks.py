@@ -42,7 +42,9 @@ class Hook(Value):
     def _stops_before(self) -> Hook:
         late = [moment for moment in self.on if moment not in _BEFORE]
         if self.on_failure == "stop" and late:
-            raise ValueError(f'on_failure = "stop" is for moments before a deployment, not {", ".join(late)}')
+            raise ValueError(
+                f'on_failure = "stop" works only before a deployment: remove it, or {", ".join(late)}'
+            )
         return self
 
 

@@ -73,7 +73,7 @@ class Kubernetes(Value):
             yield "kubernetes: max_surge and max_unavailable are both 0: no pod could ever be replaced"
 
 
-def unfit(settings: RunSettings | RunSpec, folders: Iterable[Tmpfs]) -> Iterator[str]:
+def unsupported_settings(settings: RunSettings | RunSpec, folders: Iterable[Tmpfs]) -> Iterator[str]:
     """Return run settings that a cluster cannot keep, with what to do instead.
 
     Args:

@@ -44,6 +44,6 @@ class Limits(Value):
     """Growth of this peak from the release before, as "50%" or as "64m"."""
 
 
-def most_after(growth: str, size: int) -> int:
+def largest_allowed(growth: str, size: int) -> int:
     """Return the largest size that may follow one of this size, with a growth as `Limits` has it."""
     return size + (size * int(growth[:-1]) // 100 if growth.endswith("%") else _size(growth))

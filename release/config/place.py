@@ -25,12 +25,12 @@ class ConfigTable(Struct, frozen=True, kw_only=True):
     """The `[project]` table of pyproject.toml."""
 
 
-def written(read: Read) -> ConfigTable:
+def find_table(read: Read) -> ConfigTable:
     """Find the table. Raises ConfigError: there is none, there are two, or a file is not TOML."""
-    return chosen(_document(FILE, read(FILE)), _document(OWN_FILE, read(OWN_FILE)))
+    return choose_table(_document(FILE, read(FILE)), _document(OWN_FILE, read(OWN_FILE)))
 
 
-def chosen(project_file: Mapping[str, Any] | None, own: Mapping[str, Any] | None) -> ConfigTable:
+def choose_table(project_file: Mapping[str, Any] | None, own: Mapping[str, Any] | None) -> ConfigTable:
     """The one of two documents that configures; None: there is no such file. Raises ConfigError."""
     project, table = (
         table_in(project_file or {}, "project"),
@@ -59,7 +59,7 @@ def _refuse_prefix(own: Mapping[str, Any]) -> None:
     raise ConfigError(OWN_FILE, [Problem(path=ROOT, message=message)])
 
 
-def holders(read: Read) -> tuple[str, ...]:
+def files_with_table(read: Read) -> tuple[str, ...]:
     """Return the files with the table; also a file that cannot be read, because it may have it."""
     return tuple(file for file in (FILE, OWN_FILE) if _holds(file, read))
 

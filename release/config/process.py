@@ -38,7 +38,7 @@ class Process(RunSettings):
         return own | merged
 
 
-def in_order(processes: Mapping[str, Process]) -> tuple[str, ...]:
+def replacement_order(processes: Mapping[str, Process]) -> tuple[str, ...]:
     """Return the names in the order of replacement; those in a circle of `after` are left out."""
     left, done = list(processes), list[str]()
     while (name := next((each for each in left if not {*processes[each].after} & {*left}), None)) is not None:
@@ -57,7 +57,7 @@ def name_problems(processes: Mapping[str, Process]) -> Iterator[str]:
                 close = difflib.get_close_matches(other, processes, n=1)
                 known = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(processes)}"
                 yield f"processes.{name}.after: there is no process {other!r}; {known}"
-    circle = [name for name in processes if name not in in_order(processes)]
+    circle = [name for name in processes if name not in replacement_order(processes)]
     if circle and not any({*processes[name].after} - {*processes} for name in circle):
         yield f"processes: {', '.join(circle)} wait for each other by `after`: remove one of these"
 

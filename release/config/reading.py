@@ -12,10 +12,10 @@ from pydantic_core import ErrorDetails
 
 from release import tomltext
 from release.bounded import read_regular
-from release.config.extending import Wrong, holds, spread, written_at
+from release.config.extending import KeyProblem, apply_inheritance, has_key, written_at
 from release.config.group import parse_groups
 from release.config.kinds import ROOT
-from release.config.place import ConfigTable, Read, chosen, written
+from release.config.place import ConfigTable, Read, choose_table, find_table
 from release.config.service import Config, Service
 from release.config.smoke import ASK
 from release.errors import ConfigError, Problem
@@ -24,22 +24,22 @@ from release.values import Struct
 
 def load(root: Path) -> Config:
     """Read `release.toml` or `pyproject.toml` in this folder. Raises ConfigError with every problem in it."""
-    return read(of_folder(root))
+    return read(folder_reader(root))
 
 
-def of_folder(root: Path) -> Read:
+def folder_reader(root: Path) -> Read:
     """Return a function that reads files of this folder; it raises ConfigError for one that it cannot."""
     return lambda name: _content(root / name)
 
 
 def read(files: Read) -> Config:
     """Read the configuration from the files that a function gives. Raises ConfigError."""
-    return _parsed(written(files))
+    return _parsed(find_table(files))
 
 
 def parse(document: Mapping[str, Any]) -> Config:
     """Parse the whole document of a pyproject.toml. Raises ConfigError."""
-    return _parsed(chosen(document, None))
+    return _parsed(choose_table(document, None))
 
 
 def _content(file: Path) -> bytes | None:
@@ -91,9 +91,9 @@ class _Written(Struct, frozen=True, kw_only=True):
         """Return what its keys say together; without a name, that key is missing."""
         return _merged(self.defaults, self.own) | ({} if self.name is None else {"service": self.name})
 
-    def values(self) -> tuple[dict[str, Any], list[Wrong]]:
+    def values(self) -> tuple[dict[str, Any], list[KeyProblem]]:
         """Return its keys with what its parts inherit, and what cannot be inherited."""
-        return spread(self.written)
+        return apply_inheritance(self.written)
 
     def path_of(self, location: Sequence[int | str]) -> str:
         """The path of a key, in the table that it is written in."""
@@ -101,7 +101,7 @@ class _Written(Struct, frozen=True, kw_only=True):
         if keys == ["service"]:
             return self.name_path
         keys = written_at(self.written, keys) if keys else keys
-        inherited = holds(self.defaults, keys) and not holds(self.own, keys)
+        inherited = has_key(self.defaults, keys) and not has_key(self.own, keys)
         return _joined(self.root if inherited else self.path, keys)
 
 

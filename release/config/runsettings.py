@@ -31,10 +31,11 @@ from release.tmpfs import Tmpfs
 def _public(options: dict[str, str]) -> dict[str, str]:
     """Return what stands in the settings is recorded with each deployment."""
     found = {name: secret_suspicion(name, value) for name, value in options.items()}
-    told = [f"{name} looks like a secret ({why})" for name, why in found.items() if why is not None]
-    if told:
+    problems = [f"{name} looks like a secret ({why})" for name, why in found.items() if why is not None]
+    if problems:
         raise ValueError(
-            f"{'; '.join(told)}: settings are recorded. Set it in the engine itself: log-opts in daemon.json"
+            f"{'; '.join(problems)}: settings are recorded. "
+            "Set it in the engine itself: log-opts in daemon.json"
         )
     return options
 
@@ -72,7 +73,7 @@ class HealthcheckSettings(Value):
     def _not_both(self) -> HealthcheckSettings:
         others = sorted(self.model_fields_set - {"disable"})
         if self.disable and others:
-            raise ValueError(f"disable excludes {', '.join(others)}")
+            raise ValueError(f"remove disable, or {', '.join(others)}: they exclude each other")
         return self
 
     @property

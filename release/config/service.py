@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 
 from pydantic import Field, model_validator
 
-from release.config.alike import main_run, port_of, smoke_runs, with_another_command
+from release.config.alike import environments_with_other_command, main_run, port_of, smoke_runs
 from release.config.audit import Audit
 from release.config.chain import Build, Ledger, Lint, Lock, Migrations, Push, Retention
 from release.config.companion import Companion
@@ -71,7 +71,9 @@ class Service(Value):
     def _lends_what_it_has(self) -> Service:
         unknown = sorted(set(self.test.secrets.values()) - self.build.secrets.keys())
         if unknown:
-            raise ValueError(f"test.secrets names {', '.join(unknown)}, but build.secrets does not have them")
+            raise ValueError(
+                f"test.secrets: add {', '.join(unknown)} to build.secrets, or remove the name here"
+            )
         return self
 
     @model_validator(mode="after")
@@ -79,7 +81,7 @@ class Service(Value):
         for table, hooks in (("hooks", self.hooks), ("webhooks", self.webhooks)):
             for name, hook in hooks.items():
                 if unknown := sorted(set(hook.environments) - self.environments.keys()):
-                    found = f"there is no environment {', '.join(unknown)}"
+                    found = f"there is no environment {', '.join(unknown)}: use the name of one that exists"
                     raise ValueError(f"{table}.{name}.environments: {found}")
         return self
 
@@ -88,7 +90,8 @@ class Service(Value):
         for name, environment in self.environments.items():
             if environment.drill_on is not None and environment.drill_on not in self.environments:
                 raise ValueError(
-                    f"environments.{name}.drill_on: there is no environment {environment.drill_on!r}"
+                    f"environments.{name}.drill_on: there is no environment {environment.drill_on!r}; "
+                    f"there are: {', '.join(self.environments)}"
                 )
         return self
 
@@ -100,7 +103,7 @@ class Service(Value):
                 if proxy is None or proxy.kind == "dns" or proxy.port or self.port_of(name, process):
                     continue
                 key = f"environments.{name}.{own}proxy.port"
-                raise ValueError(f"{key}: no smoke run of its command has a port, so write one here")
+                raise ValueError(f"{key}: write the port here, because no smoke run of this command has one")
         return self
 
     def companions_of(self, gate: str) -> dict[str, Companion]:
@@ -124,7 +127,7 @@ class Service(Value):
     @property
     def unsmoked(self) -> tuple[str, ...]:
         """The environments whose command no smoke run has; none if `smoke` names no command."""
-        return with_another_command(self.smoke, self.environments)
+        return environments_with_other_command(self.smoke, self.environments)
 
     @property
     def paths(self) -> tuple[str, ...]:

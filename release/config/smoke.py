@@ -33,11 +33,11 @@ def _public_headers(headers: dict[str, str]) -> dict[str, str]:
     """The probe is recorded with each release and deployment."""
     own_headers(headers)
     found = {name: secret_suspicion(name, value) for name, value in headers.items()}
-    told = [f"{name} looks like a secret ({why})" for name, why in found.items() if why is not None]
-    told += [f"{name} holds a login" for name in headers if name.lower() in _LOGINS]
-    if told:
+    problems = [f"{name} looks like a secret ({why})" for name, why in found.items() if why is not None]
+    problems += [f"{name} holds a login" for name in headers if name.lower() in _LOGINS]
+    if problems:
         raise ValueError(
-            f"{'; '.join(told)}: the request is recorded. Use a path that answers without a login"
+            f"{'; '.join(problems)}: the request is recorded. Use a path that answers without a login"
         )
     return headers
 

@@ -76,7 +76,7 @@ class Test(Value):
     @model_validator(mode="after")
     def _stated(self) -> Test:
         if (self.evidence == "exit-status") != (self.reason is not None):
-            raise ValueError('evidence = "exit-status" needs a reason, and only it takes one')
+            raise ValueError('write evidence = "exit-status" and reason together, or neither of them')
         if self.evidence == "exit-status" and (self.report or self.count):
             raise ValueError('report and count give a number of tests: leave out evidence = "exit-status"')
         return self

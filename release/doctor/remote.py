@@ -12,7 +12,7 @@ from release.deploy.core.finding import Finding, finding
 from release.deploy.environment.environment import Workspace
 from release.errors import LedgerRejected
 from release.git import ANSWER_SECONDS, Git
-from release.ledger.address import addresses
+from release.ledger.address import remote_addresses
 from release.source import Source
 
 _TAG: Final = "refs/tags/release-doctor/dry-run"
@@ -31,7 +31,7 @@ def remote_findings(workspace: Workspace) -> Iterator[Finding]:
 def _push(workspace: Workspace, remote: str, branch: str) -> str:
     """Ask git for a dry run of a push, of the ledger and of a tag. Raise LedgerRejected if it is refused."""
     git = workspace.source.git
-    target = addresses(git, remote).target
+    target = remote_addresses(git, remote).target
     head = git.run("rev-parse", "--verify", "--quiet", "HEAD").text
     ledger = git.run("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}").text
     references = [f"{head}:{_TAG}", *([f"{ledger}:refs/heads/{branch}"] if ledger else [])]

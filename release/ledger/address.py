@@ -26,7 +26,7 @@ _PAUSE_SECONDS: Final = 1.0
 _SCP = re.compile(r"(?:[^@/:]+@)?(?P<host>\[[^\]]+\]|[^/:]+):(?P<path>.*)", re.DOTALL)
 
 
-class Place(Struct, frozen=True, kw_only=True):
+class RepositoryAddress(Struct, frozen=True, kw_only=True):
     """A repository by its address: host and path, without scheme, user, port and `.git`."""
 
     host: str
@@ -34,7 +34,7 @@ class Place(Struct, frozen=True, kw_only=True):
     path: tuple[str, ...]
 
     @classmethod
-    def parse(cls, address: str, folder: Path) -> Place:
+    def parse(cls, address: str, folder: Path) -> RepositoryAddress:
         """Read an address as git does (git-fetch, "GIT URLS"); a relative path is below the folder."""
         if "://" in address:
             parts = urlsplit(address)
@@ -49,7 +49,7 @@ class Place(Struct, frozen=True, kw_only=True):
         last = [names[-1].removesuffix(".git")] if names and names[-1] != ".git" else []
         return cls(host=host.lower(), path=(*names[:-1], *last))
 
-    def may_be(self, other: Place) -> bool:
+    def may_be(self, other: RepositoryAddress) -> bool:
         """Return if two addresses can name one repository.
 
         On one host the path of one is the end of the other's, because servers differ in the folder that they
@@ -83,26 +83,28 @@ class Addresses(Struct, frozen=True, kw_only=True):
         return self.pushed if self.several else self.remote
 
 
-def addresses(git: Git, remote: str) -> Addresses:
+def remote_addresses(git: Git, remote: str) -> Addresses:
     """Return the addresses of a remote. Raises LedgerError: it is pushed to another repository."""
     read, pushed = _urls(git, remote), _urls(git, remote, "--push")
     if not read or not pushed or pushed == read[:1]:
         return Addresses(remote=remote, read=remote, pushed=remote, several=False)
-    place = Place.parse(read[0], git.root)
-    same = [each for each in pushed if each == read[0] or Place.parse(each, git.root).may_be(place)]
+    place = RepositoryAddress.parse(read[0], git.root)
+    same = [
+        each for each in pushed if each == read[0] or RepositoryAddress.parse(each, git.root).may_be(place)
+    ]
     if not same:
         raise _elsewhere(remote, read[0], pushed)
     return Addresses(remote=remote, read=read[0], pushed=same[0], several=len(pushed) > 1)
 
 
-def check(git: Git, remote: str, ref: str) -> None:
+def check_addresses(git: Git, remote: str, ref: str) -> None:
     """Compare the ledger at both addresses of a remote, before anything is built on it.
 
     Raises:
         LedgerError: they are of different repositories.
         LedgerUnreachable: the address for pushing does not answer.
     """
-    found = addresses(git, remote)
+    found = remote_addresses(git, remote)
     if found.read == found.pushed:
         return
     for look in range(_LOOKS):
@@ -124,7 +126,7 @@ def _tip(git: Git, word: str, address: str, ref: str) -> str:
     if answer.status != 0:
         shown = public_address(address)
         raise LedgerUnreachable(
-            f"ask {shown} for the ledger", answer.words, f"try it yourself: git ls-remote {shown}"
+            f"ask {shown} for the ledger", answer.words, f"check the connection: git ls-remote {shown}"
         )
     return answer.text
 

@@ -11,10 +11,10 @@ from typing import Final, TypeVar
 from release.cancellation import Cancellation
 from release.errors import LedgerError, VersionTaken
 from release.ledger.branch import Branch
-from release.ledger.moves import Move, Tag, give_way
+from release.ledger.moves import Move, Tag, pause_for_other_writers
 from release.ledger.placing import Placing, Stamp
 from release.ledger.snapshot import Snapshot
-from release.ledger.writer import TagRequest, Writer, message_of, seconds_of
+from release.ledger.writer import TagRequest, Writer, commit_message, git_seconds
 from release.records import Actor, Body, Draft, Record, Release
 
 T = TypeVar("T")
@@ -88,7 +88,7 @@ class Appender:
             self._lost_at = time.monotonic()
             if self._lost_at > deadline:
                 break
-            give_way(attempt, self._lost_at - begin, cancellation.pause)
+            pause_for_other_writers(attempt, self._lost_at - begin, cancellation.pause)
             self._snapshot.look()
         raise LedgerError(
             f"append to the ledger {self._branch}",
@@ -130,18 +130,18 @@ class Appender:
         since = time.monotonic() - _BULK_SECONDS
         busy = len(self._landings) == _BULK and self._landings[0] > since
         if busy and self._lost_at is not None and self._lost_at > since:
-            give_way(2, 0.1, time.sleep)
+            pause_for_other_writers(2, 0.1, time.sleep)
 
     def _recorded(self, placing: Placing) -> str:
         """A commit of the new records; the last one's actor and time are its own."""
         last = placing.new[-1].envelope
-        message = message_of(placing.new, self._snapshot)
+        message = commit_message(placing.new, self._snapshot)
         return self._commit(placing.files, message, last.actor, last.recorded_at)
 
     def _commit(self, files: Mapping[str, bytes], message: str, actor: Actor, moment: str) -> str:
         """Write blobs, trees and the commit; no reference moves."""
         tree = self._snapshot.grown(files)
-        self._written_at = max(self._snapshot.seconds, seconds_of(moment))
+        self._written_at = max(self._snapshot.seconds, git_seconds(moment))
         return self._writer.commit(tree, self._snapshot.head, message, actor, self._written_at)
 
     def restore_tag(self, request: TagRequest, record: Record[Release]) -> None:

@@ -15,11 +15,11 @@ from release.errors import LedgerError, LedgerShallow, ReleaseError
 from release.git import Git
 from release.ledger import layout
 from release.ledger.entries import INDEX, Entries, text_of
-from release.ledger.filed import Filed, read
 from release.ledger.lineage import Lineage
+from release.ledger.record_files import RecordFile, read_record_file
 from release.ledger.signing import Signers, is_signed
 from release.ledger.tree import Trees
-from release.ledger.violations import Violation, growth, of_change, of_commit
+from release.ledger.violations import Violation, append_only_violations, change_violation, commit_violation
 from release.ledger.walk import Change, Step, has_parent
 from release.records import SCHEMA, Body, Deployment, Record, Release, parse
 from release.values import Struct, field
@@ -28,7 +28,7 @@ _WHOLE: Final = "a commit that can be read whole"
 _RECORD: Final = re.compile(r"records/(?P<folder>[0-9a-f]{2})/(?P<id>(?P=folder)[0-9a-f]{62})\.json")
 
 
-class Before(Struct, frozen=True, kw_only=True):
+class LedgerState(Struct, frozen=True, kw_only=True):
     """State of a ledger at a commit: everything that the rules for the next commit depend on."""
 
     commit: str | None = None
@@ -53,7 +53,7 @@ class Audit:
         *,
         signers: Signers | None = None,
         all_signed: bool = False,
-        before: Before | None = None,
+        before: LedgerState | None = None,
     ) -> None:
         """Begin after a commit that is known to be right, or before the first one.
 
@@ -63,7 +63,7 @@ class Audit:
             all_signed: whether commits before the first signed one must be signed too.
             before: the state at the commit before the first that is checked.
         """
-        before = before or Before()
+        before = before or LedgerState()
         self._git = git
         self._signers = signers
         self._all_signed = all_signed
@@ -80,9 +80,9 @@ class Audit:
         """True: a record of the last commit names that commit's parent as verified head."""
 
     @property
-    def state(self) -> Before:
+    def state(self) -> LedgerState:
         """State after the last commit that was checked."""
-        return Before(
+        return LedgerState(
             commit=self._commit,
             seconds=self._seconds,
             last=dict(self._last),
@@ -92,28 +92,28 @@ class Audit:
 
     def step(self, step: Step) -> tuple[list[Violation], list[Record[Release]]]:
         """Check the next commit. Return its violations, and the releases that it records."""
-        filed = list(self._filed(step))
-        found = [each.record for each in filed if each.record is not None]
+        files = list(self._record_files(step))
+        found = [each.record for each in files if each.record is not None]
         releases = [cast("Record[Release]", record) for record in found if isinstance(record.body, Release)]
         self.commits += 1
-        self.records += len(filed)
+        self.records += len(files)
         self.releases += len(releases)
         vouched = {record.envelope.verified_head for record in found} - {None}
         self.vouches = bool(vouched) and vouched == set(step.parents)
-        violations = list(self._violations(step, filed))
+        violations = list(self._violations(step, files))
         self._commit, self._seconds = step.commit, step.seconds
         return violations, releases
 
-    def _violations(self, step: Step, filed: Sequence[Filed]) -> Iterator[Violation]:
-        records = [each.record for each in filed if each.record is not None and each.problem is None]
+    def _violations(self, step: Step, files: Sequence[RecordFile]) -> Iterator[Violation]:
+        records = [each.record for each in files if each.record is not None and each.problem is None]
         added = {change.path: change for change in step.changes if change.letter == "A"}
         yield from self._order(step)
-        yield from growth(step)
-        yield from _places(step, added)
+        yield from append_only_violations(step)
+        yield from _misplaced_files(step, added)
         yield from self._format(step, added)
-        yield from (each.problem for each in filed if each.problem is not None)
-        yield from self._chain(step, filed)
-        yield from self._entries.violations(step, self._commit, added, filed)
+        yield from (each.problem for each in files if each.problem is not None)
+        yield from self._chain(step, files)
+        yield from self._entries.violations(step, self._commit, added, files)
         yield from self._time(step, records)
         yield from self._once_healthy(step, records)
         for record in records:
@@ -137,12 +137,12 @@ class Audit:
     def _order(self, step: Step) -> Iterator[Violation]:
         if len(step.parents) > 1:
             others = ", ".join(step.parents[1:])
-            yield of_commit(step, "merge", f"it also has the parent {others}", "one parent")
+            yield commit_violation(step, "merge", f"it also has the parent {others}", "one parent")
         parent = step.parents[0] if step.parents else None
         try:
             is_cut = parent is None and has_parent(self._git, step.commit)
         except ReleaseError as error:
-            yield of_commit(step, "damaged", error.found, _WHOLE)
+            yield commit_violation(step, "damaged", error.found, _WHOLE)
             return
         if is_cut:
             raise LedgerShallow(
@@ -152,7 +152,7 @@ class Audit:
             )
         if parent != self._commit:
             found = f"its parent is {parent or 'missing'}"
-            yield of_commit(step, "history-cut", found, f"the parent {self._commit}")
+            yield commit_violation(step, "history-cut", found, f"the parent {self._commit}")
 
     def _format(self, step: Step, added: dict[str, Change]) -> Iterator[Violation]:
         """The first commit has the file, and no other one."""
@@ -160,30 +160,31 @@ class Audit:
         expected = f"release-ledger {SCHEMA}"
         if self._commit is not None:
             if change is not None:
-                yield of_change(step, change, "format", "it comes again", "only in the first commit")
+                yield change_violation(step, change, "format", "it comes again", "only in the first commit")
             return
         if change is None:
             found = "the first commit has no such file"
-            yield of_commit(step, "format", found, expected, layout.FORMAT_PATH)
+            yield commit_violation(step, "format", found, expected, layout.FORMAT_PATH)
             return
         content = self._content(change.object) or b""
         version = layout.format_version(content)
         if version is None or content != f"release-ledger {version}\n".encode():
-            yield of_change(step, change, "format", text_of(content), expected)
+            yield change_violation(step, change, "format", text_of(content), expected)
         elif version.partition(".")[0] != SCHEMA.partition(".")[0]:
-            found = f"its format is {version}, and this version reads {SCHEMA}"
+            found = f"the ledger has the format {version}, but this library reads {SCHEMA}"
             raise LedgerError("prove the ledger", found, "upgrade the release library")
 
     def _time(self, step: Step, records: Sequence[Record[Body]]) -> Iterator[Violation]:
         """A writer gives a commit the time of its record, and never one before the commit before."""
         before = self._seconds
         if before is not None and step.seconds < before:
-            yield of_commit(step, "commit-time", _moment(step.seconds), f"{_moment(before)} or later")
+            yield commit_violation(step, "commit-time", _moment(step.seconds), f"{_moment(before)} or later")
             return
         known = {_seconds(record.envelope.recorded_at) for record in records} | {before}
         if records and step.seconds not in known:
             times = sorted(seconds for seconds in known if seconds is not None)
-            yield of_commit(step, "commit-time", _moment(step.seconds), " or ".join(map(_moment, times)))
+            expected = " or ".join(map(_moment, times))
+            yield commit_violation(step, "commit-time", _moment(step.seconds), expected)
 
     def _signature(self, step: Step) -> Iterator[Violation]:
         signers, signature = self._signers, step.signature
@@ -192,7 +193,7 @@ class Audit:
         try:
             is_unsigned = signature.letter == "N" and not is_signed(self._git, step.commit)
         except ReleaseError as error:
-            yield of_commit(step, "damaged", error.found, _WHOLE)
+            yield commit_violation(step, "damaged", error.found, _WHOLE)
             return
         if is_unsigned:
             if self._any_signed or self._all_signed:
@@ -203,14 +204,14 @@ class Audit:
         self._any_signed = True
         if not signers.allow(signature):
             kind = "bad-signature" if signature.letter == "B" else "unknown-signer"
-            yield of_commit(step, kind, signers.found(signature), "a signature of an allowed signer")
+            yield commit_violation(step, kind, signers.found(signature), "a signature of an allowed signer")
 
     # records
 
-    def _filed(self, step: Step) -> Iterator[Filed]:
+    def _record_files(self, step: Step) -> Iterator[RecordFile]:
         """Return the record files that the commit adds, by service and number; damaged ones last."""
         found = [
-            read(step, change, match["id"], self._content(change.object))
+            read_record_file(step, change, match["id"], self._content(change.object))
             for change in step.changes
             if change.letter == "A" and change.mode.startswith("100")
             for match in [_RECORD.fullmatch(change.path)]
@@ -218,9 +219,9 @@ class Audit:
         ]
         yield from sorted(found, key=lambda each: each.place[:2])
 
-    def _chain(self, step: Step, filed: Sequence[Filed]) -> Iterator[Violation]:
+    def _chain(self, step: Step, files: Sequence[RecordFile]) -> Iterator[Violation]:
         """Numbers and predecessors. After a fault it goes on from what was found."""
-        for each in filed:
+        for each in files:
             service, seq, prev = each.place
             if seq == 0:
                 continue
@@ -229,9 +230,10 @@ class Audit:
             if seq != number + 1:
                 kind = "seq-gap" if seq > number + 1 else "seq-repeated"
                 found, expected = (f"{service} number {count}" for count in (seq, number + 1))
-                yield of_commit(step, kind, found, expected, path)
+                yield commit_violation(step, kind, found, expected, path)
             if prev != before:
-                yield of_commit(step, "prev", prev or "none", before or "none, as it is the first", path)
+                expected = before or "none, as it is the first"
+                yield commit_violation(step, "prev", prev or "none", expected, path)
             self._last[service] = (seq, each.id)
 
     def _once_healthy(self, step: Step, records: Collection[Record[Body]]) -> Iterator[Violation]:
@@ -243,7 +245,7 @@ class Audit:
             key = f"{service}/{body.deployment}"
             if key in self._healthy or (self._root is not None and self._healthy_before(service, body)):
                 found = f"the deployment {body.deployment} was healthy before"
-                yield of_commit(step, "healthy-twice", found, "one end", layout.record_path(record.id))
+                yield commit_violation(step, "healthy-twice", found, "one end", layout.record_path(record.id))
             self._healthy.add(key)
 
     def _healthy_before(self, service: str, body: Deployment) -> bool:
@@ -267,11 +269,12 @@ class Audit:
         return found[1] if found is not None and found[0] == "blob" else None
 
 
-def _places(step: Step, added: dict[str, Change]) -> Iterator[Violation]:
+def _misplaced_files(step: Step, added: dict[str, Change]) -> Iterator[Violation]:
     """Files lie where a ledger has files."""
     for path, change in added.items():
         if path != layout.FORMAT_PATH and not path.startswith(INDEX) and not _RECORD.fullmatch(path):
-            yield of_change(step, change, "foreign-path", "a file", "only records, indexes and `format`")
+            expected = "only records, indexes and `format`"
+            yield change_violation(step, change, "foreign-path", "a file", expected)
 
 
 def _unsigned(commit: str) -> Violation:

@@ -11,8 +11,8 @@ from typing import NoReturn
 
 from release.errors import LedgerError, LedgerRejected, LedgerRewritten, LedgerUnreachable, VersionTaken
 from release.git import Answer, Git
-from release.ledger.address import check
-from release.ledger.moves import Move, Tag, parse_push, server_lines, wait
+from release.ledger.address import check_addresses
+from release.ledger.moves import Move, Tag, parse_push, pause_before_retry, server_lines
 from release.ledger.refs import ATTEMPTS, Refs
 from release.ledger.remote import Remote
 
@@ -95,7 +95,7 @@ class Branch:
     def check_address(self) -> None:
         """Compare the ledger where git fetches and where it pushes. Raises LedgerError, LedgerUnreachable."""
         if self.remote is not None:
-            check(self._git, self.remote, self._refs.branch)
+            check_addresses(self._git, self.remote, self._refs.branch)
 
     def _contains(self, later: str, earlier: str) -> bool:
         there = self._there
@@ -156,7 +156,7 @@ class Branch:
                 return landed
             if attempt == ATTEMPTS - 1:
                 self._give_up(move, answer)
-            wait(attempt)
+            pause_before_retry(attempt)
         if self.remote is not None:
             self._refs.settle(move.commit, move.tag, onto=move.base, proven=True)
         return True
@@ -242,7 +242,7 @@ class Branch:
                 "nothing was recorded; check free space, permissions and *.lock files in the git folder",
             )
         if answer.status < 0:
-            by_hand = f"try it yourself: git ls-remote {self.remote}"
+            by_hand = f"check the connection: git ls-remote {self.remote}"
             raise LedgerUnreachable(f"push the ledger to {self}", answer.words, by_hand)
         refs = [f"{refusal.ref}: {refusal.summary}" for refusal in parse_push(answer.text)]
         found = "; ".join([*refs, *(server_lines(answer.errors) or [answer.words])])

@@ -40,7 +40,7 @@ class Contents:
         if found != record:
             raise LedgerError(
                 f"read the record {path} of the ledger {self._name}",
-                f"it was edited: its content hashes to {found}",
+                f"the file was edited: its content hashes to {found}",
                 hint,
             )
         return parse(content, path)

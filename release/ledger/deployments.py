@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from release.ledger import layout
 from release.ledger.reading import newest_first, record_at
-from release.ledger.releases import readable, release_of_digest, wrong_kind
+from release.ledger.releases import readable, release_of_digest, wrong_kind_error
 from release.ledger.store import Ledger
 from release.records import Actor, Body, Deployment, Draft, Record, Run
 from release.values import Struct
@@ -39,12 +39,14 @@ def deployments(ledger: Ledger, service: str, environment: str, *, until: str = 
         environment: where it was.
         until: where given, a moment (RFC 3339, UTC, milliseconds); later events are passed over by name.
     """
-    waiting = [event for event in unsynced(ledger, service) if event.deployment.environment == environment]
+    waiting = [
+        event for event in unsynced_events(ledger, service) if event.deployment.environment == environment
+    ]
     mine = [event for event in waiting if not until or event.recorded_at <= until]
     folder = layout.environment_folder(service, environment)
-    limit = layout.event_path(service, environment, until, "~") if until else ""
+    limit = layout.event_entry_path(service, environment, until, "~") if until else ""
     paths = newest_first(ledger, folder, depth=3, limit=limit)
-    there = (as_event(record) for record in readable(ledger, paths))
+    there = (event_of_record(record) for record in readable(ledger, paths))
     # of two of the same moment, the one that was kept last is the newer
     newest = sorted(mine, key=_moment)[::-1]
     yield from heapq.merge(newest, there, key=_moment, reverse=True)
@@ -54,10 +56,10 @@ def _moment(event: Event) -> str:
     return event.recorded_at
 
 
-def as_event(record: Record[Body]) -> Event:
+def event_of_record(record: Record[Body]) -> Event:
     """A deployment record as an event. Raises LedgerError: it is of another kind."""
     if not isinstance(record.body, Deployment):
-        raise wrong_kind(record, Deployment.kind)
+        raise wrong_kind_error(record, Deployment.kind)
     place = record.envelope
     return Event(
         deployment=record.body,
@@ -68,7 +70,7 @@ def as_event(record: Record[Body]) -> Event:
     )
 
 
-def unsynced(ledger: Ledger, service: str) -> tuple[Event, ...]:
+def unsynced_events(ledger: Ledger, service: str) -> tuple[Event, ...]:
     """Deployment events of a service that are not in the ledger yet, oldest first."""
     drafts = (draft for draft in ledger.unsynced() if draft.service == service)
     return tuple(_waiting(draft, draft.body) for draft in drafts if isinstance(draft.body, Deployment))
@@ -89,13 +91,15 @@ def events_of(ledger: Ledger, service: str, digits: str) -> Iterator[Event]:
     folder = layout.deployment_folder(service, digits)
     for name in ledger.names(folder):
         if name.startswith(digits):
-            yield as_event(record_at(ledger, f"{folder}/{name}"))
-    for event in unsynced(ledger, service):
+            yield event_of_record(record_at(ledger, f"{folder}/{name}"))
+    for event in unsynced_events(ledger, service):
         if event.deployment.deployment.startswith(digits):
             yield event
 
 
-def verified(ledger: Ledger, service: str, environment: str, *, until: str = "") -> Iterator[Event]:
+def verified_deployments(
+    ledger: Ledger, service: str, environment: str, *, until: str = ""
+) -> Iterator[Event]:
     """The healthy deployments that ran, last one first; one that was restored comes once more."""
     for event in deployments(ledger, service, environment, until=until):
         if event.deployment.status == "healthy":
@@ -106,10 +110,10 @@ def verified(ledger: Ledger, service: str, environment: str, *, until: str = "")
                 yield restored
 
 
-def ran(ledger: Ledger, service: str, environment: str) -> Iterator[Event]:
+def last_run_of_each_release(ledger: Ledger, service: str, environment: str) -> Iterator[Event]:
     """For each release that ran verified healthy the last time that it did, the current one first."""
     seen: set[str] = set()
-    for event in verified(ledger, service, environment):
+    for event in verified_deployments(ledger, service, environment):
         if event.deployment.release not in seen:
             seen.add(event.deployment.release)
             yield event
@@ -122,45 +126,47 @@ def _restored(ledger: Ledger, service: str, event: Event) -> Event | None:
     release = release_of_digest(ledger, service, digest) if digest is not None else None
     if release is None:
         return None
-    known = healthy_of(ledger, service, event.deployment.environment, release.id)
+    known = healthy_deployments_of(ledger, service, event.deployment.environment, release.id)
     before = [healthy for healthy in known if healthy.recorded_at <= event.recorded_at]
     named = [healthy for healthy in before if healthy.deployment.deployment == event.deployment.previous]
     return max(named or before, key=_moment, default=None)
 
 
-def healthy_of(ledger: Ledger, service: str, environment: str, release: str) -> Iterator[Event]:
+def healthy_deployments_of(ledger: Ledger, service: str, environment: str, release: str) -> Iterator[Event]:
     """The healthy deployments of one release record's id in an environment, in any order."""
     folder = layout.healthy_folder(service, environment, release)
     for name in ledger.names(folder):
         if name.startswith(f"{release}-"):
-            yield as_event(record_at(ledger, f"{folder}/{name}"))
-    for event in unsynced(ledger, service):
+            yield event_of_record(record_at(ledger, f"{folder}/{name}"))
+    for event in unsynced_events(ledger, service):
         found = event.deployment
         if (found.environment, found.release, found.status) == (environment, release, "healthy"):
             yield event
 
 
-def current(ledger: Ledger, service: str, environment: str) -> Event | None:
+def current_deployment(ledger: Ledger, service: str, environment: str) -> Event | None:
     """The last deployment verified healthy: what should be running."""
-    return next(verified(ledger, service, environment), None)
+    return next(verified_deployments(ledger, service, environment), None)
 
 
 def last_healthy(ledger: Ledger, service: str, environment: str, release: str) -> Event | None:
     """The newest healthy deployment of this release record's id: a rollback restores its settings."""
-    return max(healthy_of(ledger, service, environment, release), key=_moment, default=None)
+    return max(healthy_deployments_of(ledger, service, environment, release), key=_moment, default=None)
 
 
-def running_at(ledger: Ledger, service: str, environment: str, moment: str) -> Event | None:
+def deployment_running_at(ledger: Ledger, service: str, environment: str, moment: str) -> Event | None:
     """Return what ran, verified healthy, at a moment (RFC 3339, UTC, milliseconds)."""
-    return next(verified(ledger, service, environment, until=moment), None)
+    return next(verified_deployments(ledger, service, environment, until=moment), None)
 
 
 def first_healthy(ledger: Ledger, service: str, environment: str) -> Event | None:
     """The first deployment that was verified healthy."""
-    mine = [event for event in unsynced(ledger, service) if event.deployment.environment == environment]
+    mine = [
+        event for event in unsynced_events(ledger, service) if event.deployment.environment == environment
+    ]
     waiting = [event for event in mine if event.deployment.status == "healthy"]
     paths = _oldest_first(ledger, layout.environment_folder(service, environment), depth=3)
-    there = (as_event(record) for record in readable(ledger, paths))
+    there = (event_of_record(record) for record in readable(ledger, paths))
     found = next((event for event in there if event.deployment.status == "healthy"), None)
     return min([*([found] if found else []), *waiting], key=_moment, default=None)
 

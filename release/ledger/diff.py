@@ -85,18 +85,15 @@ def compare(
     environment: str | None,
     paths: Sequence[str],
 ) -> Difference:
-    """Compare two releases.
+    """Return the difference between two releases. Raises LedgerError: a record cannot be read.
 
     Args:
-        ledger: where their deployments are.
-        source: where their commits are, if the clone has them.
-        service: whose they are.
-        before, after: the two, as they were found; a deployment that was asked for gives its settings.
-        environment: whose settings are compared; None compares none.
-        paths: those of the service; only commits that touch one are listed.
-
-    Raises:
-        LedgerError: a record cannot be read.
+        ledger: ledger with the deployments of both releases.
+        source: repository with their commits, if the clone has them.
+        service: service that both belong to.
+        before, after: the two releases; a deployment that was asked for gives its settings.
+        environment: environment whose settings are compared; None compares no settings.
+        paths: paths of the service; only commits that touch one of them are listed.
     """
     old, new = before.release.body, after.release.body
     specs = [_spec(ledger, service, found, environment) for found in (before, after)]
@@ -107,8 +104,10 @@ def compare(
         before=_end(before.release),
         after=_end(after.release),
         commits=commits_between(source, old.source.commit, new.source.commit, paths=paths),
-        packages=changes(_packages(old), _packages(new)) if old.lock and new.lock else (),
-        bases=changes(bases(old.bases), bases(new.bases)) if not (old.recovered or new.recovered) else (),
+        packages=changed_values(_packages(old), _packages(new)) if old.lock and new.lock else (),
+        bases=changed_values(base_digests(old.bases), base_digests(new.bases))
+        if not (old.recovered or new.recovered)
+        else (),
         settings=_settings(*specs),
         size=_size(new.image) - _size(old.image),
         shared_layers=len(shared),
@@ -143,7 +142,7 @@ def _packages(release: Release) -> Mapping[str, str]:
     return release.lock.packages if release.lock is not None else {}
 
 
-def bases(of: Iterable[Base]) -> dict[str, str]:
+def base_digests(of: Iterable[Base]) -> dict[str, str]:
     """Digests of base images, by reference."""
     return {base.reference: base.digest for base in of}
 
@@ -156,7 +155,11 @@ def _spec(ledger: Ledger, service: str, found: Found, environment: str | None) -
 
 
 def _settings(old: RunSpec | None, new: RunSpec | None) -> tuple[Change, ...]:
-    return changes(flat(old), flat(new)) if old is not None and new is not None else ()
+    return (
+        changed_values(flatten_settings(old), flatten_settings(new))
+        if old is not None and new is not None
+        else ()
+    )
 
 
 def _notes(found: Iterable[Found], specs: Iterable[RunSpec | None], environment: str | None) -> Iterable[str]:
@@ -174,36 +177,36 @@ def _notes(found: Iterable[Found], specs: Iterable[RunSpec | None], environment:
             yield f"settings are not compared: {version} was never verified healthy in {environment}"
 
 
-def flat(spec: RunSpec, *, without: Iterable[str] = ()) -> dict[str, Any]:
+def flatten_settings(spec: RunSpec, *, without: Iterable[str] = ()) -> dict[str, Any]:
     """Settings key by key; variables, labels, files (by hash) and secrets (by fingerprint) one by one.
 
     Of each process there is only what differs from the settings of the environment.
     """
     base = _flat(spec, without)
-    told = dict(base)
+    differing = dict(base)
     for each in spec.processes or ():
         own = _flat(each.settings, without)
         about = {"after": list(each.after), "exclusive": each.exclusive or None}
         differing = {key: own.get(key) for key in own.keys() | base.keys() if own.get(key) != base.get(key)}
         named = {**about, **differing}.items()
         found = {f"processes.{each.name}.{key}": value for key, value in named if value not in (None, [])}
-        told |= found or {f"processes.{each.name}": "as the environment"}
-    return told
+        differing |= found or {f"processes.{each.name}": "as the environment"}
+    return differing
 
 
 def _flat(spec: RunSpec, without: Iterable[str]) -> dict[str, Any]:
-    told: dict[str, Any] = {f"files.{path}": str(file) for path, file in (spec.files or {}).items()}
+    differing: dict[str, Any] = {f"files.{path}": str(file) for path, file in (spec.files or {}).items()}
     excluded = {"files", "processes", *without}
     for key, value in spec.model_dump(mode="json", exclude=excluded, exclude_none=True).items():
-        told |= (
+        differing |= (
             {f"{key}.{name}": inner for name, inner in value.items()}
             if isinstance(value, dict)
             else {key: value}
         )
-    return told
+    return differing
 
 
-def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:
+def changed_values(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:
     """Return what differs, by key."""
     return tuple(
         Change(key=name, old=old.get(name), new=new.get(name))
@@ -219,7 +222,7 @@ def commits_between(source: Source, old: str, new: str, *, paths: Sequence[str])
     ways = [_log(source, newer, older, paths) for newer, older in ((new, old), (old, new))]
     added, undone = ways
     if added is None or undone is None:
-        return Commits(note=f"commits are not listed: this clone lacks {lacking(source, old, new)}")
+        return Commits(note=f"commits are not listed: this clone lacks {missing_commits(source, old, new)}")
     shallow = "the clone is shallow, so this list may lack commits; to get them: git fetch --unshallow"
     note = shallow if is_shallow(source) else ""
     return Commits(added=added, undone=undone, note=note)
@@ -234,7 +237,7 @@ def _log(source: Source, newer: str, older: str, paths: Sequence[str]) -> tuple[
     return tuple(filter(None, answer.text.split("\0"))) if answer.status == 0 else None
 
 
-def lacking(source: Source, *commits: str) -> str:
+def missing_commits(source: Source, *commits: str) -> str:
     """Those of these commits that are not here, in full."""
     gone = [commit for commit in commits if source.git.object(commit) is None]
     return " and ".join(gone) or " or ".join(commits)

@@ -8,8 +8,8 @@ from typing import Final
 
 from release.errors import LedgerError
 from release.ledger import layout
-from release.ledger.filed import Filed
-from release.ledger.violations import Violation, of_change, of_commit
+from release.ledger.record_files import RecordFile
+from release.ledger.violations import Violation, change_violation, commit_violation
 from release.ledger.walk import Change, Step
 from release.records import Body, Record, parse
 from release.values import Struct
@@ -19,7 +19,7 @@ _TWICE: Final = {"version": "version-twice", "digest": "digest-twice"}
 """Kinds of index where a second record is a violation of its own."""
 
 
-class Entry(Struct, frozen=True, kw_only=True):
+class MissingEntry(Struct, frozen=True, kw_only=True):
     """An index entry that is missing: the record that implies it, and the commit that should have it."""
 
     record: str
@@ -32,10 +32,10 @@ class Entries:
     def __init__(self, content: Callable[[str], bytes | None]) -> None:
         """`content` gives a file by git's expression for it, as `<commit>:<path>`; None if it is missing."""
         self._content = content
-        self._missing: dict[str, Entry] = {}
+        self._missing: dict[str, MissingEntry] = {}
 
     def violations(
-        self, step: Step, before: str | None, added: dict[str, Change], filed: Sequence[Filed]
+        self, step: Step, before: str | None, added: dict[str, Change], files: Sequence[RecordFile]
     ) -> Iterator[Violation]:
         """Compare one commit's entries with its records; an entry that was missing may come later.
 
@@ -43,28 +43,30 @@ class Entries:
             step: the commit.
             before: the commit before it.
             added: what it adds, by path.
-            filed: its records.
+            files: its records.
         """
         self._note_deleted(step)
         entries = {path: change for path, change in added.items() if path.startswith(INDEX)}
         implied: dict[str, str] = {}
-        for each in filed:
+        for each in files:
             if each.record is not None and each.problem is None:
                 yield from self._implied(step, before, each.record, entries, implied)
         for path, record in implied.items():
             yield from self._entry(step, before, path, record, entries)
         width = len(step.commit)
-        damaged = {blob(each.id, width) for each in filed if each.problem and not each.later_kind}
-        later = {blob(each.id, width): each for each in filed if each.later_kind}
-        ids = {each.id for each in filed}
+        damaged = {blob_id(each.id, width) for each in files if each.problem and not each.later_kind}
+        later = {blob_id(each.id, width): each for each in files if each.later_kind}
+        ids = {each.id for each in files}
         completed = 0
         for path, change in entries.items():
             if path not in implied and change.object not in damaged and not _is_of_later(later, change):
                 found = list(self._unimplied(step, before, change, ids))
                 completed += not found
                 yield from found
-        if not filed and not completed:
-            yield of_commit(step, "no-records", "it adds no record", "one record or more in each commit")
+        if not files and not completed:
+            yield commit_violation(
+                step, "no-records", "it adds no record", "one record or more in each commit"
+            )
 
     def rest(self) -> Iterator[Violation]:
         """Entries that are missing after the last commit."""
@@ -81,7 +83,7 @@ class Entries:
         for change in step.changes:
             if change.letter == "D" and change.path.startswith(INDEX):
                 lost = text_of(self._content(change.old) or b"")
-                self._missing[change.path] = Entry(record=lost, commit=step.commit)
+                self._missing[change.path] = MissingEntry(record=lost, commit=step.commit)
 
     def _implied(
         self,
@@ -96,7 +98,7 @@ class Entries:
         def taken(path: str) -> bool:
             return path in implied or (path not in entries and self._earlier(before, path) is not None)
 
-        for path in layout.paths_of(record, taken):
+        for path in layout.index_paths(record, taken):
             if path in implied:
                 yield from self._twice(step, path, record.id, implied[path])
             implied.setdefault(path, record.id)
@@ -115,12 +117,12 @@ class Entries:
         if change is None:
             holder = self._earlier(before, path)
             if holder is None:
-                self._missing[path] = Entry(record=record, commit=step.commit)
+                self._missing[path] = MissingEntry(record=record, commit=step.commit)
             else:
                 yield from self._twice(step, path, record, holder)
-        elif change.object != blob(record, len(change.object)):
+        elif change.object != blob_id(record, len(change.object)):
             found = text_of(self._content(change.object) or b"")
-            yield of_change(step, change, "index-wrong", found, record)
+            yield change_violation(step, change, "index-wrong", found, record)
         elif waiting is not None:
             yield from self._twice(step, path, record, waiting.record)
 
@@ -131,29 +133,29 @@ class Entries:
         kind = _TWICE.get(path.split("/")[2], "index-wrong")
         expected = f"only the record {holder}" if kind != "index-wrong" else record
         found = f"also the record {record}" if kind != "index-wrong" else holder
-        yield of_commit(step, kind, found, expected, path)
+        yield commit_violation(step, kind, found, expected, path)
 
     def _unimplied(
         self, step: Step, before: str | None, change: Change, ids: Collection[str]
     ) -> Iterator[Violation]:
         """An entry without a record in its commit: one that was missing, or one without a reason."""
         waiting = self._missing.get(change.path)
-        if waiting is not None and change.object == blob(waiting.record, len(change.object)):
+        if waiting is not None and change.object == blob_id(waiting.record, len(change.object)):
             del self._missing[change.path]
             return
         event = next((path for path in self._missing if _is_same_event(change, path, ids)), None)
         if event is not None:
             del self._missing[event]
-            yield of_change(step, change, "event-time", "an event at this time", event)
+            yield change_violation(step, change, "event-time", "an event at this time", event)
             return
         found = text_of(self._content(change.object) or b"")
         if not self._completes(before, change, found):
             expected = "no entry, because no record implies it"
-            yield of_change(step, change, "index-unfounded", f"it names {found}", expected)
+            yield change_violation(step, change, "index-unfounded", f"it names {found}", expected)
 
     def _completes(self, before: str | None, change: Change, record: str) -> bool:
         """Return whether the entry names an earlier record that implies it, as `ledger-rebuild` adds it."""
-        if before is None or change.object != blob(record, len(change.object)):
+        if before is None or change.object != blob_id(record, len(change.object)):
             return False
         path = layout.record_path(record)
         content = self._content(f"{before}:{path}")
@@ -163,13 +165,13 @@ class Entries:
             return False
 
 
-def _is_of_later(later: Mapping[str, Filed], change: Change) -> bool:
+def _is_of_later(later: Mapping[str, RecordFile], change: Change) -> bool:
     """Return whether an entry may belong to a record of this commit that a later version wrote."""
-    filed = later.get(change.object)
-    if filed is None:
+    newer = later.get(change.object)
+    if newer is None:
         return False
-    service, seq, _ = filed.place
-    return layout.may_imply(service, seq, filed.later_kind, change.path)
+    service, seq, _ = newer.place
+    return layout.may_imply(service, seq, newer.later_kind, change.path)
 
 
 def _is_same_event(change: Change, path: str, ids: Collection[str]) -> bool:
@@ -179,7 +181,7 @@ def _is_same_event(change: Change, path: str, ids: Collection[str]) -> bool:
     return (folder, record) == missing and folder[2:3] == ["environment"] and record in ids
 
 
-def blob(record: str, width: int) -> str:
+def blob_id(record: str, width: int) -> str:
     """Return git's id of an index entry's file that holds this record's id (git-hash-object).
 
     Args:

@@ -28,20 +28,18 @@ class Events:
     def append(
         self, drafts: Sequence[Draft[Body]], *, publish: bool = True, keep: bool = True
     ) -> tuple[Record[Body], ...] | None:
-        """Add deployment events and words, after those that wait.
-
-        With a remote the event is on this disk until it is published, whatever is raised here.
+        """Append new events after the waiting ones. With a remote, each waits on disk until it is published.
 
         Args:
-            drafts: the events; they are published in one append, all or none.
-            publish: False keeps it in this clone until the next event is published, if there is a remote.
+            drafts: the new events; one append publishes all of them or none.
+            publish: False keeps them in this clone until the next event is published, if there is a remote.
             keep: False drops events that the ledger refuses.
 
         Returns:
-            The records; None if they wait here: the remote does not answer, or the ledger is not proven.
+            The records; None if the events wait, because the remote is silent or the ledger is not proven.
 
         Raises:
-            LedgerRejected, LedgerError: as `Ledger.append`, with what is kept in the hint.
+            LedgerRejected, LedgerError: as `Ledger.append`; the hint says that the event waits.
         """
         drafts = [self._in_order(draft) for draft in drafts]
         if self._ledger.remote is None and self._ledger.unproven is None:
@@ -64,7 +62,9 @@ class Events:
             error.hint += "; the event waits in this clone, and `invoke sync` publishes it"
             raise
         # when it is not among them, another process of this clone has published it: appending finds it
-        return tuple(published.get(outbox.name(draft)) or self._ledger.append([draft])[0] for draft in drafts)
+        return tuple(
+            published.get(outbox.event_name(draft)) or self._ledger.append([draft])[0] for draft in drafts
+        )
 
     def _is_unproven(self, error: ReleaseError) -> bool:
         """Return whether the ledger is not proven, with a warning then: the events wait in this clone."""
@@ -88,9 +88,9 @@ class Events:
             return {}
         records = self._ledger.append([event.draft for event in kept])
         self._outbox.drop(kept)
-        return {outbox.name(event.draft): record for event, record in zip(kept, records, strict=True)}
+        return {outbox.event_name(event.draft): record for event, record in zip(kept, records, strict=True)}
 
-    def _contradicts(self, event: outbox.Kept) -> bool:
+    def _contradicts(self, event: outbox.KeptEvent) -> bool:
         conflict = Placing(self._ledger).conflict(event.draft)
         if conflict:
             self._outbox.put_aside(event.path, conflict)
@@ -129,7 +129,7 @@ class Events:
                 return None
             parts.append(names[-1])
             folder = f"{folder}/{names[-1]}"
-        return layout.event_moment(*parts)
+        return layout.event_time(*parts)
 
 
 def _environment(draft: Draft[Body]) -> str | None:

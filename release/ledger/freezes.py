@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from release.ledger import layout
 from release.ledger.reading import record_at
-from release.ledger.releases import wrong_kind
+from release.ledger.releases import wrong_kind_error
 from release.ledger.store import Ledger
 from release.localtime import local_time
 from release.records import Actor, Body, Draft, Envelope, Freeze, Record
@@ -31,7 +31,7 @@ class FreezeState(Struct, frozen=True, kw_only=True):
         return f"is frozen {end}: {self.freeze.message} ({self.actor.name}, {local_time(self.recorded_at)})"
 
 
-def frozen(ledger: Ledger, service: str, environment: str, moment: str) -> FreezeState | None:
+def active_freeze(ledger: Ledger, service: str, environment: str, moment: str) -> FreezeState | None:
     """Return what freezes an environment at a moment; None when deployments may go on. The last word decides.
 
     Args:
@@ -40,20 +40,22 @@ def frozen(ledger: Ledger, service: str, environment: str, moment: str) -> Freez
         environment: its name.
         moment: usually now (RFC 3339, UTC, milliseconds).
     """
-    last = next(_words(ledger, service, environment), None)
+    last = next(_states(ledger, service, environment), None)
     return last if last is not None and last.holds(moment) else None
 
 
-def frozen_beneath(ledger: Ledger, service: str, environment: str, moment: str) -> FreezeState | None:
+def freeze_under_rollback_freeze(
+    ledger: Ledger, service: str, environment: str, moment: str
+) -> FreezeState | None:
     """Return what would freeze an environment if no rollback had frozen it. See `frozen`."""
-    words = _words(ledger, service, environment)
+    words = _states(ledger, service, environment)
     last = next((word for word in words if word.freeze.thawed or word.freeze.deployment is None), None)
     return last if last is not None and last.holds(moment) else None
 
 
-def _words(ledger: Ledger, service: str, environment: str) -> Iterator[FreezeState]:
+def _states(ledger: Ledger, service: str, environment: str) -> Iterator[FreezeState]:
     """Everything that was said about an environment, last word first."""
-    waiting = [_told(draft, draft.body) for draft in _unsynced(ledger, service, environment)]
+    waiting = [_state(draft, draft.body) for draft in _unsynced(ledger, service, environment)]
     yield from reversed(waiting)
     yield from _recorded(ledger, service, environment)
 
@@ -67,8 +69,8 @@ def freezes(ledger: Ledger, service: str, environment: str) -> Iterator[Record[B
 def _recorded(ledger: Ledger, service: str, environment: str) -> Iterator[FreezeState]:
     for record in freezes(ledger, service, environment):
         if not isinstance(record.body, Freeze):
-            raise wrong_kind(record, Freeze.kind)
-        yield _told(record.envelope, record.body)
+            raise wrong_kind_error(record, Freeze.kind)
+        yield _state(record.envelope, record.body)
 
 
 def _unsynced(ledger: Ledger, service: str, environment: str) -> Iterator[Draft[Freeze]]:
@@ -78,5 +80,5 @@ def _unsynced(ledger: Ledger, service: str, environment: str) -> Iterator[Draft[
             yield draft.of(body)
 
 
-def _told(place: Envelope | Draft[Freeze], body: Freeze) -> FreezeState:
+def _state(place: Envelope | Draft[Freeze], body: Freeze) -> FreezeState:
     return FreezeState(freeze=body, recorded_at=place.recorded_at, actor=place.actor)

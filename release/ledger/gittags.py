@@ -36,7 +36,7 @@ class Tags(Struct, frozen=True, kw_only=True):
                 )
 
 
-def known_tags(git: Git, remote: str | None) -> Tags:
+def read_tags(git: Git, remote: str | None) -> Tags:
     """The tags of this clone, and those of the remote when it answers."""
     form = "--format=%(objectname) %(*objectname)%09%(refname)"
     here = git.run("for-each-ref", form, "refs/tags")

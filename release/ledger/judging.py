@@ -8,8 +8,8 @@ from typing import Final
 
 from release.errors import LedgerShallow
 from release.git import Git
-from release.ledger.audit import Before
-from release.ledger.signing import Signature, Signers, signatures
+from release.ledger.audit import LedgerState
+from release.ledger.signing import Signature, Signers, read_signatures
 from release.values import Struct
 
 SAID: Final = 2_000
@@ -19,7 +19,7 @@ _CHUNKS: Final = (1, 16, 256)
 """Numbers of signatures in one question: the newest alone usually suffices."""
 
 
-class Seen(Struct, frozen=True, kw_only=True):
+class CheckedCommit(Struct, frozen=True, kw_only=True):
     """A commit that follows the rules, before its signature is checked."""
 
     commit: str
@@ -27,7 +27,7 @@ class Seen(Struct, frozen=True, kw_only=True):
     """True: one of its records names its parent as verified head."""
 
 
-class Judge:
+class SignatureCheck:
     """The check of one ledger's signatures in one command."""
 
     def __init__(self, git: Git, name: str, say: Callable[[str], None]) -> None:
@@ -39,7 +39,7 @@ class Judge:
         """The tip whose signatures were checked, and the first commit below it that nobody signed."""
 
     def first_unsigned(
-        self, seen: list[Seen], signers: Signers, known: Before, *, seconds: float
+        self, seen: list[CheckedCommit], signers: Signers, known: LedgerState, *, seconds: float
     ) -> int | None:
         """Return the place of the first commit that nobody allowed signed or vouched for.
 
@@ -72,7 +72,7 @@ class Judge:
         self.judged = (seen[-1].commit, seen[bad].commit) if bad is not None else None
         return bad
 
-    def _newest_first(self, seen: list[Seen], signers: Signers) -> Iterator[Signature]:
+    def _newest_first(self, seen: list[CheckedCommit], signers: Signers) -> Iterator[Signature]:
         end, chunks = len(seen), iter(_CHUNKS)
         size = 1
         while end > 0:
@@ -80,12 +80,12 @@ class Judge:
             if size == _CHUNKS[-1] and end > SAID:
                 self._say(f"checking the signatures of {end} commits of the ledger {self._name}")
             commits = [each.commit for each in seen[max(0, end - size) : end]]
-            yield from reversed(signatures(self._git, signers, commits))
+            yield from reversed(read_signatures(self._git, signers, commits))
             end -= len(commits)
 
-    def _unvouched(self, known: Before) -> LedgerShallow:
+    def _unvouched(self, known: LedgerState) -> LedgerShallow:
         return LedgerShallow(
             f"prove the ledger {self._name} from the commit {known.commit}",
-            "no allowed signer vouches for what came before it",
+            "no allowed signer vouches for the commits before this one",
             "fetch the rest: git fetch --unshallow",
         )

@@ -45,7 +45,7 @@ def version_folder(service: str) -> str:
     return f"index/{service}/version"
 
 
-def version_path(service: str, version: str) -> str:
+def version_entry_path(service: str, version: str) -> str:
     """The index entry of a version."""
     return f"{version_folder(service)}/{version.partition('.')[0]}/{version}"
 
@@ -55,7 +55,7 @@ def digest_folder(service: str, digits: str) -> str:
     return f"index/{service}/digest/{digits[:2]}"
 
 
-def digest_path(service: str, digits: str) -> str:
+def digest_entry_path(service: str, digits: str) -> str:
     """The index entry of a digest, by its 64 digits."""
     return f"{digest_folder(service, digits)}/{digits}"
 
@@ -65,7 +65,7 @@ def commit_folder(service: str, commit: str) -> str:
     return f"index/{service}/commit/{commit[:2]}"
 
 
-def commit_path(service: str, commit: str) -> str:
+def commit_entry_path(service: str, commit: str) -> str:
     """The index entry of a commit's first release. Each later one has `-<seq>` at the end."""
     return f"{commit_folder(service, commit)}/{commit}"
 
@@ -75,7 +75,7 @@ def seq_folder(service: str) -> str:
     return f"index/{service}/seq"
 
 
-def seq_path(service: str, seq: int, kind: str) -> str:
+def seq_entry_path(service: str, seq: int, kind: str) -> str:
     """The index entry of the record at this place."""
     digits = f"{seq:09d}"
     return f"{seq_folder(service)}/{digits[:3]}/{digits[3:6]}/{digits}-{kind}"
@@ -91,7 +91,7 @@ def environment_folder(service: str, environment: str) -> str:
     return f"{environments_folder(service)}/{environment}"
 
 
-def event_path(service: str, environment: str, moment: str, record: str) -> str:
+def event_entry_path(service: str, environment: str, moment: str, record: str) -> str:
     """The index entry of a deployment event at this moment (RFC 3339, UTC, milliseconds)."""
     return _by_time(environment_folder(service, environment), moment, record)
 
@@ -101,7 +101,7 @@ def _by_time(folder: str, moment: str, record: str) -> str:
     return f"{folder}/{day.replace('-', '/')}/{time.replace(':', '').replace('.', '')}-{record}"
 
 
-def event_moment(year: str, month: str, day: str, name: str) -> str:
+def event_time(year: str, month: str, day: str, name: str) -> str:
     """The moment that an event's path tells."""
     time = name.partition("-")[0]
     return f"{year}-{month}-{day}T{time[:2]}:{time[2:4]}:{time[4:6]}.{time[6:]}Z"
@@ -152,7 +152,7 @@ def freeze_folder(service: str, environment: str) -> str:
     return f"index/{service}/freeze/{environment}"
 
 
-def paths_of(record: Record[Body], taken: Callable[[str], bool]) -> Iterator[str]:
+def index_paths(record: Record[Body], taken: Callable[[str], bool]) -> Iterator[str]:
     """Every index entry of a record.
 
     Args:
@@ -160,15 +160,15 @@ def paths_of(record: Record[Body], taken: Callable[[str], bool]) -> Iterator[str
         taken: whether a path exists already; asked only for a commit, which may have several releases.
     """
     service, seq = record.envelope.service, record.envelope.seq
-    yield seq_path(service, seq, record.envelope.kind)
+    yield seq_entry_path(service, seq, record.envelope.kind)
     body = record.body
     if isinstance(body, Release):
-        yield version_path(service, body.version)
-        yield digest_path(service, body.image.digest.removeprefix("sha256:"))
-        commit = commit_path(service, body.source.commit)
+        yield version_entry_path(service, body.version)
+        yield digest_entry_path(service, body.image.digest.removeprefix("sha256:"))
+        commit = commit_entry_path(service, body.source.commit)
         yield f"{commit}-{seq:09d}" if taken(commit) else commit
     elif isinstance(body, Deployment):
-        yield event_path(service, body.environment, record.envelope.recorded_at, record.id)
+        yield event_entry_path(service, body.environment, record.envelope.recorded_at, record.id)
         yield f"{deployment_folder(service, body.deployment)}/{body.deployment}-{seq:09d}"
         if body.status == "healthy":
             folder = healthy_folder(service, body.environment, body.release)
@@ -186,7 +186,7 @@ def paths_of(record: Record[Body], taken: Callable[[str], bool]) -> Iterator[str
 
 def implies(record: Record[Body], path: str) -> bool:
     """Return whether this record is the reason for an index entry at this path."""
-    return any(path in paths_of(record, lambda _, taken=taken: taken) for taken in (False, True))  # type: ignore[misc]
+    return any(path in index_paths(record, lambda _, taken=taken: taken) for taken in (False, True))  # type: ignore[misc]
 
 
 _FAMILIES: Final = frozenset(
@@ -204,6 +204,6 @@ def may_imply(service: str, seq: int, kind: str, path: str) -> bool:
     It has its place in the order, and entries in indexes that this version does not read.
     """
     parts = path.split("/")
-    return path == seq_path(service, seq, kind) or (
+    return path == seq_entry_path(service, seq, kind) or (
         parts[:2] == ["index", service] and len(parts) > 3 and parts[2] not in _FAMILIES
     )

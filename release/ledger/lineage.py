@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from release.errors import LedgerMissing
 from release.ledger import layout
-from release.ledger.violations import Violation, of_commit
+from release.ledger.violations import Violation, commit_violation
 from release.ledger.walk import Step
 from release.records import Body, Genesis, Record
 from release.values import Struct, replace
@@ -79,20 +79,20 @@ class Lineage(Struct, frozen=True, kw_only=True):
         elif self.ledger is not None and service not in self.bound | self.older | self.home.services:
             path = layout.record_path(record.id)
             found = f"the service {service}, which has no genesis here and is not configured"
-            yield of_commit(step, "foreign-service", found, "a service of this ledger", path)
+            yield commit_violation(step, "foreign-service", found, "a service of this ledger", path)
 
     def _foreign(self, step: Step, record: Record[Body], genesis: Genesis) -> Iterator[Violation]:
         path, service = layout.record_path(record.id), record.envelope.service
         expected = self.ledger or self.home.ledger
         if expected is not None and genesis.ledger != expected:
             found = f"{service} is bound to the ledger {genesis.ledger}"
-            yield of_commit(step, "foreign-ledger", found, f"the ledger {expected}", path)
+            yield commit_violation(step, "foreign-ledger", found, f"the ledger {expected}", path)
         elif service in self.bound:
-            yield of_commit(step, "foreign-ledger", f"{service} is bound a second time", "once", path)
+            yield commit_violation(step, "foreign-ledger", f"{service} is bound a second time", "once", path)
         elif self._is_elsewhere(genesis):
             found = f"the repository with the root commit {', '.join(genesis.roots)[:200]}"
             here = ", ".join(sorted(self.home.roots()))[:200]
-            yield of_commit(step, "foreign-ledger", found, f"this repository: {here}", path)
+            yield commit_violation(step, "foreign-ledger", found, f"this repository: {here}", path)
 
     def _is_elsewhere(self, genesis: Genesis) -> bool:
         if self.home.ledger is not None or not genesis.roots:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from release import jsontext
 from release.errors import LedgerError, ReleaseError
-from release.ledger.audit import Before
+from release.ledger.audit import LedgerState
 from release.ledger.lineage import Home, Lineage
 from release.ledger.signing import Signers
 from release.seal import BadSeal, ClonesKey
@@ -80,7 +80,7 @@ class Memory:
     def _signer_path(self) -> Path:
         return self._git_dir / "release" / "verified" / "signer"
 
-    def load(self, policy: Policy) -> Before | None:
+    def load(self, policy: Policy) -> LedgerState | None:
         """Return the state at the verified head; None if there is none under this policy."""
         try:
             data = jsontext.read_object(self._read(self._path, _PURPOSE))
@@ -90,7 +90,7 @@ class Memory:
             return None
         return _state(data, policy.home)
 
-    def save(self, state: Before) -> None:
+    def save(self, state: LedgerState) -> None:
         """Keep a state. A disk that refuses costs the next command a longer proof, and nothing else."""
         content = json.dumps({"policy": self._fingerprint, **_data(state)}).encode()
         self._write(self._path, content, _PURPOSE)
@@ -116,7 +116,7 @@ class Memory:
                 unnamed.unlink(missing_ok=True)
 
 
-def _data(state: Before) -> dict[str, Any]:
+def _data(state: LedgerState) -> dict[str, Any]:
     lineage = state.lineage
     return {
         "commit": state.commit,
@@ -130,13 +130,13 @@ def _data(state: Before) -> dict[str, Any]:
     }
 
 
-def _state(data: Mapping[str, Any], home: Home) -> Before:
+def _state(data: Mapping[str, Any], home: Home) -> LedgerState:
     lineage = Lineage(
         ledger=data["ledger"], bound=frozenset(data["bound"]), older=frozenset(data["older"]), home=home
     )
     last = {service: (int(seq), str(record)) for service, (seq, record) in data["last"].items()}
     judged = tuple(data.get("judged") or ())
-    return Before(
+    return LedgerState(
         commit=data["commit"],
         seconds=data["seconds"],
         last=last,

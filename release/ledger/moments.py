@@ -44,11 +44,11 @@ class Clock(Struct, frozen=True, kw_only=True):
     zone: tzinfo | None = None
 
 
-class Moment(Struct, frozen=True, kw_only=True):
+class ParsedTime(Struct, frozen=True, kw_only=True):
     """One moment, and the sentence that says how it was read."""
 
     at: datetime
-    said: str
+    explanation: str
 
     @property
     def text(self) -> str:
@@ -56,7 +56,7 @@ class Moment(Struct, frozen=True, kw_only=True):
         return self.at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def read(text: str, clock: Clock) -> Moment | None:
+def parse_time(text: str, clock: Clock) -> ParsedTime | None:
     """Read a time; None when the text has not the shape of one.
 
     Raises:
@@ -66,7 +66,9 @@ def read(text: str, clock: Clock) -> Moment | None:
     words = " ".join(text.split())
     if _DATE.fullmatch(words):
         raise _refused(
-            words, "it is a whole day, but a moment is needed", f'add the time of day: "{words} 20:00"'
+            words,
+            "the text names a whole day, but a time of day is needed",
+            f'add the time of day: "{words} 20:00"',
         )
     elapsed = _ELAPSED.fullmatch(words)
     if elapsed is not None and any(elapsed.groups()):
@@ -75,16 +77,16 @@ def read(text: str, clock: Clock) -> Moment | None:
     return _on_the_clock(words, match, clock) if match is not None else None
 
 
-def read_since(text: str, clock: Clock) -> Moment:
+def parse_since(text: str, clock: Clock) -> ParsedTime:
     """Read the beginning of a span: as `read`, and a date alone is its midnight.
 
     Raises:
         UsageError: as `read`, or the text has not the shape of a time.
     """
     day = " ".join(text.split())
-    moment = read(f"{day} 00:00" if _DATE.fullmatch(day) else day, clock)
+    moment = parse_time(f"{day} 00:00" if _DATE.fullmatch(day) else day, clock)
     if moment is None:
-        raise _refused(text, "it does not have the form of a time", f"use a date, {FORMS}")
+        raise _refused(text, "the text does not have the form of a time", f"use a date, {FORMS}")
     return moment
 
 
@@ -92,7 +94,7 @@ def _duration(match: re.Match[str]) -> timedelta:
     return timedelta(**{unit: int(digits or 0) for unit, digits in zip(_UNITS, match.groups(), strict=True)})
 
 
-def _on_the_clock(words: str, match: re.Match[str], clock: Clock) -> Moment:
+def _on_the_clock(words: str, match: re.Match[str], clock: Clock) -> ParsedTime:
     zone = _zone(words, match["zone"].strip()) if match["zone"] else clock.zone
     try:
         shown = _shown(match, clock.now.astimezone(zone))
@@ -174,11 +176,11 @@ def _local(at: datetime, zone: tzinfo | None) -> str:
     return f"{there:%Y-%m-%d %H:%M}{seconds} {there.tzname()}"
 
 
-def _moment(words: str, at: datetime, zone: tzinfo | None) -> Moment:
+def _moment(words: str, at: datetime, zone: tzinfo | None) -> ParsedTime:
     exact = at.astimezone(UTC)
     precision = "minutes" if exact.second == 0 and exact.microsecond == 0 else "seconds"
     utc = exact.replace(tzinfo=None).isoformat(timespec=precision)
-    return Moment(at=exact, said=f'"{words}" is read as {_local(at, zone)}, which is {utc}Z')
+    return ParsedTime(at=exact, explanation=f'"{words}" is read as {_local(at, zone)}, which is {utc}Z')
 
 
 def _refused(words: str, found: str, hint: str) -> UsageError:

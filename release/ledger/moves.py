@@ -38,13 +38,13 @@ class Move(Struct, frozen=True, kw_only=True):
     tag: Tag | None
 
 
-class Until(Struct, frozen=True, kw_only=True):
+class ServerDeadline(Struct, frozen=True, kw_only=True):
     """Limit for a server: a moment for all questions, or without one the limit of each question."""
 
     moment: float | None = None
 
     @classmethod
-    def after(cls, seconds: float | None) -> Until:
+    def after(cls, seconds: float | None) -> ServerDeadline:
         """So many seconds from now; None: without such a moment."""
         return cls(moment=time.monotonic() + seconds if seconds is not None else None)
 
@@ -64,7 +64,7 @@ class Refusal(Struct, frozen=True, kw_only=True):
     summary: str
 
 
-class Known(Struct, frozen=True, kw_only=True):
+class LocalRefs(Struct, frozen=True, kw_only=True):
     """The ledger's references in this clone."""
 
     seen: str | None
@@ -77,12 +77,12 @@ class Known(Struct, frozen=True, kw_only=True):
     """True: a working tree has the local branch checked out."""
 
 
-def wait(attempt: int) -> None:
+def pause_before_retry(attempt: int) -> None:
     """Sleep before something that was refused is tried again: longer each time, differently each time."""
     time.sleep(random.SystemRandom().uniform(0.0, min(0.5, 0.05 * 2**attempt)))
 
 
-def give_way(attempt: int, seconds: float, sleep: Callable[[float], None]) -> None:
+def pause_for_other_writers(attempt: int, seconds: float, sleep: Callable[[float], None]) -> None:
     """Wait after another writer came first.
 
     Args:
@@ -108,7 +108,7 @@ def parse_push(output: str) -> tuple[Refusal, ...]:
     )
 
 
-def transaction(updates: Mapping[str, tuple[str, str | None]]) -> bytes:
+def update_ref_input(updates: Mapping[str, tuple[str, str | None]]) -> bytes:
     """Input of `git update-ref --stdin`: each reference to its new object, if it still has the old one.
 
     None as the old object: the reference must not exist. All of them move, or none.

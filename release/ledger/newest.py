@@ -12,10 +12,10 @@ from typing import Final
 from release.errors import LedgerError, LedgerShallow
 from release.git import Git
 from release.ledger import layout
-from release.ledger.audit import Before
+from release.ledger.audit import LedgerState
 from release.ledger.contents import Contents
 from release.ledger.lineage import Home, Lineage
-from release.ledger.reading import entry, last, newest_first, record_at
+from release.ledger.reading import last_record, newest_first, read_entry, record_at
 from release.ledger.tree import Trees
 from release.ledger.walk import NO_TIME, Step
 
@@ -24,7 +24,7 @@ _AHEAD: Final = 200
 _LEAST_AHEAD: Final = 10
 
 
-def state_at(git: Git, commit: str, home: Home, name: str) -> Before:
+def state_at(git: Git, commit: str, home: Home, name: str) -> LedgerState:
     """Return the rules' state at a commit, as its own tree tells.
 
     Raises:
@@ -34,8 +34,8 @@ def state_at(git: Git, commit: str, home: Home, name: str) -> Before:
         trees = Trees(git)
         contents = Contents(trees, trees.tree_of(commit), name)
         services = contents.names("index")
-        placed = {service: last(contents, service) for service in services}
-        return Before(
+        placed = {service: last_record(contents, service) for service in services}
+        return LedgerState(
             commit=commit,
             seconds=_seconds(git, commit),
             last={service: (seq, record) for service, (seq, record) in placed.items() if record is not None},
@@ -70,10 +70,10 @@ def _oldest_first(contents: Contents, folder: str, depth: int = 2) -> Iterator[s
 
 
 def _seconds(git: Git, commit: str) -> int:
-    told = git.run("log", "-1", "--no-show-signature", "--format=%ct", commit).text
-    if not told.isdecimal():
+    answer = git.run("log", "-1", "--no-show-signature", "--format=%ct", commit).text
+    if not answer.isdecimal():
         raise _unknown(commit, "it has no time")
-    return int(told)
+    return int(answer)
 
 
 def _unknown(commit: str, found: str) -> LedgerShallow:
@@ -82,7 +82,7 @@ def _unknown(commit: str, found: str) -> LedgerShallow:
     )
 
 
-def entries_ahead(contents: Contents, services: Iterable[str]) -> tuple[str, ...]:
+def entries_to_prefetch(contents: Contents, services: Iterable[str]) -> tuple[str, ...]:
     """Return the index entries that a command soon reads: of each service the first, and the newest ones.
 
     Args:
@@ -104,7 +104,7 @@ def _entries(contents: Contents, service: str, most: int, ours: set[str]) -> Ite
         yield path
 
 
-def records_of(contents: Contents, entries: Iterable[str]) -> tuple[str, ...]:
+def record_paths(contents: Contents, entries: Iterable[str]) -> tuple[str, ...]:
     """Return the paths of the records that these index entries name. Raises LedgerError: no id in one."""
-    ids = (entry(contents, path) for path in entries)
+    ids = (read_entry(contents, path) for path in entries)
     return tuple(layout.record_path(record) for record in ids if record is not None)

@@ -10,7 +10,7 @@ from typing import Final
 from release.ledger import layout
 from release.ledger.deployments import deployments
 from release.ledger.reading import newest_first, record_at
-from release.ledger.releases import wrong_kind
+from release.ledger.releases import wrong_kind_error
 from release.ledger.store import Ledger
 from release.localtime import local_time
 from release.records import Actor, Body, Draft, Operation, Record
@@ -20,7 +20,7 @@ _SERVES: Final = ("healthy", "restored")
 """Ends of a deployment after which something runs, whatever was stopped before."""
 
 
-class Done(Struct, frozen=True, kw_only=True):
+class RecordedOperation(Struct, frozen=True, kw_only=True):
     """One record of an operation, and when and by whom."""
 
     operation: Operation
@@ -39,10 +39,10 @@ class Done(Struct, frozen=True, kw_only=True):
         return f"{body.what} {body.operation} by {self.actor.name}, started {local_time(self.recorded_at)}"
 
 
-class Paused(Struct, frozen=True, kw_only=True):
+class MaintenanceStop(Struct, frozen=True, kw_only=True):
     """Processes of an environment that are stopped for maintenance."""
 
-    stop: Done
+    stop: RecordedOperation
     """The newest stop that holds."""
     processes: frozenset[str]
     all: bool
@@ -59,7 +59,7 @@ class Paused(Struct, frozen=True, kw_only=True):
         return f"stopped for maintenance{what} since {self.stop.since}"
 
 
-def operations(ledger: Ledger, service: str, environment: str) -> Iterator[Done]:
+def operations(ledger: Ledger, service: str, environment: str) -> Iterator[RecordedOperation]:
     """Records of operations in an environment, newest first, read as they are asked for."""
     folder = layout.operation_folder(service, environment)
     there = (_done(record_at(ledger, path)) for path in newest_first(ledger, folder, depth=3))
@@ -67,14 +67,14 @@ def operations(ledger: Ledger, service: str, environment: str) -> Iterator[Done]
     yield from heapq.merge(waiting, there, key=_moment, reverse=True)
 
 
-def paused(ledger: Ledger, service: str, environment: str) -> Paused | None:
+def maintenance_stop(ledger: Ledger, service: str, environment: str) -> MaintenanceStop | None:
     """Return the stop that holds: for maintenance, and nothing was started since. None if there is none."""
     events = deployments(ledger, service, environment)
     served = next((event.recorded_at for event in events if event.deployment.status in _SERVES), "")
     later = takewhile(lambda each: each.recorded_at > served, operations(ledger, service, environment))
     failed: set[str] = set()
     started: set[str] = set()
-    stops: list[Done] = []
+    stops: list[RecordedOperation] = []
     for each in later:
         body = each.operation
         if body.status == "failed":
@@ -91,12 +91,12 @@ def paused(ledger: Ledger, service: str, environment: str) -> Paused | None:
     if not kept:
         return None
     names = [stop.operation.process for stop in kept]
-    return Paused(
+    return MaintenanceStop(
         stop=kept[0], processes=frozenset(filter(None, names)), all=None in names, but=frozenset(started)
     )
 
 
-def unfinished(ledger: Ledger, service: str, environment: str) -> Done | None:
+def unfinished_operation(ledger: Ledger, service: str, environment: str) -> RecordedOperation | None:
     """Return the newest operation, if its end is not recorded and no deployment came after it."""
     last = next(operations(ledger, service, environment), None)
     if last is None or last.operation.status != "started":
@@ -105,20 +105,20 @@ def unfinished(ledger: Ledger, service: str, environment: str) -> Done | None:
     return last if event is None or event.recorded_at < last.recorded_at else None
 
 
-def _done(record: Record[Body]) -> Done:
+def _done(record: Record[Body]) -> RecordedOperation:
     if not isinstance(record.body, Operation):
-        raise wrong_kind(record, Operation.kind)
+        raise wrong_kind_error(record, Operation.kind)
     place = record.envelope
-    return Done(operation=record.body, recorded_at=place.recorded_at, actor=place.actor)
+    return RecordedOperation(operation=record.body, recorded_at=place.recorded_at, actor=place.actor)
 
 
-def _waiting(ledger: Ledger, service: str, environment: str) -> Iterator[Done]:
+def _waiting(ledger: Ledger, service: str, environment: str) -> Iterator[RecordedOperation]:
     drafts: tuple[Draft[Body], ...] = ledger.unsynced()
     for draft in drafts:
         body = draft.body
         if draft.service == service and isinstance(body, Operation) and body.environment == environment:
-            yield Done(operation=body, recorded_at=draft.recorded_at, actor=draft.actor)
+            yield RecordedOperation(operation=body, recorded_at=draft.recorded_at, actor=draft.actor)
 
 
-def _moment(done: Done) -> str:
+def _moment(done: RecordedOperation) -> str:
     return done.recorded_at

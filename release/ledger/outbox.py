@@ -30,14 +30,14 @@ _LARGEST: Final = 16 << 20
 """Bytes of an event; it holds the files of its settings."""
 
 
-class Kept(Struct, frozen=True, kw_only=True):
+class KeptEvent(Struct, frozen=True, kw_only=True):
     """One event and the file that keeps it."""
 
     path: Path
     draft: Draft[Body]
 
 
-def name(draft: Draft[Body]) -> str:
+def event_name(draft: Draft[Body]) -> str:
     """Return what an event is called before it has a place: 16 hexadecimal digits from its content."""
     return draft.at(1, None).id[:16]
 
@@ -70,7 +70,7 @@ class Outbox:
         files = self._files()
         number = int(files[-1].name.partition("-")[0]) + 1 if files else 1
         try:
-            self._write(f"{number:09d}-{name(draft)}.json", self._sealed(draft.at(1, None).to_bytes()))
+            self._write(f"{number:09d}-{event_name(draft)}.json", self._sealed(draft.at(1, None).to_bytes()))
         except OSError as error:
             raise LedgerError(
                 f"keep the event of {draft.service} in {self._folder}",
@@ -108,13 +108,13 @@ class Outbox:
         finally:
             os.close(folder)
 
-    def kept(self) -> tuple[Kept, ...]:
+    def kept(self) -> tuple[KeptEvent, ...]:
         """All events of this clone, oldest first; every other file is put aside, and told.
 
         Raises LedgerError: the folder cannot be read.
         """
         read = ((path, self._draft(path)) for path in self._files())
-        return tuple(Kept(path=path, draft=draft) for path, draft in read if draft is not None)
+        return tuple(KeptEvent(path=path, draft=draft) for path, draft in read if draft is not None)
 
     def _draft(self, path: Path) -> Draft[Body] | None:
         """The event in a file; None when another process has published it, and when it is put aside."""
@@ -132,14 +132,14 @@ class Outbox:
 
     def _opened(self, path: Path) -> Draft[Body]:
         """Raises Refused, OSError; ReleaseError: the clone's key cannot be used."""
-        sealed = content_of(path)
+        sealed = read_event_file(path)
         if sealed == self._written.get(path.name):
-            return event_in(unsealed(sealed), path.name)
+            return parse_event(content_without_seal(sealed), path.name)
         try:
             content = ClonesKey.of(self._git_dir).open(sealed, _PURPOSE)
         except BadSeal as error:
             raise Refused("it does not have this clone's seal") from error
-        return event_in(content, path.name)
+        return parse_event(content, path.name)
 
     def put_aside(self, path: Path, found: str) -> None:
         """Move a file out of the way, so that it stops no command and is found again."""
@@ -160,7 +160,7 @@ class Outbox:
         with suppress(OSError):
             path.unlink()
 
-    def drop(self, kept: Sequence[Kept]) -> None:
+    def drop(self, kept: Sequence[KeptEvent]) -> None:
         """Forget events that are in the ledger. One that stays is found there, and is no second one."""
         with suppress(OSError):
             for event in kept:
@@ -168,7 +168,7 @@ class Outbox:
 
     def withdraw(self, drafts: Sequence[Draft[Body]]) -> None:
         """Forget events that never came about. Raises LedgerError: one stays, and would be published."""
-        names = {name(draft) for draft in drafts}
+        names = {event_name(draft) for draft in drafts}
         for path in self._files():
             if path.stem.partition("-")[2] in names:
                 try:
@@ -189,7 +189,7 @@ class Outbox:
         return [path for path in there if path.match("[0-9]*.json")]
 
 
-def content_of(path: Path) -> bytes:
+def read_event_file(path: Path) -> bytes:
     """The bytes of a file of this user.
 
     Raises:
@@ -207,13 +207,13 @@ def content_of(path: Path) -> bytes:
         return stream.read(_LARGEST + 1)
 
 
-def unsealed(sealed: bytes) -> bytes:
+def content_without_seal(sealed: bytes) -> bytes:
     """The bytes without the line of a seal, whoever made it."""
     line, _, content = sealed.partition(b"\n")
     return content if re.fullmatch(rb"[0-9a-f]{64}", line) else sealed
 
 
-def event_in(content: bytes, file: str) -> Draft[Body]:
+def parse_event(content: bytes, file: str) -> Draft[Body]:
     """The event that these bytes are. Raises Refused: damaged, or of a kind that does not wait."""
     try:
         draft = parse(content, file).draft()

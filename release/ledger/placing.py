@@ -9,9 +9,9 @@ from typing import Final
 
 from release.errors import LedgerError, VersionTaken
 from release.ledger import layout
-from release.ledger.audit import Before
+from release.ledger.audit import LedgerState
 from release.ledger.proof import Policies
-from release.ledger.reading import Reader, entry, last, record_at, record_if_at
+from release.ledger.reading import Reader, last_record, read_entry, record_at, record_if_at
 from release.localtime import local_time
 from release.records import (
     Body,
@@ -32,11 +32,11 @@ class Stamp(Struct, frozen=True, kw_only=True):
     """Additions of a writer to the envelope: the genesis of a service, and the head that it has proved."""
 
     policies: Policies
-    state: Before = Before()
+    state: LedgerState = LedgerState()
     fresh: str = field(default_factory=lambda: secrets.token_hex(16))
     """Id of the ledger, if it has none yet."""
 
-    def on(self, state: Before) -> Stamp:
+    def on(self, state: LedgerState) -> Stamp:
         """Return the stamp for a commit on this state."""
         return replace(self, state=state)
 
@@ -83,9 +83,9 @@ class Placing:
             raise LedgerError(
                 f"record an event of {draft.service}", conflict, "list the events: invoke history"
             )
-        number, before = self._last.get(draft.service) or last(self._ledger, draft.service)
+        number, before = self._last.get(draft.service) or last_record(self._ledger, draft.service)
         record = self._at(draft, number + 1, before)
-        paths = layout.paths_of(record, lambda path: self._entry(path) is not None)
+        paths = layout.index_paths(record, lambda path: self._entry(path) is not None)
         self.files |= {path: f"{record.id}\n".encode() for path in paths}
         self.files[layout.record_path(record.id)] = record.to_bytes()
         self._new[record.id] = record
@@ -116,12 +116,14 @@ class Placing:
 
     def _same_release(self, draft: Draft[Body], body: Release) -> Record[Body] | None:
         """One version, one digest; both ways round."""
-        record = self._known(layout.version_path(draft.service, body.version))
+        record = self._known(layout.version_entry_path(draft.service, body.version))
         if record is not None:
             if _identity(record.body) == _identity(body):
                 return record
             raise _taken(draft, body, record)
-        record = self._known(layout.digest_path(draft.service, body.image.digest.removeprefix("sha256:")))
+        record = self._known(
+            layout.digest_entry_path(draft.service, body.image.digest.removeprefix("sha256:"))
+        )
         if record is not None:
             raise _taken(draft, body, record, "one image has one version: deploy that version")
         return None
@@ -160,7 +162,7 @@ class Placing:
 
     def _same_by_time(self, draft: Draft[Body]) -> Record[Body] | None:
         """The same check or operation of the same moment: its index entries tell all but its id."""
-        path = next(islice(layout.paths_of(draft.at(1, None), lambda _: False), 1, None), None)
+        path = next(islice(layout.index_paths(draft.at(1, None), lambda _: False), 1, None), None)
         if path is None:
             return None
         folder, _, name = path.rpartition("/")
@@ -180,7 +182,7 @@ class Placing:
 
     def _entry(self, path: str) -> str | None:
         added = self.files.get(path)
-        return added.decode().strip() if added is not None else entry(self._ledger, path)
+        return added.decode().strip() if added is not None else read_entry(self._ledger, path)
 
     def _known(self, path: str) -> Record[Body] | None:
         """Return the record of an index entry, of this append or of the ledger."""
@@ -190,7 +192,7 @@ class Placing:
         return record_if_at(self._ledger, path)
 
 
-def version_taken(attempted: str, commit: str, taken: Record[Body], hint: str = "") -> VersionTaken:
+def version_taken_error(attempted: str, commit: str, taken: Record[Body], hint: str = "") -> VersionTaken:
     """The error of a release that comes too late: what is released, by whom, and when.
 
     Args:
@@ -206,7 +208,7 @@ def version_taken(attempted: str, commit: str, taken: Record[Body], hint: str = 
     return VersionTaken(
         attempted,
         f"{by.service} {theirs.version} is "
-        f"{content_of(theirs.image.digest, theirs.source.commit)}, recorded by {by.actor.name} "
+        f"{describe_content(theirs.image.digest, theirs.source.commit)}, recorded by {by.actor.name} "
         f"<{by.actor.email}> at {local_time(by.recorded_at)}",
         hint or usual,
     )
@@ -215,15 +217,15 @@ def version_taken(attempted: str, commit: str, taken: Record[Body], hint: str = 
 _FIND_IT: Final = "another run has released this commit: run `nox -s release` again to use that release"
 
 
-def content_of(digest: str, commit: str) -> str:
+def describe_content(digest: str, commit: str) -> str:
     """As "sha256:0123456789ab of commit 0123456789ab"."""
     return f"{digest[:19]} of commit {commit[:12]}"
 
 
 def _taken(draft: Draft[Body], body: Release, taken: Record[Body], hint: str = "") -> VersionTaken:
-    content = content_of(body.image.digest, body.source.commit)
+    content = describe_content(body.image.digest, body.source.commit)
     attempted = f"release {draft.service} {body.version} as {content}"
-    return version_taken(attempted, body.source.commit, taken, hint)
+    return version_taken_error(attempted, body.source.commit, taken, hint)
 
 
 def _identity(body: Body) -> tuple[str, str] | None:

@@ -21,12 +21,12 @@ from release.errors import (
     ReleaseError,
 )
 from release.git import Git
-from release.ledger.audit import Audit, Before
-from release.ledger.judging import SAID, Judge, Seen
+from release.ledger.audit import Audit, LedgerState
+from release.ledger.judging import SAID, CheckedCommit, SignatureCheck
 from release.ledger.lineage import Lineage
 from release.ledger.memory import Memory, Policy
 from release.ledger.newest import state_at
-from release.ledger.signing import is_signed, signatures
+from release.ledger.signing import is_signed, read_signatures
 from release.ledger.violations import Violation
 from release.ledger.walk import Step, oldest_here, walk
 from release.records import Body, Record
@@ -71,16 +71,16 @@ class Prover:
         self._name = name
         self._memory = memory
         self.policy, self._say = policies.policy, policies.say
-        self._state: Before | None = None
-        self._judge = Judge(git, name, policies.say)
+        self._state: LedgerState | None = None
+        self._judge = SignatureCheck(git, name, policies.say)
 
     @property
-    def state(self) -> Before:
+    def state(self) -> LedgerState:
         """State at the verified head."""
         return self._state or self._beginning()
 
-    def _beginning(self) -> Before:
-        return Before(lineage=Lineage(home=self.policy.home))
+    def _beginning(self) -> LedgerState:
+        return LedgerState(lineage=Lineage(home=self.policy.home))
 
     def prove(self, tip: str | None, remembered: str | None) -> Proved:
         """Prove the ledger up to a commit, from the last one that was proven.
@@ -112,7 +112,7 @@ class Prover:
         if start == tip:
             raise LedgerShallow(
                 f"prove the ledger {self._name} up to {tip}",
-                "this clone does not have the commit before it",
+                f"this clone does not have the commits before {start}",
                 "fetch the rest: git fetch --unshallow",
             )
         try:
@@ -132,7 +132,7 @@ class Prover:
         """Prove from the first commit from now on, whatever this clone began at."""
         self.policy, self._state = replace(self.policy, tip=False), None
 
-    def _without(self, tip: str, known: Before, last: str | None, found: str) -> Proved:
+    def _without(self, tip: str, known: LedgerState, last: str | None, found: str) -> Proved:
         """Stay at what was proven before: git cannot read the commit that comes after it."""
         proved = self._walked(last, known) if last not in (None, known.commit) else Proved(head=known.commit)
         return Proved(head=proved.head, error=proved.error or self._unreadable([], f"{tip}: {found}"))
@@ -148,14 +148,14 @@ class Prover:
             lineage = lineage.with_record(record)
         self._keep(replace(state, commit=commit, seconds=seconds, last=last, lineage=lineage, judged=None))
 
-    def _known(self, remembered: str | None) -> Before:
+    def _known(self, remembered: str | None) -> LedgerState:
         """State to begin at; that before the first commit, if the memory does not fit."""
         if self._state is None or self._state.commit is None:
             loaded = self._memory.load(self.policy) if remembered is not None else None
             self._state = loaded or self._beginning()
         return self._state
 
-    def _walked(self, tip: str, known: Before) -> Proved:
+    def _walked(self, tip: str, known: LedgerState) -> Proved:
         state, seen, wrong = self._audited(tip, known)
         signers, unsigned = self.policy.signers, None
         if signers is not None:
@@ -168,13 +168,13 @@ class Prover:
         return Proved(head=state.commit, error=wrong)
 
     def _audited(
-        self, tip: str, known: Before, limit: int | None = None
-    ) -> tuple[Before, list[Seen], LedgerUnproven | None]:
+        self, tip: str, known: LedgerState, limit: int | None = None
+    ) -> tuple[LedgerState, list[CheckedCommit], LedgerUnproven | None]:
         """Follow at most so many commits as long as they keep the rules."""
         audit = Audit(self._git, before=known)
         seconds = _seconds_for(known)
         deadline = time.monotonic() + seconds
-        seen, trouble = list[Seen](), list[str]()
+        seen, trouble = list[CheckedCommit](), list[str]()
         for step in self._steps(tip, known.commit, trouble):
             if len(seen) == limit:
                 break
@@ -183,7 +183,7 @@ class Prover:
             fatal = next((each for each in found if each.kind not in TOLERATED), None)
             if fatal is not None:
                 return state, seen, self._broken(seen, fatal)
-            seen.append(Seen(commit=step.commit, vouches=audit.vouches))
+            seen.append(CheckedCommit(commit=step.commit, vouches=audit.vouches))
             if time.monotonic() > deadline and step.commit != tip:
                 return audit.state, seen, self._too_long(seen, seconds)
         return audit.state, seen, self._unreadable(seen, trouble[0]) if trouble else None
@@ -197,11 +197,11 @@ class Prover:
                 )
         return walk(self._git, tip, trouble.append, since=since)
 
-    def _unsigned(self, seen: list[Seen], place: int) -> LedgerUnsigned:
+    def _unsigned(self, seen: list[CheckedCommit], place: int) -> LedgerUnsigned:
         signers = self.policy.signers
         assert signers is not None  # noqa: S101 - asked only with signers
         commit = seen[place].commit
-        (signature,) = signatures(self._git, signers, [commit])
+        (signature,) = read_signatures(self._git, signers, [commit])
         try:
             unsigned = signature.letter == "N" and not is_signed(self._git, commit)
             found = "it is not signed" if unsigned else signers.found(signature)
@@ -216,32 +216,32 @@ class Prover:
 
     # errors and memory
 
-    def _broken(self, seen: list[Seen], violation: Violation) -> LedgerUnproven:
+    def _broken(self, seen: list[CheckedCommit], violation: Violation) -> LedgerUnproven:
         return LedgerUnproven(
             f"read the ledger {self._name} past {self._end(seen)}",
             f"the next commit, {violation.commit}, breaks a rule: {violation}",
             f"{_STILL_WORKS}; `invoke verify --ledger` lists all violations",
         )
 
-    def _unreadable(self, seen: list[Seen], words: str) -> LedgerUnproven:
+    def _unreadable(self, seen: list[CheckedCommit], words: str) -> LedgerUnproven:
         return LedgerUnproven(
             f"read the ledger {self._name} past {self._end(seen)}",
-            f"git cannot read the commits after it: {words}",
+            f"git cannot read the commits after this one: {words}",
             f"{_STILL_WORKS}. Check this clone: git fsck --full; a fresh clone may have all objects",
         )
 
-    def _too_long(self, seen: list[Seen], seconds: float) -> LedgerUnproven:
+    def _too_long(self, seen: list[CheckedCommit], seconds: float) -> LedgerUnproven:
         return LedgerUnproven(
             f"read the ledger {self._name} past {self._end(seen)}",
             f"the proof of {len(seen)} commits took {seconds:g} s, and more commits are left",
             f"{_STILL_WORKS}; `invoke sync` continues the proof",
         )
 
-    def _end(self, seen: list[Seen]) -> str:
+    def _end(self, seen: list[CheckedCommit]) -> str:
         last = seen[-1].commit if seen else self.state.commit
         return f"its verified head {last[:12]}" if last is not None else "its beginning"
 
-    def _keep(self, state: Before) -> None:
+    def _keep(self, state: LedgerState) -> None:
         self._state = state
         self._memory.save(state)
 
@@ -269,7 +269,7 @@ class Prover:
         )
 
 
-def _seconds_for(known: Before) -> float:
+def _seconds_for(known: LedgerState) -> float:
     return FIRST_SECONDS if known.commit is None else NEW_SECONDS
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from release.ledger import layout
 from release.ledger.reading import record_at
-from release.ledger.releases import wrong_kind
+from release.ledger.releases import wrong_kind_error
 from release.ledger.store import Ledger
 from release.localtime import local_time
 from release.records import Actor, Quarantine
@@ -27,7 +27,7 @@ class QuarantineState(Struct, frozen=True, kw_only=True):
         return f"is quarantined{where}: {self.quarantine.message} ({by})"
 
 
-def quarantined(
+def active_quarantine(
     ledger: Ledger, service: str, release: str, environment: str | None
 ) -> QuarantineState | None:
     """The word that sets a release record's id aside; None when it may be deployed.
@@ -42,20 +42,20 @@ def quarantined(
     """
     applies = [
         word
-        for word in _words(ledger, service, release)
+        for word in _states(ledger, service, release)
         if word.quarantine.environment in (None, environment)
     ]
     return applies[-1] if applies and not applies[-1].quarantine.lifted else None
 
 
-def _words(ledger: Ledger, service: str, release: str) -> Iterator[QuarantineState]:
+def _states(ledger: Ledger, service: str, release: str) -> Iterator[QuarantineState]:
     """Everything that was said about a release, in order."""
     folder = layout.quarantine_folder(service, release)
     for name in ledger.names(folder):
         if name.startswith(f"{release}-"):
             record = record_at(ledger, f"{folder}/{name}")
             if not isinstance(record.body, Quarantine):
-                raise wrong_kind(record, Quarantine.kind)
+                raise wrong_kind_error(record, Quarantine.kind)
             place = record.envelope
             yield QuarantineState(quarantine=record.body, recorded_at=place.recorded_at, actor=place.actor)
     for draft in ledger.unsynced():

@@ -13,17 +13,23 @@ from collections.abc import Iterator
 from release.ledger import layout
 from release.ledger.deployments import (
     Event,
-    current,
+    current_deployment,
+    deployment_running_at,
     deployments,
     events_of,
     last_healthy,
-    ran,
-    running_at,
+    last_run_of_each_release,
 )
-from release.ledger.freezes import FreezeState, freezes, frozen, frozen_beneath
-from release.ledger.moments import Clock, Moment, read_since
-from release.ledger.operations import Done, Paused, operations, paused, unfinished
-from release.ledger.quarantines import QuarantineState, quarantined
+from release.ledger.freezes import FreezeState, active_freeze, freeze_under_rollback_freeze, freezes
+from release.ledger.moments import Clock, ParsedTime, parse_since
+from release.ledger.operations import (
+    MaintenanceStop,
+    RecordedOperation,
+    maintenance_stop,
+    operations,
+    unfinished_operation,
+)
+from release.ledger.quarantines import QuarantineState, active_quarantine
 from release.ledger.question import Found
 from release.ledger.reading import newest_first
 from release.ledger.releases import (
@@ -36,43 +42,49 @@ from release.ledger.releases import (
 )
 from release.ledger.store import Ledger
 from release.ledger.targets import find, is_steps_back
-from release.ledger.verifications import IN_ENVIRONMENTS, Tried, last_drill, tried_out, verifications
+from release.ledger.verifications import (
+    IN_ENVIRONMENTS,
+    RecordedVerification,
+    last_drill,
+    verifications,
+    verifications_of_release,
+)
 from release.records import Body, Deployment, Record, Release
 
 __all__ = [
     "Clock",
-    "Done",
     "Event",
     "Found",
     "FreezeState",
-    "Moment",
-    "Paused",
+    "MaintenanceStop",
+    "ParsedTime",
     "QuarantineState",
-    "Tried",
-    "current",
+    "RecordedOperation",
+    "RecordedVerification",
+    "active_freeze",
+    "active_quarantine",
+    "current_deployment",
+    "deployment_running_at",
     "deployments",
     "events_of",
     "find",
-    "frozen",
-    "frozen_beneath",
+    "freeze_under_rollback_freeze",
     "history",
     "is_steps_back",
     "last_drill",
     "last_healthy",
+    "last_run_of_each_release",
+    "maintenance_stop",
     "operations",
-    "paused",
-    "quarantined",
-    "ran",
-    "read_since",
+    "parse_since",
     "release_of_commit",
     "release_of_digest",
     "release_of_version",
     "releases",
     "resolve",
-    "running_at",
-    "tried_out",
-    "unfinished",
+    "unfinished_operation",
     "verifications",
+    "verifications_of_release",
     "versions",
 ]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from release.errors import UsageError
-from release.ledger.deployments import Event, ran
-from release.ledger.quarantines import quarantined
+from release.ledger.deployments import Event, last_run_of_each_release
+from release.ledger.quarantines import active_quarantine
 from release.ledger.releases import (
     release_record,
 )
@@ -59,7 +59,7 @@ def not_quarantined(question: Question, candidates: Iterable[Record[Release]]) -
     """The candidates that are not quarantined, each with what was passed over on the way."""
     passed_over: tuple[str, ...] = ()
     for release in candidates:
-        word = quarantined(question.ledger, question.service, release.id, question.environment)
+        word = active_quarantine(question.ledger, question.service, release.id, question.environment)
         if word is None:
             yield Found(release=release, notes=passed_over)
         else:
@@ -68,5 +68,5 @@ def not_quarantined(question: Question, candidates: Iterable[Record[Release]]) -
 
 def releases_that_ran(question: Question, environment: str) -> Iterator[Record[Release]]:
     """Releases that ran healthy, last one first, each once."""
-    for event in ran(question.ledger, question.service, environment):
+    for event in last_run_of_each_release(question.ledger, question.service, environment):
         yield question.release(event.deployment.release)

@@ -26,7 +26,7 @@ class Reader(Protocol):
         """One record by its id."""
 
 
-def entry(ledger: Reader, path: str) -> str | None:
+def read_entry(ledger: Reader, path: str) -> str | None:
     """The record id in an index file; None when there is no such file. Raises LedgerError: no id in it."""
     content = ledger.read(path)
     if content is None:
@@ -35,13 +35,13 @@ def entry(ledger: Reader, path: str) -> str | None:
     if not _ID.fullmatch(found):
         raise LedgerError(
             f"read the index entry {path} of the ledger",
-            "it holds no record id",
+            "the index entry holds no record id",
             "prove the ledger: invoke verify --ledger",
         )
     return found
 
 
-def last(ledger: Reader, service: str) -> tuple[int, str | None]:
+def last_record(ledger: Reader, service: str) -> tuple[int, str | None]:
     """Number and id of a service's last record; 0 and None before the first. Three short listings."""
     folder = layout.seq_folder(service)
     for _ in range(3):
@@ -50,7 +50,7 @@ def last(ledger: Reader, service: str) -> tuple[int, str | None]:
             return 0, None
         folder = f"{folder}/{names[-1]}"
     number = folder.rpartition("/")[2].partition("-")[0]
-    return int(number), entry(ledger, folder)
+    return int(number), read_entry(ledger, folder)
 
 
 def record_at(ledger: Reader, path: str) -> Record[Body]:
@@ -67,14 +67,14 @@ def record_at(ledger: Reader, path: str) -> Record[Body]:
 
 def record_if_at(ledger: Reader, path: str) -> Record[Body] | None:
     """Return the record that an index entry names; None if there is no such entry. Raises as `record_at`."""
-    found = entry(ledger, path)
+    found = read_entry(ledger, path)
     if found is None:
         return None
     record = ledger.record(found)
     if not layout.implies(record, path):
         raise LedgerError(
             f"read the index entry {path} of the ledger",
-            f"it names the record {found}, which contradicts the path",
+            f"the index entry names the record {found}, which contradicts the path",
             "prove the ledger: invoke verify --ledger",
         )
     return record

@@ -16,10 +16,12 @@ from release.records import Actor, Body, Record
 from release.values import Struct
 
 _ODD: Final = {"", ".", "..", ".git"}
-"""Names that git does not take for a file's."""
+"""Names that git refuses for a file."""
+_VERIFY: Final = "prove the ledger: invoke verify --ledger"
+"""Next step after a record that has no place in the index."""
 
 
-class Survey(Struct, frozen=True, kw_only=True):
+class IndexSurvey(Struct, frozen=True, kw_only=True):
     """The index held against the records."""
 
     records: int
@@ -32,7 +34,7 @@ class Survey(Struct, frozen=True, kw_only=True):
     """Wrong entries: each a sentence that begins with the path."""
 
 
-def survey(ledger: Ledger) -> Survey:
+def survey_index(ledger: Ledger) -> IndexSurvey:
     """Read every record and every index entry. Raises LedgerError: a folder cannot be read."""
     records, damage = _records(ledger)
     expected: dict[str, bytes] = {}
@@ -42,7 +44,7 @@ def survey(ledger: Ledger) -> Survey:
         except LedgerError as error:
             damage[record.id] = f"{layout.record_path(record.id)}: {error.found}"
     found = {path: ledger.read(path) for path in _files(ledger, "index")}
-    return Survey(
+    return IndexSurvey(
         records=len(records),
         entries=len(expected),
         missing={path: content for path, content in expected.items() if path not in found},
@@ -50,7 +52,7 @@ def survey(ledger: Ledger) -> Survey:
     )
 
 
-def complete(ledger: Ledger, *, actor: Actor, at: str) -> int:
+def add_missing_entries(ledger: Ledger, *, actor: Actor, at: str) -> int:
     """Add every missing index entry in one commit; how many.
 
     Args:
@@ -61,7 +63,7 @@ def complete(ledger: Ledger, *, actor: Actor, at: str) -> int:
     Raises:
         LedgerRejected, LedgerUnreachable, LedgerError: as `Ledger.append`.
     """
-    return ledger.add_index(lambda: survey(ledger).missing, actor=actor, at=at)
+    return ledger.add_index(lambda: survey_index(ledger).missing, actor=actor, at=at)
 
 
 def _records(ledger: Ledger) -> tuple[list[Record[Body]], dict[str, str]]:
@@ -79,12 +81,13 @@ def _records(ledger: Ledger) -> tuple[list[Record[Body]], dict[str, str]]:
 
 def _paths(record: Record[Body], taken: Mapping[str, bytes]) -> tuple[str, ...]:
     """The index entries of a record. Raises LedgerError: one would break out of its folder, or is taken."""
-    paths = tuple(layout.paths_of(record, lambda path: path in taken))
+    attempted = f"place the record {record.id} in the index"
+    paths = tuple(layout.index_paths(record, lambda path: path in taken))
     for path in paths:
         if _ODD & set(path.split("/")):
-            raise LedgerError("place the record in the index", f"its index entry would be {path!r}")
+            raise LedgerError(attempted, f"its index entry would be {path!r}", _VERIFY)
         if path in taken:
-            raise LedgerError("place the record in the index", f"an earlier record has its entry {path}")
+            raise LedgerError(attempted, f"an earlier record has the index entry {path}", _VERIFY)
     return paths
 
 

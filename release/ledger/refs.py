@@ -12,7 +12,7 @@ from typing import Final
 
 from release.errors import LedgerError
 from release.git import Answer, Git
-from release.ledger.moves import Known, Tag, transaction, wait
+from release.ledger.moves import LocalRefs, Tag, pause_before_retry, update_ref_input
 from release.ledger.tree import DURABLE
 
 ATTEMPTS: Final = 3
@@ -36,7 +36,7 @@ class Refs:
         self.verified = f"{proofs}/{remote or 'local'}/{branch}"
         self._has_remote = remote is not None
 
-    def known(self) -> Known:
+    def known(self) -> LocalRefs:
         """Return the references as they are now. Raises LedgerError: git cannot read them."""
         refs = (self.seen, self.tracking, self.branch, self.verified)
         answer = self._must(
@@ -45,7 +45,7 @@ class Refs:
         )
         rows = {ref: (oid, tree) for ref, oid, tree in (row.split("\t") for row in answer.splitlines())}
         there = {ref: rows[ref][0] for ref in refs if ref in rows}
-        return Known(
+        return LocalRefs(
             seen=there.get(self.seen),
             tracking=there.get(self.tracking),
             local=there.get(self.branch),
@@ -83,7 +83,7 @@ class Refs:
 
     def update(self, updates: Mapping[str, tuple[str, str | None]]) -> Answer:
         """Move all of these references, from (object, old object), or none of them."""
-        return self._git.run(*DURABLE, *QUIET, "update-ref", "--stdin", stdin=transaction(updates))
+        return self._git.run(*DURABLE, *QUIET, "update-ref", "--stdin", stdin=update_ref_input(updates))
 
     def advance(self, commit: str) -> None:
         """Bring the local branch and the memory of what is proven to a proven commit, never backwards."""
@@ -118,7 +118,7 @@ class Refs:
                 updates[tag.ref] = (tag.object, None)
             if not updates or self.update(updates).status == 0:
                 return
-            wait(attempt)
+            pause_before_retry(attempt)
 
     def _behind(
         self, rows: Sequence[tuple[str, str | None]], commit: str | None, onto: str | None

@@ -14,12 +14,12 @@ from release.records import Body, Record, Release
 
 def release_of_version(ledger: Ledger, service: str, version: str) -> Record[Release] | None:
     """The release of exactly this version."""
-    return _release_at(ledger, layout.version_path(service, version))
+    return _release_at(ledger, layout.version_entry_path(service, version))
 
 
 def release_of_digest(ledger: Ledger, service: str, digest: str) -> Record[Release] | None:
     """The release of this whole digest, `sha256:` and 64 digits."""
-    return _release_at(ledger, layout.digest_path(service, digest.removeprefix("sha256:")))
+    return _release_at(ledger, layout.digest_entry_path(service, digest.removeprefix("sha256:")))
 
 
 def _release_at(ledger: Ledger, path: str) -> Record[Release] | None:
@@ -30,7 +30,7 @@ def _release_at(ledger: Ledger, path: str) -> Record[Release] | None:
 def release_of_commit(ledger: Ledger, service: str, commit: str) -> Record[Release] | None:
     """The newest release of this full commit id."""
     found = records_in(ledger, layout.commit_folder(service, commit), commit)
-    return max(map(as_release, found), key=seq, default=None)
+    return max(map(as_release, found), key=seq_of, default=None)
 
 
 def releases(ledger: Ledger, service: str) -> Iterator[Record[Release]]:
@@ -57,17 +57,17 @@ def release_record(ledger: Ledger, record: str) -> Record[Release]:
 def as_release(record: Record[Body]) -> Record[Release]:
     """The same record, known to be a release. Raises LedgerError."""
     if not isinstance(record.body, Release):
-        raise wrong_kind(record, Release.kind)
+        raise wrong_kind_error(record, Release.kind)
     return cast("Record[Release]", record)
 
 
-def wrong_kind(record: Record[Body], kind: str) -> LedgerError:
+def wrong_kind_error(record: Record[Body], kind: str) -> LedgerError:
     """An index entry names a record of another kind."""
     found = f"the index has it as a {kind}, but it is a {record.envelope.kind}"
     return LedgerError(f"read the record {record.id}", found, "prove the ledger: invoke verify --ledger")
 
 
-def seq(record: Record[Release]) -> int:
+def seq_of(record: Record[Release]) -> int:
     """Its place in the chain, as a sort key."""
     return record.envelope.seq
 

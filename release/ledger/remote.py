@@ -8,8 +8,8 @@ from typing import Final
 from release.errors import LedgerRewritten, LedgerUnreachable
 from release.git import ANSWER_SECONDS, FETCH_SECONDS, Answer, Git
 from release.history import WHOLE_DEPTH
-from release.ledger.address import addresses
-from release.ledger.moves import Known, Tag, Until, wait
+from release.ledger.address import remote_addresses
+from release.ledger.moves import LocalRefs, ServerDeadline, Tag, pause_before_retry
 from release.ledger.refs import ATTEMPTS, QUIET, Refs
 from release.ledger.walk import DEPTHS, oldest_here
 
@@ -26,7 +26,7 @@ _APART: Final = ("--no-auto-maintenance", "--no-write-fetch-head")
 PUSH_SECONDS: Final = 60.0
 """Limit for one append at a server."""
 
-_PATIENT: Final = Until()
+_PATIENT: Final = ServerDeadline()
 
 
 class Remote:
@@ -52,13 +52,13 @@ class Remote:
 
     def refresh(self, seconds: float | None) -> None:
         """Learn what the server has. Raises LedgerUnreachable, LedgerRewritten, as `Branch.refresh`."""
-        until = Until.after(seconds)
+        until = ServerDeadline.after(seconds)
         known = self._refs.known()  # read first: what the server says afterwards must contain it
         tip = self.listed(until=until).get(self._refs.branch)
         self.follow(tip, known.seen, until)
         self._compare(tip, known)
 
-    def _compare(self, tip: str | None, known: Known) -> None:
+    def _compare(self, tip: str | None, known: LocalRefs) -> None:
         """See that the server's tip contains what git's own tracking branch had. Raises LedgerRewritten."""
         other = known.tracking
         if other is None or other in (known.seen, tip):
@@ -105,17 +105,17 @@ class Remote:
         answer = self._git.run(*fetch, self._remote, self._refs.branch, timeout=FETCH_SECONDS)
         if answer.status != 0:
             raise LedgerUnreachable(
-                f"fetch the whole ledger {self}", answer.words, f"try it yourself: {by_hand}"
+                f"fetch the whole ledger {self}", answer.words, f"check the connection: {by_hand}"
             )
 
     def deepen(self, depth: int) -> None:
         """Fetch so many of the newest commits into a clone that has fewer. Raises LedgerUnreachable."""
         answer = self._fetched_newest(depth, _PATIENT)
         if answer.status != 0:
-            by_hand = f"try it yourself: git fetch --depth={depth} {self._remote} {self._refs.branch}"
+            by_hand = f"check the connection: git fetch --depth={depth} {self._remote} {self._refs.branch}"
             raise LedgerUnreachable(f"fetch {depth} commits of the ledger {self}", answer.words, by_hand)
 
-    def _fetched_newest(self, depth: int, until: Until) -> Answer:
+    def _fetched_newest(self, depth: int, until: ServerDeadline) -> Answer:
         """Fetch the newest commits with their folders; without files, if the server knows how.
 
         Git notes the filter in the clone, and gets a file that is missing when it is read.
@@ -139,7 +139,7 @@ class Remote:
         if answer.status != 0:
             self._complete("--refetch", "--no-filter", by_hand="git fetch --refetch --no-filter")
 
-    def listed(self, *refs: str, until: Until = _PATIENT) -> dict[str, str]:
+    def listed(self, *refs: str, until: ServerDeadline = _PATIENT) -> dict[str, str]:
         """The server's objects of the ledger branch and these references. Raises LedgerUnreachable."""
         wanted = (self._refs.branch, *refs)
         answer = self._git.run("ls-remote", self._remote, *wanted, timeout=until.left(ANSWER_SECONDS))
@@ -147,12 +147,12 @@ class Remote:
             raise LedgerUnreachable(
                 f"ask the git remote {self._remote} for the ledger branch {self._name}",
                 answer.words,
-                f"try it yourself: git ls-remote {self._remote}",
+                f"check the connection: git ls-remote {self._remote}",
             )
         rows = (line.split("\t") for line in answer.text.splitlines())
         return {ref: oid for oid, ref in rows if ref in wanted}
 
-    def follow(self, tip: str | None, seen: str | None, until: Until = _PATIENT) -> None:
+    def follow(self, tip: str | None, seen: str | None, until: ServerDeadline = _PATIENT) -> None:
         """Fetch up to the server's tip, without depth and without force; never follow a rewind.
 
         Args:
@@ -178,12 +178,12 @@ class Remote:
             if self._has_arrived(tip, seen):
                 break
             if attempt == ATTEMPTS - 1 or until.is_over():
-                by_hand = f"try it yourself: git fetch {self._remote} {self._refs.branch}"
+                by_hand = f"check the connection: git fetch {self._remote} {self._refs.branch}"
                 raise LedgerUnreachable(f"fetch the ledger {self}", answer.words, by_hand)
-            wait(attempt)
+            pause_before_retry(attempt)
         self._refs.settle(tip, None)
 
-    def _followed(self, until: Until, *, begins: bool) -> Answer:
+    def _followed(self, until: ServerDeadline, *, begins: bool) -> Answer:
         """Fetch what the server has; into a clone that has nothing the newest commits, if that is enough."""
         known = self._refs.known()
         has_none = known.seen is None and known.tracking is None and known.local is None
@@ -219,7 +219,7 @@ class Remote:
         lost = {ref: (tip, old) for ref, old in refs.items() if old and not self._refs.contains(tip, old)}
         return self._refs.update(lost).status == 0
 
-    def fetch(self, until: Until = _PATIENT, *options: str) -> Answer:
+    def fetch(self, until: ServerDeadline = _PATIENT, *options: str) -> Answer:
         """Fetch the branch into the memory of it, without force; without options all that is new."""
         return self._git.run(
             *(*_CHECKED, "fetch", *_OF_LEDGER, *_APART, *(options or ("--no-filter",))),
@@ -235,7 +235,7 @@ class Remote:
             mend = f"git push --force-with-lease={ref}:{now} {self._remote} {seen}:{ref}"
         return LedgerRewritten(
             f"follow the ledger {self}",
-            f"it was at {seen}, and now it is {found}: the branch was rewound, replaced or deleted",
+            f"the branch was at {seen}, and now is {found}: the server rewound, replaced or deleted it",
             "this clone keeps all records, and `invoke rollback` uses them. An account that "
             f"may write to the branch restores it: {mend}",
             seen=seen,
@@ -245,7 +245,7 @@ class Remote:
     def push(self, *options: str, specs: Sequence[str]) -> Answer:
         """Push references: refspecs of git-push. Moves none of this clone."""
         if self._target is None:
-            self._target = addresses(self._git, self._remote).target
+            self._target = remote_addresses(self._git, self._remote).target
         return self._git.run(
             *(*QUIET, "push", "--porcelain", "--no-verify", "--no-follow-tags", *options),
             *("--recurse-submodules=no", self._target, *specs),

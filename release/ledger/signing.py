@@ -71,7 +71,7 @@ class Signers(Struct, frozen=True, kw_only=True):
         if not file.is_file():
             raise LedgerError(
                 f"read the allowed signers of the ledger in {settings.allowed_signers}",
-                "there is no such file",
+                "this file does not exist",
                 "write a line for each signer, as `ada@example.org ssh-ed25519 AAAA…` "
                 '(ssh-keygen(1), "ALLOWED SIGNERS")',
             )
@@ -111,7 +111,7 @@ def is_signed(git: Git, commit: str) -> bool:
     return any(line.startswith((b"gpgsig ", b"gpgsig-sha256 ")) for line in head.split(b"\n"))
 
 
-def signatures(git: Git, signers: Signers, commits: Sequence[str]) -> list[Signature]:
+def read_signatures(git: Git, signers: Signers, commits: Sequence[str]) -> list[Signature]:
     """Return the signature of each commit; one that ends git itself is UNCHECKED."""
     answer = git.run(
         *(*signers.options, "log", "--no-walk=unsorted", "--stdin", "--no-show-signature"),
@@ -124,4 +124,4 @@ def signatures(git: Git, signers: Signers, commits: Sequence[str]) -> list[Signa
     if len(commits) == 1:
         return [Signature(letter=UNCHECKED, fingerprint="")]
     half = len(commits) // 2
-    return [*signatures(git, signers, commits[:half]), *signatures(git, signers, commits[half:])]
+    return [*read_signatures(git, signers, commits[:half]), *read_signatures(git, signers, commits[half:])]

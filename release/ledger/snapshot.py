@@ -10,10 +10,10 @@ from typing import Final
 from release.errors import LedgerError, LedgerRewritten, LedgerShallow, LedgerUnproven, NotALedger
 from release.git import Git
 from release.ledger import layout
-from release.ledger.audit import Before
+from release.ledger.audit import LedgerState
 from release.ledger.branch import Branch
 from release.ledger.contents import Contents
-from release.ledger.newest import entries_ahead, records_of
+from release.ledger.newest import entries_to_prefetch, record_paths
 from release.ledger.proof import Proved, Prover
 from release.ledger.tree import Trees
 from release.ledger.walk import DEPTHS, oldest_here
@@ -43,7 +43,7 @@ class Snapshot:
         branch.believe(self._is_proven)
 
     @property
-    def state(self) -> Before:
+    def state(self) -> LedgerState:
         """The rules' state after the commits that are proven."""
         return self._prover.state
 
@@ -115,10 +115,10 @@ class Snapshot:
             return
         tree = self._trees.tree_of(tip)
         contents = self._contents_of(tree)
-        entries = entries_ahead(contents, self._prover.policy.home.services)
+        entries = entries_to_prefetch(contents, self._prover.policy.home.services)
         self._branch.bring(tree, (layout.FORMAT_PATH, *entries))
         with suppress(LedgerError):  # the proof finds what is wrong with an entry
-            self._branch.bring(tree, records_of(contents, entries))
+            self._branch.bring(tree, record_paths(contents, entries))
 
     def ahead(self, paths: Iterable[str]) -> Iterator[str]:
         """Return the same paths of index entries; what this clone lacks of them is fetched in bulk."""
@@ -130,7 +130,7 @@ class Snapshot:
         while chunk := tuple(islice(rest, _BULK)):
             with suppress(LedgerError):  # who reads them meets the same error, and names the record
                 self._branch.bring(tree, chunk)
-                self._branch.bring(tree, records_of(self._contents, chunk))
+                self._branch.bring(tree, record_paths(self._contents, chunk))
             yield from chunk
 
     def _is_proven(self, commit: str) -> bool:
@@ -150,7 +150,7 @@ class Snapshot:
         if version.partition(".")[0] != SCHEMA.partition(".")[0]:
             raise LedgerError(
                 attempted,
-                f"its format is {version}, and this version reads {SCHEMA}",
+                f"the ledger has the format {version}, but this library reads {SCHEMA}",
                 "upgrade the release library",
             )
 

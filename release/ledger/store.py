@@ -35,7 +35,7 @@ _SLUG: Final = TypeAdapter[str](Slug)
 _GIT_NAME: Final = TypeAdapter[str](GitName)
 
 
-def _unheard(_text: str) -> None:
+def _ignore(_text: str) -> None:
     """Tell it to no one."""
 
 
@@ -49,7 +49,7 @@ class Ledger:
         *,
         sign: bool,
         policies: Policies,
-        tell: Callable[[str], None] = _unheard,
+        tell: Callable[[str], None] = _ignore,
     ) -> None:
         """Use `open`."""
         self._branch = branch
@@ -78,7 +78,7 @@ class Ledger:
         remote: str | None,
         sign: bool = False,
         policies: Policies | None = None,
-        tell: Callable[[str], None] = _unheard,
+        tell: Callable[[str], None] = _ignore,
     ) -> Ledger:
         """Open it; an absent branch is an empty ledger.
 
@@ -100,7 +100,7 @@ class Ledger:
             raise LedgerError(
                 f"open the ledger {branch} of the git remote {remote}",
                 "there is no such remote in this clone",
-                f"add it: git remote add {remote} <address>, or change `ledger.remote`",
+                f"add the remote: git remote add {remote} <address>, or change `ledger.remote`",
             )
         believed = policies or Policies()
         signed = believed.policy.signers is not None

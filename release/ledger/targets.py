@@ -10,24 +10,24 @@ from typing import Final
 from semver import Version
 
 from release.ledger import layout, moments
-from release.ledger.deployments import Event, events_of, running_at
+from release.ledger.deployments import Event, deployment_running_at, events_of
 from release.ledger.moments import Clock
 from release.ledger.question import Command, Found, Question, not_quarantined, releases_that_ran
 from release.ledger.releases import (
     as_release,
     records_in,
     release_of_version,
-    seq,
+    seq_of,
 )
 from release.ledger.store import Ledger
 from release.ledger.unavailable import (
     DEPLOYMENT_DIGITS,
     HEX,
-    not_so_many,
-    nothing,
-    several,
-    several_deployments,
-    too_early,
+    no_release_error,
+    several_deployments_error,
+    several_releases_error,
+    too_early_error,
+    too_many_steps_error,
 )
 from release.localtime import local_time
 
@@ -70,14 +70,14 @@ def find(
     steps = _steps(wanted)
     if steps is not None:
         return _back(question, steps)
-    moment = moments.read(wanted, clock or Clock())
+    moment = moments.parse_time(wanted, clock or Clock())
     if moment is not None:
         return _at(question, moment)
     for reading in _READINGS:
         found = tuple(reading(question))
         if found:
             return _only(question, found)
-    raise nothing(question)
+    raise no_release_error(question)
 
 
 def is_steps_back(target: str) -> bool:
@@ -170,9 +170,9 @@ def _only(question: Question, found: Sequence[Found]) -> Found:
     by_id = {one.release.id: one.release for one in found}
     named = {one.event.deployment.deployment: one.event for one in found if one.event is not None}
     if len(by_id) > 1:
-        raise several(question, sorted(by_id.values(), key=seq))
+        raise several_releases_error(question, sorted(by_id.values(), key=seq_of))
     if len(named) > 1:
-        raise several_deployments(question, tuple(named.values()))
+        raise several_deployments_error(question, tuple(named.values()))
     return found[0] if not named else Found(release=found[0].release, event=_mine(question, named.values()))
 
 
@@ -192,15 +192,15 @@ def _back(question: Question, steps: int) -> Found:
     before = next(itertools.islice(not_quarantined(question, ran), steps - 1, None), None) if steps else None
     if before is not None:
         return before
-    raise not_so_many(question)
+    raise too_many_steps_error(question)
 
 
-def _at(question: Question, moment: moments.Moment) -> Found:
+def _at(question: Question, moment: moments.ParsedTime) -> Found:
     """Return what ran, verified healthy, at a moment."""
     ledger, service, place = question.ledger, question.service, question.place
-    event = running_at(ledger, service, place, moment.text)
+    event = deployment_running_at(ledger, service, place, moment.text)
     if event is not None:
         release = question.release(event.deployment.release)
         since = f"{release.body.version} ran in {place}, verified healthy at {local_time(event.recorded_at)}"
-        return Found(release=release, event=event, notes=(moment.said, since))
-    raise too_early(question, moment)
+        return Found(release=release, event=event, notes=(moment.explanation, since))
+    raise too_early_error(question, moment)

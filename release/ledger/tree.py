@@ -34,7 +34,7 @@ Listing = Mapping[bytes, tuple[bytes, bytes]]
 be thousands, and one of them is wanted."""
 
 
-def parse(content: bytes, width: int) -> dict[bytes, tuple[bytes, bytes]]:
+def parse_tree(content: bytes, width: int) -> dict[bytes, tuple[bytes, bytes]]:
     """Read a tree object.
 
     Args:
@@ -50,7 +50,7 @@ def parse(content: bytes, width: int) -> dict[bytes, tuple[bytes, bytes]]:
     return listing
 
 
-def build(listing: Listing) -> bytes:
+def build_tree(listing: Listing) -> bytes:
     """Write a tree object's bytes: `parse`, back. Folders sort as if their names ended with a slash."""
     rows = sorted((name + b"/" if mode == _FOLDER else name, name) for name, (mode, _) in listing.items())
     return b"".join(b"%b %b\0%b" % (listing[name][0], name, listing[name][1]) for _, name in rows)
@@ -98,7 +98,7 @@ class Trees:
 
     def _parsed(self, tree: str, name: str) -> Listing:
         try:
-            return parse(self.content(tree, "tree", name), len(tree) // 2)
+            return parse_tree(self.content(tree, "tree", name), len(tree) // 2)
         except ValueError as error:
             raise LedgerError(
                 f"read {name} of the ledger", str(error), "check the repository: git fsck --full"
@@ -160,7 +160,11 @@ class Trees:
             name, _, rest = path.partition("/")
             known = listing.get(_name(name))
             if known is not None and (not rest or known[0] != _FOLDER):
-                raise LedgerError(f"add {walked}{path} to the ledger", "the ledger has such a file already")
+                raise LedgerError(
+                    f"add {walked}{path} to the ledger",
+                    "the ledger has a file of this name already",
+                    "prove the ledger: invoke verify --ledger",
+                )
             if rest:
                 below.setdefault(name, {})[rest] = oid
             else:
@@ -169,7 +173,7 @@ class Trees:
             known = listing.get(_name(name))
             grown = self._grown(known[1].hex() if known else None, inner, f"{walked}{name}/", made)
             listing[_name(name)] = (_FOLDER, bytes.fromhex(grown))
-        content = build(listing)
+        content = build_tree(listing)
         oid = object_id("tree", content, 2 * len(next(iter(listing.values()))[1]))
         made[oid] = content
         self._keep(oid, listing)

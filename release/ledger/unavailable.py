@@ -11,7 +11,7 @@ from typing import Final
 from release.errors import TargetUnavailable
 from release.ledger import layout, moments
 from release.ledger.deployments import Event, first_healthy
-from release.ledger.quarantines import quarantined
+from release.ledger.quarantines import active_quarantine
 from release.ledger.question import Question, not_quarantined, releases_that_ran
 from release.ledger.releases import (
     releases,
@@ -34,7 +34,7 @@ _SHOWN: Final = 5
 HEX = re.compile(r"[0-9a-f]+")
 
 
-def several(question: Question, found: Sequence[Record[Release]]) -> TargetUnavailable:
+def several_releases_error(question: Question, found: Sequence[Record[Release]]) -> TargetUnavailable:
     """Return the error for a target that several releases match."""
     listed = "".join(f"\n  {_line(record)}" for record in found)
     return TargetUnavailable(
@@ -44,7 +44,7 @@ def several(question: Question, found: Sequence[Record[Release]]) -> TargetUnava
     )
 
 
-def several_deployments(question: Question, found: Sequence[Event]) -> TargetUnavailable:
+def several_deployments_error(question: Question, found: Sequence[Event]) -> TargetUnavailable:
     """Return the error for digits that several deployments match."""
     listed = "".join(
         f"\n  {event.deployment.deployment}  {event.deployment.environment}  {event.deployment.status}  "
@@ -66,7 +66,7 @@ def _line(record: Record[Release]) -> str:
     )
 
 
-def nothing(question: Question) -> TargetUnavailable:
+def no_release_error(question: Question) -> TargetUnavailable:
     """Return the error for a target that no release matches, with the nearest one."""
     ledger, service = question.ledger, question.service
     known = versions(ledger, service)
@@ -122,7 +122,7 @@ def _in_common(one: str, other: str) -> int:
     return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
-def not_so_many(question: Question) -> TargetUnavailable:
+def too_many_steps_error(question: Question) -> TargetUnavailable:
     """Return the error for more steps back than releases ran."""
     ran = list(releases_that_ran(question, question.place))
     standing = [found.release for found in not_quarantined(question, ran)]
@@ -142,13 +142,13 @@ def not_so_many(question: Question) -> TargetUnavailable:
 
 def _lifting(question: Question, release: Record[Release]) -> str:
     """Return how a release is taken back where it was set aside: here, or everywhere."""
-    word = quarantined(question.ledger, question.service, release.id, question.environment)
+    word = active_quarantine(question.ledger, question.service, release.id, question.environment)
     place = word.quarantine.environment if word is not None else None
     version = release.body.version
-    return f"`{question.command(lifting(version, place))}` ends the quarantine of {version}"
+    return f"`{question.command(lift_options(version, place))}` ends the quarantine of {version}"
 
 
-def lifting(version: str, environment: str | None) -> str:
+def lift_options(version: str, environment: str | None) -> str:
     """The words that end a quarantine said for an environment, or for all of them."""
     where = f" --environment {environment}" if environment is not None else ""
     return f"quarantine {version} --lift{where} --message WHY"
@@ -158,19 +158,19 @@ def _history(question: Question) -> str:
     return f"`{question.command('history')}`"
 
 
-def too_early(question: Question, moment: moments.Moment) -> TargetUnavailable:
+def too_early_error(question: Question, moment: moments.ParsedTime) -> TargetUnavailable:
     """Return the error for a time before the first healthy release."""
     first = first_healthy(question.ledger, question.service, question.place)
     if first is None:
         return TargetUnavailable(
             question.attempted,
-            f"{moment.said}; no release was ever verified healthy there",
+            f"{moment.explanation}; no release was ever verified healthy there",
             f"give a release: --to VERSION; {_history(question)} lists them",
         )
     version = question.release(first.deployment.release).body.version
     return TargetUnavailable(
         question.attempted,
-        f"{moment.said}; the first release that was verified healthy there is {version}, since "
+        f"{moment.explanation}; the first release that was verified healthy there is {version}, since "
         f"{local_time(first.recorded_at)}",
         f"--to {version}",
     )

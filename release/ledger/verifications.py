@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from release.ledger import layout
 from release.ledger.reading import newest_first, record_at
-from release.ledger.releases import wrong_kind
+from release.ledger.releases import wrong_kind_error
 from release.ledger.store import Ledger
 from release.records import Actor, Body, Record, Verification
 from release.values import Struct
@@ -18,7 +18,7 @@ IN_ENVIRONMENTS: Final[tuple[What, ...]] = ("readiness", "drill")
 """Verifications of an environment; a rebuild is of a release only."""
 
 
-class Tried(Struct, frozen=True, kw_only=True):
+class RecordedVerification(Struct, frozen=True, kw_only=True):
     """One check, and when and by whom."""
 
     verification: Verification
@@ -31,7 +31,9 @@ class Tried(Struct, frozen=True, kw_only=True):
         return self.verification.result == "passed"
 
 
-def verifications(ledger: Ledger, service: str, environment: str, what: What) -> Iterator[Tried]:
+def verifications(
+    ledger: Ledger, service: str, environment: str, what: What
+) -> Iterator[RecordedVerification]:
     """Checks of one sort in an environment, newest first, read as they are asked for."""
     folder = layout.verifications_folder(service, what, environment)
     there = (_tried(record_at(ledger, path)) for path in newest_first(ledger, folder, depth=3))
@@ -44,13 +46,13 @@ def verifications(ledger: Ledger, service: str, environment: str, what: What) ->
     yield from heapq.merge(newest, there, key=_moment, reverse=True)
 
 
-def last_drill(ledger: Ledger, service: str, environment: str) -> Tried | None:
+def last_drill(ledger: Ledger, service: str, environment: str) -> RecordedVerification | None:
     """The newest drill of an environment that passed: the rehearsed recovery time."""
     drills = verifications(ledger, service, environment, "drill")
     return next((tried for tried in drills if tried.passed), None)
 
 
-def tried_out(ledger: Ledger, service: str, release: str) -> tuple[Tried, ...]:
+def verifications_of_release(ledger: Ledger, service: str, release: str) -> tuple[RecordedVerification, ...]:
     """Drills and rebuilds of a release record's id, in the order of the ledger; those that wait last."""
     folder = layout.verified_folder(service, release)
     there = tuple(
@@ -63,18 +65,20 @@ def tried_out(ledger: Ledger, service: str, release: str) -> tuple[Tried, ...]:
     return (*there, *mine)
 
 
-def _tried(record: Record[Body]) -> Tried:
+def _tried(record: Record[Body]) -> RecordedVerification:
     if not isinstance(record.body, Verification):
-        raise wrong_kind(record, Verification.kind)
+        raise wrong_kind_error(record, Verification.kind)
     place = record.envelope
-    return Tried(verification=record.body, recorded_at=place.recorded_at, actor=place.actor)
+    return RecordedVerification(verification=record.body, recorded_at=place.recorded_at, actor=place.actor)
 
 
-def _waiting(ledger: Ledger, service: str) -> Iterator[Tried]:
+def _waiting(ledger: Ledger, service: str) -> Iterator[RecordedVerification]:
     for draft in ledger.unsynced():
         if draft.service == service and isinstance(draft.body, Verification):
-            yield Tried(verification=draft.body, recorded_at=draft.recorded_at, actor=draft.actor)
+            yield RecordedVerification(
+                verification=draft.body, recorded_at=draft.recorded_at, actor=draft.actor
+            )
 
 
-def _moment(tried: Tried) -> str:
+def _moment(tried: RecordedVerification) -> str:
     return tried.recorded_at

@@ -11,11 +11,11 @@ from typing import Protocol
 from release.config import Ledger as Settings
 from release.errors import LedgerRewritten, LedgerShallow, LedgerUnreachable, NotALedger
 from release.ledger import layout
-from release.ledger.audit import Audit, Before
+from release.ledger.audit import Audit, LedgerState
 from release.ledger.branch import Branch
-from release.ledger.gittags import Tags, known_tags
+from release.ledger.gittags import Tags, read_tags
 from release.ledger.lineage import Home, Lineage
-from release.ledger.moves import transaction
+from release.ledger.moves import update_ref_input
 from release.ledger.opening import home
 from release.ledger.signing import Signers
 from release.ledger.violations import OF_SIGNATURES, Report, Violation
@@ -71,7 +71,7 @@ class _Verification:
     def report(self, witness: Witness | None) -> Report:
         head = self._head()
         self._compare_with_memory(head)
-        beginning = Before(lineage=Lineage(home=self._home))
+        beginning = LedgerState(lineage=Lineage(home=self._home))
         strict = self._settings.require_signed
         audit = Audit(self._git, signers=self._signers, all_signed=strict, before=beginning)
         if head is not None:
@@ -113,7 +113,7 @@ class _Verification:
         except LedgerUnreachable as error:
             raise LedgerShallow(
                 f"prove the ledger {self._branch} from its first commit",
-                f"this clone has its newest commits only, and the rest could not be fetched: {error.found}",
+                f"this clone has only the newest commits, and could not fetch the rest: {error.found}",
                 f"{error.hint}; then run `invoke verify --ledger` again",
             ) from error
 
@@ -129,7 +129,7 @@ class _Verification:
     def _remember(self, head: str) -> None:
         """Keep the head of a clean ledger, if no command has proved it in this clone yet."""
         if not self._violations and not self._seen():
-            self._git.run("update-ref", "--stdin", stdin=transaction({self._remembered: (head, None)}))
+            self._git.run("update-ref", "--stdin", stdin=update_ref_input({self._remembered: (head, None)}))
 
     def _seen(self) -> str:
         return self._git.run("for-each-ref", "--format=%(objectname)", self._remembered).text
@@ -146,7 +146,7 @@ class _Verification:
             )
 
     def _prove(self, head: str, audit: Audit, witness: Witness | None) -> None:
-        known = known_tags(self._git, self._settings.remote)
+        known = read_tags(self._git, self._settings.remote)
         if self._settings.remote is not None and known.there is None:
             self._unchecked.append(f"the git tags of {self._settings.remote}: it does not answer")
         witnesses: list[Tags | Witness] = [known, *([witness] if witness is not None else [])]

@@ -100,24 +100,24 @@ class Report(Struct, frozen=True, kw_only=True):
         return plain(self)
 
 
-def of_commit(step: Step, kind: str, found: str, expected: str, path: str = "") -> Violation:
+def commit_violation(step: Step, kind: str, found: str, expected: str, path: str = "") -> Violation:
     """Return a violation of a commit, or of one path in it."""
     return Violation(kind=kind, commit=step.commit, path=path, found=found, expected=expected)
 
 
-def of_change(step: Step, change: Change, kind: str, found: str, expected: str) -> Violation:
+def change_violation(step: Step, change: Change, kind: str, found: str, expected: str) -> Violation:
     """Return a violation of what a commit did to one path."""
-    return of_commit(step, kind, found, expected, change.path)
+    return commit_violation(step, kind, found, expected, change.path)
 
 
-def growth(step: Step) -> Iterator[Violation]:
+def append_only_violations(step: Step) -> Iterator[Violation]:
     """Return what a commit does besides adding plain files."""
     for change in step.changes:
         if change.letter == "D":
-            yield of_change(step, change, "deleted", "deleted", f"the content {change.old}")
+            yield change_violation(step, change, "deleted", "deleted", f"the content {change.old}")
         elif change.letter != "A" and change.object != change.old:
-            yield of_change(
+            yield change_violation(
                 step, change, "changed", f"the content {change.object}", f"{change.old}, unchanged"
             )
         if change.letter != "D" and change.mode != FILE:
-            yield of_change(step, change, "mode", f"mode {change.mode}", f"mode {FILE}")
+            yield change_violation(step, change, "mode", f"mode {change.mode}", f"mode {FILE}")

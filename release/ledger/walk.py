@@ -11,7 +11,7 @@ from itertools import islice
 from typing import IO, Final
 
 from release.git import Git
-from release.ledger.signing import Signature, Signers, signatures
+from release.ledger.signing import Signature, Signers, read_signatures
 from release.values import Struct, replace
 
 FILE: Final = "100644"
@@ -87,7 +87,7 @@ def with_signatures(git: Git, signers: Signers, steps: Iterable[Step]) -> Iterat
     """Return the same steps with their signatures, which git checks in bulk."""
     rest = iter(steps)
     while chunk := list(islice(rest, _BULK)):
-        found = signatures(git, signers, [step.commit for step in chunk])
+        found = read_signatures(git, signers, [step.commit for step in chunk])
         for step, signature in zip(chunk, found, strict=True):
             yield replace(step, signature=signature)
 

@@ -15,7 +15,7 @@ from release.git import Answer, Git
 from release.ledger import layout
 from release.ledger.memory import Memory
 from release.ledger.reading import Reader
-from release.ledger.signing import Signers, signatures
+from release.ledger.signing import Signers, read_signatures
 from release.ledger.tree import DURABLE
 from release.records import Actor, Body, Deployment, Record, Release
 from release.values import Struct
@@ -71,7 +71,7 @@ class Writer:
         key = self._key
         if key and self._memory.knows_signer(key):
             return
-        (signature,) = signatures(self._plumbing, self._signers, [commit])
+        (signature,) = read_signatures(self._plumbing, self._signers, [commit])
         if not self._signers.allow(signature):
             raise LedgerUnsigned(
                 f"append to the ledger {self._name} with your signature",
@@ -85,10 +85,10 @@ class Writer:
     @cached_property
     def _key(self) -> str:
         """Return what tells an ssh key that git signs with: a hash; empty for other kinds of keys."""
-        told = self._plumbing.run(
+        settings_text = self._plumbing.run(
             "config", "--get-regexp", r"^(user\.signingkey|gpg\.(format|ssh\..*))$"
         ).text
-        settings = dict(line.partition(" ")[::2] for line in told.splitlines())
+        settings = dict(line.partition(" ")[::2] for line in settings_text.splitlines())
         if settings.get("gpg.format") != "ssh" or "gpg.ssh.defaultkeycommand" in settings:
             return ""
         file = Path(settings.get("user.signingkey", "")).expanduser()
@@ -96,12 +96,12 @@ class Writer:
             public = file.with_name(f"{file.name.removesuffix('.pub')}.pub").read_text(encoding="utf-8")
         except (OSError, ValueError):
             return ""
-        return hashlib.sha256(f"{told}\n{public}".encode()).hexdigest()
+        return hashlib.sha256(f"{settings_text}\n{public}".encode()).hexdigest()
 
     def tag(self, request: TagRequest, record: Record[Body]) -> str:
         """Write an annotated tag (git-mktag) and return its id; the same for the same record."""
         name, email = _names(record.envelope.actor)
-        tagger = f"tagger {name} <{email}> {seconds_of(record.envelope.recorded_at)} +0000"
+        tagger = f"tagger {name} <{email}> {git_seconds(record.envelope.recorded_at)} +0000"
         head = [f"object {request.commit}", "type commit", f"tag {request.name}", tagger]
         content = "\n".join([*head, "", request.message.rstrip("\n"), ""])
         return self._written(self._plumbing.run(*DURABLE, "mktag", stdin=content.encode()))
@@ -118,7 +118,7 @@ class Writer:
         return answer.text
 
 
-def message_of(records: Sequence[Record[Body]], ledger: Reader) -> str:
+def commit_message(records: Sequence[Record[Body]], ledger: Reader) -> str:
     """Return a commit's message: a line for each record."""
     sentences = [_sentence(record, ledger) for record in records]
     if len(sentences) == 1:
@@ -143,7 +143,7 @@ def _version(deployment: Deployment, ledger: Reader) -> str:
     return release.version if isinstance(release, Release) else deployment.digest[:19]
 
 
-def seconds_of(moment: str) -> int:
+def git_seconds(moment: str) -> int:
     """Return a moment of a record (RFC 3339) as git counts time: whole seconds since 1970."""
     return int(datetime.fromisoformat(moment).timestamp())
 

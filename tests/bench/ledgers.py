@@ -104,7 +104,7 @@ def _commit(record: Record[Body], number: int) -> bytes:
     )
     whole, entry = 2 * number, 2 * number + 1
     rows = [f"M 100644 :{whole} {layout.record_path(oid)}\n"]
-    rows += [f"M 100644 :{entry} {path}\n" for path in layout.paths_of(record, lambda _: False)]
+    rows += [f"M 100644 :{entry} {path}\n" for path in layout.index_paths(record, lambda _: False)]
     return b"".join(
         [
             *(_blob(whole, content), _blob(entry, f"{oid}\n".encode())),

@@ -112,7 +112,7 @@ def _believed(_prover: Prover, tip: str | None, _remembered: str | None) -> Prov
 
 
 def _asked(ledger: Ledger, deployment: str) -> None:
-    current = query.current(ledger, SERVICE, "production")
+    current = query.current_deployment(ledger, SERVICE, "production")
     target = query.find(ledger, SERVICE, "-2", environment="production").release
     settings = query.last_healthy(ledger, SERVICE, "production", target.id)
     assert current is not None

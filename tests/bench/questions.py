@@ -43,7 +43,7 @@ QUESTIONS: Final[dict[str, Ask]] = {
     "by commit": lambda ledger, number: _found(
         ledger, samples.digits(f"commit {version(number)}", 40), number
     ),
-    "what ran at a moment": lambda ledger, number: query.running_at(
+    "what ran at a moment": lambda ledger, number: query.deployment_running_at(
         ledger, SERVICE, "production", moment(number, 60)
     ),
     "`previous`": lambda ledger, number: query.resolve(ledger, SERVICE, "previous", environment="production"),

@@ -15,7 +15,7 @@ from typing import Final
 from release import jsontext
 from release.errors import ReleaseError
 from release.git import Git
-from release.ledger.signing import Signers, is_signed, signatures
+from release.ledger.signing import Signers, is_signed, read_signatures
 from release.records import Actor
 from release.reference import Digest
 from release.values import Struct
@@ -140,7 +140,7 @@ def signed(git: Git, statement: Statement, actor: Actor, signers: Signers) -> by
     hint = "check git's key: git config --get-regexp 'gpg|signingkey'; and add it to reuse.trusted_signers"
     if written.status != 0:
         raise ReleaseError(attempted, written.words, hint)
-    (signature,) = signatures(git, signers, [written.text])
+    (signature,) = read_signatures(git, signers, [written.text])
     if not signers.allow(signature):
         raise ReleaseError(attempted, signers.found(signature), hint)
     found = git.object(written.text)
@@ -159,7 +159,7 @@ def verified(git: Git, commit: bytes, signers: Signers) -> Statement:
         raise Refused("it is no commit that git reads")
     if not is_signed(git, written.text):
         raise Refused("it is not signed")
-    (signature,) = signatures(git, signers, [written.text])
+    (signature,) = read_signatures(git, signers, [written.text])
     if not signers.allow(signature):
         raise Refused(signers.found(signature))
     return Statement.parse(message.decode("utf-8", "replace"), signature.fingerprint)

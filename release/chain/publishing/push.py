@@ -22,7 +22,7 @@ from release.images.imageconfig import own_layers
 from release.images.layout import Readable, files_after_epoch, manifest_of, read_layout
 from release.images.registry import Blob, Manifest, Registry
 from release.ledger import query
-from release.ledger.placing import content_of, version_taken
+from release.ledger.placing import describe_content, version_taken_error
 from release.ledger.store import Ledger
 from release.records import Release
 from release.reference import Digest, Reference
@@ -193,7 +193,7 @@ def _commit_is_free(ctx: StageContext, existing: Manifest) -> None:
     ledger = _ledger_of_now(ctx, attempted)
     record = query.release_of_commit(ledger, plan.service.service, plan.commit.id)
     if record is not None:
-        raise version_taken(attempted, plan.commit.id, record)
+        raise version_taken_error(attempted, plan.commit.id, record)
 
 
 def _version_is_free(ctx: StageContext, registry: Registry, manifest: Manifest) -> None:
@@ -205,12 +205,12 @@ def _version_is_free(ctx: StageContext, registry: Registry, manifest: Manifest) 
     taken = registry.digest(plan.released)
     if taken is None or taken == manifest.digest:
         return
-    content = content_of(manifest.digest.text, plan.commit.id)
+    content = describe_content(manifest.digest.text, plan.commit.id)
     attempted = f"release {plan.service.service} {plan.version} as {content}"
     ledger = _ledger_of_now(ctx, attempted)
     record = query.release_of_version(ledger, plan.service.service, str(plan.version))
     if record is not None:
-        raise version_taken(attempted, plan.commit.id, record)
+        raise version_taken_error(attempted, plan.commit.id, record)
     raise GateFailed(
         "push",
         f"{plan.released} exists with the digest {taken}, which no release in the ledger has; "

@@ -13,7 +13,7 @@ from release.chain.refreshing.updating import CannotUpdate, update
 from release.chain.stage_context import StageContext
 from release.committed import Committed
 from release.errors import GateFailed, SourceError
-from release.ledger.diff import Change, changes
+from release.ledger.diff import Change, changed_values
 from release.source import Commit, Source
 from release.values import Struct
 
@@ -55,7 +55,7 @@ def refresh(ctx: StageContext, packages: tuple[str, ...]) -> Refreshed:
     before = read_committed(source, plan.commit.id, plan.service)
     fresh = _commit(source, plan.commit, tree, _message(path, ()))
     after = read_committed(source, fresh.id, plan.service)
-    changed = changes(before.packages if before else {}, after.packages if after else {})
+    changed = changed_values(before.packages if before else {}, after.packages if after else {})
     made = _commit(source, plan.commit, tree, _message(path, changed))
     return Refreshed(commit=made, path=path, changes=changed)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from release.chain.stage_context import StageContext
 from release.config import Limits
-from release.config.limits import most_after
+from release.config.limits import largest_allowed
 from release.errors import GateFailed
 from release.ledger import query
 from release.records import Release, SmokeMeasurements
@@ -77,7 +77,7 @@ def too_hungry(limits: Limits, measured: SmokeMeasurements) -> str:
 def hungrier(limits: Limits, measured: SmokeMeasurements, version: str, before: SmokeMeasurements) -> str:
     """Return what is wrong with the growth of the memory since a release; empty if nothing is."""
     text, old, new = limits.max_memory_growth, before.peak_memory, measured.peak_memory
-    if text is None or old is None or new is None or new <= most_after(text, old):
+    if text is None or old is None or new is None or new <= largest_allowed(text, old):
         return ""
     used = f"it used {_size(new)} of memory, and {version} {_size(old)}"
     return f"{used}; limits.max_memory_growth is {text}"
@@ -93,7 +93,7 @@ def too_large(limits: Limits, measured: SmokeMeasurements) -> str:
 def grown(limits: Limits, measured: SmokeMeasurements, version: str, before: SmokeMeasurements) -> str:
     """Return what is wrong with the growth of an image since a release; empty if nothing is."""
     text, old, new = limits.max_size_growth, before.image_size, measured.image_size
-    if text is None or new <= most_after(text, old):
+    if text is None or new <= largest_allowed(text, old):
         return ""
     return f"the image has {_size(new)}, and that of {version} {_size(old)}; limits.max_size_growth is {text}"
 

@@ -33,7 +33,7 @@ def report(cmd: CommandContext) -> int:
             from release.commands.report.incident import incident_timeline
 
             cmd.console.page(
-                incident_timeline(workspace, query.read_since(options.since or "", query.Clock()), clean)
+                incident_timeline(workspace, query.parse_since(options.since or "", query.Clock()), clean)
             )
             return 0
         _written(cmd, workspace, clean)

@@ -15,7 +15,7 @@ from release.deploy.environment.environment import Workspace
 from release.deploy.environment.unconfigured import unconfigured
 from release.errors import LedgerError, TargetUnavailable
 from release.ledger import query
-from release.ledger.diff import bases
+from release.ledger.diff import base_digests
 from release.ledger.metrics import Metrics, Span, measure
 from release.ledger.metrics.locks import is_lock_change
 from release.localtime import utc_time
@@ -68,7 +68,7 @@ class ReportData(Struct, frozen=True, kw_only=True):
 def collect_report_data(workspace: Workspace, since: str | None, clean: Clean) -> ReportData:
     """Read everything. Raises LedgerError, and UsageError for a beginning that is no time."""
     clock = query.Clock()
-    begun = query.read_since(since, clock).text if since is not None else None
+    begun = query.parse_since(since, clock).text if since is not None else None
     service, ledger = workspace.service.service, workspace.ledger
     environments = [*workspace.service.environments, *unconfigured(workspace.service, ledger)]
     span = Span(since=begun or _text(clock.now - _MONTHS), until=_text(clock.now))
@@ -141,9 +141,9 @@ def _named(release: Release) -> str:
 def _place(workspace: Workspace, name: str, moment: str, clean: Clean) -> ReportEnvironment:
     """Return what an environment runs, and what a rollback would put back."""
     service, ledger = workspace.service.service, workspace.ledger
-    event = query.current(ledger, service, name)
+    event = query.current_deployment(ledger, service, name)
     back, note = _back(workspace, name)
-    frozen = query.frozen(ledger, service, name, moment)
+    frozen = query.active_freeze(ledger, service, name, moment)
     version = version_lookup(workspace)(event.deployment) if event is not None else "nothing"
     return ReportEnvironment(
         name=clean(name),
@@ -217,7 +217,7 @@ def _release(record: Record[Release], before: Release | None, clean: Clean) -> d
         found["n"] = tests
     if before is not None:
         packages = _changed(_packages(before), _packages(body), clean)
-        images = _changed(bases(before.bases), bases(body.bases), clean)
+        images = _changed(base_digests(before.bases), base_digests(body.bases), clean)
         found |= {key: rows for key, rows in {"p": packages, "b": images}.items() if rows}
     return found
 

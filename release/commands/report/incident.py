@@ -18,7 +18,7 @@ _MOST: Final = 1000
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>()#+!|~-])")
 
 
-def incident_timeline(workspace: Workspace, since: query.Moment, clean: Clean) -> str:
+def incident_timeline(workspace: Workspace, since: query.ParsedTime, clean: Clean) -> str:
     """Return what happened since a moment, oldest first. Raises LedgerError."""
     service = workspace.service.service
     waiting = [draft for draft in workspace.ledger.unsynced() if draft.service == service]

@@ -9,7 +9,7 @@ from release.commands.text.gates import gate_text
 from release.commands.text.marks import version_text
 from release.commands.text.parts import LISTED, Row, change_text
 from release.inert import inert_line, inert_lines
-from release.ledger.query import Tried
+from release.ledger.query import RecordedVerification
 from release.localtime import local_time
 from release.records import (
     Deployment,
@@ -145,7 +145,7 @@ def report_lines(report: Report) -> list[str]:
     ]
 
 
-def tried_rows(tried: Sequence[Tried]) -> list[Row]:
+def tried_rows(tried: Sequence[RecordedVerification]) -> list[Row]:
     """Return the latest drills and rebuilds of a release, newest last."""
     lines = [
         f"{local_time(each.recorded_at)}  {each.verification.what} {each.verification.result}"

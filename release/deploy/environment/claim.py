@@ -19,7 +19,7 @@ from release.deploy.environment.ingress import placed
 from release.deploy.environment.todays import todays
 from release.errors import LedgerError, UsageError
 from release.ledger import query
-from release.ledger.deployments import healthy_of
+from release.ledger.deployments import healthy_deployments_of
 from release.ledger.releases import release_record
 from release.records import Body, Deployment, Draft, Note, Record, Release, Undoing, Upgrade
 from release.runspec import RunSpec
@@ -101,7 +101,8 @@ def _known(env_ref: EnvironmentRef, release: Record[Release]) -> Iterator[RunSpe
     """The settings that this release may be told to run with here: recorded ones, and today's."""
     place = env_ref.place
     for event in islice(
-        healthy_of(env_ref.workspace.ledger, place.service, place.environment, release.id), _LOOKED_AT
+        healthy_deployments_of(env_ref.workspace.ledger, place.service, place.environment, release.id),
+        _LOOKED_AT,
     ):
         yield placed(event.deployment.run_spec, env_ref.settings)
     today, unread = todays(env_ref, release)

@@ -208,7 +208,7 @@ class EnvironmentRef(Struct, frozen=True, kw_only=True):
 
     def current(self) -> Event | None:
         """Return what the ledger says should be running."""
-        return query.current(self.workspace.ledger, self.place.service, self.place.environment)
+        return query.current_deployment(self.workspace.ledger, self.place.service, self.place.environment)
 
     def event_of(self, deployment: str) -> Event | None:
         """The healthy event of this deployment."""

@@ -86,7 +86,7 @@ def last_good(live: LiveEnvironment, observation: Observation) -> str:
 def _stands(live: LiveEnvironment, event: Event) -> bool:
     """Return whether the release of a deployment is not set aside here."""
     ledger, place = live.workspace.ledger, live.place
-    return query.quarantined(ledger, place.service, event.deployment.release, place.environment) is None
+    return query.active_quarantine(ledger, place.service, event.deployment.release, place.environment) is None
 
 
 def _is_earlier(live: LiveEnvironment, observation: Observation, current: Event) -> bool:
@@ -100,7 +100,7 @@ def _is_earlier(live: LiveEnvironment, observation: Observation, current: Event)
 
 def _before_left(live: LiveEnvironment, observation: Observation) -> str | None:
     """The version that was healthy before the one that is left, the last time that it was."""
-    events = query.ran(live.workspace.ledger, live.place.service, live.place.environment)
+    events = query.last_run_of_each_release(live.workspace.ledger, live.place.service, live.place.environment)
     older = itertools.dropwhile(lambda event: not _is_of(event, observation.left), events)
     standing = (live.release_of(event) for event in itertools.islice(older, 1, None) if _stands(live, event))
     return next((release.body.version for release in standing if release is not None), None)

@@ -259,7 +259,7 @@ def _body(
 def _ends_of_dead(found: Found) -> list[Draft[Body]]:
     """Return the end of an operation whose operator died: nobody else can be at work under the lock."""
     live = found.live
-    left = query.unfinished(live.workspace.ledger, live.place.service, live.place.environment)
+    left = query.unfinished_operation(live.workspace.ledger, live.place.service, live.place.environment)
     if left is None:
         return []
     live.workspace.emit(Warned(text=f"interrupted before: {left}; its end is recorded as failed"))

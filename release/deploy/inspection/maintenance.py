@@ -8,14 +8,14 @@ from release.deploy.core.instance import InstanceSet
 from release.deploy.core.place import process_of
 from release.deploy.environment.environment import EnvironmentRef
 from release.ledger import query
-from release.ledger.query import Event, Paused
+from release.ledger.query import Event, MaintenanceStop
 from release.values import Struct, replace
 
 
 class Maintenance(Struct, frozen=True, kw_only=True):
     """State of an environment as the ledger tells its operations."""
 
-    paused: Paused | None
+    paused: MaintenanceStop | None
     operation: str | None
     """Operation without a recorded end."""
 
@@ -54,8 +54,8 @@ class Maintenance(Struct, frozen=True, kw_only=True):
 def read_maintenance(env_ref: EnvironmentRef) -> Maintenance:
     """Ask the ledger. Raises LedgerError."""
     ledger, place = env_ref.workspace.ledger, env_ref.place
-    left = query.unfinished(ledger, place.service, place.environment)
+    left = query.unfinished_operation(ledger, place.service, place.environment)
     return Maintenance(
-        paused=query.paused(ledger, place.service, place.environment),
+        paused=query.maintenance_stop(ledger, place.service, place.environment),
         operation=str(left) if left is not None else None,
     )

@@ -123,14 +123,14 @@ class _Assessment:
         if self._lock is not None:
             yield f"a deployment is in progress: {self._lock}"
         ledger, place = self.env_ref.workspace.ledger, self.env_ref.place
-        if (paused := query.paused(ledger, place.service, place.environment)) is not None:
+        if (paused := query.maintenance_stop(ledger, place.service, place.environment)) is not None:
             yield f"{place.environment} is {paused}; a rollback starts it again"
 
     def verdicts(self) -> Iterator[Verdict]:
         """Releases, the one that runs first, until enough of them are not set aside."""
         ledger, place = self.env_ref.workspace.ledger, self.env_ref.place
         counted = 0
-        for event in query.ran(ledger, place.service, place.environment):
+        for event in query.last_run_of_each_release(ledger, place.service, place.environment):
             if counted == self.question.releases:
                 return
             self.question.check()
@@ -149,7 +149,9 @@ class _Assessment:
                 problems=("its record cannot be read; prove the ledger: invoke verify --ledger",),
             )
         place = self.env_ref.place
-        word = query.quarantined(self.env_ref.workspace.ledger, place.service, release.id, place.environment)
+        word = query.active_quarantine(
+            self.env_ref.workspace.ledger, place.service, release.id, place.environment
+        )
         if word is not None:
             return verdict_of(release, "quarantined", problems=(f"it {word}",))
         case = _Case(release)

@@ -70,11 +70,11 @@ def _of_environment(
 ) -> Iterator[tuple[str, str]]:
     ledger, service = workspace.ledger, workspace.service.service
     standing = 0
-    for event in query.ran(ledger, service, environment):
+    for event in query.last_run_of_each_release(ledger, service, environment):
         if standing == count:
             break
         release = event.deployment.release
-        if query.quarantined(ledger, service, release, environment) is not None:
+        if query.active_quarantine(ledger, service, release, environment) is not None:
             yield release, f"healthy in {environment}, and quarantined since then"
             continue
         standing += 1

@@ -191,7 +191,7 @@ def _lock(live: LiveEnvironment) -> tuple[Holder | None, tuple[str, ...]]:
 
 def _frozen(env_ref: EnvironmentRef) -> str | None:
     place = env_ref.place
-    frost = query.frozen(env_ref.workspace.ledger, place.service, place.environment, utc_now_text())
+    frost = query.active_freeze(env_ref.workspace.ledger, place.service, place.environment, utc_now_text())
     return f"{place.environment} {frost}" if frost is not None else None
 
 
@@ -200,7 +200,7 @@ def _quarantine(env_ref: EnvironmentRef, event: Event | None) -> str | None:
     if release is None:
         return None
     place = env_ref.place
-    word = query.quarantined(env_ref.workspace.ledger, place.service, release.id, place.environment)
+    word = query.active_quarantine(env_ref.workspace.ledger, place.service, release.id, place.environment)
     return f"{release.body.version} {word}" if word is not None else None
 
 

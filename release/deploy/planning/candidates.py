@@ -8,7 +8,7 @@ from typing import Final
 
 from release.deploy.environment.environment import EnvironmentRef
 from release.ledger import query
-from release.ledger.deployments import ran
+from release.ledger.deployments import last_run_of_each_release
 from release.ledger.query import Event, QuarantineState
 from release.records import Record, Release
 from release.values import Struct
@@ -31,10 +31,10 @@ def candidates(env_ref: EnvironmentRef, running: Record[Release] | None) -> tupl
     """The last releases that ran here verified healthy, last one first; `running` is what runs now."""
     ledger, place = env_ref.workspace.ledger, env_ref.place
     found = []
-    for event in islice(ran(ledger, place.service, place.environment), _OFFERED):
+    for event in islice(last_run_of_each_release(ledger, place.service, place.environment), _OFFERED):
         release = env_ref.release_of(event)
         if release is not None:
-            word = query.quarantined(ledger, place.service, release.id, place.environment)
+            word = query.active_quarantine(ledger, place.service, release.id, place.environment)
             is_current = running is not None and running.id == release.id
             found.append(Candidate(release=release, event=event, word=word, is_current=is_current))
     return tuple(found)

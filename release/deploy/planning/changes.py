@@ -10,7 +10,7 @@ from release.deploy.environment.environment import EnvironmentRef
 from release.deploy.planning.plan import NO_COMMITS, Changes, Commits
 from release.errors import SourceError
 from release.history import read_messages
-from release.ledger.diff import Change, bases, changes, flat, lacking
+from release.ledger.diff import Change, base_digests, changed_values, flatten_settings, missing_commits
 from release.records import Record, Release
 from release.runspec import RunSpec
 
@@ -32,7 +32,9 @@ def commit_changes(env_ref: EnvironmentRef, old: Record[Release] | None, new: Re
 
 def settings_changes(old: RunSpec, new: RunSpec) -> tuple[Change, ...]:
     """Return settings that differ, key by key; variables and labels one by one; no secrets."""
-    return changes(flat(old, without=["secrets"]), flat(new, without=["secrets"]))
+    return changed_values(
+        flatten_settings(old, without=["secrets"]), flatten_settings(new, without=["secrets"])
+    )
 
 
 def secret_changes(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
@@ -51,14 +53,14 @@ def _packages(old: Record[Release] | None, new: Record[Release]) -> tuple[Change
     """Return nothing if one of the two lockfiles is not known: a recovered release may lack it."""
     locks = [release.body.lock for release in (old, new) if release is not None]
     packages = [lock.packages for lock in locks if lock is not None]
-    return changes(*packages) if len(packages) == 2 else ()
+    return changed_values(*packages) if len(packages) == 2 else ()
 
 
 def _bases(old: Record[Release] | None, new: Record[Release]) -> tuple[Change, ...]:
     """Return nothing if one of the two is a recovered release: its base images are not known."""
     if old is None or old.body.recovered is not None or new.body.recovered is not None:
         return ()
-    return changes(bases(old.body.bases), bases(new.body.bases))
+    return changed_values(base_digests(old.body.bases), base_digests(new.body.bases))
 
 
 def _commits(env_ref: EnvironmentRef, newer: Record[Release], older: Record[Release]) -> Commits:
@@ -70,5 +72,7 @@ def _commits(env_ref: EnvironmentRef, newer: Record[Release], older: Record[Rele
     try:
         messages = tuple(read_messages(source, commit, since=since, paths=paths))
     except SourceError:
-        return Commits(lines=(f"not listed: this clone lacks {lacking(source, commit, since)}",), count=None)
+        return Commits(
+            lines=(f"not listed: this clone lacks {missing_commits(source, commit, since)}",), count=None
+        )
     return Commits(lines=tuple(message.subject for message in messages[:_COMMITS]), count=len(messages))

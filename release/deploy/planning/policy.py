@@ -17,7 +17,7 @@ from release.errors import Problem
 from release.ledger import query
 from release.ledger.query import FreezeState, QuarantineState
 from release.ledger.store import Ledger
-from release.ledger.unavailable import lifting
+from release.ledger.unavailable import lift_options
 from release.records import Body, Freeze, Quarantine, Record, Release
 from release.scalars import duration_text
 from release.values import Struct
@@ -57,9 +57,9 @@ def read_policy(ledger: Ledger, place: Place, release: str) -> PolicyState:
     """Read the quarantine and the freezes. `release` is the record's id. Raises LedgerError."""
     where = (ledger, place.service, place.environment, utc_now_text())
     return PolicyState(
-        quarantine=query.quarantined(ledger, place.service, release, place.environment),
-        freeze=query.frozen(*where),
-        beneath=query.frozen_beneath(*where),
+        quarantine=query.active_quarantine(ledger, place.service, release, place.environment),
+        freeze=query.active_freeze(*where),
+        beneath=query.freeze_under_rollback_freeze(*where),
     )
 
 
@@ -70,7 +70,7 @@ def quarantine_problems(
     if state.quarantine is None or allowed.quarantined:
         return []
     version = target.body.version
-    lift = place.command(lifting(version, state.quarantine.quarantine.environment))
+    lift = place.command(lift_options(version, state.quarantine.quarantine.environment))
     text = (
         f"{version} {state.quarantine}; to end that: `{lift}`; to accept it anyway: "
         "--allow-quarantined --message WHY"

@@ -67,7 +67,7 @@ def _newest(lives: Sequence[LiveEnvironment]) -> dict[str, str]:
         standing = (
             release.body.version
             for release in query.releases(ledger, place.service)
-            if query.quarantined(ledger, place.service, release.id, place.environment) is None
+            if query.active_quarantine(ledger, place.service, release.id, place.environment) is None
         )
         version = next(standing, None)
         if version is None:
@@ -143,7 +143,7 @@ def _at(lives: Sequence[LiveEnvironment], moment: str, what: str) -> dict[str, E
     found: dict[str, Event] = {}
     for live in lives:
         place = live.place
-        event = query.running_at(live.workspace.ledger, place.service, place.environment, moment)
+        event = query.deployment_running_at(live.workspace.ledger, place.service, place.environment, moment)
         if event is None:
             others = ",".join(each.place.service for each in lives if each is not live)
             raise TargetUnavailable(

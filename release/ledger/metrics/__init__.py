@@ -40,7 +40,7 @@ def measure(
         LedgerError: a record cannot be read.
     """
     past = Releases(ledger, service)
-    past.floor(span.before().since)  # reads them once, for the environments too
+    past.first_number_to_read(span.before().since)  # reads them once, for the environments too
     begun = past.first_record()
     rated = span.from_(begun) if begun is not None else span
     found: list[Metric] = []

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 
 from release.ledger import query
-from release.ledger.deployments import healthy_of
+from release.ledger.deployments import healthy_deployments_of
 from release.ledger.metrics.attempts import Attempt, Outcome, outcomes
 from release.ledger.metrics.releases import Releases
 from release.ledger.metrics.values import Metric, Span, rate, ratio, seconds_between, typical
@@ -30,7 +30,7 @@ class EnvironmentHistory(Struct, frozen=True, kw_only=True, dict=True):
 
     def running(self) -> str | None:
         """Return the id of the release that was verified healthy last."""
-        found = query.current(self.past.ledger, self.past.service, self.environment)
+        found = query.current_deployment(self.past.ledger, self.past.service, self.environment)
         return found.deployment.release if found is not None else None
 
     @cached_property
@@ -44,7 +44,7 @@ class EnvironmentHistory(Struct, frozen=True, kw_only=True, dict=True):
             return False
         if self.past.find(attempt.release).envelope.recorded_at >= self.attempts[0].started:
             return True
-        every = healthy_of(self.past.ledger, self.past.service, self.environment, attempt.release)
+        every = healthy_deployments_of(self.past.ledger, self.past.service, self.environment, attempt.release)
         return attempt.healthy == min((event.recorded_at for event in every), default=None)
 
     def release(self, record: str) -> Release:
@@ -56,7 +56,7 @@ class EnvironmentHistory(Struct, frozen=True, kw_only=True, dict=True):
         if outcome.before is not None:
             return self.release(outcome.before)
         start = outcome.attempt.started
-        event = query.running_at(self.past.ledger, self.past.service, self.environment, start)
+        event = query.deployment_running_at(self.past.ledger, self.past.service, self.environment, start)
         return self.release(event.deployment.release) if event is not None else None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from release.ledger.diff import bases
+from release.ledger.diff import base_digests
 from release.records import Release
 from release.source import Source
 
@@ -15,7 +15,7 @@ def is_lock_change(source: Source, old: Release, new: Release) -> bool | None:
     before, after = old.source.tree, new.source.tree
     if old.lock is None or new.lock is None or before is None or after is None:
         return None
-    if old.lock.sha256 == new.lock.sha256 or bases(old.bases) != bases(new.bases):
+    if old.lock.sha256 == new.lock.sha256 or base_digests(old.bases) != base_digests(new.bases):
         return False
     folder = [] if new.build.context in ("", ".") else [new.build.context]
     answer = source.git.run("diff-tree", "-r", "--name-only", "-z", before, after, "--", *folder)

@@ -62,7 +62,7 @@ class Releases:
             path = f"{path}/{names[0]}"
         return record_at(self.ledger, path).envelope.recorded_at
 
-    def floor(self, moment: str) -> int:
+    def first_number_to_read(self, moment: str) -> int:
         """Return the number of a record before which all records are older than a moment.
 
         A release is recorded at once, so every record before it is as old. Events may have waited for the
@@ -74,8 +74,8 @@ class Releases:
 
     def within(self, span: Span) -> list[Record[Release]]:
         """Return the releases of a span that were not recovered, newest first."""
-        floor = self.floor(span.since)
-        recent = takewhile(lambda each: each.envelope.seq > floor, self)
+        first_number = self.first_number_to_read(span.since)
+        recent = takewhile(lambda each: each.envelope.seq > first_number, self)
         return [
             each for each in recent if span.holds(each.envelope.recorded_at) and each.body.recovered is None
         ]
@@ -142,9 +142,9 @@ def rebuild_metrics(past: Releases, span: Span) -> Iterator[Metric]:
 
 def _rebuilds(past: Releases, span: Span) -> Iterator[tuple[str, bool]]:
     """Yield the CI system of each rebuild, or "machine", and if it passed; those that wait are among them."""
-    floor = past.floor(span.since)
+    first_number = past.first_number_to_read(span.since)
     every = query.history(past.ledger, past.service, kind=Verification.kind)
-    recent = takewhile(lambda each: each.envelope.seq > floor, every)
+    recent = takewhile(lambda each: each.envelope.seq > first_number, every)
     known: list[tuple[str, str | None, Body]] = [
         (each.envelope.recorded_at, each.envelope.actor.ci, each.body) for each in recent
     ]

@@ -77,7 +77,9 @@ def test_the_releases_own_build_arguments_are_not_configured() -> None:
     """VERSION, COMMIT and SOURCE_DATE_EPOCH are set by the release; a value of one's own would be lost."""
     found = problems(f'{MINIMAL}\n[tool.release.build]\nargs = {{ VERSION = "9", FLAVOUR = "x" }}\n')
     assert found == {
-        "tool.release.build.args": "VERSION: the release sets this itself; a Dockerfile may declare it as ARG"
+        "tool.release.build.args": (
+            "VERSION: remove it, because each release sets it itself. Declare it as ARG in the Dockerfile"
+        )
     }
 
 
@@ -119,6 +121,6 @@ def test_the_test_layer_names_secrets_that_the_build_has() -> None:
     layer = '[tool.release.test]\ninstall = ["x"]\nsecrets = { PIP_CONFIG_FILE = "pip" }\n'
     known = '[tool.release.build.secrets]\npip = { from_env = "PIP" }\n'
     assert service(layer + known).test.secrets == {"PIP_CONFIG_FILE": "pip"}
-    assert "test.secrets names pip" in problems(MINIMAL + layer)["tool.release"]
+    assert "test.secrets: add pip to build.secrets" in problems(MINIMAL + layer)["tool.release"]
     alone = layer.replace('install = ["x"]\n', "")
     assert "secrets are for the installation" in problems(MINIMAL + alone + known)["tool.release.test"]

@@ -126,7 +126,9 @@ def test_a_health_check_is_recorded_in_milliseconds() -> None:
 def test_a_health_check_that_is_taken_away_has_no_other_keys() -> None:
     """One of the two was meant."""
     keys = 'healthcheck = { disable = true, interval = "10s" }'
-    assert problems(production(keys)) == {f"{PRODUCTION}.healthcheck": "disable excludes interval"}
+    assert problems(production(keys)) == {
+        f"{PRODUCTION}.healthcheck": "remove disable, or interval: they exclude each other"
+    }
 
 
 @pytest.mark.parametrize("signal", ["SIGTERM", "SIGRTMIN+3", "SIGUSR1"])

@@ -29,7 +29,7 @@ def test_a_group_keeps_the_order_of_its_services() -> None:
     ("groups", "path", "message"),
     [
         ({"shop": {"services": ["api", "worker"]}}, "groups.shop.services", "there is no service worker"),
-        ({"shop": {"services": ["api", "api"]}}, "groups.shop", "api is named more than once"),
+        ({"shop": {"services": ["api", "api"]}}, "groups.shop", "api is named more than once: keep one"),
         ({"shop": {"services": []}}, "groups.shop.services", "write a list of names"),
         ({"shop": {"services": "api"}}, "groups.shop.services", "write a list of names"),
         ({"shop": {}}, "groups.shop.services", "this key is required"),

@@ -18,7 +18,7 @@ def test_a_hook_has_a_minute_and_warns() -> None:
 @pytest.mark.parametrize(
     ("keys", "path", "found"),
     [
-        ('on = ["after_deploy"]\non_failure = "stop"', "hooks.a", "not after_deploy"),
+        ('on = ["after_deploy"]\non_failure = "stop"', "hooks.a", "or after_deploy"),
         ("on = []", "hooks.a.on", "at least 1"),
         ('on = ["before_lunch"]', "hooks.a.on[0]", "before_deploy"),
         ('on = ["failure"]\nenvironments = ["x"]', "", "there is no environment x"),

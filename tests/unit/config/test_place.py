@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from release.config import holders, load, own_file, parse
+from release.config import files_with_table, load, own_file, parse
 from release.errors import ConfigError
 from tests.unit.config.written import MINIMAL, read
 
@@ -108,4 +108,4 @@ def test_tables_with_the_prefix_of_pyproject_are_one_clear_problem(tmp_path: Pat
 def test_the_files_with_a_table_are_told(files: dict[str, str], found: tuple[str, ...]) -> None:
     """One that cannot be read may have it."""
     contents = {name: text.encode() for name, text in files.items()}
-    assert holders(contents.get) == found
+    assert files_with_table(contents.get) == found

@@ -95,7 +95,7 @@ def forget(repository: Repository) -> None:
 
 def files_of(record: Record[Body]) -> Files:
     entries: Files = {
-        path: (FILE, f"{record.id}\n".encode()) for path in layout.paths_of(record, lambda path: False)
+        path: (FILE, f"{record.id}\n".encode()) for path in layout.index_paths(record, lambda path: False)
     }
     return {layout.record_path(record.id): (FILE, record.to_bytes()), **entries}
 

@@ -88,5 +88,5 @@ def last_of(repository: Repository, service: str) -> Record[Body] | None:
 
 
 def files_of(record: Record[Body]) -> dict[str, bytes]:
-    entries = {path: f"{record.id}\n".encode() for path in layout.paths_of(record, lambda _: False)}
+    entries = {path: f"{record.id}\n".encode() for path in layout.index_paths(record, lambda _: False)}
     return {layout.record_path(record.id): record.to_bytes(), **entries}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from release.errors import LedgerError, LedgerUnreachable
-from release.ledger.address import Place
+from release.ledger.address import RepositoryAddress
 from tests.unit.ledger import samples
 from tests.unit.ledger.samples import note, release, tagged
 from tests.unit.repository import Repository
@@ -154,8 +154,8 @@ def test_an_address_that_does_not_answer_is_found_out_first(
 )
 def test_addresses_that_may_be_of_one_repository(read: str, pushed: str) -> None:
     """Scheme, user, port, `.git` and capitals do not matter, nor the folder that a server serves."""
-    assert Place.parse(read, HERE).may_be(Place.parse(pushed, HERE))
-    assert Place.parse(pushed, HERE).may_be(Place.parse(read, HERE))
+    assert RepositoryAddress.parse(read, HERE).may_be(RepositoryAddress.parse(pushed, HERE))
+    assert RepositoryAddress.parse(pushed, HERE).may_be(RepositoryAddress.parse(read, HERE))
 
 
 @pytest.mark.parametrize(
@@ -171,5 +171,5 @@ def test_addresses_that_may_be_of_one_repository(read: str, pushed: str) -> None
 )
 def test_addresses_of_different_repositories(read: str, pushed: str) -> None:
     """A fork has another path."""
-    assert not Place.parse(read, HERE).may_be(Place.parse(pushed, HERE))
-    assert not Place.parse(pushed, HERE).may_be(Place.parse(read, HERE))
+    assert not RepositoryAddress.parse(read, HERE).may_be(RepositoryAddress.parse(pushed, HERE))
+    assert not RepositoryAddress.parse(pushed, HERE).may_be(RepositoryAddress.parse(read, HERE))

@@ -22,7 +22,7 @@ def word(message: str = "bad night", **changes: Any) -> Draft[Body]:
 
 
 def frozen(ledger: Ledger, moment: str = NOON, environment: str = "production") -> str | None:
-    found = query.frozen(ledger, "api", environment, moment)
+    found = query.active_freeze(ledger, "api", environment, moment)
     return found.freeze.message if found is not None else None
 
 
@@ -66,7 +66,7 @@ def test_what_a_person_froze_lies_beneath_what_a_rollback_froze(
     ledger = samples.ledger(here.root)
     for draft in said:
         ledger.append_events([draft])
-    found = query.frozen_beneath(ledger, "api", "production", NOON)
+    found = query.freeze_under_rollback_freeze(ledger, "api", "production", NOON)
     assert (found.freeze.message if found is not None else None) == expected
 
 

@@ -110,7 +110,7 @@ def _agree(model: Model, ledger: Ledger) -> None:
         by_digest = query.resolve(ledger, "api", f"sha256:{samples.digits(content)}", environment=None)
         assert by_digest == by_version
     for environment, ran in model.healthy.items():
-        current = query.current(ledger, "api", environment)
+        current = query.current_deployment(ledger, "api", environment)
         assert (_version(ledger, current) if current else None) == (ran[-1] if ran else None)
         assert _previous(ledger, environment) == model.previous(environment)
     records = list(query.history(ledger, "api"))

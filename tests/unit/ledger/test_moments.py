@@ -21,7 +21,7 @@ NOW = datetime(2026, 11, 22, 1, 40, 30, tzinfo=UTC)
 
 
 def text(words: str, zone: tzinfo = BERLIN, now: datetime = NOW) -> str:
-    found = moments.read(words, Clock(now=now, zone=zone))
+    found = moments.parse_time(words, Clock(now=now, zone=zone))
     assert found is not None
     return found.text.removesuffix(":00.000Z")
 
@@ -89,13 +89,13 @@ def test_a_time_is_read(words: str, utc: str) -> None:
 )
 def test_what_has_not_the_shape_of_a_time_is_none(words: str) -> None:
     """It may be another kind of target."""
-    assert moments.read(words, Clock(now=NOW, zone=BERLIN)) is None
+    assert moments.parse_time(words, Clock(now=NOW, zone=BERLIN)) is None
 
 
 @given(st.text(alphabet="0123456789abcdef", min_size=6, max_size=64))
 def test_no_beginning_of_an_id_is_a_time(digits: str) -> None:
     """An id needs six digits; a time that is all hexadecimal has five at most, as 1234d."""
-    assert moments.read(digits, Clock(now=NOW, zone=BERLIN)) is None
+    assert moments.parse_time(digits, Clock(now=NOW, zone=BERLIN)) is None
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_no_beginning_of_an_id_is_a_time(digits: str) -> None:
 def test_a_time_that_cannot_be_is_refused(words: str, reason: str) -> None:
     """With what is wrong; status 2."""
     with pytest.raises(UsageError, match=reason) as caught:
-        moments.read(words, Clock(now=NOW, zone=BERLIN))
+        moments.parse_time(words, Clock(now=NOW, zone=BERLIN))
     assert caught.value.exit_code == 2
     assert caught.value.hint
 
@@ -192,11 +192,11 @@ def test_midnight_belongs_to_the_date_of_the_zone() -> None:
 READ = """
 from datetime import UTC, datetime
 from release.errors import UsageError
-from release.ledger.moments import Clock, read
+from release.ledger.moments import Clock, parse_time
 clock = Clock(now=datetime(2026, 11, 22, tzinfo=UTC))
 for words in ("2026-03-29 02:30", "2026-10-25 02:30", "2026-07-01 12:00"):
     try:
-        print(read(words, clock).said)
+        print(parse_time(words, clock).explanation)
     except UsageError as error:
         print(error.hint)
 """
@@ -250,7 +250,7 @@ def test_a_time_that_is_read_shows_itself_on_the_zones_clock(shown: datetime, zo
     """Or it is refused: nothing is moved silently."""
     words = f"{shown:%Y-%m-%d %H:%M}"
     try:
-        found = moments.read(words, Clock(now=NOW, zone=ZoneInfo(zone)))
+        found = moments.parse_time(words, Clock(now=NOW, zone=ZoneInfo(zone)))
     except UsageError:
         both = {shown.replace(fold=fold, tzinfo=ZoneInfo(zone)).astimezone(UTC) for fold in (0, 1)}
         assert len(both) == 2
@@ -265,12 +265,12 @@ def test_a_time_that_is_read_shows_itself_on_the_zones_clock(shown: datetime, zo
 def test_a_span_may_begin_with_a_day() -> None:
     """At its midnight."""
     clock = Clock(now=NOW, zone=BERLIN)
-    assert moments.read_since("2026-11-20", clock).text == "2026-11-19T23:00:00.000Z"
-    assert moments.read_since("2d", clock).text == "2026-11-20T01:40:30.000Z"
+    assert moments.parse_since("2026-11-20", clock).text == "2026-11-19T23:00:00.000Z"
+    assert moments.parse_since("2d", clock).text == "2026-11-20T01:40:30.000Z"
 
 
 def test_a_span_that_begins_with_no_time_is_refused() -> None:
     """The forms are named."""
-    with pytest.raises(UsageError, match="not have the form of a time") as caught:
-        moments.read_since("1.4.2", Clock(now=NOW, zone=BERLIN))
+    with pytest.raises(UsageError, match="does not have the form of a time") as caught:
+        moments.parse_since("1.4.2", Clock(now=NOW, zone=BERLIN))
     assert "yesterday 18:00" in caught.value.hint

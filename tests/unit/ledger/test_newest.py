@@ -143,7 +143,7 @@ def test_a_job_answers_the_questions_of_a_rollback(job: Job) -> None:
     assert len(list(query.history(ledger, "api"))) == 8
     assert found(ledger, "0.1.0").body.version == "0.1.0"
     assert [record.body.version for record in query.releases(ledger, "api")] == ["0.2.0", "0.1.0"]
-    assert query.quarantined(ledger, "api", found(ledger, "0.1.0").id, None) is not None
+    assert query.active_quarantine(ledger, "api", found(ledger, "0.1.0").id, None) is not None
     assert query.resolve(ledger, "api", "0.2.0", environment="production").body.version == "0.2.0"
 
 
@@ -228,7 +228,7 @@ def test_a_verification_without_the_rest_is_an_error(job: Job) -> None:
     """Part of a ledger is never called verified."""
     job.ledger()
     job.clone.git("remote", "set-url", "origin", "file:///nowhere")
-    with pytest.raises(LedgerShallow, match="the rest could not be fetched"):
+    with pytest.raises(LedgerShallow, match="could not fetch the rest"):
         verify(Source.open(job.clone.root), job.settings)
 
 
@@ -331,7 +331,7 @@ def test_a_rewind_between_two_jobs_is_seen(job: Job, server: Repository, back: i
     if kept != "all of `.git`":
         shutil.rmtree(job.clone.root / ".git" / "release")
     server.git("update-ref", BRANCH, f"{BRANCH}~{back}")
-    with pytest.raises(LedgerRewritten, match="the branch was rewound, replaced or deleted"):
+    with pytest.raises(LedgerRewritten, match="rewound, replaced or deleted"):
         job.opened().refresh()
 
 

@@ -30,7 +30,7 @@ def said(what: str, status: str, minute: int, name: str = "", **changes: Any) ->
 
 
 def stopped(ledger: Ledger) -> str | None:
-    found = query.paused(ledger, "api", "production")
+    found = query.maintenance_stop(ledger, "api", "production")
     return found.stop.operation.operation if found is not None else None
 
 
@@ -76,11 +76,11 @@ def test_the_newest_without_an_end_is_unfinished(here: Repository) -> None:
     ledger = samples.ledger(here.root)
     ledger.append([samples.release("0.1.0")])
     ledger.append_events([said("run", "started", 1)])
-    found = query.unfinished(ledger, "api", "production")
+    found = query.unfinished_operation(ledger, "api", "production")
     assert found is not None
     assert str(found).startswith(f"run {RUN} by ")
     ledger.append_events([said("run", "done", 2, exit_status=0)])
-    assert query.unfinished(ledger, "api", "production") is None
+    assert query.unfinished_operation(ledger, "api", "production") is None
 
 
 def test_operations_are_part_of_the_history(here: Repository) -> None:
@@ -111,12 +111,12 @@ def test_processes_are_stopped_and_started_one_by_one(here: Repository) -> None:
     ledger = samples.ledger(here.root)
     ledger.append_events([said("stop", "done", 1, process="worker")])
     ledger.append_events([said("stop", "done", 2, "e" * 12, process="beat")])
-    found = query.paused(ledger, "api", "production")
+    found = query.maintenance_stop(ledger, "api", "production")
     assert found is not None
     assert [found.holds(name) for name in ("web", "worker", "beat")] == [False, True, True]
     assert str(found).startswith("stopped for maintenance (beat, worker) since 2026-11-20 12:02:00 UTC")
     ledger.append_events([said("stop", "done", 3, "f" * 12)])
     ledger.append_events([said("start", "done", 4, process="web")])
-    found = query.paused(ledger, "api", "production")
+    found = query.maintenance_stop(ledger, "api", "production")
     assert found is not None
     assert [found.holds(name) for name in ("web", "worker", "")] == [False, True, True]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from release.errors import LedgerError
-from release.ledger.outbox import Outbox, content_of, event_in, unsealed
+from release.ledger.outbox import Outbox, content_without_seal, parse_event, read_event_file
 from release.seal import ClonesKey
 from tests.unit.ledger import samples
 from tests.unit.ledger.samples import event
@@ -234,7 +234,7 @@ def test_an_event_is_adopted_under_this_clones_seal(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path)
     assert outbox.kept() == ()
     (refused,) = outbox.refused.iterdir()
-    draft = event_in(unsealed(content_of(refused)), refused.name)
+    draft = parse_event(content_without_seal(read_event_file(refused)), refused.name)
     outbox.adopt(refused, draft)
     assert [kept.draft for kept in Outbox(tmp_path).kept()] == [event("1" * 64)]
     assert list(outbox.refused.iterdir()) == []

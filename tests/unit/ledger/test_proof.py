@@ -169,7 +169,7 @@ def test_an_unsigned_lift_does_not_decide(proven: Repository) -> None:
     """0.1.0 stays quarantined."""
     one = release_of(opened(proven), "0.1.0")
     intruder.append(proven, quarantine(one, "fine", lifted=True, at=LATE))
-    assert query.quarantined(opened(proven), "api", one.id, "production") is not None
+    assert query.active_quarantine(opened(proven), "api", one.id, "production") is not None
 
 
 @pytest.mark.attack("an unsigned freeze of production", "the proof: an unsigned freeze is not read")
@@ -179,7 +179,7 @@ def test_an_unsigned_freeze_does_not_decide(proven: Repository) -> None:
 
     draft = samples.draft(Freeze(environment="production", message="stop"), at=LATE)
     intruder.append(proven, draft)
-    assert query.frozen(opened(proven), "api", "production", LATE) is None
+    assert query.active_freeze(opened(proven), "api", "production", LATE) is None
 
 
 @pytest.mark.attack(
@@ -224,15 +224,15 @@ def _paths(ledger: Ledger) -> dict[str, tuple[str, str]]:
     assert stage.record is not None
     number, commit = one.body.image.digest.removeprefix("sha256:"), one.body.source.commit
     of_event = {
-        "environment": layout.event_path("api", "production", LATE, stage.record),
+        "environment": layout.event_entry_path("api", "production", LATE, stage.record),
         "deployment": f"{layout.deployment_folder('api', 'ab')}/ab{'0' * 10}-000000002",
         "healthy": f"{layout.healthy_folder('api', 'production', one.id)}/{one.id}-000000002",
     }
     of_release = {
-        "version": layout.version_path("api", "0.0.9"),
-        "digest": layout.digest_path("api", number[::-1]),
-        "commit": layout.commit_path("api", commit[::-1]),
-        "seq": layout.seq_path("api", 99, "release"),
+        "version": layout.version_entry_path("api", "0.0.9"),
+        "digest": layout.digest_entry_path("api", number[::-1]),
+        "commit": layout.commit_entry_path("api", commit[::-1]),
+        "seq": layout.seq_entry_path("api", 99, "release"),
         "quarantine": f"{layout.quarantine_folder('api', one.id)}/{one.id}-000000099",
         "freeze": f"{layout.freeze_folder('api', 'production')}/000000099",
         "verification": f"{layout.verifications_folder('api', 'drill', 'production')}/2026/11/20/1-{one.id}",
@@ -362,7 +362,7 @@ def test_the_ledger_of_another_repository_is_refused(proven: Repository, foreign
 )
 def test_a_configured_id_binds_the_ledger_in_any_clone(proven: Repository, foreign: Repository) -> None:
     """The id is in the first record of the service."""
-    first = record_at(opened(proven), layout.seq_path("api", 1, "release"))
+    first = record_at(opened(proven), layout.seq_entry_path("api", 1, "release"))
     assert first.envelope.genesis is not None
     pinned = {"id": first.envelope.genesis.ledger}
     assert opened(proven, settings=pinned).unproven is None
@@ -389,7 +389,7 @@ CHANGES: dict[str, Callable[[Repository, Ledger], dict[str, bytes | None]]] = {
         layout.record_path(release_of(ledger, "0.1.0").id): b"{}\n",
     },
     "changes an index entry": lambda _, ledger: {
-        layout.version_path("api", "0.2.0"): f"{release_of(ledger, '0.1.0').id}\n".encode(),
+        layout.version_entry_path("api", "0.2.0"): f"{release_of(ledger, '0.1.0').id}\n".encode(),
     },
     "deletes a record": lambda _, ledger: {layout.record_path(release_of(ledger, "0.1.0").id): None},
     "adds a foreign file": lambda *_: {"README.md": b"hello\n"},
@@ -509,7 +509,7 @@ def test_a_malformed_record_ends_nothing(proven: Repository, kind: str) -> None:
     ledger = plain(proven)
     error = refused(ledger, commit, before)
     assert len(str(error)) < 2_000
-    assert query.current(ledger, "api", "production") is not None
+    assert query.current_deployment(ledger, "api", "production") is not None
 
 
 @pytest.mark.parametrize(
@@ -582,7 +582,7 @@ def test_an_event_waits_in_the_clone_while_the_ledger_is_not_proven(proven: Repo
     intruder.append(proven, note("unsigned", at=LATE))
     ledger = opened(proven)
     assert ledger.append_events([event(one, deployment="back", at=LATE)]) is None
-    current = query.current(ledger, "api", "production")
+    current = query.current_deployment(ledger, "api", "production")
     assert current is not None
     assert (current.deployment.release, current.record) == (one.id, None)
     proven.git("update-ref", BRANCH, before)
@@ -639,7 +639,7 @@ def test_the_own_key_is_asked_for_once(proven: Repository, monkeypatch: pytest.M
     def unexpected(*_: object) -> list[Signature]:
         raise AssertionError("the signature was checked again")
 
-    monkeypatch.setattr(writer, "signatures", unexpected)
+    monkeypatch.setattr(writer, "read_signatures", unexpected)
     opened(proven).append([note("again", at=LATE)])
 
 
@@ -684,10 +684,10 @@ def test_one_genesis_binds_each_service(proven: Repository) -> None:
     ledger = opened(proven, services=("api", "web"))
     ledger.append([release("1.0.0", service="web", content="web", at=LATE)])
     first = {
-        service: record_at(ledger, layout.seq_path(service, 1, "release")).envelope.genesis
+        service: record_at(ledger, layout.seq_entry_path(service, 1, "release")).envelope.genesis
         for service in ("api", "web")
     }
-    later = record_at(ledger, layout.seq_path("api", 2, "deployment")).envelope.genesis
+    later = record_at(ledger, layout.seq_entry_path("api", 2, "deployment")).envelope.genesis
     roots = proven.git("rev-list", "--max-parents=0", "main").split()
     assert later is None
     assert {genesis.ledger for genesis in first.values() if genesis} == {
@@ -888,9 +888,9 @@ def test_signatures_are_judged_once(proven: Repository, keys: Path, monkeypatch:
 
     def counted(git: object, signers: object, commits: list[str]) -> list[Signature]:
         asked.extend(commits)
-        return signing.signatures(git, signers, commits)  # type: ignore[arg-type]
+        return signing.read_signatures(git, signers, commits)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(proof, "signatures", counted)
+    monkeypatch.setattr(proof, "read_signatures", counted)
     refused(opened(proven), first, before)
     assert set(asked) == {first}
     use(proven, keys / "ada")
@@ -968,7 +968,7 @@ def test_a_record_of_a_later_version_is_passed_over(proven: Repository) -> None:
     intruder.commit(proven, {**files, "index/api/later/x/y": f"{name}\n".encode()}, seconds=_at(LATE))
     ledger = plain(proven)
     assert (ledger.head, ledger.unproven) == (head(proven), None)
-    assert query.current(ledger, "api", "production") is not None
+    assert query.current_deployment(ledger, "api", "production") is not None
     (record,) = ledger.append([note("next", at=LATE)])
     assert record.envelope.prev == name
 
@@ -978,7 +978,7 @@ def _later(repository: Repository) -> tuple[str, dict[str, bytes]]:
     record = intruder.placed(repository, note("later", at=LATE))
     content = record.to_bytes().replace(b'"kind":"note"', b'"kind":"zzz"')
     name = sha256(content).hexdigest()
-    place = layout.seq_path("api", record.envelope.seq, "zzz")
+    place = layout.seq_entry_path("api", record.envelope.seq, "zzz")
     return name, {layout.record_path(name): content, place: f"{name}\n".encode()}
 
 

@@ -51,7 +51,7 @@ class Told:
         return query.resolve(self.ledger, "api", target, environment=environment).body.version
 
     def running(self, environment: str = "production") -> str | None:
-        found = query.current(self.ledger, "api", environment)
+        found = query.current_deployment(self.ledger, "api", environment)
         return self.version(found)
 
     def version(self, found: query.Event | None) -> str | None:
@@ -313,7 +313,8 @@ def test_what_ran_at_a_moment_is_found(story: Told) -> None:
     at = {says_at(e): e.recorded_at for e in query.deployments(story.ledger, "api", "production")}
     first, last = min(at.values()), max(at.values())
     ran = {
-        when: story.version(query.running_at(story.ledger, "api", "production", when)) for when in at.values()
+        when: story.version(query.deployment_running_at(story.ledger, "api", "production", when))
+        for when in at.values()
     }
     assert [ran[when] for when in sorted(ran)] == [
         None,
@@ -325,9 +326,11 @@ def test_what_ran_at_a_moment_is_found(story: Told) -> None:
         "1.4.2",
         "2.0.0",
     ]
-    assert query.running_at(story.ledger, "api", "production", "2026-11-20T11:59:59.999Z") is None
+    assert query.deployment_running_at(story.ledger, "api", "production", "2026-11-20T11:59:59.999Z") is None
     assert (
-        story.version(query.running_at(story.ledger, "api", "production", "2031-01-01T00:00:00.000Z"))
+        story.version(
+            query.deployment_running_at(story.ledger, "api", "production", "2031-01-01T00:00:00.000Z")
+        )
         == "2.0.0"
     )
     assert first < last
@@ -354,13 +357,13 @@ def test_unsynced_events_count_first(ada: Repository, server: Repository) -> Non
         (e.record is None, e.deployment.status) for e in query.deployments(offline, "api", "production")
     ]
     assert listed == [(True, "healthy"), (True, "started"), (False, "healthy"), (False, "healthy")]
-    found = query.current(offline, "api", "production")
+    found = query.current_deployment(offline, "api", "production")
     assert found is not None
     assert found.deployment.release == one.id
     assert query.last_healthy(offline, "api", "production", one.id) == found
     assert query.resolve(offline, "api", "previous", environment="production").body.version == "1.1.0"
     assert query.resolve(offline, "api", digits("c", 12), environment=None).body.version == "1.0.0"
-    assert query.running_at(offline, "api", "production", moment(5)) == found
+    assert query.deployment_running_at(offline, "api", "production", moment(5)) == found
 
 
 # everything

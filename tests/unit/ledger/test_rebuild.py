@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from release.errors import LedgerUnproven
-from release.ledger.rebuild import complete, survey
+from release.ledger.rebuild import add_missing_entries, survey_index
 from release.ledger.store import Ledger
 from tests.unit.ledger import samples
 from tests.unit.ledger.forge import forget
@@ -59,13 +59,13 @@ def without(text: str) -> Callable[[dict[str, str]], None]:
 
 
 def rebuilt(ledger: Ledger) -> int:
-    return complete(ledger, actor=samples.ADA, at=samples.NOON)
+    return add_missing_entries(ledger, actor=samples.ADA, at=samples.NOON)
 
 
 def test_nothing_is_missing_from_a_sound_ledger(here: Repository) -> None:
     """Every record's entries are there, and nothing else."""
     ledger = written(here)
-    found = survey(ledger)
+    found = survey_index(ledger)
     assert (found.records, found.missing, found.wrong) == (6, {}, ())
     head = ledger.head
     assert rebuilt(ledger) == 0
@@ -74,7 +74,7 @@ def test_nothing_is_missing_from_a_sound_ledger(here: Repository) -> None:
 
 def test_an_empty_ledger_has_nothing_to_rebuild(here: Repository) -> None:
     """No branch, no records."""
-    found = survey(samples.ledger(here.root))
+    found = survey_index(samples.ledger(here.root))
     assert (found.records, found.entries, found.missing, found.wrong) == (0, 0, {}, ())
 
 
@@ -98,7 +98,7 @@ def test_entries_that_were_lost_come_back_as_they_were(here: Repository, folder:
     before = paths(here)
     lost = {path for path in before if path.startswith(folder)}
     ledger = rewritten(here, without(folder))
-    assert survey(ledger).missing.keys() == lost
+    assert survey_index(ledger).missing.keys() == lost
     assert rebuilt(ledger) == len(lost) > 0
     assert paths(here) == before
 

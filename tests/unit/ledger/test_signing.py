@@ -132,7 +132,7 @@ def test_an_oversized_commit_is_named_and_the_rest_is_proved(
 def test_a_missing_list_of_signers_is_an_error(signed: Repository) -> None:
     """It says what a line of it looks like."""
     (signed.root / SIGNERS).unlink()
-    with pytest.raises(LedgerError, match="no such file"):
+    with pytest.raises(LedgerError, match="file does not exist"):
         verified(signed, allowed_signers=SIGNERS)
 
 

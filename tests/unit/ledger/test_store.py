@@ -310,7 +310,7 @@ def test_a_ledger_of_a_later_major_is_refused(here: Repository) -> None:
     blob = here.git("hash-object", "-w", "--stdin", stdin=b"release-ledger 2.0\n")
     made = here.git("mktree", stdin=f"100644 blob {blob}\tformat\n".encode())
     here.git("update-ref", BRANCH, here.git("commit-tree", made, "-m", "x"))
-    with pytest.raises(LedgerError, match=r"its format is 2\.0") as caught:
+    with pytest.raises(LedgerError, match=r"the ledger has the format 2\.0") as caught:
         samples.ledger(here.root)
     assert "upgrade" in caught.value.hint
 

@@ -273,7 +273,7 @@ def test_a_quarantine_holds_where_it_was_said_until_it_is_lifted(ledger: Ledger)
     (one,) = ledger.append([release("1.0.0")])
 
     def held(environment: str | None) -> bool:
-        return query.quarantined(ledger, "api", one.id, environment) is not None
+        return query.active_quarantine(ledger, "api", one.id, environment) is not None
 
     ledger.append([quarantine(one, environment="production")])
     assert (held("production"), held("staging"), held(None)) == (True, False, False)
@@ -292,13 +292,13 @@ def test_a_quarantine_holds_before_the_server_knows_it(ada: Repository, server: 
     away = server.root.rename(server.root.with_name("away.git"))
     word = quarantine(one, at="2026-11-20T12:30:00.000Z")
     assert ledger.append_events([word]) is None
-    assert query.quarantined(ledger, "api", one.id, "production") is not None
+    assert query.active_quarantine(ledger, "api", one.id, "production") is not None
     away.rename(server.root)
     assert ledger.sync() == 1
     (again,) = ledger.append([word])
     assert again.envelope.seq == 2
     assert ledger.unsynced() == ()
-    assert query.quarantined(ledger, "api", one.id, "production") is not None
+    assert query.active_quarantine(ledger, "api", one.id, "production") is not None
 
 
 # any history against a model
@@ -388,7 +388,7 @@ def _agree(model: Model, ledger: Ledger, minutes: int) -> None:
         names = (version, f"v{version}", f"sha256:{digits(version)}", digits(f"commit {version}", 40))
         assert [_found(ledger, name) for name in (*names, digits(version, 12))] == [version] * 5
         for place in (*PLACES, None):
-            held = query.quarantined(ledger, "api", record.id, place)
+            held = query.active_quarantine(ledger, "api", record.id, place)
             assert (held is not None) == model.held(version, place)
     for attempt, version in model.attempts.items():
         assert _found(ledger, attempt) == version

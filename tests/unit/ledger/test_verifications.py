@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from release.config import Ledger as Settings
 from release.ledger import query
-from release.ledger.rebuild import survey
+from release.ledger.rebuild import survey_index
 from release.ledger.store import Ledger
 from release.ledger.verify import verify
 from release.source import Source
@@ -93,7 +93,10 @@ def test_a_release_knows_its_drills_and_rebuilds(ledger: Ledger) -> None:
             verification(one, "rebuild", result="failed", at=moment(4)),
         ]
     )
-    found = [(tried.verification.what, tried.passed) for tried in query.tried_out(ledger, "api", one.id)]
+    found = [
+        (tried.verification.what, tried.passed)
+        for tried in query.verifications_of_release(ledger, "api", one.id)
+    ]
     assert found == [("drill", True), ("rebuild", False)]
 
 
@@ -101,7 +104,7 @@ def test_the_ledger_proves_and_rebuilds_their_index(here: Repository, ledger: Le
     """Every entry follows from the record, so a verification finds nothing, and a survey neither."""
     (one,) = ledger.append([release("1.0.0")])
     ledger.append([verification(one, at=moment(1)), verification(one, "rebuild", at=moment(2))])
-    found = survey(ledger)
+    found = survey_index(ledger)
     assert (found.missing, found.wrong) == ({}, ())
     with closing(Source.open(here.root)) as source:
         report = verify(source, Settings())
@@ -115,7 +118,9 @@ def test_a_check_that_is_sent_twice_is_one_record(ledger: Ledger, what: What) ->
     drafted = verification(one, what)
     first, second = ledger.append([drafted])[0], ledger.append([drafted])[0]
     assert first.id == second.id
-    assert [tried.verification.what for tried in query.tried_out(ledger, "api", one.id)] == [what]
+    assert [tried.verification.what for tried in query.verifications_of_release(ledger, "api", one.id)] == [
+        what
+    ]
 
 
 def test_a_check_that_waits_for_the_server_counts(server: Repository, ada: Repository) -> None:
@@ -125,11 +130,11 @@ def test_a_check_that_waits_for_the_server_counts(server: Repository, ada: Repos
     away = server.root.rename(server.root.with_name("away.git"))
     assert ledger.append_events([verification(one)]) is None
     assert query.last_drill(ledger, "api", "production") is not None
-    assert len(query.tried_out(ledger, "api", one.id)) == 1
+    assert len(query.verifications_of_release(ledger, "api", one.id)) == 1
     away.rename(server.root)
     assert ledger.sync() == 1
     assert times(ledger, "drill") == [samples.NOON]
-    assert len(query.tried_out(ledger, "api", one.id)) == 1
+    assert len(query.verifications_of_release(ledger, "api", one.id)) == 1
 
 
 def test_the_name_of_an_environment_does_not_leave_its_folder(ledger: Ledger) -> None:

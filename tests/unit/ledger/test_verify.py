@@ -113,7 +113,7 @@ def _event_at_another_time(forgery: Forgery) -> None:
     made = forgery.commits[2]
     path = made.index("environment")
     body = forgery.record(2)
-    made.files[layout.event_path("api", "production", moment(30), body.id)] = made.files.pop(path)
+    made.files[layout.event_entry_path("api", "production", moment(30), body.id)] = made.files.pop(path)
 
 
 def _merge(forgery: Forgery) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from release.config.kubernetes import unfit
+from release.config.kubernetes import unsupported_settings
 from release.deploy.core.instance import InstanceSet
 from release.deploy.core.problems import listed
 from release.deploy.core.rollout import RolloutContext, RolloutRequest, Strategy, Way
@@ -41,7 +41,7 @@ class KubernetesRollouts(PlacedWorkloads, frozen=True, kw_only=True):
         for name, each in spec.every.items():
             folders = [Tmpfs.model_validate(text) for text in texts(each.tmpfs, each.tmpfs_options)]
             where = "settings" if not name else f"processes.{name}"
-            found.setdefault(where, []).extend(unfit(each, folders))
+            found.setdefault(where, []).extend(unsupported_settings(each, folders))
         return listed(self.place, found)
 
     def occupation_problems(self, spec: RunSpec, ours: InstanceSet) -> list[Problem]:  # noqa: ARG002 - a Service has an address of its own

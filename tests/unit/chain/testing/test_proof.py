@@ -112,8 +112,8 @@ def test_what_is_asked_of_a_command() -> None:
 @pytest.mark.parametrize(
     ("keys", "problem"),
     [
-        ({"evidence": "exit-status"}, "needs a reason"),
-        ({"reason": "x"}, "needs a reason"),
+        ({"evidence": "exit-status"}, "and reason together"),
+        ({"reason": "x"}, "and reason together"),
         ({"evidence": "exit-status", "reason": "x", "report": "/r"}, "leave out evidence"),
         ({"count": "("}, "not a regular expression"),
         ({"count": "x"}, "has 0 groups"),

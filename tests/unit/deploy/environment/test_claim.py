@@ -188,5 +188,7 @@ def test_a_claim_sets_aside_only_what_the_ledger_says_to_be_running(world: World
     world.lock(begun(world, reason="rollback", previous=OTHER))
     world.container("0.2.0", NEXT, NEW, "running")
     assert world.converge().end == "healthy"
-    assert not query.quarantined(world.live.workspace.ledger, "api", world.releases["0.1.0"].id, "production")
+    assert not query.active_quarantine(
+        world.live.workspace.ledger, "api", world.releases["0.1.0"].id, "production"
+    )
     assert {body.previous for body in world.bodies() if body.deployment == NEXT} == {FIRST}

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from release.config import File
 from release.deploy.environment.files import LARGEST, read_files
-from release.ledger.diff import flat
+from release.ledger.diff import flatten_settings
 from release.runspec import RunSpec
 
 WHERE = "environments.production.files"
@@ -26,7 +26,7 @@ def test_a_file_is_recorded_with_its_content_its_hash_and_its_mode(tmp_path: Pat
     assert problems == []
     assert (file.content, file.mode) == ("level = 1\n", 0o444)
     assert file.sha256 == hashlib.sha256(b"level = 1\n").hexdigest()
-    assert flat(RunSpec(files=files))["files./etc/a/a.toml"] == f"0444 sha256:{file.sha256[:12]}"
+    assert flatten_settings(RunSpec(files=files))["files./etc/a/a.toml"] == f"0444 sha256:{file.sha256[:12]}"
 
 
 @pytest.mark.parametrize(

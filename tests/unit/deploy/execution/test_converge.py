@@ -298,7 +298,9 @@ def test_a_rollback_sets_aside_what_its_journal_says_that_ran(world: World) -> N
     world.lock(begun(world, previous=OTHER, reason="rollback"))
     world.container("0.2.0", NEXT, NEW, "running")
     assert world.converge().end == "healthy"
-    assert not query.quarantined(world.live.workspace.ledger, "api", world.releases["0.1.0"].id, "production")
+    assert not query.active_quarantine(
+        world.live.workspace.ledger, "api", world.releases["0.1.0"].id, "production"
+    )
     warned = [event.text for event in world.said if isinstance(event, Warned)]
     assert any(f"lacks the deployment {OTHER}, " in text and "is not quarantined" in text for text in warned)
 

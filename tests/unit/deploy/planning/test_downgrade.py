@@ -36,7 +36,7 @@ from release.errors import (
 )
 from release.events import Event, Progress, Warned
 from release.images.engine import ContainerState
-from release.ledger.deployments import as_event
+from release.ledger.deployments import event_of_record
 from release.migrations import Crossing
 from release.records import Body, Deployment, Draft, Record, Release, Undoing
 from release.redact import Mask
@@ -106,7 +106,7 @@ class Bench:
 
     def observation(self, *, known: bool = True) -> Observation:
         """What is there; `known`: the ledger knows what runs. Where nothing does, it is what should."""
-        event = as_event(self.healthy)
+        event = event_of_record(self.healthy)
         return Observation(
             ours=self.ours,
             event=event if known else None,
@@ -214,7 +214,7 @@ def test_beside_something_unknown_it_is_refused(bench: Bench) -> None:
 
 def test_the_settings_of_another_release_are_none_of_its_own(bench: Bench) -> None:
     """Where the release that was tried last is not known, its settings are not those of the one before."""
-    event = as_event(bench.healthy)
+    event = event_of_record(bench.healthy)
     other = replace(event, deployment=event.deployment.model_copy(update={"release": "f" * 64}))
     what, problems = bench.decide(
         bench.live(down=ALEMBIC), observation=replace(bench.observation(), told=other)

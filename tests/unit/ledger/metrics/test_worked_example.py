@@ -53,7 +53,7 @@ def test_the_metrics_equal_values_that_were_computed_by_hand(found: Metrics) -> 
 def test_midnight_in_berlin_begins_the_span_of_the_example() -> None:
     """Three days by the calendar are 73 hours when the clocks are put back."""
     clock = query.Clock(now=datetime(2026, 10, 26, 23, tzinfo=UTC), zone=ZoneInfo("Europe/Berlin"))
-    assert query.read_since("2026-10-24", clock).text == at(SINCE)
+    assert query.parse_since("2026-10-24", clock).text == at(SINCE)
 
 
 def test_the_page_shows_what_the_command_prints(found: Metrics) -> None:

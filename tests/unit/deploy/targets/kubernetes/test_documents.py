@@ -9,7 +9,7 @@ from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.core_v1 import Service
 from lightkube.resources.policy_v1 import PodDisruptionBudget
 
-from release.config.kubernetes import unfit
+from release.config.kubernetes import unsupported_settings
 from release.deploy.core.place import Place
 from release.deploy.targets.kubernetes import naming
 from release.deploy.targets.kubernetes.documents import documents
@@ -20,7 +20,7 @@ from tests.cluster import rules
 from tests.unit.deploy.targets.kubernetes.samples import EVERYTHING, order
 
 REFUSED = {"networks", "pids", "init", "stop_signal", "log_driver", "log_options", "proxy", "restart"}
-"""Settings that no cluster keeps: see `unfit`."""
+"""Settings that no cluster keeps: see `unsupported_settings`."""
 ELSEWHERE = {"health_command", "watch", "processes", "swarm"}
 
 
@@ -201,12 +201,12 @@ def test_names_and_labels_fit_however_long_they_are() -> None:
 )
 def test_what_no_cluster_keeps_is_refused(settings: dict[str, Any], words: str) -> None:
     """Also of recorded settings, which may be those of an engine."""
-    (found,) = unfit(RunSpec.model_validate(settings), ())
+    (found,) = unsupported_settings(RunSpec.model_validate(settings), ())
     assert words in found
 
 
 def test_an_owner_of_a_folder_in_memory_is_refused() -> None:
     """A cluster sets none; a size is kept."""
-    assert list(unfit(RunSpec(), [Tmpfs.model_validate("/tmp:size=1m")])) == []
-    (found,) = unfit(RunSpec(), [Tmpfs.model_validate("/tmp:uid=1")])
+    assert list(unsupported_settings(RunSpec(), [Tmpfs.model_validate("/tmp:size=1m")])) == []
+    (found,) = unsupported_settings(RunSpec(), [Tmpfs.model_validate("/tmp:uid=1")])
     assert "sets no owner and no mode" in found

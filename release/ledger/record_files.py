@@ -8,13 +8,13 @@ import json
 import rfc8785
 
 from release.errors import LedgerError, RecordUnknown
-from release.ledger.violations import Violation, of_change
+from release.ledger.violations import Violation, change_violation
 from release.ledger.walk import Change, Step
 from release.records import SCHEMA, Body, Record, parse, parse_envelope
 from release.values import Struct
 
 
-class Filed(Struct, frozen=True, kw_only=True):
+class RecordFile(Struct, frozen=True, kw_only=True):
     """A record's file: its id by name, the record if it can be read, and what is wrong with it."""
 
     id: str
@@ -26,7 +26,7 @@ class Filed(Struct, frozen=True, kw_only=True):
     """Kind of a record that a later version wrote; empty for one that this version reads."""
 
 
-def read(step: Step, change: Change, record: str, content: bytes | None) -> Filed:
+def read_record_file(step: Step, change: Change, record: str, content: bytes | None) -> RecordFile:
     """Read the file of a record.
 
     Args:
@@ -36,8 +36,8 @@ def read(step: Step, change: Change, record: str, content: bytes | None) -> File
         content: its bytes; None if they are missing or damaged.
     """
 
-    def wrong(kind: str, found: str, expected: str) -> Filed:
-        return Filed(id=record, problem=of_change(step, change, kind, found, expected))
+    def wrong(kind: str, found: str, expected: str) -> RecordFile:
+        return RecordFile(id=record, problem=change_violation(step, change, kind, found, expected))
 
     if content is None:
         return wrong("damaged", f"git's object {change.object} is missing or damaged", "the record")
@@ -53,20 +53,24 @@ def read(step: Step, change: Change, record: str, content: bytes | None) -> File
     known = found.envelope
     problem = None
     if not is_canonical(found, content):
-        told = f"{len(content)} bytes that are not the canonical form"
-        problem = of_change(step, change, "record-not-canonical", told, "the same record in canonical form")
-    return Filed(id=record, record=found, place=(known.service, known.seq, known.prev), problem=problem)
+        bytes_found = f"{len(content)} bytes that are not the canonical form"
+        problem = change_violation(
+            step, change, "record-not-canonical", bytes_found, "the same record in canonical form"
+        )
+    return RecordFile(id=record, record=found, place=(known.service, known.seq, known.prev), problem=problem)
 
 
-def _later(step: Step, change: Change, content: bytes, record: str, error: RecordUnknown) -> Filed:
+def _later(step: Step, change: Change, content: bytes, record: str, error: RecordUnknown) -> RecordFile:
     """Read the place of a record that a later version wrote; the rest is not judged."""
     try:
         known, _ = parse_envelope(content, change.path, later=True)
     except LedgerError as damaged:
-        problem = of_change(step, change, "record-unreadable", damaged.found, f"a record of schema {SCHEMA}")
-        return Filed(id=record, problem=problem)
-    problem = of_change(step, change, "record-later", error.found, f"a record of schema {SCHEMA}")
-    return Filed(
+        problem = change_violation(
+            step, change, "record-unreadable", damaged.found, f"a record of schema {SCHEMA}"
+        )
+        return RecordFile(id=record, problem=problem)
+    problem = change_violation(step, change, "record-later", error.found, f"a record of schema {SCHEMA}")
+    return RecordFile(
         id=record, place=(known.service, known.seq, known.prev), problem=problem, later_kind=known.kind
     )
 
